@@ -1,0 +1,113 @@
+// Package testenv tells tests which outside programs they may use.
+//
+// A test that needs a program asks for it here. Where it is missing the test
+// is skipped with the reason; with HOSTENV_TEST_REQUIRE=1, as CI sets it, it
+// fails instead, so that a green run there has left nothing out.
+// `mage test` prints the same table before it runs.
+package testenv
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A Tool is a program, or a prepared folder, that some tests need.
+type Tool struct {
+	Name string // how tests ask for it
+	For  string // what is tested with it
+	Get  string // how to get it
+	find func() string
+}
+
+// Path returns where the tool is, or "" where it is not on this machine.
+func (t Tool) Path() string {
+	if t.find != nil {
+		return t.find()
+	}
+	path, err := exec.LookPath(t.Name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+// Tools are all the tools that any test of this repository asks for.
+var Tools = []Tool{
+	{Name: "nix", For: "the evaluation of real flakes, the nix/ library, differential decoding", Get: "apt-get install nix-bin"},
+	{Name: "git", For: "merges of state.json, locking of sources, the example provider", Get: "apt-get install git"},
+	{Name: "newer-nix", For: "the same under a newer Nix", Get: "set HOSTENV_TEST_NIX to nix binaries, separated by colons", find: func() string {
+		return os.Getenv("HOSTENV_TEST_NIX")
+	}},
+	{Name: "nixos-eval", For: "whole NixOS systems of every node of every golden plan", Get: "set HOSTENV_TEST_NIXOS_EVAL to a folder that holds run.sh", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_NIXOS_EVAL")
+		if _, err := os.Stat(filepath.Join(dir, "run.sh")); dir == "" || err != nil {
+			return ""
+		}
+		return dir
+	}},
+}
+
+// Need returns the path of the named tool of [Tools]; where it is missing the
+// test is skipped, or fails if HOSTENV_TEST_REQUIRE is set to 1 or names the
+// tool in a list separated by commas.
+func Need(t testing.TB, name string) string {
+	t.Helper()
+	i := slices.IndexFunc(Tools, func(tool Tool) bool { return tool.Name == name })
+	if i < 0 {
+		t.Fatalf("no tool is called %q in testenv.Tools", name)
+	}
+	path := Tools[i].Path()
+	if path == "" {
+		if required(name) {
+			t.Fatalf("%s is required and missing: %s", name, Tools[i].Get)
+		}
+		t.Skipf("left out, for there is no %s: %s (%s)", name, Tools[i].For, Tools[i].Get)
+	}
+	return path
+}
+
+func required(name string) bool {
+	require := os.Getenv("HOSTENV_TEST_REQUIRE")
+	return require == "1" || slices.Contains(strings.Split(require, ","), name)
+}
+
+// NixBinaries returns every Nix that tests are run under: the one on PATH and
+// those of HOSTENV_TEST_NIX. Without any, the test is skipped as by [Need].
+func NixBinaries(t testing.TB) []string {
+	t.Helper()
+	binaries := []string{Need(t, "nix")}
+	for _, path := range filepath.SplitList(os.Getenv("HOSTENV_TEST_NIX")) {
+		if path != "" && !slices.Contains(binaries, path) {
+			binaries = append(binaries, path)
+		}
+	}
+	return binaries
+}
+
+// NixEnv returns the environment for a Nix that must not leave this machine:
+// flakes on, no substituters, no sandbox, no build users, a registry that is
+// empty, and a store, caches and settings of its own below dir.
+func NixEnv(dir string) []string {
+	config := strings.Join([]string{
+		"experimental-features = nix-command flakes",
+		"sandbox = false",
+		"substituters =",
+		"build-users-group =",
+		"flake-registry = ",
+	}, "\n")
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "NIX_") || strings.HasPrefix(kv, "XDG_") || strings.HasPrefix(kv, "HOME=")
+	})
+	return append(env,
+		"HOME="+filepath.Join(dir, "home"),
+		"NIX_CONFIG="+config,
+		"NIX_CONF_DIR="+filepath.Join(dir, "etc"),
+		"NIX_REMOTE=local?root="+filepath.Join(dir, "nix-root"),
+		"GIT_CONFIG_GLOBAL="+os.DevNull,
+		"GIT_CONFIG_SYSTEM="+os.DevNull,
+	)
+}
