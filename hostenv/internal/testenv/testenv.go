@@ -7,6 +7,7 @@
 package testenv
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,6 +87,28 @@ func NixBinaries(t testing.TB) []string {
 		}
 	}
 	return binaries
+}
+
+// NixDir returns an empty folder for [NixEnv] that is removed after the test;
+// t.TempDir would fail to, for folders in a Nix store are read-only.
+func NixDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hostenv-nix-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				_ = os.Chmod(path, 0o700)
+			}
+			return nil
+		})
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove a Nix store after the test: %v", err)
+		}
+	})
+	return dir
 }
 
 // NixEnv returns the environment for a Nix that must not leave this machine:

@@ -1,0 +1,213 @@
+// Package examples makes example providers: repositories of a provider and of
+// its customers, in a folder of their own, that work without a network.
+//
+// The files are those of provider/ and projects/ beside this package. They name
+// each other as git+file:///srv/example/..., which [Make] replaces.
+package examples
+
+import (
+	"cmp"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed all:provider all:projects
+var files embed.FS
+
+// Placeholder is where the recorded example lies: what stands for the folder
+// that [Make] was given.
+const Placeholder = "file:///srv/example"
+
+// Inventory returns the inventory of the example provider as Nix evaluates it,
+// recorded, with [Placeholder] in its URLs.
+func Inventory() []byte {
+	recorded, err := files.ReadFile("provider/inventory.json")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return recorded
+}
+
+// Options say what [Make] and [MakeLarge] work with.
+type Options struct {
+	Library string   // a checkout of hostenv-provider; the one around the working directory if empty
+	Nix     string   // the nix program, "nix" if empty; where there is none, nothing is locked
+	Env     []string // the environment of nix, the process's own if nil
+}
+
+// branches of the customers' projects; the first is the one that the provider's
+// flake names. Each holds another web/index.html.
+var branches = map[string][]string{
+	"acme-site":   {"main", "staging", "feature/search"},
+	"beta-portal": {"production", "release"},
+}
+
+// Make makes the example in a folder, which must not be there yet or be empty:
+// dest/provider, the customers' dest/acme-site and dest/beta-portal, and
+// dest/hostenv-provider with what the provider's flake uses of this repository.
+// All are git repositories, the customers' with the same commits wherever and
+// whenever they are made. Where there is a nix, the provider's flake is locked.
+func Make(ctx context.Context, dest string, opts Options) error {
+	flake, err := files.ReadFile("provider/flake.nix")
+	if err != nil {
+		return fmt.Errorf("make the example: %w", err)
+	}
+	repositories := map[string][]branch{}
+	for project, names := range branches {
+		content, err := contentOf(path.Join("projects", project))
+		if err != nil {
+			return fmt.Errorf("make the example: %w", err)
+		}
+		repositories[project] = withBranches(content, names)
+	}
+	if err := build(ctx, dest, string(flake), repositories, opts); err != nil {
+		return fmt.Errorf("make the example in %s: %w", dest, err)
+	}
+	return nil
+}
+
+// contentOf reads a folder of the embedded files.
+func contentOf(dir string) (map[string]string, error) {
+	content := map[string]string{}
+	err := fs.WalkDir(files, dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := files.ReadFile(name)
+		content[strings.TrimPrefix(name, dir+"/")] = string(text)
+		return err
+	})
+	return content, err
+}
+
+// withBranches gives every branch the same content but for its page.
+func withBranches(content map[string]string, names []string) []branch {
+	all := []branch{{name: names[0], files: content}}
+	for _, name := range names[1:] {
+		own := maps.Clone(content)
+		own["web/index.html"] = fmt.Sprintf("<!doctype html><title>%s</title>\n", name)
+		all = append(all, branch{name: name, files: own})
+	}
+	return all
+}
+
+// build writes the repositories of customers, the library, and the provider
+// with a flake.nix that names them.
+func build(ctx context.Context, dest, flake string, customers map[string][]branch, opts Options) error {
+	dest, err := filepath.Abs(dest)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dest, 0o777); err != nil {
+		return err
+	}
+	// Nix compares paths as text.
+	if dest, err = filepath.EvalSymlinks(dest); err != nil {
+		return err
+	}
+	if entries, err := os.ReadDir(dest); err != nil || len(entries) > 0 {
+		return cmp.Or(err, errors.New("the folder is not empty"))
+	}
+	for name, branches := range customers {
+		if err := makeRepository(ctx, filepath.Join(dest, name), branches); err != nil {
+			return err
+		}
+	}
+
+	library, err := libraryFiles(opts.Library)
+	if err != nil {
+		return err
+	}
+	if err := makeRepository(ctx, filepath.Join(dest, "hostenv-provider"), []branch{{name: "main", files: library}}); err != nil {
+		return err
+	}
+
+	here := (&url.URL{Scheme: "file", Path: dest}).String()
+	provider := filepath.Join(dest, "provider")
+	content := map[string]string{"flake.nix": strings.ReplaceAll(flake, Placeholder, here)}
+	if err := makeRepository(ctx, provider, []branch{{name: "main", files: content}}); err != nil {
+		return err
+	}
+	return lock(ctx, provider, opts)
+}
+
+// lock writes and commits the provider's flake.lock.
+func lock(ctx context.Context, provider string, opts Options) error {
+	program, err := exec.LookPath(cmp.Or(opts.Nix, "nix"))
+	if err != nil {
+		return nil //nolint:nilerr // without nix there is nothing to lock for
+	}
+	nix := exec.CommandContext(ctx, program, "--extra-experimental-features", "nix-command flakes", "flake", "lock")
+	nix.Dir = provider
+	nix.Env = opts.Env
+	if out, err := nix.CombinedOutput(); err != nil {
+		return fmt.Errorf("nix flake lock: %w\n%s", err, out)
+	}
+	if err := git(ctx, provider, nil, "add", "flake.lock"); err != nil {
+		return err
+	}
+	return git(ctx, provider, nil, "commit", "--quiet", "--message", "lock the inputs")
+}
+
+// libraryFiles reads what a provider's flake uses of a checkout of this
+// repository.
+func libraryFiles(checkout string) (map[string]string, error) {
+	if checkout == "" {
+		var err error
+		if checkout, err = findCheckout(); err != nil {
+			return nil, err
+		}
+	}
+	content := map[string]string{}
+	for _, part := range []string{"flake.nix", "flake.lock", "nix"} {
+		err := filepath.WalkDir(filepath.Join(checkout, part), func(name string, entry fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) && part == "flake.lock" {
+				return nil
+			}
+			relative, _ := filepath.Rel(checkout, name)
+			switch {
+			case err != nil:
+				return err
+			case relative == filepath.Join("nix", "tests"):
+				return fs.SkipDir
+			case entry.IsDir():
+				return nil
+			}
+			text, err := os.ReadFile(name)
+			content[filepath.ToSlash(relative)] = string(text)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read hostenv-provider's own flake: %w", err)
+		}
+	}
+	return content, nil
+}
+
+// findCheckout returns the checkout of this repository around the working
+// directory.
+func findCheckout() (string, error) {
+	start, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.Contains(string(mod), "module github.com/woolwichweb/hostenv-provider\n") {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("%s is in no checkout of hostenv-provider: say where one is", start)
+		}
+	}
+}

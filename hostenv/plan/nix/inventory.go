@@ -1,0 +1,142 @@
+package nix
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+const attribute = ".#lib.hostenvProvider"
+
+// Inventory evaluates the provider's inventory and returns its JSON, with one
+// event a project. A project that cannot be evaluated makes it an *[EvalError],
+// which names all of them. flake.lock must be there and up to date: to lock is
+// the provider's own decision, never a side effect of making a plan.
+func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
+	events := &counter{runner: r, phase: Evaluate}
+	document, err := r.apply(ctx, events, "p: p.inventoryWith { progress = true; }")
+	if failed := (*nixError)(nil); errors.As(err, &failed) {
+		return nil, r.findFailures(ctx, failed)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(document) {
+		return nil, fmt.Errorf("evaluate the inventory: nix wrote %d bytes that are not JSON", len(document))
+	}
+	return document, nil
+}
+
+// apply evaluates a function of lib.hostenvProvider.
+func (r *Runner) apply(ctx context.Context, events *counter, function string) ([]byte, error) {
+	return r.eval(ctx, events, "--no-update-lock-file", attribute, "--apply", function)
+}
+
+// findFailures evaluates the provider's options and every project on their own,
+// after all of them together failed.
+func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
+	out, err := r.apply(ctx, nil, "p: p.projectNames")
+	if failed := (*nixError)(nil); errors.As(err, &failed) {
+		return &EvalError{Failures: []Failure{failureOf("", failed)}}
+	}
+	if err != nil {
+		return err
+	}
+	var projects []string
+	if err := json.Unmarshal(out, &projects); err != nil {
+		return fmt.Errorf("read the names of the projects: %w", err)
+	}
+
+	// Forced to the end, for an error may sit deep inside.
+	functions := map[string]string{"": "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ ]; })) true"}
+	for _, project := range projects {
+		functions[project] = "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ " + quote(project) + " ]; }).projects) true"
+	}
+	var (
+		mu       sync.Mutex
+		failures []Failure
+	)
+	err = inParallel(r.jobs(), functions, func(project, function string) error {
+		_, err := r.apply(ctx, nil, function)
+		failed := (*nixError)(nil)
+		if !errors.As(err, &failed) {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		failures = append(failures, failureOf(project, failed))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(failures) == 0 {
+		failures = []Failure{failureOf("", together)}
+	}
+	slices.SortFunc(failures, func(a, b Failure) int { return cmp.Compare(a.Project, b.Project) })
+	if own := failures[0]; own.Project == "" {
+		// A fault of the provider's options fails every project as well.
+		failures = append(failures[:1], slices.DeleteFunc(failures[1:], func(f Failure) bool { return f.Message == own.Message })...)
+	}
+	return &EvalError{Failures: failures}
+}
+
+// advice is for what nix itself says.
+var advice = []struct{ message, hint string }{
+	{"requires lock file changes", "run `nix flake lock` in the provider's folder"},
+	{"does not provide attribute", "let the provider's flake.nix return hostenv-provider.lib.mkProvider { inherit inputs; provider = { ... }; }"},
+	{"could not find a flake.nix", "run this in the provider's folder, where its flake.nix is"},
+	{"does not contain a", "run this in the provider's folder, and `git add` its flake.nix"},
+}
+
+func failureOf(project string, failed *nixError) Failure {
+	said, hint := splitHint(message(failed.log))
+	if said == "" {
+		said = failed.err.Error()
+	}
+	for _, a := range advice {
+		if hint == "" && strings.Contains(said, a.message) {
+			hint = a.hint
+		}
+	}
+	if project != "" {
+		said = strings.TrimPrefix(said, "project "+project+": ")
+	}
+	return Failure{Project: project, Message: said, Advice: hint}
+}
+
+// quote writes a string for Nix.
+func quote(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(text) + `"`
+}
+
+// inParallel calls do for each entry, at most n at once, and returns the first
+// error after all calls have returned.
+func inParallel[K comparable, V any](n int, entries map[K]V, do func(K, V) error) error {
+	var (
+		wait  sync.WaitGroup
+		mu    sync.Mutex
+		first error
+		slots = make(chan struct{}, n)
+	)
+	for key, value := range entries {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			if err := do(key, value); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil {
+					first = err
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return first
+}

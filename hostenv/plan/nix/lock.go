@@ -1,0 +1,214 @@
+package nix
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed lock-sources.nix
+var lockSources []byte
+
+// maxBatch is how many sources one nix process fetches.
+const maxBatch = 50
+
+// Locked is what a source stood for when it was asked.
+type Locked struct {
+	Rev          string `json:"rev"` // "" for a source that has none, such as a path
+	NarHash      string `json:"narHash"`
+	LastModified int64  `json:"lastModified"` // seconds since 1970
+}
+
+// LockSources fetches sources, given as attributes of Nix's fetchTree, and
+// returns what each is now, in their order; no cache's answer is taken for what
+// a git ref stands for. The flake's `dir` is no part of a source and is left
+// out, a relative path counts from the provider's folder.
+//
+// Equal sources are fetched once. Several processes fetch, but no two from the
+// same repository. If sources fail, the error is a *[LockError] with all that do.
+func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]Locked, error) {
+	if len(sources) == 0 {
+		return nil, nil
+	}
+	var (
+		distinct []*source
+		byKey    = map[string]*source{}
+		asked    = make([]*source, len(sources))
+	)
+	for i, attributes := range sources {
+		s, err := r.sourceOf(i, attributes)
+		if err != nil {
+			return nil, err
+		}
+		if byKey[s.key] == nil {
+			byKey[s.key] = s
+			distinct = append(distinct, s)
+		}
+		asked[i] = byKey[s.key]
+	}
+
+	events := &counter{runner: r, phase: Fetch, total: len(distinct)}
+	var mu sync.Mutex
+	var failures []SourceFailure
+	err := inParallel(r.jobs(), numbered(batches(distinct, r.jobs())), func(_ int, inTurn [][]*source) error {
+		for _, batch := range inTurn {
+			failed, err := r.lockBatch(ctx, events, batch)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			failures = append(failures, failed...)
+			mu.Unlock()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(failures) > 0 {
+		slices.SortFunc(failures, func(a, b SourceFailure) int { return a.Index - b.Index })
+		return nil, &LockError{Failures: failures}
+	}
+	locked := make([]Locked, len(sources))
+	for i, s := range asked {
+		locked[i] = s.locked
+	}
+	return locked, nil
+}
+
+// lockBatch fetches a batch in one process, and if that fails each source in
+// its own: what was wrong with one must not hide what is wrong with the next.
+func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) ([]SourceFailure, error) {
+	err := r.fetch(ctx, events, batch)
+	failed := (*nixError)(nil)
+	if err == nil {
+		return r.unlockable(batch), nil
+	}
+	if !errors.As(err, &failed) {
+		return nil, err
+	}
+	if len(batch) == 1 {
+		said, _ := splitHint(message(failed.log))
+		return []SourceFailure{batch[0].failure(said)}, nil
+	}
+	var failures []SourceFailure
+	for _, s := range batch {
+		alone, err := r.lockBatch(ctx, nil, []*source{s})
+		if err != nil {
+			return nil, err
+		}
+		failures = append(failures, alone...)
+	}
+	return failures, nil
+}
+
+// unlockable finds sources that were fetched, but at no commit: a working tree
+// with changes, that nobody else can fetch again.
+func (r *Runner) unlockable(batch []*source) []SourceFailure {
+	var failures []SourceFailure
+	for _, s := range batch {
+		if s.needsRev() && strings.Trim(s.locked.Rev, "0") == "" {
+			failures = append(failures, s.failure("it has no commit, for its working tree has changes"))
+		}
+	}
+	return failures
+}
+
+// fetch runs one nix over sources and records what they are.
+func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (err error) {
+	type entry struct {
+		Label string         `json:"label"`
+		Tree  map[string]any `json:"tree"`
+	}
+	var list []entry
+	for _, s := range batch {
+		list = append(list, entry{Label: s.label, Tree: s.tree})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("write the list of sources: %w", err)
+	}
+
+	// Sources may hold credentials: the folder and its files are our own, and
+	// gone afterwards.
+	dir, err := os.MkdirTemp("", "hostenv-sources-")
+	if err != nil {
+		return fmt.Errorf("write the list of sources: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	expression := filepath.Join(dir, "lock-sources.nix")
+	if err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "sources.json"), text, 0o600),
+		os.WriteFile(expression, lockSources, 0o600),
+	); err != nil {
+		return fmt.Errorf("write the list of sources: %w", err)
+	}
+
+	// Without --refresh a ref would be what it was up to an hour ago.
+	out, err := r.eval(ctx, events, "--impure", "--refresh", "--file", expression)
+	if err != nil {
+		return err
+	}
+	var locked []Locked
+	if err := json.Unmarshal(out, &locked); err != nil {
+		return fmt.Errorf("read what nix locked: %w", err)
+	}
+	if len(locked) != len(batch) {
+		return fmt.Errorf("read what nix locked: %d answers for %d sources", len(locked), len(batch))
+	}
+	for i, s := range batch {
+		s.locked = locked[i]
+	}
+	return nil
+}
+
+// batches divides sources for processes that run at the same time. Each gets
+// whole repositories, and one list of sources after the other.
+func batches(sources []*source, processes int) [][][]*source {
+	size := min(maxBatch, (len(sources)+processes-1)/processes)
+
+	var repositories []string
+	of := map[string][]*source{}
+	for _, s := range sources {
+		if of[s.repository] == nil {
+			repositories = append(repositories, s.repository)
+		}
+		of[s.repository] = append(of[s.repository], s)
+	}
+	// The largest first, so that none is left for the end.
+	slices.SortStableFunc(repositories, func(a, b string) int { return len(of[b]) - len(of[a]) })
+
+	var all [][][]*source
+	var open []*source
+	for _, repository := range repositories {
+		group := of[repository]
+		if len(group) > size {
+			all = append(all, slices.Collect(slices.Chunk(group, maxBatch)))
+			continue
+		}
+		if len(open)+len(group) > size {
+			all = append(all, [][]*source{open})
+			open = nil
+		}
+		open = append(open, group...)
+	}
+	if open != nil {
+		all = append(all, [][]*source{open})
+	}
+	return all
+}
+
+func numbered[V any](values []V) map[int]V {
+	numbered := make(map[int]V, len(values))
+	for i, value := range values {
+		numbered[i] = value
+	}
+	return numbered
+}

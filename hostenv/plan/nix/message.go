@@ -1,0 +1,88 @@
+package nix
+
+import (
+	"regexp"
+	"strings"
+)
+
+var (
+	// Colours and whatever else a terminal would hide.
+	escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+	// Lines of source that nix shows around a position: they may hold anything.
+	excerpt = regexp.MustCompile(`^\s*[0-9]*\|`)
+	// Where an error is.
+	position = regexp.MustCompile(`^\s*at (.+:[0-9]+:[0-9]+):?$`)
+	// A user's part of a URL; in one for http it may be a token without a name.
+	httpUser = regexp.MustCompile(`\b(https?://)[^/@\s"']+@`)
+	password = regexp.MustCompile(`\b([A-Za-z][A-Za-z0-9+.-]*://[^/:@\s"']*):[^/@\s"']*@`)
+	token    = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*token|password|secret|api_?key)=)[^&\s"']+`)
+)
+
+func plain(text string) string { return escapes.ReplaceAllString(text, "") }
+
+// redact leaves no password and no token in the URLs of a text.
+func redact(text string) string {
+	text = httpUser.ReplaceAllString(text, "$1")
+	text = password.ReplaceAllString(text, "$1@")
+	return token.ReplaceAllString(text, "$1...")
+}
+
+// message returns what was wrong, of all that nix says when it fails, without
+// the trace that leads there: old versions print it after the message, new ones
+// before. Of positions only the message's own is kept, of source text nothing.
+func message(log string) string {
+	lines := strings.Split(redact(log), "\n")
+	start := -1
+	var causes []string
+	for i, line := range lines {
+		trimmed := strings.TrimSpace(line)
+		if strings.HasPrefix(trimmed, "error:") && (trimmed != "error:" || start < 0) {
+			start = i
+		}
+		// Git speaks for itself.
+		if strings.HasPrefix(line, "fatal: ") {
+			causes = append(causes, strings.TrimPrefix(line, "fatal: "))
+		}
+	}
+	if start < 0 {
+		return strings.TrimSpace(strings.Join(lines, "\n"))
+	}
+
+	first := lines[start]
+	indent := len(first) - len(strings.TrimLeft(first, " "))
+	kept := []string{strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(first), "error:"))}
+	for _, line := range lines[start+1:] {
+		trimmed := strings.TrimSpace(line)
+		if strings.HasPrefix(trimmed, "… ") || strings.HasPrefix(trimmed, "(use '--show-trace'") ||
+			strings.HasPrefix(line, "fatal: ") || strings.HasPrefix(line, "warning: ") {
+			break
+		}
+		switch where := position.FindStringSubmatch(line); {
+		case where != nil:
+			kept = append(kept, "at "+where[1])
+		case excerpt.MatchString(line):
+		default:
+			kept = append(kept, dedent(line, indent))
+		}
+	}
+	kept = append(kept, causes...)
+	return strings.TrimSpace(blankLines.ReplaceAllString(strings.Join(kept, "\n"), "\n"))
+}
+
+var blankLines = regexp.MustCompile(`\n\s*\n+`)
+
+// dedent takes from a line the indentation that nix gives to a message's
+// further lines: that of its first, or that and the width of "error: ".
+func dedent(line string, indent int) string {
+	wide := indent + len("error: ")
+	if have := len(line) - len(strings.TrimLeft(line, " ")); have < wide {
+		wide = have
+	}
+	return strings.TrimRight(line[wide:], " ")
+}
+
+// splitHint parts what our own Nix code says from what it advises.
+func splitHint(message string) (said, hint string) {
+	said, hint, _ = strings.Cut(message, "\nhint: ")
+	return said, hint
+}

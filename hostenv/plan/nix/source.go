@@ -1,0 +1,182 @@
+package nix
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// A source is one thing to fetch.
+type source struct {
+	index      int            // in the list that was asked for
+	tree       map[string]any // attributes of fetchTree
+	key        string         // equal for equal sources
+	repository string         // equal for sources that share what nix keeps of them
+	label      string         // for people, without credentials
+	locked     Locked
+}
+
+// sourceOf checks and normalises attributes of a source.
+func (r *Runner) sourceOf(index int, attributes map[string]any) (*source, error) {
+	tree := maps.Clone(attributes)
+	s := &source{index: index, tree: tree}
+	// All refs of a repository are never needed, for the ref is named.
+	delete(tree, "allRefs")
+	// The folder is the flake's in the tree, and no part of the tree's address.
+	if _, ok := tree["dir"]; ok {
+		delete(tree, "dir")
+		if address := s.text("url"); address != "" {
+			tree["url"] = withoutDir(address)
+		}
+	}
+
+	kind := s.text("type")
+	if kind == "" {
+		return nil, fmt.Errorf("lock source %d: it has no type", index)
+	}
+	switch kind {
+	case "path":
+		path := s.text("path")
+		if path == "" {
+			return nil, fmt.Errorf("lock source %d: a path without path", index)
+		}
+		if !filepath.IsAbs(path) {
+			root, err := filepath.Abs(r.Dir)
+			if err != nil {
+				return nil, fmt.Errorf("lock source %d: %w", index, err)
+			}
+			path = filepath.Join(root, path)
+		}
+		tree["path"] = path
+		s.repository = path
+	case "github", "gitlab", "sourcehut":
+		// What these are asked for is a branch's plain name.
+		if ref := s.text("ref"); ref != "" {
+			tree["ref"] = strings.TrimPrefix(ref, "refs/heads/")
+		}
+		s.repository = strings.ToLower(kind + ":" + s.text("host") + ":" + s.text("owner") + "/" + s.text("repo"))
+	default:
+		s.repository = kind + ":" + s.text("url") + s.text("id")
+	}
+
+	key, err := json.Marshal(tree)
+	if err != nil {
+		return nil, fmt.Errorf("lock source %d: %w", index, err)
+	}
+	s.key = string(key)
+	s.label = redact(s.describe())
+	return s, nil
+}
+
+func (s *source) text(attribute string) string {
+	text, _ := s.tree[attribute].(string)
+	return text
+}
+
+// describe writes the source as a flake reference.
+func (s *source) describe() string {
+	kind, at := s.text("type"), s.text("rev")
+	if ref := s.text("ref"); ref != "" {
+		at = ref
+	}
+	switch kind {
+	case "path":
+		return "path:" + s.text("path")
+	case "github", "gitlab", "sourcehut":
+		reference := kind + ":" + s.text("owner") + "/" + s.text("repo")
+		if at != "" {
+			reference += "/" + at
+		}
+		if host := s.text("host"); host != "" {
+			reference += "?host=" + host
+		}
+		return reference
+	case "indirect":
+		return strings.TrimSuffix("flake:"+s.text("id")+"/"+at, "/")
+	default:
+		reference := kind + "+" + s.text("url")
+		if at != "" {
+			separator := "?"
+			if strings.Contains(reference, "?") {
+				separator = "&"
+			}
+			reference += separator + "ref=" + at
+		}
+		return reference
+	}
+}
+
+// needsRev tells whether what was fetched must be a commit.
+func (s *source) needsRev() bool {
+	switch s.text("type") {
+	case "git", "hg", "github", "gitlab", "sourcehut":
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *source) failure(said string) SourceFailure {
+	return SourceFailure{Index: s.index, Source: s.label, Message: said, Advice: s.advice()}
+}
+
+// advice says how to look at the source by hand.
+func (s *source) advice() string {
+	var address string
+	host := s.text("host")
+	switch s.text("type") {
+	case "path":
+		return "does the folder " + s.text("path") + " exist?"
+	case "git":
+		address = s.text("url")
+	case "github":
+		address = fmt.Sprintf("https://%s/%s/%s", orElse(host, "github.com"), s.text("owner"), s.text("repo"))
+	case "gitlab":
+		address = fmt.Sprintf("https://%s/%s/%s", orElse(host, "gitlab.com"), unescape(s.text("owner")), s.text("repo"))
+	case "sourcehut":
+		address = fmt.Sprintf("https://%s/%s/%s", orElse(host, "git.sr.ht"), s.text("owner"), s.text("repo"))
+	default:
+		return "is " + s.label + " reachable from here?"
+	}
+	command := "git ls-remote " + redact(address)
+	if ref := s.text("ref"); ref != "" {
+		command += " " + ref
+	}
+	return "does the ref exist, and is the repository reachable from here? ask `" + command + "`"
+}
+
+func orElse(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+func unescape(path string) string {
+	if plain, err := url.PathUnescape(path); err == nil {
+		return plain
+	}
+	return path
+}
+
+// withoutDir takes the parameter dir from a URL: Nix up to 2.8 leaves the
+// flake's folder there, where git takes it for a part of the address.
+func withoutDir(address string) string {
+	base, query, found := strings.Cut(address, "?")
+	if !found {
+		return address
+	}
+	var kept []string
+	for parameter := range strings.SplitSeq(query, "&") {
+		if !strings.HasPrefix(parameter, "dir=") {
+			kept = append(kept, parameter)
+		}
+	}
+	if len(kept) == 0 {
+		return base
+	}
+	return base + "?" + strings.Join(kept, "&")
+}

@@ -1,0 +1,10 @@
+# fail: ends the evaluation, telling what is wrong and what mends it.
+#
+#   subject  whose fault it is: "project acme__site", "provider", "flake.lock"
+#   problem  what is wrong, with what was found
+#   hint     what to write or to run
+#
+# The Go side and a person both read the text, so its shape is one for all:
+# "<subject>: <problem>", then a line "hint: <hint>".
+{ subject, problem, hint }:
+throw "${subject}: ${problem}\nhint: ${hint}"

@@ -1,0 +1,48 @@
+# The inventory: everything that a plan is made from, as one document.
+#
+# First come { inputs, provider, system } as mkProvider takes them and the
+# parsed lock, then
+#
+#   progress  whether to trace a line before each project
+#   only      the names of the projects wanted, null for all
+let
+  names = import ./names.nix;
+  options = import ./provider-options.nix;
+  project = import ./project.nix;
+  fail = import ./fail.nix;
+in
+{ inputs, provider, system, lock }:
+let
+  all = names.projects inputs;
+
+  makeHostenv = inputs.hostenv.makeHostenv.${system} or null;
+
+  select = only:
+    let unknown = builtins.filter (name: ! builtins.elem name all) only; in
+    if only == null then all
+    else if unknown == [ ] then only
+    else
+      fail {
+        subject = "provider";
+        problem = "no input is called ${builtins.concatStringsSep " or " unknown}";
+        hint = "the projects are ${builtins.concatStringsSep ", " all}";
+      };
+
+  evaluate = progress: name:
+    let
+      value = project {
+        inherit name lock system makeHostenv;
+        input = inputs.${name};
+        hostenvHostname = options.hostname provider;
+      };
+    in
+    if progress then builtins.trace "hostenv-provider: evaluating ${name}" value else value;
+in
+{ progress ? false, only ? null }:
+{
+  formatVersion = 1;
+  inherit system;
+  provider = options.data provider;
+  projects = builtins.listToAttrs
+    (map (name: { inherit name; value = evaluate progress name; }) (select only));
+}

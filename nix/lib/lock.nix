@@ -1,0 +1,111 @@
+# The provider's flake.lock: what an input was asked for and where.
+let
+  inherit (import ./strings.nix) hasPrefix splitOn;
+  fail = import ./fail.nix;
+
+  hint = "run `nix flake lock` in the provider's folder, and `git add flake.lock`";
+
+  # What changes from commit to commit of the same source, and what only a
+  # fetched tree can say.
+  ofOneCommit = [
+    "rev"
+    "shortRev"
+    "dirtyRev"
+    "dirtyShortRev"
+    "narHash"
+    "revCount"
+    "lastModified"
+    "lastModifiedDate"
+  ];
+
+  # read path: the parsed lock. It is read when something of it is needed.
+  read = path:
+    if ! builtins.pathExists path then
+      fail {
+        subject = "flake.lock";
+        problem = "the provider's flake has none";
+        inherit hint;
+      }
+    else
+      check (builtins.addErrorContext "while reading the provider's flake.lock"
+        (builtins.fromJSON (builtins.readFile path)));
+
+  # check lock: the lock, if its format is one that this file reads.
+  check = lock:
+    if builtins.elem (lock.version or null) [ 5 6 7 ] then lock
+    else
+      fail {
+        subject = "flake.lock";
+        problem = "its version is ${builtins.toJSON (lock.version or null)}, and only 5, 6 and 7 are known";
+        hint = "run `nix flake lock` with a Nix whose lock format is 7";
+      };
+
+  # follow lock reference: the key of the node that a lock's input refers to:
+  # either a key itself or a path of input names from the root, as `follows`
+  # writes it.
+  follow = lock: reference:
+    if builtins.isList reference then builtins.foldl' (step lock) lock.root reference
+    else reference;
+
+  step = lock: node: input:
+    let inputs = lock.nodes.${node}.inputs or { }; in
+    if inputs ? ${input} then follow lock inputs.${input}
+    else
+      fail {
+        subject = "flake.lock";
+        problem = "node ${node} has no input ${input}";
+        inherit hint;
+      };
+
+  # nodeOf lock input: the lock's node of an input of the provider's flake. The
+  # way leads through the root: a node's key is the input's name only as long as
+  # no other flake has an input of that name.
+  nodeOf = lock: input:
+    if lock.nodes.${lock.root}.inputs or { } ? ${input} then
+      lock.nodes.${step lock lock.root input}
+    else
+      fail {
+        subject = "project ${input}";
+        problem = "flake.lock has no such input";
+        inherit hint;
+      };
+
+  # withoutDirQuery: Nix up to 2.8 writes dir twice, the second time into the
+  # url, where a fetcher of git takes it for a part of the address.
+  withoutDirQuery = source:
+    let
+      parts = splitOn "[?]" source.url;
+      query = builtins.filter (parameter: ! hasPrefix "dir=" parameter)
+        (builtins.concatLists (map (splitOn "&") (builtins.tail parts)));
+      url = builtins.head parts
+        + (if query == [ ] then "" else "?" + builtins.concatStringsSep "&" query);
+    in
+    if source ? url && source ? dir then source // { inherit url; } else source;
+in
+{
+  inherit read check nodeOf;
+
+  # sourceOf lock input: { original; } as the flake asked for it. A name of the
+  # registry says nothing outside of this machine, so an `indirect` one comes
+  # with `resolved`, what it stood for when it was locked, less the commit.
+  sourceOf = lock: input:
+    let
+      node = nodeOf lock input;
+      original = withoutDirQuery node.original;
+    in
+    if ! node ? original then
+      fail {
+        subject = "project ${input}";
+        problem = "flake.lock does not say where it comes from";
+        inherit hint;
+      }
+    else
+      { inherit original; }
+      // (if original.type or null == "indirect"
+      then { resolved = withoutDirQuery (removeAttrs node.locked ofOneCommit); }
+      else { });
+
+  # dirOf source: the folder of the project's flake below the root of its tree,
+  # "" for the root itself.
+  dirOf = source: source.original.dir or source.resolved.dir or "";
+}

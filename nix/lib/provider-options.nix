@@ -1,0 +1,55 @@
+# The provider's own options, as the inventory carries them.
+let
+  fail = import ./fail.nix;
+  toData = import ./json.nix { subject = "provider"; root = null; };
+
+  # What only concerns the provider's own flake: folders and modules, which are
+  # read by Nix and never by a plan.
+  notInInventory = [
+    "generatedPath"
+    "nodeModules"
+    "nodesPath"
+    "overrides"
+    "secretsPath"
+  ];
+
+  # noSecrets provider: the provider, if no secret stands in it.
+  noSecrets = provider:
+    let
+      token = provider.cloudflare.apiToken or null;
+      file = provider.cloudflare.apiTokenFile or null;
+      hint = "name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN where the plan is made";
+    in
+    if token != null then
+      fail {
+        subject = "provider";
+        problem = "cloudflare.apiToken is a secret in plain sight: flakes are copied into the store, where everybody can read them";
+        inherit hint;
+      }
+    else if builtins.isPath file then
+      fail {
+        subject = "provider";
+        problem = "cloudflare.apiTokenFile is a path literal, which copies the token into the store, where everybody can read it";
+        inherit hint;
+      }
+    else provider;
+
+  # hostname provider: the domain of nodes and environments.
+  hostname = provider:
+    let value = provider.hostenvHostname or null; in
+    if builtins.isString value && value != "" then value
+    else
+      fail {
+        subject = "provider";
+        problem = "hostenvHostname is missing";
+        hint = "set provider.hostenvHostname to the domain that nodes and environments get their names below, as in \"hosting.example\"";
+      };
+in
+{
+  inherit notInInventory hostname;
+
+  # data provider: the options as JSON-safe data; what the plan does not know
+  # is carried through.
+  data = provider:
+    toData [ ] (removeAttrs (noSecrets provider) notInInventory // { hostenvHostname = hostname provider; });
+}

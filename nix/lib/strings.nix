@@ -1,0 +1,44 @@
+# Strings, as far as builtins leave something to wish for. None of these runs a
+# regular expression over text of unknown length: Nix's engine recurses once a
+# character and overflows the stack on some ten thousand of them.
+let
+  inherit (builtins) genList isList replaceStrings stringLength substring;
+in
+rec {
+  # hasPrefix "ab" "abc" is true.
+  hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
+
+  # hasSuffix "bc" "abc" is true.
+  hasSuffix = suffix: text:
+    stringLength text >= stringLength suffix
+    && substring (stringLength text - stringLength suffix) (stringLength suffix) text == suffix;
+
+  # dropPrefix "ab" "abc" is "c"; the text must have the prefix.
+  dropPrefix = prefix: text: substring (stringLength prefix) (-1) text;
+
+  # dropSuffix "bc" "abc" is "a"; the text must have the suffix.
+  dropSuffix = suffix: text: substring 0 (stringLength text - stringLength suffix) text;
+
+  # contains "b" "abc" is true; the part must not be empty.
+  contains = part: text: replaceStrings [ part ] [ "" ] text != text;
+
+  # splitOn "," "a,,b" is [ "a" "" "b" ]; the separator is taken as a regular
+  # expression, the text must be short.
+  splitOn = separator: text: builtins.filter (part: ! isList part) (builtins.split separator text);
+
+  # dropUpTo "b" "abc" is "c": what follows the first occurrence, null if there is none.
+  dropUpTo = part: text:
+    let
+      length = stringLength part;
+      starts = genList (i: i) (stringLength text - length + 1);
+      found = builtins.filter (i: substring i length text == part) starts;
+    in
+    if stringLength text < length || found == [ ] then null
+    else substring (builtins.head found + length) (-1) text;
+
+  # lower "ÄB" is "Äb": ASCII letters only.
+  lower = replaceStrings upperLetters lowerLetters;
+  upperLetters = characters "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  lowerLetters = characters "abcdefghijklmnopqrstuvwxyz";
+  characters = text: genList (i: substring i 1 text) (stringLength text);
+}

@@ -1,0 +1,26 @@
+let
+  names = import ../lib/names.nix;
+in
+{
+  projects = {
+    expr = names.projects { self = 1; nixpkgs = 1; hostenv-provider = 1; a_b = 1; beta__portal = 1; acme__site = 1; "Acme-Inc__My_Shop" = 1; };
+    expected = [ "Acme-Inc__My_Shop" "acme__site" "beta__portal" ];
+  };
+
+  plain = { expr = names.parse "acme__site"; expected = { organisation = "acme"; project = "site"; }; };
+  three-underscores = { expr = names.parse "acme___site"; expected = { organisation = "acme"; project = "site"; }; };
+  four-underscores = { expr = names.parse "acme____site"; expected = { organisation = "acme"; project = "site"; }; };
+  around = { expr = names.parse "__acme__site__"; expected = { organisation = "acme"; project = "site"; }; };
+  sanitised = { expr = names.parse "Acme-Inc__My_Very-Long.Project"; expected = { organisation = "acmeinc"; project = "myverylongproject"; }; };
+  not-ascii = { expr = names.parse "müller__café2"; expected = { organisation = "mller"; project = "caf2"; }; };
+  one-part = { expr = names.parse "acme__"; error = "project acme__: the input's name has 1 parts between double underscores, not 2.*hint: name the input organisation__project"; };
+  no-part = { expr = names.parse "____"; error = "project ____: the input's name has 0 parts"; };
+  three-parts = { expr = names.parse "acme__site__old"; error = "project acme__site__old: the input's name has 3 parts"; };
+  nothing-left = { expr = names.parse "acme__-"; error = "project acme__-: a part of the input's name has neither letters nor digits"; };
+
+  # The user names of a recorded project whose names need all of sanitise.
+  hash-suffix = {
+    expr = map (names.hashSuffix (names.parse "Acme-Inc__My_Very-Long.Project")) [ "main" "feature/foo" "-lead-and-trail-" "x--y" ];
+    expected = [ "48d93fb" "c3a5ade" "d752841" "59953b3" ];
+  };
+}
