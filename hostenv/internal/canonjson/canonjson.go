@@ -233,6 +233,28 @@ func Line(data []byte, path ...string) int {
 	}
 }
 
+// Kind names the type of a decoded value, with its article, for errors.
+func Kind(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case string:
+		return "a string"
+	case int64:
+		return "an integer"
+	case float64:
+		return "a number with a fraction or an exponent"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "an object"
+	default:
+		return fmt.Sprintf("a %T", v)
+	}
+}
+
 // Encode writes v, which must be made of the types of the package comment or
 // of int, []string and map[string]string, canonically. It panics at any other
 // type, for that is a mistake in the program, not in its input.

@@ -1,0 +1,87 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// Changes are what a plan changes in the state, in the order of
+// [state.CompareChanges].
+type Changes struct{ List []state.Change }
+
+// Encode returns the changes, and warnings beside them, as a JSON document:
+// {"formatVersion", "changes": [{kind, key, action, reason, before, after}],
+// "warnings": [{subject, message}]}. Kinds, actions and reasons may be added.
+func (c Changes) Encode(warnings []state.Warning) []byte {
+	list := make([]any, len(c.List))
+	for i, change := range c.List {
+		list[i] = change.Value()
+	}
+	warned := make([]any, len(warnings))
+	for i, w := range warnings {
+		warned[i] = map[string]string{"subject": w.Subject, "message": w.Message}
+	}
+	return canonjson.Encode(map[string]any{"formatVersion": FormatVersion, "changes": list, "warnings": warned})
+}
+
+// marks stand in front of a line, so that a long list can be skimmed.
+var marks = map[state.Action]string{
+	state.Create: "+", state.Revive: "+", state.Retire: "-", state.Release: "-",
+	state.Move: "~", state.HandOver: "~", state.Update: "~",
+}
+
+// Text returns the changes for people: a line each and a count, or that there
+// are none.
+func (c Changes) Text() string {
+	if len(c.List) == 0 {
+		return "no changes to UIDs, host names or nodes\n"
+	}
+	var b strings.Builder
+	counts := map[string]int{}
+	for _, change := range c.List {
+		mark := marks[change.Action]
+		if mark == "" {
+			mark = "?"
+		}
+		fmt.Fprintf(&b, "%s %-11s %-8s %s%s (%s)\n", mark, change.Kind, change.Action, change.Key, values(change), change.Reason)
+		counts[fmt.Sprintf("%s %s", change.Kind, change.Action)]++
+	}
+	var total []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		total = append(total, fmt.Sprintf("%d %s", counts[what], what))
+	}
+	fmt.Fprintf(&b, "%d changes: %s\n", len(c.List), strings.Join(total, ", "))
+	return b.String()
+}
+
+// values writes what a change has before and after.
+func values(c state.Change) string {
+	var b strings.Builder
+	for _, field := range slices.Sorted(maps.Keys(merged(c.Before, c.After))) {
+		before, hadBefore := c.Before[field]
+		after, hasAfter := c.After[field]
+		switch {
+		case hadBefore && hasAfter && before != after:
+			fmt.Fprintf(&b, " %s %v -> %v", field, before, after)
+		case hasAfter:
+			fmt.Fprintf(&b, " %s %v", field, after)
+		default:
+			fmt.Fprintf(&b, " %s was %v", field, before)
+		}
+	}
+	return b.String()
+}
+
+func merged(a, b map[string]any) map[string]any {
+	m := maps.Clone(a)
+	if m == nil {
+		m = map[string]any{}
+	}
+	maps.Copy(m, b)
+	return m
+}

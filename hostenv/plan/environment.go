@@ -1,0 +1,31 @@
+package plan
+
+import (
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// environment builds environments.<userName>: the evaluated environment
+// untouched, with what the plan knows beside it.
+func (c *computation) environment(e *planned, entry state.Entry) map[string]any {
+	v := make(map[string]any, len(e.fields)+8)
+	for name, field := range e.fields {
+		v[name] = field
+	}
+	hosts := make(map[string]any, len(e.virtualHosts))
+	for _, host := range e.virtualHosts {
+		hosts[host.name] = host.planned(e.UserName)
+	}
+	v["virtualHosts"] = hosts
+	v["node"] = e.node
+	v["placement"] = e.placement
+	v["uid"] = entry.UID
+	v["authorizedKeys"] = e.AuthorizedKeys
+	v["repo"] = e.repo()
+	if entry.DeployedNode != "" && entry.DeployedNode != e.node {
+		v["previousNode"] = entry.DeployedNode
+	}
+	if source, ok := c.source(e); ok {
+		v["source"] = source
+	}
+	return v
+}

@@ -1,0 +1,134 @@
+package plan_test
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+var update = flag.Bool("update", false, "rewrite what the scenarios of golden/ accept")
+
+const goldenDir = "../../golden"
+
+// scenarios returns the folders of golden/, in order.
+func scenarios(t testing.TB) []string {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(goldenDir, "[0-9]*"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no scenarios in %s: %v", goldenDir, err)
+	}
+	return dirs
+}
+
+// outcome is what a scenario's input leads to: a result or a refusal.
+type outcome struct {
+	*plan.Result
+	err error
+}
+
+// run computes a scenario from its files, as `mage plan -inventory` does. A
+// scenario without state.json is one of a provider that ran `mage state:init`,
+// unless its name says that the file is missing.
+func run(t testing.TB, dir string) outcome {
+	t.Helper()
+	prior := state.New()
+	data, err := os.ReadFile(filepath.Join(dir, "state.json"))
+	switch {
+	case err == nil:
+		if prior, err = state.Decode(data); err != nil {
+			return outcome{err: err}
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		t.Fatal(err)
+	}
+	inventory, err := os.ReadFile(filepath.Join(dir, "inventory.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv, err := plan.DecodeInventory(inventory)
+	if err != nil {
+		return outcome{err: err}
+	}
+	var sources plan.Sources
+	if old, err := os.ReadFile(filepath.Join(dir, "old-plan.json")); err == nil {
+		if sources, err = plan.LockedSources(old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, err := plan.Compute(inv, sources, prior)
+	return outcome{result, err}
+}
+
+// files returns what the scenario accepts: plan, state and changes, or the
+// refusal with its hints.
+func (o outcome) files() map[string][]byte {
+	if o.err != nil {
+		return map[string][]byte{"error.txt": []byte(refusalText(o.err))}
+	}
+	return map[string][]byte{
+		"plan.json":       o.Plan.Encode(),
+		"next-state.json": o.State.Encode(),
+		"changes.json":    o.Changes.Encode(o.Warnings),
+	}
+}
+
+var accepted = []string{"plan.json", "next-state.json", "changes.json", "error.txt"}
+
+// refusalText writes every error with its hint, as the command line does.
+func refusalText(err error) string {
+	var b strings.Builder
+	for _, err := range eachError(err) {
+		fmt.Fprintf(&b, "error: %v\n", err)
+		var hinter interface{ Hint() string }
+		if errors.As(err, &hinter) {
+			fmt.Fprintf(&b, "hint: %s\n", hinter.Hint())
+		}
+	}
+	return b.String()
+}
+
+func eachError(err error) []error {
+	var refused *state.Refused
+	if errors.As(err, &refused) {
+		return refused.Errors
+	}
+	return []error{err}
+}
+
+func TestGolden(t *testing.T) {
+	for _, dir := range scenarios(t) {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			files := run(t, dir).files()
+			for _, name := range accepted {
+				path := filepath.Join(dir, name)
+				got, made := files[name]
+				want, err := os.ReadFile(path)
+				switch {
+				case *update && made:
+					if err := os.WriteFile(path, got, 0o666); err != nil {
+						t.Fatal(err)
+					}
+				case *update:
+					if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+						t.Fatal(err)
+					}
+				case made && err != nil:
+					t.Errorf("%v; accept it with `go tool mage golden`:\n%s", err, got)
+				case !made && err == nil:
+					t.Errorf("%s is there, and the scenario makes none", path)
+				case made && !bytes.Equal(want, got):
+					t.Errorf("%s differs; read the difference, and accept it with `go tool mage golden`:\n%s", path, unified(path, want, got))
+				}
+			}
+		})
+	}
+}

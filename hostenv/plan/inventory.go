@@ -1,0 +1,179 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// An Inventory is what `nix eval --json .#lib.hostenvProvider.inventory` says
+// of a provider: its options and its customers' evaluated environments.
+type Inventory struct {
+	System   string
+	Provider Provider
+	// Projects are the customers by flake input, organisation__project.
+	Projects map[string]*Project
+
+	problems []error // *InputError; Compute reports them with all others
+}
+
+// A Project is one customer's flake input.
+type Project struct {
+	Input                 string
+	Organisation, Project string // sanitised, from the name of the input
+	Environments          map[string]*Environment
+
+	original map[string]any // the lock's own words for where it comes from
+	fetch    map[string]any // the same, without registry indirection
+}
+
+// An Environment is one environment as hostenv evaluated it.
+type Environment struct {
+	Input, Name, Type     string
+	Enable                bool
+	Organisation, Project string
+	UserName, Hostname    string
+	HostenvHostname       string
+	GitRef                string
+	AuthorizedKeys        []string // each once, in the order of users and keys
+
+	virtualHosts []*virtualHost // in the order of their names
+	project      *Project
+	fields       map[string]any // the whole, as it was evaluated
+}
+
+// Ref is the environment's name among all, organisation__project/environment.
+func (e *Environment) Ref() string { return e.Input + "/" + e.Name }
+
+// DecodeInventory reads an inventory strictly. Text that is no JSON, or that
+// has another format version, is an error at once; what is wrong with single
+// values is kept, so that [Compute] can report it beside all else, and
+// [Inventory.Problems] returns it.
+func DecodeInventory(data []byte) (*Inventory, error) {
+	v, err := canonjson.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("the inventory is not readable: %w", err)
+	}
+	r := &reader{}
+	top, ok := v.(map[string]any)
+	if !ok {
+		return nil, &InputError{Where: "inventory", Problem: "is not an object", Remedy: "make it with `nix eval --json .#lib.hostenvProvider.inventory`"}
+	}
+	if version, ok := top["formatVersion"].(int64); !ok || version != FormatVersion {
+		return nil, &InputError{
+			Where:   "inventory.formatVersion",
+			Problem: fmt.Sprintf("is %v, and this program reads %d", top["formatVersion"], FormatVersion),
+			Remedy:  "use the hostenv-provider that the provider's flake pins (nix flake update hostenv-provider)",
+		}
+	}
+	inv := &Inventory{
+		System:   r.text(top, "inventory", "system", "x86_64-linux"),
+		Projects: map[string]*Project{},
+	}
+	inv.Provider = r.provider(r.object(top, "inventory", "provider"))
+	projects := r.object(top, "inventory", "projects")
+	for _, input := range slices.Sorted(maps.Keys(projects)) {
+		if object, ok := projects[input].(map[string]any); ok {
+			inv.Projects[input] = r.project(input, object)
+		} else {
+			r.wrong("projects."+input, "", "is not an object")
+		}
+	}
+	inv.problems = r.problems
+	return inv, nil
+}
+
+// Problems returns what is wrong with single values of the inventory.
+func (inv *Inventory) Problems() []error { return slices.Clone(inv.problems) }
+
+// environments returns those of all projects, by input and name.
+func (inv *Inventory) environments() []*Environment {
+	var all []*Environment
+	for _, input := range slices.Sorted(maps.Keys(inv.Projects)) {
+		p := inv.Projects[input]
+		for _, name := range slices.Sorted(maps.Keys(p.Environments)) {
+			all = append(all, p.Environments[name])
+		}
+	}
+	return all
+}
+
+func (r *reader) project(input string, object map[string]any) *Project {
+	p := &Project{Input: input, Environments: map[string]*Environment{}}
+	p.Organisation, p.Project, _ = state.SplitInput(input)
+	source := r.object(object, input, "source")
+	p.original = r.object(source, input+": source", "original")
+	p.fetch = p.original
+	if _, indirect := source["resolved"]; indirect {
+		p.fetch = r.object(source, input+": source", "resolved")
+	}
+	environments := r.object(object, input, "environments")
+	for _, name := range slices.Sorted(maps.Keys(environments)) {
+		where := input + "/" + name
+		fields, ok := environments[name].(map[string]any)
+		if !ok {
+			r.wrong(where, "", "is not an object")
+			continue
+		}
+		// One without a user name cannot be told from others; what else is
+		// wrong with an environment does not keep its claims from being judged
+		// in the same run.
+		if e := r.environment(p, name, where, fields); e.UserName != "" {
+			p.Environments[name] = e
+		}
+	}
+	return p
+}
+
+func (r *reader) environment(p *Project, name, where string, fields map[string]any) *Environment {
+	hostenv := r.object(fields, where, "hostenv")
+	inner := where + ": hostenv"
+	e := &Environment{
+		Input: p.Input, Name: name, project: p, fields: fields,
+		Type:            r.text(fields, where, "type", "development"),
+		Enable:          r.boolean(fields, where, "enable", true),
+		Organisation:    r.text(hostenv, inner, "organisation", required),
+		Project:         r.text(hostenv, inner, "project", required),
+		UserName:        r.text(hostenv, inner, "userName", required),
+		Hostname:        r.text(hostenv, inner, "hostname", required),
+		HostenvHostname: r.text(hostenv, inner, "hostenvHostname", required),
+		GitRef:          r.text(hostenv, inner, "gitRef", name),
+	}
+	if root := r.text(hostenv, inner, "root", ""); strings.HasPrefix(root, "/nix/store/") {
+		r.remedied(inner, "root", "make the inventory with the provider's nix/lib, which writes it relative to the project's source",
+			"is the store path %s, which changes with every commit of the project", root)
+	}
+	e.AuthorizedKeys = r.authorizedKeys(fields, where)
+	e.virtualHosts = r.virtualHosts(fields, where)
+	return e
+}
+
+// authorizedKeys collects the keys of an environment's people, in the order of
+// their names, each key once: two of them may share one.
+func (r *reader) authorizedKeys(fields map[string]any, where string) []string {
+	keys := []string{}
+	users := r.optionalObject(fields, where, "users")
+	for _, name := range slices.Sorted(maps.Keys(users)) {
+		user, ok := users[name].(map[string]any)
+		if !ok {
+			r.wrong(where+": users", name, "is not an object")
+			continue
+		}
+		keys = append(keys, r.keys(user, where+": users."+name, "publicKeys")...)
+	}
+	return unique(keys)
+}
+
+// unique drops every string but the first of its like.
+func unique(list []string) []string {
+	seen := make(map[string]bool, len(list))
+	return slices.DeleteFunc(list, func(s string) bool {
+		again := seen[s]
+		seen[s] = true
+		return again
+	})
+}

@@ -1,0 +1,64 @@
+package plan
+
+import "regexp"
+
+// Limits are the resource limits of a slice, in the words of
+// systemd.resource-control(5), and who has others.
+type Limits struct {
+	Default       Limit
+	Organisations map[string]Limit // by sanitised name
+	Projects      map[string]Limit // by input
+}
+
+// A Limit is what the environments of one slice may use together. An empty
+// field means the next wider one.
+type Limit struct {
+	CPUQuota  string // such as 200%, of one CPU
+	MemoryMax string // bytes, with K, M, G or T; or a percentage; or infinity
+}
+
+// defaultLimit is today's.
+var defaultLimit = Limit{CPUQuota: "200%", MemoryMax: "12G"}
+
+var (
+	cpuQuota  = regexp.MustCompile(`^[1-9][0-9]{0,6}%$`)
+	memoryMax = regexp.MustCompile(`^([1-9][0-9]{0,17}[KMGT]?|[1-9][0-9]?%|100%|infinity)$`)
+)
+
+func (r *reader) limits(from map[string]any) Limits {
+	const where = "provider.limits"
+	l := Limits{Default: r.limit(from, where).or(defaultLimit), Organisations: map[string]Limit{}, Projects: map[string]Limit{}}
+	for name, object := range r.members(from, where, "organisations") {
+		l.Organisations[name] = r.limit(object, where+".organisations."+quoteAttribute(name))
+	}
+	for name, object := range r.members(from, where, "projects") {
+		l.Projects[name] = r.limit(object, where+".projects."+quoteAttribute(name))
+	}
+	return l
+}
+
+func (r *reader) limit(from map[string]any, where string) Limit {
+	l := Limit{CPUQuota: r.text(from, where, "cpuQuota", ""), MemoryMax: r.text(from, where, "memoryMax", "")}
+	if l.CPUQuota != "" && !cpuQuota.MatchString(l.CPUQuota) {
+		r.remedied(where, "cpuQuota", "write a percentage of one CPU, such as \"200%\"", "is %q, which CPUQuota= does not take", l.CPUQuota)
+	}
+	if l.MemoryMax != "" && !memoryMax.MatchString(l.MemoryMax) {
+		r.remedied(where, "memoryMax", "write a size such as \"12G\", a percentage, or \"infinity\"", "is %q, which MemoryMax= does not take", l.MemoryMax)
+	}
+	return l
+}
+
+func (l Limit) or(wider Limit) Limit {
+	if l.CPUQuota == "" {
+		l.CPUQuota = wider.CPUQuota
+	}
+	if l.MemoryMax == "" {
+		l.MemoryMax = wider.MemoryMax
+	}
+	return l
+}
+
+// of returns the limits of a project.
+func (l Limits) of(input, organisation string) Limit {
+	return l.Projects[input].or(l.Organisations[organisation]).or(l.Default)
+}

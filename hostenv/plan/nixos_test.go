@@ -1,0 +1,83 @@
+package plan_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/testenv"
+)
+
+// TestNodesAreNixOS evaluates every node of every accepted plan as a whole
+// system with NixOS's own modules, all assertions included: no option that
+// NixOS lacks, no value of a wrong type.
+func TestNodesAreNixOS(t *testing.T) {
+	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
+	testenv.Need(t, "nix")
+	for _, dir := range scenarios(t) {
+		path := filepath.Join(dir, "plan.json")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // refused
+		}
+		var plan struct {
+			Nodes map[string]json.RawMessage `json:"nodes"`
+		}
+		if err := json.Unmarshal(data, &plan); err != nil {
+			t.Fatal(err)
+		}
+		path = withoutDisabled(t, path)
+		for node := range plan.Nodes {
+			t.Run(filepath.Base(dir)+"/"+node, func(t *testing.T) {
+				t.Parallel()
+				if out, err := exec.Command(eval, path, node).CombinedOutput(); err != nil {
+					t.Errorf("%v\n%s", err, tail(out))
+				}
+			})
+		}
+	}
+}
+
+// TestTodaysNodesAreNot shows that the evaluation can refuse a plan: that of
+// today's generator.
+func TestTodaysNodesAreNot(t *testing.T) {
+	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
+	testenv.Need(t, "nix")
+	dir := scenarios(t)[slices.IndexFunc(scenarios(t), func(dir string) bool { return strings.HasPrefix(filepath.Base(dir), "001-") })]
+	out, err := exec.Command(eval, filepath.Join(dir, "legacy-plan.json"), "node-a").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "allowIndexing' does not exist") {
+		t.Errorf("today's plan should be refused for allowIndexing, got %v\n%s", err, tail(out))
+	}
+}
+
+// withoutDisabled returns a plan whose environments are the enabled ones: the
+// stand-in for the provider's modules takes every environment for a live one.
+// The nodes, which are what is tested, stay as they are.
+func withoutDisabled(t *testing.T, path string) string {
+	document := readDocument(t, path)
+	environments := document["environments"].(map[string]any)
+	changed := false
+	for user, e := range environments {
+		if e.(map[string]any)["enable"] == false {
+			delete(environments, user)
+			changed = true
+		}
+	}
+	if !changed {
+		return path
+	}
+	path = filepath.Join(t.TempDir(), "plan.json")
+	if err := os.WriteFile(path, canonjson.Encode(document), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func tail(out []byte) string {
+	return string(out[max(0, len(out)-2000):])
+}

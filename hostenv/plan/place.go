@@ -1,0 +1,198 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// place finds the node of every environment: the first of
+//
+//	provider.placement."organisation__project/environment"
+//	provider.placement.organisation__project
+//	provider.placement.organisation
+//	provider.nodeFor.<type>
+//	provider.nodeFor.default
+func (c *computation) place() {
+	p := &c.inv.Provider
+	c.knownNodes()
+	used := map[string]bool{}
+	for _, e := range c.planned {
+		node, option, err := p.placement(e.Environment, used)
+		if err != nil {
+			c.refuse(err)
+			continue
+		}
+		e.node, e.placement = node, option
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.Placement)) {
+		if !used[key] {
+			c.warn("provider.placement."+quoteAttribute(key), "names no environment, project or organisation that is planned")
+		}
+	}
+}
+
+// placement returns the node of e and the option that names it, and notes
+// which keys of provider.placement mean something.
+func (p *Provider) placement(e *Environment, used map[string]bool) (node, option string, err error) {
+	for _, key := range []string{e.Ref(), e.Input, e.Organisation} {
+		if n, ok := p.Placement[key]; ok {
+			used[key] = true
+			if node == "" {
+				node, option = n, "provider.placement."+quoteAttribute(key)
+			}
+		}
+	}
+	if node == "" {
+		key := e.Type
+		if _, ok := p.NodeFor[key]; !ok {
+			key = "default"
+		}
+		option = "provider.nodeFor." + quoteAttribute(key)
+		v, ok := p.NodeFor[key]
+		if node, _ = v.(string); node == "" {
+			err := &PlacementError{
+				Environment: e.Ref(), Option: option, Problem: "is not set",
+				Remedy: fmt.Sprintf("set provider.nodeFor.%s, provider.nodeFor.default or provider.placement.%q", e.Type, e.Ref()),
+			}
+			if ok {
+				err.Problem = "is null"
+				if _, isText := v.(string); isText {
+					err.Problem = "is the empty string"
+				} else if v != nil {
+					err.Problem = fmt.Sprintf("is %v, not the name of a node", v)
+				}
+			}
+			return "", "", err
+		}
+	}
+	if !nodeName.MatchString(node) {
+		return "", "", &PlacementError{
+			Environment: e.Ref(), Option: option, Node: node, Problem: fmt.Sprintf("is %q, which is no name for a node", node),
+			Remedy: "use labels of letters, digits and hyphens, with dots between them",
+		}
+	}
+	return node, option, nil
+}
+
+// knownNodes holds every option that names a node against provider.nodes, used
+// or not: a name that is spelled wrongly would place the next environment.
+func (c *computation) knownNodes() {
+	p := &c.inv.Provider
+	if len(p.Nodes) == 0 {
+		return
+	}
+	check := func(option, node string) {
+		if _, ok := p.Nodes[node]; !ok && node != "" {
+			c.refuse(&PlacementError{
+				Option: option, Node: node,
+				Problem: fmt.Sprintf("names the node %q, which provider.nodes does not have", node),
+				Remedy:  fmt.Sprintf("name one of %s, or add provider.nodes.%s", strings.Join(slices.Sorted(maps.Keys(p.Nodes)), ", "), quoteAttribute(node)),
+			})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.NodeFor)) {
+		node, _ := p.NodeFor[key].(string)
+		check("provider.nodeFor."+quoteAttribute(key), node)
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.Placement)) {
+		check("provider.placement."+quoteAttribute(key), p.Placement[key])
+	}
+}
+
+// check looks at what must hold before anything can be placed, and fills
+// c.planned with the environments in the order of their user names.
+func (c *computation) check() {
+	inputs := map[string]string{} // organisation/project: input
+	for _, input := range slices.Sorted(maps.Keys(c.inv.Projects)) {
+		p := c.inv.Projects[input]
+		if p.Project == "" {
+			if strings.Contains(input, "__") {
+				c.refuse(&InputError{Where: "the input " + input, Problem: "does not name one organisation and one project", Remedy: "name it organisation__project"})
+			} else {
+				c.warn(input, "is no project: its name is not organisation__project")
+			}
+			continue
+		}
+		name := p.Organisation + "/" + p.Project
+		if other, ok := inputs[name]; ok {
+			c.refuse(&CollisionError{Name: "the project " + name, Claims: []string{other, input}})
+			continue
+		}
+		inputs[name] = input
+		c.production(p)
+	}
+	users := map[string]*Environment{}
+	for _, e := range c.inv.environments() {
+		if inputs[e.project.Organisation+"/"+e.project.Project] != e.Input {
+			continue // refused, or passed over, as a whole
+		}
+		c.refuse(c.checkEnvironment(e)...)
+		if other, ok := users[e.UserName]; ok {
+			c.refuse(&CollisionError{Name: "the user " + e.UserName, Claims: []string{other.Ref(), e.Ref()}})
+			continue
+		}
+		users[e.UserName] = e
+	}
+	for _, user := range slices.Sorted(maps.Keys(users)) {
+		c.planned = append(c.planned, &planned{Environment: users[user]})
+	}
+	if len(c.planned) == 0 && len(c.errs) == 0 && !c.inv.Provider.AllowEmpty {
+		c.refuse(&EmptyError{Projects: len(inputs)})
+	}
+}
+
+// production warns of a project with several production environments.
+func (c *computation) production(p *Project) {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(p.Environments)) {
+		if e := p.Environments[name]; e.Enable && e.Type == "production" {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 1 {
+		c.warn(p.Input, "has several production environments: "+strings.Join(names, ", "))
+	}
+}
+
+// checkEnvironment holds what an environment says of itself against the name
+// of its input and the provider: a project that exports its own evaluation
+// could otherwise pose as another.
+func (c *computation) checkEnvironment(e *Environment) (errs []error) {
+	wrong := func(option, remedy, format string, args ...any) {
+		errs = append(errs, &InputError{Where: e.Ref() + ": " + option, Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+	}
+	if err := state.CheckUserName(e.UserName); err != nil {
+		wrong("hostenv.userName", "let hostenv make the user name", "is not usable: %v", err)
+	}
+	if e.Organisation != e.project.Organisation || e.Project != e.project.Project {
+		wrong("hostenv", fmt.Sprintf("set organisation = %q and project = %q in the project, or rename the input", e.project.Organisation, e.project.Project),
+			"says it is %s/%s, and its input says %s/%s", e.Organisation, e.Project, e.project.Organisation, e.project.Project)
+	}
+	if name, ok := e.fields["hostenv"].(map[string]any)["environmentName"].(string); ok && name != e.Name {
+		wrong("hostenv.environmentName", "let hostenv make the name", "is %q", name)
+	}
+	hostname := c.inv.Provider.HostenvHostname
+	if given, err := state.NormalizeHostname(e.HostenvHostname); err != nil || given != hostname {
+		wrong("hostenv.hostenvHostname", fmt.Sprintf("set it to %q in the project, or leave it out", hostname),
+			"is %q, and the provider's is %q", e.HostenvHostname, hostname)
+	} else if want := e.UserName + "." + hostname; e.Hostname != want {
+		wrong("hostenv.hostname", "let hostenv make the host name", "is %q, and must be %q", e.Hostname, want)
+	}
+	if hasControl(e.GitRef) {
+		wrong("hostenv.gitRef", "name a branch or tag", "is %q", e.GitRef)
+	}
+	for _, v := range e.virtualHosts {
+		if v.wildcard {
+			c.warn(e.UserName, fmt.Sprintf("the wildcard %q is served without TLS: Let's Encrypt issues wildcards by DNS-01 only", v.name))
+		}
+		if v.certificate && e.Enable && c.inv.Provider.LetsEncrypt.declined {
+			wrong(fmt.Sprintf("virtualHosts.%q", v.name), "set provider.letsEncrypt.acceptTerms = true, or enableLetsEncrypt = false here",
+				"asks for a certificate, and provider.letsEncrypt.acceptTerms is false")
+		}
+	}
+	return errs
+}

@@ -1,0 +1,151 @@
+// Package plan turns what a provider's flake says into what its nodes shall be.
+//
+// [Compute] takes the inventory that Nix evaluates, the locked sources and the
+// prior state, and returns the plan document, the next state, the changes
+// between the two states, and warnings. It is pure: it reads no file, asks no
+// server and knows no clock; the same input gives the same bytes, whatever its
+// order.
+//
+// It refuses, all at once and each with a hint, whatever could break a node or
+// harm another customer: a host name with two owners, a user name of two
+// environments, a node that the provider does not know, an inventory without
+// environments, names that a shell, systemd or Nix would read in its own way.
+// A refused run yields nothing.
+//
+// What it does not know in an environment it carries through untouched.
+// nodes.<node> of the document is a NixOS module: it holds only options that
+// NixOS has.
+//
+// The document keeps the structure that today's generator gives it;
+// golden/parity.json lists every difference.
+package plan
+
+import (
+	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// FormatVersion is the version of the inventory, of the plan document and of
+// the changes that this package reads and writes. Another major version is
+// refused; fields may be added within one.
+const FormatVersion = 1
+
+// A Result is what Compute makes.
+type Result struct {
+	// Plan is generated/plan.json.
+	Plan Document
+	// State is generated/state.json. It must be durable before the plan is
+	// written: the plan names its UIDs.
+	State state.State
+	// Changes are the steps from the prior state to State.
+	Changes Changes
+	// Warnings deserve a look and stop nothing.
+	Warnings []state.Warning
+}
+
+// Compute plans inv from the prior state. Its error is a *state.Refused, which
+// holds everything that stands in the way.
+func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error) {
+	c := &computation{inv: inv, sources: sources}
+	c.errs = append(c.errs, inv.problems...)
+	c.check()
+	c.place()
+	c.limits()
+
+	step, err := prior.Next(c.request())
+	if err != nil {
+		c.refuse(err)
+	}
+	if len(c.errs) > 0 {
+		return nil, &state.Refused{Errors: c.errs}
+	}
+	document := c.document(step.State)
+	c.warnUnlocked()
+	changes := append(step.Changes, nodeChanges(prior, step.State)...)
+	slices.SortFunc(changes, state.CompareChanges)
+	return &Result{
+		Plan:     Document{document},
+		State:    step.State,
+		Changes:  Changes{changes},
+		Warnings: append(c.warnings, step.Warnings...),
+	}, nil
+}
+
+// computation is a Compute at work.
+type computation struct {
+	inv      *Inventory
+	sources  Sources
+	planned  []*planned // in the order of user names
+	unlocked []string   // users without a locked source
+	warnings []state.Warning
+	errs     []error
+}
+
+// planned is an environment on its way into the plan.
+type planned struct {
+	*Environment
+	node      string // "" if it could not be placed
+	placement string // the option that placed it
+}
+
+func (c *computation) refuse(errs ...error) {
+	for _, err := range errs {
+		if all, ok := err.(interface{ Unwrap() []error }); ok {
+			c.errs = append(c.errs, all.Unwrap()...)
+		} else {
+			c.errs = append(c.errs, err)
+		}
+	}
+}
+
+func (c *computation) warn(subject, message string) {
+	c.warnings = append(c.warnings, state.Warning{Subject: subject, Message: message})
+}
+
+// request is what the state is asked for. Where the inventory has problems,
+// environments may be missing from it, so that renames and transfers would be
+// blamed for what they did not do: they wait for a whole inventory.
+func (c *computation) request() state.Request {
+	p := &c.inv.Provider
+	req := state.Request{UIDs: p.UIDRange, NodeNames: p.nodeNames()}
+	for _, e := range c.planned {
+		req.Claims = append(req.Claims, state.Claim{
+			UserName: e.UserName, Organisation: e.Organisation, Project: e.Project, Environment: e.Name,
+			Node: e.node, VirtualHosts: e.hostNames(),
+		})
+		if e.node != "" {
+			p.addNodeName(req.NodeNames, e.node)
+		}
+	}
+	if len(c.inv.problems) == 0 {
+		req.Moved, req.Transfers = p.Moved, p.Transfers
+	}
+	return req
+}
+
+// document builds plan.json.
+func (c *computation) document(next state.State) map[string]any {
+	p := &c.inv.Provider
+	environments := make(map[string]any, len(c.planned))
+	nodes := c.nodes(next)
+	connections := make(map[string]any, len(nodes))
+	for node := range nodes {
+		connections[node] = p.connection(node)
+	}
+	for _, e := range c.planned {
+		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
+	}
+	return map[string]any{
+		"formatVersion":   FormatVersion,
+		"stateDigest":     next.Digest(),
+		"hostenvHostname": p.HostenvHostname,
+		"environments":    environments,
+		"nodes":           nodes,
+		"nodeConnections": connections,
+		"cloudflare":      p.Cloudflare,
+		"deployUser":      p.DeployUser,
+		"nixSigning":      p.NixSigning,
+		"dnsGate":         map[string]any{},
+	}
+}

@@ -1,0 +1,254 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// A Provider is what the provider's own options say.
+type Provider struct {
+	HostenvHostname  string // normalised
+	LetsEncrypt      LetsEncrypt
+	DeployPublicKeys []string
+	DeployUser       string
+	// NodeFor names a node by the type of an environment, and by "default".
+	// A value may be nil, as Nix gives it for an option that is not set.
+	NodeFor map[string]any
+	// Placement names a node by organisation__project/environment,
+	// organisation__project or organisation.
+	Placement map[string]string
+	// Nodes are the nodes there are; none if the provider does not list them.
+	Nodes      map[string]*Node
+	UIDRange   state.UIDRange
+	Limits     Limits
+	Moved      []state.Moved
+	Transfers  []state.Transfer
+	AllowEmpty bool
+	Cloudflare map[string]any // carried through
+	NixSigning map[string]any // carried through
+}
+
+// LetsEncrypt is what security.acme needs.
+type LetsEncrypt struct {
+	AcceptTerms bool
+	AdminEmail  string
+
+	declined bool // acceptTerms is there, and false
+}
+
+// A Node says how a node is reached and deployed to.
+type Node struct {
+	System  string // such as aarch64-linux
+	Address string // host name or IP address; "" means <node>.<hostenvHostname>
+	fields  map[string]any
+}
+
+// Names that reach a shell, a Nix attribute, a path or a systemd unit on a
+// node are held to these, once, here.
+var (
+	nodeName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+	systemName = regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9]+$`)
+	plainPath  = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
+	mailbox    = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
+)
+
+func (r *reader) provider(from map[string]any) Provider {
+	const where = "provider"
+	p := Provider{
+		DeployPublicKeys: unique(r.keys(from, where, "deployPublicKeys")),
+		DeployUser:       r.text(from, where, "deployUser", "deploy"),
+		NodeFor:          r.optionalObject(from, where, "nodeFor"),
+		AllowEmpty:       r.boolean(from, where, "allowEmpty", false),
+		Cloudflare:       r.cloudflare(from),
+		NixSigning:       r.optionalObject(from, where, "nixSigning"),
+		Nodes:            map[string]*Node{},
+		Placement:        map[string]string{},
+	}
+	if err := state.CheckUserName(p.DeployUser); err != nil {
+		r.wrong(where, "deployUser", "is not usable: %v", err)
+	}
+	if p.NixSigning == nil {
+		p.NixSigning = map[string]any{}
+	}
+	if name := r.text(from, where, "hostenvHostname", required); name != "" {
+		var err error
+		if p.HostenvHostname, err = state.NormalizeHostname(name); err != nil {
+			r.wrong(where, "hostenvHostname", "is %q: %v", name, err)
+		}
+	}
+	p.LetsEncrypt = r.letsEncrypt(r.object(from, where, "letsEncrypt"))
+	p.UIDRange = r.uidRange(r.optionalObject(from, where, "uidRange"))
+	p.Limits = r.limits(r.optionalObject(from, where, "limits"))
+	for name, object := range r.members(from, where, "nodes") {
+		p.Nodes[name] = r.node(name, object)
+	}
+	placement := r.optionalObject(from, where, "placement")
+	for _, key := range slices.Sorted(maps.Keys(placement)) {
+		if node := r.text(placement, where+".placement", key, required); node != "" {
+			p.Placement[key] = node
+		}
+	}
+	for i, object := range r.list(from, where, "moved") {
+		at := fmt.Sprintf("provider.moved[%d]", i)
+		p.Moved = append(p.Moved, state.Moved{From: r.text(object, at, "from", required), To: r.text(object, at, "to", required)})
+	}
+	for i, object := range r.list(from, where, "transfers") {
+		at := fmt.Sprintf("provider.transfers[%d]", i)
+		t := state.Transfer{Host: r.text(object, at, "host", required), From: r.text(object, at, "from", required), To: r.text(object, at, "to", required)}
+		host, err := state.NormalizeHostname(t.Host)
+		if err != nil && t.Host != "" {
+			r.wrong(at, "host", "is %q: %v", t.Host, err)
+		}
+		t.Host = host
+		p.Transfers = append(p.Transfers, t)
+	}
+	return p
+}
+
+// members yields the members of an object whose members are objects.
+func (r *reader) members(from map[string]any, where, option string) func(yield func(string, map[string]any) bool) {
+	return func(yield func(string, map[string]any) bool) {
+		object := r.optionalObject(from, where, option)
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if member := r.object(object, where+"."+option, name); !yield(name, member) {
+				return
+			}
+		}
+	}
+}
+
+// list returns a list of objects; what is none is noted and left nil.
+func (r *reader) list(from map[string]any, where, option string) []map[string]any {
+	list, ok := from[option].([]any)
+	if !ok && from[option] != nil {
+		r.wrong(where, option, "is not a list")
+	}
+	objects := make([]map[string]any, len(list))
+	for i, v := range list {
+		if objects[i], ok = v.(map[string]any); !ok {
+			r.wrong(fmt.Sprintf("%s.%s[%d]", where, option, i), "", "is not an object")
+		}
+	}
+	return objects
+}
+
+func (r *reader) letsEncrypt(from map[string]any) LetsEncrypt {
+	const where = "provider.letsEncrypt"
+	l := LetsEncrypt{AdminEmail: r.text(from, where, "adminEmail", required)}
+	if accept, ok := from["acceptTerms"].(bool); ok {
+		l.AcceptTerms, l.declined = accept, !accept
+	} else if from != nil {
+		r.remedied(where, "acceptTerms", "read Let's Encrypt's terms of service, and set it to true", "is missing, and no certificate is issued without")
+	}
+	if l.AdminEmail != "" && !mailbox.MatchString(l.AdminEmail) {
+		r.wrong(where, "adminEmail", "is %q, which is no mail address", l.AdminEmail)
+	}
+	return l
+}
+
+func (r *reader) uidRange(from map[string]any) state.UIDRange {
+	const where = "provider.uidRange"
+	return state.UIDRange{ // [state.State.Next] checks it
+		Min: r.number(from, where, "min", state.DefaultUIDRange.Min, 0, 1<<31-1),
+		Max: r.number(from, where, "max", state.DefaultUIDRange.Max, 0, 1<<31-1),
+	}
+}
+
+// cloudflare is carried through, but for what would put a token into the plan
+// or the store.
+func (r *reader) cloudflare(from map[string]any) map[string]any {
+	const where = "provider.cloudflare"
+	const remedy = "name a key of the sops file with provider.cloudflare.apiTokenSecret, or set CF_API_TOKEN where the gate runs"
+	c := r.optionalObject(from, "provider", "cloudflare")
+	if c == nil {
+		return map[string]any{"enable": false}
+	}
+	if c["apiToken"] != nil {
+		r.remedied(where, "apiToken", remedy, "holds a secret, and the plan is committed")
+	}
+	if file := r.text(c, where, "apiTokenFile", ""); strings.HasPrefix(file, "/nix/store/") {
+		r.remedied(where, "apiTokenFile", remedy, "is a path literal, which copies the token into the world-readable store")
+	}
+	return c
+}
+
+func (r *reader) node(name string, from map[string]any) *Node {
+	where := "provider.nodes." + quoteAttribute(name)
+	if !nodeName.MatchString(name) {
+		r.wrong(where, "", "is no name for a node: use labels of letters, digits and hyphens, with dots between them")
+	}
+	n := &Node{
+		System:  r.text(from, where, "system", "x86_64-linux"),
+		Address: r.text(from, where, "address", ""),
+		fields:  from,
+	}
+	if !systemName.MatchString(n.System) {
+		r.wrong(where, "system", "is %q, which is no system such as x86_64-linux", n.System)
+	}
+	if n.Address != "" {
+		_, notIP := netip.ParseAddr(n.Address)
+		if _, notHost := state.NormalizeHostname(n.Address); notIP != nil && notHost != nil {
+			r.wrong(where, "address", "is %q, neither a host name nor an IP address", n.Address)
+		}
+	}
+	r.number(from, where, "sshPort", 22, 1, 65535)
+	for _, option := range append(r.texts(from, where, "sshOpts"), r.text(from, where, "hostKey", "")) {
+		if hasControl(option) {
+			r.wrong(where, "", "holds %q in sshOpts or hostKey, which is not one line", option)
+		}
+	}
+	if path := r.text(from, where, "tempPath", ""); path != "" && (!plainPath.MatchString(path) || strings.Contains(path, "/..")) {
+		r.wrong(where, "tempPath", "is %q, not a plain absolute path", path)
+	}
+	for _, flag := range []string{"remoteBuild", "magicRollback", "autoRollback"} {
+		r.boolean(from, where, flag, false)
+	}
+	return n
+}
+
+// nodeNames returns the host names of the nodes, which no environment may
+// have, each with its node.
+func (p *Provider) nodeNames() map[string]string {
+	names := map[string]string{}
+	for node := range p.Nodes {
+		p.addNodeName(names, node)
+	}
+	for _, node := range p.NodeFor {
+		if node, ok := node.(string); ok && node != "" {
+			p.addNodeName(names, node)
+		}
+	}
+	return names
+}
+
+func (p *Provider) addNodeName(names map[string]string, node string) {
+	if host, err := state.NormalizeHostname(node + "." + p.HostenvHostname); err == nil {
+		names[host] = node
+	}
+}
+
+// connection is how a node is reached: what provider.nodes says, and where it
+// says nothing the host name that belongs to the node.
+func (p *Provider) connection(node string) map[string]any {
+	c := map[string]any{"hostname": node + "." + p.HostenvHostname}
+	n, ok := p.Nodes[node]
+	if !ok {
+		return c
+	}
+	for field, v := range n.fields {
+		if v != nil && field != "address" {
+			c[field] = v
+		}
+	}
+	c["system"] = n.System
+	if n.Address != "" {
+		c["hostname"] = n.Address
+	}
+	return c
+}

@@ -1,0 +1,120 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+)
+
+// A Locked is what a source was at a moment: enough for Nix to fetch the same
+// again, and to refuse anything else.
+type Locked struct {
+	Rev          string // the commit; "" where the kind of source has none
+	NarHash      string // SRI
+	LastModified int64  // seconds since 1970
+}
+
+// Sources are locked sources by [SourceRequest.Key].
+type Sources map[string]Locked
+
+// A SourceRequest asks for one source to be locked.
+type SourceRequest struct {
+	// Key identifies the source among those of an inventory.
+	Key string
+	// Attrs are arguments of builtins.fetchTree, and dir, which is none: it
+	// says where in the tree the flake is.
+	Attrs map[string]any
+	// Environments are those that want it, organisation__project/environment.
+	Environments []string
+}
+
+// SourceRequests returns the sources of all enabled environments, each once,
+// in the order of their keys. A disabled environment is not built, and its
+// branch is often gone.
+func (inv *Inventory) SourceRequests() []SourceRequest {
+	requests := map[string]SourceRequest{}
+	for _, e := range inv.environments() {
+		if !e.Enable {
+			continue
+		}
+		attrs := e.fetch()
+		key := sourceKey(attrs)
+		r := requests[key]
+		r.Key, r.Attrs, r.Environments = key, attrs, append(r.Environments, e.Ref())
+		requests[key] = r
+	}
+	sorted := make([]SourceRequest, 0, len(requests))
+	for _, key := range slices.Sorted(maps.Keys(requests)) {
+		sorted = append(sorted, requests[key])
+	}
+	return sorted
+}
+
+func sourceKey(attrs map[string]any) string { return string(canonjson.Encode(attrs)) }
+
+// repo is the input's own reference with the environment's git ref, as today's
+// generator writes it.
+func (e *Environment) repo() map[string]any {
+	repo := maps.Clone(e.project.original)
+	if repo == nil {
+		repo = map[string]any{}
+	}
+	repo["ref"] = e.GitRef
+	return repo
+}
+
+// pinned are the attributes of a reference that say which version is wanted.
+// The ref of the environment takes their place. allRefs would fetch every
+// branch, and revCount needs the whole history.
+var pinned = []string{"ref", "rev", "narHash", "lastModified", "lastModifiedDate", "revCount", "allRefs"}
+
+// fetch returns the reference of the environment's source: the input's, at the
+// environment's git ref if the source is of a kind that has refs.
+func (e *Environment) fetch() map[string]any {
+	attrs := maps.Clone(e.project.fetch)
+	if attrs == nil {
+		attrs = map[string]any{}
+	}
+	for _, name := range pinned {
+		delete(attrs, name)
+	}
+	switch attrs["type"] {
+	case "git", "github", "gitlab", "sourcehut", "hg":
+		attrs["ref"] = e.GitRef
+	}
+	return attrs
+}
+
+// source returns environments.<userName>.source.
+func (c *computation) source(e *planned) (map[string]any, bool) {
+	attrs := e.fetch()
+	locked, ok := c.sources[sourceKey(attrs)]
+	if !ok {
+		if e.Enable {
+			c.unlocked = append(c.unlocked, e.UserName)
+		}
+		return nil, false
+	}
+	if locked.Rev != "" {
+		attrs["rev"] = locked.Rev
+	}
+	attrs["narHash"] = locked.NarHash
+	attrs["lastModified"] = locked.LastModified
+	return attrs, true
+}
+
+// warnUnlocked says once which environments have no locked source.
+func (c *computation) warnUnlocked() {
+	if len(c.unlocked) == 0 {
+		return
+	}
+	named, more := c.unlocked, ""
+	if len(named) > 5 {
+		named, more = named[:5], fmt.Sprintf(" and %d more", len(named)-5)
+	}
+	c.warn("sources", fmt.Sprintf("Nix will refuse to build %s%s: no locked source; run `mage plan` without -locked and -inventory",
+		strings.Join(named, ", "), more))
+}
