@@ -1,0 +1,144 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode"
+)
+
+// maxHolder bounds what is read of a lock file, which anybody may have written.
+const maxHolder = 4 << 10
+
+// Holder says who holds a lock, by what the holder itself wrote into the lock
+// file. The zero Holder is an unknown one.
+type Holder struct {
+	PID  int    `json:"pid"`
+	Host string `json:"host"`
+	User string `json:"user"`
+	// Command is the program's name and the targets it was called with. Flags
+	// and their values are left out: they may be secret.
+	Command string    `json:"command"`
+	Since   time.Time `json:"since"`
+}
+
+// String describes the holder in one line, safe for a terminal.
+func (h Holder) String() string {
+	if h.PID == 0 {
+		return "an unknown process"
+	}
+	return fmt.Sprintf("process %d (%s) of %s on %s since %s", h.PID,
+		printable(h.Command), printable(h.User), printable(h.Host), h.Since.Format(time.RFC3339))
+}
+
+// self returns this process's Holder but for Since. It is made once: asking for
+// the user may mean to ask a directory server.
+var self = sync.OnceValue(func() Holder {
+	h := Holder{PID: os.Getpid(), Command: command(os.Args)}
+	h.Host, _ = os.Hostname()
+	if u, err := user.Current(); err == nil {
+		h.User = u.Username
+	} else {
+		h.User = strconv.Itoa(os.Getuid())
+	}
+	return h
+})
+
+// target is the shape of a target's name: plan, dnsGate, state:list, dns-gate.
+var target = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*([:-][A-Za-z0-9]+)*$`)
+
+// command returns the program's name and the targets of args. It ends at the
+// first word that is not a target's name, for behind a flag no one can tell a
+// target from the flag's value. Mage's -v has no value and may stand in front.
+func command(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	words := []string{filepath.Base(args[0])}
+	for _, arg := range args[1:] {
+		if arg == "-v" && len(words) == 1 {
+			continue
+		}
+		if !target.MatchString(arg) {
+			break
+		}
+		words = append(words, arg)
+	}
+	return strings.Join(words, " ")
+}
+
+// writeHolder writes this process's name into the lock file, which the caller
+// has locked. It is written in place, since a rename would take the lock away;
+// who reads it meanwhile finds a torn text and calls the holder unknown.
+// Failure, of a full disk say, is of no account: the flock is the lock.
+func writeHolder(path string) {
+	h := self()
+	h.Since = time.Now().UTC().Truncate(time.Second)
+	text, err := json.Marshal(h)
+	if err != nil {
+		text = nil
+	}
+	overwrite(path, append(text, '\n'))
+}
+
+// clearHolder leaves the lock file, which the caller has locked, empty.
+func clearHolder(path string) {
+	overwrite(path, nil)
+}
+
+func overwrite(path string, text []byte) {
+	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if f.Truncate(0) == nil && len(text) > 0 {
+		_, _ = f.Write(text)
+	}
+}
+
+// readHolder returns who wrote the lock file. What is torn, or was left by a
+// process of this machine that is dead by now, tells nothing about who has the
+// lock, and gives the zero Holder.
+func readHolder(path string) Holder {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return Holder{}
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxHolder))
+	if err != nil {
+		return Holder{}
+	}
+	var h Holder
+	if err := json.Unmarshal(text, &h); err != nil || h.PID <= 0 {
+		return Holder{}
+	}
+	if h.Host == self().Host && syscall.Kill(h.PID, 0) == syscall.ESRCH {
+		return Holder{}
+	}
+	return h
+}
+
+// printable returns s without what would move a terminal's cursor, or "?".
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	if s == "" {
+		return "?"
+	}
+	return s
+}

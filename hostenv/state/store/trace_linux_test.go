@@ -1,0 +1,159 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// marker is the system call by which a traced process says where the part to
+// be traced begins and ends. The Go runtime never makes it.
+const marker = unix.SYS_GETPPID
+
+// mark makes the marker.
+func mark() { os.Getppid() }
+
+// noise are the calls the Go runtime makes when it pleases. They change no file,
+// so to be killed before one is to be killed before the next that is none; and
+// not to count them makes the k-th call the same one in every run.
+var noise = []uint64{
+	unix.SYS_FUTEX, unix.SYS_NANOSLEEP, unix.SYS_SCHED_YIELD, unix.SYS_MADVISE,
+	unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_CLONE, unix.SYS_CLONE3,
+	unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGRETURN, unix.SYS_SIGALTSTACK, unix.SYS_TGKILL,
+	unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_BRK, unix.SYS_PRCTL,
+	unix.SYS_EPOLL_CTL, unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_CREATE1, unix.SYS_EVENTFD2,
+	unix.SYS_CLOCK_GETTIME, unix.SYS_GETRANDOM,
+}
+
+// errNoTrace says that this machine lets no process trace another.
+var errNoTrace = errors.New("ptrace is not permitted or not known here")
+
+// killBefore runs argv in a process of its own and kills that with SIGKILL at
+// the entry of the k-th system call that the marking thread makes between its
+// two marks; the call itself is not carried out. It returns the numbers of the
+// calls up to that one, and whether the second mark was reached instead.
+func killBefore(k int, argv, env []string, stderr uintptr) (calls []uint64, done bool, err error) {
+	// All of ptrace is between two threads. The one that starts a process is
+	// the one that traces it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	pid, err := syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{
+		Env:   env,
+		Files: []uintptr{^uintptr(0), stderr, stderr},
+		// In a group of its own, wait4 can ask for all its threads, and for
+		// no other child of this process.
+		Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("%w: %v", errNoTrace, err)
+	}
+	reap := func() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		for {
+			if _, err := syscall.Wait4(-pid, nil, unix.WALL, nil); err != nil && err != syscall.EINTR {
+				return
+			}
+		}
+	}
+
+	started := false
+	var saver int // the marking thread, from its first mark
+	known := map[int]bool{pid: true}
+	for {
+		var ws syscall.WaitStatus
+		tid, err := syscall.Wait4(-pid, &ws, unix.WALL, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return calls, done, fmt.Errorf("wait: %w", err)
+		}
+		if ws.Exited() || ws.Signaled() {
+			switch {
+			case tid != pid: // a thread
+				continue
+			case !started:
+				return nil, false, fmt.Errorf("%w: the process ended at once", errNoTrace)
+			case ws.Exited() && ws.ExitStatus() == 0 && done:
+				return calls, true, nil
+			}
+			return calls, done, fmt.Errorf("the traced process ended by itself: status %#x", uint32(ws))
+		}
+		if !started { // stopped by its exec
+			started = true
+			const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
+			if err := syscall.PtraceSetOptions(pid, options); err != nil {
+				reap()
+				return nil, false, fmt.Errorf("%w: %v", errNoTrace, err)
+			}
+		}
+
+		deliver := 0
+		switch sig := ws.StopSignal(); {
+		case sig == syscall.SIGTRAP|0x80: // a system call begins or ends
+			nr, entry, err := syscallInfo(tid)
+			switch {
+			case err == syscall.ESRCH:
+				continue // gone meanwhile
+			case err != nil:
+				reap()
+				return nil, false, fmt.Errorf("%w: %v", errNoTrace, err)
+			case !entry:
+			case nr == marker && saver == 0:
+				saver = tid
+			case nr == marker && tid == saver:
+				done = true
+			case tid == saver && !done && !slices.Contains(noise, nr):
+				calls = append(calls, nr)
+				if len(calls) == k {
+					reap()
+					return calls, false, nil
+				}
+			}
+		case sig == syscall.SIGTRAP: // an event, or an exec
+		case sig == syscall.SIGSTOP && !known[tid]: // a new thread's first stop
+		default:
+			deliver = int(sig)
+		}
+		known[tid] = true
+
+		resume := syscall.PtraceSyscall
+		if done || saver != 0 && tid != saver {
+			resume = syscall.PtraceCont
+		}
+		if err := resume(tid, deliver); err != nil && err != syscall.ESRCH {
+			reap()
+			return nil, false, fmt.Errorf("resume: %w", err)
+		}
+	}
+}
+
+// syscallInfo returns the number of the system call that the stopped thread is
+// at, and whether it is about to enter it. PTRACE_GET_SYSCALL_INFO (Linux 5.3)
+// tells so on every architecture, without a look at registers.
+func syscallInfo(tid int) (nr uint64, entry bool, err error) {
+	var info struct {
+		op   uint8
+		_    [3]uint8
+		arch uint32
+		ip   uint64
+		sp   uint64
+		nr   uint64
+		args [6]uint64
+		_    [2]uint64
+	}
+	const opEntry = 1 // PTRACE_SYSCALL_INFO_ENTRY
+	_, _, errno := syscall.Syscall6(syscall.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO,
+		uintptr(tid), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
+	if errno != 0 {
+		return 0, false, errno
+	}
+	return info.nr, info.op == opEntry, nil
+}
