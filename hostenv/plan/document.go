@@ -70,3 +70,11 @@ func LockedSources(plan []byte) (Sources, error) {
 	}
 	return sources, nil
 }
+
+// Users returns how many environments a plan names, 0 for what is no plan.
+func Users(plan []byte) int {
+	if !gjson.ValidBytes(plan) {
+		return 0
+	}
+	return len(gjson.GetBytes(plan, "environments").Map())
+}
