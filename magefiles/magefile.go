@@ -1,10 +1,112 @@
 //go:build mage
 
-// This is the build script of hostenv-provider itself. A provider's repository
-// has one of its own, which imports the same targets.
+// The tasks of this repository, beside the targets that a provider has.
 package main
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/magefile/mage/mg"
+	"github.com/magefile/mage/sh"
+
+	"github.com/woolwichweb/hostenv-provider/examples"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+
 	//mage:import
-	_ "github.com/woolwichweb/hostenv-provider/magefiles/targets"
+	"github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
+
+// Test runs all tests, and says which were left out for want of a program.
+func Test() error {
+	testenv.PrintMissing(os.Stdout)
+	args := []string{"test", "-timeout=60m", "./..."}
+	if mg.Verbose() {
+		args = append(args, "-v")
+	}
+	return sh.RunV("go", args...)
+}
+
+// Golden accepts what the scenarios of golden/ now make; read the difference
+// before you commit it.
+func Golden() error {
+	return sh.RunV("go", "test", "./hostenv/plan", "-run=^TestGolden$", "-update")
+}
+
+// Bench runs the benchmarks that docs/benchmarks.md tells of.
+func Bench() error {
+	return sh.RunV("go", "test", "-run=^$", "-bench=.", "-benchmem", "./hostenv/...")
+}
+
+// Lint runs golangci-lint, at the version that magefiles/lint.mod pins.
+func Lint() error {
+	return sh.RunV("go", "tool", "-modfile=magefiles/lint.mod", "golangci-lint", "run", "./...")
+}
+
+// Demo makes a plan of the example provider in a new folder and shows it: with
+// Nix from the flake, without from its recorded inventory.
+func Demo(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "hostenv-demo-")
+	if err != nil {
+		return err
+	}
+	provider := filepath.Join(dir, "provider")
+	inventory := ""
+	if testenv.Find("nix") != "" && testenv.Find("git") != "" {
+		fmt.Println("making the example provider and its customers in", dir)
+		if err := examples.Make(ctx, dir, examples.Options{}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Println("there is no Nix here: planning from the inventory that was recorded for the example, in", dir)
+		inventory = filepath.Join(provider, "inventory.json")
+		if err := os.MkdirAll(provider, 0o777); err != nil {
+			return err
+		}
+		if err := os.WriteFile(inventory, examples.Inventory(), 0o666); err != nil {
+			return err
+		}
+	}
+	if err := os.Chdir(provider); err != nil {
+		return err
+	}
+	var s targets.State
+	steps := []struct {
+		command string
+		run     func() error
+	}{
+		{"mage state:init", func() error { return s.Init(ctx, nil) }},
+		{"mage plan", func() error { return targets.Plan(ctx, nil, nil, nil, nil, &inventory, nil) }},
+		{"mage state:list", func() error { return s.List(nil, nil) }},
+	}
+	for _, step := range steps {
+		fmt.Printf("\n$ %s\n", step.command)
+		if err := step.run(); err != nil {
+			return err
+		}
+	}
+	return show(filepath.Join(provider, "generated"))
+}
+
+// show checks what the demo made, and says where it is.
+func show(generated string) error {
+	data, err := os.ReadFile(filepath.Join(generated, "state.json"))
+	if err != nil {
+		return err
+	}
+	s, err := state.Decode(data)
+	if err != nil {
+		return err
+	}
+	plan, err := os.ReadFile(filepath.Join(generated, "plan.json"))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nthe plan: %s (%d lines, %d environments)\nthe state: %s\n",
+		filepath.Join(generated, "plan.json"), bytes.Count(plan, []byte("\n")), len(s.Entries), filepath.Join(generated, "state.json"))
+	return nil
+}

@@ -7,6 +7,8 @@
 package testenv
 
 import (
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -133,4 +135,24 @@ func NixEnv(dir string) []string {
 		"GIT_CONFIG_GLOBAL="+os.DevNull,
 		"GIT_CONFIG_SYSTEM="+os.DevNull,
 	)
+}
+
+// Find returns the path of the named tool of [Tools], or "".
+func Find(name string) string {
+	for _, tool := range Tools {
+		if tool.Name == name {
+			return tool.Path()
+		}
+	}
+	return ""
+}
+
+// PrintMissing says what will be left out on this machine, and how to have it
+// tested.
+func PrintMissing(w io.Writer) {
+	for _, tool := range Tools {
+		if tool.Path() == "" {
+			fmt.Fprintf(w, "left out, for there is no %s: %s (%s)\n", tool.Name, tool.For, tool.Get)
+		}
+	}
 }
