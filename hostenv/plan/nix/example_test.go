@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +18,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 )
+
+// agreement guards what runs under several Nixes have in common.
+var agreement sync.Mutex
 
 var update = flag.Bool("update", false, "rewrite the recorded inventory of the example")
 

@@ -34,7 +34,8 @@ func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 
 // apply evaluates a function of lib.hostenvProvider.
 func (r *Runner) apply(ctx context.Context, events *counter, function string) ([]byte, error) {
-	return r.eval(ctx, events, "--no-update-lock-file", attribute, "--apply", function)
+	written, _, err := r.eval(ctx, events, "--no-update-lock-file", attribute, "--apply", function)
+	return written, err
 }
 
 // findFailures evaluates the provider's options and every project on their own,

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/internal/testenv"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // A nix is one Nix with a store of its own.

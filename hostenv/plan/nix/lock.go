@@ -96,6 +96,9 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 	}
 	if len(batch) == 1 {
 		said, _ := splitHint(message(failed.log))
+		if errors.Is(failed, errStale) {
+			said = errStale.Error() + "\n" + said
+		}
 		return []SourceFailure{batch[0].failure(said)}, nil
 	}
 	var failures []SourceFailure
@@ -152,9 +155,12 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 	}
 
 	// Without --refresh a ref would be what it was up to an hour ago.
-	out, err := r.eval(ctx, events, "--impure", "--refresh", "--file", expression)
+	out, log, err := r.eval(ctx, events, "--impure", "--refresh", "--file", expression)
 	if err != nil {
 		return err
+	}
+	if isStale(log) {
+		return &nixError{log: log, err: errStale}
 	}
 	var locked []Locked
 	if err := json.Unmarshal(out, &locked); err != nil {
@@ -167,6 +173,18 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 		s.locked = locked[i]
 	}
 	return nil
+}
+
+// errStale is for a source that nix could not ask, and answered from memory:
+// to plan with that would bring back an old commit, or a branch that is gone.
+var errStale = errors.New("it could not be asked, and an answer of an earlier time is not taken")
+
+// isStale tells from what nix and git say whether nix has answered from memory.
+// Nix 2.26 does so without a word of its own; git then says why it failed.
+func isStale(log string) bool {
+	return strings.Contains(log, "continuing with the most recent version") ||
+		strings.Contains(log, "; using cached version") ||
+		strings.HasPrefix(log, "fatal: ") || strings.Contains(log, "\nfatal: ")
 }
 
 // batches divides sources for processes that run at the same time. Each gets

@@ -44,13 +44,14 @@ func message(log string) string {
 			causes = append(causes, strings.TrimPrefix(line, "fatal: "))
 		}
 	}
+	if start < 0 && causes != nil {
+		return strings.Join(causes, "\n")
+	}
 	if start < 0 {
 		return strings.TrimSpace(strings.Join(lines, "\n"))
 	}
 
-	first := lines[start]
-	indent := len(first) - len(strings.TrimLeft(first, " "))
-	kept := []string{strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(first), "error:"))}
+	kept := []string{strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(lines[start]), "error:"))}
 	for _, line := range lines[start+1:] {
 		trimmed := strings.TrimSpace(line)
 		if strings.HasPrefix(trimmed, "… ") || strings.HasPrefix(trimmed, "(use '--show-trace'") ||
@@ -62,7 +63,7 @@ func message(log string) string {
 			kept = append(kept, "at "+where[1])
 		case excerpt.MatchString(line):
 		default:
-			kept = append(kept, dedent(line, indent))
+			kept = append(kept, dedent(line))
 		}
 	}
 	kept = append(kept, causes...)
@@ -71,14 +72,13 @@ func message(log string) string {
 
 var blankLines = regexp.MustCompile(`\n\s*\n+`)
 
-// dedent takes from a line the indentation that nix gives to a message's
-// further lines: that of its first, or that and the width of "error: ".
-func dedent(line string, indent int) string {
-	wide := indent + len("error: ")
-	if have := len(line) - len(strings.TrimLeft(line, " ")); have < wide {
-		wide = have
-	}
-	return strings.TrimRight(line[wide:], " ")
+// indentation is what nix puts before all lines of a message but its first:
+// the width of "error: ".
+const indentation = len("error: ")
+
+func dedent(line string) string {
+	have := len(line) - len(strings.TrimLeft(line, " "))
+	return strings.TrimRight(line[min(have, indentation):], " ")
 }
 
 // splitHint parts what our own Nix code says from what it advises.

@@ -24,7 +24,7 @@ const grace = 2 * time.Second
 // maxLog is how much of what nix says is kept for an error, from its end.
 const maxLog = 1 << 20
 
-// A nixError is what nix said when it failed.
+// A nixError is what nix said when it failed, or when what it did is of no use.
 type nixError struct {
 	log string
 	err error
@@ -34,9 +34,9 @@ func (e *nixError) Error() string { return fmt.Sprintf("nix: %v: %s", e.err, mes
 func (e *nixError) Unwrap() error { return e.err }
 
 // eval runs `nix eval --json` with further arguments and returns what it
-// writes. Progress goes to events. The error is a *nixError if nix ran and
-// failed, the context's if that was cancelled.
-func (r *Runner) eval(ctx context.Context, events *counter, args ...string) ([]byte, error) {
+// writes, and what it says meanwhile. Progress goes to events. The error is a
+// *nixError if nix ran and failed, the context's if that was cancelled.
+func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (written []byte, log string, err error) {
 	args = append([]string{
 		"eval", "--json",
 		"--extra-experimental-features", "nix-command flakes",
@@ -45,7 +45,7 @@ func (r *Runner) eval(ctx context.Context, events *counter, args ...string) ([]b
 	}, args...)
 	program, err := exec.LookPath(r.program())
 	if err != nil {
-		return nil, &NotInstalledError{Program: r.program()}
+		return nil, "", &NotInstalledError{Program: r.program()}
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = r.Dir
@@ -63,15 +63,15 @@ func (r *Runner) eval(ctx context.Context, events *counter, args ...string) ([]b
 	if ctx.Err() != nil {
 		// What has not ended by itself within the grace.
 		_ = signalGroup(cmd, syscall.SIGKILL)
-		return nil, context.Cause(ctx)
+		return nil, "", context.Cause(ctx)
 	}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return nil, &nixError{log: said.log(), err: err}
+		return nil, "", &nixError{log: said.log(), err: err}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("run nix: %w", err)
+		return nil, "", fmt.Errorf("run nix: %w", err)
 	}
-	return stdout.Bytes(), nil
+	return stdout.Bytes(), said.log(), nil
 }
 
 func (r *Runner) environment() []string {

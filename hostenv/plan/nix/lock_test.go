@@ -1,0 +1,405 @@
+package nix_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+)
+
+// repository makes a git repository with a commit a branch, and returns its
+// folder. The first is checked out.
+func repository(t *testing.T, branches ...string) string {
+	t.Helper()
+	dir := realTempDir(t)
+	gitOutput(t, dir, "init", "--quiet", "--initial-branch", branches[0])
+	for _, branch := range branches {
+		gitOutput(t, dir, "checkout", "--quiet", "-B", branch)
+		commit(t, dir, branch)
+	}
+	gitOutput(t, dir, "checkout", "--quiet", branches[0])
+	return dir
+}
+
+func commit(t *testing.T, dir, content string) {
+	t.Helper()
+	write(t, dir, map[string]string{"content": content})
+	gitOutput(t, dir, "add", ".")
+	gitOutput(t, dir, "commit", "--quiet", "--message", content)
+}
+
+func git(dir, ref string) map[string]any {
+	return map[string]any{"type": "git", "url": "file://" + dir, "ref": ref}
+}
+
+// Every source is locked to what git says its ref is, in the order asked for;
+// dir is of no account, and equal sources are one.
+func TestLockSources(t *testing.T) {
+	site := repository(t, "main", "feature/search", "release")
+	portal := repository(t, "production")
+	each(t, func(t *testing.T, n nix) {
+		dir := realTempDir(t)
+		write(t, dir, map[string]string{"provider/flake.nix": "", "near/file": "text"})
+		runner := n.runner(filepath.Join(dir, "provider"))
+		var events []hostnix.Event
+		runner.Progress = func(e hostnix.Event) { events = append(events, e) }
+
+		inFolder := git(site, "main")
+		inFolder["dir"] = ".hostenv"
+		inFolder["url"] = "file://" + site + "?dir=.hostenv" // as Nix 2.8 locks it
+		sources := []map[string]any{
+			git(site, "release"),
+			git(portal, "production"),
+			git(site, "feature/search"),
+			git(site, "main"),
+			inFolder,
+			git(site, "refs/heads/release"),
+			{"type": "path", "path": "../near"},
+		}
+		locked, err := runner.LockSources(t.Context(), sources)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revision := func(dir, ref string) string { return gitOutput(t, dir, "rev-parse", ref) }
+		want := []string{
+			revision(site, "release"), revision(portal, "production"), revision(site, "feature/search"),
+			revision(site, "main"), revision(site, "main"), revision(site, "release"), "",
+		}
+		var got []string
+		for i, l := range locked {
+			got = append(got, l.Rev)
+			if !strings.HasPrefix(l.NarHash, "sha256-") || l.LastModified <= 0 {
+				t.Errorf("source %d is locked to %+v", i, l)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("revs (-git +nix):\n%s", diff)
+		}
+		if seconds := gitOutput(t, site, "log", "-1", "--format=%ct", "release"); seconds != strconv.FormatInt(locked[0].LastModified, 10) {
+			t.Errorf("lastModified %d, want %s", locked[0].LastModified, seconds)
+		}
+
+		var told []string
+		for i, e := range events {
+			told = append(told, e.Subject)
+			if e.Phase != hostnix.Fetch || e.Number != i+1 || e.Total != 6 {
+				t.Errorf("event %+v is not number %d of 6", e, i+1)
+			}
+		}
+		slices.Sort(told)
+		wantTold := []string{
+			"git+file://" + portal + "?ref=production",
+			"git+file://" + site + "?ref=feature/search",
+			"git+file://" + site + "?ref=main",
+			"git+file://" + site + "?ref=refs/heads/release",
+			"git+file://" + site + "?ref=release",
+			"path:" + dir + "/near",
+		}
+		slices.Sort(wantTold)
+		if diff := cmp.Diff(wantTold, told); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+		// What was asked for is the caller's.
+		if inFolder["dir"] != ".hostenv" {
+			t.Errorf("the caller's source was changed: %v", inFolder)
+		}
+	})
+}
+
+// All Nixes lock a source alike: a plan made with one holds for the others.
+func TestLocksAgree(t *testing.T) {
+	site := repository(t, "main")
+	answers := map[hostnix.Locked][]string{}
+	each(t, func(t *testing.T, n nix) {
+		locked, err := n.runner(t.TempDir()).LockSources(t.Context(), []map[string]any{git(site, "main")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		agreement.Lock()
+		defer agreement.Unlock()
+		answers[locked[0]] = append(answers[locked[0]], n.binary)
+		if len(answers) > 1 {
+			t.Errorf("Nixes disagree: %v", answers)
+		}
+	})
+}
+
+// A ref is what it is now, and not what a cache remembers: the repository is
+// bare, as a server's is, and the second commit comes right after the first
+// was locked.
+func TestLockIsFresh(t *testing.T) {
+	each(t, func(t *testing.T, n nix) {
+		work := repository(t, "main")
+		bare := filepath.Join(realTempDir(t), "bare.git")
+		gitOutput(t, work, "clone", "--quiet", "--bare", work, bare)
+		runner := n.runner(t.TempDir())
+		for range 3 {
+			commit(t, work, time.Now().String())
+			gitOutput(t, work, "push", "--quiet", "--force", bare, "main")
+			locked, err := runner.LockSources(t.Context(), []map[string]any{git(bare, "main")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := gitOutput(t, work, "rev-parse", "main"); locked[0].Rev != want {
+				t.Errorf("locked to %s, want %s", locked[0].Rev, want)
+			}
+		}
+	})
+}
+
+// What Nix remembers of a branch or a repository that is gone is no answer,
+// though Nix itself takes it for one, with a warning.
+func TestLockIsNotFromMemory(t *testing.T) {
+	each(t, func(t *testing.T, n nix) {
+		work := repository(t, "main", "old")
+		bare := filepath.Join(realTempDir(t), "bare.git")
+		gitOutput(t, work, "clone", "--quiet", "--bare", work, bare)
+		runner := n.runner(t.TempDir())
+		sources := []map[string]any{git(bare, "main"), git(bare, "old")}
+		if _, err := runner.LockSources(t.Context(), sources); err != nil {
+			t.Fatal(err)
+		}
+		var failed *hostnix.LockError
+
+		gitOutput(t, bare, "branch", "--delete", "--force", "old")
+		locked, err := runner.LockSources(t.Context(), sources)
+		if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Index != 1 {
+			t.Errorf("a branch that is gone: locked to %v, error %v", locked, err)
+		}
+
+		if err := os.Rename(bare, bare+".gone"); err != nil {
+			t.Fatal(err)
+		}
+		locked, err = runner.LockSources(t.Context(), sources)
+		if !errors.As(err, &failed) || len(failed.Failures) != 2 {
+			t.Errorf("a repository that is gone: locked to %v, error %v", locked, err)
+		}
+		t.Log(err)
+	})
+}
+
+// All sources that fail are named, in the order asked for, with git's own
+// words and a command to try; what is secret in their URLs is not told.
+func TestEveryBrokenSourceIsReported(t *testing.T) {
+	site := repository(t, "main")
+	dirty := repository(t, "main")
+	write(t, dirty, map[string]string{"content": "changed"})
+	each(t, func(t *testing.T, n nix) {
+		root := realTempDir(t)
+		sources := []map[string]any{
+			git(site, "main"),
+			git(site, "no-such-branch"),
+			git(site+"-gone", "main"),
+			{"type": "path", "path": "./nothing"},
+			{"type": "git", "url": "https://user:hunter2@localhost:1/site.git", "ref": "main"},
+			{"type": "git", "url": "https://hunter2@localhost:1/site.git?private_token=hunter2", "ref": "main"},
+			{"type": "git", "url": "file://" + dirty},
+			git(site, "main"),
+		}
+		_, err := n.runner(root).LockSources(t.Context(), sources)
+		var failed *hostnix.LockError
+		if !errors.As(err, &failed) {
+			t.Fatalf("error %v, want a *LockError", err)
+		}
+		type told struct {
+			Index          int
+			Source, Advice string
+		}
+		ask := func(command string) string {
+			return "does the ref exist, and is the repository reachable from here? ask `git ls-remote " + command + "`"
+		}
+		want := []told{
+			{1, "git+file://" + site + "?ref=no-such-branch", ask("file://" + site + " no-such-branch")},
+			{2, "git+file://" + site + "-gone?ref=main", ask("file://" + site + "-gone main")},
+			{3, "path:" + root + "/nothing", "does the folder " + root + "/nothing exist?"},
+			{4, "git+https://localhost:1/site.git?ref=main", ask("https://localhost:1/site.git main")},
+			{5, "git+https://localhost:1/site.git?private_token=...&ref=main", ask("https://localhost:1/site.git?private_token=... main")},
+			{6, "git+file://" + dirty, ask("file://" + dirty)},
+		}
+		var got []told
+		for _, f := range failed.Failures {
+			got = append(got, told{f.Index, f.Source, f.Advice})
+			if f.Message == "" {
+				t.Errorf("no message for %s", f.Source)
+			}
+			t.Logf("%s", f)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("failures (-want +got):\n%s", diff)
+		}
+		if all := err.Error() + failed.Hint() + fmt.Sprintf("%+v", failed.Failures); strings.Contains(all, "hunter2") {
+			t.Errorf("a credential is told:\n%s", all)
+		}
+		if last := failed.Failures[len(failed.Failures)-1].Message; !strings.Contains(last, "working tree has changes") {
+			t.Errorf("a working tree with changes: %q", last)
+		}
+	})
+}
+
+// Nothing to lock needs no Nix; what is no source is refused before one runs.
+func TestLockNothing(t *testing.T) {
+	runner := &hostnix.Runner{Nix: "no-such-nix"}
+	if locked, err := runner.LockSources(t.Context(), nil); err != nil || len(locked) != 0 {
+		t.Errorf("no sources: %v, %v", locked, err)
+	}
+	for _, source := range []map[string]any{{}, {"type": 5}, {"type": "path"}} {
+		if _, err := runner.LockSources(t.Context(), []map[string]any{source}); err == nil || !strings.Contains(err.Error(), "lock source 0") {
+			t.Errorf("source %v: %v", source, err)
+		}
+	}
+}
+
+// What holds the list of sources is for nobody else to read, and gone when
+// nix has ended.
+func TestSourcesAreNotLeftBehind(t *testing.T) {
+	temp := realTempDir(t)
+	t.Setenv("TMPDIR", temp)
+	fake := script(t, `
+for last; do :; done
+dir=$(dirname "$last")
+ls -ld "$dir" "$dir"/* | cut -c1-10 > `+temp+`/modes
+grep -c hunter2 "$dir/sources.json" >> `+temp+`/modes
+echo "error: it is not to be" >&2
+exit 1`)
+	runner := &hostnix.Runner{Nix: fake}
+	_, err := runner.LockSources(t.Context(), []map[string]any{{"type": "git", "url": "https://u:hunter2@localhost/x"}})
+	if failed := (*hostnix.LockError)(nil); !errors.As(err, &failed) || failed.Failures[0].Message != "it is not to be" {
+		t.Errorf("error %v", err)
+	}
+	if got, want := read(t, filepath.Join(temp, "modes")), "drwx------\n-rw-------\n-rw-------\n1\n"; got != want {
+		t.Errorf("modes %q, want %q", got, want)
+	}
+	if left, err := filepath.Glob(filepath.Join(temp, "hostenv-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// A cancelled run ends nix and what nix has started, whatever that does about
+// it, and soon.
+func TestCancelEndsEverything(t *testing.T) {
+	dir := realTempDir(t)
+	fake := script(t, `
+trap '' TERM
+(trap '' TERM; while :; do sleep 0.1; done) &
+echo $! > `+dir+`/child.new
+echo $$ > `+dir+`/parent
+mv `+dir+`/child.new `+dir+`/child
+while :; do sleep 0.1; done`)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := (&hostnix.Runner{Nix: fake, Dir: dir}).Inventory(ctx)
+		done <- err
+	}()
+	var pids []int
+	for _, name := range []string{"child", "parent"} {
+		eventually(t, func() bool { _, err := os.Stat(filepath.Join(dir, name)); return err == nil }, name+" has not started")
+		pid, err := strconv.Atoi(strings.TrimSpace(read(t, filepath.Join(dir, name))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want %v", err, context.Canceled)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the run has not ended 20 s after it was cancelled")
+	}
+	for _, pid := range pids {
+		eventually(t, func() bool { return gone(pid) }, fmt.Sprintf("process %d has not ended", pid))
+	}
+}
+
+// gone tells whether a process has ended, be it that nobody has asked for its
+// status yet.
+func gone(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return os.IsNotExist(err)
+	}
+	_, state, _ := strings.Cut(string(status), ") ")
+	return strings.HasPrefix(state, "Z")
+}
+
+func eventually(t *testing.T, holds func() bool, otherwise string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal(otherwise)
+		}
+	}
+}
+
+// script writes a program that stands for nix where a real one cannot be
+// brought to do what is tested.
+func script(t *testing.T, body string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "nix")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// No more processes run at once than Jobs says, and no two fetch from the same
+// repository.
+func TestProcessesAtOnce(t *testing.T) {
+	dir := realTempDir(t)
+	fake := script(t, `
+for last; do :; done
+sources=$(dirname "$last")/sources.json
+mkdir `+dir+`/running.$$
+ls -d `+dir+`/running.* | wc -l >> `+dir+`/counts
+for repository in $(grep -o 'file:///[a-z0-9]*' "$sources" | sort -u | tr / _); do
+  mkdir "`+dir+`/$repository" || echo "$repository" >> `+dir+`/twice
+done
+sleep 0.1
+n=$(grep -o '"label"' "$sources" | wc -l)
+[ "$n" -le 50 ] || echo "$n" >> `+dir+`/large
+printf '['; i=1; while [ $i -le $n ]; do
+  printf '{"rev":"1","narHash":"sha256-x","lastModified":1}'; [ $i -lt $n ] && printf ','; i=$((i+1))
+done; printf ']'
+for repository in $(grep -o 'file:///[a-z0-9]*' "$sources" | sort -u | tr / _); do
+  rmdir "`+dir+`/$repository"
+done
+rmdir `+dir+`/running.$$`)
+	var sources []map[string]any
+	for i := range 260 {
+		repository := i % 20
+		if i >= 130 {
+			repository = 99 // one with more sources than a process takes
+		}
+		sources = append(sources, git(fmt.Sprintf("/r%d", repository), fmt.Sprintf("branch-%d", i)))
+	}
+	locked, err := (&hostnix.Runner{Nix: fake, Jobs: 3}).LockSources(t.Context(), sources)
+	if err != nil || len(locked) != len(sources) {
+		t.Fatalf("%d locked: %v", len(locked), err)
+	}
+	for _, unwanted := range []string{"twice", "large"} {
+		if text, err := os.ReadFile(filepath.Join(dir, unwanted)); err == nil {
+			t.Errorf("%s: %s", unwanted, text)
+		}
+	}
+	counts := strings.Fields(read(t, filepath.Join(dir, "counts")))
+	if most := slices.Max(counts); most != "3" {
+		t.Errorf("%s processes at once, want 3 (of %d)", most, len(counts))
+	}
+}
