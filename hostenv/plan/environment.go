@@ -11,11 +11,7 @@ func (c *computation) environment(e *planned, entry state.Entry) map[string]any 
 	for name, field := range e.fields {
 		v[name] = field
 	}
-	hosts := make(map[string]any, len(e.virtualHosts))
-	for _, host := range e.virtualHosts {
-		hosts[host.name] = host.planned(e.UserName)
-	}
-	v["virtualHosts"] = hosts
+	v["virtualHosts"] = e.hosts
 	v["node"] = e.node
 	v["placement"] = e.placement
 	v["uid"] = entry.UID

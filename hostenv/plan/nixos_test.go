@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
-	"github.com/woolwichweb/hostenv-provider/hostenv/internal/testenv"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // TestNodesAreNixOS evaluates every node of every accepted plan as a whole

@@ -65,7 +65,7 @@ func (c *computation) node(environments []*planned, next state.State) map[string
 			},
 		}
 		for _, v := range e.virtualHosts {
-			hosts[v.name] = v.nginx(v.planned(e.UserName))
+			hosts[v.name] = v.nginx(e.hosts[v.name].(map[string]any))
 		}
 	}
 	return map[string]any{

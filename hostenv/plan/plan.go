@@ -85,8 +85,9 @@ type computation struct {
 // planned is an environment on its way into the plan.
 type planned struct {
 	*Environment
-	node      string // "" if it could not be placed
-	placement string // the option that placed it
+	node      string         // "" if it could not be placed
+	placement string         // the option that placed it
+	hosts     map[string]any // virtualHosts as the plan has them
 }
 
 func (c *computation) refuse(errs ...error) {
@@ -128,6 +129,12 @@ func (c *computation) request() state.Request {
 func (c *computation) document(next state.State) map[string]any {
 	p := &c.inv.Provider
 	environments := make(map[string]any, len(c.planned))
+	for _, e := range c.planned {
+		e.hosts = make(map[string]any, len(e.virtualHosts))
+		for _, v := range e.virtualHosts {
+			e.hosts[v.name] = v.planned(e.UserName)
+		}
+	}
 	nodes := c.nodes(next)
 	connections := make(map[string]any, len(nodes))
 	for node := range nodes {
