@@ -81,9 +81,11 @@ let
         + (if query == [ ] then "" else "?" + builtins.concatStringsSep "&" query);
     in
     if source ? url && source ? dir then source // { inherit url; } else source;
+  # isRelative source: whether it is a folder of the flake that names it.
+  isRelative = source: source.type or null == "path" && ! hasPrefix "/" source.path;
 in
 {
-  inherit read check nodeOf;
+  inherit read check isRelative;
 
   # sourceOf lock input: { original; } as the flake asked for it. A name of the
   # registry says nothing outside of this machine, so an `indirect` one comes
@@ -92,12 +94,19 @@ in
     let
       node = nodeOf lock input;
       original = withoutDirQuery node.original;
+      isFollowed = builtins.isList lock.nodes.${lock.root}.inputs.${input};
     in
     if ! node ? original then
       fail {
         subject = "project ${input}";
         problem = "flake.lock does not say where it comes from";
         inherit hint;
+      }
+    else if isFollowed && isRelative original then
+      fail {
+        subject = "project ${input}";
+        problem = "it follows an input that is the path ${original.path} in another flake, and cannot be fetched without that";
+        hint = "let the input name a repository of its own";
       }
     else
       { inherit original; }

@@ -10,7 +10,7 @@
 # Gives { source; defaultEnvironment; environments; }, JSON-safe. Every error
 # names the project.
 let
-  inherit (import ./strings.nix) dropSuffix hasPrefix hasSuffix;
+  inherit (import ./strings.nix) dropSuffix hasSuffix;
   names = import ./names.nix;
   locks = import ./lock.nix;
   fail = import ./fail.nix;
@@ -24,11 +24,10 @@ let
   treeOf = input: source:
     let
       dir = locks.dirOf source;
-      isRelative = source.original.type or null == "path" && ! hasPrefix "/" source.original.path;
       # A relative path is kept as it was written, "./" included.
       folder = builtins.replaceStrings [ "/./" ] [ "/" ] "${input}";
     in
-    if ! isRelative then "${input.sourceInfo or input}"
+    if ! locks.isRelative source.original then "${input.sourceInfo or input}"
     else if dir != "" && hasSuffix "/${dir}" folder then dropSuffix "/${dir}" folder
     else folder;
 in

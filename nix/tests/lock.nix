@@ -14,6 +14,8 @@ let
         acme__site = "acme__site_2";
         acme__mirror = [ "group" "acme__site" ];
         acme__again = [ "acme__mirror" ];
+        acme__near = [ "group" "near" ];
+        beta__near = "near";
         acme__gone = [ "group" "nothing" ];
         acme__lost = "lost";
         beta__portal = "beta__portal";
@@ -21,7 +23,8 @@ let
         beta__plain = "beta__plain";
         group = "group";
       };
-      group = node (git "https://git.example/group") // { inputs = { acme__site = "acme__site"; nested = [ "acme__site" ]; }; };
+      group = node (git "https://git.example/group") // { inputs = { acme__site = "acme__site"; near = "near"; }; };
+      near = node { type = "path"; path = "./near"; };
       acme__site = node (git "https://git.example/groups-site");
       acme__site_2 = node (git "https://git.example/own-site" // { ref = "main"; dir = ".hostenv"; });
       beta__portal = {
@@ -43,6 +46,8 @@ in
   follows = { expr = (original "acme__mirror").url; expected = "https://git.example/groups-site"; };
   follows-a-follows = { expr = (original "acme__again").url; expected = "https://git.example/groups-site"; };
   follows-nothing = { expr = original "acme__gone"; error = "flake.lock: node group has no input nothing.*hint: run `nix flake lock`"; };
+  follows-a-folder = { expr = original "acme__near"; error = "project acme__near: it follows an input that is the path ./near in another flake.*hint: let the input name a repository"; };
+  folder = { expr = original "beta__near"; expected = { type = "path"; path = "./near"; }; };
   missing-input = { expr = original "acme__new"; error = "project acme__new: flake.lock has no such input.*hint: run `nix flake lock` in the provider's folder"; };
   node-without-original = { expr = original "acme__lost"; error = "project acme__lost: flake.lock does not say where it comes from"; };
   indirect = {

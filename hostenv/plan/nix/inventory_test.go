@@ -35,10 +35,13 @@ func write(t *testing.T, dir string, files map[string]string) string {
 // A provider is written to a folder: its library, its customers, and a flake
 // that names them.
 type provider struct {
-	inputs    string            // further inputs, Nix
-	provider  string            // further options, Nix
-	customers map[string]string // flake.nix by the input's name
-	files     map[string]string // further files, by path in the folder of all
+	inputs       string            // further inputs, Nix
+	provider     string            // further options, Nix
+	customers    map[string]string // flake.nix by the input's name
+	files        map[string]string // further files, by path in the folder of all
+	repositories []string          // which of the folders are git repositories
+
+	// In inputs and files, DIR is the folder of all.
 }
 
 // flake returns the flake.nix of a provider in dir/provider.
@@ -72,7 +75,15 @@ func (p provider) make(t *testing.T, n nix) string {
 		t.Fatal(err)
 	}
 	write(t, dir, map[string]string{"hostenv-provider/flake.nix": string(flake), "provider/flake.nix": p.flake(dir)})
-	write(t, dir, p.files)
+	for name, content := range p.files {
+		write(t, dir, map[string]string{name: strings.ReplaceAll(content, "DIR", dir)})
+	}
+	for _, name := range p.repositories {
+		repository := filepath.Join(dir, name)
+		gitOutput(t, repository, "init", "--quiet", "--initial-branch=main")
+		gitOutput(t, repository, "add", ".")
+		gitOutput(t, repository, "commit", "--quiet", "--message=files")
+	}
 	for name, flake := range p.customers {
 		write(t, filepath.Join(dir, "customers", name), map[string]string{"flake.nix": flake})
 	}
@@ -336,13 +347,14 @@ func TestSourcesFromRealLocks(t *testing.T) {
 			files: map[string]string{
 				"site/.hostenv/flake.nix": customer("acme", "site", "documents = ../web;"),
 				"site/web/index.html":     "site",
-				"group/flake.nix":         `{ inputs.acme__site.url = "path:./other"; inputs.acme__mirror.url = "path:./mirror"; outputs = _: { }; }`,
+				"group/flake.nix":         `{ inputs.acme__site.url = "path:./other"; inputs.acme__mirror.url = "git+file://DIR/mirror?ref=main"; outputs = _: { }; }`,
 				"group/other/flake.nix":   `{ outputs = _: { }; }`,
-				"group/mirror/flake.nix":  customer("acme", "mirror", ""),
+				"mirror/flake.nix":        customer("acme", "mirror", ""),
 				"provider/near/flake.nix": customer("beta", "near", ""),
 			},
+			repositories: []string{"site", "mirror"},
 		}
-		root := prepare(t, n, p)
+		root := p.make(t, n)
 		document, err := n.runner(root).Inventory(t.Context())
 		if err != nil {
 			lock, _ := os.ReadFile(filepath.Join(root, "flake.lock"))
@@ -358,7 +370,7 @@ func TestSourcesFromRealLocks(t *testing.T) {
 		}
 		want := map[string]map[string]any{
 			"acme__site":   {"type": "git", "url": "file://" + dir + "/site", "ref": "main", "dir": ".hostenv"},
-			"acme__mirror": {"type": "path", "path": "./mirror"},
+			"acme__mirror": {"type": "git", "url": "file://" + dir + "/mirror", "ref": "main"},
 			"beta__near":   {"type": "path", "path": "./near"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -371,27 +383,6 @@ func TestSourcesFromRealLocks(t *testing.T) {
 			t.Errorf("a path beside the flake's folder is %v, want web", documents)
 		}
 	})
-}
-
-// prepare is provider.make with the folder site as a git repository.
-func prepare(t *testing.T, n nix, p provider) string {
-	t.Helper()
-	dir := realTempDir(t)
-	write(t, dir, p.files)
-	site := filepath.Join(dir, "site")
-	gitOutput(t, site, "init", "--quiet", "--initial-branch=main")
-	gitOutput(t, site, "add", ".")
-	gitOutput(t, site, "commit", "--quiet", "--message=site")
-
-	empty := p
-	empty.files, empty.inputs = nil, ""
-	root := empty.make(t, n)
-	if err := os.CopyFS(filepath.Dir(root), os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	write(t, root, map[string]string{"flake.nix": p.flake(filepath.Dir(root))})
-	n.lock(t, root)
-	return root
 }
 
 // Both forms of makeHostenv, of a flake that the provider calls hostenv: it

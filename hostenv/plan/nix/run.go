@@ -50,8 +50,8 @@ func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (wri
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = r.Dir
 	cmd.Env = r.environment()
-	// A session of its own: nix, git and ssh are ended together, and none of
-	// them can stop to ask something at a terminal that several share.
+	// Without a terminal and with a process group of their own, nix, git and ssh
+	// are ended together, and none stops to ask what nobody can answer.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
 	cmd.WaitDelay = grace

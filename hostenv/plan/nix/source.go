@@ -78,9 +78,9 @@ func (s *source) text(attribute string) string {
 
 // describe writes the source as a flake reference.
 func (s *source) describe() string {
-	kind, at := s.text("type"), s.text("rev")
+	kind, parameter, at := s.text("type"), "rev=", s.text("rev")
 	if ref := s.text("ref"); ref != "" {
-		at = ref
+		parameter, at = "ref=", ref
 	}
 	switch kind {
 	case "path":
@@ -103,7 +103,7 @@ func (s *source) describe() string {
 			if strings.Contains(reference, "?") {
 				separator = "&"
 			}
-			reference += separator + "ref=" + at
+			reference += separator + parameter + at
 		}
 		return reference
 	}
