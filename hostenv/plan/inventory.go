@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -111,6 +112,7 @@ func (r *reader) project(input string, object map[string]any) *Project {
 	if _, indirect := source["resolved"]; indirect {
 		p.fetch = r.object(source, input+": source", "resolved")
 	}
+	r.noPassword(input+": source", source)
 	environments := r.object(object, input, "environments")
 	for _, name := range slices.Sorted(maps.Keys(environments)) {
 		where := input + "/" + name
@@ -127,6 +129,26 @@ func (r *reader) project(input string, object map[string]any) *Project {
 		}
 	}
 	return p
+}
+
+// noPassword refuses a reference whose URL carries a password or token: the
+// plan is committed, and Nix would write it into the store.
+func (r *reader) noPassword(where string, source map[string]any) {
+	for _, option := range []string{"original", "resolved"} {
+		reference, _ := source[option].(map[string]any)
+		address, _ := reference["url"].(string)
+		parsed, err := url.Parse(address)
+		if err != nil {
+			r.wrong(where+"."+option, "url", "is no URL")
+			continue
+		}
+		// Over HTTP a user name alone is often a token; over ssh it is "git".
+		_, password := parsed.User.Password()
+		if password || parsed.User != nil && strings.Contains(parsed.Scheme, "http") {
+			r.remedied(where+"."+option, "url", "leave it out of the input's URL; let git or Nix find it (ssh, netrc, or access-tokens in nix.conf)",
+				"holds a password or token")
+		}
+	}
 }
 
 func (r *reader) environment(p *Project, name, where string, fields map[string]any) *Environment {
