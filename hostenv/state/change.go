@@ -58,9 +58,10 @@ const (
 )
 
 // CompareChanges orders changes: environments, then host names, then nodes,
-// each by key.
+// each by key. An environment can move twice in one plan, to another name and
+// to another node, so that the reason decides in the end.
 func CompareChanges(a, b Change) int {
-	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Action, b.Action))
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Reason, b.Reason))
 }
 
 // Value returns the change as a JSON value.

@@ -32,7 +32,7 @@ func Decode(data []byte) (State, error) {
 	if !ok {
 		return State{}, refuse(&EntryError{Problem: fmt.Sprintf("the document is %s, not an object", kindOf(v)), Remedy: "restore the file from git"})
 	}
-	d := decoder{data: data}
+	d := decoder{lines: &lines{data: data}, reported: map[[2]string]bool{}}
 	s := State{Entries: make(map[string]Entry, len(object))}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		switch key {
@@ -41,53 +41,60 @@ func Decode(data []byte) (State, error) {
 				d.wrong(key, "", "is %s, not a string", kindOf(object[key]))
 			}
 		case lastAllocatedKey:
-			if e, ok := d.entry(key, object[key]); ok {
-				s.LastAllocated = Allocation{UserName: e.UserName, UID: e.UID}
-			}
+			s.LastAllocated = d.allocation(object[key])
 		default:
 			if e, ok := d.entry(key, object[key]); ok {
 				s.Entries[key] = e
 			}
 		}
 	}
-	if len(object) == 0 || len(s.Entries) == 0 && s.Description == "" && len(d.errs) == 0 {
-		d.errs = append(d.errs, &EmptyError{})
+	errs := append(d.errs, s.problems(d.lines, d.reported)...)
+	if len(s.Entries) == 0 && s.Description == "" && len(errs) == 0 {
+		errs = append(errs, &EmptyError{})
 	}
-	if err := refuse(d.errs...); err != nil {
-		return State{}, err
-	}
-	if err := s.validate(func(path ...string) int { return canonjson.Line(data, path...) }); err != nil {
+	if err := refuse(errs...); err != nil {
 		return State{}, err
 	}
 	return s, nil
 }
 
 type decoder struct {
-	data []byte
-	errs []error
+	lines    *lines
+	errs     []error
+	reported map[[2]string]bool // entries and fields that are wrong
 }
+
+const (
+	byHand  = "correct it by hand, or restore the entry from git (git log -p -- generated/state.json)"
+	notNote = "if it is a note, put it into _description; if it is an environment, restore its entry from git"
+)
 
 func (d *decoder) wrong(key, field, format string, args ...any) {
-	path := []string{key}
-	if field != "" {
-		path = append(path, field)
-	}
-	e := &EntryError{Entry: key, Field: field, Line: canonjson.Line(d.data, path...), Problem: fmt.Sprintf(format, args...)}
-	e.Remedy = "correct it by hand, or restore the entry from git (git log -p -- generated/state.json)"
+	e := &EntryError{Entry: key, Field: field, Line: d.lines.of(key, field), Problem: fmt.Sprintf(format, args...), Remedy: byHand}
 	d.errs = append(d.errs, e)
+	d.reported[[2]string{key, field}] = true
 }
 
-// entry reads one member of the document; ok is false if anything was wrong.
+// entry reads one member of the document. What is wrong in it is reported and
+// left zero, so that the rest can be checked all the same; ok is false if it
+// is no object.
 func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
-	before := len(d.errs)
 	object, isObject := v.(map[string]any)
 	if !isObject {
-		d.wrong(key, "", "is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", kindOf(v))
+		d.errs = append(d.errs, &EntryError{
+			Entry: key, Line: d.lines.of(key, ""), Remedy: notNote,
+			Problem: fmt.Sprintf("is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", kindOf(v)),
+		})
 		return Entry{}, false
 	}
+	for _, field := range []string{"userName", "uid", "virtualHosts"} {
+		if _, has := object[field]; !has {
+			d.wrong(key, field, "is missing")
+		}
+	}
 	e := Entry{}
-	for field, v := range object {
-		switch field {
+	for _, field := range slices.Sorted(maps.Keys(object)) {
+		switch v := object[field]; field {
 		case "userName":
 			e.UserName = d.text(key, field, v)
 		case "node":
@@ -121,12 +128,24 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 			e.extra[field] = v
 		}
 	}
-	for _, field := range []string{"userName", "uid", "virtualHosts"} {
-		if _, has := object[field]; !has {
-			d.wrong(key, "", "has no %s", field)
-		}
+	return e, true
+}
+
+// allocation reads _lastAllocated, which looks like an entry for the sake of
+// today's readers and is none.
+func (d *decoder) allocation(v any) Allocation {
+	before := len(d.errs)
+	e, ok := d.entry(lastAllocatedKey, v)
+	if ok && len(d.errs) == before && (e.UserName == "" || e.UID == 0) {
+		d.wrong(lastAllocatedKey, "", "names no allocation: userName is %q and uid %d", e.UserName, e.UID)
 	}
-	return e, len(d.errs) == before
+	if ok && len(e.VirtualHosts) > 0 {
+		d.wrong(lastAllocatedKey, "virtualHosts", "holds %s, which would be lost: only an environment owns host names", all(e.VirtualHosts))
+	}
+	if len(d.errs) > before {
+		return Allocation{}
+	}
+	return Allocation{UserName: e.UserName, UID: e.UID}
 }
 
 func (d *decoder) text(key, field string, v any) string {
@@ -208,7 +227,7 @@ func (e Entry) value() map[string]any {
 	v["userName"] = e.UserName
 	v["uid"] = e.UID
 	v["node"] = e.Node
-	v["virtualHosts"] = slices.Sorted(slices.Values(e.VirtualHosts))
+	v["virtualHosts"] = slices.Compact(slices.Sorted(slices.Values(e.VirtualHosts)))
 	for field, text := range map[string]string{
 		"deployedNode": e.DeployedNode, "organisation": e.Organisation, "project": e.Project, "environment": e.Environment,
 	} {

@@ -159,6 +159,8 @@ func (e *HostnameError) Hint() string {
 		return fmt.Sprintf("remove it from virtualHosts of %s; or, to hand it over, remove it from %s and set %s", all(e.Claimants), e.Owner, stanza)
 	case e.OwnerRetired:
 		return fmt.Sprintf("to hand it over, set %s; to free all names of the retired environment, run `mage state:prune -user=%s`", stanza, e.Owner)
+	case len(e.Claimants) > 1:
+		return "decide which of them gets it, remove it from virtualHosts of the others, and name that one in " + stanza
 	default:
 		return "to hand it over, set " + stanza
 	}
@@ -167,7 +169,8 @@ func (e *HostnameError) Hint() string {
 // WildcardError says that a wildcard covers a name of another organisation.
 type WildcardError struct {
 	Wildcard, WildcardOwner string
-	Host, HostOwner         string // HostOwner is "" if the name is a node's
+	Host, HostOwner         string   // HostOwner is "" if the name is a node's
+	Retired                 []string // those of the owners that are retired
 }
 
 func (e *WildcardError) Error() string {
@@ -180,7 +183,10 @@ func (e *WildcardError) Error() string {
 
 // Hint says what mends it.
 func (e *WildcardError) Hint() string {
-	if e.HostOwner == "" {
+	switch {
+	case len(e.Retired) > 0:
+		return fmt.Sprintf("%s left the inputs and has its names reserved; to free them, run `mage state:prune -user=%s`", all(e.Retired), e.Retired[0])
+	case e.HostOwner == "":
 		return fmt.Sprintf("remove it from virtualHosts of %s: names of nodes are the provider's", e.WildcardOwner)
 	}
 	return fmt.Sprintf("one organisation must own both: remove one of them from virtualHosts of its environment, or let %s list the names it needs in place of the wildcard", e.WildcardOwner)

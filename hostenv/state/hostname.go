@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -18,10 +19,9 @@ var asciiHost = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),
 	idna.StrictDomainName(true),
-	idna.CheckHyphens(false),
-	idna.CheckJoiners(true),
 	idna.BidiRule(),
 	idna.ValidateLabels(true),
+	idna.CheckHyphens(false), // after ValidateLabels, which turns it on
 )
 
 // NormalizeHostname returns the one spelling of a host name that every
@@ -39,12 +39,22 @@ func NormalizeHostname(name string) (string, error) {
 	if bare == "" {
 		return "", errors.New("it is empty")
 	}
+	if len(bare) > maxSpelling {
+		return "", fmt.Errorf("it has %d bytes, and 253 is the most", len(bare))
+	}
+	if !utf8.ValidString(bare) {
+		return "", errors.New("it is not UTF-8")
+	}
 	if strings.Contains(bare, "*") {
 		return "", errors.New("a wildcard stands for the whole first label and nothing else")
 	}
 	ascii, err := asciiHost.ToASCII(bare)
 	if err != nil {
 		return "", fmt.Errorf("it is no host name: %w", err)
+	}
+	ascii = strings.TrimSuffix(ascii, ".") // a full-width final dot
+	if strings.HasSuffix(bare, ".") {
+		return "", errors.New("it has an empty label")
 	}
 	if wildcard {
 		ascii = "*." + ascii
@@ -54,6 +64,10 @@ func NormalizeHostname(name string) (string, error) {
 	}
 	return ascii, nil
 }
+
+// maxSpelling bounds what IDNA is asked about, whose time grows with the
+// square of the length: 253 characters of four bytes, and room.
+const maxSpelling = 1024
 
 // isNormal tells plain names that are already as they should be, nearly all,
 // without the cost of IDNA. Labels that begin with xn-- need a closer look.
@@ -66,6 +80,10 @@ func isNormal(name string) bool {
 	}
 	return !strings.Contains(name, "xn--") && checkHostname(name) == nil
 }
+
+// number is what browsers and inet_aton take for the end of an IPv4 address
+// (WHATWG URL, "ends in a number").
+var number = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
 
 // checkHostname holds a name in ASCII to the rules of length and shape.
 func checkHostname(name string) error {
@@ -85,7 +103,7 @@ func checkHostname(name string) error {
 		}
 		last = label
 	}
-	if strings.Trim(last, "0123456789") == "" {
+	if last[0] <= '9' && number.MatchString(last) {
 		return errors.New("its last label is a number: it is an IP address, or would be taken for one")
 	}
 	return nil
@@ -94,14 +112,15 @@ func checkHostname(name string) error {
 // userName is what hostenv makes of project, environment and hash. It reaches
 // a remote shell, a systemd unit, a Nix attribute and a path, so it holds
 // nothing that one of them reads in its own way.
-var userName = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]{0,30}$`)
+var userName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,30}$`)
 
 // CheckUserName refuses what is no user name as hostenv makes them: lower-case
-// letters, digits, hyphens and underscores, at most 31, no hyphen first, not
-// digits alone.
+// letters, digits, hyphens and underscores, at most 31, a letter or digit
+// first, not digits alone. (Keys of state.json that begin with an underscore
+// are the file's own.)
 func CheckUserName(name string) error {
 	if !userName.MatchString(name) {
-		return fmt.Errorf("%q is no user name as hostenv makes them: a-z, 0-9, - and _, at most 31, not - first", name)
+		return fmt.Errorf("%q is no user name as hostenv makes them: a-z, 0-9, - and _, at most 31, - and _ not first", name)
 	}
 	if strings.Trim(name, "0123456789") == "" {
 		return fmt.Errorf("the user name %q is a number, which ssh and systemd would take for a UID", name)

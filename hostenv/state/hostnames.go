@@ -124,12 +124,13 @@ func (st *step) transfers() map[string]Transfer {
 	return byHost
 }
 
-// finished warns of transfers that do nothing: done before, or pointless.
+// finished warns of transfers that do nothing: done before, or not yet to be
+// done, in which case the name may be released meanwhile.
 func (st *step) finished(transfers map[string]Transfer, next map[string]string) {
 	for _, host := range slices.Sorted(maps.Keys(transfers)) {
 		t := transfers[host]
-		switch moved := slices.ContainsFunc(st.changes, func(c Change) bool { return c.Kind == KindHostname && c.Key == host }); {
-		case moved:
+		switch {
+		case slices.ContainsFunc(st.changes, func(c Change) bool { return c.Action == HandOver && c.Key == host }):
 		case next[host] == t.To:
 			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has been carried out and can be removed"})
 		default:
@@ -158,15 +159,20 @@ func (st *step) wildcards(next map[string]string) {
 			other := next[wildcard]
 			a, b := st.Entries[owner].Organisation, st.Entries[other].Organisation
 			if a != b && a != "" && b != "" {
-				st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: other, Host: host, HostOwner: owner})
+				st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: other, Host: host, HostOwner: owner, Retired: st.retired(other, owner)})
 			}
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(st.req.NodeNames)) {
 		for wildcard := range above(host, covers) {
-			st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: next[wildcard], Host: host})
+			st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: next[wildcard], Host: host, Retired: st.retired(next[wildcard])})
 		}
 	}
+}
+
+// retired returns those of users that are.
+func (st *step) retired(users ...string) []string {
+	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired })
 }
 
 // above yields the wildcards that cover host.

@@ -76,6 +76,12 @@ func (s State) Next(req Request) (Step, error) {
 		claims: make(map[string]Claim, len(req.Claims)),
 	}
 	st.Description = Description
+	if err := req.UIDs.Check(); err != nil {
+		st.errs = append(st.errs, &OptionError{
+			Option: "provider.uidRange", Entry: fmt.Sprintf("{ min = %d; max = %d; }", req.UIDs.Min, req.UIDs.Max), Problem: err.Error(),
+			Remedy: fmt.Sprintf("choose a range clear of those of NixOS, nixbld and systemd, such as %d to %d", DefaultUIDRange.Min, DefaultUIDRange.Max),
+		})
+	}
 	for _, c := range req.Claims {
 		if other, ok := st.claims[c.UserName]; ok {
 			st.errs = append(st.errs, &IdentityError{UserName: c.UserName, Owner: other.identity(), From: c.identity()})
@@ -84,8 +90,8 @@ func (s State) Next(req Request) (Step, error) {
 	}
 	st.users = slices.Sorted(maps.Keys(st.claims))
 
-	st.rename()
 	st.identify()
+	st.rename()
 	st.retireAndRevive()
 	st.allocate()
 	st.hostnames()

@@ -67,39 +67,39 @@ func parseReference(s string) (reference, error) {
 }
 
 // rename carries out provider.moved: entries go from their old keys to those
-// of the claims, before anything else looks at them.
+// of the claims, before UIDs and host names are looked at.
 func (st *step) rename() {
+	const oneEach = "let one entry alone name each environment"
+	var idle []Moved
 	renames := map[string]string{} // user name before: after
-	targets := map[string]Moved{}
+	origins := map[string]string{} // the other way round
 	for _, m := range st.req.Moved {
-		refused := func(remedy, format string, args ...any) {
-			st.errs = append(st.errs, &OptionError{Option: "provider.moved", Entry: m.nix(), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
-		}
+		refused := func(remedy, format string, args ...any) { st.refuseMoved(m, remedy, format, args...) }
 		pairs, err := st.pairs(m)
 		if err != nil {
 			refused("name environments by user name or as organisation__project/environment, whole projects as organisation__project, both sides alike", "%v", err)
 			continue
 		}
 		if len(pairs) == 0 {
-			if st.arrived(m) {
-				st.warnings = append(st.warnings, Warning{Subject: "provider.moved", Message: m.nix() + " has been carried out and can be removed"})
-			} else {
-				refused("correct from, or remove the entry; `mage state:list` shows what there is", "the state knows nothing of %s", m.From)
-			}
+			idle = append(idle, m)
 			continue
 		}
 		for _, from := range slices.Sorted(maps.Keys(pairs)) {
 			to := pairs[from]
-			other, taken := targets[to]
 			switch _, exists := st.Entries[to]; {
+			case exists && st.declared(from): // a new environment has the old name
+				st.done(m)
 			case exists:
 				refused("remove the entry: each of the two keeps its own UID", "%s has the UID %d already", to, st.Entries[to].UID)
 			case st.declared(from):
 				refused("remove the entry, or the old environment from the inputs", "%s is still declared", from)
-			case renames[from] != "" || taken:
-				refused("let one entry alone name each environment", "%s is moved twice (%s)", from, other.nix())
+			case renames[from] == to: // in another spelling
+			case renames[from] != "":
+				refused(oneEach, "%s is moved to %s by another entry", from, renames[from])
+			case origins[to] != "":
+				refused(oneEach, "%s is moved to %s by another entry", origins[to], to)
 			default:
-				renames[from], targets[to] = to, m
+				renames[from], origins[to] = to, from
 			}
 		}
 	}
@@ -114,6 +114,31 @@ func (st *step) rename() {
 			st.LastAllocated.UserName = to
 		}
 		st.changed(KindEnvironment, to, Move, ReasonRenamed, map[string]any{"userName": from}, map[string]any{"userName": to, "uid": e.UID})
+	}
+	for _, m := range idle {
+		st.checkIdle(m)
+	}
+}
+
+func (st *step) refuseMoved(m Moved, remedy, format string, args ...any) {
+	st.errs = append(st.errs, &OptionError{Option: "provider.moved", Entry: m.nix(), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+}
+
+// checkIdle judges an entry of provider.moved that found nothing to do, once
+// all the others are done. Nobody may lose UID and data to a slip of the pen,
+// so an entry that misses an environment which is about to be retired, or to
+// get a new UID, is refused. Otherwise it was done before, perhaps years ago,
+// and its names were moved on or given anew since.
+func (st *step) checkIdle(m Moved) {
+	switch from, left := st.find(m.From); {
+	case st.knows(m.To):
+		st.done(m)
+	case left:
+		st.refuseMoved(m, "correct to, or declare it under its new name", "no input declares, as %s, what is gone as %s", m.To, m.From)
+	case !from && st.awaits(m.To):
+		st.refuseMoved(m, "correct from, or remove the entry; `mage state:list` shows what there is", "the state knows nothing of %s", m.From)
+	default:
+		st.done(m)
 	}
 }
 
@@ -155,32 +180,59 @@ func (r reference) matches(user, organisation, project, environment string) bool
 	return r.organisation == organisation && r.project == project && (r.environment == "" || r.environment == environment)
 }
 
-// arrived tells whether the state already knows what m moves to.
-func (st *step) arrived(m Moved) bool {
-	to, err := parseReference(m.To)
-	if err != nil {
-		return false
+// done warns of a rename that there is nothing left to do for.
+func (st *step) done(m Moved) {
+	w := Warning{Subject: "provider.moved", Message: m.nix() + " has nothing left to do and can be removed"}
+	if !slices.Contains(st.warnings, w) { // a project has many environments
+		st.warnings = append(st.warnings, w)
 	}
+}
+
+// find tells whether the state has an entry that ref names, and whether one of
+// them is declared no more.
+func (st *step) find(ref string) (found, left bool) {
+	r, _ := parseReference(ref) // pairs has looked at its error
 	for name, e := range st.Entries {
-		if to.matches(name, e.Organisation, e.Project, e.Environment) {
-			return true
+		if r.matches(name, e.Organisation, e.Project, e.Environment) {
+			found, left = true, left || !st.declared(name)
 		}
 	}
-	return false
+	return found, left
+}
+
+func (st *step) knows(ref string) bool {
+	found, _ := st.find(ref)
+	return found
+}
+
+// awaits tells whether a claim is what ref names.
+func (st *step) awaits(ref string) bool {
+	r, _ := parseReference(ref)
+	return slices.ContainsFunc(st.req.Claims, func(c Claim) bool {
+		return r.matches(c.UserName, c.Organisation, c.Project, c.Environment)
+	})
 }
 
 // identify finds out which project the entries of today's generator belong to
 // whose environments have left the inputs. hostenv's user names are
 // <project, at most 11 characters>-<environment, shortened>-<first 7 digits of
 // SHA-256 of "organisation-project-environment\n">, so a guess proves itself:
-// where organisation and project of a claim and the middle of the user name
-// give its hash, they are right. (An environment whose name was shortened
+// where organisation and project of a claim, or of provider.moved, and the
+// middle of the user name give its hash, they are right. (An environment whose name was shortened
 // cannot be guessed, and stays unknown.)
 func (st *step) identify() {
 	projects := map[string][]Claim{} // by the first part of the user name
 	seen := map[string]bool{}
+	candidates := make([]Claim, 0, len(st.users)+len(st.req.Moved))
 	for _, user := range st.users {
-		c := st.claims[user]
+		candidates = append(candidates, st.claims[user])
+	}
+	for _, m := range st.req.Moved {
+		if r, err := parseReference(m.From); err == nil && r.user == "" {
+			candidates = append(candidates, Claim{Organisation: r.organisation, Project: r.project})
+		}
+	}
+	for _, c := range candidates {
 		if key := c.Organisation + "/" + c.Project; !seen[key] {
 			seen[key] = true
 			slug := c.Project[:min(11, len(c.Project))]
@@ -201,8 +253,12 @@ func (st *step) identify() {
 		for _, c := range projects[slug] {
 			sum := sha256.Sum256([]byte(c.Organisation + "-" + c.Project + "-" + environment + "\n"))
 			if hex.EncodeToString(sum[:])[:7] == hash {
+				e.adopt()
 				e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, environment
 				st.Entries[name] = e
+				st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
+					map[string]any{"organisation": e.Organisation, "project": e.Project, "environment": environment})
+				break
 			}
 		}
 	}

@@ -18,21 +18,19 @@ const (
 // Validate reports everything that is wrong with a state, as a *Refused.
 // [Decode] has done so already; a state that a program built wants it.
 func (s State) Validate() error {
-	return s.validate(func(...string) int { return 0 })
+	return refuse(s.problems(nil, nil)...)
 }
 
-// validate checks s; line finds an entry, or a field of it, in the file.
-func (s State) validate(line func(path ...string) int) error {
+// problems returns everything that is wrong with s. at finds the lines, if it
+// was read from a file; what is in reported, by entry and field, was said
+// already when it was read.
+func (s State) problems(at *lines, reported map[[2]string]bool) []error {
 	var errs []error
 	wrong := func(entry, field, remedy, format string, args ...any) {
-		path := []string{entry}
-		if field != "" {
-			path = append(path, field)
+		if !reported[[2]string{entry, field}] {
+			errs = append(errs, &EntryError{Entry: entry, Field: field, Line: at.of(entry, field), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
 		}
-		errs = append(errs, &EntryError{Entry: entry, Field: field, Line: line(path...), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
-	const byHand = "correct it by hand, or restore the entry from git (git log -p -- generated/state.json)"
-
 	uids := map[int][]string{}
 	hosts := map[string][]string{}
 	for _, name := range s.names() {
@@ -41,12 +39,14 @@ func (s State) validate(line func(path ...string) int) error {
 			wrong(name, "userName", byHand, "is %q, and the key of an entry is its user name", e.UserName)
 		}
 		if err := CheckUserName(name); err != nil {
-			wrong(name, "", "if it is a note, put it into _description; if it is an environment, restore its name from git", "%v", err)
+			wrong(name, "", notNote, "%v", err)
 		}
 		if err := checkUID(e.UID); err != nil {
 			wrong(name, "uid", byHand, "%v", err)
 		}
-		uids[e.UID] = append(uids[e.UID], name)
+		if e.UID != 0 {
+			uids[e.UID] = append(uids[e.UID], name)
+		}
 		for _, host := range e.VirtualHosts {
 			if normal, err := NormalizeHostname(host); err != nil {
 				wrong(name, "virtualHosts", byHand, "holds %q: %v", host, err)
@@ -57,11 +57,11 @@ func (s State) validate(line func(path ...string) int) error {
 		}
 	}
 	lines := func(users []string, field string) []int {
-		at := make([]int, len(users))
+		lines := make([]int, len(users))
 		for i, user := range users {
-			at[i] = line(user, field)
+			lines[i] = at.of(user, field)
 		}
-		return at
+		return lines
 	}
 	for _, uid := range slices.Sorted(maps.Keys(uids)) {
 		if users := uids[uid]; len(users) > 1 {
@@ -73,21 +73,36 @@ func (s State) validate(line func(path ...string) int) error {
 			errs = append(errs, &DuplicateHostnameError{Host: host, Users: users, Lines: lines(users, "virtualHosts")})
 		}
 	}
-	if last := s.LastAllocated; last.UID != 0 || last.UserName != "" {
-		const mend = "a merge took the older side: set uid and userName of _lastAllocated to those of the entry with the highest uid"
-		if err := checkUID(last.UID); err != nil {
-			wrong(lastAllocatedKey, "uid", mend, "%v", err)
-		}
-		for _, name := range s.names() {
-			if e := s.Entries[name]; e.UID > last.UID {
-				wrong(lastAllocatedKey, "uid", mend, "is %d, but %s has %d", last.UID, name, e.UID)
-			}
-		}
-		if e, ok := s.Entries[last.UserName]; ok && e.UID != last.UID {
-			wrong(lastAllocatedKey, "uid", mend, "is %d, but its user %s has %d", last.UID, last.UserName, e.UID)
+	s.checkLastAllocated(wrong)
+	return errs
+}
+
+// checkLastAllocated holds the newest allocation to the entries: none is
+// newer, and its own user, if it has an entry, has its UID.
+func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string, args ...any)) {
+	last := s.LastAllocated
+	if last == (Allocation{}) {
+		return
+	}
+	const mend = "a merge took the older side: set uid and userName of _lastAllocated to those of the entry with the highest uid"
+	if err := CheckUserName(last.UserName); err != nil {
+		wrong(lastAllocatedKey, "userName", mend, "is wrong: %v", err)
+	}
+	highest := Entry{}
+	for _, name := range s.names() {
+		if e := s.Entries[name]; e.UID > highest.UID {
+			highest = e
 		}
 	}
-	return refuse(errs...)
+	own := s.Entries[last.UserName]
+	switch err := checkUID(last.UID); {
+	case err != nil:
+		wrong(lastAllocatedKey, "uid", mend, "%v", err)
+	case highest.UID > last.UID:
+		wrong(lastAllocatedKey, "uid", mend, "is %d, but %s has %d", last.UID, highest.UserName, highest.UID)
+	case own.UID != 0 && own.UID != last.UID:
+		wrong(lastAllocatedKey, "uid", mend, "is %d, but its user %s has %d", last.UID, last.UserName, own.UID)
+	}
 }
 
 func checkUID(uid int) error {
