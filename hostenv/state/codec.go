@@ -30,7 +30,7 @@ func Decode(data []byte) (State, error) {
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
-		return State{}, refuse(&EntryError{Problem: fmt.Sprintf("the document is %s, not an object", kindOf(v)), Remedy: "restore the file from git"})
+		return State{}, refuse(&EntryError{Problem: fmt.Sprintf("the document is %s, not an object", canonjson.Kind(v)), Remedy: "restore the file from git"})
 	}
 	d := decoder{lines: &lines{data: data}, reported: map[[2]string]bool{}}
 	s := State{Entries: make(map[string]Entry, len(object))}
@@ -38,7 +38,7 @@ func Decode(data []byte) (State, error) {
 		switch key {
 		case descriptionKey:
 			if s.Description, ok = object[key].(string); !ok {
-				d.wrong(key, "", "is %s, not a string", kindOf(object[key]))
+				d.wrong(key, "", "is %s, not a string", canonjson.Kind(object[key]))
 			}
 		case lastAllocatedKey:
 			s.LastAllocated = d.allocation(object[key])
@@ -83,7 +83,7 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 	if !isObject {
 		d.errs = append(d.errs, &EntryError{
 			Entry: key, Line: d.lines.of(key, ""), Remedy: notNote,
-			Problem: fmt.Sprintf("is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", kindOf(v)),
+			Problem: fmt.Sprintf("is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", canonjson.Kind(v)),
 		})
 		return Entry{}, false
 	}
@@ -110,13 +110,13 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 		case "uid":
 			uid, isInt := v.(int64)
 			if !isInt {
-				d.wrong(key, field, "is %s, not an integer", kindOf(v))
+				d.wrong(key, field, "is %s, not an integer", canonjson.Kind(v))
 			}
 			e.UID = int(uid)
 		case "retired":
 			retired, isBool := v.(bool)
 			if !isBool {
-				d.wrong(key, field, "is %s, not true or false", kindOf(v))
+				d.wrong(key, field, "is %s, not true or false", canonjson.Kind(v))
 			}
 			e.Retired = retired
 		case "virtualHosts":
@@ -151,7 +151,7 @@ func (d *decoder) allocation(v any) Allocation {
 func (d *decoder) text(key, field string, v any) string {
 	s, ok := v.(string)
 	if !ok {
-		d.wrong(key, field, "is %s, not a string", kindOf(v))
+		d.wrong(key, field, "is %s, not a string", canonjson.Kind(v))
 	}
 	return s
 }
@@ -161,14 +161,14 @@ func (d *decoder) text(key, field string, v any) string {
 func (d *decoder) hosts(key string, v any) []string {
 	list, ok := v.([]any)
 	if !ok {
-		d.wrong(key, "virtualHosts", "is %s, not a list of host names", kindOf(v))
+		d.wrong(key, "virtualHosts", "is %s, not a list of host names", canonjson.Kind(v))
 		return nil
 	}
 	hosts := make([]string, 0, len(list))
 	for _, v := range list {
 		name, ok := v.(string)
 		if !ok {
-			d.wrong(key, "virtualHosts", "holds %s, not a host name", kindOf(v))
+			d.wrong(key, "virtualHosts", "holds %s, not a host name", canonjson.Kind(v))
 			continue
 		}
 		host, err := NormalizeHostname(name)
@@ -180,28 +180,6 @@ func (d *decoder) hosts(key string, v any) []string {
 	}
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
-}
-
-// kindOf names a JSON value in an error.
-func kindOf(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "a boolean"
-	case string:
-		return "a string"
-	case int64:
-		return "an integer"
-	case float64:
-		return "a number with a fraction or an exponent"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "an object"
-	default:
-		return fmt.Sprintf("a %T", v)
-	}
 }
 
 // Encode returns the canonical bytes of state.json.

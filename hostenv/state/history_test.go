@@ -240,7 +240,7 @@ func (h *history) plan(in inputs) {
 	if err != nil {
 		h.refused++
 		for i := range problems(h.t, err) {
-			h.seen[fmt.Sprintf("%T", err.(*state.Refused).Errors[i])]++ //nolint:errorlint // problems has looked
+			h.seen[fmt.Sprintf("%T", err.(*state.Refused).Errors[i])]++
 		}
 		h.say("refused: %v", err)
 		return

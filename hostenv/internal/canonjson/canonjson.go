@@ -213,26 +213,6 @@ func position(data []byte, offset int64) (line, column int) {
 	return bytes.Count(before, []byte("\n")) + 1, len(before) - bytes.LastIndexByte(before, '\n')
 }
 
-// Line returns the line, counted from 1, on which the member that path names
-// stands in a document that [Decode] accepts, or 0 where there is none. It
-// reads the text anew, for errors about values, which are rare.
-func Line(data []byte, path ...string) int {
-	pointer := jsontext.Pointer("")
-	for _, name := range path {
-		pointer = pointer.AppendToken(name)
-	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
-	for {
-		if _, err := dec.ReadToken(); err != nil {
-			return 0
-		}
-		if dec.StackPointer() == pointer {
-			line, _ := position(data, dec.InputOffset())
-			return line
-		}
-	}
-}
-
 // Kind names the type of a decoded value, with its article, for errors.
 func Kind(v any) string {
 	switch v := v.(type) {

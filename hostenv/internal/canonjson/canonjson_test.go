@@ -114,18 +114,6 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-func TestLine(t *testing.T) {
-	doc := []byte("{\n  \"a\": {\n    \"uid\": 1\n  },\n  \"x/y\": {\n    \"uid\": 2}\n}\n")
-	for _, tt := range []struct {
-		want int
-		path []string
-	}{{2, []string{"a"}}, {3, []string{"a", "uid"}}, {5, []string{"x/y"}}, {6, []string{"x/y", "uid"}}, {0, []string{"b"}}} {
-		if got := Line(doc, tt.path...); got != tt.want {
-			t.Errorf("%v stands on line %d, got %d", tt.path, tt.want, got)
-		}
-	}
-}
-
 // FuzzDecode holds three invariants: what Decode accepts, encoding/json
 // accepts; the value survives Encode and Decode; and Encode's bytes depend on
 // the value alone.

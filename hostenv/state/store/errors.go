@@ -65,7 +65,7 @@ func (e *opError) Hint() string {
 // joined errors it is the first one's: the rest befell the cleaning up.
 func reason(err error) string {
 	for {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // it unwraps by hand, one layer a round
 		case *fs.PathError:
 			err = e.Err
 		case *os.LinkError:

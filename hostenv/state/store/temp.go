@@ -64,12 +64,12 @@ func sweep(dir string) error {
 func sweepBeside(link string) error {
 	file, info, err := resolve(link)
 	if err != nil || info != nil && !info.Mode().IsRegular() {
-		return nil // nothing that Write would have written through
+		return nil //nolint:nilerr // nothing that Write would have written through
 	}
 	dir, name := filepath.Split(file)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil // a link to something else than a file of ours, perhaps
+		return nil //nolint:nilerr // a link to something else than a file of ours, perhaps
 	}
 	for _, e := range entries {
 		m := temp.FindStringSubmatch(e.Name())
