@@ -100,7 +100,11 @@ func (st *step) sameProject(a, b string) bool {
 }
 
 func (st *step) conflict(host, owner string, declared bool, losers []string) error {
-	e := &HostnameError{Host: host, Owner: owner, OwnerRetired: st.Entries[owner].Retired, Declared: declared, Claimants: losers}
+	retired := st.Entries[owner].Retired
+	e := &HostnameError{
+		Host: host, Owner: owner, Declared: declared, Claimants: losers,
+		OwnerRetired: retired && !st.leaving[owner], OwnerLeaves: retired && st.leaving[owner],
+	}
 	e.SameProject = owner != "" && !slices.ContainsFunc(losers, func(user string) bool { return !st.sameProject(owner, user) })
 	return e
 }
@@ -170,9 +174,10 @@ func (st *step) wildcards(next map[string]string) {
 	}
 }
 
-// retired returns those of users that are.
+// retired returns those of users that were retired before this step, and whose
+// names can thus be pruned.
 func (st *step) retired(users ...string) []string {
-	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired })
+	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired || st.leaving[user] })
 }
 
 // above yields the wildcards that cover host.
