@@ -1,0 +1,124 @@
+# A node of a plan, as the NixOS modules that it is made of.
+#
+# One trunk (../modules/common.nix) holds what every node is; branches beside it
+# each hold one aspect. After them come the provider's own modules, the
+# machine's own configuration, and last what the plan says. Nothing here needs
+# nixpkgs: a module is data until NixOS evaluates it.
+let
+  inherit (import ./strings.nix) dropPrefix hasPrefix;
+  fail = import ./fail.nix;
+
+  # How errors of NixOS name what comes from the plan.
+  planFile = "generated/plan.json";
+
+  # A definition that any other wins over, as the module system's mkDefault
+  # makes it.
+  default = content: { _type = "override"; priority = 1000; inherit content; };
+
+  # orElse fallback value: the value, or what stands for null.
+  orElse = fallback: value: if value == null then fallback else value;
+
+  # selectAttrs (value: value > 1) { a = 1; b = 2; } is { b = 2; }.
+  selectAttrs = keep: set:
+    removeAttrs set (builtins.filter (name: ! keep set.${name}) (builtins.attrNames set));
+
+  # shown self path: the path as the provider knows it, within his own flake.
+  shown = self: path:
+    let
+      text = builtins.unsafeDiscardStringContext (toString path);
+      root = if self ? outPath then builtins.unsafeDiscardStringContext (toString self.outPath) + "/" else "";
+    in
+    if root != "" && hasPrefix root text then dropPrefix root text else text;
+
+  # Where deploy-rs keeps the file by which it confirms a deployment: a folder
+  # of root's alone for the system, and the environment's own runtime folder for
+  # an environment. A file there that another user could foretell and make, or
+  # remove, would block a deployment or feign its confirmation.
+  tempPath = {
+    system = "/run/hostenv-deploy";
+    environment = userName: "/run/hostenv/user/${userName}";
+  };
+
+  # environmentsOn plan node: the live environments that the plan places on the
+  # node, as it has them.
+  environmentsOn = plan: node:
+    selectAttrs (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
+
+  # planned plan node: the module that the plan has for the node.
+  planned = plan: node:
+    if (plan.nodes or { }) ? ${node} then plan.nodes.${node}
+    else
+      fail {
+        subject = "node ${node}";
+        problem = "${planFile} has no such node";
+        hint = "the plan is older than provider.nodes: run `mage plan`";
+      };
+
+  # machine: the machine's own configuration, [ ] where the provider keeps none.
+  machine = { provider, node, self }:
+    let
+      nodesPath = provider.nodesPath or null;
+      file = nodesPath + "/${node}/configuration.nix";
+    in
+    if nodesPath == null then [ ]
+    else if builtins.pathExists file then [ file ]
+    else
+      fail {
+        subject = "node ${node}";
+        problem = "there is no ${shown self file}";
+        hint = "write the machine's own configuration there (disks, boot loader, system.stateVersion) and `git add` it, for a flake sees no other files; or set provider.nodesPath = null and configure it by provider.nodeModules";
+      };
+
+  # What the plan and the provider's options say, as options of ../modules.
+  settings = { plan, provider, node }:
+    let
+      own = provider.nodes.${node} or { };
+      port = orElse 22 (own.sshPort or null);
+    in
+    {
+      nodeName = node;
+      deploy = {
+        user = default (plan.deployUser or (provider.deployUser or "deploy"));
+        publicKeys = provider.deployPublicKeys or [ ];
+        tempPath = default (orElse tempPath.system (own.tempPath or null));
+        trustedPublicKeys = orElse [ ] ((orElse { } (provider.nixSigning or null)).trustedPublicKeys or null);
+        remoteBuild = default (orElse false (own.remoteBuild or null));
+      };
+      # A port that is forwarded to the node's 22 must not lock anybody out.
+      ssh.ports = default (if port == 22 then [ 22 ] else [ 22 port ]);
+      secrets.file = default (provider.secretsPath or null);
+    };
+in
+{
+  inherit tempPath environmentsOn;
+
+  # modulesOf: the list of modules, for nixosSystem.
+  #
+  #   plan      the decoded plan.json
+  #   provider  the provider's options, see docs/plan.md and docs/nodes.md
+  #   node      the node's name
+  #   inputs    the provider's flake inputs; of them `sops-nix` is used if it is
+  #             there, and only a node with secrets needs it
+  #   self      the provider's flake, for the names of files in errors
+  modulesOf = { plan, provider, node, inputs ? { }, self ? null }:
+    [
+      ../modules/common.nix
+      {
+        _file = "provider";
+        config.hostenv = settings { inherit plan provider node; };
+      }
+    ]
+    ++ (if inputs ? sops-nix then [ inputs.sops-nix.nixosModules.sops ] else [ ])
+    ++ provider.nodeModules or [ ]
+    ++ machine { inherit provider node self; }
+    ++ [
+      {
+        _file = planFile;
+        config.hostenv.environments = environmentsOn plan node;
+      }
+      {
+        _file = planFile;
+        config = planned plan node;
+      }
+    ];
+}

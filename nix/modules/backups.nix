@@ -1,0 +1,84 @@
+# The secrets of backups: passphrase and credentials, which an environment that
+# makes backups finds in /run/secrets/<user>, and whose place in the sops file
+# may be the environment's, the project's or the organisation's.
+{ config, lib, options, ... }:
+let
+  inherit (lib) concatMap mkDefault mkOption types;
+  secrets = import ../lib/secrets.nix;
+  inherit (config.hostenv) environments nodeName;
+  file = config.hostenv.secrets;
+  cfg = config.hostenv.backups;
+
+  # A secret, and the option by which hostenv says where it will look for it.
+  names = { backups_secret = "backupsSecretFile"; backups_env = "backupsEnvFile"; };
+
+  needed = concatMap
+    (user: map
+      (secret: {
+        inherit user secret;
+        environment = environments.${user}.hostenv;
+        path = "/run/secrets/${user}/${secret}";
+        key = secrets.resolve file.keys environments.${user}.hostenv secret;
+      })
+      (lib.attrNames names))
+    (lib.filter (user: environments ? ${user}) cfg.users);
+
+  strangers = lib.filter (user: ! environments ? ${user}) cfg.users;
+  missing = lib.filter (s: s.key == null) needed;
+  wanted = lib.concatMapStrings (s: "\n- ${s.user}: ${secrets.wanted s.environment s.secret}");
+
+  # One kind of thing that is wrong is said at a time: without a file all are missing.
+  complaint =
+    if needed == [ ] then null
+    else if ! options ? sops then
+      "the environments ${lib.concatStringsSep ", " (lib.unique (map (s: s.user) needed))} on ${nodeName} make backups, whose secrets need sops-nix, and the provider's flake has no input sops-nix: add inputs.sops-nix.url = \"github:Mic92/sops-nix\"; and run `nix flake lock`"
+    else if file.file == null then
+      "provider.secretsPath is not set, and environments on ${nodeName} make backups: set it to a sops file in YAML that has the keys${wanted needed}"
+    else if lib.hasSuffix ".json" (toString file.file) then
+      "provider.secretsPath is ${file.name}: sops-nix finds no keys below other keys in JSON; write it as YAML with the keys${wanted needed}"
+    else if missing == [ ] then null
+    else if options.hostenv.secrets.keys.highestPrio >= 1500 && ! builtins.pathExists file.file then
+      "provider.secretsPath is ${file.name}, which does not exist, and environments on ${nodeName} make backups: write it (`sops ${file.name}`, then `git add` it) with the keys${wanted needed}"
+    else
+      "${file.name} has no secrets for the backups of environments on ${nodeName}: add (`sops ${file.name}`) the keys${wanted missing}";
+in
+{
+  options.hostenv.backups.users = mkOption {
+    type = types.listOf types.str;
+    default = lib.attrNames (lib.filterAttrs (_: e: e.hostenv.backupsRepoHost != null) environments);
+    defaultText = lib.literalMD "the environments whose `hostenv.backupsRepoHost` is set";
+    example = [ "site-main-b7ea262" ];
+    description = "The environments on this node that get secrets for backups, by user name.";
+  };
+
+  config = {
+    assertions = [
+      { assertion = complaint == null; message = toString complaint; }
+      {
+        assertion = strangers == [ ];
+        message = "hostenv.backups.users names ${lib.concatStringsSep ", " strangers}, and ${nodeName} has no such environment";
+      }
+    ]
+    ++ map
+      (s:
+        let said = s.environment.${names.${s.secret}}; in
+        {
+          assertion = said == null || said == s.path;
+          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString said}, and a node has ${s.path} for it";
+        })
+      needed;
+  } // lib.optionalAttrs (options ? sops) {
+    # The path is sops-nix's own for the name: never one that a customer's
+    # environment asks for, for root would make a link there.
+    sops.secrets = lib.listToAttrs (map
+      (s: lib.nameValuePair "${s.user}/${s.secret}" {
+        key = mkDefault s.key;
+        owner = mkDefault s.user;
+        group = mkDefault s.user;
+        mode = mkDefault "0400";
+        sopsFile = mkDefault file.file;
+        format = mkDefault "yaml";
+      })
+      (lib.filter (s: s.key != null && file.file != null) needed));
+  };
+}

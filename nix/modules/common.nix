@@ -1,0 +1,33 @@
+# The trunk: what every node of a provider is, and the branches, an aspect each.
+# Whatever they set is a default, which the node's configuration.nix or one of
+# provider.nodeModules overrides; docs/nodes.md tells how for lists, which NixOS
+# adds up.
+{ config, lib, ... }:
+{
+  imports = [
+    ./acme.nix
+    ./backups.nix
+    ./deploy.nix
+    ./environments.nix
+    ./firewall.nix
+    ./front-door.nix
+    ./headers.nix
+    ./monitoring.nix
+    ./nix.nix
+    ./openssh.nix
+    ./runtime.nix
+    ./secrets.nix
+    ./sudo.nix
+    ./users.nix
+  ];
+
+  options.hostenv.nodeName = lib.mkOption {
+    type = lib.types.str;
+    # The one option of hostenv that a node cannot be without.
+    defaultText = lib.literalMD "the node's name in the plan";
+    example = "node-a";
+    description = "The name of this node in the plan. Its first label is the machine's host name.";
+  };
+
+  config.networking.hostName = lib.mkDefault (lib.head (lib.splitString "." config.hostenv.nodeName));
+}

@@ -1,0 +1,112 @@
+# The environments on this node, as the plan has them: data that the branches
+# read. What becomes of them in NixOS's own options is in the plan's nodes.<node>.
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+
+  # Whatever else hostenv says of an environment is carried along unseen.
+  open = options: types.submodule {
+    freeformType = types.lazyAttrsOf types.raw;
+    inherit options;
+  };
+
+  # What goes into nginx.conf: nginx refuses a word of 4096 bytes or more, and
+  # with it the configuration of the whole node.
+  headerValue = lib.mkOptionType {
+    name = "headerValue";
+    description = "text of at most 3000 bytes without control characters";
+    descriptionClass = "noun";
+    check = value: lib.isString value && lib.stringLength value <= 3000 && builtins.match "[^[:cntrl:]]*" value != null;
+    merge = lib.mergeEqualOption;
+  };
+  word = types.strMatching "[A-Za-z0-9._-]+";
+
+  # option type example description: null says that the environment does not.
+  optional = type: example: description: mkOption {
+    type = types.nullOr type;
+    default = null;
+    inherit example description;
+  };
+
+  security = open {
+    csp = optional headerValue "default-src 'self'" "Content-Security-Policy.";
+    cspMode = optional (types.enum [ "enforce" "report-only" ]) "report-only" "Whether the policy is enforced, or its breaches only reported.";
+    cspReportTo = optional word "csp" "The group that breaches are reported to.";
+    reportTo = optional headerValue "{\"group\":\"csp\",\"max_age\":86400,\"endpoints\":[]}" "Report-To.";
+    referrerPolicy = optional word "no-referrer" "Referrer-Policy.";
+    xFrameOptions = optional word "DENY" "X-Frame-Options.";
+    xContentTypeOptions = optional types.bool true "Whether to send X-Content-Type-Options: nosniff.";
+    hsts = optional types.bool true "Whether to send Strict-Transport-Security, over TLS.";
+  };
+
+  virtualHost = open {
+    allowIndexing = optional types.bool false "Whether search engines may show the host.";
+    hsts = optional types.bool true "Whether to send Strict-Transport-Security, over TLS.";
+    security = optional security { xFrameOptions = "DENY"; } "Security headers, see hostenv.";
+    extraConfig = optional types.lines "add_header X-Served-By hostenv;" "Directives of the project's own.";
+    locations = mkOption {
+      type = types.attrsOf (open {
+        extraConfig = optional types.lines "expires 1h;" "Directives of the project's own.";
+      });
+      default = { };
+      example = { "/".return = "302 /start"; };
+      description = "Locations by their path.";
+    };
+  };
+
+  identity = open {
+    userName = mkOption {
+      type = types.str;
+      example = "site-main-b7ea262";
+      description = "The environment's user, by which the plan knows it.";
+    };
+    organisation = mkOption {
+      type = types.str;
+      example = "acme";
+      description = "Whose environment it is.";
+    };
+    project = mkOption {
+      type = types.str;
+      example = "site";
+      description = "The project that it is an environment of.";
+    };
+    backupsRepoHost = optional types.str "s3:https://s3.example.com" "Where backups go; null where there are none.";
+    backupsSecretFile = optional types.str "/run/secrets/site-main-b7ea262/backups_secret" "Where the environment looks for the passphrase of its backups.";
+    backupsEnvFile = optional types.str "/run/secrets/site-main-b7ea262/backups_env" "Where the environment looks for the credentials of its backups.";
+    runtimeDir = optional types.str "/run/hostenv/user/site-main-b7ea262" "Where the environment's sockets are.";
+    upstreamRuntimeDir = optional types.str "/run/hostenv/nginx/site-main-b7ea262" "Where the environment listens for the front door.";
+  };
+in
+{
+  options.hostenv.environments = mkOption {
+    type = types.attrsOf (open {
+      uid = mkOption {
+        type = types.int;
+        example = 40001;
+        description = "The UID that the plan gave to the environment, and its GID.";
+      };
+      hostenv = mkOption {
+        type = identity;
+        example = { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; };
+        description = "Who the environment is.";
+      };
+      virtualHosts = mkOption {
+        type = types.attrsOf virtualHost;
+        default = { };
+        example = { "www.acme.example".security.xFrameOptions = "DENY"; };
+        description = "Its virtual hosts, by name.";
+      };
+    });
+    default = { };
+    example = {
+      site-main-b7ea262 = {
+        uid = 40001;
+        hostenv = { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; };
+      };
+    };
+    description = ''
+      The enabled environments on this node, by user name, as {file}`plan.json` has them. The plan sets this; a node
+      may override a part of it.
+    '';
+  };
+}

@@ -1,0 +1,22 @@
+# What may be reached from outside.
+{ config, lib, ... }:
+let
+  inherit (lib) mkDefault mkOption types;
+in
+{
+  options.hostenv.firewall.allowedTCPPorts = mkOption {
+    type = types.listOf types.port;
+    default = lib.unique (config.hostenv.ssh.ports ++ [ 80 443 ]);
+    defaultText = lib.literalExpression "config.hostenv.ssh.ports ++ [ 80 443 ]";
+    example = [ 22 443 ];
+    description = ''
+      TCP ports that the firewall opens. NixOS adds up what its modules open: sshd's are opened by
+      `services.openssh.openFirewall` as well.
+    '';
+  };
+
+  config.networking.firewall = {
+    enable = mkDefault true;
+    allowedTCPPorts = config.hostenv.firewall.allowedTCPPorts;
+  };
+}

@@ -1,0 +1,103 @@
+# Evaluates nodes of plans as whole systems, with NixOS's real modules and
+# sops-nix, and a stand-in for packages.
+#
+#   root   the folder of HOSTENV_TEST_NIXOS_EVAL: nixpkgs/{lib,nixos}, sops-nix,
+#          stub-pkgs.nix and pkgs-names.json
+#   cases  a JSON file: by name, of
+#            plan, node         the path of a plan, and which of its nodes
+#            provider           the provider's options, as data
+#            sops               whether the provider has the input sops-nix
+#            modules            paths of provider.nodeModules
+#            nodesPath, secretsPath  paths, or null
+#   what   "system": all of the system and its assertions; "values": what the
+#          tests look at, without forcing the system; "options": the options
+#          that the modules add
+{ root, cases, what }:
+let
+  lib = import (root + "/nixpkgs/lib");
+  nodes = import ../../lib/nodes.nix;
+  names = builtins.fromJSON (builtins.readFile (root + "/pkgs-names.json"));
+  pkgsFor = system: import (root + "/stub-pkgs.nix") { inherit lib names system; };
+  # One set of packages for all cases of a run.
+  packages = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] pkgsFor;
+
+  path = text: if text == null then null else /. + text;
+
+  evaluate = case:
+    let
+      plan = builtins.fromJSON (builtins.readFile (path case.plan));
+      inputs = lib.optionalAttrs case.sops { sops-nix.nixosModules.sops = root + "/sops-nix/modules/sops"; };
+    in
+    import (root + "/nixpkgs/nixos/lib/eval-config.nix") {
+      system = null;
+      inherit lib;
+      specialArgs = { inherit inputs; };
+      modules = [
+        { nixpkgs.pkgs = packages.${plan.nodeConnections.${case.node}.system or "x86_64-linux"}; }
+      ] ++ nodes.modulesOf {
+        inherit plan inputs;
+        inherit (case) node;
+        self.outPath = dirOf case.plan;
+        provider = case.provider // {
+          nodeModules = [ ./machine.nix ] ++ map path case.modules;
+          nodesPath = path case.nodesPath;
+          secretsPath = path case.secretsPath;
+        };
+      };
+    };
+
+  failed = c: map (a: a.message) (builtins.filter (a: ! a.assertion) c.assertions);
+
+  system = nixos:
+    let c = nixos.config; in
+    {
+      assertions = failed c;
+      toplevel = if failed c == [ ] then c.system.build.toplevel.outPath else null;
+      inherit (c) warnings;
+    };
+
+  values = nixos:
+    let
+      c = nixos.config;
+      hasSops = nixos.options ? sops;
+      people = lib.filterAttrs (_: u: u.isNormalUser || lib.elem u.name [ "root" c.hostenv.deploy.user ]) c.users.users;
+    in
+    {
+      assertions = failed c;
+      inherit (c) warnings;
+      inherit (c.networking) hostName;
+      users = lib.mapAttrs (_: u: { inherit (u) uid group home isNormalUser isSystemUser extraGroups; keys = u.openssh.authorizedKeys.keys; }) people;
+      inherit (c.users) mutableUsers allowNoPasswordLogin;
+      groups = lib.mapAttrs (_: g: g.gid) (lib.filterAttrs (n: _: people ? ${n}) c.users.groups);
+      slices = lib.mapAttrs (_: s: s.sliceConfig) (lib.filterAttrs (n: _: lib.hasPrefix "user-" n) c.systemd.slices);
+      tmpfiles = lib.concatMapAttrs (_: lib.mapAttrs (_: kinds: "${kinds.d.mode} ${kinds.d.user} ${kinds.d.group}"))
+        (lib.filterAttrs (n: _: lib.hasPrefix "10-hostenv" n) c.systemd.tmpfiles.settings);
+      upstreams = lib.mapAttrs (_: u: lib.attrNames u.servers) c.services.nginx.upstreams;
+      nginx = { inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize serverNamesHashBucketSize commonHttpConfig; };
+      virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
+      certificates = lib.mapAttrs (_: x: { inherit (x) group webroot; }) c.security.acme.certs;
+      sudoers = c.security.sudo.configFile;
+      firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };
+      ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
+      nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs; gc = { inherit (c.nix.gc) automatic options; }; };
+      monitoring = { inherit (c.services.prometheus.exporters.node) enable listenAddress port; };
+      sopsSecrets = if hasSops then lib.mapAttrs (_: s: { inherit (s) owner group mode key path; file = baseNameOf s.sopsFile; }) c.sops.secrets else null;
+      sopsKeys = if hasSops then c.sops.age.sshKeyPaths else null;
+      backups = c.hostenv.backups.users;
+    };
+
+  # What an option is missing that its reader needs, by its name.
+  undocumented = nixos:
+    let
+      of = option: lib.concatMap
+        (attribute: lib.optional (! option ? ${attribute}) attribute)
+        [ "type" "description" "example" ]
+      ++ lib.optional (! option ? default && ! option ? defaultText) "default";
+      walk = path: set:
+        if lib.isOption set then { ${lib.concatStringsSep "." path} = of set; }
+        else lib.concatMapAttrs (name: walk (path ++ [ name ])) (removeAttrs set [ "_module" "_freeformOptions" ]);
+    in
+    walk [ "hostenv" ] nixos.options.hostenv;
+in
+lib.mapAttrs (_: case: { inherit system values; options = undocumented; }.${what} (evaluate case))
+  (builtins.fromJSON (builtins.readFile cases))
