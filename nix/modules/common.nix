@@ -17,6 +17,7 @@
     ./openssh.nix
     ./runtime.nix
     ./secrets.nix
+    ./slices.nix
     ./sudo.nix
     ./users.nix
   ];

@@ -4,6 +4,7 @@
 let
   inherit (lib) mkDefault mkOption types;
   cfg = config.hostenv.deploy;
+  isEnvironment = config.hostenv.environments ? ${cfg.user};
 in
 {
   options.hostenv.deploy = {
@@ -38,7 +39,7 @@ in
         message = "hostenv.deploy.user is root, who cannot log in here: set provider.deployUser to a user of its own, such as \"deploy\"";
       }
       {
-        assertion = ! config.hostenv.environments ? ${cfg.user};
+        assertion = ! isEnvironment;
         message = "hostenv.deploy.user is ${cfg.user}, which is an environment of this node: set provider.deployUser to another name";
       }
       {
@@ -47,7 +48,9 @@ in
       }
     ];
 
-    users = {
+    # A name that is refused above is another's, whose definitions these would
+    # clash with before anything is said.
+    users = lib.mkIf (cfg.user != "root" && ! isEnvironment) {
       # A system user, whose UID NixOS takes from below 1000: that of a normal
       # user could be one that the plan gives to an environment.
       users.${cfg.user} = {

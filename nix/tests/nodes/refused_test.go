@@ -1,0 +1,229 @@
+package nodes_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The node that the plans of these tests break: node-a of scenario 001, and its
+// one environment.
+const (
+	nodeName = "node-a"
+	user     = "site-main-b7ea262"
+)
+
+// A breakage is a plan, or a provider, that makes no system.
+type breakage struct {
+	name   string
+	change func(t *testing.T, plan map[string]any, n *node)
+	// Regular expressions of what must be said: the file, the option.
+	says []string
+}
+
+// inPlan sets what stands at the path of the plan's node.
+func inPlan(value any, names ...string) func(*testing.T, map[string]any, *node) {
+	return func(_ *testing.T, plan map[string]any, _ *node) {
+		last := len(names) - 1
+		path(plan, append([]string{"nodes", nodeName}, names[:last]...)...)[names[last]] = value
+	}
+}
+
+// inEnvironment sets what stands at the path of the plan's environment.
+func inEnvironment(value any, names ...string) func(*testing.T, map[string]any, *node) {
+	return func(_ *testing.T, plan map[string]any, _ *node) {
+		last := len(names) - 1
+		path(plan, append([]string{"environments", user}, names[:last]...)...)[names[last]] = value
+	}
+}
+
+// withModule adds a module of the provider's.
+func withModule(text string) func(*testing.T, map[string]any, *node) {
+	return func(t *testing.T, _ map[string]any, n *node) {
+		n.Modules = append(n.Modules, write(t, "own.nix", text))
+	}
+}
+
+// ofProvider sets one of the provider's options.
+func ofProvider(option string, value any) func(*testing.T, map[string]any, *node) {
+	return func(_ *testing.T, _ map[string]any, n *node) { n.Provider[option] = value }
+}
+
+var breakages = []breakage{
+	// Types and options, which NixOS knows.
+	{"uid is text", inPlan("1003", "users", "users", user, "uid"),
+		[]string{`option .users\.users\.site-main-b7ea262\.uid. is not of type`, `In .generated/plan\.json.: "1003"`}},
+	{"gid is null in a list", inPlan([]any{nil}, "users", "groups", user, "gid"),
+		[]string{`option .users\.groups\.site-main-b7ea262\.gid. is not of type`, `generated/plan\.json`}},
+	{"keys are text", inPlan("ssh-ed25519 A", "users", "users", user, "openssh", "authorizedKeys", "keys"),
+		[]string{`option .users\.users\.site-main-b7ea262\.openssh\.authorizedKeys\.keys. is not of type`, `generated/plan\.json`}},
+	{"unknown option", inPlan(true, "services", "nginx", "virtualHosts", "www.acme.test", "allowIndexing"),
+		[]string{`option .services\.nginx\.virtualHosts\."www\.acme\.test"\.allowIndexing. does not exist`, `generated/plan\.json`}},
+	{"unknown service", inPlan(map[string]any{"enable": true}, "services", "nginxx"),
+		[]string{`option .services\.nginxx. does not exist`, `generated/plan\.json`}},
+	{"proxyPass is a number", inPlan(80, "services", "nginx", "virtualHosts", "www.acme.test", "locations", "/", "proxyPass"),
+		[]string{`option .services\.nginx\.virtualHosts\."www\.acme\.test"\.locations\."/"\.proxyPass. is not of type`, `generated/plan\.json`}},
+	{"forceSSL is text", inPlan("yes", "services", "nginx", "virtualHosts", "www.acme.test", "forceSSL"),
+		[]string{`option .services\.nginx\.virtualHosts\."www\.acme\.test"\.forceSSL. is not of type .boolean`, `generated/plan\.json`}},
+	{"limit is a set", inPlan(map[string]any{"max": "1G"}, "systemd", "slices", "user-acme-site", "sliceConfig", "MemoryMax"),
+		[]string{`systemd\.slices\.user-acme-site\.sliceConfig\.MemoryMax is a set, .*: correct provider\.limits and run .mage plan`, `generated/plan\.json`}},
+	{"limit that systemd ignores", inPlan("12 gigabytes", "systemd", "slices", "user-acme-site", "sliceConfig", "MemoryMax"),
+		[]string{`systemd\.slices\.user-acme-site\.sliceConfig\.MemoryMax is "12 gigabytes", .*"12G"`}},
+	{"quota that systemd ignores", inPlan("2", "systemd", "slices", "user-acme-site", "sliceConfig", "CPUQuota"),
+		[]string{`systemd\.slices\.user-acme-site\.sliceConfig\.CPUQuota is "2", .*"200%"`}},
+	{"no slice", func(_ *testing.T, plan map[string]any, _ *node) { path(plan, "nodes", nodeName, "systemd")["services"] = map[string]any{} },
+		[]string{`systemd\.services\."user@1003"\.serviceConfig\.Slice is not set, so that nothing limits site-main-b7ea262: .*generated/plan\.json`}},
+	{"mail address is a list", inPlan([]any{"a"}, "security", "acme", "defaults", "email"),
+		[]string{`option .security\.acme\.defaults\.email. is not of type`, `generated/plan\.json`}},
+	{"another's limit", withModule(`{ systemd.slices.user-acme-site.sliceConfig.MemoryMax = "20G"; }`),
+		[]string{`option .systemd\.slices\.user-acme-site\.sliceConfig\.MemoryMax. has conflicting definition values`, `In .generated/plan\.json.: "12G"`, `own\.nix`}},
+
+	// What hostenv says of an environment.
+	{"environment's uid is text", inEnvironment("1003", "uid"),
+		[]string{`option .hostenv\.environments\.site-main-b7ea262\.uid. is not of type`, `generated/plan\.json`}},
+	{"policy of two lines", inEnvironment("a\nadd_header X y;", "virtualHosts", "www.acme.test", "security", "csp"),
+		[]string{`option .hostenv\.environments\.site-main-b7ea262\.virtualHosts\."www\.acme\.test"\.security\.csp. is not of type .null or text of at most 3000 bytes`, `generated/plan\.json`}},
+	{"policy that nginx cannot take", inEnvironment(strings.Repeat("a", 5000), "virtualHosts", "www.acme.test", "security", "csp"),
+		[]string{`option .hostenv\.environments\..*\.security\.csp. is not of type .*at most 3000 bytes`, `generated/plan\.json`}},
+	{"policy mode", inEnvironment(map[string]any{"csp": "a", "cspMode": "perhaps"}, "virtualHosts", "www.acme.test", "security"),
+		[]string{`option .hostenv\.environments\..*\.security\.cspMode. is not of type`, `generated/plan\.json`}},
+	{"another user name", inEnvironment("site-main-0000000", "hostenv", "userName"),
+		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.userName is site-main-0000000`, "mage plan"}},
+	{"another socket", inEnvironment("/srv/nginx", "hostenv", "upstreamRuntimeDir"),
+		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.upstreamRuntimeDir is /srv/nginx, and a node has /run/hostenv/nginx/site-main-b7ea262`}},
+	{"secret elsewhere", inEnvironment("/etc/shadow", "hostenv", "backupsSecretFile"),
+		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.backupsSecretFile is /etc/shadow, and a node has /run/secrets/site-main-b7ea262/backups_secret`}},
+
+	// Whose UID it is.
+	{"uid of another environment", func(t *testing.T, plan map[string]any, _ *node) {
+		other := map[string]any{"isNormalUser": true, "group": "site-foo-bee8c4c", "uid": 1003}
+		path(plan, "nodes", nodeName, "users", "users")["site-foo-bee8c4c"] = other
+		path(plan, "nodes", nodeName, "users", "groups")["site-foo-bee8c4c"] = map[string]any{"gid": 1004}
+	}, []string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and is also that of site-foo-bee8c4c`}},
+	{"uid of an administrator", withModule(`{ users.users.alice = { isNormalUser = true; uid = 1003; }; }`),
+		[]string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and is also that of alice: give it another in the configuration of node-a`}},
+	{"gid of a group", withModule(`{ users.groups.staff.gid = 1003; }`),
+		[]string{`users\.groups: the GID 1003 belongs to the environment site-main-b7ea262 .*also that of staff`}},
+	{"uid overridden", withModule(`{ lib, ... }: { users.users.site-main-b7ea262.uid = lib.mkForce 5000; }`),
+		[]string{`users\.users\.site-main-b7ea262\.uid is 5000, and generated/plan\.json has the UID 1003`}},
+	{"no user for an environment", func(_ *testing.T, plan map[string]any, _ *node) {
+		delete(path(plan, "nodes", nodeName, "users", "groups"), user)
+		delete(path(plan, "nodes", nodeName, "users", "users"), user)
+	}, []string{`users\.users\.site-main-b7ea262\.uid is not set, and generated/plan\.json has the UID 1003`}},
+
+	// Certificates.
+	{"terms not accepted", inPlan(false, "security", "acme", "acceptTerms"),
+		[]string{`security\.acme\.acceptTerms`}},
+	{"two certificates", inPlan("acme.test", "services", "nginx", "virtualHosts", "www.acme.test", "useACMEHost"),
+		[]string{`virtualHosts\.<name>\.enableACME and\s+services\.nginx\.virtualHosts\.<name>\.useACMEHost are mutually exclusive`}},
+
+	// Secrets.
+	{"keys missing", func(t *testing.T, _ map[string]any, n *node) {
+		file := sopsFile(t, "beta", "acme_shop")
+		n.SecretsPath = &file
+	}, []string{`/secrets\.yaml has no secrets for the backups of environments on node-a: add`,
+		`- site-main-b7ea262: site-main-b7ea262/backups_env or acme_site/backups_env or acme/backups_env`,
+		`- site-main-b7ea262: site-main-b7ea262/backups_secret or acme_site/backups_secret or acme/backups_secret`}},
+	{"no secrets file", func(t *testing.T, _ map[string]any, n *node) {
+		file := filepath.Join(t.TempDir(), "secrets.yaml")
+		n.SecretsPath = &file
+	}, []string{`provider\.secretsPath is /.*/secrets\.yaml, which does not exist`, `acme/backups_secret`}},
+	{"no secretsPath", func(_ *testing.T, _ map[string]any, n *node) { n.SecretsPath = nil },
+		[]string{`provider\.secretsPath is not set, and environments on node-a make backups`, `acme/backups_secret`}},
+	{"secrets in JSON", func(t *testing.T, _ map[string]any, n *node) {
+		file := write(t, "secrets.json", `{"sops": {}}`)
+		n.SecretsPath = &file
+		withModule(`{ hostenv.secrets.keys = [ ]; }`)(t, nil, n)
+	}, []string{`provider\.secretsPath is /.*/secrets\.json: sops-nix finds no keys below other keys in JSON`}},
+	{"secrets in plain text", func(t *testing.T, _ map[string]any, n *node) {
+		file := write(t, "secrets.yaml", "acme:\n  backups_env: hunter2\n")
+		n.SecretsPath = &file
+	}, []string{`secrets\.yaml: is not encrypted by sops`, "sops --encrypt"}},
+	{"no sops-nix", func(_ *testing.T, _ map[string]any, n *node) { n.Sops = false },
+		[]string{`the environments site-main-b7ea262 on node-a make backups, whose secrets need sops-nix`, `inputs\.sops-nix\.url`}},
+	{"backups of a stranger", withModule(`{ hostenv.backups.users = [ "nobody" ]; }`),
+		[]string{`hostenv\.backups\.users names nobody, and node-a has no such environment`}},
+
+	// Deploying.
+	{"deploys as root", func(_ *testing.T, plan map[string]any, _ *node) { plan["deployUser"] = "root" },
+		[]string{`hostenv\.deploy\.user is root`, `provider\.deployUser`}},
+	{"deploys as an environment", func(_ *testing.T, plan map[string]any, _ *node) { plan["deployUser"] = user },
+		[]string{`hostenv\.deploy\.user is site-main-b7ea262, which is an environment of this node`}},
+	{"shared tempPath", ofProvider("nodes", map[string]any{nodeName: map[string]any{"tempPath": "/tmp"}}),
+		[]string{`hostenv\.deploy\.tempPath is /tmp, which others use`, `provider\.nodes\.<node>\.tempPath`}},
+	{"tempPath with a space", ofProvider("nodes", map[string]any{nodeName: map[string]any{"tempPath": "/run/a b"}}),
+		[]string{`option .hostenv\.deploy\.tempPath. is not of type`, `provider.:`}},
+	{"no sudo", withModule(`{ security.sudo.execWheelOnly = true; }`),
+		[]string{`cannot deploy without sudo: .*security\.sudo\.execWheelOnly = false`}},
+	{"nobody can log in", ofProvider("deployPublicKeys", []string{}),
+		[]string{`Neither the root account nor any wheel user has a password or SSH authorized key`}},
+
+	// The provider's files.
+	{"no configuration of the machine", func(t *testing.T, _ map[string]any, n *node) {
+		dir := t.TempDir()
+		n.NodesPath = &dir
+	}, []string{`node node-a: there is no /.*/node-a/configuration\.nix`, `hint: .*provider\.nodesPath = null`}},
+	{"no such node", func(_ *testing.T, plan map[string]any, _ *node) { delete(path(plan, "nodes"), nodeName) },
+		[]string{`node node-a: generated/plan\.json has no such node`, `hint: .*mage plan`}},
+}
+
+// TestRefused breaks a good plan in one way each, and holds that no system comes
+// of it, and that what is said names the file and the option.
+func TestRefused(t *testing.T) {
+	dir := scenario(t, "001")
+	slots := make(chan struct{}, 2)
+	for _, b := range breakages {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			plan := read(t, filepath.Join(dir, "plan.json"))
+			n := node{Node: nodeName, Provider: provider(t, dir), Sops: true, SecretsPath: secrets(t, plan)}
+			b.change(t, plan, &n)
+			n.Plan = write(t, "plan.json", encode(t, plan))
+			answers, err := evaluate[answer](t, "system", map[string]node{"broken": n})
+			said := strings.Join(answers["broken"].Assertions, "\n")
+			if err != nil {
+				said = err.Error()
+			} else if said == "" {
+				t.Fatal("it evaluates to a system")
+			}
+			for _, pattern := range b.says {
+				if !regexp.MustCompile("(?s)" + pattern).MatchString(said) {
+					t.Errorf("no match of %q in:\n%s", pattern, said)
+				}
+			}
+			if strings.Contains(said, "hunter2") {
+				t.Errorf("a secret is in the error:\n%s", said)
+			}
+		})
+	}
+}
+
+// TestUnbroken shows that it was the change: the plan of TestRefused makes a
+// system.
+func TestUnbroken(t *testing.T) {
+	dir := scenario(t, "001")
+	file, err := filepath.Abs(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	machines := t.TempDir()
+	if err := os.Mkdir(filepath.Join(machines, nodeName), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(machines, nodeName, "configuration.nix"), []byte(`{ time.timeZone = "Europe/London"; }`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	answers, err := evaluate[answer](t, "system", map[string]node{
+		"good": {Plan: file, Node: nodeName, Provider: provider(t, dir), Sops: true, SecretsPath: secrets(t, read(t, file)), NodesPath: &machines},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := answers["good"]; a.Toplevel == "" {
+		t.Errorf("failed assertions: %q", a.Assertions)
+	}
+}

@@ -1,0 +1,2 @@
+package nodes_test
+type value struct{}
