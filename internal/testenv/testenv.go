@@ -52,6 +52,14 @@ var Tools = []Tool{
 		}
 		return dir
 	}},
+	{Name: "nginx", For: "what nginx makes of the headers of the front door", Get: "apt-get install nginx-light"},
+	{Name: "sudo", For: "which commands sudo lets the deploy user run", Get: "as root, where mount namespaces are allowed: apt-get install sudo", find: func() string {
+		path, err := exec.LookPath("sudo")
+		if err != nil || os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--propagation", "private", "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
 }
 
 // Need returns the path of the named tool of [Tools]; where it is missing the

@@ -86,18 +86,19 @@ let
       backups = c.hostenv.backups.users;
     };
 
-  # What an option is missing that its reader needs, by its name.
+  # What the options lack that their reader needs, by their names. What the plan
+  # has to say of an environment needs no default.
   undocumented = nixos:
     let
-      of = option: lib.concatMap
-        (attribute: lib.optional (! option ? ${attribute}) attribute)
-        [ "type" "description" "example" ]
-      ++ lib.optional (! option ? default && ! option ? defaultText) "default";
-      walk = path: set:
-        if lib.isOption set then { ${lib.concatStringsSep "." path} = of set; }
-        else lib.concatMapAttrs (name: walk (path ++ [ name ])) (removeAttrs set [ "_module" "_freeformOptions" ]);
+      lacks = outer: option:
+        builtins.filter (attribute: ! option ? ${attribute}) [ "type" "description" "example" ]
+        ++ lib.optional (outer && ! option ? default && ! option ? defaultText) "default";
+      walk = outer: path: set:
+        if lib.isOption set
+        then { ${lib.concatStringsSep "." path} = lacks outer set; } // walk false path (set.type.getSubOptions path)
+        else lib.concatMapAttrs (name: walk outer (path ++ [ name ])) (removeAttrs set [ "_module" "_freeformOptions" ]);
     in
-    walk [ "hostenv" ] nixos.options.hostenv;
+    walk true [ "hostenv" ] nixos.options.hostenv;
 in
 lib.mapAttrs (_: case: { inherit system values; options = undocumented; }.${what} (evaluate case))
   (builtins.fromJSON (builtins.readFile cases))

@@ -38,7 +38,7 @@ func TestGolden(t *testing.T) {
 			for _, name := range names {
 				some[name] = nodes[name]
 			}
-			answers, err := evaluate[answer](t, "system", some)
+			answers, err := evaluate[system](t, "system", some)
 			if err != nil {
 				t.Fatal(err)
 			}

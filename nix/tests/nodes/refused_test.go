@@ -73,7 +73,9 @@ var breakages = []breakage{
 		[]string{`systemd\.slices\.user-acme-site\.sliceConfig\.MemoryMax is "12 gigabytes", .*"12G"`}},
 	{"quota that systemd ignores", inPlan("2", "systemd", "slices", "user-acme-site", "sliceConfig", "CPUQuota"),
 		[]string{`systemd\.slices\.user-acme-site\.sliceConfig\.CPUQuota is "2", .*"200%"`}},
-	{"no slice", func(_ *testing.T, plan map[string]any, _ *node) { path(plan, "nodes", nodeName, "systemd")["services"] = map[string]any{} },
+	{"no slice", func(_ *testing.T, plan map[string]any, _ *node) {
+		path(plan, "nodes", nodeName, "systemd")["services"] = map[string]any{}
+	},
 		[]string{`systemd\.services\."user@1003"\.serviceConfig\.Slice is not set, so that nothing limits site-main-b7ea262: .*generated/plan\.json`}},
 	{"mail address is a list", inPlan([]any{"a"}, "security", "acme", "defaults", "email"),
 		[]string{`option .security\.acme\.defaults\.email. is not of type`, `generated/plan\.json`}},
@@ -183,7 +185,7 @@ func TestRefused(t *testing.T) {
 			n := node{Node: nodeName, Provider: provider(t, dir), Sops: true, SecretsPath: secrets(t, plan)}
 			b.change(t, plan, &n)
 			n.Plan = write(t, "plan.json", encode(t, plan))
-			answers, err := evaluate[answer](t, "system", map[string]node{"broken": n})
+			answers, err := evaluate[system](t, "system", map[string]node{"broken": n})
 			said := strings.Join(answers["broken"].Assertions, "\n")
 			if err != nil {
 				said = err.Error()
@@ -217,7 +219,7 @@ func TestUnbroken(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(machines, nodeName, "configuration.nix"), []byte(`{ time.timeZone = "Europe/London"; }`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	answers, err := evaluate[answer](t, "system", map[string]node{
+	answers, err := evaluate[system](t, "system", map[string]node{
 		"good": {Plan: file, Node: nodeName, Provider: provider(t, dir), Sops: true, SecretsPath: secrets(t, read(t, file)), NodesPath: &machines},
 	})
 	if err != nil {

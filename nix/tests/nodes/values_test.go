@@ -1,2 +1,366 @@
 package nodes_test
-type value struct{}
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// values are what eval.nix tells of a node's options.
+type values struct {
+	Assertions, Warnings []string
+	HostName             string
+	Users                map[string]struct {
+		UID               *int
+		Group, Home       string
+		IsNormalUser      bool
+		IsSystemUser      bool
+		ExtraGroups, Keys []string
+	}
+	MutableUsers, AllowNoPasswordLogin bool
+	Groups                             map[string]*int
+	Slices                             map[string]map[string]string
+	Tmpfiles                           map[string]string // path: mode, user and group
+	Upstreams                          map[string][]string
+	Nginx                              struct {
+		Enable, EnableReload, RecommendedProxySettings, RecommendedTLSSettings bool
+		ClientMaxBodySize                                                      string
+		ServerNamesHashBucketSize                                              int
+	}
+	VirtualHosts map[string]struct {
+		ExtraConfig string
+		ForceSSL    bool
+		Locations   map[string]string
+	}
+	Certificates map[string]struct{ Group, Webroot string }
+	Sudoers      string
+	Firewall     struct {
+		Enable bool
+		Ports  []int
+	}
+	SSH struct {
+		Enable                                               bool
+		Ports                                                []int
+		PasswordAuthentication, KbdInteractiveAuthentication bool
+		PermitRootLogin                                      string
+	}
+	Nix struct {
+		TrustedPublicKeys []string `json:"trusted-public-keys"`
+		TrustedUsers      []string `json:"trusted-users"`
+		RequireSigs       bool     `json:"require-sigs"`
+		GC                struct {
+			Automatic bool
+			Options   string
+		}
+	}
+	Monitoring struct {
+		Enable        bool
+		ListenAddress string
+		Port          int
+	}
+	SopsSecrets map[string]struct{ Owner, Group, Mode, Key, Path, File string }
+	SopsKeys    []string
+	Backups     []string
+}
+
+// rich returns the plan of scenario 001 with a virtual host of whose headers
+// there is something to see.
+func rich(t *testing.T) map[string]any {
+	plan := read(t, filepath.Join(scenario(t, "001"), "plan.json"))
+	environment := path(plan, "environments", user)
+	hosts := path(environment, "virtualHosts")
+	www := path(hosts, "www.acme.test")
+	www["hsts"] = true
+	www["security"] = map[string]any{
+		"csp": `default-src 'self'; report-uri /$csp`, "cspMode": "report-only", "cspReportTo": "csp",
+		"reportTo":       `{"group":"csp"}`,
+		"referrerPolicy": "no-referrer", "xFrameOptions": "DENY", "xContentTypeOptions": true, "hsts": true,
+	}
+	// A location of the project's own hides what stands around it.
+	own := "add_header X-Frame-Options SAMEORIGIN;\n"
+	path(www, "locations", "/embed")["extraConfig"] = own
+	path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts", "www.acme.test", "locations", "/embed")["extraConfig"] = own
+	// Over plain HTTP.
+	pending := path(hosts, "pending.acme.test")
+	pending["hsts"] = true
+	pending["security"] = map[string]any{"xFrameOptions": "DENY", "hsts": true}
+	return plan
+}
+
+// TestValues looks at what becomes of plans, one node each.
+func TestValues(t *testing.T) {
+	dir := scenario(t, "001")
+	plan := rich(t)
+	base := node{Plan: write(t, "plan.json", encode(t, plan)), Node: nodeName, Provider: provider(t, dir), Sops: true}
+	keys := sopsFile(t, "acme", "acme_site", user)
+	base.SecretsPath = &keys
+
+	with := func(change func(n *node)) node {
+		n := base
+		n.Provider = provider(t, dir)
+		change(&n)
+		return n
+	}
+	module := func(text string) node {
+		return with(func(n *node) { n.Modules = []string{write(t, "own.nix", text)} })
+	}
+	of := func(change func(plan map[string]any)) string {
+		plan := rich(t)
+		change(plan)
+		return write(t, "plan.json", encode(t, plan))
+	}
+	backupsIn := func(places ...string) func(n *node) {
+		return func(n *node) {
+			file := sopsFile(t, places...)
+			n.SecretsPath = &file
+		}
+	}
+
+	tests := []struct {
+		name  string
+		node  node
+		check func(t *testing.T, v values)
+	}{
+		{"as it comes", base, func(t *testing.T, v values) {
+			equal(t, "host name", v.HostName, "node-a")
+			equal(t, "warnings", v.Warnings, []string{})
+			u := v.Users[user]
+			equal(t, "uid", *u.UID, 1003)
+			equal(t, "gid", *v.Groups[user], 1003)
+			equal(t, "deploy key of an environment", u.Keys[len(u.Keys)-1], "ssh-ed25519 AAAADEPLOY deploy@provider")
+			deploy := v.Users["deploy"]
+			equal(t, "deploy keys", deploy.Keys, []string{"ssh-ed25519 AAAADEPLOY deploy@provider"})
+			equal(t, "deploy user is a system user", []bool{deploy.IsSystemUser, deploy.IsNormalUser}, []bool{true, false})
+			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{})
+			equal(t, "mutable users", v.MutableUsers, false)
+			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
+			equal(t, "tmpfiles", v.Tmpfiles, map[string]string{
+				"/run/hostenv":                         "0755 root root",
+				"/run/hostenv/nginx":                   "0755 root root",
+				"/run/hostenv/user":                    "0755 root root",
+				"/run/hostenv/nginx/site-main-b7ea262": "2770 site-main-b7ea262 nginx",
+				"/run/hostenv/user/site-main-b7ea262":  "2700 site-main-b7ea262 users",
+				"/run/hostenv-deploy":                  "0700 root root",
+			})
+			equal(t, "upstreams", v.Upstreams, map[string][]string{
+				"site-main-b7ea262_upstream": {"unix:/run/hostenv/nginx/site-main-b7ea262/in.sock"},
+			})
+			equal(t, "firewall", v.Firewall.Ports, []int{22, 80, 443})
+			equal(t, "firewall is on", v.Firewall.Enable, true)
+			equal(t, "ssh", []any{v.SSH.Enable, v.SSH.PasswordAuthentication, v.SSH.KbdInteractiveAuthentication, v.SSH.PermitRootLogin}, []any{true, false, false, "no"})
+			equal(t, "who is trusted by Nix", v.Nix.TrustedUsers, []string{"root"})
+			equal(t, "signing key is trusted", slices.Contains(v.Nix.TrustedPublicKeys, "hosting.example-1:VpyNRlfoLMTuZrSzZZZqEYxcZJ7MPkbbL2tBGGGQrQ4="), true)
+			equal(t, "key of the cache is trusted", len(v.Nix.TrustedPublicKeys), 2)
+			equal(t, "signatures are required", v.Nix.RequireSigs, true)
+			equal(t, "garbage is collected", v.Nix.GC.Automatic, true)
+			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "100m", 128})
+			equal(t, "group of certificates", v.Certificates["www.acme.test"], struct{ Group, Webroot string }{"nginx", "/var/lib/acme/acme-challenge"})
+			equal(t, "key of the host", v.SopsKeys, []string{"/etc/ssh/ssh_host_ed25519_key"})
+			equal(t, "monitoring", v.Monitoring.Enable, false)
+		}},
+		{"headers", base, func(t *testing.T, v values) {
+			www := v.VirtualHosts["www.acme.test"]
+			equal(t, "www.acme.test", strings.Split(strings.TrimSpace(www.ExtraConfig), "\n"), []string{
+				`add_header X-Robots-Tag "noindex" always;`,
+				``,
+				`proxy_hide_header Content-Security-Policy-Report-Only;`,
+				`proxy_hide_header Report-To;`,
+				`proxy_hide_header Referrer-Policy;`,
+				`proxy_hide_header X-Frame-Options;`,
+				`proxy_hide_header X-Content-Type-Options;`,
+				`proxy_hide_header Strict-Transport-Security;`,
+				`add_header Content-Security-Policy-Report-Only "default-src 'self'; report-uri /${hostenv_dollar}csp; report-to csp" always;`,
+				`add_header Report-To "{\"group\":\"csp\"}" always;`,
+				`add_header Referrer-Policy "no-referrer" always;`,
+				`add_header X-Frame-Options "DENY" always;`,
+				`add_header X-Content-Type-Options "nosniff" always;`,
+				`add_header Strict-Transport-Security "max-age=31536000" always;`,
+			})
+			equal(t, "a location without headers", www.Locations["/old"], "")
+			embed := www.Locations["/embed"]
+			equal(t, "a location's own header, once", strings.Count(embed, "X-Frame-Options"), 1)
+			for _, repeated := range []string{`Referrer-Policy "no-referrer"`, `X-Robots-Tag "noindex"`, "Strict-Transport-Security"} {
+				equal(t, "a location repeats "+repeated, strings.Count(embed, "add_header "+repeated), 1)
+			}
+			pending := v.VirtualHosts["pending.acme.test"]
+			equal(t, "over plain HTTP", pending.ExtraConfig, "proxy_hide_header X-Frame-Options;\nadd_header X-Frame-Options \"DENY\" always;\n")
+			equal(t, "an environment that says nothing", v.VirtualHosts["acme.test"].ExtraConfig, "")
+		}},
+		{"headers off", module(`{ hostenv.securityHeaders.enable = false; }`), func(t *testing.T, v values) {
+			equal(t, "www.acme.test", v.VirtualHosts["www.acme.test"].ExtraConfig, "add_header X-Robots-Tag \"noindex\" always;\n")
+		}},
+		{"tls off", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) {
+				www := path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts", "www.acme.test")
+				www["forceSSL"], www["enableACME"] = false, false
+			})
+		}), func(t *testing.T, v values) {
+			equal(t, "as the gate leaves it", strings.Contains(v.VirtualHosts["www.acme.test"].ExtraConfig, "Strict-Transport-Security"), false)
+		}},
+
+		{"secrets of the environment", base, func(t *testing.T, v values) {
+			equal(t, "secrets", v.SopsSecrets, map[string]struct{ Owner, Group, Mode, Key, Path, File string }{
+				user + "/backups_secret": {user, user, "0400", user + "/backups_secret", "/run/secrets/" + user + "/backups_secret", "secrets.yaml"},
+				user + "/backups_env":    {user, user, "0400", user + "/backups_env", "/run/secrets/" + user + "/backups_env", "secrets.yaml"},
+			})
+		}},
+		{"secrets of the project", with(backupsIn("acme", "acme_site", "beta")), func(t *testing.T, v values) {
+			equal(t, "key", v.SopsSecrets[user+"/backups_env"].Key, "acme_site/backups_env")
+		}},
+		{"secrets of the organisation", with(backupsIn("acme", "acme_shop", "site-staging-d6e4934")), func(t *testing.T, v values) {
+			equal(t, "key", v.SopsSecrets[user+"/backups_env"].Key, "acme/backups_env")
+		}},
+		{"secrets from the option", with(func(n *node) {
+			backupsIn("beta")(n)
+			n.Modules = []string{write(t, "own.nix", `{ hostenv.secrets.keys = [ "acme/backups_secret" "acme/backups_env" ]; }`)}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "key", v.SopsSecrets[user+"/backups_env"].Key, "acme/backups_env")
+		}},
+		{"no backups", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) { path(plan, "environments", user, "hostenv")["backupsRepoHost"] = nil })
+			n.SecretsPath, n.Sops = nil, false
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "backups", v.Backups, []string{})
+		}},
+
+		{"a disabled environment", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) {
+				path(plan, "environments", user)["enable"] = false
+				path(plan, "nodes")[nodeName] = map[string]any{}
+			})
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "upstreams", v.Upstreams, map[string][]string{})
+			equal(t, "secrets", len(v.SopsSecrets), 0)
+			equal(t, "folders", len(v.Tmpfiles), 4)
+		}},
+		{"an environment elsewhere", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) { path(plan, "nodes")["empty"] = map[string]any{} })
+			n.Node = "empty"
+			n.Provider["nodes"] = map[string]any{"empty": map[string]any{"sshPort": 2222, "remoteBuild": true}}
+			n.Provider["nixSigning"] = map[string]any{}
+			n.SecretsPath, n.Sops = nil, false
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "warnings", v.Warnings, []string{})
+			equal(t, "upstreams", v.Upstreams, map[string][]string{})
+			equal(t, "ports of sshd", v.SSH.Ports, []int{22, 2222})
+			equal(t, "firewall", v.Firewall.Ports, []int{22, 80, 443, 2222})
+		}},
+
+		{"nothing is trusted", with(func(n *node) { delete(n.Provider, "nixSigning") }), func(t *testing.T, v values) {
+			equal(t, "warning", strings.Contains(strings.Join(v.Warnings, ""), "set provider.nixSigning.trustedPublicKeys"), true)
+		}},
+		{"the deploy user is trusted", module(`{ hostenv.deploy.trusted = true; }`), func(t *testing.T, v values) {
+			equal(t, "who is trusted by Nix", slices.Compact(v.Nix.TrustedUsers), []string{"root", "deploy"})
+		}},
+		{"an administrator without uid", module(`{ users.users.alice.isNormalUser = true; }`), func(t *testing.T, v values) {
+			equal(t, "warning", strings.Contains(strings.Join(v.Warnings, ""), "users.users.alice on node-a has no uid"), true)
+		}},
+		{"another deploy user and folder", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) { plan["deployUser"] = "ops" })
+			n.Provider["nodes"] = map[string]any{nodeName: map[string]any{"tempPath": "/var/lib/hostenv.d"}}
+		}), func(t *testing.T, v values) {
+			equal(t, "folder", v.Tmpfiles["/var/lib/hostenv.d"], "0700 root root")
+			equal(t, "keys", len(v.Users["ops"].Keys), 1)
+			equal(t, "sudo", strings.Contains(v.Sudoers, "\nops     ALL=(root)    NOPASSWD:NOSETENV: "), true)
+			equal(t, "sudo takes the dot for a dot", strings.Contains(v.Sudoers, "--temp-path /var/lib/hostenv[.]d "), true)
+		}},
+		{"monitoring", module(`{ hostenv.monitoring.enable = true; }`), func(t *testing.T, v values) {
+			equal(t, "monitoring", []any{v.Monitoring.Enable, v.Monitoring.ListenAddress, v.Monitoring.Port}, []any{true, "127.0.0.1", 9100})
+			equal(t, "firewall", v.Firewall.Ports, []int{22, 80, 443})
+		}},
+
+		// Plain definitions, without mkForce, win over every default.
+		{"overridden", module(`{
+			networking.hostName = "other";
+			users.mutableUsers = true;
+			users.users.deploy.home = "/srv/deploy";
+			services.openssh.ports = [ 2200 ];
+			services.openssh.settings = { PasswordAuthentication = true; KbdInteractiveAuthentication = true; PermitRootLogin = "prohibit-password"; };
+			networking.firewall.enable = false;
+			hostenv.firewall.allowedTCPPorts = [ 443 ];
+			nix.settings.require-sigs = false;
+			nix.gc = { automatic = false; options = "--delete-older-than 1d"; };
+			services.nginx = { enableReload = false; recommendedProxySettings = false; clientMaxBodySize = "1g"; serverNamesHashBucketSize = 256; };
+			security.acme.defaults.group = "acme";
+			systemd.tmpfiles.settings."10-hostenv"."/run/hostenv/nginx/site-main-b7ea262".d.mode = "2750";
+			sops.age.sshKeyPaths = [ "/persist/key" ];
+			sops.secrets."site-main-b7ea262/backups_env".mode = "0440";
+			hostenv.deploy.sudoCommands = [ "/bin/true" ];
+			hostenv.deploy.tempPath = "/persist/deploy";
+			hostenv.securityHeaders.maxAge = 5;
+			hostenv.monitoring.enable = true;
+			services.prometheus.exporters.node.listenAddress = "10.0.0.1";
+		}`), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "host name", v.HostName, "other")
+			equal(t, "mutable users", v.MutableUsers, true)
+			equal(t, "home", v.Users["deploy"].Home, "/srv/deploy")
+			equal(t, "ssh", []any{v.SSH.Ports, v.SSH.PasswordAuthentication, v.SSH.KbdInteractiveAuthentication, v.SSH.PermitRootLogin}, []any{[]int{2200}, true, true, "prohibit-password"})
+			equal(t, "firewall", []any{v.Firewall.Enable, v.Firewall.Ports}, []any{false, []int{443, 2200}})
+			equal(t, "nix", []any{v.Nix.RequireSigs, v.Nix.GC.Automatic, v.Nix.GC.Options}, []any{false, false, "--delete-older-than 1d"})
+			equal(t, "nginx", []any{v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.ClientMaxBodySize, v.Nginx.ServerNamesHashBucketSize}, []any{false, false, "1g", 256})
+			equal(t, "tmpfiles", v.Tmpfiles["/run/hostenv/nginx/"+user], "2750 "+user+" nginx")
+			equal(t, "deploy folder", v.Tmpfiles["/persist/deploy"], "0700 root root")
+			equal(t, "key of the host", v.SopsKeys, []string{"/persist/key"})
+			equal(t, "mode of a secret", v.SopsSecrets[user+"/backups_env"].Mode, "0440")
+			equal(t, "sudo", strings.Contains(v.Sudoers, "deploy     ALL=(root)    NOPASSWD:NOSETENV: /bin/true\n"), true)
+			equal(t, "hsts", strings.Contains(v.VirtualHosts["www.acme.test"].ExtraConfig, "max-age=5\""), true)
+			equal(t, "monitoring", v.Monitoring.ListenAddress, "10.0.0.1")
+		}},
+	}
+	nodes := map[string]node{}
+	for _, test := range tests {
+		nodes[test.name] = test.node
+	}
+	got, err := evaluate[values](t, "values", nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v := got[test.name]
+			slices.Sort(v.Firewall.Ports)
+			v.Firewall.Ports = slices.Compact(v.Firewall.Ports)
+			test.check(t, v)
+		})
+	}
+}
+
+func equal(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// TestOptions holds that each option which the modules add, and each one within,
+// has a type, a description and an example, and that nobody must set one that
+// the plan does not.
+func TestOptions(t *testing.T) {
+	dir := scenario(t, "001")
+	file, err := filepath.Abs(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacks, err := evaluate[map[string][]string](t, "options", map[string]node{"": {Plan: file, Node: nodeName, Provider: map[string]any{}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lacks[""]) < 40 {
+		t.Errorf("only these options were found: %v", lacks[""])
+	}
+	for option, missing := range lacks[""] {
+		if len(missing) > 0 {
+			text, _ := json.Marshal(missing)
+			t.Errorf("%s lacks %s", option, text)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package nodes_test
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// TestSudo has sudo itself decide on the command lines that deploy-rs gives
+// (build_activate_command and its neighbours in its src/deploy.rs), and on some
+// that it does not.
+func TestSudo(t *testing.T) {
+	sudo := testenv.Need(t, "sudo")
+	// Patterns of arguments as regular expressions came with 1.9.10.
+	version, err := exec.Command(sudo, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var major, minor, patch int
+	if _, err := fmt.Sscanf(string(version), "Sudo version %d.%d.%d", &major, &minor, &patch); err != nil {
+		t.Fatalf("%v: %s", err, version)
+	}
+	if major*10000+minor*100+patch < 10910 {
+		t.Skipf("left out, for this is sudo %d.%d.%d and not at least 1.9.10", major, minor, patch)
+	}
+
+	dir := scenario(t, "101")
+	plan, err := filepath.Abs(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := evaluate[values](t, "values", map[string]node{"": {Plan: plan, Node: nodeName, Provider: provider(t, dir), Sops: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	const (
+		hash    = "0123456789abcdfghijklmnpqrsvwxyz"
+		store   = "/nix/store/" + hash + "-activatable-nixos-system-node-a-25.05"
+		profile = " --profile-path '/nix/var/nix/profiles/system'"
+		temp    = " --temp-path '/run/hostenv-deploy'"
+		canary  = "/run/hostenv-deploy/deploy-rs-canary-" + hash
+	)
+	activate := "sudo -u root " + store + "/activate-rs activate '" + store + "'" + profile + temp + " --confirm-timeout 30"
+	prepare := write(t, "prepare.sh", strings.NewReplacer("STORE", store, "CANARY", canary).Replace(`
+		mkdir -p STORE/bin /run/current-system/sw/bin /run/hostenv-deploy
+		chmod 0700 /run/hostenv-deploy
+		touch CANARY
+		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/evil/nix-env /run/evil/rm; do
+			printf '#!/bin/sh\necho "$(/usr/bin/basename "$0") as $(/usr/bin/id -un) with PATH=$PATH"\n' >$program
+			chmod +x $program
+		done
+		cp /bin/rm /run/current-system/sw/bin/rm
+	`))
+	const asRoot = " as root with PATH=/run/wrappers/bin:/run/current-system/sw/bin"
+	tests := []struct{ command, want string }{
+		{activate + " --magic-rollback --auto-rollback", "ran activate-rs" + asRoot},
+		{activate + " --auto-rollback --dry-activate", "ran activate-rs" + asRoot},
+		{activate + " --boot", "ran activate-rs" + asRoot},
+		{activate, "ran activate-rs" + asRoot},
+		{"sudo -u root " + store + "/activate-rs wait '" + store + "'" + temp, "ran activate-rs" + asRoot},
+		{"sudo -u root " + store + "/activate-rs wait '" + store + "'" + temp + " --activation-timeout 240", "ran activate-rs" + asRoot},
+		{"sudo -u root " + store + "/activate-rs revoke" + profile, "ran activate-rs" + asRoot},
+		{"sudo -u root rm " + canary, "ran "},
+		{"sudo -u root nix-env -p /nix/var/nix/profiles/system --set " + store, "ran nix-env" + asRoot},
+		{"sudo -u root " + store + "/bin/switch-to-configuration switch", "ran switch-to-configuration" + asRoot},
+
+		{activate + " --log-dir /etc", "refused"},
+		{strings.Replace(activate, "profiles/system", "profiles/per-user/root/profile", 1), "refused"},
+		{strings.Replace(activate, "/run/hostenv-deploy", "/tmp", 1), "refused"},
+		{strings.Replace(activate, "'"+store+"'", "/tmp/closure", 1), "refused"},
+		{"sudo -u root " + store + "/activate-rs", "refused"},
+		{"sudo -u root " + store + "/activate-rs revoke --profile-path /etc", "refused"},
+		{"sudo -u root FOO=1 " + store + "/activate-rs revoke" + profile, "refused"},
+		{"sudo -u root rm " + canary + " /etc/shadow", "refused"},
+		{"sudo -u root rm -r /run/hostenv-deploy", "refused"},
+		{"sudo -u root rm /run/hostenv-deploy/deploy-rs-canary-../../../etc/shadow", "refused"},
+		{"sudo -u root /run/evil/rm " + canary, "refused"},
+		{"sudo -u root nix-env -p /nix/var/nix/profiles/system --set /tmp/system", "refused"},
+		{"sudo -u root nix-env -p /nix/var/nix/profiles/system --set " + store + " --option x y", "refused"},
+		{"sudo -u root " + store + "/bin/switch-to-configuration test", "refused"},
+		{"sudo -u root " + store + "/../../../bin/sh", "refused"},
+		{"sudo -u root sh", "refused"},
+		{"sudo -u nobody " + store + "/activate-rs revoke" + profile, "refused"},
+	}
+	var commands strings.Builder
+	for _, test := range tests {
+		commands.WriteString(test.command + "\n")
+	}
+	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--propagation", "private", "testdata/sudo.sh", write(t, "sudoers", got[""].Sudoers), prepare)
+	cmd.Stdin = strings.NewReader(commands.String())
+	var log bytes.Buffer
+	cmd.Stderr = &log
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
+	}
+	answers := strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	if len(answers) != len(tests) {
+		t.Fatalf("%d answers to %d commands:\n%s%s", len(answers), len(tests), out, log.String())
+	}
+	for i, test := range tests {
+		if answers[i] != test.want {
+			t.Errorf("%s\n got %s\nwant %s", test.command, answers[i], test.want)
+		}
+	}
+}
