@@ -3,6 +3,7 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  inherit (import ../lib/nginx.nix) quote;
 
   # Whatever else hostenv says of an environment is carried along unseen.
   open = options: types.submodule {
@@ -10,16 +11,16 @@ let
     inherit options;
   };
 
-  # What goes into nginx.conf: nginx refuses a word of 4096 bytes or more, and
-  # with it the configuration of the whole node.
+  # What goes into nginx.conf: nginx refuses a word of more than about 4000 bytes,
+  # and with it the configuration of the whole node.
   headerValue = lib.mkOptionType {
     name = "headerValue";
-    description = "text of at most 3000 bytes without control characters";
+    description = "text without control characters, of at most 3800 bytes as nginx quotes it";
     descriptionClass = "noun";
-    check = value: lib.isString value && lib.stringLength value <= 3000 && builtins.match "[^[:cntrl:]]*" value != null;
+    check = value: lib.isString value && lib.stringLength (quote value) <= 3800 && builtins.match "[^[:cntrl:]]*" value != null;
     merge = lib.mergeEqualOption;
   };
-  word = types.strMatching "[A-Za-z0-9._-]+";
+  word = types.strMatching "[A-Za-z0-9._-]{1,100}";
 
   # option type example description: null says that the environment does not.
   optional = type: example: description: mkOption {

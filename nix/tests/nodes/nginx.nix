@@ -1,0 +1,41 @@
+# An nginx as the front door has it, over plain HTTP on a unix socket, with the
+# headers of one virtual host.
+#
+#   headers   [ { name; value; } ]
+#   locations by path, directives of the project's own
+#   listen, upstream, dir  where it listens, what it passes on to, where it writes
+{ headers, locations, listen, upstream, dir }:
+let
+  nginx = import ../../lib/nginx.nix;
+  added = [{ name = "X-Robots-Tag"; value = "noindex"; }];
+  location = path: own: ''
+    location ${path} {
+      proxy_pass http://${upstream};
+      ${own}
+      ${nginx.again own { inherit headers added; }}
+    }
+  '';
+in
+''
+  daemon off;
+  pid ${dir}/pid;
+  error_log stderr;
+  events { }
+  http {
+    access_log off;
+    client_body_temp_path ${dir}/body;
+    proxy_temp_path ${dir}/proxy;
+    fastcgi_temp_path ${dir}/fastcgi;
+    uwsgi_temp_path ${dir}/uwsgi;
+    scgi_temp_path ${dir}/scgi;
+    server {
+      listen unix:${listen};
+      add_header X-Robots-Tag "noindex" always;
+      ${nginx.hide headers}
+      ${nginx.add headers}
+      ${builtins.concatStringsSep "\n" (builtins.attrValues (builtins.mapAttrs location locations))}
+    }
+    # Last, for NixOS does not promise that it comes first.
+    ${nginx.dollar}
+  }
+''
