@@ -40,8 +40,13 @@ type system struct {
 // error holds what Nix said.
 func evaluate[T any](t *testing.T, what string, nodes map[string]node) (map[string]T, error) {
 	t.Helper()
+	return evaluateBy[T](t, testenv.Need(t, "nix"), what, nodes)
+}
+
+// evaluateBy is evaluate with a Nix of one's choice.
+func evaluateBy[T any](t *testing.T, binary, what string, nodes map[string]node) (map[string]T, error) {
+	t.Helper()
 	root := testenv.Need(t, "nixos-eval")
-	binary := testenv.Need(t, "nix")
 	for name, n := range nodes {
 		if n.Modules == nil {
 			n.Modules = []string{}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // The node that the plans of these tests break: node-a of scenario 001, and its
@@ -205,7 +207,7 @@ func TestRefused(t *testing.T) {
 }
 
 // TestUnbroken shows that it was the change: the plan of TestRefused makes a
-// system.
+// system, under every Nix at hand.
 func TestUnbroken(t *testing.T) {
 	dir := scenario(t, "001")
 	file, err := filepath.Abs(filepath.Join(dir, "plan.json"))
@@ -219,13 +221,14 @@ func TestUnbroken(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(machines, nodeName, "configuration.nix"), []byte(`{ time.timeZone = "Europe/London"; }`), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	answers, err := evaluate[system](t, "system", map[string]node{
-		"good": {Plan: file, Node: nodeName, Provider: provider(t, dir), Sops: true, SecretsPath: secrets(t, read(t, file)), NodesPath: &machines},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a := answers["good"]; a.Toplevel == "" {
-		t.Errorf("failed assertions: %q", a.Assertions)
+	good := node{Plan: file, Node: nodeName, Provider: provider(t, dir), Sops: true, SecretsPath: secrets(t, read(t, file)), NodesPath: &machines}
+	for _, binary := range testenv.NixBinaries(t) {
+		answers, err := evaluateBy[system](t, binary, "system", map[string]node{"good": good})
+		if err != nil {
+			t.Fatalf("%s: %v", binary, err)
+		}
+		if a := answers["good"]; a.Toplevel == "" {
+			t.Errorf("%s: failed assertions: %q", binary, a.Assertions)
+		}
 	}
 }
