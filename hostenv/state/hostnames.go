@@ -18,42 +18,51 @@ func (t Transfer) nix() string {
 
 // hostnames decides who owns which host name.
 func (st *step) hostnames() {
-	owners := map[string]string{}
-	for _, name := range st.names() {
-		for _, host := range st.Entries[name].VirtualHosts {
+	owners := make(map[string]string, 4*len(st.Entries))
+	for name, e := range st.Entries {
+		for _, host := range e.VirtualHosts {
 			owners[host] = name
 		}
 	}
-	claimants := map[string][]string{} // sorted, as users are
+	claimants := holders[string]{}
 	for _, user := range st.users {
 		for _, host := range st.claims[user].VirtualHosts {
-			claimants[host] = append(claimants[host], user)
+			claimants.add(host, user)
 		}
 	}
 	transfers := st.transfers()
 
-	next := make(map[string]string, len(claimants))
-	for _, host := range slices.Sorted(maps.Keys(claimants)) {
-		users := slices.Compact(claimants[host])
+	next := make(map[string]string, len(claimants.first))
+	refused := map[string]error{}
+	for host, user := range claimants.first {
 		if node, ok := st.req.NodeNames[host]; ok {
-			st.errs = append(st.errs, &NodeNameError{Host: host, Node: node, Claimants: users})
+			refused[host] = &NodeNameError{Host: host, Node: node, Claimants: claimants.of(host)}
 			continue
 		}
-		winner, action, reason, losers := st.judge(owners[host], users, transfers[host])
+		owner := owners[host]
+		if owner == user && len(claimants.more[host]) == 0 {
+			next[host] = owner // as it was, like nearly all
+			continue
+		}
+		users := claimants.of(host)
+		winner, action, reason, losers := st.judge(owner, users, transfers[host])
 		if len(losers) > 0 {
-			st.errs = append(st.errs, st.conflict(host, owners[host], slices.Contains(users, owners[host]), losers))
+			refused[host] = st.conflict(host, owner, slices.Contains(users, owner), losers)
 		}
 		if winner == "" {
 			continue
 		}
 		next[host] = winner
 		if action != "" {
-			st.changed(KindHostname, host, action, reason, ownerValue(owners[host]), ownerValue(winner))
+			st.changed(KindHostname, host, action, reason, ownerValue(owner), ownerValue(winner))
 		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(refused)) {
+		st.errs = append(st.errs, refused[host])
 	}
 	for host, owner := range owners {
 		switch {
-		case next[host] != "" || len(claimants[host]) > 0: // decided, or refused, above
+		case claimants.first[host] != "": // decided, or refused, above
 		case st.Entries[owner].Retired:
 			next[host] = owner
 		default:
