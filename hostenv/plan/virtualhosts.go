@@ -26,15 +26,15 @@ type virtualHost struct {
 // vhost-options.nix and location-options.nix). What else hostenv knows about a
 // virtual host stays in environments.<userName>.virtualHosts.
 var (
-	nginxVirtualHost = set("acmeFallbackHost", "acmeRoot", "addSSL", "basicAuth", "basicAuthFile", "default", "enableACME",
+	nginxVirtualHost = setOf("acmeFallbackHost", "acmeRoot", "addSSL", "basicAuth", "basicAuthFile", "default", "enableACME",
 		"extraConfig", "forceSSL", "globalRedirect", "http2", "http3", "http3_hq", "kTLS", "listen", "listenAddresses",
 		"locations", "onlySSL", "quic", "redirectCode", "rejectSSL", "reuseport", "root", "serverAliases", "serverName",
 		"sslCertificate", "sslCertificateKey", "sslTrustedCertificate", "useACMEHost")
-	nginxLocation = set("alias", "basicAuth", "basicAuthFile", "extraConfig", "fastcgiParams", "index", "priority",
+	nginxLocation = setOf("alias", "basicAuth", "basicAuthFile", "extraConfig", "fastcgiParams", "index", "priority",
 		"proxyPass", "proxyWebsockets", "recommendedProxySettings", "return", "root", "tryFiles")
 )
 
-func set(names ...string) map[string]bool {
+func setOf(names ...string) map[string]bool {
 	s := make(map[string]bool, len(names))
 	for _, name := range names {
 		s[name] = true

@@ -227,7 +227,7 @@ func (s State) Prune(users ...string) (State, []Change, error) {
 	for _, user := range users {
 		switch e, ok := s.Entries[user]; {
 		case !ok:
-			errs = append(errs, &EntryError{Entry: user, Problem: "there is none", Remedy: "`mage state:list` shows the user names"})
+			errs = append(errs, &EntryError{Entry: user, Problem: "there is no such user", Remedy: "`mage state:list` shows the user names"})
 		case !e.Retired:
 			errs = append(errs, &EntryError{Entry: user, Problem: "is live, and its names are in use", Remedy: "remove the environment from the inputs and run `mage plan` first"})
 		}
