@@ -201,10 +201,19 @@ func (r *reader) authorizedKeys(fields map[string]any, where string) []string {
 
 // unique drops every string but the first of its like.
 func unique(list []string) []string {
-	seen := make(map[string]bool, len(list))
-	return slices.DeleteFunc(list, func(s string) bool {
-		again := seen[s]
-		seen[s] = true
-		return again
-	})
+	kept := list[:0:0]
+	var seen map[string]bool // where the list is longer than people's keys are
+	if len(list) > 32 {
+		seen = make(map[string]bool, len(list))
+	}
+	for _, s := range list {
+		if seen[s] || seen == nil && slices.Contains(kept, s) {
+			continue
+		}
+		if seen != nil {
+			seen[s] = true
+		}
+		kept = append(kept, s)
+	}
+	return kept
 }
