@@ -110,6 +110,9 @@ func (st *step) rename() {
 		e.adopt()
 		e.UserName, e.Organisation, e.Project, e.Environment, e.Retired = to, c.Organisation, c.Project, c.Environment, false
 		st.Entries[to] = e
+		for _, host := range e.VirtualHosts {
+			st.owners[host] = to
+		}
 		if st.LastAllocated.UserName == from {
 			st.LastAllocated.UserName = to
 		}

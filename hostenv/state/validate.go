@@ -18,20 +18,21 @@ const (
 // Validate reports everything that is wrong with a state, as a *Refused.
 // [Decode] has done so already; a state that a program built wants it.
 func (s State) Validate() error {
-	return refuse(s.problems(nil, nil)...)
+	errs, _ := s.problems(nil, nil)
+	return refuse(errs...)
 }
 
 // problems returns everything that is wrong with s. at finds the lines, if it
 // was read from a file; what is in reported, by entry and field, was said
-// already when it was read.
-func (s State) problems(at *lines, reported map[[2]string]bool) []error {
-	var errs []error
+// already when it was read. It returns the owner of every host name as well,
+// for those who need that next.
+func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, owners map[string]string) {
 	wrong := func(entry, field, remedy, format string, args ...any) {
 		if !reported[[2]string{entry, field}] {
 			errs = append(errs, &EntryError{Entry: entry, Field: field, Line: at.of(entry, field), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
 		}
 	}
-	uids, hosts := holders[int]{}, holders[string]{}
+	uids, hosts := newHolders[int](len(s.Entries)), newHolders[string](3*len(s.Entries))
 	for _, name := range s.names() {
 		e := s.Entries[name]
 		if e.UserName != name {
@@ -71,7 +72,7 @@ func (s State) problems(at *lines, reported map[[2]string]bool) []error {
 		errs = append(errs, &DuplicateHostnameError{Host: host, Users: users, Lines: lines(users, "virtualHosts")})
 	}
 	s.checkLastAllocated(wrong)
-	return errs
+	return errs, hosts.first
 }
 
 // checkLastAllocated holds the newest allocation to the entries: none is
@@ -109,11 +110,13 @@ type holders[K comparable] struct {
 	more  map[K][]string // beside the first, of those things that have several
 }
 
+// newHolders returns holders of about so many things.
+func newHolders[K comparable](things int) holders[K] {
+	return holders[K]{first: make(map[K]string, things), more: map[K][]string{}}
+}
+
 // add notes a holder, who is not noted twice. Holders come in order.
-func (h *holders[K]) add(key K, user string) {
-	if h.first == nil {
-		h.first, h.more = map[K]string{}, map[K][]string{}
-	}
+func (h holders[K]) add(key K, user string) {
 	if first, ok := h.first[key]; !ok {
 		h.first[key] = user
 	} else if first != user && !slices.Contains(h.more[key], user) {
@@ -122,7 +125,7 @@ func (h *holders[K]) add(key K, user string) {
 }
 
 // of returns the holders of one thing.
-func (h *holders[K]) of(key K) []string {
+func (h holders[K]) of(key K) []string {
 	return append([]string{h.first[key]}, h.more[key]...)
 }
 
