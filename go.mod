@@ -18,3 +18,6 @@ require (
 	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 )
+
+// Tests alone.
+require github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
