@@ -32,7 +32,7 @@ buildGoModule {
 
   # Of `go mod vendor` in the source above. After a change of go.mod or of an import:
   #   go test ./nix/tests -run=TestPackage -update
-  vendorHash = "sha256-JE7h2TWZnzZRWKRnlqYY1gt22ZCOK24LsA5rB+yAivg=";
+  vendorHash = "sha256-XkKh15SxdRu3bLucG5syDwv2HIR0qXNlGM7u1g/+KIs=";
 
   # Mage generates the main function, of the targets that
   # magefiles/provider/magefile.go imports, and has Go build it.

@@ -18,42 +18,51 @@ func (t Transfer) nix() string {
 
 // hostnames decides who owns which host name.
 func (st *step) hostnames() {
-	owners := map[string]string{}
-	for _, name := range st.names() {
-		for _, host := range st.Entries[name].VirtualHosts {
+	owners := make(map[string]string, 4*len(st.Entries))
+	for name, e := range st.Entries {
+		for _, host := range e.VirtualHosts {
 			owners[host] = name
 		}
 	}
-	claimants := map[string][]string{} // sorted, as users are
+	claimants := holders[string]{}
 	for _, user := range st.users {
 		for _, host := range st.claims[user].VirtualHosts {
-			claimants[host] = append(claimants[host], user)
+			claimants.add(host, user)
 		}
 	}
 	transfers := st.transfers()
 
-	next := make(map[string]string, len(claimants))
-	for _, host := range slices.Sorted(maps.Keys(claimants)) {
-		users := slices.Compact(claimants[host])
+	next := make(map[string]string, len(claimants.first))
+	refused := map[string]error{}
+	for host, user := range claimants.first {
 		if node, ok := st.req.NodeNames[host]; ok {
-			st.errs = append(st.errs, &NodeNameError{Host: host, Node: node, Claimants: users})
+			refused[host] = &NodeNameError{Host: host, Node: node, Claimants: claimants.of(host)}
 			continue
 		}
-		winner, action, reason, losers := st.judge(owners[host], users, transfers[host])
+		owner := owners[host]
+		if owner == user && len(claimants.more[host]) == 0 {
+			next[host] = owner // as it was, like nearly all
+			continue
+		}
+		users := claimants.of(host)
+		winner, action, reason, losers := st.judge(owner, users, transfers[host])
 		if len(losers) > 0 {
-			st.errs = append(st.errs, st.conflict(host, owners[host], slices.Contains(users, owners[host]), losers))
+			refused[host] = st.conflict(host, owner, slices.Contains(users, owner), losers)
 		}
 		if winner == "" {
 			continue
 		}
 		next[host] = winner
 		if action != "" {
-			st.changed(KindHostname, host, action, reason, ownerValue(owners[host]), ownerValue(winner))
+			st.changed(KindHostname, host, action, reason, ownerValue(owner), ownerValue(winner))
 		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(refused)) {
+		st.errs = append(st.errs, refused[host])
 	}
 	for host, owner := range owners {
 		switch {
-		case next[host] != "" || len(claimants[host]) > 0: // decided, or refused, above
+		case claimants.first[host] != "": // decided, or refused, above
 		case st.Entries[owner].Retired:
 			next[host] = owner
 		default:
@@ -100,7 +109,11 @@ func (st *step) sameProject(a, b string) bool {
 }
 
 func (st *step) conflict(host, owner string, declared bool, losers []string) error {
-	e := &HostnameError{Host: host, Owner: owner, OwnerRetired: st.Entries[owner].Retired, Declared: declared, Claimants: losers}
+	retired := st.Entries[owner].Retired
+	e := &HostnameError{
+		Host: host, Owner: owner, Declared: declared, Claimants: losers,
+		OwnerRetired: retired && !st.leaving[owner], OwnerLeaves: retired && st.leaving[owner],
+	}
 	e.SameProject = owner != "" && !slices.ContainsFunc(losers, func(user string) bool { return !st.sameProject(owner, user) })
 	return e
 }
@@ -170,9 +183,10 @@ func (st *step) wildcards(next map[string]string) {
 	}
 }
 
-// retired returns those of users that are.
+// retired returns those of users that were retired before this step, and whose
+// names can thus be pruned.
 func (st *step) retired(users ...string) []string {
-	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired })
+	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired || st.leaving[user] })
 }
 
 // above yields the wildcards that cover host.
@@ -213,7 +227,7 @@ func (s State) Prune(users ...string) (State, []Change, error) {
 	for _, user := range users {
 		switch e, ok := s.Entries[user]; {
 		case !ok:
-			errs = append(errs, &EntryError{Entry: user, Problem: "there is none", Remedy: "`mage state:list` shows the user names"})
+			errs = append(errs, &EntryError{Entry: user, Problem: "there is no such user", Remedy: "`mage state:list` shows the user names"})
 		case !e.Retired:
 			errs = append(errs, &EntryError{Entry: user, Problem: "is live, and its names are in use", Remedy: "remove the environment from the inputs and run `mage plan` first"})
 		}

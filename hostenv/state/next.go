@@ -71,9 +71,10 @@ func (s State) Next(req Request) (Step, error) {
 		return Step{}, err
 	}
 	st := step{
-		State:  s.Clone(),
-		req:    req,
-		claims: make(map[string]Claim, len(req.Claims)),
+		State:   s.Clone(),
+		req:     req,
+		claims:  make(map[string]Claim, len(req.Claims)),
+		leaving: map[string]bool{},
 	}
 	st.Description = Description
 	if err := req.UIDs.Check(); err != nil {
@@ -108,7 +109,8 @@ type step struct {
 	State
 	req      Request
 	claims   map[string]Claim
-	users    []string // of claims, sorted
+	users    []string        // of claims, sorted
+	leaving  map[string]bool // users that this step retires
 	changes  []Change
 	warnings []Warning
 	errs     []error
@@ -128,6 +130,7 @@ func (st *step) retireAndRevive() {
 		if !claimed {
 			if !e.Retired {
 				e.Retired = true
+				st.leaving[name] = true
 				st.changed(KindEnvironment, name, Retire, ReasonLeft, map[string]any{"uid": e.UID, "node": e.Node}, nil)
 			}
 			st.Entries[name] = e

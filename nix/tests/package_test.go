@@ -79,9 +79,10 @@ func TestPackage(t *testing.T) {
 		script := "set -euo pipefail\nrunHook() { :; }\n" + p.BuildPhase + p.InstallPhase + p.InstallCheckPhase
 		cmd := exec.CommandContext(t.Context(), testenv.Need(t, "bash"), "-c", script)
 		cmd.Dir = source
-		// As buildGoModule sets them: nothing is fetched, nothing is at home.
+		// As buildGoModule sets them: nothing is fetched, and there is no home,
+		// nor can one be made.
 		cmd.Env = []string{
-			"PATH=" + os.Getenv("PATH"), "HOME=/homeless-shelter", "out=" + out, "TMPDIR=" + t.TempDir(),
+			"PATH=" + os.Getenv("PATH"), "HOME=/proc/homeless-shelter", "out=" + out, "TMPDIR=" + t.TempDir(),
 			"GOFLAGS=-mod=vendor -trimpath", "GOPROXY=off", "GOSUMDB=off", "GO111MODULE=on", "GOTOOLCHAIN=local",
 			"GOCACHE=" + strings.TrimSpace(goIn(t, source, "env", "GOCACHE")), "GOPATH=" + t.TempDir(),
 		}
