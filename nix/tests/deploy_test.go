@@ -153,6 +153,70 @@ func propertiesOf(schema any, names map[string]bool) {
 	}
 }
 
+// TestWithDeployRs makes profiles by deploy-rs's own functions, with little
+// under them, and runs the deploy-rs-activate that comes out.
+func TestWithDeployRs(t *testing.T) {
+	a := activation{dir: t.TempDir()}
+	write(t, a.path("deploy-rs.nix"), string(testenv.Mirrored(t, "serokell/deploy-rs", "flake.nix")), 0o666)
+	expr := fmt.Sprintf(`
+	let
+		final = {
+			buildEnv = env: { outPath = builtins.toJSON (builtins.listToAttrs env.paths); };
+			writeTextFile = file: { name = file.destination; value = file.text; };
+			writeScript = name: text: "/store/${name}";
+			runtimeShell = "/bin/bash";
+			deploy-rs.deploy-rs = "/store/deploy-rs";
+			lib.optionalString = condition: text: if condition then text else "";
+		};
+		outputs = (import %[1]s/deploy-rs.nix).outputs {
+			self = { };
+			nixpkgs = { };
+			utils.lib = { eachSystem = _: _: { }; defaultSystems = [ ]; };
+		};
+		package = { name = "package"; value = ""; };
+	in
+	builtins.mapAttrs (_: profile: builtins.fromJSON profile.path) ((import ../lib/deploy.nix).specOf {
+		plan = {
+			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1.hostname = "n1.example";
+			environments.shop-main = { node = "n1"; uid = %[2]d; hostenv.stateDir = "%[1]s/state"; };
+		};
+		systems.n1.config = { system.build.toplevel = package; boot.loader.systemd-boot.enable = true; boot.loader.efi.efiSysMountPoint = "%[1]s"; };
+		packages.shop-main = package;
+		activate = _: (outputs.overlays.default final { }).deploy-rs.lib.activate;
+	}).nodes.n1.profiles`, a.dir, os.Getuid())
+	var profiles map[string]map[string]string
+	if err := json.Unmarshal(first(t).run(t, "eval", "--impure", "--json", "--expr", expr), &profiles); err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{"activate", "switch-to-configuration"} {
+		write(t, a.path("profile/bin/"+program), "#!/usr/bin/env bash\necho ran "+program+" \"$@\"\n", 0o777)
+	}
+	write(t, a.path("loader/loader.conf"), "timeout 5\ndefault nixos-generation-1.conf\neditor 0\n", 0o666)
+	for _, test := range []struct{ profile, env, want string }{
+		{"shop-main", "", "ran activate\n"},
+		{"shop-main", "DRY_ACTIVATE=1", "/store/activate\n"},
+		{"system", "DRY_ACTIVATE=1", "ran switch-to-configuration dry-activate\n"},
+		{"system", "BOOT=1", "ran switch-to-configuration boot\n"},
+		{"system", "", "ran switch-to-configuration switch\n"},
+	} {
+		script := strings.ReplaceAll(profiles[test.profile]["/deploy-rs-activate"], "/var/log/", a.path("log")+"/")
+		write(t, a.path("deploy-rs-activate"), script, 0o777)
+		cmd := exec.CommandContext(t.Context(), testenv.Need(t, "bash"), a.path("deploy-rs-activate"))
+		cmd.Env = append(a.env(), test.env)
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), test.want) || (test.env != "" && string(out) != test.want) {
+			t.Errorf("%s %s: %v: %q, not %q", test.profile, test.env, err, out, test.want)
+		}
+	}
+	logs, err := filepath.Glob(a.path("log/hostenv/activation/*.log"))
+	if err != nil || len(logs) != 1 {
+		t.Errorf("not one log of the system: %q, %v", logs, err)
+	}
+	if conf, err := os.ReadFile(a.path("loader/loader.conf")); err != nil || string(conf) != "timeout 5\neditor 0\n" {
+		t.Errorf("loader.conf is %q, %v", conf, err)
+	}
+}
+
 // TestHostKeyIsInTheStore shows that what the ssh options name is there once
 // they were evaluated, in a pure evaluation as well.
 func TestHostKeyIsInTheStore(t *testing.T) {
