@@ -86,8 +86,8 @@ let
   #     `cat` after it reads on where even that ends, as on a full disk
   #   - SIGHUP is ignored, for links with a terminal
   #   - the command cannot read the link, either
-# What it leaves running in the background must not keep its output open: the
-# script waits for it, as ssh would.
+  # What it leaves running in the background must not keep its output open: the
+  # script waits for it, as ssh would.
 #
   # A log that cannot be written is warned about and done without: it must not
   # keep a customer's fix from being deployed.
