@@ -60,6 +60,14 @@ var Tools = []Tool{
 		}
 		return path
 	}},
+	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
+		if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
+			return ""
+		}
+		return dir
+	}},
 }
 
 // Need returns the path of the named tool of [Tools]; where it is missing the
@@ -84,6 +92,28 @@ func Need(t testing.TB, name string) string {
 func required(name string) bool {
 	require := os.Getenv("HOSTENV_TEST_REQUIRE")
 	return require == "1" || slices.Contains(strings.Split(require, ","), name)
+}
+
+// Mirrored returns a file, as committed last, of another project's repository
+// "owner/name" among the mirrors. It is read where it lies and never copied
+// into this repository: it has a licence, and a life, of its own.
+func Mirrored(t testing.TB, repository, path string) []byte {
+	t.Helper()
+	mirror := filepath.Join(Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
+	if _, err := os.Stat(mirror); err != nil {
+		if required("mirrors") {
+			t.Fatalf("there is no mirror of %s: %v", repository, err)
+		}
+		t.Skipf("left out, for there is no mirror of %s: %v", repository, err)
+	}
+	cmd := exec.CommandContext(t.Context(), Need(t, "git"), "-C", mirror, "show", "HEAD:"+path)
+	// A mirror may be another user's, which git would refuse to read.
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
+	data, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("read %s of %s: %v", path, repository, err)
+	}
+	return data
 }
 
 // NixBinaries returns every Nix that tests are run under: the one on PATH and
