@@ -6,6 +6,7 @@
 # nixpkgs: a module is data until NixOS evaluates it.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix;
+  inherit (import ./deploy.nix) paths;
   fail = import ./fail.nix;
 
   # How errors of NixOS name what comes from the plan.
@@ -29,15 +30,6 @@ let
       root = if self ? outPath then builtins.unsafeDiscardStringContext (toString self.outPath) + "/" else "";
     in
     if root != "" && hasPrefix root text then dropPrefix root text else text;
-
-  # Where deploy-rs keeps the file by which it confirms a deployment: a folder
-  # of root's alone for the system, and the environment's own runtime folder for
-  # an environment. A file there that another user could foretell and make, or
-  # remove, would block a deployment or feign its confirmation.
-  tempPath = {
-    system = "/run/hostenv-deploy";
-    environment = userName: "/run/hostenv/user/${userName}";
-  };
 
   # environmentsOn plan node: the live environments that the plan places on the
   # node, as it has them.
@@ -69,28 +61,32 @@ let
         hint = "write the machine's own configuration there (disks, boot loader, system.stateVersion) and `git add` it, for a flake sees no other files; or set provider.nodesPath = null and configure it by provider.nodeModules";
       };
 
-  # What the plan and the provider's options say, as options of ../modules.
-  settings = { plan, provider, node }:
+  # What the provider's options say, as options of ../modules.
+  ofProvider = { provider, node }: {
+    nodeName = node;
+    deploy.publicKeys = provider.deployPublicKeys or [ ];
+    deploy.trustedPublicKeys = orElse [ ] ((orElse { } (provider.nixSigning or null)).trustedPublicKeys or null);
+    secrets.file = default (provider.secretsPath or null);
+  };
+
+  # What the plan says of the node, the same. How it is reached is the plan's
+  # word too, for a deploy goes by that.
+  ofPlan = plan: node:
     let
-      own = provider.nodes.${node} or { };
-      port = orElse 22 (own.sshPort or null);
+      connection = selectAttrs (value: value != null) (plan.nodeConnections.${node} or { });
+      port = connection.sshPort or 22;
     in
     {
-      nodeName = node;
-      deploy = {
-        user = default (plan.deployUser or (provider.deployUser or "deploy"));
-        publicKeys = provider.deployPublicKeys or [ ];
-        tempPath = default (orElse tempPath.system (own.tempPath or null));
-        trustedPublicKeys = orElse [ ] ((orElse { } (provider.nixSigning or null)).trustedPublicKeys or null);
-        remoteBuild = default (orElse false (own.remoteBuild or null));
-      };
+      environments = environmentsOn plan node;
+      deploy.user = default (plan.deployUser or "deploy");
+      deploy.tempPath = paths.temp connection;
+      deploy.remoteBuild = default (connection.remoteBuild or false);
       # A port that is forwarded to the node's 22 must not lock anybody out.
       ssh.ports = default (if port == 22 then [ 22 ] else [ 22 port ]);
-      secrets.file = default (provider.secretsPath or null);
     };
 in
 {
-  inherit tempPath environmentsOn;
+  inherit environmentsOn;
 
   # modulesOf: the list of modules, for nixosSystem.
   #
@@ -105,7 +101,7 @@ in
       ../modules/common.nix
       {
         _file = "provider";
-        config.hostenv = settings { inherit plan provider node; };
+        config.hostenv = ofProvider { inherit provider node; };
       }
     ]
     ++ (if inputs ? sops-nix then [ inputs.sops-nix.nixosModules.sops ] else [ ])
@@ -114,7 +110,7 @@ in
     ++ [
       {
         _file = planFile;
-        config.hostenv.environments = environmentsOn plan node;
+        config.hostenv = ofPlan plan node;
       }
       {
         _file = planFile;

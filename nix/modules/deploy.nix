@@ -1,10 +1,15 @@
-# The user that systems are deployed by: who logs in, and where deploy-rs keeps
-# its files. What he may do as root is in sudo.nix.
+# The user that deploys: who logs in, and the folders that deploy-rs needs, as
+# ../lib/deploy.nix has them. What he may do as others is in sudo.nix.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
+  inherit (import ../lib/deploy.nix) paths;
+  inherit (config.hostenv) environments;
   cfg = config.hostenv.deploy;
-  isEnvironment = config.hostenv.environments ? ${cfg.user};
+
+  each = f: lib.mapAttrs' (user: _: f user) environments;
+  folder = import ./folder.nix { inherit lib; };
+  isEnvironment = environments ? ${cfg.user};
 in
 {
   options.hostenv.deploy = {
@@ -12,7 +17,7 @@ in
       type = types.strMatching "[a-z0-9][a-z0-9_-]{0,30}";
       default = "deploy";
       example = "deploy";
-      description = "The user that logs in to deploy the system. `provider.deployUser` sets it.";
+      description = "The user that logs in to deploy. `provider.deployUser` sets it.";
     };
     publicKeys = mkOption {
       type = types.listOf types.singleLineStr;
@@ -22,12 +27,12 @@ in
     };
     tempPath = mkOption {
       type = types.strMatching "/[A-Za-z0-9._/-]+";
-      default = (import ../lib/nodes.nix).tempPath.system;
-      example = "/run/hostenv-deploy";
+      default = paths.temp { };
+      example = "/run/hostenv/deploy";
       description = ''
-        The folder where deploy-rs confirms that a system was activated. Root alone may enter it, for the name of the
-        file there can be foretold: in a folder that others write to, one of them could block or feign the
-        confirmation. `provider.nodes.<node>.tempPath` sets it.
+        The folder where deploy-rs confirms an activation: the system's in it, that of an environment in a folder of its
+        own below. The name of the file there can be foretold: where others may write, one of them could block or feign
+        the confirmation. `provider.nodes.<node>.tempPath` sets it, by way of the plan, and the deploy relies on that.
       '';
     };
   };
@@ -44,7 +49,7 @@ in
       }
       {
         assertion = ! lib.elem cfg.tempPath [ "/tmp" "/var/tmp" "/run" "/dev/shm" ];
-        message = "hostenv.deploy.tempPath is ${cfg.tempPath}, which others use: name a folder that deploy-rs has for itself, such as /run/hostenv-deploy, in provider.nodes.<node>.tempPath";
+        message = "hostenv.deploy.tempPath is ${cfg.tempPath}, which others use: name a folder that deploy-rs has for itself, such as /run/hostenv/deploy, in provider.nodes.<node>.tempPath";
       }
     ];
 
@@ -55,7 +60,7 @@ in
       # user could be one that the plan gives to an environment.
       users.${cfg.user} = {
         isSystemUser = mkDefault true;
-        description = mkDefault "deploys the system";
+        description = mkDefault "deploys the system and environments";
         group = mkDefault cfg.user;
         home = mkDefault "/var/lib/${cfg.user}";
         createHome = mkDefault true;
@@ -69,10 +74,9 @@ in
       allowNoPasswordLogin = mkDefault (cfg.publicKeys != [ ]);
     };
 
-    systemd.tmpfiles.settings."10-hostenv-deploy".${cfg.tempPath}.d = {
-      mode = mkDefault "0700";
-      user = mkDefault "root";
-      group = mkDefault "root";
-    };
+    systemd.tmpfiles.settings."10-hostenv-deploy" =
+      { ${cfg.tempPath} = folder "0711" "root" "root"; }
+      // each (user: lib.nameValuePair (paths.userTemp { inherit (cfg) tempPath; } user) (folder "0700" user user))
+      // each (user: lib.nameValuePair (dirOf (paths.profile user)) (folder "0755" user user));
   };
 }

@@ -3,16 +3,9 @@
 # nginx connects to. The sticky group (2770) gives that socket to nginx's group.
 { config, lib, ... }:
 let
-  inherit (lib) mapAttrsToList mkDefault;
-  environments = config.hostenv.environments;
-
-  folder = mode: user: group: {
-    d = {
-      mode = mkDefault mode;
-      user = mkDefault user;
-      group = mkDefault group;
-    };
-  };
+  inherit (lib) mapAttrsToList;
+  inherit (config.hostenv) environments;
+  folder = import ./folder.nix { inherit lib; };
 
   # The environment's own word for a folder, where it has one.
   differs = user: e: option: path: {

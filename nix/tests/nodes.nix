@@ -19,8 +19,9 @@ let
 
   # What was said of an option: definitions by default are { content; ... }.
   plain = value: value.content or value;
-  settings = arguments: builtins.mapAttrs (_: plain) (said arguments).deploy;
-  said = arguments: (builtins.elemAt (modules arguments) 1).config.hostenv;
+  ofProvider = provider: (builtins.elemAt (modules { inherit provider; }) 1).config.hostenv;
+  ofPlan = extra: (builtins.elemAt (modules { plan = plan // extra; }) 3).config.hostenv;
+  connected = connection: ofPlan { nodeConnections.n1 = { hostname = "n1.hosting.example"; } // connection; };
 
   # One word for each module, in their order.
   names = map (module:
@@ -61,33 +62,40 @@ in
     error = "node n3: generated/plan.json has no such node.*hint: .*mage plan";
   };
 
-  settings-by-default = {
-    expr = settings { };
-    expected = { user = "deployer"; publicKeys = [ ]; tempPath = "/run/hostenv-deploy"; trustedPublicKeys = [ ]; remoteBuild = false; };
+  of-provider = {
+    expr = builtins.removeAttrs
+      (ofProvider { deployPublicKeys = [ "ssh-ed25519 A" ]; nixSigning.trustedPublicKeys = [ "k-1:A" ]; })
+      [ "secrets" ];
+    expected = { nodeName = "n1"; deploy = { publicKeys = [ "ssh-ed25519 A" ]; trustedPublicKeys = [ "k-1:A" ]; }; };
   };
-  settings-of-the-provider = {
-    expr = settings {
-      provider = {
-        deployPublicKeys = [ "ssh-ed25519 A" ];
-        nixSigning.trustedPublicKeys = [ "k-1:A" ];
-        nodes.n1 = { tempPath = "/var/lib/deploy"; remoteBuild = true; };
-      };
-    };
-    expected = { user = "deployer"; publicKeys = [ "ssh-ed25519 A" ]; tempPath = "/var/lib/deploy"; trustedPublicKeys = [ "k-1:A" ]; remoteBuild = true; };
+  of-provider-nothing = {
+    expr = (ofProvider { }).deploy;
+    expected = { publicKeys = [ ]; trustedPublicKeys = [ ]; };
   };
   # As options of the module system are that nobody set.
-  settings-null = {
-    expr = settings { provider = { nixSigning.trustedPublicKeys = null; nodes.n1 = { tempPath = null; remoteBuild = null; sshPort = null; }; }; };
-    expected = { user = "deployer"; publicKeys = [ ]; tempPath = "/run/hostenv-deploy"; trustedPublicKeys = [ ]; remoteBuild = false; };
+  of-provider-null = { expr = (ofProvider { nixSigning.trustedPublicKeys = null; }).deploy.trustedPublicKeys; expected = [ ]; };
+  of-provider-signing-null = { expr = (ofProvider { nixSigning = null; }).deploy.trustedPublicKeys; expected = [ ]; };
+
+  of-plan = {
+    expr = builtins.mapAttrs (_: plain) (ofPlan { }).deploy;
+    expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
   };
-  settings-signing-null = { expr = (settings { provider.nixSigning = null; }).trustedPublicKeys; expected = [ ]; };
-  user-of-the-provider = { expr = (settings { plan = removeAttrs plan [ "deployUser" ]; provider.deployUser = "ops"; }).user; expected = "ops"; };
-  user-of-nobody = { expr = (settings { plan = removeAttrs plan [ "deployUser" ]; }).user; expected = "deploy"; };
+  of-plan-connection = {
+    expr = builtins.mapAttrs (_: plain) (connected { tempPath = "/var/lib/deploy"; remoteBuild = true; }).deploy;
+    expected = { user = "deployer"; tempPath = "/var/lib/deploy"; remoteBuild = true; };
+  };
+  of-plan-null = {
+    expr = builtins.mapAttrs (_: plain) (connected { tempPath = null; remoteBuild = null; sshPort = null; }).deploy;
+    expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
+  };
+  of-plan-without-user = {
+    expr = plain (builtins.elemAt (modules { plan = removeAttrs plan [ "deployUser" ]; }) 3).config.hostenv.deploy.user;
+    expected = "deploy";
+  };
 
-  port = { expr = plain (said { }).ssh.ports; expected = [ 22 ]; };
-  port-other = { expr = plain (said { provider.nodes.n1.sshPort = 2222; }).ssh.ports; expected = [ 22 2222 ]; };
-  secrets = { expr = plain (said { provider.secretsPath = "/s.yaml"; }).secrets.file; expected = "/s.yaml"; };
-  secrets-none = { expr = plain (said { }).secrets.file; expected = null; };
-
-  temp-paths = { expr = [ nodes.tempPath.system (nodes.tempPath.environment "u") ]; expected = [ "/run/hostenv-deploy" "/run/hostenv/user/u" ]; };
+  port = { expr = plain (ofPlan { }).ssh.ports; expected = [ 22 ]; };
+  port-null = { expr = plain (connected { sshPort = null; }).ssh.ports; expected = [ 22 ]; };
+  port-other = { expr = plain (connected { sshPort = 2222; }).ssh.ports; expected = [ 22 2222 ]; };
+  secrets = { expr = plain (ofProvider { secretsPath = "/s.yaml"; }).secrets.file; expected = "/s.yaml"; };
+  secrets-none = { expr = plain (ofProvider { }).secrets.file; expected = null; };
 }

@@ -48,6 +48,13 @@ func withModule(text string) func(*testing.T, map[string]any, *node) {
 	}
 }
 
+// connected sets what stands at the plan's connection of the node.
+func connected(option string, value any) func(*testing.T, map[string]any, *node) {
+	return func(_ *testing.T, plan map[string]any, _ *node) {
+		path(plan, "nodeConnections", nodeName)[option] = value
+	}
+}
+
 // ofProvider sets one of the provider's options.
 func ofProvider(option string, value any) func(*testing.T, map[string]any, *node) {
 	return func(_ *testing.T, _ map[string]any, n *node) { n.Provider[option] = value }
@@ -155,10 +162,12 @@ var breakages = []breakage{
 		[]string{`hostenv\.deploy\.user is root`, `provider\.deployUser`}},
 	{"deploys as an environment", func(_ *testing.T, plan map[string]any, _ *node) { plan["deployUser"] = user },
 		[]string{`hostenv\.deploy\.user is site-main-b7ea262, which is an environment of this node`}},
-	{"shared tempPath", ofProvider("nodes", map[string]any{nodeName: map[string]any{"tempPath": "/tmp"}}),
+	{"shared tempPath", connected("tempPath", "/tmp"),
 		[]string{`hostenv\.deploy\.tempPath is /tmp, which others use`, `provider\.nodes\.<node>\.tempPath`}},
-	{"tempPath with a space", ofProvider("nodes", map[string]any{nodeName: map[string]any{"tempPath": "/run/a b"}}),
-		[]string{`option .hostenv\.deploy\.tempPath. is not of type`, `provider.:`}},
+	{"tempPath with a space", connected("tempPath", "/run/a b"),
+		[]string{`option .hostenv\.deploy\.tempPath. is not of type`, `generated/plan\.json`}},
+	{"another tempPath than the plan's", withModule(`{ hostenv.deploy.tempPath = "/persist/deploy"; }`),
+		[]string{`option .hostenv\.deploy\.tempPath. has conflicting definition values`, `generated/plan\.json`, `own\.nix`}},
 	{"no sudo", withModule(`{ security.sudo.execWheelOnly = true; }`),
 		[]string{`cannot deploy without sudo: .*security\.sudo\.execWheelOnly = false`}},
 	{"nobody can log in", ofProvider("deployPublicKeys", []string{}),

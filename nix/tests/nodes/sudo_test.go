@@ -29,12 +29,16 @@ func TestSudo(t *testing.T) {
 		t.Skipf("left out, for this is sudo %d.%d.%d and not at least 1.9.10", major, minor, patch)
 	}
 
+	// An environment as whom a program can be run here.
 	dir := scenario(t, "101")
-	plan, err := filepath.Abs(filepath.Join(dir, "plan.json"))
-	if err != nil {
-		t.Fatal(err)
+	plan := read(t, filepath.Join(dir, "plan.json"))
+	environments := path(plan, "environments")
+	daemon := map[string]any{
+		"node": nodeName, "enable": true, "uid": 1,
+		"hostenv": map[string]any{"userName": "daemon", "organisation": "acme", "project": "site"},
 	}
-	got, err := evaluate[values](t, "values", map[string]node{"": {Plan: plan, Node: nodeName, Provider: provider(t, dir), Sops: true}})
+	environments["daemon"] = daemon
+	got, err := evaluate[values](t, "values", map[string]node{"": {Plan: write(t, "plan.json", encode(t, plan)), Node: nodeName, Provider: provider(t, dir), Sops: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,21 +47,33 @@ func TestSudo(t *testing.T) {
 		hash    = "0123456789abcdfghijklmnpqrsvwxyz"
 		store   = "/nix/store/" + hash + "-activatable-nixos-system-node-a-25.05"
 		profile = " --profile-path '/nix/var/nix/profiles/system'"
-		temp    = " --temp-path '/run/hostenv-deploy'"
-		canary  = "/run/hostenv-deploy/deploy-rs-canary-" + hash
+		temp    = " --temp-path '/run/hostenv/deploy'"
+		canary  = "/run/hostenv/deploy/deploy-rs-canary-" + hash
 	)
 	activate := "sudo -u root " + store + "/activate-rs activate '" + store + "'" + profile + temp + " --confirm-timeout 30"
-	prepare := write(t, "prepare.sh", strings.NewReplacer("STORE", store, "CANARY", canary).Replace(`
-		mkdir -p STORE/bin /run/current-system/sw/bin /run/hostenv-deploy
-		chmod 0700 /run/hostenv-deploy
-		touch CANARY
+	// The same of an environment.
+	const (
+		ownProfile = " --profile-path '/nix/var/nix/profiles/per-user/daemon/hostenv'"
+		ownTemp    = " --temp-path '/run/hostenv/deploy/daemon'"
+		ownCanary  = "/run/hostenv/deploy/daemon/deploy-rs-canary-" + hash
+	)
+	own := "sudo -u daemon " + store + "/activate-rs activate '" + store + "'" + ownProfile + ownTemp + " --confirm-timeout 30"
+	prepare := write(t, "prepare.sh", strings.NewReplacer("STORE", store, "OWNCANARY", ownCanary, "CANARY", canary).Replace(`
+		mkdir -p STORE/bin /run/current-system/sw/bin /run/hostenv/deploy/daemon
+		chmod 0711 /run/hostenv/deploy
+		chown daemon /run/hostenv/deploy/daemon
+		chmod 0700 /run/hostenv/deploy/daemon
+		touch CANARY OWNCANARY
 		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/evil/nix-env /run/evil/rm; do
 			printf '#!/bin/sh\necho "$(/usr/bin/basename "$0") as $(/usr/bin/id -un) with PATH=$PATH"\n' >$program
 			chmod +x $program
 		done
 		cp /bin/rm /run/current-system/sw/bin/rm
 	`))
-	const asRoot = " as root with PATH=/run/wrappers/bin:/run/current-system/sw/bin"
+	const (
+		asRoot  = " as root with PATH=/run/wrappers/bin:/run/current-system/sw/bin"
+		asOwner = " as daemon with PATH=/run/wrappers/bin:/run/current-system/sw/bin"
+	)
 	tests := []struct{ command, want string }{
 		{activate + " --magic-rollback --auto-rollback", "ran activate-rs" + asRoot},
 		{activate + " --auto-rollback --dry-activate", "ran activate-rs" + asRoot},
@@ -70,16 +86,28 @@ func TestSudo(t *testing.T) {
 		{"sudo -u root nix-env -p /nix/var/nix/profiles/system --set " + store, "ran nix-env" + asRoot},
 		{"sudo -u root " + store + "/bin/switch-to-configuration switch", "ran switch-to-configuration" + asRoot},
 
+		{own + " --magic-rollback --auto-rollback", "ran activate-rs" + asOwner},
+		{"sudo -u daemon " + store + "/activate-rs wait '" + store + "'" + ownTemp, "ran activate-rs" + asOwner},
+		{"sudo -u daemon " + store + "/activate-rs revoke" + ownProfile, "ran activate-rs" + asOwner},
+		{"sudo -u daemon rm " + ownCanary, "ran "},
+		{"sudo -u daemon nix-env -p /nix/var/nix/profiles/per-user/daemon/hostenv --set " + store, "ran nix-env" + asOwner},
+
+		{strings.Replace(own, "-u daemon", "-u root", 1), "refused"},
+		{strings.Replace(own, "-u daemon", "-u nobody", 1), "refused"},
+		{strings.Replace(own, ownProfile, profile, 1), "refused"},
+		{strings.Replace(own, ownTemp, temp, 1), "refused"},
+		{"sudo -u daemon " + store + "/bin/switch-to-configuration switch", "refused"},
+		{"sudo -u daemon sh", "refused"},
 		{activate + " --log-dir /etc", "refused"},
 		{strings.Replace(activate, "profiles/system", "profiles/per-user/root/profile", 1), "refused"},
-		{strings.Replace(activate, "/run/hostenv-deploy", "/tmp", 1), "refused"},
+		{strings.Replace(activate, "/run/hostenv/deploy", "/tmp", 1), "refused"},
 		{strings.Replace(activate, "'"+store+"'", "/tmp/closure", 1), "refused"},
 		{"sudo -u root " + store + "/activate-rs", "refused"},
 		{"sudo -u root " + store + "/activate-rs revoke --profile-path /etc", "refused"},
 		{"sudo -u root FOO=1 " + store + "/activate-rs revoke" + profile, "refused"},
 		{"sudo -u root rm " + canary + " /etc/shadow", "refused"},
-		{"sudo -u root rm -r /run/hostenv-deploy", "refused"},
-		{"sudo -u root rm /run/hostenv-deploy/deploy-rs-canary-../../../etc/shadow", "refused"},
+		{"sudo -u root rm -r /run/hostenv/deploy", "refused"},
+		{"sudo -u root rm /run/hostenv/deploy/deploy-rs-canary-../../../etc/shadow", "refused"},
 		{"sudo -u root /run/evil/rm " + canary, "refused"},
 		{"sudo -u root nix-env -p /nix/var/nix/profiles/system --set /tmp/system", "refused"},
 		{"sudo -u root nix-env -p /nix/var/nix/profiles/system --set " + store + " --option x y", "refused"},

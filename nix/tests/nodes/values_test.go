@@ -139,12 +139,14 @@ func TestValues(t *testing.T) {
 			equal(t, "mutable users", v.MutableUsers, false)
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
 			equal(t, "tmpfiles", v.Tmpfiles, map[string]string{
-				"/run/hostenv":                         "0755 root root",
-				"/run/hostenv/nginx":                   "0755 root root",
-				"/run/hostenv/user":                    "0755 root root",
-				"/run/hostenv/nginx/site-main-b7ea262": "2770 site-main-b7ea262 nginx",
-				"/run/hostenv/user/site-main-b7ea262":  "2700 site-main-b7ea262 users",
-				"/run/hostenv-deploy":                  "0700 root root",
+				"/run/hostenv":                                     "0755 root root",
+				"/run/hostenv/nginx":                               "0755 root root",
+				"/run/hostenv/user":                                "0755 root root",
+				"/run/hostenv/nginx/site-main-b7ea262":             "2770 site-main-b7ea262 nginx",
+				"/run/hostenv/user/site-main-b7ea262":              "2700 site-main-b7ea262 users",
+				"/run/hostenv/deploy":                              "0711 root root",
+				"/run/hostenv/deploy/site-main-b7ea262":            "0700 site-main-b7ea262 site-main-b7ea262",
+				"/nix/var/nix/profiles/per-user/site-main-b7ea262": "0755 site-main-b7ea262 site-main-b7ea262",
 			})
 			equal(t, "upstreams", v.Upstreams, map[string][]string{
 				"site-main-b7ea262_upstream": {"unix:/run/hostenv/nginx/site-main-b7ea262/in.sock"},
@@ -241,9 +243,11 @@ func TestValues(t *testing.T) {
 			equal(t, "folders", len(v.Tmpfiles), 4)
 		}},
 		{"an environment elsewhere", with(func(n *node) {
-			n.Plan = of(func(plan map[string]any) { path(plan, "nodes")["empty"] = map[string]any{} })
+			n.Plan = of(func(plan map[string]any) {
+				path(plan, "nodes")["empty"] = map[string]any{}
+				path(plan, "nodeConnections")["empty"] = map[string]any{"sshPort": 2222, "remoteBuild": true}
+			})
 			n.Node = "empty"
-			n.Provider["nodes"] = map[string]any{"empty": map[string]any{"sshPort": 2222, "remoteBuild": true}}
 			n.Provider["nixSigning"] = map[string]any{}
 			n.SecretsPath, n.Sops = nil, false
 		}), func(t *testing.T, v values) {
@@ -264,10 +268,13 @@ func TestValues(t *testing.T) {
 			equal(t, "warning", strings.Contains(strings.Join(v.Warnings, ""), "users.users.alice on node-a has no uid"), true)
 		}},
 		{"another deploy user and folder", with(func(n *node) {
-			n.Plan = of(func(plan map[string]any) { plan["deployUser"] = "ops" })
-			n.Provider["nodes"] = map[string]any{nodeName: map[string]any{"tempPath": "/var/lib/hostenv.d"}}
+			n.Plan = of(func(plan map[string]any) {
+				plan["deployUser"] = "ops"
+				path(plan, "nodeConnections", nodeName)["tempPath"] = "/var/lib/hostenv.d"
+			})
 		}), func(t *testing.T, v values) {
-			equal(t, "folder", v.Tmpfiles["/var/lib/hostenv.d"], "0700 root root")
+			equal(t, "folder", v.Tmpfiles["/var/lib/hostenv.d"], "0711 root root")
+			equal(t, "an environment's", v.Tmpfiles["/var/lib/hostenv.d/"+user], "0700 "+user+" "+user)
 			equal(t, "keys", len(v.Users["ops"].Keys), 1)
 			equal(t, "sudo", strings.Contains(v.Sudoers, "\nops     ALL=(root)    NOPASSWD:NOSETENV: "), true)
 			equal(t, "sudo takes the dot for a dot", strings.Contains(v.Sudoers, "--temp-path /var/lib/hostenv[.]d "), true)
@@ -293,8 +300,7 @@ func TestValues(t *testing.T) {
 			systemd.tmpfiles.settings."10-hostenv"."/run/hostenv/nginx/site-main-b7ea262".d.mode = "2750";
 			sops.age.sshKeyPaths = [ "/persist/key" ];
 			sops.secrets."site-main-b7ea262/backups_env".mode = "0440";
-			hostenv.deploy.sudoCommands = [ "/bin/true" ];
-			hostenv.deploy.tempPath = "/persist/deploy";
+			hostenv.deploy.sudoCommands.root = [ "/bin/true" ];
 			hostenv.securityHeaders.maxAge = 5;
 			hostenv.monitoring.enable = true;
 			services.prometheus.exporters.node.listenAddress = "10.0.0.1";
@@ -308,7 +314,7 @@ func TestValues(t *testing.T) {
 			equal(t, "nix", []any{v.Nix.RequireSigs, v.Nix.GC.Automatic, v.Nix.GC.Options}, []any{false, false, "--delete-older-than 1d"})
 			equal(t, "nginx", []any{v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.ClientMaxBodySize, v.Nginx.ServerNamesHashBucketSize}, []any{false, false, "1g", 256})
 			equal(t, "tmpfiles", v.Tmpfiles["/run/hostenv/nginx/"+user], "2750 "+user+" nginx")
-			equal(t, "deploy folder", v.Tmpfiles["/persist/deploy"], "0700 root root")
+			equal(t, "sudo to an environment", strings.Contains(v.Sudoers, "ALL=("+user+")"), false)
 			equal(t, "key of the host", v.SopsKeys, []string{"/persist/key"})
 			equal(t, "mode of a secret", v.SopsSecrets[user+"/backups_env"].Mode, "0440")
 			equal(t, "sudo", strings.Contains(v.Sudoers, "deploy     ALL=(root)    NOPASSWD:NOSETENV: /bin/true\n"), true)
