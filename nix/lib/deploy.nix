@@ -17,9 +17,9 @@
 #
 # Every node of the plan is in it, with the profile `system` (root's, by way of
 # the deploy user) and one for each of its enabled environments, which is the
-# environment user's own: deploy-rs logs in as the deploy user alone, the one
-# whom the node's Nix trusts to import closures, and goes on by `sudo -u`. No
-# customer needs to be trusted by Nix.
+# environment user's own: deploy-rs logs in as the deploy user alone, who
+# pushes signed closures, and goes on by `sudo -u`. The node's Nix need trust
+# neither him nor a customer.
 #
 # What it counts on the node to have, see paths below and nix/modules:
 #   - the deploy user, with sudo for `activate-rs` and for `rm` of the canary
