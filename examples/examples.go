@@ -1,7 +1,7 @@
 // Package examples makes example providers: repositories of a provider and of
 // its customers, in a folder of their own, that work without a network.
 //
-// The files are those of provider/ and projects/ beside this package. They name
+// The files are those of provider/, projects/ and inputs/ beside this package. They name
 // each other as git+file:///srv/example/..., which [Make] replaces.
 package examples
 
@@ -21,7 +21,7 @@ import (
 	"strings"
 )
 
-//go:embed all:provider all:projects
+//go:embed all:provider all:projects all:inputs
 var files embed.FS
 
 // Placeholder is where the recorded example lies: what stands for the folder
@@ -43,6 +43,12 @@ type Options struct {
 	Library string   // a checkout of hostenv-provider; the one around the working directory if empty
 	Nix     string   // the nix program, "nix" if empty; where there is none, nothing is locked
 	Env     []string // the environment of nix, the process's own if nil
+
+	// FlakeParts makes the provider's flake that of provider/flake-parts.nix.
+	// It names flakes that are not part of the example: Inputs says what to put
+	// in place of their references, such as github:hercules-ci/flake-parts.
+	FlakeParts bool
+	Inputs     map[string]string
 }
 
 // branches of the customers' projects; the first is the one that the provider's
@@ -55,10 +61,15 @@ var branches = map[string][]string{
 // Make makes the example in a folder, which must not be there yet or be empty:
 // dest/provider, the customers' dest/acme-site and dest/beta-portal, and
 // dest/hostenv-provider with what the provider's flake uses of this repository.
-// All are git repositories, the customers' with the same commits wherever and
-// whenever they are made. Where there is a nix, the provider's flake is locked.
+// dest/nixpkgs and dest/deploy-rs stand for those. All are git repositories, the
+// customers' with the same commits wherever and whenever they are made. Where
+// there is a nix, the provider's flake is locked.
 func Make(ctx context.Context, dest string, opts Options) error {
-	flake, err := files.ReadFile("provider/flake.nix")
+	name := "flake.nix"
+	if opts.FlakeParts {
+		name = "flake-parts.nix"
+	}
+	flake, err := files.ReadFile("provider/" + name)
 	if err != nil {
 		return fmt.Errorf("make the example: %w", err)
 	}
@@ -118,23 +129,31 @@ func build(ctx context.Context, dest, flake string, customers map[string][]branc
 	if entries, err := os.ReadDir(dest); err != nil || len(entries) > 0 {
 		return cmp.Or(err, errors.New("the folder is not empty"))
 	}
-	for name, branches := range customers {
+	repositories := maps.Clone(customers)
+	for _, name := range []string{"nixpkgs", "deploy-rs"} {
+		content, err := contentOf("inputs/" + name)
+		if err != nil {
+			return err
+		}
+		repositories[name] = []branch{{name: "main", files: content}}
+	}
+	library, err := libraryFiles(opts.Library)
+	if err != nil {
+		return err
+	}
+	repositories["hostenv-provider"] = []branch{{name: "main", files: library}}
+	for name, branches := range repositories {
 		if err := makeRepository(ctx, filepath.Join(dest, name), branches); err != nil {
 			return err
 		}
 	}
 
-	library, err := libraryFiles(opts.Library)
-	if err != nil {
-		return err
+	flake = strings.ReplaceAll(flake, Placeholder, (&url.URL{Scheme: "file", Path: dest}).String())
+	for reference, input := range opts.Inputs {
+		flake = strings.ReplaceAll(flake, `"`+reference+`"`, `"`+input+`"`)
 	}
-	if err := makeRepository(ctx, filepath.Join(dest, "hostenv-provider"), []branch{{name: "main", files: library}}); err != nil {
-		return err
-	}
-
-	here := (&url.URL{Scheme: "file", Path: dest}).String()
 	provider := filepath.Join(dest, "provider")
-	content := map[string]string{"flake.nix": strings.ReplaceAll(flake, Placeholder, here)}
+	content := map[string]string{"flake.nix": flake}
 	if err := makeRepository(ctx, provider, []branch{{name: "main", files: content}}); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func MakeLarge(ctx context.Context, dest string, projects, environments int, opt
 		own := map[string]string{
 			".hostenv/evaluate.nix":     content[".hostenv/evaluate.nix"],
 			".hostenv/flake.nix":        strings.ReplaceAll(content[".hostenv/flake.nix"], `"acme"`, `"`+organisation+`"`),
+			".hostenv/flake.lock":       content[".hostenv/flake.lock"],
 			".hostenv/environments.nix": largeEnvironments(organisation, names),
 			"web/index.html":            content["web/index.html"],
 		}
@@ -43,8 +44,10 @@ func MakeLarge(ctx context.Context, dest string, projects, environments int, opt
 
 const largeFlake = `{
   inputs = {
-    hostenv-provider.url = "git+%s/hostenv-provider";
-%s  };
+    hostenv-provider.url = "git+%[1]s/hostenv-provider";
+    nixpkgs.url = "git+%[1]s/nixpkgs";
+    deploy-rs.url = "git+%[1]s/deploy-rs";
+%[2]s  };
 
   outputs = inputs: inputs.hostenv-provider.lib.mkProvider {
     inherit inputs;

@@ -45,6 +45,15 @@ var Tools = []Tool{
 	{Name: "newer-nix", For: "the same under a newer Nix", Get: "set HOSTENV_TEST_NIX to nix binaries, separated by colons", find: func() string {
 		return os.Getenv("HOSTENV_TEST_NIX")
 	}},
+	{Name: "mirrors", For: "the flake module under flake-parts, and docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder with git repositories hercules-ci+flake-parts/repo and nix-community+nixpkgs.lib/repo", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
+		for _, name := range []string{"hercules-ci+flake-parts", "nix-community+nixpkgs.lib"} {
+			if _, err := os.Stat(filepath.Join(dir, name, "repo")); dir == "" || err != nil {
+				return ""
+			}
+		}
+		return dir
+	}},
 	{Name: "nixos-eval", For: "whole NixOS systems of every node of every golden plan", Get: "set HOSTENV_TEST_NIXOS_EVAL to a folder that holds run.sh", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_NIXOS_EVAL")
 		if _, err := os.Stat(filepath.Join(dir, "run.sh")); dir == "" || err != nil {

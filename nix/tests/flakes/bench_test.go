@@ -1,4 +1,4 @@
-package callflake
+package flakes
 
 import (
 	"encoding/json"
@@ -6,15 +6,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // BenchmarkEnvironments evaluates 50 environments of 10 projects, each at a
 // revision of its own: as literal inputs with follows, composed, and by getFlake
 // with nothing replaced. Composed must stay within 1.2 times literal. Run it as
 //
-//	go test -run '^$' -bench . -benchtime 10x ./nix/tests/callflake
+//	go test -run '^$' -bench . -benchtime 10x ./nix/tests/flakes
 func BenchmarkEnvironments(b *testing.B) {
-	nixes := nixBinaries(b)
+	nixes := testenv.NixBinaries(b)
 	w := newWorld(b, nixes[len(nixes)-1])
 	shop(w)
 	w.fixture("provider")

@@ -1,4 +1,4 @@
-package callflake
+package flakes
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 const fixtures = "../call-flake"
@@ -27,7 +29,7 @@ type world struct {
 
 // underEachNix runs a test once under each Nix that there is.
 func underEachNix(t *testing.T, test func(*world)) {
-	for _, nix := range nixBinaries(t) {
+	for _, nix := range testenv.NixBinaries(t) {
 		w := newWorld(t, nix)
 		t.Run("nix-"+w.version, func(t *testing.T) {
 			w.TB = t
@@ -38,7 +40,7 @@ func underEachNix(t *testing.T, test func(*world)) {
 
 func newWorld(t testing.TB, nix string) *world {
 	t.Helper()
-	need(t, "git")
+	testenv.Need(t, "git")
 	w := &world{TB: t, dir: t.TempDir()}
 	// Folders of a store are read-only, and t.TempDir cannot remove them.
 	t.Cleanup(func() {
@@ -61,7 +63,7 @@ func (w world) under(nix string) *world {
 		w.Fatal(err)
 	}
 	w.nix = nix
-	w.env = append(nixEnv(own),
+	w.env = append(testenv.NixEnv(own),
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_AUTHOR_DATE=1700000000 +0000",
 		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_COMMITTER_DATE=1700000000 +0000",
 	)

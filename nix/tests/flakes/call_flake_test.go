@@ -1,7 +1,7 @@
-// Package callflake tests nix/lib/call-flake.nix on git repositories in a
+// Package flakes tests what nix/lib makes of whole flakes: git repositories in a
 // temporary folder, offline, under each Nix there is, and against that Nix's own
 // evaluation of the same flakes.
-package callflake
+package flakes
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // shop makes the customer of the fixtures, and the provider's own nixpkgs.
@@ -35,7 +37,7 @@ func TestReplacedInputsAreAsFollowed(t *testing.T) {
 		releases:  `{"extra":["provider","provider"],"hostenv":"provider","nixpkgs":"provider","phps":"provider","pkgs":"provider"}`,
 	}} {
 		t.Run(test.literal, func(t *testing.T) {
-			nixes := nixBinaries(t)
+			nixes := testenv.NixBinaries(t)
 			newest := newWorld(t, nixes[len(nixes)-1])
 			shop(newest)
 			newest.fixture("provider", test.literal)
@@ -108,7 +110,7 @@ func TestNothingReplacedIsGetFlake(t *testing.T) {
 
 // A lock that one Nix made is read by all, and each gives what it gives for it.
 func TestLockOfAnotherNix(t *testing.T) {
-	nixes := nixBinaries(t)
+	nixes := testenv.NixBinaries(t)
 	for _, maker := range nixes {
 		made := newWorld(t, maker)
 		shop(made)

@@ -1,0 +1,2 @@
+# Stands for nix/package.nix.
+{ buildGoModule }: buildGoModule { pname = "hostenv-provider"; }
