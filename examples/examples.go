@@ -65,14 +65,16 @@ var branches = map[string][]string{
 // customers' with the same commits wherever and whenever they are made. Where
 // there is a nix, the provider's flake is locked.
 func Make(ctx context.Context, dest string, opts Options) error {
-	name := "flake.nix"
-	if opts.FlakeParts {
-		name = "flake-parts.nix"
-	}
-	flake, err := files.ReadFile("provider/" + name)
+	provider, err := contentOf("provider")
 	if err != nil {
 		return fmt.Errorf("make the example: %w", err)
 	}
+	if opts.FlakeParts {
+		provider["flake.nix"] = provider["flake-parts.nix"]
+	}
+	// These are beside it, and not the provider's.
+	delete(provider, "flake-parts.nix")
+	delete(provider, "inventory.json")
 	repositories := map[string][]branch{}
 	for project, names := range branches {
 		content, err := contentOf(path.Join("projects", project))
@@ -81,7 +83,7 @@ func Make(ctx context.Context, dest string, opts Options) error {
 		}
 		repositories[project] = withBranches(content, names)
 	}
-	if err := build(ctx, dest, string(flake), repositories, opts); err != nil {
+	if err := build(ctx, dest, provider, repositories, opts); err != nil {
 		return fmt.Errorf("make the example in %s: %w", dest, err)
 	}
 	return nil
@@ -112,9 +114,9 @@ func withBranches(content map[string]string, names []string) []branch {
 	return all
 }
 
-// build writes the repositories of customers, the library, and the provider
-// with a flake.nix that names them.
-func build(ctx context.Context, dest, flake string, customers map[string][]branch, opts Options) error {
+// build writes the repositories of customers, the library, and the provider's
+// files with a flake.nix that names them.
+func build(ctx context.Context, dest string, own map[string]string, customers map[string][]branch, opts Options) error {
 	dest, err := filepath.Abs(dest)
 	if err != nil {
 		return err
@@ -148,13 +150,13 @@ func build(ctx context.Context, dest, flake string, customers map[string][]branc
 		}
 	}
 
-	flake = strings.ReplaceAll(flake, Placeholder, (&url.URL{Scheme: "file", Path: dest}).String())
+	flake := strings.ReplaceAll(own["flake.nix"], Placeholder, (&url.URL{Scheme: "file", Path: dest}).String())
 	for reference, input := range opts.Inputs {
 		flake = strings.ReplaceAll(flake, `"`+reference+`"`, `"`+input+`"`)
 	}
 	provider := filepath.Join(dest, "provider")
-	content := map[string]string{"flake.nix": flake}
-	if err := makeRepository(ctx, provider, []branch{{name: "main", files: content}}); err != nil {
+	own["flake.nix"] = flake
+	if err := makeRepository(ctx, provider, []branch{{name: "main", files: own}}); err != nil {
 		return err
 	}
 	return lock(ctx, provider, opts)

@@ -36,7 +36,8 @@ func MakeLarge(ctx context.Context, dest string, projects, environments int, opt
 		}
 		customers[organisation] = withBranches(own, names)
 	}
-	if err := build(ctx, dest, fmt.Sprintf(largeFlake, Placeholder, inputs.String()), customers, opts); err != nil {
+	provider := map[string]string{"flake.nix": fmt.Sprintf(largeFlake, Placeholder, inputs.String())}
+	if err := build(ctx, dest, provider, customers, opts); err != nil {
 		return fmt.Errorf("make a large example in %s: %w", dest, err)
 	}
 	return nil
@@ -55,6 +56,7 @@ const largeFlake = `{
       hostenvHostname = "hosting.example";
       letsEncrypt = { acceptTerms = true; adminEmail = "ops@hosting.example"; };
       deployPublicKeys = [ ];
+      nodesPath = null;
       nodes = { node-a = { }; node-b = { }; };
       nodeFor = { production = "node-a"; default = "node-b"; };
       uidRange = { min = 40000; max = 59999; };

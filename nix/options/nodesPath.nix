@@ -4,12 +4,12 @@ let
 in
 {
   options.provider.nodesPath = mkOption {
-    type = types.path;
+    type = types.nullOr types.path;
     defaultText = lib.literalMD "`nodes` beside flake.nix";
     example = lib.literalExpression "./machines";
     description = ''
-      The folder of the nodes' own NixOS modules: `<node>/configuration.nix` is
-      part of the node's system, where there is one.
+      The folder of the nodes' own NixOS modules, `<node>/configuration.nix`.
+      `null` if all that a machine needs is in `provider.nodeModules`.
     '';
   };
 }

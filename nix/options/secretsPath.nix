@@ -4,9 +4,13 @@ let
 in
 {
   options.provider.secretsPath = mkOption {
-    type = types.path;
+    type = types.nullOr types.path;
     defaultText = lib.literalMD "`secrets/secrets.yaml` beside flake.nix";
     example = lib.literalExpression "./secrets/production.yaml";
-    description = "The file with the provider's secrets, encrypted by sops. The nodes decrypt it with their ssh host keys.";
+    description = ''
+      The file with the provider's secrets, encrypted by sops, which the nodes
+      decrypt with their ssh host keys. It need not be there before a node has
+      something to decrypt. `null` for none.
+    '';
   };
 }

@@ -32,24 +32,20 @@
         all = pkgsFor system // { inherit lib; };
       };
 
+      # Modules are not evaluated: the system is what the plan says of the node.
       lib.nixosSystem = { modules, specialArgs ? { } }:
         let
-          # Modules that are plain data, and of those the part that is evaluated.
           data = builtins.filter builtins.isAttrs modules;
-          parts = builtins.filter (part: part != null)
-            (map (module: module.networking.hostName or module.config.networking.hostName or null) data);
           platforms = builtins.filter (module: module ? nixpkgs.hostPlatform) data;
           system = (builtins.head platforms).nixpkgs.hostPlatform.content;
-          ofPlan = builtins.filter (module: module._file or "" == "generated/plan.json") data;
+          planned = builtins.filter (module: module._file or null == "generated/plan.json") data;
         in
         {
           config = {
-            inherit parts;
             boot.loader.systemd-boot.enable = false;
             system.build.toplevel = (pkgsFor system).writeText "nixos-system"
-              (builtins.toJSON { inherit release system; plan = map (module: removeAttrs module [ "_file" ]) ofPlan; });
+              (builtins.toJSON { inherit release system; plan = map (module: module.config) planned; });
           };
-          options = { };
         };
     in
     {
