@@ -4,17 +4,31 @@ go 1.26.0
 
 tool github.com/magefile/mage
 
+// What embedders of hostenv/ have.
 require (
-	github.com/go-json-experiment/json v1.27.2 // indirect
-	github.com/gofrs/flock v0.13.1 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
-	github.com/magefile/mage v1.17.2 // indirect
-	github.com/rogpeppe/go-internal v1.16.0 // indirect
-	github.com/tidwall/gjson v1.20.1 // indirect
+	github.com/go-json-experiment/json v1.27.2
+	github.com/gofrs/flock v0.13.1
+	github.com/tidwall/gjson v1.20.1
+	golang.org/x/net v0.62.0
+)
+
+// The command line.
+require (
+	github.com/magefile/mage v1.17.2
+	github.com/rogpeppe/go-internal v1.16.0
+	golang.org/x/term v0.47.0
+)
+
+// Tests alone.
+require (
+	github.com/google/go-cmp v0.7.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+	golang.org/x/sys v0.49.0
+)
+
+require (
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect
-	golang.org/x/net v0.62.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/tools v0.51.0 // indirect
 )

@@ -14,8 +14,8 @@ import (
 	"github.com/magefile/mage/sh"
 
 	"github.com/woolwichweb/hostenv-provider/examples"
-	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 
 	//mage:import
 	"github.com/woolwichweb/hostenv-provider/magefiles/targets"

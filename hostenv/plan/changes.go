@@ -55,7 +55,11 @@ func (c Changes) Text() string {
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		total = append(total, fmt.Sprintf("%d %s", counts[what], what))
 	}
-	fmt.Fprintf(&b, "%d changes: %s\n", len(c.List), strings.Join(total, ", "))
+	noun := "changes"
+	if len(c.List) == 1 {
+		noun = "change"
+	}
+	fmt.Fprintf(&b, "%d %s: %s\n", len(c.List), noun, strings.Join(total, ", "))
 	return b.String()
 }
 

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"maps"
 
 	"github.com/tidwall/gjson"
@@ -35,8 +34,8 @@ func DecodeDocument(data []byte) (Document, error) {
 // CheckFresh refuses a plan that was made from another state than s, with a
 // *StaleError: its UIDs or host names may be another's by now.
 func CheckFresh(plan []byte, s state.State) error {
-	if !gjson.ValidBytes(plan) {
-		return errors.New("the plan is no JSON")
+	if err := valid(plan); err != nil {
+		return err
 	}
 	want, got := s.Digest(), gjson.GetBytes(plan, "stateDigest").String()
 	if got != want {
@@ -48,8 +47,8 @@ func CheckFresh(plan []byte, s state.State) error {
 // LockedSources returns the sources that a plan names, for one that is to be
 // made without asking anybody. A plan without any, or none at all, gives none.
 func LockedSources(plan []byte) (Sources, error) {
-	if !gjson.ValidBytes(plan) {
-		return nil, errors.New("the plan is no JSON")
+	if err := valid(plan); err != nil {
+		return nil, err
 	}
 	sources := Sources{}
 	for _, environment := range gjson.GetBytes(plan, "environments").Map() {
@@ -69,6 +68,16 @@ func LockedSources(plan []byte) (Sources, error) {
 		sources[sourceKey(attrs)] = locked
 	}
 	return sources, nil
+}
+
+// valid guards every use of gjson, which reads broken text without a word. The
+// strict decoder then says where the text is broken.
+func valid(plan []byte) error {
+	if gjson.ValidBytes(plan) {
+		return nil
+	}
+	_, err := canonjson.Decode(plan)
+	return err
 }
 
 // Users returns how many environments a plan names, 0 for what is no plan.

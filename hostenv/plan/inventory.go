@@ -57,19 +57,26 @@ func (e *Environment) Ref() string { return e.Input + "/" + e.Name }
 func DecodeInventory(data []byte) (*Inventory, error) {
 	v, err := canonjson.Decode(data)
 	if err != nil {
-		return nil, fmt.Errorf("the inventory is not readable: %w", err)
+		return nil, &InputError{Where: "the inventory", Problem: "is not readable: " + err.Error(), Remedy: remakeInventory}
 	}
 	r := &reader{}
 	top, ok := v.(map[string]any)
 	if !ok {
-		return nil, &InputError{Where: "inventory", Problem: "is not an object", Remedy: "make it with `nix eval --json .#lib.hostenvProvider.inventory`"}
+		return nil, &InputError{Where: "the inventory", Problem: "is " + canonjson.Kind(v) + ", not an object", Remedy: remakeInventory}
 	}
-	if version, ok := top["formatVersion"].(int64); !ok || version != FormatVersion {
-		return nil, &InputError{
-			Where:   "inventory.formatVersion",
-			Problem: fmt.Sprintf("is %v, and this program reads %d", top["formatVersion"], FormatVersion),
-			Remedy:  "use the hostenv-provider that the provider's flake pins (nix flake update hostenv-provider)",
+	switch version := top["formatVersion"].(type) {
+	case nil:
+		return nil, &InputError{Where: "inventory.formatVersion", Problem: "is missing", Remedy: remakeInventory}
+	case int64:
+		if version != FormatVersion {
+			return nil, &InputError{
+				Where:   "inventory.formatVersion",
+				Problem: fmt.Sprintf("is %d, and this program reads %d", version, FormatVersion),
+				Remedy:  "use the hostenv-provider that the provider's flake pins (nix flake update hostenv-provider)",
+			}
 		}
+	default:
+		return nil, &InputError{Where: "inventory.formatVersion", Problem: "is " + canonjson.Kind(version) + ", not an integer", Remedy: remakeInventory}
 	}
 	inv := &Inventory{
 		System:   r.text(top, "inventory", "system", "x86_64-linux"),
@@ -87,6 +94,8 @@ func DecodeInventory(data []byte) (*Inventory, error) {
 	inv.problems = r.problems
 	return inv, nil
 }
+
+const remakeInventory = "make it anew with `nix eval --json .#lib.hostenvProvider.inventory`"
 
 // Problems returns what is wrong with single values of the inventory.
 func (inv *Inventory) Problems() []error { return slices.Clone(inv.problems) }
@@ -192,10 +201,19 @@ func (r *reader) authorizedKeys(fields map[string]any, where string) []string {
 
 // unique drops every string but the first of its like.
 func unique(list []string) []string {
-	seen := make(map[string]bool, len(list))
-	return slices.DeleteFunc(list, func(s string) bool {
-		again := seen[s]
-		seen[s] = true
-		return again
-	})
+	kept := list[:0:0]
+	var seen map[string]bool // where the list is longer than people's keys are
+	if len(list) > 32 {
+		seen = make(map[string]bool, len(list))
+	}
+	for _, s := range list {
+		if seen[s] || seen == nil && slices.Contains(kept, s) {
+			continue
+		}
+		if seen != nil {
+			seen[s] = true
+		}
+		kept = append(kept, s)
+	}
+	return kept
 }

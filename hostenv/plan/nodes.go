@@ -54,15 +54,17 @@ func (c *computation) node(environments []*planned, next state.State) map[string
 			"overrideStrategy": "asDropin",
 			"serviceConfig":    map[string]any{"Slice": fmt.Sprintf("%s-%d.slice", slice, uid)},
 		}
-		limit := p.Limits.of(e.Input, e.Organisation)
-		units["user-"+e.Organisation+"-"] = map[string]any{}
-		units[slice+"-"] = map[string]any{}
-		units[slice] = map[string]any{
-			"description": e.slug() + " slice",
-			"sliceConfig": map[string]any{
-				"CPUAccounting": "yes", "CPUQuota": limit.CPUQuota,
-				"MemoryAccounting": "yes", "MemoryMax": limit.MemoryMax,
-			},
+		if _, made := units[slice]; !made {
+			limit := p.Limits.of(e.Input, e.Organisation)
+			units["user-"+e.Organisation+"-"] = map[string]any{}
+			units[slice+"-"] = map[string]any{}
+			units[slice] = map[string]any{
+				"description": e.slug() + " slice",
+				"sliceConfig": map[string]any{
+					"CPUAccounting": "yes", "CPUQuota": limit.CPUQuota,
+					"MemoryAccounting": "yes", "MemoryMax": limit.MemoryMax,
+				},
+			}
 		}
 		for _, v := range e.virtualHosts {
 			hosts[v.name] = v.nginx(e.hosts[v.name].(map[string]any))

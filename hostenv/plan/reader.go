@@ -36,7 +36,7 @@ func quoteAttribute(name string) string {
 // object returns a member that must be an object.
 func (r *reader) object(from map[string]any, where, option string) map[string]any {
 	if _, ok := from[option]; !ok && from != nil {
-		r.remedied(where, option, "set it", "is missing")
+		r.remedied(where, option, set(where, option, "{ ... }"), "is missing")
 	}
 	return r.optionalObject(from, where, option)
 }
@@ -63,7 +63,7 @@ func (r *reader) text(from map[string]any, where, option, fallback string) strin
 			return fallback
 		}
 		if from != nil {
-			r.remedied(where, option, "set it to a string", "is missing")
+			r.remedied(where, option, set(where, option, "\"...\""), "is missing")
 		}
 	default:
 		r.wrong(where, option, "is %s, not a string", canonjson.Kind(v))
@@ -129,4 +129,20 @@ func (r *reader) keys(from map[string]any, where, option string) []string {
 
 func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
+}
+
+// examples are values of options that everybody must set.
+var examples = map[string]string{
+	"provider.hostenvHostname":        `"hosting.example"`,
+	"provider.letsEncrypt":            `{ acceptTerms = true; adminEmail = "ops@hosting.example"; }`,
+	"provider.letsEncrypt.adminEmail": `"ops@hosting.example"`,
+}
+
+// set tells how to set an option: by an example, or in the given form.
+func set(where, option, form string) string {
+	name := where + "." + quoteAttribute(option)
+	if example, ok := examples[name]; ok {
+		form = example
+	}
+	return "set " + name + " = " + form
 }

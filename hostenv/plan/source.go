@@ -90,8 +90,12 @@ func (e *Environment) fetch() map[string]any {
 
 // source returns environments.<userName>.source.
 func (c *computation) source(e *planned) (map[string]any, bool) {
-	attrs := e.fetch()
-	locked, ok := c.sources[sourceKey(attrs)]
+	var attrs map[string]any
+	locked, ok := Locked{}, false
+	if len(c.sources) > 0 {
+		attrs = e.fetch()
+		locked, ok = c.sources[sourceKey(attrs)]
+	}
 	if !ok {
 		if e.Enable {
 			c.unlocked = append(c.unlocked, e.UserName)

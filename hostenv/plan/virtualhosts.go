@@ -26,15 +26,15 @@ type virtualHost struct {
 // vhost-options.nix and location-options.nix). What else hostenv knows about a
 // virtual host stays in environments.<userName>.virtualHosts.
 var (
-	nginxVirtualHost = set("acmeFallbackHost", "acmeRoot", "addSSL", "basicAuth", "basicAuthFile", "default", "enableACME",
+	nginxVirtualHost = setOf("acmeFallbackHost", "acmeRoot", "addSSL", "basicAuth", "basicAuthFile", "default", "enableACME",
 		"extraConfig", "forceSSL", "globalRedirect", "http2", "http3", "http3_hq", "kTLS", "listen", "listenAddresses",
 		"locations", "onlySSL", "quic", "redirectCode", "rejectSSL", "reuseport", "root", "serverAliases", "serverName",
 		"sslCertificate", "sslCertificateKey", "sslTrustedCertificate", "useACMEHost")
-	nginxLocation = set("alias", "basicAuth", "basicAuthFile", "extraConfig", "fastcgiParams", "index", "priority",
+	nginxLocation = setOf("alias", "basicAuth", "basicAuthFile", "extraConfig", "fastcgiParams", "index", "priority",
 		"proxyPass", "proxyWebsockets", "recommendedProxySettings", "return", "root", "tryFiles")
 )
 
-func set(names ...string) map[string]bool {
+func setOf(names ...string) map[string]bool {
 	s := make(map[string]bool, len(names))
 	for _, name := range names {
 		s[name] = true
@@ -51,6 +51,15 @@ func only(object map[string]any, known map[string]bool) map[string]any {
 		}
 	}
 	return kept
+}
+
+func allKnown(object map[string]any, known map[string]bool) bool {
+	for name := range object {
+		if !known[name] {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *reader) virtualHosts(fields map[string]any, where string) []*virtualHost {
@@ -132,13 +141,15 @@ func (v *virtualHost) planned(user string) map[string]any {
 	}
 	host["enableACME"] = v.certificate
 	host["forceSSL"] = v.certificate
-	declared, _ := v.fields["locations"].(map[string]any)
-	locations := maps.Clone(declared)
+	locations, _ := v.fields["locations"].(map[string]any)
+	if own, _ := locations["/"].(map[string]any); !v.redirects && saysNothing(own) {
+		declared := locations
+		locations = make(map[string]any, len(declared)+1)
+		maps.Copy(locations, declared)
+		locations["/"] = map[string]any{"proxyPass": "http://" + user + "_upstream", "recommendedProxySettings": true}
+	}
 	if locations == nil {
 		locations = map[string]any{}
-	}
-	if own, _ := locations["/"].(map[string]any); !v.redirects && saysNothing(own) {
-		locations["/"] = map[string]any{"proxyPass": "http://" + user + "_upstream", "recommendedProxySettings": true}
 	}
 	host["locations"] = locations
 	return host
@@ -159,16 +170,27 @@ func saysNothing(location map[string]any) bool {
 // nginx returns the planned virtual host as NixOS takes it.
 func (v *virtualHost) nginx(planned map[string]any) map[string]any {
 	host := only(planned, nginxVirtualHost)
-	locations, _ := planned["locations"].(map[string]any)
-	kept := make(map[string]any, len(locations))
-	for path, location := range locations {
-		object, _ := location.(map[string]any)
-		kept[path] = only(object, nginxLocation)
-	}
-	host["locations"] = kept
+	host["locations"] = nginxLocations(planned["locations"].(map[string]any))
 	if !v.indexing {
 		config, _ := host["extraConfig"].(string)
 		host["extraConfig"] = config + "add_header X-Robots-Tag \"noindex\" always;\n"
 	}
 	return host
+}
+
+// nginxLocations returns locations as NixOS takes them. Nearly all are so
+// already, and stand in both places of the plan as one value.
+func nginxLocations(locations map[string]any) map[string]any {
+	kept, own := locations, false
+	for path, v := range locations {
+		location, isObject := v.(map[string]any)
+		if isObject && allKnown(location, nginxLocation) {
+			continue
+		}
+		if !own {
+			kept, own = maps.Clone(locations), true
+		}
+		kept[path] = only(location, nginxLocation)
+	}
+	return kept
 }

@@ -48,7 +48,8 @@ func Decode(data []byte) (State, error) {
 			}
 		}
 	}
-	errs := append(d.errs, s.problems(d.lines, d.reported)...)
+	problems, _ := s.problems(d.lines, d.reported)
+	errs := append(d.errs, problems...)
 	if len(s.Entries) == 0 && s.Description == "" && len(errs) == 0 {
 		errs = append(errs, &EmptyError{})
 	}

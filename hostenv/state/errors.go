@@ -126,8 +126,9 @@ func (e *UIDRangeError) Hint() string {
 // not have it.
 type HostnameError struct {
 	Host         string
-	Owner        string // the user that owns it, "" if nobody does
-	OwnerRetired bool
+	Owner        string   // the user that owns it, "" if nobody does
+	OwnerRetired bool     // the owner is retired already
+	OwnerLeaves  bool     // the owner would be retired by this very step
 	Declared     bool     // the owner declares it still
 	SameProject  bool     // all claimants are of the owner's project
 	Claimants    []string // users, sorted
@@ -141,6 +142,8 @@ func (e *HostnameError) Error() string {
 	switch {
 	case e.OwnerRetired:
 		owner += " (retired)"
+	case e.OwnerLeaves:
+		owner += ", which has left the inputs,"
 	case e.Declared:
 		owner += ", which declares it,"
 	}
@@ -158,7 +161,7 @@ func (e *HostnameError) Hint() string {
 	case e.Declared:
 		return fmt.Sprintf("remove it from virtualHosts of %s; or, to hand it over, remove it from %s and set %s", all(e.Claimants), e.Owner, stanza)
 	case e.OwnerRetired:
-		return fmt.Sprintf("to hand it over, set %s; to free all names of the retired environment, run `mage state:prune -user=%s`", stanza, e.Owner)
+		return fmt.Sprintf("to hand it over, set %s or, to free all names of the retired environment, run `mage state:prune -user=%s`", stanza, e.Owner)
 	case len(e.Claimants) > 1:
 		return "decide which of them gets it, remove it from virtualHosts of the others, and name that one in " + stanza
 	default:

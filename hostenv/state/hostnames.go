@@ -16,53 +16,87 @@ func (t Transfer) nix() string {
 	return fmt.Sprintf("{ host = %q; from = %q; to = %q; }", t.Host, t.From, t.To)
 }
 
-// hostnames decides who owns which host name.
+// hostnames decides who owns which host name. Nearly all names stay with who
+// has them: beyond a comparison of two sorted lists, only those that are
+// claimed anew or declared no more cost anything.
 func (st *step) hostnames() {
-	owners := map[string]string{}
-	for _, name := range st.names() {
-		for _, host := range st.Entries[name].VirtualHosts {
-			owners[host] = name
+	claimed := newHolders[string](0) // names that their claimants do not own
+	dropped := map[string]string{}   // names that their live owner no longer declares
+	for _, user := range st.users {
+		added, gone := compareSorted(st.Entries[user].VirtualHosts, st.claims[user].VirtualHosts)
+		for _, host := range added {
+			claimed.add(host, user)
+		}
+		for _, host := range gone {
+			dropped[host] = user
 		}
 	}
-	claimants := map[string][]string{} // sorted, as users are
-	for _, user := range st.users {
-		for _, host := range st.claims[user].VirtualHosts {
-			claimants[host] = append(claimants[host], user)
+	refused := map[string]error{}
+	for host, node := range st.req.NodeNames {
+		if users := st.claimants(host, claimed, dropped); len(users) > 0 {
+			refused[host] = &NodeNameError{Host: host, Node: node, Claimants: users}
 		}
 	}
 	transfers := st.transfers()
-
-	next := make(map[string]string, len(claimants))
-	for _, host := range slices.Sorted(maps.Keys(claimants)) {
-		users := slices.Compact(claimants[host])
-		if node, ok := st.req.NodeNames[host]; ok {
-			st.errs = append(st.errs, &NodeNameError{Host: host, Node: node, Claimants: users})
+	next := map[string]string{} // the names that change hands, "" for nobody's
+	for host := range claimed.first {
+		if refused[host] != nil {
 			continue
 		}
-		winner, action, reason, losers := st.judge(owners[host], users, transfers[host])
+		owner, users := st.owners[host], st.claimants(host, claimed, dropped)
+		winner, action, reason, losers := st.judge(owner, users, transfers[host])
 		if len(losers) > 0 {
-			st.errs = append(st.errs, st.conflict(host, owners[host], slices.Contains(users, owners[host]), losers))
+			refused[host] = st.conflict(host, owner, slices.Contains(users, owner), losers)
 		}
-		if winner == "" {
-			continue
-		}
-		next[host] = winner
 		if action != "" {
-			st.changed(KindHostname, host, action, reason, ownerValue(owners[host]), ownerValue(winner))
+			next[host] = winner
+			st.changed(KindHostname, host, action, reason, ownerValue(owner), ownerValue(winner))
 		}
 	}
-	for host, owner := range owners {
-		switch {
-		case next[host] != "" || len(claimants[host]) > 0: // decided, or refused, above
-		case st.Entries[owner].Retired:
-			next[host] = owner
-		default:
+	for host, owner := range dropped {
+		if claimed.first[host] == "" {
+			next[host] = ""
 			st.changed(KindHostname, host, Release, ReasonUndeclared, ownerValue(owner), nil)
 		}
 	}
-	st.finished(transfers, next)
-	st.wildcards(next)
+	for _, host := range slices.Sorted(maps.Keys(refused)) {
+		st.errs = append(st.errs, refused[host])
+	}
 	st.assign(next)
+	st.finished(transfers)
+	st.wildcards()
+}
+
+// claimants returns, in order, all who declare a host name: those to whom it
+// is new, and its owner if it is live and declares it still.
+func (st *step) claimants(host string, claimed holders[string], dropped map[string]string) []string {
+	var users []string
+	if claimed.first[host] != "" {
+		users = claimed.of(host)
+	}
+	if owner := st.owners[host]; owner != "" && st.declared(owner) && dropped[host] == "" {
+		users = append(users, owner)
+		slices.Sort(users)
+	}
+	return users
+}
+
+// compareSorted returns what is only in b, and what is only in a. Both are
+// sorted in nearly all cases, and equal in most.
+func compareSorted(a, b []string) (added, gone []string) {
+	if slices.Equal(a, b) {
+		return nil, nil
+	}
+	a, b = slices.Sorted(slices.Values(a)), slices.Compact(slices.Sorted(slices.Values(b)))
+	return without(b, a), without(a, b)
+}
+
+// without returns what of list the sorted list others has not.
+func without(list, others []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool {
+		_, found := slices.BinarySearch(others, s)
+		return found
+	})
 }
 
 func ownerValue(user string) map[string]any {
@@ -75,18 +109,15 @@ func ownerValue(user string) map[string]any {
 // judge decides on one host name: who has it from now on, how it comes to him
 // (action is "" if he had it), and who claims it in vain.
 func (st *step) judge(owner string, users []string, t Transfer) (winner string, action Action, reason Reason, losers []string) {
-	without := func(user string) []string {
-		return slices.DeleteFunc(slices.Clone(users), func(u string) bool { return u == user })
-	}
 	switch {
 	case owner == "" && len(users) == 1:
 		return users[0], Create, ReasonDeclared, nil
 	case owner == "":
 		return "", "", "", users
 	case slices.Contains(users, owner):
-		return owner, "", "", without(owner)
+		return owner, "", "", without(users, []string{owner})
 	case t.From == owner && slices.Contains(users, t.To):
-		return t.To, HandOver, ReasonTransfer, without(t.To)
+		return t.To, HandOver, ReasonTransfer, without(users, []string{t.To})
 	case len(users) == 1 && st.sameProject(owner, users[0]):
 		return users[0], Move, ReasonDeclared, nil
 	default:
@@ -100,7 +131,11 @@ func (st *step) sameProject(a, b string) bool {
 }
 
 func (st *step) conflict(host, owner string, declared bool, losers []string) error {
-	e := &HostnameError{Host: host, Owner: owner, OwnerRetired: st.Entries[owner].Retired, Declared: declared, Claimants: losers}
+	retired := st.Entries[owner].Retired
+	e := &HostnameError{
+		Host: host, Owner: owner, Declared: declared, Claimants: losers,
+		OwnerRetired: retired && !st.leaving[owner], OwnerLeaves: retired && st.leaving[owner],
+	}
 	e.SameProject = owner != "" && !slices.ContainsFunc(losers, func(user string) bool { return !st.sameProject(owner, user) })
 	return e
 }
@@ -126,12 +161,12 @@ func (st *step) transfers() map[string]Transfer {
 
 // finished warns of transfers that do nothing: done before, or not yet to be
 // done, in which case the name may be released meanwhile.
-func (st *step) finished(transfers map[string]Transfer, next map[string]string) {
+func (st *step) finished(transfers map[string]Transfer) {
 	for _, host := range slices.Sorted(maps.Keys(transfers)) {
 		t := transfers[host]
 		switch {
 		case slices.ContainsFunc(st.changes, func(c Change) bool { return c.Action == HandOver && c.Key == host }):
-		case next[host] == t.To:
+		case st.owners[host] == t.To:
 			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has been carried out and can be removed"})
 		default:
 			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " does nothing: " + t.To + " does not declare the name, or " + t.From + " does not own it"})
@@ -143,9 +178,9 @@ func (st *step) finished(transfers map[string]Transfer, next map[string]string) 
 // a node's. nginx lets "*.acme.test" stand for names of any depth below it.
 // An owner whose organisation is unknown, a retired entry of today's
 // generator, is passed over: once it is back its organisation is known.
-func (st *step) wildcards(next map[string]string) {
+func (st *step) wildcards() {
 	covers := map[string]string{} // what stands behind "*.": the wildcard
-	for host := range next {
+	for host := range st.owners {
 		if suffix, ok := strings.CutPrefix(host, "*."); ok {
 			covers[suffix] = host
 		}
@@ -153,10 +188,10 @@ func (st *step) wildcards(next map[string]string) {
 	if len(covers) == 0 {
 		return
 	}
-	for _, host := range slices.Sorted(maps.Keys(next)) {
-		owner := next[host]
+	for _, host := range slices.Sorted(maps.Keys(st.owners)) {
+		owner := st.owners[host]
 		for wildcard := range above(host, covers) {
-			other := next[wildcard]
+			other := st.owners[wildcard]
 			a, b := st.Entries[owner].Organisation, st.Entries[other].Organisation
 			if a != b && a != "" && b != "" {
 				st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: other, Host: host, HostOwner: owner, Retired: st.retired(other, owner)})
@@ -165,14 +200,15 @@ func (st *step) wildcards(next map[string]string) {
 	}
 	for _, host := range slices.Sorted(maps.Keys(st.req.NodeNames)) {
 		for wildcard := range above(host, covers) {
-			st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: next[wildcard], Host: host, Retired: st.retired(next[wildcard])})
+			st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: st.owners[wildcard], Host: host, Retired: st.retired(st.owners[wildcard])})
 		}
 	}
 }
 
-// retired returns those of users that are.
+// retired returns those of users that were retired before this step, and whose
+// names can thus be pruned.
 func (st *step) retired(users ...string) []string {
-	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired })
+	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired || st.leaving[user] })
 }
 
 // above yields the wildcards that cover host.
@@ -191,16 +227,30 @@ func above(host string, covers map[string]string) func(yield func(string) bool) 
 	}
 }
 
-// assign writes the owners into the entries.
+// assign gives names to their new owners, or to nobody. It replaces the lists
+// of the entries: the old ones belong to the prior state.
 func (st *step) assign(next map[string]string) {
-	hosts := make(map[string][]string, len(st.Entries))
+	lost := map[string][]string{}
+	won := map[string][]string{}
 	for host, owner := range next {
-		hosts[owner] = append(hosts[owner], host)
+		if before := st.owners[host]; before != "" {
+			lost[before] = append(lost[before], host)
+		}
+		delete(st.owners, host)
+		if owner != "" {
+			won[owner] = append(won[owner], host)
+			st.owners[host] = owner
+		}
 	}
-	for name, e := range st.Entries {
-		e.VirtualHosts = hosts[name]
-		slices.Sort(e.VirtualHosts)
-		st.Entries[name] = e
+	users := maps.Clone(lost)
+	maps.Copy(users, won)
+	for user := range users {
+		e := st.Entries[user]
+		slices.Sort(lost[user])
+		hosts := append(without(e.VirtualHosts, lost[user]), won[user]...)
+		slices.Sort(hosts)
+		e.VirtualHosts = hosts
+		st.Entries[user] = e
 	}
 }
 
@@ -213,7 +263,7 @@ func (s State) Prune(users ...string) (State, []Change, error) {
 	for _, user := range users {
 		switch e, ok := s.Entries[user]; {
 		case !ok:
-			errs = append(errs, &EntryError{Entry: user, Problem: "there is none", Remedy: "`mage state:list` shows the user names"})
+			errs = append(errs, &EntryError{Entry: user, Problem: "there is no such user", Remedy: "`mage state:list` shows the user names"})
 		case !e.Retired:
 			errs = append(errs, &EntryError{Entry: user, Problem: "is live, and its names are in use", Remedy: "remove the environment from the inputs and run `mage plan` first"})
 		}

@@ -64,17 +64,22 @@ type Warning struct {
 }
 
 // Next computes the state after the environments of req were planned. It
-// changes nothing of s. Every refusal of the step is in its error, a *Refused;
+// changes nothing of s; what stays as it was, both share, so that a program
+// which changes entries by hand does so on a [State.Clone]. Every refusal of the step is in its error, a *Refused;
 // the step is then empty.
 func (s State) Next(req Request) (Step, error) {
-	if err := s.Validate(); err != nil {
+	problems, owners := s.problems(nil, nil)
+	if err := refuse(problems...); err != nil {
 		return Step{}, err
 	}
 	st := step{
-		State:  s.Clone(),
-		req:    req,
-		claims: make(map[string]Claim, len(req.Claims)),
+		State:   s,
+		owners:  owners,
+		req:     req,
+		claims:  make(map[string]Claim, len(req.Claims)),
+		leaving: map[string]bool{},
 	}
+	st.Entries = maps.Clone(s.Entries) // what is in an entry is replaced, never changed
 	st.Description = Description
 	if err := req.UIDs.Check(); err != nil {
 		st.errs = append(st.errs, &OptionError{
@@ -108,7 +113,9 @@ type step struct {
 	State
 	req      Request
 	claims   map[string]Claim
-	users    []string // of claims, sorted
+	users    []string          // of claims, sorted
+	owners   map[string]string // of all host names, as the step goes on
+	leaving  map[string]bool   // users that this step retires
 	changes  []Change
 	warnings []Warning
 	errs     []error
@@ -128,6 +135,7 @@ func (st *step) retireAndRevive() {
 		if !claimed {
 			if !e.Retired {
 				e.Retired = true
+				st.leaving[name] = true
 				st.changed(KindEnvironment, name, Retire, ReasonLeft, map[string]any{"uid": e.UID, "node": e.Node}, nil)
 			}
 			st.Entries[name] = e

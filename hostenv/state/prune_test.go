@@ -33,9 +33,9 @@ func TestPrune(t *testing.T) {
 		{"of two, in any order, by name of host", []string{"cond-c-main", "beta-b-main"}, []string{b[0], c[0], b[1]}, nil},
 		{"of one that is named twice", []string{"cond-c-main", "cond-c-main"}, c, nil},
 		{"a live environment keeps its names", []string{"acme-site-main"}, nil, []string{`entry "acme-site-main": is live, and its names are in use`}},
-		{"nobody", []string{"x"}, nil, []string{`entry "x": there is none`}},
+		{"nobody", []string{"x"}, nil, []string{`entry "x": there is no such user`}},
 		{"all mistakes at once, and nothing is released", []string{"x", "beta-b-main", "acme-site-main"}, nil, []string{
-			`entry "x": there is none`, `entry "acme-site-main": is live, and its names are in use`,
+			`entry "x": there is no such user`, `entry "acme-site-main": is live, and its names are in use`,
 		}},
 	}
 	for _, tt := range tests {

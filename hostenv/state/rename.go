@@ -110,6 +110,9 @@ func (st *step) rename() {
 		e.adopt()
 		e.UserName, e.Organisation, e.Project, e.Environment, e.Retired = to, c.Organisation, c.Project, c.Environment, false
 		st.Entries[to] = e
+		for _, host := range e.VirtualHosts {
+			st.owners[host] = to
+		}
 		if st.LastAllocated.UserName == from {
 			st.LastAllocated.UserName = to
 		}
@@ -218,8 +221,8 @@ func (st *step) awaits(ref string) bool {
 // <project, at most 11 characters>-<environment, shortened>-<first 7 digits of
 // SHA-256 of "organisation-project-environment\n">, so a guess proves itself:
 // where organisation and project of a claim, or of provider.moved, and the
-// middle of the user name give its hash, they are right. (An environment whose name was shortened
-// cannot be guessed, and stays unknown.)
+// middle of the user name give its hash, they are right. (An environment whose
+// name was shortened cannot be guessed, and stays unknown.)
 func (st *step) identify() {
 	projects := map[string][]Claim{} // by the first part of the user name
 	seen := map[string]bool{}
@@ -239,8 +242,7 @@ func (st *step) identify() {
 			projects[slug] = append(projects[slug], c)
 		}
 	}
-	for _, name := range st.names() {
-		e := st.Entries[name]
+	for name, e := range st.Entries {
 		if e.Environment != "" || st.declared(name) {
 			continue
 		}

@@ -18,21 +18,21 @@ const (
 // Validate reports everything that is wrong with a state, as a *Refused.
 // [Decode] has done so already; a state that a program built wants it.
 func (s State) Validate() error {
-	return refuse(s.problems(nil, nil)...)
+	errs, _ := s.problems(nil, nil)
+	return refuse(errs...)
 }
 
 // problems returns everything that is wrong with s. at finds the lines, if it
 // was read from a file; what is in reported, by entry and field, was said
-// already when it was read.
-func (s State) problems(at *lines, reported map[[2]string]bool) []error {
-	var errs []error
+// already when it was read. It returns the owner of every host name as well,
+// for those who need that next.
+func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, owners map[string]string) {
 	wrong := func(entry, field, remedy, format string, args ...any) {
 		if !reported[[2]string{entry, field}] {
 			errs = append(errs, &EntryError{Entry: entry, Field: field, Line: at.of(entry, field), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
 		}
 	}
-	uids := map[int][]string{}
-	hosts := map[string][]string{}
+	uids, hosts := newHolders[int](len(s.Entries)), newHolders[string](3*len(s.Entries))
 	for _, name := range s.names() {
 		e := s.Entries[name]
 		if e.UserName != name {
@@ -45,7 +45,7 @@ func (s State) problems(at *lines, reported map[[2]string]bool) []error {
 			wrong(name, "uid", byHand, "%v", err)
 		}
 		if e.UID != 0 {
-			uids[e.UID] = append(uids[e.UID], name)
+			uids.add(e.UID, name)
 		}
 		for _, host := range e.VirtualHosts {
 			if normal, err := NormalizeHostname(host); err != nil {
@@ -53,7 +53,7 @@ func (s State) problems(at *lines, reported map[[2]string]bool) []error {
 			} else if normal != host {
 				wrong(name, "virtualHosts", byHand, "holds %q, which is %q once normalised", host, normal)
 			}
-			hosts[host] = append(hosts[host], name)
+			hosts.add(host, name)
 		}
 	}
 	lines := func(users []string, field string) []int {
@@ -63,18 +63,16 @@ func (s State) problems(at *lines, reported map[[2]string]bool) []error {
 		}
 		return lines
 	}
-	for _, uid := range slices.Sorted(maps.Keys(uids)) {
-		if users := uids[uid]; len(users) > 1 {
-			errs = append(errs, &DuplicateUIDError{UID: uid, Users: users, Lines: lines(users, "uid")})
-		}
+	for _, uid := range slices.Sorted(maps.Keys(uids.more)) {
+		users := uids.of(uid)
+		errs = append(errs, &DuplicateUIDError{UID: uid, Users: users, Lines: lines(users, "uid")})
 	}
-	for _, host := range slices.Sorted(maps.Keys(hosts)) {
-		if users := slices.Compact(hosts[host]); len(users) > 1 {
-			errs = append(errs, &DuplicateHostnameError{Host: host, Users: users, Lines: lines(users, "virtualHosts")})
-		}
+	for _, host := range slices.Sorted(maps.Keys(hosts.more)) {
+		users := hosts.of(host)
+		errs = append(errs, &DuplicateHostnameError{Host: host, Users: users, Lines: lines(users, "virtualHosts")})
 	}
 	s.checkLastAllocated(wrong)
-	return errs
+	return errs, hosts.first
 }
 
 // checkLastAllocated holds the newest allocation to the entries: none is
@@ -89,8 +87,8 @@ func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string
 		wrong(lastAllocatedKey, "userName", mend, "is wrong: %v", err)
 	}
 	highest := Entry{}
-	for _, name := range s.names() {
-		if e := s.Entries[name]; e.UID > highest.UID {
+	for _, e := range s.Entries {
+		if e.UID > highest.UID || e.UID == highest.UID && e.UserName < highest.UserName {
 			highest = e
 		}
 	}
@@ -103,6 +101,32 @@ func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string
 	case own.UID != 0 && own.UID != last.UID:
 		wrong(lastAllocatedKey, "uid", mend, "is %d, but its user %s has %d", last.UID, last.UserName, own.UID)
 	}
+}
+
+// holders are who holds each of many things, nearly all of which have one
+// holder: a list for each would cost more than all the rest of a step.
+type holders[K comparable] struct {
+	first map[K]string
+	more  map[K][]string // beside the first, of those things that have several
+}
+
+// newHolders returns holders of about so many things.
+func newHolders[K comparable](things int) holders[K] {
+	return holders[K]{first: make(map[K]string, things), more: map[K][]string{}}
+}
+
+// add notes a holder, who is not noted twice. Holders come in order.
+func (h holders[K]) add(key K, user string) {
+	if first, ok := h.first[key]; !ok {
+		h.first[key] = user
+	} else if first != user && !slices.Contains(h.more[key], user) {
+		h.more[key] = append(h.more[key], user)
+	}
+}
+
+// of returns the holders of one thing.
+func (h holders[K]) of(key K) []string {
+	return append([]string{h.first[key]}, h.more[key]...)
 }
 
 func checkUID(uid int) error {

@@ -45,18 +45,17 @@ var Tools = []Tool{
 	{Name: "newer-nix", For: "the same under a newer Nix", Get: "set HOSTENV_TEST_NIX to nix binaries, separated by colons", find: func() string {
 		return os.Getenv("HOSTENV_TEST_NIX")
 	}},
-	{Name: "mirrors", For: "the flake module under flake-parts, and docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder with git repositories hercules-ci+flake-parts/repo and nix-community+nixpkgs.lib/repo", find: func() string {
-		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
-		for _, name := range []string{"hercules-ci+flake-parts", "nix-community+nixpkgs.lib"} {
-			if _, err := os.Stat(filepath.Join(dir, name, "repo")); dir == "" || err != nil {
-				return ""
-			}
-		}
-		return dir
-	}},
 	{Name: "nixos-eval", For: "whole NixOS systems of every node of every golden plan", Get: "set HOSTENV_TEST_NIXOS_EVAL to a folder that holds run.sh", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_NIXOS_EVAL")
 		if _, err := os.Stat(filepath.Join(dir, "run.sh")); dir == "" || err != nil {
+			return ""
+		}
+		return dir
+	}},
+	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
+		if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
 			return ""
 		}
 		return dir
@@ -85,6 +84,35 @@ func Need(t testing.TB, name string) string {
 func required(name string) bool {
 	require := os.Getenv("HOSTENV_TEST_REQUIRE")
 	return require == "1" || slices.Contains(strings.Split(require, ","), name)
+}
+
+// Mirror returns the git repository of another project "owner/name" among the
+// mirrors, and the environment in which git reads it: it may be another user's.
+func Mirror(t testing.TB, repository string) (dir string, env []string) {
+	t.Helper()
+	dir = filepath.Join(Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
+	if _, err := os.Stat(dir); err != nil {
+		if required("mirrors") {
+			t.Fatalf("there is no mirror of %s: %v", repository, err)
+		}
+		t.Skipf("left out, for there is no mirror of %s: %v", repository, err)
+	}
+	return dir, append(os.Environ(), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
+}
+
+// Mirrored returns a file, as committed last, of another project's repository
+// "owner/name" among the mirrors. It is read where it lies and never copied
+// into this repository: it has a licence, and a life, of its own.
+func Mirrored(t testing.TB, repository, path string) []byte {
+	t.Helper()
+	mirror, env := Mirror(t, repository)
+	cmd := exec.CommandContext(t.Context(), Need(t, "git"), "-C", mirror, "show", "HEAD:"+path)
+	cmd.Env = env
+	data, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("read %s of %s: %v", path, repository, err)
+	}
+	return data
 }
 
 // NixBinaries returns every Nix that tests are run under: the one on PATH and

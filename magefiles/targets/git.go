@@ -3,6 +3,7 @@ package targets
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 )
@@ -11,16 +12,26 @@ import (
 // sees the files that git knows, and no others. Outside of a git work tree, or
 // without git, there is nothing to tell.
 func addToGit(ctx context.Context, dir string, names ...string) error {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return nil //nolint:nilerr // without git there is no git work tree either
+	}
 	git := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...).CombinedOutput()
+		cmd := exec.CommandContext(ctx, program, append([]string{"-C", dir}, args...)...)
+		cmd.Env = append(os.Environ(), "LC_ALL=C")
+		out, err := cmd.CombinedOutput()
 		return strings.TrimSpace(string(out)), err
 	}
-	if inside, err := git("rev-parse", "--is-inside-work-tree"); err != nil || inside != "true" {
+	out, err := git("rev-parse", "--is-inside-work-tree")
+	if err == nil && out != "true" || strings.Contains(out, "not a git repository") {
 		return nil
 	}
-	if out, err := git(append([]string{"add", "--intent-to-add", "--"}, names...)...); err != nil {
+	if err == nil {
+		out, err = git(append([]string{"-c", "advice.addIgnoredFile=false", "add", "--intent-to-add", "--"}, names...)...)
+	}
+	if err != nil {
 		return hinted(fmt.Errorf("make the new files in %s known to git: %s", dir, out),
-			"the files are written; a flake sees them once you ran `git add --intent-to-add` on them")
+			fmt.Sprintf("they are written, and a flake sees them after `git -C %s add --intent-to-add --force %s`", dir, strings.Join(names, " ")))
 	}
 	return nil
 }

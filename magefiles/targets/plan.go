@@ -1,64 +1,61 @@
 package targets
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-
-	"github.com/magefile/mage/mg"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
-	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
 
 // Plan turns the provider's flake into generated/state.json and plan.json.
 //
 // It evaluates every customer's environments, locks their sources, gives new
 // environments their UIDs and host names, and writes the state, then the plan.
-// Review both, and commit them.
+// Review both, and commit them. It ends with 1 on an error, and with 3 when
+// another run holds the lock; what is refused leaves both files as they were.
 func Plan(ctx context.Context,
 	dryRun *bool, // show the changes and the difference, write nothing
 	json *bool, // print the changes as JSON
 	detailedExitcode *bool, // end with 2 if there are changes
 	locked *bool, // keep the locked sources of the last plan, ask nobody
-	inventory *string, // read the inventory from a file, in place of Nix
+	inventory *string, // read the inventory from a file, in place of Nix; implies -locked
 	out *string, // the generated folder, default generated
 ) error {
 	run := planRun{
-		dir:    folder(out),
+		folder: generated(out),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
-		locked: value(locked, false), inventory: value(inventory, ""),
+		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
-	return fail(run.do(ctx))
+	return run.fail(run.do(ctx))
 }
 
 type planRun struct {
-	dir                            *store.Dir
-	dryRun, json, detailed, locked bool
-	inventory                      string
+	*folder
+	dryRun, json, detailed, keepSources bool
+	inventory                           string
 }
 
 // do holds the lock from before the inventory is read: of two runs at once the
 // one that read older inputs would otherwise win over the newer.
-func (r planRun) do(ctx context.Context) (err error) {
-	if !r.dryRun {
-		unlock, err := lock(ctx, r.dir)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, unlock()) }()
+func (r planRun) do(ctx context.Context) error {
+	if r.dryRun {
+		return r.plan(ctx)
 	}
-	prior, oldState, err := readState(r.dir)
+	if err := r.planned(); err != nil {
+		return err
+	}
+	return r.locked(ctx, func() error { return r.plan(ctx) })
+}
+
+func (r planRun) plan(ctx context.Context) error {
+	prior, oldState, err := r.readState()
 	if err != nil {
 		return err
 	}
-	oldPlan, err := r.dir.Read(planFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	oldPlan, err := r.readIfThere(planFile)
+	if err != nil {
 		return err
 	}
 	inv, sources, err := r.inputs(ctx, oldPlan)
@@ -75,7 +72,7 @@ func (r planRun) do(ctx context.Context) (err error) {
 		{planFile, oldPlan, result.Plan.Encode()},
 	}
 	if !r.dryRun {
-		if err := writeFiles(ctx, r.dir, files); err != nil {
+		if err := r.write(ctx, files...); err != nil {
 			return err
 		}
 	}
@@ -104,13 +101,13 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 		}
 		return nil, nil, err
 	}
-	if r.locked || r.inventory != "" {
+	if r.keepSources || r.inventory != "" {
 		if len(oldPlan) == 0 {
 			return inv, nil, nil
 		}
 		sources, err := plan.LockedSources(oldPlan)
 		if err != nil {
-			err = hinted(in(filepath.Join(r.dir.Path(), planFile), err), "restore it from git, or run `mage plan` without -locked and -inventory")
+			err = hinted(in(r.path(planFile), err), "restore it from git, or run `mage plan` without -locked and -inventory")
 		}
 		return inv, sources, err
 	}
@@ -140,49 +137,33 @@ func (r planRun) show(result *plan.Result, files []file) error {
 		changed = changed || f.changed()
 	}
 	if r.json {
-		os.Stdout.Write(result.Changes.Encode(result.Warnings))
-	} else {
-		if r.dryRun {
-			for _, f := range files {
-				printDiff(filepath.Join(r.dir.Path(), f.name), f.before, f.after)
-			}
+		if _, err := os.Stdout.Write(result.Changes.Encode(result.Warnings)); err != nil {
+			return err
 		}
-		fmt.Print(result.Changes.Text())
-		for _, f := range files {
-			if f.changed() {
-				verb := "wrote"
-				if r.dryRun {
-					verb = "would write"
-				}
-				fmt.Println(verb, filepath.Join(r.dir.Path(), f.name))
-			}
-		}
+	} else if err := r.tell(result, files); err != nil {
+		return err
 	}
 	if r.detailed && changed {
-		return mg.Fatal(exitChanges, "there are changes")
+		return errChanges
 	}
 	return nil
 }
 
-// A file is one generated file, before and after.
-type file struct {
-	name          string
-	before, after []byte
-}
-
-func (f file) changed() bool { return f.before == nil || !bytes.Equal(f.before, f.after) }
-
-// writeFiles writes the files that changed, in their order: a state must be
-// durable before the plan that names its UIDs.
-func writeFiles(ctx context.Context, dir *store.Dir, files []file) error {
-	for _, f := range files {
-		if _, err := dir.Write(f.name, f.after); err != nil {
-			return err
+func (r planRun) tell(result *plan.Result, files []file) error {
+	verb := "wrote"
+	if r.dryRun {
+		verb = "would write"
+		for _, f := range files {
+			if err := printDiff(r.path(f.name), f.before, f.after); err != nil {
+				return err
+			}
 		}
 	}
-	paths := make([]string, len(files))
-	for i, f := range files {
-		paths[i] = f.name
+	fmt.Print(result.Changes.Text())
+	for _, f := range files {
+		if f.changed() {
+			fmt.Println(verb, r.path(f.name))
+		}
 	}
-	return addToGit(ctx, dir.Path(), paths...)
+	return nil
 }

@@ -2,12 +2,9 @@ package targets
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -27,42 +24,38 @@ type State mg.Namespace
 func (State) Init(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
-	return fail(initState(ctx, out))
+	f := generated(out)
+	return f.fail(f.locked(ctx, func() error { return initState(ctx, f) }))
 }
 
-// ignored is generated/.gitignore: the lock, and the folder of locks, journals
-// and logs.
-const ignored = ".hostenv.lock\n.hostenv/\n.*.tmp\n"
-
-func initState(ctx context.Context, out *string) (err error) {
-	dir := folder(out)
-	unlock, err := lock(ctx, dir)
+func initState(ctx context.Context, f *folder) error {
+	old, err := f.readIfThere(stateFile)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
-	path := filepath.Join(dir.Path(), stateFile)
-	switch data, err := dir.Read(stateFile); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case !lost(data):
-		return hinted(fmt.Errorf("there is a %s already", path), "run `mage plan`; to see what the state holds, run `mage state:list`")
+	if !lost(old) {
+		return hinted(fmt.Errorf("there is a %s already", f.path(stateFile)), "run `mage plan`; to see what the state holds, run `mage state:list`")
 	}
-	switch data, err := dir.Read(planFile); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case plan.Users(data) > 0:
-		return hinted(fmt.Errorf("%s names %d users, whose state was lost", filepath.Join(dir.Path(), planFile), plan.Users(data)),
-			"restore the state (git checkout -- "+path+"): a new one would give their UIDs to others")
-	}
-	files := []file{{".gitignore", nil, []byte(ignored)}, {stateFile, nil, state.New().Encode()}}
-	if err := writeFiles(ctx, dir, files); err != nil {
+	oldPlan, err := f.readIfThere(planFile)
+	if err != nil {
 		return err
 	}
-	fmt.Println("wrote", path)
+	if users := plan.Users(oldPlan); users > 0 {
+		return f.stateLost(fmt.Sprintf("names %d users", users))
+	}
+	if oldPlan != nil && !json.Valid(oldPlan) {
+		return f.stateLost("is damaged")
+	}
+	if err := f.write(ctx, file{stateFile, old, state.New().Encode()}); err != nil {
+		return err
+	}
+	fmt.Println("wrote", f.path(stateFile))
 	return nil
+}
+
+func (f *folder) stateLost(plan string) error {
+	return hinted(fmt.Errorf("%s %s, and the state that belongs to it was lost", f.path(planFile), plan),
+		"restore the state (git checkout -- "+f.path(stateFile)+"): a new one would give UIDs of old users to others")
 }
 
 // lost tells a state.json that holds nothing that could be lost any more.
@@ -73,19 +66,20 @@ func lost(data []byte) bool {
 
 // List prints users, UIDs, nodes and host names of every environment.
 //
-// Live or retired: a retired environment left the inputs, and keeps its UID
-// for ever and its names until `mage state:prune`.
+// An environment that left the inputs is retired: it keeps its UID for ever,
+// and its host names until `mage state:prune` frees them.
 func (State) List(
 	json *bool, // print JSON
 	out *string, // the generated folder, default generated
 ) error {
-	s, _, err := readState(folder(out))
+	f := generated(out)
+	s, _, err := f.readState()
 	if err != nil {
-		return fail(err)
+		return f.fail(err)
 	}
 	if value(json, false) {
-		os.Stdout.Write(s.EncodeList())
-		return nil
+		_, err := os.Stdout.Write(s.EncodeList())
+		return f.fail(err)
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "USER\tUID\tNODE\tDEPLOYED\tSTATUS\tHOST NAMES")
@@ -96,7 +90,7 @@ func (State) List(
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", e.UserName, e.UID, dash(e.Node), dash(e.DeployedNode), status, dash(strings.Join(e.VirtualHosts, " ")))
 	}
-	return w.Flush()
+	return f.fail(w.Flush())
 }
 
 func dash(s string) string {
@@ -108,25 +102,25 @@ func dash(s string) string {
 
 // Prune frees the host names of retired environments, never their UIDs.
 //
-// It says which names are free again. Without -yes it only says so.
+// Without -yes it writes nothing and tells which names it would free.
 func (State) Prune(ctx context.Context,
 	user *string, // only these users, separated by commas
 	yes *bool, // write the state
 	out *string, // the generated folder, default generated
 ) error {
-	return fail(prune(ctx, value(user, ""), value(yes, false), out))
+	f := generated(out)
+	do := func() error { return prune(ctx, f, value(user, ""), value(yes, false)) }
+	if !value(yes, false) {
+		return f.fail(do())
+	}
+	if err := f.planned(); err != nil {
+		return f.fail(err)
+	}
+	return f.fail(f.locked(ctx, do))
 }
 
-func prune(ctx context.Context, users string, yes bool, out *string) (err error) {
-	dir := folder(out)
-	if yes {
-		unlock, err := lock(ctx, dir)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, unlock()) }()
-	}
-	s, old, err := readState(dir)
+func prune(ctx context.Context, f *folder, users string, yes bool) error {
+	s, old, err := f.readState()
 	if err != nil {
 		return err
 	}
@@ -138,17 +132,18 @@ func prune(ctx context.Context, users string, yes bool, out *string) (err error)
 	if err != nil {
 		return err
 	}
+	if len(released) == 0 {
+		fmt.Println("no retired environment has a host name")
+		return nil
+	}
 	fmt.Print(plan.Changes{List: released}.Text())
-	if !slices.ContainsFunc(released, func(c state.Change) bool { return c.Action == state.Release }) {
-		return nil
-	}
 	if !yes {
-		fmt.Println("nothing was written; free them with `mage state:prune -yes`, then run `mage plan`")
+		fmt.Println("nothing was written; -yes frees them")
 		return nil
 	}
-	if err := writeFiles(ctx, dir, []file{{stateFile, old, next.Encode()}}); err != nil {
+	if err := f.write(ctx, file{stateFile, old, next.Encode()}); err != nil {
 		return err
 	}
-	fmt.Println("wrote", filepath.Join(dir.Path(), stateFile)+"; run `mage plan` now, for the plan is older than the state")
+	fmt.Println("wrote", f.path(stateFile)+"; run `mage plan` now, for the plan is older than the state")
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -15,13 +16,25 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// report writes an error and its hint.
+// report writes an error and its hints, a line each.
 func report(w io.Writer, err error) {
-	fmt.Fprintf(w, "error: %v\n", err)
+	fmt.Fprintf(w, "error: %s\n", shortened(err.Error()))
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) && hinter.Hint() != "" {
-		fmt.Fprintf(w, "hint: %s\n", hinter.Hint())
+		for hint := range strings.Lines(hinter.Hint()) {
+			fmt.Fprintf(w, "hint: %s\n", shortened(strings.TrimSuffix(hint, "\n")))
+		}
 	}
+}
+
+// maxText bounds what is shown of one error, which may quote its input.
+const maxText = 8 << 10
+
+func shortened(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "..."
 }
 
 func warn(warnings []state.Warning) {
@@ -30,50 +43,70 @@ func warn(warnings []state.Warning) {
 	}
 }
 
-// colourful tells whether f is a terminal whose user has nothing against
-// colour (no-color.org).
-func colourful(f *os.File) bool {
-	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+// terminal tells whether f is a terminal that knows escape codes.
+func terminal(f *os.File) bool {
+	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
-// printDiff writes the unified difference of two versions of a file.
-func printDiff(path string, before, after []byte) {
-	text := diff.Diff("a/"+path, before, "b/"+path, after)
-	if !colourful(os.Stdout) {
-		os.Stdout.Write(text)
-		return
+// printDiff writes the unified difference of two versions of a file, as git
+// apply and patch -p1 read it; in colour on a terminal whose user has nothing
+// against it (no-color.org).
+func printDiff(path string, before, after []byte) error {
+	path = strings.TrimPrefix(path, "/")
+	old := "a/" + path
+	if before == nil {
+		old = "/dev/null"
 	}
+	text := diff.Diff(old, before, "b/"+path, after)
+	if terminal(os.Stdout) && os.Getenv("NO_COLOR") == "" {
+		text = coloured(text)
+	}
+	_, err := os.Stdout.Write(text)
+	return err
+}
+
+func coloured(text []byte) []byte {
 	colours := map[byte]string{'+': "\x1b[32m", '-': "\x1b[31m", '@': "\x1b[36m"}
+	var b bytes.Buffer
 	for line := range bytes.Lines(text) {
 		if colour, ok := colours[line[0]]; ok {
-			fmt.Printf("%s%s\x1b[m\n", colour, bytes.TrimSuffix(line, []byte("\n")))
+			fmt.Fprintf(&b, "%s%s\x1b[m\n", colour, bytes.TrimSuffix(line, []byte("\n")))
 		} else {
-			os.Stdout.Write(line)
+			b.Write(line)
 		}
 	}
+	return b.Bytes()
 }
 
 // progress shows what Nix is at: on a terminal one line that is overwritten,
 // elsewhere a line each. The function that it returns with it ends the line.
 func progress() (show func(nix.Event), done func()) {
-	verbs := map[nix.Phase]string{nix.Evaluate: "evaluating", nix.Fetch: "locking"}
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return func(e nix.Event) { fmt.Fprintf(os.Stderr, "%s %s%s\n", verbs[e.Phase], e.Subject, count(e)) }, func() {}
+	if !terminal(os.Stderr) {
+		return func(e nix.Event) { fmt.Fprintln(os.Stderr, doing(e)) }, func() {}
 	}
-	shown := false
+	erase := ""
 	return func(e nix.Event) {
-			shown = true
-			fmt.Fprintf(os.Stderr, "\r\x1b[K%s %s%s", verbs[e.Phase], e.Subject, count(e))
+			erase = "\r\x1b[K"
+			fmt.Fprint(os.Stderr, erase, fitting(doing(e)))
 		}, func() {
-			if shown {
-				fmt.Fprint(os.Stderr, "\r\x1b[K")
-			}
+			fmt.Fprint(os.Stderr, erase)
 		}
 }
 
-func count(e nix.Event) string {
-	if e.Total == 0 {
-		return ""
+func doing(e nix.Event) string {
+	verbs := map[nix.Phase]string{nix.Evaluate: "evaluating", nix.Fetch: "locking"}
+	text := verbs[e.Phase] + " " + e.Subject
+	if e.Total > 0 {
+		text += fmt.Sprintf(" (%d of %d)", e.Number, e.Total)
 	}
-	return fmt.Sprintf(" (%d of %d)", e.Number, e.Total)
+	return text
+}
+
+// fitting cuts a line that would wrap, for only its last row could be erased.
+func fitting(line string) string {
+	width, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if runes := []rune(line); err == nil && 0 < width && width <= len(runes) {
+		return string(runes[:width-1])
+	}
+	return line
 }

@@ -43,7 +43,6 @@ let
     let
       from = {
         nixosSystem = { name = "nixpkgs"; url = "github:NixOS/nixpkgs/nixos-unstable"; };
-        pkgsFor = from.nixosSystem;
         activate = { name = "deploy-rs"; url = "github:serokell/deploy-rs"; };
       };
       input = from.${option};
@@ -120,8 +119,8 @@ in
   deploy.nodes = (deploy.specOf {
     inherit plan provider systems;
     inherit (environments) packages;
+    inherit (provider) pkgsFor; # null: the scripts take their programs from PATH
     activate = require "activate" "deploy.nodes";
-    pkgsFor = require "pkgsFor" "deploy.nodes";
   }).nodes;
 
   packagesFor = system:

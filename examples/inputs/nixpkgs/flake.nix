@@ -23,14 +23,19 @@
           { echo '#!/bin/sh'; printf %s "$text"; } > $out
         '';
 
-        # The command line tool is not built in the examples.
-        buildGoModule = _: writeText "hostenv-provider" "";
+        # Programs that are only named, and the command line tool, which the
+        # examples do not build.
+        coreutils = writeText "coreutils" "";
+        gnused = writeText "gnused" "";
+        buildGoModule = args: writeText args.pname "" // { inherit (args) meta; };
 
         callPackage = file: overrides:
           let function = import file; in
           function (builtins.intersectAttrs (builtins.functionArgs function) all // overrides);
         all = pkgsFor system // { inherit lib; };
       };
+
+      lib.licenses.mit = "MIT";
 
       # Modules are not evaluated: the system is what the plan says of the node.
       lib.nixosSystem = { modules, specialArgs ? { } }:

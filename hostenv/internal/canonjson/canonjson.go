@@ -41,8 +41,10 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string {
 	at := fmt.Sprintf("line %d, column %d", e.Line, e.Column)
-	if e.Pointer != "" {
-		at += ", at " + e.Pointer
+	if p := e.Pointer; len(p) > 200 {
+		at += ", at " + p[:100] + " ... " + p[len(p)-20:]
+	} else if p != "" {
+		at += ", at " + p
 	}
 	return at + ": " + e.Problem
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/examples"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // agreement guards what runs under several Nixes have in common.
@@ -27,6 +28,7 @@ var update = flag.Bool("update", false, "rewrite the recorded inventory of the e
 // makeExample makes the example provider for a Nix, and returns its folder.
 func makeExample(t *testing.T, n nix) string {
 	t.Helper()
+	testenv.Need(t, "git")
 	dest := filepath.Join(realTempDir(t), "example")
 	if err := examples.Make(t.Context(), dest, examples.Options{Nix: n.binary, Env: n.env}); err != nil {
 		t.Fatal(err)
@@ -148,6 +150,7 @@ func gitOutput(t *testing.T, dir string, args ...string) string {
 
 // The customers' repositories are the same wherever and whenever they are made.
 func TestExampleIsReproducible(t *testing.T) {
+	testenv.Need(t, "git")
 	heads := func() string {
 		dest := filepath.Join(t.TempDir(), "example")
 		if err := examples.Make(t.Context(), dest, examples.Options{Nix: "no-such-nix"}); err != nil {

@@ -16,12 +16,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // repository makes a git repository with a commit a branch, and returns its
 // folder. The first is checked out.
 func repository(t *testing.T, branches ...string) string {
 	t.Helper()
+	testenv.Need(t, "git")
 	dir := realTempDir(t)
 	gitOutput(t, dir, "init", "--quiet", "--initial-branch", branches[0])
 	for _, branch := range branches {

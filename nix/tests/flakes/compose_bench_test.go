@@ -79,7 +79,7 @@ func (w *world) fiftyEnvironments() {
 			w.repo(name, map[string]string{"revision": fmt.Sprint(environment)})
 			user := fmt.Sprintf("%s-%d", name, environment)
 			fmt.Fprintf(&inputs, "%s.url = %q; %[1]s.inputs.nixpkgs.follows = \"nixpkgs\"; %[1]s.inputs.hostenv.follows = \"hostenv\";\n", user, w.ref(name, ""))
-			fmt.Fprintf(&environments, "%s = { hostenv = { userName = %[1]q; environmentName = \"main\"; }; node = \"node-%d\"; source = %s; };\n", user, environment%2, w.source(name, ""))
+			fmt.Fprintf(&environments, "%s = { uid = %d; hostenv = { userName = %q; environmentName = \"main\"; }; node = \"node-%d\"; source = %s; };\n", user, 2000+10*project+environment, user, environment%2, w.source(name, ""))
 		}
 	}
 	plan := w.mustRun(w.nix, "eval", "--raw", "--expr", `builtins.toJSON {
@@ -102,7 +102,7 @@ func (w *world) fiftyEnvironments() {
 				let
 					root = inputs.self.outPath;
 					lib = inputs.hostenv-provider + "/nix/lib";
-					options = { nodesPath = null; nixosSystem = _: { config = {
+					options = { nodesPath = null; pkgsFor = null; nixosSystem = _: { config = {
 						boot.loader.systemd-boot.enable = false;
 						system.build.toplevel = inputs.nixpkgs.tool "system" { };
 					}; }; };

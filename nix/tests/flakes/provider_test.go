@@ -4,6 +4,7 @@ package flakes
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -96,19 +97,24 @@ func (w *world) in(args ...string) (stdout, stderr string, err error) {
 	return w.run(w.path("provider"), append([]string{w.nix}, args...)...)
 }
 
-// mirror makes a repository of a mirrored one at a commit, and gives its flake
-// reference. What is fetched is never part of this repository.
-func (w *world) mirror(name, commit string) string {
+// mirror makes a repository of another project's at a commit, and gives its
+// flake reference. What is copied is never part of this repository.
+func (w *world) mirror(repository, commit string) string {
 	w.Helper()
-	mirror := filepath.Join(testenv.Need(w, "mirrors"), name, "repo")
-	dir := filepath.Join(w.dir, "mirrored", name)
+	mirror, env := testenv.Mirror(w, repository)
+	dir := filepath.Join(w.dir, "mirrored", filepath.Base(repository))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		w.Fatal(err)
 	}
-	w.mustRun("git", "-C", mirror, "archive", "--format=tar", "--output="+dir+".tar", commit)
+	archive := exec.Command("git", "-C", mirror, "archive", "--format=tar", "--output="+dir+".tar", commit)
+	archive.Env = env
+	if out, err := archive.CombinedOutput(); err != nil {
+		w.Fatalf("%s at %s: %v\n%s", repository, commit, err, out)
+	}
 	w.mustRun("tar", "-xf", dir+".tar", "-C", dir)
-	if flake := filepath.Join(dir, "flake.nix"); w.missing(flake) {
-		// Commits of nixpkgs.lib have no flake.nix but for the last.
+	flake := filepath.Join(dir, "flake.nix")
+	if _, err := os.Stat(flake); os.IsNotExist(err) {
+		// Of nixpkgs.lib only the last commit has one.
 		if err := os.WriteFile(flake, []byte("{ outputs = _: { lib = import ./lib; }; }\n"), 0o644); err != nil {
 			w.Fatal(err)
 		}
@@ -119,21 +125,16 @@ func (w *world) mirror(name, commit string) string {
 	return "git+file://" + dir
 }
 
-func (w *world) missing(path string) bool {
-	_, err := os.Stat(path)
-	return os.IsNotExist(err)
-}
-
 // nixpkgsLib is the library that NixOS's modules of the tests are of, too.
 func (w *world) nixpkgsLib() string {
-	return w.mirror("nix-community+nixpkgs.lib", "222d463c72ca802523128d96ae866f9a14cce8c2")
+	return w.mirror("nix-community/nixpkgs.lib", "222d463c72ca802523128d96ae866f9a14cce8c2")
 }
 
 // flakeParts says where the flakes are that the example with flake-parts names.
 func (w *world) flakeParts() map[string]string {
 	w.Helper()
 	return map[string]string{
-		"github:hercules-ci/flake-parts":   w.mirror("hercules-ci+flake-parts", "427bf4bd9435fdf21321c8cc628c24efc14c0f7a"),
+		"github:hercules-ci/flake-parts":   w.mirror("hercules-ci/flake-parts", "427bf4bd9435fdf21321c8cc628c24efc14c0f7a"),
 		"github:nix-community/nixpkgs.lib": w.nixpkgsLib(),
 	}
 }

@@ -1,0 +1,146 @@
+package targets_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/woolwichweb/hostenv-provider/examples"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// condition tells [mountns]: whether a process may have mounts of
+// its own.
+func condition(name string) (bool, error) {
+	switch name {
+	case "mountns":
+		return exec.Command("unshare", "--mount", "true").Run() == nil, nil
+	default:
+		return false, fmt.Errorf("there is no condition %q", name)
+	}
+}
+
+// exits CODE PROGRAM ARGS... wants exactly this code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program [args...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("it ends with %d, want %d", got, want)
+	}
+}
+
+// need TOOL... skips the script, or fails it, as [testenv.Need] does.
+func need(ts *testscript.TestScript, _ bool, tools []string) {
+	for _, tool := range tools {
+		testenv.Need(scriptTB{ts: ts}, tool)
+	}
+}
+
+type scriptT struct{}
+
+// scriptTB is what testenv needs of a script.
+type scriptTB struct {
+	testing.TB
+	ts *testscript.TestScript
+}
+
+func (s scriptTB) Helper()                           {}
+func (s scriptTB) Fatalf(format string, args ...any) { s.ts.Fatalf(format, args...) }
+func (s scriptTB) Skipf(format string, args ...any) {
+	s.ts.Value(scriptT{}).(testscript.T).Skip(fmt.Sprintf(format, args...))
+}
+
+// await FILE waits until a program in the background has written the file, and
+// sets the variable of its name to the file's first line.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		text, _ := os.ReadFile(ts.MkAbs(args[0]))
+		if line, _, whole := strings.Cut(string(text), "\n"); whole {
+			ts.Setenv(args[0], line)
+			return
+		}
+	}
+	ts.Fatalf("nobody writes %s", args[0])
+}
+
+// stat FILE... prints what changes when a file is replaced or written to.
+func stat(ts *testscript.TestScript, _ bool, files []string) {
+	for _, file := range files {
+		info, err := os.Stat(ts.MkAbs(file))
+		ts.Check(err)
+		fmt.Fprintf(ts.Stdout(), "%s %d %s\n", file, info.Sys().(*syscall.Stat_t).Ino, info.ModTime().Format(time.RFC3339Nano))
+	}
+}
+
+// example DIR makes the example provider and its customers, and sets the
+// environment for a Nix that stays on this machine.
+func example(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	env := testenv.NixEnv(filepath.Join(ts.Getenv("WORK"), ".nix"))
+	ts.Check(examples.Make(context.Background(), dir, examples.Options{Library: "../..", Env: env}))
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "NIX_") || name == "HOME" {
+			ts.Setenv(name, value)
+		}
+	}
+}
+
+// nonsense KIND FILE writes ten megabytes that nobody means.
+func nonsense(ts *testscript.TestScript, _ bool, args []string) {
+	kinds := map[string][3]string{ // begin, what is repeated, end
+		"bytes":       {"", "\xf3\x00({\"\x1b[31m", ""},
+		"numbers":     {"[0", ",0", "]"},
+		"nested":      {"", "[", ""},
+		"projects":    {`{"formatVersion":1,"provider":{},"projects":{"a":0`, `,"%d":0`, "}}"},
+		"one string":  {`{"formatVersion":"`, "x", `"}`},
+		"environment": {`{"formatVersion":1,"provider":{},"projects":{"a__b":{"environments":{"main":{"virtualHosts":"`, "x", `"}}}}}`},
+	}
+	kind, ok := kinds[args[0]]
+	if !ok {
+		ts.Fatalf("there is no nonsense of the kind %q", args[0])
+	}
+	text := []byte(kind[0])
+	for i := 0; len(text) < 10_000_000; i++ {
+		if strings.Contains(kind[1], "%d") {
+			text = fmt.Appendf(text, kind[1], i)
+		} else {
+			text = append(text, kind[1]...)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), append(text, kind[2]...), 0o666))
+}
+
+// holdLock is a program that locks a folder, tells its own pid in a file and
+// waits until it is ended.
+func holdLock() {
+	if _, err := store.Open(os.Args[1]).Lock(context.Background()); err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(os.Args[2], fmt.Appendln(nil, os.Getpid()), 0o666); err != nil {
+		panic(err)
+	}
+	select {}
+}

@@ -1,0 +1,27 @@
+# The flake's apps for one platform:
+#
+#   apps = import ./apps.nix { inherit pkgs; package = packages.hostenv-provider; };
+#
+#   nix run .#plan -- --dry-run
+#   nix run .#hostenv-provider -- state list
+#
+# They run in the folder where they are called: the provider's.
+{ pkgs, package }:
+let
+  program = "${package}/bin/hostenv-provider";
+  app = program: description: { type = "app"; inherit program; meta = { inherit description; }; };
+
+  # target "dns-gate": a script that runs it, with what flags it is given.
+  target = name: description: app
+    "${pkgs.writeShellScript "hostenv-provider-${name}" ''exec ${program} ${name} "$@"''}"
+    description;
+
+  whole = app program package.meta.description;
+in
+{
+  default = whole;
+  hostenv-provider = whole;
+  plan = target "plan" "Turn the provider's flake into generated/state.json and plan.json";
+  dns-gate = target "dns-gate" "Make sure that no virtual host can break a node's certificates";
+  deploy = target "deploy" "Bring the nodes to where the plan says";
+}

@@ -1,0 +1,222 @@
+let
+  deploy = import ../lib/deploy.nix;
+
+  environment = { node ? "n1", uid ? 1002, enable ? true, hostenv ? { } }: user: {
+    inherit enable node uid;
+    hostenv = { userName = user; stateDir = "/home/${user}/.local/state"; } // hostenv;
+  };
+
+  # A plan of users' environments and of the node n1, which is reached as `connection` says.
+  planOf = { environments ? { }, connection ? { }, nodes ? { n1 = { }; }, deployUser ? "deploy" }: {
+    inherit nodes deployUser;
+    environments = builtins.mapAttrs (user: extra: environment extra user) environments;
+    nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; } // connection) nodes;
+  };
+
+  # What stands in for deploy-rs's functions writes down how it was called.
+  activate = platform: {
+    nixos = base: "${platform}:nixos:${base.name}";
+    custom = base: script: "${platform}:custom:${base}";
+  };
+  specOf = plan: extra: (deploy.specOf ({
+    inherit plan activate;
+    systems = builtins.mapAttrs (name: _: { inherit name; config = { }; }) plan.nodes;
+    packages = builtins.mapAttrs (user: _: "package-of-${user}") plan.environments;
+  } // extra)).nodes;
+  n1 = plan: (specOf (planOf plan) { }).n1;
+  connected = connection: n1 { inherit connection; };
+
+  # The script of the environment shop-main, and of the system.
+  scriptOf = extra: (specOf (planOf { environments.shop-main = extra; }) {
+    activate = _: { custom = _: script: script; };
+  }).n1.profiles.shop-main.path;
+  systemScript = config: (specOf (planOf { }) {
+    systems.n1.config = { system.build.toplevel = "toplevel"; } // config;
+    activate = _: {
+      nixos = throw "not asked for";
+      custom = { __functor = self: base: script: "${base}|${self.dryActivate}|${self.boot}|${script}"; };
+    };
+  }).n1.profiles.system.path;
+  has = part: text: builtins.replaceStrings [ part ] [ "" ] text != text;
+in
+{
+  whole = {
+    expr = specOf
+      (planOf {
+        nodes = { n1 = { }; n2 = { }; };
+        environments = { shop-main = { }; blog-main = { uid = 1003; }; old = { uid = 1004; enable = false; }; elsewhere = { uid = 1005; node = "n2"; }; };
+      })
+      { provider = throw "not asked for"; };
+    expected =
+      let
+        system = name: {
+          user = "root";
+          sshUser = "deploy";
+          profilePath = "/nix/var/nix/profiles/system";
+          tempPath = "/run/hostenv/deploy";
+          path = "x86_64-linux:nixos:${name}";
+        };
+        profile = user: {
+          inherit user;
+          sshUser = "deploy";
+          profilePath = "/nix/var/nix/profiles/per-user/${user}/hostenv";
+          tempPath = "/run/hostenv/deploy/${user}";
+          path = "x86_64-linux:custom:package-of-${user}";
+        };
+      in
+      {
+        n1 = {
+          hostname = "n1.hosting.example";
+          sshOpts = [ ];
+          profilesOrder = [ "system" "blog-main" "shop-main" ];
+          profiles = { system = system "n1"; blog-main = profile "blog-main"; shop-main = profile "shop-main"; };
+        };
+        n2 = {
+          hostname = "n2.hosting.example";
+          sshOpts = [ ];
+          profilesOrder = [ "system" "elsewhere" ];
+          profiles = { system = system "n2"; elsewhere = profile "elsewhere"; };
+        };
+      };
+  };
+  node-without-environments = { expr = (n1 { }).profilesOrder; expected = [ "system" ]; };
+  no-nodes = { expr = specOf (planOf { nodes = { }; }) { }; expected = { }; };
+
+  node-options = {
+    expr = removeAttrs (connected { system = "aarch64-linux"; sshPort = 2222; sshOpts = [ "-o" "ConnectTimeout=5" ]; autoRollback = false; magicRollback = true; remoteBuild = true; tempPath = "/run/private"; future = 1; }) [ "profilesOrder" ];
+    expected = {
+      hostname = "n1.hosting.example";
+      sshOpts = [ "-p" "2222" "-o" "ConnectTimeout=5" ];
+      autoRollback = false;
+      magicRollback = true;
+      remoteBuild = true;
+      profiles.system = {
+        user = "root";
+        sshUser = "deploy";
+        profilePath = "/nix/var/nix/profiles/system";
+        tempPath = "/run/private";
+        path = "aarch64-linux:nixos:n1";
+      };
+    };
+  };
+  remote-build-unless = { expr = connected { remoteBuild = false; } ? remoteBuild; expected = false; };
+  temp-of-user = { expr = (n1 { environments.u = { }; connection.tempPath = "/run/private"; }).profiles.u.tempPath; expected = "/run/private/u"; };
+
+  address4 = { expr = (connected { hostname = "192.0.2.7"; }).hostname; expected = "192.0.2.7"; };
+  address6 = {
+    # nix copy --to ssh://deploy@n1, for ssh://deploy@2001:db8::7 has a port of 7.
+    expr = { inherit (connected { hostname = "2001:db8::7"; }) hostname sshOpts; };
+    expected = { hostname = "n1"; sshOpts = [ "-o" "HostName=2001:db8::7" ]; };
+  };
+  address6-with-zone = { expr = (connected { hostname = "fe80::7%eth0"; }).sshOpts; expected = [ "-o" "HostName=fe80::7%%eth0" ]; };
+  host-key = {
+    expr =
+      let
+        opts = (connected { hostKey = "ssh-ed25519 AAAAHOST root@n1"; sshOpts = [ "-o" "StrictHostKeyChecking=no" ]; }).sshOpts;
+        file = builtins.elemAt opts 3;
+      in
+      {
+        opts = map (option: if option == file then "file" else option) opts;
+        file = builtins.readFile (builtins.substring 19 (-1) file);
+        option = builtins.substring 0 19 file;
+      };
+    expected = {
+      opts = [ "-o" "HostKeyAlias=n1" "-o" "file" "-o" "GlobalKnownHostsFile=/dev/null" "-o" "StrictHostKeyChecking=yes" "-o" "UpdateHostKeys=no" "-o" "StrictHostKeyChecking=no" ];
+      file = "n1 ssh-ed25519 AAAAHOST root@n1\n";
+      option = "UserKnownHostsFile=";
+    };
+  };
+
+  lazy-sibling = {
+    expr = (specOf (planOf { environments = { a = { }; b = { uid = 1003; }; }; }) { packages = { a = throw "a is broken"; b = "b"; }; }).n1.profiles.b.path;
+    expected = "x86_64-linux:custom:b";
+  };
+  lazy-system = {
+    expr = (specOf (planOf { environments.a = { }; }) { systems = throw "no systems"; }).n1.profiles.a.path;
+    expected = "x86_64-linux:custom:package-of-a";
+  };
+  lazy-options = {
+    # What a node is and how it is reached needs neither a system nor a customer.
+    expr = let node = (specOf (planOf { environments.a = { }; }) { systems = throw "x"; packages = throw "y"; activate = throw "z"; }).n1; in
+      [ node.hostname node.sshOpts node.profilesOrder node.profiles.a.profilePath (builtins.attrNames node.profiles) ];
+    expected = [ "n1.hosting.example" [ ] [ "system" "a" ] "/nix/var/nix/profiles/per-user/a/hostenv" [ "a" "system" ] ];
+  };
+  lazy-bad-name = {
+    expr = (n1 { environments = { "a\"b" = { }; fine = { uid = 1003; }; }; }).profiles.fine.user;
+    expected = "fine";
+  };
+  broken = {
+    expr = (specOf (planOf { environments.a = { }; }) { packages.a = throw "a is broken"; }).n1.profiles.a.path;
+    error = [ "while evaluating the profile of environment a on node n1" "a is broken" ];
+  };
+  broken-system = {
+    expr = (specOf (planOf { }) { systems.n1 = throw "n1 is broken"; }).n1.profiles.system.path;
+    error = [ "while evaluating the profile of node n1" "n1 is broken" ];
+  };
+
+  user-names = {
+    expr = map deploy.isUserName [ "shop-main-4f7240c" "a_b" "0a" "myverylongp--a7bcf0a" "" "-a" "_a" "A" "a b" "a.b" "a'b" "a\"b" "1000" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" null ];
+    expected = [ true true true true false false false false false false false false false false false ];
+  };
+  node-names = {
+    expr = map deploy.isNodeName [ "n1" "N1" "a.b-c.d" "1a" "1" "1.2" "" "a." ".a" "a..b" "-a" "a-" "a_b" "a b" "a\"b" "a/b" "a\${b}" null ];
+    expected = [ true true true true false false false false false false false false false false false false false false ];
+  };
+  bad-node = { expr = specOf (planOf { nodes."n\"1" = { }; }) { }; error = ''node "n\\"1": deploy-rs cannot deploy to a node of this name.*hint: use labels''; };
+  bad-node-number = { expr = specOf (planOf { nodes."10" = { }; }) { }; error = "node \"10\": deploy-rs cannot deploy"; };
+  bad-user = { expr = n1 { environments."a\"b" = { }; }; error = ''environment "a\\"b" on node n1: its name is no user name.*hint: run `mage plan`''; };
+  user-root = { expr = n1 { environments.root = { }; }; error = "environment \"root\" on node n1: an environment cannot be the user root"; };
+  user-system = { expr = n1 { environments.system = { }; }; error = "an environment cannot be the user system"; };
+  user-deploy = { expr = n1 { environments.ops = { }; deployUser = "ops"; }; error = "an environment cannot be the user ops"; };
+  user-of-another = { expr = n1 { environments.a.hostenv.userName = "b"; }; error = "environment \"a\" on node n1: its hostenv.userName is \"b\""; };
+  user-without-uid = {
+    expr = let plan = planOf { environments.a = { }; }; in
+      (specOf (plan // { environments.a = removeAttrs plan.environments.a [ "uid" ]; }) { }).n1;
+    error = "environment \"a\" on node n1: it has no uid";
+  };
+  deploy-user = { expr = n1 { deployUser = "-oProxyCommand=x"; }; error = "deployUser is \"-oProxyCommand=x\", which is no user name.*hint: set provider.deployUser"; };
+  no-deploy-user = { expr = n1 { deployUser = null; }; error = "deployUser is null"; };
+  no-connection = { expr = specOf (planOf { } // { nodeConnections = { }; }) { }; error = "node n1: the plan does not say how it is reached.*hint: run `mage plan`"; };
+  no-system = { expr = specOf (planOf { }) { systems = { }; }; error = "node n1: there is no NixOS configuration for it.*hint: the systems must have every node of the plan: n1"; };
+  no-package = { expr = specOf (planOf { environments.a = { }; }) { packages = { }; }; error = "environment \"a\" on node n1: there is no package of it"; };
+  temp-path = { expr = connected { tempPath = "/run/a b"; }; error = "node n1: tempPath is \"/run/a b\", which is no plain absolute path.*hint: set provider.nodes.\"n1\".tempPath"; };
+  temp-path-up = { expr = connected { tempPath = "/run/../etc"; }; error = "node n1: tempPath is"; };
+  host-key-bad = { expr = connected { hostKey = "AAAA"; }; error = "node n1: hostKey is \"AAAA\", which is no public key.*hint: .*ssh-keyscan"; };
+  host-key-lines = { expr = connected { hostKey = "ssh-ed25519 AAAA\n* ssh-ed25519 BBBB"; }; error = "node n1: hostKey is"; };
+  ssh-option-of-words = {
+    expr = connected { sshOpts = [ "-o" "ProxyCommand=ssh -W %h:%p jump" "-v" ]; };
+    error = "node n1: sshOpts holds \"ProxyCommand=ssh -W %h:%p jump\", and Nix splits ssh's options at every space.*hint: write .*\"-F\"";
+  };
+  address-bad = { expr = connected { hostname = "-oProxyCommand=x"; }; error = "node n1: its address is \"-oProxyCommand=x\", neither a host name nor an IP address"; };
+
+  script-of-environment = {
+    expr = let script = scriptOf { hostenv.stateDir = "/home/it's/state"; }; in
+      map (part: has part script) [ "tee -p -- \"$log\"" "\"$PROFILE/bin/activate\"" "!= '1002'" "HOME=~shop-main\n" "XDG_STATE_HOME='/home/it'\\''s/state'" "PIPESTATUS[0]" ];
+    expected = [ true true true true true true ];
+  };
+  script-without-paths-of-hostenv = {
+    expr = has ''XDG_CACHE_HOME="$HOME/.cache"'' (scriptOf { });
+    expected = true;
+  };
+  script-of-system = {
+    expr =
+      let
+        script = systemScript { };
+        start = ''toplevel|"$PROFILE/bin/switch-to-configuration" dry-activate|"$PROFILE/bin/switch-to-configuration" boot|set -euo pipefail'';
+      in
+      [ (builtins.substring 0 (builtins.stringLength start) script == start) ]
+      ++ map (part: has part script) [ "tee -p" "\"$PROFILE/bin/switch-to-configuration\" switch\n" "logs='/var/log/hostenv/activation'" "sed" "EUID" ];
+    expected = [ true true true true false false ];
+  };
+  script-of-system-with-systemd-boot = {
+    expr = has "sed -i -e '/^default[[:blank:]]/d' '/boot/loader/loader.conf'" (systemScript { boot.loader = { systemd-boot.enable = true; efi.efiSysMountPoint = "/boot"; }; });
+    expected = true;
+  };
+  script-with-nixpkgs = {
+    expr = has "/store/coreutils-aarch64-linux/bin/tee -p" (specOf (planOf { environments.u = { }; connection.system = "aarch64-linux"; }) {
+      activate = _: { custom = _: script: script; };
+      pkgsFor = system: { coreutils = "/store/coreutils-${system}"; };
+    }).n1.profiles.u.path;
+    expected = true;
+  };
+}

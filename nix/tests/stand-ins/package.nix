@@ -1,2 +1,0 @@
-# Stands for nix/package.nix.
-{ buildGoModule }: buildGoModule { pname = "hostenv-provider"; }
