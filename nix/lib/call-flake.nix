@@ -163,13 +163,10 @@ let
   # The inputs of a node: each the label of another, or the list of names that
   # it follows. What only follows needs no lock, so where flake.lock is silent
   # flake.nix is asked.
-  refsOf =
-    label:
-    if label == lock.root then
-      mapAttrs (_: input: unslashed input.follows) (filterAttrs (_: input: input ? follows) declared)
-      // (node label).inputs or { }
-    else
-      (node label).inputs or { };
+  refsOf = label: if label == lock.root then refsOfRoot else (node label).inputs or { };
+  refsOfRoot =
+    mapAttrs (_: input: unslashed input.follows) (filterAttrs (_: input: input ? follows) declared)
+    // (node lock.root).inputs or { };
 
   # The tree of inputs
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/examples"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
@@ -15,26 +14,40 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// checkout is this repository as a provider's flake sees it, in a folder of the
-// world, with stand-ins for what is not there yet.
+// checkout is as much of this repository as a provider's flake sees, in a folder
+// of the world, with stand-ins for what is not there.
 func (w *world) checkout() string {
 	w.Helper()
 	dir := filepath.Join(w.dir, "checkout")
-	for _, part := range []struct{ from, to string }{{"../../lib", "nix/lib"}, {"../../options", "nix/options"}} {
-		if err := os.CopyFS(filepath.Join(dir, part.to), os.DirFS(part.from)); err != nil {
+	must := func(err error) {
+		w.Helper()
+		if err != nil {
 			w.Fatal(err)
 		}
 	}
-	for _, file := range []string{"flake.nix", "nix/flake-module.nix", "nix/plan-types.nix", "nix/package.nix", "nix/apps.nix", "nix/lib/nodes.nix", "nix/lib/deploy.nix"} {
-		text, err := os.ReadFile(filepath.Join("../../..", file))
-		if os.IsNotExist(err) {
-			text = []byte(read(w, filepath.Join("../stand-ins", strings.TrimPrefix(file, "nix/"))))
+	entries, err := os.ReadDir("../..")
+	must(err)
+	must(os.MkdirAll(filepath.Join(dir, "nix"), 0o755))
+	for _, entry := range entries {
+		from, to := filepath.Join("../..", entry.Name()), filepath.Join(dir, "nix", entry.Name())
+		switch {
+		case entry.Name() == "tests":
+		case entry.IsDir():
+			must(os.CopyFS(to, os.DirFS(from)))
+		default:
+			must(os.WriteFile(to, []byte(read(w, from)), 0o644))
 		}
-		if err := os.WriteFile(filepath.Join(dir, file), text, 0o644); err != nil {
-			w.Fatal(err)
-		}
+	}
+	must(os.WriteFile(filepath.Join(dir, "flake.nix"), []byte(read(w, "../../../flake.nix")), 0o644))
+	if nodes := filepath.Join(dir, "nix/lib/nodes.nix"); !exists(nodes) {
+		must(os.WriteFile(nodes, []byte(read(w, "../stand-ins/lib/nodes.nix")), 0o644))
 	}
 	return dir
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // example makes the example provider and its plan, below w.path("").
@@ -113,7 +126,7 @@ func (w *world) mirror(repository, commit string) string {
 	}
 	w.mustRun("tar", "-xf", dir+".tar", "-C", dir)
 	flake := filepath.Join(dir, "flake.nix")
-	if _, err := os.Stat(flake); os.IsNotExist(err) {
+	if !exists(flake) {
 		// Of nixpkgs.lib only the last commit has one.
 		if err := os.WriteFile(flake, []byte("{ outputs = _: { lib = import ./lib; }; }\n"), 0o644); err != nil {
 			w.Fatal(err)
