@@ -103,24 +103,33 @@ func TestExampleIsComposed(t *testing.T) {
 	})
 }
 
-// Both ways to write a provider's flake make the same of it.
+// Both ways to write a provider's flake make the same of one plan.
 func TestVariantsAreTheSame(t *testing.T) {
 	underEachNix(t, func(w *world) {
-		paths := func(opts examples.Options, name string) string {
-			one := *w
-			one.dir = filepath.Join(w.dir, name)
-			if err := os.Mkdir(one.dir, 0o755); err != nil {
+		inputs := w.flakeParts()
+		w.example(examples.Options{})
+		all := func() string {
+			w.Helper()
+			outputs := map[string]any{}
+			for _, output := range []string{"legacyPackages.x86_64-linux", "packages.x86_64-linux", "apps.x86_64-linux", "deploy.nodes", "lib.hostenvProvider.plan"} {
+				var value any
+				w.json(".#"+output, &value)
+				outputs[output] = value
+			}
+			text, err := json.MarshalIndent(outputs, "", " ")
+			if err != nil {
 				w.Fatal(err)
 			}
-			one.example(opts)
-			var all map[string]any
-			one.json(".#legacyPackages.x86_64-linux", &all)
-			text, _ := json.MarshalIndent(all, "", " ")
 			return string(text)
 		}
-		inputs := w.flakeParts()
-		equal(w, "flake-parts, against mkProvider",
-			paths(examples.Options{FlakeParts: true, Inputs: inputs}, "flake-parts"), paths(examples.Options{}, "plain"))
+		plain := all()
+		flake := strings.ReplaceAll(read(w, "../../../examples/provider/flake-parts.nix"), examples.Placeholder+"/", "file://"+w.path("")+"/")
+		for reference, input := range inputs {
+			flake = strings.ReplaceAll(flake, `"`+reference+`"`, `"`+input+`"`)
+		}
+		w.repo("provider", map[string]string{"flake.nix": flake})
+		w.mustLock("provider", "")
+		equal(w, "flake-parts, against mkProvider", all(), plain)
 	})
 }
 
