@@ -1,7 +1,7 @@
 // Package examples makes example providers: repositories of a provider and of
 // its customers, in a folder of their own, that work without a network.
 //
-// The files are those of provider/ and projects/ beside this package. They name
+// The files are those of provider/, projects/ and inputs/ beside this package. They name
 // each other as git+file:///srv/example/..., which [Make] replaces.
 package examples
 
@@ -21,7 +21,7 @@ import (
 	"strings"
 )
 
-//go:embed all:provider all:projects
+//go:embed all:provider all:projects all:inputs
 var files embed.FS
 
 // Placeholder is where the recorded example lies: what stands for the folder
@@ -43,6 +43,12 @@ type Options struct {
 	Library string   // a checkout of hostenv-provider; the one around the working directory if empty
 	Nix     string   // the nix program, "nix" if empty; where there is none, nothing is locked
 	Env     []string // the environment of nix, the process's own if nil
+
+	// FlakeParts makes the provider's flake that of provider/flake-parts.nix.
+	// It names flakes that are not part of the example: Inputs says what to put
+	// in place of their references, such as github:hercules-ci/flake-parts.
+	FlakeParts bool
+	Inputs     map[string]string
 }
 
 // branches of the customers' projects; the first is the one that the provider's
@@ -55,13 +61,20 @@ var branches = map[string][]string{
 // Make makes the example in a folder, which must not be there yet or be empty:
 // dest/provider, the customers' dest/acme-site and dest/beta-portal, and
 // dest/hostenv-provider with what the provider's flake uses of this repository.
-// All are git repositories, the customers' with the same commits wherever and
-// whenever they are made. Where there is a nix, the provider's flake is locked.
+// dest/nixpkgs and dest/deploy-rs stand for those. All are git repositories, the
+// customers' with the same commits wherever and whenever they are made. Where
+// there is a nix, the provider's flake is locked.
 func Make(ctx context.Context, dest string, opts Options) error {
-	flake, err := files.ReadFile("provider/flake.nix")
+	provider, err := contentOf("provider")
 	if err != nil {
 		return fmt.Errorf("make the example: %w", err)
 	}
+	if opts.FlakeParts {
+		provider["flake.nix"] = provider["flake-parts.nix"]
+	}
+	// These are beside it, and not the provider's.
+	delete(provider, "flake-parts.nix")
+	delete(provider, "inventory.json")
 	repositories := map[string][]branch{}
 	for project, names := range branches {
 		content, err := contentOf(path.Join("projects", project))
@@ -70,7 +83,7 @@ func Make(ctx context.Context, dest string, opts Options) error {
 		}
 		repositories[project] = withBranches(content, names)
 	}
-	if err := build(ctx, dest, string(flake), repositories, opts); err != nil {
+	if err := build(ctx, dest, provider, repositories, opts); err != nil {
 		return fmt.Errorf("make the example in %s: %w", dest, err)
 	}
 	return nil
@@ -101,9 +114,9 @@ func withBranches(content map[string]string, names []string) []branch {
 	return all
 }
 
-// build writes the repositories of customers, the library, and the provider
-// with a flake.nix that names them.
-func build(ctx context.Context, dest, flake string, customers map[string][]branch, opts Options) error {
+// build writes the repositories of customers, the library, and the provider's
+// files with a flake.nix that names them.
+func build(ctx context.Context, dest string, own map[string]string, customers map[string][]branch, opts Options) error {
 	dest, err := filepath.Abs(dest)
 	if err != nil {
 		return err
@@ -118,24 +131,32 @@ func build(ctx context.Context, dest, flake string, customers map[string][]branc
 	if entries, err := os.ReadDir(dest); err != nil || len(entries) > 0 {
 		return cmp.Or(err, errors.New("the folder is not empty"))
 	}
-	for name, branches := range customers {
+	repositories := maps.Clone(customers)
+	for _, name := range []string{"nixpkgs", "deploy-rs"} {
+		content, err := contentOf("inputs/" + name)
+		if err != nil {
+			return err
+		}
+		repositories[name] = []branch{{name: "main", files: content}}
+	}
+	library, err := libraryFiles(opts.Library)
+	if err != nil {
+		return err
+	}
+	repositories["hostenv-provider"] = []branch{{name: "main", files: library}}
+	for name, branches := range repositories {
 		if err := makeRepository(ctx, filepath.Join(dest, name), branches); err != nil {
 			return err
 		}
 	}
 
-	library, err := libraryFiles(opts.Library)
-	if err != nil {
-		return err
+	flake := strings.ReplaceAll(own["flake.nix"], Placeholder, (&url.URL{Scheme: "file", Path: dest}).String())
+	for reference, input := range opts.Inputs {
+		flake = strings.ReplaceAll(flake, `"`+reference+`"`, `"`+input+`"`)
 	}
-	if err := makeRepository(ctx, filepath.Join(dest, "hostenv-provider"), []branch{{name: "main", files: library}}); err != nil {
-		return err
-	}
-
-	here := (&url.URL{Scheme: "file", Path: dest}).String()
 	provider := filepath.Join(dest, "provider")
-	content := map[string]string{"flake.nix": strings.ReplaceAll(flake, Placeholder, here)}
-	if err := makeRepository(ctx, provider, []branch{{name: "main", files: content}}); err != nil {
+	own["flake.nix"] = flake
+	if err := makeRepository(ctx, provider, []branch{{name: "main", files: own}}); err != nil {
 		return err
 	}
 	return lock(ctx, provider, opts)

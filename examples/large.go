@@ -30,12 +30,14 @@ func MakeLarge(ctx context.Context, dest string, projects, environments int, opt
 		own := map[string]string{
 			".hostenv/evaluate.nix":     content[".hostenv/evaluate.nix"],
 			".hostenv/flake.nix":        strings.ReplaceAll(content[".hostenv/flake.nix"], `"acme"`, `"`+organisation+`"`),
+			".hostenv/flake.lock":       content[".hostenv/flake.lock"],
 			".hostenv/environments.nix": largeEnvironments(organisation, names),
 			"web/index.html":            content["web/index.html"],
 		}
 		customers[organisation] = withBranches(own, names)
 	}
-	if err := build(ctx, dest, fmt.Sprintf(largeFlake, Placeholder, inputs.String()), customers, opts); err != nil {
+	provider := map[string]string{"flake.nix": fmt.Sprintf(largeFlake, Placeholder, inputs.String())}
+	if err := build(ctx, dest, provider, customers, opts); err != nil {
 		return fmt.Errorf("make a large example in %s: %w", dest, err)
 	}
 	return nil
@@ -43,8 +45,10 @@ func MakeLarge(ctx context.Context, dest string, projects, environments int, opt
 
 const largeFlake = `{
   inputs = {
-    hostenv-provider.url = "git+%s/hostenv-provider";
-%s  };
+    hostenv-provider.url = "git+%[1]s/hostenv-provider";
+    nixpkgs.url = "git+%[1]s/nixpkgs";
+    deploy-rs.url = "git+%[1]s/deploy-rs";
+%[2]s  };
 
   outputs = inputs: inputs.hostenv-provider.lib.mkProvider {
     inherit inputs;
@@ -52,6 +56,7 @@ const largeFlake = `{
       hostenvHostname = "hosting.example";
       letsEncrypt = { acceptTerms = true; adminEmail = "ops@hosting.example"; };
       deployPublicKeys = [ ];
+      nodesPath = null;
       nodes = { node-a = { }; node-b = { }; };
       nodeFor = { production = "node-a"; default = "node-b"; };
       uidRange = { min = 40000; max = 59999; };

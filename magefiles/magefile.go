@@ -39,7 +39,7 @@ func Golden() error {
 
 // Bench runs the benchmarks that docs/benchmarks.md tells of.
 func Bench() error {
-	return sh.RunV("go", "test", "-run=^$", "-bench=.", "-benchmem", "./hostenv/...")
+	return sh.RunV("go", "test", "-run=^$", "-bench=.", "-benchmem", "./hostenv/...", "./nix/...")
 }
 
 // Lint runs golangci-lint, at the version that magefiles/lint.mod pins.

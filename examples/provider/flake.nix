@@ -4,6 +4,11 @@
   inputs = {
     hostenv-provider.url = "git+file:///srv/example/hostenv-provider";
 
+    # Stand-ins, for the example runs without a network: a provider has
+    # github:NixOS/nixpkgs/nixos-unstable and github:serokell/deploy-rs here.
+    nixpkgs.url = "git+file:///srv/example/nixpkgs";
+    deploy-rs.url = "git+file:///srv/example/deploy-rs";
+
     # The customers: organisation__project, each a repository with a hostenv
     # project in its folder .hostenv. The branch named here is the one that says
     # which environments there are.

@@ -61,7 +61,7 @@ var Tools = []Tool{
 		return path
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
-	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
+	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
 		if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
 			return ""
@@ -94,21 +94,28 @@ func required(name string) bool {
 	return require == "1" || slices.Contains(strings.Split(require, ","), name)
 }
 
-// Mirrored returns a file, as committed last, of another project's repository
-// "owner/name" among the mirrors. It is read where it lies and never copied
-// into this repository: it has a licence, and a life, of its own.
-func Mirrored(t testing.TB, repository, path string) []byte {
+// Mirror returns the git repository of another project "owner/name" among the
+// mirrors, and the environment in which git reads it: it may be another user's.
+func Mirror(t testing.TB, repository string) (dir string, env []string) {
 	t.Helper()
-	mirror := filepath.Join(Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
-	if _, err := os.Stat(mirror); err != nil {
+	dir = filepath.Join(Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
+	if _, err := os.Stat(dir); err != nil {
 		if required("mirrors") {
 			t.Fatalf("there is no mirror of %s: %v", repository, err)
 		}
 		t.Skipf("left out, for there is no mirror of %s: %v", repository, err)
 	}
+	return dir, append(os.Environ(), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
+}
+
+// Mirrored returns a file, as committed last, of another project's repository
+// "owner/name" among the mirrors. It is read where it lies and never copied
+// into this repository: it has a licence, and a life, of its own.
+func Mirrored(t testing.TB, repository, path string) []byte {
+	t.Helper()
+	mirror, env := Mirror(t, repository)
 	cmd := exec.CommandContext(t.Context(), Need(t, "git"), "-C", mirror, "show", "HEAD:"+path)
-	// A mirror may be another user's, which git would refuse to read.
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
+	cmd.Env = env
 	data, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("read %s of %s: %v", path, repository, err)

@@ -3,9 +3,10 @@
 #   inputs    what the flake's `outputs` function is given. The inputs named
 #             organisation__project are the customers' projects; an input called
 #             `hostenv` that has makeHostenv.<system> evaluates them.
-#   provider  the provider's options, plain data but for the options that
-#             provider-options.nix keeps out of the inventory.
+#   provider  the provider's options: docs/options.md lists them. Plain data but
+#             for those that provider-options.nix keeps out of the inventory.
 #   system    the platform whose outputs of the projects are read.
+#   systems   the platforms that packages and apps are for, besides the nodes'.
 #   self      the provider's own flake.
 #   lockFile  its lock. Only a flake in a sub-folder of its repository needs to
 #             say `lockFile = ./flake.lock`, for there Nix before 2.14 does not
@@ -16,26 +17,26 @@
 { inputs
 , provider
 , system ? "x86_64-linux"
+, systems ? [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ]
 , self ? inputs.self
 , lockFile ? self.outPath + "/flake.lock"
 }:
 let
-  names = import ./names.nix;
-  inventory = import ./inventory.nix {
-    inherit inputs provider system;
-    lock = (import ./lock.nix).read lockFile;
+  composed = import ./compose.nix {
+    inherit inputs self system lockFile;
+    provider = import ./provider-defaults.nix { inherit inputs; root = dirOf lockFile; } // provider;
   };
+
+  # What the options say of nodes, not what the plan says: without a plan there
+  # are packages all the same.
+  ofNodes = map (node: node.system or "x86_64-linux") (builtins.attrValues provider.nodes or { });
+  perSystem = value: builtins.listToAttrs
+    (map (name: { inherit name; value = value name; }) (systems ++ ofNodes));
 in
 {
-  lib.hostenvProvider = {
-    # The names of the inputs that are projects.
-    projectNames = names.projects inputs;
-
-    # The document that plans are made from: JSON-safe, without store paths.
-    inventory = inventory { };
-
-    # The same, with `progress = true` one trace line a project as its turn
-    # comes, with `only` a list of project names no projects but these.
-    inventoryWith = inventory;
-  };
+  inherit (composed) nixosConfigurations deploy;
+  packages = perSystem composed.packagesFor;
+  legacyPackages = perSystem composed.legacyPackagesFor;
+  apps = perSystem composed.appsFor;
+  lib.hostenvProvider = composed.library;
 }

@@ -3,14 +3,19 @@ let
   fail = import ./fail.nix;
   toData = import ./json.nix { subject = "provider"; root = null; };
 
-  # What only concerns the provider's own flake: folders and modules, which are
-  # read by Nix and never by a plan.
+  # What only concerns the provider's own flake: folders, modules and functions,
+  # which Nix reads and never a plan.
   notInInventory = [
+    "activate"
     "generatedPath"
+    "lockFile"
+    "nixosSystem"
     "nodeModules"
     "nodesPath"
     "overrides"
+    "pkgsFor"
     "secretsPath"
+    "system"
   ];
 
   # noSecrets provider: the provider, if no secret stands in it.

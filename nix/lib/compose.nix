@@ -1,0 +1,143 @@
+# The outputs of a provider's flake.
+#
+#   inputs, self      the flake's
+#   provider          its options, completed by provider-defaults.nix
+#   system, lockFile  see provider-flake.nix
+#   checkPlan         see plan.nix
+#   callFlake         see environments.nix
+#
+# Gives nixosConfigurations and deploy; packagesFor, legacyPackagesFor and
+# appsFor, which are functions of a system; and library, which becomes
+# lib.hostenvProvider.
+#
+# - Each is evaluated only as far as it is looked at. Only the inventory, and the
+#   packages of environments with what holds them, need the customers' flakes.
+# - What needs the plan fails where there is none, and says how to make one. The
+#   names of packages and apps can be had without: what makes the first plan is
+#   among them.
+# - What would need an input that the flake does not have is left out where
+#   `nix flake check` looks, and elsewhere fails with the input's name.
+{ inputs
+, self
+, provider
+, system
+, lockFile
+, checkPlan ? _: document: document
+, callFlake ? import ./call-flake.nix
+}:
+let
+  nodes = import ./nodes.nix;
+  deploy = import ./deploy.nix;
+  fail = import ./fail.nix;
+
+  committed = import ./plan.nix { inherit (provider) generatedPath; check = checkPlan; };
+  plan = committed.document;
+
+  inventory = import ./inventory.nix {
+    inherit inputs provider system;
+    lock = (import ./lock.nix).read lockFile;
+  };
+
+  # require "nixosSystem" for: the option, or an error that says what it is for.
+  require = option: for:
+    let
+      from = {
+        nixosSystem = { name = "nixpkgs"; url = "github:NixOS/nixpkgs/nixos-unstable"; };
+        activate = { name = "deploy-rs"; url = "github:serokell/deploy-rs"; };
+      };
+      input = from.${option};
+    in
+    if provider.${option} != null then provider.${option}
+    else
+      fail {
+        subject = "provider";
+        problem = "${for} needs the input ${input.name}, which the flake does not have";
+        hint = "add inputs.${input.name}.url = \"${input.url}\"; to flake.nix and run `nix flake lock`, or set provider.${option}";
+      };
+
+  # Whoever has an input of such a name has it in common with the provider, as
+  # if it followed his: one nixpkgs and one hostenv for all environments.
+  shared = builtins.intersectAttrs { hostenv = null; nixpkgs = null; flake-parts = null; phps = null; } inputs;
+  overrides = selectAttrs (input: input != null) (shared // provider.overrides);
+
+  environments = import ./environments.nix {
+    inherit plan overrides callFlake;
+    root = dirOf lockFile;
+  };
+  inherit (environments) systemOf;
+
+  # A definition that any other wins over, as the module system's mkDefault
+  # makes it.
+  default = content: { _type = "override"; priority = 1000; inherit content; };
+
+  systems = builtins.mapAttrs
+    (node: _: require "nixosSystem" "the node ${node}" {
+      modules = [
+        {
+          _file = "provider.nodes.${builtins.toJSON node}.system";
+          nixpkgs.hostPlatform = default (systemOf node);
+        }
+      ] ++ nodes.modulesOf { inherit plan provider node inputs self; };
+      specialArgs = { inherit inputs self; };
+    })
+    plan.nodes;
+
+  toplevels = builtins.mapAttrs (_: system: system.config.system.build.toplevel) systems;
+
+  # selectAttrs (value: value > 1) { a = 1; b = 2; } is { b = 2; }.
+  selectAttrs = keep: set:
+    removeAttrs set (builtins.filter (name: ! keep set.${name}) (builtins.attrNames set));
+
+  # prefixed "a-" (name: name != "c") { b = 1; c = 2; } is { a-b = 1; }.
+  prefixed = prefix: keep: set: builtins.listToAttrs (map
+    (name: { name = prefix + name; value = set.${name}; })
+    (builtins.filter keep (builtins.attrNames set)));
+
+  packageFor = system:
+    let pkgs = provider.pkgsFor system; in
+    pkgs.callPackage ../package.nix { };
+in
+{
+  library = {
+    # The names of the inputs that are projects.
+    projectNames = (import ./names.nix).projects inputs;
+
+    # The document that plans are made from: JSON-safe, without store paths.
+    inventory = inventory { };
+
+    # The same, with `progress = true` one trace line a project as its turn
+    # comes, with `only` a list of project names no projects but these.
+    inventoryWith = inventory;
+
+    # The committed plan, and of it how each node is reached.
+    inherit plan;
+    connections = plan.nodeConnections or { };
+  };
+
+  nixosConfigurations = if provider.nixosSystem == null then { } else systems;
+
+  deploy.nodes = (deploy.specOf {
+    inherit plan provider systems;
+    inherit (environments) packages;
+    inherit (provider) pkgsFor; # null: the scripts take their programs from PATH
+    activate = require "activate" "deploy.nodes";
+  }).nodes;
+
+  packagesFor = system:
+    (if provider.pkgsFor == null then { } else { hostenv-provider = packageFor system; })
+    // (if ! committed.exists || provider.nixosSystem == null then { }
+    else prefixed "node-" (node: systemOf node == system) toplevels)
+    // (if ! committed.exists then { }
+    else prefixed "env-" (user: systemOf environments.enabled.${user}.node == system) environments.packages);
+
+  # Of all systems alike: `nix build .#nodes.<node>` names no system, and where
+  # it is typed need not be what is built for.
+  legacyPackagesFor = _: {
+    nodes = toplevels;
+    environments = environments.packages;
+  };
+
+  appsFor = system:
+    if provider.pkgsFor == null then { }
+    else import ../apps.nix { pkgs = provider.pkgsFor system; package = packageFor system; };
+}

@@ -1,0 +1,55 @@
+# The committed plan, plan.json in the generated folder: what the nodes, the
+# environments and the deploy specification are made from.
+#
+#   generatedPath  the folder, provider.generatedPath
+#   check          a function of the plan's name and the plan, that gives the
+#                  plan if its values are of the right types
+#
+# Gives { name; exists; document; }. Whether there is a plan can be asked before
+# there is one; `document` is an error then, and so it is where `mage plan`
+# would not have written it.
+{ generatedPath, check ? _: document: document }:
+let
+  fail = import ./fail.nix;
+  formatVersion = 1;
+
+  # As people know it: generated/plan.json, not the store path.
+  name = "${baseNameOf (builtins.unsafeDiscardStringContext (toString generatedPath))}/plan.json";
+  file = generatedPath + "/plan.json";
+  exists = builtins.pathExists file;
+
+  refuse = problem: hint: fail { subject = name; inherit problem hint; };
+  again = "run `mage plan`, which writes it anew";
+
+  parsed =
+    if exists then
+      builtins.addErrorContext "while reading ${name}" (builtins.fromJSON (builtins.readFile file))
+    else
+      refuse "there is none, or git does not know of it"
+        "run `mage plan`, then `git add ${name}`: a flake sees no files that git does not know";
+
+  show = value: if value == null then "missing" else builtins.toJSON value;
+
+  # An environment under another's name would get its user, and so its files.
+  misnamed = builtins.filter
+    (user: parsed.environments.${user}.hostenv.userName or null != user)
+    (builtins.attrNames parsed.environments);
+  ofMisnamed = user:
+    "environments.${builtins.toJSON user}.hostenv.userName is ${show (parsed.environments.${user}.hostenv.userName or null)}";
+
+  notSets = builtins.filter (key: ! builtins.isAttrs (parsed.${key} or null)) [ "environments" "nodes" ];
+in
+{
+  inherit name exists;
+
+  document =
+    if ! builtins.isAttrs parsed then refuse "it is no object" again
+    else if parsed.formatVersion or null != formatVersion then
+      refuse "its formatVersion is ${show (parsed.formatVersion or null)}, and only ${toString formatVersion} is known"
+        "run `mage plan`, of the same version as the input hostenv-provider"
+    else if notSets != [ ] then
+      refuse "${builtins.concatStringsSep " and " notSets} ${if builtins.length notSets == 1 then "is" else "are"} missing" again
+    else if misnamed != [ ] then
+      refuse "${builtins.concatStringsSep "; " (map ofMisnamed misnamed)}: it is not the name that the environment stands under" again
+    else check name parsed;
+}

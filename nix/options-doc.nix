@@ -1,0 +1,43 @@
+# docs/options.md: the options of the flake module, as text.
+#
+#   lib  nixpkgs's; nothing else of nixpkgs is needed
+{ lib }:
+let
+  inherit (lib) concatMapStrings concatStringsSep filter hasInfix mapAttrsToList optionalString removeSuffix;
+
+  evaluated = lib.evalModules {
+    modules = mapAttrsToList (file: _: ./options + "/${file}") (builtins.readDir ./options);
+  };
+
+  documented = filter (option: option.visible && ! option.internal)
+    (lib.optionAttrSetToDocList { inherit (evaluated.options) provider; });
+
+  # A value as it was written, in the line if it fits there.
+  value = { _type, text }:
+    let plain = removeSuffix "\n" text; in
+    if _type == "literalMD" then " ${plain}"
+    else if hasInfix "\n" plain then "\n\n```nix\n${plain}\n```"
+    else " `${plain}`";
+
+  line = label: text: "- ${label}:${text}\n";
+
+  section = option: ''
+
+    ## ${option.name}
+
+    ${removeSuffix "\n" option.description}
+
+  '' + concatStringsSep "" [
+    (line "type" " `${option.type}`")
+    (if option ? default then line "default" (value option.default) else line "required" " there is no default")
+    (optionalString (option ? example) (line "example" (value option.example)))
+  ];
+in
+''
+  # Options
+
+  What a provider's flake says, below `provider`: as options of the flake-parts module
+  `flakeModules.default`, or as attributes of `mkProvider`'s argument `provider`, which checks no types and
+  takes `system` and `lockFile` as arguments of their own. `go test ./nix/tests/flakes -run TestOptionsDoc
+  -update` writes this file.
+'' + concatMapStrings section documented

@@ -1,0 +1,15 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.deployPublicKeys = mkOption {
+    type = types.listOf types.singleLineStr;
+    default = [ ];
+    example = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA... deploy@hosting.example" ];
+    description = ''
+      SSH public keys that may log in as the deploy user of every node, and as
+      every environment's user.
+    '';
+  };
+}

@@ -1,0 +1,12 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.nodeModules = mkOption {
+    type = types.listOf types.deferredModule;
+    default = [ ];
+    example = lib.literalExpression "[ ./nodes/common.nix inputs.disko.nixosModules.disko ]";
+    description = "NixOS modules of all nodes. What they set, a node's own module can still set otherwise.";
+  };
+}

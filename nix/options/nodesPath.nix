@@ -1,0 +1,15 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.nodesPath = mkOption {
+    type = types.nullOr types.path;
+    defaultText = lib.literalMD "`nodes` beside flake.nix";
+    example = lib.literalExpression "./machines";
+    description = ''
+      The folder of the nodes' own NixOS modules, `<node>/configuration.nix`.
+      `null` if all that a machine needs is in `provider.nodeModules`.
+    '';
+  };
+}

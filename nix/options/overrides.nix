@@ -1,0 +1,23 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.overrides = mkOption {
+    type = types.attrsOf types.raw;
+    default = { };
+    example = lib.literalExpression ''
+      {
+        "drupal/nixpkgs" = inputs.nixpkgs;
+        phps = null;
+      }
+    '';
+    description = ''
+      Inputs of the customers' flakes that the provider replaces, by input path,
+      as `follows` would. `hostenv`, `nixpkgs`, `flake-parts` and `phps` are
+      replaced by the provider's own inputs of these names, where he has them;
+      `null` leaves what the customer's flake.lock says. An input that a flake
+      does not have is passed over.
+    '';
+  };
+}

@@ -1,0 +1,12 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.pkgsFor = mkOption {
+    type = types.nullOr (types.functionTo types.raw);
+    defaultText = lib.literalExpression "system: inputs.nixpkgs.legacyPackages.\${system}";
+    example = lib.literalExpression "system: withSystem system ({ pkgs, ... }: pkgs)";
+    description = "The packages for a platform, of which the command line tool and the activation scripts are made.";
+  };
+}

@@ -1,0 +1,16 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.secretsPath = mkOption {
+    type = types.nullOr types.path;
+    defaultText = lib.literalMD "`secrets/secrets.yaml` beside flake.nix";
+    example = lib.literalExpression "./secrets/production.yaml";
+    description = ''
+      The file with the provider's secrets, encrypted by sops, which the nodes
+      decrypt with their ssh host keys. It need not be there before a node has
+      something to decrypt. `null` for none.
+    '';
+  };
+}

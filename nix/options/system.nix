@@ -1,0 +1,15 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.system = mkOption {
+    type = types.str;
+    default = "x86_64-linux";
+    example = "aarch64-linux";
+    description = ''
+      The platform whose `lib.hostenv` of the customers' flakes says which
+      environments there are. The packages are those of each node's platform.
+    '';
+  };
+}

@@ -1,0 +1,24 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.uidRange = {
+    min = mkOption {
+      type = types.ints.unsigned;
+      default = 1002;
+      example = 40000;
+      description = ''
+        The lowest UID that an environment may get. 40000 to 59999 is clear of
+        what NixOS, nixbld and systemd give out themselves.
+      '';
+    };
+
+    max = mkOption {
+      type = types.ints.unsigned;
+      default = 29999;
+      example = 59999;
+      description = "The highest UID that an environment may get. UIDs are never used again.";
+    };
+  };
+}

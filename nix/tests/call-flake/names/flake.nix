@@ -1,0 +1,15 @@
+# Outputs that bear the names of what Nix itself adds to a flake.
+{
+  outputs =
+    { self, ... }@args:
+    {
+      rev = "an output";
+      inputs = "an output";
+      outputs = "an output";
+      sourceInfo = "an output";
+      outPath = "an output";
+      extra = "an output";
+      passed = builtins.attrNames args;
+      same = args.self.narHash == self.narHash;
+    };
+}

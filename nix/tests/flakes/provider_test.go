@@ -1,0 +1,181 @@
+// A provider with its plan, as `mage plan` would make it.
+package flakes
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/woolwichweb/hostenv-provider/examples"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// checkout is as much of this repository as a provider's flake sees, in a folder
+// of the world, with stand-ins for what is not there.
+func (w *world) checkout() string {
+	w.Helper()
+	dir := filepath.Join(w.dir, "checkout")
+	must := func(err error) {
+		w.Helper()
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+	entries, err := os.ReadDir("../..")
+	must(err)
+	must(os.MkdirAll(filepath.Join(dir, "nix"), 0o755))
+	for _, entry := range entries {
+		from, to := filepath.Join("../..", entry.Name()), filepath.Join(dir, "nix", entry.Name())
+		switch {
+		case entry.Name() == "tests":
+		case entry.IsDir():
+			must(os.CopyFS(to, os.DirFS(from)))
+		default:
+			must(os.WriteFile(to, []byte(read(w, from)), 0o644))
+		}
+	}
+	must(os.WriteFile(filepath.Join(dir, "flake.nix"), []byte(read(w, "../../../flake.nix")), 0o644))
+	if nodes := filepath.Join(dir, "nix/lib/nodes.nix"); !exists(nodes) {
+		must(os.WriteFile(nodes, []byte(read(w, "../stand-ins/lib/nodes.nix")), 0o644))
+	}
+	return dir
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// example makes the example provider and its plan, below w.path("").
+func (w *world) example(opts examples.Options) {
+	w.Helper()
+	opts.Library, opts.Nix, opts.Env = w.checkout(), w.nix, w.env
+	if err := examples.Make(w.Context(), w.path(""), opts); err != nil {
+		w.Fatal(err)
+	}
+	w.plan()
+}
+
+// plan makes the provider's plan of its flake, and commits it.
+func (w *world) plan() {
+	w.Helper()
+	must := func(err error) {
+		w.Helper()
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+	runner := &hostnix.Runner{Dir: w.path("provider"), Nix: w.nix, Env: w.env, Jobs: 2}
+	data, err := runner.Inventory(w.Context())
+	must(err)
+	inventory, err := plan.DecodeInventory(data)
+	must(err)
+	requests := inventory.SourceRequests()
+	attrs := make([]map[string]any, len(requests))
+	for i, request := range requests {
+		attrs[i] = request.Attrs
+	}
+	answers, err := runner.LockSources(w.Context(), attrs)
+	must(err)
+	sources := plan.Sources{}
+	for i, answer := range answers {
+		sources[requests[i].Key] = plan.Locked(answer)
+	}
+	result, err := plan.Compute(inventory, sources, state.New())
+	must(err)
+	w.repo("provider", map[string]string{
+		"generated/state.json": string(result.State.Encode()),
+		"generated/plan.json":  string(result.Plan.Encode()),
+	})
+}
+
+// building gives the world a store in its own folder: into one that lies
+// elsewhere on disk than its paths say, nothing can be built without a sandbox.
+func (w *world) building() {
+	own, err := os.MkdirTemp(w.dir, "store-")
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.env = append(w.env, "NIX_REMOTE=local",
+		"NIX_STORE_DIR="+filepath.Join(own, "store"), "NIX_STATE_DIR="+filepath.Join(own, "var"), "NIX_LOG_DIR="+filepath.Join(own, "log"))
+}
+
+// in runs nix in the provider's folder.
+func (w *world) in(args ...string) (stdout, stderr string, err error) {
+	w.Helper()
+	return w.run(w.path("provider"), append([]string{w.nix}, args...)...)
+}
+
+// mirror makes a repository of another project's at a commit, and gives its
+// flake reference. What is copied is never part of this repository.
+func (w *world) mirror(repository, commit string) string {
+	w.Helper()
+	mirror, env := testenv.Mirror(w, repository)
+	dir := filepath.Join(w.dir, "mirrored", filepath.Base(repository))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		w.Fatal(err)
+	}
+	archive := exec.Command("git", "-C", mirror, "archive", "--format=tar", "--output="+dir+".tar", commit)
+	archive.Env = env
+	if out, err := archive.CombinedOutput(); err != nil {
+		w.Fatalf("%s at %s: %v\n%s", repository, commit, err, out)
+	}
+	w.mustRun("tar", "-xf", dir+".tar", "-C", dir)
+	flake := filepath.Join(dir, "flake.nix")
+	if !exists(flake) {
+		// Of nixpkgs.lib only the last commit has one.
+		if err := os.WriteFile(flake, []byte("{ outputs = _: { lib = import ./lib; }; }\n"), 0o644); err != nil {
+			w.Fatal(err)
+		}
+	}
+	w.mustRun("git", "-C", dir, "init", "-q", "-b", "main")
+	w.mustRun("git", "-C", dir, "add", "-A", "-f")
+	w.mustRun("git", "-C", dir, "commit", "-q", "-m", commit)
+	return "git+file://" + dir
+}
+
+// nixpkgsLib is the library that NixOS's modules of the tests are of, too.
+func (w *world) nixpkgsLib() string {
+	return w.mirror("nix-community/nixpkgs.lib", "222d463c72ca802523128d96ae866f9a14cce8c2")
+}
+
+// flakeParts says where the flakes are that the example with flake-parts names.
+func (w *world) flakeParts() map[string]string {
+	w.Helper()
+	return map[string]string{
+		"github:hercules-ci/flake-parts":   w.mirror("hercules-ci/flake-parts", "427bf4bd9435fdf21321c8cc628c24efc14c0f7a"),
+		"github:nix-community/nixpkgs.lib": w.nixpkgsLib(),
+	}
+}
+
+// build builds a text, and gives it.
+func (w *world) build(installable string) string {
+	w.Helper()
+	stdout, stderr, err := w.in("build", "--no-link", "--json", installable)
+	var built []struct{ Outputs struct{ Out string } }
+	if err != nil || json.Unmarshal([]byte(stdout), &built) != nil || len(built) != 1 {
+		w.Fatalf("nix build %s: %v\n%s\n%s", installable, err, stdout, stderr)
+	}
+	return read(w, built[0].Outputs.Out)
+}
+
+// json evaluates an attribute of the provider's flake.
+func (w *world) json(attribute string, into any, args ...string) {
+	w.Helper()
+	stdout, stderr, err := w.in(append([]string{"eval", "--json", attribute}, args...)...)
+	if err != nil {
+		w.Fatalf("nix eval %s: %v\n%s", attribute, err, stderr)
+	}
+	if err := json.Unmarshal([]byte(stdout), into); err != nil {
+		w.Fatalf("nix eval %s: %v in %s", attribute, err, stdout)
+	}
+}
+
+func (w *world) storeDir() string {
+	w.Helper()
+	return w.mustRun(w.nix, "eval", "--raw", "--expr", "builtins.storeDir")
+}

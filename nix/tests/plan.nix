@@ -1,0 +1,26 @@
+let
+  read = name: import ../lib/plan.nix { generatedPath = ./fixtures/plans + "/${name}/generated"; };
+  document = name: (read name).document;
+in
+{
+  well = { expr = builtins.attrNames (document "well").nodes; expected = [ "node-a" "node-b" "node-c" ]; };
+  exists = { expr = map (name: (read name).exists) [ "none" "well" ]; expected = [ false true ]; };
+  name = { expr = (read "none").name; expected = "generated/plan.json"; };
+  checked = {
+    expr = (import ../lib/plan.nix { generatedPath = ./fixtures/plans/well/generated; check = name: plan: { inherit name; nodes = builtins.attrNames plan.nodes; }; }).document;
+    expected = { name = "generated/plan.json"; nodes = [ "node-a" "node-b" "node-c" ]; };
+  };
+
+  missing = { expr = document "none"; error = "generated/plan.json: there is none, or git does not know of it.*hint: run `mage plan`, then `git add generated/plan.json`"; };
+  future = { expr = document "future"; error = "generated/plan.json: its formatVersion is 2, and only 1 is known.*hint: run `mage plan`"; };
+  list = { expr = document "list"; error = "generated/plan.json: it is no object.*hint: run `mage plan`"; };
+  bare = { expr = document "bare"; error = "generated/plan.json: environments and nodes are missing.*hint: run `mage plan`"; };
+  misnamed = {
+    expr = document "misnamed";
+    error = [
+      "generated/plan.json: environments.\"shop-main-4f7240c\".hostenv.userName is \"site-main-b7ea262\"; environments.\"site-test-0000000\".hostenv.userName is missing: it is not the name"
+      "hint: run `mage plan`"
+    ];
+    errorNot = "environments.\"site-main-b7ea262\"";
+  };
+}
