@@ -14,7 +14,7 @@ import (
 
 // NodesBuild builds a node's system and its environments, and deploys nothing.
 //
-// The node is one of the plan, several with commas between, or -all. It prints
+// The node is one of the plan, several with commas between, or all. It prints
 // what was built, with the size of all that belongs to it; no links are left.
 // All that fails is named. It ends with 4 if the plan is older than the state.
 func NodesBuild(ctx context.Context,
@@ -24,10 +24,6 @@ func NodesBuild(ctx context.Context,
 	f := generated(out)
 	return f.fail(f.build(ctx, node))
 }
-
-// everyNode stands for a node: Mage gives a required argument whatever follows
-// the target, and no node is called so.
-const everyNode = "-all"
 
 func (f *folder) build(ctx context.Context, nodes string) error {
 	wanted, err := f.buildables(nodes)
@@ -68,13 +64,15 @@ func (f *folder) buildables(nodes string) ([]nix.Buildable, error) {
 	}
 	planned := document.Nodes()
 	wanted := strings.Split(nodes, ",")
-	if nodes == everyNode {
+	// Mage gives a required argument whatever follows the target, so that -all
+	// comes here, too. A node may be called all.
+	if nodes == "-all" || nodes == "all" && !slices.Contains(planned, "all") {
 		wanted = planned
 	}
 	var all []nix.Buildable
 	for _, node := range wanted {
 		if !slices.Contains(planned, node) {
-			return nil, hinted(fmt.Errorf("the plan has no node %q", node), "its nodes are "+strings.Join(planned, ", ")+"; -all builds them all")
+			return nil, hinted(fmt.Errorf("the plan has no node %q", node), "its nodes are "+strings.Join(planned, ", ")+"; all builds them all")
 		}
 		system := document.System(node)
 		all = append(all, nix.Buildable{Kind: nix.NodeSystem, Name: node, System: system})

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -35,8 +36,7 @@ func TestFlake(t *testing.T) {
 		    lib = lib // {
 		      # Takes a node's modules for what they are, and evaluates none of NixOS's own.
 		      nixosSystem = { modules, specialArgs ? { }, ... }: {
-		        config.system.build.toplevel = derivation { name = "system"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ ]; };
-		        config.count = builtins.length modules;
+		        config.system.build.toplevel = derivation { name = "system"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo system > $out" ]; };
 		      };
 		    };
 		    legacyPackages.x86_64-linux = { };
@@ -68,6 +68,7 @@ func TestFlake(t *testing.T) {
 				`acme__site.url = "git+file://`+filepath.Join(world, "site")+`?dir=.hostenv&ref=main";`)
 			return regexp.MustCompile(`acceptTerms = false; *#.*`).ReplaceAllString(flake, "acceptTerms = true;")
 		})
+		n.buildsItself(t)
 		r := n.in(provider)
 		r.env = append(slices.Clone(r.env), "PATH="+filepath.Dir(n.binary)+":"+os.Getenv("PATH"))
 		r.run(t, "git", "init", "--quiet")
@@ -80,6 +81,11 @@ func TestFlake(t *testing.T) {
 		if out := r.run(t, n.binary, "eval", "--raw", ".#nixosConfigurations.sample.config.system.build.toplevel.name"); strings.TrimSpace(out) != "system" {
 			t.Errorf("the node's system is %q", out)
 		}
+		if runtime.GOARCH == "amd64" {
+			if out := r.run(t, mage, "nodesBuild", "sample"); !regexp.MustCompile(`(?s)node sample .*-system\n.*environment site-main-b7ea262 .*-site-main\n`).MatchString(out) {
+				t.Errorf("built: %s", out)
+			}
+		}
 		if out := r.run(t, mage, "plan", "-dryRun", "-detailedExitcode", "-locked"); !strings.HasPrefix(out, "no changes") {
 			t.Errorf("what CI runs shows %q", out)
 		}
@@ -90,6 +96,7 @@ func TestFlake(t *testing.T) {
 var customer = map[string]string{
 	".hostenv/flake.nix": `{
 	  outputs = _: {
+	    packages.x86_64-linux.main = derivation { name = "site-main"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo site > $out" ]; };
 	    lib.hostenv.x86_64-linux = {
 	      defaultEnvironment = "main";
 	      environments.main = {

@@ -105,9 +105,14 @@ func (r *Runner) build(ctx context.Context, b Buildable) (path string, err error
 	if err != nil {
 		return "", err
 	}
-	var results []struct{ Outputs map[string]string }
-	if err := json.Unmarshal(written, &results); err != nil || len(results) != 1 {
-		return "", fmt.Errorf("build %s: nix wrote %q, not one result (%v)", b, written, err)
+	var results []struct {
+		Outputs map[string]string `json:"outputs"`
+	}
+	if err := json.Unmarshal(written, &results); err != nil {
+		return "", fmt.Errorf("build %s: read what nix wrote: %w", b, err)
+	}
+	if len(results) != 1 {
+		return "", fmt.Errorf("build %s: nix built %d results, not one", b, len(results))
 	}
 	outputs := results[0].Outputs
 	for _, name := range []string{"out", "bin"} {
@@ -160,8 +165,8 @@ func (r *Runner) measure(ctx context.Context, built []Built) error {
 // object by path.
 func closureSizes(written []byte) (map[string]int64, error) {
 	type info struct {
-		Path        string
-		ClosureSize int64
+		Path        string `json:"path"`
+		ClosureSize int64  `json:"closureSize"`
 	}
 	sizes := map[string]int64{}
 	var list []info
