@@ -18,11 +18,13 @@ let
       let
         relative = lib.removePrefix (toString ../. + "/") (toString path);
         below = map (folder: folder + "/") [ "hostenv" "magefiles/launcher" "magefiles/provider" "magefiles/targets" ];
+        # Of golden/ the list of parity alone, which is embedded.
+        single = [ "go.mod" "go.sum" "golden/golden.go" "golden/parity.json" ];
         name = baseNameOf path;
       in
       if type == "directory"
-      then lib.any (folder: lib.hasPrefix folder (relative + "/") || lib.hasPrefix (relative + "/") folder) below && name != "testdata"
-      else lib.elem relative [ "go.mod" "go.sum" ] || lib.any (folder: lib.hasPrefix folder relative) below && ! lib.hasSuffix "_test.go" name;
+      then relative == "golden" || lib.any (folder: lib.hasPrefix folder (relative + "/") || lib.hasPrefix (relative + "/") folder) below && name != "testdata"
+      else lib.elem relative single || lib.any (folder: lib.hasPrefix folder relative) below && ! lib.hasSuffix "_test.go" name;
   };
 in
 buildGoModule {

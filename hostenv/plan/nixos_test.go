@@ -59,7 +59,7 @@ func TestTodaysNodesAreNot(t *testing.T) {
 // stand-in for the provider's modules takes every environment for a live one.
 // The nodes, which are what is tested, stay as they are.
 func withoutDisabled(t *testing.T, path string) string {
-	document := readDocument(t, path)
+	document := decoded(t, readFile(t, path)).(map[string]any)
 	environments := document["environments"].(map[string]any)
 	changed := false
 	for user, e := range environments {

@@ -4,7 +4,8 @@ package launcher
 
 // table are the targets of magefiles/targets.
 var table = []Target{
-	{"plan", 0, []Flag{{"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"locked", true}, {"inventory", false}, {"out", false}}},
+	{"nodesBuild", 1, []Flag{{"out", false}}},
+	{"plan", 0, []Flag{{"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"locked", true}, {"inventory", false}, {"out", false}, {"compare", false}}},
 	{"state:init", 0, []Flag{{"out", false}}},
 	{"state:list", 0, []Flag{{"json", true}, {"out", false}}},
 	{"state:prune", 0, []Flag{{"user", false}, {"yes", true}, {"out", false}}},

@@ -22,11 +22,15 @@ func Plan(ctx context.Context,
 	locked *bool, // keep the locked sources of the last plan, ask nobody
 	inventory *string, // read the inventory from a file, in place of Nix; implies -locked
 	out *string, // the generated folder, default generated
+	compare *string, // hold what would be planned against an older plan.json, write nothing
 ) error {
 	run := planRun{
 		folder: generated(out),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""),
+	}
+	if older := value(compare, ""); older != "" {
+		return run.compare(ctx, older)
 	}
 	return run.fail(run.do(ctx))
 }

@@ -94,7 +94,7 @@ func progress() (show func(nix.Event), done func()) {
 }
 
 func doing(e nix.Event) string {
-	verbs := map[nix.Phase]string{nix.Evaluate: "evaluating", nix.Fetch: "locking"}
+	verbs := map[nix.Phase]string{nix.Evaluate: "evaluating", nix.Fetch: "locking", nix.Building: "building"}
 	text := verbs[e.Phase] + " " + e.Subject
 	if e.Total > 0 {
 		text += fmt.Sprintf(" (%d of %d)", e.Number, e.Total)

@@ -87,10 +87,12 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 	return &EvalError{Failures: failures}
 }
 
+const missingAttribute = "does not provide attribute"
+
 // advice is for what nix itself says.
 var advice = []struct{ message, hint string }{
 	{"requires lock file changes", "run `nix flake lock` in the provider's folder"},
-	{"does not provide attribute", "let the provider's flake.nix return hostenv-provider.lib.mkProvider { inherit inputs; provider = { ... }; }"},
+	{missingAttribute, "let the provider's flake.nix return hostenv-provider.lib.mkProvider { inherit inputs; provider = { ... }; }"},
 	{"could not find a flake.nix", "run this in the provider's folder, where its flake.nix is"},
 	{"does not contain a", "run this in the provider's folder, and `git add` its flake.nix"},
 }

@@ -1,5 +1,6 @@
 // Package nix asks Nix what a plan is made from: the inventory of a provider's
-// flake, and the commits that its environments' git refs stand for.
+// flake, and the commits that its environments' git refs stand for; and has it
+// build what a plan comes to.
 //
 // It runs the nix command and nothing else; what it returns is plain data. It
 // works with every Nix from 2.8 on, writes no lock file, and reports all that
@@ -30,12 +31,13 @@ type Phase string
 const (
 	Evaluate Phase = "evaluate" // a project's environments
 	Fetch    Phase = "fetch"    // a source, to lock it
+	Building Phase = "build"    // a node's system or an environment
 )
 
 // An Event tells that the work on a subject begins.
 type Event struct {
 	Phase   Phase
-	Subject string // the project's input, or the source without credentials
+	Subject string // the project's input, the source without credentials, or what is built
 	Number  int    // of this event in its phase, from 1
 	Total   int    // events in this phase, 0 if not known
 }

@@ -33,12 +33,17 @@ type nixError struct {
 func (e *nixError) Error() string { return fmt.Sprintf("nix: %v: %s", e.err, message(e.log)) }
 func (e *nixError) Unwrap() error { return e.err }
 
-// eval runs `nix eval --json` with further arguments and returns what it
+// eval runs `nix eval --json`, see command.
+func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (written []byte, log string, err error) {
+	return r.command(ctx, events, "eval", args...)
+}
+
+// command runs `nix NAME --json` with further arguments and returns what it
 // writes, and what it says meanwhile. Progress goes to events. The error is a
 // *nixError if nix ran and failed, the context's if that was cancelled.
-func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (written []byte, log string, err error) {
+func (r *Runner) command(ctx context.Context, events *counter, name string, args ...string) (written []byte, log string, err error) {
 	args = append([]string{
-		"eval", "--json",
+		name, "--json",
 		"--extra-experimental-features", "nix-command flakes",
 		// A cache of evaluations would repeat an error without its message.
 		"--option", "eval-cache", "false",

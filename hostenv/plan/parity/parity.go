@@ -1,0 +1,157 @@
+// Package parity tells a plan's deliberate differences from all others: from
+// the plan that today's generator made of the same provider, or from any older
+// plan.
+//
+// golden/parity.json is the list of what is deliberate. Its rows have patterns,
+// which say where a difference may be; where a pattern alone would let too much
+// pass, proofs.go asks the documents themselves: another UID is expected only
+// where the old plan gave that UID to several environments. What no row
+// explains is unexpected, however harmless it looks.
+//
+// The package is pure, and never an arbiter of what a plan may be: it says what
+// a person should look at before the first deploy.
+package parity
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+)
+
+// FormatVersion is the version of what [Report.Encode] writes.
+const FormatVersion = 1
+
+// Documents are one side of a comparison. State may be nil, on both sides
+// alike, where only plans are compared.
+type Documents struct{ Plan, State map[string]any }
+
+// DecodeDocuments reads a plan, and a state unless it is nil, strictly.
+func DecodeDocuments(plan, state []byte) (Documents, error) {
+	var d Documents
+	for _, each := range []struct {
+		name string
+		data []byte
+		to   *map[string]any
+	}{{"plan", plan, &d.Plan}, {"state", state, &d.State}} {
+		if each.data == nil {
+			continue
+		}
+		v, err := canonjson.Decode(each.data)
+		if err != nil {
+			return Documents{}, err
+		}
+		object, ok := v.(map[string]any)
+		if !ok {
+			return Documents{}, fmt.Errorf("the %s is %s, not an object", each.name, canonjson.Kind(v))
+		}
+		*each.to = object
+	}
+	if _, ok := d.Plan["environments"].(map[string]any); !ok && plan != nil {
+		return Documents{}, &NoPlanError{}
+	}
+	return d, nil
+}
+
+// A NoPlanError says that a document is not a plan of any generator.
+type NoPlanError struct{}
+
+func (*NoPlanError) Error() string { return "it has no environments, so it is no plan" }
+
+// Hint says which file is wanted.
+func (*NoPlanError) Hint() string {
+	return "name the plan.json that the old generator wrote last, as a rule generated/plan.json of the commit that is deployed"
+}
+
+// A Finding is a difference and what explains it.
+type Finding struct {
+	Difference
+	Row *Row // nil where nothing does: the difference is unexpected
+}
+
+// A Report is what two sides differ in.
+type Report struct {
+	// Findings are in the order of the rows, the unexpected last, and within a
+	// row in the order of their paths.
+	Findings []Finding
+}
+
+// Compare holds the documents that a generator made against ours.
+func Compare(before, after Documents) Report {
+	c := NewComparison(before, after)
+	rows := Rows()
+	place := make(map[*Row]int, len(rows))
+	for i, row := range rows {
+		place[row] = i
+	}
+	place[nil] = len(rows)
+	var r Report
+	for _, d := range c.Differences() {
+		f := Finding{Difference: d}
+		if explained := c.Explain(d); len(explained) > 0 {
+			f.Row = explained[0]
+		}
+		r.Findings = append(r.Findings, f)
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(place[a.Row], place[b.Row]) })
+	return r
+}
+
+// Unexpected returns the findings that no row explains.
+func (r Report) Unexpected() []Finding {
+	i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Row == nil })
+	if i < 0 {
+		return nil
+	}
+	return r.Findings[i:]
+}
+
+// Text returns the report for people: a heading for every row, a line for every
+// difference, and a count.
+func (r Report) Text() string {
+	var b strings.Builder
+	for i, f := range r.Findings {
+		if i == 0 || f.Row != r.Findings[i-1].Row {
+			if f.Row == nil {
+				b.WriteString("unexpected:\n")
+			} else {
+				fmt.Fprintf(&b, "expected, %s: %s\n", f.Row.ID, f.Row.Now)
+			}
+		}
+		b.WriteString("  " + f.Text() + "\n")
+	}
+	unexpected := len(r.Unexpected())
+	switch {
+	case len(r.Findings) == 0:
+		b.WriteString("no differences\n")
+	default:
+		fmt.Fprintf(&b, "%s, %d expected, %d unexpected\n", count(len(r.Findings), "difference"), len(r.Findings)-unexpected, unexpected)
+	}
+	return b.String()
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Encode returns the report as canonical JSON.
+func (r Report) Encode() []byte {
+	expected, unexpected := []any{}, []any{}
+	for _, f := range r.Findings {
+		v := map[string]any{
+			"document": f.Document, "kind": string(f.Kind), "path": f.Pointer(), "before": f.Before, "after": f.After,
+		}
+		if f.Row == nil {
+			unexpected = append(unexpected, v)
+			continue
+		}
+		v["row"], v["today"], v["now"] = f.Row.ID, f.Row.Today, f.Row.Now
+		expected = append(expected, v)
+	}
+	return canonjson.Encode(map[string]any{"formatVersion": FormatVersion, "expected": expected, "unexpected": unexpected})
+}

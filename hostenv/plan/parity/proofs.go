@@ -1,0 +1,313 @@
+package parity
+
+import (
+	"cmp"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// A Comparison explains the differences between two sides.
+type Comparison struct {
+	before, after Documents
+	sharedUIDs    map[int64]bool // that several environments have before
+}
+
+// NewComparison prepares one.
+func NewComparison(before, after Documents) *Comparison {
+	c := &Comparison{before: before, after: after, sharedUIDs: map[int64]bool{}}
+	for _, entries := range []map[string]any{object(before.Plan, "environments"), before.State} {
+		seen := map[int64]bool{}
+		for name, entry := range entries {
+			uid, ok := get(entry, "uid").(int64)
+			if !ok || strings.HasPrefix(name, "_") {
+				continue
+			}
+			c.sharedUIDs[uid] = c.sharedUIDs[uid] || seen[uid]
+			seen[uid] = true
+		}
+	}
+	return c
+}
+
+// Differences returns those of the plans, then those of the states.
+func (c *Comparison) Differences() []Difference {
+	return append(
+		Differences("plan", nil, c.before.Plan, c.after.Plan),
+		Differences("state", nil, c.before.State, c.after.State)...)
+}
+
+// Explain returns the rows that explain a difference: whose patterns have it,
+// and whose proof, where they need one, holds.
+func (c *Comparison) Explain(d Difference) []*Row {
+	var explained []*Row
+	for _, row := range Rows() {
+		if proof := proofs[row.ID]; row.matches(d) && (proof == nil || proof(c, d)) {
+			explained = append(explained, row)
+		}
+	}
+	return explained
+}
+
+// proofs hold, for a row whose patterns alone would let too much pass, what must
+// be true of a difference besides. A row that is not here needs none. (It is
+// filled by init, for a proof may ask for explanations itself.)
+var proofs map[string]func(*Comparison, Difference) bool
+
+func init() {
+	proofs = map[string]func(*Comparison, Difference) bool{
+		"dense-uids":           (*Comparison).denseUIDs,
+		"name-moves":           (*Comparison).nameMoves,
+		"nginx-options":        (*Comparison).nginxOptions,
+		"own-root-location":    (*Comparison).ownRootLocation,
+		"disabled":             (*Comparison).disabled,
+		"keys-once":            (*Comparison).keysOnce,
+		"root-relative":        (*Comparison).rootRelative,
+		"api-token":            (*Comparison).apiToken,
+		"empty-nodes":          (*Comparison).emptyNodes,
+		"wildcard-certificate": (*Comparison).wildcardCertificate,
+		"normalised-names":     (*Comparison).normalisedNames,
+	}
+}
+
+// denseUIDs: the UID was that of several environments, or what differs is
+// called after such a UID, or after the one that came in its place.
+func (c *Comparison) denseUIDs(d Difference) bool {
+	i := slices.IndexFunc(d.Path, func(name string) bool { return strings.HasPrefix(name, "user@") })
+	if i < 0 {
+		uid, ok := d.Before.(int64)
+		return ok && c.sharedUIDs[uid]
+	}
+	uid, err := strconv.ParseInt(strings.TrimPrefix(d.Path[i], "user@"), 10, 64)
+	if err != nil {
+		return false
+	}
+	if d.Kind == Removed {
+		return c.sharedUIDs[uid]
+	}
+	for user, environment := range object(c.after.Plan, "environments") {
+		was, _ := get(c.before.Plan, "environments", user, "uid").(int64)
+		if get(environment, "uid") != uid || !c.sharedUIDs[was] {
+			continue
+		}
+		unit := get(c.after.Plan, d.Path[:i+1]...)
+		return get(unit, "serviceConfig", "Slice") == sliceOf(user, environment)+"-"+strconv.FormatInt(uid, 10)+".slice"
+	}
+	return false
+}
+
+// sliceOf is the slice of an environment's project, without its suffix.
+func sliceOf(user string, environment any) string {
+	organisation, _ := get(environment, "hostenv", "organisation").(string)
+	slug, _, _ := strings.Cut(user, "-")
+	return "user-" + organisation + "-" + slug
+}
+
+// nameMoves: every name that the entry lost belongs to another of its project.
+func (c *Comparison) nameMoves(d Difference) bool {
+	before, after := texts(d.Before), texts(d.After)
+	user := d.Path[0]
+	for _, name := range before {
+		if !slices.Contains(after, name) && !c.ownedInProject(name, user) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(after, func(name string) bool { return !slices.Contains(before, name) })
+}
+
+func (c *Comparison) ownedInProject(name, user string) bool {
+	for other, entry := range c.after.State {
+		if other != user && slices.Contains(texts(get(entry, "virtualHosts")), name) &&
+			get(entry, "organisation") == get(c.after.State, user, "organisation") &&
+			get(entry, "project") == get(c.after.State, user, "project") {
+			return true
+		}
+	}
+	return false
+}
+
+// noIndexing is what stands for allowIndexing = false.
+const noIndexing = "add_header X-Robots-Tag \"noindex\" always;\n"
+
+// nginxOptions: a header came only where indexing was not allowed, after what
+// the project itself configured.
+func (c *Comparison) nginxOptions(d Difference) bool {
+	if d.Kind == Removed {
+		return true
+	}
+	before, _ := d.Before.(string)
+	host := d.Path[:len(d.Path)-1]
+	return d.After == before+noIndexing && get(c.before.Plan, append(slices.Clone(host), "allowIndexing")...) == false
+}
+
+// ownRootLocation: what stood there was the generator's proxy and nothing else,
+// and what stands there now is no proxy. (A project may declare a proxy itself;
+// but so would look one to another customer, and that somebody should see.)
+func (c *Comparison) ownRootLocation(d Difference) bool {
+	location := d.Path[:slices.Index(d.Path, "/")+1]
+	before, after := object(c.before.Plan, location...), object(c.after.Plan, location...)
+	to, _ := before["proxyPass"].(string)
+	return len(before) == 2 && before["recommendedProxySettings"] == true &&
+		strings.HasPrefix(to, "http://") && strings.HasSuffix(to, "_upstream") && after["proxyPass"] == nil
+}
+
+// disabled: what left the node was a disabled environment's.
+func (c *Comparison) disabled(d Difference) bool {
+	node := d.Path[1]
+	var others bool // an environment of the node that is not disabled
+	theirs := map[string]bool{}
+	for user, environment := range object(c.before.Plan, "environments") {
+		if get(environment, "node") != node {
+			continue
+		}
+		if get(environment, "enable") != false || get(c.after.Plan, "environments", user, "enable") != false {
+			others = true
+			continue
+		}
+		theirs[user] = true
+		if uid, ok := get(environment, "uid").(int64); ok {
+			theirs["user@"+strconv.FormatInt(uid, 10)] = true
+		}
+		for host := range object(environment, "virtualHosts") {
+			theirs[host] = true
+		}
+		slice := sliceOf(user, environment)
+		theirs[slice], theirs[slice+"-"], theirs[slice[:strings.LastIndex(slice, "-")+1]] = true, true, true
+	}
+	if len(d.Path) == 2 {
+		return len(theirs) > 0 && !others
+	}
+	return theirs[d.Path[len(d.Path)-1]]
+}
+
+// keysOnce: nothing but repetitions went.
+func (c *Comparison) keysOnce(d Difference) bool {
+	var once []string
+	for _, key := range texts(d.Before) {
+		if !slices.Contains(once, key) {
+			once = append(once, key)
+		}
+	}
+	return len(once) < len(texts(d.Before)) && slices.Equal(once, texts(d.After))
+}
+
+var storePath = regexp.MustCompile(`^/.*/[0-9a-z]{32}-[^/]+(/.*)?$`)
+
+func isStorePath(v any) bool {
+	text, ok := v.(string)
+	return ok && storePath.MatchString(text)
+}
+
+// rootRelative: a store path became the same path in the project's source.
+func (c *Comparison) rootRelative(d Difference) bool {
+	before, _ := d.Before.(string)
+	after, ok := d.After.(string)
+	match := storePath.FindStringSubmatch(before)
+	return ok && match != nil && after == cmp.Or(strings.TrimPrefix(match[1], "/"), ".")
+}
+
+// apiToken: the token was in the store, or was never named.
+func (c *Comparison) apiToken(d Difference) bool {
+	if d.Kind == Added {
+		return true
+	}
+	return d.After == nil && (d.Before == nil || isStorePath(d.Before))
+}
+
+// emptyNodes: no environment runs on it.
+func (c *Comparison) emptyNodes(d Difference) bool {
+	for _, environment := range object(c.after.Plan, "environments") {
+		if get(environment, "node") == d.Path[1] && get(environment, "enable") != false {
+			return false
+		}
+	}
+	return true
+}
+
+// wildcardCertificate: it is a wildcard, and asks for none any more.
+func (c *Comparison) wildcardCertificate(d Difference) bool {
+	return d.Before == true && d.After == false && strings.HasPrefix(d.Path[len(d.Path)-2], "*.")
+}
+
+// normalisedNames: the same name stands on the other side in its other
+// spelling, with nothing about it that is not explained itself.
+func (c *Comparison) normalisedNames(d Difference) bool {
+	if d.Document == "state" {
+		var names []string
+		for _, name := range texts(d.Before) {
+			normal, err := state.NormalizeHostname(name)
+			if err != nil {
+				return false
+			}
+			names = append(names, normal)
+		}
+		slices.Sort(names)
+		return slices.Equal(slices.Compact(names), texts(d.After))
+	}
+	hosts, name := d.Path[:len(d.Path)-1], d.Path[len(d.Path)-1]
+	before, after := object(c.before.Plan, hosts...), object(c.after.Plan, hosts...)
+	spellings := slices.Collect(maps.Keys(before))
+	if d.Kind == Removed {
+		spellings = []string{name}
+	}
+	for _, spelling := range spellings {
+		normal, err := state.NormalizeHostname(spelling)
+		if err != nil || normal == spelling || d.Kind == Added && normal != name || after[normal] == nil {
+			continue
+		}
+		// Proofs look both sides up by path, so the old host must be where the
+		// new one is.
+		renamed := Comparison{before: Documents{Plan: moved(c.before.Plan, hosts, spelling, normal)}, after: c.after, sharedUIDs: c.sharedUIDs}
+		path := append(slices.Clone(hosts), normal)
+		if !slices.ContainsFunc(Differences("plan", path, before[spelling], after[normal]), func(d Difference) bool { return len(renamed.Explain(d)) == 0 }) {
+			return true
+		}
+	}
+	return false
+}
+
+// moved returns v with the member at path and from under another name.
+func moved(v map[string]any, path []string, from, to string) map[string]any {
+	v = maps.Clone(v)
+	if len(path) == 0 {
+		v[to] = v[from]
+		delete(v, from)
+		return v
+	}
+	inner, _ := v[path[0]].(map[string]any)
+	v[path[0]] = moved(inner, path[1:], from, to)
+	return v
+}
+
+// get returns the value at a path, nil where there is none.
+func get(v any, path ...string) any {
+	for _, name := range path {
+		v = object(v)[name]
+	}
+	return v
+}
+
+// object returns the object at a path, nil where there is none.
+func object(v any, path ...string) map[string]any {
+	if len(path) > 0 {
+		v = get(v, path...)
+	}
+	o, _ := v.(map[string]any)
+	return o
+}
+
+// texts returns a list's strings.
+func texts(v any) []string {
+	list, _ := v.([]any)
+	var texts []string
+	for _, item := range list {
+		if text, ok := item.(string); ok {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}

@@ -1,0 +1,89 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/magefile/mage/mg"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// compare prints how the plan that would be made differs from an older one, and
+// the state from what it is. It takes no lock, for it writes nothing.
+func (r planRun) compare(ctx context.Context, older string) error {
+	report, err := r.differences(ctx, older)
+	if err != nil {
+		return r.fail(err)
+	}
+	text := []byte(report.Text())
+	if r.json {
+		text = report.Encode()
+	}
+	if _, err := os.Stdout.Write(text); err != nil {
+		return r.fail(err)
+	}
+	if r.detailed && len(report.Unexpected()) > 0 {
+		return mg.Fatal(exitChanges, "there are unexpected differences")
+	}
+	return nil
+}
+
+func (r planRun) differences(ctx context.Context, older string) (parity.Report, error) {
+	none := parity.Report{}
+	text, err := os.ReadFile(older)
+	if err != nil {
+		return none, hinted(err, "name a plan.json that was made earlier: git show COMMIT:generated/plan.json > old-plan.json")
+	}
+	prior, oldState, err := r.readState()
+	if err != nil {
+		return none, err
+	}
+	before, err := parity.DecodeDocuments(text, oldState)
+	if err != nil {
+		return none, in(older, err)
+	}
+	lastPlan, err := r.readIfThere(planFile)
+	if err != nil {
+		return none, err
+	}
+	inv, sources, err := r.inputs(ctx, lastPlan)
+	if err != nil {
+		return none, err
+	}
+	result, err := plan.Compute(inv, sources, prior)
+	if err != nil {
+		return none, deliberate(err)
+	}
+	warn(result.Warnings)
+	after, err := parity.DecodeDocuments(result.Plan.Encode(), result.State.Encode())
+	if err != nil {
+		return none, err
+	}
+	return parity.Compare(before, after), nil
+}
+
+// deliberate says, of every refusal that the generator before this one did not
+// make, why it is made now: that one went on, for there is a plan of its.
+func deliberate(err error) error {
+	var refused *state.Refused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	noted := make([]error, len(refused.Errors))
+	for i, err := range refused.Errors {
+		noted[i] = err
+		for _, row := range parity.Rows() {
+			var hinter interface{ Hint() string }
+			if row.Refuses(err.Error()) && errors.As(err, &hinter) {
+				noted[i] = hinted(err, fmt.Sprintf("%s\nit is refused on purpose (%s): formerly %s; now %s", hinter.Hint(), row.ID, row.Today, row.Now))
+				break
+			}
+		}
+	}
+	return &state.Refused{Errors: noted}
+}

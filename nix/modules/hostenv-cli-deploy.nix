@@ -1,0 +1,40 @@
+# A module of a customer's hostenv project: `hostenv deploy` is deprecated, for
+# what it brings to a node the provider's next deploy takes back.
+#
+#   imports = [ "${inputs.hostenv-provider}/nix/modules/hostenv-cli-deploy.nix" ];
+#   hostenv.deploy = "off";
+#
+# Whatever sub-command deploy the project has, hostenv's own or another, begins
+# with what hostenv-wrapper/deploy.sh says; all other sub-commands stay as they
+# are. Options that stand before `deploy` are hostenv's, and not handed on.
+{ config, lib, ... }:
+{
+  options.hostenv.deploy = lib.mkOption {
+    type = lib.types.enum [ "warn" "forward" "off" ];
+    default = "forward";
+    example = "off";
+    description = ''
+      What `hostenv deploy` does: `warn` that it is deprecated and go on as
+      before, `forward` to `hostenv-provider deploy` where that is installed and
+      the current folder is a provider's, or refuse (`off`). The environment
+      variable HOSTENV_DEPLOY comes first.
+    '';
+  };
+
+  # Declared once more, to look at the sub-commands when all of them are known:
+  # a definition would replace hostenv's own, or be replaced by a service's.
+  options.hostenv.subCommands = lib.mkOption {
+    apply = subCommands:
+      if ! subCommands ? deploy then subCommands
+      else subCommands // {
+        deploy = subCommands.deploy // {
+          exec = helpers: ''
+            hostenv_deploy_mode=${config.hostenv.deploy}
+            ${builtins.readFile ../hostenv-wrapper/deploy.sh}
+            hostenv_deploy "$@"
+            ${subCommands.deploy.exec helpers}'';
+          description = "${subCommands.deploy.description or ""}\nDeprecated: push your branch, and let the provider deploy it.";
+        };
+      };
+  };
+}
