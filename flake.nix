@@ -11,5 +11,7 @@
       default = ./nix/flake-module.nix;
       provider = ./nix/flake-module.nix;
     };
+
+    templates = import ./nix/template;
   };
 }

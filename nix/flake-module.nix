@@ -50,6 +50,7 @@ in
       packages = composed.packagesFor system;
       legacyPackages = composed.legacyPackagesFor system;
       apps = composed.appsFor system;
+      devShells = lib.mapAttrs (_: lib.mkDefault) (composed.devShellsFor system);
     };
   };
 }

@@ -6,8 +6,8 @@
 #   checkPlan         see plan.nix
 #   callFlake         see environments.nix
 #
-# Gives nixosConfigurations and deploy; packagesFor, legacyPackagesFor and
-# appsFor, which are functions of a system; and library, which becomes
+# Gives nixosConfigurations and deploy; packagesFor, legacyPackagesFor, appsFor
+# and devShellsFor, which are functions of a system; and library, which becomes
 # lib.hostenvProvider.
 #
 # - Each is evaluated only as far as it is looked at. Only the inventory, and the
@@ -95,7 +95,7 @@ let
 
   packageFor = system:
     let pkgs = provider.pkgsFor system; in
-    pkgs.callPackage ../package.nix { };
+    pkgs.callPackage ../package.nix { version = inputs.hostenv-provider.shortRev or "unreleased"; };
 in
 {
   library = {
@@ -140,4 +140,10 @@ in
   appsFor = system:
     if provider.pkgsFor == null then { }
     else import ../apps.nix { pkgs = provider.pkgsFor system; package = packageFor system; };
+
+  devShellsFor = system:
+    if provider.pkgsFor == null then { }
+    else {
+      default = import ../dev-shell.nix { inherit inputs; pkgs = provider.pkgsFor system; package = packageFor system; };
+    };
 }

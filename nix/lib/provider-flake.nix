@@ -38,5 +38,6 @@ in
   packages = perSystem composed.packagesFor;
   legacyPackages = perSystem composed.legacyPackagesFor;
   apps = perSystem composed.appsFor;
+  devShells = perSystem composed.devShellsFor;
   lib.hostenvProvider = composed.library;
 }

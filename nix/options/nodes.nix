@@ -65,7 +65,7 @@ in
             them. `null` for one that the node's own configuration makes.
           ''
           types.str
-          { example = "/run/hostenv-deploy"; };
+          { example = "/run/hostenv/deploy"; };
       };
     });
     default = { };

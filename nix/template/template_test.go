@@ -305,10 +305,6 @@ func TestFlakeInit(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		dir := realTempDir(t)
 		published := library(t)
-		if !strings.Contains(published["flake.nix"], "./nix/template") {
-			// A flake.nix that does not tell of templates yet.
-			published["flake.nix"] = "{ outputs = _: { templates = import ./nix/template; }; }\n"
-		}
 		repository(t, filepath.Join(dir, "library"), published)
 		n.buildsItself(t)
 		for _, name := range []string{"#provider", ""} {

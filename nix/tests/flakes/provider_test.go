@@ -39,9 +39,6 @@ func (w *world) checkout() string {
 		}
 	}
 	must(os.WriteFile(filepath.Join(dir, "flake.nix"), []byte(read(w, "../../../flake.nix")), 0o644))
-	if nodes := filepath.Join(dir, "nix/lib/nodes.nix"); !exists(nodes) {
-		must(os.WriteFile(nodes, []byte(read(w, "../stand-ins/lib/nodes.nix")), 0o644))
-	}
 	return dir
 }
 
