@@ -25,7 +25,8 @@ in
     eventsConfig = mkDefault ''
       worker_connections 4096;
     '';
-    appendConfig = ''
+    # A second directive of one name would be refused: whoever adds one says all.
+    appendConfig = mkDefault ''
       worker_processes auto;
       worker_rlimit_nofile 16384;
     '';

@@ -4,6 +4,8 @@ let
   inherit (lib) mkDefault mkOption types;
   cfg = config.hostenv.secrets;
   there = cfg.file != null && builtins.pathExists cfg.file;
+  # JSON is refused in backups.nix, where secrets are needed.
+  isJSON = cfg.file != null && lib.hasSuffix ".json" (toString cfg.file);
 in
 {
   options.hostenv.secrets = {
@@ -19,7 +21,7 @@ in
     keys = mkOption {
       type = types.listOf types.singleLineStr;
       default =
-        if there then import ../lib/sops-keys.nix cfg.name (builtins.readFile cfg.file)
+        if there && ! isJSON then import ../lib/sops-keys.nix cfg.name (builtins.readFile cfg.file)
         else [ ];
       defaultText = lib.literalMD "the names of the keys in the file, which sops leaves in the clear";
       example = [ "acme/backups_secret" "acme/backups_env" ];

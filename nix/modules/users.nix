@@ -8,7 +8,7 @@ let
   # quoted [ "a" "b" ] is "a and b".
   quoted = concatStringsSep " and ";
 
-  # unlike kind id option all user e: that the id which the plan gave to an
+  # owned kind id option all user e: that the id which the plan gave to an
   # environment is the one it has here, and nobody else's.
   owned = kind: id: option: all: user: e:
     let
