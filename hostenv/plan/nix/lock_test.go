@@ -55,6 +55,11 @@ func TestLockSources(t *testing.T) {
 		dir := realTempDir(t)
 		write(t, dir, map[string]string{"provider/flake.nix": "", "near/file": "text"})
 		runner := n.runner(filepath.Join(dir, "provider"))
+		// A store that two processes make at once may be busy for one of them,
+		// whose sources are then tried again, each alone and without a word.
+		if _, err := runner.LockSources(t.Context(), []map[string]any{{"type": "path", "path": "../near"}}); err != nil {
+			t.Fatal(err)
+		}
 		var events []hostnix.Event
 		runner.Progress = func(e hostnix.Event) { events = append(events, e) }
 
