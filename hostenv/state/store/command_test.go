@@ -33,7 +33,7 @@ func FuzzCommandTellsNoFlag(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		args := append(strings.Split(text, "\n"), "-flag", "hunter2hunter2", "--flag=hunter2hunter2")
 		if strings.Contains(text, "hunter2hunter2") {
-			t.Skip()
+			return // it would be no flag's value alone
 		}
 		if got := command(args); strings.Contains(got, "hunter2hunter2") {
 			t.Errorf("command(%q) = %q", args, got)
