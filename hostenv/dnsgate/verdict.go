@@ -19,28 +19,31 @@ const (
 type Reason string
 
 const (
-	ReasonWildcard           Reason = "wildcard-needs-dns01"
-	ReasonNameInvalid        Reason = "name-invalid"
-	ReasonNodeUnresolved     Reason = "node-name-unresolved"
-	ReasonDNSSECBogus        Reason = "dnssec-bogus"
-	ReasonNXDomain           Reason = "nxdomain"
-	ReasonNoAddress          Reason = "no-address"
-	ReasonOnlyReserved       Reason = "only-reserved-addresses"
-	ReasonLookupFailed       Reason = "lookup-failed"
-	ReasonInconsistent       Reason = "ns-inconsistent"
-	ReasonCAALookupFailed    Reason = "caa-lookup-failed"
-	ReasonCAACritical        Reason = "caa-critical-unknown"
-	ReasonCAAForbids         Reason = "caa-forbids"
-	ReasonAAAAMatch          Reason = "aaaa-match"
-	ReasonAAAAMixed          Reason = "aaaa-mixed"
-	ReasonAAAAMismatch       Reason = "aaaa-mismatch"
-	ReasonAAAADead           Reason = "aaaa-dead-falls-back-to-a"
-	ReasonAMatch             Reason = "a-match"
-	ReasonAMixed             Reason = "a-mixed"
-	ReasonProxied            Reason = "proxied"
-	ReasonAMismatch          Reason = "a-mismatch"
-	ReasonForwardsChallenge  Reason = "elsewhere-but-forwards-challenge"
-	ReasonUnknownNotObserved Reason = "not-looked-up" // the facts do not speak of the name
+	ReasonWildcard          Reason = "wildcard-needs-dns01"
+	ReasonNameInvalid       Reason = "name-invalid"
+	ReasonNodeUnresolved    Reason = "node-name-unresolved"
+	ReasonDNSSECBogus       Reason = "dnssec-bogus"
+	ReasonNXDomain          Reason = "nxdomain"
+	ReasonNoAddress         Reason = "no-address"
+	ReasonOnlyReserved      Reason = "only-reserved-addresses"
+	ReasonLookupFailed      Reason = "lookup-failed"
+	ReasonInconsistent      Reason = "ns-inconsistent"
+	ReasonCAALookupFailed   Reason = "caa-lookup-failed"
+	ReasonCAACritical       Reason = "caa-critical-unknown"
+	ReasonCAAForbids        Reason = "caa-forbids"
+	ReasonAAAAMatch         Reason = "aaaa-match"
+	ReasonAAAAMixed         Reason = "aaaa-mixed"
+	ReasonAAAAMismatch      Reason = "aaaa-mismatch"
+	ReasonAAAADead          Reason = "aaaa-dead-falls-back-to-a"
+	ReasonAMatch            Reason = "a-match"
+	ReasonAMixed            Reason = "a-mixed"
+	ReasonProxied           Reason = "proxied"
+	ReasonAMismatch         Reason = "a-mismatch"
+	ReasonForwardsChallenge Reason = "elsewhere-but-forwards-challenge"
+
+	// Beyond the table of names: the certificate as a whole.
+	ReasonTooManyNames      Reason = "too-many-names"
+	ReasonCAAAccountUnknown Reason = "caa-account-unknown"
 )
 
 // Verdict is what is to be held of one certificate, or of one name of it.
@@ -82,7 +85,8 @@ type Request struct {
 	// Node is the name in DNS of the node that serves it.
 	Node string
 	// AccountURI is that of the node's ACME account, for CAA records that name
-	// one; empty when it is not known, and such records then match nothing.
+	// one. Where it is not known and such a record decides, the verdict is
+	// unknown.
 	AccountURI string
 	// Proxies are the ranges of reverse proxies (Cloudflare and the like) that
 	// hide where they forward to.
