@@ -277,7 +277,12 @@ func (t *trial) version6() (Verdict, bool) {
 	if len(outside) < len(t.v6) {
 		return t.failAddresses(ReasonAAAAMixed), true
 	}
-	if len(t.v4) > 0 && t.v4.allIn(t.node.v4) && t.deadV6() {
+	switch dead := t.deadV6(); {
+	case dead && len(t.v4) == 0 && !clean(t.facts.A):
+		return t.verdict(Unknown, ReasonLookupFailed), true
+	case dead && !t.node.v4Known:
+		return t.nodeUnknown(), true
+	case dead && len(t.v4) > 0 && t.v4.allIn(t.node.v4):
 		t.warn("nothing answers at %s: remove the AAAA record, it slows every visitor with IPv6", t.v6)
 		return t.verdict(Pass, ReasonAAAADead), true
 	}
@@ -335,10 +340,12 @@ func (t *trial) version4() Verdict {
 			t.warn("the AAAA lookup fails (%s): Let's Encrypt goes by A", describe(t.facts.AAAA))
 		}
 		return t.verdict(Pass, ReasonAMatch)
+	case len(outside) == len(t.v4) && t.forwards():
+		return t.verdict(Pass, ReasonForwardsChallenge)
+	case !clean(t.facts.AAAA):
+		return t.verdict(Unknown, ReasonLookupFailed) // the AAAA record may be right, and counts first
 	case len(outside) < len(t.v4):
 		return t.failAddresses(ReasonAMixed)
-	case t.forwards():
-		return t.verdict(Pass, ReasonForwardsChallenge)
 	default:
 		return t.failAddresses(ReasonAMismatch)
 	}

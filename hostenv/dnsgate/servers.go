@@ -1,6 +1,7 @@
 package dnsgate
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -42,8 +43,8 @@ func (t *trial) views() []view {
 		if v.hasCN = s.CNAME.Asked() && !s.CNAME.Failed(); v.hasCN {
 			v.cname = slices.Sorted(slices.Values(s.CNAME.Targets))
 		}
-		v.v4 = answered(s.A, len(v.cname) > 0)
-		v.v6 = answered(s.AAAA, len(v.cname) > 0)
+		v.v4 = answered(s.A, !v.hasCN || len(v.cname) > 0)
+		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname) > 0)
 		if v.hasCN || v.v4.known || v.v6.known {
 			all = append(all, v)
 		}
@@ -51,8 +52,8 @@ func (t *trial) views() []view {
 	return all
 }
 
-// answered reads a family. A server that answers with a CNAME need not have
-// its target, so that no data says nothing there.
+// answered reads a family. A server that answers with a CNAME, or may have one,
+// need not have its target, so that no data says nothing there.
 func answered(l Lookup, alias bool) answer {
 	if !l.Asked() || l.Failed() {
 		return answer{}
@@ -77,6 +78,7 @@ func (t *trial) inconsistent() (Verdict, bool) {
 		t.warn("its name servers disagree on %s, and all of them lead to the node", kind)
 		return Verdict{}, false
 	}
+	seen := len(t.evidence)
 	for _, v := range views {
 		switch {
 		case kind == "CNAME" && v.hasCN:
@@ -91,6 +93,9 @@ func (t *trial) inconsistent() (Verdict, bool) {
 			t.saw(kind, v.server, v.v6.String())
 		}
 	}
+	slices.SortStableFunc(t.evidence[seen:], func(a, b Evidence) int {
+		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Saw, b.Saw))
+	})
 	t.sawNode()
 	return t.verdict(Fail, ReasonInconsistent), true
 }
@@ -121,21 +126,25 @@ func disagreement(views []view) string {
 // leadToNode reports whether Let's Encrypt reaches the node whichever servers
 // it asks: A and AAAA may come from different ones.
 func (t *trial) leadToNode(views []view) bool {
-	always4, always6 := true, true // every server has some
-	only4 := true                  // no server has another one
+	var some4, some6, none4, none6 bool // a server that has some, one that has none
+	var other4 bool                     // one that has another than the node's
 	for _, v := range views {
-		v4, v6 := v.v4.list.usable(), v.v6.list.usable()
-		known := v.v4.known && v.v6.known
-		if slices.Equal(v.cname, []string{t.Node}) && !v.v4.known && !v.v6.known {
-			v4, v6, known = t.node.v4, t.node.v6, true
+		v4, v6 := v.v4, v.v6
+		if len(v.cname) > 0 && !v4.known && !v6.known {
+			if !slices.Equal(v.cname, []string{t.Node}) {
+				return false
+			}
+			v4, v6 = answer{known: true, list: t.node.v4}, answer{known: true, list: t.node.v6}
 		}
-		if !known || !v6.allIn(t.node.v6) {
+		list4, list6 := v4.list.usable(), v6.list.usable()
+		if !list6.allIn(t.node.v6) {
 			return false
 		}
-		only4 = only4 && v4.allIn(t.node.v4)
-		always4, always6 = always4 && len(v4) > 0, always6 && len(v6) > 0
+		other4 = other4 || !list4.allIn(t.node.v4)
+		some4, none4 = some4 || len(list4) > 0, none4 || v4.known && len(list4) == 0
+		some6, none6 = some6 || len(list6) > 0, none6 || v6.known && len(list6) == 0
 	}
-	return always6 || always4 && only4
+	return some6 && !none6 || some4 && !none4 && !other4
 }
 
 // serversAgreeOnNode reports whether the zone's servers, asked directly, are of
