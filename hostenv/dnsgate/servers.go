@@ -78,6 +78,24 @@ func (t *trial) inconsistent() (Verdict, bool) {
 		t.warn("its name servers disagree on %s, and all of them lead to the node", kind)
 		return Verdict{}, false
 	}
+	switch {
+	case !t.node.v4Known || !t.node.v6Known:
+		return t.nodeUnknown(), true // they may all be the node's
+	case kind == "A" && !slices.ContainsFunc(views, func(v view) bool { return v.v6.known }):
+		// IPv6 comes first, and no server could be asked for it.
+		if len(t.v6) > 0 && t.v6.allIn(t.node.v6) {
+			return Verdict{}, false
+		}
+		if !clean(t.facts.AAAA) {
+			t.sawLookup("AAAA", t.facts.AAAA)
+			return t.verdict(Unknown, ReasonLookupFailed), true
+		}
+	}
+	t.sawViews(kind, views)
+	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+func (t *trial) sawViews(kind string, views []view) {
 	seen := len(t.evidence)
 	for _, v := range views {
 		switch {
@@ -97,7 +115,6 @@ func (t *trial) inconsistent() (Verdict, bool) {
 		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Saw, b.Saw))
 	})
 	t.sawNode()
-	return t.verdict(Fail, ReasonInconsistent), true
 }
 
 // disagreement returns the type of record that servers disagree on, "" if they
