@@ -381,6 +381,29 @@ func TestChangedMeanwhile(t *testing.T) {
 			"www.shop.example": "foreign", "b.shop.example": "upserted",
 		})
 	})
+	t.Run("taken over between two batches", func(t *testing.T) {
+		f := newFake(t, zone(zoneA, "shop.example"))
+		f.guard(config)
+		var wanted []cloudflare.Want
+		var last string
+		for i := range 250 {
+			name := fmt.Sprintf("h%03d.shop.example", i)
+			last = f.add(zoneA, cloudflare.Record{Name: name, Type: "CNAME", Content: other, Comment: mine, TTL: 1})[0]
+			wanted = append(wanted, cloudflare.Want{Host: name, Target: node})
+		}
+		f.fault = func(r *http.Request) fault {
+			if f.writes == 1 {
+				record := f.records[zoneA][last]
+				record.Comment = theirs
+				f.records[zoneA][last] = record
+			}
+			return fault{}
+		}
+		got := apply(t, f, config, wanted)
+		if o := got["h249.shop.example"]; o.Kind != cloudflare.Foreign || f.writes != 2 {
+			t.Errorf("%v after %d writes", o, f.writes)
+		}
+	})
 	t.Run("changed back", func(t *testing.T) {
 		f := newFake(t, zone(zoneA, "shop.example"))
 		f.add(zoneA, cloudflare.Record{Name: "www.shop.example", Type: "CNAME", Content: other, Comment: mine, TTL: 1})

@@ -236,7 +236,7 @@ func (f *fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 		refuse(w, http.StatusBadRequest, 9207, "Request body is invalid")
 		return
 	}
-	if n := len(b.Deletes) + len(b.Patches) + len(b.Puts) + len(b.Posts); n > cloudflare.MaxOperations || n == 0 {
+	if n := len(b.Deletes) + len(b.Patches) + len(b.Puts) + len(b.Posts); n > 200 || n == 0 {
 		refuse(w, http.StatusBadRequest, 1004, fmt.Sprintf("a batch of %d operations", n))
 		return
 	}
