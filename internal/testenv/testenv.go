@@ -60,7 +60,9 @@ var Tools = []Tool{
 		return path
 	}},
 	{Name: "ip", For: "the same", Get: "apt-get install iproute2"},
-	{Name: "unbound", For: "the same", Get: "apt-get install unbound"},
+	{Name: "unbound", For: "the same, and the DNS gate against a real resolver", Get: "apt-get install unbound"},
+	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
+	{Name: "dig", For: "how much faster the DNS gate is than one process a query", Get: "apt-get install bind9-dnsutils"},
 	{Name: "pebble", For: "a whole issuance over ACME", Get: "apt-get install pebble"},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
 	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
