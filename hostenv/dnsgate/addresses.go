@@ -92,6 +92,9 @@ func publishedBy(node *NodeFacts) published {
 	return p
 }
 
+// NodeAddresses returns the addresses of a node, by its name in DNS.
+func (f *Facts) NodeAddresses(name string) []netip.Addr { return publishedBy(f.Nodes[name]).all() }
+
 func texts(list addresses) []string {
 	out := make([]string, len(list))
 	for i, a := range list {

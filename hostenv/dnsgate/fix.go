@@ -2,6 +2,7 @@ package dnsgate
 
 import (
 	"fmt"
+	"strings"
 )
 
 // fix returns the one sentence that an operator passes on: what to change, and
@@ -46,16 +47,18 @@ func (t *trial) fix(reason Reason) string {
 
 // records names what leads to the node.
 func (t *trial) records() string {
-	text := fmt.Sprintf("CNAME %s -> %s", t.name, t.Node)
-	switch {
-	case len(t.node.v4) > 0 && len(t.node.v6) > 0:
-		return text + fmt.Sprintf(", or A %s and AAAA %s", t.node.v4, t.node.v6)
-	case len(t.node.v4) > 0:
-		return text + fmt.Sprintf(", or A %s", t.node.v4)
-	case len(t.node.v6) > 0:
-		return text + fmt.Sprintf(", or AAAA %s", t.node.v6)
+	var own []string
+	if len(t.node.v4) > 0 {
+		own = append(own, "A "+t.node.v4.String())
 	}
-	return text
+	if len(t.node.v6) > 0 {
+		own = append(own, "AAAA "+t.node.v6.String())
+	}
+	addresses := strings.Join(own, " and ")
+	if t.facts.Zone == t.name {
+		return fmt.Sprintf("%s for %s", addresses, t.name) // beside SOA and NS no CNAME may stand
+	}
+	return fmt.Sprintf("CNAME %s -> %s, or %s", t.name, t.Node, addresses)
 }
 
 func (t *trial) zone() string {

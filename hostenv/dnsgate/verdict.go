@@ -92,3 +92,13 @@ type Request struct {
 	// hide where they forward to.
 	Proxies []netip.Prefix
 }
+
+// PointsElsewhere reports whether the verdict is a failure that a CNAME from
+// the name to its node would mend.
+func (v Verdict) PointsElsewhere() bool {
+	switch v.Reason {
+	case ReasonNXDomain, ReasonNoAddress, ReasonOnlyReserved, ReasonAMismatch, ReasonAMixed, ReasonAAAAMismatch, ReasonAAAAMixed:
+		return v.Result == Fail
+	}
+	return false
+}
