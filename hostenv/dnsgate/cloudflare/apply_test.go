@@ -199,6 +199,26 @@ func TestPages(t *testing.T) {
 	})
 }
 
+// A name's delete and create never part, and no batch is too long for them.
+func TestBatchesAreFull(t *testing.T) {
+	f := newFake(t, zone(zoneA, "shop.example"))
+	f.guard(config)
+	wanted := want("a.shop.example")
+	for i := range 150 {
+		name := fmt.Sprintf("h%03d.shop.example", i)
+		f.add(zoneA, cloudflare.Record{Name: name, Type: "A", Content: "192.0.2.1", Comment: mine, TTL: 1})
+		wanted = append(wanted, cloudflare.Want{Host: name, Target: node})
+	}
+	for _, o := range apply(t, f, config, wanted) {
+		if o.Kind != cloudflare.Upserted {
+			t.Error(o)
+		}
+	}
+	if f.writes != 2 {
+		t.Errorf("%d batches for 301 operations", f.writes)
+	}
+}
+
 // A record may move from page to page while a list is read.
 func TestListChangesWhileRead(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
@@ -213,7 +233,20 @@ func TestListChangesWhileRead(t *testing.T) {
 		}
 		return fault{}
 	}
-	wantOutcomes(t, apply(t, f, config, want("n2.shop.example")), map[string]string{"n2.shop.example": "foreign"})
+	records, err := f.client().Records(t.Context(), zoneA)
+	if err != nil || len(records) != 5 || len(f.requests) != 5 {
+		t.Errorf("%d records after %d requests, want all 5 after 2 + 3: %v", len(records), len(f.requests), err)
+	}
+
+	f.fault = func(r *http.Request) fault {
+		f.nextID++
+		id := fmt.Sprintf("rec%06d", f.nextID)
+		f.records[zoneA][id] = cloudflare.Record{ID: id, Name: "busy.shop.example", Type: "TXT", Content: id, TTL: 1}
+		return fault{}
+	}
+	if records, err = f.client().Records(t.Context(), zoneA); err == nil {
+		t.Errorf("a list that never stood still was taken for whole: %v", records)
+	}
 }
 
 func TestZoneID(t *testing.T) {

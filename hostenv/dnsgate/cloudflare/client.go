@@ -132,6 +132,7 @@ func list[T any](ctx context.Context, c *Client, what string, id func(T) string,
 	for range maxListings {
 		var all []T
 		seen := map[string]bool{}
+		total := 0
 		for n := 1; ; n++ {
 			a, err := call[[]T](ctx, c, what, func(options ...option.RequestOption) error { return page(n, options...) })
 			if err != nil {
@@ -143,10 +144,15 @@ func list[T any](ctx context.Context, c *Client, what string, id func(T) string,
 					all = append(all, item)
 				}
 			}
+			if n == 1 {
+				total = a.Info.TotalCount
+			} else if a.Info.TotalCount != total {
+				break // what is on a later page may have slipped to one already read
+			}
 			if n < a.Info.TotalPages {
 				continue
 			}
-			if len(all) == a.Info.TotalCount || n <= 1 && a.Info.TotalCount == 0 {
+			if len(all) == total || n == 1 && total == 0 {
 				return all, nil
 			}
 			break

@@ -161,3 +161,20 @@ func TestErrorsAreRedacted(t *testing.T) {
 		wantNoToken(t, name+": progress", progress)
 	}
 }
+
+// Nor does what the transport says.
+func TestTransportErrorsAreRedacted(t *testing.T) {
+	client := cloudflare.NewClient(newToken(t), cloudflare.WithTransport(tellTale{}))
+	_, err := client.Zones(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "[redacted]") {
+		t.Errorf("error %v", err)
+	}
+	wantNoToken(t, "the error", fmt.Appendf(nil, "%v %+v %#v", err, err, err))
+}
+
+// A tellTale fails with what it was given.
+type tellTale struct{}
+
+func (tellTale) RoundTrip(r *http.Request) (*http.Response, error) {
+	return nil, fmt.Errorf("no connection for %v", r.Header)
+}
