@@ -46,6 +46,9 @@ type Decision struct {
 	// Since is when the verdict that decides began.
 	Since string
 
+	// Fresh says that it is ordered for the first time, at the next deploy.
+	Fresh bool
+
 	had bool // it is on, and was there before this run: to lose it is a flip
 }
 
@@ -86,6 +89,7 @@ func Gate(plan map[string]any, verdicts map[string]Verdict, policy Policy) (*Gat
 		}
 		had := old == nil && !gated && policy.Deployed != nil && policy.Deployed(c.User)
 		d, entry := policy.decide(c, v, old, had)
+		d.Fresh = d.On && !d.had
 		out.Decisions = append(out.Decisions, d)
 		switch {
 		case entry != nil:
