@@ -372,11 +372,7 @@ func TestRights(t *testing.T) {
 		"www.shop.example": "refused no-rights", "www.other.example": "upserted",
 	})
 
-	token, err := cloudflare.NewToken("of-no-use")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = cloudflare.Apply(t.Context(), cloudflare.NewClient(token, cloudflare.WithBaseURL(f.url)), want("www.shop.example"), config, cloudflare.Options{Sleep: atOnce})
+	_, err := cloudflare.Apply(t.Context(), f.clientWith("of-no-use"), want("www.shop.example"), config, cloudflare.Options{Sleep: atOnce})
 	if denied := (*cloudflare.APIError)(nil); !errors.As(err, &denied) || !denied.Unauthorized() || denied.Hint() == "" {
 		t.Errorf("the zones were listed by a token without rights: %v", err)
 	}

@@ -108,12 +108,27 @@ func sorted(records map[string]cloudflare.Record) []cloudflare.Record {
 	return all
 }
 
-func (f *fake) client() *cloudflare.Client {
-	token, err := cloudflare.NewToken(fakeToken)
+func (f *fake) client() *cloudflare.Client { return f.clientWith(fakeToken) }
+
+func (f *fake) clientWith(text string) *cloudflare.Client {
+	token, err := cloudflare.NewToken(text)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return cloudflare.NewClient(token, cloudflare.WithBaseURL(f.url))
+	return cloudflare.NewClient(token, cloudflare.WithBaseURL(f.url), cloudflare.WithTransport(inTurn{f}))
+}
+
+// inTurn sends requests so that the test and the fake's handler never are at
+// the fake's fields at once.
+type inTurn struct{ f *fake }
+
+func (i inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
+	i.f.mu.Lock()
+	i.f.mu.Unlock() //nolint:staticcheck // what the test did is done
+	response, err := http.DefaultTransport.RoundTrip(r)
+	i.f.mu.Lock()
+	defer i.f.mu.Unlock()
+	return response, err
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -101,6 +101,7 @@ func (o Outcome) Hint() string {
 		return "give the zone's own name the node's A and AAAA records by hand: a CNAME there would be served in place of its other records wherever Cloudflare does not flatten it"
 	case NotOurs:
 		return create + " where its zone is kept, or let the token see its zone"
+	default: // the reason says
 	}
 	switch o.Reason {
 	case ReasonNoRights:
