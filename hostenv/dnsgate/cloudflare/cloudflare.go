@@ -18,7 +18,8 @@
 //   - Of the provider's own records only what must change is sent; proxied, TTL
 //     and tags stay.
 //   - All operations on a name are in one batch, which Cloudflare carries out in
-//     one transaction: no name that has an address record is ever without one.
+//     one transaction: no name that has an address record is ever without one
+//     in its database. (Its servers take the records over one by one.)
 //   - No write is repeated before the records were listed, and planned from,
 //     again. After an error nobody knows what was carried out; the list does.
 //   - A second run writes nothing.
