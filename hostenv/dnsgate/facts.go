@@ -107,6 +107,20 @@ type ServerFacts struct {
 	A       Lookup `json:"a"`
 	AAAA    Lookup `json:"aaaa"`
 	CNAME   Lookup `json:"cname"`
+	// CAA are the server's own CAA sets, of the name and of the labels above it
+	// up to the top of the zone; it may be left out.
+	CAA []CAALookup `json:"caa,omitempty"`
+	// Undelegated says that the zone names the server and its parent does not:
+	// resolvers that begin at the parent need never meet it.
+	Undelegated bool `json:"undelegated,omitempty"`
+}
+
+// AliasFacts is what the authoritative servers of another zone say of a name
+// that a CNAME leads to.
+type AliasFacts struct {
+	Name    string        `json:"name"`
+	Zone    string        `json:"zone,omitempty"`
+	Servers []ServerFacts `json:"servers,omitempty"`
 }
 
 // NameFacts is all that is known of one name.
@@ -121,6 +135,9 @@ type NameFacts struct {
 	// authoritative server of it.
 	Zone    string        `json:"zone,omitempty"`
 	Servers []ServerFacts `json:"servers,omitempty"`
+
+	// Aliases are the names of A.Chain and AAAA.Chain that lie in other zones.
+	Aliases []AliasFacts `json:"aliases,omitempty"`
 
 	// CAA are the lookups from the name up to its top-level domain, through the
 	// validating resolver. The walk may stop at the first set that is not empty
