@@ -35,6 +35,7 @@ type server struct {
 	exhausted int // questions (where there are several servers: tries) without answer since the last answer
 	answered  bool
 	dead      bool
+	rtt       roundTrip
 }
 
 // A flight is a question on its way: sent, repeated, over TCP, answered.
@@ -54,7 +55,8 @@ type flight struct {
 	caseLost bool // a reply came in other letters
 	overTCP  bool
 	finished bool
-	kept     *answer // the failure that stands if no other server knows better
+	sent     time.Time // the first try; zero once there is a second
+	kept     *answer   // the failure that stands if no other server knows better
 }
 
 func (f *flight) server() *server { return f.servers[f.at%len(f.servers)] }
@@ -184,8 +186,14 @@ func (x *exchange) send(f *flight, sock *socket, wire []byte, to netip.AddrPort)
 }
 
 func (x *exchange) arm(f *flight) {
+	now := time.Now()
 	d := f.timeouts[min(f.try, len(f.timeouts)-1)]
-	x.alarms[d] = append(x.alarms[d], alarm{time.Now().Add(d), f, f.try})
+	f.sent = time.Time{}
+	if f.try == 0 {
+		f.sent = now
+		d = min(d, f.server().rtt.timeout())
+	}
+	x.alarms[d] = append(x.alarms[d], alarm{now.Add(d), f, f.try})
 }
 
 // fail is for an outcome that another server may better: it is asked, if there
@@ -290,6 +298,9 @@ func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
 	}
 	s := f.server()
 	s.answered, s.exhausted = true, 0
+	if !f.sent.IsZero() {
+		s.rtt.add(time.Since(f.sent))
+	}
 	if f.overTCP {
 		x.mu.Unlock()
 		return
