@@ -107,14 +107,26 @@ func judgeName(facts *Facts, request Request, spelling string) Verdict {
 		t.noAddress,      // 5, 6
 		t.inconsistent,   // 7
 		t.authorization,  // 8, 9, 10
-		t.proxied,        // 16, before 12 and 13: it needs all addresses, AAAA too
-		t.version6,       // 11, 12, 13
+		t.authorizedBySome,
+		t.proxied,  // 16, before 12 and 13: it needs all addresses, AAAA too
+		t.version6, // 11, 12, 13
 	} {
 		if v, decided := rule(); decided {
-			return v
+			return t.sure(v)
 		}
 	}
-	return t.version4() // 14, 15, 17
+	return t.sure(t.version4()) // 14, 15, 17
+}
+
+// sure returns the verdict, unless it is a pass that other resolvers may not
+// come to.
+func (t *trial) sure(v Verdict) Verdict {
+	if v.Result == Pass {
+		if doubt, doubtful := t.unanswered(); doubtful {
+			return doubt
+		}
+	}
+	return v
 }
 
 func (t *trial) lookUp(facts *Facts) {
@@ -149,6 +161,10 @@ func (t *trial) verdict(result Result, reason Reason) Verdict {
 
 func (t *trial) saw(kind, server, saw string) {
 	t.evidence = append(t.evidence, Evidence{Name: t.name, Type: kind, Server: server, Saw: saw})
+}
+
+func (t *trial) sawOf(name, kind, server, saw string) {
+	t.evidence = append(t.evidence, Evidence{Name: name, Type: kind, Server: server, Saw: saw})
 }
 
 func (t *trial) sawLookup(kind string, l Lookup) { t.saw(kind, l.Server, describe(l)) }
@@ -274,41 +290,50 @@ func (t *trial) version6() (Verdict, bool) {
 		return t.nodeUnknown(), true // the node may well have these addresses
 	}
 	t.sawAddresses()
-	if len(outside) < len(t.v6) {
-		return t.failAddresses(ReasonAAAAMixed), true
+	dead := t.dead(outside)
+	for _, a := range outside {
+		if dial, dialled := t.dials()[a]; dialled {
+			t.saw("dial", a.String(), string(dial))
+		}
 	}
-	switch dead := t.deadV6(); {
+	switch {
 	case dead && len(t.v4) == 0 && !clean(t.facts.A):
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	case dead && !t.node.v4Known:
 		return t.nodeUnknown(), true
 	case dead && len(t.v4) > 0 && t.v4.allIn(t.node.v4):
-		t.warn("nothing answers at %s: remove the AAAA record, it slows every visitor with IPv6", t.v6)
+		t.warn("nothing answers at %s: remove the AAAA record, it slows every visitor with IPv6", outside)
 		return t.verdict(Pass, ReasonAAAADead), true
+	case len(outside) < len(t.v6):
+		return t.failAddresses(ReasonAAAAMixed), true
+	case t.forwards():
+		return t.verdict(Pass, ReasonForwardsChallenge), true
 	}
 	return t.failAddresses(ReasonAAAAMismatch), true
 }
 
-// deadV6 reports whether every IPv6 address was dialled and refuses or times
-// out. That this machine has no route to it says nothing.
-func (t *trial) deadV6() bool {
-	if t.facts.Live == nil {
-		return false
-	}
+// unroutable are IPv6 blocks that no registry of reserved addresses has and no
+// connection can be made to: multicast and site-local (RFC 4291, RFC 3879).
+var unroutable = prefixes("ff00::/8", "fec0::/10")
+
+// dead reports whether nothing answers at any of these addresses: every one was
+// dialled and refuses or times out, or cannot be dialled by anybody. That this
+// machine has no route says nothing.
+func (t *trial) dead(list addresses) bool {
 	dials := t.dials()
-	dead := true
-	for _, a := range t.v6 {
-		dial, dialled := dials[a]
-		if dialled {
-			t.saw("dial", a.String(), string(dial))
+	for _, a := range list {
+		if dial := dials[a]; dial != DialRefused && dial != DialTimeout && !within(a, unroutable) {
+			return false
 		}
-		dead = dead && (dial == DialRefused || dial == DialTimeout)
 	}
-	return dead
+	return true
 }
 
 func (t *trial) dials() map[netip.Addr]Dial {
 	dials := map[netip.Addr]Dial{}
+	if t.facts.Live == nil {
+		return dials
+	}
 	for text, dial := range t.facts.Live.Dials {
 		if a, err := netip.ParseAddr(text); err == nil {
 			dials[a] = dial

@@ -101,6 +101,22 @@ var situations = []situation{
 	{"servers differ on a, aaaa right", world(a(has(else4)), aaaa(has(node6)), servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has(node6)))), Pass, ReasonAAAAMatch, "IPv4 is never tried"},
 	{"cnames differ", world(servers(aliased("ns1", nodeName), aliased("ns2", "old.example"))), Fail, ReasonInconsistent, "half propagated"},
 	{"cname here, address there, both right", world(servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "both lead to the node"},
+	{"two cnames, one to nowhere", world(servers(aliased("ns1", nodeName), dangling("ns2", "there.example"))), Fail, ReasonInconsistent, "half of the perspectives find nothing"},
+	{"alias whose servers disagree", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(else4), has()))), Fail, ReasonInconsistent, "the zone of the target is asked too"},
+	{"alias of one mind", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the zone of the target is asked too"},
+	{"caa of one server forbids", world(servers(server("ns1", has(node4), has()), forbids(server("ns2", has(node4), has())))), Fail, ReasonInconsistent, "half of the perspectives meet it"},
+	{"undelegated server differs", world(servers(server("ns1", has(node4), has()), undelegated(server("ns2", has(else4), has())))), Pass, ReasonAMatch, "nobody comes to ask it"},
+	{"zone without servers", world(func(f *NameFacts) { f.Zone, f.Servers = "example.com", []ServerFacts{} }), Unknown, ReasonLookupFailed, "whose fault?"},
+	{"a dropped at every server", world(aaaa(has(node6)), servers(server("ns1", failed(ErrorTimeout), has(node6)), server("ns2", failed(ErrorTimeout), has(node6)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for dead"},
+	{"aaaa lame at every server", world(servers(server("ns1", has(node4), failed(ErrorLame)), server("ns2", has(node4), failed(ErrorLame)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for lame"},
+	{"aaaa servfail at every server", world(aaaa(failed(ErrorServFail)), servers(server("ns1", has(node4), failed(ErrorServFail)))), Pass, ReasonAMatch, "an answer, if a bad one"},
+	{"no server can be reached from here", world(servers(silent("ns1", ErrorTimeout), silent("ns2", ErrorNetwork))), Pass, ReasonAMatch, "the resolver reaches them"},
+	{"aaaa mixed with a dead one", world(aaaa(has(node6, else6)), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAAAADead, "falls back to IPv4, or need not"},
+	{"aaaa mixed with a dead one, a elsewhere", world(a(has(else4)), aaaa(has(node6, else6)), dials(map[string]Dial{else6: DialRefused})), Fail, ReasonAAAAMixed, "the fallback leads elsewhere"},
+	{"aaaa elsewhere, forwards", world(aaaa(has(else6)), probe(ProbeFacts{Reached: true})), Pass, ReasonForwardsChallenge, "redirects are followed over IPv6 too"},
+	{"aaaa dead, a forwards", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(ProbeFacts{Reached: true})), Pass, ReasonForwardsChallenge, "the probe falls back too"},
+	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
+	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},
 	{"node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), aaaa(has(else6))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
 	{"node's a not known", nodeIs(failed(ErrorTimeout), has(node6), a(has(else4))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
 }
@@ -109,6 +125,26 @@ func aliased(name, target string) ServerFacts {
 	s := server(name, has(), has())
 	s.CNAME = alias(target)
 	return s
+}
+
+func dangling(name, target string) ServerFacts {
+	s := aliased(name, target)
+	s.AAAA = gone
+	return s
+}
+
+func forbids(s ServerFacts) ServerFacts {
+	s.CAA = []CAALookup{{host, caa(unsigned)}}
+	return s
+}
+
+func undelegated(s ServerFacts) ServerFacts {
+	s.Undelegated = true
+	return s
+}
+
+func led(name string, servers ...ServerFacts) change {
+	return func(f *NameFacts) { f.Aliases = append(f.Aliases, AliasFacts{Name: name, Servers: servers}) }
 }
 
 func nodeIs(a, aaaa Lookup, changes ...change) *Facts {
