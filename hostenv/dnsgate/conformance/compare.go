@@ -87,8 +87,6 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 		without.Live = nil
 		plain.Names[name] = &without
 	}
-	var group errgroup.Group
-	group.SetLimit(parallel)
 	for i := range out {
 		c := &out[i]
 		request := dnsgate.Request{Host: c.Host, Names: []string{c.Host}, Node: c.NodeName(), AccountURI: Account}
@@ -102,29 +100,51 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 		if name, err := dnsgate.QueryName(c.Host); err == nil {
 			c.Facts = facts.Names[name]
 		}
-		group.Go(func() error { return l.ask(ctx, c, repeats) })
 	}
-	return out, group.Wait()
+	// In rounds, so that one name's lookups lie seconds apart: a resolver keeps
+	// even a record with a TTL of 0 for the rest of the second.
+	for {
+		var group errgroup.Group
+		group.SetLimit(parallel)
+		asked := false
+		for i := range out {
+			if c := &out[i]; c.wants(repeats) {
+				asked = true
+				group.Go(func() error { return l.ask(ctx, c) })
+			}
+		}
+		if err := group.Wait(); err != nil || !asked {
+			return out, err
+		}
+	}
 }
 
-func (l *Lab) ask(ctx context.Context, c *Comparison, repeats Repeats) error {
-	for {
-		n := c.Issued + c.Refused
-		switch {
-		case c.Refused > 0 && n > 0,
-			c.Verdict.Result == dnsgate.Fail && n >= repeats.Fail,
-			c.Verdict.Result != dnsgate.Fail && n >= repeats.Pass:
-			return nil
-		}
-		decision, err := l.Oracle.Ask(ctx, c.Host, c.Node)
-		if err != nil {
-			return fmt.Errorf("situation %q: %w", c.Name, err)
-		}
-		if decision.Issued {
-			c.Issued++
-			continue
-		}
+func (c *Comparison) wants(repeats Repeats) bool {
+	switch n := c.Issued + c.Refused; {
+	case c.Refused > 0:
+		return false
+	case c.Verdict.Result == dnsgate.Fail || c.Plain.Result == dnsgate.Fail && !excused(c.Plain):
+		return n < repeats.Fail
+	default:
+		return n < repeats.Pass
+	}
+}
+
+func (l *Lab) ask(ctx context.Context, c *Comparison) error {
+	decision, err := l.Oracle.Ask(ctx, c.Host, c.Node)
+	if err != nil {
+		return fmt.Errorf("situation %q: %w", c.Name, err)
+	}
+	if decision.Issued {
+		c.Issued++
+	} else {
 		c.Refused++
 		c.Refusal = decision
 	}
+	return nil
 }
+
+// needLive are failures from DNS alone that a live check may turn into a pass.
+var needLive = []dnsgate.Reason{dnsgate.ReasonAAAAMismatch, dnsgate.ReasonAAAAMixed, dnsgate.ReasonAMismatch, dnsgate.ReasonAMixed}
+
+func excused(plain dnsgate.Verdict) bool { return slices.Contains(needLive, plain.Reason) }

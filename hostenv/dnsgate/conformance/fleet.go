@@ -464,6 +464,9 @@ func (f *Fleet) fill(reply *dns.Msg, zone *zone, set records, name string, qtype
 	}
 	if rrs := sets[qtype]; len(rrs) > 0 {
 		reply.Answer = append(reply.Answer, own(rrs)...)
+		if qtype != dns.TypeNS { // so that resolvers learn what the zone itself says of its servers
+			reply.Ns = append(reply.Ns, set[zone.origin][dns.TypeNS]...)
+		}
 		return
 	}
 	if cname := sets[dns.TypeCNAME]; len(cname) > 0 && qtype != dns.TypeDS {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,9 @@ type Lab struct {
 	Resolvers []*Unbound // Boulder's, by perspective, and the gate's
 	Oracle    *Oracle
 
-	dir string
+	dir       string
+	cert, key string // paths
+	roots     *x509.CertPool
 }
 
 // perspectives is how many resolvers there are: one for each of Boulder's
@@ -38,8 +41,7 @@ func Start() (started *Lab, err error) {
 			started = nil
 		}
 	}()
-	cert, key, roots, err := writeCertificate(dir)
-	if err != nil {
+	if lab.cert, lab.key, lab.roots, err = writeCertificate(dir); err != nil {
 		return nil, fmt.Errorf("make a certificate: %w", err)
 	}
 	if lab.Fleet, err = StartFleet(); err != nil {
@@ -51,21 +53,21 @@ func Start() (started *Lab, err error) {
 	); err != nil {
 		return nil, err
 	}
-	if lab.Web, err = StartWeb(cert, key); err != nil {
+	if lab.Web, err = StartWeb(lab.cert, lab.key); err != nil {
 		return nil, err
 	}
 	lab.Resolvers = make([]*Unbound, perspectives+1)
 	var group errgroup.Group
 	for n := range lab.Resolvers {
 		group.Go(func() (err error) {
-			lab.Resolvers[n], err = StartUnbound(dir, n, cert, key)
+			lab.Resolvers[n], err = StartUnbound(dir, n, lab.cert, lab.key)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	lab.Oracle, err = NewOracle(lab.Web, lab.Resolvers[:perspectives], roots)
+	lab.Oracle, err = NewOracle(lab.Web, lab.Resolvers[:perspectives], lab.roots)
 	return lab, err
 }
 

@@ -9,8 +9,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -31,6 +34,7 @@ type Unbound struct {
 	Plain string // host:port for DNS
 	HTTPS string // host:port for DNS over HTTPS
 	cmd   *exec.Cmd
+	front *http.Server
 	log   string
 }
 
@@ -49,10 +53,6 @@ func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
 	// SERVFAIL stays, as it does for Let's Encrypt.
 	config := fmt.Sprintf(`server:
   interface: 127.0.0.1@%d
-  interface: 127.0.0.1@%d
-  https-port: %d
-  tls-service-key: %q
-  tls-service-pem: %q
   access-control: 127.0.0.0/8 allow
   num-threads: 1
   do-ip6: no
@@ -73,14 +73,13 @@ func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
   rrset-roundrobin: yes
   cache-min-ttl: 0
   neg-cache-size: 0
-  http-max-streams: 10000
   incoming-num-tcp: 500
   num-queries-per-thread: 4096
   jostle-timeout: 60000
   so-rcvbuf: 1m
 remote-control:
   control-enable: no
-`, 5300+n, 8443+n, 8443+n, key, cert, n+1, u.log, dir, BogusZone)
+`, 5300+n, n+1, u.log, dir, BogusZone)
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "unbound.conf"), []byte(config), 0o644),
 		os.WriteFile(filepath.Join(dir, "root.hints"), []byte(". 3600 NS root.dnsfleet.net.\nroot.dnsfleet.net. 3600 A "+Servers["root"].String()+"\n"), 0o644),
@@ -100,18 +99,61 @@ remote-control:
 	for {
 		reply, err := dns.Exchange(query, u.Plain)
 		if err == nil && reply.Rcode == dns.RcodeSuccess {
-			return u, nil
+			return u, u.serveHTTPS(cert, key)
 		}
 		if time.Now().After(deadline) {
-			log, _ := os.ReadFile(u.log)
-			return nil, errors.Join(fmt.Errorf("unbound does not answer: %v %v\n%s%s", err, reply, out.String(), log), u.Close())
+			messages, _ := os.ReadFile(u.log)
+			return nil, errors.Join(fmt.Errorf("unbound does not answer: %v %v\n%s%s", err, reply, out.String(), messages), u.Close())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 }
 
+// serveHTTPS puts RFC 8484 before the resolver. unbound has that itself, but
+// 1.17 hangs up on questions that it takes long over.
+func (u *Unbound) serveHTTPS(cert, key string) error {
+	listener, err := net.Listen("tcp", u.HTTPS)
+	if err != nil {
+		return err
+	}
+	u.front = &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, dns.MaxMsgSize))
+		query := new(dns.Msg)
+		if err != nil || query.Unpack(body) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		reply, err := dns.ExchangeContext(r.Context(), query, u.Plain)
+		for err != nil && r.Context().Err() == nil {
+			client := dns.Client{Net: "tcp", Timeout: time.Minute}
+			reply, _, err = client.ExchangeContext(r.Context(), query, u.Plain)
+		}
+		if err != nil {
+			return // nobody waits any more
+		}
+		if reply.Truncated {
+			client := dns.Client{Net: "tcp", Timeout: time.Minute}
+			if whole, _, err := client.ExchangeContext(r.Context(), query, u.Plain); err == nil {
+				reply = whole
+			}
+		}
+		packed, err := reply.Pack()
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/dns-message")
+		_, _ = w.Write(packed)
+	})}
+	go func() { _ = u.front.ServeTLS(listener, cert, key) }()
+	return nil
+}
+
 // Close ends the resolver.
 func (u *Unbound) Close() error {
+	if u.front != nil {
+		_ = u.front.Close()
+	}
 	if err := u.cmd.Process.Kill(); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -84,7 +84,12 @@ func StartWeb(cert, key string) (*Web, error) {
 	w := &Web{challenges: map[string]challenge{}}
 	for name, addr := range hosts {
 		switch name {
-		case "r4", "r6", "h4", "h6":
+		case "r4", "r6", "h4":
+			continue
+		case "h6":
+			if err := blackHole(addr); err != nil {
+				return nil, errors.Join(fmt.Errorf("make a black hole: %w", err), w.Close())
+			}
 			continue
 		}
 		listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr(addr), 80).String())
@@ -228,11 +233,27 @@ func (w *Web) handler(host string) http.Handler {
 	})
 }
 
-// reach is a check of the laboratory itself.
-func reach(ctx context.Context, host string) error {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(address(host), 80).String())
+// blackHole has port 80 of an address swallow connections, for as long as the
+// process lives: a socket that nobody accepts from, and whose queue is full.
+func blackHole(addr string) error {
+	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	return conn.Close()
+	if err := syscall.Bind(fd, &syscall.SockaddrInet6{Port: 80, Addr: netip.MustParseAddr(addr).As16()}); err != nil {
+		return err
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		return err
+	}
+	for range 10 {
+		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(netip.MustParseAddr(addr), 80).String(), 300*time.Millisecond)
+		if err != nil {
+			return nil // full
+		}
+		fillers = append(fillers, conn)
+	}
+	return errors.New("the queue does not fill")
 }
+
+var fillers []net.Conn
