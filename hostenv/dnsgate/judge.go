@@ -216,11 +216,11 @@ func (t *trial) noAddress() (Verdict, bool) {
 	case !clean(a) || !clean(aaaa):
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	case len(a.Addresses)+len(aaaa.Addresses) > 0:
-		return t.verdict(Fail, ReasonOnlyReserved), true
+		return t.failAddresses(ReasonOnlyReserved), true
 	case a.Outcome == OutcomeNXDomain || aaaa.Outcome == OutcomeNXDomain:
-		return t.verdict(Fail, ReasonNXDomain), true
+		return t.failAddresses(ReasonNXDomain), true
 	default:
-		return t.verdict(Fail, ReasonNoAddress), true
+		return t.failAddresses(ReasonNoAddress), true
 	}
 }
 
@@ -246,6 +246,7 @@ func (t *trial) authorization() (Verdict, bool) {
 	case needsAccount:
 		t.evidence = append(t.evidence, told)
 		return t.verdict(Unknown, ReasonCAAAccountUnknown), true
+	case permitted:
 	}
 	return Verdict{}, false
 }

@@ -323,3 +323,27 @@ func TestNodeAddresses(t *testing.T) {
 		t.Errorf("a node that is a CNAME has %s, want what the resolver found", p.v4)
 	}
 }
+
+// Who has just written a name need not wait until the resolver forgets.
+func TestRenew(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		servers []ServerFacts
+		want    Result
+	}{
+		{"all have it", []ServerFacts{aliased("ns1", nodeName), aliased("ns2", nodeName)}, Pass},
+		{"one has it", []ServerFacts{aliased("ns1", nodeName), server("ns2", gone, gone)}, Fail},
+		{"flattened", []ServerFacts{server("ns1", has(node4), has(node6))}, Pass},
+		{"another target", []ServerFacts{aliased("ns1", "elsewhere.example")}, Fail},
+		{"none answers", []ServerFacts{silent("ns1", ErrorTimeout)}, Fail},
+	} {
+		facts := world(a(gone), aaaa(gone), servers(c.servers...))
+		renewed := facts.Renew(host, nodeName)
+		if v := Judge(facts, asks()); v.Result != c.want || renewed != (c.want == Pass) {
+			t.Errorf("%s: renewed %v, %s %s, want %s", c.name, renewed, v.Result, v.Reason, c.want)
+		}
+	}
+	if world().Renew("nobody.example.com", nodeName) {
+		t.Error("a name without facts is renewed")
+	}
+}

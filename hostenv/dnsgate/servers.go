@@ -250,3 +250,26 @@ func (t *trial) serversAgreeOnNode() bool {
 	views := viewsOf(t.facts.Servers)
 	return len(views) > 0 && disagreement(views) == "" && t.leadToNode(views)
 }
+
+// Renew replaces what the resolver says of a name by what its zone's servers
+// say, if these are of one mind and lead to the node of that name in DNS. It is
+// for who has just written the name: the resolver was asked before, and may
+// remember for hours that there is no such name. It reports whether it did.
+func (f *Facts) Renew(name, node string) bool {
+	facts := f.Names[name]
+	if facts == nil {
+		return false
+	}
+	t := &trial{Request: Request{Node: node}, name: name, facts: facts, node: publishedBy(f.Nodes[node])}
+	if len(t.node.all()) == 0 || !t.serversAgreeOnNode() {
+		return false
+	}
+	facts.A = Lookup{Outcome: OutcomeNoData, Addresses: texts(t.node.v4), Chain: []string{node}}
+	facts.AAAA = Lookup{Outcome: OutcomeNoData, Addresses: texts(t.node.v6), Chain: []string{node}}
+	for _, l := range []*Lookup{&facts.A, &facts.AAAA} {
+		if len(l.Addresses) > 0 {
+			l.Outcome = OutcomeAnswer
+		}
+	}
+	return true
+}

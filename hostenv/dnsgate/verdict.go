@@ -1,6 +1,9 @@
 package dnsgate
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Result is what a verdict comes to.
 type Result string
@@ -96,9 +99,7 @@ type Request struct {
 // PointsElsewhere reports whether the verdict is a failure that a CNAME from
 // the name to its node would mend.
 func (v Verdict) PointsElsewhere() bool {
-	switch v.Reason {
-	case ReasonNXDomain, ReasonNoAddress, ReasonOnlyReserved, ReasonAMismatch, ReasonAMixed, ReasonAAAAMismatch, ReasonAAAAMixed:
-		return v.Result == Fail
-	}
-	return false
+	return v.Result == Fail && slices.Contains([]Reason{
+		ReasonNXDomain, ReasonNoAddress, ReasonOnlyReserved, ReasonAMismatch, ReasonAMixed, ReasonAAAAMismatch, ReasonAAAAMixed,
+	}, v.Reason)
 }

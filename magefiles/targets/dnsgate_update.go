@@ -62,7 +62,14 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	if err := r.await(ctx, report, facts); err != nil {
 		return nil, err
 	}
-	return r.look(ctx, certificates)
+	next, err := r.look(ctx, certificates)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range arriving(report, next) {
+		next.Renew(w.Name, w.CNAME)
+	}
+	return next, nil
 }
 
 // hideToken takes Cloudflare's token out of the environment, which git would
