@@ -260,7 +260,11 @@ func (t *trial) proxied() (Verdict, bool) {
 		return Verdict{}, false
 	}
 	t.sawAddresses()
-	if t.forwards() {
+	asked := t.v6
+	if len(asked) == 0 {
+		asked = t.v4
+	}
+	if t.forwards(asked) {
 		return t.verdict(Pass, ReasonForwardsChallenge), true
 	}
 	return t.verdict(Unknown, ReasonProxied), true
@@ -307,7 +311,7 @@ func (t *trial) version6() (Verdict, bool) {
 		return t.verdict(Pass, ReasonAAAADead), true
 	case len(outside) < len(t.v6):
 		return t.failAddresses(ReasonAAAAMixed), true
-	case t.forwards():
+	case !dead && t.forwards(t.v6), dead && t.forwards(t.v4):
 		return t.verdict(Pass, ReasonForwardsChallenge), true
 	}
 	return t.failAddresses(ReasonAAAAMismatch), true
@@ -343,15 +347,20 @@ func (t *trial) dials() map[netip.Addr]Dial {
 	return dials
 }
 
-// forwards reports whether a live probe found that the host sends the
-// challenge on to the node.
-func (t *trial) forwards() bool {
+// forwards reports whether a live probe found that the host sends the challenge
+// on to the node: by a redirect, and from the one address that Let's Encrypt
+// would ask, for of several it asks any.
+func (t *trial) forwards(asked addresses) bool {
 	if t.facts.Live == nil || t.facts.Live.Probe == nil {
 		return false
 	}
 	p := t.facts.Live.Probe
 	t.saw("probe", p.Node, describeProbe(p))
-	return p.Reached
+	if !p.Reached || len(p.Hops) == 0 || len(asked) != 1 {
+		return false
+	}
+	from, err := netip.ParseAddr(p.Hops[0].Address)
+	return err == nil && from == asked[0]
 }
 
 func (t *trial) version4() Verdict {
@@ -366,7 +375,7 @@ func (t *trial) version4() Verdict {
 			t.warn("the AAAA lookup fails (%s): Let's Encrypt goes by A", describe(t.facts.AAAA))
 		}
 		return t.verdict(Pass, ReasonAMatch)
-	case len(outside) == len(t.v4) && t.forwards():
+	case len(outside) == len(t.v4) && t.forwards(t.v4):
 		return t.verdict(Pass, ReasonForwardsChallenge)
 	case !clean(t.facts.AAAA):
 		return t.verdict(Unknown, ReasonLookupFailed) // the AAAA record may be right, and counts first

@@ -38,7 +38,7 @@ var situations = []situation{
 	{"target's parent denies", world(a(via(has(node4), nodeName))), Pass, ReasonAMatch, "the parents of a CNAME's target are not climbed, so no lookup of them is here"},
 	{"one of two lame", world(servers(server("ns1", has(node4), has()), silent("ns2", ErrorLame))), Pass, ReasonAMatch, "the other answers"},
 	{"one of two silent", world(servers(server("ns1", has(node4), has()), silent("ns2", ErrorTimeout))), Pass, ReasonAMatch, "the other answers"},
-	{"redirect to the node", world(a(has(else4)), probe(ProbeFacts{Reached: true, Node: node4, Status: 200})), Pass, ReasonForwardsChallenge, "redirects are followed"},
+	{"redirect to the node", world(a(has(else4)), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "redirects are followed"},
 
 	{"a elsewhere", world(a(has(else4))), Fail, ReasonAMismatch, "another host answers"},
 	{"loop", world(a(failed(ErrorLoop)), aaaa(failed(ErrorLoop)), servers()), Fail, ReasonNoAddress, "no address at its end, whoever asks"},
@@ -76,7 +76,7 @@ var situations = []situation{
 	{"proxied", world(a(has(cloudy4))), Unknown, ReasonProxied, "DNS does not say where it leads"},
 	{"proxied, both families", world(a(has(cloudy4)), aaaa(has(cloudy6))), Unknown, ReasonProxied, "as Cloudflare publishes them"},
 	{"proxied in part", world(a(has(cloudy4, else4))), Fail, ReasonAMismatch, "somebody else's host is among them"},
-	{"proxied and probed", world(a(has(cloudy4)), probe(ProbeFacts{Reached: true})), Pass, ReasonForwardsChallenge, "it was seen to arrive"},
+	{"proxied and probed", world(a(has(cloudy4)), probe(reachedBy(cloudy4))), Pass, ReasonForwardsChallenge, "it was seen to arrive"},
 	{"probe in vain", world(a(has(else4)), probe(ProbeFacts{Status: 404})), Fail, ReasonAMismatch, "it was seen not to arrive"},
 	{"aaaa elsewhere, not dialled", world(aaaa(has(else6))), Fail, ReasonAAAAMismatch, "without a look it is taken to answer"},
 	{"aaaa elsewhere, no route from here", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialUnreachable})), Fail, ReasonAAAAMismatch, "says nothing of the host"},
@@ -113,8 +113,14 @@ var situations = []situation{
 	{"no server can be reached from here", world(servers(silent("ns1", ErrorTimeout), silent("ns2", ErrorNetwork))), Pass, ReasonAMatch, "the resolver reaches them"},
 	{"aaaa mixed with a dead one", world(aaaa(has(node6, else6)), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAAAADead, "falls back to IPv4, or need not"},
 	{"aaaa mixed with a dead one, a elsewhere", world(a(has(else4)), aaaa(has(node6, else6)), dials(map[string]Dial{else6: DialRefused})), Fail, ReasonAAAAMixed, "the fallback leads elsewhere"},
-	{"aaaa elsewhere, forwards", world(aaaa(has(else6)), probe(ProbeFacts{Reached: true})), Pass, ReasonForwardsChallenge, "redirects are followed over IPv6 too"},
-	{"aaaa dead, a forwards", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(ProbeFacts{Reached: true})), Pass, ReasonForwardsChallenge, "the probe falls back too"},
+	{"aaaa elsewhere, forwards", world(aaaa(has(else6)), probe(reachedBy(else6))), Pass, ReasonForwardsChallenge, "redirects are followed over IPv6 too"},
+	{"aaaa dead, a forwards", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "the probe falls back too"},
+	{"aaaa elsewhere, a forwards", world(a(has(else4)), aaaa(has(else6)), probe(reachedBy(else4))), Fail, ReasonAAAAMismatch, "IPv6 is asked, and was not probed"},
+	{"one of two forwards", world(a(has(else4, "192.4.0.98")), probe(reachedBy(else4))), Fail, ReasonAMismatch, "the other may be asked"},
+	{"reached without a redirect", world(a(has(else4)), probe(ProbeFacts{Reached: true, Node: node4})), Fail, ReasonAMismatch, "then it was not the host that was asked"},
+	{"aaaa dead, a mixed", world(a(has(node4, else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Fail, ReasonAAAAMismatch, "the fallback is a draw"},
+	{"cnames differ, with addresses", world(servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Fail, ReasonInconsistent, "the first need not have the target of the second"},
+	{"cname to its own zone at one server", world(servers(server("ns1", has(node4), has()), toOwn("ns2", "there.example.com"))), Fail, ReasonInconsistent, "the first need not have the target"},
 	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
 	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},
 	{"node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), aaaa(has(else6))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
@@ -125,6 +131,17 @@ func aliased(name, target string) ServerFacts {
 	s := server(name, has(), has())
 	s.CNAME = alias(target)
 	return s
+}
+
+// toOwn is a server that has the target of its CNAME too.
+func toOwn(name, target string) ServerFacts {
+	s := aliased(name, target)
+	s.A = has(node4)
+	return s
+}
+
+func reachedBy(address string) ProbeFacts {
+	return ProbeFacts{Hops: []Hop{{Status: 301, URL: "http://n1/", Address: address}}, Node: node4, Status: 200, Reached: true}
 }
 
 func dangling(name, target string) ServerFacts {

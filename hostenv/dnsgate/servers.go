@@ -220,6 +220,7 @@ func disagreement(views []view) string {
 // leadToNode reports whether Let's Encrypt reaches the node whichever servers
 // it asks: A and AAAA may come from different ones.
 func (t *trial) leadToNode(views []view) bool {
+	torn := disagreement(views) == "CNAME"
 	var some4, some6, none4, none6 bool // a server that has some, one that has none
 	var other4, dead6 bool              // one that has another than the node's, one that has dead ones
 	for _, v := range views {
@@ -227,8 +228,10 @@ func (t *trial) leadToNode(views []view) bool {
 		if len(v.cname) > 0 {
 			if slices.Equal(v.cname, []string{t.Node}) {
 				v4, v6 = answer{known: true, list: t.node.v4}, answer{known: true, list: t.node.v6}
-			} else if len(v4.list)+len(v6.list) == 0 {
-				return false // it leads to nothing, or nobody knows where
+			} else if torn || len(v4.list)+len(v6.list) == 0 {
+				// It leads to nothing, or nobody knows where; and where another
+				// server has another CNAME, it need not have this one's target.
+				return false
 			}
 		}
 		list4, list6 := v4.list.usable(), v6.list.usable()
