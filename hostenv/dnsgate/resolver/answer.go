@@ -21,8 +21,10 @@ type answer struct {
 	// zone is the owner of the SOA record of a negative reply, or the signer of
 	// a signed one: the zone that the end of the chain lies in.
 	zone string
-	// referral is the zone that a server which is not authoritative points to.
+	// referral is the zone that a server which is not authoritative points to,
+	// and referred the names of the servers that it has there.
 	referral string
+	referred []string
 }
 
 func failed(why dnsgate.LookupError) *answer {
@@ -51,6 +53,7 @@ func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 		for _, rr := range msg.Ns {
 			if ns, ok := rr.(*dns.NS); ok {
 				a.referral = canonical(ns.Hdr.Name)
+				a.referred = append(a.referred, canonical(ns.Ns))
 			}
 		}
 		return a.fail(dnsgate.ErrorLame)

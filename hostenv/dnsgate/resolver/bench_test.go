@@ -41,6 +41,7 @@ func BenchmarkCollect(b *testing.B) {
 				}
 				b.ReportMetric(float64(peak())/1024, "MB-peak")
 				checkAll(b, facts, names)
+				b.ReportMetric(float64(last.Questions), "questions")
 				b.ReportMetric(float64(last.Questions)/took.Seconds(), "questions/s")
 				b.ReportMetric(float64(last.Retries), "retries")
 				perHost := digPerHost(b, config.Resolver, port, names[:40])
@@ -78,9 +79,10 @@ func digPerHost(b *testing.B, resolver string, port int, names []string) time.Du
 		for _, q := range [][]string{{name, "A"}, {name, "AAAA"}, {name, "CAA"}, {parent(name), "CAA"}, {parent(name), "NS"}} {
 			run(b, dig, "@"+string(host), "-p", string(resolverPort), "+dnssec", q[0], q[1])
 		}
+		run(b, dig, "@127.0.3.1", "-p", strconv.Itoa(port), "+norecurse", parent(name), "NS")
 		for _, server := range []string{"127.0.3.1", "127.0.3.2"} {
-			for _, qtype := range []string{"A", "AAAA"} {
-				run(b, dig, "@"+server, "-p", strconv.Itoa(port), "+norecurse", name, qtype)
+			for _, q := range [][]string{{name, "A"}, {name, "AAAA"}, {name, "CAA"}, {parent(name), "CAA"}} {
+				run(b, dig, "@"+server, "-p", strconv.Itoa(port), "+norecurse", q[0], q[1])
 			}
 		}
 	}

@@ -309,6 +309,9 @@ func (s *fakeServer) answer(reply *dns.Msg, name string, qtype uint16) {
 		reply.Rcode = dns.RcodeRefused
 		return
 	}
+	if s.refer(reply, origin, name) {
+		return
+	}
 	reply.Authoritative = true
 	for range 40 {
 		records, exists := matching(s.zones[origin], name, qtype)
@@ -329,6 +332,16 @@ func (s *fakeServer) answer(reply *dns.Msg, name string, qtype uint16) {
 		}
 		return
 	}
+}
+
+// refer points to the servers of a zone below that is delegated.
+func (s *fakeServer) refer(reply *dns.Msg, origin, name string) bool {
+	for _, rr := range s.zones[origin] {
+		if owner := canonical(rr.Header().Name); rr.Header().Rrtype == dns.TypeNS && owner != origin && within(name, owner) {
+			reply.Ns = append(reply.Ns, rr)
+		}
+	}
+	return len(reply.Ns) > 0
 }
 
 func (s *fakeServer) origin(name string) (string, bool) {

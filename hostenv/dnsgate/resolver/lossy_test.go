@@ -100,7 +100,7 @@ func lossyReply(request *dns.Msg, recursive bool) *dns.Msg {
 		if q.Qtype == dns.TypeA {
 			add(&dns.A{A: net.ParseIP("192.0.2.1")})
 		}
-	case name == "nic.test" && q.Qtype == dns.TypeNS:
+	case (name == "nic.test" || name == "test") && q.Qtype == dns.TypeNS:
 		add(&dns.NS{Ns: "s100.nic.test."})
 		add(&dns.NS{Ns: "s101.nic.test."})
 	case strings.HasPrefix(first, "z") && rest == "test":

@@ -82,6 +82,8 @@ type collection struct {
 	x      *exchange
 	cache  *cache
 	zones  *zones
+	names  once[string, []dnsgate.ServerFacts]
+	caa    once[zoneLabel, []dnsgate.Lookup]
 	count  atomic.Int64
 }
 
@@ -105,8 +107,9 @@ func (c *collection) name(name string) *dnsgate.NameFacts {
 	}
 	here := c.zones.of(name, caa[0].wait(), aaaa.wait(), a.wait())
 	facts.Zone = here.name
-	facts.Servers = here.ask(c.x, c.config, name)
+	facts.Servers = c.said(here, name)
 	facts.A, facts.AAAA = a.wait().Lookup, aaaa.wait().Lookup
+	facts.Aliases = c.aliases(facts, a.wait(), aaaa.wait())
 	facts.CAA = walk(labels(name), caa)
 	return facts
 }

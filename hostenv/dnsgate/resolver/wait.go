@@ -248,12 +248,7 @@ func (c *collection) zoneQuietly(name string) *zone {
 		if s.ask == nil {
 			continue
 		}
-		done := make(chan *answer, 1)
-		c.x.ask(&flight{
-			q: question{name: name, qtype: dns.TypeNS}, servers: []*server{s.ask}, timeouts: c.config.Timeouts,
-			done: func(a *answer) { done <- a },
-		})
-		a := <-done
+		a := c.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}, c.config)
 		switch {
 		case a.referral == name, a.Outcome == dnsgate.OutcomeAnswer && len(a.Chain) == 0:
 			return c.zones.named(name)

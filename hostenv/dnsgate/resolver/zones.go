@@ -23,6 +23,8 @@ type nameServer struct {
 	name    string
 	address string  // "" if it has none
 	ask     *server // nil if it cannot be asked
+	// undelegated servers are not among those that the zone's parent names.
+	undelegated bool
 }
 
 // zones are the zones of a run, each found once.
@@ -106,18 +108,20 @@ func (z *zones) find(name string) *zone {
 		z.cache.lookup(server, dns.TypeA)
 		z.cache.lookup(server, dns.TypeAAAA)
 	}
+	delegated := z.delegated(name)
 	asked := map[netip.Addr]bool{}
-	for _, server := range ns.Targets {
+	for _, server := range union(ns.Targets, delegated) {
+		undelegated := len(delegated) > 0 && !slices.Contains(delegated, server)
 		addrs := z.cache.addresses(server)
 		if len(addrs) == 0 {
-			found.servers = append(found.servers, nameServer{name: server})
+			found.servers = append(found.servers, nameServer{name: server, undelegated: undelegated})
 		}
 		for _, addr := range addrs {
 			if asked[addr] {
 				continue
 			}
 			asked[addr] = true
-			s := nameServer{name: server, address: addr.String()}
+			s := nameServer{name: server, address: addr.String(), undelegated: undelegated}
 			if to, err := z.config.mapped(addr, z.config.Port); err == nil {
 				s.ask = z.cache.x.at(to, z.config.PerServer)
 			}
@@ -133,6 +137,53 @@ func (z *zones) find(name string) *zone {
 	return found
 }
 
+// union is both lists, what both delegate first: where two names of servers
+// share an address, it is asked under the name that the parent knows.
+func union(zone, delegated []string) []string {
+	both := slices.Clone(zone)
+	slices.SortStableFunc(both, func(a, b string) int {
+		return btoi(slices.Contains(delegated, b)) - btoi(slices.Contains(delegated, a))
+	})
+	return unique(both, delegated)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// delegated are the servers that the zone above names for a zone, or nil where
+// that is not known: the same servers have both zones, or none of them speaks.
+func (z *zones) delegated(name string) []string {
+	if !strings.Contains(name, ".") {
+		return nil // top-level domains are in order
+	}
+	above := z.of(parent(name))
+	for i := range above.servers {
+		// Not all of 10,000 zones at the first server.
+		s := above.servers[(i+len(name)+int(name[0])+int(name[1]))%len(above.servers)]
+		if s.ask == nil {
+			continue
+		}
+		switch a := z.cache.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}, z.config); {
+		case a.referral == name:
+			return a.referred
+		case !a.Failed():
+			return nil
+		}
+	}
+	return nil
+}
+
+// direct puts one question to one authoritative server.
+func (x *exchange) direct(s *server, q question, config Config) *answer {
+	done := make(chan *answer, 1)
+	x.ask(&flight{q: q, servers: []*server{s}, timeouts: config.Timeouts, done: func(a *answer) { done <- a }})
+	return <-done
+}
+
 // ask puts a name's A and AAAA questions to every server of the zone at once,
 // and waits for all of them.
 func (z *zone) ask(x *exchange, config Config, name string) []dnsgate.ServerFacts {
@@ -143,7 +194,7 @@ func (z *zone) ask(x *exchange, config Config, name string) []dnsgate.ServerFact
 	answers := make([][2]*answer, len(z.servers))
 	var wg sync.WaitGroup
 	for i, s := range z.servers {
-		facts[i].Name, facts[i].Address = s.name, s.address
+		facts[i].Name, facts[i].Address, facts[i].Undelegated = s.name, s.address, s.undelegated
 		for j, qtype := range [2]uint16{dns.TypeA, dns.TypeAAAA} {
 			if s.ask == nil {
 				answers[i][j] = failed(dnsgate.ErrorNetwork)
