@@ -26,9 +26,16 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
+// hostenv/dnsgate/cloudflare, hostenv/dnsgate/resolver and dnsgate, and no other.
+require (
+	github.com/cloudflare/cloudflare-go/v7 v7.9.0
+	github.com/miekg/dns v1.1.73
+	golang.org/x/text v0.43.0
+)
+
 require (
 	github.com/tidwall/match v1.1.1 // indirect
-	github.com/tidwall/pretty v1.2.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
+	github.com/tidwall/pretty v1.2.1 // indirect
+	github.com/tidwall/sjson v1.2.5 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 )

@@ -60,6 +60,18 @@ var Tools = []Tool{
 		}
 		return path
 	}},
+	{Name: "unshare", For: "the DNS gate against Let's Encrypt's own code, in a network of its own", Get: "run as root, or permit user namespaces", find: func() string {
+		path, err := exec.LookPath("unshare")
+		if err != nil || exec.Command(path, "--net", "true").Run() != nil && exec.Command(path, "--net", "--map-root-user", "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
+	{Name: "ip", For: "the same", Get: "apt-get install iproute2"},
+	{Name: "unbound", For: "the same, and the DNS gate against a real resolver", Get: "apt-get install unbound"},
+	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
+	{Name: "dig", For: "how much faster the DNS gate is than one process a query", Get: "apt-get install bind9-dnsutils"},
+	{Name: "pebble", For: "a whole issuance over ACME", Get: "apt-get install pebble"},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
 	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_MIRRORS")

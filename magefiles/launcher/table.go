@@ -4,6 +4,7 @@ package launcher
 
 // table are the targets of magefiles/targets.
 var table = []Target{
+	{"dnsGate", 0, []Flag{{"node", false}, {"env", false}, {"resolver", false}, {"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"explain", false}, {"onUnknown", false}, {"allowFlips", true}, {"live", true}, {"accountUri", false}, {"update", true}, {"adopt", true}, {"sopsFile", false}, {"facts", false}, {"record", false}, {"out", false}}},
 	{"nodesBuild", 1, []Flag{{"out", false}}},
 	{"plan", 0, []Flag{{"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"locked", true}, {"inventory", false}, {"out", false}, {"compare", false}}},
 	{"state:init", 0, []Flag{{"out", false}}},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/magefile/mage/mg"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
@@ -29,7 +30,7 @@ func (f *folder) fail(err error) error {
 	}
 	each := leaves(err)
 	if len(each) == 0 {
-		return mg.Fatal(exitChanges, errChanges)
+		return mg.Fatal(exitChanges, err)
 	}
 	for _, err := range each[:min(len(each), maxReported)] {
 		report(os.Stderr, err)
@@ -46,6 +47,8 @@ func (f *folder) fail(err error) error {
 	switch {
 	case errors.As(err, &held):
 		return mg.Fatal(exitLocked, "the lock is held, ", outcome)
+	case errors.Is(err, dnsgate.ErrWithheld):
+		return mg.Fatal(exitWithheld, "the plan stays as it is, ", outcome)
 	case errors.As(err, &stale):
 		return mg.Fatal(exitStale, "the plan is stale, ", outcome)
 	case len(each) > 1:
@@ -72,7 +75,7 @@ func leaves(err error) []error {
 		return all
 	}
 	switch {
-	case errors.Is(err, errChanges):
+	case errors.Is(err, errChanges), errors.Is(err, errOff):
 		return nil
 	case errors.Is(err, context.Canceled):
 		return []error{errors.New("interrupted")}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
 // Plan turns the provider's flake into generated/state.json and plan.json.
@@ -73,7 +75,7 @@ func (r planRun) plan(ctx context.Context) error {
 	warn(result.Warnings)
 	files := []file{
 		{stateFile, oldState, result.State.Encode()},
-		{planFile, oldPlan, result.Plan.Encode()},
+		{planFile, oldPlan, carried(oldPlan, result.Plan)},
 	}
 	if !r.dryRun {
 		if err := r.write(ctx, files...); err != nil {
@@ -81,6 +83,24 @@ func (r planRun) plan(ctx context.Context) error {
 		}
 	}
 	return r.show(result, files)
+}
+
+// carried returns the text of a plan with what the DNS gate decided in the old
+// one.
+func carried(oldPlan []byte, next plan.Document) []byte {
+	text := next.Encode()
+	if len(oldPlan) == 0 {
+		return text
+	}
+	old, err := plan.DecodeDocument(oldPlan)
+	if err != nil {
+		warn([]state.Warning{{Subject: planFile, Message: "the old one cannot be read, and what the DNS gate decided in it is lost: run `mage dnsGate` before you deploy"}})
+		return text
+	}
+	if gate, _ := old.Value()["dnsGate"].(map[string]any); len(gate) == 0 {
+		return text
+	}
+	return dnsgate.Encode(dnsgate.Carry(old.Value(), next.Value()))
 }
 
 // inputs returns the inventory and the locked sources.

@@ -13,8 +13,9 @@
 //
 // A target ends with 0 when all is well, 1 on an error, 2 where it was asked
 // with -detailedExitcode and there are changes, 3 when another run holds the
-// lock, 4 when a plan is older than the state. Mage itself ends with 2 as well
-// where it does not understand the command line.
+// lock or the DNS gate finds no ground to decide on, 4 when a plan is older than
+// the state. Mage itself ends with 2 as well where it does not understand the
+// command line.
 //
 // What was asked for goes to standard output, all else to standard error.
 // Whatever goes wrong, the last line says what was written until then.
@@ -34,10 +35,11 @@ const (
 
 // The exit codes.
 const (
-	exitError   = 1
-	exitChanges = 2
-	exitLocked  = 3
-	exitStale   = 4
+	exitError    = 1
+	exitChanges  = 2
+	exitLocked   = 3
+	exitWithheld = 3
+	exitStale    = 4
 )
 
 // lockWait is how long a target waits for another one to end. It is short:

@@ -11,5 +11,6 @@ import (
 // Aliases are the targets as the hostenv-provider program spells them; Mage
 // takes them from here alone.
 var Aliases = map[string]any{
+	"dns-gate":    targets.DnsGate,
 	"nodes-build": targets.NodesBuild,
 }

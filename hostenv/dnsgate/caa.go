@@ -1,0 +1,147 @@
+package dnsgate
+
+import (
+	"regexp"
+	"strings"
+)
+
+// issuer is Let's Encrypt's name in CAA records. It compares it by case.
+const issuer = "letsencrypt.org"
+
+// challenge is the validation method of the nodes (RFC 8657 section 4).
+const challenge = "http-01"
+
+// caaSet is what a CAA record set comes to, for a name that is no wildcard.
+type caaSet struct {
+	critical []CAARecord // unknown, and not to be passed over
+	issue    []CAARecord
+}
+
+// readCAA sorts a record set as RFC 8659 section 4 has it. Tags compare
+// without case.
+func readCAA(records []CAARecord) caaSet {
+	var set caaSet
+	for _, record := range records {
+		switch strings.ToLower(record.Tag) {
+		case "issue":
+			set.issue = append(set.issue, record)
+		case "issuewild", "iodef", "issuemail", "issuevmc":
+		default:
+			// The critical flag has the value 128; many took "bit 0" for the
+			// value 1, and Let's Encrypt takes either.
+			if record.Flag&(128|1) != 0 {
+				set.critical = append(set.critical, record)
+			}
+		}
+	}
+	return set
+}
+
+// permission is what one issue record says to us.
+type permission int
+
+const (
+	forbidden permission = iota
+	needsAccount
+	permitted
+)
+
+// permits says what a set of issue records comes to: without any, everybody may
+// issue.
+func permits(issue []CAARecord, accountURI string) permission {
+	if len(issue) == 0 {
+		return permitted
+	}
+	best := forbidden
+	for _, record := range issue {
+		best = max(best, permit(record.Value, accountURI))
+	}
+	return best
+}
+
+// permit reads the value of an issue record (RFC 8659 section 4.2, RFC 8657).
+// What does not parse forbids.
+func permit(value, accountURI string) permission {
+	domain, parameters, ok := parseIssue(value)
+	if !ok || domain != issuer {
+		return forbidden
+	}
+	accounts, methods := parameters["accounturi"], parameters["validationmethods"]
+	if len(accounts) > 1 || len(methods) > 1 {
+		return forbidden
+	}
+	if len(methods) == 1 && !holdsMethod(methods[0]) {
+		return forbidden
+	}
+	switch {
+	case len(accounts) == 0 || accountURI != "" && accounts[0] == accountURI:
+		return permitted
+	case accountURI == "":
+		return needsAccount
+	default:
+		return forbidden
+	}
+}
+
+func parseIssue(value string) (domain string, parameters map[string][]string, ok bool) {
+	parts := strings.Split(value, ";")
+	domain = trimBlank(parts[0])
+	parts = parts[1:]
+	if len(parts) == 1 && trimBlank(parts[0]) == "" {
+		return domain, nil, true // a lone semicolon at the end
+	}
+	parameters = map[string][]string{}
+	for _, part := range parts {
+		tag, value, found := strings.Cut(part, "=")
+		tag, value = trimBlank(tag), trimBlank(value)
+		if !found || !parameterTag.MatchString(tag) || !parameterValue.MatchString(value) {
+			return "", nil, false
+		}
+		parameters[tag] = append(parameters[tag], value)
+	}
+	return domain, parameters, true
+}
+
+var (
+	parameterTag   = regexp.MustCompile(`^[0-9A-Za-z]*$`)
+	parameterValue = regexp.MustCompile(`^[!-:<-~]*$`)
+	methodLabel    = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
+)
+
+func trimBlank(s string) string { return strings.Trim(s, " \t") }
+
+func holdsMethod(list string) bool {
+	for method := range strings.SplitSeq(list, ",") {
+		if !methodLabel.MatchString(method) {
+			return false
+		}
+		if method == challenge {
+			return true // what comes after it is not read
+		}
+	}
+	return false
+}
+
+// relevantCAA walks from the name up to its top-level domain and returns the
+// first set that is not empty (RFC 8659 section 3), and where it stands. A
+// label that is missing from the facts, or whose lookup failed, ends the walk:
+// then ok is false, and at is that label.
+func relevantCAA(facts *NameFacts) (records []CAARecord, at CAALookup, ok bool) {
+	byName := make(map[string]Lookup, len(facts.CAA))
+	for _, l := range facts.CAA {
+		if _, seen := byName[l.Name]; !seen {
+			byName[l.Name] = l.Lookup
+		}
+	}
+	for label := facts.Name; label != ""; _, label, _ = strings.Cut(label, ".") {
+		lookup := byName[label]
+		at = CAALookup{label, lookup}
+		if !lookup.Asked() || lookup.Failed() {
+			return nil, at, false
+		}
+		if len(lookup.CAA) > 0 {
+			return lookup.CAA, at, true
+		}
+	}
+	return nil, CAALookup{}, true
+}

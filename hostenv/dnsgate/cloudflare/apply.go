@@ -1,0 +1,169 @@
+package cloudflare
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// Options are how a run goes about it; the zero value will do.
+type Options struct {
+	// Log gets every batch with what takes it back, before it is sent and once
+	// more when it was carried out. If it fails, nothing is sent.
+	Log func(Entry) error
+	// Progress, if set, is told of every step.
+	Progress func(line string)
+	// MaxWait bounds every wait that Cloudflare asks for, beside the context's
+	// deadline. 0 means a minute.
+	MaxWait time.Duration
+	// Sleep waits; nil means by the clock.
+	Sleep func(context.Context, time.Duration) error
+}
+
+// An Entry of the log.
+type Entry struct {
+	// Stage is "before" or "after". Without the second, nobody knows whether
+	// the batch was carried out.
+	Stage   string `json:"stage"`
+	Batch   Batch  `json:"batch"`
+	Inverse Batch  `json:"inverse"`
+}
+
+// A Report is what became of a run.
+type Report struct {
+	Outcomes []Outcome `json:"outcomes"` // one for every wanted name, sorted
+	Written  []Batch   `json:"written"`  // what Cloudflare has confirmed
+}
+
+// zoneID is what an id of a zone looks like; it becomes part of a path.
+var zoneID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
+
+// Apply points every wanted name at its target, as [Plan] says: zone by zone it
+// lists the records, plans, writes, and lists again until there is nothing to
+// write or nothing more to be done. So every outcome is taken from what was
+// listed last.
+//
+// Its error says that nothing could be done at all, for want of the zones: it
+// is an *[APIError], a *[ConfigError], or the context's. What befalls single
+// names is in their outcomes. A cancelled run returns its report.
+func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options) (*Report, error) {
+	u := &update{api: api, cfg: cfg, opts: opts, report: &Report{Outcomes: []Outcome{}, Written: []Batch{}}}
+	if u.opts.MaxWait == 0 {
+		u.opts.MaxWait = time.Minute
+	}
+	if u.opts.Sleep == nil {
+		u.opts.Sleep = sleep
+	}
+	if cfg.ZoneID != "" && !zoneID.MatchString(cfg.ZoneID) {
+		return nil, &ConfigError{Option: "provider.cloudflare.zoneId", Value: cfg.ZoneID}
+	}
+	if len(wanted) == 0 {
+		return u.report, nil
+	}
+
+	var zones []Zone
+	err := u.read(ctx, func() (err error) {
+		if cfg.ZoneID == "" {
+			zones, err = api.Zones(ctx)
+			return err
+		}
+		zone, err := api.Zone(ctx, cfg.ZoneID)
+		zones = []Zone{zone}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	assigned, outcomes := Assign(zones, wanted, cfg)
+	u.report.Outcomes = append(u.report.Outcomes, outcomes...)
+	for _, a := range assigned {
+		(&zoneUpdate{update: u, zone: a.Zone, open: a.Wanted}).run(ctx)
+	}
+	sortOutcomes(u.report.Outcomes)
+	return u.report, nil
+}
+
+// A ConfigError says that an option of the provider's cannot be what it is.
+type ConfigError struct{ Option, Value string }
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("%s is %q, which is no id", e.Option, e.Value)
+}
+
+// Hint says where to find the right one.
+func (e *ConfigError) Hint() string {
+	return "copy the zone's id from its overview in Cloudflare's dashboard, or leave the option out: the zone is found by its name"
+}
+
+// An update is an Apply at work.
+type update struct {
+	api     API
+	cfg     Config
+	opts    Options
+	report  *Report
+	limited *APIError // once Cloudflare asks for more patience than there is
+}
+
+func (u *update) progress(format string, args ...any) {
+	if u.opts.Progress != nil {
+		u.opts.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// maxTries is how often in a row something is tried that gets no answer.
+const maxTries = 4
+
+// read makes a call that changes nothing, again if need be.
+func (u *update) read(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		e := (*APIError)(nil)
+		if errors.As(err, &e) && try < maxTries && u.wait(ctx, e, try) {
+			continue
+		}
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+}
+
+// wait waits until what failed with e may be tried again; false means that it
+// makes no sense, or would take too long.
+func (u *update) wait(ctx context.Context, e *APIError, try int) bool {
+	delay := time.Second << (try - 1)
+	switch {
+	case e.Limited():
+		delay = max(delay, e.RetryAfter)
+		if deadline, ok := ctx.Deadline(); delay > u.opts.MaxWait || ok && time.Now().Add(delay).After(deadline) {
+			u.limited = e
+			return false
+		}
+	case !e.Unknown():
+		return false
+	default:
+		delay = max(delay, min(e.RetryAfter, u.opts.MaxWait))
+	}
+	u.progress("%v; waiting %v", e, delay)
+	return u.opts.Sleep(ctx, delay) == nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// clone keeps what was reported from what is changed later.
+func (b Batch) clone() Batch {
+	b.Deletes, b.Patches, b.Posts = slices.Clone(b.Deletes), slices.Clone(b.Patches), slices.Clone(b.Posts)
+	return b
+}

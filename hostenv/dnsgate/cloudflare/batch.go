@@ -1,0 +1,99 @@
+package cloudflare
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Batch is what one call changes in one zone, in one transaction, in the
+// order of the fields. There are no PUTs: they would reset what was not sent.
+type Batch struct {
+	ZoneID  string   `json:"zoneId"`
+	Zone    string   `json:"zone"`
+	Deletes []Record `json:"deletes,omitempty"`
+	Patches []Patch  `json:"patches,omitempty"`
+	Posts   []Record `json:"posts,omitempty"`
+}
+
+// A Patch changes some fields of a record and leaves all others.
+type Patch struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Set  Fields `json:"set"`
+	Was  Fields `json:"was"`
+}
+
+// Fields are those that a Patch may change; nil leaves one alone.
+type Fields struct {
+	Content *string `json:"content,omitempty"`
+	Comment *string `json:"comment,omitempty"`
+}
+
+// Operations is how many operations Cloudflare counts.
+func (b Batch) Operations() int { return len(b.Deletes) + len(b.Patches) + len(b.Posts) }
+
+// Hosts returns the names that the batch concerns, sorted.
+func (b Batch) Hosts() []string {
+	var hosts []string
+	for _, r := range slices.Concat(b.Deletes, b.Posts) {
+		hosts = append(hosts, normal(r.Name))
+	}
+	for _, p := range b.Patches {
+		hosts = append(hosts, normal(p.Name))
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// Inverse returns the batch that takes b back. The records that b posts have no
+// id before they are posted: they stand among its Deletes without one, with
+// name, type, content and comment to find them by; see [Batch.WithPosted].
+func (b Batch) Inverse() Batch {
+	inverse := Batch{ZoneID: b.ZoneID, Zone: b.Zone, Deletes: slices.Clone(b.Posts)}
+	for _, p := range b.Patches {
+		p.Set, p.Was = p.Was, p.Set
+		inverse.Patches = append(inverse.Patches, p)
+	}
+	for _, r := range b.Deletes {
+		r.ID = ""
+		inverse.Posts = append(inverse.Posts, r)
+	}
+	return inverse
+}
+
+// WithPosted returns b with the ids that its posts have got.
+func (b Batch) WithPosted(posted []Record) Batch {
+	b.Posts = slices.Clone(b.Posts)
+	for i := range min(len(posted), len(b.Posts)) {
+		b.Posts[i].ID = posted[i].ID
+	}
+	return b
+}
+
+// String lists the operations, a line each, as a dry run shows them.
+func (b Batch) String() string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "POST /zones/%s/dns_records/batch (%s, %d operations)", b.ZoneID, b.Zone, b.Operations())
+	for _, r := range b.Deletes {
+		fmt.Fprintf(&s, "\n  delete %s %s %s", r.Name, r.Type, r.Content)
+	}
+	for _, p := range b.Patches {
+		fmt.Fprintf(&s, "\n  patch  %s", p.Name)
+		for _, f := range []struct {
+			name     string
+			was, set *string
+		}{{"content", p.Was.Content, p.Set.Content}, {"comment", p.Was.Comment, p.Set.Comment}} {
+			if f.set != nil && f.was != nil {
+				fmt.Fprintf(&s, " %s %q -> %q", f.name, *f.was, *f.set)
+			}
+		}
+	}
+	for _, r := range b.Posts {
+		fmt.Fprintf(&s, "\n  post   %s %s %s", r.Name, r.Type, r.Content)
+	}
+	return s.String()
+}
+
+// normal is a name of DNS as it is compared.
+func normal(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }

@@ -1,0 +1,194 @@
+package cloudflare_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+)
+
+var histories = flag.Int("histories", 300, "how many random histories TestHistories plays")
+
+// TestHistories plays random histories through the real client: runs with
+// changing wishes, and between any two requests somebody else who makes and
+// deletes records and undoes ours, and a server that fails in every way it
+// has, before or after it has done what it was asked. Throughout, no batch may
+// do what none may; once the faults and the others are gone, one more run
+// brings every name where its outcome says, and the run after it writes
+// nothing.
+func TestHistories(t *testing.T) {
+	var runs, requests, writes, faults int
+	kinds := map[string]int{}
+	for seed := range *histories {
+		h := &history{r: rand.New(rand.NewPCG(uint64(seed), 7)), t: t}
+		h.play(kinds)
+		runs, requests, writes, faults = runs+h.runs, requests+h.requests, writes+h.f.writes, faults+h.faults
+		if t.Failed() {
+			t.Fatalf("history %d; see it alone with -histories=%d", seed, seed+1)
+		}
+	}
+	t.Logf("%d histories: %d runs, %d requests, %d batches carried out, %d faults; outcomes %v", *histories, runs, requests, writes, faults, kinds)
+	for _, kind := range []string{"upserted", "unchanged", "adopted", "foreign", "foreign already-right", "foreign other-provider", "apex-conflict", "not-ours",
+		"refused wildcard", "refused delegated", "refused below-wildcard", "failed unreachable", "failed rate-limited"} {
+		if kinds[kind] == 0 {
+			t.Errorf("no history came to %q", kind)
+		}
+	}
+}
+
+type history struct {
+	t    *testing.T
+	r    *rand.Rand
+	f    *fake
+	cfg  cloudflare.Config
+	calm bool // no more faults, nobody else
+
+	runs, requests, faults int
+}
+
+func (h *history) play(kinds map[string]int) {
+	h.cfg = config
+	h.f = newFake(h.t, zone(zoneA, "shop.example"), zone("zone-b", "eu.shop.example"))
+	h.f.pageSize = pick(h.r, 2, 5, 50, 5000)
+	h.f.fault = h.interfere
+	for range h.r.IntN(12) {
+		h.others()
+	}
+	for range 1 + h.r.IntN(4) {
+		h.run(kinds, h.wishes())
+	}
+	h.calm = true
+	wanted := h.wishes()
+	found := h.run(kinds, wanted)
+	writes := h.f.writes
+	again := h.run(kinds, wanted)
+	if h.f.writes != writes {
+		h.t.Error("the second run has written")
+	}
+	for host, o := range found {
+		if o.Kind == cloudflare.Failed || o.Maybe {
+			h.t.Errorf("in calm, %v", o)
+		}
+		if o.Kind.Settled() != again[host].Kind.Settled() {
+			h.t.Errorf("first %v, then %v", o, again[host])
+		}
+		h.isSo(o)
+	}
+	h.f.http.Close()
+}
+
+func (h *history) wishes() (wanted []cloudflare.Want) {
+	for range 1 + h.r.IntN(10) {
+		wanted = append(wanted, randomWant(h.r, "shop.example"))
+	}
+	return wanted
+}
+
+func (h *history) run(kinds map[string]int, wanted []cloudflare.Want) map[string]cloudflare.Outcome {
+	h.cfg.Adopt = h.r.IntN(3) == 0
+	if h.calm {
+		h.cfg.Adopt = false // or the second run might adopt what the first reported
+	}
+	h.f.guard(h.cfg)
+	h.runs++
+	report, err := cloudflare.Apply(h.t.Context(), h.f.client(), wanted, h.cfg, cloudflare.Options{Sleep: atOnce})
+	if err != nil {
+		if failed := (*cloudflare.APIError)(nil); !errors.As(err, &failed) || h.calm {
+			h.t.Errorf("in calm %v: %v", h.calm, err)
+		}
+		kinds["no zones"]++
+		return nil
+	}
+	got := outcomes(h.t, report)
+	for _, o := range got {
+		kinds[strings.TrimSpace(string(o.Kind)+" "+o.Reason)]++
+	}
+	return got
+}
+
+// isSo holds an outcome to what the zone has.
+func (h *history) isSo(o cloudflare.Outcome) {
+	records := slices.Concat(h.f.all(zoneA), h.f.all("zone-b"))
+	points := slices.ContainsFunc(records, func(r cloudflare.Record) bool {
+		return strings.EqualFold(r.Name, o.Host) && r.Type == "CNAME" && r.Content == o.Target && r.Comment == h.cfg.Comment()
+	})
+	if o.Kind.Settled() != points && o.Kind != cloudflare.Refused { // a refused name may point there all the same
+		h.t.Errorf("it says %v, and that a record points there is %v", o, points)
+	}
+}
+
+// interfere is what may befall a request, and the zone before it.
+func (h *history) interfere(r *http.Request) fault {
+	h.requests++
+	if h.calm {
+		return fault{}
+	}
+	if h.r.IntN(3) == 0 {
+		h.othersLocked()
+	}
+	if h.r.IntN(6) > 0 {
+		return fault{}
+	}
+	h.faults++
+	return pick(h.r,
+		fault{status: 500},
+		fault{status: 502},
+		fault{status: 502, carryOut: true},
+		fault{status: 504, carryOut: true},
+		fault{drop: true},
+		fault{drop: true, carryOut: true},
+		fault{status: 200, carryOut: true},
+		fault{status: 429, retryAfter: pick(h.r, "1", "30", "3600", "soon")},
+		fault{status: 400, body: refusal(pick(h.r, 81053, 81057, 81058, 9005), "as it happens")},
+	)
+}
+
+func (h *history) others() {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	h.othersLocked()
+}
+
+// othersLocked changes the zone as others do. They follow Cloudflare's rules.
+// What they do not do is take a record of ours over by its comment, which
+// nothing could notice in time.
+func (h *history) othersLocked() {
+	z := h.f.zones[h.r.IntN(2)]
+	records := h.f.records[z.ID]
+	switch ids := keys(records); h.r.IntN(4) {
+	case 0: // delete, whatever it is
+		if len(ids) > 0 {
+			delete(records, pick(h.r, ids...))
+		}
+	case 1: // point it elsewhere
+		if len(ids) > 0 {
+			record := records[pick(h.r, ids...)]
+			if record.Type == "CNAME" {
+				record.Content = pick(h.r, other, "elsewhere.example")
+				records[record.ID] = record
+			}
+		}
+	default:
+		h.f.nextID++
+		record := randomRecord(h.r, z.Name, fmt.Sprintf("rec%06d", h.f.nextID))
+		if record.Type == "NS" && h.r.IntN(4) > 0 || h.f.standsBeside(records, record) != 0 {
+			return
+		}
+		records[record.ID] = record
+	}
+}
+
+func keys(records map[string]cloudflare.Record) []string {
+	var ids []string
+	for id := range records {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,180 @@
+package cloudflare_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+)
+
+func newToken(t testing.TB) cloudflare.Token {
+	token, err := cloudflare.NewToken(" " + fakeToken + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// However a token is shown, on its own or within something else, it is not.
+func TestTokenIsRedacted(t *testing.T) {
+	token := newToken(t)
+	if token.Reveal() != fakeToken {
+		t.Fatal("the token is not the one that was given")
+	}
+	type exported struct{ Token cloudflare.Token }
+	type hidden struct{ token cloudflare.Token }
+	client := cloudflare.NewClient(token)
+	for name, v := range map[string]any{
+		"token": token, "pointer": &token, "exported": exported{token}, "hidden": hidden{token}, "hidden pointer": &hidden{token},
+		"slice": []cloudflare.Token{token}, "map": map[string]any{"t": token}, "client": client, "client's value": *client, "error": fmt.Errorf("with %v", token),
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T", "%p"} {
+			wantNoToken(t, name+" "+verb, fmt.Appendf(nil, verb, v))
+		}
+		var log bytes.Buffer
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "v", v)
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "v", v)
+		wantNoToken(t, name+" by slog", log.Bytes())
+		if data, err := json.Marshal(v); err == nil {
+			wantNoToken(t, name+" as JSON", data)
+		}
+	}
+	if got := fmt.Sprintf("%v %s %#v %q %d", token, token, token, token, token); got != strings.TrimSpace(strings.Repeat("[redacted] ", 5)) {
+		t.Errorf("shown as %s", got)
+	}
+}
+
+// forms are what a token may look like where it leaks.
+func forms() [][]byte {
+	half := len(fakeToken) / 2
+	return [][]byte{[]byte(fakeToken), []byte(fakeToken[:half]), []byte(fakeToken[half:]), fmt.Appendf(nil, "%x", fakeToken), fmt.Appendf(nil, "%X", fakeToken)}
+}
+
+func wantNoToken(t testing.TB, where string, data []byte) {
+	t.Helper()
+	for _, form := range forms() {
+		if bytes.Contains(data, form) {
+			t.Errorf("the token is in %s", where)
+		}
+	}
+}
+
+func TestNewToken(t *testing.T) {
+	for _, text := range []string{"", " \n", "two words", "line\nbreak", "naïve", "nul\x00"} {
+		if _, err := cloudflare.NewToken(text); err == nil {
+			t.Errorf("%q is taken for a token", text)
+		} else if text = strings.TrimSpace(text); text != "" && strings.Contains(err.Error(), text) {
+			t.Errorf("the error tells: %v", err)
+		}
+	}
+}
+
+// script writes a stand-in for sops.
+func script(t testing.TB, body string) string {
+	path := filepath.Join(t.TempDir(), "sops")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestTokenSource(t *testing.T) {
+	args := filepath.Join(t.TempDir(), "args")
+	for _, test := range []struct {
+		name   string
+		env    string
+		source cloudflare.TokenSource
+		sops   string // the stand-in's body
+		want   string // "" is the token; else a part of the error
+	}{
+		{name: "environment first", env: fakeToken + "\n", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "exit 9"},
+		{name: "environment, spoilt", env: "Bearer " + fakeToken, want: "CF_API_TOKEN: the token holds characters"},
+		{name: "sops", source: cloudflare.TokenSource{Secret: "cloudflare/token", File: "-secrets.yaml"}, sops: `printf '%s\n' "$@" > ` + args + `; printf '%s' ` + fakeToken},
+		{name: "no source", want: "CF_API_TOKEN is not set, and provider.cloudflare.apiTokenSecret names no key"},
+		{name: "no file", source: cloudflare.TokenSource{Secret: "a"}, want: `there is no sops file to take "a" from`},
+		{name: "bad key", source: cloudflare.TokenSource{Secret: `a"]["b`, File: "f"}, want: "it must be names of keys"},
+		{name: "empty key", source: cloudflare.TokenSource{Secret: `a//b`, File: "f"}, want: "it must be names of keys"},
+		{name: "no sops", source: cloudflare.TokenSource{Secret: "a", File: "f", Sops: "no-such-sops"}, want: "there is no no-such-sops to run"},
+		{name: "empty value", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo", want: `"a" of f: the token is empty`},
+		{name: "fails", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'no key could decrypt the data' >&2; exit 128", want: "no key could decrypt the data"},
+		{name: "fails, and tells", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo " + fakeToken + "; echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
+		{name: "fails, and tells alone", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Setenv(cloudflare.TokenVariable, test.env)
+			if test.sops != "" {
+				test.source.Sops = script(t, test.sops)
+			}
+			token, err := test.source.Token(t.Context())
+			if _, still := os.LookupEnv(cloudflare.TokenVariable); still {
+				t.Error("the variable is left to the next program")
+			}
+			if test.want == "" {
+				if err != nil || token.Reveal() != fakeToken {
+					t.Errorf("no token: %v", err)
+				}
+				return
+			}
+			missing := (*cloudflare.TokenError)(nil)
+			if !errors.As(err, &missing) || !strings.Contains(err.Error(), test.want) || missing.Hint() == "" {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+			if err != nil {
+				wantNoToken(t, "the error", []byte(err.Error()+missing.Hint()))
+			}
+		})
+	}
+	got, err := os.ReadFile(args)
+	if want := "--decrypt\n--extract\n[\"cloudflare\"][\"token\"]\n./-secrets.yaml\n"; err != nil || string(got) != want {
+		t.Errorf("sops was run with %q (%v), want %q", got, err, want)
+	}
+}
+
+// Errors of the API hold nothing of the request, even if the server sends the
+// token back.
+func TestErrorsAreRedacted(t *testing.T) {
+	f := newFake(t, zone(zoneA, "shop.example"))
+	for name, suffers := range map[string]fault{
+		"JSON": {status: 400, body: refusal(6111, "Invalid format for Authorization header: Bearer "+fakeToken)},
+		"HTML": {status: 502, body: "<html>" + fakeToken},
+		"200":  {status: 200, body: "Bearer " + fakeToken},
+		"drop": {drop: true},
+	} {
+		f.fault = func(*http.Request) fault { return suffers }
+		var progress []byte
+		report, err := cloudflare.Apply(t.Context(), f.client(), want("www.shop.example"), config, cloudflare.Options{
+			Sleep:    atOnce,
+			Progress: func(line string) { progress = append(progress, line...) },
+		})
+		if err == nil {
+			t.Errorf("%s: no error: %v", name, report)
+		}
+		wantNoToken(t, name+": error", fmt.Appendf(nil, "%v %+v %#v", err, err, err))
+		wantNoToken(t, name+": progress", progress)
+	}
+}
+
+// Nor does what the transport says.
+func TestTransportErrorsAreRedacted(t *testing.T) {
+	client := cloudflare.NewClient(newToken(t), cloudflare.WithTransport(tellTale{}))
+	_, err := client.Zones(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "[redacted]") {
+		t.Errorf("error %v", err)
+	}
+	wantNoToken(t, "the error", fmt.Appendf(nil, "%v %+v %#v", err, err, err))
+}
+
+// A tellTale fails with what it was given.
+type tellTale struct{}
+
+func (tellTale) RoundTrip(r *http.Request) (*http.Response, error) {
+	return nil, fmt.Errorf("no connection for %v", r.Header)
+}

@@ -1,0 +1,522 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Fleet is every authoritative server of the laboratory's internet.
+type Fleet struct {
+	mu      sync.RWMutex
+	zones   map[string]*zone // by origin, in lower case with a final dot
+	servers []*dns.Server
+	queries map[string]int
+}
+
+// Servers are the name servers by the label of their name, <label>.dnsfleet.net,
+// and their addresses.
+var Servers = map[string]netip.Addr{
+	"root": netip.MustParseAddr("11.53.0.1"),
+	"tld":  netip.MustParseAddr("11.53.0.2"),
+	"p1":   netip.MustParseAddr("11.53.0.3"), // the provider's own
+	"p2":   netip.MustParseAddr("11.53.0.4"),
+	"ns1":  netip.MustParseAddr("11.53.1.1"), // the customers'
+	"ns2":  netip.MustParseAddr("11.53.1.2"),
+	"ns3":  netip.MustParseAddr("11.53.1.3"),
+	"ns4":  netip.MustParseAddr("11.53.1.4"),
+	// The faulty ones.
+	"lame":    netip.MustParseAddr("11.53.1.8"), // has no zone
+	"silent":  netip.MustParseAddr("11.53.1.9"), // reads and does not answer
+	"silent2": netip.MustParseAddr("11.53.1.10"),
+	"closed":  netip.MustParseAddr("11.53.1.11"), // has no server
+	"hole":    netip.MustParseAddr("11.9.53.1"),  // is not there
+	// "nameless" has no address in DNS.
+}
+
+const fleetDomain = "dnsfleet.net."
+
+// A Zone is a zone and who serves it.
+type Zone struct {
+	Origin  string   `json:"origin"`
+	Servers []string `json:"servers"`
+	// Records are lines of a zone file; SOA and NS are added.
+	Records string `json:"records,omitempty"`
+	// At are the records of servers that have other ones.
+	At map[string]string `json:"at,omitempty"`
+	// Faults are what goes wrong; the first that matches does.
+	Faults []Fault `json:"faults,omitempty"`
+	// Delegate are the servers that the parent names, where they are not
+	// Servers.
+	Delegate []string `json:"delegate,omitempty"`
+}
+
+// A Fault is what a server does in place of a right answer.
+type Fault struct {
+	Server string `json:"server,omitempty"` // empty: all
+	// Name is relative to the zone, "@" its origin; empty: all.
+	Name string    `json:"name,omitempty"`
+	Type string    `json:"type,omitempty"` // empty: all
+	Kind FaultKind `json:"kind"`
+	// Times is how often, for each name, type, server and asker; 0 is always.
+	Times int `json:"times,omitempty"`
+}
+
+// FaultKind is what happens.
+type FaultKind string
+
+const (
+	FaultServFail  FaultKind = "servfail"
+	FaultRefused   FaultKind = "refused"
+	FaultNotImp    FaultKind = "notimp"
+	FaultFormErr   FaultKind = "formerr"
+	FaultNXDomain  FaultKind = "nxdomain"
+	FaultEmpty     FaultKind = "empty"    // no data
+	FaultDrop      FaultKind = "drop"     // no answer
+	FaultTruncate  FaultKind = "truncate" // TC over UDP, right over TCP
+	FaultTCPDead   FaultKind = "tcpdead"  // TC over UDP, no answer over TCP
+	FaultGarbage   FaultKind = "garbage"  // not a DNS message
+	FaultSlow      FaultKind = "slow"     // right, after 700 ms
+	FaultNoEDNS    FaultKind = "noedns"   // FORMERR to EDNS, else right
+	FaultNoAA      FaultKind = "noaa"     // right but not authoritative
+	FaultUpward    FaultKind = "upward"   // a referral to the root
+	FaultLowerCase FaultKind = "lower"    // the question comes back in lower case
+)
+
+type zone struct {
+	origin   string
+	delegate []string
+	sets     map[string]records // by server
+	faults   []Fault
+	mu       sync.Mutex
+	fired    map[string]int
+}
+
+// records are the record sets of a zone by name and type. A name that is there
+// only because of one below it has an empty map.
+type records map[string]map[uint16][]dns.RR
+
+func parseRecords(origin, text string) (records, error) {
+	out := records{}
+	parser := dns.NewZoneParser(strings.NewReader(text+"\n"), origin, "")
+	parser.SetDefaultTTL(0)
+	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
+		out.add(origin, rr)
+	}
+	if err := parser.Err(); err != nil {
+		return nil, fmt.Errorf("records of %s: %w", origin, err)
+	}
+	return out, nil
+}
+
+func (r records) add(origin string, rr dns.RR) {
+	name := strings.ToLower(rr.Header().Name)
+	if r[name] == nil {
+		r[name] = map[uint16][]dns.RR{}
+	}
+	r[name][rr.Header().Rrtype] = append(r[name][rr.Header().Rrtype], rr)
+	for name != origin && dns.IsSubDomain(origin, name) {
+		name = parent(name)
+		if r[name] == nil {
+			r[name] = map[uint16][]dns.RR{}
+		}
+	}
+}
+
+func parent(name string) string {
+	if i, end := dns.NextLabel(name, 0); !end {
+		return name[i:]
+	}
+	return "."
+}
+
+func serverName(label string) string { return label + "." + fleetDomain }
+
+// Add puts a zone into the fleet, and its delegation into the zone above.
+func (f *Fleet) Add(z Zone) error {
+	origin := dns.CanonicalName(z.Origin)
+	entry := &zone{origin: origin, faults: z.Faults, delegate: z.Delegate, sets: map[string]records{}, fired: map[string]int{}}
+	if entry.delegate == nil {
+		entry.delegate = z.Servers
+	}
+	for _, server := range z.Servers {
+		text, ok := z.At[server]
+		if !ok {
+			text = z.Records
+		}
+		set, err := parseRecords(origin, text)
+		if err != nil {
+			return err
+		}
+		set.add(origin, soa(origin))
+		for _, ns := range z.Servers {
+			set.add(origin, &dns.NS{Hdr: dns.RR_Header{Name: origin, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 3600}, Ns: serverName(ns)})
+		}
+		entry.sets[server] = set
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.zones[origin] != nil {
+		return fmt.Errorf("zone %s is there already", origin)
+	}
+	f.zones[origin] = entry
+	return nil
+}
+
+// Remove takes zones out.
+func (f *Fleet) Remove(origins ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, origin := range origins {
+		delete(f.zones, dns.CanonicalName(origin))
+	}
+}
+
+// Queries is how often a server was asked, by its label.
+func (f *Fleet) Queries() map[string]int {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return maps.Clone(f.queries)
+}
+
+// soa lets resolvers keep what is not there for an hour above the customers'
+// zones, and not at all in them.
+func soa(origin string) dns.RR {
+	var ttl uint32
+	if origin == "." || slices.Contains(topLevel, origin) {
+		ttl = 3600
+	}
+	return &dns.SOA{
+		Hdr: dns.RR_Header{Name: origin, Rrtype: dns.TypeSOA, Class: dns.ClassINET, Ttl: ttl},
+		Ns:  serverName("p1"), Mbox: "hostmaster." + fleetDomain,
+		Serial: 1, Refresh: 3600, Retry: 600, Expire: 86400, Minttl: ttl,
+	}
+}
+
+// topLevel are the zones of the servers root and tld.
+var topLevel = []string{"com.", "net.", "org.", "de.", "dk.", "io.", "uk.", "co.uk.", "xn--p1ai."}
+
+// StartFleet starts the servers, with the upper zones, the servers' own zone
+// and what the caller adds.
+func StartFleet() (*Fleet, error) {
+	f := &Fleet{zones: map[string]*zone{}, queries: map[string]int{}}
+	if err := f.Add(Zone{Origin: ".", Servers: []string{"root"}}); err != nil {
+		return nil, err
+	}
+	for _, origin := range topLevel {
+		if err := f.Add(Zone{Origin: origin, Servers: []string{"tld"}}); err != nil {
+			return nil, err
+		}
+	}
+	var own strings.Builder
+	for label, addr := range Servers {
+		fmt.Fprintf(&own, "%s 3600 IN A %s\n", label, addr)
+	}
+	if err := f.Add(Zone{Origin: fleetDomain, Servers: []string{"p1", "p2"}, Records: own.String()}); err != nil {
+		return nil, err
+	}
+	for label, addr := range Servers {
+		if label == "closed" || label == "hole" {
+			continue
+		}
+		handler := dns.HandlerFunc(func(w dns.ResponseWriter, query *dns.Msg) { f.serve(label, w, query) })
+		address := netip.AddrPortFrom(addr, 53).String()
+		packets, err := net.ListenPacket("udp", address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("start name server %s: %w", label, err), f.Close())
+		}
+		if udp, ok := packets.(*net.UDPConn); ok {
+			_ = udp.SetReadBuffer(4 << 20)
+		}
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("start name server %s: %w", label, err), packets.Close(), f.Close())
+		}
+		for _, server := range []*dns.Server{
+			{PacketConn: packets, Handler: handler, UDPSize: 4096},
+			{Listener: listener, Handler: handler, MaxTCPQueries: -1},
+		} {
+			f.servers = append(f.servers, server)
+			go func() { _ = server.ActivateAndServe() }()
+		}
+	}
+	return f, nil
+}
+
+// Close stops the servers.
+func (f *Fleet) Close() error {
+	var errs []error
+	for _, server := range f.servers {
+		errs = append(errs, server.Shutdown())
+	}
+	return errors.Join(errs...)
+}
+
+func (f *Fleet) serve(label string, w dns.ResponseWriter, query *dns.Msg) {
+	if len(query.Question) != 1 {
+		return
+	}
+	f.mu.Lock()
+	f.queries[label]++
+	f.mu.Unlock()
+	if strings.HasPrefix(label, "silent") {
+		return
+	}
+	asker, _, _ := net.SplitHostPort(w.RemoteAddr().String())
+	tcp := w.RemoteAddr().Network() == "tcp"
+	answer := f.answer(label, asker, query, tcp)
+	if answer == nil {
+		return
+	}
+	if !tcp {
+		size := dns.MinMsgSize
+		if opt := query.IsEdns0(); opt != nil {
+			size = min(max(size, int(opt.UDPSize())), 1232)
+		}
+		answer.Truncate(size)
+	}
+	_ = w.WriteMsg(answer)
+}
+
+// answer is what a server says; nil is nothing at all, or has been said.
+func (f *Fleet) answer(label, asker string, query *dns.Msg, tcp bool) *dns.Msg {
+	question := query.Question[0]
+	name := strings.ToLower(question.Name)
+	reply := new(dns.Msg)
+	reply.SetReply(query)
+	reply.RecursionAvailable = false
+	if opt := query.IsEdns0(); opt != nil {
+		reply.SetEdns0(1232, opt.Do())
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	zone := f.find(label, name, question.Qtype == dns.TypeDS)
+	if zone == nil {
+		reply.Rcode = dns.RcodeRefused
+		return reply
+	}
+	kind := zone.fault(label, asker, name, question.Qtype)
+	switch kind {
+	case FaultServFail:
+		reply.Rcode = dns.RcodeServerFailure
+		return reply
+	case FaultRefused:
+		reply.Rcode = dns.RcodeRefused
+		return reply
+	case FaultNotImp:
+		reply.Rcode = dns.RcodeNotImplemented
+		return reply
+	case FaultFormErr:
+		reply.Rcode = dns.RcodeFormatError
+		return reply
+	case FaultNXDomain:
+		reply.Authoritative, reply.Rcode, reply.Ns = true, dns.RcodeNameError, []dns.RR{soa(zone.origin)}
+		return reply
+	case FaultEmpty:
+		reply.Authoritative, reply.Ns = true, []dns.RR{soa(zone.origin)}
+		return reply
+	case FaultDrop:
+		return nil
+	case FaultGarbage:
+		reply.Question, reply.Response = nil, false
+		return reply
+	case FaultTruncate, FaultTCPDead:
+		if !tcp {
+			reply.Authoritative, reply.Truncated = true, true
+			return reply
+		}
+		if kind == FaultTCPDead {
+			return nil
+		}
+	case FaultSlow:
+		f.mu.RUnlock()
+		time.Sleep(700 * time.Millisecond)
+		f.mu.RLock()
+	case FaultNoEDNS:
+		if query.IsEdns0() != nil {
+			reply.Rcode, reply.Extra = dns.RcodeFormatError, nil
+			return reply
+		}
+	case FaultUpward:
+		reply.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 3600}, Ns: serverName("root")}}
+		return reply
+	case FaultLowerCase:
+		reply.Question[0].Name = name
+	}
+	f.fill(reply, zone, zone.sets[label], name, question.Qtype, 0)
+	if kind == FaultNoAA {
+		reply.Authoritative = false
+	}
+	return reply
+}
+
+// find returns the lowest zone above the name that the server has.
+func (f *Fleet) find(label, name string, above bool) *zone {
+	for at := name; ; at = parent(at) {
+		if zone := f.zones[at]; zone != nil && !(above && at == name && at != ".") {
+			if _, ok := zone.sets[label]; ok {
+				return zone
+			}
+		}
+		if at == "." {
+			break
+		}
+	}
+	if above { // the server has no zone above: it is asked for its own apex
+		return f.find(label, name, false)
+	}
+	return nil
+}
+
+func (z *zone) fault(label, asker, name string, qtype uint16) FaultKind {
+	for _, fault := range z.faults {
+		if fault.Server != "" && fault.Server != label || fault.Type != "" && dns.StringToType[fault.Type] != qtype {
+			continue
+		}
+		if fault.Name != "" && absolute(fault.Name, z.origin) != name {
+			continue
+		}
+		if fault.Times > 0 {
+			key := fmt.Sprint(label, asker, name, qtype, fault.Kind)
+			z.mu.Lock()
+			z.fired[key]++
+			n := z.fired[key]
+			z.mu.Unlock()
+			if n > fault.Times {
+				continue
+			}
+		}
+		return fault.Kind
+	}
+	return ""
+}
+
+func absolute(name, origin string) string {
+	switch {
+	case name == "@":
+		return origin
+	case strings.HasSuffix(name, "."):
+		return strings.ToLower(name)
+	default:
+		return strings.ToLower(name) + "." + origin
+	}
+}
+
+// fill answers from a zone's records as RFC 1034 4.3.2 says, following CNAMEs
+// within the zone.
+func (f *Fleet) fill(reply *dns.Msg, zone *zone, set records, name string, qtype uint16, depth int) {
+	// A cut between the origin and the name?
+	var cut *dns.Msg
+	for at := name; at != zone.origin && at != "."; at = parent(at) {
+		if at == name && qtype == dns.TypeDS {
+			continue
+		}
+		if child := f.zones[at]; child != nil {
+			cut = f.referral(reply, child)
+		}
+	}
+	if cut != nil {
+		return
+	}
+	reply.Authoritative = true
+	sets, found := set[name]
+	wildcard := false
+	if !found {
+		for at := parent(name); ; at = parent(at) {
+			if sets, found = set["*."+at]; found {
+				wildcard = true
+				break
+			}
+			if dname := set[at][dns.TypeDNAME]; len(dname) > 0 {
+				f.follow(reply, zone, set, name, at, dname[0].(*dns.DNAME), qtype, depth)
+				return
+			}
+			if _, there := set[at]; there || at == zone.origin || at == "." {
+				break
+			}
+		}
+	}
+	if !found {
+		if depth == 0 || len(reply.Answer) > 0 {
+			reply.Rcode = dns.RcodeNameError
+		}
+		reply.Ns = append(reply.Ns, soa(zone.origin))
+		return
+	}
+	own := func(rrs []dns.RR) []dns.RR {
+		if !wildcard {
+			return rrs
+		}
+		out := make([]dns.RR, len(rrs))
+		for i, rr := range rrs {
+			out[i] = dns.Copy(rr)
+			out[i].Header().Name = name
+		}
+		return out
+	}
+	if rrs := sets[qtype]; len(rrs) > 0 {
+		reply.Answer = append(reply.Answer, own(rrs)...)
+		if qtype != dns.TypeNS { // so that resolvers learn what the zone itself says of its servers
+			reply.Ns = append(reply.Ns, set[zone.origin][dns.TypeNS]...)
+		}
+		return
+	}
+	if cname := sets[dns.TypeCNAME]; len(cname) > 0 && qtype != dns.TypeDS {
+		reply.Answer = append(reply.Answer, own(cname[:1])...)
+		target := strings.ToLower(cname[0].(*dns.CNAME).Target)
+		if depth < 20 && dns.IsSubDomain(zone.origin, target) && !seen(reply.Answer, target) && !f.cutBetween(zone, target) {
+			f.fill(reply, zone, set, target, qtype, depth+1)
+		}
+		return
+	}
+	reply.Ns = append(reply.Ns, soa(zone.origin))
+}
+
+func (f *Fleet) follow(reply *dns.Msg, zone *zone, set records, name, owner string, dname *dns.DNAME, qtype uint16, depth int) {
+	target := strings.TrimSuffix(name, owner) + dname.Target
+	reply.Answer = append(reply.Answer, dname, &dns.CNAME{
+		Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}, Target: target,
+	})
+	if depth < 20 && dns.IsSubDomain(zone.origin, target) && !f.cutBetween(zone, target) {
+		f.fill(reply, zone, set, strings.ToLower(target), qtype, depth+1)
+	}
+}
+
+func (f *Fleet) cutBetween(zone *zone, name string) bool {
+	for at := name; at != zone.origin && at != "."; at = parent(at) {
+		if f.zones[at] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func seen(answer []dns.RR, name string) bool {
+	return slices.ContainsFunc(answer, func(rr dns.RR) bool { return strings.EqualFold(rr.Header().Name, name) })
+}
+
+func (f *Fleet) referral(reply *dns.Msg, child *zone) *dns.Msg {
+	reply.Ns, reply.Answer = nil, reply.Answer[:0]
+	extra := reply.Extra[:0]
+	for _, rr := range reply.Extra {
+		if rr.Header().Rrtype == dns.TypeOPT {
+			extra = append(extra, rr)
+		}
+	}
+	reply.Extra = extra
+	for _, label := range child.delegate {
+		reply.Ns = append(reply.Ns, &dns.NS{Hdr: dns.RR_Header{Name: child.origin, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 3600}, Ns: serverName(label)})
+		if addr, ok := Servers[label]; ok {
+			reply.Extra = append(reply.Extra, &dns.A{Hdr: dns.RR_Header{Name: serverName(label), Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 3600}, A: addr.AsSlice()})
+		}
+	}
+	return reply
+}

@@ -1,0 +1,164 @@
+package conformance
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+)
+
+// Random makes a situation at random: addresses, aliases, CAA, servers that
+// disagree and servers with faults. The same source gives the same one.
+//
+// It leaves out what makes every lookup last for seconds (black holes, silence
+// at all servers): 10,000 cases are to be run.
+func Random(r *rand.Rand, n int) Situation {
+	s := Situation{Name: fmt.Sprintf("random %d", n), Node: pick(r, "n1", "n1", "n1", "n1", "m1", "old", "six")}
+	main := Zone{Origin: "{z}", Servers: pick(r, []string{"ns1", "ns2"}, []string{"ns1", "ns2"}, []string{"ns1"}, []string{"ns1", "ns2", "ns3", "ns4"})}
+	other := Zone{Origin: "{t}", Servers: pick(r, []string{"ns3", "ns4"}, []string{"ns2", "ns3"}, []string{"ns1"})}
+	text, far := randomRecords(r, s.Node, "www", true), randomRecords(r, s.Node, "web", false)
+	main.Records, other.Records = text, far
+	if r.IntN(8) == 0 && len(main.Servers) > 1 {
+		main.At = map[string]string{main.Servers[1]: randomRecords(r, s.Node, "www", true)}
+	}
+	if r.IntN(15) == 0 && len(other.Servers) > 1 {
+		other.At = map[string]string{other.Servers[1]: randomRecords(r, s.Node, "web", false)}
+	}
+	switch r.IntN(12) {
+	case 0:
+		main.Delegate = append([]string{"lame"}, main.Servers...)
+	case 1:
+		main.Delegate = append([]string{"closed"}, main.Servers...)
+	case 2:
+		main.Delegate = []string{"lame"}
+	}
+	for range pick(r, 0, 0, 0, 1, 1, 2) {
+		main.Faults = append(main.Faults, Fault{
+			Server: pick(r, "", "ns1", "ns1"), Name: pick(r, "www", "www", "@", ""), Type: pick(r, "A", "AAAA", "CAA", "CNAME", "A", "AAAA", "CAA", ""),
+			Kind: pick(r, FaultServFail, FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultTruncate, FaultNoEDNS, FaultLowerCase),
+		})
+	}
+	s.Zones = []Zone{main}
+	if strings.Contains(main.Records+strings.Join(slices.Collect(maps.Values(main.At)), ""), "{t}") {
+		s.Zones = append(s.Zones, other)
+	}
+	return s
+}
+
+func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+func randomRecords(r *rand.Rand, node, owner string, alias bool) string {
+	var text strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
+	at := owner
+	switch {
+	case !alias:
+	case r.IntN(6) == 0:
+		line("%s CNAME {node}.", owner)
+		at = ""
+	case r.IntN(8) == 0:
+		line("%s CNAME web.{t}.", owner)
+		at = ""
+	case r.IntN(8) == 0:
+		line("%s CNAME there", owner)
+		at = "there"
+	case r.IntN(20) == 0:
+		line("%s CNAME gone", owner)
+		at = ""
+	case r.IntN(15) == 0:
+		at = "*"
+	}
+	if at != "" {
+		own := nodes[node]
+		for range pick(r, 0, 1, 1, 1, 1, 2) {
+			line("%s A {%s}", at, pick(r, append([]string{"e4", "r4"}, repeated(own, false)...)...))
+		}
+		for range pick(r, 0, 0, 0, 1, 1, 2) {
+			line("%s AAAA {%s}", at, pick(r, append([]string{"e6", "r6"}, repeated(own, true)...)...))
+		}
+		if r.IntN(12) == 0 {
+			line("%s A %s", at, pick(r, "10.0.0.1", "192.0.2.7", "127.0.0.1"))
+		}
+		if r.IntN(15) == 0 {
+			line("%s AAAA %s", at, pick(r, "fd00::1", "2001:db8::1", "::1"))
+		}
+	}
+	for range pick(r, 0, 0, 0, 1, 1, 2) {
+		where := pick(r, owner, owner, "@")
+		if where == owner {
+			where = at
+		}
+		if where == "" {
+			continue
+		}
+		tag, value := pick(r, "issue", "issue", "issue", "issue", "issuewild", "iodef", "ISSUE", "future"), pick(r, issueValues...)
+		if r.IntN(2) == 0 {
+			value = pick(r, "letsencrypt.org", "ca.example", ";")
+		}
+		line(`%s CAA %d %s "%s"`, where, pick(r, 0, 0, 0, 0, 128, 1, 2), tag, strings.ReplaceAll(value, ";", `\;`))
+	}
+	return text.String()
+}
+
+// repeated are a node's hosts of one kind, several times over: most names are
+// right.
+func repeated(own []string, six bool) []string {
+	var out []string
+	for _, host := range own {
+		if strings.Contains(hosts[host], ":") == six {
+			out = append(out, host, host, host)
+		}
+	}
+	return out
+}
+
+// Smaller are the situations that have one thing less.
+func Smaller(s Situation) []Situation {
+	var all []Situation
+	change := func(z int, edit func(*Zone)) {
+		smaller := s
+		smaller.Zones = slices.Clone(s.Zones)
+		edit(&smaller.Zones[z])
+		all = append(all, smaller)
+	}
+	for i, zone := range s.Zones {
+		if i > 0 {
+			smaller := s
+			smaller.Zones = slices.Delete(slices.Clone(s.Zones), i, i+1)
+			all = append(all, smaller)
+		}
+		for f := range zone.Faults {
+			change(i, func(z *Zone) { z.Faults = slices.Delete(slices.Clone(z.Faults), f, f+1) })
+		}
+		if zone.At != nil {
+			change(i, func(z *Zone) { z.At = nil })
+		}
+		if zone.Delegate != nil {
+			change(i, func(z *Zone) { z.Delegate = nil })
+		}
+		if len(zone.Servers) > 1 {
+			change(i, func(z *Zone) { z.Servers = zone.Servers[:len(zone.Servers)-1] })
+		}
+		for _, smaller := range fewerLines(zone.Records) {
+			change(i, func(z *Zone) { z.Records = smaller })
+		}
+		for server, text := range zone.At {
+			for _, smaller := range fewerLines(text) {
+				change(i, func(z *Zone) { z.At = maps.Clone(z.At); z.At[server] = smaller })
+			}
+		}
+	}
+	return all
+}
+
+func fewerLines(text string) []string {
+	lines := strings.SplitAfter(text, "\n")
+	var all []string
+	for i, line := range lines {
+		if line != "" {
+			all = append(all, strings.Join(slices.Delete(slices.Clone(lines), i, i+1), ""))
+		}
+	}
+	return all
+}

@@ -1,0 +1,99 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+)
+
+// A Situation is one host name and the zones around it. In all its texts
+// {z} is the situation's own domain (of its own for each run), {t} a second
+// one, {node} the node's name, and {n4}, {e6} and so on a host's address.
+type Situation struct {
+	Name string `json:"name"`
+	// Host is the name to judge; empty is www.{z}.
+	Host string `json:"host,omitempty"`
+	// Node is the node that is to serve it; empty is n1.
+	Node  string `json:"node,omitempty"`
+	Zones []Zone `json:"zones"`
+	// Domain is what {z} lies in; empty is com.
+	Domain string `json:"domain,omitempty"`
+	// Live has the gate make its live checks.
+	Live bool `json:"live,omitempty"`
+	// Proxies are ranges that the gate knows as a reverse proxy's.
+	Proxies []string `json:"proxies,omitempty"`
+	// NoAccount has the gate not know the account.
+	NoAccount bool `json:"noAccount,omitempty"`
+	// Why is for a reader.
+	Why string `json:"why,omitempty"`
+}
+
+var counter atomic.Int64
+
+// Instance is a situation with all names set.
+type Instance struct {
+	Situation
+	domain string
+	other  string
+}
+
+// NodeName is the node's name in DNS.
+func (i Instance) NodeName() string { return i.Node + "." + strings.TrimSuffix(hostingDomain, ".") }
+
+// Instance gives the situation domains that nobody had before.
+func (s Situation) Instance() Instance {
+	n := counter.Add(1)
+	inst := Instance{Situation: s}
+	if inst.Domain == "" {
+		inst.Domain = "com"
+	}
+	if inst.Host == "" {
+		inst.Host = "www.{z}"
+	}
+	if inst.Node == "" {
+		inst.Node = "n1"
+	}
+	inst.domain, inst.other = fmt.Sprintf("s%d.%s", n, inst.Domain), fmt.Sprintf("t%d.net", n)
+	pairs := []string{"{z}", inst.domain, "{Z}", strings.ToUpper(inst.domain), "{t}", inst.other, "{node}", inst.NodeName()}
+	for host, addr := range hosts {
+		pairs = append(pairs, "{"+host+"}", addr)
+	}
+	set := strings.NewReplacer(pairs...).Replace
+	inst.Host = set(inst.Host)
+	inst.Zones = nil
+	for _, z := range s.Zones {
+		zone := z
+		if zone.Origin == "" {
+			zone.Origin = "{z}"
+		}
+		if zone.Servers == nil {
+			zone.Servers = []string{"ns1", "ns2"}
+		}
+		zone.Origin, zone.Records = set(zone.Origin), set(zone.Records)
+		zone.At = map[string]string{}
+		for server, text := range z.At {
+			zone.At[server] = set(text)
+		}
+		zone.Faults = nil
+		for _, fault := range z.Faults {
+			fault.Name = set(fault.Name)
+			zone.Faults = append(zone.Faults, fault)
+		}
+		inst.Zones = append(inst.Zones, zone)
+	}
+	return inst
+}
+
+// Install puts the zones into the fleet; remove takes them out again.
+func (i Instance) Install(f *Fleet) (remove func(), err error) {
+	var added []string
+	remove = func() { f.Remove(added...) }
+	for _, zone := range i.Zones {
+		if err := f.Add(zone); err != nil {
+			remove()
+			return nil, fmt.Errorf("situation %q: %w", i.Name, err)
+		}
+		added = append(added, zone.Origin)
+	}
+	return remove, nil
+}

@@ -1,0 +1,431 @@
+package conformance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Situations are all situations, each name once. What Let's Encrypt makes of
+// one is measured and never written down here.
+func Situations() []Situation {
+	var all []Situation
+	for _, list := range [][]Situation{
+		addressSituations(), nodeSituations(), aliasSituations(), caaSituations(), faultSituations(), serverSituations(),
+		nameSituations(), forwardSituations(), bogusSituations(), foundSituations(),
+	} {
+		all = append(all, list...)
+	}
+	slices.SortStableFunc(all, func(a, b Situation) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// simple is a situation whose one zone has these records.
+func simple(name, records string) Situation {
+	return Situation{Name: name, Zones: []Zone{{Records: records}}}
+}
+
+func lines(owner, kind string, values ...string) string {
+	var text strings.Builder
+	for _, value := range values {
+		fmt.Fprintf(&text, "%s %s %s\n", owner, kind, value)
+	}
+	return text.String()
+}
+
+// addressSituations are every kind of A set with every kind of AAAA set.
+func addressSituations() []Situation {
+	type set struct {
+		name   string
+		values []string
+	}
+	v4 := []set{
+		{"none", nil}, {"the node's", []string{"{n4}"}}, {"elsewhere", []string{"{e4}"}}, {"mixed", []string{"{n4}", "{e4}"}},
+		{"refuses", []string{"{r4}"}}, {"mixed with one that refuses", []string{"{n4}", "{r4}"}}, {"black hole", []string{"{h4}"}},
+		{"reserved", []string{"192.168.7.7"}}, {"the node's and a reserved one", []string{"{n4}", "10.1.2.3"}},
+	}
+	v6 := []set{
+		{"none", nil}, {"the node's", []string{"{n6}"}}, {"elsewhere", []string{"{e6}"}}, {"mixed", []string{"{n6}", "{e6}"}},
+		{"refuses", []string{"{r6}"}}, {"mixed with one that refuses", []string{"{n6}", "{r6}"}}, {"black hole", []string{"{h6}"}},
+		{"reserved", []string{"fd00::7"}}, {"the node's and a reserved one", []string{"{n6}", "2001:db8::7"}},
+		{"one refuses and one answers elsewhere", []string{"{r6}", "{e6}"}},
+	}
+	var all []Situation
+	for _, a := range v4 {
+		for _, aaaa := range v6 {
+			s := simple(fmt.Sprintf("addresses: A %s, AAAA %s", a.name, aaaa.name),
+				"@ A {n4}\nwww TXT there\n"+lines("www", "A", a.values...)+lines("www", "AAAA", aaaa.values...))
+			all = append(all, s)
+		}
+	}
+	for name, values := range map[string][]string{
+		"loopback":                {"127.0.0.1"},
+		"documentation":           {"192.0.2.1", "198.51.100.7", "203.0.113.9"},
+		"shared address space":    {"100.64.0.1"},
+		"unspecified":             {"0.0.0.0"},
+		"broadcast":               {"255.255.255.255"},
+		"multicast":               {"224.0.0.1"},
+		"link-local":              {"169.254.1.1"},
+		"6to4 relay anycast":      {"192.88.99.1"},
+		"benchmarking":            {"198.18.0.1"},
+		"future use":              {"240.0.0.1"},
+		"PCP anycast":             {"192.0.0.9"},
+		"AS112":                   {"192.31.196.1"},
+		"direct delegation AS112": {"192.175.48.1"},
+	} {
+		all = append(all, simple("reserved IPv4: "+name, lines("www", "A", values...)),
+			simple("reserved IPv4 beside the node's: "+name, lines("www", "A", append(values, "{n4}")...)))
+	}
+	for name, value := range map[string]string{
+		"loopback": "::1", "unspecified": "::", "IPv4-mapped": "::ffff:11.0.0.10", "NAT64": "64:ff9b::b00:a", "documentation": "2001:db8::1",
+		"new documentation": "3fff::1", "6to4": "2002:b00:a::1", "Teredo": "2001:0:1::1", "unique local": "fc00::1", "link-local": "fe80::1",
+		"multicast": "ff02::1", "discard": "100::1", "ORCHIDv2": "2001:20::1", "site-local": "fec0::1", "SRv6": "5f00::1",
+	} {
+		all = append(all, simple("reserved IPv6: "+name+", A the node's", "www A {n4}\n"+lines("www", "AAAA", value)),
+			simple("reserved IPv6: "+name+", A elsewhere", "www A {e4}\n"+lines("www", "AAAA", value)))
+	}
+	return all
+}
+
+// nodeSituations are nodes other than one of two addresses.
+func nodeSituations() []Situation {
+	with := func(node, name, text string) Situation {
+		s := simple(fmt.Sprintf("node %s: %s", node, name), text)
+		s.Node = node
+		return s
+	}
+	return []Situation{
+		with("m1", "one of its addresses", "www A {m4}"),
+		with("m1", "both", "www A {m4}\nwww A {m4b}"),
+		with("m1", "both and elsewhere", "www A {m4}\nwww A {m4b}\nwww A {e4}"),
+		with("m1", "both of IPv6, A elsewhere", "www AAAA {m6}\nwww AAAA {m6b}\nwww A {e4}"),
+		with("m1", "one of IPv6 and elsewhere's", "www AAAA {m6}\nwww AAAA {e6}\nwww A {m4}"),
+		with("m1", "another node's", "www A {n4}"),
+		with("m1", "another node's and its own", "www A {n4}\nwww A {m4}"),
+		with("m1", "a CNAME to it", "www CNAME {node}."),
+		with("old", "a CNAME to it", "www CNAME {node}."),
+		with("old", "its address", "www A {o4}"),
+		with("old", "its address and another node's IPv6", "www A {o4}\nwww AAAA {n6}"),
+		with("old", "its address and IPv6 that refuses", "www A {o4}\nwww AAAA {r6}"),
+		with("old", "its address and two of IPv6 that refuse", "www A {o4}\nwww AAAA {r6}\nwww AAAA {h6}"),
+		with("old", "only another node's IPv6", "www AAAA {n6}"),
+		with("six", "a CNAME to it", "www CNAME {node}."),
+		with("six", "its address", "www AAAA {s6}"),
+		with("six", "its address, A elsewhere", "www AAAA {s6}\nwww A {e4}"),
+		with("six", "only A elsewhere", "www A {e4}"),
+		with("gone", "a CNAME to a node without a name", "www CNAME {node}."),
+		with("gone", "an address", "www A {n4}"),
+		with("sick", "a CNAME to a node whose name is SERVFAIL", "www CNAME {node}."),
+		with("sick", "an address", "www A {n4}"),
+		with("void", "a CNAME to a node without addresses", "www CNAME {node}."),
+		with("void", "an address", "www A {n4}"),
+	}
+}
+
+// chain is a chain of n CNAMEs from www, and what stands at its end.
+func chain(n int, end string) string {
+	var text strings.Builder
+	from := "www"
+	for i := range n {
+		to := fmt.Sprintf("c%d", i)
+		fmt.Fprintf(&text, "%s CNAME %s\n", from, to)
+		from = to
+	}
+	return text.String() + from + " " + end
+}
+
+// chainAcross is a chain that goes to and fro between two domains, so that the
+// resolver has to ask for each step.
+func chainAcross(n int) []Zone {
+	zones := [2]Zone{{Origin: "{z}"}, {Origin: "{t}"}}
+	from := "www"
+	for i := range n {
+		to := fmt.Sprintf("c%d", i)
+		zones[i%2].Records += fmt.Sprintf("%s CNAME %s.%s.\n", from, to, zones[(i+1)%2].Origin)
+		from = to
+	}
+	zones[n%2].Records += from + " A {n4}\n"
+	return zones[:]
+}
+
+func aliasSituations() []Situation {
+	all := []Situation{
+		simple("alias: to the node's name", "www CNAME {node}."),
+		simple("alias: to elsewhere", "www CNAME there\nthere A {e4}"),
+		simple("alias: dangling in the zone", "www CNAME gone"),
+		simple("alias: dangling outside", "www CNAME gone.{z}x.com."),
+		simple("alias: to a name without address", "www CNAME there\nthere TXT x"),
+		simple("alias: to the root", "www CNAME ."),
+		simple("alias: to itself", "www CNAME www"),
+		simple("alias: loop of two", "www CNAME two\ntwo CNAME www"),
+		simple("alias: loop of three", "www CNAME two\ntwo CNAME three\nthree CNAME www"),
+		simple("alias: to a loop", "www CNAME two\ntwo CNAME three\nthree CNAME two"),
+		simple("alias: in upper case", "www CNAME THERE\nthere A {n4}"),
+		simple("alias: to a name with underscore", "www CNAME _there\n_there A {n4}"),
+		simple("alias: by a wildcard", "* CNAME {node}."),
+		simple("alias: to a wildcard", "www CNAME a.b.c.deep\n*.deep A {n4}"),
+		simple("alias: with A beside it", "www CNAME {node}.\nwww A {e4}"),
+		simple("alias: to a node's sibling without a name", "www CNAME nobody.hosting.net."),
+		simple("alias: to an address", "www CNAME 11.0.0.10."),
+		simple("alias: DNAME to where the node is", "old DNAME new\nwww.new A {n4}"),
+		{Name: "alias: apex to the node", Host: "{z}", Zones: []Zone{{Records: "@ CNAME {node}."}}},
+		{Name: "alias: apex flattened", Host: "{z}", Zones: []Zone{{Records: "@ A {n4}\n@ AAAA {n6}"}}},
+		{Name: "alias: to another domain", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Records: "web A {n4}"}}},
+		{Name: "alias: to another domain that is lame", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Servers: []string{"ns3"}, Delegate: []string{"lame"}, Records: "web A {n4}"}}},
+		{Name: "alias: to another domain with one lame server", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Servers: []string{"ns3"}, Delegate: []string{"ns3", "lame"}, Records: "web A {n4}"}}},
+		{Name: "alias: to another domain whose servers disagree", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Servers: []string{"ns3", "ns4"}, Records: "web A {n4}", At: map[string]string{"ns4": "web A {e4}"}}}},
+		{Name: "alias: to another domain, of whose servers one has NXDOMAIN", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Servers: []string{"ns3", "ns4"}, Records: "web A {n4}", At: map[string]string{"ns4": "mail A {e4}"}}}},
+		{Name: "alias: to another domain that is SERVFAIL", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Records: "web A {n4}", Faults: []Fault{{Kind: FaultServFail}}}}},
+		{Name: "alias: to another domain that is silent", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Servers: []string{"ns3"}, Delegate: []string{"silent"}, Records: "web A {n4}"}}},
+		{Name: "alias: DNAME", Host: "www.old.{z}", Zones: []Zone{{Records: "old DNAME new\nwww.new A {n4}"}}},
+		{Name: "alias: DNAME to another domain", Host: "www.old.{z}", Zones: []Zone{{Records: "old DNAME {t}."}, {Origin: "{t}", Records: "www A {n4}"}}},
+		{Name: "alias: DNAME to elsewhere", Host: "www.old.{z}", Zones: []Zone{{Records: "old DNAME new\nwww.new A {e4}"}}},
+	}
+	for _, n := range []int{1, 2, 6, 7, 8, 9, 10, 11, 12, 14, 17} {
+		all = append(all, simple(fmt.Sprintf("alias: chain of %d in the zone", n), chain(n, "A {n4}")),
+			Situation{Name: fmt.Sprintf("alias: chain of %d across domains", n), Zones: chainAcross(n)})
+	}
+	return append(all, simple("alias: chain of 6 to elsewhere", chain(6, "A {e4}")))
+}
+
+// issueValues are values of issue records.
+var issueValues = []string{
+	"letsencrypt.org", "ca.example", ";", "", "LetsEncrypt.org", "letsencrypt.org.", " letsencrypt.org ", "letsencrypt.org;",
+	"letsencrypt.org ;", "letsencrypt.org;;", "letsencrypt.org; ", "www.letsencrypt.org", "letsencrypt.org ca.example", "letsencrypt.org,ca.example",
+	"letsencrypt.org; validationmethods=http-01", "letsencrypt.org;validationmethods=dns-01,http-01", "letsencrypt.org; validationmethods=dns-01",
+	"letsencrypt.org; validationmethods=HTTP-01", "letsencrypt.org; validationmethods=", "letsencrypt.org; validationmethods=http-01;validationmethods=http-01",
+	"letsencrypt.org; validationmethods=dns_01,http-01", "letsencrypt.org; validationmethods=http-01,dns_01", "letsencrypt.org; validationmethods=http-01, dns-01", "letsencrypt.org; validationmethods=unheard-of,http-01",
+	"letsencrypt.org; ValidationMethods=dns-01", "letsencrypt.org; accounturi=" + Account, "letsencrypt.org; accounturi=" + accountPrefix + "1",
+	"letsencrypt.org; accounturi=" + Account + "; validationmethods=http-01", "letsencrypt.org; accounturi=" + Account + "; validationmethods=dns-01",
+	"letsencrypt.org; accounturi=" + Account + "; accounturi=" + Account, "letsencrypt.org; AccountURI=" + accountPrefix + "1", "letsencrypt.org; accounturi=",
+	"letsencrypt.org; accounturi=" + Account + "/", "letsencrypt.org; accounturi=%zz", "letsencrypt.org; policy=ev", "letsencrypt.org; policy=a=b", "letsencrypt.org; policy", "letsencrypt.org policy=ev",
+	"letsencrypt.org; pol-icy=ev", "letsencrypt.org; pol_icy=ev", "letsencrypt.org; policy=e v", "letsencrypt.org; =ev", "letsencrypt.org; policy=",
+	"letsencrypt.org; policy=ev;", "letsencrypt.org\\009;\\009policy=ev", "letsencrypt.org; policy=\\195\\188", "\\195\\188.letsencrypt.org", "; letsencrypt.org", "%%%",
+}
+
+func caaSituations() []Situation {
+	var all []Situation
+	quoted := func(value string) string { return `"` + strings.ReplaceAll(value, ";", `\;`) + `"` }
+	for _, value := range issueValues {
+		all = append(all, simple("CAA: issue "+quoted(value), "www A {n4}\nwww CAA 0 issue "+quoted(value)))
+	}
+	for name, text := range map[string]string{
+		"at the parent, another issuer":       `@ CAA 0 issue "ca.example"`,
+		"at the parent, ours":                 `@ CAA 0 issue "letsencrypt.org"`,
+		"parent denies, name allows":          "@ CAA 0 issue \";\"\nwww CAA 0 issue \"letsencrypt.org\"",
+		"parent allows, name denies":          "@ CAA 0 issue \"letsencrypt.org\"\nwww CAA 0 issue \";\"",
+		"parent denies, name has only iodef":  "@ CAA 0 issue \";\"\nwww CAA 0 iodef \"mailto:a@example.com\"",
+		"only issuewild ;":                    `www CAA 0 issuewild ";"`,
+		"issue ours and issuewild ;":          "www CAA 0 issue \"letsencrypt.org\"\nwww CAA 0 issuewild \";\"",
+		"issue another and issuewild ours":    "www CAA 0 issue \"ca.example\"\nwww CAA 0 issuewild \"letsencrypt.org\"",
+		"only iodef":                          `www CAA 0 iodef "mailto:a@example.com"`,
+		"critical iodef":                      `www CAA 128 iodef "mailto:a@example.com"`,
+		"critical issue ours":                 `www CAA 128 issue "letsencrypt.org"`,
+		"critical issue another":              `www CAA 128 issue "ca.example"`,
+		"critical issuemail":                  `www CAA 128 issuemail ";"`,
+		"critical issuevmc":                   `www CAA 128 issuevmc ";"`,
+		"critical ISSUEMAIL":                  `www CAA 128 ISSUEMAIL ";"`,
+		"unknown tag":                         `www CAA 0 future "x"`,
+		"unknown tag, critical 128":           `www CAA 128 future "x"`,
+		"unknown tag, critical 1":             `www CAA 1 future "x"`,
+		"unknown tag, flag 2":                 `www CAA 2 future "x"`,
+		"unknown tag, flag 64":                `www CAA 64 future "x"`,
+		"unknown tag, flag 129":               `www CAA 129 future "x"`,
+		"unknown critical beside ours":        "www CAA 0 issue \"letsencrypt.org\"\nwww CAA 128 future \"x\"",
+		"unknown critical at the parent":      `@ CAA 128 future "x"`,
+		"unknown critical hidden by the name": "@ CAA 128 future \"x\"\nwww CAA 0 issue \"letsencrypt.org\"",
+		"tag in upper case, another issuer":   `www CAA 0 ISSUE "ca.example"`,
+		"tag in upper case, ours":             `www CAA 0 ISSUE "letsencrypt.org"`,
+		"tag issueWild":                       `www CAA 0 issueWild ";"`,
+		"ours and another":                    "www CAA 0 issue \"ca.example\"\nwww CAA 0 issue \"letsencrypt.org\"",
+		"another and ; ":                      "www CAA 0 issue \"ca.example\"\nwww CAA 0 issue \";\"",
+		"ours and ;":                          "www CAA 0 issue \";\"\nwww CAA 0 issue \"letsencrypt.org\"",
+		"other account and ours":              "www CAA 0 issue \"letsencrypt.org; accounturi=" + accountPrefix + "1\"\nwww CAA 0 issue \"letsencrypt.org; accounturi=" + Account + "\"",
+		"by a wildcard":                       "*.w CAA 0 issue \";\"",
+	} {
+		all = append(all, simple("CAA: "+name, "www A {n4}\n"+text))
+	}
+	account := simple("CAA: an account, and ours is not known", "www A {n4}\nwww CAA 0 issue \"letsencrypt.org; accounturi="+Account+"\"")
+	account.NoAccount = true
+	many := "www A {n4}\n"
+	for i := range 60 {
+		many += fmt.Sprintf("www CAA 0 issue \"ca-number-%d.example\"\n", i)
+	}
+	return append(all, account,
+		simple("CAA: sixty of others, over TCP", many), simple("CAA: sixty of others and ours, over TCP", many+"www CAA 0 issue \"letsencrypt.org\""),
+		simple("CAA: at the CNAME's target, denies", "www CNAME there\nthere A {n4}\nthere CAA 0 issue \";\""),
+		simple("CAA: at the CNAME's target, allows, parent denies", "www CNAME there\nthere A {n4}\nthere CAA 0 issue \"letsencrypt.org\"\n@ CAA 0 issue \";\""),
+		Situation{Name: "CAA: at the CNAME's target's parent, denies", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Records: "web A {n4}\n@ CAA 0 issue \";\""}}},
+		Situation{Name: "CAA: at the parent's CNAME's target, denies", Host: "a.www.{z}", Zones: []Zone{{Records: "a.www A {n4}\nwww CNAME web.{t}."}, {Origin: "{t}", Records: "web A {n4}\nweb CAA 0 issue \";\""}}},
+		Situation{Name: "CAA: at the wildcard that answers", Host: "a.w.{z}", Zones: []Zone{{Records: "*.w A {n4}\n*.w CAA 0 issue \";\""}}},
+		Situation{Name: "CAA: at a sibling", Zones: []Zone{{Records: "www A {n4}\nsib CAA 0 issue \";\""}}},
+		Situation{Name: "CAA: three labels up", Host: "a.b.c.{z}", Zones: []Zone{{Records: "a.b.c A {n4}\n@ CAA 0 issue \";\""}}},
+		Situation{Name: "CAA: one label up, allows, three denies", Host: "a.b.c.{z}", Zones: []Zone{{Records: "a.b.c A {n4}\n@ CAA 0 issue \";\"\nb.c CAA 0 issue \"letsencrypt.org\""}}},
+		Situation{Name: "CAA: in the parent zone across a cut, denies", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ CAA 0 issue \";\""}, {Origin: "sub.{z}", Servers: []string{"ns3", "ns4"}, Records: "www A {n4}"}}},
+		Situation{Name: "CAA: servers disagree", Zones: []Zone{{Records: "www A {n4}", At: map[string]string{"ns2": "www A {n4}\nwww CAA 0 issue \";\""}}}},
+		Situation{Name: "CAA: parent zone SERVFAIL across a cut", Host: "www.sub.{z}", Zones: []Zone{{Faults: []Fault{{Type: "CAA", Kind: FaultServFail}}}, {Origin: "sub.{z}", Servers: []string{"ns3", "ns4"}, Records: "www A {n4}"}}},
+		Situation{Name: "CAA: parent SERVFAIL, name allows", Zones: []Zone{{Records: "www A {n4}\nwww CAA 0 issue \"letsencrypt.org\"", Faults: []Fault{{Name: "@", Type: "CAA", Kind: FaultServFail}}}}},
+		Situation{Name: "CAA: parent SERVFAIL, name denies", Zones: []Zone{{Records: "www A {n4}\nwww CAA 0 issue \";\"", Faults: []Fault{{Name: "@", Type: "CAA", Kind: FaultServFail}}}}},
+		Situation{Name: "CAA: target of the CNAME SERVFAIL for CAA", Zones: []Zone{{Records: "www CNAME web.{t}."}, {Origin: "{t}", Records: "web A {n4}", Faults: []Fault{{Type: "CAA", Kind: FaultServFail}}}}},
+		Situation{Name: "CAA: A elsewhere and CAA SERVFAIL", Zones: []Zone{{Records: "www A {e4}", Faults: []Fault{{Type: "CAA", Kind: FaultServFail}}}}},
+	)
+}
+
+var faultKinds = []FaultKind{
+	FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultDrop, FaultTruncate, FaultTCPDead, FaultGarbage,
+	FaultSlow, FaultNoEDNS, FaultNoAA, FaultUpward, FaultLowerCase,
+}
+
+// faultSituations are every fault with every type, at one server and at both.
+func faultSituations() []Situation {
+	var all []Situation
+	text := "@ A {n4}\nwww A {n4}\nwww AAAA {n6}"
+	for _, kind := range faultKinds {
+		for _, kindOf := range []string{"A", "AAAA", "CAA", "NS", ""} {
+			for _, server := range []string{"ns1", ""} {
+				where := map[string]string{"ns1": "one server", "": "both servers"}[server]
+				what := kindOf
+				if what == "" {
+					what = "everything"
+				}
+				all = append(all, Situation{
+					Name:  fmt.Sprintf("fault: %s for %s at %s", kind, what, where),
+					Zones: []Zone{{Records: text, Faults: []Fault{{Server: server, Name: map[bool]string{true: "www"}[kindOf == "A" || kindOf == "AAAA"], Type: kindOf, Kind: kind}}}},
+				})
+			}
+		}
+	}
+	for _, s := range []Situation{
+		{Name: "first query of each is dropped", Zones: []Zone{{Records: text, Faults: []Fault{{Kind: FaultDrop, Times: 1}}}}},
+		{Name: "first query of each is SERVFAIL", Zones: []Zone{{Records: text, Faults: []Fault{{Kind: FaultServFail, Times: 1}}}}},
+		{Name: "A is SERVFAIL, AAAA elsewhere", Zones: []Zone{{Records: "www A {n4}\nwww AAAA {e6}", Faults: []Fault{{Name: "www", Type: "A", Kind: FaultServFail}}}}},
+		{Name: "A is SERVFAIL, no AAAA", Zones: []Zone{{Records: "www A {n4}", Faults: []Fault{{Name: "www", Type: "A", Kind: FaultServFail}}}}},
+		{Name: "A elsewhere, AAAA is SERVFAIL", Zones: []Zone{{Records: "www A {e4}", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultServFail}}}}},
+		{Name: "A is SERVFAIL, AAAA refuses connections", Zones: []Zone{{Records: "www A {n4}\nwww AAAA {r6}", Faults: []Fault{{Name: "www", Type: "A", Kind: FaultServFail}}}}},
+		{Name: "A mixed, AAAA is SERVFAIL", Zones: []Zone{{Records: "www A {n4}\nwww A {e4}", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultServFail}}}}},
+		{Name: "apex is NXDOMAIN at both, name is there", Zones: []Zone{{Records: text, Faults: []Fault{{Name: "@", Kind: FaultNXDomain}}}}},
+	} {
+		s.Name = "fault: " + s.Name
+		all = append(all, s)
+	}
+	return all
+}
+
+// serverSituations are about who serves the zone.
+func serverSituations() []Situation {
+	at := func(name, ns1, ns2 string) Situation {
+		return Situation{Name: "servers disagree: " + name, Zones: []Zone{{Records: ns1, At: map[string]string{"ns2": ns2}}}}
+	}
+	with := func(name string, delegate ...string) Situation {
+		return Situation{Name: "servers: " + name, Zones: []Zone{{Records: "@ A {n4}\nwww A {n4}\nwww AAAA {n6}", Servers: []string{"ns1", "ns2"}, Delegate: delegate}}}
+	}
+	return []Situation{
+		at("the node's and elsewhere", "www A {n4}", "www A {e4}"),
+		at("the node's and NXDOMAIN", "www A {n4}", "mail A {n4}"),
+		at("the node's and no data", "www A {n4}", "www TXT x"),
+		at("the node's and a CNAME to it", "www A {n4}", "www CNAME {node}."),
+		at("CNAME to it and elsewhere", "www CNAME {node}.", "www A {e4}"),
+		at("two CNAMEs", "www CNAME {node}.", "www CNAME there\nthere A {e4}"),
+		at("two CNAMEs that both lead to the node", "www CNAME {node}.", "www CNAME there\nthere A {n4}"),
+		at("CNAME to it and NXDOMAIN", "www CNAME {node}.", "mail A {n4}"),
+		at("CNAME to it and no data", "www CNAME {node}.", "www TXT x"),
+		at("AAAA at one, A the node's at both", "www A {n4}\nwww AAAA {n6}", "www A {n4}"),
+		at("AAAA elsewhere at one, A the node's at both", "www A {n4}\nwww AAAA {e6}", "www A {n4}"),
+		at("AAAA that refuses at one, A the node's at both", "www A {n4}\nwww AAAA {r6}", "www A {n4}"),
+		at("A elsewhere at one, AAAA the node's at both", "www A {n4}\nwww AAAA {n6}", "www A {e4}\nwww AAAA {n6}"),
+		at("A elsewhere at one, AAAA the node's only there", "www A {n4}", "www A {e4}\nwww AAAA {n6}"),
+		at("only A at one, only AAAA at the other", "www A {n4}", "www AAAA {n6}"),
+		at("other order", "www A {n4}\nwww A 10.0.0.1", "www A 10.0.0.1\nwww A {n4}"),
+		at("a reserved one more at one", "www A {n4}\nwww A 10.0.0.1", "www A {n4}"),
+		at("only a reserved one at one", "www A {n4}", "www A 10.0.0.1"),
+		at("both wrong", "www A {e4}", "www A {e4b}"),
+		at("both missing, other ways", "www TXT x", "mail A {n4}"),
+		{Name: "servers disagree: one of four", Zones: []Zone{{Servers: []string{"ns1", "ns2", "ns3", "ns4"}, Records: "www A {n4}", At: map[string]string{"ns4": "www A {e4}"}}}},
+		{Name: "servers disagree: one of four has NXDOMAIN", Zones: []Zone{{Servers: []string{"ns1", "ns2", "ns3", "ns4"}, Records: "www A {n4}", At: map[string]string{"ns4": "mail A {e4}"}}}},
+		{Name: "servers disagree: the wrong one is not delegated to", Zones: []Zone{{Servers: []string{"ns1", "ns2"}, Delegate: []string{"ns1"}, Records: "www A {n4}", At: map[string]string{"ns2": "www A {e4}"}}}},
+		{Name: "servers disagree: the wrong one is delegated to alone", Zones: []Zone{{Servers: []string{"ns1", "ns2"}, Delegate: []string{"ns2"}, Records: "www A {n4}", At: map[string]string{"ns2": "www A {e4}"}}}},
+		with("one of two lame", "ns1", "lame"), with("one of two silent", "ns1", "silent"), with("one of two closed", "ns1", "closed"),
+		with("one of two in a black hole", "ns1", "hole"), with("one of two without address", "ns1", "nameless"),
+		with("all lame", "lame"), with("all silent", "silent", "silent2"), with("all closed", "closed"), with("all without address", "nameless"),
+		with("one, and it is right", "ns1"), with("lame, silent and one right", "lame", "silent", "ns1"),
+		{Name: "servers: zone is not delegated"},
+		{Name: "servers: delegated and served by nobody", Zones: []Zone{{Servers: []string{"ns3"}, Delegate: []string{"ns1", "ns2"}, Records: "www A {n4}"}}},
+		{Name: "servers: subzone", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "sub.{z}", Servers: []string{"ns3", "ns4"}, Records: "www A {n4}"}}},
+		{Name: "servers: subzone at the same servers", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "sub.{z}", Records: "www A {n4}"}}},
+		{Name: "servers: subzone that is lame", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "sub.{z}", Servers: []string{"ns3"}, Delegate: []string{"lame"}, Records: "www A {n4}"}}},
+		{Name: "servers: the name is a zone of its own", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "www.{z}", Servers: []string{"ns3", "ns4"}, Records: "@ A {n4}"}}},
+		{Name: "servers: subzone whose servers disagree", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "sub.{z}", Servers: []string{"ns3", "ns4"}, Records: "www A {n4}", At: map[string]string{"ns4": "www A {e4}"}}}},
+		simple("wildcard: answers for the name", "* A {n4}"), simple("wildcard: elsewhere", "* A {e4}"),
+		simple("wildcard: hidden by the name without addresses", "* A {n4}\nwww TXT x"),
+		simple("wildcard: hidden by an empty non-terminal", "* A {n4}\na.www TXT x"),
+		{Name: "wildcard: does not reach over a name", Host: "a.b.{z}", Zones: []Zone{{Records: "* A {n4}\nb A {n4}"}}},
+		{Name: "wildcard: two levels", Host: "a.b.{z}", Zones: []Zone{{Records: "* A {n4}"}}},
+		simple("no data: only MX", "www MX 10 mail"), simple("no data: empty non-terminal", "a.www A {n4}"), simple("nxdomain: name is not there", "mail A {n4}"),
+	}
+}
+
+func nameSituations() []Situation {
+	named := func(name, host, records string) Situation {
+		return Situation{Name: "name: " + name, Host: host, Zones: []Zone{{Records: records}}}
+	}
+	all := "* A {n4}\n@ A {n4}"
+	label := strings.Repeat("a", 63)
+	list := []Situation{
+		named("wildcard", "*.{z}", all), named("wildcard in the middle", "a.*.{z}", all), named("part of a wildcard", "a*.{z}", all),
+		named("underscore", "_dmarc.{z}", all), named("underscore within", "a_b.{z}", all), named("hyphens at 3 and 4", "ab--c.{z}", all),
+		named("hyphens at 2 and 3", "a--c.{z}", all), named("hyphen first", "-a.{z}", all), named("hyphen last", "a-.{z}", all),
+		named("label of 63", label+".{z}", all), named("label of 64", label+"a.{z}", all), named("bad punycode", "xn--zzzzzz---.{z}", all),
+		named("punycode of ASCII", "xn--abc-.{z}", all), named("A-label", "xn--mnchen-3ya.{z}", all), named("U-label", "münchen.{z}", all), named("U-label in upper case", "MÜNCHEN.{z}", all),
+		named("A-label in upper case", "XN--MNCHEN-3YA.{z}", all), named("not NFC", "xn--u-ccb.{z}", all), named("upper case", "WWW.{Z}", all), named("final dot", "www.{z}.", all),
+		named("empty label", "a..{z}", all), named("blank", "a b.{z}", all), named("10 labels", "1.2.3.4.5.6.7.8.{z}", all), named("11 labels", "1.2.3.4.5.6.7.8.9.{z}", all),
+		named("about 240 octets", strings.Repeat(label+".", 3)+strings.Repeat("b", 35)+".{z}", all), named("over 253 octets", strings.Repeat(label+".", 4)+"{z}", all), named("digits", "123.{z}", all), named("apex", "{z}", all), named("deep", "a.b.c.{z}", "a.b.c A {n4}"),
+		{Name: "name: public suffix of one label", Host: "com"}, {Name: "name: public suffix of two labels", Host: "co.uk"},
+		{Name: "name: no public suffix", Host: "www.example.internal"}, {Name: "name: localhost", Host: "localhost"}, {Name: "name: one label", Host: "host"},
+		{Name: "name: IPv4 address", Host: "11.0.0.10"}, {Name: "name: IPv6 address", Host: "2e00:db8::10"}, {Name: "name: empty label first", Host: ".{z}", Zones: []Zone{{Records: all}}},
+		{Name: "name: below .uk", Domain: "co.uk", Zones: []Zone{{Records: all}}}, {Name: "name: below an IDN top-level domain", Domain: "xn--p1ai", Zones: []Zone{{Records: all}}},
+		{Name: "name: below a private suffix", Host: "www.{z}", Domain: "github.io", Zones: []Zone{{Records: all}}}, {Name: "name: a private suffix itself", Host: "github.io", Zones: []Zone{{Origin: "github.io", Records: "@ A {n4}"}}},
+		{Name: "name: below example", Host: "www.{z}", Domain: "example", Zones: []Zone{{Records: all}}}, {Name: "name: ARPA", Host: "1.0.0.11.in-addr.arpa"},
+	}
+	for i := range list {
+		if list[i].Host == "" {
+			list[i].Host = "www.{z}"
+		}
+	}
+	return list
+}
+
+// forwardSituations are machines that hand the challenge on.
+func forwardSituations() []Situation {
+	var all []Situation
+	for _, host := range []string{"f301", "f302", "f303", "f307", "f308", "floop", "fport", "faway", "fhttps", "ftwice", "fsame", "fbare", "fip", "fown", "slowhost", "reset", "proxy"} {
+		all = append(all, simple("forward: A at "+host, "www A {"+host+"}"))
+	}
+	known := simple("forward: a proxy that is known", "www A {proxy}")
+	known.Proxies = []string{"11.0.3.0/24"}
+	known6 := simple("forward: a proxy that is known, both kinds", "www A {proxy}\nwww AAAA {proxy6}")
+	known6.Proxies = []string{"11.0.3.0/24", hosts["proxy6"] + "/128"}
+	dead := simple("forward: a known proxy that does not hand on", "www A {f303}")
+	dead.Proxies = []string{hosts["f303"] + "/32"}
+	return append(all, known, known6, dead,
+		simple("forward: AAAA at a redirect", "www AAAA {f6}"), simple("forward: AAAA at a redirect, A the node's", "www AAAA {f6}\nwww A {n4}"),
+		simple("forward: A of two that both redirect", "www A {f301}\nwww A {f302}"), simple("forward: A of a redirect and elsewhere", "www A {f301}\nwww A {e4}"),
+		simple("forward: A of a redirect and the node", "www A {f301}\nwww A {n4}"), simple("forward: AAAA elsewhere, A at a redirect", "www A {f301}\nwww AAAA {e6}"),
+		simple("forward: AAAA refuses, A at a redirect", "www A {f301}\nwww AAAA {r6}"),
+	)
+}
+
+func bogusSituations() []Situation {
+	var all []Situation
+	for _, s := range []Situation{
+		simple("bogus: the node's", "www A {n4}\nwww AAAA {n6}"), simple("bogus: nothing there", "mail A {n4}"), simple("bogus: elsewhere", "www A {e4}"),
+		simple("bogus: no zone at all", ""),
+	} {
+		s.Domain = strings.TrimSuffix(BogusZone, ".")
+		all = append(all, s)
+	}
+	all[3].Zones = nil
+	return append(all, Situation{Name: "bogus: alias into a bogus zone", Zones: []Zone{{Records: "www CNAME web.{z}.bogus.com."}, {Origin: "{z}.bogus.com", Records: "web A {n4}"}}})
+}
+
+// foundSituations were found by [Random] and shrunk.
+func foundSituations() []Situation { return nil }

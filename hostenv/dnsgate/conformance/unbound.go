@@ -1,0 +1,197 @@
+package conformance
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// BogusZone has a trust anchor in every resolver and no signatures: all below
+// it is bogus.
+const BogusZone = "bogus.com."
+
+// Unbound is a validating resolver.
+type Unbound struct {
+	Plain string // host:port for DNS
+	HTTPS string // host:port for DNS over HTTPS
+	cmd   *exec.Cmd
+	front *http.Server
+	log   string
+}
+
+// StartUnbound starts the n-th resolver, with its files in dir, and waits until
+// it answers.
+func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
+	u := &Unbound{Plain: fmt.Sprintf("127.0.0.1:%d", 5300+n), HTTPS: fmt.Sprintf("127.0.0.1:%d", 8443+n)}
+	dir = filepath.Join(dir, fmt.Sprintf("unbound-%d", n))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	u.log = filepath.Join(dir, "log")
+	// What is not named has unbound's own default: 0x20 is off, minimised
+	// questions are on. Customers' zones have a TTL of 0, so nothing of them is
+	// kept from one lookup to the next; unbound's 5 seconds' memory of a
+	// SERVFAIL stays, as it does for Let's Encrypt.
+	config := fmt.Sprintf(`server:
+  interface: 127.0.0.1@%d
+  access-control: 127.0.0.0/8 allow
+  num-threads: 1
+  do-ip6: no
+  outgoing-interface: 11.0.8.%d
+  do-daemonize: no
+  use-syslog: no
+  logfile: %q
+  verbosity: 0
+  username: ""
+  chroot: ""
+  directory: %q
+  pidfile: ""
+  root-hints: "root.hints"
+  do-not-query-localhost: no
+  module-config: "validator iterator"
+  trust-anchor: "%s DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000"
+  ede: yes
+  rrset-roundrobin: yes
+  cache-min-ttl: 0
+  neg-cache-size: 0
+  incoming-num-tcp: 500
+  num-queries-per-thread: 4096
+  jostle-timeout: 60000
+  so-rcvbuf: 1m
+remote-control:
+  control-enable: no
+`, 5300+n, n+1, u.log, dir, BogusZone)
+	if err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "unbound.conf"), []byte(config), 0o644),
+		os.WriteFile(filepath.Join(dir, "root.hints"), []byte(". 3600 NS root.dnsfleet.net.\nroot.dnsfleet.net. 3600 A "+Servers["root"].String()+"\n"), 0o644),
+	); err != nil {
+		return nil, err
+	}
+	u.cmd = exec.Command("unbound", "-d", "-c", filepath.Join(dir, "unbound.conf"))
+	u.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var out strings.Builder
+	u.cmd.Stdout, u.cmd.Stderr = &out, &out
+	if err := u.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start unbound: %w", err)
+	}
+	query := new(dns.Msg)
+	query.SetQuestion(fleetDomain, dns.TypeSOA)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		reply, err := dns.Exchange(query, u.Plain)
+		if err == nil && reply.Rcode == dns.RcodeSuccess {
+			return u, u.serveHTTPS(cert, key)
+		}
+		if time.Now().After(deadline) {
+			messages, _ := os.ReadFile(u.log)
+			return nil, errors.Join(fmt.Errorf("unbound does not answer: %v %v\n%s%s", err, reply, out.String(), messages), u.Close())
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// serveHTTPS puts RFC 8484 before the resolver. unbound has that itself, but
+// 1.17 hangs up on questions that it takes long over.
+func (u *Unbound) serveHTTPS(cert, key string) error {
+	listener, err := net.Listen("tcp", u.HTTPS)
+	if err != nil {
+		return err
+	}
+	u.front = &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(io.LimitReader(r.Body, dns.MaxMsgSize))
+		query := new(dns.Msg)
+		if err != nil || query.Unpack(body) != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		reply, err := dns.ExchangeContext(r.Context(), query, u.Plain)
+		for err != nil && r.Context().Err() == nil {
+			client := dns.Client{Net: "tcp", Timeout: time.Minute}
+			reply, _, err = client.ExchangeContext(r.Context(), query, u.Plain)
+		}
+		if err != nil {
+			return // nobody waits any more
+		}
+		if reply.Truncated {
+			client := dns.Client{Net: "tcp", Timeout: time.Minute}
+			if whole, _, err := client.ExchangeContext(r.Context(), query, u.Plain); err == nil {
+				reply = whole
+			}
+		}
+		packed, err := reply.Pack()
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/dns-message")
+		_, _ = w.Write(packed)
+	})}
+	go func() { _ = u.front.ServeTLS(listener, cert, key) }()
+	return nil
+}
+
+// Close ends the resolver.
+func (u *Unbound) Close() error {
+	if u.front != nil {
+		_ = u.front.Close()
+	}
+	if err := u.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = u.cmd.Wait() // killed, as it should be
+	return nil
+}
+
+// writeCertificate makes a certificate that signs itself, for 127.0.0.1 and
+// the names, and returns the paths of it and its key.
+func writeCertificate(dir string, names ...string) (cert, key string, pool *x509.CertPool, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", "", nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "conformance"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{netip.MustParseAddr("127.0.0.1").AsSlice()}, DNSNames: names,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return "", "", nil, err
+	}
+	keyDER, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		return "", "", nil, err
+	}
+	pool = x509.NewCertPool()
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		return "", "", nil, err
+	}
+	pool.AddCert(parsed)
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	return cert, key, pool, errors.Join(
+		os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644),
+		os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), 0o600),
+	)
+}

@@ -1,0 +1,72 @@
+package dnsgate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// describe tells what a lookup saw, in a stable form.
+func describe(l Lookup) string {
+	var saw string
+	switch {
+	case !l.Asked():
+		return "not looked up"
+	case l.Failed():
+		saw = string(l.Error)
+		if saw == "" {
+			saw = string(OutcomeError)
+		}
+		for _, code := range slices.Compact(slices.Sorted(slices.Values(l.EDE))) {
+			saw += fmt.Sprintf(", extended error %d", code)
+			if text := extended[code]; text != "" {
+				saw += " (" + text + ")"
+			}
+		}
+	case len(l.CAA) > 0:
+		records := make([]string, len(l.CAA))
+		for i, r := range l.CAA {
+			records[i] = fmt.Sprintf("%d %s %q", r.Flag, r.Tag, r.Value)
+		}
+		slices.Sort(records)
+		saw = strings.Join(records, ", ")
+	case len(l.Addresses) > 0:
+		saw = parse(l.Addresses).String()
+		if reserved := parse(l.Addresses).filter(isReserved); len(reserved) > 0 {
+			saw += " (reserved: " + reserved.String() + ")"
+		}
+	case len(l.Targets) > 0:
+		saw = strings.Join(slices.Sorted(slices.Values(l.Targets)), " ")
+	case l.Outcome == OutcomeNoData:
+		saw = "no such record"
+	default:
+		saw = string(l.Outcome)
+	}
+	if len(l.Chain) > 0 {
+		saw += " by way of " + strings.Join(l.Chain, ", ")
+	}
+	return saw
+}
+
+// extended are the extended DNS errors that are worth a word (RFC 8914).
+var extended = map[int]string{
+	1: "unsupported DNSKEY algorithm", 2: "unsupported DS digest", 5: "DNSSEC indeterminate", 6: "DNSSEC bogus",
+	7: "signature expired", 8: "signature not yet valid", 9: "DNSKEY missing", 10: "RRSIGs missing",
+	11: "no zone key bit set", 12: "NSEC missing", 18: "prohibited", 22: "no reachable authority", 23: "network error",
+}
+
+func describeProbe(p *ProbeFacts) string {
+	var b strings.Builder
+	for _, hop := range p.Hops {
+		fmt.Fprintf(&b, "%d to %s, ", hop.Status, hop.URL)
+	}
+	switch {
+	case p.Reached:
+		b.WriteString("answered by the node")
+	case p.Error != "":
+		b.WriteString(p.Error)
+	default:
+		fmt.Fprintf(&b, "status %d, not by the node", p.Status)
+	}
+	return b.String()
+}

@@ -1,0 +1,81 @@
+package dnsgate
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Explain tells, for people, how the verdict on a certificate comes about: the
+// verdict, what it rests on, and all facts of every name.
+func Explain(facts *Facts, request Request) string {
+	var b strings.Builder
+	v := Judge(facts, request)
+	fmt.Fprintf(&b, "%s on %s: %s, %s\n", request.Host, request.Node, v.Result, v.Reason)
+	b.WriteString(v.Text("  "))
+	if facts == nil {
+		return b.String()
+	}
+	if node := facts.Nodes[request.Node]; node != nil {
+		fmt.Fprintf(&b, "node %s\n", node.Name)
+		explainLookups(&b, node.A, node.AAAA, node.Servers)
+	}
+	for _, spelling := range certificateNames(request) {
+		own := request
+		own.Host, own.Names = spelling, []string{spelling}
+		v := Judge(facts, own)
+		fmt.Fprintf(&b, "name %s: %s, %s\n", spelling, v.Result, v.Reason)
+		name, _ := QueryName(spelling)
+		f := facts.Names[name]
+		if f == nil {
+			b.WriteString("  not looked up\n")
+			continue
+		}
+		explainLookups(&b, f.A, f.AAAA, f.Servers)
+		for _, l := range f.CAA {
+			fmt.Fprintf(&b, "  CAA of %s: %s\n", l.Name, describe(l.Lookup))
+		}
+		if f.Live != nil {
+			for _, a := range slices.Sorted(maps.Keys(f.Live.Dials)) {
+				fmt.Fprintf(&b, "  port 80 of %s: %s\n", a, f.Live.Dials[a])
+			}
+			if f.Live.Probe != nil {
+				fmt.Fprintf(&b, "  probe: %s\n", describeProbe(f.Live.Probe))
+			}
+		}
+	}
+	return b.String()
+}
+
+func explainLookups(b *strings.Builder, a, aaaa Lookup, servers []ServerFacts) {
+	fmt.Fprintf(b, "  A: %s\n  AAAA: %s\n", describe(a), describe(aaaa))
+	servers = slices.Clone(servers)
+	slices.SortFunc(servers, compareServers)
+	for _, s := range servers {
+		fmt.Fprintf(b, "  %s: A %s; AAAA %s; CNAME %s\n", strings.TrimSpace(s.Name+" "+s.Address), describe(s.A), describe(s.AAAA), describe(s.CNAME))
+	}
+}
+
+// Text tells what a verdict rests on and what mends it, a line each.
+func (v Verdict) Text(indent string) string {
+	var b strings.Builder
+	for _, e := range v.Evidence {
+		fmt.Fprintf(&b, "%s%s\n", indent, e)
+	}
+	if v.Fix != "" {
+		fmt.Fprintf(&b, "%sfix: %s\n", indent, v.Fix)
+	}
+	for _, w := range v.Warnings {
+		fmt.Fprintf(&b, "%swarning: %s\n", indent, w)
+	}
+	return b.String()
+}
+
+func (e Evidence) String() string {
+	text := e.Name + " " + e.Type + ": " + e.Saw
+	if e.Server != "" {
+		text += " (" + e.Server + ")"
+	}
+	return text
+}

@@ -1,0 +1,148 @@
+package dnsgate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// A Limit is one of Let's Encrypt's rate limits
+// (https://letsencrypt.org/docs/rate-limits/).
+type Limit struct {
+	Kind   string        `json:"kind"`
+	Most   int           `json:"most"`
+	Window time.Duration `json:"-"`
+}
+
+// The limits that a deploy can meet. Renewals do not count.
+var (
+	perDomain  = Limit{"certificates-per-registered-domain", 50, 7 * 24 * time.Hour}
+	perAccount = Limit{"orders-per-account", 300, 3 * time.Hour}
+	perSet     = Limit{"certificates-per-exact-set", 5, 7 * 24 * time.Hour}
+)
+
+// A Shortage is a limit that the next deploy would exceed.
+type Shortage struct {
+	Limit
+	// Subject is the registered domain, the node whose account it is, or the
+	// names of the set.
+	Subject string `json:"subject"`
+	Past    int    `json:"past"`    // orders within the window, as far as the plan knows
+	Planned int    `json:"planned"` // orders of the next deploy
+	// HoldBack are the virtual hosts to leave out of the next deploy.
+	HoldBack []string `json:"holdBack"`
+}
+
+func (s Shortage) String() string {
+	window := "a week"
+	if s.Window < 24*time.Hour {
+		window = fmt.Sprintf("%.0f hours", s.Window.Hours())
+	}
+	return fmt.Sprintf("%s: %d certificates would be ordered, %d were lately, and Let's Encrypt allows %d in %s (%s)",
+		s.Subject, s.Planned, s.Past, s.Most, window, s.Kind)
+}
+
+// Hint says what to do.
+func (s Shortage) Hint() string {
+	return "hold back: " + listed(s.HoldBack)
+}
+
+// order is one certificate that was, or will be, ordered.
+type order struct {
+	host    string
+	buckets []bucket
+	since   string
+}
+
+// bucket is what a limit counts by.
+type bucket struct {
+	limit   Limit
+	subject string
+}
+
+// Forecast tells which limits the next deploy would exceed after a gate, at a
+// time in RFC 3339, and which virtual hosts to hold back so that it would not:
+// in the order of their names, each is ordered as long as all of its limits
+// allow it. Every node has an ACME account of its own. What was ordered lately
+// is read from the plan: a certificate that was turned on within the window.
+func Forecast(gated *Gated, now string) []Shortage {
+	at, err := time.Parse(time.RFC3339, now)
+	if err != nil {
+		return nil // without a clock nothing is known of any window
+	}
+	fresh := map[string]bool{}
+	for _, d := range gated.Decisions {
+		fresh[d.Host] = d.Fresh
+	}
+	past, planned := map[bucket]int{}, map[bucket]int{}
+	var next []order
+	entries := objectAt(gated.Plan, "dnsGate")
+	for _, c := range wanted(gated.Plan) {
+		e := readEntry(entries[c.Host])
+		if e == nil || !e.On {
+			continue
+		}
+		o := orderOf(c, e.Since)
+		if fresh[c.Host] {
+			next = append(next, o)
+			continue
+		}
+		since, err := time.Parse(time.RFC3339, e.Since)
+		for _, b := range o.buckets {
+			if age := at.Sub(since); err == nil && 0 < age && age < b.limit.Window {
+				past[b]++
+			}
+		}
+	}
+	held := map[bucket][]string{}
+	taken := map[bucket]int{}
+	for _, o := range next { // by host
+		var full []bucket
+		for _, b := range o.buckets {
+			planned[b]++
+			if past[b]+taken[b] >= b.limit.Most {
+				full = append(full, b)
+			}
+		}
+		for _, b := range full {
+			held[b] = append(held[b], o.host)
+		}
+		if len(full) == 0 {
+			for _, b := range o.buckets {
+				taken[b]++
+			}
+		}
+	}
+	var shortages []Shortage
+	for b, hosts := range held {
+		shortages = append(shortages, Shortage{b.limit, b.subject, past[b], planned[b], hosts})
+	}
+	slices.SortFunc(shortages, func(a, b Shortage) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
+	})
+	return shortages
+}
+
+func orderOf(c Certificate, since string) order {
+	o := order{host: c.Host, since: since, buckets: []bucket{{perAccount, c.Node}}}
+	var names []string
+	for _, spelling := range c.Names {
+		name, err := QueryName(spelling)
+		if err != nil {
+			continue
+		}
+		names = append(names, name)
+		// The whole public suffix list counts here, its private part too.
+		domain, err := publicsuffix.EffectiveTLDPlusOne(name)
+		if b := (bucket{perDomain, domain}); err == nil && !slices.Contains(o.buckets, b) {
+			o.buckets = append(o.buckets, b)
+		}
+	}
+	slices.Sort(names)
+	o.buckets = append(o.buckets, bucket{perSet, strings.Join(slices.Compact(names), " ")})
+	return o
+}

@@ -1,0 +1,95 @@
+package dnsgate
+
+import (
+	"fmt"
+	"testing"
+)
+
+// ordering makes a plan of n virtual hosts that all pass, all in one domain.
+func ordering(n int, node, domain string) (hosts []asking, verdicts map[string]Verdict) {
+	verdicts = map[string]Verdict{}
+	for i := range n {
+		h := asking{fmt.Sprintf("h%03d.%s", i, domain), "u", node, true}
+		hosts = append(hosts, h)
+		verdicts[h.host] = passes
+	}
+	return hosts, verdicts
+}
+
+func gateAt(t *testing.T, plan map[string]any, verdicts map[string]Verdict, now string) *Gated {
+	t.Helper()
+	out, err := Gate(plan, verdicts, Policy{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestForecast(t *testing.T) {
+	const monday, friday, later = "2026-03-02T12:00:00Z", "2026-03-06T12:00:00Z", "2026-04-06T12:00:00Z"
+	hosts, verdicts := ordering(52, "n1", "example.com")
+	first := gateAt(t, planOf(hosts...), verdicts, monday)
+	got := Forecast(first, monday)
+	if len(got) != 1 || got[0].Kind != perDomain.Kind || got[0].Subject != "example.com" || got[0].Planned != 52 ||
+		fmt.Sprint(got[0].HoldBack) != "[h050.example.com h051.example.com]" {
+		t.Errorf("52 in one domain: %+v", got)
+	}
+	if got := Forecast(gateAt(t, first.Plan, verdicts, friday), friday); len(got) != 0 {
+		t.Errorf("what was ordered is not ordered again: %v", got)
+	}
+
+	hosts, verdicts = ordering(40, "n1", "example.com")
+	first = gateAt(t, planOf(hosts...), verdicts, monday)
+	if got := Forecast(first, monday); len(got) != 0 {
+		t.Errorf("40 in one domain: %v", got)
+	}
+	hosts, verdicts = ordering(55, "n1", "example.com")
+	for _, c := range []struct {
+		now  string
+		held int
+		why  string
+	}{
+		{friday, 5, "40 of the same week and 15 more"},
+		{later, 0, "40 of last month and 15 more"},
+	} {
+		got := Forecast(gateAt(t, Carry(first.Plan, planOf(hosts...)), verdicts, c.now), c.now)
+		held := 0
+		for _, s := range got {
+			held += len(s.HoldBack)
+			if s.Past != 40 {
+				t.Errorf("%s: past is %d", c.why, s.Past)
+			}
+		}
+		if held != c.held {
+			t.Errorf("%s: %v", c.why, got)
+		}
+	}
+}
+
+func TestForecastAccounts(t *testing.T) {
+	const now = "2026-03-02T12:00:00Z"
+	var hosts []asking
+	all := map[string]Verdict{}
+	for i := range 8 {
+		some, verdicts := ordering(40, "n1", fmt.Sprintf("example%d.com", i))
+		hosts = append(hosts, some...)
+		for host, v := range verdicts {
+			all[host] = v
+		}
+	}
+	got := Forecast(gateAt(t, planOf(hosts...), all, now), now)
+	if len(got) != 1 || got[0].Kind != perAccount.Kind || got[0].Subject != "n1" || len(got[0].HoldBack) != 20 {
+		t.Errorf("320 on one node: %+v", got)
+	}
+	if text := got[0].String(); text != "n1: 320 certificates would be ordered, 0 were lately, and Let's Encrypt allows 300 in 3 hours (orders-per-account)" {
+		t.Errorf("it says %q", text)
+	}
+	hosts, all = ordering(60, "n1", "github.io")
+	if got := Forecast(gateAt(t, planOf(hosts...), all, now), now); len(got) != 0 {
+		t.Errorf("below a private suffix each name is a registered domain: %v", got)
+	}
+	hosts, all = ordering(60, "n1", "example.com")
+	if got := Forecast(gateAt(t, planOf(hosts...), all, ""), ""); got != nil {
+		t.Errorf("without a clock: %v", got)
+	}
+}

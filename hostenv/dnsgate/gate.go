@@ -1,0 +1,231 @@
+package dnsgate
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// OnUnknown says what becomes of a virtual host that has no verdict yet and
+// gets none.
+type OnUnknown string
+
+const (
+	// OnUnknownDefault keeps the certificates that names have, and disables those
+	// of new names.
+	OnUnknownDefault OnUnknown = ""
+	OnUnknownDisable OnUnknown = "disable"
+	OnUnknownKeep    OnUnknown = "keep"
+	OnUnknownFail    OnUnknown = "fail"
+)
+
+// maxFlips is how many of a hundred certificates that are on one run may turn
+// off. Fewer than minFlips are no mass.
+const maxFlips, minFlips = 30, 2
+
+// Policy is how verdicts become decisions.
+type Policy struct {
+	OnUnknown  OnUnknown
+	AllowFlips bool
+	// Now is what a decision that begins has as its since: RFC 3339.
+	Now string
+	// Deployed tells whether an environment was deployed before. In a plan that
+	// was never gated it tells the names that have certificates from new ones.
+	Deployed func(user string) bool
+}
+
+// Decision is what the gate decides of one certificate.
+type Decision struct {
+	Certificate
+	Verdict Verdict
+	On      bool // the certificate is ordered
+	Was     bool // it was before this run
+	// Kept says that the verdict is unknown, and that the last one stays.
+	Kept bool
+	// Since is when the verdict that decides began.
+	Since string
+
+	// Fresh says that it is ordered for the first time, at the next deploy.
+	Fresh bool
+
+	had bool // it is on, and was there before this run: to lose it is a flip
+}
+
+// Gated is what a gate makes of a plan.
+type Gated struct {
+	// Plan is the plan with the decisions in it; it shares with the old one what
+	// did not change.
+	Plan      map[string]any
+	Decisions []Decision // the worst first
+}
+
+// Gate lays verdicts onto a decoded plan, which it leaves as it is. It decides
+// about the certificates in verdicts, those of one run; all others, and the
+// virtual hosts that ask for none, stay as they are.
+//
+// A certificate that fails is turned off at both places of the plan, and
+// dnsGate keeps what was asked for; one that passes gets that back. One of which
+// nothing is known stays as it was last decided. The same verdicts a second
+// time change nothing.
+//
+// Its errors all are [ErrWithheld]: *FlipError where too many certificates
+// would be turned off at once, *UnknownError with [OnUnknownFail].
+func Gate(plan map[string]any, verdicts map[string]Verdict, policy Policy) (*Gated, error) {
+	entries := objectAt(plan, "dnsGate")
+	e := edit(plan)
+	gate := map[string]any{}
+	e.doc["dnsGate"] = gate
+	out := &Gated{Plan: e.doc}
+	gated := len(entries) > 0
+	for _, c := range wanted(plan) {
+		old := readEntry(entries[c.Host])
+		if old != nil {
+			gate[c.Host] = entries[c.Host]
+		}
+		v, judged := verdicts[c.Host]
+		if !judged || objectAt(plan, "nodes", c.Node, "services", "nginx", "virtualHosts", c.Host) == nil {
+			continue
+		}
+		had := old == nil && !gated && policy.Deployed != nil && policy.Deployed(c.User)
+		d, entry := policy.decide(c, v, old, had)
+		d.Fresh = d.On && !d.had
+		out.Decisions = append(out.Decisions, d)
+		switch {
+		case entry != nil:
+			gate[c.Host] = entry.value()
+		case old.Asked != c.Asked:
+			gate[c.Host] = withAsked(entries[c.Host], c.Asked)
+		}
+		e.order(c, d.On)
+	}
+	slices.SortStableFunc(out.Decisions, func(a, b Decision) int {
+		return cmp.Or(severity(b.Verdict)-severity(a.Verdict), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Host, b.Host))
+	})
+	if err := policy.check(out.Decisions); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// decide returns the decision, and the entry that is to be written, nil for the
+// old one.
+func (p Policy) decide(c Certificate, v Verdict, old *entry, had bool) (Decision, *entry) {
+	// A verdict for another node is none: the certificate does not move along.
+	valid := old != nil && old.Node == c.Node
+	d := Decision{Certificate: c, Verdict: v, Was: old == nil || old.On, had: had || valid && old.On}
+	switch {
+	case v.Result == Pass:
+		d.On = true
+	case v.Result == Fail:
+	case valid && old.Result != Unknown: // the last verdict stays
+		d.On, d.Kept, d.Since = old.On, true, old.Since
+		return d, nil
+	default:
+		d.On = p.unknown(d.had)
+	}
+	next := &entry{
+		Asked: c.Asked, On: d.On, Node: c.Node, Result: v.Result, Reason: v.Reason,
+		Name: v.Name, Evidence: v.Evidence, Fix: v.Fix, Since: p.Now,
+	}
+	if valid && old.same(next) {
+		d.Since = old.Since
+		return d, nil
+	}
+	d.Since = next.Since
+	return d, next
+}
+
+// unknown decides about a certificate without a verdict.
+func (p Policy) unknown(had bool) bool {
+	switch p.OnUnknown {
+	case OnUnknownKeep:
+		return true
+	case OnUnknownDisable:
+		return false
+	default:
+		return had
+	}
+}
+
+// same reports whether an entry is still true. Evidence may differ: addresses
+// elsewhere come and go, and a plan that changed with them would be reviewed
+// for nothing.
+func (e *entry) same(other *entry) bool {
+	return e.On == other.On && e.Asked == other.Asked && e.Node == other.Node &&
+		e.Result == other.Result && e.Reason == other.Reason && e.Name == other.Name
+}
+
+func (p Policy) check(decisions []Decision) error {
+	var flips, unknown []string
+	on := 0
+	for _, d := range decisions {
+		if d.had {
+			on++
+			if !d.On {
+				flips = append(flips, d.Host)
+			}
+		}
+		if d.Verdict.Result == Unknown && !d.Kept {
+			unknown = append(unknown, d.Host)
+		}
+	}
+	slices.Sort(flips)
+	slices.Sort(unknown)
+	if p.OnUnknown == OnUnknownFail && len(unknown) > 0 {
+		return &UnknownError{Hosts: unknown}
+	}
+	if !p.AllowFlips && len(flips) >= minFlips && len(flips)*100 > on*maxFlips {
+		return &FlipError{Hosts: flips, Of: on}
+	}
+	return nil
+}
+
+// Available refuses facts on which no plan may be changed: those of a resolver
+// that answers nothing (*ResolverError), and those that lack the addresses of a
+// node that is to be judged against (*NodeError).
+func Available(facts *Facts, certificates []Certificate) error {
+	if len(certificates) == 0 {
+		return nil
+	}
+	question := QuestionOf(certificates, false)
+	asked, answered := 0, 0
+	count := func(lookups ...Lookup) {
+		for _, l := range lookups {
+			if l.Asked() {
+				asked++
+			}
+			if clean(l) || bogus(l) {
+				answered++
+			}
+		}
+	}
+	dark := map[string]Lookup{}
+	for _, name := range question.Nodes {
+		node := facts.Nodes[name]
+		if node == nil {
+			node = &NodeFacts{}
+		}
+		count(node.A, node.AAAA)
+		if len(publishedBy(node).all()) == 0 {
+			dark[name] = node.A
+		}
+	}
+	for _, name := range question.Names {
+		if f := facts.Names[name]; f != nil {
+			count(f.A, f.AAAA)
+		}
+	}
+	switch {
+	case asked > 0 && answered == 0:
+		return &ResolverError{Resolver: facts.Resolver, Lookups: asked}
+	case len(dark) > 0:
+		e := &NodeError{}
+		for _, name := range slices.Sorted(maps.Keys(dark)) {
+			e.Nodes = append(e.Nodes, name)
+			e.Saw = append(e.Saw, fmt.Sprintf("%s: %s", name, describe(dark[name])))
+		}
+		return e
+	}
+	return nil
+}

@@ -1,0 +1,414 @@
+package dnsgate
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+)
+
+// asking is a virtual host of a plan that was just computed.
+type asking struct {
+	host, user, node string
+	acme             bool
+}
+
+// planOf makes a plan as plan.Compute does.
+func planOf(hosts ...asking) map[string]any {
+	environments, nodes := map[string]any{}, map[string]any{}
+	child := func(m map[string]any, name string) map[string]any {
+		if _, ok := m[name]; !ok {
+			m[name] = map[string]any{}
+		}
+		return m[name].(map[string]any)
+	}
+	for _, h := range hosts {
+		fields := map[string]any{"enableACME": h.acme, "forceSSL": h.acme, "serverAliases": []any{"www." + h.host}}
+		e := child(environments, h.user)
+		e["node"] = h.node
+		child(e, "virtualHosts")[h.host] = maps.Clone(fields)
+		child(child(child(child(nodes, h.node), "services"), "nginx"), "virtualHosts")[h.host] = maps.Clone(fields)
+	}
+	return map[string]any{
+		"formatVersion": int64(1), "stateDigest": "d", "hostenvHostname": "host.example.net",
+		"environments": environments, "nodes": nodes, "dnsGate": map[string]any{},
+	}
+}
+
+var (
+	passes = Verdict{Result: Pass, Reason: ReasonAMatch}
+	fails  = Verdict{Result: Fail, Reason: ReasonAMismatch, Fix: "change it", Evidence: []Evidence{{Name: "x", Saw: "y"}}}
+	dunno  = Verdict{Result: Unknown, Reason: ReasonLookupFailed, Retryable: true}
+)
+
+// state tells the certificate of a host as "on", "off" or what is at odds.
+func certificate(t *testing.T, plan map[string]any, h asking) string {
+	t.Helper()
+	var seen []bool
+	for _, at := range []map[string]any{
+		objectAt(plan, "environments", h.user, "virtualHosts", h.host),
+		objectAt(plan, "nodes", h.node, "services", "nginx", "virtualHosts", h.host),
+	} {
+		seen = append(seen, at["enableACME"].(bool), at["forceSSL"].(bool))
+	}
+	if len(slices.Compact(seen)) != 1 {
+		t.Fatalf("%s has enableACME and forceSSL %v at its two places", h.host, seen)
+	}
+	if seen[0] {
+		return on
+	}
+	return off
+}
+
+func gated(t *testing.T, plan map[string]any, v Verdict, policy Policy, hosts ...string) map[string]any {
+	t.Helper()
+	verdicts := map[string]Verdict{}
+	for _, h := range hosts {
+		verdicts[h] = v
+	}
+	before := Encode(plan)
+	out, err := Gate(plan, verdicts, policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before, Encode(plan)) {
+		t.Fatal("the gate changed the plan that it was given")
+	}
+	return out.Plan
+}
+
+func TestGate(t *testing.T) {
+	h := asking{"a.example", "u", "n1", true}
+	deployed := func(string) bool { return true }
+	pass, fail, unknown := []Verdict{passes}, []Verdict{fails}, []Verdict{dunno}
+	for _, c := range []struct {
+		name     string
+		verdicts []Verdict // of one run each
+		policy   Policy
+		want     string
+	}{
+		{"pass", pass, Policy{}, on},
+		{"fail", fail, Policy{}, off},
+		{"fail, then mended", []Verdict{fails, passes}, Policy{}, on},
+		{"passes no more", []Verdict{passes, fails}, Policy{}, off},
+		{"unknown after pass", []Verdict{passes, dunno, dunno}, Policy{}, on},
+		{"unknown after fail", []Verdict{fails, dunno}, Policy{}, off},
+		{"unknown after pass, though asked to disable", []Verdict{passes, dunno}, Policy{OnUnknown: OnUnknownDisable}, on},
+		{"unknown after fail, though asked to keep", []Verdict{fails, dunno}, Policy{OnUnknown: OnUnknownKeep}, off},
+		{"new and unknown", unknown, Policy{}, off},
+		{"new and unknown twice", []Verdict{dunno, dunno}, Policy{}, off},
+		{"new and unknown, kept", unknown, Policy{OnUnknown: OnUnknownKeep}, on},
+		{"never gated, deployed, unknown", unknown, Policy{Deployed: deployed}, on},
+		{"never gated, deployed, unknown twice", []Verdict{dunno, dunno}, Policy{Deployed: deployed}, on},
+		{"never gated, deployed, unknown, disabled", unknown, Policy{Deployed: deployed, OnUnknown: OnUnknownDisable}, off},
+		{"never gated, deployed, fails", fail, Policy{Deployed: deployed}, off},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			plan := planOf(h)
+			for i, v := range c.verdicts {
+				c.policy.Now = fmt.Sprint("run ", i)
+				plan = gated(t, plan, v, c.policy, h.host)
+			}
+			if got := certificate(t, plan, h); got != c.want {
+				t.Errorf("the certificate is %s, want %s", got, c.want)
+			}
+			again := gated(t, plan, c.verdicts[len(c.verdicts)-1], Policy{Now: "later", OnUnknown: c.policy.OnUnknown}, h.host)
+			if !bytes.Equal(Encode(plan), Encode(again)) {
+				t.Errorf("the same once more changes the plan:\n%s\n%s", Encode(plan), Encode(again))
+			}
+		})
+	}
+}
+
+func TestGateLeavesAlone(t *testing.T) {
+	hosts := []asking{{"a.example", "u", "n1", true}, {"b.example", "u", "n1", false}, {"c.example", "v", "n2", true}}
+	plan := planOf(hosts...)
+	next := gated(t, plan, fails, Policy{}, "a.example", "b.example", "nobody.example")
+	for i, want := range []string{off, off, on} {
+		if got := certificate(t, next, hosts[i]); got != want {
+			t.Errorf("%s is %s, want %s", hosts[i].host, got, want)
+		}
+	}
+	if entries := objectAt(next, "dnsGate"); len(entries) != 1 {
+		t.Errorf("dnsGate holds %d hosts, want the one that was judged: %v", len(entries), entries)
+	}
+	fields := objectAt(next, "nodes", "n1", "services", "nginx", "virtualHosts", "a.example")
+	if len(fields) != 3 {
+		t.Errorf("other options were lost: %v", fields)
+	}
+	if next = gated(t, next, passes, Policy{}, "b.example"); certificate(t, next, hosts[1]) != off {
+		t.Error("a virtual host that asks for no certificate got one")
+	}
+}
+
+func TestFilter(t *testing.T) {
+	plan := planOf(asking{"a.example", "u", "n1", true}, asking{"b.example", "v", "n1", true}, asking{"c.example", "v2", "n2", true})
+	for _, c := range []struct {
+		filter Filter
+		want   string
+	}{
+		{Filter{}, "a.example b.example c.example"},
+		{Filter{Nodes: []string{"n1"}}, "a.example b.example"},
+		{Filter{Nodes: []string{"n1"}, Users: []string{"v"}}, "b.example"},
+		{Filter{Users: []string{"u", "v2"}}, "a.example c.example"},
+	} {
+		list, err := Certificates(plan, c.filter)
+		var hosts []string
+		for _, certificate := range list {
+			hosts = append(hosts, certificate.Host)
+		}
+		if got := strings.Join(hosts, " "); err != nil || got != c.want {
+			t.Errorf("%+v selects %s, %v, want %s", c.filter, got, err, c.want)
+		}
+	}
+	var wrong *FilterError
+	if _, err := Certificates(plan, Filter{Nodes: []string{"n9"}}); !errors.As(err, &wrong) {
+		t.Errorf("a node that there is not: %v", err)
+	}
+}
+
+// A plan whose environment is off has its virtual hosts in one place alone.
+func TestNotServed(t *testing.T) {
+	plan := planOf(asking{"a.example", "u", "n1", true})
+	delete(objectAt(plan, "nodes"), "n1")
+	if list, err := Certificates(plan, Filter{}); err != nil || len(list) != 0 {
+		t.Errorf("Certificates = %v, %v", list, err)
+	}
+}
+
+func TestFlips(t *testing.T) {
+	for _, c := range []struct {
+		on, fail int
+		refused  bool
+		why      string
+	}{
+		{1, 1, false, "a single one is no mass"},
+		{2, 2, true, "all of two"},
+		{10, 3, false, "30 of 100"},
+		{10, 4, true, "40 of 100"},
+		{100, 30, false, "at the limit"},
+		{100, 31, true, "over it"},
+	} {
+		var hosts []asking
+		verdicts := map[string]Verdict{}
+		for i := range c.on {
+			h := fmt.Sprintf("h%03d.example", i)
+			hosts = append(hosts, asking{h, "u", "n1", true})
+			verdicts[h] = passes
+		}
+		first, err := Gate(planOf(hosts...), verdicts, Policy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range c.fail {
+			verdicts[hosts[i].host] = fails
+		}
+		_, err = Gate(first.Plan, verdicts, Policy{})
+		var flips *FlipError
+		if errors.As(err, &flips) != c.refused || c.refused && (len(flips.Hosts) != c.fail || flips.Of != c.on || !errors.Is(err, ErrWithheld)) {
+			t.Errorf("%d of %d turn off: %v: %s", c.fail, c.on, err, c.why)
+		}
+		if _, err := Gate(first.Plan, verdicts, Policy{AllowFlips: true}); err != nil {
+			t.Errorf("with AllowFlips: %v", err)
+		}
+		if _, err := Gate(planOf(hosts...), verdicts, Policy{}); err != nil {
+			t.Errorf("new names have nothing to lose: %v", err)
+		}
+	}
+}
+
+func TestUnknownFails(t *testing.T) {
+	h := asking{"a.example", "u", "n1", true}
+	policy := Policy{OnUnknown: OnUnknownFail}
+	var unknown *UnknownError
+	if _, err := Gate(planOf(h), map[string]Verdict{h.host: dunno}, policy); !errors.As(err, &unknown) {
+		t.Errorf("new and unknown: %v", err)
+	}
+	plan := gated(t, planOf(h), passes, policy, h.host)
+	if _, err := Gate(plan, map[string]Verdict{h.host: dunno}, policy); err != nil {
+		t.Errorf("the last verdict stays, and yet: %v", err)
+	}
+}
+
+// A certificate stays behind when its virtual host moves to another node.
+func TestMoved(t *testing.T) {
+	plan := gated(t, planOf(asking{"a.example", "u", "n1", true}), passes, Policy{}, "a.example")
+	moved := asking{"a.example", "u", "n2", true}
+	next := Carry(plan, planOf(moved))
+	if got := certificate(t, gated(t, next, dunno, Policy{}, "a.example"), moved); got != off {
+		t.Errorf("on its new node, and unknown there, it is %s", got)
+	}
+}
+
+func TestAvailable(t *testing.T) {
+	certificates := []Certificate{{Host: host, Names: []string{host}, NodeName: nodeName}}
+	down := failed(ErrorTimeout)
+	var resolver *ResolverError
+	facts := nodeIs(down, down, a(down), aaaa(down))
+	if err := Available(facts, certificates); !errors.As(err, &resolver) || resolver.Lookups != 4 {
+		t.Errorf("all is silent: %v", err)
+	}
+	var node *NodeError
+	if err := Available(nodeIs(gone, gone), certificates); !errors.As(err, &node) || !errors.Is(err, ErrWithheld) {
+		t.Errorf("the node is gone: %v", err)
+	}
+	if err := Available(&Facts{}, certificates); !errors.As(err, &node) {
+		t.Errorf("the node was not looked up: %v", err)
+	}
+	if err := Available(world(a(down), aaaa(down)), certificates); err != nil {
+		t.Errorf("one name is silent: %v", err)
+	}
+	if err := Available(nodeIs(down, down), nil); err != nil {
+		t.Errorf("nothing is to be judged: %v", err)
+	}
+}
+
+func TestCarry(t *testing.T) {
+	a, b := asking{"a.example", "u", "n1", true}, asking{"b.example", "u", "n1", true}
+	plan := gated(t, gated(t, planOf(a, b), fails, Policy{Now: "1"}, a.host), passes, Policy{Now: "1"}, b.host)
+	if again := Carry(plan, planOf(a, b)); !bytes.Equal(Encode(again), Encode(plan)) {
+		t.Errorf("planning anew changes the plan:\n%s\n%s", Encode(plan), Encode(again))
+	}
+	quiet := a
+	quiet.acme = false
+	if next := Carry(plan, planOf(quiet, b)); objectAt(next, "dnsGate", a.host) != nil {
+		t.Error("what asks for no certificate any more is carried over")
+	}
+	if next := Carry(plan, planOf(b)); objectAt(next, "dnsGate", a.host) != nil {
+		t.Error("what is gone is carried over")
+	}
+	fresh := planOf(a)
+	if next := Carry(planOf(a), fresh); !bytes.Equal(Encode(next), Encode(fresh)) {
+		t.Error("a plan that was not gated changes the new one")
+	}
+	if next := Carry(nil, fresh); !bytes.Equal(Encode(next), Encode(fresh)) {
+		t.Error("no old plan changes the new one")
+	}
+	// A new plan that nobody carried the gate's decisions into.
+	bare := planOf(a)
+	bare["dnsGate"] = plan["dnsGate"]
+	if next := gated(t, bare, dunno, Policy{}, a.host); certificate(t, next, a) != off {
+		t.Error("the last verdict is forgotten")
+	}
+}
+
+// TestHistories plays random histories of DNS, of projects and of the gate.
+// Whatever happens, what the issue forbids never does.
+func TestHistories(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		hosts := map[string]*asking{}
+		last := map[string]Result{} // the last verdict that was not unknown, on this node
+		plan := planOf()
+		compute := func() map[string]any {
+			var list []asking
+			for _, h := range hosts {
+				list = append(list, *h)
+			}
+			next, err := canonjson.Decode(Encode(Carry(plan, planOf(list...))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return next.(map[string]any)
+		}
+		for step := range 40 {
+			switch r.IntN(4) {
+			case 0: // projects change
+				name := fmt.Sprintf("h%d.example", r.IntN(12))
+				h, ok := hosts[name]
+				switch {
+				case !ok:
+					hosts[name] = &asking{name, "u" + name[1:2], "n1", true}
+				case r.IntN(3) == 0:
+					delete(hosts, name)
+					delete(last, name)
+				case r.IntN(2) == 0:
+					if h.acme = !h.acme; !h.acme {
+						delete(last, name)
+					}
+				}
+				plan = compute()
+			case 1: // nothing changes
+				if again := compute(); !bytes.Equal(Encode(again), Encode(plan)) {
+					t.Fatalf("seed %d, step %d: planning anew changes the plan:\n%s\n%s", seed, step, Encode(plan), Encode(again))
+				}
+			default:
+				plan = randomGate(t, r, plan, hosts, last)
+			}
+			for name, h := range hosts {
+				got := certificate(t, plan, *h)
+				switch {
+				case !h.acme && got == on:
+					t.Fatalf("seed %d, step %d: %s asks for no certificate and gets one", seed, step, name)
+				case h.acme && last[name] == Pass && got == off:
+					t.Fatalf("seed %d, step %d: %s passed last and is off", seed, step, name)
+				case h.acme && last[name] == Fail && got == on:
+					t.Fatalf("seed %d, step %d: %s failed last and is on", seed, step, name)
+				}
+			}
+		}
+	}
+}
+
+func randomGate(t *testing.T, r *rand.Rand, plan map[string]any, hosts map[string]*asking, last map[string]Result) map[string]any {
+	t.Helper()
+	storm := r.IntN(4) == 0 // the resolver answers nothing useful
+	verdicts := map[string]Verdict{}
+	for _, name := range slices.Sorted(maps.Keys(hosts)) {
+		if !storm && r.IntN(5) == 0 {
+			continue // filtered out
+		}
+		verdicts[name] = dunno
+		if !storm {
+			verdicts[name] = pick(r, []Verdict{passes, passes, passes, fails, dunno})
+		}
+	}
+	out, err := Gate(plan, verdicts, Policy{AllowFlips: r.IntN(3) == 0, Now: fmt.Sprint(r.Uint32())})
+	if err != nil {
+		var flips *FlipError
+		if !errors.As(err, &flips) {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	lost := 0
+	for _, d := range out.Decisions {
+		if d.Was && last[d.Host] == Pass && !d.On {
+			lost++
+			if d.Verdict.Result != Fail {
+				t.Fatalf("%s lost its certificate by %s", d.Host, d.Verdict.Result)
+			}
+		}
+		if d.Verdict.Result != Unknown {
+			last[d.Host] = d.Verdict.Result
+		}
+	}
+	if storm && lost > 0 {
+		t.Fatalf("a storm turned %d certificates off", lost)
+	}
+	again, err := Gate(out.Plan, verdicts, Policy{Now: "later"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(Encode(again.Plan), Encode(out.Plan)) {
+		t.Fatalf("the same once more changes the plan:\n%s\n%s", Encode(out.Plan), Encode(again.Plan))
+	}
+	return out.Plan
+}
+
+func TestEntryIsJSON(t *testing.T) {
+	plan := gated(t, planOf(asking{"a.example", "u", "n1", true}), fails, Policy{Now: "2026-03-01T12:00:00Z"}, "a.example")
+	got, err := json.Marshal(objectAt(plan, "dnsGate"))
+	want := `{"a.example":{"asked":{"enableACME":true,"forceSSL":true},"decision":"off","evidence":[{"name":"x","saw":"y"}],` +
+		`"fix":"change it","node":"n1","reason":"a-mismatch","since":"2026-03-01T12:00:00Z","verdict":"fail"}}`
+	if err != nil || string(got) != want {
+		t.Errorf("dnsGate is\n%s, %v, want\n%s", got, err, want)
+	}
+}

@@ -1,0 +1,366 @@
+package dnsgate
+
+import (
+	"testing"
+)
+
+// situation is one that Let's Encrypt's own software was seen to decide.
+type situation struct {
+	name   string
+	facts  *Facts
+	result Result
+	reason Reason
+	why    string
+}
+
+var unsigned = "0 issue ;"
+
+// The situations of which the truth is known: pass is issued, fail refused, and
+// unknown refused for somebody's trouble that may be ours.
+var situations = []situation{
+	{"a match", world(), Pass, ReasonAMatch, "the plain case"},
+	{"cname", world(a(via(has(node4), nodeName)), servers(aliased("ns1", nodeName), aliased("ns2", nodeName))), Pass, ReasonAMatch, "the resolver follows"},
+	{"chain of 6", world(a(via(has(node4), "1.example", "2.example", "3.example", "4.example", "5.example", nodeName))), Pass, ReasonAMatch, "as many as unbound follows with ease"},
+	{"dual stack", world(aaaa(has(node6))), Pass, ReasonAAAAMatch, "IPv6 is tried first"},
+	{"v6 only", world(a(has()), aaaa(has(node6))), Pass, ReasonAAAAMatch, "no A is needed"},
+	{"aaaa refused, a right", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAAAADead, "falls back to IPv4"},
+	{"aaaa black hole, a right", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialTimeout})), Pass, ReasonAAAADead, "falls back to IPv4"},
+	{"a elsewhere, aaaa right", world(a(has(else4)), aaaa(has(node6))), Pass, ReasonAAAAMatch, "IPv4 is never tried"},
+	{"a servfail, aaaa right", world(a(failed(ErrorServFail)), aaaa(has(node6))), Pass, ReasonAAAAMatch, "one family is enough"},
+	{"aaaa servfail, a right", world(aaaa(failed(ErrorServFail))), Pass, ReasonAMatch, "one family is enough"},
+	{"caa ours", world(caaAt(host, caa("0 issue letsencrypt.org"))), Pass, ReasonAMatch, "allowed by name"},
+	{"parent denies, child allows", world(caaAt("example.com", caa(unsigned)), caaAt(host, caa("0 issue letsencrypt.org"))), Pass, ReasonAMatch, "the first set counts"},
+	{"only issuewild", world(caaAt(host, caa("0 issuewild ;"))), Pass, ReasonAMatch, "not about this name"},
+	{"only iodef", world(caaAt(host, caa("0 iodef mailto:a@example.com"))), Pass, ReasonAMatch, "restricts nobody"},
+	{"unknown tag", world(caaAt(host, caa("0 tbs x"))), Pass, ReasonAMatch, "not critical"},
+	{"http-01 named", world(caaAt(host, caa("0 issue letsencrypt.org; validationmethods=dns-01,http-01"))), Pass, ReasonAMatch, "RFC 8657"},
+	{"account ours", world(caaAt(host, caa("0 issue letsencrypt.org;accounturi="+account))), Pass, ReasonAMatch, "RFC 8657"},
+	{"target's parent denies", world(a(via(has(node4), nodeName))), Pass, ReasonAMatch, "the parents of a CNAME's target are not climbed, so no lookup of them is here"},
+	{"one of two lame", world(servers(server("ns1", has(node4), has()), silent("ns2", ErrorLame))), Pass, ReasonAMatch, "the other answers"},
+	{"one of two silent", world(servers(server("ns1", has(node4), has()), silent("ns2", ErrorTimeout))), Pass, ReasonAMatch, "the other answers"},
+	{"redirect to the node", world(a(has(else4)), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "redirects are followed"},
+
+	{"a elsewhere", world(a(has(else4))), Fail, ReasonAMismatch, "another host answers"},
+	{"loop", world(a(failed(ErrorLoop)), aaaa(failed(ErrorLoop)), servers()), Fail, ReasonNoAddress, "no address at its end, whoever asks"},
+	{"dangling cname", world(a(via(gone, "gone.example")), aaaa(via(gone, "gone.example"))), Fail, ReasonNXDomain, "the target is not there"},
+	{"nxdomain", world(a(gone), aaaa(gone)), Fail, ReasonNXDomain, "the name is not there"},
+	{"no data", world(a(has()), aaaa(has())), Fail, ReasonNoAddress, "there, and without address"},
+	{"aaaa elsewhere, answers", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialOpen})), Fail, ReasonAAAAMismatch, "no fallback from a host that answers"},
+	{"a mixed", world(a(has(node4, else4))), Fail, ReasonAMixed, "a draw for every perspective"},
+	{"aaaa mixed", world(aaaa(has(node6, else6))), Fail, ReasonAAAAMixed, "a draw for every perspective"},
+	{"a mixed, one refuses", world(a(has(node4, else4)), dials(map[string]Dial{else4: DialRefused})), Fail, ReasonAMixed, "no second address of one family is tried"},
+	{"caa other issuer", world(caaAt(host, caa("0 issue ca.example"))), Fail, ReasonCAAForbids, "ours is not among them"},
+	{"caa parent's other issuer", world(caaAt("example.com", caa("0 issue ca.example"))), Fail, ReasonCAAForbids, "the walk climbs"},
+	{"caa nobody", world(caaAt(host, caa(unsigned))), Fail, ReasonCAAForbids, "a semicolon allows nobody"},
+	{"caa critical 128", world(caaAt(host, caa("0 issue letsencrypt.org", "128 tbs x"))), Fail, ReasonCAACritical, "must be understood"},
+	{"caa critical 1", world(caaAt(host, caa("1 tbs x"))), Fail, ReasonCAACritical, "a common reading of bit 0"},
+	{"caa dns-01 only", world(caaAt(host, caa("0 issue letsencrypt.org; validationmethods=dns-01"))), Fail, ReasonCAAForbids, "RFC 8657"},
+	{"caa other account", world(caaAt(host, caa("0 issue letsencrypt.org; accounturi=https://ca.example/1"))), Fail, ReasonCAAForbids, "RFC 8657"},
+	{"caa tag in upper case", world(caaAt(host, caa("0 ISSUE ca.example"))), Fail, ReasonCAAForbids, "tags compare without case"},
+	{"caa issuer in mixed case", world(caaAt(host, caa("0 issue LetsEncrypt.org"))), Fail, ReasonCAAForbids, "Let's Encrypt compares by case"},
+	{"caa at the cname's target", world(caaAt(host, via(caa(unsigned), nodeName))), Fail, ReasonCAAForbids, "the resolver follows at each label"},
+	{"bogus", world(a(failed(ErrorServFail, 6)), aaaa(failed(ErrorServFail, 6))), Fail, ReasonDNSSECBogus, "every validating resolver refuses it"},
+	{"half propagated", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has()))), Fail, ReasonInconsistent, "a perspective each"},
+	{"one server nxdomain", world(servers(server("ns1", has(node4), has()), server("ns2", gone, gone))), Fail, ReasonInconsistent, "a perspective each"},
+	{"only reserved", world(a(has("10.0.0.1", "127.0.0.1"))), Fail, ReasonOnlyReserved, "dropped before they are tried"},
+
+	{"chain of 14", world(a(failed(ErrorChain)), aaaa(failed(ErrorChain))), Unknown, ReasonLookupFailed, "another resolver may follow further"},
+	{"caa servfail", world(caaAt("example.com", failed(ErrorServFail))), Unknown, ReasonCAALookupFailed, "whose fault?"},
+	{"caa dropped", world(caaAt(host, failed(ErrorTimeout))), Unknown, ReasonCAALookupFailed, "whose fault?"},
+	{"caa notimp", world(caaAt(host, failed(ErrorNotImp))), Unknown, ReasonCAALookupFailed, "whose fault?"},
+	{"all lame", world(a(failed(ErrorServFail, 22)), aaaa(failed(ErrorServFail, 22)), servers(silent("ns1", ErrorLame), silent("ns2", ErrorLame))), Unknown, ReasonLookupFailed, "whose fault?"},
+	{"all silent", world(a(failed(ErrorTimeout)), aaaa(failed(ErrorTimeout)), servers(silent("ns1", ErrorTimeout))), Unknown, ReasonLookupFailed, "whose fault?"},
+	{"node gone", nodeIs(has(), has()), Unknown, ReasonNodeUnresolved, "nothing to compare with"},
+
+	// Beyond the list.
+	{"proxied", world(a(has(cloudy4))), Unknown, ReasonProxied, "DNS does not say where it leads"},
+	{"proxied, both families", world(a(has(cloudy4)), aaaa(has(cloudy6))), Unknown, ReasonProxied, "as Cloudflare publishes them"},
+	{"proxied in part", world(a(has(cloudy4, else4))), Fail, ReasonAMismatch, "somebody else's host is among them"},
+	{"proxied and probed", world(a(has(cloudy4)), probe(reachedBy(cloudy4))), Pass, ReasonForwardsChallenge, "it was seen to arrive"},
+	{"probe in vain", world(a(has(else4)), probe(ProbeFacts{Status: 404})), Fail, ReasonAMismatch, "it was seen not to arrive"},
+	{"aaaa elsewhere, not dialled", world(aaaa(has(else6))), Fail, ReasonAAAAMismatch, "without a look it is taken to answer"},
+	{"aaaa elsewhere, no route from here", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialUnreachable})), Fail, ReasonAAAAMismatch, "says nothing of the host"},
+	{"aaaa dead, a elsewhere", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused})), Fail, ReasonAAAAMismatch, "the fallback leads elsewhere"},
+	{"aaaa dead in part", world(aaaa(has(else6, "2600::98")), dials(map[string]Dial{else6: DialRefused, "2600::98": DialOpen})), Fail, ReasonAAAAMismatch, "one of them answers"},
+	{"aaaa dead, a failed", world(a(failed(ErrorServFail)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused})), Unknown, ReasonLookupFailed, "A may be right, and is tried next"},
+	{"aaaa dead, no a", world(a(has()), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused})), Fail, ReasonAAAAMismatch, "nothing to fall back to"},
+	{"aaaa servfail, a elsewhere", world(a(has(else4)), aaaa(failed(ErrorServFail))), Unknown, ReasonLookupFailed, "AAAA may be right, and is tried first"},
+	{"reserved beside the node", world(a(has(node4, "10.0.0.1"))), Pass, ReasonAMatch, "reserved ones are dropped"},
+	{"reserved aaaa", world(aaaa(has("fd00::1"))), Pass, ReasonAMatch, "reserved ones are dropped"},
+	{"a servfail, no aaaa", world(a(failed(ErrorServFail))), Unknown, ReasonLookupFailed, "A may be right"},
+	{"a bogus, aaaa servfail", world(a(failed(ErrorServFail, 6)), aaaa(failed(ErrorServFail))), Unknown, ReasonLookupFailed, "both must be bogus"},
+	{"ede that is none of signatures", world(a(failed(ErrorServFail, 3, 22)), aaaa(failed(ErrorServFail, 4))), Unknown, ReasonLookupFailed, "stale answers and dead servers"},
+	{"never looked up", &Facts{Nodes: world().Nodes}, Unknown, ReasonLookupFailed, "no facts are no fault"},
+	{"caa not walked", world(func(f *NameFacts) { f.CAA = nil }), Unknown, ReasonCAALookupFailed, "no facts are no permission"},
+	{"caa walk ends early", world(func(f *NameFacts) { f.CAA = f.CAA[:1] }), Unknown, ReasonCAALookupFailed, "a parent may forbid"},
+	{"caa found before an error", world(caaAt(host, caa("0 issue letsencrypt.org")), caaAt("com", failed(ErrorServFail))), Pass, ReasonAMatch, "the parent is not needed"},
+	{"caa forbids before a mismatch", world(a(has(else4)), caaAt(host, caa(unsigned))), Fail, ReasonCAAForbids, "the order of rules"},
+	{"inconsistent before caa", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), caaAt(host, failed(ErrorServFail))), Fail, ReasonInconsistent, "the order of rules"},
+	{"servers differ, all of them right", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(node6)))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
+	{"servers differ across families", world(servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has()))), Fail, ReasonInconsistent, "A of one and AAAA of the other lead elsewhere"},
+	{"servers differ on a, aaaa right", world(a(has(else4)), aaaa(has(node6)), servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has(node6)))), Pass, ReasonAAAAMatch, "IPv4 is never tried"},
+	{"cnames differ", world(servers(aliased("ns1", nodeName), aliased("ns2", "old.example"))), Fail, ReasonInconsistent, "half propagated"},
+	{"cname here, address there, both right", world(servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "both lead to the node"},
+	{"two cnames, one to nowhere", world(servers(aliased("ns1", nodeName), dangling("ns2", "there.example"))), Fail, ReasonInconsistent, "half of the perspectives find nothing"},
+	{"alias whose servers disagree", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(else4), has()))), Fail, ReasonInconsistent, "the zone of the target is asked too"},
+	{"alias of one mind", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the zone of the target is asked too"},
+	{"caa of one server forbids", world(servers(server("ns1", has(node4), has()), forbids(server("ns2", has(node4), has())))), Fail, ReasonInconsistent, "half of the perspectives meet it"},
+	{"undelegated server differs", world(servers(server("ns1", has(node4), has()), undelegated(server("ns2", has(else4), has())))), Pass, ReasonAMatch, "nobody comes to ask it"},
+	{"zone without servers", world(func(f *NameFacts) { f.Zone, f.Servers = "example.com", []ServerFacts{} }), Unknown, ReasonLookupFailed, "whose fault?"},
+	{"a dropped at every server", world(aaaa(has(node6)), servers(server("ns1", failed(ErrorTimeout), has(node6)), server("ns2", failed(ErrorTimeout), has(node6)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for dead"},
+	{"aaaa lame at every server", world(servers(server("ns1", has(node4), failed(ErrorLame)), server("ns2", has(node4), failed(ErrorLame)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for lame"},
+	{"aaaa servfail at every server", world(aaaa(failed(ErrorServFail)), servers(server("ns1", has(node4), failed(ErrorServFail)))), Pass, ReasonAMatch, "an answer, if a bad one"},
+	{"no server can be reached from here", world(servers(silent("ns1", ErrorTimeout), silent("ns2", ErrorNetwork))), Pass, ReasonAMatch, "the resolver reaches them"},
+	{"aaaa mixed with a dead one", world(aaaa(has(node6, else6)), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAAAADead, "falls back to IPv4, or need not"},
+	{"aaaa mixed with a dead one, a elsewhere", world(a(has(else4)), aaaa(has(node6, else6)), dials(map[string]Dial{else6: DialRefused})), Fail, ReasonAAAAMixed, "the fallback leads elsewhere"},
+	{"aaaa elsewhere, forwards", world(aaaa(has(else6)), probe(reachedBy(else6))), Pass, ReasonForwardsChallenge, "redirects are followed over IPv6 too"},
+	{"aaaa dead, a forwards", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "the probe falls back too"},
+	{"aaaa elsewhere, a forwards", world(a(has(else4)), aaaa(has(else6)), probe(reachedBy(else4))), Fail, ReasonAAAAMismatch, "IPv6 is asked, and was not probed"},
+	{"one of two forwards", world(a(has(else4, "192.4.0.98")), probe(reachedBy(else4))), Fail, ReasonAMismatch, "the other may be asked"},
+	{"reached without a redirect", world(a(has(else4)), probe(ProbeFacts{Reached: true, Node: node4})), Fail, ReasonAMismatch, "then it was not the host that was asked"},
+	{"aaaa dead, a mixed", world(a(has(node4, else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Fail, ReasonAAAAMismatch, "the fallback is a draw"},
+	{"cnames differ, with addresses", world(servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Fail, ReasonInconsistent, "the first need not have the target of the second"},
+	{"cname to its own zone at one server", world(servers(server("ns1", has(node4), has()), toOwn("ns2", "there.example.com"))), Fail, ReasonInconsistent, "the first need not have the target"},
+	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
+	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},
+	{"node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), aaaa(has(else6))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
+	{"node's a not known", nodeIs(failed(ErrorTimeout), has(node6), a(has(else4))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
+}
+
+func aliased(name, target string) ServerFacts {
+	s := server(name, has(), has())
+	s.CNAME = alias(target)
+	return s
+}
+
+// toOwn is a server that has the target of its CNAME too.
+func toOwn(name, target string) ServerFacts {
+	s := aliased(name, target)
+	s.A = has(node4)
+	return s
+}
+
+func reachedBy(address string) ProbeFacts {
+	return ProbeFacts{Hops: []Hop{{Status: 301, URL: "http://n1/", Address: address}}, Node: node4, Status: 200, Reached: true}
+}
+
+func dangling(name, target string) ServerFacts {
+	s := aliased(name, target)
+	s.AAAA = gone
+	return s
+}
+
+func forbids(s ServerFacts) ServerFacts {
+	s.CAA = []CAALookup{{host, caa(unsigned)}}
+	return s
+}
+
+func undelegated(s ServerFacts) ServerFacts {
+	s.Undelegated = true
+	return s
+}
+
+func led(name string, servers ...ServerFacts) change {
+	return func(f *NameFacts) { f.Aliases = append(f.Aliases, AliasFacts{Name: name, Servers: servers}) }
+}
+
+func nodeIs(a, aaaa Lookup, changes ...change) *Facts {
+	f := world(changes...)
+	f.Nodes[nodeName] = &NodeFacts{Name: nodeName, A: a, AAAA: aaaa}
+	return f
+}
+
+func TestSituations(t *testing.T) {
+	for _, s := range situations {
+		t.Run(s.name, func(t *testing.T) {
+			v := Judge(s.facts, asks())
+			if v.Result != s.result || v.Reason != s.reason {
+				t.Errorf("Judge is %s %s, want %s %s: %s\n%+v", v.Result, v.Reason, s.result, s.reason, s.why, v)
+			}
+			if len(v.Evidence) == 0 {
+				t.Error("there is no evidence")
+			}
+			if (v.Fix == "") != (v.Result == Pass) {
+				t.Errorf("the fix is %q", v.Fix)
+			}
+			if v.Result == Unknown && !v.Retryable {
+				t.Error("what is unknown cannot be tried again")
+			}
+			if again := Judge(shuffled(s.facts), asks()); !same(v, again) {
+				t.Errorf("the order of facts matters:\n%+v\n%+v", v, again)
+			}
+		})
+	}
+}
+
+func TestNames(t *testing.T) {
+	long := "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg"
+	for _, c := range []struct {
+		name, want string // "" for a name that is refused
+		reason     Reason
+		why        string
+	}{
+		{host, host, "", "plain"},
+		{"Shop.Example.COM.", host, "", "upper case and a final dot are spelling"},
+		{"bücher.example.com", "xn--bcher-kva.example.com", "", "IDN"},
+		{"xn--bcher-kva.example.com", "xn--bcher-kva.example.com", "", "already an A-label"},
+		{"foo.github.io", "foo.github.io", "", "a private suffix does not count"},
+		{"github.io", "github.io", "", "nor does it as the name itself"},
+		{"*.example.com", "", ReasonWildcard, "needs DNS-01"},
+		{"a.*.example.com", "", ReasonWildcard, "a star anywhere"},
+		{"a_b.example.com", "", ReasonNameInvalid, "underscore"},
+		{"ab--c.example.com", "", ReasonNameInvalid, "reserved label"},
+		{"xn--\u00e9.example.com", "", ReasonNameInvalid, "an A-label holds no é"},
+		{"xn--a-.example.com", "", ReasonNameInvalid, "ends in a hyphen"},
+		{"-a.example.com", "", ReasonNameInvalid, "begins with a hyphen"},
+		{"a..example.com", "", ReasonNameInvalid, "empty label"},
+		{"", "", ReasonNameInvalid, "empty"},
+		{"localhost", "", ReasonNameInvalid, "one label"},
+		{"com", "", ReasonNameInvalid, "one label"},
+		{"co.uk", "", ReasonNameInvalid, "a public suffix"},
+		{"shop.internal", "", ReasonNameInvalid, "no such top-level domain"},
+		{"192.4.0.1", "", ReasonNameInvalid, "an address"},
+		{"2600::1", "", ReasonNameInvalid, "an address"},
+		{"1.2.3.4.5.6.7.8.example.com", "1.2.3.4.5.6.7.8.example.com", "", "ten labels"},
+		{"0.1.2.3.4.5.6.7.8.example.com", "", ReasonNameInvalid, "eleven labels"},
+		{long + ".example.com", "", ReasonNameInvalid, "a label of 64"},
+		{long[:63] + ".example.com", long[:63] + ".example.com", "", "a label of 63"},
+	} {
+		got, err := QueryName(c.name)
+		if (err == nil) != (c.want != "") || err == nil && got != c.want {
+			t.Errorf("QueryName(%q) = %q, %v, want %q: %s", c.name, got, err, c.want, c.why)
+		}
+		if err == nil {
+			continue
+		}
+		if v := Judge(world(), Request{Host: c.name, Node: nodeName}); v.Result != Fail || v.Reason != c.reason {
+			t.Errorf("Judge(%q) is %s %s, want fail %s: %s", c.name, v.Result, v.Reason, c.reason, c.why)
+		}
+	}
+}
+
+// One certificate covers all names of a virtual host.
+func TestCertificate(t *testing.T) {
+	facts := world()
+	facts.Names["www.example.com"] = named("www.example.com", a(has(else4)))
+	facts.Names["slow.example.com"] = named("slow.example.com", a(failed(ErrorTimeout)))
+	facts.Names["half.example.com"] = named("half.example.com", servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())))
+	for _, c := range []struct {
+		aliases []string
+		result  Result
+		name    string
+		why     string
+	}{
+		{nil, Pass, host, "alone"},
+		{[]string{"www.example.com"}, Fail, "www.example.com", "one bad name fails it"},
+		{[]string{"slow.example.com"}, Unknown, "slow.example.com", "one unknown name makes it unknown"},
+		{[]string{"slow.example.com", "www.example.com"}, Fail, "www.example.com", "a failure is worse than what is unknown"},
+		{[]string{"half.example.com", "www.example.com"}, Fail, "www.example.com", "what time does not mend is named first"},
+		{[]string{"half.example.com", "slow.example.com"}, Fail, "half.example.com", "and what it may mend after"},
+		{[]string{"*.example.com"}, Fail, "*.example.com", "a wildcard alias"},
+		{[]string{host, host}, Pass, host, "once more is nothing new"},
+	} {
+		v := Judge(facts, asks(c.aliases...))
+		if v.Result != c.result || v.Name != c.name {
+			t.Errorf("with %q: %s by %s, want %s by %s: %s", c.aliases, v.Result, v.Name, c.result, c.name, c.why)
+		}
+	}
+	if v := Judge(facts, asks(make100()...)); v.Reason != ReasonTooManyNames {
+		t.Errorf("with 101 names: %s %s", v.Result, v.Reason)
+	}
+}
+
+func make100() []string {
+	var names []string
+	for c := 'a'; len(names) < 100; c++ {
+		names = append(names, string(c)+".example.com")
+	}
+	return names
+}
+
+func TestCAAParameters(t *testing.T) {
+	ours := "letsencrypt.org"
+	for value, want := range map[string]permission{
+		ours:                                   permitted,
+		" letsencrypt.org\t":                   permitted,
+		ours + ";":                             permitted,
+		ours + " ; ":                           permitted,
+		ours + "; x=y":                         permitted,
+		ours + ";;":                            forbidden,
+		ours + "; x":                           forbidden,
+		ours + "; a-b=c":                       forbidden,
+		ours + "; x=a b":                       forbidden,
+		ours + "; x=é":                         forbidden,
+		ours + "; accounturi=" + account:       permitted,
+		ours + "; accountURI=https://other/":   permitted, // another tag, and no rule about it
+		ours + "; accounturi=":                 forbidden,
+		ours + ";accounturi=a;accounturi=a":    forbidden,
+		ours + ";validationmethods=http-01":    permitted,
+		ours + ";validationmethods=x,http-01":  permitted,
+		ours + ";validationmethods=x_,http-01": forbidden,
+		ours + ";validationmethods=http-01,x_": permitted, // not read to its end
+		ours + ";validationmethods=HTTP-01":    forbidden,
+		ours + ";validationmethods=":           forbidden,
+		"letsencrypt.org.":                     forbidden,
+		"":                                     forbidden,
+		";":                                    forbidden,
+	} {
+		if got := permit(value, account); got != want {
+			t.Errorf("permit(%q) = %d, want %d", value, got, want)
+		}
+	}
+	facts := world(caaAt(host, caa("0 issue letsencrypt.org; accounturi="+account)))
+	request := asks()
+	request.AccountURI = ""
+	if v := Judge(facts, request); v.Result != Unknown || v.Reason != ReasonCAAAccountUnknown {
+		t.Errorf("with an account that nobody named: %s %s", v.Result, v.Reason)
+	}
+}
+
+func TestStaleResolver(t *testing.T) {
+	right := server("ns1", has(node4), has())
+	v := Judge(world(a(has(else4)), servers(right, right)), asks())
+	if v.Result != Fail || !v.Retryable || len(v.Warnings) != 1 {
+		t.Errorf("the servers are right and the resolver is not: %+v", v)
+	}
+}
+
+func TestNodeAddresses(t *testing.T) {
+	node := &NodeFacts{Name: nodeName, A: has("192.4.0.7"), AAAA: has(), Servers: []ServerFacts{
+		server("ns1", has(node4), failed(ErrorTimeout)), server("ns2", has("192.4.0.2"), failed(ErrorTimeout)), silent("ns3", ErrorTimeout)}}
+	p := publishedBy(node)
+	if p.v4.String() != node4+" 192.4.0.2" || !p.v4Known {
+		t.Errorf("v4 is %s, want those of all servers", p.v4)
+	}
+	if !p.v6Known || len(p.v6) != 0 {
+		t.Error("the resolver's word on v6 is not taken where no server says any")
+	}
+	node.Servers = []ServerFacts{aliased("ns1", "elsewhere.example")}
+	if p := publishedBy(node); p.v4.String() != "192.4.0.7" {
+		t.Errorf("a node that is a CNAME has %s, want what the resolver found", p.v4)
+	}
+}
+
+// Who has just written a name need not wait until the resolver forgets.
+func TestRenew(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		servers []ServerFacts
+		want    Result
+	}{
+		{"all have it", []ServerFacts{aliased("ns1", nodeName), aliased("ns2", nodeName)}, Pass},
+		{"one has it", []ServerFacts{aliased("ns1", nodeName), server("ns2", gone, gone)}, Fail},
+		{"flattened", []ServerFacts{server("ns1", has(node4), has(node6))}, Pass},
+		{"another target", []ServerFacts{aliased("ns1", "elsewhere.example")}, Fail},
+		{"none answers", []ServerFacts{silent("ns1", ErrorTimeout)}, Fail},
+	} {
+		facts := world(a(gone), aaaa(gone), servers(c.servers...))
+		renewed := facts.Renew(host, nodeName)
+		if v := Judge(facts, asks()); v.Result != c.want || renewed != (c.want == Pass) {
+			t.Errorf("%s: renewed %v, %s %s, want %s", c.name, renewed, v.Result, v.Reason, c.want)
+		}
+	}
+	if world().Renew("nobody.example.com", nodeName) {
+		t.Error("a name without facts is renewed")
+	}
+}

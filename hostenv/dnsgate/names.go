@@ -1,0 +1,125 @@
+package dnsgate
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+	"golang.org/x/net/publicsuffix"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// The bounds of Let's Encrypt's policy (Boulder, policy/pa.go).
+const (
+	maxName   = 253
+	maxLabel  = 63
+	maxLabels = 10
+	maxNames  = 100 // in one certificate
+)
+
+// errWildcard is told apart from other names that cannot be issued: DNS-01
+// could.
+var errWildcard = errors.New("it is a wildcard, which only the DNS-01 challenge can prove")
+
+// QueryName returns the spelling of a name under which facts are recorded: the
+// A-label in lower case without a final dot. Its error is for a name that
+// Let's Encrypt issues to nobody, so that nothing about it needs to be asked.
+func QueryName(name string) (string, error) {
+	if strings.Contains(name, "*") {
+		return "", errWildcard
+	}
+	ascii := strings.TrimSuffix(strings.ToLower(name), ".")
+	if !isASCII(name) {
+		normal, err := state.NormalizeHostname(name)
+		if err != nil {
+			return "", err
+		}
+		ascii = normal
+	}
+	return ascii, checkName(ascii)
+}
+
+// checkName holds a name in ASCII to the rules of Boulder's ValidDomain.
+func checkName(name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("it has %d characters, and %d is the most", len(name), maxName)
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return errors.New("it is an IP address")
+	}
+	labels := strings.Split(name, ".")
+	for _, label := range labels {
+		if err := checkLabel(label); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(labels) < 2:
+		return errors.New("it has one label, and two is the least")
+	case len(labels) > maxLabels:
+		return fmt.Errorf("it has %d labels, and %d is the most", len(labels), maxLabels)
+	}
+	switch suffix := icannSuffix(name); suffix {
+	case "":
+		return fmt.Errorf("there is no public top-level domain %q", labels[len(labels)-1])
+	case name:
+		return errors.New("it is itself a public suffix")
+	}
+	return nil
+}
+
+func checkLabel(label string) error {
+	switch {
+	case label == "":
+		return errors.New("it has an empty label")
+	case len(label) > maxLabel:
+		return fmt.Errorf("its label %q has %d characters, and %d is the most", label, len(label), maxLabel)
+	case label[0] == '-' || label[len(label)-1] == '-':
+		return fmt.Errorf("its label %q begins or ends with a hyphen", label)
+	}
+	for i := range len(label) {
+		if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return fmt.Errorf("its label %q holds %q: letters, digits and hyphens only", label, string(rune(c)))
+		}
+	}
+	if len(label) < 4 || label[2:4] != "--" {
+		return nil
+	}
+	// RFC 5890 section 2.3.1: such labels are reserved, but for xn--.
+	if label[:2] != "xn" {
+		return fmt.Errorf("its label %q has hyphens in third and fourth place", label)
+	}
+	unicode, err := idna.ToUnicode(label)
+	if err != nil || !norm.NFC.IsNormalString(unicode) {
+		return fmt.Errorf("its label %q is not Punycode", label)
+	}
+	return nil
+}
+
+// icannSuffix returns the longest suffix of name in the ICANN part of the
+// public suffix list, "" if there is none. The private part (github.io) does
+// not count: its names are issued.
+func icannSuffix(name string) string {
+	suffix, icann := publicsuffix.PublicSuffix(name)
+	for !icann {
+		_, parent, more := strings.Cut(suffix, ".")
+		if !more {
+			return "" // the list's default rule: nobody has listed it
+		}
+		suffix, icann = publicsuffix.PublicSuffix(parent)
+	}
+	return suffix
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

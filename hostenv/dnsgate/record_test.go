@@ -1,0 +1,105 @@
+package dnsgate
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Who embeds the judge and the gate needs no DNS library and no Mage.
+func TestDependencies(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Skip("there is no go command:", err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		for _, unwanted := range []string{"miekg/dns", "cloudflare", "magefile", "os/exec"} {
+			if strings.Contains(dep, unwanted) {
+				t.Errorf("the package pulls in %s", strings.TrimSpace(dep))
+			}
+		}
+	}
+}
+
+func TestRecord(t *testing.T) {
+	facts := world(aaaa(failed(ErrorServFail, 6)), probe(ProbeFacts{Hops: []Hop{{Status: 301, URL: "http://x/"}}, Reached: true}))
+	text, err := facts.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := DecodeFacts(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text2, err := again.Encode(); err != nil || !bytes.Equal(text, text2) {
+		t.Errorf("recorded twice it differs:\n%s\n%s", text, text2)
+	}
+	for _, c := range []struct{ text, why string }{
+		{``, "nothing"},
+		{`{}`, "no version"},
+		{`{"formatVersion":2}`, "another version"},
+		{`{"formatVersion":1,"formatVersion":1}`, "a key twice"},
+		{`{"formatVersion":1,"names":{"a":null}}`, "no facts of a name"},
+		{`{"formatVersion":1,"nodes":{"a":null}}`, "no facts of a node"},
+		{`{"formatVersion":1,"names":7}`, "another type"},
+		{`{"formatVersion":1} x`, "text after the end"},
+	} {
+		if _, err := DecodeFacts([]byte(c.text)); err == nil {
+			t.Errorf("%s is read: %s", c.text, c.why)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	facts := world(a(has(else4)), dials(map[string]Dial{else6: DialRefused}), probe(ProbeFacts{Status: 404}),
+		servers(server("ns2", has(else4), has()), silent("ns1", ErrorTimeout)))
+	text := Explain(facts, asks("*.example.com"))
+	for _, want := range []string{
+		host + " on " + nodeName + ": fail, a-mismatch\n",
+		"  " + host + " A: " + else4 + "\n",
+		"  fix: ",
+		"node " + nodeName + "\n",
+		"  ns1 192.4.1.2:53: A timeout; AAAA timeout; CNAME timeout\n",
+		"  CAA of example.com: no such record\n",
+		"  port 80 of " + else6 + ": refused\n",
+		"  probe: status 404, not by the node\n",
+		"name *.example.com: fail, wildcard-needs-dns01\n  not looked up\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the explanation lacks %q:\n%s", want, text)
+		}
+	}
+	if text := Explain(nil, asks()); !strings.Contains(text, "unknown") {
+		t.Errorf("without facts it says %q", text)
+	}
+}
+
+// Ten thousand virtual hosts are judged and gated in no time.
+func TestScale(t *testing.T) {
+	var hosts []asking
+	facts := &Facts{Nodes: world().Nodes, Names: map[string]*NameFacts{}}
+	verdicts := map[string]Verdict{}
+	for i := range 10_000 {
+		name := strings.Repeat("a", 1+i%7) + "." + strings.Repeat("b", 1+i%50) + ".z" + string(rune('a'+i%26)) + strings.Repeat("c", 1+i/1000) + ".com"
+		if facts.Names[name] != nil {
+			continue
+		}
+		hosts = append(hosts, asking{name, "u", "n1", true})
+		facts.Names[name] = named(name)
+	}
+	plan := planOf(hosts...)
+	start := time.Now()
+	for _, h := range hosts {
+		verdicts[h.host] = Judge(facts, Request{Host: h.host, Node: nodeName, Proxies: Proxies})
+	}
+	if _, err := Gate(plan, verdicts, Policy{}); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("%d virtual hosts take %v", len(hosts), took)
+	} else {
+		t.Logf("%d virtual hosts in %v", len(hosts), took)
+	}
+}

@@ -1,0 +1,91 @@
+package resolver
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Where CNAMEs lead to another zone, all of its servers are asked as well.
+func TestAliasesInOtherZones(t *testing.T) {
+	f := shop(t, "www CNAME in", "in CNAME n1.host.test.", "too CNAME n1.host.test.").
+		zone("host.test", "127.0.2.8", "127.0.2.9")
+	f.records("127.0.2.8", "host.test", "n1 A 192.0.2.1")
+	f.records("127.0.2.9", "host.test", "n1 A 192.0.2.2")
+	facts := f.collect("www.shop.test", "too.shop.test")
+	for _, name := range []string{"www.shop.test", "too.shop.test"} {
+		aliases := facts.Names[name].Aliases
+		if len(aliases) != 1 || aliases[0].Name != "n1.host.test" || aliases[0].Zone != "host.test" || len(aliases[0].Servers) != 2 {
+			t.Fatalf("%s: %s", name, show(aliases))
+		}
+		if a, b := brief(aliases[0].Servers[0].A), brief(aliases[0].Servers[1].A); a != "answer 192.0.2.1" || b != "answer 192.0.2.2" {
+			t.Errorf("the servers say %s and %s", a, b)
+		}
+	}
+	for _, address := range []string{"127.0.2.8", "127.0.2.9"} {
+		if n := f.questions(address, "n1.host.test A"); n != 1 {
+			t.Errorf("%s was asked %d times", address, n)
+		}
+	}
+}
+
+// A loop over two zones is seen, though the resolver says no more than SERVFAIL.
+func TestLoopOverTwoZones(t *testing.T) {
+	f := shop(t, "www CNAME www.host.test.").zone("host.test", "127.0.2.9").everywhere("host.test", "www CNAME www.shop.test.")
+	n := f.collect("www.shop.test").Names["www.shop.test"]
+	if brief(n.A) != "error servfail" || len(n.Aliases) != 1 || !slices.Equal(n.Aliases[0].Servers[0].CNAME.Targets, []string{"www.shop.test"}) {
+		t.Errorf("got %s", show(n))
+	}
+}
+
+func TestCAAOfEveryServer(t *testing.T) {
+	f := shop(t, "www A 192.0.2.1", "deep.er A 192.0.2.1")
+	f.records(ns2, "shop.test", `@ CAA 0 issue ";"`, `www CAA 0 issue "letsencrypt.org"`)
+	facts := f.collect("www.shop.test", "deep.er.shop.test")
+	var got []string
+	for _, name := range []string{"www.shop.test", "deep.er.shop.test"} {
+		for _, s := range facts.Names[name].Servers {
+			for _, caa := range s.CAA {
+				got = append(got, fmt.Sprintf("%s: %s %s", s.Address, caa.Name, brief(caa.Lookup)))
+			}
+		}
+	}
+	want := []string{
+		ns1 + ": www.shop.test nodata", ns1 + ": shop.test nodata",
+		ns2 + `: www.shop.test answer 0 issue "letsencrypt.org"`,
+		ns1 + ": deep.er.shop.test nodata", ns1 + ": er.shop.test nodata", ns1 + ": shop.test nodata",
+		ns2 + ": deep.er.shop.test nodata", ns2 + ": er.shop.test nodata", ns2 + `: shop.test answer 0 issue ";"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("CAA (-want +got):\n%s", diff)
+	}
+	if n := f.questions(ns1, "shop.test CAA"); n != 1 {
+		t.Errorf("the top of the zone was asked for %d times", n)
+	}
+}
+
+// The parent names ns1 and a server that the zone does not name; the zone names
+// ns1 and ns2.
+func TestDelegationThatDiffers(t *testing.T) {
+	const third = "127.0.2.3"
+	f := shop(t, "www A 192.0.2.1")
+	for _, address := range []string{ns1, third} {
+		f.records("127.0.1.3", "test", fmt.Sprintf("shop NS %s.", nameServerName(address)))
+	}
+	f.records("127.0.1.3", "test", nameServerName(third)+". A "+third)
+	f.records(third, "shop.test", "www A 192.0.2.9")
+	got := map[string]string{}
+	for _, s := range f.collect("www.shop.test").Names["www.shop.test"].Servers {
+		got[s.Address] = fmt.Sprint(brief(s.A), " undelegated ", s.Undelegated)
+	}
+	want := map[string]string{
+		ns1:   "answer 192.0.2.1 undelegated false",
+		ns2:   "answer 192.0.2.1 undelegated true",
+		third: "answer 192.0.2.9 undelegated false",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("servers (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,166 @@
+package resolver
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+)
+
+// maxChain is how many CNAMEs of one reply are followed. Resolvers give up
+// earlier (unbound after 11).
+const maxChain = 32
+
+// An answer is what one question came to: the fact, and what finding zones
+// needs besides.
+type answer struct {
+	dnsgate.Lookup
+
+	// zone is the owner of the SOA record of a negative reply, or the signer of
+	// a signed one: the zone that the end of the chain lies in.
+	zone string
+	// referral is the zone that a server which is not authoritative points to,
+	// and referred the names of the servers that it has there.
+	referral string
+	referred []string
+}
+
+func failed(why dnsgate.LookupError) *answer {
+	return &answer{Lookup: dnsgate.Lookup{Outcome: dnsgate.OutcomeError, Error: why}}
+}
+
+// read turns a reply into an answer. Of an authoritative server it wants
+// authority: what is said without it is hearsay, and the server is lame.
+func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
+	a := &answer{}
+	a.EDE = extendedErrors(msg)
+	switch msg.Rcode {
+	case dns.RcodeSuccess, dns.RcodeNameError:
+	case dns.RcodeServerFailure:
+		return a.fail(dnsgate.ErrorServFail)
+	case dns.RcodeRefused:
+		return a.fail(dnsgate.ErrorRefused)
+	case dns.RcodeNotImplemented:
+		return a.fail(dnsgate.ErrorNotImp)
+	case dns.RcodeNotAuth:
+		return a.fail(dnsgate.ErrorLame)
+	default:
+		return a.fail(dnsgate.ErrorMalformed)
+	}
+	if authoritative && !msg.Authoritative {
+		for _, rr := range msg.Ns {
+			if ns, ok := rr.(*dns.NS); ok {
+				a.referral = canonical(ns.Hdr.Name)
+				a.referred = append(a.referred, canonical(ns.Ns))
+			}
+		}
+		return a.fail(dnsgate.ErrorLame)
+	}
+	if why := a.follow(msg.Answer, name); why != "" {
+		return a.fail(why)
+	}
+	end := name
+	if len(a.Chain) > 0 {
+		end = a.Chain[len(a.Chain)-1]
+	}
+	found := a.take(msg.Answer, end, qtype)
+	for _, rr := range msg.Ns {
+		if soa, ok := rr.(*dns.SOA); ok {
+			a.zone = canonical(soa.Hdr.Name)
+		}
+	}
+	switch {
+	case found:
+		a.Outcome = dnsgate.OutcomeAnswer
+	case msg.Rcode == dns.RcodeNameError:
+		a.Outcome = dnsgate.OutcomeNXDomain
+	default:
+		a.Outcome = dnsgate.OutcomeNoData
+	}
+	return a
+}
+
+func (a *answer) fail(why dnsgate.LookupError) *answer {
+	a.Outcome, a.Error = dnsgate.OutcomeError, why
+	return a
+}
+
+// follow walks the CNAMEs of a reply from name on into a.Chain.
+func (a *answer) follow(records []dns.RR, name string) dnsgate.LookupError {
+	for at := name; ; {
+		i := slices.IndexFunc(records, func(rr dns.RR) bool {
+			return rr.Header().Rrtype == dns.TypeCNAME && sameName(rr.Header().Name, at)
+		})
+		if i < 0 {
+			return ""
+		}
+		at = canonical(records[i].(*dns.CNAME).Target)
+		if at == name || slices.Contains(a.Chain, at) {
+			return dnsgate.ErrorLoop
+		}
+		if len(a.Chain) == maxChain {
+			return dnsgate.ErrorChain
+		}
+		a.Chain = append(a.Chain, at)
+	}
+}
+
+// take copies the records of the type at the end of the chain.
+func (a *answer) take(records []dns.RR, end string, qtype uint16) (found bool) {
+	for _, rr := range records {
+		if !sameName(rr.Header().Name, end) {
+			continue
+		}
+		if sig, ok := rr.(*dns.RRSIG); ok && sig.TypeCovered == qtype {
+			a.zone = canonical(sig.SignerName)
+		}
+		if rr.Header().Rrtype != qtype {
+			continue
+		}
+		switch rr := rr.(type) {
+		case *dns.A:
+			a.Addresses = append(a.Addresses, rr.A.String())
+		case *dns.AAAA:
+			a.Addresses = append(a.Addresses, addressText(rr.AAAA))
+		case *dns.NS:
+			a.Targets = append(a.Targets, canonical(rr.Ns))
+		case *dns.CAA:
+			a.CAA = append(a.CAA, dnsgate.CAARecord{Flag: rr.Flag, Tag: unescape(rr.Tag), Value: rr.Value})
+		default:
+			continue
+		}
+		found = true
+	}
+	// Servers rotate their records; facts of the same zone are the same bytes.
+	slices.Sort(a.Addresses)
+	slices.Sort(a.Targets)
+	a.Addresses = slices.Compact(a.Addresses)
+	a.Targets = slices.Compact(a.Targets)
+	slices.SortFunc(a.CAA, func(x, y dnsgate.CAARecord) int {
+		if c := strings.Compare(x.Tag, y.Tag); c != 0 {
+			return c
+		}
+		if c := strings.Compare(x.Value, y.Value); c != 0 {
+			return c
+		}
+		return int(x.Flag) - int(y.Flag)
+	})
+	return found
+}
+
+func extendedErrors(msg *dns.Msg) []int {
+	opt := msg.IsEdns0()
+	if opt == nil {
+		return nil
+	}
+	var codes []int
+	for _, option := range opt.Option {
+		if ede, ok := option.(*dns.EDNS0_EDE); ok {
+			codes = append(codes, int(ede.InfoCode))
+		}
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
+}

@@ -1,0 +1,91 @@
+package resolver
+
+import (
+	"net/netip"
+	"sync"
+
+	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+)
+
+// A promise is an answer that comes once and may be waited for by many.
+type promise struct {
+	done   chan struct{}
+	answer *answer
+}
+
+func (p *promise) wait() *answer {
+	<-p.done
+	return p.answer
+}
+
+// A cache asks the resolver, and nothing twice.
+type cache struct {
+	x        *exchange
+	config   Config
+	servers  []*server
+	mu       sync.Mutex
+	promises map[question]*promise
+}
+
+func newCache(x *exchange, config Config, resolvers []netip.AddrPort) *cache {
+	c := &cache{x: x, config: config, promises: map[question]*promise{}}
+	for _, addr := range resolvers {
+		c.servers = append(c.servers, x.at(addr, config.PerResolver))
+	}
+	return c
+}
+
+// ask begins a lookup, or joins one that was begun.
+func (c *cache) ask(q question) *promise {
+	c.mu.Lock()
+	p := c.promises[q]
+	if p != nil {
+		c.mu.Unlock()
+		return p
+	}
+	p = &promise{done: make(chan struct{})}
+	c.promises[q] = p
+	c.mu.Unlock()
+	c.x.ask(&flight{
+		q: q, servers: c.servers, recursive: true, timeouts: c.config.ResolverTimeouts,
+		done: func(a *answer) {
+			p.answer = a
+			close(p.done)
+		},
+	})
+	return p
+}
+
+func (c *cache) lookup(name string, qtype uint16) *promise {
+	return c.ask(question{name: name, qtype: qtype})
+}
+
+// find looks up what is needed to find servers. Where validation fails it is
+// content with what is not validated: nothing is believed on the strength of
+// it, and what the servers of a bogus zone say is worth knowing.
+func (c *cache) find(name string, qtype uint16) *answer {
+	a := c.lookup(name, qtype).wait()
+	if a.Error != dnsgate.ErrorServFail {
+		return a
+	}
+	if unchecked := c.ask(question{name: name, qtype: qtype, unchecked: true}).wait(); !unchecked.Failed() {
+		return unchecked
+	}
+	return a
+}
+
+// addresses of a name by both types.
+func (c *cache) addresses(name string) (addrs []netip.Addr) {
+	c.lookup(name, dns.TypeA)
+	c.lookup(name, dns.TypeAAAA)
+	for _, qtype := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		for _, text := range c.find(name, qtype).Addresses {
+			if addr, err := netip.ParseAddr(text); err == nil {
+				addrs = append(addrs, addr)
+			}
+		}
+	}
+	return addrs
+}

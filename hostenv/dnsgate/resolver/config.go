@@ -1,0 +1,182 @@
+package resolver
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// Config says whom a [Resolver] asks, and how patiently. The zero Config asks
+// the system's resolver and is right for the Internet.
+type Config struct {
+	// Resolver is the validating resolver: an address, with a port if it is not
+	// 53; several are separated by commas, and the next one is asked where one
+	// is silent or fails. "" is what ResolvConf names.
+	Resolver string
+	// ResolvConf is read if Resolver is empty; "" is /etc/resolv.conf.
+	ResolvConf string
+
+	// Port is that of authoritative servers, 0 for 53.
+	Port int
+	// DialAddr maps the address and port of an authoritative server, or of a
+	// host that a live check connects to, to the one to send to: a laboratory
+	// puts the servers of a whole Internet on loopback with it. Facts hold the
+	// address before the mapping.
+	DialAddr func(addr string) string
+
+	// Concurrency is how many names are worked on at once, 0 for 1024.
+	Concurrency int
+	// PerServer is how many questions one authoritative server has to answer
+	// at a time, 0 for 64; PerResolver the same for the resolver, 0 for 256.
+	PerServer, PerResolver int
+
+	// Timeouts are how long an authoritative server is waited for, try after
+	// try: by default five tries in 4 s. ResolverTimeouts are those of the
+	// resolver, which has servers of its own to wait for: six in 13 s.
+	Timeouts, ResolverTimeouts []time.Duration
+
+	// Live does the live checks if a question asks for them; nil connects to
+	// the hosts over the network.
+	Live Live
+
+	// Progress is told how far a run is: twice a second and at its end, by one
+	// goroutine.
+	Progress func(Progress)
+	// Now is the clock that dates facts, nil for time.Now.
+	Now func() time.Time
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Done, Total int // names
+	Stats
+}
+
+// Stats count what went over the network.
+type Stats struct {
+	Questions int // different ones
+	Retries   int // the same again, after a time-out, over TCP or without EDNS
+	TCP       int
+	Timeouts  int // questions without any answer
+	Ignored   int // replies that matched no question, or not in every letter
+	Servers   int // addresses asked
+	Silent    int // of these, given up
+}
+
+func (s Stats) String() string {
+	return fmt.Sprintf("%d questions to %d servers, %d retries, %d over TCP, %d without answer, %d replies ignored, %d servers silent",
+		s.Questions, s.Servers, s.Retries, s.TCP, s.Timeouts, s.Ignored, s.Silent)
+}
+
+func (c Config) withDefaults() Config {
+	if c.ResolvConf == "" {
+		c.ResolvConf = "/etc/resolv.conf"
+	}
+	if c.Port == 0 {
+		c.Port = 53
+	}
+	if c.Concurrency <= 0 {
+		c.Concurrency = 1024
+	}
+	if c.PerServer <= 0 {
+		c.PerServer = 64
+	}
+	if c.PerResolver <= 0 {
+		c.PerResolver = 256
+	}
+	const ms = time.Millisecond
+	if len(c.Timeouts) == 0 {
+		c.Timeouts = []time.Duration{400 * ms, 600 * ms, 800 * ms, 1000 * ms, 1200 * ms}
+	}
+	if len(c.ResolverTimeouts) == 0 {
+		c.ResolverTimeouts = []time.Duration{1000 * ms, 1500 * ms, 2000 * ms, 2500 * ms, 3000 * ms, 3000 * ms}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// A ConfigError says that there is no resolver to ask.
+type ConfigError struct {
+	Problem string
+	Err     error
+}
+
+func (e *ConfigError) Error() string {
+	if e.Err != nil {
+		return e.Problem + ": " + e.Err.Error()
+	}
+	return e.Problem
+}
+
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// Hint says what mends it.
+func (e *ConfigError) Hint() string {
+	return "name a validating resolver by its address, such as -resolver=127.0.0.1 or -resolver=[2001:db8::53]:5353"
+}
+
+// resolvers returns the addresses of the resolvers to ask.
+func (c Config) resolvers() ([]netip.AddrPort, error) {
+	if c.Resolver == "" {
+		return systemResolvers(c.ResolvConf)
+	}
+	var addrs []netip.AddrPort
+	for spelling := range strings.SplitSeq(c.Resolver, ",") {
+		addr, err := parseServer(strings.TrimSpace(spelling), 53)
+		if err != nil {
+			return nil, &ConfigError{Problem: fmt.Sprintf("the resolver %q is no address", spelling), Err: err}
+		}
+		addrs = append(addrs, addr)
+	}
+	return addrs, nil
+}
+
+func systemResolvers(path string) ([]netip.AddrPort, error) {
+	conf, err := dns.ClientConfigFromFile(path)
+	if err != nil {
+		return nil, &ConfigError{Problem: "the system names no resolver", Err: err}
+	}
+	port, err := strconv.Atoi(conf.Port)
+	if err != nil {
+		port = 53
+	}
+	var addrs []netip.AddrPort
+	for _, server := range conf.Servers {
+		if addr, err := parseServer(server, port); err == nil {
+			addrs = append(addrs, addr)
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, &ConfigError{Problem: "the system names no resolver: there is no nameserver in " + path}
+	}
+	return addrs, nil
+}
+
+// parseServer reads an address with or without port.
+func parseServer(spelling string, port int) (netip.AddrPort, error) {
+	if addr, err := netip.ParseAddr(strings.Trim(spelling, "[]")); err == nil {
+		return netip.AddrPortFrom(addr.Unmap(), uint16(port)), nil
+	}
+	addr, err := netip.ParseAddrPort(spelling)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), nil
+}
+
+// mapped is where to send for a server, after DialAddr.
+func (c Config) mapped(addr netip.Addr, port int) (netip.AddrPort, error) {
+	plain := netip.AddrPortFrom(addr, uint16(port))
+	if c.DialAddr == nil {
+		return plain, nil
+	}
+	to := c.DialAddr(net.JoinHostPort(addr.String(), strconv.Itoa(port)))
+	return parseServer(to, port)
+}

@@ -1,0 +1,453 @@
+package resolver
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+)
+
+const (
+	// A server that has never answered is given up after so many questions,
+	// each put with all its tries; one that has answered, after giveUpLater in
+	// a row. Questions to it then fail as timeouts at once.
+	giveUp, giveUpLater = 3, 32
+
+	// sockets a family. Replies to all servers come in on them; which query one
+	// answers is told by id, address and question.
+	socketsPerFamily = 4
+
+	tick = 5 * time.Millisecond
+)
+
+// A server is an address that is asked, with the questions that wait for it.
+type server struct {
+	addr      netip.AddrPort
+	limit     int
+	busy      int
+	waiting   []*flight
+	exhausted int // questions (where there are several servers: tries) without answer since the last answer
+	answered  bool
+	dead      bool
+	rtt       roundTrip
+}
+
+// A flight is a question on its way: sent, repeated, over TCP, answered.
+// Everything but the constants is guarded by the exchange's lock.
+type flight struct {
+	q         question
+	servers   []*server // constant; the first is asked, on failure the next
+	recursive bool      // constant
+	timeouts  []time.Duration
+	done      func(*answer)
+
+	query    query
+	sock     *socket // where query is registered, nil before
+	at       int     // of servers
+	try      int     // of timeouts
+	noEDNS   bool
+	caseLost bool // a reply came in other letters
+	overTCP  bool
+	finished bool
+	sent     time.Time // the first try; zero once there is a second
+	kept     *answer   // the failure that stands if no other server knows better
+}
+
+func (f *flight) server() *server { return f.servers[f.at%len(f.servers)] }
+
+// An alarm is the end of one try of a flight.
+type alarm struct {
+	at     time.Time
+	flight *flight
+	try    int
+}
+
+// An exchange carries many questions over a few sockets. It is used for one
+// run.
+type exchange struct {
+	ctx     context.Context
+	end     context.CancelFunc
+	sockets [2][]*socket // IPv4, IPv6
+	tcp     chan struct{}
+	patient bool // never gives a server up; set before the first question
+	wg      sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	servers map[netip.AddrPort]*server
+	alarms  map[time.Duration][]alarm // of one duration they ring in order
+	stats   Stats
+}
+
+func newExchange(ctx context.Context) *exchange {
+	ctx, end := context.WithCancel(ctx)
+	x := &exchange{
+		ctx:     ctx,
+		end:     end,
+		tcp:     make(chan struct{}, 64),
+		servers: map[netip.AddrPort]*server{},
+		alarms:  map[time.Duration][]alarm{},
+	}
+	x.openSockets()
+	x.wg.Go(x.watch)
+	return x
+}
+
+// close ends the exchange: what is still on its way fails as cancelled.
+func (x *exchange) close() {
+	x.end()
+	x.cancel()
+	for _, family := range x.sockets {
+		for _, s := range family {
+			s.conn.Close()
+		}
+	}
+	x.wg.Wait()
+}
+
+func (x *exchange) statistics() Stats {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	stats := x.stats
+	stats.Servers = len(x.servers)
+	return stats
+}
+
+// at returns the server of an address, one for the whole run.
+func (x *exchange) at(addr netip.AddrPort, limit int) *server {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s := x.servers[addr]
+	if s == nil {
+		s = &server{addr: addr, limit: limit}
+		x.servers[addr] = s
+	}
+	return s
+}
+
+// ask sends a question; done is called once, maybe before ask returns, and
+// must not block.
+func (x *exchange) ask(f *flight) {
+	query, err := newQuery(f.q, f.recursive, true)
+	if err != nil {
+		f.done(failed(dnsgate.ErrorMalformed))
+		return
+	}
+	f.query = query
+	x.mu.Lock()
+	if x.closed {
+		x.mu.Unlock()
+		f.done(failed(dnsgate.ErrorCancelled))
+		return
+	}
+	x.stats.Questions++
+	s := f.servers[0]
+	if s.busy >= s.limit {
+		s.waiting = append(s.waiting, f)
+		x.mu.Unlock()
+		return
+	}
+	s.busy++
+	x.launch(f)
+}
+
+// launch registers a flight at a socket and sends it. It is called with the
+// lock and lets go of it.
+func (x *exchange) launch(f *flight) {
+	for f.server().dead {
+		if f.at++; f.at >= len(f.servers) {
+			x.land(f, failed(dnsgate.ErrorTimeout))
+			return
+		}
+	}
+	to := f.server().addr
+	sock := x.socketFor(to.Addr())
+	if sock == nil || !sock.register(f) {
+		x.land(f, failed(dnsgate.ErrorNetwork))
+		return
+	}
+	x.arm(f)
+	wire := f.query.wire
+	x.mu.Unlock()
+	x.send(f, sock, wire, to)
+}
+
+func (x *exchange) send(f *flight, sock *socket, wire []byte, to netip.AddrPort) {
+	if _, err := sock.conn.WriteToUDPAddrPort(wire, to); err != nil && !transient(err) {
+		x.mu.Lock()
+		x.fail(f, failed(dnsgate.ErrorNetwork))
+	}
+}
+
+func (x *exchange) arm(f *flight) {
+	now := time.Now()
+	d := f.timeouts[min(f.try, len(f.timeouts)-1)]
+	f.sent = time.Time{}
+	if f.try == 0 {
+		f.sent = now
+		d = min(d, f.server().rtt.timeout())
+	}
+	x.alarms[d] = append(x.alarms[d], alarm{now.Add(d), f, f.try})
+}
+
+// fail is for an outcome that another server may better: it is asked, if there
+// is one left. It is called with the lock and lets go of it.
+func (x *exchange) fail(f *flight, a *answer) {
+	if f.finished {
+		x.mu.Unlock()
+		return
+	}
+	if f.kept == nil || f.kept.Error == dnsgate.ErrorTimeout || f.kept.Error == dnsgate.ErrorNetwork {
+		f.kept = a
+	}
+	if f.at+1 >= len(f.servers) || x.closed {
+		x.land(f, f.kept)
+		return
+	}
+	f.at++
+	f.try++
+	x.stats.Retries++
+	x.again(f)
+}
+
+// again sends the question anew, as to another server or without EDNS: with
+// an id and letters of its own. It is called with the lock and lets go of it.
+func (x *exchange) again(f *flight) {
+	query, err := newQuery(f.q, f.recursive, !f.noEDNS)
+	if err != nil {
+		x.land(f, failed(dnsgate.ErrorMalformed))
+		return
+	}
+	if f.sock != nil {
+		f.sock.unregister(f)
+	}
+	f.query, f.caseLost, f.overTCP = query, false, false
+	x.launch(f)
+}
+
+// land ends a flight, sends the next one that waits for its server, and tells
+// who asked. It is called with the lock and lets go of it.
+func (x *exchange) land(f *flight, a *answer) {
+	if f.finished {
+		x.mu.Unlock()
+		return
+	}
+	f.finished = true
+	if f.sock != nil {
+		f.sock.unregister(f)
+	}
+	if a.Error == dnsgate.ErrorTimeout {
+		x.stats.Timeouts++
+	}
+	s := f.servers[0]
+	s.busy--
+	var next *flight
+	if len(s.waiting) > 0 {
+		next = s.waiting[0]
+		s.waiting[0] = nil
+		s.waiting = s.waiting[1:]
+		s.busy++
+	}
+	if next != nil && (x.closed || s.dead && len(next.servers) == 1) {
+		// A stack frame a flight would be too deep for a dead server's queue.
+		x.mu.Unlock()
+		why := dnsgate.ErrorTimeout
+		if x.ctx.Err() != nil {
+			why = dnsgate.ErrorCancelled
+		}
+		f.done(a)
+		go func() {
+			x.mu.Lock()
+			x.land(next, failed(why))
+		}()
+		return
+	}
+	if next == nil {
+		x.mu.Unlock()
+	} else {
+		x.launch(next)
+	}
+	f.done(a)
+}
+
+// heard takes a reply that came in at a socket.
+func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
+	if len(reply) < headerLen {
+		x.ignore()
+		return
+	}
+	x.mu.Lock()
+	f := sock.flights[binary.BigEndian.Uint16(reply)]
+	if f == nil || f.server().addr != from {
+		x.stats.Ignored++
+		x.mu.Unlock()
+		return
+	}
+	how := f.query.match(reply)
+	if how == matchNone || how == matchCase {
+		f.caseLost = f.caseLost || how == matchCase
+		x.stats.Ignored++
+		x.mu.Unlock()
+		return
+	}
+	s := f.server()
+	s.answered, s.exhausted = true, 0
+	if !f.sent.IsZero() {
+		s.rtt.add(time.Since(f.sent))
+	}
+	if f.overTCP {
+		x.mu.Unlock()
+		return
+	}
+	if truncated(reply) {
+		x.overTCP(f)
+		return
+	}
+	x.mu.Unlock()
+
+	msg, err := unpack(reply)
+	if err != nil {
+		x.mu.Lock()
+		x.fail(f, failed(dnsgate.ErrorMalformed))
+		return
+	}
+	x.settle(f, msg)
+}
+
+func (x *exchange) ignore() {
+	x.mu.Lock()
+	x.stats.Ignored++
+	x.mu.Unlock()
+}
+
+// settle ends a flight with a reply that is its own, or tries once more.
+func (x *exchange) settle(f *flight, msg *dns.Msg) {
+	noOPT := msg.Rcode == dns.RcodeFormatError && msg.IsEdns0() == nil
+	a := read(msg, f.q.name, f.q.qtype, !f.recursive)
+	x.mu.Lock()
+	switch {
+	case f.finished:
+		x.mu.Unlock()
+	case noOPT && !f.noEDNS: // a server from before EDNS (RFC 6891 section 7)
+		f.noEDNS = true
+		f.try++
+		x.stats.Retries++
+		x.again(f)
+	case a.Failed() && a.Error != dnsgate.ErrorLoop && a.Error != dnsgate.ErrorChain:
+		x.fail(f, a)
+	default:
+		x.land(f, a)
+	}
+}
+
+// watch ends tries whose time is over, and everything with the context.
+func (x *exchange) watch() {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-x.ctx.Done():
+			x.cancel()
+			return
+		case now := <-ticker.C:
+			for _, a := range x.due(now) {
+				x.expire(a)
+			}
+		}
+	}
+}
+
+func (x *exchange) due(now time.Time) (rung []alarm) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for d, queue := range x.alarms {
+		i := 0
+		for ; i < len(queue) && !queue[i].at.After(now); i++ {
+			if a := queue[i]; !a.flight.finished && !a.flight.overTCP && a.flight.try == a.try {
+				rung = append(rung, a)
+			}
+			queue[i] = alarm{}
+		}
+		x.alarms[d] = queue[i:]
+	}
+	return rung
+}
+
+// expire ends one try. The next one goes to the next server in turn, where
+// there are several.
+func (x *exchange) expire(a alarm) {
+	f := a.flight
+	x.mu.Lock()
+	if f.finished || f.overTCP || f.try != a.try {
+		x.mu.Unlock()
+		return
+	}
+	if f.caseLost {
+		x.overTCP(f)
+		return
+	}
+	s := f.server()
+	if several := len(f.servers) > 1; several || f.try+1 >= len(f.timeouts) {
+		s.exhausted++
+		if !x.patient && !s.dead && (s.exhausted >= giveUpLater || s.exhausted >= giveUp && !s.answered && !several) {
+			s.dead = true
+			x.stats.Silent++
+		}
+	}
+	if f.try+1 >= len(f.timeouts) || s.dead && len(f.servers) == 1 {
+		why := failed(dnsgate.ErrorTimeout)
+		if f.kept != nil {
+			why = f.kept
+		}
+		x.land(f, why)
+		return
+	}
+	f.try++
+	x.stats.Retries++
+	if len(f.servers) > 1 {
+		f.at = (f.at + 1) % len(f.servers)
+		x.again(f)
+		return
+	}
+	x.arm(f)
+	sock, wire, to := f.sock, f.query.wire, s.addr
+	x.mu.Unlock()
+	// The same id and letters: a late reply to an earlier try counts.
+	x.send(f, sock, wire, to)
+}
+
+// cancel fails whatever is on its way or waits.
+func (x *exchange) cancel() {
+	x.mu.Lock()
+	x.closed = true
+	var all []*flight
+	for _, family := range x.sockets {
+		for _, s := range family {
+			for _, f := range s.flights {
+				all = append(all, f)
+			}
+		}
+	}
+	for _, s := range x.servers {
+		all = append(all, s.waiting...)
+		s.busy += len(s.waiting)
+		s.waiting = nil
+	}
+	x.mu.Unlock()
+	for _, f := range all {
+		x.mu.Lock()
+		x.land(f, failed(dnsgate.ErrorCancelled))
+	}
+}
+
+func randomID() uint16 {
+	var b [2]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint16(b[:])
+}

@@ -1,0 +1,434 @@
+package resolver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+)
+
+// A fault is what a server does to questions for a name and type.
+type fault int
+
+const (
+	fine      fault = iota
+	silent          // no reply at all
+	dropFirst       // none to the first question of a kind
+	servfail
+	refused
+	notimp
+	truncate  // over UDP; TCP is right
+	wrongCase // over UDP
+	flipCase  // the letters lowered, as by a server that does not keep them; TCP is right
+	wrongID   // over UDP
+	wrongName // over UDP: the reply is to another question
+	noAuthority
+	garbage
+	formErrOPT // a server from before EDNS
+	bogus      // SERVFAIL with the extended error "DNSSEC bogus"
+)
+
+// A fleet is a small Internet on loopback: the servers of a root, a top-level
+// domain and zones, each at an address of its own, and a resolver. They all
+// have the same port.
+type fleet struct {
+	t       testing.TB
+	port    int
+	mu      sync.Mutex
+	servers map[string]*fakeServer // by address
+}
+
+// A fakeServer is authoritative for zones, or resolves what all of the fleet
+// are authoritative for.
+type fakeServer struct {
+	fleet     *fleet
+	address   string
+	recursive bool
+	zones     map[string][]dns.RR       // by origin, canonical
+	faults    map[string]fault          // by "name TYPE", "name" or ""
+	asked     map[string]int            // by "name TYPE", over UDP and TCP
+	seen      map[string]map[string]int // as asked, by the letters
+	overTCP   int
+}
+
+const resolverAddress = "127.0.1.1"
+
+// newFleet starts the servers of the top-level domain "test" and its resolver.
+func newFleet(t testing.TB) *fleet {
+	t.Helper()
+	f := &fleet{t: t, servers: map[string]*fakeServer{}}
+	f.server(resolverAddress).recursive = true
+	f.zone("", "127.0.1.2")
+	f.zone("test", "127.0.1.3")
+	return f
+}
+
+// zone adds a zone of records as in a zone file, relative to it, at servers
+// that are its name servers ns1.nic.test and so on.
+func (f *fleet) zone(origin string, addresses ...string) *fleet {
+	f.t.Helper()
+	var records []string
+	for _, address := range addresses {
+		ns := nameServerName(address)
+		records = append(records, fmt.Sprintf("@ NS %s.", ns))
+	}
+	for _, address := range addresses {
+		f.records(address, origin, records...)
+	}
+	if f.servers["127.0.1.3"] != nil {
+		for _, address := range addresses {
+			f.records("127.0.1.3", "test", fmt.Sprintf("%s. A %s", nameServerName(address), address))
+		}
+	}
+	return f
+}
+
+func nameServerName(address string) string {
+	return "ns-" + strings.ReplaceAll(address, ".", "-") + ".nic.test"
+}
+
+// everywhere adds records to a zone at all servers that have it.
+func (f *fleet) everywhere(origin string, records ...string) *fleet {
+	f.t.Helper()
+	for address, s := range f.servers {
+		if _, ok := s.zones[origin]; ok {
+			f.records(address, origin, records...)
+		}
+	}
+	return f
+}
+
+func (f *fleet) records(address, origin string, records ...string) {
+	f.t.Helper()
+	s := f.server(address)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s.zones[origin] == nil {
+		s.zones[origin] = []dns.RR{parseRR(f.t, origin, "@ SOA ns.nic.test. hostmaster.nic.test. 1 3600 600 86400 60")}
+	}
+	for _, text := range records {
+		s.zones[origin] = append(s.zones[origin], parseRR(f.t, origin, text))
+	}
+}
+
+func parseRR(t testing.TB, origin, text string) dns.RR {
+	t.Helper()
+	parser := dns.NewZoneParser(strings.NewReader("$TTL 60\n"+text+"\n"), dns.Fqdn(origin), "")
+	rr, ok := parser.Next()
+	if !ok {
+		t.Fatalf("record %q: %v", text, parser.Err())
+	}
+	return rr
+}
+
+func (f *fleet) fault(address, what string, fault fault) {
+	s := f.server(address)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.faults[what] = fault
+}
+
+// server returns the server at an address, and starts it if it is new.
+func (f *fleet) server(address string) *fakeServer {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.servers[address]; s != nil {
+		return s
+	}
+	s := &fakeServer{fleet: f, address: address, zones: map[string][]dns.RR{}, faults: map[string]fault{},
+		asked: map[string]int{}, seen: map[string]map[string]int{}}
+	f.servers[address] = s
+	packet, listener := f.listen(address)
+	var wg sync.WaitGroup
+	f.t.Cleanup(wg.Wait)
+	for _, server := range []*dns.Server{{PacketConn: packet}, {Listener: listener}} {
+		started := make(chan struct{})
+		server.NotifyStartedFunc = func() { close(started) }
+		server.Handler = s
+		wg.Go(func() { _ = server.ActivateAndServe() })
+		<-started
+		f.t.Cleanup(func() { _ = server.Shutdown() })
+	}
+	return s
+}
+
+func (f *fleet) listen(address string) (net.PacketConn, net.Listener) {
+	for range 50 {
+		packet, err := net.ListenPacket("udp4", fmt.Sprintf("%s:%d", address, f.port))
+		if err != nil {
+			f.t.Fatalf("listen on loopback: %v", err)
+		}
+		listener, err := net.Listen("tcp4", packet.LocalAddr().String())
+		if err == nil {
+			f.port = packet.LocalAddr().(*net.UDPAddr).Port
+			return packet, listener
+		}
+		packet.Close()
+		if f.port != 0 {
+			f.t.Fatalf("listen on loopback: %v", err)
+		}
+	}
+	f.t.Fatal("no port is free for both UDP and TCP")
+	return nil, nil
+}
+
+// config is right for the fleet and impatient.
+func (f *fleet) config() Config {
+	const ms = time.Millisecond
+	return Config{
+		Resolver:         fmt.Sprintf("%s:%d", resolverAddress, f.port),
+		Port:             f.port,
+		Timeouts:         []time.Duration{100 * ms, 150 * ms, 200 * ms},
+		ResolverTimeouts: []time.Duration{150 * ms, 200 * ms, 250 * ms},
+		Now:              func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
+	}
+}
+
+func (f *fleet) collect(names ...string) *dnsgate.Facts {
+	f.t.Helper()
+	facts, err := New(f.config()).Collect(context.Background(), dnsgate.Question{Names: names})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return facts
+}
+
+// questions counts what a server was asked.
+func (f *fleet) questions(address, what string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.servers[address].asked[what]
+}
+
+// ServeDNS answers as the zones say, unless a fault stands in the way.
+func (s *fakeServer) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	q := request.Question[0]
+	name := canonical(q.Name)
+	kind := name + " " + dns.TypeToString[q.Qtype]
+	s.asked[kind]++
+	if s.seen[kind] == nil {
+		s.seen[kind] = map[string]int{}
+	}
+	s.seen[kind][q.Name]++
+	_, tcp := w.RemoteAddr().(*net.TCPAddr)
+	if tcp {
+		s.overTCP++
+	}
+	what := s.faultFor(name, kind)
+	if what == silent || what == dropFirst && s.asked[kind] == 1 {
+		return
+	}
+	reply := new(dns.Msg)
+	reply.SetReply(request)
+	if opt := request.IsEdns0(); opt != nil {
+		reply.SetEdns0(1232, opt.Do())
+	}
+	if s.recursive {
+		reply.RecursionAvailable = true
+		s.fleet.resolve(reply, name, q.Qtype)
+	} else {
+		s.answer(reply, name, q.Qtype)
+	}
+	s.spoil(reply, what, tcp)
+	if what == garbage {
+		packed, _ := reply.Pack()
+		packed[7] = 9 // nine answers are said to follow
+		_, _ = w.Write(packed)
+		return
+	}
+	_ = w.WriteMsg(reply)
+}
+
+func (s *fakeServer) faultFor(name, kind string) fault {
+	for _, key := range []string{kind, name, ""} {
+		if what, ok := s.faults[key]; ok {
+			return what
+		}
+	}
+	return fine
+}
+
+func (s *fakeServer) spoil(reply *dns.Msg, what fault, tcp bool) {
+	empty := func(rcode int) { reply.Rcode, reply.Answer, reply.Ns = rcode, nil, nil }
+	switch {
+	case what == servfail:
+		empty(dns.RcodeServerFailure)
+	case what == bogus && !reply.CheckingDisabled:
+		empty(dns.RcodeServerFailure)
+		opt := reply.IsEdns0()
+		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus, ExtraText: "no signature"})
+	case what == refused:
+		empty(dns.RcodeRefused)
+	case what == notimp:
+		empty(dns.RcodeNotImplemented)
+	case what == noAuthority:
+		reply.Authoritative = false
+	case what == formErrOPT && reply.IsEdns0() != nil:
+		empty(dns.RcodeFormatError)
+		reply.Extra = nil
+	case tcp:
+	case what == truncate:
+		empty(dns.RcodeSuccess)
+		reply.Truncated = true
+	case what == wrongCase:
+		reply.Question[0].Name = swapCase(reply.Question[0].Name)
+	case what == flipCase:
+		reply.Question[0].Name = strings.ToLower(reply.Question[0].Name)
+	case what == wrongID:
+		reply.Id++
+	case what == wrongName:
+		reply.Question[0].Name = "other." + reply.Question[0].Name
+	}
+}
+
+func swapCase(name string) string {
+	return strings.Map(func(r rune) rune {
+		if c := r | 0x20; 'a' <= c && c <= 'z' {
+			return r ^ 0x20
+		}
+		return r
+	}, name)
+}
+
+// answer is what an authoritative server says.
+func (s *fakeServer) answer(reply *dns.Msg, name string, qtype uint16) {
+	origin, ok := s.origin(name)
+	if !ok {
+		reply.Rcode = dns.RcodeRefused
+		return
+	}
+	if s.refer(reply, origin, name) {
+		return
+	}
+	reply.Authoritative = true
+	for range 40 {
+		records, exists := matching(s.zones[origin], name, qtype)
+		reply.Answer = append(reply.Answer, records...)
+		if len(records) == 1 && qtype != dns.TypeCNAME {
+			if cname, ok := records[0].(*dns.CNAME); ok {
+				if name = canonical(cname.Target); !within(name, origin) {
+					return
+				}
+				continue
+			}
+		}
+		if len(records) == 0 {
+			if !exists {
+				reply.Rcode = dns.RcodeNameError
+			}
+			reply.Ns = append(reply.Ns, s.zones[origin][0])
+		}
+		return
+	}
+}
+
+// refer points to the servers of a zone below that is delegated.
+func (s *fakeServer) refer(reply *dns.Msg, origin, name string) bool {
+	for _, rr := range s.zones[origin] {
+		if owner := canonical(rr.Header().Name); rr.Header().Rrtype == dns.TypeNS && owner != origin && within(name, owner) {
+			reply.Ns = append(reply.Ns, rr)
+		}
+	}
+	return len(reply.Ns) > 0
+}
+
+func (s *fakeServer) origin(name string) (string, bool) {
+	for _, origin := range append(labels(name), "") {
+		if _, ok := s.zones[origin]; ok {
+			return origin, true
+		}
+	}
+	return "", false
+}
+
+// matching are the records of a name, its CNAME in their place, or those of a
+// wildcard; and whether there is such a name at all.
+func matching(zone []dns.RR, name string, qtype uint16) (records []dns.RR, exists bool) {
+	for _, rr := range zone {
+		owner := canonical(rr.Header().Name)
+		if within(owner, name) {
+			exists = true
+		}
+		if owner == name && (rr.Header().Rrtype == qtype || rr.Header().Rrtype == dns.TypeCNAME) {
+			records = append(records, rr)
+		}
+	}
+	if !exists && parent(name) != "" && !strings.HasPrefix(name, "*.") {
+		if wild, ok := matching(zone, "*."+parent(name), qtype); ok {
+			for _, rr := range wild {
+				rr = dns.Copy(rr)
+				rr.Header().Name = dns.Fqdn(name)
+				records = append(records, rr)
+			}
+			return records, true
+		}
+	}
+	return records, exists
+}
+
+// resolve is what a resolver makes of the whole fleet: it sees through every
+// fault, unless it has one itself, and asks the first server of each zone.
+func (f *fleet) resolve(reply *dns.Msg, name string, qtype uint16) {
+	for range 12 {
+		s := f.holder(name)
+		if s == nil {
+			reply.Rcode = dns.RcodeServerFailure
+			return
+		}
+		part := new(dns.Msg)
+		s.answer(part, name, qtype)
+		reply.Answer = append(reply.Answer, part.Answer...)
+		reply.Ns, reply.Rcode = part.Ns, part.Rcode
+		for len(part.Answer) > 0 {
+			i := slices.IndexFunc(part.Answer, func(rr dns.RR) bool {
+				return rr.Header().Rrtype == dns.TypeCNAME && sameName(rr.Header().Name, name)
+			})
+			if i < 0 || qtype == dns.TypeCNAME {
+				return
+			}
+			name = canonical(part.Answer[i].(*dns.CNAME).Target)
+			part.Answer = slices.Delete(part.Answer, i, i+1)
+		}
+		if len(part.Answer) == 0 && len(part.Ns) > 0 {
+			return
+		}
+	}
+	reply.Rcode, reply.Answer = dns.RcodeServerFailure, nil // a loop, or a chain too long
+}
+
+// holder is the first server, by address, of the innermost zone of a name.
+func (f *fleet) holder(name string) *fakeServer {
+	for _, origin := range append(labels(name), "") {
+		var first *fakeServer
+		for _, s := range f.servers {
+			if _, ok := s.zones[origin]; ok && !s.recursive && (first == nil || s.address < first.address) {
+				first = s
+			}
+		}
+		if first != nil {
+			return first
+		}
+	}
+	return nil
+}
+
+// show is facts as a person reads them, for messages.
+func show(facts any) string {
+	text, err := json.MarshalIndent(facts, "", "  ")
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}

@@ -1,0 +1,234 @@
+package resolver
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+)
+
+// A zone is where its servers are. Without servers there is a reason.
+type zone struct {
+	name    string
+	servers []nameServer
+	err     dnsgate.LookupError
+}
+
+// A nameServer is one address of one server of a zone.
+type nameServer struct {
+	name    string
+	address string  // "" if it has none
+	ask     *server // nil if it cannot be asked
+	// undelegated servers are not among those that the zone's parent names.
+	undelegated bool
+}
+
+// zones are the zones of a run, each found once.
+type zones struct {
+	cache  *cache
+	config Config
+	mu     sync.Mutex
+	all    map[string]*zonePromise
+}
+
+type zonePromise struct {
+	once sync.Once
+	zone *zone
+}
+
+func newZones(c *cache, config Config) *zones {
+	return &zones{cache: c, config: config, all: map[string]*zonePromise{}}
+}
+
+// of finds the zone that holds a name. seen are answers about that very name,
+// which as a rule hold the answer already: a negative one says whose SOA it is
+// (RFC 2308), so that most names cost no question.
+func (z *zones) of(name string, seen ...*answer) *zone {
+	for _, a := range seen {
+		if len(a.Chain) == 0 && !a.Failed() && a.zone != "" && within(name, a.zone) {
+			return z.named(a.zone)
+		}
+	}
+	var trouble dnsgate.LookupError
+	for at := name; at != ""; at = parent(at) {
+		if trouble != "" && parent(at) == "" {
+			break // the servers of a top-level domain do not have the name
+		}
+		a := z.cache.find(at, dns.TypeNS)
+		switch {
+		case a.Failed():
+			if trouble == "" {
+				trouble = a.Error
+			}
+			if a.Error == dnsgate.ErrorTimeout || a.Error == dnsgate.ErrorCancelled {
+				return &zone{err: trouble}
+			}
+			continue // the names above it may be in order
+		case len(a.Chain) > 0: // a CNAME never stands at the top of a zone
+			continue
+		case a.Outcome == dnsgate.OutcomeAnswer:
+			return z.named(at)
+		case a.zone != "" && within(at, a.zone):
+			return z.named(a.zone)
+		}
+	}
+	if trouble == "" {
+		trouble = dnsgate.ErrorLame
+	}
+	return &zone{err: trouble}
+}
+
+// named finds the servers of a zone.
+func (z *zones) named(name string) *zone {
+	z.mu.Lock()
+	p := z.all[name]
+	if p == nil {
+		p = &zonePromise{}
+		z.all[name] = p
+	}
+	z.mu.Unlock()
+	p.once.Do(func() { p.zone = z.find(name) })
+	return p.zone
+}
+
+func (z *zones) find(name string) *zone {
+	found := &zone{name: name}
+	ns := z.cache.find(name, dns.TypeNS)
+	if ns.Outcome != dnsgate.OutcomeAnswer {
+		if found.err = ns.Error; found.err == "" {
+			found.err = dnsgate.ErrorLame
+		}
+		return found
+	}
+	for _, server := range ns.Targets {
+		z.cache.lookup(server, dns.TypeA)
+		z.cache.lookup(server, dns.TypeAAAA)
+	}
+	delegated := z.delegated(name)
+	asked := map[netip.Addr]bool{}
+	for _, server := range union(ns.Targets, delegated) {
+		undelegated := len(delegated) > 0 && !slices.Contains(delegated, server)
+		addrs := z.cache.addresses(server)
+		if len(addrs) == 0 {
+			found.servers = append(found.servers, nameServer{name: server, undelegated: undelegated})
+		}
+		for _, addr := range addrs {
+			if asked[addr] {
+				continue
+			}
+			asked[addr] = true
+			s := nameServer{name: server, address: addr.String(), undelegated: undelegated}
+			if to, err := z.config.mapped(addr, z.config.Port); err == nil {
+				s.ask = z.cache.x.at(to, z.config.PerServer)
+			}
+			found.servers = append(found.servers, s)
+		}
+	}
+	slices.SortFunc(found.servers, func(a, b nameServer) int {
+		if c := strings.Compare(a.name, b.name); c != 0 {
+			return c
+		}
+		return strings.Compare(a.address, b.address)
+	})
+	return found
+}
+
+// union is both lists, what both delegate first: where two names of servers
+// share an address, it is asked under the name that the parent knows.
+func union(zone, delegated []string) []string {
+	both := slices.Clone(zone)
+	slices.SortStableFunc(both, func(a, b string) int {
+		return btoi(slices.Contains(delegated, b)) - btoi(slices.Contains(delegated, a))
+	})
+	return unique(both, delegated)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// delegated are the servers that the zone above names for a zone, or nil where
+// that is not known: the same servers have both zones, or none of them speaks.
+func (z *zones) delegated(name string) []string {
+	if !strings.Contains(name, ".") {
+		return nil // top-level domains are in order
+	}
+	above := z.of(parent(name))
+	for i := range above.servers {
+		// Not all of 10,000 zones at the first server.
+		s := above.servers[(i+len(name)+int(name[0])+int(name[1]))%len(above.servers)]
+		if s.ask == nil {
+			continue
+		}
+		switch a := z.cache.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}, z.config); {
+		case a.referral == name:
+			return a.referred
+		case !a.Failed():
+			return nil
+		}
+	}
+	return nil
+}
+
+// direct puts one question to one authoritative server.
+func (x *exchange) direct(s *server, q question, config Config) *answer {
+	done := make(chan *answer, 1)
+	x.ask(&flight{q: q, servers: []*server{s}, timeouts: config.Timeouts, done: func(a *answer) { done <- a }})
+	return <-done
+}
+
+// ask puts a name's A and AAAA questions to every server of the zone at once,
+// and waits for all of them.
+func (z *zone) ask(x *exchange, config Config, name string) []dnsgate.ServerFacts {
+	if len(z.servers) == 0 {
+		return nil
+	}
+	facts := make([]dnsgate.ServerFacts, len(z.servers))
+	answers := make([][2]*answer, len(z.servers))
+	var wg sync.WaitGroup
+	for i, s := range z.servers {
+		facts[i].Name, facts[i].Address, facts[i].Undelegated = s.name, s.address, s.undelegated
+		for j, qtype := range [2]uint16{dns.TypeA, dns.TypeAAAA} {
+			if s.ask == nil {
+				answers[i][j] = failed(dnsgate.ErrorNetwork)
+				continue
+			}
+			wg.Add(1)
+			x.ask(&flight{
+				q: question{name: name, qtype: qtype}, servers: []*server{s.ask}, timeouts: config.Timeouts,
+				done: func(a *answer) {
+					answers[i][j] = a
+					wg.Done()
+				},
+			})
+		}
+	}
+	wg.Wait()
+	for i, pair := range answers {
+		facts[i].A, facts[i].AAAA = pair[0].Lookup, pair[1].Lookup
+		facts[i].CNAME = cnameOf(pair)
+	}
+	return facts
+}
+
+// cnameOf is what the replies for A and AAAA say of a CNAME: it stands in both.
+func cnameOf(pair [2]*answer) dnsgate.Lookup {
+	cname := pair[0].Lookup
+	if cname.Failed() && len(cname.Chain) == 0 {
+		cname = pair[1].Lookup
+	}
+	if len(cname.Chain) > 0 {
+		return dnsgate.Lookup{Outcome: dnsgate.OutcomeAnswer, Targets: cname.Chain[:1:1]}
+	}
+	if cname.Outcome == dnsgate.OutcomeAnswer {
+		return dnsgate.Lookup{Outcome: dnsgate.OutcomeNoData}
+	}
+	return dnsgate.Lookup{Outcome: cname.Outcome, Error: cname.Error}
+}

@@ -1,0 +1,278 @@
+package dnsgate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// view is what one authoritative server says. A family that it was not asked
+// about, or could not answer for, is not in it.
+type view struct {
+	server string // name and address
+	cname  []string
+	v4, v6 answer
+	hasCN  bool // the CNAME question was answered
+}
+
+// answer is one family of a view.
+type answer struct {
+	known   bool
+	missing Outcome // nodata or nxdomain where there is no address
+	list    addresses
+}
+
+func (a answer) String() string {
+	switch {
+	case !a.known:
+		return ""
+	case len(a.list) > 0:
+		return a.list.String()
+	default:
+		return string(a.missing)
+	}
+}
+
+// viewsOf are those of the servers that say anything, in their order. Servers
+// that the zone's parent does not name are left out: nobody need meet them.
+func viewsOf(servers []ServerFacts) []view {
+	servers = slices.Clone(servers)
+	slices.SortFunc(servers, compareServers)
+	var all []view
+	for _, s := range servers {
+		if s.Undelegated {
+			continue
+		}
+		v := view{server: strings.TrimSpace(s.Name + " " + s.Address)}
+		if v.hasCN = s.CNAME.Asked() && !s.CNAME.Failed(); v.hasCN {
+			v.cname = slices.Sorted(slices.Values(s.CNAME.Targets))
+		}
+		v.v4 = answered(s.A, !v.hasCN || len(v.cname) > 0)
+		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname) > 0)
+		if v.hasCN || v.v4.known || v.v6.known {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// answered reads a family. A server that answers with a CNAME, or may have one,
+// need not have its target, so that no data says nothing there.
+func answered(l Lookup, alias bool) answer {
+	if !l.Asked() || l.Failed() {
+		return answer{}
+	}
+	a := answer{known: true, missing: l.Outcome, list: parse(l.Addresses)}
+	if alias && len(a.list) == 0 && l.Outcome != OutcomeNXDomain {
+		return answer{}
+	}
+	return a
+}
+
+// inconsistent fails names whose servers disagree: each of Let's Encrypt's
+// perspectives asks another one. A disagreement in which every answer leads to
+// the node is none. The zones that CNAMEs lead to count as much.
+func (t *trial) inconsistent() (Verdict, bool) {
+	if v, decided := t.disagree(t.name, t.facts.Servers); decided {
+		return v, true
+	}
+	aliases := slices.Clone(t.facts.Aliases)
+	slices.SortFunc(aliases, func(a, b AliasFacts) int { return cmp.Compare(a.Name, b.Name) })
+	for _, alias := range aliases {
+		if alias.Name == t.Node {
+			continue // a node has whatever any of its servers says
+		}
+		if v, decided := t.disagree(alias.Name, alias.Servers); decided {
+			return v, true
+		}
+	}
+	return Verdict{}, false
+}
+
+func (t *trial) disagree(name string, servers []ServerFacts) (Verdict, bool) {
+	views := viewsOf(servers)
+	kind := disagreement(views)
+	if kind == "" {
+		return Verdict{}, false
+	}
+	if t.leadToNode(views) {
+		t.warn("the name servers of %s disagree on %s, and all of them lead to the node", name, kind)
+		return Verdict{}, false
+	}
+	switch {
+	case !t.node.v4Known || !t.node.v6Known:
+		return t.nodeUnknown(), true // they may all be the node's
+	case kind == "A" && !slices.ContainsFunc(views, func(v view) bool { return v.v6.known }):
+		// IPv6 comes first, and no server could be asked for it.
+		if len(t.v6) > 0 && t.v6.allIn(t.node.v6) {
+			return Verdict{}, false
+		}
+		if !clean(t.facts.AAAA) || len(t.v6) > 0 {
+			t.sawLookup("AAAA", t.facts.AAAA)
+			return t.verdict(Unknown, ReasonLookupFailed), true
+		}
+	}
+	t.sawViews(name, kind, views)
+	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+// unanswered takes a pass back where no server answers for one of the families,
+// though they answer otherwise: resolvers then hold them for dead, and may lose
+// everything else of the zone. So it does where there is a zone and no server.
+func (t *trial) unanswered() (Verdict, bool) {
+	t.evidence = nil
+	if t.facts.Zone != "" && len(t.facts.Servers) == 0 {
+		t.saw("NS", "", "no name server of "+t.facts.Zone+" was found")
+		return t.verdict(Unknown, ReasonLookupFailed), true
+	}
+	lost := func(l Lookup) bool { return l.Failed() && (l.Error == ErrorTimeout || l.Error == ErrorLame) }
+	all4, all6, some := true, true, false
+	for _, s := range t.facts.Servers {
+		all4, all6 = all4 && lost(s.A), all6 && lost(s.AAAA)
+		some = some || clean(s.A) || clean(s.AAAA) || clean(s.CNAME)
+	}
+	if !some || !all4 && !all6 {
+		return Verdict{}, false
+	}
+	servers := slices.Clone(t.facts.Servers)
+	slices.SortFunc(servers, compareServers)
+	for _, s := range servers {
+		who := strings.TrimSpace(s.Name + " " + s.Address)
+		if all4 {
+			t.saw("A", who, describe(s.A))
+		}
+		if all6 {
+			t.saw("AAAA", who, describe(s.AAAA))
+		}
+	}
+	slices.SortStableFunc(t.evidence, compareEvidence)
+	return t.verdict(Unknown, ReasonLookupFailed), true
+}
+
+// authorizedBySome fails names to which one server has a CAA set that forbids
+// them, while the resolver met another one.
+func (t *trial) authorizedBySome() (Verdict, bool) {
+	for _, s := range t.facts.Servers {
+		own := NameFacts{Name: t.name, CAA: s.CAA}
+		records, at, _ := relevantCAA(&own) // up to the top of the zone
+		set := readCAA(records)
+		if s.Undelegated || len(set.critical) == 0 && permits(set.issue, t.AccountURI) != forbidden {
+			continue
+		}
+		t.evidence = append(t.evidence, Evidence{
+			Name: at.Name, Type: "CAA", Server: strings.TrimSpace(s.Name + " " + s.Address), Saw: describe(at.Lookup),
+		})
+	}
+	if len(t.evidence) == 0 {
+		return Verdict{}, false
+	}
+	slices.SortFunc(t.evidence, compareEvidence)
+	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+func compareEvidence(a, b Evidence) int {
+	return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Type, b.Type), strings.Compare(a.Saw, b.Saw))
+}
+
+func (t *trial) sawViews(name, kind string, views []view) {
+	seen := len(t.evidence)
+	for _, v := range views {
+		switch {
+		case kind == "CNAME" && v.hasCN:
+			saw := strings.Join(v.cname, " ")
+			if saw == "" {
+				saw = "no CNAME"
+			}
+			t.sawOf(name, kind, v.server, saw)
+		case kind == "A" && v.v4.known:
+			t.sawOf(name, kind, v.server, v.v4.String())
+		case kind == "AAAA" && v.v6.known:
+			t.sawOf(name, kind, v.server, v.v6.String())
+		}
+	}
+	slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+	t.sawNode()
+}
+
+// disagreement returns the type of record that servers disagree on, "" if they
+// are of one mind.
+func disagreement(views []view) string {
+	said := map[string]map[string]bool{"A": {}, "AAAA": {}, "CNAME": {}}
+	for _, v := range views {
+		if v.hasCN {
+			said["CNAME"][strings.Join(v.cname, " ")] = true
+		}
+		if v.v4.known {
+			said["A"][v.v4.String()] = true
+		}
+		if v.v6.known {
+			said["AAAA"][v.v6.String()] = true
+		}
+	}
+	for _, kind := range []string{"CNAME", "A", "AAAA"} {
+		if len(said[kind]) > 1 {
+			return kind
+		}
+	}
+	return ""
+}
+
+// leadToNode reports whether Let's Encrypt reaches the node whichever servers
+// it asks: A and AAAA may come from different ones.
+func (t *trial) leadToNode(views []view) bool {
+	torn := disagreement(views) == "CNAME"
+	var some4, some6, none4, none6 bool // a server that has some, one that has none
+	var other4, dead6 bool              // one that has another than the node's, one that has dead ones
+	for _, v := range views {
+		v4, v6 := v.v4, v.v6
+		if len(v.cname) > 0 {
+			if slices.Equal(v.cname, []string{t.Node}) {
+				v4, v6 = answer{known: true, list: t.node.v4}, answer{known: true, list: t.node.v6}
+			} else if torn || len(v4.list)+len(v6.list) == 0 {
+				// It leads to nothing, or nobody knows where; and where another
+				// server has another CNAME, it need not have this one's target.
+				return false
+			}
+		}
+		list4, list6 := v4.list.usable(), v6.list.usable()
+		outside := list6.outside(t.node.v6)
+		if !t.dead(outside) {
+			return false
+		}
+		dead6 = dead6 || len(outside) > 0
+		other4 = other4 || !list4.allIn(t.node.v4)
+		some4, none4 = some4 || len(list4) > 0, none4 || v4.known && len(list4) == 0
+		some6, none6 = some6 || len(list6) > 0, none6 || v6.known && len(list6) == 0
+	}
+	return some6 && !none6 && !dead6 || some4 && !none4 && !other4
+}
+
+// serversAgreeOnNode reports whether the zone's servers, asked directly, are of
+// one mind and lead to the node.
+func (t *trial) serversAgreeOnNode() bool {
+	views := viewsOf(t.facts.Servers)
+	return len(views) > 0 && disagreement(views) == "" && t.leadToNode(views)
+}
+
+// Renew replaces what the resolver says of a name by what its zone's servers
+// say, if these are of one mind and lead to the node of that name in DNS. It is
+// for who has just written the name: the resolver was asked before, and may
+// remember for hours that there is no such name. It reports whether it did.
+func (f *Facts) Renew(name, node string) bool {
+	facts := f.Names[name]
+	if facts == nil {
+		return false
+	}
+	t := &trial{Request: Request{Node: node}, name: name, facts: facts, node: publishedBy(f.Nodes[node])}
+	if len(t.node.all()) == 0 || !t.serversAgreeOnNode() {
+		return false
+	}
+	facts.A = Lookup{Outcome: OutcomeNoData, Addresses: texts(t.node.v4), Chain: []string{node}}
+	facts.AAAA = Lookup{Outcome: OutcomeNoData, Addresses: texts(t.node.v6), Chain: []string{node}}
+	for _, l := range []*Lookup{&facts.A, &facts.AAAA} {
+		if len(l.Addresses) > 0 {
+			l.Outcome = OutcomeAnswer
+		}
+	}
+	return true
+}

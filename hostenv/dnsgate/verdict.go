@@ -1,0 +1,105 @@
+package dnsgate
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Result is what a verdict comes to.
+type Result string
+
+const (
+	// Pass: Let's Encrypt would issue.
+	Pass Result = "pass"
+	// Fail: it would not, for a reason that stands in DNS.
+	Fail Result = "fail"
+	// Unknown: nobody can tell, and what was decided before stays.
+	Unknown Result = "unknown"
+)
+
+// Reason is the rule that decided. The list is open; docs/dnsgate.md has a
+// chapter for each.
+type Reason string
+
+const (
+	ReasonWildcard          Reason = "wildcard-needs-dns01"
+	ReasonNameInvalid       Reason = "name-invalid"
+	ReasonNodeUnresolved    Reason = "node-name-unresolved"
+	ReasonDNSSECBogus       Reason = "dnssec-bogus"
+	ReasonNXDomain          Reason = "nxdomain"
+	ReasonNoAddress         Reason = "no-address"
+	ReasonOnlyReserved      Reason = "only-reserved-addresses"
+	ReasonLookupFailed      Reason = "lookup-failed"
+	ReasonInconsistent      Reason = "ns-inconsistent"
+	ReasonCAALookupFailed   Reason = "caa-lookup-failed"
+	ReasonCAACritical       Reason = "caa-critical-unknown"
+	ReasonCAAForbids        Reason = "caa-forbids"
+	ReasonAAAAMatch         Reason = "aaaa-match"
+	ReasonAAAAMixed         Reason = "aaaa-mixed"
+	ReasonAAAAMismatch      Reason = "aaaa-mismatch"
+	ReasonAAAADead          Reason = "aaaa-dead-falls-back-to-a"
+	ReasonAMatch            Reason = "a-match"
+	ReasonAMixed            Reason = "a-mixed"
+	ReasonProxied           Reason = "proxied"
+	ReasonAMismatch         Reason = "a-mismatch"
+	ReasonForwardsChallenge Reason = "elsewhere-but-forwards-challenge"
+
+	// Beyond the table of names: the certificate as a whole.
+	ReasonTooManyNames      Reason = "too-many-names"
+	ReasonCAAAccountUnknown Reason = "caa-account-unknown"
+)
+
+// Verdict is what is to be held of one certificate, or of one name of it.
+type Verdict struct {
+	Result Result `json:"result"`
+	Reason Reason `json:"reason"`
+	// Name is the name that decided: the worst of the certificate.
+	Name string `json:"name,omitempty"`
+	// Retryable says that the same request may well succeed a little later.
+	Retryable bool `json:"retryable,omitempty"`
+	// Evidence is what the verdict rests on, the telling part first.
+	Evidence []Evidence `json:"evidence,omitempty"`
+	// Fix is one sentence: what to change, and to what.
+	Fix string `json:"fix,omitempty"`
+	// Warnings do not change the result.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Evidence is one thing that was seen.
+type Evidence struct {
+	Name string `json:"name,omitempty"` // the name asked about
+	// Type is the kind of question: A, AAAA, CNAME, CAA, "dial", "probe",
+	// "name".
+	Type string `json:"type,omitempty"`
+	// Server is who said so; empty is the validating resolver.
+	Server string `json:"server,omitempty"`
+	// Saw is what it said, for people and in a stable form: addresses, a CAA
+	// record as in a zone file, "nxdomain", "timeout".
+	Saw string `json:"saw"`
+}
+
+// Request is one certificate to judge.
+type Request struct {
+	// Host is the virtual host that the certificate is named for.
+	Host string
+	// Names are the names in it: the virtual host and its serverAliases, as the
+	// customer wrote them.
+	Names []string
+	// Node is the name in DNS of the node that serves it.
+	Node string
+	// AccountURI is that of the node's ACME account, for CAA records that name
+	// one. Where it is not known and such a record decides, the verdict is
+	// unknown.
+	AccountURI string
+	// Proxies are the ranges of reverse proxies (Cloudflare and the like) that
+	// hide where they forward to.
+	Proxies []netip.Prefix
+}
+
+// PointsElsewhere reports whether the verdict is a failure that a CNAME from
+// the name to its node would mend.
+func (v Verdict) PointsElsewhere() bool {
+	return v.Result == Fail && slices.Contains([]Reason{
+		ReasonNXDomain, ReasonNoAddress, ReasonOnlyReserved, ReasonAMismatch, ReasonAMixed, ReasonAAAAMismatch, ReasonAAAAMixed,
+	}, v.Reason)
+}

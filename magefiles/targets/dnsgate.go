@@ -1,0 +1,233 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// DnsGate turns off the certificates that Let's Encrypt would not issue.
+//
+// It looks up every name of every certificate in generated/plan.json, says
+// whether Let's Encrypt would issue it on its node, and turns enableACME and
+// forceSSL off where it would not, and on again where it would. What could not
+// be looked up stays as it is. It ends with 1 on an error, and with 3, having
+// written nothing, where the resolver or a node's own name is gone, too many
+// certificates would turn off at once, or another run holds the lock, and with
+// 4 where the plan is older than the state.
+func DnsGate(ctx context.Context,
+	node *string, // only these nodes, separated by commas
+	env *string, // only these environments, by user name, separated by commas
+	resolver *string, // the validating resolver, default the system's
+	dryRun *bool, // show the verdicts and the difference, write nothing
+	json *bool, // print the verdicts as JSON
+	detailedExitcode *bool, // end with 2 if a certificate is off
+	explain *string, // tell all about one virtual host, write nothing
+	onUnknown *string, // disable, keep or fail: for virtual hosts without any verdict
+	allowFlips *bool, // turn off however many certificates at once
+	live *bool, // connect to hosts that seem to be elsewhere
+	accountUri *string, // the nodes' ACME account, for CAA records that name one
+	update *bool, // point failing names at their nodes, in Cloudflare's zones
+	adopt *bool, // with -update: take over records that are right already
+	sopsFile *string, // with -update: the sops file that holds Cloudflare's token, default secrets.yaml
+	facts *string, // judge recorded facts, ask nobody
+	record *string, // write the facts to a file
+	out *string, // the generated folder, default generated
+) error {
+	run := gateRun{
+		folder:   generated(out),
+		filter:   dnsgate.Filter{Nodes: list(node), Users: list(env)},
+		resolver: value(resolver, ""), explain: value(explain, ""), account: value(accountUri, ""),
+		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets.yaml"),
+		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
+		live: value(live, false), update: value(update, false), adopt: value(adopt, false),
+		policy: dnsgate.Policy{OnUnknown: dnsgate.OnUnknown(value(onUnknown, "")), AllowFlips: value(allowFlips, false)},
+	}
+	return run.fail(run.do(ctx))
+}
+
+// list splits a flag at its commas.
+func list(flag *string) []string {
+	var items []string
+	for item := range strings.SplitSeq(value(flag, ""), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+type gateRun struct {
+	*folder
+	filter                              dnsgate.Filter
+	policy                              dnsgate.Policy
+	resolver, explain, account          string
+	facts, record, sopsFile             string
+	token                               string // CF_API_TOKEN, out of the environment until it is needed
+	dryRun, json, detailed, live, adopt bool
+	update                              bool
+}
+
+// errOff ends a run that was asked with -detailedExitcode.
+var errOff = errors.New("certificates are off")
+
+func (r *gateRun) do(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if err := r.hideToken(); err != nil {
+		return err
+	}
+	if r.dryRun || r.explain != "" {
+		return r.gate(ctx)
+	}
+	if err := r.planned(); err != nil {
+		return err
+	}
+	return r.locked(ctx, func() error { return r.gate(ctx) })
+}
+
+func (r *gateRun) check() error {
+	known := []dnsgate.OnUnknown{dnsgate.OnUnknownDefault, dnsgate.OnUnknownDisable, dnsgate.OnUnknownKeep, dnsgate.OnUnknownFail}
+	switch {
+	case !slices.Contains(known, r.policy.OnUnknown):
+		return hinted(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
+	case r.facts != "" && (r.update || r.live || r.record != ""):
+		return errors.New("-facts asks nobody, and goes with none of -update, -live and -record")
+	case r.adopt && !r.update:
+		return hinted(errors.New("-adopt is nothing without -update"), "give both")
+	case r.explain != "" && r.update:
+		return errors.New("-explain changes nothing, and does not go with -update")
+	}
+	return nil
+}
+
+func (r *gateRun) gate(ctx context.Context) error {
+	prior, _, err := r.readState()
+	if err != nil {
+		return err
+	}
+	text, document, err := r.readPlan(prior)
+	if err != nil {
+		return err
+	}
+	certificates, err := dnsgate.Certificates(document, r.filter)
+	if err != nil {
+		return in(r.path(planFile), err)
+	}
+	if r.explain != "" {
+		return r.tellAll(ctx, certificates)
+	}
+	facts, err := r.look(ctx, certificates)
+	if err != nil {
+		return err
+	}
+	if r.update {
+		if facts, err = r.mend(ctx, document, certificates, facts); err != nil {
+			return err
+		}
+	}
+	r.policy.Now = facts.Taken
+	r.policy.Deployed = func(user string) bool { return prior.Entries[user].DeployedNode != "" }
+	verdicts := make(map[string]dnsgate.Verdict, len(certificates))
+	for _, c := range certificates {
+		verdicts[c.Host] = dnsgate.Judge(facts, r.request(c))
+	}
+	gated, err := dnsgate.Gate(document, verdicts, r.policy)
+	if err != nil {
+		return err
+	}
+	file := file{planFile, text, dnsgate.Encode(gated.Plan)}
+	if !r.dryRun {
+		if err := r.write(ctx, file); err != nil {
+			return err
+		}
+	}
+	return r.show(gated, file)
+}
+
+// readPlan returns the plan, if it is that of the state.
+func (r *gateRun) readPlan(s state.State) (text []byte, document map[string]any, err error) {
+	text, err = r.readIfThere(planFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	if text == nil {
+		return nil, nil, hinted(fmt.Errorf("there is no %s", r.path(planFile)), "run `mage plan`")
+	}
+	if err := plan.CheckFresh(text, s); err != nil {
+		return nil, nil, in(r.path(planFile), err)
+	}
+	d, err := plan.DecodeDocument(text)
+	if err != nil {
+		return nil, nil, in(r.path(planFile), err)
+	}
+	return text, d.Value(), nil
+}
+
+// look gathers facts, and refuses those on which nothing can be decided.
+func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
+	facts, err := r.gather(ctx, certificates)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Taken == "" {
+		facts.Taken = time.Now().UTC().Format(time.RFC3339)
+	}
+	if r.record != "" {
+		text, err := facts.Encode()
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(r.record, text, 0o666); err != nil {
+			return nil, err
+		}
+	}
+	return facts, dnsgate.Available(facts, certificates)
+}
+
+func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
+	if r.facts == "" {
+		return r.collect(ctx, dnsgate.QuestionOf(certificates, r.live))
+	}
+	text, err := os.ReadFile(r.facts)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := dnsgate.DecodeFacts(text)
+	if err != nil {
+		return nil, in(r.facts, err)
+	}
+	return facts, nil
+}
+
+func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {
+	request := c.Request()
+	request.AccountURI, request.Proxies = r.account, dnsgate.Proxies
+	return request
+}
+
+// tellAll explains the virtual host that has the name, or the alias.
+func (r *gateRun) tellAll(ctx context.Context, certificates []dnsgate.Certificate) error {
+	i := slices.IndexFunc(certificates, func(c dnsgate.Certificate) bool {
+		return c.Host == r.explain || slices.Contains(c.Names, r.explain)
+	})
+	if i < 0 {
+		return hinted(fmt.Errorf("no virtual host that asks for a certificate has the name %q", r.explain),
+			"run `mage state:list` for all host names; enableLetsEncrypt = false asks for none")
+	}
+	facts, err := r.gather(ctx, certificates[i:i+1])
+	if err != nil {
+		return err
+	}
+	fmt.Print(dnsgate.Explain(facts, r.request(certificates[i])))
+	return nil
+}

@@ -1,0 +1,112 @@
+package targets
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+)
+
+// show prints what was, or would be, decided and written.
+func (r *gateRun) show(gated *dnsgate.Gated, f file) error {
+	limits := dnsgate.Forecast(gated, r.policy.Now)
+	for _, l := range limits {
+		fmt.Fprintf(os.Stderr, "warning: %s\nhint: %s\n", l, l.Hint())
+	}
+	if r.json {
+		if err := printVerdicts(gated.Decisions, limits); err != nil {
+			return err
+		}
+	} else if err := r.tell(gated.Decisions, f); err != nil {
+		return err
+	}
+	for _, d := range gated.Decisions {
+		if r.detailed && !d.On {
+			return errOff
+		}
+	}
+	return nil
+}
+
+func (r *gateRun) tell(decisions []dnsgate.Decision, f file) error {
+	if r.dryRun {
+		if err := printDiff(r.path(f.name), f.before, f.after); err != nil {
+			return err
+		}
+	}
+	if len(decisions) == 0 {
+		fmt.Println("no virtual host asks for a certificate")
+	} else if err := printTable(decisions); err != nil {
+		return err
+	}
+	for _, d := range decisions {
+		if text := d.Verdict.Text("  "); d.Verdict.Result != dnsgate.Pass || len(d.Verdict.Warnings) > 0 {
+			fmt.Printf("\n%s: %s\n%s", d.Host, d.Verdict.Reason, text)
+		}
+	}
+	switch {
+	case !f.changed():
+		fmt.Println("the plan stays as it is")
+	case r.dryRun:
+		fmt.Println("would write", r.path(f.name))
+	default:
+		fmt.Println("wrote", r.path(f.name))
+	}
+	return nil
+}
+
+func printTable(decisions []dnsgate.Decision) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "VERDICT\tHOST\tNODE\tREASON\tCERTIFICATE\tSINCE")
+	for _, d := range decisions {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Verdict.Result, d.Host, d.Node, d.Verdict.Reason, ordered(d), dash(d.Since))
+	}
+	return w.Flush()
+}
+
+// ordered tells what becomes of a certificate.
+func ordered(d dnsgate.Decision) string {
+	text := onOff(d.On)
+	switch {
+	case d.On != d.Was:
+		text += " (was " + onOff(d.Was) + ")"
+	case d.Kept:
+		text += " (as before)"
+	}
+	return text
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// verdict is a line of -json.
+type verdict struct {
+	Host        string   `json:"host"`
+	Node        string   `json:"node"`
+	Environment string   `json:"environment"`
+	Names       []string `json:"names"`
+	Certificate string   `json:"certificate"`
+	Was         string   `json:"was"`
+	Kept        bool     `json:"kept"`
+	Since       string   `json:"since"`
+	dnsgate.Verdict
+}
+
+func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage) error {
+	verdicts := make([]verdict, len(decisions))
+	for i, d := range decisions {
+		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Since, d.Verdict}
+	}
+	w := json.NewEncoder(os.Stdout)
+	w.SetEscapeHTML(false)
+	w.SetIndent("", "  ")
+	return w.Encode(map[string]any{
+		"formatVersion": dnsgate.FormatVersion, "verdicts": verdicts, "limits": append([]dnsgate.Shortage{}, limits...),
+	})
+}

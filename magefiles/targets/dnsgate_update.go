@@ -1,0 +1,169 @@
+package targets
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
+)
+
+// mend points failing names at their nodes where Cloudflare has their zone,
+// waits until the zone's servers say so, and returns the facts after that.
+func (r *gateRun) mend(ctx context.Context, document map[string]any, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
+	wants := r.wants(certificates, facts)
+	if len(wants) == 0 {
+		return facts, nil
+	}
+	config, source := cloudflareOf(document)
+	config.Adopt, source.File = r.adopt, r.sopsFile
+	token, err := r.readToken(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	var api cloudflare.API = cloudflare.NewClient(token)
+	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(os.Stderr, line) }}
+	var dry *cloudflare.DryRun
+	if r.dryRun {
+		dry = cloudflare.NewDryRun(api)
+		api = dry
+	} else {
+		options.Log = r.logBatch
+	}
+	report, err := cloudflare.Apply(ctx, api, wants, config, options)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range report.Outcomes {
+		fmt.Fprintln(os.Stderr, o.String())
+		if hint := o.Hint(); hint != "" {
+			fmt.Fprintln(os.Stderr, "hint:", hint)
+		}
+	}
+	if dry != nil {
+		for _, batch := range dry.Batches() {
+			fmt.Fprint(os.Stderr, "would send ", batch.String())
+		}
+		return facts, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(report.Written) == 0 {
+		return facts, nil
+	}
+	if err := r.await(ctx, report, facts); err != nil {
+		return nil, err
+	}
+	next, err := r.look(ctx, certificates)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range arriving(report, next) {
+		next.Renew(w.Name, w.CNAME)
+	}
+	return next, nil
+}
+
+// hideToken takes Cloudflare's token out of the environment, which git would
+// get too.
+func (r *gateRun) hideToken() error {
+	r.token = os.Getenv(cloudflare.TokenVariable)
+	return os.Unsetenv(cloudflare.TokenVariable)
+}
+
+func (r *gateRun) readToken(ctx context.Context, source cloudflare.TokenSource) (cloudflare.Token, error) {
+	if r.token != "" {
+		return cloudflare.NewToken(r.token)
+	}
+	return source.Token(ctx)
+}
+
+// wants are the names that a CNAME would mend.
+func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts) []cloudflare.Want {
+	var wants []cloudflare.Want
+	for _, c := range certificates {
+		for _, name := range c.Names {
+			request := r.request(c)
+			request.Host, request.Names = name, []string{name}
+			if !dnsgate.Judge(facts, request).PointsElsewhere() {
+				continue
+			}
+			if query, err := dnsgate.QueryName(name); err == nil {
+				wants = append(wants, cloudflare.Want{Host: query, Target: c.NodeName})
+			}
+		}
+	}
+	return wants
+}
+
+// cloudflareOf reads what the provider says of Cloudflare.
+func cloudflareOf(document map[string]any) (cloudflare.Config, cloudflare.TokenSource) {
+	text := func(m map[string]any, name string) string { s, _ := m[name].(string); return s }
+	options, _ := document["cloudflare"].(map[string]any)
+	return cloudflare.Config{Owner: text(document, "hostenvHostname"), ZoneID: text(options, "zoneId")},
+		cloudflare.TokenSource{Secret: text(options, "apiTokenSecret")}
+}
+
+// logBatch appends a batch, and what takes it back, to the log of the generated
+// folder; it is there before the batch is sent.
+func (r *gateRun) logBatch(entry cloudflare.Entry) error {
+	dir := r.path(".hostenv")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	var line bytes.Buffer
+	if err := json.NewEncoder(&line).Encode(map[string]any{"time": time.Now().UTC().Format(time.RFC3339), "entry": entry}); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "cloudflare.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(line.Bytes())
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// await waits until every authoritative server has what was written. What has
+// not arrived in time is told, and judged as it is.
+func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *dnsgate.Facts) error {
+	show, done := counting("waiting for the name servers")
+	defer done()
+	arrivals, err := resolver.New(resolver.Config{Resolver: r.resolver}).Wait(ctx, arriving(report, facts), resolver.WaitConfig{
+		Progress: func(p resolver.WaitProgress) { show(p.Ready, p.Total) },
+	})
+	if err != nil {
+		return err
+	}
+	if missing := resolver.Missing(arrivals); missing != nil {
+		for _, err := range leaves(missing) {
+			fmt.Fprintln(os.Stderr, "warning:", err)
+		}
+	}
+	return nil
+}
+
+// arriving are the names to wait for: those of new records. A record that was
+// changed may be proxied, and Cloudflare's servers then never tell its target.
+func arriving(report *cloudflare.Report, facts *dnsgate.Facts) []resolver.Wanted {
+	posted := map[string]bool{}
+	for _, batch := range report.Written {
+		for _, record := range batch.Posts {
+			posted[record.Name] = !record.Proxied
+		}
+	}
+	var wanted []resolver.Wanted
+	for _, o := range report.Outcomes {
+		if o.Kind == cloudflare.Upserted && posted[o.Host] {
+			wanted = append(wanted, resolver.Wanted{Name: o.Host, Zone: o.Zone, CNAME: o.Target, Addresses: facts.NodeAddresses(o.Target)})
+		}
+	}
+	return wanted
+}
