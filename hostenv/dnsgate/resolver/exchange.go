@@ -94,7 +94,7 @@ func newExchange(ctx context.Context) *exchange {
 		servers: map[netip.AddrPort]*server{},
 		alarms:  map[time.Duration][]alarm{},
 	}
-	x.openSockets()
+	x.openSockets() //nolint:contextcheck // the exchange has the context
 	x.wg.Go(x.watch)
 	return x
 }

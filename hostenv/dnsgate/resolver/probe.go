@@ -80,7 +80,7 @@ func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts 
 	facts := &dnsgate.ProbeFacts{}
 	at := &url.URL{Scheme: "http", Host: target.Host, Path: "/.well-known/acme-challenge/" + rand.Text()}
 	for {
-		answer, addr, err := n.get(ctx, at, target.Lookup(at.Hostname()))
+		answer, addr, err := n.get(ctx, at, target.Lookup(at.Hostname())) //nolint:bodyclose // get has closed it
 		if err != nil {
 			facts.Error = err.Error()
 			return facts
