@@ -122,7 +122,7 @@ func (o *Oracle) Ask(ctx context.Context, host, node string) (Decision, error) {
 	key := token + "." + base64.RawURLEncoding.EncodeToString(random[32:])
 	defer o.web.Hold(node, token, key)()
 
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 45*time.Second)
 	defer cancel()
 	validation, err := o.va.DoDCV(ctx, &vapb.PerformValidationRequest{
 		Identifier:               name.ToProto(),

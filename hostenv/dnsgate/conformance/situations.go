@@ -428,4 +428,23 @@ func bogusSituations() []Situation {
 }
 
 // foundSituations were found by [Random] and shrunk.
-func foundSituations() []Situation { return nil }
+func foundSituations() []Situation {
+	of := func(name, node string, zones ...Zone) Situation {
+		return Situation{Name: "found: " + name, Node: node, Zones: zones}
+	}
+	two := func(ns1, ns2 string) Zone {
+		return Zone{Records: ns1, At: map[string]string{"ns2": ns2}}
+	}
+	return []Situation{
+		of("A mixed behind AAAA that refuses", "m1", Zone{Records: "www A {m4b}\nwww A {e4}\nwww AAAA {r6}"}),
+		of("A mixed with one that refuses behind AAAA that refuses", "old", Zone{Records: "www A {r4}\nwww A {o4}\nwww AAAA {r6}"}),
+		of("AAAA of which one refuses and one answers, A the node's", "n1", Zone{Records: "www A {n4}\nwww AAAA {r6}\nwww AAAA {e6}"}),
+		of("AAAA elsewhere and a reserved one, A the node's", "n1", Zone{Records: "* A {n4}\n* AAAA {e6}\n* AAAA 2001:db8::1"}),
+		of("an alias to what only one server has", "old", two("www A {o4}", "www CNAME there\nthere A {o4}")),
+		of("two aliases, one to what only one server has", "six", two("www CNAME {node}.", "www CNAME there\nthere A {e4}\nthere AAAA {s6}")),
+		of("an alias to the node at one server, nothing at the other", "n1", two("", "www CNAME {node}.")),
+		of("an alias to the node at one server, AAAA that refuses at the other", "six", two("www AAAA {r6}", "www CNAME {node}.")),
+		of("an alias to the node, and one server has no data", "n1", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Kind: FaultEmpty}}}),
+		of("an alias at one server to another domain, nothing at the other", "old", two("", "www CNAME web.{t}."), Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {o4}"}),
+	}
+}
