@@ -27,7 +27,7 @@ func parse(lists ...[]string) addresses {
 
 // usable returns those that Let's Encrypt would try.
 func (list addresses) usable() addresses {
-	return list.filter(func(a netip.Addr) bool { return !isReserved(a) })
+	return list.filter(func(a netip.Addr) bool { return !IsReserved(a) })
 }
 
 func (list addresses) in(set addresses) addresses {

@@ -32,7 +32,7 @@ func describe(l Lookup) string {
 		saw = strings.Join(records, ", ")
 	case len(l.Addresses) > 0:
 		saw = parse(l.Addresses).String()
-		if reserved := parse(l.Addresses).filter(isReserved); len(reserved) > 0 {
+		if reserved := parse(l.Addresses).filter(IsReserved); len(reserved) > 0 {
 			saw += " (reserved: " + reserved.String() + ")"
 		}
 	case len(l.Targets) > 0:

@@ -38,6 +38,8 @@ func (t *trial) fix(reason Reason) string {
 		return "leave no other AAAA record than " + t.records()
 	case ReasonAMixed:
 		return "leave no other A record than " + t.records()
+	case ReasonForwardsSome:
+		return fmt.Sprintf("leave one address of %s that forwards /.well-known/acme-challenge/, or change it to %s", t.name, t.records())
 	case ReasonProxied:
 		return fmt.Sprintf("let the proxy in front of %s pass /.well-known/acme-challenge/ on over plain HTTP, then run the gate with -live", t.name)
 	default:

@@ -313,6 +313,8 @@ func (t *trial) version6() (Verdict, bool) {
 		return t.failAddresses(ReasonAAAAMixed), true
 	case !dead && t.forwards(t.v6), dead && t.forwards(t.v4):
 		return t.verdict(Pass, ReasonForwardsChallenge), true
+	case !dead && t.forwardsSome(t.v6), dead && t.forwardsSome(t.v4):
+		return t.verdict(Unknown, ReasonForwardsSome), true
 	}
 	return t.failAddresses(ReasonAAAAMismatch), true
 }
@@ -356,11 +358,27 @@ func (t *trial) forwards(asked addresses) bool {
 	}
 	p := t.facts.Live.Probe
 	t.saw("probe", p.Node, describeProbe(p))
-	if !p.Reached || len(p.Hops) == 0 || len(asked) != 1 {
+	from, redirected := firstHop(p)
+	return redirected && len(asked) == 1 && from == asked[0]
+}
+
+// forwardsSome reports whether one of several addresses was seen to forward:
+// Let's Encrypt may ask any of them, and the probe asked one.
+func (t *trial) forwardsSome(asked addresses) bool {
+	if t.facts.Live == nil || t.facts.Live.Probe == nil || len(asked) < 2 {
 		return false
 	}
+	from, redirected := firstHop(t.facts.Live.Probe)
+	return redirected && slices.Contains(asked, from)
+}
+
+// firstHop returns the address that redirected a probe which arrived.
+func firstHop(p *ProbeFacts) (netip.Addr, bool) {
+	if !p.Reached || len(p.Hops) == 0 {
+		return netip.Addr{}, false
+	}
 	from, err := netip.ParseAddr(p.Hops[0].Address)
-	return err == nil && from == asked[0]
+	return from, err == nil
 }
 
 func (t *trial) version4() Verdict {
@@ -377,6 +395,8 @@ func (t *trial) version4() Verdict {
 		return t.verdict(Pass, ReasonAMatch)
 	case len(outside) == len(t.v4) && t.forwards(t.v4):
 		return t.verdict(Pass, ReasonForwardsChallenge)
+	case len(outside) == len(t.v4) && t.forwardsSome(t.v4):
+		return t.verdict(Unknown, ReasonForwardsSome)
 	case !clean(t.facts.AAAA):
 		return t.verdict(Unknown, ReasonLookupFailed) // the AAAA record may be right, and counts first
 	case len(outside) < len(t.v4):

@@ -43,8 +43,9 @@ var reserved = prefixes(
 	"fe80::/10",         // link local, RFC 4291
 )
 
-// isReserved reports whether Let's Encrypt would drop an address.
-func isReserved(a netip.Addr) bool { return within(a.WithZone(""), reserved) }
+// IsReserved reports whether Let's Encrypt would drop an address, for it lies in
+// a block that IANA's registries of special-purpose addresses reserve.
+func IsReserved(a netip.Addr) bool { return within(a.WithZone(""), reserved) }
 
 func within(a netip.Addr, blocks []netip.Prefix) bool {
 	for _, block := range blocks {

@@ -125,7 +125,18 @@ func (t *trial) unanswered() (Verdict, bool) {
 		t.saw("NS", "", "no name server of "+t.facts.Zone+" was found")
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	}
-	lost := func(l Lookup) bool { return l.Failed() && (l.Error == ErrorTimeout || l.Error == ErrorLame) }
+	// A resolver that waited in vain for one question may hold the server for
+	// dead when the next one comes: so do those of Let's Encrypt, by luck.
+	if late4, late6 := timedOut(t.facts.A), timedOut(t.facts.AAAA); late4 || late6 {
+		if late4 {
+			t.sawLookup("A", t.facts.A)
+		}
+		if late6 {
+			t.sawLookup("AAAA", t.facts.AAAA)
+		}
+		return t.verdict(Unknown, ReasonLookupFailed), true
+	}
+	lost := func(l Lookup) bool { return timedOut(l) || l.Failed() && l.Error == ErrorLame }
 	all4, all6, some := true, true, false
 	for _, s := range t.facts.Servers {
 		all4, all6 = all4 && lost(s.A), all6 && lost(s.AAAA)
@@ -148,6 +159,8 @@ func (t *trial) unanswered() (Verdict, bool) {
 	slices.SortStableFunc(t.evidence, compareEvidence)
 	return t.verdict(Unknown, ReasonLookupFailed), true
 }
+
+func timedOut(l Lookup) bool { return l.Failed() && l.Error == ErrorTimeout }
 
 // authorizedBySome fails names to which one server has a CAA set that forbids
 // them, while the resolver met another one.

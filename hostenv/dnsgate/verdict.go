@@ -43,6 +43,7 @@ const (
 	ReasonProxied           Reason = "proxied"
 	ReasonAMismatch         Reason = "a-mismatch"
 	ReasonForwardsChallenge Reason = "elsewhere-but-forwards-challenge"
+	ReasonForwardsSome      Reason = "elsewhere-forwards-some"
 
 	// Beyond the table of names: the certificate as a whole.
 	ReasonTooManyNames      Reason = "too-many-names"

@@ -123,7 +123,8 @@ func TestProbe(t *testing.T) {
 		{"303 is not followed", "old.test", redirect(303, "http://n1.test/"), false, 0, ""},
 		{"served elsewhere", "old.test", http.NotFound, false, 0, ""},
 		{"another port", "old.test", redirect(302, "http://n1.test:8080/"), false, 1, "port 8080"},
-		{"an address", "old.test", redirect(302, "http://192.0.2.1/"), false, 1, "only names"},
+		{"a reserved address", "old.test", redirect(302, "http://192.0.2.1/"), false, 1, "reserved"},
+		{"the node's address", "old.test", redirect(302, "http://11.0.0.10/"), true, 1, ""},
 		{"another scheme", "old.test", redirect(302, "ftp://n1.test/"), false, 1, "ftp"},
 		{"no place", "old.test", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(301) }, false, 0, "without a place"},
 		{"in circles", "old.test", redirect(302, "http://old.test/"), false, 10, "more than 10"},
@@ -138,7 +139,8 @@ func TestProbe(t *testing.T) {
 			if test.old != nil {
 				h.serve("198.51.100.1:80", test.old)
 			}
-			got := h.network().Probe(t.Context(), Target{Host: test.host, Nodes: []netip.Addr{node},
+			h.serve("11.0.0.10:80", http.NotFound)
+			got := h.network().Probe(t.Context(), Target{Host: test.host, Nodes: []netip.Addr{node, netip.MustParseAddr("11.0.0.10")},
 				Lookup: func(host string) []netip.Addr { return addresses[host] }})
 			if got.Reached != test.reached || len(got.Hops) != test.hops || !strings.Contains(got.Error, test.err) || test.err == "" && got.Error != "" {
 				t.Errorf("got %s", show(got))

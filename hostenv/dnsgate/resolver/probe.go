@@ -73,14 +73,14 @@ func dialOutcome(err error) dnsgate.Dial {
 
 // Probe asks a host for a token that nobody has, and follows redirects as
 // Let's Encrypt does: 301, 302, 307 and 308, at most 10, http to port 80 and
-// https to port 443 whatever the certificate, to names and never to addresses.
-// What counts is who answers in the end, not what: the node does not know the
+// https to port 443 whatever the certificate, to names and to addresses that are
+// not reserved. What counts is who answers in the end, not what: the node does not know the
 // token either.
 func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts {
 	facts := &dnsgate.ProbeFacts{}
 	at := &url.URL{Scheme: "http", Host: target.Host, Path: "/.well-known/acme-challenge/" + rand.Text()}
 	for {
-		answer, addr, err := n.get(ctx, at, target.Lookup(at.Hostname())) //nolint:bodyclose // get has closed it
+		answer, addr, err := n.get(ctx, at, target.addresses(at.Hostname())) //nolint:bodyclose // get has closed it
 		if err != nil {
 			facts.Error = err.Error()
 			return facts
@@ -108,6 +108,14 @@ func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts 
 	}
 }
 
+// addresses are those of a name, or the address that stands in a name's place.
+func (t Target) addresses(host string) []netip.Addr {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{addr}
+	}
+	return t.Lookup(host)
+}
+
 // followable reports why Let's Encrypt would not follow a redirect.
 func followable(to *url.URL) error {
 	port := map[string]string{"http": "80", "https": "443"}[to.Scheme]
@@ -117,8 +125,8 @@ func followable(to *url.URL) error {
 	case to.Port() != "" && to.Port() != "80" && to.Port() != "443":
 		return fmt.Errorf("redirected to port %s, and only 80 and 443 are followed", to.Port())
 	}
-	if _, err := netip.ParseAddr(to.Hostname()); err == nil {
-		return fmt.Errorf("redirected to the address %s, and only names are followed", to.Hostname())
+	if addr, err := netip.ParseAddr(to.Hostname()); err == nil && (addr.Zone() != "" || dnsgate.IsReserved(addr)) {
+		return fmt.Errorf("redirected to the address %s, which is reserved", to.Hostname())
 	}
 	return nil
 }
