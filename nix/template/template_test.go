@@ -141,6 +141,7 @@ func TestTasks(t *testing.T) {
 		t.Errorf("nodes-build: %v", err)
 	}
 
+	testenv.Need(t, "git") // for the rest
 	inventory := filepath.Join(r.dir, "inventory.json")
 	if err := os.WriteFile(inventory, examples.Inventory(), 0o666); err != nil {
 		t.Fatal(err)
