@@ -153,6 +153,6 @@ func (c *computation) document(next state.State) map[string]any {
 		"cloudflare":      p.Cloudflare,
 		"deployUser":      p.DeployUser,
 		"nixSigning":      p.NixSigning,
-		"dnsGate":         map[string]any{},
+		"dnsGate":         map[string]any{}, // the gate's own: dnsgate.Carry brings its decisions over
 	}
 }

@@ -1,8 +1,9 @@
 // Package testenv tells tests which outside programs they may use.
 //
 // A test that needs a program asks for it here. Where it is missing the test
-// is skipped with the reason; with HOSTENV_TEST_REQUIRE=1, as CI sets it, it
-// fails instead, so that a green run there has left nothing out.
+// is skipped with the reason; where HOSTENV_TEST_REQUIRE names the program, as
+// CI does of all that it installs, or is 1, the test fails instead, so that a
+// green run there has left out nothing but what it said.
 // `mage test` prints the same table before it runs.
 package testenv
 
