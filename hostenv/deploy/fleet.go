@@ -30,6 +30,7 @@ type Profile struct {
 
 	Path       string // the store path that the plan leads to
 	Derivation string // the .drv that makes it
+	Broken     error  // why there is no path: its evaluation failed
 }
 
 // SystemProfile is the name of the profile of a node's system.

@@ -24,7 +24,8 @@ type OpenOptions struct {
 	Holder   string        // who takes the lock, for others to read: "alice@ci run 20261123-..."
 }
 
-// A Session is one ssh connection to a node.
+// A Session is one ssh connection to a node. It may be used by several at once:
+// requests are answered in turn.
 type Session interface {
 	// Observation is what Open saw.
 	Observation() Observation
@@ -59,6 +60,12 @@ type Observed struct {
 	// Linked is where the link itself leads if that is no store path.
 	Linked string `json:"linked,omitempty"`
 	Temp   Temp   `json:"temp,omitempty"`
+	// DeployRs is whether the active path holds activate-rs, as what deploy-rs
+	// brings does; RolledBack whether the newest generation is not the active one.
+	DeployRs   bool `json:"deployRs,omitempty"`
+	RolledBack bool `json:"rolledBack,omitempty"`
+	// Running is, for a system, where /run/current-system leads.
+	Running string `json:"running,omitempty"`
 	// UID is that of the environment's user on the node, 0 where he is not there.
 	UID int `json:"uid,omitempty"`
 	// UIDOwner is the user that has the planned UID, "" if it is free.

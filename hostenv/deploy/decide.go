@@ -1,0 +1,105 @@
+package deploy
+
+// A Doubt is an activation of which no journal knows how it ended: whoever
+// drove it died, or lost the node.
+type Doubt struct {
+	From     string // what was active before
+	Path     string // what was being activated
+	Rollback bool   // whether the node was to go back by itself
+	Exit     *int   // the exit status that deploy-rs left, nil if it left none
+}
+
+// Doubts returns the doubts that runs left, by node/profile: of every profile
+// the newest, unless a later run settled it. exits returns the exit status that
+// an activation of a run left, if it did. Outcomes are in their order.
+func Doubts(outcomes []Outcome, exits func(run, node, profile string) *int) map[string]Doubt {
+	doubts := map[string]Doubt{}
+	for _, o := range outcomes {
+		for _, p := range o.Profiles {
+			key := p.Node + "/" + p.Profile
+			switch {
+			case p.Doubt != nil:
+				d := *p.Doubt
+				d.Exit = exits(o.Run, p.Node, p.Profile)
+				doubts[key] = d
+			case p.State == StateActive, p.State == StateInSync, p.State == StateFailed && p.Reason == ReasonActivation:
+				delete(doubts, key)
+			}
+		}
+	}
+	return doubts
+}
+
+// A Decision is what is to be done with a profile.
+type Decision struct {
+	State    State // in-sync, active, pending or failed
+	Reason   Reason
+	From     string // what is gone back to if it fails, "" for nothing
+	Rollback bool   // whether the node itself may do that
+	Err      error
+}
+
+// Decide compares what is planned with what the node says. Nothing is activated
+// that is active already, unless it is doubtful that its activation ended well.
+func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
+	back := n.AutoRollback && n.MagicRollback
+	switch {
+	case p.Path == "":
+		return Decision{State: StateFailed, Reason: ReasonEvaluation, Err: p.Broken}
+	case seen.Active == p.Path && (doubt == nil || doubt.Path != p.Path):
+		return Decision{State: StateInSync}
+	case seen.Active == p.Path && doubt.certain():
+		return Decision{State: StateActive, Reason: ReasonAdopted}
+	case seen.Active == p.Path:
+		from := doubt.From
+		if from == p.Path {
+			from = ""
+		}
+		// deploy-rs goes back by generations, of which this path has one already.
+		return Decision{State: StatePending, Reason: ReasonDoubtful, From: from}
+	case seen.Active == "":
+		return Decision{State: StatePending, Reason: ReasonNew}
+	default:
+		return Decision{State: StatePending, Reason: ReasonChanged, From: seen.Active, Rollback: back}
+	}
+}
+
+// certain reports whether an activation whose path is active ended well:
+// deploy-rs said so, or it could not have stayed active otherwise, since the
+// node takes back what fails and what nobody confirms.
+func (d *Doubt) certain() bool {
+	if d.Exit != nil {
+		return *d.Exit == 0
+	}
+	return d.Rollback && d.From != "" && d.From != d.Path
+}
+
+// A Settlement is what an activation that has ended leaves to do.
+type Settlement string
+
+// The settlements.
+const (
+	SettledActive  Settlement = "active"  // it is where it should be
+	SettledBack    Settlement = "back"    // it failed, and is where it was
+	SettledRestore Settlement = "restore" // it failed, and must be brought back by path
+	SettledRemove  Settlement = "remove"  // it failed the first time, and the profile must go
+	SettledStuck   Settlement = "stuck"   // it failed, and there is nothing to go back to
+)
+
+// Settle says what to do after an activation: by what the node says is active,
+// and whether deploy-rs reported a success. A success without the path, and the
+// path without a success, are failures.
+func Settle(p Profile, from, active string, succeeded bool) Settlement {
+	switch {
+	case active == p.Path && succeeded:
+		return SettledActive
+	case active == from && from != p.Path:
+		return SettledBack
+	case from != "" && from != p.Path:
+		return SettledRestore
+	case !p.IsSystem():
+		return SettledRemove
+	default:
+		return SettledStuck
+	}
+}

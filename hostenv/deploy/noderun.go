@@ -1,0 +1,427 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// node brings one node to where it should be: build, sign, push, then the
+// system, then each environment.
+func (it *run) node(ctx context.Context, n *nodeRun) error {
+	todo := n.pending()
+	if len(todo) == 0 {
+		return nil
+	}
+	todo, err := it.bring(ctx, n, todo)
+	if err != nil || it.mode != Deploy {
+		return err
+	}
+	held := it.systemFailed(n)
+	for _, p := range todo {
+		switch {
+		case held != "":
+			err = it.skip(n, p, held)
+		case it.stopping(ctx):
+			err = it.skip(n, p, ReasonInterrupted)
+		case p.IsSystem():
+			if held = it.awaitMoves(ctx, n); held != "" {
+				err = it.skip(n, p, held)
+				break
+			}
+			err = it.activate(ctx, n, p)
+			held = it.systemFailed(n)
+		default:
+			err = it.activate(ctx, n, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// systemFailed says why no environment may be activated on a node, "" if it may.
+func (it *run) systemFailed(n *nodeRun) Reason {
+	if _, selected := n.Profile(SystemProfile); !selected {
+		return ""
+	}
+	if _, settled := n.ok.Load(SystemProfile); settled && !n.good(SystemProfile) {
+		return ReasonSystemFailed
+	}
+	return ""
+}
+
+// awaitMoves waits until every environment that leaves the node is on its new
+// one: the new system of this node no longer has its user.
+func (it *run) awaitMoves(ctx context.Context, n *nodeRun) Reason {
+	for to, users := range it.leaving(n.Name) {
+		for _, user := range users {
+			other := it.others[to]
+			select {
+			case <-other.settled[user]:
+			case <-ctx.Done():
+				return ReasonInterrupted
+			}
+			if !other.good(user) {
+				return ReasonMovePending
+			}
+		}
+	}
+	return ""
+}
+
+// bring builds profiles and copies them to the node. It returns those that are
+// there; the others have their final state.
+func (it *run) bring(ctx context.Context, n *nodeRun, todo []Profile) ([]Profile, error) {
+	all := func(list []Profile, state State) error {
+		for _, p := range list {
+			if err := it.tell(n, p, Event{State: state}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	failAll := func(list []Profile, reason Reason, cause error, log string) ([]Profile, error) {
+		for _, p := range list {
+			var err error
+			if ctx.Err() != nil || errors.Is(cause, context.Canceled) {
+				err = it.skip(n, p, ReasonInterrupted)
+			} else {
+				err = it.fail(n, p, reason, n.active(p), cause, log)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	}
+	steps := []struct {
+		state State
+		do    func(log io.Writer) (map[string]error, error)
+	}{
+		{StateBuilding, func(log io.Writer) (map[string]error, error) { return it.Store.Build(ctx, n.Node, todo, log) }},
+	}
+	if it.mode == Deploy && !n.RemoteBuild {
+		steps = append(steps, []struct {
+			state State
+			do    func(log io.Writer) (map[string]error, error)
+		}{
+			{StateSigning, func(log io.Writer) (map[string]error, error) { return nil, it.Store.Sign(ctx, paths(todo), log) }},
+			{StatePushing, func(log io.Writer) (map[string]error, error) {
+				return nil, it.Store.Push(ctx, n.Node, paths(todo), log)
+			}},
+		}...)
+	}
+	reasons := map[State]Reason{StateBuilding: ReasonBuild, StateSigning: ReasonSign, StatePushing: ReasonPush}
+	for _, step := range steps {
+		if it.stopping(ctx) {
+			return failAll(todo, "", context.Canceled, "")
+		}
+		log, err := it.log(n, "_"+string(step.state))
+		if err != nil {
+			return nil, err
+		}
+		var failed map[string]error
+		err = it.slot(ctx, func() error {
+			if err := all(todo, step.state); err != nil {
+				return err
+			}
+			var err error
+			failed, err = step.do(log)
+			return err
+		})
+		_ = log.Close() // a log that is cut short is no reason to stop
+		if err != nil {
+			reason := reasons[step.state]
+			var unsigned *UnsignedError
+			if errors.As(err, &unsigned) {
+				reason = ReasonUnsigned
+			}
+			return failAll(todo, reason, err, log.Name())
+		}
+		var left []Profile
+		for _, p := range todo {
+			if cause := failed[p.Name]; cause != nil {
+				if err := it.fail(n, p, reasons[step.state], n.active(p), cause, log.Name()); err != nil {
+					return nil, err
+				}
+				continue
+			}
+			left = append(left, p)
+		}
+		if todo = left; len(todo) == 0 {
+			return nil, nil
+		}
+	}
+	if it.mode == Preview {
+		return todo, it.preview(ctx, n, todo)
+	}
+	return todo, all(todo, StatePushed)
+}
+
+// preview tells what the closures change; the profiles stay pending.
+func (it *run) preview(ctx context.Context, n *nodeRun, todo []Profile) error {
+	var pairs []Pair
+	for _, p := range todo {
+		pairs = append(pairs, Pair{Profile: p.Name, Old: n.active(p), New: p.Path})
+	}
+	var diffs []Diff
+	err := it.slot(ctx, func() (err error) {
+		diffs, err = it.Store.Diff(ctx, n.Node, pairs)
+		return err
+	})
+	if err != nil {
+		for _, p := range todo {
+			if err := it.fail(n, p, ReasonPush, n.active(p), fmt.Errorf("compare with what is active: %w", err), ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, d := range diffs {
+		if err := it.Journal.Append(Event{Type: TypeDiff, Node: n.Name, Profile: d.Profile, Diff: &d}); err != nil {
+			return err
+		}
+	}
+	for _, p := range todo {
+		d := n.decisions[p.Name]
+		if err := it.tell(n, p, Event{State: StatePending, Reason: d.Reason, Active: n.active(p)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func paths(profiles []Profile) []string {
+	var all []string
+	for _, p := range profiles {
+		all = append(all, p.Path)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// activate activates a profile, and sees that it ends at the planned path or at
+// the one before.
+func (it *run) activate(ctx context.Context, n *nodeRun, p Profile) error {
+	return it.slot(ctx, func() error {
+		// What the system brought is seen anew: an environment's user may be there
+		// by now, with another UID.
+		seen, err := n.observe(ctx, it)
+		if err != nil {
+			return it.untouched(ctx, n, p, err)
+		}
+		n.seen = seen
+		if err := it.conflict(n, p); err != nil {
+			return it.fail(n, p, ReasonConflict, n.active(p), err, "")
+		}
+		if done, err := it.move(ctx, n, p); done || err != nil {
+			return err
+		}
+		return it.activateNow(ctx, n, p)
+	})
+}
+
+// untouched tells of a profile whose node was lost before it was touched.
+func (it *run) untouched(ctx context.Context, n *nodeRun, p Profile, err error) error {
+	var unreachable *UnreachableError
+	switch {
+	case ctx.Err() != nil:
+		return it.skip(n, p, ReasonInterrupted)
+	case errors.As(err, &unreachable):
+		return it.tell(n, p, Event{State: StateUnreachable, Active: n.active(p), Error: err.Error(), Hint: HintOf(err)})
+	default:
+		return it.fail(n, p, ReasonActivation, n.active(p), err, "")
+	}
+}
+
+// conflict holds an environment to its UID.
+func (it *run) conflict(n *nodeRun, p Profile) error {
+	if p.IsSystem() {
+		return nil
+	}
+	seen := n.seen.Profiles[p.Name]
+	switch {
+	case seen.UID == 0:
+		return fmt.Errorf("node %s has no user %s after its system was deployed", n.Name, p.User)
+	case seen.UID != p.UID:
+		return fmt.Errorf("node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
+	}
+	return nil
+}
+
+// move takes an environment's data along, or makes sure that none is restored.
+func (it *run) move(ctx context.Context, n *nodeRun, p Profile) (done bool, err error) {
+	if it.Mover == nil || p.IsSystem() {
+		return false, nil
+	}
+	to, err := n.open(ctx, it)
+	if err != nil {
+		return true, it.untouched(ctx, n, p, err)
+	}
+	from, moves := n.moves[p.Name]
+	if !moves {
+		if err := it.Mover.Discard(ctx, to, p); err != nil {
+			return false, it.Journal.Append(Event{Type: TypeFinding, Node: n.Name, Profile: p.Name, Finding: &Finding{
+				Level: Warning, Code: FindingMove, Message: fmt.Sprintf("environment %s: see that no old restore plan is left on %s: %v", p.Name, n.Name, err), Hint: HintOf(err)}})
+		}
+		return false, nil
+	}
+	if err := it.tell(n, p, Event{State: StateMoving}); err != nil {
+		return true, err
+	}
+	old, err := it.others[from].open(ctx, it)
+	var moved *Moved
+	if err == nil {
+		moved, err = it.Mover.Prepare(ctx, old, to, n.Node, p)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return true, it.skip(n, p, ReasonInterrupted)
+	case err != nil:
+		return true, it.fail(n, p, ReasonMove, n.active(p), err, "")
+	case moved != nil:
+		return false, it.Journal.Append(Event{Type: TypeMove, Node: n.Name, Profile: p.Name, Moved: moved})
+	}
+	return false, nil
+}
+
+func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
+	d := n.decisions[p.Name]
+	log, err := it.log(n, p.Name)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	status := StatusFile(it.Journal.Dir, n.Name, p.Name)
+	if err := os.Remove(status); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := it.tell(n, p, Event{State: StateActivating, Reason: d.Reason, Was: d.From, Rollback: d.Rollback, Log: log.Name()}); err != nil {
+		return err
+	}
+	failure := it.Activator.Activate(ctx, n.Node, p, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
+	active, err := it.ended(ctx, n, p)
+	if err != nil {
+		return it.lost(ctx, n, p, failure, err, log.Name())
+	}
+	switch Settle(p, d.From, active, failure == nil) {
+	case SettledActive:
+		if err := it.tell(n, p, Event{State: StateActive, Active: active, Log: log.Name()}); err != nil {
+			return err
+		}
+		return it.verify(ctx, n, p)
+	case SettledRestore:
+		failure = it.restore(ctx, n, p, failure, "go back to "+d.From, func(s Session) error { return s.Restore(ctx, p, d.From) })
+	case SettledRemove:
+		failure = it.restore(ctx, n, p, failure, "remove "+p.Link, func(s Session) error { return s.Remove(ctx, p) })
+	case SettledBack, SettledStuck:
+	}
+	if active, err = it.ended(ctx, n, p); err != nil {
+		return it.lost(ctx, n, p, failure, err, log.Name())
+	}
+	if failure == nil {
+		failure = errors.New("deploy-rs reported a success, and the node has another path")
+	}
+	return it.fail(n, p, ReasonActivation, active, failure, log.Name())
+}
+
+// restore brings back what was there, and joins what goes wrong in it to the
+// failure that made it necessary.
+func (it *run) restore(ctx context.Context, n *nodeRun, p Profile, failure error, what string, do func(Session) error) error {
+	if err := it.tell(n, p, Event{State: StateRestoring}); err != nil {
+		return err
+	}
+	session, err := n.open(ctx, it)
+	if err == nil {
+		err = do(session)
+	}
+	if err != nil {
+		return errors.Join(failure, fmt.Errorf("%s: %w", what, err))
+	}
+	return failure
+}
+
+// lost tells of a profile that was touched and cannot be asked about.
+func (it *run) lost(ctx context.Context, n *nodeRun, p Profile, failure, err error, log string) error {
+	reason := ReasonLost
+	if ctx.Err() != nil {
+		reason = ReasonInterrupted
+	}
+	all := errors.Join(failure, err)
+	return it.tell(n, p, Event{State: StateUnknown, Reason: reason, Error: all.Error(),
+		Hint: "`mage deploy -resume` asks the node again and goes on from there", Log: log})
+}
+
+// ended asks the node what is active once nothing is at work on the profile any
+// more. A node whose system changes may be out of reach for a while.
+func (it *run) ended(ctx context.Context, n *nodeRun, p Profile) (active string, err error) {
+	err = errors.New("the activation does not end")
+	failed := it.until(ctx, func() (bool, error) {
+		var seen Observation
+		if seen, err = n.observe(ctx, it); err != nil {
+			return false, nil
+		}
+		n.seen = seen
+		if at := seen.Profiles[p.Name].Activating; len(at) > 0 {
+			err = fmt.Errorf("an activation is still at work: %s", strings.Join(at, ", "))
+			return false, nil
+		}
+		return true, nil
+	})
+	if failed != nil {
+		return "", failed
+	}
+	return n.active(p), err
+}
+
+// verify asks an environment whether it works.
+func (it *run) verify(ctx context.Context, n *nodeRun, p Profile) error {
+	if it.Verifier == nil || it.Options.SkipVerification || p.IsSystem() || it.stopping(ctx) {
+		return nil
+	}
+	v := it.Verifier.Verify(ctx, n.Node, p.Name)
+	if len(v.Checks) == 0 {
+		return nil
+	}
+	return it.Journal.Append(Event{Type: TypeVerification, Node: n.Name, Profile: p.Name, Verification: &v})
+}
+
+// log opens a log file of the run: one for each profile, and for each step of a
+// node, whose name begins with _ as no user's does. A run that keeps no files
+// has none.
+func (it *run) log(n *nodeRun, name string) (*os.File, error) {
+	if it.Journal.Dir == "" {
+		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	}
+	dir := filepath.Join(it.Journal.Dir, n.Name)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
+}
+
+// StatusFile is where the activation of a profile leaves its exit status.
+func StatusFile(dir, node, profile string) string {
+	return filepath.Join(dir, node, profile+".exit")
+}
+
+// ExitStatus reads what an activation left; nil if it left nothing.
+func ExitStatus(dir, node, profile string) *int {
+	text, err := os.ReadFile(StatusFile(dir, node, profile))
+	if err != nil {
+		return nil
+	}
+	status, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil
+	}
+	return &status
+}

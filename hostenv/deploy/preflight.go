@@ -1,0 +1,151 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The codes of findings.
+const (
+	FindingUnreachable   = "unreachable"
+	FindingLocked        = "locked"
+	FindingSSH           = "ssh"         // connected, and something else went wrong
+	FindingHostKey       = "host-key"    // it shows another one
+	FindingNoHostKey     = "no-host-key" // the provider names none
+	FindingNotNixOS      = "not-nixos"   //
+	FindingNoNix         = "no-nix"      //
+	FindingKeyNotInFlake = "key-not-in-flake"
+	FindingKeyNotInPlan  = "key-not-in-plan"
+	FindingKeyNotOnNode  = "key-not-on-node"
+	FindingTempMissing   = "temp-missing"
+	FindingTempOpen      = "temp-open"
+	FindingUIDTaken      = "uid-taken"
+	FindingUIDDiffers    = "uid-differs"
+	FindingUserMissing   = "user-missing"
+	FindingForeign       = "foreign-profile"
+	FindingActivating    = "activating"
+	FindingMove          = "move"       // where data is cannot be told, or not reached
+	FindingMoveFirst     = "move-first" // an environment would lose its old node before it has its new one
+	FindingMoveCycle     = "move-cycle"
+)
+
+// Signing is what is known of the key that closures are signed with.
+type Signing struct {
+	PublicKey string   // as nix.conf has it: name:base64
+	InPlan    []string // provider.nixSigning.trustedPublicKeys of the plan
+	// InFlake returns those of the flake as it is now. It is asked only where a
+	// key is missing.
+	InFlake func() ([]string, error)
+}
+
+// Preflight returns what speaks against deploying to a node that answered.
+// Profiles are those of the run; push says whether closures are copied to it.
+func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
+	var found []Finding
+	fail := func(code, hint, format string, args ...any) {
+		found = append(found, Finding{Level: Failure, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if o.OS != "nixos" {
+		fail(FindingNotNixOS, "deploy to NixOS alone; provider.nodes."+n.Name+".address may lead to another machine", "node %s runs %s, not NixOS", n.Name, orNothing(o.OS))
+	}
+	if o.Nix == "" {
+		fail(FindingNoNix, "NixOS has it at /run/current-system/sw/bin/nix", "node %s has no nix that its user %s can run", n.Name, n.User)
+	}
+	if push && !o.TrustsUser && !slices.Contains(o.TrustedKeys, signing.PublicKey) {
+		found = append(found, signing.missing(n))
+	}
+	if n.HostKey == "" {
+		found = append(found, Finding{Level: Warning, Code: FindingNoHostKey,
+			Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
+			Hint:    "set it to what `ssh-keyscan -t ed25519 " + n.Address + "` prints after the host, compared on the node's console"})
+	}
+	system, systemSelected := n.Profile(SystemProfile)
+	systemPending := systemSelected && o.Profiles[SystemProfile].Active != system.Path
+	for _, p := range n.Profiles {
+		seen := o.Profiles[p.Name]
+		if seen.Linked != "" {
+			fail(FindingForeign, "see who made it; `rm "+p.Link+"` on the node lets the deploy make its own", "node %s: %s leads to %s, which is no profile of Nix", n.Name, p.Link, seen.Linked)
+		}
+		if len(seen.Activating) > 0 {
+			fail(FindingActivating, "wait for it to end: it is taken back by itself where nobody confirms it; `ps` on the node shows it", "node %s: an activation of %s is at work: %s", n.Name, p.Name, strings.Join(seen.Activating, ", "))
+		}
+		if p.IsSystem() {
+			found = append(found, tempFinding(n, p, seen)...)
+			continue
+		}
+		switch {
+		case seen.UIDOwner != "" && seen.UIDOwner != p.User:
+			fail(FindingUIDTaken, "give that user another UID, or take it off the node; UIDs of environments are never changed", "node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
+		case seen.UID != 0 && seen.UID != p.UID:
+			fail(FindingUIDDiffers, "bring the node's user to the planned UID (files and /etc/passwd), or take him off the node: NixOS never changes a UID by itself", "node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
+		case seen.UID == 0 && !systemPending:
+			fail(FindingUserMissing, "deploy the node's system with it: -node="+n.Name, "node %s has no user %s", n.Name, p.User)
+		case seen.UID != 0:
+			// Without him, the system that brings him brings the folder, too.
+			if !systemPending {
+				found = append(found, tempFinding(n, p, seen)...)
+			}
+		}
+	}
+	return found
+}
+
+func orNothing(os string) string {
+	if os == "" {
+		return "something without /etc/os-release"
+	}
+	return os
+}
+
+func tempFinding(n Node, p Profile, seen Observed) []Finding {
+	owner, mode := "root", "0711"
+	if !p.IsSystem() {
+		owner, mode = p.User, "0700"
+	}
+	mend := fmt.Sprintf("as root on the node: install -d -o %s -m %s %s; the node's configuration makes it at every start from then on", owner, mode, p.Temp)
+	switch seen.Temp {
+	case TempMissing:
+		return []Finding{{Failure, FindingTempMissing, fmt.Sprintf("node %s: %s, where deploy-rs confirms an activation, is not there", n.Name, p.Temp), mend}}
+	case TempOpen:
+		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: others can write to %s, and so block or feign the confirmation of an activation", n.Name, p.Temp), mend}}
+	case TempPrivate, TempUnknown:
+	}
+	return nil
+}
+
+// missing tells apart where the key is missing: the node may be right, and the
+// flake or the plan wrong.
+func (s Signing) missing(n Node) Finding {
+	f := Finding{Level: Failure}
+	line := fmt.Sprintf("provider.nixSigning.trustedPublicKeys = [ %q ];", s.PublicKey)
+	const around = "; until then the node can build for itself: -remoteBuild"
+	if slices.Contains(s.InPlan, s.PublicKey) {
+		f.Code = FindingKeyNotOnNode
+		f.Message = fmt.Sprintf("node %s does not trust the key %s yet: its system is older than the plan that has it", n.Name, name(s.PublicKey))
+		f.Hint = "deploy its system once with -remoteBuild -env=system -node=" + n.Name + ", or add the key to nix.settings.trusted-public-keys there by hand"
+		return f
+	}
+	inFlake := []string(nil)
+	if s.InFlake != nil {
+		if keys, err := s.InFlake(); err == nil {
+			inFlake = keys
+		}
+	}
+	if slices.Contains(inFlake, s.PublicKey) {
+		f.Code = FindingKeyNotInPlan
+		f.Message = fmt.Sprintf("node %s does not trust the key %s, which is in the flake and not in the plan", n.Name, name(s.PublicKey))
+		f.Hint = "run `mage plan`, and deploy the system" + around
+		return f
+	}
+	f.Code = FindingKeyNotInFlake
+	f.Message = fmt.Sprintf("node %s does not trust the key %s, and the provider's flake does not name it", n.Name, name(s.PublicKey))
+	f.Hint = "put this line into flake.nix, run `mage plan`, and deploy the system: " + line + around
+	return f
+}
+
+// name is the part of a public key that people know it by.
+func name(key string) string {
+	before, _, _ := strings.Cut(key, ":")
+	return before
+}

@@ -1,0 +1,109 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Standing is where a profile stands against the plan.
+type Standing string
+
+// The standings.
+const (
+	StandingInSync      Standing = "in-sync"     // the planned path is active
+	StandingBehind      Standing = "behind"      // another one is, that a deploy brought; or none yet
+	StandingDiverged    Standing = "diverged"    // somebody went back, or brought something by other means
+	StandingForeign     Standing = "not-ours"    // what is there is no profile of Nix
+	StandingUnreachable Standing = "unreachable" // the node does not answer
+	StandingBroken      Standing = "broken"      // the planned path cannot be told: its evaluation fails
+)
+
+// A Status is one profile's.
+type Status struct {
+	Node     string   `json:"node"`
+	Profile  string   `json:"profile"`
+	Standing Standing `json:"standing"`
+	Planned  string   `json:"planned,omitempty"`
+	Active   string   `json:"active,omitempty"`
+	Detail   string   `json:"detail,omitempty"`
+}
+
+// StatusOf compares what is planned with what the node says.
+func StatusOf(p Profile, seen Observed) Status {
+	s := Status{Node: p.Node, Profile: p.Name, Planned: p.Path, Active: seen.Active}
+	switch {
+	case seen.Linked != "":
+		s.Standing, s.Active, s.Detail = StandingForeign, seen.Linked, p.Link+" leads to no store path"
+	case p.Path == "":
+		s.Standing = StandingBroken
+		if p.Broken != nil {
+			s.Detail = p.Broken.Error()
+		}
+	case len(seen.Activating) > 0:
+		s.Standing, s.Detail = StandingBehind, "an activation is at work"
+	case seen.Active == p.Path && seen.Running != "" && seen.Running != seen.Active:
+		s.Standing, s.Detail = StandingDiverged, "the profile is right, and "+seen.Running+" is running"
+	case seen.Active == p.Path:
+		s.Standing = StandingInSync
+	case seen.Active == "":
+		s.Standing, s.Detail = StandingBehind, "not deployed yet"
+	case seen.RolledBack:
+		s.Standing, s.Detail = StandingDiverged, "an older generation was made active again on the node"
+	case !seen.DeployRs:
+		s.Standing, s.Detail = StandingDiverged, "it was not brought by deploy-rs"
+	default:
+		s.Standing = StandingBehind
+	}
+	return s
+}
+
+// Survey asks every node where its profiles stand. It changes nothing, takes no
+// lock, and returns a status for each profile, by node, the system first.
+// Errors of nodes that answer, and cannot be looked at, are returned beside it.
+func Survey(ctx context.Context, remote Remote, nodes []Node) ([]Status, error) {
+	var mu sync.Mutex
+	var all []Status
+	var wrong []error
+	var group errgroup.Group
+	group.SetLimit(maxSessions)
+	for _, n := range nodes {
+		group.Go(func() error {
+			session, err := remote.Open(ctx, n, OpenOptions{})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				var unreachable *UnreachableError
+				if !errors.As(err, &unreachable) {
+					wrong = append(wrong, err)
+				}
+				for _, p := range n.Profiles {
+					all = append(all, Status{Node: n.Name, Profile: p.Name, Standing: StandingUnreachable, Planned: p.Path, Detail: err.Error()})
+				}
+				return nil
+			}
+			seen := session.Observation()
+			for _, p := range n.Profiles {
+				all = append(all, StatusOf(p, seen.Profiles[p.Name]))
+			}
+			return session.Close()
+		})
+	}
+	err := group.Wait()
+	slices.SortFunc(all, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(rank(a.Profile), rank(b.Profile)), cmp.Compare(a.Profile, b.Profile))
+	})
+	if err == nil {
+		err = joined(wrong)
+	}
+	return all, err
+}
+
+// Drift reports whether any profile is not where the plan wants it.
+func Drift(all []Status) bool {
+	return slices.ContainsFunc(all, func(s Status) bool { return s.Standing != StandingInSync })
+}
