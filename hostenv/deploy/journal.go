@@ -82,7 +82,11 @@ func OpenJournal(runs, id string, seen func(Event)) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &Journal{ID: id, Dir: dir, file: file, events: events, seen: seen}, nil
+	j := &Journal{ID: id, Dir: dir, file: file, events: events, seen: seen}
+	if len(events) == 0 {
+		err = j.Append(Event{Type: TypeVersion, Events: EventsVersion})
+	}
+	return j, err
 }
 
 // Append writes events down, in their order, before it returns.
@@ -263,4 +267,23 @@ func syncDir(path string) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// ReadDoubts returns what the runs of a folder left undecided, by node/profile.
+func ReadDoubts(runs string) (map[string]Doubt, error) {
+	ids, err := Runs(runs)
+	if err != nil {
+		return nil, err
+	}
+	var outcomes []Outcome
+	for _, id := range ids {
+		events, err := ReadJournal(runs, id)
+		if err != nil {
+			return nil, err
+		}
+		o := OutcomeOf(events)
+		o.Run = id
+		outcomes = append(outcomes, o)
+	}
+	return Doubts(outcomes, func(run, node, profile string) *int { return ExitStatus(filepath.Join(runs, run), node, profile) }), nil
 }

@@ -1,0 +1,409 @@
+package deploy_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+func states(o deploy.Outcome) map[string]string {
+	all := map[string]string{}
+	for _, p := range o.Profiles {
+		all[p.Node+"/"+p.Profile] = strings.TrimSuffix(string(p.State)+" "+string(p.Reason), " ")
+	}
+	return all
+}
+
+func TestFirstDeployAndSecond(t *testing.T) {
+	nodes := fleet(2, 2)
+	w := newWorld(t, nodes)
+	first := w.deploy(nodes)
+	want := map[string]string{}
+	for _, n := range nodes {
+		for _, p := range n.Profiles {
+			want[p.Key()] = "active"
+		}
+	}
+	if diff := cmp.Diff(want, states(first)); diff != "" || first.Code() != deploy.ExitDone {
+		t.Errorf("exit code %d, %s", first.Code(), diff)
+	}
+	for name, m := range w.nodes {
+		if !strings.HasPrefix(m.activated[0], "system=") || len(m.activated) != 3 {
+			t.Errorf("%s activated %v, want the system first", name, m.activated)
+		}
+	}
+	w.done = nil
+	second := w.deploy(nodes)
+	for _, p := range second.Profiles {
+		if p.State != deploy.StateInSync {
+			t.Errorf("the second time %s/%s is %s", p.Node, p.Profile, p.State)
+		}
+	}
+	if diff := cmp.Diff([]string{"open n1/", "open n2/"}, slices.Sorted(slices.Values(w.done))); diff != "" {
+		t.Errorf("the second run did something: %s", diff)
+	}
+}
+
+// Each fault leaves every profile at its new path or at the one before, and is
+// told as it is.
+func TestFaults(t *testing.T) {
+	const env = "env1-n1"
+	tests := []struct {
+		reason      string
+		op, profile string
+		fault       fault
+		prepare     func(*world)
+		want        map[string]string // of n1; n2 is active throughout
+		active      map[string]string
+		code        int
+	}{
+		{"nothing", "", "", none, nil, map[string]string{"system": "active", env: "active"}, nil, 0},
+		{"the system is not built", "build", "system", fails, nil, map[string]string{"system": "failed build", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"an environment is not built", "build", env, fails, nil, map[string]string{"system": "active", env: "failed build"}, map[string]string{env: ""}, 3},
+		{"nothing can be pushed", "push", "", fails, nil, map[string]string{"system": "failed unsigned", env: "failed unsigned"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"the system fails and goes back", "activate", "system", fails, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"the system fails and goes too far back", "activate", "system", failsAstray, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"the system fails and stays", "activate", "system", failsStuck, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"a new environment fails", "activate", env, fails, nil, map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: ""}, 3},
+		{"an environment fails and goes back", "activate", env, fails, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
+		{"an environment fails and stays", "activate", env, failsStuck, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
+		{"deploy-rs says done and is not", "activate", env, lies, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
+		{"another user has the UID", "", "", none, func(w *world) { w.nodes["n1"].users["other"] = 1000 }, map[string]string{}, nil, 1},
+		{"the environment has another UID", "", "", none, func(w *world) { w.nodes["n1"].users[env] = 4711 }, map[string]string{}, nil, 1},
+		{"the node trusts no key", "", "", none, func(w *world) { w.nodes["n1"].keys = nil }, map[string]string{}, nil, 1},
+		{"the node is another machine", "", "", none, func(w *world) { w.nodes["n1"].os = "debian" }, map[string]string{}, nil, 1},
+		{"the node is out of reach", "", "", none, func(w *world) { w.nodes["n1"].unreached = true }, map[string]string{}, nil, 1},
+		{"somebody deploys already", "", "", none, func(w *world) { w.nodes["n1"].locked = true }, map[string]string{}, nil, 5},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			nodes := fleet(2, 1)
+			w := newWorld(t, nodes)
+			if test.prepare != nil {
+				test.prepare(w)
+			}
+			w.fault = func(op, node, profile string) fault {
+				if op == test.op && profile == test.profile && node == "n1" {
+					return test.fault
+				}
+				return none
+			}
+			o := w.deploy(nodes)
+			got := map[string]string{}
+			for key, state := range states(o) {
+				node, profile, _ := strings.Cut(key, "/")
+				if node == "n1" {
+					got[profile] = state
+				} else if state != "active" {
+					t.Errorf("%s is %s", key, state)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+			if o.Code() != test.code {
+				t.Errorf("exit code %d, want %d", o.Code(), test.code)
+			}
+			for profile, path := range test.active {
+				if got := w.nodes["n1"].active[profile]; got != path {
+					t.Errorf("%s is at %q, want %q", profile, got, path)
+				}
+			}
+			for _, p := range o.Profiles {
+				if p.State == deploy.StateFailed && p.Error == "" {
+					t.Errorf("%s/%s failed and does not say why", p.Node, p.Profile)
+				}
+			}
+			for _, f := range o.Findings {
+				if f.Finding.Level == deploy.Failure && f.Finding.Hint == "" {
+					t.Errorf("%q has no hint", f.Finding.Message)
+				}
+			}
+			if len(test.want) == 0 {
+				for name, m := range w.nodes {
+					if len(m.activated) > 0 || len(w.built) > 0 {
+						t.Errorf("%s was touched though a preflight failed: %v %v", name, m.activated, w.built)
+					}
+				}
+			}
+		})
+	}
+}
+
+// had makes an environment one that was deployed before.
+func had(user string) func(*world) {
+	return func(w *world) {
+		m := w.nodes["n1"]
+		m.active[user], m.good[user], m.users[user] = "/nix/store/0-env", true, 1000
+	}
+}
+
+// A run that dies anywhere, with or without what it had begun, is resumed to
+// the end, and nothing that is good is activated once more.
+func TestDiesAnywhereAndResumes(t *testing.T) {
+	runs := 0
+	for seed := range uint64(150) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		nodes := fleet(1+random.IntN(3), random.IntN(3))
+		w := newWorld(t, nodes)
+		for _, n := range nodes {
+			for _, p := range n.Profiles[1:] {
+				if random.IntN(2) == 0 {
+					m := w.nodes[n.Name]
+					m.active[p.Name], m.good[p.Name], m.users[p.Name] = "/nix/store/0-"+p.Name, true, p.UID
+				}
+			}
+		}
+		before := map[string]string{}
+		for _, n := range nodes {
+			for _, p := range n.Profiles {
+				before[p.Key()] = w.nodes[n.Name].active[p.Name]
+			}
+		}
+		dir, id := t.TempDir(), ""
+		for life := 0; ; life++ {
+			runs++
+			r := w.runner(dir, id)
+			id = r.Journal.ID
+			dieAt, count := 1+random.IntN(30), 0
+			if life == 3 {
+				dieAt = 1 << 30
+			}
+			w.fault = func(op, _, profile string) fault {
+				if count++; count < dieAt {
+					return none
+				}
+				// The journal of a process that is dead takes nothing more.
+				_ = r.Journal.Close()
+				if op != "activate" {
+					return fails
+				}
+				if count > dieAt {
+					return none
+				}
+				if random.IntN(2) == 0 {
+					return dies
+				}
+				return diesAlone
+			}
+			outcome, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, doubts(t, dir))
+			for key, path := range before {
+				node, profile, _ := strings.Cut(key, "/")
+				i := slices.IndexFunc(nodes, func(n deploy.Node) bool { return n.Name == node })
+				p, _ := nodes[i].Profile(profile)
+				if at := w.nodes[node].active[profile]; at != p.Path && at != path && err == nil {
+					t.Fatalf("seed %d: %s is at %q, neither %q nor %q", seed, key, at, p.Path, path)
+				}
+			}
+			if err == nil {
+				w.agrees(nodes, outcome)
+				if outcome.Code() != deploy.ExitDone {
+					t.Fatalf("seed %d: life %d ends with %d: %v %v", seed, life, outcome.Code(), states(outcome), outcome.Findings)
+				}
+				break
+			}
+			if life == 3 {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+	}
+	t.Logf("%d lives", runs)
+}
+
+// doubts reads those of all journals of a folder, as a run does that begins.
+func doubts(t *testing.T, dir string) map[string]deploy.Doubt {
+	t.Helper()
+	found, err := deploy.ReadDoubts(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// Whatever prefix of a journal is left, it can be read, and a line that was
+// never finished is no event.
+func TestJournalEveryPrefix(t *testing.T) {
+	nodes := fleet(1, 1)
+	w := newWorld(t, nodes)
+	dir := t.TempDir()
+	r := w.runner(dir, "")
+	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, r.Journal.ID+".jsonl")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for length := range len(whole) {
+		if err := os.WriteFile(path, whole[:length], 0o666); err != nil {
+			t.Fatal(err)
+		}
+		events, err := deploy.ReadJournal(dir, r.Journal.ID)
+		if err != nil || len(events) != strings.Count(string(whole[:length]), "\n") {
+			t.Fatalf("of %d bytes: %d events, %v", length, len(events), err)
+		}
+		j, err := deploy.OpenJournal(dir, r.Journal.ID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Append(deploy.Event{Type: deploy.TypeResume}); err != nil {
+			t.Fatal(err)
+		}
+		_ = j.Close()
+		if again, err := deploy.ReadJournal(dir, r.Journal.ID); err != nil || len(again) != max(len(events), 1)+1 {
+			t.Fatalf("taken up after %d bytes: %d events, %v", length, len(again), err)
+		}
+	}
+}
+
+func TestSelection(t *testing.T) {
+	nodes := fleet(3, 2)
+	tests := []struct {
+		reason    string
+		selection deploy.Selection
+		want      string
+	}{
+		{"all", deploy.Selection{}, "n1/system n1/env1-n1 n1/env2-n1 n2/system n2/env1-n2 n2/env2-n2 n3/system n3/env1-n3 n3/env2-n3"},
+		{"a node", deploy.Selection{Nodes: []string{"n2"}}, "n2/system n2/env1-n2 n2/env2-n2"},
+		{"environments everywhere", deploy.Selection{Profiles: []string{"env1-*"}}, "n1/env1-n1 n2/env1-n2 n3/env1-n3"},
+		{"systems alone", deploy.Selection{Profiles: []string{"system"}, Exclude: []string{"n3"}}, "n1/system n2/system"},
+		{"all but one", deploy.Selection{Nodes: []string{"n[12]"}, Exclude: []string{"n1/env2-n1", "env1-n2"}}, "n1/system n1/env1-n1 n2/system n2/env2-n2"},
+		{"a typing mistake", deploy.Selection{Nodes: []string{"n1", "m1"}, Profiles: []string{"evn*"}}, `-node "m1" matches no node of the plan|-env "evn*" matches no enabled environment of the plan`},
+		{"no pattern", deploy.Selection{Nodes: []string{"["}}, `"[" is no pattern`},
+		{"nothing is left", deploy.Selection{Nodes: []string{"n1"}, Exclude: []string{"n*"}}, "nothing is left to deploy"},
+	}
+	for _, test := range tests {
+		selected, err := test.selection.Of(nodes)
+		var keys []string
+		for _, n := range selected {
+			for _, p := range n.Profiles {
+				keys = append(keys, p.Key())
+			}
+		}
+		got := strings.Join(keys, " ")
+		if err != nil {
+			got = strings.ReplaceAll(err.Error(), "\n", "|")
+		}
+		if got != test.want {
+			t.Errorf("%s: got %s, want %s", test.reason, got, test.want)
+		}
+	}
+}
+
+// A system waits for environments that leave its node, and stays as it is where
+// they do not arrive.
+func TestMovesHoldSystemsBack(t *testing.T) {
+	for _, arrives := range []bool{true, false} {
+		t.Run(fmt.Sprint("arrives ", arrives), func(t *testing.T) {
+			nodes := fleet(2, 1)
+			w := newWorld(t, nodes)
+			w.fault = func(op, _, profile string) fault {
+				if op == "activate" && profile == "env1-n2" && !arrives {
+					return fails
+				}
+				return none
+			}
+			r := w.runner(t.TempDir(), "")
+			r.Moves = []deploy.Move{{User: "env1-n2", From: "n1", To: "n2"}}
+			r.Options.Jobs = 1
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			arrived, system := slices.Index(w.done, "activate n2/env1-n2"), slices.Index(w.done, "activate n1/system")
+			if arrives && (arrived < 0 || system < arrived) {
+				t.Errorf("the old node's system was activated before the environment was away: %v", w.done)
+			}
+			if got := states(o)["n1/system"]; !arrives && (system >= 0 || got != "skipped move-pending") {
+				t.Errorf("the old node's system is %s though the environment has no new home: %v", got, w.done)
+			}
+		})
+	}
+	refusals := []struct {
+		reason, code string
+		moves        []deploy.Move
+		nodes        func([]deploy.Node) []deploy.Node
+	}{
+		{"the new node is not deployed", deploy.FindingMoveFirst, []deploy.Move{{"env1-n2", "n1", "n2"}}, func(all []deploy.Node) []deploy.Node { return all[:1] }},
+		{"they change places", deploy.FindingMoveCycle, []deploy.Move{{"env1-n2", "n1", "n2"}, {"env1-n1", "n2", "n1"}}, func(all []deploy.Node) []deploy.Node { return all }},
+	}
+	for _, refusal := range refusals {
+		t.Run(refusal.reason, func(t *testing.T) {
+			nodes := fleet(2, 1)
+			w := newWorld(t, nodes)
+			r := w.runner(t.TempDir(), "")
+			r.Moves = refusal.moves
+			o, err := r.Run(t.Context(), deploy.Deploy, refusal.nodes(nodes), nodes, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(o.Findings) != 1 || o.Findings[0].Finding.Code != refusal.code || o.Code() != deploy.ExitFailed || len(w.built) > 0 {
+				t.Errorf("got %+v, %d", o.Findings, o.Code())
+			}
+		})
+	}
+}
+
+// Who asks to stop gets no new work, and nothing undecided.
+func TestStop(t *testing.T) {
+	nodes := fleet(1, 2)
+	w := newWorld(t, nodes)
+	stop := make(chan struct{})
+	w.fault = func(op, _, profile string) fault {
+		if op == "activate" && profile == "system" {
+			close(stop)
+		}
+		return none
+	}
+	r := w.runner(t.TempDir(), "")
+	r.Stop = stop
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"n1/system": "active", "n1/env1-n1": "skipped interrupted", "n1/env2-n1": "skipped interrupted"}
+	if diff := cmp.Diff(want, states(o)); diff != "" || o.Code() != deploy.ExitInterrupted {
+		t.Errorf("exit code %d, %s", o.Code(), diff)
+	}
+	w.agrees(nodes, o)
+}
+
+// What deploys leave unanswered is unknown, and never a success.
+func TestLostNodeIsUnknown(t *testing.T) {
+	nodes := fleet(1, 1)
+	w := newWorld(t, nodes)
+	gone := false
+	w.fault = func(op, _, profile string) fault {
+		if op == "activate" && profile == "system" {
+			gone = true
+			w.nodes["n1"].unreached = true
+			return fails
+		}
+		if gone && op == "observe" {
+			return disconnects
+		}
+		return none
+	}
+	dir := t.TempDir()
+	r := w.runner(dir, "")
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"n1/system": "unknown lost", "n1/env1-n1": "skipped system-failed"}
+	if diff := cmp.Diff(want, states(o)); diff != "" || o.Code() != deploy.ExitFailed {
+		t.Errorf("exit code %d, %s", o.Code(), diff)
+	}
+	if d, ok := doubts(t, dir)["n1/system"]; !ok || d.From != "/nix/store/0-system-old" || d.Exit == nil || *d.Exit != 1 {
+		t.Errorf("doubt %+v, %v", d, ok)
+	}
+}

@@ -1,0 +1,348 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// A world is a fleet in memory, with Nix and deploy-rs: what the Runner does to
+// it can be looked at, and it fails when told to.
+type world struct {
+	t  *testing.T
+	mu sync.Mutex
+
+	nodes map[string]*machine
+	built map[string]bool
+	// fault is asked before everything that is done: what, on which node, for
+	// which profile.
+	fault func(op, node, profile string) fault
+	// done are all operations, in their order.
+	done []string
+}
+
+// A fault is what goes wrong with an operation.
+type fault string
+
+const (
+	none        fault = ""
+	fails       fault = "fails"        // it does not happen, and says so
+	failsStuck  fault = "fails-stuck"  // an activation fails, and the node does not go back
+	failsAstray fault = "fails-astray" // it fails, and the node goes back to another generation
+	lies        fault = "lies"         // it reports a success that is none
+	dies        fault = "dies"         // this process dies; what is on the way goes on
+	diesAlone   fault = "dies-alone"   // it dies with all that it had begun
+	disconnects fault = "disconnects"
+)
+
+type machine struct {
+	active     map[string]string
+	older      map[string][]string // what was active before, in its order
+	good       map[string]bool     // whether what is active came up
+	users      map[string]int
+	unreached  bool
+	locked     bool
+	keys       []string
+	os         string
+	activated  []string // profile=path, each activation that began
+	restarted  []string // activations of what was active and good
+	restorable bool
+}
+
+func newWorld(t *testing.T, nodes []deploy.Node) *world {
+	w := &world{t: t, nodes: map[string]*machine{}, built: map[string]bool{}, fault: func(string, string, string) fault { return none }}
+	for _, n := range nodes {
+		w.nodes[n.Name] = &machine{active: map[string]string{"system": "/nix/store/0-system-old"}, older: map[string][]string{}, good: map[string]bool{"system": true},
+			users: map[string]int{}, keys: []string{"key:1"}, os: "nixos", restorable: true}
+	}
+	return w
+}
+
+// fleet makes n nodes of as many environments each.
+func fleet(nodes, environments int) []deploy.Node {
+	var all []deploy.Node
+	for i := range nodes {
+		name := fmt.Sprintf("n%d", i+1)
+		n := deploy.Node{Name: name, Address: "192.0.2.1", User: "deploy", HostKey: "ssh-ed25519 AAAA", AutoRollback: true, MagicRollback: true}
+		n.Profiles = append(n.Profiles, deploy.Profile{Node: name, Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Path: "/nix/store/1-system-" + name})
+		for j := range environments {
+			user := fmt.Sprintf("env%d-%s", j+1, name)
+			n.Profiles = append(n.Profiles, deploy.Profile{Node: name, Name: user, User: user, UID: 1000 + 10*i + j, Link: "/nix/var/nix/profiles/per-user/" + user + "/hostenv", Path: "/nix/store/1-" + user})
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+var errDead = errors.New("this process is dead")
+
+func (w *world) ask(op, node, profile string) fault {
+	w.done = append(w.done, op+" "+node+"/"+profile)
+	return w.fault(op, node, profile)
+}
+
+// Open implements deploy.Remote.
+func (w *world) Open(_ context.Context, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.nodes[n.Name]
+	if m.unreached || w.ask("open", n.Name, "") != none {
+		return nil, &deploy.UnreachableError{Node: n.Name, Cause: "no route"}
+	}
+	if m.locked && how.Lock {
+		return nil, &deploy.LockedError{Node: n.Name, Holder: "somebody"}
+	}
+	s := &session{w: w, n: n, m: m, lost: make(chan struct{})}
+	s.first = s.observe()
+	return s, nil
+}
+
+type session struct {
+	w     *world
+	n     deploy.Node
+	m     *machine
+	first deploy.Observation
+	lost  chan struct{}
+}
+
+func (s *session) observe() deploy.Observation {
+	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, Profiles: map[string]deploy.Observed{}}
+	for _, p := range s.n.Profiles {
+		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
+		for user, uid := range s.m.users {
+			if uid == p.UID {
+				seen.UIDOwner = user
+			}
+		}
+		o.Profiles[p.Name] = seen
+	}
+	return o
+}
+
+func (s *session) Observation() deploy.Observation { return s.first }
+
+func (s *session) Observe(context.Context) (deploy.Observation, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("observe", s.n.Name, "") != none {
+		select {
+		case <-s.lost:
+		default:
+			close(s.lost)
+		}
+		return deploy.Observation{}, &deploy.UnreachableError{Node: s.n.Name, Cause: "gone"}
+	}
+	return s.observe(), nil
+}
+
+func (s *session) Restore(_ context.Context, p deploy.Profile, path string) error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("restore", s.n.Name, p.Name) != none {
+		return errors.New("cannot restore")
+	}
+	s.m.set(p.Name, path, true)
+	return nil
+}
+
+func (s *session) Remove(_ context.Context, p deploy.Profile) error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("remove", s.n.Name, p.Name) != none {
+		return errors.New("cannot remove")
+	}
+	delete(s.m.active, p.Name)
+	return nil
+}
+
+func (s *session) Run(context.Context, string, []byte, ...string) ([]byte, error) { return nil, nil }
+func (s *session) Lost() <-chan struct{}                                          { return s.lost }
+func (s *session) Close() error                                                   { return nil }
+
+func (m *machine) set(profile, path string, good bool) {
+	if old := m.active[profile]; old != "" && old != path {
+		m.older[profile] = append(m.older[profile], old)
+	}
+	m.active[profile], m.good[profile] = path, good
+}
+
+// Build, Sign, Push and Diff implement deploy.Store.
+func (w *world) Build(ctx context.Context, n deploy.Node, profiles []deploy.Profile, _ io.Writer) (map[string]error, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	failed := map[string]error{}
+	for _, p := range profiles {
+		if w.ask("build", n.Name, p.Name) != none {
+			failed[p.Name] = errors.New("the disk is on fire")
+			continue
+		}
+		w.built[p.Path] = true
+	}
+	return failed, ctx.Err()
+}
+
+func (w *world) Sign(ctx context.Context, paths []string, _ io.Writer) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, path := range paths {
+		if !w.built[path] {
+			w.t.Errorf("signed %s, which was not built", path)
+		}
+	}
+	if w.ask("sign", "", "") != none {
+		return errors.New("no key")
+	}
+	return ctx.Err()
+}
+
+func (w *world) Push(ctx context.Context, n deploy.Node, paths []string, _ io.Writer) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ask("push", n.Name, "") != none {
+		return &deploy.UnsignedError{Node: n.Name, Path: paths[0]}
+	}
+	return ctx.Err()
+}
+
+func (w *world) Diff(_ context.Context, _ deploy.Node, pairs []deploy.Pair) ([]deploy.Diff, error) {
+	var all []deploy.Diff
+	for _, p := range pairs {
+		all = append(all, deploy.Diff{Profile: p.Profile, Copy: 1})
+	}
+	return all, nil
+}
+
+// Activate implements deploy.Activator as deploy-rs does it, with its faults.
+func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how deploy.ActivateOptions, _ io.Writer) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.nodes[n.Name]
+	if !w.built[p.Path] {
+		w.t.Errorf("activated %s, which was not built", p.Path)
+	}
+	f := w.ask("activate", n.Name, p.Name)
+	was, hadBefore := m.active[p.Name]
+	if was == p.Path && m.good[p.Name] && f != dies && f != diesAlone {
+		m.restarted = append(m.restarted, p.Name)
+	}
+	if p.Name == "system" {
+		for _, q := range n.Profiles {
+			if q.Name != "system" {
+				m.users[q.Name] = q.UID
+			}
+		}
+	} else {
+		if m.users[p.Name] != p.UID {
+			w.t.Errorf("activated %s without its user", p.Key())
+		}
+		if i := slices.IndexFunc(n.Profiles, deploy.Profile.IsSystem); i >= 0 && m.active["system"] != n.Profiles[i].Path {
+			w.t.Errorf("activated %s while the system of its node is at %s", p.Key(), m.active["system"])
+		}
+	}
+	m.activated = append(m.activated, p.Name+"="+p.Path)
+	leave := func(status int) {
+		if err := os.WriteFile(how.Status, []byte(strconv.Itoa(status)+"\n"), 0o666); err != nil {
+			w.t.Error(err)
+		}
+	}
+	back := func() {
+		switch {
+		case how.Rollback && hadBefore:
+			m.set(p.Name, was, true)
+		default:
+			m.set(p.Name, p.Path, false)
+		}
+	}
+	switch f {
+	case none:
+		m.set(p.Name, p.Path, true)
+		leave(0)
+		return nil
+	case dies: // deploy-rs goes on, and leaves its exit status
+		m.set(p.Name, p.Path, true)
+		leave(0)
+		return errDead
+	case diesAlone: // nobody confirms: the node goes back, if it can
+		back()
+		return errDead
+	case lies:
+		m.set(p.Name, "/nix/store/9-other", true)
+		leave(0)
+		return nil
+	case failsStuck:
+		m.set(p.Name, p.Path, false)
+	case failsAstray:
+		m.set(p.Name, "/nix/store/0-ancient", true)
+	default:
+		back()
+	}
+	leave(1)
+	return errors.New("deploy-rs ended with 1")
+}
+
+// runner drives the world with a journal in dir; id "" begins a new one.
+func (w *world) runner(dir, id string) *deploy.Runner {
+	w.t.Helper()
+	var journal *deploy.Journal
+	var err error
+	if id == "" {
+		journal, err = deploy.CreateJournal(dir, time.Now(), nil)
+	} else {
+		journal, err = deploy.OpenJournal(dir, id, nil)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = journal.Close() })
+	return &deploy.Runner{Remote: w, Store: w, Activator: w, Journal: journal,
+		Signing: deploy.Signing{PublicKey: "key:1"}, Options: deploy.Options{Settle: time.Millisecond}}
+}
+
+// deploy runs once, without a journal before it.
+func (w *world) deploy(nodes []deploy.Node) deploy.Outcome {
+	w.t.Helper()
+	outcome, err := w.runner(w.t.TempDir(), "").Run(w.t.Context(), deploy.Deploy, nodes, nodes, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.agrees(nodes, outcome)
+	return outcome
+}
+
+// agrees holds what a run says of each profile to what the node has.
+func (w *world) agrees(nodes []deploy.Node, o deploy.Outcome) {
+	w.t.Helper()
+	for _, p := range o.Profiles {
+		m := w.nodes[p.Node]
+		active := m.active[p.Profile]
+		switch p.State {
+		case deploy.StateInSync, deploy.StateActive:
+			if active != p.Want || !m.good[p.Profile] {
+				w.t.Errorf("%s/%s is said to be %s, and the node has %q, good: %v", p.Node, p.Profile, p.State, active, m.good[p.Profile])
+			}
+		case deploy.StateFailed, deploy.StateSkipped:
+			if active != p.Active {
+				w.t.Errorf("%s/%s %s is said to be at %q, and the node has %q", p.Node, p.Profile, p.State, p.Active, active)
+			}
+		case deploy.StateUnknown, deploy.StateUnreachable:
+		default:
+			w.t.Errorf("%s/%s ends in %s", p.Node, p.Profile, p.State)
+		}
+	}
+	for _, n := range nodes {
+		for _, p := range n.Profiles {
+			if path := w.nodes[n.Name].restarted; len(path) > 0 {
+				w.t.Errorf("%s: activated what was active and good: %v", p.Key(), path)
+			}
+		}
+	}
+}
