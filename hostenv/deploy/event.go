@@ -93,8 +93,9 @@ func (s State) Final() bool {
 	switch s {
 	case StateInSync, StateActive, StateFailed, StateSkipped, StateUnreachable, StateUnknown:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Reason says why a profile is in a state. There may be more of them one day.

@@ -367,7 +367,7 @@ func (it *run) ended(ctx context.Context, n *nodeRun, p Profile) (active string,
 	failed := it.until(ctx, func() (bool, error) {
 		var seen Observation
 		if seen, err = n.observe(ctx, it); err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // it is tried again, and told of in the end
 		}
 		n.seen = seen
 		if at := seen.Profiles[p.Name].Activating; len(at) > 0 {

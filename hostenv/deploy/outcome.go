@@ -74,6 +74,7 @@ func OutcomeOf(events []Event) Outcome {
 				at[key] = p
 			}
 			p.fold(e)
+		default: // versions and nodes say nothing of profiles
 		}
 	}
 	for _, p := range at {
@@ -110,6 +111,7 @@ func (p *ProfileOutcome) fold(e Event) {
 		if e.State == StatePending || e.State.Final() {
 			p.Active = e.Active
 		}
+	default:
 	}
 }
 
@@ -126,6 +128,7 @@ func (p *ProfileOutcome) doubt(e Event) {
 		if p.Doubt != nil && e.Reason == ReasonActivation && e.Active != p.Doubt.Path {
 			p.Doubt = nil
 		}
+	default:
 	}
 }
 

@@ -1,0 +1,157 @@
+// Package report renders the events of a deploy for people: a line an event, a
+// few lines that move on a terminal, and the summary of a run. It adds nothing
+// to what the events say.
+package report
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// Line returns an event as a line without its end, "" for one that says nothing
+// to people. It begins with the node and the profile that it is about.
+func Line(e deploy.Event) string {
+	text := ""
+	switch e.Type {
+	case deploy.TypeResume:
+		text = "taking up run " + e.Run
+	case deploy.TypeNode:
+		if e.State == deploy.StateReached {
+			text = "reached"
+		}
+	case deploy.TypeFinding:
+		return finding(e)
+	case deploy.TypeProfile:
+		text = profile(e)
+	case deploy.TypeVerification:
+		text = verification(*e.Verification)
+	case deploy.TypeMove:
+		text = fmt.Sprintf("takes its data along from %s (%d snapshots)", e.Moved.From, len(e.Moved.Snapshots))
+	case deploy.TypeDiff:
+		text = fmt.Sprintf("%d packages added, %d removed, %d changed, %s to copy", len(e.Diff.Added), len(e.Diff.Removed), len(e.Diff.Changed), Size(e.Diff.Copy))
+	default:
+	}
+	if text == "" {
+		return ""
+	}
+	return prefix(e) + text
+}
+
+func prefix(e deploy.Event) string {
+	switch {
+	case e.Node == "":
+		return ""
+	case e.Profile == "":
+		return e.Node + ": "
+	}
+	return e.Node + " " + e.Profile + ": "
+}
+
+func finding(e deploy.Event) string {
+	text := string(e.Finding.Level) + ": " + e.Finding.Message
+	if e.Finding.Hint != "" {
+		text += "\nhint: " + e.Finding.Hint
+	}
+	return text
+}
+
+// states are the words for what a profile is at.
+var states = map[deploy.State]string{
+	deploy.StateWaiting: "waiting for an activation that was begun before", deploy.StateBuilding: "building", deploy.StateSigning: "signing",
+	deploy.StatePushing: "copying", deploy.StatePushed: "copied", deploy.StateMoving: "backing up on its old node", deploy.StateActivating: "activating",
+	deploy.StateRestoring: "going back to what was active", deploy.StateVerifying: "verifying",
+	deploy.StateInSync: "in sync", deploy.StateActive: "active", deploy.StateUnreachable: "unreachable", deploy.StateUnknown: "unknown",
+}
+
+// reasons are the words for why it is.
+var reasons = map[deploy.Reason]string{
+	deploy.ReasonNew: "new", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "once more, for nobody knows how its activation ended",
+	deploy.ReasonAdopted: "an interrupted run had activated it", deploy.ReasonSystemFailed: "its node's system failed",
+	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted", deploy.ReasonLocked: "another deploy is at work",
+}
+
+func profile(e deploy.Event) string {
+	why := reasons[e.Reason]
+	switch e.State {
+	case deploy.StatePending:
+		return "to be activated (" + why + ")"
+	case deploy.StateActive:
+		if why != "" {
+			return "active (" + why + ")"
+		}
+		return "active"
+	case deploy.StateSkipped:
+		return "skipped: " + why
+	case deploy.StateFailed, deploy.StateUnknown, deploy.StateUnreachable:
+		text := "failed"
+		if e.State != deploy.StateFailed {
+			text = string(e.State)
+		}
+		if e.Reason != "" && e.State == deploy.StateFailed {
+			text = string(e.Reason) + " failed"
+		}
+		if e.Error != "" {
+			text += ": " + firstLine(e.Error)
+		}
+		return text
+	default:
+		return states[e.State]
+	}
+}
+
+func verification(v deploy.Verification) string {
+	failed := 0
+	for _, c := range v.Checks {
+		if !c.OK {
+			failed++
+		}
+	}
+	if failed == 0 {
+		return fmt.Sprintf("works: %d checks passed", len(v.Checks))
+	}
+	text := fmt.Sprintf("%d of %d checks failed", failed, len(v.Checks))
+	if !v.Enforce {
+		text += ", which is not enforced"
+	}
+	return text
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// Short is a store path without the store's folder and the better part of its
+// hash.
+func Short(storePath string) string {
+	base := path.Base(storePath)
+	hash, name, found := strings.Cut(base, "-")
+	if storePath == "" {
+		return "nothing"
+	}
+	if !found || len(hash) != 32 {
+		return storePath
+	}
+	return hash[:7] + "-" + name
+}
+
+// Size writes bytes for people.
+func Size(bytes int64) string {
+	if bytes < 0 {
+		return "-" + Size(-bytes)
+	}
+	value, unit := float64(bytes), "B"
+	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if value < 1024 {
+			break
+		}
+		value, unit = value/1024, larger
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	return fmt.Sprintf("%.1f %s", value, unit)
+}

@@ -1,0 +1,155 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// A Live shows events as they come. On a terminal each profile that something
+// is being done with has a line of its own, with what is done and for how long;
+// what is over stands above them and stays. Elsewhere every event is a line.
+type Live struct {
+	w     io.Writer
+	size  func() (width, height int) // nil where w is no terminal
+	now   func() time.Time
+	mu    sync.Mutex
+	at    []row
+	drawn int // rows that are on the screen
+	stop  chan struct{}
+	done  chan struct{}
+}
+
+type row struct {
+	key, text string
+	since     time.Time
+}
+
+// NewLive returns one that writes to w; size is that of the terminal in
+// characters, nil where w is none.
+func NewLive(w io.Writer, size func() (width, height int), now func() time.Time) *Live {
+	l := &Live{w: w, size: size, now: now, stop: make(chan struct{}), done: make(chan struct{})}
+	if size == nil {
+		close(l.done)
+		return l
+	}
+	go func() {
+		defer close(l.done)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-l.stop:
+				return
+			case <-tick.C:
+				l.mu.Lock()
+				l.draw()
+				l.mu.Unlock()
+			}
+		}
+	}()
+	return l
+}
+
+// Show shows an event.
+func (l *Live) Show(e deploy.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line := Line(e)
+	if l.size == nil {
+		if line != "" {
+			fmt.Fprintln(l.w, line)
+		}
+		return
+	}
+	if e.Type == deploy.TypeProfile && !e.State.Final() {
+		if e.State != deploy.StatePending {
+			l.set(e.Node+" "+e.Profile, states[e.State])
+			l.draw()
+		}
+		return
+	}
+	if e.Type == deploy.TypeProfile {
+		l.drop(e.Node + " " + e.Profile)
+	}
+	l.erase()
+	if line != "" && e.Type != deploy.TypeNode {
+		fmt.Fprintln(l.w, line)
+	}
+	l.draw()
+}
+
+// Close takes the moving lines away.
+func (l *Live) Close() {
+	if l.size != nil {
+		close(l.stop)
+	}
+	<-l.done
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.erase()
+}
+
+func (l *Live) set(key, text string) {
+	for i := range l.at {
+		if l.at[i].key == key {
+			if l.at[i].text != text {
+				l.at[i].text, l.at[i].since = text, l.now()
+			}
+			return
+		}
+	}
+	l.at = append(l.at, row{key, text, l.now()})
+}
+
+func (l *Live) drop(key string) {
+	for i := range l.at {
+		if l.at[i].key == key {
+			l.at = append(l.at[:i], l.at[i+1:]...)
+			return
+		}
+	}
+}
+
+func (l *Live) erase() {
+	if l.drawn > 0 {
+		fmt.Fprintf(l.w, "\x1b[%dA\r\x1b[J", l.drawn)
+	}
+	l.drawn = 0
+}
+
+// draw writes the rows that fit; a row that wrapped could not be erased.
+func (l *Live) draw() {
+	width, height := l.size()
+	var b strings.Builder
+	if l.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\r\x1b[J", l.drawn)
+	}
+	rows := l.at
+	more := 0
+	if most := max(height-2, 1); len(rows) > most {
+		more = len(rows) - most + 1
+		rows = rows[:most-1]
+	}
+	line := func(text string) {
+		if runes := []rune(text); width > 0 && len(runes) >= width {
+			text = string(runes[:width-1])
+		}
+		b.WriteString(text + "\n")
+	}
+	for _, r := range rows {
+		line(fmt.Sprintf("%s: %s %s", r.key, r.text, l.now().Sub(r.since).Truncate(time.Second)))
+	}
+	if more > 0 {
+		line(fmt.Sprintf("and %d more", more))
+	}
+	l.drawn = len(rows)
+	if more > 0 {
+		l.drawn++
+	}
+	_, _ = io.WriteString(l.w, b.String()) // a terminal that is gone is nobody's loss
+}

@@ -1,0 +1,217 @@
+package report_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+)
+
+const (
+	old     = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-shop-1"
+	planned = "/nix/store/1123456789abcdfghijklmnpqrsvwxyz-shop-2"
+)
+
+func event(profile string, state deploy.State, reason deploy.Reason) deploy.Event {
+	return deploy.Event{Type: deploy.TypeProfile, Node: "n1", Profile: profile, State: state, Reason: reason, Want: planned}
+}
+
+// story is a run in which everything happens.
+func story() []deploy.Event {
+	failed := event("shop", deploy.StateFailed, deploy.ReasonActivation)
+	failed.Active, failed.Error, failed.Hint, failed.Log = old, "deploy-rs ended with 1\nmore of it", "look at the log", "runs/1/n1/shop.log"
+	activating := event("shop", deploy.StateActivating, deploy.ReasonChanged)
+	activating.Was = old
+	active := event("system", deploy.StateActive, "")
+	active.Active = planned
+	return []deploy.Event{
+		{Type: deploy.TypeVersion, Events: "1.0"},
+		{Type: deploy.TypeNode, Node: "n1", State: deploy.StateReached},
+		{Type: deploy.TypeFinding, Node: "n1", Finding: &deploy.Finding{Level: deploy.Warning, Code: "no-host-key", Message: "no host key", Hint: "name one"}},
+		event("system", deploy.StatePending, deploy.ReasonChanged), event("shop", deploy.StatePending, deploy.ReasonChanged),
+		event("blog", deploy.StateInSync, ""), event("new", deploy.StatePending, deploy.ReasonNew),
+		event("system", deploy.StateActivating, ""), active,
+		activating, failed,
+		event("new", deploy.StateActivating, ""), event("new", deploy.StateActive, ""),
+		{Type: deploy.TypeVerification, Node: "n1", Profile: "new", Verification: &deploy.Verification{Enforce: true, Checks: []deploy.Check{
+			{VirtualHost: "new.test", URL: "https://new.test/", Status: 200, OK: true}, {VirtualHost: "new.test", URL: "https://new.test/shop", Status: 500, Problem: "status 500"}}}},
+		{Type: deploy.TypeMove, Node: "n1", Profile: "new", Moved: &deploy.Moved{From: "n2", Snapshots: map[string]string{"db": "abc"}}},
+		{Type: deploy.TypeEnd, End: &deploy.End{Code: 3}},
+	}
+}
+
+func TestLines(t *testing.T) {
+	var got strings.Builder
+	for _, e := range story() {
+		if line := report.Line(e); line != "" {
+			got.WriteString(line + "\n")
+		}
+	}
+	want := `n1: reached
+warning: no host key
+hint: name one
+n1 system: to be activated (changed)
+n1 shop: to be activated (changed)
+n1 blog: in sync
+n1 new: to be activated (new)
+n1 system: activating
+n1 system: active
+n1 shop: activating
+n1 shop: activation failed: deploy-rs ended with 1
+n1 new: activating
+n1 new: active
+n1 new: 1 of 2 checks failed
+n1 new: takes its data along from n2 (1 snapshots)
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	var got strings.Builder
+	if err := report.Summary(&got, deploy.OutcomeOf(story())); err != nil {
+		t.Fatal(err)
+	}
+	want := `NODE  PROFILE  STATE                  ACTIVE
+n1    system   active                 1123456-shop-2
+n1    blog     in-sync                1123456-shop-2
+n1    new      active, does not work  1123456-shop-2
+n1    shop     failed (activation)    0123456-shop-1
+
+n1 new: 1 of 2 checks failed
+- https://new.test/shop: status 500
+
+n1 shop: deploy-rs ended with 1
+  more of it
+hint: look at the log
+log: runs/1/n1/shop.log
+2 activated, 1 in sync, 1 failed
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPreview(t *testing.T) {
+	pending := event("shop", deploy.StatePending, deploy.ReasonChanged)
+	pending.Active = old
+	fresh := event("new", deploy.StatePending, deploy.ReasonNew)
+	diff := &deploy.Diff{Profile: "shop", Added: []deploy.PackageChange{{Name: "php", New: []string{"8.4"}}}, Removed: []deploy.PackageChange{{Name: "perl", Old: []string{"5"}}},
+		Changed: []deploy.PackageChange{{Name: "nginx", Old: []string{"1.26"}, New: []string{"1.28"}}}, Copy: 3 << 20, Paths: 4, Size: 5 << 30, Delta: -2048}
+	var got strings.Builder
+	err := report.Preview(&got, deploy.OutcomeOf([]deploy.Event{event("system", deploy.StateInSync, ""), pending, {Type: deploy.TypeDiff, Node: "n1", Profile: "shop", Diff: diff}, fresh}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `n1 new: pending (new)
+  - nothing
+  + ` + planned + `
+n1 shop: pending (changed)
+  - ` + old + `
+  + ` + planned + `
+  + php 8.4
+  - perl 5
+  ~ nginx 1.26 -> 1.28
+  3.0 MiB to copy in 4 paths, closure 5.0 GiB (-2.0 KiB)
+1 in sync, 2 to be activated
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	var got strings.Builder
+	err := report.Status(&got, []deploy.Status{
+		{Node: "n1", Profile: "system", Standing: deploy.StandingInSync, Planned: planned, Active: planned},
+		{Node: "n1", Profile: "shop", Standing: deploy.StandingBehind, Planned: planned, Detail: "not deployed yet"},
+		{Node: "n2", Profile: "system", Standing: deploy.StandingUnreachable, Planned: planned, Detail: "node n2 is unreachable\nmore"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `NODE  PROFILE  STANDING     PLANNED         ACTIVE          DETAIL
+n1    system   in-sync      1123456-shop-2  1123456-shop-2  
+n1    shop     behind       1123456-shop-2  nothing         not deployed yet
+n2    system   unreachable  1123456-shop-2  unknown         node n2 is unreachable
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// screen is a terminal: it knows as much of escape codes as is written to it.
+type screen struct {
+	t     *testing.T
+	lines []string
+	at    int
+}
+
+func (s *screen) Write(text []byte) (int, error) {
+	rest := string(text)
+	for rest != "" {
+		switch {
+		case strings.HasPrefix(rest, "\x1b[") && strings.Contains(rest, "A\r\x1b[J"):
+			var up int
+			if _, err := fmt.Sscanf(rest, "\x1b[%dA", &up); err != nil || up > s.at {
+				s.t.Fatalf("went up %d of %d lines: %v", up, s.at, err)
+			}
+			s.at -= up
+			s.lines = s.lines[:s.at]
+			_, rest, _ = strings.Cut(rest, "\x1b[J")
+		default:
+			line, after, found := strings.Cut(rest, "\n")
+			if !found {
+				s.t.Fatalf("wrote half a line: %q", rest)
+			}
+			s.lines, s.at, rest = append(s.lines, line), s.at+1, after
+		}
+	}
+	return len(text), nil
+}
+
+// What is at work has a line that moves; what is over stays above it; no line
+// wraps, and none is left behind.
+func TestLiveOnTerminal(t *testing.T) {
+	s := &screen{t: t}
+	now := time.Unix(0, 0)
+	l := report.NewLive(s, func() (int, int) { return 30, 5 }, func() time.Time { return now })
+	for i := range 6 {
+		l.Show(event(fmt.Sprintf("environment-with-a-long-name-%d", i), deploy.StateBuilding, ""))
+		now = now.Add(time.Second)
+	}
+	if len(s.lines) != 3 || s.lines[2] != "and 4 more" {
+		t.Errorf("of six rows a terminal of five shows %q", s.lines)
+	}
+	for _, line := range s.lines {
+		if len(line) >= 30 {
+			t.Errorf("%q does not fit", line)
+		}
+	}
+	l.Show(event("environment-with-a-long-name-0", deploy.StateActive, ""))
+	if want := "n1 environment-with-a-long-name-0: active"; s.lines[0] != want {
+		t.Errorf("got %q, want %q first", s.lines, want)
+	}
+	l.Close()
+	if diff := cmp.Diff([]string{"n1 environment-with-a-long-name-0: active"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLiveElsewhere(t *testing.T) {
+	var b strings.Builder
+	l := report.NewLive(&b, nil, time.Now)
+	for _, e := range story() {
+		l.Show(e)
+	}
+	l.Close()
+	if strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "n1 shop: activating\nn1 shop: activation failed") {
+		t.Errorf("got %q", b.String())
+	}
+}

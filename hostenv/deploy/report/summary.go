@@ -1,0 +1,182 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// Summary writes where every profile stands, those that need somebody at the
+// end with all that is known of them, and one line for the whole.
+func Summary(w io.Writer, o deploy.Outcome) error {
+	if len(o.Profiles) > 0 {
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "NODE\tPROFILE\tSTATE\tACTIVE")
+		for _, p := range o.Profiles {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", p.Node, p.Profile, stateOf(p), activeOf(p))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, p := range o.Profiles {
+		details(w, p)
+	}
+	fmt.Fprintln(w, Total(o))
+	return nil
+}
+
+func stateOf(p deploy.ProfileOutcome) string {
+	text := string(p.State)
+	if p.Reason != "" && p.State != deploy.StateActive {
+		text += " (" + string(p.Reason) + ")"
+	}
+	if p.Verification != nil && !p.Verification.OK() {
+		text += ", does not work"
+	}
+	return text
+}
+
+func activeOf(p deploy.ProfileOutcome) string {
+	switch p.State {
+	case deploy.StateUnknown, deploy.StateUnreachable:
+		return "unknown"
+	case deploy.StateActive, deploy.StateInSync:
+		return Short(p.Want)
+	case deploy.StateFailed, deploy.StateSkipped, deploy.StatePending:
+		return Short(p.Active)
+	default:
+		return "unknown" // it is on the way
+	}
+}
+
+func details(w io.Writer, p deploy.ProfileOutcome) {
+	if p.Error != "" {
+		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, strings.ReplaceAll(strings.TrimSpace(p.Error), "\n", "\n  "))
+		for hint := range strings.Lines(p.Hint) {
+			fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
+		}
+		if p.Log != "" {
+			fmt.Fprintf(w, "log: %s\n", p.Log)
+		}
+	}
+	if p.Verification != nil && !p.Verification.OK() {
+		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, verification(*p.Verification))
+		for _, c := range p.Verification.Checks {
+			if !c.OK {
+				fmt.Fprintf(w, "- %s: %s\n", c.URL, c.Problem)
+			}
+		}
+	}
+}
+
+// Total is a run in one line.
+func Total(o deploy.Outcome) string {
+	counts := o.Counts()
+	var parts []string
+	order := []deploy.State{deploy.StateActive, deploy.StateInSync, deploy.StatePending, deploy.StateFailed, deploy.StateUnknown, deploy.StateSkipped, deploy.StateUnreachable}
+	for _, state := range order {
+		if n := counts[string(state)]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, words(state)))
+		}
+		delete(counts, string(state))
+	}
+	rest := 0
+	for _, n := range counts {
+		rest += n
+	}
+	if rest > 0 {
+		parts = append(parts, fmt.Sprintf("%d undecided", rest))
+	}
+	if len(parts) == 0 {
+		return "nothing was begun"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func words(s deploy.State) string {
+	switch s {
+	case deploy.StateActive:
+		return "activated"
+	case deploy.StateInSync:
+		return "in sync"
+	case deploy.StatePending:
+		return "to be activated"
+	default:
+		return string(s)
+	}
+}
+
+// Preview writes what a deploy would change.
+func Preview(w io.Writer, o deploy.Outcome) error {
+	for _, p := range o.Profiles {
+		if p.State == deploy.StateInSync {
+			continue
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", p.Node, p.Profile, stateOf(p))
+		if p.State == deploy.StatePending {
+			fmt.Fprintf(w, "  - %s\n  + %s\n", orNone(p.Active), p.Want)
+		}
+		if p.Error != "" {
+			fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(strings.TrimSpace(p.Error), "\n", "\n  "))
+		}
+		if p.Diff == nil {
+			continue
+		}
+		for _, list := range []struct {
+			sign    string
+			changes []deploy.PackageChange
+		}{{"+", p.Diff.Added}, {"-", p.Diff.Removed}, {"~", p.Diff.Changed}} {
+			for _, c := range list.changes {
+				fmt.Fprintf(w, "  %s %s %s\n", list.sign, c.Name, versions(c))
+			}
+		}
+		sign := "+"
+		if p.Diff.Delta < 0 {
+			sign = ""
+		}
+		fmt.Fprintf(w, "  %s to copy in %d paths, closure %s (%s%s)\n", Size(p.Diff.Copy), p.Diff.Paths, Size(p.Diff.Size), sign, Size(p.Diff.Delta))
+	}
+	fmt.Fprintln(w, Total(o))
+	return nil
+}
+
+func orNone(path string) string { return cmp.Or(path, "nothing") }
+
+func versions(c deploy.PackageChange) string {
+	old, now := list(c.Old), list(c.New)
+	switch {
+	case len(c.Old) == 0:
+		return now
+	case len(c.New) == 0:
+		return old
+	}
+	return old + " -> " + now
+}
+
+func list(versions []string) string {
+	named := slices.DeleteFunc(slices.Clone(versions), func(v string) bool { return v == "" })
+	if len(named) == 0 {
+		return "(no version)"
+	}
+	return strings.Join(named, ", ")
+}
+
+// Status writes where profiles stand, all of them or what is not in sync.
+func Status(w io.Writer, all []deploy.Status) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NODE\tPROFILE\tSTANDING\tPLANNED\tACTIVE\tDETAIL")
+	for _, s := range all {
+		active := Short(s.Active)
+		if s.Standing == deploy.StandingUnreachable {
+			active = "unknown"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Node, s.Profile, s.Standing, Short(s.Planned), active, firstLine(s.Detail))
+	}
+	return table.Flush()
+}
