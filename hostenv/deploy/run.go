@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // Options say how a run goes about it.
@@ -47,16 +49,13 @@ type Runner struct {
 	Signing Signing
 	Options Options
 	Holder  string // of the nodes' locks
-	Moves   []Move // of the plan
+	Moves   []plan.Move
 
 	// Stop ends the run early when it is closed: no new work, and what is in
 	// flight is brought to an end. Cancelling the context leaves it undecided.
 	Stop <-chan struct{}
 }
 
-// A Move is an environment that the plan has on another node than the one that
-// it was deployed to.
-type Move struct{ User, From, To string }
 
 // maxSessions is how many nodes are connected to at once. OpenSSH's own
 // MaxStartups is a node's; this is for the machine that deploys.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 func states(o deploy.Outcome) map[string]string {
@@ -313,7 +314,7 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 				return none
 			}
 			r := w.runner(t.TempDir(), "")
-			r.Moves = []deploy.Move{{User: "env1-n2", From: "n1", To: "n2"}}
+			r.Moves = []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}}
 			r.Options.Jobs = 1
 			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
 			if err != nil {
@@ -330,11 +331,11 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 	}
 	refusals := []struct {
 		reason, code string
-		moves        []deploy.Move
+		moves        []plan.Move
 		nodes        func([]deploy.Node) []deploy.Node
 	}{
-		{"the new node is not deployed", deploy.FindingMoveFirst, []deploy.Move{{"env1-n2", "n1", "n2"}}, func(all []deploy.Node) []deploy.Node { return all[:1] }},
-		{"they change places", deploy.FindingMoveCycle, []deploy.Move{{"env1-n2", "n1", "n2"}, {"env1-n1", "n2", "n1"}}, func(all []deploy.Node) []deploy.Node { return all }},
+		{"the new node is not deployed", deploy.FindingMoveFirst, []plan.Move{{"env1-n2", "n1", "n2"}}, func(all []deploy.Node) []deploy.Node { return all[:1] }},
+		{"they change places", deploy.FindingMoveCycle, []plan.Move{{"env1-n2", "n1", "n2"}, {"env1-n1", "n2", "n1"}}, func(all []deploy.Node) []deploy.Node { return all }},
 	}
 	for _, refusal := range refusals {
 		t.Run(refusal.reason, func(t *testing.T) {

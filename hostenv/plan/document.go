@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -42,6 +44,49 @@ func CheckFresh(plan []byte, s state.State) error {
 		return &StaleError{Plan: got, State: want}
 	}
 	return nil
+}
+
+// WithDeployed returns the plan after environments were deployed to nodes, by
+// user: the state that remembers it has the digest, and who is where the plan
+// has him has no previous node any more. Nothing else changes.
+func (d Document) WithDeployed(nodes map[string]string, digest string) Document {
+	value := maps.Clone(d.value)
+	value["stateDigest"] = digest
+	environments, _ := value["environments"].(map[string]any)
+	environments = maps.Clone(environments)
+	for user, node := range nodes {
+		environment, ok := environments[user].(map[string]any)
+		if !ok || environment["node"] != node {
+			continue
+		}
+		environment = maps.Clone(environment)
+		delete(environment, "previousNode")
+		environments[user] = environment
+	}
+	if environments != nil {
+		value["environments"] = environments
+	}
+	return Document{value}
+}
+
+// Move is an environment that was deployed to another node than the plan's.
+type Move struct{ User, From, To string }
+
+// Moves returns the environments that a deploy takes from one node to another,
+// by user. A disabled one goes nowhere.
+func (d Document) Moves() []Move {
+	var moves []Move
+	environments, _ := d.value["environments"].(map[string]any)
+	for user, v := range environments {
+		environment, _ := v.(map[string]any)
+		from, _ := environment["previousNode"].(string)
+		to, _ := environment["node"].(string)
+		if from != "" && from != to && environment["enable"] != false {
+			moves = append(moves, Move{user, from, to})
+		}
+	}
+	slices.SortFunc(moves, func(a, b Move) int { return cmp.Compare(a.User, b.User) })
+	return moves
 }
 
 // LockedSources returns the sources that a plan names, for one that is to be

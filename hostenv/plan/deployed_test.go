@@ -1,0 +1,65 @@
+package plan_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+// A plan that a deploy writes anew is the one that `mage plan` would make of
+// the state that the deploy wrote, whatever of it was deployed.
+func TestWithDeployed(t *testing.T) {
+	moved := 0
+	for _, dir := range scenarios(t) {
+		o := run(t, dir)
+		if o.err != nil {
+			continue
+		}
+		moves := o.Plan.Moves()
+		moved += len(moves)
+		every, some := map[string]string{}, map[string]string{}
+		for _, node := range o.Plan.Nodes() {
+			for i, user := range o.Plan.Running(node) {
+				every[user] = node
+				if i%2 == 0 {
+					some[user] = node
+				}
+			}
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "inventory.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		inventory, err := plan.DecodeInventory(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources, err := plan.LockedSources(o.Plan.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, deployed := range []map[string]string{nil, some, every} {
+			s := o.State.WithDeployed(deployed)
+			got := o.Plan.WithDeployed(deployed, s.Digest())
+			want, err := plan.Compute(inventory, sources, s)
+			if err != nil {
+				continue // a transfer or a rename that is done cannot be done again
+			}
+			if !bytes.Equal(got.Encode(), want.Plan.Encode()) {
+				t.Errorf("%s: with %v deployed the plan is not what planning makes of it", dir, deployed)
+			}
+			if err := plan.CheckFresh(got.Encode(), s); err != nil {
+				t.Errorf("%s: %v", dir, err)
+			}
+		}
+		if got := o.Plan.WithDeployed(every, "").Moves(); len(got) > 0 {
+			t.Errorf("%s: all is deployed, and there are moves: %v", dir, got)
+		}
+	}
+	if moved == 0 {
+		t.Error("no scenario has a move")
+	}
+}
