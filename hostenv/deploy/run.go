@@ -56,7 +56,6 @@ type Runner struct {
 	Stop <-chan struct{}
 }
 
-
 // maxSessions is how many nodes are connected to at once. OpenSSH's own
 // MaxStartups is a node's; this is for the machine that deploys.
 const maxSessions = 16

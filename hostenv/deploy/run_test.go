@@ -334,8 +334,8 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 		moves        []plan.Move
 		nodes        func([]deploy.Node) []deploy.Node
 	}{
-		{"the new node is not deployed", deploy.FindingMoveFirst, []plan.Move{{"env1-n2", "n1", "n2"}}, func(all []deploy.Node) []deploy.Node { return all[:1] }},
-		{"they change places", deploy.FindingMoveCycle, []plan.Move{{"env1-n2", "n1", "n2"}, {"env1-n1", "n2", "n1"}}, func(all []deploy.Node) []deploy.Node { return all }},
+		{"the new node is not deployed", deploy.FindingMoveFirst, []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}}, func(all []deploy.Node) []deploy.Node { return all[:1] }},
+		{"they change places", deploy.FindingMoveCycle, []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}, {User: "env1-n1", From: "n2", To: "n1"}}, func(all []deploy.Node) []deploy.Node { return all }},
 	}
 	for _, refusal := range refusals {
 		t.Run(refusal.reason, func(t *testing.T) {
