@@ -28,8 +28,12 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	if err != nil {
 		return nil, err
 	}
-	var api cloudflare.API = cloudflare.NewClient(token)
-	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(os.Stderr, line) }}
+	var api cloudflare.API = cloudflare.NewClient(token, cloudflare.WithBaseURL(r.cloudflareURL))
+	prefix := ""
+	if r.dryRun {
+		prefix = "dry run: "
+	}
+	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(os.Stderr, prefix+line) }}
 	var dry *cloudflare.DryRun
 	if r.dryRun {
 		dry = cloudflare.NewDryRun(api)
@@ -42,7 +46,7 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 		return nil, err
 	}
 	for _, o := range report.Outcomes {
-		fmt.Fprintln(os.Stderr, o.String())
+		fmt.Fprintln(os.Stderr, prefix+o.String())
 		if hint := o.Hint(); hint != "" {
 			fmt.Fprintln(os.Stderr, "hint:", hint)
 		}
@@ -57,6 +61,7 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 		return nil, err
 	}
 	if len(report.Written) == 0 {
+		renew(report, facts)
 		return facts, nil
 	}
 	if err := r.await(ctx, report, facts); err != nil {
@@ -66,10 +71,19 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range arriving(report, next) {
-		next.Renew(w.Name, w.CNAME)
-	}
+	renew(report, next)
 	return next, nil
+}
+
+// renew lets the zones' own servers speak for the names that are the
+// provider's: what the resolver says of them may be from before the write, of
+// this run or of the last.
+func renew(report *cloudflare.Report, facts *dnsgate.Facts) {
+	for _, o := range report.Outcomes {
+		if o.Kind.Settled() {
+			facts.Renew(o.Host, o.Target)
+		}
+	}
 }
 
 // hideToken takes Cloudflare's token out of the environment, which git would
@@ -102,6 +116,22 @@ func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts
 		}
 	}
 	return wants
+}
+
+// mayUpdate refuses what -update has no leave to do, before anybody is asked:
+// to write where the provider has not said so, and to give the token to another
+// server than Cloudflare's.
+func (r *gateRun) mayUpdate(document map[string]any) (err error) {
+	if !r.update {
+		return nil
+	}
+	options, _ := document["cloudflare"].(map[string]any)
+	if enabled, _ := options["enable"].(bool); !enabled && !r.dryRun {
+		return hinted(in(r.path(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
+			"set provider.cloudflare.enable = true and run `mage plan`, or look with -dryRun what would be written")
+	}
+	r.cloudflareURL, err = cloudflare.BaseURL()
+	return err
 }
 
 // cloudflareOf reads what the provider says of Cloudflare.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
 )
 
 func TestPlan(t *testing.T) {
@@ -182,14 +183,14 @@ func FuzzPlan(f *testing.F) {
 			}
 			done := b.WithPosted(posted)
 			after := carryOut(t, before, done)
-			for _, problem := range violations(cfg, before, after) {
+			for _, problem := range fakecloudflare.Violations(cfg, before, after) {
 				t.Error(problem)
 			}
 			back := done.Inverse()
 			for i := range back.Posts {
 				back.Posts[i].ID = fmt.Sprint("back", i)
 			}
-			if d := cmp.Diff(sorted(before), sorted(carryOut(t, after, back))); d != "" {
+			if d := cmp.Diff(fakecloudflare.Sorted(before), fakecloudflare.Sorted(carryOut(t, after, back))); d != "" {
 				t.Errorf("the inverse does not take a batch back:\n%s", d)
 			}
 			now[b.ZoneID] = after
