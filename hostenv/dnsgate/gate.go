@@ -116,10 +116,11 @@ func (p Policy) decide(c Certificate, v Verdict, old *entry, had bool) (Decision
 	// A verdict for another node is none: the certificate does not move along.
 	valid := old != nil && old.Node == c.Node
 	d := Decision{Certificate: c, Verdict: v, Was: old == nil || old.On, had: had || valid && old.On}
+	passed := valid && old.Result == Pass
 	switch {
 	case v.Result == Pass:
 		d.On = true
-	case v.Result == Fail && !(v.outOfDate() && valid && old.Result == Pass):
+	case v.Result == Fail && (!passed || !v.outOfDate()):
 	case valid && old.Result != Unknown: // the last verdict stays
 		d.On, d.Kept, d.Since = old.On, true, old.Since
 		return d, nil

@@ -170,7 +170,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			tcp.SetLinger(0)
+			_ = tcp.SetLinger(0)
 		}
 		conn.Close()
 		return
@@ -239,7 +239,9 @@ func succeed(w http.ResponseWriter, result, info any) {
 		answer["result_info"] = info
 	}
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(answer)
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func refuse(w http.ResponseWriter, status, code int, message string) {
@@ -256,10 +258,10 @@ func Refusal(code int, message string) string {
 // batch carries out all of a batch, or nothing.
 func (f *Fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 	var b struct {
-		Deletes []struct{ ID string }
-		Patches []map[string]any
-		Puts    []map[string]any
-		Posts   []cloudflare.Record
+		Deletes []cloudflare.Record `json:"deletes"`
+		Patches []map[string]any    `json:"patches"`
+		Puts    []map[string]any    `json:"puts"`
+		Posts   []cloudflare.Record `json:"posts"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&b); err != nil {
 		refuse(w, http.StatusBadRequest, 9207, "Request body is invalid")

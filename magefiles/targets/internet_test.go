@@ -26,14 +26,15 @@ import (
 // that remembers what there is not, web servers, and a Cloudflare whose servers
 // follow what is written to it, one after the other.
 //
-// It is told in a file, a line each, which is read again when it changes:
+// It is told in a file, a line each, which is looked at before every answer:
 //
 //	zone ORIGIN ADDRESS...           a zone and its servers
 //	cloudflare ORIGIN ID ADDRESS...  the same, of what Cloudflare has
 //	record NAME TYPE DATA            a record, as in a zone file
 //	foreign ID NAME TYPE CONTENT     a record that somebody made at Cloudflare
 //	fault ADDRESS silent|servfail    what a server, or the resolver, suffers from
-//	web ADDRESS:PORT [LOCATION]      a web server, which redirects
+//	web ADDRESS:PORT [LOCATION]      a web server, which redirects; at the port
+//	                                 none there is nobody
 type internet struct {
 	file string
 	fake *fakecloudflare.Fake
@@ -89,7 +90,6 @@ func runInternet() {
 	writeFile(ready+".url", in.fake.URL+"\n")
 	writeFile(ready, fmt.Sprintln(os.Getpid()))
 	for range time.Tick(20 * time.Millisecond) {
-		in.read()
 		var all []string
 		in.fake.Mu.Lock()
 		for id, records := range in.fake.Records {
@@ -245,6 +245,7 @@ func (in *internet) serve(address string) {
 
 // answer is what the server at an address says, nil for nothing.
 func (in *internet) answer(address string, request *dns.Msg) *dns.Msg {
+	in.read()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	reply := new(dns.Msg).SetReply(request)
@@ -293,8 +294,8 @@ func (in *internet) resolve(reply *dns.Msg, name string, qtype uint16) {
 	}
 	for range 8 {
 		origin := in.origin(name, func(internetZone) bool { return true })
-		if origin == "" {
-			reply.Rcode = dns.RcodeServerFailure
+		if !slices.ContainsFunc(in.zones[origin].addresses, func(at string) bool { return in.faults[at] == "" }) {
+			reply.Rcode, reply.Answer = dns.RcodeServerFailure, nil
 			return
 		}
 		before := len(reply.Answer)
