@@ -55,7 +55,7 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 		Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %v", ErrNoTrace, err)
+		return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)
 	}
 	reap := func() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -94,7 +94,7 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 			const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
 			if err := syscall.PtraceSetOptions(pid, options); err != nil {
 				reap()
-				return nil, false, fmt.Errorf("%w: %v", ErrNoTrace, err)
+				return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)
 			}
 		}
 
@@ -103,11 +103,11 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 		case sig == syscall.SIGTRAP|0x80: // a system call begins or ends
 			nr, entry, err := syscallInfo(tid)
 			switch {
-			case err == syscall.ESRCH:
+			case errors.Is(err, syscall.ESRCH):
 				continue // gone meanwhile
 			case err != nil:
 				reap()
-				return nil, false, fmt.Errorf("%w: %v", ErrNoTrace, err)
+				return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)
 			case !entry:
 			case nr == marker && saver == 0:
 				saver = tid
@@ -131,7 +131,7 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 		if done || saver != 0 && tid != saver {
 			resume = syscall.PtraceCont
 		}
-		if err := resume(tid, deliver); err != nil && err != syscall.ESRCH {
+		if err := resume(tid, deliver); err != nil && !errors.Is(err, syscall.ESRCH) {
 			reap()
 			return nil, false, fmt.Errorf("resume: %w", err)
 		}

@@ -186,8 +186,18 @@ func lossyVerdicts(facts *dnsgate.Facts, question dnsgate.Question) []string {
 	return verdicts
 }
 
-// lossySame wants the verdicts to be the same as those over a network that
-// loses nothing, from servers of which none is dead.
+// cleanVerdicts are those over a network that loses nothing, from servers of
+// which none is dead.
+func cleanVerdicts(t testing.TB, question dnsgate.Question) []string {
+	t.Helper()
+	facts, err := New(lossy{}.start(t)).Collect(t.Context(), question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lossyVerdicts(facts, question)
+}
+
+// lossySame wants the verdicts to be the clean ones.
 func lossySame(t testing.TB, clean, got []string) {
 	t.Helper()
 	kinds := map[string]int{}
@@ -210,10 +220,7 @@ func lossySame(t testing.TB, clean, got []string) {
 
 func TestLossAndDeadServers(t *testing.T) {
 	question := lossyQuestion(300)
-	clean, err := New(lossy{}.start(t)).Collect(t.Context(), question)
-	if err != nil {
-		t.Fatal(err)
-	}
+	clean := cleanVerdicts(t, question)
 	config := lossy{loss: 0.05, delay: 5 * time.Millisecond, dead: lossyServers / 50}.start(t)
 	const ms = time.Millisecond
 	config.Timeouts = []time.Duration{100 * ms, 100 * ms, 200 * ms, 200 * ms, 400 * ms, 400 * ms}
@@ -225,7 +232,7 @@ func TestLossAndDeadServers(t *testing.T) {
 	for i, name := range question.Names {
 		lossyWants(t, i, facts.Names[name])
 	}
-	lossySame(t, lossyVerdicts(clean, question), lossyVerdicts(facts, question))
+	lossySame(t, clean, lossyVerdicts(facts, question))
 }
 
 // BenchmarkLossy asks for 10,000 hosts in 10,000 zones of 200 servers, 4 of
@@ -234,12 +241,7 @@ func TestLossAndDeadServers(t *testing.T) {
 // network that does neither.
 func BenchmarkLossy(b *testing.B) {
 	question := lossyQuestion(10_000)
-	facts, err := New(lossy{}.start(b)).Collect(b.Context(), question)
-	if err != nil {
-		b.Fatal(err)
-	}
-	clean := lossyVerdicts(facts, question)
-	facts = nil
+	clean := cleanVerdicts(b, question)
 	debug.FreeOSMemory() // what the clean run took is none of the measured one's
 	config := lossy{loss: 0.05, delay: 50 * time.Millisecond, dead: lossyServers / 50}.start(b)
 	for b.Loop() {
