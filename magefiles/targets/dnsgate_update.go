@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -80,7 +81,9 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 // this run or of the last.
 func renew(report *cloudflare.Report, facts *dnsgate.Facts) {
 	for _, o := range report.Outcomes {
-		if o.Kind.Settled() {
+		request := dnsgate.Request{Host: o.Host, Names: []string{o.Host}, Node: o.Target}
+		// What the resolver refuses, such as a bad signature, it need not remember.
+		if o.Kind.Settled() && dnsgate.Judge(facts, request).PointsElsewhere() {
 			facts.Renew(o.Host, o.Target)
 		}
 	}
@@ -100,22 +103,36 @@ func (r *gateRun) readToken(ctx context.Context, source cloudflare.TokenSource) 
 	return source.Token(ctx)
 }
 
-// wants are the names that a CNAME would mend.
+// wants are the names that a CNAME would mend and, with -adopt, those that have
+// it already.
 func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts) []cloudflare.Want {
 	var wants []cloudflare.Want
 	for _, c := range certificates {
 		for _, name := range c.Names {
 			request := r.request(c)
 			request.Host, request.Names = name, []string{name}
-			if !dnsgate.Judge(facts, request).PointsElsewhere() {
+			query, err := dnsgate.QueryName(name)
+			if err != nil {
 				continue
 			}
-			if query, err := dnsgate.QueryName(name); err == nil {
-				wants = append(wants, cloudflare.Want{Host: query, Target: c.NodeName})
+			want := cloudflare.Want{Host: query, Target: c.NodeName}
+			switch v := dnsgate.Judge(facts, request); {
+			case v.PointsElsewhere():
+				wants = append(wants, want)
+			case r.adopt && v.Result == dnsgate.Pass && isAlias(facts.Names[query], c.NodeName):
+				want.AdoptOnly = true
+				wants = append(wants, want)
 			}
 		}
 	}
 	return wants
+}
+
+// isAlias reports whether the servers of a name's zone have the CNAME for it.
+func isAlias(facts *dnsgate.NameFacts, node string) bool {
+	return facts != nil && slices.ContainsFunc(facts.Servers, func(s dnsgate.ServerFacts) bool {
+		return slices.Contains(s.CNAME.Targets, node)
+	})
 }
 
 // mayUpdate refuses what -update has no leave to do, before anybody is asked:
