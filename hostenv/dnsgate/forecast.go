@@ -23,9 +23,11 @@ var (
 	perDomain  = Limit{"certificates-per-registered-domain", 50, 7 * 24 * time.Hour}
 	perAccount = Limit{"orders-per-account", 300, 3 * time.Hour}
 	perSet     = Limit{"certificates-per-exact-set", 5, 7 * 24 * time.Hour}
+	perFailure = Limit{"failed-authorizations-per-name", 5, time.Hour}
 )
 
-// A Shortage is a limit that the next deploy would exceed.
+// A Shortage is a limit that the next deploy would exceed or, where orders fail,
+// that a few deploys would.
 type Shortage struct {
 	Limit
 	// Subject is the registered domain, the node whose account it is, or the
@@ -38,6 +40,10 @@ type Shortage struct {
 }
 
 func (s Shortage) String() string {
+	if s.Kind == perFailure.Kind {
+		return fmt.Sprintf("%s: %d certificates are on without ever having passed; those that were not issued yet are ordered, and may fail, "+
+			"at every deploy, and Let's Encrypt allows %d failures a name in an hour (%s)", s.Subject, s.Planned, s.Most, s.Kind)
+	}
 	window := "a week"
 	if s.Window < 24*time.Hour {
 		window = fmt.Sprintf("%.0f hours", s.Window.Hours())
@@ -48,6 +54,10 @@ func (s Shortage) String() string {
 
 // Hint says what to do.
 func (s Shortage) Hint() string {
+	if s.Kind == perFailure.Kind {
+		return fmt.Sprintf("deploy the node at most %d times an hour, or turn them off until they pass, with -onUnknown=disable: %s",
+			s.Most, listed(s.HoldBack))
+	}
 	return "hold back: " + listed(s.HoldBack)
 }
 
@@ -69,10 +79,19 @@ type bucket struct {
 // in the order of their names, each is ordered as long as all of its limits
 // allow it. Every node has an ACME account of its own. What was ordered lately
 // is read from the plan: a certificate that was turned on within the window.
+//
+// What fails counts by name, account and hour. On NixOS every switch of a node
+// starts the service of each certificate, which orders one that was not issued
+// yet. The plan tells the certificates of which that is to be feared: they are
+// on, for want of a verdict (see [OnUnknown]), and have never passed. It does
+// not tell which of them were issued all the same, nor how often a node is
+// deployed, so these are told whenever there are any. Of the ones that pass, or
+// passed and are unknown now, none is expected to fail.
 func Forecast(gated *Gated, now string) []Shortage {
+	retried := retried(gated.Plan)
 	at, err := time.Parse(time.RFC3339, now)
 	if err != nil {
-		return nil // without a clock nothing is known of any window
+		return retried // without a clock nothing is known of any other window
 	}
 	fresh := map[string]bool{}
 	for _, d := range gated.Decisions {
@@ -117,7 +136,7 @@ func Forecast(gated *Gated, now string) []Shortage {
 			}
 		}
 	}
-	var shortages []Shortage
+	shortages := retried
 	for b, hosts := range held {
 		shortages = append(shortages, Shortage{b.limit, b.subject, past[b], planned[b], hosts})
 	}
@@ -125,6 +144,28 @@ func Forecast(gated *Gated, now string) []Shortage {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
 	})
 	return shortages
+}
+
+// retried are the certificates of each node that every deploy may order anew.
+func retried(plan map[string]any) []Shortage {
+	var nodes []string
+	hosts := map[string][]string{}
+	entries := objectAt(plan, "dnsGate")
+	for _, c := range wanted(plan) {
+		if e := readEntry(entries[c.Host]); e == nil || !e.On || e.Result != Unknown || e.Node != c.Node {
+			continue
+		}
+		if hosts[c.Node] == nil {
+			nodes = append(nodes, c.Node)
+		}
+		hosts[c.Node] = append(hosts[c.Node], c.Host)
+	}
+	slices.Sort(nodes)
+	var all []Shortage
+	for _, node := range nodes {
+		all = append(all, Shortage{perFailure, node, 0, len(hosts[node]), hosts[node]})
+	}
+	return all
 }
 
 func orderOf(c Certificate, since string) order {

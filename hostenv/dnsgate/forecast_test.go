@@ -93,3 +93,50 @@ func TestForecastAccounts(t *testing.T) {
 		t.Errorf("without a clock: %v", got)
 	}
 }
+
+// What was never known to pass may fail at every deploy.
+func TestForecastFailures(t *testing.T) {
+	const now, later = "2026-03-02T12:00:00Z", "2026-03-02T12:10:00Z"
+	hosts := []asking{{"a.example.com", "u", "n1", true}, {"b.example.com", "u", "n1", true}, {"c.example.net", "v", "n2", true}, {"d.example.net", "v", "n2", true}}
+	plan := planOf(hosts...)
+	verdicts := map[string]Verdict{"a.example.com": dunno, "b.example.com": passes, "c.example.net": fails, "d.example.net": dunno}
+	gate := func(plan map[string]any, policy Policy) *Gated {
+		t.Helper()
+		out, err := Gate(plan, verdicts, policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	want := func(out *Gated, now, want string) {
+		t.Helper()
+		var got []string
+		for _, s := range Forecast(out, now) {
+			if s.Kind != perFailure.Kind || s.Past != 0 || s.Planned != len(s.HoldBack) {
+				t.Errorf("%+v", s)
+			}
+			got = append(got, fmt.Sprint(s.Subject, s.HoldBack))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+	}
+	const both = "[n1[a.example.com] n2[d.example.net]]"
+	kept := gate(plan, Policy{Now: now, OnUnknown: OnUnknownKeep})
+	want(kept, now, both)
+	want(kept, "", both) // it takes no clock
+	want(gate(kept.Plan, Policy{Now: later}), later, both)
+	want(gate(plan, Policy{Now: now, Deployed: func(user string) bool { return user == "v" }}), now, "[n2[d.example.net]]")
+	want(gate(plan, Policy{Now: now}), now, "[]") // they are off
+
+	verdicts["a.example.com"], verdicts["d.example.net"] = passes, fails
+	mended := gate(kept.Plan, Policy{Now: later})
+	want(mended, later, "[]")
+	verdicts["a.example.com"] = dunno // and is believed to have its certificate
+	want(gate(mended.Plan, Policy{Now: later}), later, "[]")
+
+	if text := Forecast(kept, now)[0].String(); text != "n1: 1 certificates are on without ever having passed; those that were not issued yet are ordered, "+
+		"and may fail, at every deploy, and Let's Encrypt allows 5 failures a name in an hour (failed-authorizations-per-name)" {
+		t.Errorf("it says %q", text)
+	}
+}

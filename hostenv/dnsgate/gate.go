@@ -41,7 +41,8 @@ type Decision struct {
 	Verdict Verdict
 	On      bool // the certificate is ordered
 	Was     bool // it was before this run
-	// Kept says that the verdict is unknown, and that the last one stays.
+	// Kept says that the verdict is unknown, or a failure that is out of date, and
+	// that the last one stays.
 	Kept bool
 	// Since is when the verdict that decides began.
 	Since string
@@ -66,7 +67,8 @@ type Gated struct {
 //
 // A certificate that fails is turned off at both places of the plan, and
 // dnsGate keeps what was asked for; one that passes gets that back. One of which
-// nothing is known stays as it was last decided. The same verdicts a second
+// nothing is known stays as it was last decided, and so does one that passed and
+// of which the resolver only remembers otherwise. The same verdicts a second
 // time change nothing.
 //
 // Its errors all are [ErrWithheld]: *FlipError where too many certificates
@@ -114,10 +116,11 @@ func (p Policy) decide(c Certificate, v Verdict, old *entry, had bool) (Decision
 	// A verdict for another node is none: the certificate does not move along.
 	valid := old != nil && old.Node == c.Node
 	d := Decision{Certificate: c, Verdict: v, Was: old == nil || old.On, had: had || valid && old.On}
+	passed := valid && old.Result == Pass
 	switch {
 	case v.Result == Pass:
 		d.On = true
-	case v.Result == Fail:
+	case v.Result == Fail && (!passed || !v.outOfDate()):
 	case valid && old.Result != Unknown: // the last verdict stays
 		d.On, d.Kept, d.Since = old.On, true, old.Since
 		return d, nil
@@ -134,6 +137,13 @@ func (p Policy) decide(c Certificate, v Verdict, old *entry, had bool) (Decision
 	}
 	d.Since = next.Since
 	return d, next
+}
+
+// outOfDate reports whether a failure is about what the resolver remembers and
+// the zone's servers no longer say. Let's Encrypt asks these, so a pass from
+// before stays; but the resolver alone checks signatures, so it makes no pass.
+func (v Verdict) outOfDate() bool {
+	return v.Result == Fail && v.Retryable && v.Reason != ReasonInconsistent
 }
 
 // unknown decides about a certificate without a verdict.

@@ -45,7 +45,10 @@ func planOf(hosts ...asking) map[string]any {
 var (
 	passes = Verdict{Result: Pass, Reason: ReasonAMatch}
 	fails  = Verdict{Result: Fail, Reason: ReasonAMismatch, Fix: "change it", Evidence: []Evidence{{Name: "x", Saw: "y"}}}
-	dunno  = Verdict{Result: Unknown, Reason: ReasonLookupFailed, Retryable: true}
+	// The zone's servers say better by now.
+	outOfDate = Verdict{Result: Fail, Reason: ReasonNXDomain, Retryable: true}
+	disagree  = Verdict{Result: Fail, Reason: ReasonInconsistent, Retryable: true}
+	dunno     = Verdict{Result: Unknown, Reason: ReasonLookupFailed, Retryable: true}
 )
 
 // state tells the certificate of a host as "on", "off" or what is at odds.
@@ -98,6 +101,10 @@ func TestGate(t *testing.T) {
 		{"fail", fail, Policy{}, off},
 		{"fail, then mended", []Verdict{fails, passes}, Policy{}, on},
 		{"passes no more", []Verdict{passes, fails}, Policy{}, off},
+		{"the resolver remembers otherwise after pass", []Verdict{passes, outOfDate, outOfDate}, Policy{}, on},
+		{"the resolver remembers otherwise from the first", []Verdict{outOfDate}, Policy{}, off},
+		{"the resolver remembers otherwise after fail", []Verdict{fails, outOfDate}, Policy{}, off},
+		{"the servers disagree after pass", []Verdict{passes, disagree}, Policy{}, off},
 		{"unknown after pass", []Verdict{passes, dunno, dunno}, Policy{}, on},
 		{"unknown after fail", []Verdict{fails, dunno}, Policy{}, off},
 		{"unknown after pass, though asked to disable", []Verdict{passes, dunno}, Policy{OnUnknown: OnUnknownDisable}, on},

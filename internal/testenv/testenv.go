@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,6 +70,14 @@ var Tools = []Tool{
 		return path
 	}},
 	{Name: "ip", For: "the same", Get: "apt-get install iproute2"},
+	{Name: "ipv6", For: "name servers that have IPv6 addresses alone", Get: "let the loopback device have ::1", find: func() string {
+		listener, err := net.Listen("tcp6", "[::1]:0")
+		if err != nil {
+			return ""
+		}
+		listener.Close()
+		return "::1"
+	}},
 	{Name: "unbound", For: "the same, and the DNS gate against a real resolver", Get: "apt-get install unbound"},
 	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
 	{Name: "dig", For: "how much faster the DNS gate is than one process a query", Get: "apt-get install bind9-dnsutils"},

@@ -75,14 +75,7 @@ func (s scriptTB) Skipf(format string, args ...any) {
 // await FILE waits until a program in the background has written the file, and
 // sets the variable of its name to the file's first line.
 func await(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		text, _ := os.ReadFile(ts.MkAbs(args[0]))
-		if line, _, whole := strings.Cut(string(text), "\n"); whole {
-			ts.Setenv(args[0], line)
-			return
-		}
-	}
-	ts.Fatalf("nobody writes %s", args[0])
+	ts.Setenv(args[0], awaitLine(ts, ts.MkAbs(args[0])))
 }
 
 // stat FILE... prints what changes when a file is replaced or written to.

@@ -37,7 +37,7 @@ func DnsGate(ctx context.Context,
 	accountUri *string, // the nodes' ACME account, for CAA records that name one
 	update *bool, // point failing names at their nodes, in Cloudflare's zones
 	adopt *bool, // with -update: take over records that are right already
-	sopsFile *string, // with -update: the sops file that holds Cloudflare's token, default secrets.yaml
+	sopsFile *string, // with -update: the sops file that holds Cloudflare's token, default secrets/secrets.yaml
 	facts *string, // judge recorded facts, ask nobody
 	record *string, // write the facts to a file
 	out *string, // the generated folder, default generated
@@ -46,7 +46,7 @@ func DnsGate(ctx context.Context,
 		folder:   generated(out),
 		filter:   dnsgate.Filter{Nodes: list(node), Users: list(env)},
 		resolver: value(resolver, ""), explain: value(explain, ""), account: value(accountUri, ""),
-		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets.yaml"),
+		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets/secrets.yaml"),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		live: value(live, false), update: value(update, false), adopt: value(adopt, false),
 		policy: dnsgate.Policy{OnUnknown: dnsgate.OnUnknown(value(onUnknown, "")), AllowFlips: value(allowFlips, false)},
@@ -72,6 +72,7 @@ type gateRun struct {
 	resolver, explain, account          string
 	facts, record, sopsFile             string
 	token                               string // CF_API_TOKEN, out of the environment until it is needed
+	cloudflareURL                       string // "" is Cloudflare's own
 	dryRun, json, detailed, live, adopt bool
 	update                              bool
 }
@@ -125,6 +126,9 @@ func (r *gateRun) gate(ctx context.Context) error {
 	}
 	if r.explain != "" {
 		return r.tellAll(ctx, certificates)
+	}
+	if err := r.mayUpdate(document); err != nil {
+		return err
 	}
 	facts, err := r.look(ctx, certificates)
 	if err != nil {

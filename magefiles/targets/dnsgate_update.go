@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -28,8 +29,12 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	if err != nil {
 		return nil, err
 	}
-	var api cloudflare.API = cloudflare.NewClient(token)
-	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(os.Stderr, line) }}
+	var api cloudflare.API = cloudflare.NewClient(token, cloudflare.WithBaseURL(r.cloudflareURL))
+	prefix := ""
+	if r.dryRun {
+		prefix = "dry run: "
+	}
+	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(os.Stderr, prefix+line) }}
 	var dry *cloudflare.DryRun
 	if r.dryRun {
 		dry = cloudflare.NewDryRun(api)
@@ -42,7 +47,7 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 		return nil, err
 	}
 	for _, o := range report.Outcomes {
-		fmt.Fprintln(os.Stderr, o.String())
+		fmt.Fprintln(os.Stderr, prefix+o.String())
 		if hint := o.Hint(); hint != "" {
 			fmt.Fprintln(os.Stderr, "hint:", hint)
 		}
@@ -57,6 +62,7 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 		return nil, err
 	}
 	if len(report.Written) == 0 {
+		renew(report, facts)
 		return facts, nil
 	}
 	if err := r.await(ctx, report, facts); err != nil {
@@ -66,10 +72,21 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range arriving(report, next) {
-		next.Renew(w.Name, w.CNAME)
-	}
+	renew(report, next)
 	return next, nil
+}
+
+// renew lets the zones' own servers speak for the names that are the
+// provider's: what the resolver says of them may be from before the write, of
+// this run or of the last.
+func renew(report *cloudflare.Report, facts *dnsgate.Facts) {
+	for _, o := range report.Outcomes {
+		request := dnsgate.Request{Host: o.Host, Names: []string{o.Host}, Node: o.Target}
+		// What the resolver refuses, such as a bad signature, it need not remember.
+		if o.Kind.Settled() && dnsgate.Judge(facts, request).PointsElsewhere() {
+			facts.Renew(o.Host, o.Target)
+		}
+	}
 }
 
 // hideToken takes Cloudflare's token out of the environment, which git would
@@ -86,22 +103,52 @@ func (r *gateRun) readToken(ctx context.Context, source cloudflare.TokenSource) 
 	return source.Token(ctx)
 }
 
-// wants are the names that a CNAME would mend.
+// wants are the names that a CNAME would mend and, with -adopt, those that have
+// it already.
 func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts) []cloudflare.Want {
 	var wants []cloudflare.Want
 	for _, c := range certificates {
 		for _, name := range c.Names {
 			request := r.request(c)
 			request.Host, request.Names = name, []string{name}
-			if !dnsgate.Judge(facts, request).PointsElsewhere() {
+			query, err := dnsgate.QueryName(name)
+			if err != nil {
 				continue
 			}
-			if query, err := dnsgate.QueryName(name); err == nil {
-				wants = append(wants, cloudflare.Want{Host: query, Target: c.NodeName})
+			want := cloudflare.Want{Host: query, Target: c.NodeName}
+			switch v := dnsgate.Judge(facts, request); {
+			case v.PointsElsewhere():
+				wants = append(wants, want)
+			case r.adopt && v.Result == dnsgate.Pass && isAlias(facts.Names[query], c.NodeName):
+				want.AdoptOnly = true
+				wants = append(wants, want)
 			}
 		}
 	}
 	return wants
+}
+
+// isAlias reports whether the servers of a name's zone have the CNAME for it.
+func isAlias(facts *dnsgate.NameFacts, node string) bool {
+	return facts != nil && slices.ContainsFunc(facts.Servers, func(s dnsgate.ServerFacts) bool {
+		return slices.Contains(s.CNAME.Targets, node)
+	})
+}
+
+// mayUpdate refuses what -update has no leave to do, before anybody is asked:
+// to write where the provider has not said so, and to give the token to another
+// server than Cloudflare's.
+func (r *gateRun) mayUpdate(document map[string]any) (err error) {
+	if !r.update {
+		return nil
+	}
+	options, _ := document["cloudflare"].(map[string]any)
+	if enabled, _ := options["enable"].(bool); !enabled && !r.dryRun {
+		return hinted(in(r.path(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
+			"set provider.cloudflare.enable = true and run `mage plan`, or look with -dryRun what would be written")
+	}
+	r.cloudflareURL, err = cloudflare.BaseURL()
+	return err
 }
 
 // cloudflareOf reads what the provider says of Cloudflare.

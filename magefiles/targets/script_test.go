@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // programs are those that scripts find on their PATH beside the one under test.
-var programs = map[string]func(){"holdlock": holdLock}
+var programs = map[string]func(){"holdlock": holdLock, "internet": runInternet}
 
 var update = flag.Bool("update", false, "rewrite the texts that the scripts expect")
 
@@ -45,12 +45,14 @@ func TestScript(t *testing.T) {
 		},
 		Condition: condition,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"await":    await,
-			"example":  example,
-			"exits":    exits,
-			"need":     need,
-			"nonsense": nonsense,
-			"stat":     stat,
+			"await":     await,
+			"example":   example,
+			"exits":     exits,
+			"inventory": inventory,
+			"need":      need,
+			"nonsense":  nonsense,
+			"online":    online,
+			"stat":      stat,
 		},
 	})
 }

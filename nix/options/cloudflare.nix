@@ -35,7 +35,8 @@ in
           default = null;
           example = "/run/secrets/cloudflare_api_token";
           description = ''
-            A file with the API token, as a string. A path literal would copy the
+            A file with the API token, as a string, for programs of your own that
+            read the plan: `mage dnsGate` reads none. A path literal would copy the
             token into the store, where everybody can read it, and is refused.
           '';
         };

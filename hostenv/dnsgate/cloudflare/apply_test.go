@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
 )
 
 var config = cloudflare.Config{Owner: "hosting.example"}
@@ -37,7 +38,7 @@ func atOnce(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 // apply runs against the fake and returns the outcomes by host.
 func apply(t testing.TB, f *fake, cfg cloudflare.Config, wanted []cloudflare.Want, options ...func(*cloudflare.Options)) map[string]cloudflare.Outcome {
 	t.Helper()
-	return outcomes(t, run(t, f.client(), cfg, wanted, options...))
+	return outcomes(t, run(t, f.Client(), cfg, wanted, options...))
 }
 
 func run(t testing.TB, api cloudflare.API, cfg cloudflare.Config, wanted []cloudflare.Want, options ...func(*cloudflare.Options)) *cloudflare.Report {
@@ -82,8 +83,8 @@ func wantOutcomes(t testing.TB, got map[string]cloudflare.Outcome, want map[stri
 
 func TestUpserts(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"), zone("zone-b", "eu.shop.example"))
-	f.guard(config)
-	f.add(zoneA,
+	f.Guard(config)
+	f.Add(zoneA,
 		cloudflare.Record{Name: "right.shop.example", Type: "CNAME", Content: node, Comment: mine, TTL: 1},
 		cloudflare.Record{Name: "moved.shop.example", Type: "CNAME", Content: other, Comment: mine, TTL: 300, Proxied: true, Tags: []string{"team:web"}},
 		cloudflare.Record{Name: "typed.shop.example", Type: "A", Content: "192.0.2.1", Comment: mine, TTL: 600, Proxied: true, Tags: []string{"team:web"}},
@@ -118,16 +119,16 @@ func TestUpserts(t *testing.T) {
 		{Name: "shop.example", Type: "TXT", Content: "v=spf1 -all", TTL: 1},
 		{Name: "taken.shop.example", Type: "A", Content: "192.0.2.9", TTL: 1},
 		{Name: "typed.shop.example", Type: "CNAME", Content: node, Comment: mine, TTL: 600, Proxied: true, Tags: []string{"team:web"}},
-	}, f.all(zoneA)); d != "" {
+	}, f.All(zoneA)); d != "" {
 		t.Errorf("zone (-want +got):\n%s", d)
 	}
-	if got := len(f.all("zone-b")); got != 1 {
+	if got := len(f.All("zone-b")); got != 1 {
 		t.Errorf("the deeper zone has %d records, want 1", got)
 	}
 
-	writes := f.writes
+	writes := f.Writes
 	apply(t, f, config, wanted)
-	if f.writes != writes {
+	if f.Writes != writes {
 		t.Error("the second run has written")
 	}
 }
@@ -136,8 +137,8 @@ func TestAdopt(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
 	cfg := config
 	cfg.Adopt = true
-	f.guard(cfg)
-	f.add(zoneA,
+	f.Guard(cfg)
+	f.Add(zoneA,
 		cloudflare.Record{Name: "alike.shop.example", Type: "CNAME", Content: strings.ToUpper(node) + ".", Comment: theirs, TTL: 60, Proxied: true},
 		cloudflare.Record{Name: "differs.shop.example", Type: "CNAME", Content: other, TTL: 1},
 		cloudflare.Record{Name: "rival.shop.example", Type: "CNAME", Content: node, Comment: "hostenv-provider:rival.example", TTL: 1},
@@ -155,8 +156,8 @@ func TestAdopt(t *testing.T) {
 func TestThousandUpserts(t *testing.T) {
 	for _, size := range []int{5000, 1000} {
 		f := newFake(t, zone(zoneA, "shop.example"))
-		f.guard(config)
-		f.pageSize = size
+		f.Guard(config)
+		f.PageSize = size
 		var wanted []cloudflare.Want
 		for i := range 1000 {
 			wanted = append(wanted, cloudflare.Want{Host: fmt.Sprintf("h%03d.shop.example", i), Target: node})
@@ -167,32 +168,32 @@ func TestThousandUpserts(t *testing.T) {
 				t.Errorf("%s: %v", host, o)
 			}
 		}
-		if len(f.requests) > 15 || f.writes != 5 {
-			t.Errorf("%d requests, %d of them writes:\n%s", len(f.requests), f.writes, strings.Join(f.requests, "\n"))
+		if len(f.Requests) > 15 || f.Writes != 5 {
+			t.Errorf("%d requests, %d of them writes:\n%s", len(f.Requests), f.Writes, strings.Join(f.Requests, "\n"))
 		}
-		t.Logf("1,000 upserts, pages of %d: %d requests in %v", size, len(f.requests), time.Since(start).Round(time.Millisecond))
+		t.Logf("1,000 upserts, pages of %d: %d requests in %v", size, len(f.Requests), time.Since(start).Round(time.Millisecond))
 
 		// All move to another node, which lists before every batch.
 		for i := range wanted {
 			wanted[i].Target = other
 		}
-		f.requests = nil
+		f.Requests = nil
 		apply(t, f, config, wanted)
-		if len(f.requests) > 15 {
-			t.Errorf("%d requests to move 1,000 names", len(f.requests))
+		if len(f.Requests) > 15 {
+			t.Errorf("%d requests to move 1,000 names", len(f.Requests))
 		}
-		t.Logf("1,000 patches: %d requests", len(f.requests))
+		t.Logf("1,000 patches: %d requests", len(f.Requests))
 	}
 }
 
 func TestPages(t *testing.T) {
 	f := newFake(t)
 	for i := range 120 {
-		f.addZone(zone(fmt.Sprint("z", i), fmt.Sprintf("c%d.example", i)))
+		f.AddZone(zone(fmt.Sprint("z", i), fmt.Sprintf("c%d.example", i)))
 	}
-	f.pageSize = 3
+	f.PageSize = 3
 	for i := range 10 {
-		f.add("z119", cloudflare.Record{Name: fmt.Sprintf("n%d.c119.example", i), Type: "A", Content: "192.0.2.1", TTL: 1})
+		f.Add("z119", cloudflare.Record{Name: fmt.Sprintf("n%d.c119.example", i), Type: "A", Content: "192.0.2.1", TTL: 1})
 	}
 	wantOutcomes(t, apply(t, f, config, want("n9.c119.example", "n10.c119.example")), map[string]string{
 		"n9.c119.example": "foreign", "n10.c119.example": "upserted",
@@ -202,11 +203,11 @@ func TestPages(t *testing.T) {
 // A name's delete and create never part, and no batch is too long for them.
 func TestBatchesAreFull(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
-	f.guard(config)
+	f.Guard(config)
 	wanted := want("a.shop.example")
 	for i := range 150 {
 		name := fmt.Sprintf("h%03d.shop.example", i)
-		f.add(zoneA, cloudflare.Record{Name: name, Type: "A", Content: "192.0.2.1", Comment: mine, TTL: 1})
+		f.Add(zoneA, cloudflare.Record{Name: name, Type: "A", Content: "192.0.2.1", Comment: mine, TTL: 1})
 		wanted = append(wanted, cloudflare.Want{Host: name, Target: node})
 	}
 	for _, o := range apply(t, f, config, wanted) {
@@ -214,37 +215,37 @@ func TestBatchesAreFull(t *testing.T) {
 			t.Error(o)
 		}
 	}
-	if f.writes != 2 {
-		t.Errorf("%d batches for 301 operations", f.writes)
+	if f.Writes != 2 {
+		t.Errorf("%d batches for 301 operations", f.Writes)
 	}
 }
 
 // A record may move from page to page while a list is read.
 func TestListChangesWhileRead(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
-	f.pageSize = 2
+	f.PageSize = 2
 	var ids []string
 	for i := range 6 {
-		ids = append(ids, f.add(zoneA, cloudflare.Record{Name: fmt.Sprintf("n%d.shop.example", i), Type: "A", Content: "192.0.2.1", TTL: 1})...)
+		ids = append(ids, f.Add(zoneA, cloudflare.Record{Name: fmt.Sprintf("n%d.shop.example", i), Type: "A", Content: "192.0.2.1", TTL: 1})...)
 	}
-	f.fault = func(r *http.Request) fault {
+	f.Fault = func(r *http.Request) fault {
 		if strings.Contains(r.URL.Path, "dns_records") && r.URL.Query().Get("page") == "2" {
-			delete(f.records[zoneA], ids[0]) // n2 slips to page 1, which was read
+			delete(f.Records[zoneA], ids[0]) // n2 slips to page 1, which was read
 		}
 		return fault{}
 	}
-	records, err := f.client().Records(t.Context(), zoneA)
-	if err != nil || len(records) != 5 || len(f.requests) != 5 {
-		t.Errorf("%d records after %d requests, want all 5 after 2 + 3: %v", len(records), len(f.requests), err)
+	records, err := f.Client().Records(t.Context(), zoneA)
+	if err != nil || len(records) != 5 || len(f.Requests) != 5 {
+		t.Errorf("%d records after %d requests, want all 5 after 2 + 3: %v", len(records), len(f.Requests), err)
 	}
 
-	f.fault = func(r *http.Request) fault {
-		f.nextID++
-		id := fmt.Sprintf("rec%06d", f.nextID)
-		f.records[zoneA][id] = cloudflare.Record{ID: id, Name: "busy.shop.example", Type: "TXT", Content: id, TTL: 1}
+	f.Fault = func(r *http.Request) fault {
+		f.NextID++
+		id := fmt.Sprintf("rec%06d", f.NextID)
+		f.Records[zoneA][id] = cloudflare.Record{ID: id, Name: "busy.shop.example", Type: "TXT", Content: id, TTL: 1}
 		return fault{}
 	}
-	if records, err = f.client().Records(t.Context(), zoneA); err == nil {
+	if records, err = f.Client().Records(t.Context(), zoneA); err == nil {
 		t.Errorf("a list that never stood still was taken for whole: %v", records)
 	}
 }
@@ -256,14 +257,14 @@ func TestZoneID(t *testing.T) {
 	wantOutcomes(t, apply(t, f, cfg, want("www.eu.shop.example", "elsewhere.example")), map[string]string{
 		"www.eu.shop.example": "upserted", "elsewhere.example": "not-ours",
 	})
-	if len(f.all(zoneA)) != 1 || len(f.all("zone-b")) != 0 {
+	if len(f.All(zoneA)) != 1 || len(f.All("zone-b")) != 0 {
 		t.Error("the configured zone was not honoured")
 	}
-	if f.requests[0] != "GET /client/v4/zones/zone-a" {
-		t.Errorf("the first request is %s", f.requests[0])
+	if f.Requests[0] != "GET /client/v4/zones/zone-a" {
+		t.Errorf("the first request is %s", f.Requests[0])
 	}
 	cfg.ZoneID = "zone-a/../other"
-	_, err := cloudflare.Apply(t.Context(), f.client(), want("a.shop.example"), cfg, cloudflare.Options{})
+	_, err := cloudflare.Apply(t.Context(), f.Client(), want("a.shop.example"), cfg, cloudflare.Options{})
 	if wrong := (*cloudflare.ConfigError)(nil); !errors.As(err, &wrong) {
 		t.Errorf("a path in place of an id: %v", err)
 	}
@@ -298,31 +299,31 @@ func TestFaults(t *testing.T) {
 		writes   int // that were carried out
 		requests int // writes that were sent
 	}{
-		"502 after the commit":            {once(fault{status: 502, carryOut: true}), "upserted", false, 1, 1},
-		"502 before the commit":           {once(fault{status: 502}), "upserted", false, 1, 2},
-		"connection lost after commit":    {once(fault{drop: true, carryOut: true}), "upserted", false, 1, 1},
-		"connection lost before commit":   {once(fault{drop: true}), "upserted", false, 1, 2},
-		"200 without JSON after commit":   {once(fault{status: 200, carryOut: true}), "upserted", false, 1, 1},
-		"success is false":                {once(fault{status: 200, body: refusal(1000, "later")}), "upserted", false, 1, 2},
-		"always 500":                      {always(fault{status: 500}), "failed unreachable", true, 0, 4},
-		"429 and patience":                {once(fault{status: 429, retryAfter: "7"}), "upserted", false, 1, 2},
-		"429 beyond the deadline":         {once(fault{status: 429, retryAfter: "86400"}), "failed rate-limited", false, 0, 1},
-		"redirected":                      {always(fault{status: 307}), "failed unreachable", true, 0, 4},
-		"81053 once":                      {once(fault{status: 400, body: refusal(81053, "exists")}), "upserted", false, 1, 2},
-		"81057 once":                      {once(fault{status: 400, body: refusal(81057, "exists")}), "upserted", false, 1, 2},
-		"81057 always":                    {always(fault{status: 400, body: refusal(81057, "exists")}), "refused conflict", false, 0, 3},
-		"81058 and never listed":          {always(fault{status: 400, body: refusal(81058, "identical")}), "unchanged", false, 0, 3},
-		"81058 and it was our own":        {once(fault{status: 400, body: refusal(81058, "identical"), carryOut: true}), "unchanged", false, 1, 1},
-		"refused for good":                {always(fault{status: 400, body: refusal(9005, "invalid")}), "refused rejected", false, 0, 1},
-		"no rights to write":              {always(fault{status: 403, body: refusal(10000, "Authentication error")}), "refused no-rights", false, 0, 1},
-		"an Authorization that is no use": {always(fault{status: 400, body: refusal(6003, "Invalid request headers")}), "refused no-rights", false, 0, 1},
+		"502 after the commit":            {once(fault{Status: 502, CarryOut: true}), "upserted", false, 1, 1},
+		"502 before the commit":           {once(fault{Status: 502}), "upserted", false, 1, 2},
+		"connection lost after commit":    {once(fault{Drop: true, CarryOut: true}), "upserted", false, 1, 1},
+		"connection lost before commit":   {once(fault{Drop: true}), "upserted", false, 1, 2},
+		"200 without JSON after commit":   {once(fault{Status: 200, CarryOut: true}), "upserted", false, 1, 1},
+		"success is false":                {once(fault{Status: 200, Body: fakecloudflare.Refusal(1000, "later")}), "upserted", false, 1, 2},
+		"always 500":                      {always(fault{Status: 500}), "failed unreachable", true, 0, 4},
+		"429 and patience":                {once(fault{Status: 429, RetryAfter: "7"}), "upserted", false, 1, 2},
+		"429 beyond the deadline":         {once(fault{Status: 429, RetryAfter: "86400"}), "failed rate-limited", false, 0, 1},
+		"redirected":                      {always(fault{Status: 307}), "failed unreachable", true, 0, 4},
+		"81053 once":                      {once(fault{Status: 400, Body: fakecloudflare.Refusal(81053, "exists")}), "upserted", false, 1, 2},
+		"81057 once":                      {once(fault{Status: 400, Body: fakecloudflare.Refusal(81057, "exists")}), "upserted", false, 1, 2},
+		"81057 always":                    {always(fault{Status: 400, Body: fakecloudflare.Refusal(81057, "exists")}), "refused conflict", false, 0, 3},
+		"81058 and never listed":          {always(fault{Status: 400, Body: fakecloudflare.Refusal(81058, "identical")}), "unchanged", false, 0, 3},
+		"81058 and it was our own":        {once(fault{Status: 400, Body: fakecloudflare.Refusal(81058, "identical"), CarryOut: true}), "unchanged", false, 1, 1},
+		"refused for good":                {always(fault{Status: 400, Body: fakecloudflare.Refusal(9005, "invalid")}), "refused rejected", false, 0, 1},
+		"no rights to write":              {always(fault{Status: 403, Body: fakecloudflare.Refusal(10000, "Authentication error")}), "refused no-rights", false, 0, 1},
+		"an Authorization that is no use": {always(fault{Status: 400, Body: fakecloudflare.Refusal(6003, "Invalid request headers")}), "refused no-rights", false, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, zone(zoneA, "shop.example"))
-			f.guard(config)
+			f.Guard(config)
 			first = true
 			sent := 0
-			f.fault = func(r *http.Request) fault {
+			f.Fault = func(r *http.Request) fault {
 				if isWrite(r) {
 					sent++
 				}
@@ -333,12 +334,12 @@ func TestFaults(t *testing.T) {
 			if got["www.shop.example"].Maybe != test.maybe {
 				t.Errorf("maybe = %v, want %v", !test.maybe, test.maybe)
 			}
-			if f.writes != test.writes || sent != test.requests {
-				t.Errorf("%d writes of %d sent, want %d of %d", f.writes, sent, test.writes, test.requests)
+			if f.Writes != test.writes || sent != test.requests {
+				t.Errorf("%d writes of %d sent, want %d of %d", f.Writes, sent, test.writes, test.requests)
 			}
-			f.fault = nil
+			f.Fault = nil
 			apply(t, f, config, want("www.shop.example"))
-			if all := f.all(zoneA); len(all) != 1 || all[0].Content != node {
+			if all := f.All(zoneA); len(all) != 1 || all[0].Content != node {
 				t.Errorf("after another run: %v", all)
 			}
 		})
@@ -348,8 +349,8 @@ func TestFaults(t *testing.T) {
 // One bad name does not keep the others out.
 func TestIsolate(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
-	f.guard(config)
-	f.hidden["h042.shop.example"] = true
+	f.Guard(config)
+	f.Hidden["h042.shop.example"] = true
 	wanted := want("poison.shop.example")
 	expected := map[string]string{"poison.shop.example": "refused rejected"}
 	for i := range 150 {
@@ -359,20 +360,20 @@ func TestIsolate(t *testing.T) {
 	}
 	expected["h042.shop.example"] = "refused conflict"
 	wantOutcomes(t, apply(t, f, config, wanted), expected)
-	t.Logf("%d requests", len(f.requests))
-	if len(f.requests) > 60 {
-		t.Errorf("%d requests", len(f.requests))
+	t.Logf("%d requests", len(f.Requests))
+	if len(f.Requests) > 60 {
+		t.Errorf("%d requests", len(f.Requests))
 	}
 }
 
 func TestRights(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"), zone("zone-b", "other.example"))
-	f.readOnly[zoneA] = true
+	f.ReadOnly[zoneA] = true
 	wantOutcomes(t, apply(t, f, config, want("www.shop.example", "www.other.example")), map[string]string{
 		"www.shop.example": "refused no-rights", "www.other.example": "upserted",
 	})
 
-	_, err := cloudflare.Apply(t.Context(), f.clientWith("of-no-use"), want("www.shop.example"), config, cloudflare.Options{Sleep: atOnce})
+	_, err := cloudflare.Apply(t.Context(), f.ClientWith("of-no-use"), want("www.shop.example"), config, cloudflare.Options{Sleep: atOnce})
 	if denied := (*cloudflare.APIError)(nil); !errors.As(err, &denied) || !denied.Unauthorized() || denied.Hint() == "" {
 		t.Errorf("the zones were listed by a token without rights: %v", err)
 	}
@@ -381,17 +382,17 @@ func TestRights(t *testing.T) {
 // Whoever has asked too much, has in every zone.
 func TestRateLimitEndsTheRun(t *testing.T) {
 	f := newFake(t, zone(zoneA, "a.example"), zone("zone-b", "b.example"))
-	f.fault = func(r *http.Request) fault {
+	f.Fault = func(r *http.Request) fault {
 		if isWrite(r) {
-			return fault{status: 429, retryAfter: "300"}
+			return fault{Status: 429, RetryAfter: "300"}
 		}
 		return fault{}
 	}
 	wantOutcomes(t, apply(t, f, config, want("www.a.example", "www.b.example")), map[string]string{
 		"www.a.example": "failed rate-limited", "www.b.example": "failed rate-limited",
 	})
-	if len(f.requests) != 3 {
-		t.Errorf("requests: %v", f.requests)
+	if len(f.Requests) != 3 {
+		t.Errorf("requests: %v", f.Requests)
 	}
 }
 
@@ -399,10 +400,10 @@ func TestRateLimitEndsTheRun(t *testing.T) {
 func TestChangedMeanwhile(t *testing.T) {
 	t.Run("taken", func(t *testing.T) {
 		f := newFake(t, zone(zoneA, "shop.example"))
-		f.guard(config)
-		f.fault = func(r *http.Request) fault {
-			if isWrite(r) && len(f.records[zoneA]) == 0 {
-				f.records[zoneA]["theirs"] = cloudflare.Record{ID: "theirs", Name: "www.shop.example", Type: "A", Content: "192.0.2.1", TTL: 1}
+		f.Guard(config)
+		f.Fault = func(r *http.Request) fault {
+			if isWrite(r) && len(f.Records[zoneA]) == 0 {
+				f.Records[zoneA]["theirs"] = cloudflare.Record{ID: "theirs", Name: "www.shop.example", Type: "A", Content: "192.0.2.1", TTL: 1}
 			}
 			return fault{}
 		}
@@ -412,55 +413,55 @@ func TestChangedMeanwhile(t *testing.T) {
 	})
 	t.Run("taken over between two batches", func(t *testing.T) {
 		f := newFake(t, zone(zoneA, "shop.example"))
-		f.guard(config)
+		f.Guard(config)
 		var wanted []cloudflare.Want
 		var last string
 		for i := range 250 {
 			name := fmt.Sprintf("h%03d.shop.example", i)
-			last = f.add(zoneA, cloudflare.Record{Name: name, Type: "CNAME", Content: other, Comment: mine, TTL: 1})[0]
+			last = f.Add(zoneA, cloudflare.Record{Name: name, Type: "CNAME", Content: other, Comment: mine, TTL: 1})[0]
 			wanted = append(wanted, cloudflare.Want{Host: name, Target: node})
 		}
-		f.fault = func(r *http.Request) fault {
-			if f.writes == 1 {
-				record := f.records[zoneA][last]
+		f.Fault = func(r *http.Request) fault {
+			if f.Writes == 1 {
+				record := f.Records[zoneA][last]
 				record.Comment = theirs
-				f.records[zoneA][last] = record
+				f.Records[zoneA][last] = record
 			}
 			return fault{}
 		}
 		got := apply(t, f, config, wanted)
-		if o := got["h249.shop.example"]; o.Kind != cloudflare.Foreign || f.writes != 2 {
-			t.Errorf("%v after %d writes", o, f.writes)
+		if o := got["h249.shop.example"]; o.Kind != cloudflare.Foreign || f.Writes != 2 {
+			t.Errorf("%v after %d writes", o, f.Writes)
 		}
 	})
 	t.Run("changed back", func(t *testing.T) {
 		f := newFake(t, zone(zoneA, "shop.example"))
-		f.add(zoneA, cloudflare.Record{Name: "www.shop.example", Type: "CNAME", Content: other, Comment: mine, TTL: 1})
-		f.fault = func(r *http.Request) fault {
-			for id, record := range f.records[zoneA] {
+		f.Add(zoneA, cloudflare.Record{Name: "www.shop.example", Type: "CNAME", Content: other, Comment: mine, TTL: 1})
+		f.Fault = func(r *http.Request) fault {
+			for id, record := range f.Records[zoneA] {
 				record.Content = other
-				f.records[zoneA][id] = record
+				f.Records[zoneA][id] = record
 			}
 			return fault{}
 		}
 		wantOutcomes(t, apply(t, f, config, want("www.shop.example")), map[string]string{"www.shop.example": "failed not-kept"})
-		if f.writes != 3 {
-			t.Errorf("%d writes", f.writes)
+		if f.Writes != 3 {
+			t.Errorf("%d writes", f.Writes)
 		}
 	})
 }
 
 func TestLog(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
-	f.add(zoneA,
+	f.Add(zoneA,
 		cloudflare.Record{Name: "a.shop.example", Type: "A", Content: "192.0.2.1", Comment: mine, TTL: 600, Proxied: true},
 		cloudflare.Record{Name: "b.shop.example", Type: "CNAME", Content: other, Comment: mine, TTL: 300},
 	)
-	before := f.all(zoneA)
+	before := f.All(zoneA)
 	var log []cloudflare.Entry
 	apply(t, f, config, want("a.shop.example", "b.shop.example", "c.shop.example"), func(o *cloudflare.Options) {
 		o.Log = func(e cloudflare.Entry) error {
-			if written := f.writes > 0; written != (e.Stage == "after") {
+			if written := f.Writes > 0; written != (e.Stage == "after") {
 				t.Errorf("an entry says %q, and written is %v", e.Stage, written)
 			}
 			log = append(log, e)
@@ -471,34 +472,34 @@ func TestLog(t *testing.T) {
 		t.Fatalf("%d entries", len(log))
 	}
 	// What the log says takes the batch back.
-	if _, err := f.client().Write(t.Context(), log[1].Inverse); err != nil {
+	if _, err := f.Client().Write(t.Context(), log[1].Inverse); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(before, f.all(zoneA)); d != "" {
+	if d := cmp.Diff(before, f.All(zoneA)); d != "" {
 		t.Errorf("taken back (-want +got):\n%s", d)
 	}
 
 	full := errors.New("no space left")
-	writes := f.writes
+	writes := f.Writes
 	got := apply(t, f, config, want("c.shop.example"), func(o *cloudflare.Options) {
 		o.Log = func(cloudflare.Entry) error { return full }
 	})
 	wantOutcomes(t, got, map[string]string{"c.shop.example": "refused log-failed"})
-	if f.writes != writes {
+	if f.Writes != writes {
 		t.Error("a batch was sent that could not be logged")
 	}
 }
 
 func TestDryRun(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
-	f.add(zoneA,
+	f.Add(zoneA,
 		cloudflare.Record{Name: "a.shop.example", Type: "A", Content: "192.0.2.1", Comment: mine, TTL: 600},
 		cloudflare.Record{Name: "b.shop.example", Type: "CNAME", Content: other, Comment: mine, TTL: 300},
 	)
 	wanted := want("a.shop.example", "b.shop.example", "c.shop.example", "d.example")
-	dry := cloudflare.NewDryRun(f.client())
+	dry := cloudflare.NewDryRun(f.Client())
 	said := outcomes(t, run(t, dry, config, wanted))
-	if f.writes != 0 {
+	if f.Writes != 0 {
 		t.Fatal("a dry run has written")
 	}
 	const calls = `POST /zones/zone-a/dns_records/batch (shop.example, 4 operations)
@@ -521,13 +522,13 @@ func TestDryRun(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
 	ctx, cancel := context.WithCancel(t.Context())
-	f.fault = func(r *http.Request) fault {
+	f.Fault = func(r *http.Request) fault {
 		if isWrite(r) {
 			cancel()
 		}
 		return fault{}
 	}
-	report, err := cloudflare.Apply(ctx, f.client(), want("www.shop.example"), config, cloudflare.Options{})
+	report, err := cloudflare.Apply(ctx, f.Client(), want("www.shop.example"), config, cloudflare.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,8 @@ type settings struct {
 	http    *http.Client
 }
 
-// WithBaseURL lets the client ask another server, such as a test's.
+// WithBaseURL lets the client ask another server, such as a test's, which gets
+// the token; "" is Cloudflare's. See [BaseURL].
 func WithBaseURL(url string) Option { return func(s *settings) { s.baseURL = url } }
 
 // WithTransport lets the client send its requests by another transport.

@@ -41,6 +41,9 @@ const MaxOperations = 200
 type Want struct {
 	Host   string `json:"host"`
 	Target string `json:"target"`
+	// AdoptOnly is for a name that leads to its target already: a record that
+	// does so may be adopted, and nothing else is written.
+	AdoptOnly bool `json:"adoptOnly,omitempty"`
 }
 
 // Config is what the provider says.

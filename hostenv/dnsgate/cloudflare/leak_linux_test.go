@@ -75,17 +75,17 @@ func TestTokenLeaksNowhere(t *testing.T) {
 		t.Run(from, func(t *testing.T) {
 			dir, bin := t.TempDir(), t.TempDir()
 			f := newFake(t, zone(zoneA, "shop.example"), zone("zone-b", "denied.example"))
-			f.readOnly["zone-b"] = true
-			f.add(zoneA, cloudflare.Record{Name: "taken.shop.example", Type: "A", Content: "192.0.2.1", TTL: 1})
+			f.ReadOnly["zone-b"] = true
+			f.Add(zoneA, cloudflare.Record{Name: "taken.shop.example", Type: "A", Content: "192.0.2.1", TTL: 1})
 			failed := false
-			f.fault = faultOnce(&failed, fault{status: 502, carryOut: true})
+			f.Fault = faultOnce(&failed, fault{Status: 502, CarryOut: true})
 
 			// What a decrypted file would hold is outside of dir, where tokens are
 			// looked for.
 			secret := filepath.Join(bin, "decrypted")
 			write(t, secret, fakeToken)
 			write(t, filepath.Join(dir, "secrets.yaml"), "cloudflare:\n  token: ENC[AES256_GCM]\n")
-			write(t, filepath.Join(dir, "url"), f.url)
+			write(t, filepath.Join(dir, "url"), f.URL)
 			write(t, filepath.Join(bin, "sops"), fmt.Sprintf(`#!/bin/sh
 for p in $$ $PPID; do
 	tr '\0' '\n' < /proc/$p/cmdline >> %[1]s/argv

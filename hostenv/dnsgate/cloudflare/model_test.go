@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
 )
 
 var histories = flag.Int("histories", 300, "how many random histories TestHistories plays")
@@ -28,7 +29,7 @@ func TestHistories(t *testing.T) {
 	for seed := range *histories {
 		h := &history{r: rand.New(rand.NewPCG(uint64(seed), 7)), t: t}
 		h.play(kinds)
-		runs, requests, writes, faults = runs+h.runs, requests+h.requests, writes+h.f.writes, faults+h.faults
+		runs, requests, writes, faults = runs+h.runs, requests+h.requests, writes+h.f.Writes, faults+h.faults
 		if t.Failed() {
 			t.Fatalf("history %d; see it alone with -histories=%d", seed, seed+1)
 		}
@@ -55,8 +56,8 @@ type history struct {
 func (h *history) play(kinds map[string]int) {
 	h.cfg = config
 	h.f = newFake(h.t, zone(zoneA, "shop.example"), zone("zone-b", "eu.shop.example"))
-	h.f.pageSize = pick(h.r, 2, 5, 50, 5000)
-	h.f.fault = h.interfere
+	h.f.PageSize = pick(h.r, 2, 5, 50, 5000)
+	h.f.Fault = h.interfere
 	for range h.r.IntN(12) {
 		h.others()
 	}
@@ -66,9 +67,9 @@ func (h *history) play(kinds map[string]int) {
 	h.calm = true
 	wanted := h.wishes()
 	found := h.run(kinds, wanted)
-	writes := h.f.writes
+	writes := h.f.Writes
 	again := h.run(kinds, wanted)
-	if h.f.writes != writes {
+	if h.f.Writes != writes {
 		h.t.Error("the second run has written")
 	}
 	for host, o := range found {
@@ -80,7 +81,7 @@ func (h *history) play(kinds map[string]int) {
 		}
 		h.isSo(o)
 	}
-	h.f.http.Close()
+	h.f.HTTP.Close()
 }
 
 func (h *history) wishes() (wanted []cloudflare.Want) {
@@ -95,9 +96,9 @@ func (h *history) run(kinds map[string]int, wanted []cloudflare.Want) map[string
 	if h.calm {
 		h.cfg.Adopt = false // or the second run might adopt what the first reported
 	}
-	h.f.guard(h.cfg)
+	h.f.Guard(h.cfg)
 	h.runs++
-	report, err := cloudflare.Apply(h.t.Context(), h.f.client(), wanted, h.cfg, cloudflare.Options{Sleep: atOnce})
+	report, err := cloudflare.Apply(h.t.Context(), h.f.Client(), wanted, h.cfg, cloudflare.Options{Sleep: atOnce})
 	if err != nil {
 		if failed := (*cloudflare.APIError)(nil); !errors.As(err, &failed) || h.calm {
 			h.t.Errorf("in calm %v: %v", h.calm, err)
@@ -114,7 +115,7 @@ func (h *history) run(kinds map[string]int, wanted []cloudflare.Want) map[string
 
 // isSo holds an outcome to what the zone has.
 func (h *history) isSo(o cloudflare.Outcome) {
-	records := slices.Concat(h.f.all(zoneA), h.f.all("zone-b"))
+	records := slices.Concat(h.f.All(zoneA), h.f.All("zone-b"))
 	points := slices.ContainsFunc(records, func(r cloudflare.Record) bool {
 		return strings.EqualFold(r.Name, o.Host) && r.Type == "CNAME" && r.Content == o.Target && r.Comment == h.cfg.Comment()
 	})
@@ -137,21 +138,21 @@ func (h *history) interfere(r *http.Request) fault {
 	}
 	h.faults++
 	return pick(h.r,
-		fault{status: 500},
-		fault{status: 502},
-		fault{status: 502, carryOut: true},
-		fault{status: 504, carryOut: true},
-		fault{drop: true},
-		fault{drop: true, carryOut: true},
-		fault{status: 200, carryOut: true},
-		fault{status: 429, retryAfter: pick(h.r, "1", "30", "3600", "soon")},
-		fault{status: 400, body: refusal(pick(h.r, 81053, 81057, 81058, 9005), "as it happens")},
+		fault{Status: 500},
+		fault{Status: 502},
+		fault{Status: 502, CarryOut: true},
+		fault{Status: 504, CarryOut: true},
+		fault{Drop: true},
+		fault{Drop: true, CarryOut: true},
+		fault{Status: 200, CarryOut: true},
+		fault{Status: 429, RetryAfter: pick(h.r, "1", "30", "3600", "soon")},
+		fault{Status: 400, Body: fakecloudflare.Refusal(pick(h.r, 81053, 81057, 81058, 9005), "as it happens")},
 	)
 }
 
 func (h *history) others() {
-	h.f.mu.Lock()
-	defer h.f.mu.Unlock()
+	h.f.Mu.Lock()
+	defer h.f.Mu.Unlock()
 	h.othersLocked()
 }
 
@@ -159,8 +160,8 @@ func (h *history) others() {
 // What they do not do is take a record of ours over by its comment, which
 // nothing could notice in time.
 func (h *history) othersLocked() {
-	z := h.f.zones[h.r.IntN(2)]
-	records := h.f.records[z.ID]
+	z := h.f.Zones[h.r.IntN(2)]
+	records := h.f.Records[z.ID]
 	switch ids := keys(records); h.r.IntN(4) {
 	case 0: // delete, whatever it is
 		if len(ids) > 0 {
@@ -175,9 +176,9 @@ func (h *history) othersLocked() {
 			}
 		}
 	default:
-		h.f.nextID++
-		record := randomRecord(h.r, z.Name, fmt.Sprintf("rec%06d", h.f.nextID))
-		if record.Type == "NS" && h.r.IntN(4) > 0 || h.f.standsBeside(records, record) != 0 {
+		h.f.NextID++
+		record := randomRecord(h.r, z.Name, fmt.Sprintf("rec%06d", h.f.NextID))
+		if record.Type == "NS" && h.r.IntN(4) > 0 || h.f.StandsBeside(records, record) != 0 {
 			return
 		}
 		records[record.ID] = record

@@ -82,6 +82,9 @@ func Assign(zones []Zone, wanted []Want, cfg Config) ([]Assignment, []Outcome) {
 			found[z.Name].Wanted = append(found[z.Name].Wanted, w)
 			continue
 		}
+		if w.AdoptOnly { // where nothing can be adopted, nothing is amiss
+			o = Outcome{Host: w.Host, Target: w.Target, Zone: z.Name, Kind: Unchanged}
+		}
 		outcomes = append(outcomes, o)
 	}
 	var assigned []Assignment
@@ -117,7 +120,7 @@ func single(wanted []Want, outcomes *[]Outcome) []Want {
 			// Whichever comes first in the input, the same is said.
 			refused[host] = Outcome{Host: host, Target: min(prior.Target, target), Kind: Refused, Reason: ReasonTwoTargets}
 		default:
-			byHost[host] = Want{host, target}
+			byHost[host] = Want{Host: host, Target: target, AdoptOnly: w.AdoptOnly && (!twice || prior.AdoptOnly)}
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(refused)) {

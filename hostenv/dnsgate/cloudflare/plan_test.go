@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
 )
 
 func TestPlan(t *testing.T) {
@@ -20,6 +21,7 @@ func TestPlan(t *testing.T) {
 	}
 	pending, partial := zone(zoneA, "shop.example"), zone(zoneA, "shop.example")
 	pending.Status, partial.Type = "pending", "partial"
+	adoptOnly := []cloudflare.Want{{Host: host, Target: node, AdoptOnly: true}}
 	apex := []cloudflare.Want{{Host: "shop.example", Target: node}}
 	tests := []struct {
 		reason  string
@@ -45,6 +47,13 @@ func TestPlan(t *testing.T) {
 		{reason: "adopted beside a TXT record", adopt: true, records: []cloudflare.Record{record(host, "CNAME", node, ""), record(host, "TXT", "x", "")}, outcome: "adopted", ops: "0 1 0"},
 		{reason: "not adopted: another target", adopt: true, records: []cloudflare.Record{record(host, "CNAME", other, "")}, outcome: "foreign"},
 		{reason: "not adopted: another provider's", adopt: true, records: []cloudflare.Record{record(host, "CNAME", node, "hostenv-provider:x.example")}, outcome: "foreign other-provider"},
+		{reason: "adopted only", adopt: true, want: adoptOnly, records: []cloudflare.Record{record(host, "CNAME", node, "")}, outcome: "adopted", ops: "0 1 0"},
+		{reason: "adopted only: nothing is there, but a wildcard", adopt: true, want: adoptOnly, records: []cloudflare.Record{record("*.shop.example", "CNAME", node, "")}, outcome: "unchanged"},
+		{reason: "adopted only: ours, and wrong", adopt: true, want: adoptOnly, records: []cloudflare.Record{record(host, "CNAME", other, mine)}, outcome: "unchanged"},
+		{reason: "adopted only: another target", adopt: true, want: adoptOnly, records: []cloudflare.Record{record(host, "CNAME", other, "")}, outcome: "unchanged"},
+		{reason: "adopted only: not asked", want: adoptOnly, records: []cloudflare.Record{record(host, "CNAME", node, "")}, outcome: "unchanged"},
+		{reason: "adopted only: in no zone", adopt: true, want: []cloudflare.Want{{Host: "a.example", Target: node, AdoptOnly: true}}, outcome: "unchanged"},
+		{reason: "adopted only, and wanted", adopt: true, want: slices.Concat(adoptOnly, want(host)), outcome: "upserted", ops: "0 0 1"},
 		{reason: "delegated", records: []cloudflare.Record{record(host, "NS", "ns.example", "")}, outcome: "refused delegated"},
 		{reason: "delegated above", records: []cloudflare.Record{record("b.shop.example", "NS", "ns.example", "")}, want: want("a.b.shop.example"), outcome: "refused delegated"},
 		{reason: "the zone's own NS records delegate nothing", records: []cloudflare.Record{record("shop.example", "NS", "ns.example", "")}, outcome: "upserted", ops: "0 0 1"},
@@ -182,14 +191,14 @@ func FuzzPlan(f *testing.F) {
 			}
 			done := b.WithPosted(posted)
 			after := carryOut(t, before, done)
-			for _, problem := range violations(cfg, before, after) {
+			for _, problem := range fakecloudflare.Violations(cfg, before, after) {
 				t.Error(problem)
 			}
 			back := done.Inverse()
 			for i := range back.Posts {
 				back.Posts[i].ID = fmt.Sprint("back", i)
 			}
-			if d := cmp.Diff(sorted(before), sorted(carryOut(t, after, back))); d != "" {
+			if d := cmp.Diff(fakecloudflare.Sorted(before), fakecloudflare.Sorted(carryOut(t, after, back))); d != "" {
 				t.Errorf("the inverse does not take a batch back:\n%s", d)
 			}
 			now[b.ZoneID] = after

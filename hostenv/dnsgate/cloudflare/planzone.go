@@ -45,6 +45,9 @@ func planZone(zone ZoneRecords, wanted []Want, cfg Config, limits map[string]int
 	var outcomes []Outcome
 	for _, w := range fromTheTop(wanted) {
 		c, o := p.host(w)
+		if w.AdoptOnly && o.Kind != Adopted {
+			c, o = change{}, Outcome{Host: w.Host, Target: w.Target, Zone: p.zone.Name, Kind: Unchanged}
+		}
 		if c.operations() > MaxOperations {
 			c, o.Kind, o.Reason = change{}, Refused, ReasonTooManyRecords
 		}

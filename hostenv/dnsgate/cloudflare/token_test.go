@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
 )
 
 func newToken(t testing.TB) cloudflare.Token {
@@ -143,14 +144,14 @@ func TestTokenSource(t *testing.T) {
 func TestErrorsAreRedacted(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
 	for name, suffers := range map[string]fault{
-		"JSON": {status: 400, body: refusal(6111, "Invalid format for Authorization header: Bearer "+fakeToken)},
-		"HTML": {status: 502, body: "<html>" + fakeToken},
-		"200":  {status: 200, body: "Bearer " + fakeToken},
-		"drop": {drop: true},
+		"JSON": {Status: 400, Body: fakecloudflare.Refusal(6111, "Invalid format for Authorization header: Bearer "+fakeToken)},
+		"HTML": {Status: 502, Body: "<html>" + fakeToken},
+		"200":  {Status: 200, Body: "Bearer " + fakeToken},
+		"drop": {Drop: true},
 	} {
-		f.fault = func(*http.Request) fault { return suffers }
+		f.Fault = func(*http.Request) fault { return suffers }
 		var progress []byte
-		report, err := cloudflare.Apply(t.Context(), f.client(), want("www.shop.example"), config, cloudflare.Options{
+		report, err := cloudflare.Apply(t.Context(), f.Client(), want("www.shop.example"), config, cloudflare.Options{
 			Sleep:    atOnce,
 			Progress: func(line string) { progress = append(progress, line...) },
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // A fault is what a server does to questions for a name and type.
@@ -39,7 +41,8 @@ const (
 
 // A fleet is a small Internet on loopback: the servers of a root, a top-level
 // domain and zones, each at an address of its own, and a resolver. They all
-// have the same port.
+// have the same port; but those at IPv6 addresses, of which loopback has a
+// single one, are all there, and have a port each.
 type fleet struct {
 	t       testing.TB
 	port    int
@@ -52,6 +55,7 @@ type fleet struct {
 type fakeServer struct {
 	fleet     *fleet
 	address   string
+	at        string // where it listens
 	recursive bool
 	zones     map[string][]dns.RR       // by origin, canonical
 	faults    map[string]fault          // by "name TYPE", "name" or ""
@@ -86,15 +90,21 @@ func (f *fleet) zone(origin string, addresses ...string) *fleet {
 	}
 	if f.servers["127.0.1.3"] != nil {
 		for _, address := range addresses {
-			f.records("127.0.1.3", "test", fmt.Sprintf("%s. A %s", nameServerName(address), address))
+			kind := "A"
+			if isIPv6(address) {
+				kind = "AAAA"
+			}
+			f.records("127.0.1.3", "test", fmt.Sprintf("%s. %s %s", nameServerName(address), kind, address))
 		}
 	}
 	return f
 }
 
 func nameServerName(address string) string {
-	return "ns-" + strings.ReplaceAll(address, ".", "-") + ".nic.test"
+	return "ns-" + strings.NewReplacer(".", "-", ":", "-").Replace(address) + ".nic.test"
 }
+
+func isIPv6(address string) bool { return strings.Contains(address, ":") }
 
 // everywhere adds records to a zone at all servers that have it.
 func (f *fleet) everywhere(origin string, records ...string) *fleet {
@@ -149,6 +159,7 @@ func (f *fleet) server(address string) *fakeServer {
 		asked: map[string]int{}, seen: map[string]map[string]int{}}
 	f.servers[address] = s
 	packet, listener := f.listen(address)
+	s.at = listener.Addr().String()
 	var wg sync.WaitGroup
 	f.t.Cleanup(wg.Wait)
 	for _, server := range []*dns.Server{{PacketConn: packet}, {Listener: listener}} {
@@ -163,18 +174,25 @@ func (f *fleet) server(address string) *fakeServer {
 }
 
 func (f *fleet) listen(address string) (net.PacketConn, net.Listener) {
+	family, port := "4", f.port
+	if isIPv6(address) {
+		testenv.Need(f.t, "ipv6")
+		family, port, address = "6", 0, "::1"
+	}
 	for range 50 {
-		packet, err := net.ListenPacket("udp4", fmt.Sprintf("%s:%d", address, f.port))
+		packet, err := net.ListenPacket("udp"+family, net.JoinHostPort(address, strconv.Itoa(port)))
 		if err != nil {
 			f.t.Fatalf("listen on loopback: %v", err)
 		}
-		listener, err := net.Listen("tcp4", packet.LocalAddr().String())
+		listener, err := net.Listen("tcp"+family, packet.LocalAddr().String())
 		if err == nil {
-			f.port = packet.LocalAddr().(*net.UDPAddr).Port
+			if family == "4" {
+				f.port = packet.LocalAddr().(*net.UDPAddr).Port
+			}
 			return packet, listener
 		}
 		packet.Close()
-		if f.port != 0 {
+		if port != 0 {
 			f.t.Fatalf("listen on loopback: %v", err)
 		}
 	}
@@ -188,10 +206,21 @@ func (f *fleet) config() Config {
 	return Config{
 		Resolver:         fmt.Sprintf("%s:%d", resolverAddress, f.port),
 		Port:             f.port,
+		DialAddr:         f.dialAddr,
 		Timeouts:         []time.Duration{100 * ms, 150 * ms, 200 * ms},
 		ResolverTimeouts: []time.Duration{150 * ms, 200 * ms, 250 * ms},
 		Now:              func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
 	}
+}
+
+// dialAddr is where the server at an address listens.
+func (f *fleet) dialAddr(addr string) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if host, _, err := net.SplitHostPort(addr); err == nil && f.servers[host] != nil {
+		return f.servers[host].at
+	}
+	return addr
 }
 
 func (f *fleet) collect(names ...string) *dnsgate.Facts {

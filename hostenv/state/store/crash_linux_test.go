@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
+	"github.com/woolwichweb/hostenv-provider/internal/killtest"
 )
 
 func init() {
@@ -34,8 +35,8 @@ func marked(args []string, saver func(dir string, data []byte, names []string) e
 	}
 	data := doc("new", size)
 	runtime.LockOSThread()
-	mark()
-	defer mark()
+	killtest.Mark()
+	defer killtest.Mark()
 	return saver(args[0], data, args[2:])
 }
 
@@ -83,8 +84,8 @@ func eachCrash(t *testing.T, part string, size int, names []string, prepare func
 		dir := filepath.Join(t.TempDir(), "generated")
 		prepare(dir)
 		argv := append([]string{"store.test", dir, strconv.Itoa(size)}, names...)
-		calls, done, err := killBefore(k, argv, env, os.Stderr.Fd())
-		if errors.Is(err, errNoTrace) {
+		calls, done, err := killtest.Before(k, argv, env, os.Stderr.Fd())
+		if errors.Is(err, killtest.ErrNoTrace) {
 			t.Skipf("cannot kill a process between system calls: %v", err)
 		}
 		if err != nil {
@@ -243,9 +244,9 @@ var durable = regexp.MustCompile(`wFr+RF`)
 func TestNoOpIsMadeDurable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "generated")
 	put(t, filepath.Join(dir, "state.json"), doc("new", 3000), 0o644)
-	calls, done, err := killBefore(math.MaxInt, []string{"store.test", dir, "3000", "state.json"},
+	calls, done, err := killtest.Before(math.MaxInt, []string{"store.test", dir, "3000", "state.json"},
 		append(os.Environ(), childEnv+"=save"), os.Stderr.Fd())
-	if errors.Is(err, errNoTrace) {
+	if errors.Is(err, killtest.ErrNoTrace) {
 		t.Skipf("cannot watch a process: %v", err)
 	}
 	if err != nil || !done {

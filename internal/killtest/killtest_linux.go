@@ -1,4 +1,5 @@
-package store_test
+// Package killtest kills a process between two system calls of its choice.
+package killtest
 
 import (
 	"errors"
@@ -16,8 +17,9 @@ import (
 // be traced begins and ends. The Go runtime never makes it.
 const marker = unix.SYS_GETPPID
 
-// mark makes the marker.
-func mark() { os.Getppid() }
+// Mark makes the marker. A process makes it twice, from one thread
+// (runtime.LockOSThread), before and behind what is to be killed.
+func Mark() { os.Getppid() }
 
 // noise are the calls the Go runtime makes when it pleases. They change no file,
 // so to be killed before one is to be killed before the next that is none; and
@@ -31,14 +33,15 @@ var noise = []uint64{
 	unix.SYS_CLOCK_GETTIME, unix.SYS_GETRANDOM,
 }
 
-// errNoTrace says that this machine lets no process trace another.
-var errNoTrace = errors.New("ptrace is not permitted or not known here")
+// ErrNoTrace says that this machine lets no process trace another.
+var ErrNoTrace = errors.New("ptrace is not permitted or not known here")
 
-// killBefore runs argv in a process of its own and kills that with SIGKILL at
-// the entry of the k-th system call that the marking thread makes between its
-// two marks; the call itself is not carried out. It returns the numbers of the
-// calls up to that one, and whether the second mark was reached instead.
-func killBefore(k int, argv, env []string, stderr uintptr) (calls []uint64, done bool, err error) {
+// Before runs the test's own program with these arguments in a process of its
+// own and kills that with SIGKILL at the entry of the k-th system call that the
+// marking thread makes between its two marks; the call itself is not carried
+// out. It returns the numbers of the calls up to that one, and whether the
+// second mark was reached instead.
+func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done bool, err error) {
 	// All of ptrace is between two threads. The one that starts a process is
 	// the one that traces it.
 	runtime.LockOSThread()
@@ -52,7 +55,7 @@ func killBefore(k int, argv, env []string, stderr uintptr) (calls []uint64, done
 		Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("%w: %v", errNoTrace, err)
+		return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)
 	}
 	reap := func() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -80,7 +83,7 @@ func killBefore(k int, argv, env []string, stderr uintptr) (calls []uint64, done
 			case tid != pid: // a thread
 				continue
 			case !started:
-				return nil, false, fmt.Errorf("%w: the process ended at once", errNoTrace)
+				return nil, false, fmt.Errorf("%w: the process ended at once", ErrNoTrace)
 			case ws.Exited() && ws.ExitStatus() == 0 && done:
 				return calls, true, nil
 			}
@@ -91,7 +94,7 @@ func killBefore(k int, argv, env []string, stderr uintptr) (calls []uint64, done
 			const options = unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
 			if err := syscall.PtraceSetOptions(pid, options); err != nil {
 				reap()
-				return nil, false, fmt.Errorf("%w: %v", errNoTrace, err)
+				return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)
 			}
 		}
 
@@ -100,11 +103,11 @@ func killBefore(k int, argv, env []string, stderr uintptr) (calls []uint64, done
 		case sig == syscall.SIGTRAP|0x80: // a system call begins or ends
 			nr, entry, err := syscallInfo(tid)
 			switch {
-			case err == syscall.ESRCH:
+			case errors.Is(err, syscall.ESRCH):
 				continue // gone meanwhile
 			case err != nil:
 				reap()
-				return nil, false, fmt.Errorf("%w: %v", errNoTrace, err)
+				return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)
 			case !entry:
 			case nr == marker && saver == 0:
 				saver = tid
@@ -128,7 +131,7 @@ func killBefore(k int, argv, env []string, stderr uintptr) (calls []uint64, done
 		if done || saver != 0 && tid != saver {
 			resume = syscall.PtraceCont
 		}
-		if err := resume(tid, deliver); err != nil && err != syscall.ESRCH {
+		if err := resume(tid, deliver); err != nil && !errors.Is(err, syscall.ESRCH) {
 			reap()
 			return nil, false, fmt.Errorf("resume: %w", err)
 		}
