@@ -205,6 +205,29 @@ func Runs(runs string) ([]string, error) {
 	return ids, err
 }
 
+// keptRuns is how many runs are kept, with their logs.
+const keptRuns = 50
+
+// PruneRuns removes all but the newest runs, with their logs and roots; one that
+// left something undecided stays. Call it under the lock of runs.
+func PruneRuns(runs string) error {
+	ids, err := Runs(runs)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids[:max(len(ids)-keptRuns, 0)] {
+		events, err := ReadJournal(runs, id)
+		if err != nil || slices.ContainsFunc(OutcomeOf(events).Profiles, func(p ProfileOutcome) bool { return p.Doubt != nil }) {
+			continue // what cannot be read is somebody's to look at
+		}
+		// The journal goes last: without it the folder would be nobody's.
+		if err := errors.Join(os.RemoveAll(filepath.Join(runs, id)), os.Remove(filepath.Join(runs, id+".jsonl"))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // A RunLock is held by the one run of a checkout, and by the processes that it
 // leaves behind: who waits for it knows that none of them is at work any more.
 type RunLock struct{ File *os.File }

@@ -33,3 +33,17 @@ func (d Document) System(node string) string {
 	system, _ := connection["system"].(string)
 	return system
 }
+
+// TrustedPublicKeys returns provider.nixSigning.trustedPublicKeys: the keys that
+// the plan's nodes trust once they are deployed.
+func (d Document) TrustedPublicKeys() []string {
+	signing, _ := d.value["nixSigning"].(map[string]any)
+	list, _ := signing["trustedPublicKeys"].([]any)
+	var keys []string
+	for _, v := range list {
+		if key, ok := v.(string); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

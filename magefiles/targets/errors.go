@@ -9,6 +9,7 @@ import (
 
 	"github.com/magefile/mage/mg"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
@@ -29,6 +30,10 @@ func (f *folder) fail(err error) error {
 		return nil
 	}
 	each := leaves(err)
+	var ended *outcomeError
+	if errors.As(err, &ended) && len(each) == 0 {
+		return mg.Fatal(ended.code, err)
+	}
 	if len(each) == 0 {
 		return mg.Fatal(exitChanges, err)
 	}
@@ -44,7 +49,10 @@ func (f *folder) fail(err error) error {
 	}
 	var held *store.HeldError
 	var stale *plan.StaleError
+	var running *deploy.RunLockedError
 	switch {
+	case errors.As(err, &running):
+		return mg.Fatal(deploy.ExitLocked, "another deploy is at work, ", outcome)
 	case errors.As(err, &held):
 		return mg.Fatal(exitLocked, "the lock is held, ", outcome)
 	case errors.Is(err, dnsgate.ErrWithheld):
@@ -75,7 +83,7 @@ func leaves(err error) []error {
 		return all
 	}
 	switch {
-	case errors.Is(err, errChanges), errors.Is(err, errOff):
+	case errors.Is(err, errChanges), errors.Is(err, errOff), errors.As(err, new(*outcomeError)):
 		return nil
 	case errors.Is(err, context.Canceled):
 		return []error{errors.New("interrupted")}

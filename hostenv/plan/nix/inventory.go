@@ -143,3 +143,18 @@ func inParallel[K comparable, V any](n int, entries map[K]V, do func(K, V) error
 	wait.Wait()
 	return first
 }
+
+// TrustedPublicKeys evaluates provider.nixSigning.trustedPublicKeys as the
+// provider's flake has them now, which a plan may not have yet. No project is
+// evaluated.
+func (r *Runner) TrustedPublicKeys(ctx context.Context) ([]string, error) {
+	written, err := r.apply(ctx, nil, "p: (p.inventoryWith { only = [ ]; }).provider.nixSigning.trustedPublicKeys or [ ]")
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	if err := json.Unmarshal(written, &keys); err != nil {
+		return nil, fmt.Errorf("read the keys that the flake trusts: %w", err)
+	}
+	return keys, nil
+}

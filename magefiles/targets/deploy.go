@@ -1,0 +1,458 @@
+package targets
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/move"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/verify"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// Deploy brings the nodes to where the plan says.
+//
+// Of each node it deploys the system first and then the environments, through
+// deploy-rs, and leaves alone what is there already. Whatever fails stays as it
+// was. It ends with 1 where it failed or did not begin, 2 with -plan
+// -detailedExitcode where there is something to deploy, 3 where a part of it
+// failed, 4 where the plan is older than the state, 5 where another deploy is at
+// work, and 130 where it was interrupted.
+func Deploy(ctx context.Context,
+	node *string, // only these nodes: names and patterns (n*), separated by commas
+	env *string, // only these environments, by user name or pattern; system for the systems
+	exclude *string, // not these nodes, environments, or node/environment
+	plan *bool, // build, show what would change, and deploy nothing
+	detailedExitcode *bool, // with -plan or -dryRun: end with 2 if there is something to deploy
+	dryRun *bool, // show what would be deployed, without building it
+	resume *bool, // go on with the last run, which was interrupted or failed
+	jobs *int, // how many builds, copies and activations at once, default 4
+	lockWait *time.Duration, // how long to wait for another deploy, default not at all
+	skipOffline *bool, // deploy to the other nodes where some cannot be reached
+	remoteBuild *bool, // build on the nodes
+	skipVerification *bool, // do not ask environments whether they work
+	skipMigrations *string, // leave the data of these environments on their old nodes; * for all
+	migrationSource *string, // where data is: environment=node, separated by commas
+	ignoreMigrationErrors *bool, // go on without data that cannot be taken along
+	signingKey *string, // the file of the signing key, default secrets/signing/secret.key
+	deployRs *string, // deploy-rs's program, default that of the flake's input
+	json *bool, // print events as JSON, a line each
+	out *string, // the generated folder, default generated
+) error {
+	r := deployRun{
+		folder:    generated(out),
+		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
+		options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
+			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false)},
+		migrations: move.Options{Skip: list(skipMigrations), IgnoreErrors: value(ignoreMigrationErrors, false)},
+		sources:    list(migrationSource),
+		signingKey: value(signingKey, ""), deployRs: value(deployRs, ""),
+		detailed: value(detailedExitcode, false), resume: value(resume, false), json: value(json, false),
+	}
+	switch {
+	case value(plan, false):
+		r.mode = deploy.Preview
+	case value(dryRun, false):
+		r.mode = deploy.Look
+	}
+	return r.fail(r.do(ctx))
+}
+
+type deployRun struct {
+	*folder
+	mode       deploy.Mode
+	selection  deploy.Selection
+	options    deploy.Options
+	migrations move.Options
+	sources    []string
+	signingKey string
+	deployRs   string
+	detailed   bool
+	resume     bool
+	json       bool
+}
+
+// outcomeError ends a run whose events say how it went.
+type outcomeError struct{ code int }
+
+func (e *outcomeError) Error() string { return fmt.Sprintf("the deploy ended with %d", e.code) }
+
+// A planned is the plan of a run, with what belongs to it.
+type planned struct {
+	text     []byte
+	document plan.Document
+	state    state.State
+	fleet    []deploy.Node // all nodes, with all profiles
+	selected []deploy.Node
+}
+
+func (r *deployRun) do(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if r.mode != deploy.Deploy {
+		return r.run(ctx, nil)
+	}
+	if err := r.planned(); err != nil {
+		return err
+	}
+	lock, err := deploy.LockRun(ctx, r.hidden("deploy.lock"), holder(""), r.options.LockWait)
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.run(ctx, lock), lock.Close())
+}
+
+// hidden is a path in the folder that git does not see.
+func (r *deployRun) hidden(name string) string { return filepath.Join(r.Path(), ".hostenv", name) }
+
+func (r *deployRun) check() error {
+	selects := len(r.selection.Nodes)+len(r.selection.Profiles)+len(r.selection.Exclude) > 0
+	switch {
+	case r.resume && r.mode != deploy.Deploy:
+		return errors.New("-resume deploys, and goes with neither -plan nor -dryRun")
+	case r.resume && selects:
+		return hinted(errors.New("-resume takes up what the last run was about, and goes with none of -node, -env and -exclude"), "leave -resume away to deploy something else")
+	case r.detailed && r.mode == deploy.Deploy:
+		return hinted(errors.New("-detailedExitcode is nothing without -plan or -dryRun"), "add -plan")
+	case r.options.Jobs < 0:
+		return fmt.Errorf("-jobs is %d", r.options.Jobs)
+	}
+	r.migrations.Sources = map[string]string{}
+	for _, pair := range r.sources {
+		user, node, ok := cutOnce(pair)
+		if !ok {
+			return hinted(fmt.Errorf("-migrationSource is %q", pair), "write environment=node, several with commas between")
+		}
+		r.migrations.Sources[user] = node
+	}
+	return nil
+}
+
+func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
+	p, err := r.read()
+	if err != nil {
+		return err
+	}
+	journal, doubts, show, err := r.journal(p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	defer show.done()
+	if p.selected, err = r.selection.Of(p.fleet); err != nil {
+		return err
+	}
+	if r.options.RemoteBuild {
+		onNodes(p.selected)
+	}
+	ctx, stop, release := interrupts(ctx)
+	defer release()
+
+	config, err := remote.Write(ctx, "", p.fleet)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, config.Close()) }()
+	store := &closure.Store{Dir: ".", SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots")}
+	runner := &deploy.Runner{
+		Remote: remote.New(config), Store: store, Journal: journal, Options: r.options, Stop: stop,
+		Holder: holder(journal.ID), Moves: p.document.Moves(),
+	}
+	if runner.Verifier, err = verify.New(p.document, verify.Options{}); err != nil {
+		return in(r.path(planFile), err)
+	}
+	if runner.Mover, err = r.mover(p, show); err != nil {
+		return in(r.path(planFile), err)
+	}
+	if r.mode == deploy.Deploy {
+		if runner.Signing, err = r.sign(ctx, p, store); err != nil {
+			return err
+		}
+		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: ".", Inherit: []*os.File{lock.File}})
+	}
+	show.phase("evaluating the flake's deploy.nodes")
+	if p.selected, err = evaluated(ctx, store, p.selected); err != nil {
+		return err
+	}
+	outcome, err := runner.Run(ctx, r.mode, p.selected, p.fleet, doubts)
+	if err != nil {
+		return err
+	}
+	if r.mode == deploy.Deploy {
+		// What is deployed is written down, however the rest went.
+		if err := r.record(context.WithoutCancel(ctx), p, outcome.Deployed()); err != nil {
+			return err
+		}
+	}
+	show.done()
+	return r.tell(outcome)
+}
+
+// read reads the plan, which must be that of the state.
+func (r *deployRun) read() (*planned, error) {
+	s, _, err := r.readState()
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.readIfThere(planFile)
+	if err != nil {
+		return nil, err
+	}
+	if text == nil {
+		return nil, hinted(fmt.Errorf("there is no %s", r.path(planFile)), "run `mage plan`")
+	}
+	if err := plan.CheckFresh(text, s); err != nil {
+		return nil, in(r.path(planFile), err)
+	}
+	document, err := plan.DecodeDocument(text)
+	if err != nil {
+		return nil, in(r.path(planFile), err)
+	}
+	fleet, err := deploy.Planned(document)
+	if err != nil {
+		return nil, in(r.path(planFile), err)
+	}
+	return &planned{text: text, document: document, state: s, fleet: fleet}, nil
+}
+
+// onNodes has nodes build for themselves.
+func onNodes(nodes []deploy.Node) {
+	for i := range nodes {
+		nodes[i].RemoteBuild = true
+	}
+}
+
+// evaluated adds the store paths.
+func evaluated(ctx context.Context, store *closure.Store, nodes []deploy.Node) ([]deploy.Node, error) {
+	found, err := store.Evaluate(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	return deploy.Fill(nodes, found)
+}
+
+func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
+	o := r.migrations
+	o.Deployed = map[string]string{}
+	for user, entry := range p.state.Entries {
+		if entry.DeployedNode != "" {
+			o.Deployed[user] = entry.DeployedNode
+		}
+	}
+	o.Warn = func(user string, err error) { show.warn(fmt.Sprintf("environment %s goes without its data: %v", user, err)) }
+	return move.New(p.document, o)
+}
+
+// sign prepares the signing of what is pushed; a run that pushes nothing makes
+// no key.
+func (r *deployRun) sign(ctx context.Context, p *planned, store *closure.Store) (deploy.Signing, error) {
+	if !slices.ContainsFunc(p.selected, func(n deploy.Node) bool { return !n.RemoteBuild }) {
+		return deploy.Signing{}, nil
+	}
+	domain, _ := p.document.Value()["hostenvHostname"].(string)
+	key, err := closure.OpenKey(ctx, ".", r.signingKey, domain)
+	if err != nil {
+		return deploy.Signing{}, err
+	}
+	store.Key = key.File
+	return deploy.Signing{
+		PublicKey: key.Public,
+		InPlan:    p.document.TrustedPublicKeys(),
+		InFlake:   func() ([]string, error) { return (&nix.Runner{Dir: "."}).TrustedPublicKeys(ctx) },
+	}, nil
+}
+
+// journal begins a journal, or takes up the one that is to be resumed, and
+// returns what runs before left in doubt.
+func (r *deployRun) journal(p *planned) (*deploy.Journal, map[string]deploy.Doubt, *shown, error) {
+	show := newShown(r.json)
+	if r.mode != deploy.Deploy {
+		return deploy.NewStory(show.event), nil, show, nil
+	}
+	runs := r.hidden("runs")
+	doubts, err := deploy.ReadDoubts(runs)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	digest := sha256.Sum256(p.text)
+	start := deploy.Start{Plan: hex.EncodeToString(digest[:]), By: holder(""), Selected: r.selection, Options: r.options}
+	if r.resume {
+		j, err := r.takeUp(runs, start.Plan, show)
+		return j, doubts, show, err
+	}
+	if err := deploy.PruneRuns(runs); err != nil {
+		return nil, nil, nil, err
+	}
+	j, err := deploy.CreateJournal(runs, time.Now(), show.event)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return j, doubts, show, j.Append(deploy.Event{Type: deploy.TypeRun, Start: &start})
+}
+
+// takeUp opens the journal of the last run, and takes its selection.
+func (r *deployRun) takeUp(runs, digest string, show *shown) (*deploy.Journal, error) {
+	ids, err := deploy.Runs(runs)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, hinted(errors.New("there is no run to resume"), "run `mage deploy`")
+	}
+	id := ids[len(ids)-1]
+	events, err := deploy.ReadJournal(runs, id)
+	if err != nil {
+		return nil, err
+	}
+	o := deploy.OutcomeOf(events)
+	switch {
+	case o.Ended && o.Code() == deploy.ExitDone:
+		return nil, hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
+	case o.Start.Plan != digest:
+		return nil, hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
+	}
+	r.selection = o.Start.Selected
+	waits := r.options.LockWait
+	r.options = o.Start.Options
+	r.options.LockWait = waits
+	j, err := deploy.OpenJournal(runs, id, show.event)
+	if err != nil {
+		return nil, err
+	}
+	return j, j.Append(deploy.Event{Type: deploy.TypeResume})
+}
+
+// record writes down which node every environment was deployed to: in the state
+// first, and then in the plan, which has its digest.
+func (r *deployRun) record(ctx context.Context, p *planned, deployed map[string]string) error {
+	news := maps.Clone(deployed)
+	maps.DeleteFunc(news, func(user, node string) bool {
+		entry, ok := p.state.Entries[user]
+		return !ok || entry.DeployedNode == node
+	})
+	if len(news) == 0 {
+		return nil
+	}
+	return r.locked(ctx, func() error {
+		before, stateText, err := r.readState()
+		if err != nil {
+			return err
+		}
+		after := before.WithDeployed(news)
+		files := []file{{stateFile, stateText, after.Encode()}}
+		planText, err := r.readIfThere(planFile)
+		if err != nil {
+			return err
+		}
+		// A plan that somebody made meanwhile, of another state, stays as it is.
+		if planText != nil && plan.CheckFresh(planText, before) == nil {
+			document, err := plan.DecodeDocument(planText)
+			if err != nil {
+				return in(r.path(planFile), err)
+			}
+			files = append(files, file{planFile, planText, document.WithDeployed(news, after.Digest()).Encode()})
+		}
+		return r.write(ctx, files...)
+	})
+}
+
+// tell prints how it went, and returns the error that ends with its code.
+func (r *deployRun) tell(o deploy.Outcome) error {
+	code := o.Code()
+	if r.mode != deploy.Deploy && len(refusals(o)) == 0 {
+		code = deploy.ExitDone
+		if slices.ContainsFunc(o.Profiles, func(p deploy.ProfileOutcome) bool { return p.State == deploy.StateFailed }) {
+			code = deploy.ExitFailed
+		} else if r.detailed && len(o.Pending()) > 0 {
+			code = deploy.ExitChanges
+		}
+	}
+	if !r.json {
+		write := report.Summary
+		if r.mode != deploy.Deploy {
+			write = report.Preview
+		}
+		if err := write(os.Stdout, o); err != nil {
+			return err
+		}
+	}
+	if code != deploy.ExitDone {
+		return &outcomeError{code}
+	}
+	return nil
+}
+
+func refusals(o deploy.Outcome) []deploy.Event {
+	return slices.DeleteFunc(slices.Clone(o.Findings), func(e deploy.Event) bool { return e.Finding.Level != deploy.Failure })
+}
+
+// Status shows where every node and environment stands.
+//
+// It asks the nodes which store path is active, and compares it with the
+// planned one: in-sync, behind, diverged, not-ours or unreachable. It changes
+// nothing, takes no lock, and ends with 2 if anything is not in sync, and with 4
+// where the plan is older than the state.
+func Status(ctx context.Context,
+	node *string, // only these nodes: names and patterns, separated by commas
+	env *string, // only these environments, by user name or pattern; system for the systems
+	exclude *string, // not these nodes, environments, or node/environment
+	json *bool, // print JSON, a line for each
+	out *string, // the generated folder, default generated
+) error {
+	r := deployRun{folder: generated(out), json: value(json, false),
+		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
+	return r.fail(r.status(ctx))
+}
+
+func (r *deployRun) status(ctx context.Context) (err error) {
+	p, err := r.read()
+	if err != nil {
+		return err
+	}
+	if p.selected, err = r.selection.Of(p.fleet); err != nil {
+		return err
+	}
+	config, err := remote.Write(ctx, "", p.selected)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, config.Close()) }()
+	if p.selected, err = evaluated(ctx, &closure.Store{Dir: ".", SSHConfig: config.Path}, p.selected); err != nil {
+		return err
+	}
+	all, err := deploy.Survey(ctx, remote.New(config), p.selected)
+	if err != nil {
+		return err
+	}
+	if r.json {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetEscapeHTML(false)
+		for _, s := range all {
+			if err := encoder.Encode(s); err != nil {
+				return err
+			}
+		}
+	} else if err := report.Status(os.Stdout, all); err != nil {
+		return err
+	}
+	if deploy.Drift(all) {
+		return &outcomeError{deploy.ExitChanges}
+	}
+	return nil
+}

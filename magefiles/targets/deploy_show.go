@@ -1,0 +1,122 @@
+package targets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"os/user"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+)
+
+// shown shows a deploy as it goes: events as JSON on standard output, or for
+// people on standard error.
+type shown struct {
+	json bool
+	live *report.Live
+	done func()
+}
+
+func newShown(json bool) *shown {
+	s := &shown{json: json, done: func() {}}
+	if !json {
+		var size func() (int, int)
+		if terminal(os.Stderr) {
+			size = func() (int, int) {
+				width, height, err := term.GetSize(int(os.Stderr.Fd()))
+				if err != nil {
+					return 80, 24
+				}
+				return width, height
+			}
+		}
+		s.live = report.NewLive(os.Stderr, size, time.Now)
+		s.done = sync.OnceFunc(s.live.Close)
+	}
+	return s
+}
+
+func (s *shown) event(e deploy.Event) {
+	if s.json {
+		_, _ = os.Stdout.Write(e.Encode()) // the journal has it, whoever does not read on
+		return
+	}
+	s.live.Show(e)
+}
+
+func (s *shown) phase(text string) {
+	if !s.json {
+		fmt.Fprintln(os.Stderr, text)
+	}
+}
+
+func (s *shown) warn(text string) { fmt.Fprintln(os.Stderr, "warning:", text) }
+
+// holder says who deploys, for others to read.
+func holder(run string) string {
+	name := "somebody"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, _ := os.Hostname()
+	text := fmt.Sprintf("%s@%s, process %d", name, host, os.Getpid())
+	if run != "" {
+		text += ", run " + run
+	}
+	return text
+}
+
+func cutOnce(pair string) (before, after string, ok bool) {
+	before, after, ok = strings.Cut(pair, "=")
+	return before, after, ok && before != "" && after != "" && !strings.Contains(after, "=")
+}
+
+// interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
+// process five seconds later. The first one, or the end of Mage's -t, closes
+// stop; the second one cancels the context that is returned.
+func interrupts(mage context.Context) (ctx context.Context, stop <-chan struct{}, release func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
+	stopping := make(chan struct{})
+	ended := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Reset(os.Interrupt)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		late := mage.Done()
+		for count := 0; ; {
+			select {
+			case <-ended:
+				return
+			case <-signals:
+				count++
+			case <-late:
+				late = nil
+				if errors.Is(mage.Err(), context.DeadlineExceeded) {
+					fmt.Fprintln(os.Stderr, "the time is up")
+				}
+				count++
+			}
+			switch count {
+			case 1:
+				fmt.Fprintln(os.Stderr, "interrupted: what was begun is brought to its end, and nothing else is begun; once more stops at once")
+				close(stopping)
+			default:
+				cancel()
+			}
+		}
+	}()
+	return ctx, stopping, func() {
+		signal.Stop(signals)
+		close(ended)
+		cancel()
+	}
+}
