@@ -68,17 +68,6 @@ var Tools = []Tool{
 		}
 		return path
 	}},
-	{Name: "sshd", For: "what a deploy does over ssh: copies, signatures, dropped connections", Get: "apt-get install openssh-server openssh-client", find: func() string {
-		if _, err := exec.LookPath("ssh"); err != nil {
-			return ""
-		}
-		for _, path := range []string{"sshd", "/usr/sbin/sshd"} {
-			if path, err := exec.LookPath(path); err == nil {
-				return path // sshd starts itself anew, by its whole path
-			}
-		}
-		return ""
-	}},
 	{Name: "ip", For: "the same", Get: "apt-get install iproute2"},
 	{Name: "unbound", For: "the same, and the DNS gate against a real resolver", Get: "apt-get install unbound"},
 	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
