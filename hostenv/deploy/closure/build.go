@@ -1,7 +1,9 @@
 package closure
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -18,123 +20,177 @@ import (
 // Build implements [deploy.Store]. A node with RemoteBuild builds for itself:
 // it is given the derivations, which need no signature, and the closures are
 // there and nowhere else.
+//
+// It takes one process where all goes well. Where something fails, others may
+// have been left undone for it, though they do not need it: Nix 2.8 does so at a
+// derivation for another platform, and any Nix that builds on a node of 2.8.
+// They are built again without it.
 func (s *Store) Build(ctx context.Context, n deploy.Node, profiles []deploy.Profile, log io.Writer) (map[string]error, error) {
+	for _, p := range profiles {
+		if err := checkPaths(p.Path, maker(p)); err != nil {
+			return nil, fmt.Errorf("build %s: %w", p.Key(), err)
+		}
+		if n.RemoteBuild && p.Derivation == "" {
+			return nil, fmt.Errorf("build %s: node %s cannot build %s, of which no derivation is known", p.Key(), n.Name, p.Path)
+		}
+	}
 	if len(profiles) == 0 {
 		return nil, nil
 	}
-	var derivations, paths []string
-	for _, p := range profiles {
-		if err := checkPaths(p.Path); err != nil {
-			return nil, fmt.Errorf("build %s: %w", p.Key(), err)
+	b := &building{store: s, node: n, log: log}
+	failed := map[string]error{}
+	for pending := profiles; len(pending) > 0; {
+		err := b.build(ctx, pending)
+		why := (*nix.CommandError)(nil)
+		if err != nil && !errors.As(err, &why) {
+			return nil, fmt.Errorf("build for node %s: %w", n.Name, err)
 		}
-		makes := p.Path // what no derivation makes is in the store, or can be fetched
-		if p.Derivation != "" {
-			makes = p.Derivation
+		// What is built is what the store has, whatever was said.
+		missing, err := b.missing(ctx, pending)
+		if err != nil {
+			return nil, fmt.Errorf("ask what was built for node %s: %w", n.Name, err)
 		}
-		if err := checkPaths(makes); err != nil {
-			return nil, fmt.Errorf("build %s: %w", p.Key(), err)
-		}
-		derivations, paths = append(derivations, makes), append(paths, p.Path)
-	}
-	var err error
-	if n.RemoteBuild {
-		err = s.buildThere(ctx, n, derivations, log)
-	} else {
-		err = s.buildHere(ctx, n, derivations, log)
-	}
-	why := (*nix.CommandError)(nil)
-	if err != nil && !errors.As(err, &why) {
-		return nil, fmt.Errorf("build for node %s: %w", n.Name, err)
-	}
-	// What is built is what the store has, whatever was said.
-	invalid, err := s.invalid(ctx, n, paths)
-	if err != nil {
-		return nil, fmt.Errorf("ask what was built for node %s: %w", n.Name, err)
-	}
-	if len(invalid) == 0 {
-		if why != nil {
+		if len(missing) == 0 && why != nil && len(failed) == 0 {
 			return nil, fmt.Errorf("build for node %s: %w", n.Name, why)
 		}
+		var rest []deploy.Profile
+		for _, p := range missing {
+			if own := b.own(ctx, p, why); len(own) > 0 {
+				failed[p.Name] = newBuildError(p, own)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+		if len(rest) == len(missing) { // nobody to leave out
+			for _, p := range rest {
+				failed[p.Name] = unexplainedBuild(p, why)
+			}
+			break
+		}
+		pending = rest
+	}
+	if len(failed) == 0 {
 		return nil, nil
 	}
-	failed := map[string]error{}
-	var built []string
-	for _, p := range profiles {
-		if !slices.Contains(invalid, p.Path) {
-			built = append(built, p.Path)
-			continue
-		}
-		failed[p.Name] = s.buildError(ctx, p, why)
-	}
+	// Nix keeps nothing of a build that failed in part.
+	built := slices.DeleteFunc(slices.Clone(profiles), func(p deploy.Profile) bool { return failed[p.Name] != nil })
 	if len(built) > 0 && !n.RemoteBuild {
-		// Nix keeps nothing of a build that failed in part.
-		if err := s.realise(ctx, n, built, log); err != nil {
+		for i := range built {
+			built[i].Derivation = ""
+		}
+		if err := b.build(ctx, built); err != nil {
 			return failed, fmt.Errorf("keep what was built for node %s: %w", n.Name, err)
 		}
 	}
 	return failed, nil
 }
 
-func (s *Store) buildHere(ctx context.Context, n deploy.Node, derivations []string, log io.Writer) error {
-	return s.realise(ctx, n, derivations, log)
+// maker is what a profile is built from: what no derivation makes is in the
+// store, or can be fetched.
+func maker(p deploy.Profile) string { return cmp.Or(p.Derivation, p.Path) }
+
+// A building is the building for one node.
+type building struct {
+	store     *Store
+	node      deploy.Node
+	log       io.Writer
+	delivered bool // whether the node has the derivations
+}
+
+// build builds profiles with one process.
+func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
+	var derivations []string
+	for _, p := range profiles {
+		derivations = append(derivations, maker(p))
+	}
+	if !b.node.RemoteBuild {
+		return b.store.realise(ctx, b.node, derivations, b.log)
+	}
+	if !b.delivered {
+		err := b.store.copy(ctx, b.node, derivations, b.log, "--derivation")
+		if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
+			// No matter of one profile, so no CommandError to the caller.
+			return fmt.Errorf("give it the derivations: %s", failed.Message())
+		}
+		if err != nil {
+			return err
+		}
+		b.delivered = true
+	}
+	_, err := b.store.remotely(ctx, b.node, b.log, append(append([]string{"--realise"}, buildFlags...), derivations...))
+	return err
 }
 
 // realise builds or fetches, and keeps what it made for as long as the links are
-// there: <node>, <node>-2 and so on.
+// there.
 func (s *Store) realise(ctx context.Context, n deploy.Node, what []string, log io.Writer) error {
 	if err := os.MkdirAll(s.Roots, 0o777); err != nil {
 		return err
 	}
-	roots, err := filepath.Abs(filepath.Join(s.Roots, n.Name))
+	// Of names that are there already nix would change the links.
+	sum := sha256.Sum256([]byte(strings.Join(what, "\n")))
+	roots, err := filepath.Abs(filepath.Join(s.Roots, fmt.Sprintf("%s.%x", n.Name, sum[:6])))
 	if err != nil {
 		return err
 	}
-	args := append([]string{"--realise", "--add-root", roots, "--indirect"}, building...)
+	args := append([]string{"--realise", "--add-root", roots, "--indirect"}, buildFlags...)
 	_, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append(args, what...), Log: log})
 	return err
 }
 
-// building has a build go on after a failure, and name whose line is whose.
-var building = []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs"}
+// buildFlags have a build go on after a failure, and name whose line is whose.
+var buildFlags = []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs"}
 
-func (s *Store) buildThere(ctx context.Context, n deploy.Node, derivations []string, log io.Writer) error {
-	for _, derivation := range derivations {
-		if !strings.HasSuffix(derivation, ".drv") {
-			return fmt.Errorf("node %s cannot build %s, of which no derivation is known", n.Name, derivation)
-		}
-	}
-	if err := s.copy(ctx, n, derivations, log, "--derivation"); err != nil {
-		return err
-	}
+// remotely runs nix-store with the store of a node.
+func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, args []string) (written []byte, err error) {
 	ssh, err := s.ssh()
 	if err != nil {
-		return err
-	}
-	return s.persistently(ctx, n, log, func() error {
-		args := append([]string{"--store", uri(n), "--realise"}, building...)
-		_, err := s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append(args, derivations...), Env: ssh, Log: log})
-		return err
-	})
-}
-
-// invalid returns which paths the store does not have that they are built in.
-func (s *Store) invalid(ctx context.Context, n deploy.Node, paths []string) ([]string, error) {
-	c := nix.Command{Program: "nix-store", Args: append([]string{"--check-validity", "--print-invalid"}, paths...)}
-	if !n.RemoteBuild {
-		written, err := s.Nix.Run(ctx, c)
-		return strings.Fields(string(written)), err
-	}
-	var err error
-	if c.Env, err = s.ssh(); err != nil {
 		return nil, err
 	}
-	c.Args = append([]string{"--store", uri(n)}, c.Args...)
-	var written []byte
-	err = s.persistently(ctx, n, io.Discard, func() error {
-		written, err = s.Nix.Run(ctx, c)
+	err = s.persistently(ctx, n, log, func() error {
+		written, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append([]string{"--store", uri(n)}, args...), Env: ssh, Log: log})
 		return err
 	})
-	return strings.Fields(string(written)), err
+	return written, err
+}
+
+// missing returns the profiles that the store does not have that they are built
+// in.
+func (b *building) missing(ctx context.Context, profiles []deploy.Profile) (missing []deploy.Profile, err error) {
+	args := []string{"--check-validity", "--print-invalid"}
+	for _, p := range profiles {
+		args = append(args, p.Path)
+	}
+	var written []byte
+	if b.node.RemoteBuild {
+		written, err = b.store.remotely(ctx, b.node, io.Discard, args)
+	} else {
+		written, err = b.store.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: args})
+	}
+	invalid := strings.Fields(string(written))
+	for _, p := range profiles {
+		if slices.Contains(invalid, p.Path) {
+			missing = append(missing, p)
+		}
+	}
+	return missing, err
+}
+
+// own returns the complaints about what a profile is made from.
+func (b *building) own(ctx context.Context, p deploy.Profile, said *nix.CommandError) []complaint {
+	if said == nil || p.Derivation == "" {
+		return nil
+	}
+	complaints := parseComplaints(said.Log)
+	if len(complaints) == 0 {
+		return nil
+	}
+	written, err := b.store.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: []string{"--query", "--requisites", p.Derivation}})
+	if err != nil {
+		return nil
+	}
+	needs := strings.Fields(string(written))
+	return slices.DeleteFunc(complaints, func(c complaint) bool { return !slices.Contains(needs, c.derivation) })
 }
 
 // A BuildError says why a profile is not built.
@@ -150,35 +206,28 @@ func (e *BuildError) Error() string { return "build " + e.Profile + ": " + e.Mes
 // Hint says what mends it, or where more is said.
 func (e *BuildError) Hint() string { return e.Advice }
 
-// buildError finds in what nix said why it did not build a profile.
-func (s *Store) buildError(ctx context.Context, p deploy.Profile, said *nix.CommandError) error {
+func newBuildError(p deploy.Profile, complaints []complaint) *BuildError {
 	e := &BuildError{Profile: p.Key()}
-	if said == nil {
-		e.Message = "nix built " + p.Derivation + ", and the path of the profile is not among what it made"
-		e.Advice = "the derivation has other outputs than its path says: let the profile's path be that of a derivation"
-		return e
-	}
-	complaints := parseComplaints(said.Log)
-	if len(complaints) > 1 && p.Derivation != "" {
-		// Of several, those about what it is made from. Where that cannot be
-		// asked, all of them are told.
-		written, err := s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: []string{"--query", "--requisites", p.Derivation}})
-		if needs := strings.Fields(string(written)); err == nil {
-			own := slices.DeleteFunc(slices.Clone(complaints), func(c complaint) bool { return !slices.Contains(needs, c.derivation) })
-			if len(own) > 0 {
-				complaints = own
-			}
-		}
-	}
 	var messages []string
 	for _, c := range complaints {
 		messages = append(messages, c.message)
 		e.Derivations = append(e.Derivations, c.derivation)
 	}
 	e.Message = strings.Join(messages, "\n")
-	if e.Message == "" {
-		e.Message = said.Message()
+	e.Advice = buildAdvice(e)
+	return e
+}
+
+// unexplainedBuild is for what is missing though nix said of nothing that it is
+// made from that it failed.
+func unexplainedBuild(p deploy.Profile, said *nix.CommandError) *BuildError {
+	e := &BuildError{Profile: p.Key()}
+	if said == nil {
+		e.Message = "nix built " + maker(p) + ", and the path of the profile is not among what it made"
+		e.Advice = "let the profile's path be that of a derivation's first output"
+		return e
 	}
+	e.Message = said.Message()
 	e.Advice = buildAdvice(e)
 	return e
 }
@@ -254,7 +303,7 @@ var isLogLine = regexp.MustCompile(`^[^\s>]+> `)
 // lastLines returns the last ten lines that a derivation's builder wrote, which
 // `bar-with-logs` has the name of the package before.
 func lastLines(lines []string, derivation string) []string {
-	name, _ := splitName(strings.TrimSuffix(filepath.Base(derivation)[hashLength+1:], ".drv"))
+	name, _ := packageOf(strings.TrimSuffix(derivation, ".drv"))
 	var last []string
 	for _, line := range lines {
 		if own, ok := strings.CutPrefix(line, name+"> "); ok {

@@ -15,6 +15,15 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
+func TestVersion(t *testing.T) {
+	local(t, "", func(t *testing.T, l *lab) {
+		version, err := l.store.Version(t.Context())
+		if err != nil || version != versionOf(t, l.nix) {
+			t.Errorf("got %q, %v", version, err)
+		}
+	})
+}
+
 func TestOpenKeyMakesOne(t *testing.T) {
 	t.Setenv(closure.KeyVariable, "")
 	root := t.TempDir()
@@ -118,7 +127,8 @@ func TestPublicKeyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	flipped := bytes.Clone(good)
-	flipped[len("hosting.example-1:")+60] ^= 1 // in the public half
+	at := len("hosting.example-1:") + 60 // in the public half
+	flipped[at] = map[bool]byte{true: 'B', false: 'A'}[flipped[at] == 'A']
 	for name, c := range map[string]struct {
 		content []byte
 		mode    os.FileMode

@@ -265,6 +265,7 @@ func flake(profiles string) string {
     sh = name: script: derivation { inherit name system; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin"; };
     profile = user: path: { inherit user path; sshUser = "deploy"; profilePath = "/p/${user}"; tempPath = "/t/${user}"; };
     library = sh "library-1.0" "echo 0123456789 > $out";
-  in { deploy.nodes.n1 = { hostname = "n1.example"; profiles = {` + profiles + `}; }; }
-`[1:] + "}"
+  in { deploy.nodes.n1 = { hostname = "n1.example"; profiles = {` + profiles + `}; }; };
+}
+`
 }
