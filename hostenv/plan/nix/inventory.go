@@ -113,7 +113,22 @@ func failureOf(project string, failed *nixError) Failure {
 	return Failure{Project: project, Message: said, Advice: hint}
 }
 
-// quote writes a string for Nix.
+// Advice is what mends what nix itself says, "" if that is not known.
+func Advice(said string) string {
+	for _, a := range advice {
+		if strings.Contains(said, a.message) {
+			return a.hint
+		}
+	}
+	return ""
+}
+
+// Quote writes a string for Nix, whatever is in it.
+func Quote(text string) string { return quote(text) }
+
+// SplitHint parts what our own Nix code says from what it advises.
+func SplitHint(message string) (said, hint string) { return splitHint(message) }
+
 func quote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(text) + `"`
 }

@@ -2,11 +2,14 @@ package nix
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -48,13 +51,55 @@ func (r *Runner) command(ctx context.Context, events *counter, name string, args
 		// A cache of evaluations would repeat an error without its message.
 		"--option", "eval-cache", "false",
 	}, args...)
-	program, err := exec.LookPath(r.program())
+	said := &listener{events: events}
+	written, err = r.run(ctx, Command{Args: args}, said)
 	if err != nil {
-		return nil, "", &NotInstalledError{Program: r.program()}
+		return nil, "", err
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
+	return written, said.log(), nil
+}
+
+// A Command is one run of a program that belongs to Nix.
+type Command struct {
+	Program string    // "nix" if empty; "nix-store" is looked for beside nix
+	Args    []string  // as they are: no flag is added
+	Env     []string  // variables that the Runner's Env does not have
+	Input   io.Reader // its stdin, if not nil
+	Log     io.Writer // is written what it says, line by line, if not nil
+}
+
+// A CommandError is what a [Command] said when it failed.
+type CommandError struct {
+	Log string // all that was kept of it, without secrets in URLs
+	Err error  // how it ended
+}
+
+func (e *CommandError) Error() string { return cmp.Or(e.Message(), e.Err.Error()) }
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// Message is what was wrong, of all that was said.
+func (e *CommandError) Message() string { return message(e.Log) }
+
+// Run runs a command and returns what it writes. The error is a *[CommandError]
+// if it ran and failed, and the context's cause if that was cancelled, which
+// ends all that the command started.
+func (r *Runner) Run(ctx context.Context, c Command) (written []byte, err error) {
+	written, err = r.run(ctx, c, &listener{copy: c.Log})
+	if failed := (*nixError)(nil); errors.As(err, &failed) {
+		return nil, &CommandError{Log: redact(failed.log), Err: failed.err}
+	}
+	return written, err
+}
+
+func (r *Runner) run(ctx context.Context, c Command, said *listener) (written []byte, err error) {
+	program, err := r.find(c.Program)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, c.Args...)
 	cmd.Dir = r.Dir
-	cmd.Env = r.environment()
+	cmd.Env = append(r.environment(), c.Env...)
+	cmd.Stdin = c.Input
 	// Without a terminal and with a process group of their own, nix, git and ssh
 	// are ended together, and none stops to ask what nobody can answer.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -62,21 +107,42 @@ func (r *Runner) command(ctx context.Context, events *counter, name string, args
 	cmd.WaitDelay = grace
 
 	var stdout bytes.Buffer
-	said := &listener{events: events}
 	cmd.Stdout, cmd.Stderr = &stdout, said
 	err = cmd.Run()
+	said.end()
 	if ctx.Err() != nil {
 		// What has not ended by itself within the grace.
 		_ = signalGroup(cmd, syscall.SIGKILL)
-		return nil, "", context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return nil, "", &nixError{log: said.log(), err: err}
+		return nil, &nixError{log: said.log(), err: err}
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("run nix: %w", err)
+		return nil, fmt.Errorf("run %s: %w", filepath.Base(program), err)
 	}
-	return stdout.Bytes(), said.log(), nil
+	return stdout.Bytes(), nil
+}
+
+// find returns the path of a program: one of Nix's own where nix is.
+func (r *Runner) find(name string) (string, error) {
+	nix, err := exec.LookPath(r.program())
+	if name == "" || name == "nix" || err != nil {
+		if err != nil {
+			err = &NotInstalledError{Program: r.program()}
+		}
+		return nix, err
+	}
+	if beside := filepath.Join(filepath.Dir(nix), name); strings.HasPrefix(name, "nix-") {
+		if path, err := exec.LookPath(beside); err == nil {
+			return path, nil
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("run %s: %w", name, err)
+	}
+	return path, nil
 }
 
 func (r *Runner) environment() []string {
@@ -99,7 +165,8 @@ func signalGroup(cmd *exec.Cmd, signal syscall.Signal) error {
 // keeps the rest.
 type listener struct {
 	events *counter
-	line   []byte // begun and not ended
+	copy   io.Writer // is written each line without what would be a secret, if not nil
+	line   []byte    // begun and not ended
 	kept   []byte
 }
 
@@ -122,10 +189,22 @@ func (l *listener) take(line string) {
 			return
 		}
 	}
+	if l.copy != nil {
+		// A log that cannot be written must not end what it is about.
+		_, _ = io.WriteString(l.copy, redact(line)+"\n")
+	}
 	l.kept = append(l.kept, line...)
 	l.kept = append(l.kept, '\n')
 	if len(l.kept) > 2*maxLog {
 		l.kept = append([]byte(nil), l.kept[len(l.kept)-maxLog:]...)
+	}
+}
+
+// end takes what nix said last, without a line's end.
+func (l *listener) end() {
+	if len(l.line) > 0 {
+		l.take(plain(string(l.line)))
+		l.line = nil
 	}
 }
 

@@ -1,0 +1,155 @@
+package deploy_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+func document(t *testing.T, text string) plan.Document {
+	t.Helper()
+	d, err := plan.DecodeDocument([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// planOf is a plan with one node and one environment, whose parts are given
+// where they are not as usual.
+func planOf(parts map[string]string) string {
+	part := func(name, usual string) string {
+		if text, ok := parts[name]; ok {
+			return text
+		}
+		return usual
+	}
+	return fmt.Sprintf(`{"formatVersion": 1, "deployUser": %s, "hostenvHostname": "hosting.example",
+		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1"}},
+		"environments": {%s: %s, "off": {"enable": false, "node": "gone"}}}`,
+		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example"}`),
+		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000}`))
+}
+
+func TestPlanned(t *testing.T) {
+	nodes, err := deploy.Planned(document(t, planOf(map[string]string{
+		"connection": `{"hostname": "192.0.2.7", "sshPort": 2222, "hostKey": "ssh-ed25519 AAAA n1", "sshOpts": ["-o", "Compression=yes"],
+			"system": "aarch64-linux", "tempPath": "/run/x", "remoteBuild": true, "autoRollback": false, "magicRollback": false, "unknown": 7}`,
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []deploy.Node{{
+		Name: "n1", Address: "192.0.2.7", Port: 2222, User: "deploy", HostKey: "ssh-ed25519 AAAA n1",
+		SSHOptions: []string{"-o", "Compression=yes"}, Platform: "aarch64-linux", PublicName: "n1.hosting.example",
+		TempPath: "/run/x", RemoteBuild: true,
+		Profiles: []deploy.Profile{
+			{Node: "n1", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/x"},
+			{Node: "n1", Name: "site-main-b7ea262", User: "site-main-b7ea262", UID: 40000,
+				Link: "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", Temp: "/run/x/site-main-b7ea262"},
+		},
+	}, {
+		Name: "n2", Address: "2001:db8::1", User: "deploy", Platform: "x86_64-linux", PublicName: "n2.hosting.example",
+		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
+		Profiles: []deploy.Profile{{Node: "n2", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/hostenv/deploy"}},
+	}}
+	if diff := cmp.Diff(want, nodes); diff != "" {
+		t.Errorf("differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestPlannedRefuses(t *testing.T) {
+	for _, c := range []struct{ reason, part, text, want string }{
+		{"a shell would run it", "user", `"$(reboot)"`, "is no name of a user"},
+		{"sudo would take it for an option", "user", `"-rf"`, "is no name of a user"},
+		{"a number is a UID", "user", `"1234"`, "is no name of a user"},
+		{"it would be root's profile", "user", `"root"`, "cannot be the user root"},
+		{"it would be the node's", "user", `"system"`, "cannot be the user system"},
+		{"it would be who deploys", "user", `"deploy"`, "cannot be the user deploy"},
+		{"the plan would lie", "environment", `{"node": "n1", "uid": 1, "hostenv": {"userName": "other"}}`, `has the hostenv.userName "other"`},
+		{"nobody to compare with", "environment", `{"node": "n1"}`, "has no uid"},
+		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which the plan does not have`},
+		{"a text is no number", "environment", `{"node": "n1", "uid": "1"}`, "is 1, not a whole number"},
+		{"deploy-rs cannot quote", "node", `"n\"1"`, "is no name of a node"},
+		{"ssh would take it for an option", "node", `"-oProxyCommand=x"`, "is no name of a node"},
+		{"it would be an address", "node", `"10.1"`, "is no name of a node"},
+		{"more than one line", "node", `"n1\nHost *"`, "is no name of a node"},
+		{"ssh would take it for an option", "connection", `{"hostname": "-oProxyCommand=reboot"}`, "neither a host name nor an IP address"},
+		{"more than one line", "connection", `{"hostname": "n1\nProxyCommand x"}`, "neither a host name nor an IP address"},
+		{"nowhere to go", "connection", `{}`, "neither a host name nor an IP address"},
+		{"no port", "connection", `{"hostname": "n", "sshPort": 0}`, "is 0, which is no port"},
+		{"no port", "connection", `{"hostname": "n", "sshPort": 70000}`, "is 70000, which is no port"},
+		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB"}`, "which is no public key"},
+		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b"}`, "no plain absolute path"},
+		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc"}`, "no plain absolute path"},
+		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"]}`, "every option must be one word"},
+		{"no option", "connection", `{"hostname": "n", "sshOpts": [7]}`, "every option must be one word"},
+		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x"}`, "no system such as"},
+		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is no user name"},
+		{"nobody", "deployUser", `null`, "no user name"},
+	} {
+		t.Run(c.reason+" "+c.text, func(t *testing.T) {
+			nodes, err := deploy.Planned(document(t, planOf(map[string]string{c.part: c.text})))
+			if err == nil || !strings.Contains(err.Error(), c.want) || nodes != nil {
+				t.Fatalf("got %v, %v; want an error with %q", nodes, err, c.want)
+			}
+			if hinter := interface{ Hint() string }(nil); !errors.As(err, &hinter) || hinter.Hint() == "" {
+				t.Errorf("no hint: %v", err)
+			}
+		})
+	}
+}
+
+func TestPlannedRefusesAllAtOnce(t *testing.T) {
+	_, err := deploy.Planned(document(t, planOf(map[string]string{
+		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "tempPath": "x", "sshPort": -1}`, "environment": `{"node": "-n"}`,
+	})))
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 6 {
+		t.Errorf("want six problems, got %v", err)
+	}
+}
+
+// Every plan that is computed can be deployed.
+func TestPlannedGolden(t *testing.T) {
+	files, err := filepath.Glob("../../golden/*/plan.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden plans: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := document(t, string(data))
+			nodes, err := deploy.Planned(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			enabled, profiles := 0, 0
+			for _, e := range d.Value()["environments"].(map[string]any) {
+				if e.(map[string]any)["enable"] != false {
+					enabled++
+				}
+			}
+			for _, n := range nodes {
+				profiles += len(n.Profiles)
+				if !n.Profiles[0].IsSystem() {
+					t.Errorf("%s: the system does not come first: %v", n.Name, n.Profiles)
+				}
+			}
+			if want := len(d.Value()["nodes"].(map[string]any)); len(nodes) != want || profiles != want+enabled {
+				t.Errorf("%d nodes with %d profiles, want %d with %d", len(nodes), profiles, want, want+enabled)
+			}
+		})
+	}
+}
