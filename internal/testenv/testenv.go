@@ -73,6 +73,18 @@ var Tools = []Tool{
 	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
 	{Name: "dig", For: "how much faster the DNS gate is than one process a query", Get: "apt-get install bind9-dnsutils"},
 	{Name: "pebble", For: "a whole issuance over ACME", Get: "apt-get install pebble"},
+	{Name: "ssh", For: "deploys over real connections", Get: "apt-get install openssh-client"},
+	{Name: "sshd", For: "the same: nodes with users, sudo and mounts of their own", Get: "as root, where mount and PID namespaces are allowed: apt-get install openssh-server sudo", find: func() string {
+		if os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private", "sudo", "--version").Run() != nil {
+			return ""
+		}
+		for _, path := range []string{"sshd", "/usr/sbin/sshd"} {
+			if path, err := exec.LookPath(path); err == nil {
+				return path
+			}
+		}
+		return ""
+	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
 	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
