@@ -39,6 +39,18 @@ func (t Tool) Path() string {
 	return path
 }
 
+// server finds a program that Debian puts where root alone looks.
+func server(name string) func() string {
+	return func() string {
+		for _, path := range []string{name, "/usr/sbin/" + name} {
+			if path, err := exec.LookPath(path); err == nil {
+				return path
+			}
+		}
+		return ""
+	}
+}
+
 // Tools are all the tools that any test of this repository asks for.
 var Tools = []Tool{
 	{Name: "nix", For: "the evaluation of real flakes, the nix/ library, differential decoding", Get: "apt-get install nix-bin"},
@@ -61,6 +73,16 @@ var Tools = []Tool{
 		}
 		return path
 	}},
+	{Name: "namespaces", For: "deployment to a fleet of nodes, each with its own Nix, sshd and users", Get: "run as root, where namespaces and overlay mounts are allowed", find: func() string {
+		path, err := exec.LookPath("unshare")
+		if err != nil || os.Geteuid() != 0 || exec.Command(path, "--mount", "--net", "--pid", "--uts", "--fork", "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
+	{Name: "ssh", For: "the same, and the ssh_config of a deploy", Get: "apt-get install openssh-client"},
+	{Name: "sshd", For: "the same", Get: "apt-get install openssh-server", find: server("sshd")},
+	{Name: "nix-daemon", For: "the same", Get: "apt-get install nix-bin"},
 	{Name: "unshare", For: "the DNS gate against Let's Encrypt's own code, in a network of its own", Get: "run as root, or permit user namespaces", find: func() string {
 		path, err := exec.LookPath("unshare")
 		if err != nil || exec.Command(path, "--net", "true").Run() != nil && exec.Command(path, "--net", "--map-root-user", "true").Run() != nil {
@@ -73,17 +95,14 @@ var Tools = []Tool{
 	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
 	{Name: "dig", For: "how much faster the DNS gate is than one process a query", Get: "apt-get install bind9-dnsutils"},
 	{Name: "pebble", For: "a whole issuance over ACME", Get: "apt-get install pebble"},
-	{Name: "ssh", For: "deploys over real connections", Get: "apt-get install openssh-client"},
-	{Name: "sshd", For: "the same: nodes with users, sudo and mounts of their own", Get: "as root, where mount and PID namespaces are allowed: apt-get install openssh-server sudo", find: func() string {
-		if os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private", "sudo", "--version").Run() != nil {
-			return ""
-		}
-		for _, path := range []string{"sshd", "/usr/sbin/sshd"} {
-			if path, err := exec.LookPath(path); err == nil {
-				return path
+	{Name: "deploy-rs", For: "deploys through the real deploy-rs, and what stands for it elsewhere", Get: "set HOSTENV_TEST_DEPLOY_RS to a folder with deploy and activate, as `cargo build --release` makes them", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_DEPLOY_RS")
+		for _, name := range []string{"deploy", "activate"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); dir == "" || err != nil {
+				return ""
 			}
 		}
-		return ""
+		return dir
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
 	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
 func lockAs(holder string, wait time.Duration) deploy.OpenOptions {
@@ -106,7 +107,7 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("HOSTENV_TEST_DRIVER"); path != "" {
 		driver(path)
 	}
-	os.Exit(m.Run())
+	fleet.Main(m)
 }
 
 // driver opens the node in a file, with its lock, says so, and has the node

@@ -28,7 +28,9 @@ type machine struct {
 // settings are more lines of sshd_config.
 func newMachine(t testing.TB, setup, settings string) *machine {
 	t.Helper()
-	testenv.Need(t, "ssh")
+	for _, tool := range []string{"namespaces", "sudo", "ssh"} {
+		testenv.Need(t, tool)
+	}
 	sshd := testenv.Need(t, "sshd")
 	m := &machine{dir: t.TempDir()}
 	for _, key := range []string{"host", "client", "stranger"} {
