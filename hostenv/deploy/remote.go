@@ -22,6 +22,8 @@ type OpenOptions struct {
 	Lock     bool          // false only looks
 	LockWait time.Duration // how long to wait for another deploy, 0 not at all
 	Holder   string        // who takes the lock, for others to read: "alice@ci run 20261123-..."
+	// Waiting is called once if another has the lock and it is waited for.
+	Waiting func(*LockedError)
 }
 
 // A Session is one ssh connection to a node. It may be used by several at once:
@@ -47,11 +49,14 @@ type Session interface {
 
 // An Observation is what a node says of itself.
 type Observation struct {
-	OS          string              `json:"os"`  // ID of os-release(5): nixos
-	Nix         string              `json:"nix"` // its version, "" where there is none
-	TrustedKeys []string            `json:"trustedKeys,omitempty"`
-	TrustsUser  bool                `json:"trustsUser,omitempty"` // whether Nix takes unsigned paths from the deploy user
-	Profiles    map[string]Observed `json:"profiles"`             // by the name of the profile
+	OS          string   `json:"os"`  // ID of os-release(5): nixos
+	Nix         string   `json:"nix"` // its version, "" where there is none
+	TrustedKeys []string `json:"trustedKeys,omitempty"`
+	TrustsUser  bool     `json:"trustsUser,omitempty"` // whether Nix takes unsigned paths from the deploy user
+	// ProcessesHidden says that the deploy user sees no others' processes
+	// (hidepid), and so no activation of theirs.
+	ProcessesHidden bool                `json:"processesHidden,omitempty"`
+	Profiles        map[string]Observed `json:"profiles"` // by the name of the profile
 }
 
 // Observed is what a node says of one profile.

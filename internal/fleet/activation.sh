@@ -4,8 +4,7 @@
 rules=/var/lib/hostenv-fleet/$profile
 log=/var/log/hostenv-fleet/$profile
 verb=${1:-activate}
-path=$(readlink -f "$(dirname "$0")/../activate-rs")
-path=$(dirname "$path")
+path=$(cd -P -- "$(dirname -- "$(dirname -- "$0")")" && pwd) # of the profile, whose bin is a link
 
 say() { printf '%s %s %s %s %s %s\n' "$1" $$ "$verb" "$(id -un)" "$path" "$2" >>"$log"; }
 

@@ -85,7 +85,7 @@ func (n *Node) FillDisk(t testing.TB, free int64) {
 // FreeDisk undoes [Node.FillDisk].
 func (n *Node) FreeDisk(t testing.TB) {
 	t.Helper()
-	n.resize(t, 1<<30)
+	n.resize(t, n.fleet.storeSize())
 }
 
 func (n *Node) resize(t testing.TB, bytes int64) {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -73,6 +74,8 @@ func (f file) make() error {
 	return os.Chmod(f.path, f.mode) // after chown, which takes away bits, and whatever the umask
 }
 
+func (f *Fleet) storeSize() int64 { return cmp.Or(f.options.Store, 1<<30) }
+
 // furnish puts into the node's folders what a NixOS node of the plan has.
 func (n *Node) furnish(template, sudoers string) error {
 	root := func(path string) string { return filepath.Join(n.dir, "root", path) }
@@ -81,12 +84,8 @@ func (n *Node) furnish(template, sudoers string) error {
 			return err
 		}
 	}
-	size := n.fleet.options.Store
-	if size == 0 {
-		size = 1 << 30
-	}
 	store := filepath.Join(n.dir, "nix")
-	if err := mount("tmpfs", store, "tmpfs", fmt.Sprintf("mode=0755,size=%d", size)); err != nil {
+	if err := mount("tmpfs", store, "tmpfs", fmt.Sprintf("mode=0755,size=%d", n.fleet.storeSize())); err != nil {
 		return err
 	}
 	if out, err := exec.Command("cp", "-a", template+"/.", store).CombinedOutput(); err != nil {

@@ -172,8 +172,11 @@ func prepare() error {
 			return err
 		}
 	}
-	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
+	// Where all addresses are loopback's, Nix says that there is no Internet.
+	for _, line := range []string{"link set lo up", "addr add 192.0.2.1/32 dev lo"} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", line, err, out)
+		}
 	}
 	return nil
 }

@@ -231,7 +231,11 @@ func (n *Node) Exec(argv ...string) (string, error) {
 func (n *Node) ExecAs(user string, argv ...string) (string, error) {
 	uid, home := deployUID, "/var/lib/"+DeployUser
 	if user != DeployUser {
-		uid, home = n.users[user], "/home/"+user
+		var ok bool
+		if uid, ok = n.users[user]; !ok {
+			return "", fmt.Errorf("there is no user %s on %s", user, n.Name)
+		}
+		home = "/home/" + user
 	}
 	id := fmt.Sprint(uid)
 	env := append(nodeEnv(), "HOME="+home, "USER="+user)
@@ -297,5 +301,17 @@ func (n *Node) Processes(t testing.TB) map[string]string {
 }
 
 // Connections says how many connections were made to its sshd, and how many
-// there are now.
+// there are now: one goes a moment after the process that had it.
 func (n *Node) Connections() (made, now int) { return n.relay.count() }
+
+// WaitConnections returns once there are so many.
+func (n *Node) WaitConnections(t testing.TB, want int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if _, now := n.Connections(); now == want {
+			return
+		}
+	}
+	_, now := n.Connections()
+	t.Fatalf("%s has %d connections, want %d", n.Name, now, want)
+}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"crypto/rand"
 	_ "embed"
 	"encoding/json"
@@ -50,10 +51,7 @@ type facts struct {
 func newProvider(f *Fleet) (*Provider, error) {
 	p := &Provider{
 		Dir: filepath.Join(f.dir, "provider"), State: state.New(), fleet: f, activateRS: filepath.Join(f.dir, "activate-rs"),
-		facts: facts{System: platform(), Salt: rand.Text(), Payload: f.options.Payload, ActivateRS: activateRS, Versions: map[string]string{"": "1"}},
-	}
-	if p.facts.Payload == 0 {
-		p.facts.Payload = 64 << 10
+		facts: facts{System: platform(), Salt: rand.Text(), Payload: cmp.Or(f.options.Payload, 64<<10), ActivateRS: activateRS, Versions: map[string]string{"": "1"}},
 	}
 	program := activateScript
 	if f.options.ActivateRS != "" {

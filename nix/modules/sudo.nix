@@ -39,9 +39,12 @@ in
         ++ [ (rule "${storePath}/bin/switch-to-configuration" "(switch|boot|dry-activate)") ];
     }
     // lib.mapAttrs
-      (user: _: commandsFor { profile = paths.profile user; temp = paths.userTemp { inherit (cfg) tempPath; } user; })
+      (user: _: commandsFor { profile = paths.profile user; temp = paths.userTemp { inherit (cfg) tempPath; } user; }
+        # A first activation that failed leaves a profile with nothing before it
+        # to go back to: its link goes, never the system's.
+        ++ [ (rule "${literally bin}/rm" (paths.profile user)) ])
       config.hostenv.environments;
-    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, and those that go back to an older one by its path";
+    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, and those that go back to an older one by its path, or to none";
     example = { root = [ "/run/current-system/sw/bin/reboot" ]; };
     description = ''
       Commands that the deploy user may run without a password, as sudoers(5) writes them, by the user that they run as.

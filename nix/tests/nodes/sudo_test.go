@@ -69,6 +69,10 @@ func TestSudo(t *testing.T) {
 			chmod +x $program
 		done
 		cp /bin/rm /run/current-system/sw/bin/rm
+		mkdir -p /nix/var/nix/profiles/per-user/daemon
+		chown daemon /nix/var/nix/profiles/per-user/daemon
+		ln -s hostenv-1-link /nix/var/nix/profiles/per-user/daemon/hostenv
+		ln -s system-1-link /nix/var/nix/profiles/system
 	`))
 	const (
 		asRoot  = " as root with PATH=/run/wrappers/bin:/run/current-system/sw/bin"
@@ -91,6 +95,7 @@ func TestSudo(t *testing.T) {
 		{"sudo -u daemon " + store + "/activate-rs revoke" + ownProfile, "ran activate-rs" + asOwner},
 		{"sudo -u daemon rm " + ownCanary, "ran "},
 		{"sudo -u daemon nix-env -p /nix/var/nix/profiles/per-user/daemon/hostenv --set " + store, "ran nix-env" + asOwner},
+		{"sudo -u daemon rm /nix/var/nix/profiles/per-user/daemon/hostenv", "ran "},
 
 		{strings.Replace(own, "-u daemon", "-u root", 1), "refused"},
 		{strings.Replace(own, "-u daemon", "-u nobody", 1), "refused"},
@@ -107,6 +112,12 @@ func TestSudo(t *testing.T) {
 		{"sudo -u root FOO=1 " + store + "/activate-rs revoke" + profile, "refused"},
 		{"sudo -u root rm " + canary + " /etc/shadow", "refused"},
 		{"sudo -u root rm -r /run/hostenv/deploy", "refused"},
+		{"sudo -u root rm /nix/var/nix/profiles/system", "refused"},
+		{"sudo -u root rm /nix/var/nix/profiles/per-user/daemon/hostenv", "refused"},
+		{"sudo -u daemon rm -r /nix/var/nix/profiles/per-user/daemon/hostenv", "refused"},
+		{"sudo -u daemon rm /nix/var/nix/profiles/per-user/daemon/hostenv-1-link", "refused"},
+		{"sudo -u daemon rm /nix/var/nix/profiles/per-user/daemon", "refused"},
+		{"sudo -u daemon rm /nix/var/nix/profiles/per-user/daemon/hostenv /etc/shadow", "refused"},
 		{"sudo -u root rm /run/hostenv/deploy/deploy-rs-canary-../../../etc/shadow", "refused"},
 		{"sudo -u root /run/evil/rm " + canary, "refused"},
 		{"sudo -u root nix-env -p /nix/var/nix/profiles/system --set /tmp/system", "refused"},

@@ -1,0 +1,258 @@
+# The node's side of a session, for any POSIX sh. It is called
+#
+#   sh -c AGENT hostenv-agent NONCE LOCK WAIT HOLDER
+#
+# and says, a line each: "hostenv-agent NONCE", "held PID SINCE HOLDER" as soon
+# as it waits for another's lock, and "ready"; or instead of that, as its last,
+# "busy PID SINCE HOLDER" or "failed WHY".
+#
+# Then a request is "VERB SIZE SIZE", the arguments as words of the shell, of
+# the first size, and the input in base64, of the second one. Its answer is the
+# output in base64, of any number of lines, and "." with the end of what came on
+# stderr, in base64, and somewhere in it the exit status, as in [0].
+set -u
+umask 077
+LC_ALL=C
+PATH=${PATH:-/usr/bin:/bin}:/run/wrappers/bin:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin
+export LC_ALL PATH
+home=${HOME:-/}
+state=$home/.hostenv-deploy
+# Other users' programs may not look at the deploy user's home.
+cd /
+
+main() {
+	printf 'hostenv-agent %s\n' "$1"
+	admit "$2" "$3" "$4" | serve
+}
+
+# own_state makes the folder that is the deploy user's alone.
+own_state() {
+	mkdir -p -- "$state" 2>/dev/null
+	if [ -L "$state" ] || [ ! -d "$state" ] || [ ! -O "$state" ] || [ ! -w "$state" ]; then
+		printf '%s\n' "the deploy user cannot write to $state"
+		return 1
+	fi
+	chmod 0700 -- "$state"
+}
+
+# admit takes the lock, and then is the connection's reader. It alone has the
+# lock (9), and nothing that it starts lives on: where the connection ends, the
+# lock is free, whatever the rest is doing.
+admit() {
+	if [ "$1" = lock ]; then
+		if ! why=$(own_state 2>&1 && : 2>&1 >>"$state/lock"); then
+			printf 'failed %s\n' "$(printf %s "$why" | tr '\n' ' ')"
+			return
+		fi
+		exec 9>>"$state/lock"
+		if ! flock -n 9; then
+			if [ "$2" = 0 ]; then
+				holder busy || return
+			elif ! holder held; then
+				flock -w "$2" 9 || holder busy || return
+			fi
+		fi
+		read -r pid rest </proc/self/stat
+		printf '%s %s %s\n' "$pid" "$(date +%s)" "$3" >"$state/lock"
+	fi
+	printf 'ready\n'
+	exec cat
+}
+
+# holder says who holds the lock. Whoever just took it has yet to write so: what
+# a dead process wrote is not it. It succeeds where the lock has come free, and
+# then has it.
+holder() {
+	tries=0
+	while :; do
+		pid= since= name=
+		read -r pid since name <"$state/lock"
+		[ -n "$pid" ] && [ -d "/proc/$pid" ] && break
+		flock -n 9 && return 0
+		tries=$((tries + 1))
+		if [ "$tries" -ge 20 ]; then
+			pid=0 since=0 name=
+			break
+		fi
+		sleep 0.1
+	done
+	printf '%s %s %s %s\n' "$1" "$pid" "$since" "$name"
+	return 1
+}
+
+# serve answers the requests that admit lets through. 3 is the connection.
+serve() {
+	exec 3>&1 >&2
+	while IFS= read -r line; do
+		printf '%s\n' "$line" >&3
+		[ "$line" = ready ] && break
+	done
+	while read -r verb size insize; do
+		words=$(head -c "$size" && printf .) && words=${words%.} || return
+		input=
+		[ "$insize" = 0 ] || input=$(head -c "$insize")
+		eval "set -- $words"
+		case $verb in
+		observe | run | restore | remove) answer "$verb" "$@" ;;
+		*) return ;;
+		esac
+	done
+}
+
+# answer runs a function. Neither its output nor what it leaves behind can reach
+# the connection itself.
+answer() {
+	rest=$(
+		exec 4>&1
+		{
+			{
+				"$@" 2>&5 3>&- 4>&- 5>&- </dev/null
+				printf '[%s]' "$?" >&4
+			} | base64 >&3 4>&- 5>&-
+		} 5>&1 | tail -c 32768 | base64 -w 0
+	)
+	printf '.%s\n' "$rest" >&3
+}
+
+# as runs a command as a user, "" for the deploy user.
+as() {
+	user=$1
+	shift
+	if [ -n "$user" ]; then
+		set -- sudo -n -u "$user" -- "$@"
+	fi
+	"$@"
+}
+
+# run USER COMMAND...: one that prints may die of a lost connection.
+run() {
+	if [ -n "$input" ]; then
+		printf %s "$input" | base64 -d | as "$@"
+	else
+		as "$@"
+	fi
+}
+
+# lasting LOG COMMAND... lives on when the connection is lost.
+lasting() {
+	own_state >&2 || return
+	log=$state/$1.log
+	shift
+	setsid -w "$@" >"$log" 2>&1 </dev/null
+	status=$?
+	[ "$status" = 0 ] || tail -c 16384 -- "$log" >&2
+	return "$status"
+}
+
+# restore NAME USER LINK TEMP PATH KIND, with the commands that the node's
+# sudoers have. It is one process, so that its second command runs even if
+# nobody is there any more.
+restore() {
+	if [ ! -e "$5" ]; then
+		printf '%s\n' "$5 is not on the node any more" >&2
+		return 66
+	elif [ -x "$5/activate-rs" ]; then
+		lasting "$1" sudo -n -u "$2" "$5/activate-rs" activate "$5" --profile-path "$3" --temp-path "$4" --confirm-timeout 30
+	elif [ "$6" = system ]; then
+		lasting "$1" sh -c 'sudo -n -u "$1" nix-env -p "$2" --set "$3" && exec sudo -n -u "$1" "$3/bin/switch-to-configuration" switch' restore "$2" "$3" "$5"
+	else
+		lasting "$1" sudo -n -u "$2" nix-env -p "$3" --set "$5" || return
+		printf '%s\n' "$5 is the profile again, and has nothing to activate it by" >&2
+		return 65
+	fi
+}
+
+# remove USER LINK
+remove() {
+	if [ -L "$2" ]; then
+		sudo -n -u "$1" rm "$2"
+	fi
+}
+
+# observe LINKS USERS TEMPS FOLDERS, each words of the shell, prints fields that
+# end with NUL: no value can pretend to be two.
+observe() {
+	links=$1 users=$2 temps=$3 folders=$4
+	fields os "$(cat /etc/os-release 2>/dev/null)"
+	fields user "$(id -un)" "$(id -Gn)"
+	fields nix "$(nix --version 2>/dev/null)"
+	# What the deploy user himself configures is not what the daemon has.
+	fields config "$(
+		NIX_USER_CONF_FILES=/dev/null
+		export NIX_USER_CONF_FILES
+		nix --extra-experimental-features nix-command config show 2>/dev/null ||
+			nix --extra-experimental-features nix-command show-config 2>/dev/null
+	)"
+	eval "set -- $links"
+	for path in "$@"; do
+		follow "$path"
+	done
+	eval "set -- $users"
+	if command -v getent >/dev/null; then
+		fields passwd "$(getent passwd "$@")"
+	else
+		fields passwd "$(cat /etc/passwd)"
+	fi
+	eval "set -- $temps"
+	for path in "$@"; do
+		missing "$path"
+	done
+	eval "set -- $folders"
+	fields folders "$(stat -c '%a %u %n' -- "$@" 2>/dev/null)"
+	activating
+}
+
+fields() { printf '%s\0' "$@"; }
+
+# follow says where a profile leads: to the first store path on the way, which
+# may be a link itself.
+follow() {
+	at=$1 hops=0
+	if ! [ -L "$at" ]; then
+		# A folder that cannot be entered hides whether there is a profile.
+		folder=${at%/*}
+		if [ -e "$at" ] || { [ -d "$folder" ] && ! [ -x "$folder" ]; }; then
+			fields link "$1" "$1"
+		else
+			fields link "$1" ''
+		fi
+		return
+	fi
+	while [ -L "$at" ] && [ "$hops" -lt 10 ]; do
+		case $at in
+		/nix/store/*/*) ;;
+		/nix/store/*) break ;;
+		esac
+		to=$(readlink -n -- "$at" && printf .)
+		to=${to%.}
+		case $to in
+		/*) at=$to ;;
+		*) at=${at%/*}/$to ;;
+		esac
+		hops=$((hops + 1))
+	done
+	fields link "$1" "$at"
+}
+
+# missing says that a folder is not there, where that can be known.
+missing() {
+	at=$1
+	while [ -n "$at" ] && ! [ -e "$at" ] && ! [ -L "$at" ]; do
+		at=${at%/*}
+	done
+	if [ "$at" != "$1" ] && { [ -z "$at" ] || [ -x "$at" ]; }; then
+		fields missing "$1"
+	fi
+}
+
+# activating lists processes that may be activations. The reader looks closer.
+activating() {
+	[ -r /proc/1/cmdline ] || fields hidden
+	for file in $(grep -lsaF -e --profile-path -e /switch-to-configuration /proc/[0-9]*/cmdline); do
+		folder=${file%/cmdline}
+		owner=$(stat -c %u -- "$folder" 2>/dev/null) || continue
+		fields process "${folder#/proc/}" "$owner" "$(head -c 8192 "$file" 2>/dev/null | base64 -w 0)"
+	done
+}
+
+main "$@"

@@ -1,0 +1,203 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// A Config is the ssh_config of a run.
+type Config struct {
+	// Path is the file: `ssh -F Path <name of a node>`. It holds no blank, for
+	// Nix before 2.26 splits NIX_SSHOPTS at each.
+	Path string
+	// Unpinned are the nodes whose host key the provider does not name: ssh
+	// believes the first that it sees, and keeps it in the user's known_hosts.
+	Unpinned []string
+
+	dir string
+}
+
+// Write writes the ssh_config of nodes into a private folder, made in parent;
+// "" is a place for temporary files. It fails with a *[RefusedError], one for
+// each, where something of a node does not belong there, and where ssh itself
+// does not understand the file.
+//
+// Of each option ssh takes the first value, and the order is: what a deploy
+// depends on, what the plan says, the node's sshOpts, what is good to have, and
+// then ~/.ssh/config and /etc/ssh/ssh_config, which -F leaves out. As with ssh
+// itself, a node's own -F takes their place. What these say of a `Host` holds
+// where it is the node's name, not its address; `Match host` is the address.
+func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, error) {
+	var errs []error
+	options := make([][]setting, len(nodes))
+	seen := map[string]bool{}
+	for i, n := range nodes {
+		var err error
+		if err = checkNode(n); err == nil {
+			options[i], err = settingsOf(n)
+		}
+		if folded := strings.ToLower(n.Name); seen[folded] {
+			errs = append(errs, &RefusedError{n.Name, "two nodes are called so", "give one of them another name"})
+		} else {
+			seen[folded] = true
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+
+	dir, err := privateDir(parent)
+	if err != nil {
+		return nil, fmt.Errorf("make a folder for the ssh_config: %w", err)
+	}
+	c := &Config{Path: filepath.Join(dir, "ssh_config"), dir: dir}
+	var config, known bytes.Buffer
+	lines := []string{} // the node that a line is of, by its number
+	for i, n := range nodes {
+		if n.HostKey == "" {
+			c.Unpinned = append(c.Unpinned, n.Name)
+		} else {
+			key, _ := hostKeyOf(n.HostKey)
+			fmt.Fprintf(&known, "%s %s\n", strings.ToLower(n.Name), key)
+		}
+		writeNode(&config, dir, n, options[i])
+		for len(lines) < bytes.Count(config.Bytes(), []byte("\n")) {
+			lines = append(lines, n.Name)
+		}
+	}
+	writeOthers(&config, nodes, options)
+	if err := errors.Join(
+		os.WriteFile(c.Path, config.Bytes(), 0o600),
+		os.WriteFile(filepath.Join(dir, "known_hosts"), known.Bytes(), 0o600),
+	); err != nil {
+		return nil, errors.Join(fmt.Errorf("write the ssh_config: %w", err), c.Close())
+	}
+	if len(nodes) > 0 {
+		if err := c.check(ctx, nodes[0].Name, lines); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
+}
+
+// Close removes the folder. Nothing that was started with the file may still
+// need it: ssh reads it at its start, and deploy-rs starts ssh again and again.
+func (c *Config) Close() error { return os.RemoveAll(c.dir) }
+
+// privateDir makes a folder of this user's alone whose path is one word for
+// ssh, for Nix and for a shell.
+func privateDir(parent string) (string, error) {
+	candidates := []string{parent}
+	if parent == "" {
+		candidates = []string{os.TempDir(), os.Getenv("XDG_RUNTIME_DIR"), "/tmp"}
+	}
+	for _, candidate := range candidates {
+		if candidate, err := filepath.Abs(candidate); err == nil && isPlainPath(candidate) {
+			return os.MkdirTemp(candidate, "hostenv-ssh-")
+		}
+	}
+	return "", fmt.Errorf("the path %q holds what is not a letter, a digit or one of . _ - /", candidates[0])
+}
+
+func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
+	write := func(keyword, value string) { fmt.Fprintf(b, "  %s %s\n", keyword, value) }
+	// ssh compares the name as it is written, and takes the lower case later.
+	fmt.Fprintf(b, "Host %s\n", n.Name)
+	write("HostName", strings.ReplaceAll(n.Address, "%", "%%"))
+	write("User", n.User)
+	write("BatchMode", "yes")
+	write("ControlMaster", "no")
+	write("ControlPath", "none")
+	write("RequestTTY", "no")
+	write("RemoteCommand", "none")
+	write("ClearAllForwardings", "yes")
+	write("LogLevel", "INFO") // at QUIET nobody would learn why
+	write("UpdateHostKeys", "no")
+	if n.HostKey != "" {
+		write("HostKeyAlias", strings.ToLower(n.Name))
+		write("UserKnownHostsFile", filepath.Join(dir, "known_hosts"))
+		write("GlobalKnownHostsFile", "/dev/null")
+		write("StrictHostKeyChecking", "yes")
+	}
+	if n.Port != 0 {
+		write("Port", strconv.Itoa(n.Port))
+	}
+	for _, s := range options {
+		if s.keyword != "Include" {
+			write(s.keyword, s.value)
+		}
+	}
+	if n.HostKey == "" {
+		write("StrictHostKeyChecking", "accept-new")
+	}
+	write("ForwardAgent", "no")
+	write("ConnectTimeout", "10")
+	// A minute of silence: activating a system may restart the network.
+	write("ServerAliveInterval", "10")
+	write("ServerAliveCountMax", "6")
+	for _, s := range options {
+		if s.keyword == "Include" && s.value != noFile {
+			write(s.keyword, s.value)
+		}
+	}
+}
+
+// writeOthers has ssh read on in its usual files, but for nodes that name
+// another one.
+func writeOthers(b *bytes.Buffer, nodes []deploy.Node, options [][]setting) {
+	b.WriteString("Host *")
+	for i, n := range nodes {
+		for _, s := range options[i] {
+			if s.keyword == "Include" {
+				b.WriteString(" !" + n.Name)
+				break
+			}
+		}
+	}
+	// A file that is not there is passed over.
+	b.WriteString("\n  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n")
+}
+
+var badLine = regexp.MustCompile(`(?m)^(.*) line (\d+): (.*)$`)
+
+// check has ssh read the file: an option that it does not know would keep it
+// from every node.
+func (c *Config) check(ctx context.Context, node string, lines []string) error {
+	cmd := exec.CommandContext(ctx, "ssh", "-F", c.Path, "-G", "--", node)
+	var stderr tail
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var errs []error
+	for _, m := range badLine.FindAllStringSubmatch(stderr.String(), -1) {
+		line, _ := strconv.Atoi(m[2])
+		if m[1] == c.Path+":" || m[1] == c.Path {
+			if line >= 1 && line <= len(lines) {
+				errs = append(errs, &RefusedError{lines[line-1], "ssh does not understand its sshOpts: " + m[3],
+					fmt.Sprintf("mend provider.nodes.%q.sshOpts, and run `mage plan`", lines[line-1])})
+			}
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return fmt.Errorf("ssh does not read its configuration: %w: %s", err, stderr.String())
+}

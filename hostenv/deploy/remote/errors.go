@@ -1,0 +1,134 @@
+package remote
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// An AuthError says that a node was reached, and let the deploy user not in.
+type AuthError struct {
+	Node, User string
+	Keys       []string // the public keys' files that ssh has here
+	Cause      string   // ssh's own words
+}
+
+func (e *AuthError) Error() string {
+	return "node " + e.Node + " does not let " + e.User + " in: " + e.Cause
+}
+
+// Hint says what to do.
+func (e *AuthError) Hint() string {
+	key := "the public key of one that ssh offers here (`ssh-add -L`, or ~/.ssh/*.pub)"
+	if len(e.Keys) > 0 {
+		key = "what is in " + strings.Join(e.Keys, " or ")
+	}
+	return "put " + key + " into provider.deployPublicKeys, run `mage plan`, and have somebody deploy the node whose key is there already; a key with a passphrase needs an ssh-agent"
+}
+
+// A CommandError says that a command on a node failed.
+type CommandError struct {
+	Node, User string
+	Command    string // its name, without arguments
+	Status     int
+	Stderr     string // the end of it
+}
+
+func (e *CommandError) Error() string {
+	text := fmt.Sprintf("node %s: %s as %s ended with exit status %d", e.Node, e.Command, e.User, e.Status)
+	if e.Stderr != "" {
+		text += ": " + e.Stderr
+	}
+	return text
+}
+
+// Hint says what to do.
+func (e *CommandError) Hint() string {
+	if strings.Contains(e.Stderr, "sudo: a password is required") {
+		return "the node's sudo does not let the deploy user do this: deploy its system with this version first, or see hostenv.deploy.sudoCommands"
+	}
+	return ""
+}
+
+// A LostError says that the connection ended before an answer came. What was
+// asked for may have been done, or be at work still.
+type LostError struct{ Node, Cause string }
+
+func (e *LostError) Error() string {
+	text := "node " + e.Node + ": the connection was lost"
+	if e.Cause != "" {
+		text += ": " + e.Cause
+	}
+	return text
+}
+
+// A ShellError says that the node let the deploy user in, and did not run the
+// session's script.
+type ShellError struct{ Node, Cause string }
+
+func (e *ShellError) Error() string {
+	return "node " + e.Node + " does not start a session: " + e.Cause
+}
+
+// Hint says what to do.
+func (e *ShellError) Hint() string {
+	return "see `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo"
+}
+
+var (
+	hostKeyFailed = regexp.MustCompile(`REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known for .* requested strict checking`)
+	authFailed    = regexp.MustCompile(`(?m)^(.*: )?(Permission denied \(.*\)\.?|Too many authentication failures|No supported authentication methods.*)\r?$|Received disconnect from .*: Too many authentication failures`)
+	// What sshd does to connections above MaxStartups, and while it starts.
+	dropped = regexp.MustCompile(`(kex|ssh)_exchange_identification: (read: Connection reset by peer|Connection closed by remote host|banner line contains invalid|.*Not allowed at this time|.*Exceeded MaxStartups)|Connection (closed|reset) by \S+ port \d+`)
+)
+
+// failed tells what kept ssh from a session: before the node said anything, or
+// after it was let in. It is an answer of the node only if ssh ended with
+// another status than its own, 255.
+func failed(n deploy.Node, status int, stderr, stdout string) error {
+	cause := brief(stderr)
+	switch {
+	case status != 255:
+		if stdout = brief(stdout); stdout != "" {
+			cause = strings.TrimSpace(cause + " " + stdout)
+		}
+		if cause == "" {
+			cause = fmt.Sprintf("exit status %d", status)
+		}
+		return &ShellError{n.Name, cause}
+	case hostKeyFailed.MatchString(stderr):
+		return &deploy.HostKeyError{Node: n.Name, Cause: cause}
+	case authFailed.MatchString(stderr):
+		return &AuthError{Node: n.Name, User: n.User, Cause: cause}
+	}
+	if cause == "" {
+		cause = "ssh ended without a word"
+	}
+	return &deploy.UnreachableError{Node: n.Name, Cause: cause}
+}
+
+var noise = regexp.MustCompile(`^@+$|^@ .* @$|^Warning: Permanently added|^\s*$`)
+
+// brief is ssh's text in one line, without its ornaments.
+func brief(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(printable(line))
+		if !noise.MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
+}
+
+// printable keeps a text in its line and on its terminal.
+func printable(text string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?")))
+}

@@ -1,0 +1,216 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+)
+
+// TestErrors has everything that can keep ssh from a session.
+func TestErrors(t *testing.T) {
+	m := newMachine(t, "", "")
+	nobody, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and closes without a word
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
+	var asked atomic.Int32
+	go func() {
+		for {
+			c, err := nobody.Accept()
+			if err != nil {
+				return
+			}
+			asked.Add(1)
+			_ = c.Close()
+		}
+	}()
+	stranger := strings.Fields(read(t, m.file("stranger.pub")))
+
+	var (
+		unreachable *deploy.UnreachableError
+		hostKey     *deploy.HostKeyError
+		auth        *remote.AuthError
+		shell       *remote.ShellError
+	)
+	tests := []struct {
+		name   string
+		change func(*deploy.Node)
+		as     any
+		says   string
+	}{
+		{"nobody listens", func(n *deploy.Node) { n.Port = freePort(t) }, &unreachable, "Connection refused"},
+		{"no such name", func(n *deploy.Node) { n.Address = "nowhere.invalid" }, &unreachable, "Could not resolve hostname"},
+		{"no route", func(n *deploy.Node) {
+			n.Address = "192.0.2.1"
+			n.SSHOptions = append(n.SSHOptions, "-o", "ConnectTimeout=1")
+		}, &unreachable, ""},
+		{"dropped", func(n *deploy.Node) { n.Port = nobody.Addr().(*net.TCPAddr).Port }, &unreachable, "closed"},
+		{"a jump host that is away", func(n *deploy.Node) {
+			n.SSHOptions = append(n.SSHOptions, "-J", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+		}, &unreachable, ""},
+		{"another host key", func(n *deploy.Node) { n.HostKey = stranger[0] + " " + stranger[1] }, &hostKey, "Host key verification failed"},
+		{"a key that is not let in", func(n *deploy.Node) { n.SSHOptions[3] = m.file("stranger") }, &auth, "Permission denied (publickey)"},
+		{"a user that is not there", func(n *deploy.Node) { n.User = "nosuch" }, &auth, "Permission denied (publickey)"},
+	}
+	for _, test := range tests {
+		n := m.Node
+		n.SSHOptions = append([]string(nil), n.SSHOptions...)
+		test.change(&n)
+		_, err := remote.New(config(t, n)).Open(t.Context(), n, deploy.OpenOptions{})
+		if err == nil || !errors.As(err, test.as) || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %T %v", test.name, err, err)
+			continue
+		}
+		if hint, ok := err.(interface{ Hint() string }); !ok || hint.Hint() == "" {
+			t.Errorf("%s: there is no hint", test.name)
+		}
+		if errors.As(err, &auth) && test.name == "a key that is not let in" && !strings.Contains(auth.Hint(), m.file("stranger.pub")) {
+			t.Errorf("the hint does not name the key: %s", auth.Hint())
+		}
+	}
+	if n := asked.Load(); n < 2 {
+		t.Errorf("a connection that is dropped is tried %d times", n)
+	}
+
+	// Let in, and no shell there.
+	m.sh(t, "sed -i 's,^\\(deploy:.*\\):/bin/sh$,\\1:/usr/sbin/nologin,' /etc/passwd 2>/dev/null || { sed 's,^\\(deploy:.*\\):/bin/sh$,\\1:/usr/sbin/nologin,' /etc/passwd >/run/p && cat /run/p >/etc/passwd; }")
+	_, err = m.remote(t).Open(t.Context(), m.Node, deploy.OpenOptions{})
+	if !errors.As(err, &shell) || !strings.Contains(shell.Cause, "not available") {
+		t.Errorf("no shell: %T %v", err, err)
+	}
+}
+
+// TestNoise has a login that talks, on either channel.
+func TestNoise(t *testing.T) {
+	m := newMachine(t, "printf 'echo ready; echo hostenv-agent; printf .WzBd; echo to stderr >&2\\n' >/home/deploy/.ssh/rc", "")
+	m.open(t, lockAs("alice", 0))
+}
+
+// TestCommandFails keeps what a command said.
+func TestCommandFails(t *testing.T) {
+	m := newMachine(t, "", "")
+	s := m.open(t, deploy.OpenOptions{})
+	out, err := s.Run(t.Context(), "deploy", nil, "sh", "-c", "echo out; echo 'err [1] .' >&2; exit 42")
+	var failed *remote.CommandError
+	if !errors.As(err, &failed) || failed.Status != 42 || failed.Stderr != "err [1] ." || string(out) != "out\n" {
+		t.Errorf("it says %q, %v", out, err)
+	}
+	_, err = s.Run(t.Context(), "deploy", nil, "sh", "-c", "seq 100000 >&2; echo the end >&2; exit 1")
+	if !errors.As(err, &failed) || !strings.HasSuffix(failed.Stderr, "the end") || len(failed.Stderr) > 1<<16 {
+		t.Errorf("of a long stderr is left %d bytes", len(failed.Stderr))
+	}
+	if _, err = s.Run(t.Context(), "other", nil, "id"); !errors.As(err, &failed) || failed.Hint() == "" {
+		t.Errorf("what sudo refuses: %v", err)
+	}
+	if _, err = s.Run(t.Context(), "deploy", nil, "/no/such"); !errors.As(err, &failed) || failed.Status != 127 {
+		t.Errorf("no such command: %v", err)
+	}
+	if out, err := s.Run(t.Context(), "deploy", nil, "echo", "fine"); err != nil || string(out) != "fine\n" {
+		t.Errorf("afterwards: %q, %v", out, err)
+	}
+}
+
+// TestCancelledOpen ends at once, and leaves no ssh.
+func TestCancelledOpen(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	n := deploy.Node{Name: "n1", Address: "127.0.0.1", Port: silent.Addr().(*net.TCPAddr).Port, User: "deploy"}
+	r := remote.New(config(t, n))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		if c, err := silent.Accept(); err == nil {
+			defer c.Close()
+			cancel()
+			buf := make([]byte, 1024)
+			for err == nil { // until ssh is gone
+				_, err = c.Read(buf)
+			}
+		}
+	}()
+	if _, err := r.Open(ctx, n, deploy.OpenOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("it gets %v", err)
+	}
+}
+
+// TestManySessions opens more at once than sshd lets log in, at its own choice
+// of MaxStartups and at one that leaves no way but to try again.
+func TestManySessions(t *testing.T) {
+	for _, settings := range []string{"", "MaxStartups 2:50:4"} {
+		m := newMachine(t, "", settings)
+		r := m.remote(t)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		var sessions []deploy.Session
+		count := 30
+		if settings != "" {
+			count = 10
+		}
+		for range count {
+			wg.Go(func() {
+				s, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{})
+				if err != nil {
+					t.Errorf("%s: %v", settings, err)
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				sessions = append(sessions, s)
+			})
+		}
+		wg.Wait()
+		for _, s := range sessions {
+			wg.Go(func() {
+				if out, err := s.Run(t.Context(), "deploy", nil, "echo", "fine"); err != nil || string(out) != "fine\n" {
+					t.Errorf("one of many: %q, %v", out, err)
+				}
+				_ = s.Close()
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// TestFirstUse believes a host key that nobody named, and says which.
+func TestFirstUse(t *testing.T) {
+	m := newMachine(t, "", "")
+	t.Setenv("HOME", t.TempDir())
+	n := m.Node
+	n.HostKey = ""
+	known := m.file("known")
+	n.SSHOptions = append(n.SSHOptions, "-oUserKnownHostsFile="+known)
+	c := config(t, n)
+	if len(c.Unpinned) != 1 || c.Unpinned[0] != "n1" {
+		t.Errorf("unpinned are %q", c.Unpinned)
+	}
+	for range 2 {
+		s, err := remote.New(c).Open(t.Context(), n, deploy.OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+	}
+	if got := read(t, known); !strings.Contains(got, strings.Fields(read(t, m.file("host.pub")))[1]) {
+		t.Errorf("known is %q", got)
+	}
+	// The next time it must be the same.
+	if err := os.WriteFile(known, []byte(fmt.Sprintf("[127.0.0.1]:%d %s", n.Port, read(t, m.file("stranger.pub")))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var hostKey *deploy.HostKeyError
+	if _, err := remote.New(c).Open(t.Context(), n, deploy.OpenOptions{}); !errors.As(err, &hostKey) {
+		t.Errorf("another key: %v", err)
+	}
+}

@@ -1,0 +1,252 @@
+package remote_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+func lockAs(holder string, wait time.Duration) deploy.OpenOptions {
+	return deploy.OpenOptions{Lock: true, LockWait: wait, Holder: holder}
+}
+
+func TestLock(t *testing.T) {
+	m := newMachine(t, "", "")
+	r := m.remote(t)
+	const holder = "alice@ci; $(id) 'run' \"7\"\n-x"
+	first := m.open(t, lockAs(holder, 0))
+
+	_, err := r.Open(t.Context(), m.Node, lockAs("bob", 0))
+	var locked *deploy.LockedError
+	if !errors.As(err, &locked) {
+		t.Fatalf("a second holder gets %v", err)
+	}
+	if want := strings.ReplaceAll(holder, "\n", " "); locked.Holder != want {
+		t.Errorf("the holder is %q, and should be %q", locked.Holder, want)
+	}
+	if age := time.Since(locked.Since); age < 0 || age > time.Minute {
+		t.Errorf("it is held since %v", locked.Since)
+	}
+
+	// Who only looks is let in, and takes nothing.
+	look := m.open(t, deploy.OpenOptions{})
+	if look.Observation().Profiles == nil {
+		t.Error("there is no observation")
+	}
+
+	// Who waits is told for whom, and gets it when that one is done.
+	waits := make(chan *deploy.LockedError, 1)
+	opened := make(chan error, 1)
+	go func() {
+		how := lockAs("bob", time.Minute)
+		how.Waiting = func(e *deploy.LockedError) { waits <- e }
+		s, err := r.Open(t.Context(), m.Node, how)
+		if err == nil {
+			defer s.Close()
+		}
+		opened <- err
+	}()
+	if e := <-waits; e.Holder != locked.Holder {
+		t.Errorf("it waits for %q", e.Holder)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-first.Lost():
+		t.Error("a session that was closed counts as lost")
+	default:
+	}
+}
+
+func TestLockWaitEnds(t *testing.T) {
+	m := newMachine(t, "", "")
+	m.open(t, lockAs("alice", 0))
+	_, err := m.remote(t).Open(t.Context(), m.Node, lockAs("bob", time.Millisecond))
+	var locked *deploy.LockedError
+	if !errors.As(err, &locked) || locked.Holder != "alice" {
+		t.Errorf("after its time the other gets %v", err)
+	}
+
+	// Giving up does not wait.
+	ctx, cancel := context.WithCancel(t.Context())
+	how := lockAs("bob", time.Hour)
+	how.Waiting = func(*deploy.LockedError) { cancel() }
+	if _, err := m.remote(t).Open(ctx, m.Node, how); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled, it gets %v", err)
+	}
+}
+
+// TestLockPlace has a home that is not the deploy user's alone.
+func TestLockPlace(t *testing.T) {
+	m := newMachine(t, "mkdir /home/theirs; chmod 777 /home/theirs; ln -s /home/theirs /home/deploy/.hostenv-deploy", "")
+	_, err := m.remote(t).Open(t.Context(), m.Node, lockAs("alice", 0))
+	var shell *remote.ShellError
+	if !errors.As(err, &shell) || !strings.Contains(shell.Cause, "/home/deploy/.hostenv-deploy") {
+		t.Errorf("a lock where others can take it: %v", err)
+	}
+}
+
+// TestMain is a driver of its own where TestKilledDriver wants one to kill.
+func TestMain(m *testing.M) {
+	if path := os.Getenv("HOSTENV_TEST_DRIVER"); path != "" {
+		driver(path)
+	}
+	fleet.Main(m)
+}
+
+// driver opens the node in a file, with its lock, says so, and has the node
+// sleep for an hour.
+func driver(path string) {
+	data, err := os.ReadFile(path)
+	var n deploy.Node
+	if err == nil {
+		err = json.Unmarshal(data, &n)
+	}
+	var c *remote.Config
+	if err == nil {
+		c, err = remote.Write(context.Background(), "", []deploy.Node{n})
+	}
+	var s deploy.Session
+	if err == nil {
+		s, err = remote.New(c).Open(context.Background(), n, lockAs("driver", 0))
+	}
+	_ = c.Close()
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("locked")
+	_, err = s.Run(context.Background(), n.User, nil, "sh", "-c", "touch /home/deploy/busy; exec sleep 3600")
+	fmt.Println(err)
+	os.Exit(1)
+}
+
+// TestKilledDriver kills the driver, and nothing else, in the middle of a
+// request: the lock is free within a second, though the command works on.
+func TestKilledDriver(t *testing.T) {
+	m := newMachine(t, "", "")
+	data, err := json.Marshal(m.Node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.copy(t, "node.json", string(data))
+	r := m.remote(t)
+	for range 5 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), "HOSTENV_TEST_DRIVER="+m.file("node.json"))
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
+			t.Fatalf("the driver says %q: %v", line, err)
+		}
+		m.sh(t, "until [ -e /home/deploy/busy ]; do sleep 0.01; done; rm /home/deploy/busy")
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		s, err := r.Open(t.Context(), m.Node, lockAs("next", 2*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(start)
+		_ = cmd.Wait()
+		if took > time.Second {
+			t.Errorf("the lock is free after %v", took)
+		}
+		t.Logf("free, and opened anew, after %v", took)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.TrimSpace(m.sh(t, "grep -lsaF sleep /proc/[0-9]*/cmdline | xargs -r cat | tr '\\0' '\\n' | grep -cx 3600")); n != "5" {
+		t.Errorf("%s of 5 commands work on", n)
+	}
+}
+
+// TestLost ends the connection on the node's side.
+func TestLost(t *testing.T) {
+	m := newMachine(t, "", "")
+	s := m.open(t, lockAs("alice", 0))
+	pids := m.sh(t, "cat /home/deploy/.hostenv-deploy/lock")
+	m.sh(t, `kill -9 "$1"`, strings.Fields(pids)[0])
+	<-s.Lost()
+	_, err := s.Run(t.Context(), "deploy", nil, "id")
+	var lost *remote.LostError
+	if !errors.As(err, &lost) {
+		t.Errorf("a request on a lost session gets %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCancelledRequest leaves the session in order: the next request waits for
+// the command that nobody waits for any more.
+func TestCancelledRequest(t *testing.T) {
+	m := newMachine(t, "mkfifo -m 666 /home/fifo", "")
+	s := m.open(t, lockAs("alice", 0))
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Run(ctx, "deploy", nil, "sh", "-c", "touch /home/deploy/busy; cat /home/fifo; echo first")
+		first <- err
+	}()
+	m.sh(t, "until [ -e /home/deploy/busy ]; do sleep 0.01; done")
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled, a request gets %v", err)
+	}
+	second := make(chan string, 1)
+	go func() {
+		out, err := s.Run(t.Context(), "deploy", nil, "echo", "second")
+		second <- fmt.Sprint(string(out), err)
+	}()
+	m.sh(t, "echo >/home/fifo")
+	if got := <-second; got != "second\n<nil>" {
+		t.Errorf("the next request gets %q", got)
+	}
+}
+
+// TestInterrupt sends the Ctrl-C of a terminal to everybody but the driver
+// itself: sessions are in groups of their own.
+func TestInterrupt(t *testing.T) {
+	m := newMachine(t, "", "")
+	s := m.open(t, lockAs("alice", 0))
+	children, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := syscall.Getpgrp()
+	for pid := range strings.FieldsSeq(string(children)) {
+		var n int
+		fmt.Sscan(pid, &n)
+		command, _ := os.ReadFile("/proc/" + pid + "/comm")
+		if group, err := syscall.Getpgid(n); err == nil && group == own && string(command) == "ssh\n" {
+			t.Errorf("ssh %s is in this process's group", pid)
+		}
+	}
+	if _, err := s.Observe(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

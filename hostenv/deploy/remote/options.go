@@ -1,0 +1,158 @@
+package remote
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// A setting is one line of an ssh_config.
+type setting struct{ keyword, value string }
+
+// Options of ssh(1) that may stand among a node's sshOpts, and the keywords of
+// ssh_config(5) that say the same. Those that have no place there (a command, a
+// terminal, forwardings, the program's own output) are refused.
+var (
+	flags = map[byte]setting{
+		'4': {"AddressFamily", "inet"},
+		'6': {"AddressFamily", "inet6"},
+		'A': {"ForwardAgent", "yes"},
+		'a': {"ForwardAgent", "no"},
+		'C': {"Compression", "yes"},
+		'T': {"RequestTTY", "no"},
+		'x': {"ForwardX11", "no"},
+	}
+	flagsWithValue = map[byte]string{
+		'B': "BindInterface",
+		'b': "BindAddress",
+		'c': "Ciphers",
+		'F': "Include",
+		'i': "IdentityFile",
+		'I': "PKCS11Provider",
+		'J': "ProxyJump",
+		'l': "User",
+		'm': "MACs",
+		'p': "Port",
+	}
+)
+
+// fixed are keywords that a deploy depends on, and the values that do no harm.
+// A connection must be one of its own: what confirms an activation has to show
+// that the node can be connected to anew.
+var fixed = map[string][]string{
+	"host": nil, "match": nil, "hostname": nil, "hostkeyalias": nil,
+	"batchmode":               {"yes"},
+	"controlmaster":           {"no"},
+	"controlpath":             {"none"},
+	"controlpersist":          {"no", "0"},
+	"requesttty":              {"no"},
+	"remotecommand":           {"none"},
+	"sessiontype":             {"default"},
+	"stdinnull":               {"no"},
+	"forkafterauthentication": {"no"},
+	"loglevel":                {"INFO"},
+	"clearallforwardings":     {"yes"},
+}
+
+var (
+	keywordPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
+	// One word, and nothing that ssh_config(5) takes for a quote or a comment.
+	valuePattern = regexp.MustCompile(`^[^\s\pC"'\\#=][^\s\pC"'\\]*$`)
+)
+
+// settingsOf translates a node's own options of ssh.
+func settingsOf(n deploy.Node) ([]setting, error) {
+	refuse := func(problem string) ([]setting, error) {
+		return nil, &RefusedError{n.Name, "its sshOpts " + problem,
+			fmt.Sprintf("write provider.nodes.%q.sshOpts as [ \"-o\" \"Option=value\" ], or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]; then run `mage plan`", n.Name)}
+	}
+	var settings []setting
+	words := n.SSHOptions
+	for len(words) > 0 {
+		word := words[0]
+		words = words[1:]
+		if len(word) < 2 || word[0] != '-' || word == "--" {
+			return refuse(fmt.Sprintf("hold %q, which is no option", word))
+		}
+		// As getopt(3) reads them: -4C -p22 -p 22.
+		for i := 1; i < len(word); i++ {
+			if s, ok := flags[word[i]]; ok {
+				settings = append(settings, s)
+				continue
+			}
+			value := word[i+1:]
+			keyword, known := flagsWithValue[word[i]]
+			if !known && word[i] != 'o' {
+				return refuse(fmt.Sprintf("hold -%c, which a deploy cannot be given", word[i]))
+			}
+			if value == "" {
+				if len(words) == 0 {
+					return refuse(fmt.Sprintf("end with -%c, and it needs a value", word[i]))
+				}
+				value, words = words[0], words[1:]
+			}
+			if word[i] == 'o' {
+				k, v, _ := strings.Cut(value, "=")
+				keyword, value = k, v
+			}
+			if !keywordPattern.MatchString(keyword) {
+				return refuse(fmt.Sprintf("hold -o %q, which is not Option=value", keyword))
+			}
+			if !valuePattern.MatchString(value) {
+				return refuse(fmt.Sprintf("set %s to %q, which has no place in an ssh_config", keyword, value))
+			}
+			if harmless, ok := fixed[strings.ToLower(keyword)]; ok {
+				if !containsFold(harmless, value) {
+					return refuse(fmt.Sprintf("set %s to %q, which a deploy cannot work with", keyword, value))
+				}
+				break
+			}
+			if strings.EqualFold(keyword, "User") && value != n.User {
+				return nil, &RefusedError{n.Name, fmt.Sprintf("its sshOpts log in as %q, and the deploy user is %q", value, n.User),
+					fmt.Sprintf("take the user out of provider.nodes.%q.sshOpts; provider.deployUser sets it", n.Name)}
+			}
+			if strings.EqualFold(keyword, "Include") {
+				path, err := includePath(value)
+				if err != nil {
+					return refuse(fmt.Sprintf("name a file that cannot be read: %v", err))
+				}
+				keyword, value = "Include", path
+			}
+			settings = append(settings, setting{keyword, value})
+			break
+		}
+	}
+	return settings, nil
+}
+
+const noFile = "none" // what ssh's -F takes for no file at all
+
+// includePath is the file of -F, which a mere Include would look for below
+// ~/.ssh, and pass over where it is missing.
+func includePath(path string) (string, error) {
+	if path == noFile {
+		return noFile, nil
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if !isPlainPath(path) {
+		return "", fmt.Errorf("%q holds what is not a letter, a digit or one of . _ - /", path)
+	}
+	_, err = os.Stat(path)
+	return path, err
+}
+
+func containsFold(list []string, s string) bool {
+	for _, entry := range list {
+		if strings.EqualFold(entry, s) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,229 @@
+package remote_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+const (
+	pathA = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"
+	pathB = "/nix/store/1123456789abcdfghijklmnpqrsvwxyz-b"
+	pathC = "/nix/store/2123456789abcdfghijklmnpqrsvwxyz-system-that-deploy-rs-did-not-bring"
+	pathD = "/nix/store/3123456789abcdfghijklmnpqrsvwxyz-d"
+)
+
+// profiles is a node with two paths that deploy-rs could have brought, one that
+// it could not, and one that is broken. An activation says what it is in /run/done.
+const profiles = `
+touch /run/done; chmod 666 /run/done
+for path in ` + pathA + " " + pathB + " " + pathD + `; do
+	mkdir -p $path
+	cat >$path/activate-rs <<'END'
+#!/bin/sh
+set -eu
+[ "$1 $3 $5 $7" = "activate --profile-path --temp-path --confirm-timeout" ]
+nix-env -p "$4" --set "$2"
+[ ! -p /run/fifo ] || cat /run/fifo
+seq 10000
+PROFILE=$4 "$4/deploy-rs-activate"
+END
+	printf '#!/bin/sh\necho "$(id -un) $(readlink -f "$PROFILE")" >>/run/done\n' >$path/deploy-rs-activate
+	chmod +x $path/*
+done
+printf '#!/bin/sh\necho it is broken >&2; exit 7\n' >` + pathD + `/deploy-rs-activate
+mkdir -p ` + pathC + `/bin
+printf '#!/bin/sh\necho "$(id -un) $0 $1" >>/run/done\n' >` + pathC + `/bin/switch-to-configuration
+chmod +x ` + pathC + `/bin/*
+`
+
+func TestRestore(t *testing.T) {
+	m := newMachine(t, profiles, "")
+	s := m.open(t, lockAs("alice", 0))
+	active := func() [2]string {
+		t.Helper()
+		o, err := s.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return [2]string{o.Profiles["system"].Active, o.Profiles["site"].Active}
+	}
+	if got := active(); got != [2]string{} {
+		t.Errorf("before anything, %q are active", got)
+	}
+	steps := []struct {
+		profile int
+		path    string
+		fails   string
+		want    [2]string // of the system and of the environment
+	}{
+		{1, pathA, "", [2]string{"", pathA}},
+		{1, pathB, "", [2]string{"", pathB}},
+		{1, pathA, "", [2]string{"", pathA}},
+		{0, pathB, "", [2]string{pathB, pathA}},
+		{0, pathC, "", [2]string{pathC, pathA}},
+		{1, pathD, "it is broken", [2]string{pathC, pathD}},
+		{1, pathC, "nothing to activate it by", [2]string{pathC, pathC}},
+		{1, pathA[:len(pathA)-1] + "gone", "is not on the node any more", [2]string{pathC, pathC}},
+	}
+	for _, step := range steps {
+		err := s.Restore(t.Context(), m.Profiles[step.profile], step.path)
+		var failed *remote.CommandError
+		if step.fails == "" && err != nil || step.fails != "" && (!errors.As(err, &failed) || !strings.Contains(failed.Stderr, step.fails)) {
+			t.Errorf("restoring %s: %v", step.path, err)
+		}
+		if got := active(); got != step.want {
+			t.Errorf("after restoring %s, %q are active", step.path, got)
+		}
+	}
+	want := strings.Join([]string{"site " + pathA, "site " + pathB, "site " + pathA, "root " + pathB, "root " + pathC + "/bin/switch-to-configuration switch", ""}, "\n")
+	if got := m.sh(t, "cat /run/done"); got != want {
+		t.Errorf("activated was\n%sand should be\n%s", got, want)
+	}
+	for _, path := range []string{"/etc/passwd", pathA + "/..", pathA + "; id", ""} {
+		var refused *remote.RefusedError
+		if err := s.Restore(t.Context(), m.site(), path); !errors.As(err, &refused) {
+			t.Errorf("restoring %q: %v", path, err)
+		}
+	}
+
+	for range 2 { // the second time there is nothing to do
+		if err := s.Remove(t.Context(), m.site()); err != nil {
+			t.Fatal(err)
+		}
+		if got := active(); got != [2]string{pathC, ""} {
+			t.Errorf("after removing, %q are active", got)
+		}
+	}
+	if err := s.Remove(t.Context(), m.Profiles[0]); err == nil {
+		t.Error("the system's profile can be removed")
+	}
+}
+
+// TestRestoreOutlives cuts the connection in mid-activation: it comes to its
+// end, though it prints more than any pipe holds.
+func TestRestoreOutlives(t *testing.T) {
+	m := newMachine(t, profiles+"mkfifo -m 666 /run/fifo\n", "")
+	s := m.open(t, lockAs("alice", 0))
+	restored := make(chan error, 1)
+	go func() { restored <- s.Restore(t.Context(), m.site(), pathA) }()
+	m.sh(t, "until [ -L "+m.site().Link+" ]; do sleep 0.01; done")
+
+	// While it works, another sees that.
+	look := m.open(t, deploy.OpenOptions{})
+	if got := look.Observation().Profiles["site"].Activating; len(got) != 1 || !strings.HasSuffix(got[0], " "+pathA) {
+		t.Errorf("the activation at work is seen as %q", got)
+	}
+	if got := look.Observation().Profiles["system"].Activating; len(got) != 0 {
+		t.Errorf("the system is said to be activated: %q", got)
+	}
+
+	// sshd's processes of the session go, as by a cut cable that it found out.
+	m.sh(t, `for p in /proc/[0-9]*; do read -r name <$p/comm; if [ "$name" = sshd ] && [ "${p#/proc/}" != 1 ]; then kill -9 "${p#/proc/}" || true; fi; done`)
+	<-s.Lost()
+	var lost *remote.LostError
+	if err := <-restored; !errors.As(err, &lost) {
+		t.Errorf("the restore says %v", err)
+	}
+	m.sh(t, `echo >/run/fifo; until [ -s /run/done ]; do sleep 0.01; done`)
+	if got := m.sh(t, "cat /run/done"); got != "site "+pathA+"\n" {
+		t.Errorf("activated was %q", got)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	m := newMachine(t, profiles+`
+		echo 'trusted-public-keys = cache.example-1:AAAA= hosting.example-1:BBBB=
+			trusted-users = root @wheel' >/etc/nix/nix.conf
+		ln -s system-7-link /nix/var/nix/profiles/system
+		ln -s `+pathA+` /nix/var/nix/profiles/system-7-link
+		mkdir -p /run/private/in; chmod 700 /run/private; mkdir -m 1777 /run/open; mkdir -m 700 /run/open/other /run/open/third; chown other /run/open/other; ln -s /run/hostenv /run/link
+		# Another customer, who says of his process that it activates.
+		setpriv --reuid 40002 --clear-groups bash -c 'exec -a `+pathA+`/activate-rs sleep 3600' &
+		setpriv --reuid 40002 --clear-groups bash -c 'exec -a "$0" cat' activate-rs activate `+pathA+` --profile-path /nix/var/nix/profiles/system </run/done &
+	`, "")
+	link := "/nix/var/nix/profiles/per-user/site/hostenv"
+	s := m.open(t, deploy.OpenOptions{})
+	o := s.Observation()
+	if o.OS == "" || o.Profiles["system"].Active != pathA {
+		t.Errorf("observed is %+v", o)
+	}
+	if testenv.Find("nix") != "" {
+		if o.Nix == "" || o.TrustsUser || !slices.Equal(o.TrustedKeys, []string{"cache.example-1:AAAA=", "hosting.example-1:BBBB="}) {
+			t.Errorf("of Nix is observed %q, %v, %q", o.Nix, o.TrustsUser, o.TrustedKeys)
+		}
+	}
+	want := deploy.Observed{Temp: deploy.TempPrivate, UID: 40001, UIDOwner: "site"}
+	if got := o.Profiles["site"]; fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the environment is %+v", got)
+	}
+	if got := o.Profiles["system"]; got.Temp != deploy.TempPrivate || len(got.Activating) != 0 {
+		t.Errorf("the system is %+v", got)
+	}
+
+	links := []struct{ setup, active, linked string }{
+		{"ln -s hostenv-1-link $1; ln -s " + pathB + " $1-1-link", pathB, ""},
+		{"ln -s " + pathB + " $1", pathB, ""},
+		{"ln -s ../site/hostenv-1-link $1; ln -s " + pathB + " $1-1-link", pathB, ""},
+		{"mkdir -p $1", "", link},
+		{"echo x >$1", "", link},
+		{"ln -s /home/site/x $1", "", "/home/site/x"},
+		{"ln -s " + pathB + "/.. $1", "", pathB + "/.."},
+		{"ln -s \"$(printf '/nix/store/x\\nlink\\n')\" $1", "", "/nix/store/x\nlink"},
+		{"ln -s '$(id) `id`\\000' $1", "", "/nix/var/nix/profiles/per-user/site/$(id) `id`\\000"},
+		{"ln -s $1 $1", "", link},
+		{"chmod 700 ${1%/*}", "", link},
+		{"chmod 755 ${1%/*}", "", ""},
+	}
+	for _, test := range links {
+		m.sh(t, "rm -rf $1 $1-1-link; "+test.setup, link)
+		o, err := s.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Profiles["site"]; got.Active != test.active || got.Linked != test.linked {
+			t.Errorf("%s: it leads to %q, or elsewhere, to %q", test.setup, got.Active, got.Linked)
+		}
+	}
+
+	temps := []struct {
+		user, path string
+		want       deploy.Temp
+	}{
+		{"root", "/run/none", deploy.TempMissing},
+		{"root", "/run/none/below", deploy.TempMissing},
+		{"root", "/run/private/in", deploy.TempUnknown},
+		{"root", "/run/open", deploy.TempOpen},
+		{"root", "/run/open/third", deploy.TempPrivate}, // below a sticky one
+		{"root", "/run/link", deploy.TempOpen},
+		{"root", "/run/hostenv/deploy/site", deploy.TempOpen},
+		{"site", "/run/open/other", deploy.TempOpen},
+		{"nosuch", "/run/hostenv/deploy/site", deploy.TempOpen},
+	}
+	for _, test := range temps {
+		n := m.Node
+		name := test.user
+		if name == "root" {
+			name = "system"
+		}
+		n.Profiles = []deploy.Profile{{Name: name, User: test.user, UID: 40002, Link: link, Temp: test.path}}
+		s, err := m.remote(t).Open(t.Context(), n, deploy.OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.Observation().Profiles[name]
+		if got.Temp != test.want {
+			t.Errorf("%s of %s is %q, and should be %q", test.path, test.user, got.Temp, test.want)
+		}
+		if test.user != "root" && got.UIDOwner != "other" || test.user == "nosuch" && got.UID != 0 {
+			t.Errorf("of %s it says %+v", test.user, got)
+		}
+		_ = s.Close()
+	}
+}

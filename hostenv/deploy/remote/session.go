@@ -1,0 +1,340 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+//go:embed agent.sh
+var agent string
+
+// session is one ssh process, and the agent at its other end.
+type session struct {
+	node     deploy.Node
+	nonce    string
+	cmd      *exec.Cmd
+	stdin    *os.File
+	stdout   *os.File
+	out      *bufio.Reader
+	stderr   tail
+	observed deploy.Observation
+
+	turn    chan struct{} // holds a token while nobody waits for an answer
+	ended   chan struct{} // closed when ssh is gone
+	lost    chan struct{} // and this, if nobody had asked for it
+	closing chan struct{}
+	close   sync.Once
+}
+
+var _ deploy.Session = (*session)(nil)
+
+// start starts ssh, in a process group of its own: a Ctrl-C of the terminal is
+// for the driver, which may have things to bring to an end by this connection.
+func start(config string, n deploy.Node, how deploy.OpenOptions) (*session, error) {
+	s := &session{
+		node:    n,
+		nonce:   rand.Text(),
+		turn:    make(chan struct{}, 1),
+		ended:   make(chan struct{}),
+		lost:    make(chan struct{}),
+		closing: make(chan struct{}),
+	}
+	lock, wait := "look", 0
+	if how.Lock {
+		lock = "lock"
+		// flock counts whole seconds here; what is less is one.
+		wait = int((how.LockWait + time.Second - 1) / time.Second)
+	}
+	holder := []rune(printable(how.Holder))
+	command, err := Quote("sh", "-c", agent, "hostenv-agent", s.nonce, lock, strconv.Itoa(max(wait, 0)), string(holder[:min(len(holder), 200)]))
+	if err != nil {
+		return nil, err
+	}
+
+	// Pipes of our own: those of os/exec close as ssh ends, with what it said
+	// last unread.
+	stdin, toAgent, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	fromAgent, stdout, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, stdin.Close(), toAgent.Close())
+	}
+	s.stdin, s.stdout, s.out = toAgent, fromAgent, bufio.NewReader(fromAgent)
+	s.cmd = exec.Command("ssh", "-F", config, "-T", "--", n.Name, "exec "+command)
+	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = stdin, stdout, &s.stderr
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.cmd.WaitDelay = 2 * time.Second
+	err = s.cmd.Start()
+	err = errors.Join(err, stdin.Close(), stdout.Close())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start ssh to node %s: %w", n.Name, err), toAgent.Close(), fromAgent.Close())
+	}
+	go s.wait()
+	return s, nil
+}
+
+// wait is ssh's end.
+func (s *session) wait() {
+	_ = s.cmd.Wait() // its status is in ProcessState
+	close(s.ended)
+	select {
+	case <-s.closing:
+	default:
+		close(s.lost)
+	}
+	// Whoever writes or reads is woken; one last answer may still be in the pipe.
+	_ = s.stdin.Close()
+	_ = s.stdout.SetReadDeadline(time.Now().Add(time.Second))
+}
+
+// begin reads until the agent is ready, and what it observes. admitted is called
+// once the node has let us in.
+func (s *session) begin(ctx context.Context, how deploy.OpenOptions, admitted func()) error {
+	done := make(chan error, 1)
+	go func() {
+		err := s.greet(how, admitted)
+		if err == nil {
+			s.turn <- struct{}{}
+		}
+		done <- err
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	s.observed, err = s.Observe(ctx)
+	return err
+}
+
+// greet reads to the line that says the lock is ours, or none was asked for.
+func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
+	// A login shell may print what it likes before.
+	var said strings.Builder
+	for {
+		line, err := s.line()
+		if err != nil {
+			<-s.ended
+			return failed(s.node, s.cmd.ProcessState.ExitCode(), s.stderr.String(), said.String())
+		}
+		if strings.HasSuffix(line, "hostenv-agent "+s.nonce) {
+			break
+		}
+		if said.WriteString(line + "\n"); said.Len() > tailSize {
+			return &ShellError{s.node.Name, "it prints without end: " + brief(said.String()[:200])}
+		}
+	}
+	admitted()
+	for {
+		line, err := s.line()
+		if err != nil {
+			<-s.ended
+			return s.lostError()
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "ready":
+			return nil
+		case "held":
+			if how.Waiting != nil {
+				how.Waiting(s.locked(rest))
+			}
+		case "busy":
+			return s.locked(rest)
+		default:
+			return &ShellError{s.node.Name, brief(rest)}
+		}
+	}
+}
+
+// locked reads PID SINCE HOLDER.
+func (s *session) locked(text string) *deploy.LockedError {
+	e := &deploy.LockedError{Node: s.node.Name}
+	if fields := strings.SplitN(text, " ", 3); len(fields) == 3 {
+		if since, err := strconv.ParseInt(fields[1], 10, 64); err == nil && since > 0 {
+			e.Since = time.Unix(since, 0).UTC()
+		}
+		e.Holder = printable(fields[2])
+	}
+	return e
+}
+
+func (s *session) line() (string, error) {
+	line, err := s.out.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+// An answer is what the agent says to a request.
+type answer struct {
+	stdout []byte
+	stderr string
+	status int
+}
+
+// request asks the agent. Where ctx ends first, the agent works on, and the
+// next request waits for that: there is no way to know what half a command did.
+func (s *session) request(ctx context.Context, verb string, input []byte, args ...string) (answer, error) {
+	words, err := Quote(args...)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return answer{}, err
+	}
+	select {
+	case <-s.turn:
+	case <-s.ended:
+		return answer{}, s.lostError()
+	case <-ctx.Done():
+		return answer{}, ctx.Err()
+	}
+	type result struct {
+		answer
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		encoded := base64.StdEncoding.EncodeToString(input)
+		_, err := io.WriteString(s.stdin, fmt.Sprintf("%s %d %d\n", verb, len(words), len(encoded))+words+encoded)
+		var a answer
+		if err == nil {
+			a, err = s.answer()
+		}
+		if err == nil {
+			s.turn <- struct{}{}
+		} else {
+			// The two sides do not know any more where they are.
+			s.signal(syscall.SIGKILL)
+			<-s.ended
+			err = s.lostError()
+		}
+		done <- result{a, err}
+	}()
+	select {
+	case r := <-done:
+		return r.answer, r.err
+	case <-ctx.Done():
+		return answer{}, ctx.Err()
+	}
+}
+
+const maxOutput = 64 << 20
+
+func (s *session) answer() (answer, error) {
+	var a answer
+	var encoded strings.Builder
+	for {
+		line, err := s.line()
+		if err != nil {
+			return a, err
+		}
+		if rest, ok := strings.CutPrefix(line, "."); ok {
+			if a.stdout, err = base64.StdEncoding.DecodeString(encoded.String()); err != nil {
+				return a, err
+			}
+			return a, a.end(rest)
+		}
+		if encoded.WriteString(line); encoded.Len() > maxOutput {
+			return a, errors.New("too much output")
+		}
+	}
+}
+
+// end reads stderr in base64 with the status, as in [0], anywhere in it: two
+// processes wrote that.
+func (a *answer) end(text string) error {
+	before, rest, ok := strings.Cut(text, "[")
+	status, after, closed := strings.Cut(rest, "]")
+	if !ok || !closed {
+		return errors.New("no exit status")
+	}
+	var err error
+	if a.status, err = strconv.Atoi(status); err != nil {
+		return err
+	}
+	stderr, err := base64.StdEncoding.DecodeString(before + after)
+	a.stderr = strings.TrimSpace(strings.ToValidUTF8(string(stderr), "?"))
+	return err
+}
+
+func (s *session) lostError() error {
+	return &LostError{s.node.Name, brief(s.stderr.String())}
+}
+
+// Observation is what the node said at first.
+func (s *session) Observation() deploy.Observation { return s.observed }
+
+// Run runs a command; see [deploy.Session]. Where it fails, the error is a
+// *[CommandError], and stdout is what came until then.
+func (s *session) Run(ctx context.Context, user string, input []byte, argv ...string) ([]byte, error) {
+	if !isUserName(user) {
+		return nil, &RefusedError{s.node.Name, fmt.Sprintf("%q is no user name", user), "run `mage plan`"}
+	}
+	if len(argv) == 0 || argv[0] == "" || argv[0][0] == '-' {
+		return nil, fmt.Errorf("node %s: run %q: this is no command", s.node.Name, argv)
+	}
+	as := user
+	if user == s.node.User {
+		as = ""
+	}
+	a, err := s.request(ctx, "run", input, append([]string{as}, argv...)...)
+	if err == nil && a.status != 0 {
+		err = &CommandError{s.node.Name, user, argv[0], a.status, a.stderr}
+	}
+	return a.stdout, err
+}
+
+// Lost is closed when ssh ends without [session.Close].
+func (s *session) Lost() <-chan struct{} { return s.lost }
+
+// Close ends the session, and frees the lock. What is at work for it on the
+// node is not waited for.
+func (s *session) Close() error {
+	s.close.Do(func() {
+		close(s.closing)
+		_ = s.stdin.Close() // the agent's reader ends with it
+		select {
+		case <-s.ended:
+		case <-time.After(2 * time.Second):
+			s.signal(syscall.SIGKILL)
+			<-s.ended
+		}
+		_ = s.stdout.Close()
+	})
+	return nil
+}
+
+func (s *session) kill() {
+	s.signal(syscall.SIGKILL)
+	_ = s.Close()
+}
+
+// signal reaches ssh and its ProxyCommand.
+func (s *session) signal(signal syscall.Signal) {
+	select {
+	case <-s.ended: // its number may be another's by now
+	default:
+		_ = syscall.Kill(-s.cmd.Process.Pid, signal)
+	}
+}
