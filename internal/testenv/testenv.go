@@ -73,6 +73,15 @@ var Tools = []Tool{
 	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
 	{Name: "dig", For: "how much faster the DNS gate is than one process a query", Get: "apt-get install bind9-dnsutils"},
 	{Name: "pebble", For: "a whole issuance over ACME", Get: "apt-get install pebble"},
+	{Name: "deploy-rs", For: "deploys through the real deploy-rs, and what stands for it elsewhere", Get: "set HOSTENV_TEST_DEPLOY_RS to a folder with deploy and activate, as `cargo build --release` makes them", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_DEPLOY_RS")
+		for _, name := range []string{"deploy", "activate"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); dir == "" || err != nil {
+				return ""
+			}
+		}
+		return dir
+	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
 	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
