@@ -22,6 +22,7 @@ import (
 // is told to. An activation lasts until it is confirmed, as a real one does;
 // what waits for one that failed waits on.
 const shim = `#!/bin/sh
+over() { [ -e "$RECORD/over" ] || ! [ -e "$RECORD/data" ]; }
 name=${0##*/}
 record=$(printf '%s' "$name opts=[$NIX_SSHOPTS]"; for argument do printf ' [%s]' "$argument"; done)
 printf '%s\0' "$record" >>"$RECORD/calls"
@@ -57,10 +58,10 @@ path-info) [ "$DERIVATIONS" = old ] && echo /nix/store/out || echo "$DRV" ;;
 activate) case $last in *--dry-activate* | *--boot*) ;; *--magic-rollback*)
 	rm -f "$RECORD/confirmed"
 	: >"$RECORD/activating"
-	until [ -e "$RECORD/confirmed" ] || [ -e "$RECORD/over" ]; do sleep 0.02; done
+	until [ -e "$RECORD/confirmed" ] || over; do sleep 0.02; done
 	rm -f "$RECORD/activating"
 	;; esac ;;
-wait) until [ -e "$RECORD/activating" ] || [ -e "$RECORD/over" ]; do sleep 0.02; done ;;
+wait) until [ -e "$RECORD/activating" ] || over; do sleep 0.02; done ;;
 confirm) : >"$RECORD/confirmed" ;;
 esac
 exit 0
