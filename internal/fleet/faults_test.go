@@ -1,0 +1,170 @@
+package fleet_test
+
+import (
+	"bufio"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// open starts ssh to a node with a command, and returns it once that has said
+// a line.
+func open(t *testing.T, f *fleet.Fleet, n *fleet.Node, command string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "ssh", append(sshOptions(t, f), n.Name, command)...)
+	cmd.Env = f.Env()
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// What ssh says of each fault is what a deploy has to tell apart.
+func TestLinks(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 2})
+	n := f.Nodes[0]
+	works := func(t *testing.T) {
+		t.Helper()
+		if out, err := ssh(t, f, n, "echo hello"); err != nil || out != "hello" {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	fails := func(t *testing.T, why string) {
+		t.Helper()
+		impatient := append([]string{"ssh", "-o", "ConnectTimeout=1"}, sshOptions(t, f)...)
+		out, err := run(t, f, append(impatient, n.Name, "echo hello")...)
+		if err == nil {
+			t.Error("it works")
+		}
+		mustContain(t, out, why)
+		if out, err := ssh(t, f, f.Nodes[1], "echo hello"); err != nil {
+			t.Errorf("the other node fails as well: %v: %s", err, out)
+		}
+	}
+	t.Run("refused", func(t *testing.T) {
+		session := open(t, f, n, "echo ready; cat")
+		n.StopSSH(t)
+		fails(t, "Connection refused")
+		if session.Wait() == nil {
+			t.Error("a session that was there ended well")
+		}
+		n.StartSSH(t)
+		works(t)
+	})
+	t.Run("black hole", func(t *testing.T) {
+		session := open(t, f, n, "echo ready; cat")
+		n.Blackhole(t)
+		fails(t, "Connection timed out")
+		n.Thaw(t)
+		works(t)
+		n.WaitConnections(t, 1) // the one that was silent
+		_ = session.Process.Kill()
+		_ = session.Wait()
+	})
+	t.Run("frozen", func(t *testing.T) {
+		n.Freeze()
+		fails(t, "timed out during banner exchange")
+		n.Thaw(t)
+		works(t)
+	})
+	t.Run("cut", func(t *testing.T) {
+		session := open(t, f, n, "echo ready; cat")
+		n.Cut()
+		if session.Wait() == nil {
+			t.Error("a session that was cut ended well")
+		}
+		works(t)
+	})
+	t.Run("another host key", func(t *testing.T) {
+		old := n.HostKey
+		n.ChangeHostKey(t)
+		if n.HostKey == old {
+			t.Error("the key is the same")
+		}
+		fails(t, "Host key verification failed")
+	})
+	t.Run("off", func(t *testing.T) {
+		f.Nodes[0].PowerOff()
+		fails(t, "Connection refused")
+	})
+}
+
+func TestCutInMidCopy(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 1, Payload: 4 << 20})
+	n := f.Nodes[0]
+	path := f.Provider.Build(t)["n1/system"]
+	sign(t, f, path)
+	n.CutAfter(1 << 20)
+	if out, err := push(t, f, n, path); err == nil || n.Has(path) {
+		t.Errorf("the copy was not cut: %s", out)
+	}
+	if out, err := ssh(t, f, n, "echo hello"); err != nil {
+		t.Errorf("few bytes do not pass: %v: %s", err, out)
+	}
+	n.CutAfter(0)
+	if out, err := push(t, f, n, path); err != nil || !n.Has(path) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 2, Payload: 4 << 20})
+	n := f.Nodes[0]
+	path := f.Provider.Build(t)["n1/system"]
+	sign(t, f, path)
+	n.FillDisk(t, 1<<20)
+	out, err := push(t, f, n, path)
+	if err == nil || n.Has(path) {
+		t.Error("the copy found room")
+	}
+	mustContain(t, out, "No space left on device")
+	if out, err := push(t, f, f.Nodes[1], path); err != nil {
+		t.Errorf("the other node has none either: %v: %s", err, out)
+	}
+	n.FreeDisk(t)
+	if out, err := push(t, f, n, path); err != nil || !n.Has(path) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// What a preflight has to find.
+func TestStates(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 1, Environments: 2})
+	n := f.Nodes[0]
+	first, second := n.Users()[0], n.Users()[1]
+	n.RemoveUser(t, first)
+	n.AddUser(t, "bob", 40000)
+	n.OpenTemp(t, second)
+	n.RemoveTemp(t, first)
+	n.OtherOS(t)
+	n.HidePID(t)
+	n.Program(t, "systemctl", "#!/bin/sh\necho \"systemctl $*\"\n")
+	for command, want := range map[string]string{
+		"id -u " + first + " 2>/dev/null || echo none":                     "none",
+		"getent passwd 40000 | cut -d: -f1":                                "bob",
+		"stat -c %a /run/hostenv/deploy/" + second:                         "777",
+		"ls -d /run/hostenv/deploy/" + first + " 2>/dev/null || echo none": "none",
+		". /etc/os-release; echo $ID":                                      "debian",
+		"ls -d /proc/1 2>/dev/null || echo hidden":                         "hidden",
+		"systemctl start x":                                                "systemctl start x",
+	} {
+		if got, err := ssh(t, f, n, command); err != nil || got != want {
+			t.Errorf("%s\n got %s (%v)\nwant %s", command, got, err, want)
+		}
+	}
+	if _, err := n.ExecAs(first, "true"); err == nil || !strings.Contains(err.Error(), "no user") {
+		t.Error(err)
+	}
+}

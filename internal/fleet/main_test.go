@@ -1,0 +1,155 @@
+package fleet_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+const waitEnv = "HOSTENV_FLEET_TEST_WAIT"
+
+// TestWait is for TestKilled: a fleet that is there until it is killed.
+func TestWait(t *testing.T) {
+	if os.Getenv(waitEnv) == "" {
+		t.Skip("left out, for it is a part of TestKilled")
+	}
+	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1, Deployed: true})
+	n := f.Nodes[0]
+	user, path := n.Users()[0], n.Active(t, n.Users()[0])
+	n.OnActivation(t, user, fleet.Behaviour{Block: true})
+	go func() {
+		_, _ = ssh(t, f, n, "sudo -n -u "+user+" "+path+"/activate-rs activate "+path+" --profile-path "+n.Deploy().Profiles[1].Link+" --temp-path "+n.Deploy().Profiles[1].Temp+" --confirm-timeout 30")
+	}()
+	n.WaitBlocked(t, user)
+	fmt.Println("the fleet is there")
+	select {}
+}
+
+// Of tests that are killed no process is left, nor a file.
+func TestKilled(t *testing.T) {
+	fleet.Start(t, fleet.Options{Nodes: 1}) // or it is left out
+	before, temporary := namespaces(t), folders(t)
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestWait$", "-test.v")
+	// As if it were run outside.
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "HOSTENV_FLEET_") }), waitEnv+"=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said, ready := "", false
+	for lines := bufio.NewScanner(out); !ready && lines.Scan(); {
+		said += lines.Text() + "\n"
+		ready = strings.Contains(lines.Text(), "the fleet is there")
+	}
+	if !ready {
+		_ = cmd.Wait()
+		t.Fatalf("there is no fleet:\n%s", said)
+	}
+	// The tests' own namespace, and one for each node.
+	if during := namespaces(t); len(during) != len(before)+3 {
+		t.Errorf("%d namespaces of processes, and with the fleet %d; want three more", len(before), len(during))
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for end := time.Now().Add(20 * time.Second); len(namespaces(t)) != len(before); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("there were %v, and are %v", before, namespaces(t))
+		}
+	}
+	if now := folders(t); !slices.Equal(now, temporary) {
+		t.Errorf("left behind: %q, before there were %q", now, temporary)
+	}
+}
+
+// namespaces says how many processes there are in each namespace of processes.
+func namespaces(t *testing.T) map[string]int {
+	t.Helper()
+	all := map[string]int{}
+	processes, err := filepath.Glob("/proc/[0-9]*/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, process := range processes {
+		if namespace, err := os.Readlink(process); err == nil {
+			all[namespace]++
+		}
+	}
+	return all
+}
+
+// folders are those that a fleet could leave in temporary folders.
+func folders(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(os.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), "TestKilled") {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}
+
+// Eight nodes with five environments each are there in seconds.
+func TestLargest(t *testing.T) {
+	began := time.Now()
+	lap := func(what string) {
+		t.Logf("%s in %v", what, time.Since(began).Round(time.Millisecond))
+		began = time.Now()
+	}
+	f := fleet.Start(t, fleet.Options{Nodes: fleet.MaxNodes, Environments: 5})
+	lap("started")
+	paths := f.Provider.Build(t)
+	lap("built")
+	if err := f.Install(); err != nil {
+		t.Fatal(err)
+	}
+	lap("installed")
+	for _, n := range f.Nodes {
+		for _, profile := range n.Profiles() {
+			if got := n.Active(t, profile); got != paths[n.Name+"/"+profile] || got == "" {
+				t.Errorf("%s/%s is %q", n.Name, profile, got)
+			}
+		}
+	}
+	if len(paths) != 8*6 {
+		t.Errorf("there are %d profiles", len(paths))
+	}
+}
+
+// deploy-rs itself deploys to the fleet: the specification, the rules of sudo,
+// the signatures and the canary are as it has them.
+func TestDeployRS(t *testing.T) {
+	dir := testenv.Need(t, "deploy-rs")
+	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1, ActivateRS: filepath.Join(dir, "activate")})
+	n := f.Nodes[0]
+	paths := f.Provider.Build(t)
+	for _, profile := range n.Profiles() {
+		path := paths[n.Name+"/"+profile]
+		out, err := run(t, f, "LOCAL_KEY="+f.SigningKey, filepath.Join(dir, "deploy"), fmt.Sprintf(".#%q.%q", n.Name, profile), "--skip-checks", "--rollback-succeeded", "false")
+		if err != nil || n.Active(t, profile) != path || n.Activated(t, profile, path) != 1 {
+			t.Errorf("%s: %v, active is %q after %+v\n%s", profile, err, n.Active(t, profile), n.Activations(t, profile), out)
+		}
+	}
+	if f.Nodes[1].Has(paths["n1/system"]) {
+		t.Error("the other node was deployed to")
+	}
+}
