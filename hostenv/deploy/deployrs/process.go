@@ -1,0 +1,162 @@
+package deployrs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// script runs a command, "$2" and so on, and leaves its exit status in "$1" once
+// nothing of it is at work any more.
+//
+// deploy-rs leaves processes behind when it fails: either the ssh that waits for
+// an activation which has failed, and would wait for long, so it is ended; or the
+// one that activates, where the waiting was cut short. That one is waited for,
+// by its output: only when the node is done is the outcome decided.
+//
+// Signals come for the whole group; the shell stays and tells what became of it.
+const script = `
+status=$1
+shift
+trap : HUP INT TERM
+{
+	trap : HUP INT TERM
+	"$@" </dev/null
+	code=$?
+	ps -A -o pid= -o pgid= -o args= | while read -r pid group command; do
+		if [ "$group" = "$$" ]; then
+			case $command in *"/activate-rs wait '"*) kill "$pid" ;; esac
+		fi
+	done
+	printf '%s\n' "$code" >"$status.new"
+} 2>&1 | (
+	trap '' HUP INT TERM
+	exec cat
+)
+mv -f -- "$status.new" "$status"
+`
+
+// run runs a command in a session of its own and returns its exit status.
+func (a *Activator) run(ctx context.Context, dir, status string, log io.Writer, argv []string) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	output, follow, err := outputFor(dir, log)
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.Command("sh", append([]string{"-c", script, "hostenv-activate", status}, argv...)...)
+	cmd.Dir = dir
+	cmd.Env = a.environment()
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.ExtraFiles = a.Inherit
+	// Without a terminal nothing below can ask questions on one, or be stopped
+	// or hung up by it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return 0, errors.Join(err, follow())
+	}
+	done := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stop(ctx, done, cmd.Process.Pid, a.Grace)
+	}()
+	err = cmd.Wait()
+	close(done)
+	<-stopped
+	if err := errors.Join(err, follow()); err != nil {
+		return 0, err
+	}
+	code, ended, err := ReadStatus(status)
+	if err == nil && !ended {
+		err = fmt.Errorf("it left no exit status")
+	}
+	return code, err
+}
+
+// stop ends a group of processes when ctx is done: SIGINT, and SIGKILL after a
+// while.
+func stop(ctx context.Context, done <-chan struct{}, group int, grace time.Duration) {
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	_ = syscall.Kill(-group, syscall.SIGINT)
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+	_ = syscall.Kill(-group, syscall.SIGKILL)
+}
+
+// outputFor returns the file that a command writes to, and what to call when it
+// has ended. A pipe to this process would break with it, and so a log that is no
+// file gets what a file has.
+func outputFor(dir string, log io.Writer) (*os.File, func() error, error) {
+	if file, ok := log.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
+			return file, func() error { return nil }, nil
+		}
+	}
+	path := filepath.Join(dir, outputLog)
+	output, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		return nil, nil, errors.Join(err, output.Close())
+	}
+	done, copied := make(chan struct{}), make(chan error, 1)
+	go func() { copied <- follow(log, reader, done) }()
+	return output, func() error {
+		close(done)
+		return errors.Join(<-copied, reader.Close(), output.Close())
+	}, nil
+}
+
+// follow copies what a file has and what is added to it, until done.
+func follow(to io.Writer, from io.Reader, done <-chan struct{}) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			_, err := io.Copy(to, from)
+			return err
+		case <-tick.C:
+			if _, err := io.Copy(to, from); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ReadStatus reads the exit status that an activation left; ended is false while
+// there is none. It is the shell's: 128 and its number for a signal.
+func ReadStatus(file string) (code int, ended bool, err error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	code, err = strconv.Atoi(strings.TrimSuffix(string(text), "\n"))
+	if err != nil || code < 0 || code > 255 {
+		return 0, false, fmt.Errorf("%s has %q, which is no exit status", file, text)
+	}
+	return code, true, nil
+}

@@ -1,0 +1,125 @@
+package deployrs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// A trial is the outcome of trying a program once.
+type trial struct {
+	mu   sync.Mutex
+	done bool
+	err  error
+}
+
+func (t *trial) once(ctx context.Context, try func() error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.done {
+		err := try()
+		if ctx.Err() != nil {
+			return err // which says nothing of the program
+		}
+		t.done, t.err = true, err
+	}
+	return t.err
+}
+
+// shim stands for nix and ssh while a program is tried: nothing is built, copied
+// or reached, and what would be built is written down.
+const shim = `#!/bin/sh
+case ${0##*/} in
+nix)
+	for argument do
+		case $argument in
+		build | copy)
+			[ -e asked ] || printf '%s\n' "$@" >asked
+			exit 1
+			;;
+		esac
+	done
+	PATH=$HOSTENV_TRY_PATH
+	export PATH
+	exec nix "$@"
+	;;
+esac
+exit 1
+`
+
+// try sees whether a program and the Nix here understand each other: whether
+// the program comes to ask for the very derivation that a profile was built of.
+//
+// deploy-rs asks `nix show-derivation` for it. With Nix 2.33 the derivations
+// went one level down in the answer, and what deploy-rs up to d5eff7f then takes
+// for one is "/nix/store/version" (or "derivations"). Versions and revisions
+// would have to be kept in a list; this needs none.
+func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p deploy.Profile) error {
+	dir, err := a.prepare(n, p, a.document(n, p, false, false))
+	if err != nil {
+		return fmt.Errorf("try deploy-rs: %w", err)
+	}
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o700); err != nil {
+		return fmt.Errorf("try deploy-rs: %w", err)
+	}
+	for _, name := range []string{"nix", "ssh"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(shim), 0o700); err != nil {
+			return fmt.Errorf("try deploy-rs: %w", err)
+		}
+	}
+	cmd := exec.CommandContext(ctx, program, arguments(n, p)...)
+	cmd.Dir = dir
+	cmd.Env = append(a.environment(), "HOSTENV_TRY_PATH="+os.Getenv("PATH"), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	output, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && !errors.As(err, &exit):
+		return &ProgramError{p.Key(), err}
+	case exit != nil && exit.ExitCode() == 2:
+		return &VersionError{
+			Text: fmt.Sprintf("%s does not take the arguments that it is given: %s", program, lastLine(output)),
+			Mend: "`nix flake update deploy-rs` brings the provider another one",
+		}
+	}
+	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+	if errors.Is(err, os.ErrNotExist) {
+		return &VersionError{
+			Text: fmt.Sprintf("%s comes to no result with this Nix (%s): %s", program, a.nixVersion(ctx), lastLine(output)),
+			Mend: "see that `nix show-derivation " + p.Path + "` finds what the profile was built of",
+		}
+	} else if err != nil {
+		return fmt.Errorf("try deploy-rs: %w", err)
+	}
+	for argument := range strings.Lines(string(asked)) {
+		drv, _, _ := strings.Cut(strings.TrimSuffix(argument, "\n"), "^")
+		if storePath.MatchString(drv) && strings.HasSuffix(drv, ".drv") {
+			return nil
+		}
+	}
+	return &VersionError{
+		Text: fmt.Sprintf("%s does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would build %s",
+			program, a.nixVersion(ctx), strings.Join(strings.Fields(string(asked)), " ")),
+		Mend: "bring a newer deploy-rs, `nix flake update deploy-rs`, or run this with a Nix before 2.33",
+	}
+}
+
+func (a *Activator) nixVersion(ctx context.Context) string {
+	cmd := exec.CommandContext(ctx, "nix", "--version")
+	cmd.Env, cmd.Stderr = a.environment(), io.Discard
+	out, err := cmd.Output()
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(out))
+}

@@ -1,0 +1,10 @@
+// Command activate stands for deploy-rs's in tests.
+package main
+
+import (
+	"os"
+
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
+)
+
+func main() { os.Exit(deployrs.Activate(os.Args[1:], os.Stderr)) }
