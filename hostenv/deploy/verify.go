@@ -16,6 +16,7 @@ type Verification struct {
 
 // A Check is one request.
 type Check struct {
+	Name        string `json:"name,omitempty"` // by which the project calls it
 	VirtualHost string `json:"virtualHost"`
 	URL         string `json:"url"`
 	Status      int    `json:"status,omitempty"` // of the last response, 0 without one

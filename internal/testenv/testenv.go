@@ -114,6 +114,7 @@ var Tools = []Tool{
 		return dir
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "restic", For: "moves between nodes: the snapshots of real backups", Get: "apt-get install restic"},
 	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
 		if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {

@@ -169,7 +169,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	store := &closure.Store{Dir: ".", SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots")}
+	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots")}
 	runner := &deploy.Runner{
 		Remote: remote.New(config), Store: store, Journal: journal, Options: r.options, Stop: stop,
 		Holder: holder(journal.ID), Moves: p.document.Moves(),
@@ -270,7 +270,7 @@ func (r *deployRun) sign(ctx context.Context, p *planned, store *closure.Store) 
 	if err != nil {
 		return deploy.Signing{}, err
 	}
-	store.Key = key.File
+	store.KeyFile = key.File
 	return deploy.Signing{
 		PublicKey: key.Public,
 		InPlan:    p.document.TrustedPublicKeys(),
@@ -433,7 +433,7 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	if p.selected, err = evaluated(ctx, &closure.Store{Dir: ".", SSHConfig: config.Path}, p.selected); err != nil {
+	if p.selected, err = evaluated(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p.selected); err != nil {
 		return err
 	}
 	all, err := deploy.Survey(ctx, remote.New(config), p.selected)

@@ -38,7 +38,7 @@ func (f *folder) fail(err error) error {
 		return mg.Fatal(exitChanges, err)
 	}
 	for _, err := range each[:min(len(each), maxReported)] {
-		report(os.Stderr, err)
+		printError(os.Stderr, err)
 	}
 	if more := len(each) - maxReported; more > 0 {
 		fmt.Fprintf(os.Stderr, "error: and %d more\n", more)

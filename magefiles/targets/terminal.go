@@ -16,8 +16,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// report writes an error and its hints, a line each.
-func report(w io.Writer, err error) {
+// printError writes an error and its hints, a line each.
+func printError(w io.Writer, err error) {
 	fmt.Fprintf(w, "error: %s\n", shortened(err.Error()))
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) && hinter.Hint() != "" {

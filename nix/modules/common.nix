@@ -13,6 +13,7 @@
     ./front-door.nix
     ./headers.nix
     ./monitoring.nix
+    ./move.nix
     ./nix.nix
     ./openssh.nix
     ./runtime.nix

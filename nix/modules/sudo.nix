@@ -29,6 +29,10 @@ let
     # goes back to what was there by its path, not deploy-rs's
     (rule "${literally bin}/nix-env" "-p ${profile} --set ${storePath}")
   ];
+
+  # What takes an environment's data to another node or from it, see move.nix.
+  backup = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}";
+  move = rule "${literally bin}/hostenv-move" "(backup ${backup}|snapshots ${backup} (tagged|all)|journal ${backup} [0-9]{1,12}|plan [0-9]{1,6}|discard)";
 in
 {
   options.hostenv.deploy.sudoCommands = mkOption {
@@ -40,11 +44,14 @@ in
     }
     // lib.mapAttrs
       (user: _: commandsFor { profile = paths.profile user; temp = paths.userTemp { inherit (cfg) tempPath; } user; }
+        ++ [
         # A first activation that failed leaves a profile with nothing before it
         # to go back to: its link goes, never the system's.
-        ++ [ (rule "${literally bin}/rm" (paths.profile user)) ])
+        (rule "${literally bin}/rm" (paths.profile user))
+        move
+      ])
       config.hostenv.environments;
-    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, and those that go back to an older one by its path, or to none";
+    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, those that go back to an older one by its path, or to none, and `hostenv-move`";
     example = { root = [ "/run/current-system/sw/bin/reboot" ]; };
     description = ''
       Commands that the deploy user may run without a password, as sudoers(5) writes them, by the user that they run as.

@@ -77,6 +77,7 @@ let
       virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
       certificates = lib.mapAttrs (_: x: { inherit (x) group webroot; }) c.security.acme.certs;
       sudoers = c.security.sudo.configFile;
+      canMove = lib.any (p: p.name == "hostenv-move") c.environment.systemPackages;
       firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
       nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs; gc = { inherit (c.nix.gc) automatic options; }; };

@@ -64,7 +64,7 @@ func TestSudo(t *testing.T) {
 		chown daemon /run/hostenv/deploy/daemon
 		chmod 0700 /run/hostenv/deploy/daemon
 		touch CANARY OWNCANARY
-		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/evil/nix-env /run/evil/rm; do
+		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/current-system/sw/bin/hostenv-move /run/evil/hostenv-move /run/evil/nix-env /run/evil/rm; do
 			printf '#!/bin/sh\necho "$(/usr/bin/basename "$0") as $(/usr/bin/id -un) with PATH=$PATH"\n' >$program
 			chmod +x $program
 		done
@@ -96,7 +96,27 @@ func TestSudo(t *testing.T) {
 		{"sudo -u daemon rm " + ownCanary, "ran "},
 		{"sudo -u daemon nix-env -p /nix/var/nix/profiles/per-user/daemon/hostenv --set " + store, "ran nix-env" + asOwner},
 		{"sudo -u daemon rm /nix/var/nix/profiles/per-user/daemon/hostenv", "ran "},
+		{"sudo -u daemon hostenv-move backup drupal-migrate", "ran hostenv-move" + asOwner},
+		{"sudo -u daemon hostenv-move snapshots drupal-migrate tagged", "ran hostenv-move" + asOwner},
+		{"sudo -u daemon hostenv-move snapshots " + strings.Repeat("d", 100) + " all", "ran hostenv-move" + asOwner},
+		{"sudo -u daemon hostenv-move journal drupal-migrate 1795405000", "ran hostenv-move" + asOwner},
+		{"sudo -u daemon hostenv-move plan 120", "ran hostenv-move" + asOwner},
+		{"sudo -u daemon hostenv-move discard", "ran hostenv-move" + asOwner},
 
+		{"sudo -u daemon hostenv-move", "refused"},
+		{"sudo -u daemon hostenv-move backup", "refused"},
+		{"sudo -u daemon hostenv-move backup 'a b'", "refused"},
+		{"sudo -u daemon hostenv-move backup a b", "refused"},
+		{"sudo -u daemon hostenv-move backup ../a", "refused"},
+		{"sudo -u daemon hostenv-move backup '-a'", "refused"},
+		{"sudo -u daemon hostenv-move backup 'a;id'", "refused"},
+		{"sudo -u daemon hostenv-move snapshots a none", "refused"},
+		{"sudo -u daemon hostenv-move snapshots " + strings.Repeat("d", 101) + " all", "refused"},
+		{"sudo -u daemon hostenv-move restore a", "refused"},
+		{"sudo -u root hostenv-move discard", "refused"},
+		{"sudo -u nobody hostenv-move discard", "refused"},
+		{"sudo -u daemon /run/evil/hostenv-move discard", "refused"},
+		{"sudo -u daemon XDG_RUNTIME_DIR=/tmp hostenv-move discard", "refused"},
 		{strings.Replace(own, "-u daemon", "-u root", 1), "refused"},
 		{strings.Replace(own, "-u daemon", "-u nobody", 1), "refused"},
 		{strings.Replace(own, ownProfile, profile, 1), "refused"},

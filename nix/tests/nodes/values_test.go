@@ -38,6 +38,7 @@ type values struct {
 	}
 	Certificates map[string]struct{ Group, Webroot string }
 	Sudoers      string
+	CanMove      bool // whether hostenv-move is there
 	Firewall     struct {
 		Enable bool
 		Ports  []int
@@ -137,6 +138,7 @@ func TestValues(t *testing.T) {
 			equal(t, "deploy user is a system user", []bool{deploy.IsSystemUser, deploy.IsNormalUser}, []bool{true, false})
 			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{})
 			equal(t, "mutable users", v.MutableUsers, false)
+			equal(t, "hostenv-move", v.CanMove, true)
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
 			equal(t, "tmpfiles", v.Tmpfiles, map[string]string{
 				"/run/hostenv":                                     "0755 root root",

@@ -1,0 +1,81 @@
+package move
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// An InvalidError lists what is wrong with the migrations of a plan, or with
+// what was said of them on the command line.
+type InvalidError struct{ Problems []string }
+
+func (e *InvalidError) Error() string {
+	return "moves between nodes:\n  " + strings.Join(e.Problems, "\n  ")
+}
+
+// An Error says why an environment's data were not taken along.
+type Error struct {
+	User, From string
+	Problems   []string
+}
+
+func (e *Error) Error() string {
+	return "take the data of " + e.User + " along from " + e.From + ": " + strings.Join(e.Problems, "; ")
+}
+
+// Hint says what to do.
+func (e *Error) Hint() string {
+	cause := "mend it on " + e.From
+	if all := strings.Join(e.Problems, "\n"); strings.Contains(all, "unknown user") || strings.Contains(all, "command not found") || strings.Contains(all, "password is required") {
+		// What sudo says where user, program or rule are not there.
+		cause = e.From + " must still have the environment's user, and " + program + " from its system, for which it was deployed once with nix/modules/move.nix: see docs/deploy-moves.md"
+	}
+	return fmt.Sprintf("nothing was changed on the new node. %s; or leave the data there: -skipMigrations=%s; or say that they are on another node: -migrationSource=%s=NODE", cause, e.User, e.User)
+}
+
+// A SourceError says that it is not clear which node an environment's data are
+// on.
+type SourceError struct {
+	User, Problem string
+	Nodes         []string // that it may be, if any
+}
+
+func (e *SourceError) Error() string {
+	return "which node the data of " + e.User + " are on is not clear: " + e.Problem
+}
+
+// Hint says what to do.
+func (e *SourceError) Hint() string {
+	node := "NODE"
+	if len(e.Nodes) > 0 {
+		node = e.Nodes[0]
+	}
+	return fmt.Sprintf("say which: -migrationSource=%s=%s; or that there are none to take along: -skipMigrations=%s", e.User, node, e.User)
+}
+
+var (
+	// restic shows a repository by its URL, which may hold a password.
+	userinfo = regexp.MustCompile(`://[^/@\s]*@`)
+	control  = regexp.MustCompile(`[\x00-\x1f\x7f]+`)
+)
+
+// A nodeError is one that a node gave, behind what was asked of it.
+type nodeError struct {
+	what string
+	err  error
+}
+
+func (e *nodeError) Error() string { return e.what + ": " + told(e.err) }
+func (e *nodeError) Unwrap() error { return e.err }
+
+const maxTold = 2000
+
+// told is what a node said, fit to be shown: the end of it, in one line.
+func told(err error) string {
+	text := control.ReplaceAllString(strings.TrimSpace(userinfo.ReplaceAllString(err.Error(), "://***@")), " | ")
+	if len(text) > maxTold {
+		text = "..." + strings.ToValidUTF8(text[len(text)-maxTold:], "")
+	}
+	return text
+}

@@ -1,0 +1,138 @@
+package move
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// From says which node an environment's data are on, "" where nothing is to be
+// taken along: the environment is skipped, names no migrations, is on its node
+// already, or is new.
+//
+// Options.Sources come first, then the plan's previousNode, then the state. Only
+// of an environment that none of them knows is DNS asked: where its generated
+// host name leads, and if that is to no node, where its virtual hosts lead. The
+// one node that is found is it, unless that is the node it is deployed to. With
+// several, or where DNS does not answer, the error is a *[SourceError]. A proxy
+// in front of the nodes hides them: then nothing is found.
+func (m *Mover) From(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
+	node, _, err := m.from(ctx, n, p)
+	if err != nil && m.ignore(ctx, p.Name, err) {
+		return "", nil
+	}
+	return node, err
+}
+
+// from is From, and tells whether DNS alone says so.
+func (m *Mover) from(ctx context.Context, n deploy.Node, p deploy.Profile) (node string, guessed bool, err error) {
+	e := m.environments[p.Name]
+	if p.IsSystem() || len(e.migrations) == 0 || slices.Contains(m.options.Skip, p.Name) {
+		return "", false, nil
+	}
+	for _, node := range []string{m.options.Sources[p.Name], e.previous, m.options.Deployed[p.Name]} {
+		switch {
+		case node == "":
+			continue
+		case node == n.Name:
+			return "", false, nil
+		case m.nodes[node] == "":
+			return "", false, &SourceError{User: p.Name, Problem: "it was deployed to " + node + ", which is no node of the plan any more"}
+		}
+		return node, false, nil
+	}
+	node, err = m.discover(ctx, n.Name, p.Name, e)
+	return node, true, err
+}
+
+// discover asks DNS.
+func (m *Mover) discover(ctx context.Context, current, user string, e environment) (string, error) {
+	for _, names := range [][]string{{e.hostname}, e.virtualHosts} {
+		found, err := m.nodesOf(ctx, names)
+		if err != nil {
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+			return "", &SourceError{User: user, Problem: "DNS does not say: " + err.Error()}
+		}
+		switch {
+		case len(found) == 0:
+			continue
+		case slices.Contains(found, current):
+			return "", nil
+		case len(found) == 1:
+			return found[0], nil
+		}
+		return "", &SourceError{User: user, Nodes: found, Problem: fmt.Sprintf("%s lead to %s", strings.Join(names, ", "), strings.Join(found, " and "))}
+	}
+	return "", nil
+}
+
+// nodesOf returns the nodes that have an address of one of the names, sorted.
+func (m *Mover) nodesOf(ctx context.Context, names []string) ([]string, error) {
+	wanted := map[netip.Addr]bool{}
+	for _, name := range names {
+		addresses, err := m.lookup(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		for _, address := range addresses {
+			wanted[address] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	var found []string
+	for _, node := range slices.Sorted(maps.Keys(m.nodes)) {
+		addresses, err := m.lookup(ctx, m.nodes[node])
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(addresses, func(a netip.Addr) bool { return wanted[a] }) {
+			found = append(found, node)
+		}
+	}
+	return found, nil
+}
+
+// A cache has what DNS said in this run: environments share nodes.
+type cache struct {
+	mu      sync.Mutex
+	answers map[string][]netip.Addr
+}
+
+// lookup returns the addresses of a name, none where there is no such name. That
+// DNS does not answer is an error: unknown is not none.
+func (m *Mover) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
+	if name == "" || strings.HasPrefix(name, "*.") {
+		return nil, nil
+	}
+	m.cache.mu.Lock()
+	addresses, known := m.cache.answers[name]
+	m.cache.mu.Unlock()
+	if known {
+		return addresses, nil
+	}
+	// The final dot keeps a search list out of it.
+	addresses, err := m.options.Resolver.LookupNetIP(ctx, "ip", name+".")
+	var unknown *net.DNSError
+	if err != nil && (!errors.As(err, &unknown) || !unknown.IsNotFound) {
+		return nil, err
+	}
+	for i, address := range addresses {
+		addresses[i] = address.Unmap()
+	}
+	m.cache.mu.Lock()
+	defer m.cache.mu.Unlock()
+	m.cache.answers[name] = addresses
+	return addresses, nil
+}

@@ -1,0 +1,136 @@
+package move_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/move"
+)
+
+// A zone is what DNS says: addresses by name; "?" for a name of which it says
+// nothing.
+type zone map[string]string
+
+func (z zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	name, ok := strings.CutSuffix(host, ".")
+	text := z[name]
+	switch {
+	case !ok || strings.Contains(name, "*"):
+		return nil, errors.New("the test has no " + host)
+	case text == "?":
+		return nil, &net.DNSError{Err: "server misbehaving", Name: host, IsTemporary: true}
+	case text == "":
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	var addresses []netip.Addr
+	for _, a := range strings.Fields(text) {
+		addresses = append(addresses, netip.MustParseAddr(a))
+	}
+	return addresses, nil
+}
+
+func TestFrom(t *testing.T) {
+	nodes := zone{"old.hosting.test": "192.0.2.1 2001:db8::1", "new.hosting.test": "192.0.2.2", "far.hosting.test": "192.0.2.3"}
+	with := func(more zone) zone {
+		z := zone{}
+		for name, text := range nodes {
+			z[name] = text
+		}
+		for name, text := range more {
+			z[name] = text
+		}
+		return z
+	}
+	const migrations = `, "migrations": ["a"]`
+	tests := []struct {
+		reason, plan string
+		options      move.Options
+		dns          zone // nil: DNS must not be asked
+		want         string
+		err          string
+	}{
+		{"the plan says", moved, move.Options{}, nil, "old", ""},
+		{"the command line says", moved, move.Options{Sources: map[string]string{"shop": "far"}}, nil, "far", ""},
+		{"it is skipped", moved, move.Options{Skip: []string{"shop"}}, nil, "", ""},
+		{"it has nothing to take along", `, "previousNode": "old"`, move.Options{}, nil, "", ""},
+		{"the state knows it here", migrations, move.Options{Deployed: map[string]string{"shop": "new"}}, nil, "", ""},
+		{"the state knows it elsewhere", migrations, move.Options{Deployed: map[string]string{"shop": "far"}}, nil, "far", ""},
+		{"the node is gone", `, "previousNode": "gone", "migrations": ["a"]`, move.Options{}, nil, "", "it was deployed to gone, which is no node of the plan any more"},
+		{"the node is gone, and the command line knows where they are", `, "previousNode": "gone", "migrations": ["a"]`, move.Options{Sources: map[string]string{"shop": "far"}}, nil, "far", ""},
+
+		{"it is new, and has no name yet", migrations, move.Options{}, nodes, "", ""},
+		{"its host name is there", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.1", "www.shop.test": "192.0.2.2"}), "old", ""},
+		{"by IPv6", migrations, move.Options{}, with(zone{"shop.hosting.test": "2001:db8::1"}), "old", ""},
+		{"by IPv4 in IPv6", migrations, move.Options{}, with(zone{"shop.hosting.test": "::ffff:192.0.2.1"}), "old", ""},
+		{"its host name is here", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.2", "www.shop.test": "192.0.2.1"}), "", ""},
+		{"here among others", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.2 192.0.2.1 192.0.2.3"}), "", ""},
+		{"a virtual host is there", migrations, move.Options{}, with(zone{"www.shop.test": "192.0.2.3"}), "far", ""},
+		{"its host name leads to no node", migrations, move.Options{}, with(zone{"shop.hosting.test": "203.0.113.7", "www.shop.test": "192.0.2.3"}), "far", ""},
+		{"a proxy", migrations, move.Options{}, with(zone{"shop.hosting.test": "203.0.113.7", "www.shop.test": "203.0.113.8"}), "", ""},
+		{"several others", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.1 192.0.2.3"}), "", "shop.hosting.test lead to far and old"},
+		{"no answer is not no name", migrations, move.Options{}, with(zone{"shop.hosting.test": "?"}), "", "DNS does not say"},
+		{"no answer of a node", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.1", "far.hosting.test": "?"}), "", "DNS does not say"},
+		{"several others, never mind", migrations, move.Options{IgnoreErrors: true}, with(zone{"shop.hosting.test": "192.0.2.1 192.0.2.3"}), "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			test.options.Resolver = test.dns
+			if test.dns == nil {
+				test.options.Resolver = nobody{t}
+			}
+			m, err := move.New(document(t, test.plan), test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				got, err := m.From(t.Context(), newNode, shop)
+				if got != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got %q, %v\nwant %q, %s", got, err, test.want, test.err)
+				}
+				var source *move.SourceError
+				if err != nil && (!errors.As(err, &source) || !strings.Contains(source.Hint(), "-migrationSource=shop=")) {
+					t.Errorf("%T: %v", err, err)
+				}
+			}
+			if got, err := m.From(t.Context(), newNode, deploy.Profile{Node: "new", Name: deploy.SystemProfile, User: "root"}); got != "" || err != nil {
+				t.Errorf("the system: %q, %v", got, err)
+			}
+		})
+	}
+}
+
+type nobody struct{ t *testing.T }
+
+func (n nobody) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	n.t.Errorf("DNS was asked for %s", host)
+	return nil, errors.New("no")
+}
+
+// TestGuess: a wildcard may lead to a node where the environment never was. Told
+// by DNS alone, that is no error; told by state or command line, it is.
+func TestGuess(t *testing.T) {
+	from := &session{answers: map[string]answer{"backup a": {err: "exit status 1: sudo: unknown user shop"}}}
+	dns := zone{"old.hosting.test": "192.0.2.1", "shop.hosting.test": "192.0.2.1"}
+	for _, test := range []struct {
+		options move.Options
+		ok      bool
+	}{
+		{move.Options{Resolver: dns}, true},
+		{move.Options{Resolver: dns, Sources: map[string]string{"shop": "old"}}, false},
+	} {
+		m, err := move.New(document(t, `, "migrations": ["a"]`), test.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.Backup(t.Context(), from, newNode, shop)
+		var failed *move.Error
+		if got != nil || (err == nil) != test.ok || err != nil && (!errors.As(err, &failed) || !strings.Contains(failed.Hint(), "must still have the environment's user")) {
+			t.Errorf("%+v: %+v, %v", test.options, got, err)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package verify
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// An answer is what came of a request: the last response, or what failed, or
+// both where a response broke off.
+type answer struct {
+	status  int
+	body    []byte
+	failure string
+	// elsewhere is where the last response redirects to, if that is not the
+	// environment's.
+	elsewhere *url.URL
+}
+
+// judge returns what an answer does not keep, "" if it passes. It shows nothing
+// of a body, which may hold anything.
+func (c Constraints) judge(a answer) string {
+	var problems []string
+	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	if a.failure != "" && !c.AllowFailure {
+		say("%s", a.failure)
+	}
+	for _, expression := range c.Error {
+		if a.failure != "" && expression.MatchString(a.failure) {
+			say("the failure %q matches %s", a.failure, shown(expression.String()))
+		}
+	}
+	// Of no response nothing else need be said, if that fails it already.
+	if a.status == 0 && len(problems) > 0 {
+		return strings.Join(problems, "; ")
+	}
+	if a.status < c.MinStatus || c.MaxStatus != 0 && a.status > c.MaxStatus {
+		say("%s, and should be %s", statusText(a), c.statusWanted())
+	}
+	if isRedirect := a.status >= 300 && a.status < 400; !isRedirect || !c.SkipBodyOnRedirect {
+		for _, expression := range c.Body {
+			if !expression.Match(a.body) {
+				say("the body (%d bytes) does not match %s", len(a.body), shown(expression.String()))
+			}
+		}
+	}
+	return strings.Join(problems, "; ")
+}
+
+func statusText(a answer) string {
+	if a.status == 0 {
+		return "there is no response, which counts as status 0"
+	}
+	text := fmt.Sprintf("the status is %d", a.status)
+	switch name := http.StatusText(a.status); {
+	case a.elsewhere != nil:
+		// The rest of a URL may hold what is secret.
+		return text + " to " + a.elsewhere.Scheme + "://" + a.elsewhere.Host + ", which is not the environment's and was not followed"
+	case a.status == http.StatusUnauthorized:
+		return text + " (a password is asked for)"
+	case name != "":
+		return text + " (" + name + ")"
+	}
+	return text
+}
+
+func (c Constraints) statusWanted() string {
+	switch {
+	case c.MaxStatus == 0:
+		return fmt.Sprintf("at least %d", c.MinStatus)
+	case c.MinStatus == 0:
+		return fmt.Sprintf("at most %d", c.MaxStatus)
+	case c.MinStatus == c.MaxStatus:
+		return fmt.Sprint(c.MinStatus)
+	}
+	return fmt.Sprintf("from %d to %d", c.MinStatus, c.MaxStatus)
+}
+
+// shown is an expression as it stands in the plan.
+func shown(expression string) string {
+	return fmt.Sprintf("%q", strings.TrimPrefix(expression, "(?m)"))
+}

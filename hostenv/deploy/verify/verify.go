@@ -1,0 +1,117 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+// Options are how checks are asked. The zero value is what a deploy wants.
+type Options struct {
+	// Dial connects to a node's public name; nil is net.Dialer's.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Roots are the authorities that strict certificates are verified by; nil is
+	// this machine's.
+	Roots *x509.CertPool
+	// Concurrency is how many checks are asked at a time, over all environments;
+	// 0 is 8.
+	Concurrency int
+	// Tries is how often a check that does not pass is asked within its timeout,
+	// and Pause how long is waited before the second try, each further pause
+	// being twice as long; 0 is 5 tries and a second.
+	Tries int
+	Pause time.Duration
+}
+
+// A Verifier is [deploy.Verifier].
+type Verifier struct {
+	specs   map[string]Spec
+	options Options
+	slots   chan struct{}
+}
+
+var _ deploy.Verifier = (*Verifier)(nil)
+
+// New returns the verifier of a plan. Its error is that of [Read].
+func New(document plan.Document, options Options) (*Verifier, error) {
+	specs, err := Read(document)
+	if err != nil {
+		return nil, err
+	}
+	if options.Dial == nil {
+		options.Dial = (&net.Dialer{}).DialContext
+	}
+	options.Concurrency = cmp.Or(options.Concurrency, 8)
+	options.Tries = cmp.Or(options.Tries, 5)
+	options.Pause = cmp.Or(options.Pause, time.Second)
+	return &Verifier{specs: specs, options: options, slots: make(chan struct{}, options.Concurrency)}, nil
+}
+
+// Verify does all checks of an environment at once, and returns them by name and
+// URL. An environment without any is verified by nothing.
+//
+// Right after an activation services may still start, and a certificate of a new
+// name may still be on order: a check that does not pass is asked again, a few
+// times within its timeout. A request that is more than a look (POST and the
+// like) is made once.
+func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deploy.Verification {
+	spec := v.specs[user]
+	out := deploy.Verification{Enforce: spec.Enforce, Checks: make([]deploy.Check, len(spec.Requests))}
+	var all sync.WaitGroup
+	for i, q := range spec.Requests {
+		all.Go(func() { out.Checks[i] = v.check(ctx, n, q, spec.Hosts) })
+	}
+	all.Wait()
+	slices.SortStableFunc(out.Checks, func(a, b deploy.Check) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.URL, b.URL))
+	})
+	return out
+}
+
+// check asks until an answer passes, or time or tries are over. What it says is
+// of the last answer; a try that the end of the time cut off tells less than the
+// one before.
+func (v *Verifier) check(ctx context.Context, n deploy.Node, q Request, hosts map[string]bool) deploy.Check {
+	c := deploy.Check{Name: q.Name, VirtualHost: q.VirtualHost, URL: q.URL()}
+	if n.PublicName == "" {
+		c.Problem = "node " + n.Name + " has no public name to ask at"
+		return c
+	}
+	select {
+	case v.slots <- struct{}{}:
+		defer func() { <-v.slots }()
+	case <-ctx.Done():
+		c.Problem = interrupted
+		return c
+	}
+	limited, cancel := context.WithTimeout(ctx, q.Timeout)
+	defer cancel()
+	tries, pause := v.options.Tries, v.options.Pause
+	if !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, q.Method) {
+		tries = 1
+	}
+	for try := 1; ; try++ {
+		a := v.ask(limited, n.PublicName, q, hosts)
+		if ctx.Err() != nil {
+			// What was cut off here says nothing, whatever the constraints allow.
+			c.Status, c.Problem = 0, interrupted
+			return c
+		}
+		if limited.Err() == nil || try == 1 {
+			c.Status, c.Problem = a.status, q.Constraints.judge(a)
+		}
+		c.OK = c.Problem == ""
+		if c.OK || try == tries || !wait(limited, pause) {
+			return c
+		}
+		pause *= 2
+	}
+}

@@ -1,0 +1,415 @@
+package verify_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/verify"
+)
+
+var nodeA = deploy.Node{Name: "node-a", Address: "192.0.2.7", PublicName: "node-a.hosting.test"}
+
+// A frontDoor is a node as seen from outside: a server for port 80 and one for
+// port 443, which has a certificate for each name of certified and shows that of
+// another for any other.
+type frontDoor struct {
+	options verify.Options
+	mu      sync.Mutex
+	dialed  []string
+	seen    []string // "<SNI or ->: <method> <Host> <path>"
+}
+
+func newFrontDoor(t *testing.T, certified []string, handler http.HandlerFunc) *frontDoor {
+	t.Helper()
+	roots, issue := authority(t)
+	certificates := map[string]tls.Certificate{}
+	for _, name := range certified {
+		certificates[name] = issue(name)
+	}
+	fallback := issue("snakeoil.test")
+	door := &frontDoor{}
+	recorded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sni := "-"
+		if r.TLS != nil {
+			sni = r.TLS.ServerName
+		}
+		door.mu.Lock()
+		door.seen = append(door.seen, sni+": "+r.Method+" "+r.Host+" "+r.URL.RequestURI())
+		door.mu.Unlock()
+		handler(w, r)
+	})
+	quiet := log.New(io.Discard, "", 0)
+	plain := httptest.NewUnstartedServer(recorded)
+	plain.Config.ErrorLog = quiet
+	plain.Start()
+	t.Cleanup(plain.Close)
+	secure := httptest.NewUnstartedServer(recorded)
+	secure.Config.ErrorLog = quiet
+	secure.TLS = &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if c, ok := certificates[hello.ServerName]; ok {
+			return &c, nil
+		}
+		return &fallback, nil
+	}}
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	ports := map[string]string{
+		"node-a.hosting.test:80":  plain.Listener.Addr().String(),
+		"node-a.hosting.test:443": secure.Listener.Addr().String(),
+	}
+	door.options = verify.Options{
+		Roots: roots, Tries: 1, Pause: time.Nanosecond,
+		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			door.mu.Lock()
+			door.dialed = append(door.dialed, address)
+			door.mu.Unlock()
+			target, ok := ports[address]
+			if !ok {
+				return nil, fmt.Errorf("the test has no %s", address)
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, target)
+		},
+	}
+	return door
+}
+
+// authority makes a certificate authority.
+func authority(t *testing.T) (*x509.CertPool, func(name string) tls.Certificate) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	sign := func(leaf *x509.Certificate) []byte {
+		der, err := x509.CreateCertificate(rand.Reader, leaf, root, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	parsed, err := x509.ParseCertificate(sign(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(parsed)
+	return roots, func(name string) tls.Certificate {
+		der := sign(&x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{name}, NotBefore: root.NotBefore, NotAfter: root.NotAfter})
+		return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	}
+}
+
+// one does a single check and returns what came of it.
+func (d *frontDoor) one(t *testing.T, request, constraints string) deploy.Check {
+	t.Helper()
+	d.mu.Lock()
+	d.seen, d.dialed = nil, nil
+	d.mu.Unlock()
+	v, err := verify.New(document(t, verification(request, constraints)), d.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := v.Verify(t.Context(), nodeA, "shop")
+	if !got.Enforce || len(got.Checks) != 1 {
+		t.Fatalf("%+v", got)
+	}
+	return got.Checks[0]
+}
+
+// site is a customer's: what it serves is told by host and path.
+func site(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/ok", "//other.test/@other.test:1/../ok":
+		fmt.Fprint(w, "<h1>\nhello from "+r.Host+"\n</h1>")
+	case "/to-old":
+		http.Redirect(w, r, "https://old.shop.test/ok?token=t0p", http.StatusFound)
+	case "/to-plain":
+		http.Redirect(w, r, "http://Plain.shop.test:80/ok", http.StatusFound)
+	case "/to-other":
+		http.Redirect(w, r, "https://login.example/start?token=t0p-s3cret", http.StatusFound)
+	case "/to-port":
+		http.Redirect(w, r, "http://plain.shop.test:8080/ok", http.StatusFound)
+	case "/loop":
+		http.Redirect(w, r, "/loop", http.StatusFound)
+	case "/private":
+		w.Header().Set("WWW-Authenticate", "Basic")
+		http.Error(w, "no", http.StatusUnauthorized)
+	case "/broken":
+		http.Error(w, "hello, this is an error", http.StatusBadGateway)
+	case "/huge":
+		// An end that comes too late, after more than is read.
+		_, _ = io.CopyN(w, neverending('a'), verify.MaxBody)
+		fmt.Fprint(w, "the end")
+	case "/slow":
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	case "/reset", "/half":
+		c, b, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		if r.URL.Path == "/half" {
+			fmt.Fprint(b, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+			_ = b.Flush()
+		}
+		_ = c.Close()
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+type neverending byte
+
+func (n neverending) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(n)
+	}
+	return len(p), nil
+}
+
+func TestChecks(t *testing.T) {
+	// A proxy that anybody's environment names must not be asked.
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
+		t.Setenv(name, "http://127.0.0.1:1")
+	}
+	door := newFrontDoor(t, []string{"www.shop.test", "alias.shop.test"}, site)
+	const (
+		good  = `{"minHttpStatus": 200, "maxHttpStatus": 299}`
+		hello = `{"minHttpStatus": 200, "maxHttpStatus": 299, "stdoutRegexMustMatch": "^hello"}`
+		www   = `{"virtualHost": "www.shop.test", "path": `
+		plain = `{"virtualHost": "plain.shop.test", "path": `
+		old   = `{"virtualHost": "old.shop.test", "path": ` // whose certificate is another's
+	)
+	tests := []struct {
+		request, constraints string
+		status               int
+		problem              string // "" if it passes
+	}{
+		{www + `"/ok"}`, hello, 200, ""},
+		{`{"virtualHost": "alias.shop.test", "path": "/ok"}`, `{"stdoutRegexMustMatch": "from alias.shop.test$"}`, 200, ""},
+		{plain + `"/ok", "method": "HEAD"}`, good, 200, ""},
+		{plain + `"/ok"}`, `{"stdoutRegexMustMatch": "goodbye"}`, 200, `the body (37 bytes) does not match "goodbye"`},
+		{plain + `"/missing"}`, good, 404, "the status is 404 (Not Found), and should be from 200 to 299"},
+		{plain + `"/missing"}`, `[]`, 404, ""},
+		{plain + `"//other.test/@other.test:1/../ok"}`, good, 200, ""},
+		{plain + `"/private"}`, good, 401, "the status is 401 (a password is asked for), and should be from 200 to 299"},
+		{plain + `"/private"}`, `{"minHttpStatus": 401, "maxHttpStatus": 401}`, 401, ""},
+		{plain + `"/broken"}`, hello, 502, "the status is 502 (Bad Gateway), and should be from 200 to 299"},
+		{plain + `"/broken"}`, `{"stderrRegexMustNotMatch": "."}`, 502, ""},
+
+		// Certificates.
+		{old + `"/ok"}`, hello, 0, "tls: failed to verify certificate: x509: certificate is valid for snakeoil.test, not old.shop.test"},
+		{old + `"/ok", "tlsMode": "insecure"}`, hello, 200, ""},
+
+		// Redirects.
+		{plain + `"/to-plain"}`, good, 302, "the status is 302 (Found), and should be from 200 to 299"},
+		{plain + `"/to-plain"}`, `{"stdoutRegexMustMatch": "hello", "skipStdoutRegexOnRedirect": true}`, 302, ""},
+		{plain + `"/to-plain"}`, `{"stdoutRegexMustMatch": "hello", "skipStdoutRegexOnRedirect": false}`, 302, "does not match"},
+		{www + `"/to-plain", "followRedirects": true}`, `{"stdoutRegexMustMatch": "hello", "skipStdoutRegexOnRedirect": true, "maxHttpStatus": 299}`, 200, ""},
+		{www + `"/to-old", "followRedirects": true, "tlsMode": "insecure"}`, hello, 200, ""},
+		{www + `"/to-old", "followRedirects": true}`, hello, 0, "not old.shop.test"},
+		{www + `"/to-other", "followRedirects": true}`, good, 302, "the status is 302 to https://login.example, which is not the environment's and was not followed, and should be from 200 to 299"},
+		{www + `"/to-other", "followRedirects": true}`, `{"minHttpStatus": 300, "maxHttpStatus": 399}`, 302, ""},
+		{www + `"/to-port", "followRedirects": true}`, good, 302, "to http://plain.shop.test:8080, which"},
+		{www + `"/loop", "followRedirects": true, "maxRedirects": 2}`, good, 302, "there are more redirects than maxRedirects allows"},
+		{www + `"/loop", "followRedirects": true, "maxRedirects": 2}`, `{"allowNonZeroExitStatus": true, "stderrRegexMustNotMatch": "TLS|refused"}`, 302, ""},
+		{www + `"/loop", "followRedirects": true, "maxRedirects": 0}`, good, 302, "more redirects"},
+
+		// No response, half of one, too much of one, one that takes too long.
+		{plain + `"/reset"}`, good, 0, "the connection was closed before the response was complete"},
+		{plain + `"/reset"}`, `{"allowNonZeroExitStatus": true}`, 0, ""},
+		{plain + `"/reset"}`, `{"allowNonZeroExitStatus": true, "maxHttpStatus": 299}`, 0, ""},
+		{plain + `"/reset"}`, `{"allowNonZeroExitStatus": true, "minHttpStatus": 200}`, 0, "there is no response, which counts as status 0, and should be at least 200"},
+		{plain + `"/reset"}`, `{"allowNonZeroExitStatus": true, "stderrRegexMustNotMatch": "^the connection was closed"}`, 0, `matches "^the connection was closed"`},
+		{plain + `"/half"}`, hello, 200, "the response broke off: the connection was closed before the response was complete"},
+		{plain + `"/half"}`, `{"allowNonZeroExitStatus": true, "stdoutRegexMustMatch": "^hello$"}`, 200, ""},
+		{plain + `"/huge"}`, `{"stdoutRegexMustMatch": "^a+$"}`, 200, ""},
+		{plain + `"/huge"}`, `{"stdoutRegexMustMatch": "the end"}`, 200, "the body (4194304 bytes) does not match"},
+		{plain + `"/slow", "timeoutSeconds": 1}`, good, 200, "the response broke off: timed out: no complete response within timeoutSeconds"},
+	}
+	for _, test := range tests {
+		t.Run(test.request+test.constraints, func(t *testing.T) {
+			got := door.one(t, test.request, test.constraints)
+			if got.Status != test.status || got.OK != (test.problem == "") || !strings.Contains(got.Problem, test.problem) || got.OK != (got.Problem == "") {
+				t.Errorf("got %+v\nwant status %d, %s", got, test.status, test.problem)
+			}
+			if strings.Contains(fmt.Sprint(got), "t0p") {
+				t.Errorf("it tells what a redirect holds: %+v", got)
+			}
+			for _, address := range door.dialed {
+				if !strings.HasPrefix(address, "node-a.hosting.test:") {
+					t.Errorf("it connected to %s", address)
+				}
+			}
+		})
+	}
+}
+
+// TestHost has what arrives at the node: name of the virtual host in Host and
+// SNI, at every step.
+func TestHost(t *testing.T) {
+	door := newFrontDoor(t, []string{"www.shop.test"}, site)
+	if got := door.one(t, `{"virtualHost": "www.shop.test", "path": "/to-plain?a=b%20c", "followRedirects": true, "method": "POST"}`, `[]`); !got.OK {
+		t.Fatalf("%+v", got)
+	}
+	want := "www.shop.test: POST www.shop.test /to-plain?a=b%20c\n-: GET Plain.shop.test:80 /ok"
+	if got := strings.Join(door.seen, "\n"); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// TestAgain: services may need some time to come up.
+func TestAgain(t *testing.T) {
+	var asked atomic.Int32
+	ready := func(after int32) http.HandlerFunc {
+		asked.Store(0)
+		return func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) < after {
+				http.Error(w, "starting", http.StatusBadGateway)
+			}
+		}
+	}
+	tests := []struct {
+		reason, method string
+		tries          int
+		after, asked   int32
+		ok             bool
+	}{
+		{"it comes up", "GET", 5, 3, 3, true},
+		{"not in time", "GET", 3, 9, 3, false},
+		{"a request that does something is not repeated", "POST", 3, 2, 1, false},
+	}
+	for _, test := range tests {
+		door := newFrontDoor(t, nil, ready(test.after))
+		door.options.Tries = test.tries
+		got := door.one(t, `{"method": "`+test.method+`"}`, `{"maxHttpStatus": 299}`)
+		if got.OK != test.ok || asked.Load() != test.asked {
+			t.Errorf("%s: asked %d times: %+v", test.reason, asked.Load(), got)
+		}
+	}
+
+	// The pauses do not go beyond the time that the check has, and what an answer
+	// said is told, not that the time is over.
+	door := newFrontDoor(t, nil, ready(99))
+	door.options.Tries, door.options.Pause = 99, time.Hour
+	if got := door.one(t, `{"timeoutSeconds": 2}`, `{"maxHttpStatus": 299}`); got.Status != 502 || asked.Load() != 1 {
+		t.Errorf("asked %d times: %+v", asked.Load(), got)
+	}
+}
+
+// TestAll: the checks of an environment are asked at once, no more than allowed,
+// and told in one order.
+func TestAll(t *testing.T) {
+	const limit = 3
+	var now, most atomic.Int32
+	full := make(chan struct{})
+	door := newFrontDoor(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		n := now.Add(1)
+		defer now.Add(-1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+		}
+		if n == limit {
+			// Nobody is answered before all three are there.
+			select {
+			case <-full:
+			default:
+				close(full)
+			}
+		}
+		<-full
+	})
+	door.options.Concurrency = limit
+	var checks []string
+	for i := 8; i >= 0; i-- {
+		checks = append(checks, fmt.Sprintf(`{"name": "c%d", "request": {"path": "/%d"}}`, i, i))
+	}
+	v, err := verify.New(document(t, `{"enable": true, "checks": [`+strings.Join(checks, ",")+`]}`), door.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := v.Verify(t.Context(), nodeA, "shop")
+	if !got.OK() || got.Enforce || len(got.Checks) != 9 || most.Load() != limit {
+		t.Errorf("%d at once, %+v", most.Load(), got)
+	}
+	for i, c := range got.Checks {
+		if c.Name != fmt.Sprintf("c%d", i) || c.URL != fmt.Sprintf("http://plain.shop.test/%d", i) || c.VirtualHost != "plain.shop.test" {
+			t.Errorf("%d: %+v", i, c)
+		}
+	}
+	if got := v.Verify(t.Context(), nodeA, "nobody"); len(got.Checks) != 0 || !got.OK() || got.Enforce {
+		t.Errorf("an environment without checks: %+v", got)
+	}
+	if got := v.Verify(t.Context(), deploy.Node{Name: "node-b"}, "shop"); got.OK() || got.Checks[0].Problem != "node node-b has no public name to ask at" {
+		t.Errorf("a node without a name: %+v", got)
+	}
+}
+
+// TestInterrupted: a check that is cut off did not pass, whatever it allows.
+func TestInterrupted(t *testing.T) {
+	arrived := make(chan struct{})
+	door := newFrontDoor(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-r.Context().Done()
+	})
+	v, err := verify.New(document(t, verification(`{}`, `{"allowNonZeroExitStatus": true}`)), door.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-arrived; cancel() }()
+	if got := v.Verify(ctx, nodeA, "shop"); got.OK() || !strings.Contains(got.Checks[0].Problem, "interrupted") {
+		t.Errorf("%+v", got)
+	}
+	if got := v.Verify(ctx, nodeA, "shop"); got.OK() {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestNoHTTP: what answers is no web server.
+func TestNoHTTP(t *testing.T) {
+	door := newFrontDoor(t, nil, site)
+	for _, says := range []string{"SSH-2.0-OpenSSH_9.9\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20)} {
+		door.options.Dial = func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			go func() {
+				defer server.Close()
+				_, _ = http.ReadRequest(bufio.NewReader(server))
+				_, _ = io.WriteString(server, says)
+			}()
+			return client, nil
+		}
+		if got := door.one(t, `{}`, `[]`); got.OK || got.Status != 0 || got.Problem == "" {
+			t.Errorf("%.20s: %+v", says, got)
+		}
+	}
+	door.options.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}
+	}
+	if got := door.one(t, `{}`, `[]`); got.OK || !strings.Contains(got.Problem, "no such host") {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,111 @@
+# What a deploy has done as an environment's user, to take the environment's data
+# to another node: hostenv/deploy/move asks for it, nix/modules/move.nix installs
+# it, and sudo lets the deploy user run it as an environment's user and no other.
+#
+#   hostenv-move backup NAME          backs up now; "since EPOCH.NANOSECONDS", or "missing"
+#   hostenv-move snapshots NAME WHICH restic's newest snapshots as JSON: tagged or all
+#   hostenv-move journal NAME EPOCH   what the backup has said since then
+#   hostenv-move plan LENGTH          writes the restore plan, from standard input
+#   hostenv-move discard              removes it
+set -euo pipefail
+umask 077
+cd /
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  exit 1
+}
+
+user=$(id -un)
+export XDG_RUNTIME_DIR="/run/user/$UID"
+# Where nix/lib/deploy.nix and nix/modules/runtime.nix have them.
+profile="@profile@"
+runtime="@runtimeDir@"
+restore="$runtime/restore"
+
+verb=${1-}
+case "$verb" in
+  backup) wanted=2 ;;
+  snapshots | journal) wanted=3 ;;
+  plan) wanted=2 ;;
+  discard) wanted=1 ;;
+  *) fail "hostenv-move does not know what $(printf %q "$verb") is" ;;
+esac
+[ "$#" = "$wanted" ] || fail "hostenv-move $verb takes $((wanted - 1)) arguments, not $(($# - 1))"
+
+case "$verb" in
+  backup | snapshots | journal)
+    name=$2
+    [[ $name =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$ ]] || fail "$(printf %q "$name") is no name of a backup"
+    unit="restic-backups-$name.service"
+    ;;
+esac
+
+# property NAME of the backup's service.
+property() { systemctl --user show --property="$1" --value -- "$unit"; }
+
+journal() {
+  journalctl --quiet --no-pager --output=cat --user-unit="$unit" --since="@$1" --lines="$2"
+}
+
+case "$verb" in
+  backup)
+    if [ "$(property LoadState)" = not-found ]; then
+      echo missing
+      exit
+    fi
+    # A backup that is at work began before now, and would be taken for ours.
+    case "$(property ActiveState)" in
+      activating | deactivating | reloading) systemctl --user start --wait -- "$unit" || true ;;
+    esac
+    since=$(date +%s.%N)
+    status=0
+    systemctl --user start --wait -- "$unit" || status=$?
+    result=$(property Result)
+    if [ "$status" != 0 ] || [ "$result" != success ]; then
+      printf 'error: %s failed (%s). It said:\n' "$unit" "$result" >&2
+      journal "${since%.*}" 20 >&2 || true
+      exit 1
+    fi
+    printf 'since %s\n' "$since"
+    ;;
+
+  snapshots)
+    arguments=(snapshots --json --latest 1)
+    case "$3" in
+      tagged) arguments+=(--tag "$name") ;;
+      all) ;;
+      *) fail "there are snapshots tagged or all, not $(printf %q "$3")" ;;
+    esac
+    # The older tools left the wrappers in the home only.
+    for wrapper in "$profile/bin/restic-$name" "$HOME/.local/bin/restic-$name"; do
+      if [ -x "$wrapper" ]; then
+        "$wrapper" "${arguments[@]}" | head -c 4194304
+        exit
+      fi
+    done
+    fail "$user has no restic-$name"
+    ;;
+
+  journal)
+    [[ $3 =~ ^[0-9]{1,12}$ ]] || fail "$(printf %q "$3") is no time in seconds"
+    journal "$3" 1000
+    ;;
+
+  plan)
+    [[ $2 =~ ^[0-9]{1,6}$ ]] || fail "$(printf %q "$2") is no length"
+    [ -d "$runtime" ] || fail "$runtime is not there: it comes with the node's system"
+    mkdir -p -- "$restore"
+    chmod 00700 -- "$restore"
+    temp=$(mktemp -- "$restore/.plan.XXXXXXXX")
+    trap 'rm -f -- "$temp"' EXIT
+    head -c "$2" >"$temp"
+    # A connection that is lost ends the input like any other end.
+    [ "$(stat -c %s -- "$temp")" = "$2" ] || fail "the restore plan did not arrive in full"
+    mv -fT -- "$temp" "$restore/plan.json"
+    ;;
+
+  discard)
+    rm -f -- "$restore/plan.json" "$restore"/.plan.????????
+    ;;
+esac
