@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -141,8 +139,8 @@ func (n *Node) wait(t testing.TB, profile, what string, is func(Activation) bool
 }
 
 // receive puts the closures of paths from this machine's store into the node's.
-func (n *Node) receive(paths iter.Seq[string]) error {
-	closure, err := n.fleet.nix(append([]string{"nix-store", "--query", "--requisites"}, slices.Collect(paths)...)...)
+func (n *Node) receive(paths []string) error {
+	closure, err := n.fleet.nix(append([]string{"nix-store", "--query", "--requisites"}, paths...)...)
 	if err != nil {
 		return err
 	}

@@ -352,3 +352,35 @@ func TestBehaviour(t *testing.T) {
 		t.Errorf("%+v", n.Activations(t, user))
 	}
 }
+
+func TestReset(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 1, Environments: 1, Deployed: true})
+	n := f.Nodes[0]
+	user := n.Users()[0]
+	old := f.Provider.Paths(t)
+	f.Provider.SetVersion(t, "2")
+	paths := f.Provider.Build(t)
+	n.Receive(t, paths["n1/system"], paths["n1/"+user])
+	for _, profile := range n.Profiles() {
+		if err := n.Activate(profile, paths["n1/"+profile]); err != nil {
+			t.Fatal(err)
+		}
+		if g := n.Generations(t, profile); len(g) != 2 || g["1"] != old["n1/"+profile] || g["2"] != paths["n1/"+profile] {
+			t.Errorf("generations of %s are %v", profile, g)
+		}
+	}
+	if out, err := run(t, f, "nix", "--version"); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	f.Reset(t, map[string]string{"n1/" + user: old["n1/"+user]})
+	if n.Active(t, "system") != "" || n.Active(t, user) != old["n1/"+user] || len(n.Generations(t, user)) != 1 || len(f.Commands(t)) != 0 {
+		t.Errorf("active are %q and %q, generations %v, commands %q", n.Active(t, "system"), n.Active(t, user), n.Generations(t, user), f.Commands(t))
+	}
+	// Nix takes it for its own.
+	if err := n.Activate(user, paths["n1/"+user]); err != nil || len(n.Generations(t, user)) != 2 {
+		t.Errorf("%v, generations %v", err, n.Generations(t, user))
+	}
+	if _, err := n.ExecAs(user, "nix-env", "-p", "/nix/var/nix/profiles/per-user/"+user+"/hostenv", "--rollback"); err != nil || n.Active(t, user) != old["n1/"+user] {
+		t.Errorf("%v, active is %s", err, n.Active(t, user))
+	}
+}

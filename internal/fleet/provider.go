@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -298,7 +299,7 @@ func (f *Fleet) Install() error {
 			}
 			links[profile] = path
 		}
-		if err := n.receive(maps.Values(links)); err != nil {
+		if err := n.receive(slices.Collect(maps.Values(links))); err != nil {
 			return err
 		}
 		for profile, path := range links {
