@@ -4,10 +4,12 @@ package launcher
 
 // table are the targets of magefiles/targets.
 var table = []Target{
+	{"deploy", 0, []Flag{{"node", false}, {"env", false}, {"exclude", false}, {"plan", true}, {"detailedExitcode", true}, {"dryRun", true}, {"resume", true}, {"jobs", false}, {"lockWait", false}, {"skipOffline", true}, {"remoteBuild", true}, {"skipVerification", true}, {"skipMigrations", false}, {"migrationSource", false}, {"ignoreMigrationErrors", true}, {"signingKey", false}, {"deployRs", false}, {"json", true}, {"out", false}}},
 	{"dnsGate", 0, []Flag{{"node", false}, {"env", false}, {"resolver", false}, {"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"explain", false}, {"onUnknown", false}, {"allowFlips", true}, {"live", true}, {"accountUri", false}, {"update", true}, {"adopt", true}, {"sopsFile", false}, {"facts", false}, {"record", false}, {"out", false}}},
 	{"nodesBuild", 1, []Flag{{"out", false}}},
 	{"plan", 0, []Flag{{"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"locked", true}, {"inventory", false}, {"out", false}, {"compare", false}}},
 	{"state:init", 0, []Flag{{"out", false}}},
 	{"state:list", 0, []Flag{{"json", true}, {"out", false}}},
 	{"state:prune", 0, []Flag{{"user", false}, {"yes", true}, {"out", false}}},
+	{"status", 0, []Flag{{"node", false}, {"env", false}, {"exclude", false}, {"json", true}, {"out", false}}},
 }
