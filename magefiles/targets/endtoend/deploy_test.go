@@ -1,0 +1,71 @@
+package endtoend_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// A fleet that was never deployed to, then an unchanged one, then a new version
+// of one environment.
+func TestDeploy(t *testing.T) {
+	backEnds(t, func(t *testing.T, programs string) {
+		w := newWorld(t, programs, fleet.Options{Nodes: 2, Environments: 2})
+		first := w.wants(w.deploy(), 0)
+		paths := w.Provider.Paths(t)
+		w.atPlan(paths, 1)
+		contains(t, first.stdout, "6 activated")
+		for _, n := range w.Nodes {
+			for _, user := range n.Users() {
+				if got := w.deployedNode(user); got != n.Name {
+					t.Errorf("the state has %s on %q, want %s", user, got, n.Name)
+				}
+			}
+		}
+		w.wants(w.run("status"), 0)
+
+		w.ResetCounts(t)
+		second := w.wants(w.deploy(), 0)
+		contains(t, second.stdout, "6 in sync")
+		w.atPlan(paths, 1)
+		t.Logf("an unchanged fleet of 2 nodes: %v", w.Counts(t))
+
+		user := w.Nodes[0].Users()[0]
+		old := w.Nodes[0].Active(t, user)
+		w.Provider.SetVersion(t, "2", "n1/"+user)
+		behind := w.wants(w.run("status"), 2)
+		contains(t, behind.stdout, "behind")
+		w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
+		third := w.wants(w.deploy(), 0)
+		contains(t, third.stdout, "1 activated, 5 in sync")
+		if now := w.Provider.Paths(t)["n1/"+user]; w.Nodes[0].Active(t, user) != now || now == old {
+			t.Errorf("%s is at %s after %s, want %s", user, w.Nodes[0].Active(t, user), old, now)
+		}
+		w.wants(w.run("status"), 0)
+	})
+}
+
+// deployedNode is what the state remembers of an environment; the plan must be
+// that of the state.
+func (w *world) deployedNode(user string) string {
+	w.t.Helper()
+	read := func(name string) []byte {
+		text, err := os.ReadFile(filepath.Join(w.Provider.Dir, "generated", name))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return text
+	}
+	s, err := state.Decode(read("state.json"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := plan.CheckFresh(read("plan.json"), s); err != nil {
+		w.t.Error(err)
+	}
+	return s.Entries[user].DeployedNode
+}

@@ -1,0 +1,176 @@
+// Package endtoend_test runs the compiled targets against a fleet of nodes that
+// are as real as they can be had on one machine: see internal/fleet.
+package endtoend_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+func TestMain(m *testing.M) { fleet.Main(m) }
+
+// program is the binary that Mage compiles of the targets.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "endtoend-")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "hostenv-provider")
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		return "", err
+	}
+	mage := exec.Command("go", "tool", "mage", "-d", filepath.Join(root, "magefiles", "provider"), "-w", root, "-compile", binary)
+	mage.Dir = root
+	if out, err := mage.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", mage, err, out)
+	}
+	return binary, nil
+})
+
+// A world is a fleet, and whoever deploys to it.
+type world struct {
+	*fleet.Fleet
+	t        *testing.T
+	binary   string
+	deployRs string // the program `deploy`
+}
+
+// backEnds are what stands for deploy-rs, and deploy-rs itself where it is.
+func backEnds(t *testing.T, test func(t *testing.T, programs string)) {
+	t.Run("stand-in", func(t *testing.T) { test(t, deployrs.Build(t)) })
+	t.Run("deploy-rs", func(t *testing.T) { test(t, testenv.Need(t, "deploy-rs")) })
+}
+
+func newWorld(t *testing.T, programs string, options fleet.Options) *world {
+	t.Helper()
+	options.ActivateRS = filepath.Join(programs, "activate")
+	f := fleet.Start(t, options)
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{Fleet: f, t: t, binary: binary, deployRs: filepath.Join(programs, "deploy")}
+}
+
+// A result is how a run of the program ended.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("exit code %d\n-- stdout\n%s-- stderr\n%s", r.code, r.stdout, r.stderr)
+}
+
+// command prepares a run of the program in the provider's folder.
+func (w *world) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(w.binary, args...)
+	cmd.Dir, cmd.Env = w.Provider.Dir, append(w.Env(), "HOSTENV_SIGNING_KEY_FILE="+w.SigningKey)
+	return cmd
+}
+
+// run runs the program to its end.
+func (w *world) run(args ...string) result {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := w.command(args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
+	defer stop()
+	err := cmd.Wait()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		w.t.Fatal(err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// deploy runs `mage deploy` with the back end of the test.
+func (w *world) deploy(args ...string) result {
+	w.t.Helper()
+	return w.run(w.deployArgs(args...)...)
+}
+
+func (w *world) deployArgs(args ...string) []string {
+	return append([]string{"deploy", "-deployRs=" + w.deployRs}, args...)
+}
+
+// wants holds a run to its exit code.
+func (w *world) wants(r result, code int) result {
+	w.t.Helper()
+	if r.code != code {
+		w.t.Fatalf("want exit code %d, got %s", code, r)
+	}
+	return r
+}
+
+// runs is the folder of journals.
+func (w *world) runs() string { return filepath.Join(w.Provider.Dir, "generated", ".hostenv", "runs") }
+
+// outcome is that of the last run, by its journal.
+func (w *world) outcome() deploy.Outcome {
+	w.t.Helper()
+	ids, err := deploy.Runs(w.runs())
+	if err != nil || len(ids) == 0 {
+		w.t.Fatalf("no run was journalled: %v", err)
+	}
+	events, err := deploy.ReadJournal(w.runs(), ids[len(ids)-1])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return deploy.OutcomeOf(events)
+}
+
+// each calls do with every profile of the fleet.
+func (w *world) each(do func(n *fleet.Node, profile string)) {
+	for _, n := range w.Nodes {
+		for _, profile := range n.Profiles() {
+			do(n, profile)
+		}
+	}
+}
+
+// atPlan holds every profile to its planned path, and each to so many
+// activations of it.
+func (w *world) atPlan(paths map[string]string, activations int) {
+	w.t.Helper()
+	w.each(func(n *fleet.Node, profile string) {
+		path := paths[n.Name+"/"+profile]
+		if got := n.Active(w.t, profile); got != path {
+			w.t.Errorf("%s/%s is at %q, want %q", n.Name, profile, got, path)
+		}
+		if got := n.Activated(w.t, profile, path); got != activations {
+			w.t.Errorf("%s/%s was activated %d times, want %d", n.Name, profile, got, activations)
+		}
+	})
+}
+
+func contains(t *testing.T, text string, all ...string) {
+	t.Helper()
+	for _, want := range all {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+}
