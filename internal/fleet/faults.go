@@ -9,9 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Each fault stays until it is undone. What needs no test to fail if the node
-// does not obey is done by the node's own programs.
-
+// must ends the test where a fault cannot be made. Each stays until it is
+// undone.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -37,7 +36,11 @@ func (n *Node) StartSSH(t testing.TB) {
 }
 
 // PowerOff kills every process of the node and refuses connections, for good.
-func (n *Node) PowerOff() { n.relay.refuse(); _ = n.init.Process.Kill(); _ = n.init.Wait() }
+func (n *Node) PowerOff() {
+	n.relay.refuse()
+	_ = n.init.Process.Kill()
+	_ = n.init.Wait()
+}
 
 // Blackhole makes the node answer nothing: connections are not even refused,
 // and those that are open stay so and are silent.
@@ -58,7 +61,7 @@ func (n *Node) Thaw(t testing.TB) {
 }
 
 // CutAfter breaks off each connection that is made from now on when so many
-// bytes went to the node; 0 undoes it. ssh needs some 4000 for a short command.
+// bytes went to the node; 0 undoes it. A short command takes some 4000.
 func (n *Node) CutAfter(bytes int64) { n.relay.cutAfter(bytes) }
 
 // Cut breaks off the connections there are.
@@ -100,8 +103,8 @@ func (n *Node) HidePID(t testing.TB) {
 	must(t, err)
 }
 
-// RemoveUser takes a user's account away, as before the first deploy of an
-// environment's node; its files stay.
+// RemoveUser takes a user's account away, as before the first deployment of his
+// environment. His files stay.
 func (n *Node) RemoveUser(t testing.TB, user string) {
 	t.Helper()
 	delete(n.users, user)

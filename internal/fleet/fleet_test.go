@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,6 +108,15 @@ func TestANode(t *testing.T) {
 	n.WaitConnections(t, 0)
 	if made, _ := n.Connections(); made != len(questions) {
 		t.Errorf("%d connections were made, want %d", made, len(questions))
+	}
+	// Its web servers would be elsewhere than its sshd.
+	if addresses, err := net.LookupHost(n.PublicName); err != nil || len(addresses) != 1 || addresses[0] != n.PublicAddress || n.PublicAddress == n.Address {
+		t.Errorf("%s is at %v (%v), want %s", n.PublicName, addresses, err, n.PublicAddress)
+	}
+	if server, err := net.Listen("tcp", n.PublicAddress+":443"); err != nil {
+		t.Error(err)
+	} else {
+		server.Close()
 	}
 	// What was done to a node is done to that node alone.
 	if _, err := n.Exec("touch", "/etc/here", "/usr/bin/here"); err != nil {
@@ -382,5 +392,22 @@ func TestReset(t *testing.T) {
 	}
 	if _, err := n.ExecAs(user, "nix-env", "-p", "/nix/var/nix/profiles/per-user/"+user+"/hostenv", "--rollback"); err != nil || n.Active(t, user) != old["n1/"+user] {
 		t.Errorf("%v, active is %s", err, n.Active(t, user))
+	}
+}
+
+// A node can build for itself, and then needs no signature.
+func TestRemoteBuild(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 1})
+	n := f.Nodes[0]
+	path := f.Provider.Paths(t)["n1/system"]
+	derivation := f.Nix(t, "nix", "eval", "--raw", ".#deploy.nodes.n1.profiles.system.path", "--apply", "path: builtins.head (builtins.attrNames (builtins.getContext path))")
+	if out, err := push(t, f, n, "--derivation", derivation); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := ssh(t, f, n, "nix-store --realise "+derivation); err != nil || !n.Has(path) {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("it was built here")
 	}
 }

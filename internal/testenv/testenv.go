@@ -76,7 +76,8 @@ var Tools = []Tool{
 	}},
 	{Name: "namespaces", For: "deployment to a fleet of nodes, each with its own Nix, sshd and users", Get: "run as root, where namespaces and overlay mounts are allowed", find: func() string {
 		path, err := exec.LookPath("unshare")
-		if err != nil || os.Geteuid() != 0 || exec.Command(path, "--mount", "--net", "--pid", "--uts", "--fork", "true").Run() != nil {
+		const overlay = "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/m && mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"
+		if err != nil || os.Geteuid() != 0 || exec.Command(path, "--mount", "--net", "--pid", "--uts", "--fork", "sh", "-c", overlay).Run() != nil {
 			return ""
 		}
 		return path
