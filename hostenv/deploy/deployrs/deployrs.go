@@ -173,6 +173,6 @@ func (a *Activator) environment() []string {
 	}
 	// deploy-rs leaves it to whoever calls it to switch flakes on, and without
 	// them takes another way with no more than a warning.
-	config := strings.TrimRight(os.Getenv("NIX_CONFIG")+"\nextra-experimental-features = nix-command flakes", "\n")
-	return append(env, "RUST_LOG=info", "NIX_CONFIG="+strings.TrimLeft(config, "\n"))
+	config := strings.TrimSpace(strings.TrimSpace(os.Getenv("NIX_CONFIG")) + "\nextra-experimental-features = nix-command flakes")
+	return append(env, "RUST_LOG=info", "NIX_CONFIG="+config)
 }

@@ -33,7 +33,7 @@ trap : HUP INT TERM
 	code=$?
 	ps -A -o pid= -o pgid= -o args= | while read -r pid group command; do
 		if [ "$group" = "$$" ]; then
-			case $command in *"/activate-rs wait '"*) kill "$pid" ;; esac
+			case $command in ssh\ *"/activate-rs wait '"* | /*/ssh\ *"/activate-rs wait '"*) kill "$pid" ;; esac
 		fi
 	done
 	printf '%s\n' "$code" >"$status.new"

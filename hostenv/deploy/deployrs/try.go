@@ -108,7 +108,7 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 		}
 	}
 	return &VersionError{
-		Text: fmt.Sprintf("%s does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would build %s",
+		Text: fmt.Sprintf("%s does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would run `nix %s`",
 			program, a.nixVersion(ctx), strings.Join(strings.Fields(string(asked)), " ")),
 		Mend: "bring a newer deploy-rs, `nix flake update deploy-rs`, or run this with a Nix before 2.33",
 	}

@@ -1,0 +1,215 @@
+package deployrs_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
+	standin "github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+const hash = "0123456789abcdfghijklmnpqrsvwxyz"
+
+func example() (deploy.Node, deploy.Profile) {
+	return deploy.Node{Name: "n1", User: "deploy", AutoRollback: true, MagicRollback: true},
+		deploy.Profile{Node: "n1", Name: "site-main-b7ea262", User: "site-main-b7ea262", Link: "/nix/var/nix/profiles/per-user/x/hostenv", Temp: "/run/hostenv/deploy/x", Path: "/nix/store/" + hash + "-x"}
+}
+
+func TestRefusesHostileNames(t *testing.T) {
+	if err := deployrs.Check(example()); err != nil {
+		t.Fatal(err)
+	}
+	hostile := []string{"", "a b", "a\nb", "a'b", `a"b`, "$(id)", "`id`", "a;id", "${x}", "-oProxyCommand=id", "a\\", "../a", "a\x00", "é"}
+	fields := map[string]func(*deploy.Node, *deploy.Profile) *string{
+		"node":         func(n *deploy.Node, _ *deploy.Profile) *string { return &n.Name },
+		"deploy user":  func(n *deploy.Node, _ *deploy.Profile) *string { return &n.User },
+		"profile":      func(_ *deploy.Node, p *deploy.Profile) *string { return &p.Name },
+		"profile user": func(_ *deploy.Node, p *deploy.Profile) *string { return &p.User },
+		"link":         func(_ *deploy.Node, p *deploy.Profile) *string { return &p.Link },
+		"temp":         func(_ *deploy.Node, p *deploy.Profile) *string { return &p.Temp },
+		"path":         func(_ *deploy.Node, p *deploy.Profile) *string { return &p.Path },
+	}
+	dir := t.TempDir()
+	a := deployrs.New(deployrs.Options{Dir: dir, Program: "/bin/false"})
+	for name, field := range fields {
+		for _, value := range append(hostile, "/a/../b", "/a b", "/nix/store/x") {
+			if strings.HasPrefix(value, "/") && !strings.Contains("link temp path", name) || value == "/nix/store/x" && name != "path" {
+				continue
+			}
+			n, p := example()
+			*field(&n, &p) = value
+			var refused *deployrs.NameError
+			if err := a.Activate(t.Context(), n, p, deploy.ActivateOptions{Status: filepath.Join(dir, "status")}, os.Stderr); !errors.As(err, &refused) || refused.Hint() == "" {
+				t.Errorf("%s %q: %v", name, value, err)
+			}
+		}
+	}
+	if made, _ := os.ReadDir(dir); len(made) != 0 {
+		t.Errorf("something was made: %v", made)
+	}
+}
+
+// There is a derivation whose output has never been built, which is all that a
+// program is tried with.
+func derivation(t *testing.T, nix string) (deploy.Node, deploy.Profile) {
+	t.Helper()
+	dir := testenv.NixDir(t)
+	for _, kv := range testenv.NixEnv(dir) {
+		name, value, _ := strings.Cut(kv, "=")
+		t.Setenv(name, value)
+	}
+	bin := filepath.Join(dir, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "nix"), []byte("#!/bin/sh\nexec "+nix+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	cmd := exec.CommandContext(t.Context(), "nix", "eval", "--impure", "--raw", "--expr", `let d = derivation { name = "profile"; system = builtins.currentSystem; builder = "/bin/sh"; }; in builtins.seq d.drvPath (builtins.unsafeDiscardStringContext d.outPath)`)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, p := example()
+	p.Path = string(out)
+	return n, p
+}
+
+// fits says whether deploy-rs at d5eff7f works with a Nix.
+func fits(t *testing.T, nix string) bool {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), nix, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(string(out))
+	major, rest, _ := strings.Cut(fields[len(fields)-1], ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	return major == "2" && (len(minor) == 1 || minor < "33")
+}
+
+// Nix from 2.33 on and a deploy-rs that does not know its answer are refused,
+// and nothing is built or reached.
+func TestVersions(t *testing.T) {
+	programs := map[string]string{"stand-in": standin.Build(t)}
+	if dir := testenv.Find("deploy-rs"); dir != "" {
+		programs["deploy-rs"] = dir
+	}
+	for name, dir := range programs {
+		for _, nix := range testenv.NixBinaries(t) {
+			t.Run(name+strings.ReplaceAll(nix, "/", "-"), func(t *testing.T) {
+				works := fits(t, nix)
+				n, p := derivation(t, nix)
+				program, err := deployrs.New(deployrs.Options{Dir: t.TempDir(), SSHConfig: "/dev/null", Program: filepath.Join(dir, "deploy")}).Program(t.Context(), n, p)
+				t.Log(program, err)
+				var version *deployrs.VersionError
+				if works && err != nil || !works && (!errors.As(err, &version) || !strings.Contains(version.Hint(), "2.33")) {
+					t.Errorf("%s and %s: %v", program, nix, err)
+				}
+			})
+		}
+	}
+}
+
+// What runs sees no secret, and the user's settings of Nix.
+func TestEnvironment(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "deploy")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho /nix/store/"+hash+"-x.drv >asked\nenv | grep -v ^PATH=\nprintf '[%s]' \"$@\"\npwd\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"CF_API_TOKEN", "HOSTENV_SIGNING_KEY_FILE", "LOCAL_KEY", "SOPS_AGE_KEY", "AWS_SECRET_ACCESS_KEY", "NIX_SSHOPTS"} {
+		t.Setenv(name, "hush")
+	}
+	t.Setenv("NIX_CONFIG", "cores = 3\n")
+	t.Setenv("SSH_AUTH_SOCK", "/run/agent")
+	t.Setenv("PROXY_VIA", "there")
+	n, p := example()
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	a := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Program: program, Env: []string{"PROXY_VIA"}})
+	how := deploy.ActivateOptions{Status: filepath.Join(dir, "status")}
+	if err := a.Activate(t.Context(), n, p, how, log); err != nil {
+		t.Fatal(err)
+	}
+	said, err := os.ReadFile(log.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"cores = 3\nextra-experimental-features = nix-command flakes\n", "SSH_AUTH_SOCK=/run/agent", "RUST_LOG=info", "PROXY_VIA=there",
+		`[--skip-checks][--checksigs][--rollback-succeeded][false][path:./flake#"n1"."site-main-b7ea262"]`,
+	} {
+		if !strings.Contains(string(said), want) {
+			t.Errorf("want %q in\n%s", want, said)
+		}
+	}
+	if strings.Contains(string(said), "hush") {
+		t.Errorf("a secret is passed on:\n%s", said)
+	}
+	var taken *deployrs.StatusError
+	if err := a.Activate(t.Context(), n, p, how, log); !errors.As(err, &taken) {
+		t.Errorf("a status that is there is taken for one's own: %v", err)
+	}
+}
+
+// The program is the one beside the profile's own activate-rs; another one that
+// is named is refused.
+func TestFindsTheProgram(t *testing.T) {
+	n, p := example()
+	n.Platform = "x86_64-linux"
+	if out, err := exec.CommandContext(t.Context(), "uname", "-sm").Output(); err != nil || string(out) != "Linux x86_64\n" {
+		t.Skip("left out, for this is no x86_64-linux")
+	}
+	store := t.TempDir()
+	pkg := func(hash string) string {
+		dir := filepath.Join(store, hash+"-deploy-rs-0.1.0")
+		if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "bin", "deploy"), []byte("#!/bin/sh\necho "+p.Path+".drv >asked\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	own, other := pkg(strings.Repeat("a", 32)), pkg(strings.Repeat("b", 32))
+	p.Path = filepath.Join(store, hash+"-x")
+	if err := os.Mkdir(p.Path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(p.Path, "activate-rs"), "#!/nix/store/x-bash/bin/sh\nexec "+own+"/bin/activate \"$@\"\n")
+
+	options := deployrs.Options{Dir: t.TempDir(), SSHConfig: "/dev/null"}
+	if program, err := deployrs.New(options).Program(t.Context(), n, p); err != nil || program != own+"/bin/deploy" {
+		t.Errorf("%s, %v", program, err)
+	}
+	options.Program = own + "/bin/deploy"
+	if program, err := deployrs.New(options).Program(t.Context(), n, p); err != nil || program != own+"/bin/deploy" {
+		t.Errorf("%s, %v", program, err)
+	}
+	options.Program = other + "/bin/deploy"
+	var version *deployrs.VersionError
+	if program, err := deployrs.New(options).Program(t.Context(), n, p); !errors.As(err, &version) || !strings.Contains(version.Hint(), own) {
+		t.Errorf("%s, %v", program, err)
+	}
+	// Another platform's cannot run here, nor be compared.
+	n.Platform = "aarch64-linux"
+	if program, err := deployrs.New(options).Program(t.Context(), n, p); err != nil || program != other+"/bin/deploy" {
+		t.Errorf("%s, %v", program, err)
+	}
+	options.Program = ""
+	var missing *deployrs.ProgramError
+	if program, err := deployrs.New(options).Program(t.Context(), n, p); !errors.As(err, &missing) || missing.Hint() == "" {
+		t.Errorf("%s, %v", program, err)
+	}
+}

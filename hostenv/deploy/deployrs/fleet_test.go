@@ -1,0 +1,309 @@
+package deployrs_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
+	standin "github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+func TestMain(m *testing.M) { fleet.Main(m) }
+
+// A world is a fleet, the node of it that is deployed to, and the Activator.
+type world struct {
+	*fleet.Fleet
+	node      deploy.Node
+	n         *fleet.Node
+	activator *deployrs.Activator
+	dir       string
+}
+
+// eachProgram runs a test with the stand-in and, where it is there, the real
+// deploy-rs.
+func eachProgram(t *testing.T, options fleet.Options, test func(t *testing.T, w *world)) {
+	programs := map[string]string{"stand-in": standin.Build(t)}
+	if dir := testenv.Find("deploy-rs"); dir != "" {
+		programs["deploy-rs"] = dir
+	}
+	for name, dir := range programs {
+		t.Run(name, func(t *testing.T) {
+			options.Environments, options.ActivateRS = 1, filepath.Join(dir, "activate")
+			f := fleet.Start(t, options)
+			for _, kv := range f.Env() {
+				name, value, _ := strings.Cut(kv, "=")
+				t.Setenv(name, value)
+			}
+			w := &world{Fleet: f, n: f.Nodes[0], node: f.Nodes[0].Deploy(), dir: filepath.Join(t.TempDir(), "a run")}
+			if err := os.Mkdir(w.dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			config, known := filepath.Join(w.dir, "ssh_config"), filepath.Join(w.dir, "known_hosts")
+			write(t, known, w.n.Name+" "+w.n.HostKey+"\n")
+			write(t, config, fmt.Sprintf("Host %s\nHostName %s\nHostKeyAlias %s\nUserKnownHostsFile %q\nStrictHostKeyChecking yes\n", w.n.Name, w.n.Address, w.n.Name, known))
+			w.activator = deployrs.New(deployrs.Options{Dir: w.dir, SSHConfig: config, Program: filepath.Join(dir, "deploy")})
+			test(t, w)
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// version builds a version of all profiles and brings it to the node.
+func (w *world) version(t *testing.T, version string) {
+	t.Helper()
+	w.Provider.SetVersion(t, version)
+	paths := w.Provider.Build(t)
+	var all []string
+	for i, p := range w.node.Profiles {
+		w.node.Profiles[i].Path = paths[p.Key()]
+		all = append(all, paths[p.Key()])
+	}
+	w.Nix(t, append([]string{"nix", "store", "sign", "--recursive", "--key-file", w.SigningKey}, all...)...)
+	if w.node.RemoteBuild {
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), "nix", append([]string{"copy", "--to", "ssh-ng://deploy@" + w.n.Name}, all...)...)
+	cmd.Dir = w.dir
+	cmd.Env = append(os.Environ(), "NIX_SSHOPTS=-F ssh_config")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// activate activates the i-th profile, and checks that the status file has what
+// is returned.
+func (w *world) activate(t *testing.T, ctx context.Context, i int, rollback bool) error {
+	t.Helper()
+	status := filepath.Join(t.TempDir(), "status")
+	var log bytes.Buffer
+	err := w.activator.Activate(ctx, w.node, w.node.Profiles[i], deploy.ActivateOptions{Rollback: rollback, Status: status}, &log)
+	var exit *deployrs.ExitError
+	want := 0
+	if errors.As(err, &exit) {
+		want = exit.Code
+	}
+	if code, ended, readErr := deployrs.ReadStatus(status); ctx.Err() == nil && (code != want || !ended || readErr != nil) {
+		t.Errorf("the status file has %d (%v, %v), want %d", code, ended, readErr, want)
+	}
+	t.Logf("activate %s: %v\n%s", w.node.Profiles[i].Key(), err, log.String())
+	return err
+}
+
+func TestActivates(t *testing.T) {
+	for _, nix := range testenv.NixBinaries(t) {
+		if fits(t, nix) {
+			t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
+				eachProgram(t, fleet.Options{Nix: nix}, func(t *testing.T, w *world) {
+					w.version(t, "1")
+					for i, p := range w.node.Profiles {
+						w.ResetCounts(t)
+						if err := w.activate(t, t.Context(), i, true); err != nil {
+							t.Error(err)
+						}
+						if w.n.Active(t, p.Name) != p.Path || w.n.Activated(t, p.Name, p.Path) != 1 {
+							t.Errorf("%s is %s after %+v", p.Key(), w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
+						}
+						t.Logf("processes: %v", w.Counts(t))
+					}
+				})
+			})
+		}
+	}
+}
+
+// A node that builds for itself has what is activated; this machine has not.
+func TestActivatesWhatIsNotHere(t *testing.T) {
+	for _, nix := range testenv.NixBinaries(t) {
+		if fits(t, nix) {
+			t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
+				eachProgram(t, fleet.Options{Nix: nix}, func(t *testing.T, w *world) {
+					w.version(t, "1")
+					w.node.RemoteBuild = true
+					p := w.node.Profiles[0]
+					w.Nix(t, "nix-store", "--delete", "--ignore-liveness", p.Path)
+					if err := w.activate(t, t.Context(), 0, true); err != nil || w.n.Active(t, p.Name) != p.Path {
+						t.Error(err)
+					}
+					if _, err := os.Stat(p.Path); err == nil {
+						t.Error("it was built here")
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestFails(t *testing.T) {
+	eachProgram(t, fleet.Options{}, func(t *testing.T, w *world) {
+		// With nothing to go back to, nothing is gone back to.
+		w.version(t, "1")
+		p := w.node.Profiles[1]
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Fail: 7, Print: 3})
+		var exit *deployrs.ExitError
+		if err := w.activate(t, t.Context(), 1, false); !errors.As(err, &exit) || exit.Code != 1 || w.n.Active(t, p.Name) != p.Path {
+			t.Errorf("%v, and active is %q", err, w.n.Active(t, p.Name))
+		}
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{})
+		if err := w.activate(t, t.Context(), 1, false); err != nil {
+			t.Error(err)
+		}
+		// With a good one before, the node goes back to it.
+		w.version(t, "2")
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Fail: 7})
+		if err := w.activate(t, t.Context(), 1, true); !errors.As(err, &exit) || exit.Code != 1 || w.n.Active(t, p.Name) != p.Path {
+			t.Errorf("%v, and active is %q", err, w.n.Active(t, p.Name))
+		}
+		// Whoever waited for it does so no more.
+		w.n.WaitConnections(t, 0)
+	})
+}
+
+// The link is lost while the node activates: it goes on, is not confirmed, and
+// goes back.
+func TestLosesTheLink(t *testing.T) {
+	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
+		p := w.node.Profiles[1]
+		before := w.n.Active(t, p.Name)
+		w.version(t, "2")
+		w.activator.ConfirmTimeout = 1 // a second, as deploy-rs counts
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Block: true})
+		done := make(chan error)
+		go func() { done <- w.activate(t, t.Context(), 1, true) }()
+		w.n.WaitBlocked(t, p.Name)
+		w.n.Cut()
+		var exit *deployrs.ExitError
+		if err := <-done; !errors.As(err, &exit) {
+			t.Error(err)
+		}
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Print: 3})
+		path := w.node.Profiles[1].Path
+		for w.n.Active(t, p.Name) != before || w.n.Activated(t, p.Name, before) == 0 {
+			if t.Context().Err() != nil {
+				t.Fatal("it never went back")
+			}
+		}
+		if w.n.Activated(t, p.Name, path) != 1 {
+			t.Errorf("%+v", w.n.Activations(t, p.Name))
+		}
+	})
+}
+
+func TestIsStopped(t *testing.T) {
+	eachProgram(t, fleet.Options{}, func(t *testing.T, w *world) {
+		w.version(t, "1")
+		p := w.node.Profiles[1]
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Block: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.activate(t, ctx, 1, true) }()
+		w.n.WaitBlocked(t, p.Name)
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		w.n.WaitConnections(t, 0)
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{})
+	})
+}
+
+const driverEnv = "HOSTENV_TEST_DRIVER"
+
+// TestDriver is the driver that TestOutlivesItsDriver kills.
+func TestDriver(t *testing.T) {
+	text := os.Getenv(driverEnv)
+	if text == "" {
+		t.Skip("for TestOutlivesItsDriver alone")
+	}
+	var a struct {
+		Options deployrs.Options
+		Node    deploy.Node
+		How     deploy.ActivateOptions
+		Lock    string
+	}
+	if err := json.Unmarshal([]byte(text), &a); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(a.Lock, os.O_RDWR, 0)
+	if err == nil {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Options.Inherit = []*os.File{lock}
+	t.Fatal(deployrs.New(a.Options).Activate(t.Context(), a.Node, a.Node.Profiles[1], a.How, os.Stdout))
+}
+
+// What activates outlives who asked for it, and so does his lock.
+func TestOutlivesItsDriver(t *testing.T) {
+	eachProgram(t, fleet.Options{}, func(t *testing.T, w *world) {
+		w.version(t, "1")
+		p := w.node.Profiles[1]
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Block: true, Print: 100})
+		lockFile, status := filepath.Join(w.dir, "lock"), filepath.Join(w.dir, "status")
+		write(t, lockFile, "")
+		o := w.activator.Options
+		text, err := json.Marshal(map[string]any{
+			"Options": map[string]any{"Dir": o.Dir, "SSHConfig": o.SSHConfig, "Program": o.Program},
+			"Node":    w.node, "How": deploy.ActivateOptions{Rollback: true, Status: status}, "Lock": lockFile,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		driver := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestDriver$")
+		driver.Env = append(os.Environ(), driverEnv+"="+string(text))
+		output, err := os.Create(filepath.Join(w.dir, "driver"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer output.Close()
+		driver.Stdout, driver.Stderr = output, output
+		if err := driver.Start(); err != nil {
+			t.Fatal(err)
+		}
+		w.n.WaitBlocked(t, p.Name)
+		_ = driver.Process.Kill()
+		_ = driver.Wait()
+
+		lock, err := os.OpenFile(lockFile, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Close()
+		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+			t.Error("the lock is free while the activation is at work")
+		}
+		if _, ended, err := deployrs.ReadStatus(status); ended || err != nil {
+			t.Errorf("there is a status: %v", err)
+		}
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{})
+		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+			t.Error(err)
+		}
+		if code, ended, err := deployrs.ReadStatus(status); code != 0 || !ended || err != nil {
+			said, _ := os.ReadFile(output.Name())
+			t.Errorf("%d, %v, %v\n%s", code, ended, err, said)
+		}
+		if w.n.Active(t, p.Name) != p.Path || w.n.Activated(t, p.Name, p.Path) != 1 {
+			t.Errorf("active is %q after %+v", w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
+		}
+	})
+}
