@@ -44,7 +44,7 @@ func newMachine(t testing.TB, setup, settings string) *machine {
 	m.copy(t, "setup.sh", setup)
 	port := freePort(t)
 	// Of a keyword sshd takes the first value, too.
-	m.copy(t, "sshd_config", settings+fmt.Sprintf("\nListenAddress 127.0.0.1\nPort %d\nHostKey %s\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n", port, m.file("host")))
+	m.copy(t, "sshd_config", settings+fmt.Sprintf("\nListenAddress 127.0.0.1\nPort %d\nHostKey /mnt/host\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n", port))
 
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "testdata/node.sh", m.dir, sshd)
 	stderr, err := cmd.StderrPipe()
