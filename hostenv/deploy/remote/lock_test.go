@@ -22,8 +22,10 @@ func lockAs(holder string, wait time.Duration) deploy.OpenOptions {
 	return deploy.OpenOptions{Lock: true, LockWait: wait, Holder: holder}
 }
 
-func TestLock(t *testing.T) {
-	m := newMachine(t, "", "")
+func TestLock(t *testing.T) { eachShell(t, testLock) }
+
+func testLock(t *testing.T, shell string) {
+	m := newMachine(t, shell, "")
 	r := m.remote(t)
 	const holder = "alice@ci; $(id) 'run' \"7\"\n-x"
 	first := m.open(t, lockAs(holder, 0))
@@ -139,8 +141,10 @@ func driver(path string) {
 
 // TestKilledDriver kills the driver, and nothing else, in the middle of a
 // request: the lock is free at once, though the command works on for an hour.
-func TestKilledDriver(t *testing.T) {
-	m := newMachine(t, "", "")
+func TestKilledDriver(t *testing.T) { eachShell(t, testKilledDriver) }
+
+func testKilledDriver(t *testing.T, shell string) {
+	m := newMachine(t, shell, "")
 	data, err := json.Marshal(m.Node)
 	if err != nil {
 		t.Fatal(err)

@@ -88,6 +88,16 @@ func newMachine(t testing.TB, setup, settings string) *machine {
 	return m
 }
 
+// eachShell does a test on nodes whose sh is this machine's, and on one where it
+// is bash, as on NixOS: shell is what makes it so.
+func eachShell(t *testing.T, test func(t *testing.T, shell string)) {
+	t.Run("sh", func(t *testing.T) { test(t, "") })
+	t.Run("bash", func(t *testing.T) {
+		bash := testenv.Need(t, "bash")
+		test(t, "mount --bind "+bash+" \"$(readlink -f /bin/sh)\"\n")
+	})
+}
+
 func (m *machine) file(name string) string { return filepath.Join(m.dir, name) }
 
 func (m *machine) copy(t testing.TB, name, text string) {
