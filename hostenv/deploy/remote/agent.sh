@@ -133,12 +133,16 @@ run() {
 	fi
 }
 
-# lasting LOG COMMAND... lives on when the connection is lost.
+# lasting LOG COMMAND... lives on when the connection is lost: it neither hears of
+# that nor prints to it.
 lasting() {
 	own_state >&2 || return
 	log=$state/$1.log
 	shift
-	setsid -w "$@" >"$log" 2>&1 </dev/null
+	(
+		trap '' HUP
+		exec "$@"
+	) >"$log" 2>&1 </dev/null
 	status=$?
 	[ "$status" = 0 ] || tail -c 16384 -- "$log" >&2
 	return "$status"

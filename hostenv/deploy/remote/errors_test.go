@@ -97,8 +97,10 @@ func TestNoise(t *testing.T) {
 }
 
 // TestCommandFails keeps what a command said.
-func TestCommandFails(t *testing.T) {
-	m := newMachine(t, "", "")
+func TestCommandFails(t *testing.T) { eachShell(t, testCommandFails) }
+
+func testCommandFails(t *testing.T, shell string) {
+	m := newMachine(t, shell, "")
 	s := m.open(t, deploy.OpenOptions{})
 	out, err := s.Run(t.Context(), "deploy", nil, "sh", "-c", "echo out; echo 'err [1] .' >&2; exit 42")
 	var failed *remote.CommandError

@@ -44,7 +44,7 @@ func newMachine(t testing.TB, setup, settings string) *machine {
 	m.copy(t, "setup.sh", setup)
 	port := freePort(t)
 	// Of a keyword sshd takes the first value, too.
-	m.copy(t, "sshd_config", settings+fmt.Sprintf("\nListenAddress 127.0.0.1\nPort %d\nHostKey %s\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n", port, m.file("host")))
+	m.copy(t, "sshd_config", settings+fmt.Sprintf("\nListenAddress 127.0.0.1\nPort %d\nHostKey /mnt/host\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n", port))
 
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "testdata/node.sh", m.dir, sshd)
 	stderr, err := cmd.StderrPipe()
@@ -86,6 +86,16 @@ func newMachine(t testing.TB, setup, settings string) *machine {
 		},
 	}
 	return m
+}
+
+// eachShell does a test on nodes whose sh is this machine's, and on one where it
+// is bash, as on NixOS: shell is what makes it so.
+func eachShell(t *testing.T, test func(t *testing.T, shell string)) {
+	t.Run("sh", func(t *testing.T) { test(t, "") })
+	t.Run("bash", func(t *testing.T) {
+		bash := testenv.Need(t, "bash")
+		test(t, "mount --bind "+bash+" \"$(readlink -f /bin/sh)\"\n")
+	})
 }
 
 func (m *machine) file(name string) string { return filepath.Join(m.dir, name) }

@@ -43,8 +43,10 @@ printf '#!/bin/sh\necho "$(id -un) $0 $1" >>/run/done\n' >` + pathC + `/bin/swit
 chmod +x ` + pathC + `/bin/*
 `
 
-func TestRestore(t *testing.T) {
-	m := newMachine(t, profiles, "")
+func TestRestore(t *testing.T) { eachShell(t, testRestore) }
+
+func testRestore(t *testing.T, shell string) {
+	m := newMachine(t, shell+profiles, "")
 	s := m.open(t, lockAs("alice", 0))
 	active := func() [2]string {
 		t.Helper()
@@ -137,8 +139,10 @@ func TestRestoreOutlives(t *testing.T) {
 	}
 }
 
-func TestObserve(t *testing.T) {
-	m := newMachine(t, profiles+`
+func TestObserve(t *testing.T) { eachShell(t, testObserve) }
+
+func testObserve(t *testing.T, shell string) {
+	m := newMachine(t, shell+profiles+`
 		echo 'trusted-public-keys = cache.example-1:AAAA= hosting.example-1:BBBB=
 			trusted-users = root @wheel' >/etc/nix/nix.conf
 		ln -s system-7-link /nix/var/nix/profiles/system

@@ -62,8 +62,10 @@ func TestQuoteOverSSH(t *testing.T) {
 }
 
 // TestRunArguments sends them by a session, as another user and as one's own.
-func TestRunArguments(t *testing.T) {
-	m := newMachine(t, "", "")
+func TestRunArguments(t *testing.T) { eachShell(t, testRunArguments) }
+
+func testRunArguments(t *testing.T, shell string) {
+	m := newMachine(t, shell, "")
 	s := m.open(t, deploy.OpenOptions{})
 	want := strings.Join(hostile, "\x00") + "\x00"
 	for _, user := range []string{"site", "deploy"} {

@@ -1,6 +1,8 @@
 # A node, in mount and PID namespaces of its own: node.sh DIR SSHD
 set -eu
-dir=$1
+# /run is to be empty, and the folder may lie there.
+mount --bind "$1" /mnt
+dir=/mnt
 mount -t tmpfs tmpfs /nix
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /home
