@@ -268,11 +268,7 @@ func (it *run) move(ctx context.Context, n *nodeRun, p Profile) (done bool, err 
 	}
 	from, moves := n.moves[p.Name]
 	if !moves {
-		if err := it.Mover.Discard(ctx, to, p); err != nil {
-			return false, it.Journal.Append(Event{Type: TypeFinding, Node: n.Name, Profile: p.Name, Finding: &Finding{
-				Level: Warning, Code: FindingMove, Message: fmt.Sprintf("environment %s: see that no old restore plan is left on %s: %v", p.Name, n.Name, err), Hint: HintOf(err)}})
-		}
-		return false, nil
+		return false, it.discard(ctx, n, p, to)
 	}
 	if err := it.tell(n, p, Event{State: StateMoving}); err != nil {
 		return true, err
@@ -287,10 +283,22 @@ func (it *run) move(ctx context.Context, n *nodeRun, p Profile) (done bool, err 
 		return true, it.skip(n, p, ReasonInterrupted)
 	case err != nil:
 		return true, it.fail(n, p, ReasonMove, n.active(p), err, "")
-	case moved != nil:
-		return false, it.Journal.Append(Event{Type: TypeMove, Node: n.Name, Profile: p.Name, Moved: moved})
+	case moved == nil:
+		return false, it.discard(ctx, n, p, to)
 	}
-	return false, nil
+	return false, it.Journal.Append(Event{Type: TypeMove, Node: n.Name, Profile: p.Name, Moved: moved})
+}
+
+// discard makes sure that an environment which takes no data along restores
+// none: a run before may have left a plan for it. That it cannot be looked for,
+// as on a node that was never moved to, is told and no more.
+func (it *run) discard(ctx context.Context, n *nodeRun, p Profile, to Session) error {
+	err := it.Mover.Discard(ctx, to, p)
+	if err == nil {
+		return nil
+	}
+	return it.Journal.Append(Event{Type: TypeFinding, Node: n.Name, Profile: p.Name, Finding: &Finding{
+		Level: Warning, Code: FindingMove, Message: fmt.Sprintf("environment %s: see that no old restore plan is left on %s: %v", p.Name, n.Name, err), Hint: HintOf(err)}})
 }
 
 func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {

@@ -115,6 +115,13 @@ var Tools = []Tool{
 		return dir
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "systemd", For: "moves between nodes: how a user's systemd runs backups", Get: "as root, where mount and cgroup namespaces are allowed: apt-get install systemd", find: func() string {
+		const path = "/usr/lib/systemd/systemd"
+		if _, err := os.Stat(path); err != nil || os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--cgroup", "--propagation", "private", "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
 	{Name: "restic", For: "moves between nodes: the snapshots of real backups", Get: "apt-get install restic"},
 	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_MIRRORS")

@@ -47,11 +47,11 @@ func (e *SourceError) Error() string {
 
 // Hint says what to do.
 func (e *SourceError) Hint() string {
-	node := "NODE"
+	of := ""
 	if len(e.Nodes) > 0 {
-		node = e.Nodes[0]
+		of = ", NODE being one of " + strings.Join(e.Nodes, ", ")
 	}
-	return fmt.Sprintf("say which: -migrationSource=%s=%s; or that there are none to take along: -skipMigrations=%s", e.User, node, e.User)
+	return fmt.Sprintf("say which: -migrationSource=%s=NODE%s; or that there are none to take along: -skipMigrations=%s", e.User, of, e.User)
 }
 
 var (

@@ -21,7 +21,7 @@ type Options struct {
 	// plan and DNS say.
 	Sources map[string]string
 	// IgnoreErrors goes on without the data that cannot be taken along. Each
-	// error goes to Warn instead.
+	// error goes to Warn instead, which may be called for several at once.
 	IgnoreErrors bool
 	Warn         func(user string, err error)
 	// Deployed are the nodes that environments were deployed to last, by user, as

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,57 @@ func TestScriptBackup(t *testing.T) {
 	}
 	if out, err := run(); out != "" || err == nil || !strings.Contains(err.Error(), "failed (oom-kill)") {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestSystemd has a user's real systemd run backups: one that is well, one that
+// fails, one that is not there, and one that is at work already.
+func TestSystemd(t *testing.T) {
+	systemd := testenv.Need(t, "systemd")
+	m := newMachine(t)
+	starts := filepath.Join(m.dir, "starts")
+	gate := filepath.Join(m.dir, "gate")
+	for name, script := range map[string]string{
+		"well": "true",
+		"bad":  "exit 3",
+		"busy": "date +%%s.%%N >>" + starts + "; if [ -p " + gate + " ]; then read x <" + gate + "; rm " + gate + "; fi",
+	} {
+		text := "[Service]\nType=oneshot\nExecStart=/bin/sh -c '" + script + "'\n"
+		if err := os.WriteFile(filepath.Join(m.units, "restic-backups-"+name+".service"), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--cgroup", "--propagation", "private",
+		"testdata/systemd.sh", systemd, m.units, testenv.Need(t, "bash"), "-c", `
+			for name in well bad gone; do "$0" backup $name; echo "$name: $?"; done
+			mkfifo "$1"
+			systemctl --user start --no-block restic-backups-busy.service
+			"$0" backup busy & echo >"$1"; wait $!; echo "busy: $?"`, m.script, gate)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 77 {
+		t.Skipf("left out, for systemd does not run here: %s", said.String())
+	}
+	var well, busy float64
+	if _, scan := fmt.Sscanf(string(out), "since %f\nwell: 0\nbad: 1\nmissing\ngone: 0\nsince %f\nbusy: 0\n", &well, &busy); scan != nil || err != nil {
+		t.Fatalf("%v, %v\n%s%s", scan, err, out, said.String())
+	}
+	if !strings.Contains(said.String(), "error: restic-backups-bad.service failed (exit-code)") {
+		t.Error(said.String())
+	}
+	text, err := os.ReadFile(starts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The last start is the one that was waited for.
+	times := strings.Fields(string(text))
+	for i, start := range times {
+		at, err := strconv.ParseFloat(start, 64)
+		if ours := i == len(times)-1; err != nil || ours != (at >= busy) || len(times) < 2 {
+			t.Errorf("it was started at\n%s, and is told of as since %f", text, busy)
+		}
 	}
 }
 
