@@ -39,6 +39,18 @@ func (t Tool) Path() string {
 	return path
 }
 
+// server finds a program that Debian puts where root alone looks.
+func server(name string) func() string {
+	return func() string {
+		for _, path := range []string{name, "/usr/sbin/" + name} {
+			if path, err := exec.LookPath(path); err == nil {
+				return path
+			}
+		}
+		return ""
+	}
+}
+
 // Tools are all the tools that any test of this repository asks for.
 var Tools = []Tool{
 	{Name: "nix", For: "the evaluation of real flakes, the nix/ library, differential decoding", Get: "apt-get install nix-bin"},
@@ -61,6 +73,15 @@ var Tools = []Tool{
 		}
 		return path
 	}},
+	{Name: "namespaces", For: "deployment to a fleet of nodes, each with its own Nix, sshd and users", Get: "run as root, where namespaces and overlay mounts are allowed", find: func() string {
+		path, err := exec.LookPath("unshare")
+		if err != nil || os.Geteuid() != 0 || exec.Command(path, "--mount", "--net", "--pid", "--uts", "--fork", "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
+	{Name: "sshd", For: "the same", Get: "apt-get install openssh-server", find: server("sshd")},
+	{Name: "nix-daemon", For: "the same", Get: "apt-get install nix-bin"},
 	{Name: "unshare", For: "the DNS gate against Let's Encrypt's own code, in a network of its own", Get: "run as root, or permit user namespaces", find: func() string {
 		path, err := exec.LookPath("unshare")
 		if err != nil || exec.Command(path, "--net", "true").Run() != nil && exec.Command(path, "--net", "--map-root-user", "true").Run() != nil {

@@ -1,0 +1,100 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Programs whose starts are counted.
+var counted = []string{
+	"nix", "nix-store", "nix-env", "nix-build", "nix-instantiate", "nix-copy-closure", "nix-daemon", "nix-hash",
+	"ssh", "scp", "sftp", "ssh-keyscan", "git",
+}
+
+// program is where one is for whoever deploys.
+func (f *Fleet) program(name string) string {
+	if f.options.Nix != "" {
+		if path := filepath.Join(filepath.Dir(f.options.Nix), name); strings.HasPrefix(name, "nix") && isFile(path) {
+			return path
+		}
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// shims puts programs in front of PATH that write down their command line and
+// go on as the real ones.
+func (f *Fleet) shims() error {
+	dir := filepath.Join(f.dir, "bin")
+	f.journal = filepath.Join(f.dir, "commands")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for _, name := range counted {
+		real := f.program(name)
+		if real == "" {
+			continue
+		}
+		// One write a command: the number of words, and each with a NUL.
+		text := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\0' \"$#\" %s \"$@\" >>%s\nexec %s \"$@\"\n", name, f.journal, real)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			return err
+		}
+	}
+	f.env = f.environment(dir + ":" + os.Getenv("PATH"))
+	return nil
+}
+
+// Commands are the command lines of the programs that were started with
+// [Fleet.Env], of Nix, ssh and git, in their order, by whomever: Nix starts ssh
+// as well.
+func (f *Fleet) Commands(t testing.TB) [][]string {
+	t.Helper()
+	data, err := os.ReadFile(f.journal)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var commands [][]string
+	for words := strings.Split(string(data), "\x00"); len(words) > 1; {
+		n, err := strconv.Atoi(words[0])
+		if err != nil || len(words) < n+2 {
+			t.Fatalf("the journal of commands is broken at %q", words)
+		}
+		commands = append(commands, words[1:n+2])
+		words = words[n+2:]
+	}
+	return commands
+}
+
+// Counts says how many of each program were started, see [Fleet.Commands].
+func (f *Fleet) Counts(t testing.TB) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for _, argv := range f.Commands(t) {
+		counts[argv[0]]++
+	}
+	return counts
+}
+
+// ResetCounts forgets what was started.
+func (f *Fleet) ResetCounts(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(f.journal); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,170 @@
+package fleet
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Each fault stays until it is undone. What needs no test to fail if the node
+// does not obey is done by the node's own programs.
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// StopSSH breaks off every connection and refuses new ones. What runs on the
+// node runs on.
+func (n *Node) StopSSH(t testing.TB) {
+	t.Helper()
+	n.relay.refuse()
+	if _, runs := n.daemons["sshd"]; runs {
+		must(t, n.stopDaemon("sshd"))
+	}
+}
+
+// StartSSH undoes [Node.StopSSH].
+func (n *Node) StartSSH(t testing.TB) {
+	t.Helper()
+	must(t, n.startSSH())
+	must(t, n.relay.open())
+}
+
+// PowerOff kills every process of the node and refuses connections, for good.
+func (n *Node) PowerOff() { n.relay.refuse(); _ = n.init.Process.Kill(); _ = n.init.Wait() }
+
+// Blackhole makes the node answer nothing: connections are not even refused,
+// and those that are open stay so and are silent.
+func (n *Node) Blackhole(t testing.TB) {
+	t.Helper()
+	must(t, n.relay.swallow())
+}
+
+// Freeze takes new connections, and lets no byte pass on any.
+func (n *Node) Freeze() { n.relay.freeze() }
+
+// Thaw undoes [Node.Blackhole] and [Node.Freeze]; bytes that were held back
+// arrive.
+func (n *Node) Thaw(t testing.TB) {
+	t.Helper()
+	n.relay.flow()
+	must(t, n.relay.open())
+}
+
+// CutAfter breaks off each connection that is made from now on when so many
+// bytes went to the node; 0 undoes it. ssh needs some 4000 for a short command.
+func (n *Node) CutAfter(bytes int64) { n.relay.cutAfter(bytes) }
+
+// Cut breaks off the connections there are.
+func (n *Node) Cut() { n.relay.cutNow() }
+
+// ChangeHostKey gives sshd another key, as a node that was made anew has. The
+// plan still has the old one, [Node.HostKey] is the new one.
+func (n *Node) ChangeHostKey(t testing.TB) {
+	t.Helper()
+	must(t, n.newHostKey(n.Path("/etc/ssh")))
+	must(t, n.stopDaemon("sshd"))
+	must(t, n.startSSH())
+}
+
+// FillDisk leaves so many bytes free in /nix.
+func (n *Node) FillDisk(t testing.TB, free int64) {
+	t.Helper()
+	nix := filepath.Join(n.dir, "nix")
+	var s unix.Statfs_t
+	must(t, unix.Statfs(nix, &s))
+	n.resize(t, (int64(s.Blocks)-int64(s.Bfree))*s.Bsize+free)
+}
+
+// FreeDisk undoes [Node.FillDisk].
+func (n *Node) FreeDisk(t testing.TB) {
+	t.Helper()
+	n.resize(t, 1<<30)
+}
+
+func (n *Node) resize(t testing.TB, bytes int64) {
+	t.Helper()
+	must(t, unix.Mount("", filepath.Join(n.dir, "nix"), "", unix.MS_REMOUNT, fmt.Sprintf("size=%d", bytes)))
+}
+
+// HidePID lets users see no processes but their own, as with hidepid=2.
+func (n *Node) HidePID(t testing.TB) {
+	t.Helper()
+	_, err := n.Exec("/usr/bin/mount", "-o", "remount,hidepid=2", "/proc")
+	must(t, err)
+}
+
+// RemoveUser takes a user's account away, as before the first deploy of an
+// environment's node; its files stay.
+func (n *Node) RemoveUser(t testing.TB, user string) {
+	t.Helper()
+	delete(n.users, user)
+	n.writeAccounts(t)
+}
+
+// AddUser adds an account, or gives one another UID, such as one that the plan
+// has for another user. It makes no folders.
+func (n *Node) AddUser(t testing.TB, user string, uid int) {
+	t.Helper()
+	n.users[user] = uid
+	n.writeAccounts(t)
+}
+
+func (n *Node) writeAccounts(t testing.TB) {
+	t.Helper()
+	for _, f := range n.accounts(n.Path("/etc")) {
+		must(t, f.make())
+	}
+}
+
+// OpenTemp lets everybody write into the folder of a profile's canary.
+func (n *Node) OpenTemp(t testing.TB, profile string) {
+	t.Helper()
+	must(t, os.Chmod(n.Path(temp(profile)), 0o777))
+}
+
+// RemoveTemp takes that folder away.
+func (n *Node) RemoveTemp(t testing.TB, profile string) {
+	t.Helper()
+	must(t, os.RemoveAll(n.Path(temp(profile))))
+}
+
+// Trust makes the node trust these keys and no others.
+func (n *Node) Trust(t testing.TB, keys ...string) {
+	t.Helper()
+	n.setNixConf(t, n.nixConf(append(keys, "none.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")...))
+}
+
+// TrustDeployUser makes Nix take whatever the deploy user pushes.
+func (n *Node) TrustDeployUser(t testing.TB) {
+	t.Helper()
+	n.setNixConf(t, n.nixConf()+"extra-trusted-users = "+DeployUser+"\n")
+}
+
+func (n *Node) setNixConf(t testing.TB, text string) {
+	t.Helper()
+	must(t, os.WriteFile(n.Path("/etc/nix/nix.conf"), []byte(text), 0o644))
+	must(t, n.stopDaemon("nix-daemon"))
+	must(t, n.startNix())
+}
+
+// OtherOS makes the node say that it is no NixOS.
+func (n *Node) OtherOS(t testing.TB) {
+	t.Helper()
+	must(t, os.WriteFile(n.Path("/etc/os-release"), []byte("ID=debian\n"), 0o644))
+}
+
+// Program puts a program into the PATH of the node's users.
+func (n *Node) Program(t testing.TB, name, script string) {
+	t.Helper()
+	file := n.Path("/run/current-system/sw/bin/" + name)
+	must(t, os.RemoveAll(file))
+	must(t, os.WriteFile(file, []byte(script), 0o755))
+	must(t, os.Chmod(file, 0o755))
+}

@@ -1,0 +1,211 @@
+package fleet
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The process that runs in a role finds it here; a test's own children do not.
+const roleEnv = "HOSTENV_FLEET_ROLE"
+
+// insideEnv is set for the tests and their children, once there are namespaces.
+const insideEnv = "HOSTENV_FLEET_INSIDE"
+
+// Where things are in the namespaces of the tests: a tmpfs that no other
+// process of this machine sees, and that is gone with them.
+const (
+	rootDir = "/run/fleet"
+	homeDir = rootDir + "/home" // root's, by passwd, which is where ssh looks
+	tempDir = rootDir + "/tmp"
+)
+
+// Main runs the tests of a package that starts fleets, in place of m.Run:
+//
+//	func TestMain(m *testing.M) { fleet.Main(m) }
+//
+// It runs this program once more in namespaces of its own, of mounts, network
+// and processes, so that the tests may use any port, and so that whatever they
+// leave running ends with them, even where they are killed. Where the machine
+// permits no namespaces the tests run as they are, and [Start] leaves them out.
+func Main(m *testing.M) {
+	role := os.Getenv(roleEnv)
+	if err := os.Unsetenv(roleEnv); err != nil {
+		fatal(err)
+	}
+	switch {
+	case role == "init":
+		code, err := runInit()
+		if err != nil {
+			fatal(err)
+		}
+		os.Exit(code)
+	case role == "node":
+		if err := runNode(os.Stdin, os.Stdout); err != nil {
+			fatal(err)
+		}
+		os.Exit(0)
+	case os.Getenv(insideEnv) != "" || !permitted():
+		os.Exit(m.Run())
+	default:
+		code, err := reexec()
+		if err != nil {
+			fatal(err)
+		}
+		os.Exit(code)
+	}
+}
+
+// Inside reports whether this process runs in the namespaces of [Main].
+func Inside() bool { return os.Getenv(insideEnv) != "" }
+
+func fatal(err error) {
+	fmt.Fprintf(os.Stderr, "fleet: %v\n", err)
+	os.Exit(1)
+}
+
+func permitted() bool {
+	return os.Geteuid() == 0 && exec.Command("unshare", "--mount", "--net", "--pid", "--uts", "--fork", "true").Run() == nil
+}
+
+// command is this program in a role, in new namespaces.
+func command(role string, flags uintptr) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+func reexec() (code int, err error) {
+	// The signal of Pdeathsig comes when the thread ends that started the process.
+	runtime.LockOSThread()
+	cmd := command("init", unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWPID)
+	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+	if err := cmd.Run(); err != nil {
+		if _, ended := errors.AsType[*exec.ExitError](err); !ended {
+			return 0, fmt.Errorf("make namespaces: %w", err)
+		}
+	}
+	if code := cmd.ProcessState.ExitCode(); code >= 0 {
+		return code, nil
+	}
+	return 1, nil
+}
+
+// runInit is process 1 of the tests' namespaces: it prepares them, runs the
+// tests, and reaps what they leave behind.
+func runInit() (code int, err error) {
+	if err := prepare(); err != nil {
+		return 0, fmt.Errorf("prepare the namespaces: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	tests, err := os.StartProcess(self, os.Args, &os.ProcAttr{
+		Env:   append(os.Environ(), insideEnv+"=1", "TMPDIR="+tempDir),
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+	})
+	if err != nil {
+		return 0, err
+	}
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return 0, fmt.Errorf("wait for the tests: %w", err)
+		case pid == tests.Pid && status.Exited():
+			return status.ExitStatus(), nil
+		case pid == tests.Pid:
+			return 128 + int(status.Signal()), nil
+		}
+	}
+}
+
+// prepare makes the machine of whoever deploys: with a store, a home, a
+// loopback device and a hosts file of its own.
+func prepare() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	if err := mount("proc", "/proc", "proc", ""); err != nil {
+		return err
+	}
+	if err := mount("tmpfs", "/run", "tmpfs", "mode=0755"); err != nil {
+		return err
+	}
+	for _, dir := range []string{"/nix", homeDir, tempDir, rootDir + "/etc"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := mount("tmpfs", "/nix", "tmpfs", "mode=0755"); err != nil {
+		return err
+	}
+	var hosts strings.Builder
+	hosts.WriteString("127.0.0.1 localhost\n")
+	for i := 1; i <= MaxNodes; i++ {
+		fmt.Fprintf(&hosts, "%s %s.%s %[2]s\n%s %[2]s.%[5]s\n", publicAddress(i), nodeName(i), Domain, address(i), sshDomain)
+	}
+	passwd, err := withHome("/etc/passwd", "root", homeDir)
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"hosts": hosts.String(), "passwd": passwd} {
+		file := filepath.Join(rootDir, "etc", name)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return err
+		}
+		if err := bind(file, "/etc/"+name); err != nil {
+			return err
+		}
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
+	}
+	return nil
+}
+
+// withHome returns a passwd file in which a user has another home.
+func withHome(file, user, home string) (string, error) {
+	data, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer data.Close()
+	var text strings.Builder
+	for lines := bufio.NewScanner(data); lines.Scan(); {
+		fields := strings.Split(lines.Text(), ":")
+		if fields[0] == user && len(fields) == 7 {
+			fields[5] = home
+		}
+		text.WriteString(strings.Join(fields, ":") + "\n")
+	}
+	return text.String(), nil
+}
+
+func mount(source, target, kind, options string) error {
+	if err := unix.Mount(source, target, kind, 0, options); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", kind, target, err)
+	}
+	return nil
+}
+
+func bind(source, target string) error {
+	if err := unix.Mount(source, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("bind %s to %s: %w", source, target, err)
+	}
+	return nil
+}

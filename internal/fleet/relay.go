@@ -1,0 +1,245 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A relay stands before a node's sshd and can be told to do badly.
+type relay struct {
+	listen, backend string
+
+	mu       sync.Mutex
+	listener net.Listener
+	hole     *hole
+	pairs    map[*pair]bool
+	made     int
+	cut      int64         // bytes to the node after which a new connection ends; 0 is none
+	resume   chan struct{} // closed when bytes flow again; nil while they do
+}
+
+// A pair is one connection through the relay.
+type pair struct {
+	client, server *net.TCPConn
+}
+
+// breakOff ends both connections by a reset, as when a link is lost.
+func (p *pair) breakOff() {
+	for _, c := range []*net.TCPConn{p.client, p.server} {
+		_ = c.SetLinger(0)
+		_ = c.Close()
+	}
+}
+
+// open listens, from now on or again.
+func (r *relay) open() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.listener != nil {
+		return nil
+	}
+	r.hole.close()
+	r.hole = nil
+	listener, err := net.Listen("tcp", r.listen)
+	if err != nil {
+		return err
+	}
+	r.listener = listener
+	go r.serve(listener)
+	return nil
+}
+
+// refuse stops to listen, and breaks off every connection.
+func (r *relay) refuse() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopListening()
+	r.breakOff()
+}
+
+func (r *relay) stopListening() {
+	if r.listener != nil {
+		_ = r.listener.Close()
+		r.listener = nil
+	}
+	r.hole.close()
+	r.hole = nil
+}
+
+func (r *relay) breakOff() {
+	for p := range r.pairs {
+		p.breakOff()
+	}
+}
+
+func (r *relay) close() {
+	r.refuse()
+	r.flow()
+}
+
+// freeze lets no byte pass until flow.
+func (r *relay) freeze() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resume == nil {
+		r.resume = make(chan struct{})
+	}
+}
+
+func (r *relay) flow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resume != nil {
+		close(r.resume)
+		r.resume = nil
+	}
+}
+
+// swallow answers no connection any more, not even with a refusal, and freezes
+// those that are there.
+func (r *relay) swallow() error {
+	r.freeze()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stopListening()
+	var err error
+	r.hole, err = newHole(r.listen)
+	return err
+}
+
+func (r *relay) cutAfter(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut = bytes
+}
+
+func (r *relay) cutNow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.breakOff()
+}
+
+func (r *relay) count() (made, now int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.made, len(r.pairs)
+}
+
+func (r *relay) serve(listener net.Listener) {
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go r.pass(client.(*net.TCPConn))
+	}
+}
+
+// pass relays one connection until one side ends it.
+func (r *relay) pass(client *net.TCPConn) {
+	server, err := net.Dial("tcp", r.backend)
+	if err != nil {
+		_ = client.Close()
+		return
+	}
+	p := &pair{client: client, server: server.(*net.TCPConn)}
+	r.mu.Lock()
+	if r.pairs == nil {
+		r.pairs = map[*pair]bool{}
+	}
+	r.pairs[p] = true
+	r.made++
+	limit := r.cut
+	r.mu.Unlock()
+
+	var both sync.WaitGroup
+	both.Go(func() { r.copy(p, p.server, p.client, limit) })
+	both.Go(func() { r.copy(p, p.client, p.server, 0) })
+	both.Wait()
+	_ = p.client.Close()
+	_ = p.server.Close()
+	r.mu.Lock()
+	delete(r.pairs, p)
+	r.mu.Unlock()
+}
+
+// copy relays one direction, limit bytes of it if that is not 0.
+func (r *relay) copy(p *pair, to, from *net.TCPConn, limit int64) {
+	buffer := make([]byte, 32<<10)
+	for passed := int64(0); ; {
+		n, err := from.Read(buffer)
+		r.mu.Lock()
+		resume := r.resume
+		r.mu.Unlock()
+		if resume != nil {
+			<-resume
+		}
+		if limit > 0 && passed+int64(n) >= limit {
+			_, _ = to.Write(buffer[:limit-passed])
+			p.breakOff()
+			return
+		}
+		if _, writeErr := to.Write(buffer[:n]); writeErr != nil {
+			p.breakOff()
+			return
+		}
+		passed += int64(n)
+		switch {
+		case errors.Is(err, io.EOF):
+			_ = to.CloseWrite()
+			return
+		case err != nil:
+			p.breakOff()
+			return
+		}
+	}
+}
+
+// A hole is an address that answers nothing: a socket that listens and whose
+// queue is full, at which the kernel drops what asks for a connection.
+type hole struct{ listener, filler int }
+
+func newHole(address string) (*hole, error) {
+	at, err := net.ResolveTCPAddr("tcp4", address)
+	if err != nil {
+		return nil, err
+	}
+	to := &unix.SockaddrInet4{Port: at.Port, Addr: [4]byte(at.IP.To4())}
+	h := &hole{listener: -1, filler: -1}
+	for _, step := range []func() error{
+		func() (err error) {
+			h.listener, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			return err
+		},
+		func() error { return unix.SetsockoptInt(h.listener, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1) },
+		func() error { return unix.Bind(h.listener, to) },
+		func() error { return unix.Listen(h.listener, 0) },
+		func() (err error) {
+			h.filler, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			return err
+		},
+		func() error { return unix.Connect(h.filler, to) },
+	} {
+		if err := step(); err != nil {
+			h.close()
+			return nil, fmt.Errorf("make %s a black hole: %w", address, err)
+		}
+	}
+	return h, nil
+}
+
+func (h *hole) close() {
+	if h == nil {
+		return
+	}
+	for _, fd := range []int{h.filler, h.listener} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
