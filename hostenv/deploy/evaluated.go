@@ -10,7 +10,7 @@ import (
 
 // Evaluated is what the provider's flake says of a node at deploy.nodes.
 type Evaluated struct {
-	Hostname string
+	Hostname string           // "" if it cannot be evaluated; every profile is in Failed then
 	Names    []string         // of all its profiles
 	Profiles map[string]Spec  // of those that were asked for
 	Failed   map[string]error // why others that were asked for have no Spec
@@ -89,10 +89,15 @@ func (e *MismatchError) fill(n Node, from Evaluated) []Profile {
 	if strings.Contains(host, ":") {
 		host = n.Name // a store's URI takes no IPv6 address
 	}
-	e.differs("node "+n.Name, "hostname", from.Hostname, host)
+	if from.Hostname != "" {
+		e.differs("node "+n.Name, "hostname", from.Hostname, host)
+	}
 	profiles := slices.Clone(n.Profiles)
 	for i := range profiles {
 		p := &profiles[i]
+		if from.Failed[p.Name] != nil {
+			continue
+		}
 		if !slices.Contains(from.Names, p.Name) {
 			e.note("it has no profile %s", p.Key())
 			continue

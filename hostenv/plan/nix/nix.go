@@ -70,3 +70,6 @@ func (c *counter) tell(subject string) {
 }
 
 func (r *Runner) program() string { return cmp.Or(r.Nix, "nix") }
+
+// Parallel is how many nix processes may run at once.
+func (r *Runner) Parallel() int { return r.jobs() }

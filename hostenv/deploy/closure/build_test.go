@@ -1,0 +1,162 @@
+package closure_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+)
+
+const builds = `
+  system = profile "root" "${sh "system-1.0" "echo ${library} > $out"}";
+  site = profile "site" "${sh "site-1.0" "echo ${library} site > $out"}";
+  shop = profile "shop" "${sh "shop-1.0" "cat ${sh "broken-2.0" "echo the library is on fire >&2; exit 7"} > $out"}";
+  blog = profile "blog" "${sh "blog-1.0" "echo the blog is too long >&2; exit 8"}";
+  other = profile "other" "${derivation { name = "other"; system = "other-none"; builder = "/bin/sh"; }}";
+  slow = profile "slow" "${sh "slow" "echo begun >&2; while :; do read -t 60 _ < /dev/zero; done"}";
+`
+
+func testBuild(t *testing.T, l *lab) {
+	t.Helper()
+	n := l.evaluated("system", "site", "shop", "blog", "other")
+	var log bytes.Buffer
+	failed, err := l.store.Build(t.Context(), n, n.Profiles, &log)
+	if err != nil || len(failed) != 3 {
+		t.Fatalf("got %v, %v\n%s", failed, err, log.String())
+	}
+	for _, c := range []struct{ profile, message, not string }{
+		{"shop", "the library is on fire", "too long"},
+		{"blog", "the blog is too long", "on fire"},
+		{"other", "other-none", "on fire"},
+	} {
+		var why *closure.BuildError
+		if !errors.As(failed[c.profile], &why) {
+			t.Errorf("%s: got %v", c.profile, failed[c.profile])
+			continue
+		}
+		if !strings.HasPrefix(why.Error(), "build n1/"+c.profile+": ") || !strings.Contains(why.Error(), c.message) || strings.Contains(why.Error(), c.not) || why.Hint() == "" {
+			t.Errorf("%s: got %v (hint: %s)", c.profile, why, why.Hint())
+		}
+	}
+	for _, want := range []string{"the library is on fire", "the blog is too long"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, log.String())
+		}
+	}
+}
+
+// kept reports which profiles of a node the links keep.
+func kept(t *testing.T, l *lab, n deploy.Node) (names []string) {
+	t.Helper()
+	links, err := filepath.Glob(filepath.Join(l.store.Roots, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		target, _ := os.Readlink(link)
+		for _, p := range n.Profiles {
+			if p.Path == target {
+				names = append(names, p.Name)
+			}
+		}
+	}
+	return names
+}
+
+func TestBuild(t *testing.T) {
+	local(t, flake(builds), func(t *testing.T, l *lab) {
+		testBuild(t, l)
+		n := l.evaluated("system", "site", "blog")
+		if got := kept(t, l, n); len(got) != 2 {
+			t.Errorf("links keep %v", got)
+		}
+		l.run("nix-store", "--gc")
+		for _, p := range n.Profiles[:2] {
+			if _, err := os.Stat(p.Path); err != nil {
+				t.Errorf("the garbage collector took what was built: %v", err)
+			}
+		}
+		// When the links are gone it may be taken.
+		if err := os.RemoveAll(l.store.Roots); err != nil {
+			t.Fatal(err)
+		}
+		l.run("nix-store", "--gc")
+		if _, err := os.Stat(n.Profiles[0].Path); err == nil {
+			t.Error("something else keeps what was built")
+		}
+	})
+}
+
+func TestBuildSucceeds(t *testing.T) {
+	local(t, flake(builds), func(t *testing.T, l *lab) {
+		n := l.built("system", "site")
+		if got := kept(t, l, n); len(got) != 2 {
+			t.Errorf("links keep %v", got)
+		}
+		// Once more there is nothing to do.
+		if failed, err := l.store.Build(t.Context(), n, n.Profiles, &bytes.Buffer{}); failed != nil || err != nil {
+			t.Errorf("got %v, %v", failed, err)
+		}
+		// A path that its derivation does not make is not built.
+		n.Profiles[0].Path = n.Profiles[0].Path[:len(n.Profiles[0].Path)-1] + "9"
+		failed, err := l.store.Build(t.Context(), n, n.Profiles, &bytes.Buffer{})
+		if err != nil || len(failed) != 1 || !strings.Contains(failed["system"].Error(), "is not among what it made") {
+			t.Errorf("got %v, %v", failed, err)
+		}
+	})
+}
+
+// A cancelled build ends, with all that it started.
+func TestBuildCancelled(t *testing.T) {
+	local(t, flake(builds), func(t *testing.T, l *lab) {
+		n := l.evaluated("slow")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, err := l.store.Build(ctx, n, n.Profiles, when("begun", cancel))
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// when calls do at the first line with a word.
+func when(word string, do func()) writerFunc {
+	return func(p []byte) (int, error) {
+		if strings.Contains(string(p), word) {
+			do()
+		}
+		return len(p), nil
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// A node that builds for itself is given derivations, and nothing is built here.
+func TestBuildThere(t *testing.T) {
+	each(t, flake(builds), func(t *testing.T, l *lab) {
+		l.node.RemoteBuild = true
+		testBuild(t, l)
+		n := l.evaluated("system", "site")
+		for _, p := range n.Profiles {
+			if !l.has(p.Path) {
+				t.Errorf("%s is not on the node", p.Path)
+			}
+			if _, err := os.Stat(p.Path); err == nil {
+				t.Errorf("%s was built here", p.Path)
+			}
+		}
+		// What was built there is compared there.
+		diffs, err := l.store.Diff(t.Context(), n, []deploy.Pair{{Profile: "site", New: n.Profiles[1].Path}})
+		if err != nil || diffs[0].Size == 0 || diffs[0].Copy != 0 || len(diffs[0].Added) != 2 {
+			t.Errorf("got %+v, %v", diffs, err)
+		}
+	})
+}

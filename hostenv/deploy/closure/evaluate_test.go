@@ -1,0 +1,143 @@
+package closure_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// local runs a test in a lab without a node.
+func local(t *testing.T, flake string, test func(t *testing.T, l *lab)) {
+	for _, binary := range testenv.NixBinaries(t) {
+		t.Run(versionOf(t, binary), func(t *testing.T) { test(t, newLab(t, binary, flake)) })
+	}
+}
+
+const someFail = `{
+  outputs = _: let
+    sh = name: derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; };
+    profile = user: path: { inherit user path; sshUser = "deploy"; profilePath = "/p/${user}"; tempPath = "/t/${user}"; };
+  in { deploy.nodes = {
+    n1 = { hostname = "n1.example"; profiles = {
+      system = profile "root" "${sh "system"}";
+      site = profile "site" (sh "site");
+      broken = profile "broken" (throw "project acme__site: hostenv.nix is wrong\nhint: mend it");
+      asserts = profile "asserts" (assert false; "x");
+      two = profile "two" "${sh "a"}${sh "b"}";
+      uncatchable = profile "uncatchable" ({ }.missing);
+      nobody = profile "nobody" (abort "nobody asked for it");
+    }; };
+    n2 = throw "there is no n2";
+    "n.3" = { hostname = "n3"; profiles.system = profile "root" "${sh "third"}"; };
+  }; };
+}`
+
+func node(name string, profiles ...string) deploy.Node {
+	n := deploy.Node{Name: name}
+	for _, p := range profiles {
+		n.Profiles = append(n.Profiles, deploy.Profile{Node: name, Name: p})
+	}
+	return n
+}
+
+func TestEvaluate(t *testing.T) {
+	local(t, someFail, func(t *testing.T, l *lab) {
+		found, err := l.store.Evaluate(t.Context(), []deploy.Node{
+			node("n1", "system", "site", "broken", "asserts", "two", "unknown"), node("n2", "system", "x"), node("n.3", "system"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n1 := found["n1"]
+		all := []string{"asserts", "broken", "nobody", "site", "system", "two", "uncatchable"}
+		if diff := cmp.Diff(all, n1.Names); diff != "" || n1.Hostname != "n1.example" {
+			t.Errorf("n1 is %q with (-want +got):\n%s", n1.Hostname, diff)
+		}
+		for _, spec := range []deploy.Spec{n1.Profiles["system"], n1.Profiles["site"], found["n.3"].Profiles["system"]} {
+			if _, err := os.Stat(spec.Derivation); err != nil {
+				t.Errorf("the derivation is not in the store: %v", err)
+			}
+			if want := spec.Path; l.run("nix-store", "--query", "--outputs", spec.Derivation) != want {
+				t.Errorf("%s does not make %s", spec.Derivation, want)
+			}
+		}
+		site := n1.Profiles["site"]
+		site.Path, site.Derivation = "", ""
+		if diff := cmp.Diff(deploy.Spec{User: "site", SSHUser: "deploy", Link: "/p/site", Temp: "/t/site"}, site); diff != "" {
+			t.Errorf("differs (-want +got):\n%s", diff)
+		}
+		for _, c := range []struct{ node, profile, message, hint string }{
+			{"n1", "broken", "evaluate n1/broken: project acme__site: hostenv.nix is wrong", "mend it"},
+			{"n1", "asserts", "evaluate n1/asserts: assertion", "-exclude=asserts"},
+			{"n1", "two", "is made of 2 derivations", "-exclude=two"},
+			{"n2", "system", "evaluate n2: there is no n2", "-exclude=n2"},
+			{"n2", "x", "evaluate n2: there is no n2", "-exclude=n2"},
+		} {
+			var failed *closure.EvaluationError
+			if !errors.As(found[c.node].Failed[c.profile], &failed) || !strings.HasPrefix(strings.ReplaceAll(failed.Error(), "evaluate n1/two: its path ", ""), c.message) || !strings.Contains(failed.Hint(), c.hint) {
+				t.Errorf("%s/%s: got %v, want %q", c.node, c.profile, found[c.node].Failed[c.profile], c.message)
+			}
+		}
+		if _, ok := n1.Profiles["broken"]; ok || len(n1.Failed) != 3 || len(n1.Profiles) != 2 {
+			t.Errorf("got %+v", n1)
+		}
+		if _, err := os.Stat(filepath.Join(l.dir, "flake", "flake.lock")); err == nil {
+			t.Error("a lock file was written")
+		}
+	})
+}
+
+// What Nix cannot catch fails all, and is told by profile nevertheless.
+func TestEvaluateUncatchable(t *testing.T) {
+	local(t, someFail, func(t *testing.T, l *lab) {
+		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "uncatchable"), node("n.3", "system")})
+		var failed *closure.EvaluationError
+		if !errors.As(err, &failed) || failed.Profile != "n1/uncatchable" || !strings.Contains(failed.Message, "attribute 'missing' missing") || failed.Hint() != "mend it, or leave it out: -exclude=uncatchable" {
+			t.Errorf("got %v", err)
+		}
+		// Left out, it does no harm.
+		if _, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system")}); err != nil {
+			t.Error(err)
+		}
+		_, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n9", "system")})
+		var mismatch *deploy.MismatchError
+		if !errors.As(err, &mismatch) || !strings.Contains(err.Error(), `it has no node "n9"`) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Names are data for Nix, whatever is in them.
+func TestEvaluateHostileNames(t *testing.T) {
+	local(t, someFail, func(t *testing.T, l *lab) {
+		for _, name := range []string{`"`, `${throw "run"}`, `" + throw "run" + "`, `\`, `\${x}`, "a\nb", "''", `'`, "é", "$" + `{"a"}`, "%s"} {
+			found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", name)})
+			if err != nil || len(found["n1"].Profiles) != 1 || len(found["n1"].Failed) != 0 {
+				t.Errorf("profile %q: got %+v, %v", name, found["n1"], err)
+			}
+			_, err = l.store.Evaluate(t.Context(), []deploy.Node{node(name, "system")})
+			var mismatch *deploy.MismatchError
+			if !errors.As(err, &mismatch) {
+				t.Errorf("node %q: got %v", name, err)
+			}
+		}
+	})
+}
+
+func TestEvaluateWithoutFlake(t *testing.T) {
+	local(t, "{ outputs = _: { }; }", func(t *testing.T, l *lab) {
+		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system")})
+		var failed *closure.EvaluationError
+		if !errors.As(err, &failed) || !strings.Contains(failed.Message, "does not provide attribute") || failed.Hint() == "" {
+			t.Errorf("got %v", err)
+		}
+	})
+}

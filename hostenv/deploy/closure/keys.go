@@ -1,0 +1,193 @@
+package closure
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Where the secret key is if nothing else is said, below the provider's root.
+const defaultKey = "secrets/signing/secret.key"
+
+// KeyVariable names a file with the secret key.
+const KeyVariable = "HOSTENV_SIGNING_KEY_FILE"
+
+// A Key is what closures are signed with. The secret is not in it.
+type Key struct {
+	File   string // of the secret key
+	Public string // "hosting.example-1:VpyN..."
+	Made   bool   // by this call
+}
+
+// FlakeLine is what makes the nodes of a provider trust a key.
+func (k Key) FlakeLine() string {
+	return fmt.Sprintf("provider.nixSigning.trustedPublicKeys = [ %q ];", k.Public)
+}
+
+// OpenKey finds the key of the provider at root: the file that is named (by
+// -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key.
+// The last is made where it is not there, under the name of the provider's
+// domain, with the public key beside it; one that was asked for by name is not,
+// for a name that is misspelt would be a new key that no node trusts.
+//
+// A file that others can read, or that is in git, is refused with a *[KeyError],
+// and so is one that holds no secret key of Nix. Nothing of what is in it is
+// ever told.
+func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
+	file, ours := named, false
+	if file == "" {
+		file = os.Getenv(KeyVariable)
+	}
+	if file == "" {
+		file, ours = filepath.Join(root, filepath.FromSlash(defaultKey)), true
+	}
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return Key{}, err
+	}
+	k := Key{File: file}
+	if _, err := os.Stat(file); ours && errors.Is(err, fs.ErrNotExist) {
+		if k.Made, err = makeKey(file, domain); err != nil {
+			return Key{}, fmt.Errorf("make a signing key: %w", err)
+		}
+	}
+	if k.Public, err = PublicKey(file); err != nil {
+		return Key{}, err
+	}
+	if inGit(ctx, file) {
+		return Key{}, &KeyError{file, "is in git: whoever reads the repository can sign for every node",
+			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys"}
+	}
+	if ours {
+		_, err = writeOnce(filepath.Join(filepath.Dir(file), "public.key"), k.Public+"\n", 0o644)
+	}
+	return k, err
+}
+
+// A KeyError says why a file is not taken for a signing key.
+type KeyError struct{ File, Problem, Remedy string }
+
+func (e *KeyError) Error() string { return "the signing key " + e.File + " " + e.Problem }
+
+// Hint says what mends it.
+func (e *KeyError) Hint() string { return e.Remedy }
+
+// keyName is what a public key's name may be: it becomes part of a line in
+// nix.conf, where spaces part keys.
+var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+@-]*$`)
+
+// PublicKey reads a secret key of Nix, NAME:BASE64 of an ed25519 key as libsodium
+// has it, and returns the public one. This is done here, without nix, whose
+// messages about broken keys quote from them.
+func PublicKey(file string) (string, error) {
+	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", &KeyError{file, "is not there", "see the path, or leave -signingKey and " + KeyVariable + " away to have one made at " + defaultKey}
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the signing key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", &KeyError{file, "is no file", "name the file of a secret key of Nix"}
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", &KeyError{file, fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm()), "chmod 600 " + file}
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the signing key: %w", err)
+	}
+	if len(data) > 1<<12 || bytes.Contains(data, []byte("ENC[")) {
+		return "", &KeyError{file, "is no secret key of Nix, but looks like a file of sops", "decrypt it to a file of its own that is not in git, mode 0600, and name that"}
+	}
+	name, encoded, _ := strings.Cut(strings.TrimSpace(string(data)), ":")
+	secret, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || !keyName.MatchString(name) || len(secret) != ed25519.PrivateKeySize {
+		remedy := "make one with `nix key generate-secret --key-name " + "NAME-1`"
+		if err == nil && len(secret) == ed25519.PublicKeySize {
+			remedy = "this is the public half: name the file of the secret one"
+		}
+		return "", &KeyError{file, "is no secret key of Nix", remedy}
+	}
+	// Its second half is the public key; one that does not belong to the first
+	// would sign what nobody can verify.
+	key := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
+	if !bytes.Equal(key, secret) {
+		return "", &KeyError{file, "is broken: its halves do not belong together", "restore it from a backup"}
+	}
+	return name + ":" + base64.StdEncoding.EncodeToString(secret[ed25519.SeedSize:]), nil
+}
+
+// makeKey makes a key unless somebody else does at the same time, whose key is
+// then as good.
+func makeKey(file, domain string) (made bool, err error) {
+	name := domain + "-1"
+	if !keyName.MatchString(name) {
+		return false, fmt.Errorf("%q cannot be the name of a key", name)
+	}
+	folder := filepath.Dir(file)
+	if err := os.MkdirAll(filepath.Dir(folder), 0o777); err != nil {
+		return false, err
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return false, err
+	}
+	// First, so that there is no moment at which `git add` would take the key.
+	if _, err := writeOnce(filepath.Join(folder, ".gitignore"), "*\n!.gitignore\n!public.key\n", 0o644); err != nil {
+		return false, err
+	}
+	_, secret, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return false, err
+	}
+	return writeOnce(file, name+":"+base64.StdEncoding.EncodeToString(secret)+"\n", 0o600)
+}
+
+// writeOnce writes a file that is not there yet, whole or not at all, and says
+// whether it did.
+func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
+	if _, err := os.Stat(path); err == nil {
+		return false, nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if gone := os.Remove(f.Name()); err == nil {
+			err = gone
+		}
+	}()
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return false, err
+	}
+	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+		return false, nil // somebody else was quicker
+	} else if err != nil {
+		return false, err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(folder.Sync(), folder.Close())
+}
+
+// inGit reports whether git tracks a file. Where there is no git, or no
+// repository, nothing does.
+func inGit(ctx context.Context, file string) bool {
+	cmd := exec.CommandContext(ctx, "git", "ls-files", "--error-unmatch", "--", filepath.Base(file))
+	cmd.Dir = filepath.Dir(file)
+	return cmd.Run() == nil
+}

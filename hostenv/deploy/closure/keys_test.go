@@ -1,0 +1,203 @@
+package closure_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+func TestVersion(t *testing.T) {
+	local(t, "", func(t *testing.T, l *lab) {
+		version, err := l.store.Version(t.Context())
+		if err != nil || version != versionOf(t, l.nix) {
+			t.Errorf("got %q, %v", version, err)
+		}
+	})
+}
+
+func TestOpenKeyMakesOne(t *testing.T) {
+	t.Setenv(closure.KeyVariable, "")
+	root := t.TempDir()
+	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	if err != nil || !k.Made || !strings.HasPrefix(k.Public, "hosting.example-1:") || k.File != filepath.Join(root, "secrets/signing/secret.key") {
+		t.Fatalf("got %+v, %v", k, err)
+	}
+	for path, mode := range map[string]os.FileMode{"": 0o700, "secret.key": 0o600, "public.key": 0o644, ".gitignore": 0o644} {
+		if info, err := os.Stat(filepath.Join(root, "secrets/signing", path)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%q: %v, %v; want mode %v", path, info.Mode(), err, mode)
+		}
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(k.File)); len(entries) != 3 {
+		t.Errorf("there are %v", entries)
+	}
+	public, _ := os.ReadFile(filepath.Join(root, "secrets/signing/public.key"))
+	if string(public) != k.Public+"\n" || k.FlakeLine() != `provider.nixSigning.trustedPublicKeys = [ "`+k.Public+`" ];` {
+		t.Errorf("public.key is %q, the line for the flake %s", public, k.FlakeLine())
+	}
+	again, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	if err != nil || again.Made || again.Public != k.Public {
+		t.Errorf("once more: %+v, %v", again, err)
+	}
+	// The variable and the flag name others, which are not made.
+	t.Setenv(closure.KeyVariable, k.File)
+	if again, err = closure.OpenKey(t.Context(), t.TempDir(), "", "x"); err != nil || again.Public != k.Public {
+		t.Errorf("by the variable: %+v, %v", again, err)
+	}
+	missing := filepath.Join(root, "missing")
+	var failed *closure.KeyError
+	if _, err = closure.OpenKey(t.Context(), root, missing, "x"); !errors.As(err, &failed) || failed.File != missing {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Many at once make one key.
+func TestOpenKeyAtOnce(t *testing.T) {
+	t.Setenv(closure.KeyVariable, "")
+	root := t.TempDir()
+	keys := make([]closure.Key, 16)
+	var wait sync.WaitGroup
+	for i := range keys {
+		wait.Go(func() {
+			var err error
+			if keys[i], err = closure.OpenKey(t.Context(), root, "", "hosting.example"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	made := 0
+	for _, k := range keys {
+		if k.Public != keys[0].Public {
+			t.Errorf("two keys: %s, %s", k.Public, keys[0].Public)
+		}
+		if k.Made {
+			made++
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d say that they made it", made)
+	}
+}
+
+// Nix takes the keys made here, and reads the same public key in them, as in
+// its own.
+func TestKeysAreNix(t *testing.T) {
+	t.Setenv(closure.KeyVariable, "")
+	local(t, flake(""), func(t *testing.T, l *lab) {
+		own := filepath.Join(l.dir, "own.key")
+		l.run("nix-store", "--generate-binary-cache-key", "own.example-1", own, filepath.Join(l.dir, "own.public"))
+		made, err := closure.OpenKey(t.Context(), l.dir, "", "made.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range []string{own, made.File} {
+			secret, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := l.store.Nix.Run(t.Context(), hostnix.Command{Args: []string{"key", "convert-secret-to-public"}, Input: bytes.NewReader(secret)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := closure.PublicKey(file); err != nil || got != strings.TrimSpace(string(want)) {
+				t.Errorf("got %q, %v; nix says %q", got, err, want)
+			}
+		}
+	})
+}
+
+func TestPublicKeyRefuses(t *testing.T) {
+	t.Setenv(closure.KeyVariable, "")
+	root := t.TempDir()
+	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(k.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := bytes.Clone(good)
+	at := len("hosting.example-1:") + 60 // in the public half
+	flipped[at] = map[bool]byte{true: 'B', false: 'A'}[flipped[at] == 'A']
+	for name, c := range map[string]struct {
+		content []byte
+		mode    os.FileMode
+		want    string
+	}{
+		"open":         {good, 0o644, "can be read by others (mode 0644)"},
+		"of the group": {good, 0o640, "can be read by others (mode 0640)"},
+		"empty":        {nil, 0o600, "is no secret key of Nix"},
+		"public":       {[]byte(k.Public), 0o600, "is no secret key of Nix"},
+		"ssh":          {[]byte("-----BEGIN OPENSSH PRIVATE KEY-----\ntopsecret\n"), 0o600, "is no secret key of Nix"},
+		"garbage":      {[]byte("topsecret:topsecret!"), 0o600, "is no secret key of Nix"},
+		"name":         {append([]byte("top secret "), good...), 0o600, "is no secret key of Nix"},
+		"flipped":      {flipped, 0o600, "its halves do not belong together"},
+		"sops":         {[]byte(`{"data": "ENC[AES256_GCM,data:topsecret]"}`), 0o600, "looks like a file of sops"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "key")
+			if err := os.WriteFile(file, c.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(file, c.mode); err != nil {
+				t.Fatal(err)
+			}
+			_, err := closure.PublicKey(file)
+			var failed *closure.KeyError
+			if !errors.As(err, &failed) || !strings.Contains(err.Error(), c.want) || failed.Hint() == "" {
+				t.Fatalf("got %v, want %q", err, c.want)
+			}
+			for _, secret := range []string{"topsecret", string(good[25:40]), string(good[70:90])} {
+				if strings.Contains(err.Error()+failed.Hint(), secret) {
+					t.Errorf("it tells of the file's content: %v", err)
+				}
+			}
+		})
+	}
+	if _, err := closure.PublicKey(root); err == nil || !strings.Contains(err.Error(), "is no file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A key in git is everybody's; the one that is made cannot get there by `git add`.
+func TestOpenKeyInGit(t *testing.T) {
+	git := testenv.Need(t, "git")
+	t.Setenv(closure.KeyVariable, "")
+	root := t.TempDir()
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(git, append([]string{"-C", root}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	run("init", "-q")
+	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run("add", "-A")
+	if files := run("ls-files"); files != "secrets/signing/.gitignore\nsecrets/signing/public.key\n" {
+		t.Errorf("git has %q", files)
+	}
+	if _, err = closure.OpenKey(t.Context(), root, "", "hosting.example"); err != nil {
+		t.Error(err)
+	}
+	run("add", "-f", k.File)
+	_, err = closure.OpenKey(t.Context(), root, "", "hosting.example")
+	var failed *closure.KeyError
+	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "is in git") {
+		t.Errorf("got %v", err)
+	}
+}
