@@ -50,7 +50,7 @@ func IsStorePath(path string) bool { return storePath.MatchString(path) }
 
 // Fill returns the nodes of a plan with the store paths that were evaluated.
 // nodes are all that [Planned] returned, with all their profiles; those that
-// were not evaluated, or failed, have no Path still. Where the flake and the
+// were not evaluated, or failed, have no Path still; of the latter Broken says why. Where the flake and the
 // plan disagree the error is a *[MismatchError] with all that they disagree in.
 func Fill(nodes []Node, evaluated map[string]Evaluated) ([]Node, error) {
 	m := &MismatchError{}
@@ -95,7 +95,8 @@ func (e *MismatchError) fill(n Node, from Evaluated) []Profile {
 	profiles := slices.Clone(n.Profiles)
 	for i := range profiles {
 		p := &profiles[i]
-		if from.Failed[p.Name] != nil {
+		if err := from.Failed[p.Name]; err != nil {
+			p.Broken = err
 			continue
 		}
 		if !slices.Contains(from.Names, p.Name) {

@@ -47,6 +47,10 @@ func userLink(user string) string { return "/nix/var/nix/profiles/per-user/" + u
 // that does not hang together: all that is wrong at once, each a
 // *[plan.InputError].
 func Planned(d plan.Document) ([]Node, error) {
+	d, err := plan.DecodeDocument(d.Encode()) // one that was just computed has other types
+	if err != nil {
+		return nil, err
+	}
 	r := &planReader{document: d.Value()}
 	deployUser := r.deployUser()
 	domain := r.text(r.document, "plan", "hostenvHostname", "")

@@ -158,9 +158,6 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if p.selected, err = r.selection.Of(p.fleet); err != nil {
 		return err
 	}
-	if r.options.RemoteBuild {
-		onNodes(p.selected)
-	}
 	ctx, stop, release := interrupts(ctx)
 	defer release()
 
@@ -169,7 +166,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots")}
+	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots"), Pause: 2 * time.Second}
 	runner := &deploy.Runner{
 		Remote: remote.New(config), Store: store, Journal: journal, Options: r.options, Stop: stop,
 		Holder: holder(journal.ID), Moves: p.document.Moves(),
@@ -189,8 +186,11 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: ".", Inherit: []*os.File{lock.File}})
 	}
 	show.phase("evaluating the flake's deploy.nodes")
-	if p.selected, err = evaluated(ctx, store, p.selected); err != nil {
+	if err := r.evaluate(ctx, store, p); err != nil {
 		return err
+	}
+	if r.options.RemoteBuild {
+		onNodes(p.selected)
 	}
 	outcome, err := runner.Run(ctx, r.mode, p.selected, p.fleet, doubts)
 	if err != nil {
@@ -240,13 +240,18 @@ func onNodes(nodes []deploy.Node) {
 	}
 }
 
-// evaluated adds the store paths.
-func evaluated(ctx context.Context, store *closure.Store, nodes []deploy.Node) ([]deploy.Node, error) {
-	found, err := store.Evaluate(ctx, nodes)
+// evaluate adds the store paths of what is selected.
+func (r *deployRun) evaluate(ctx context.Context, store *closure.Store, p *planned) error {
+	found, err := store.Evaluate(ctx, p.selected)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return deploy.Fill(nodes, found)
+	filled, err := deploy.Fill(p.fleet, found)
+	if err != nil {
+		return err
+	}
+	p.selected, err = r.selection.Of(filled)
+	return err
 }
 
 func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
@@ -264,7 +269,7 @@ func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
 // sign prepares the signing of what is pushed; a run that pushes nothing makes
 // no key.
 func (r *deployRun) sign(ctx context.Context, p *planned, store *closure.Store) (deploy.Signing, error) {
-	if !slices.ContainsFunc(p.selected, func(n deploy.Node) bool { return !n.RemoteBuild }) {
+	if r.options.RemoteBuild || !slices.ContainsFunc(p.selected, func(n deploy.Node) bool { return !n.RemoteBuild }) {
 		return deploy.Signing{}, nil
 	}
 	domain, _ := p.document.Value()["hostenvHostname"].(string)
@@ -435,7 +440,7 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	if p.selected, err = evaluated(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p.selected); err != nil {
+	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
 		return err
 	}
 	all, err := deploy.Survey(ctx, remote.New(config), p.selected)

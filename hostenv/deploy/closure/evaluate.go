@@ -48,18 +48,19 @@ in builtins.mapAttrs nodeOf wanted`
 const explain = `nodes: let node = nodes.${%s}; in builtins.deepSeq %s true`
 
 type evaluatedNode struct {
-	Missing, Failed bool
-	Hostname        string
-	Names           []string
-	Specs           map[string]struct {
-		Success bool
-		Value   json.RawMessage // false where it failed
-	}
+	Missing  bool     `json:"missing"`
+	Failed   bool     `json:"failed"`
+	Hostname string   `json:"hostname"`
+	Names    []string `json:"names"`
+	Specs    map[string]struct {
+		Success bool            `json:"success"`
+		Value   json.RawMessage `json:"value"` // false where it failed
+	} `json:"specs"`
 }
 
 type evaluatedSpec struct {
 	deploy.Spec
-	Derivations []string
+	Derivations []string `json:"derivations"`
 }
 
 // Evaluate evaluates the profiles of nodes at deploy.nodes of the provider's

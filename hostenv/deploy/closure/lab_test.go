@@ -17,6 +17,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 5 && os.Args[1] == "-proxy" {
 		proxy(os.Args[2], os.Args[3], os.Args[4])
 	}
-	os.Exit(m.Run())
+	fleet.Main(m)
 }
 
 // proxy connects its stdin and stdout to an address, as a ProxyCommand of ssh.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -124,25 +125,45 @@ func (r *Runner) run(ctx context.Context, c Command, said *listener) (written []
 	return stdout.Bytes(), nil
 }
 
-// find returns the path of a program: one of Nix's own where nix is.
+// find returns the path of a program by the PATH of the environment that it will
+// have; one of Nix's own where nix is.
 func (r *Runner) find(name string) (string, error) {
-	nix, err := exec.LookPath(r.program())
-	if name == "" || name == "nix" || err != nil {
-		if err != nil {
-			err = &NotInstalledError{Program: r.program()}
-		}
-		return nix, err
+	nix, err := r.lookPath(r.program())
+	if err != nil {
+		return "", &NotInstalledError{Program: r.program()}
 	}
-	if beside := filepath.Join(filepath.Dir(nix), name); strings.HasPrefix(name, "nix-") {
-		if path, err := exec.LookPath(beside); err == nil {
+	if name == "" || name == "nix" {
+		return nix, nil
+	}
+	if strings.HasPrefix(name, "nix-") {
+		if path, err := exec.LookPath(filepath.Join(filepath.Dir(nix), name)); err == nil {
 			return path, nil
 		}
 	}
-	path, err := exec.LookPath(name)
+	path, err := r.lookPath(name)
 	if err != nil {
 		return "", fmt.Errorf("run %s: %w", name, err)
 	}
 	return path, nil
+}
+
+func (r *Runner) lookPath(name string) (string, error) {
+	if strings.ContainsRune(name, filepath.Separator) {
+		return exec.LookPath(name)
+	}
+	for _, kv := range slices.Backward(r.Env) { // of two, the last counts
+		path, found := strings.CutPrefix(kv, "PATH=")
+		if !found {
+			continue
+		}
+		for _, dir := range filepath.SplitList(path) {
+			if program, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(dir) {
+				return program, nil
+			}
+		}
+		return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+	}
+	return exec.LookPath(name)
 }
 
 func (r *Runner) environment() []string {
