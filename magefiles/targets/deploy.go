@@ -262,7 +262,9 @@ func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
 			o.Deployed[user] = entry.DeployedNode
 		}
 	}
-	o.Warn = func(user string, err error) { show.warn(fmt.Sprintf("environment %s goes without its data: %v", user, err)) }
+	o.Warn = func(user string, err error) {
+		show.warn(fmt.Sprintf("environment %s goes without its data: %v", user, err))
+	}
 	return move.New(p.document, o)
 }
 
