@@ -1,4 +1,4 @@
-# Logging in: by key, and not as root.
+# Logging in: by key, and not as root, for as long as the other side is there.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -21,6 +21,10 @@ in
       PasswordAuthentication = mkDefault false;
       KbdInteractiveAuthentication = mkDefault false;
       PermitRootLogin = mkDefault "no";
+      # A deploy's lock lasts as long as its connection: that of a machine which
+      # vanished without a word ends after a minute, and not after hours.
+      ClientAliveInterval = mkDefault 15;
+      ClientAliveCountMax = mkDefault 4;
     };
   };
 }
