@@ -213,3 +213,41 @@ func TestFindsTheProgram(t *testing.T) {
 		t.Errorf("%s, %v", program, err)
 	}
 }
+
+// Where no program comes with the profile, it is the one of the provider's
+// input, through what that follows.
+func TestBuildsTheInput(t *testing.T) {
+	testenv.Need(t, "namespaces") // for a /nix to write to
+	for _, nix := range testenv.NixBinaries(t) {
+		if !fits(t, nix) {
+			continue
+		}
+		t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
+			n, p := derivation(t, nix)
+			t.Setenv("NIX_REMOTE", "local")
+			dir := t.TempDir()
+			for name, text := range map[string]string{
+				"deploy-rs/flake.nix": `{ outputs = _: { packages.${builtins.currentSystem or "x86_64-linux"}.deploy-rs = derivation {
+					name = "deploy-rs"; system = "x86_64-linux"; builder = "/bin/sh";
+					args = [ "-c" "PATH=/usr/bin:/bin; mkdir -p $out/bin; printf '#!/bin/sh\\necho ` + p.Path + `.drv >asked\\n' >$out/bin/deploy; chmod +x $out/bin/deploy" ];
+				}; }; }`,
+				"provider/flake.nix": `{ inputs.deploy-rs.url = "path:` + dir + `/deploy-rs"; outputs = _: { }; }`,
+			} {
+				if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				write(t, filepath.Join(dir, name), text)
+			}
+			program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/provider"}).Program(t.Context(), n, p)
+			if err != nil || !strings.HasSuffix(program, "-deploy-rs/bin/deploy") {
+				t.Errorf("%s, %v", program, err)
+			}
+			var missing *deployrs.ProgramError
+			if program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/deploy-rs"}).Program(t.Context(), n, p); !errors.As(err, &missing) {
+				t.Errorf("%s, %v", program, err)
+			} else {
+				t.Log(err)
+			}
+		})
+	}
+}
