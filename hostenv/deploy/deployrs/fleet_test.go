@@ -215,6 +215,35 @@ func activating(processes map[string]string) bool {
 	return false
 }
 
+// deploy-rs gives up before the node has activated: what is returned, and when,
+// is what comes of it.
+func TestIsWaitedFor(t *testing.T) {
+	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
+		p := w.node.Profiles[1]
+		before := w.n.Active(t, p.Name)
+		w.version(t, "2")
+		w.activator.ConfirmTimeout, w.activator.ActivationTimeout = time.Second, time.Second
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Block: true})
+		done := make(chan error)
+		go func() { done <- w.activate(t, t.Context(), 1, true) }()
+		w.n.WaitBlocked(t, p.Name)
+		w.n.WaitConnections(t, 1) // nobody waits any more, but for the activation itself
+		select {
+		case err := <-done:
+			t.Errorf("it returned while the node activates: %v", err)
+		default:
+		}
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{})
+		var exit *deployrs.ExitError
+		if err := <-done; !errors.As(err, &exit) {
+			t.Error(err)
+		}
+		if w.n.Active(t, p.Name) != before || w.n.Activated(t, p.Name, before) != 1 {
+			t.Errorf("%s is active after %+v", w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
+		}
+	})
+}
+
 func TestIsStopped(t *testing.T) {
 	eachProgram(t, fleet.Options{}, func(t *testing.T, w *world) {
 		w.version(t, "1")
