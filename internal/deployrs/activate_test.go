@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,7 @@ func TestActivateDiffersNowhere(t *testing.T) {
 func live(t *testing.T, program, store string, steps []step) []string {
 	t.Helper()
 	dir := t.TempDir()
-	env := append(testenv.NixEnv(dir), "NIX_STORE_DIR="+store, "NIX_STATE_DIR="+dir+"/var", "NIX_LOG_DIR="+dir+"/log", "NIX_REMOTE=local", "RECORD="+dir)
+	env := slices.Clip(append(testenv.NixEnv(dir), "NIX_STORE_DIR="+store, "NIX_STATE_DIR="+dir+"/var", "NIX_LOG_DIR="+dir+"/log", "NIX_REMOTE=local", "RECORD="+dir))
 	profile, temp := filepath.Join(dir, "profile"), filepath.Join(dir, "temp")
 	if err := os.Mkdir(temp, 0o700); err != nil {
 		t.Fatal(err)
