@@ -22,7 +22,8 @@ func Doubts(outcomes []Outcome, exits func(run, node, profile string) *int) map[
 				d := *p.Doubt
 				d.Exit = exits(o.Run, p.Node, p.Profile)
 				doubts[key] = d
-			case p.State == StateActive, p.State == StateInSync, p.State == StateFailed && p.Reason == ReasonActivation:
+			case p.State == StateActive, p.State == StateInSync,
+				p.State == StateFailed && p.Reason == ReasonActivation && p.Active != doubts[key].Path:
 				delete(doubts, key)
 			}
 		}
@@ -64,15 +65,11 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 	}
 }
 
-// certain reports whether an activation whose path is active ended well:
-// deploy-rs said so, or it could not have stayed active otherwise, since the
-// node takes back what fails and what nobody confirms.
-func (d *Doubt) certain() bool {
-	if d.Exit != nil {
-		return *d.Exit == 0
-	}
-	return d.Rollback && d.From != "" && d.From != d.Path
-}
+// certain reports whether an activation whose path is active ended well, which
+// deploy-rs alone can say. That the node did not go back says nothing: without
+// a link, activate-rs gives up at the first line that it cannot print, be it of
+// a success or of a failure.
+func (d *Doubt) certain() bool { return d.Exit != nil && *d.Exit == 0 }
 
 // A Settlement is what an activation that has ended leaves to do.
 type Settlement string

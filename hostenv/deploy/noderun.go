@@ -315,6 +315,9 @@ func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
 	if err := it.tell(n, p, Event{State: StateActivating, Reason: d.Reason, Was: d.From, Rollback: d.Rollback, Log: log.Name()}); err != nil {
 		return err
 	}
+	if d.Rollback {
+		it.clear(ctx, n, p)
+	}
 	failure := it.Activator.Activate(ctx, n.Node, p, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
 	active, err := it.ended(ctx, n, p)
 	if err != nil {
@@ -339,6 +342,17 @@ func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
 		failure = errors.New("deploy-rs reported a success, and the node has another path")
 	}
 	return it.fail(n, p, ReasonActivation, active, failure, log.Name())
+}
+
+// clear takes away the canary that an earlier activation of the path left, whose
+// link was lost. deploy-rs would take it for that of this one and confirm at
+// once; and the node, which is not confirmed when it is done, would go back.
+func (it *run) clear(ctx context.Context, n *nodeRun, p Profile) {
+	hash, _, _ := strings.Cut(strings.TrimPrefix(p.Path, "/nix/store/"), "-")
+	if session, err := n.open(ctx, it); err == nil {
+		// Most often there is none, and that is what rm then says.
+		_, _ = session.Run(ctx, p.User, nil, "rm", p.Temp+"/deploy-rs-canary-"+hash)
+	}
 }
 
 // restore brings back what was there, and joins what goes wrong in it to the

@@ -25,8 +25,9 @@ const (
 	FindingUserMissing   = "user-missing"
 	FindingForeign       = "foreign-profile"
 	FindingActivating    = "activating"
-	FindingMove          = "move"       // where data is cannot be told, or not reached
-	FindingMoveFirst     = "move-first" // an environment would lose its old node before it has its new one
+	FindingHidden        = "processes-hidden" // activations at work cannot be seen
+	FindingMove          = "move"             // where data is cannot be told, or not reached
+	FindingMoveFirst     = "move-first"       // an environment would lose its old node before it has its new one
 	FindingMoveCycle     = "move-cycle"
 )
 
@@ -51,6 +52,9 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 	}
 	if o.Nix == "" {
 		fail(FindingNoNix, "NixOS has it at /run/current-system/sw/bin/nix", "node %s has no nix that its user %s can run", n.Name, n.User)
+	}
+	if o.ProcessesHidden {
+		fail(FindingHidden, "mount /proc there without hidepid, or with gid= of a group that "+n.User+" is in", "node %s hides processes from %s, and so an activation that is at work", n.Name, n.User)
 	}
 	if push && !o.TrustsUser && !slices.Contains(o.TrustedKeys, signing.PublicKey) {
 		found = append(found, signing.missing(n))

@@ -190,10 +190,7 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 				if count > dieAt {
 					return none
 				}
-				if random.IntN(2) == 0 {
-					return dies
-				}
-				return diesAlone
+				return []fault{dies, diesAlone, diesLinked}[random.IntN(3)]
 			}
 			outcome, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, doubts(t, dir))
 			for key, path := range before {

@@ -41,6 +41,7 @@ const (
 	lies        fault = "lies"         // it reports a success that is none
 	dies        fault = "dies"         // this process dies; what is on the way goes on
 	diesAlone   fault = "dies-alone"   // it dies with all that it had begun
+	diesLinked  fault = "dies-linked"  // and the node, which has lost its link, stays where it was brought
 	disconnects fault = "disconnects"
 )
 
@@ -231,7 +232,7 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 	}
 	f := w.ask("activate", n.Name, p.Name)
 	was, hadBefore := m.active[p.Name]
-	if was == p.Path && m.good[p.Name] && f != dies && f != diesAlone {
+	if was == p.Path && m.good[p.Name] && f != dies && f != diesAlone && f != diesLinked {
 		m.restarted = append(m.restarted, p.Name)
 	}
 	if p.Name == "system" {
@@ -273,6 +274,9 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 		return errDead
 	case diesAlone: // nobody confirms: the node goes back, if it can
 		back()
+		return errDead
+	case diesLinked:
+		m.set(p.Name, p.Path, false)
 		return errDead
 	case lies:
 		m.set(p.Name, "/nix/store/9-other", true)

@@ -308,11 +308,8 @@ func (r *deployRun) journal(p *planned) (*deploy.Journal, map[string]deploy.Doub
 	if err := deploy.PruneRuns(runs); err != nil {
 		return nil, nil, nil, err
 	}
-	j, err := deploy.CreateJournal(runs, time.Now(), show.event)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return j, doubts, show, j.Append(deploy.Event{Type: deploy.TypeRun, Start: &start})
+	j, err := deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
+	return j, doubts, show, err
 }
 
 // takeUp opens the journal of the last run, and takes its selection.
@@ -331,6 +328,8 @@ func (r *deployRun) takeUp(runs, digest string, show *shown) (*deploy.Journal, e
 	}
 	o := deploy.OutcomeOf(events)
 	switch {
+	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
+		return nil, hinted(fmt.Errorf("the last run, %s, died before it began", id), "run `mage deploy`")
 	case o.Ended && o.Code() == deploy.ExitDone:
 		return nil, hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
 	case o.Start.Plan != digest:
@@ -445,10 +444,8 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
 		return err
 	}
-	all, err := deploy.Survey(ctx, remote.New(config), p.selected)
-	if err != nil {
-		return err
-	}
+	// A node that cannot be looked at keeps nobody from seeing the others.
+	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected)
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -459,6 +456,9 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		}
 	} else if err := report.Status(os.Stdout, all); err != nil {
 		return err
+	}
+	if wrong != nil {
+		return wrong
 	}
 	if deploy.Drift(all) {
 		return &outcomeError{deploy.ExitChanges}

@@ -1,6 +1,7 @@
 package endtoend_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -173,13 +174,11 @@ type faultCase struct {
 	other  string    // of the other node's environment, "active" if empty
 	// noRun says that no run comes about at all.
 	noRun bool
-	// again says that the environment or the system may be activated a second
-	// time, though it did end well: nobody knew.
-	again bool
 	// anew converges by another run, in place of -resume.
 	anew    bool
 	foreign bool // the environment's link leads to no store path
-	both    bool // it is tried with the real deploy-rs, too
+	// both tries it with the real deploy-rs, too.
+	both bool
 }
 
 func (g *ground) fails(profile func(g *ground) string, b fleet.Behaviour) func() {
@@ -280,10 +279,10 @@ func faultCases() []faultCase {
 			fault: func(g *ground) func() { g.n.FillDisk(g.t, 300<<10); return func() { g.n.FreeDisk(g.t) } }},
 		{reason: "frozen in mid-activation, and thawed", code: 0, want: bothActive, both: true, fault: blocked(environment),
 			during: whenBlocked(environment, steps(func(g *ground, _ *process) { g.n.Freeze() }, goOn(environment), ended(environment), func(g *ground, _ *process) { g.n.Thaw(g.t) }))},
-		{reason: "cut in mid-activation", code: 3, want: envFails, again: true, both: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
-		{reason: "cut in the first activation", new: true, code: 3, want: envFails, again: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
-		{reason: "cut while the system is activated", code: 3, want: systemFails, again: true, fault: blocked(system), during: whenBlocked(system, steps(cut, goOn(system)))},
-		{reason: "cut while much is printed", code: 3, want: envFails, again: true, fault: failing(environment, fleet.Behaviour{Print: 20000, Block: true}),
+		{reason: "cut in mid-activation", code: 3, want: envFails, both: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
+		{reason: "cut in the first activation", new: true, code: 3, want: envFails, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
+		{reason: "cut while the system is activated", code: 3, want: systemFails, fault: blocked(system), during: whenBlocked(system, steps(cut, goOn(system)))},
+		{reason: "cut while much is printed", code: 3, want: envFails, fault: failing(environment, fleet.Behaviour{Print: 20000, Block: true}),
 			during: func(g *ground, p *process) {
 				p.until("an activation", func() bool { return len(g.n.Activations(g.t, g.user)) > 0 })
 				g.n.Cut()
@@ -298,7 +297,7 @@ func faultCases() []faultCase {
 			during: whenBlocked(system, steps(powerOff, goOn(system), powerOn))},
 		{reason: "the power fails in mid-activation, and stays away", code: 130, want: [2]string{"active", "unknown"}, fault: blocked(environment),
 			during: whenBlocked(environment, steps(powerOff, goOn(environment), stopTwice, func(_ *ground, p *process) { p.wait() }, powerOn))},
-		{reason: "the activation hangs, and is stopped", code: 130, want: [2]string{"active", "unknown"}, again: true, both: true, fault: blocked(environment),
+		{reason: "the activation hangs, and is stopped", code: 130, want: [2]string{"active", "unknown"}, both: true, fault: blocked(environment),
 			during: whenBlocked(environment, stopTwice)},
 		{reason: "the first activation fails", new: true, code: 3, want: envFails, both: true, fault: failing(environment, fleet.Behaviour{Fail: 7})},
 		{reason: "an activation fails after a good one", code: 3, want: envFails, both: true, fault: failing(environment, fleet.Behaviour{Fail: 7, Print: 50})},
@@ -306,11 +305,7 @@ func faultCases() []faultCase {
 		{reason: "the system fails the first time", new: true, empty: true, code: 3, want: systemFails, fault: failing(system, fleet.Behaviour{Fail: 4})},
 		{reason: "the rollback goes astray", code: 3, want: envFails, both: true, fault: func(g *ground) func() {
 			undo := failing(environment, fleet.Behaviour{Fail: 7})(g)
-			for _, paths := range []map[string]string{g.ancient} {
-				if err := g.n.Activate(g.user, paths["n1/"+g.user]); err != nil {
-					g.t.Fatal(err)
-				}
-			}
+			g.must(g.n.Activate(g.user, g.ancient["n1/"+g.user]))
 			// What is active is not the newest generation any more.
 			if _, err := g.n.ExecAs(g.user, "nix-env", "-p", "/nix/var/nix/profiles/per-user/"+g.user+"/hostenv", "--rollback"); err != nil {
 				g.t.Fatal(err)
@@ -318,12 +313,16 @@ func faultCases() []faultCase {
 			return undo
 		}},
 		{reason: "the canary of another activation is left", code: 0, want: bothActive, both: true, fault: func(g *ground) func() {
-			name := strings.TrimPrefix(g.planned["n1/"+g.user], "/nix/store/")[:32]
-			if _, err := g.n.ExecAs(g.user, "touch", "/run/hostenv/deploy/"+g.user+"/deploy-rs-canary-"+name); err != nil {
+			if _, err := g.n.ExecAs(g.user, "touch", g.canary()); err != nil {
 				g.t.Fatal(err)
 			}
-			return func() {}
-		}},
+			return blocked(environment)(g)
+		}, during: whenBlocked(environment, steps(func(g *ground, p *process) {
+			p.until("the end of the canary", func() bool {
+				_, err := os.Lstat(g.n.Path(g.canary()))
+				return errors.Is(err, os.ErrNotExist)
+			})
+		}, goOn(environment)))},
 		refuses("the node does not know the key", 1, func(g *ground) func() {
 			g.n.Trust(g.t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 			return func() { g.n.Trust(g.t, g.PublicKey) }
@@ -398,11 +397,11 @@ func faultCases() []faultCase {
 		{reason: "the system cannot be built", code: 3, want: systemFails, fault: func(g *ground) func() {
 			return g.edit("flake.nix", `program = "switch-to-configuration";`, `program = if node == "n1" then "no/such/folder" else "switch-to-configuration";`)
 		}},
-		{reason: "there is no deploy-rs", args: []string{"-deployRs=/nowhere/deploy"}, code: 1, want: systemFails, other: "failed", fault: none},
-		{reason: "deploy-rs does nothing", args: []string{"-deployRs=script:exit 0"}, code: 1, want: systemFails, other: "failed", fault: none},
-		{reason: "deploy-rs fails after a success", args: []string{"-deployRs=script:$deploy \"$@\"; exit 1"}, code: 1, want: systemFails, other: "failed", again: true, fault: none},
+		{reason: "there is no deploy-rs", args: []string{"-deployRs=/nowhere/deploy"}, code: 3, want: systemFails, other: "failed", fault: none},
+		{reason: "deploy-rs does nothing", args: []string{"-deployRs=script:exit 0"}, code: 3, want: systemFails, other: "failed", fault: none},
+		{reason: "deploy-rs fails after a success", args: []string{"-deployRs=script:$deploy \"$@\"; exit 1"}, code: 3, want: systemFails, other: "failed", fault: none},
 		{reason: "deploy-rs does not say that it failed", args: []string{"-deployRs=script:$deploy \"$@\"; exit 0"}, code: 3, want: envFails, fault: failing(environment, fleet.Behaviour{Fail: 7})},
-		{reason: "deploy-rs dies", args: []string{"-deployRs=script:kill -9 $$"}, code: 1, want: systemFails, other: "failed", fault: none},
+		{reason: "deploy-rs dies", args: []string{"-deployRs=script:kill -9 $$"}, code: 3, want: systemFails, other: "failed", fault: none},
 		{reason: "no signing key", code: 1, noRun: true, fault: func(g *ground) func() {
 			away := g.SigningKey + ".away"
 			g.must(os.Rename(g.SigningKey, away))
@@ -431,6 +430,12 @@ func (g *ground) must(err error) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+}
+
+// canary is that of the environment's planned path.
+func (g *ground) canary() string {
+	hash := strings.TrimPrefix(g.planned["n1/"+g.user], "/nix/store/")[:32]
+	return "/run/hostenv/deploy/" + g.user + "/deploy-rs-canary-" + hash
 }
 
 // entered reports whether a profile of the node came to a state.
@@ -491,6 +496,9 @@ func (g *ground) fault(c faultCase) {
 	system, env, other := "n1/"+deploy.SystemProfile, "n1/"+g.user, "n2/"+g.Nodes[1].Users()[0]
 	was := maps.Clone(g.old)
 	was["n2/system"] = g.planned["n2/system"]
+	if c.want == refused { // one is enough to begin a run
+		was[system], was[other] = g.planned[system], g.planned[other]
+	}
 	if c.new {
 		delete(was, env)
 	}
@@ -521,14 +529,12 @@ func (g *ground) fault(c faultCase) {
 
 	undo := c.fault(g)
 	run, _ := g.newest()
-	mayBe := g.Provider.Paths
-	if strings.Contains(c.reason, "evaluated") || c.noRun {
-		mayBe = func(testing.TB) map[string]string { return planned }
-	}
-	faulty := mayBe(g.t)
-	if strings.Contains(c.reason, "evaluated") {
-		faulty = maps.Clone(planned)
+	faulty := maps.Clone(planned)
+	switch {
+	case strings.HasSuffix(c.reason, "cannot be evaluated"):
 		faulty[env] = ""
+	case strings.HasSuffix(c.reason, "cannot be built"):
+		faulty = g.Provider.Paths(g.t)
 	}
 	p := g.start(append([]string{"deploy", "-deployRs=" + program}, args...)...)
 	if c.during != nil {
@@ -550,6 +556,7 @@ func (g *ground) fault(c faultCase) {
 		}
 	} else {
 		o := g.agrees(r, faulty, but...)
+		g.statusAgrees(faulty, but...)
 		for _, p := range o.Profiles {
 			got[p.Node+"/"+p.Profile] = string(p.State)
 		}
