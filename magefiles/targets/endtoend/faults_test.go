@@ -22,13 +22,13 @@ import (
 // the old one that is active, and the planned one.
 type ground struct {
 	*world
-	n              *fleet.Node // the one that things happen to
-	user           string      // of its environment
-	ancient, old   map[string]string
-	planned        map[string]string
-	keys           []string // of all profiles
-	fresh          int      // versions that were made
-	plan, settings []byte   // the plan.json and flake.nix that are right
+	n            *fleet.Node // the one that things happen to
+	user         string      // of its environment
+	ancient, old map[string]string
+	planned      map[string]string
+	keys         []string // of all profiles
+	fresh        int      // versions that were made
+	real         bool     // it is deployed to with deploy-rs itself
 }
 
 func newGround(t *testing.T, programs string, options fleet.Options) *ground {
@@ -43,7 +43,7 @@ func newGround(t *testing.T, programs string, options fleet.Options) *ground {
 			inventory(all)
 		}
 	}
-	g := &ground{world: newWorld(t, programs, options)}
+	g := &ground{world: newWorld(t, programs, options), real: strings.HasSuffix(t.Name(), "/deploy-rs")}
 	g.n = g.Nodes[0]
 	g.user = g.n.Users()[0]
 	g.ancient = g.Provider.Paths(t)
@@ -52,7 +52,6 @@ func newGround(t *testing.T, programs string, options fleet.Options) *ground {
 	g.planned = g.version("3")
 	g.wants(g.deploy(), 0)
 	g.keys = slices.Sorted(maps.Keys(g.planned))
-	g.plan, g.settings = g.read("generated/plan.json"), g.read("flake.nix")
 	return g
 }
 
@@ -409,7 +408,7 @@ func faultCases() []faultCase {
 			return func() { g.must(os.Rename(away, g.SigningKey)) }
 		}},
 		{reason: "the plan is older than the state", code: 4, noRun: true, anew: true, fault: func(g *ground) func() {
-			return g.edit("generated/state.json", `"uid": 4`, `"uid": 5`)
+			return g.edit("generated/state.json", `"node": "n1"`, `"node": "n2"`)
 		}},
 		{reason: "the plan has bad names", code: 1, noRun: true, anew: true, fault: func(g *ground) func() {
 			return g.edit("generated/plan.json", g.n.Address, "$(reboot)")
@@ -472,10 +471,9 @@ func TestReportsAreTrue(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 2, Environments: 1, Payload: 512 << 10})
 		whole := t
-		real := strings.HasSuffix(t.Name(), "/deploy-rs")
 		cases := 0
 		for _, c := range faultCases() {
-			if real && !c.both {
+			if g.real && !c.both {
 				continue
 			}
 			cases++

@@ -1,0 +1,214 @@
+package endtoend_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// A point is where the program is killed: after so many events, after so many
+// processes that it started, or in the middle of an activation.
+type point struct {
+	events, commands int
+	activation       string // a profile of the first node
+	family           bool   // with all that it started, as when the machine dies
+	first            bool   // in a first deploy; else in an upgrade
+}
+
+func (p point) String() string {
+	where := fmt.Sprintf("after %d events", p.events)
+	switch {
+	case p.commands > 0:
+		where = fmt.Sprintf("after %d processes", p.commands)
+	case p.activation != "":
+		where = "while it activates " + p.activation
+	}
+	with := map[bool]string{false: "alone", true: "with all of it"}[p.family]
+	return fmt.Sprintf("%s, %s, %s", map[bool]string{false: "an upgrade", true: "a first deploy"}[p.first], where, with)
+}
+
+// points are those of a deploy that has so many events and starts so many
+// processes.
+func points(users []string, events, commands int) []point {
+	var all []point
+	for _, first := range []bool{true, false} {
+		for i := 1; i < events; i++ {
+			all = append(all, point{first: first, events: i, family: (i%2 == 0) == first})
+		}
+		for i := 1; i <= commands; i += 3 {
+			all = append(all, point{first: first, commands: i, family: (i%2 == 0) == first})
+		}
+		for _, profile := range append([]string{deploy.SystemProfile}, users...) {
+			for _, family := range []bool{true, false} {
+				all = append(all, point{first: first, activation: profile, family: family})
+			}
+		}
+	}
+	return all
+}
+
+// Killed anywhere, a deploy is taken up and comes to its end; nothing that is
+// known to be good is activated again, and the nodes are free at once.
+func TestKilled(t *testing.T) {
+	backEnds(t, func(t *testing.T, programs string) {
+		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2})
+		g.Reset(t, g.old)
+		g.wants(g.deploy(), 0)
+		_, events := g.newest()
+		all := points(g.n.Users(), events, len(g.Commands(t)))
+		if g.real { // one of each kind, and all in the midst of activations
+			all = slices.DeleteFunc(all, func(p point) bool { return p.activation == "" && (p.events+p.commands)%8 != 5 })
+		}
+		k, whole := &killing{ground: g}, t
+		for _, p := range all {
+			t.Run(p.String(), func(t *testing.T) {
+				g.t = t
+				defer func() { g.t = whole }()
+				k.point(p)
+			})
+		}
+		t.Logf("killed at %d points, after %d events of %d kinds; resumed with %d activations doubted and repeated, %d taken back by the node, %d adopted",
+			k.killed, k.events, len(k.kinds), k.doubted, k.back, k.adopted)
+		t.Logf("the lock of the node was free after %v at the latest", k.worst)
+		if !g.real && k.killed < 50 {
+			t.Errorf("killed at %d points, want 50", k.killed)
+		}
+	})
+}
+
+type killing struct {
+	*ground
+	killed, events, doubted, back, adopted int
+	kinds                                  map[string]bool // of the last event before a death
+	worst                                  time.Duration
+}
+
+func (k *killing) point(at point) {
+	k.t.Helper()
+	was := k.old
+	if at.first {
+		was = nil
+	}
+	k.Reset(k.t, was)
+	if at.activation != "" {
+		k.n.OnActivation(k.t, at.activation, fleet.Behaviour{Block: true, Print: 100})
+	}
+	p := k.start(k.deployArgs("-lockWait=1m")...)
+	over := p.until(at.String(), func() bool {
+		switch {
+		case at.activation != "":
+			begun := k.n.Activations(k.t, at.activation)
+			return len(begun) > 0 && begun[len(begun)-1].Blocked
+		case at.commands > 0:
+			return len(k.Commands(k.t)) >= at.commands
+		default:
+			return len(p.events()) >= at.events
+		}
+	})
+	if over {
+		k.t.Skip("it had ended before")
+	}
+	p.kill(at.family)
+	died := time.Now()
+	if p.ProcessState.ExitCode() != -1 {
+		k.t.Skip("it had ended before")
+	}
+	for {
+		if free, ok := takeLock(k.t, k.n); ok {
+			took := time.Since(died)
+			free()
+			k.worst = max(k.worst, took)
+			// A second, for a machine that does nothing else.
+			if took > 5*time.Second {
+				k.t.Errorf("the node's lock was free after %v", took)
+			}
+			break
+		}
+		if time.Since(died) > time.Minute {
+			k.t.Fatal("the node's lock is held by a process that is dead")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	k.killed++
+	told := p.events()
+	k.events += len(told)
+	if k.kinds == nil {
+		k.kinds = map[string]bool{}
+	}
+	if len(told) > 0 {
+		last := told[len(told)-1]
+		k.kinds[string(last.Type)+" "+string(last.State)] = true
+	}
+	if at.activation != "" {
+		k.n.OnActivation(k.t, at.activation, fleet.Behaviour{})
+	}
+
+	// What was killed before it had begun a run is no run to take up.
+	how := []string{"-lockWait=1m", "-resume"}
+	if len(told) == 0 {
+		how = how[:1]
+	}
+	r := k.deploy(how...)
+	if r.code != 0 {
+		k.t.Fatalf("it does not converge: %s", r)
+	}
+	k.agrees(r, k.planned)
+	k.explained(was)
+
+	k.ResetCounts(k.t)
+	before := k.counts(k.planned)
+	k.wants(k.deploy(), 0)
+	if again := k.counts(k.planned); !maps.Equal(before, again) {
+		k.t.Errorf("one more deploy activates: %v, and before %v", again, before)
+	}
+}
+
+// explained holds every activation to what the journal says of it: a planned
+// path is activated once, and again only where the node went back from it or
+// where nobody knew how that had ended.
+func (k *killing) explained(was map[string]string) {
+	k.t.Helper()
+	id, _ := k.newest()
+	events, err := deploy.ReadJournal(k.runs(), id)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	for _, profile := range k.n.Profiles() {
+		key := "n1/" + profile
+		if at := k.n.Active(k.t, profile); at != k.planned[key] {
+			k.t.Errorf("%s is at %q, and planned is %q", key, at, k.planned[key])
+		}
+		activated := k.n.Activated(k.t, profile, k.planned[key])
+		allowed, begun := 1, 0
+		for _, e := range events {
+			if e.Type != deploy.TypeProfile || e.Profile != profile {
+				continue
+			}
+			switch {
+			case e.State == deploy.StateActivating:
+				begun++
+			case e.State == deploy.StatePending && begun > 0 && e.Reason == deploy.ReasonDoubtful:
+				allowed, k.doubted = allowed+1, k.doubted+1
+			case e.State == deploy.StatePending && begun > 0 && e.Active == was[key]:
+				// Killed before deploy-rs got there, or the node went back.
+				allowed = begun + 1
+				if activated > 1 {
+					k.back++
+				}
+			case e.Reason == deploy.ReasonAdopted:
+				k.adopted++
+			}
+		}
+		if activated < 1 || activated > allowed {
+			k.t.Errorf("%s was activated %d times, and the journal explains %d: %+v", key, activated, allowed, k.n.Activations(k.t, profile))
+		}
+		if all := k.n.Activations(k.t, profile); len(all) == 0 || !all[len(all)-1].Ended || all[len(all)-1].Status != 0 {
+			k.t.Errorf("the last activation of %s did not end well: %+v", key, all)
+		}
+	}
+}
