@@ -1,0 +1,161 @@
+package endtoend_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// Two deploys at once: the second one ends with 5, or waits, and then finds
+// nothing left to do.
+func TestTwoDrivers(t *testing.T) {
+	backEnds(t, func(t *testing.T, programs string) {
+		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 1})
+		whole := t
+		checkout := g.Provider.Dir
+		other := filepath.Join(filepath.Dir(checkout), "another")
+		if out, err := exec.Command("cp", "-a", checkout, other).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		g.must(os.RemoveAll(filepath.Join(other, "generated", ".hostenv")))
+		for _, test := range []struct{ reason, dir, says string }{
+			{"of one checkout", checkout, "another deploy is at work here: root@"},
+			{"of two checkouts", other, "node n1 is being deployed to by root@"},
+		} {
+			t.Run(test.reason, func(t *testing.T) {
+				g.t = t
+				defer func() { g.t, g.Provider.Dir = whole, checkout }()
+				g.Reset(t, g.old)
+				g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
+				first := g.start(g.deployArgs()...)
+				g.n.WaitBlocked(t, g.user)
+
+				g.Provider.Dir = test.dir
+				refused := g.wants(g.deploy(), deploy.ExitLocked)
+				contains(t, refused.stderr, test.says, "-lockWait=")
+				waiting := g.start(g.deployArgs("-lockWait=2m")...)
+				made, _ := g.n.Connections()
+				waiting.until("its turn to wait", func() bool {
+					if test.dir == checkout {
+						return held(t, filepath.Join(checkout, "generated", ".hostenv", "deploy.lock"), waiting.Process.Pid)
+					}
+					now, _ := g.n.Connections()
+					return now > made
+				})
+				g.n.OnActivation(t, g.user, fleet.Behaviour{})
+				g.wants(first.wait(), 0)
+				second := g.wants(waiting.wait(), 0)
+				contains(t, second.stdout, "2 in sync")
+				g.atPlan(g.planned, 1)
+			})
+		}
+	})
+}
+
+// held reports whether a process has a file open, as one that waits for its
+// lock has.
+func held(t *testing.T, file string, pid int) bool {
+	t.Helper()
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	entries, _ := os.ReadDir(dir)
+	for _, entry := range entries {
+		if to, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil && to == file {
+			return true
+		}
+	}
+	return false
+}
+
+// Who is asked to stop brings what was begun to its end, and says what is left;
+// who is asked twice stops at once. -resume goes on from either.
+func TestInterrupted(t *testing.T) {
+	backEnds(t, func(t *testing.T, programs string) {
+		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2})
+		whole := t
+		signal := func(s syscall.Signal) func(p *process) { return func(p *process) { p.signal(s) } }
+		// As a terminal does it.
+		group := func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGINT) }
+		for _, test := range []struct {
+			reason string
+			before []string // flags of Mage
+			stop   func(p *process)
+			twice  bool
+		}{
+			{"Ctrl-C, the process alone", nil, signal(syscall.SIGINT), false},
+			{"Ctrl-C at a terminal", nil, group, false},
+			{"SIGTERM", nil, signal(syscall.SIGTERM), false},
+			{"the terminal goes away", nil, func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGHUP) }, false},
+			{"Ctrl-C twice", nil, group, true},
+			{"SIGTERM twice", nil, signal(syscall.SIGTERM), true},
+		} {
+			t.Run(test.reason, func(t *testing.T) {
+				g.t = t
+				defer func() { g.t = whole }()
+				g.Reset(t, g.old)
+				g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
+				p := g.start(append(test.before, g.deployArgs()...)...)
+				g.n.WaitBlocked(t, g.user)
+				test.stop(p)
+				p.until("that it stops", func() bool { return strings.Contains(p.result().stderr, "interrupted") })
+				in, reason := deploy.StateActive, deploy.Reason("")
+				if test.twice {
+					in, reason = deploy.StateUnknown, deploy.ReasonInterrupted
+					test.stop(p)
+					asked := time.Now()
+					p.wait()
+					if took := time.Since(asked); took > 30*time.Second {
+						t.Errorf("it took %v to stop at once", took)
+					}
+				} else {
+					g.n.OnActivation(t, g.user, fleet.Behaviour{})
+				}
+				r := g.wants(p.wait(), deploy.ExitInterrupted)
+				o := g.agrees(r, g.planned)
+				want := []struct {
+					state  deploy.State
+					reason deploy.Reason
+				}{{deploy.StateActive, ""}, {in, reason}, {deploy.StateSkipped, deploy.ReasonInterrupted}}
+				for i, p := range o.Profiles {
+					if p.State != want[i].state || p.Reason != want[i].reason {
+						t.Errorf("%s is %s (%s), want %+v", p.Profile, p.State, p.Reason, want[i])
+					}
+				}
+				g.n.OnActivation(t, g.user, fleet.Behaviour{})
+				again := g.wants(g.deploy("-resume", "-lockWait=1m"), 0)
+				g.agrees(again, g.planned)
+				g.statusAgrees(g.planned)
+				k := &killing{ground: g}
+				k.explained(g.old)
+			})
+		}
+	})
+}
+
+// The end of Mage's -t is that of the process. What it had begun comes to its
+// end by itself, and is taken up.
+func TestTimeIsUp(t *testing.T) {
+	backEnds(t, func(t *testing.T, programs string) {
+		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 1})
+		g.Reset(t, g.old)
+		g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
+		p := g.start(append([]string{"-t", "12s"}, g.deployArgs()...)...)
+		g.n.WaitBlocked(t, g.user)
+		r := p.wait()
+		if r.code == 0 {
+			t.Error("it ended well before it was done")
+		}
+		t.Logf("%s", r)
+		g.n.OnActivation(t, g.user, fleet.Behaviour{})
+		again := g.wants(g.deploy("-resume", "-lockWait=1m"), 0)
+		g.agrees(again, g.planned)
+		g.atPlan(g.planned, 1)
+	})
+}
