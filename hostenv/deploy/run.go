@@ -138,10 +138,20 @@ func refused(o Outcome) bool {
 }
 
 func (it *run) do(ctx context.Context, doubts map[string]Doubt) error {
-	if err := it.connect(ctx); err != nil {
+	// Whoever asks to stop now need not wait for others to end: nothing is begun.
+	early, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-it.Stop:
+			cancel()
+		case <-early.Done():
+		}
+	}()
+	if err := it.connect(early); err != nil {
 		return err
 	}
-	if err := it.leftovers(ctx); err != nil {
+	if err := it.leftovers(early); err != nil {
 		return err
 	}
 	if err := it.decide(doubts); err != nil {
@@ -187,6 +197,9 @@ func (it *run) connected(n *nodeRun, err error) error {
 	if err == nil {
 		n.reached = true
 		return it.Journal.Append(Event{Type: TypeNode, Node: n.Name, State: StateReached})
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil // it says nothing of the node
 	}
 	var unreachable *UnreachableError
 	var locked *LockedError

@@ -70,7 +70,11 @@ func Deploy(ctx context.Context,
 	case value(dryRun, false):
 		r.mode = deploy.Look
 	}
-	return r.fail(r.do(ctx))
+	err := r.do(ctx)
+	if errors.Is(err, context.Canceled) { // before there was anything to tell of
+		err = &outcomeError{deploy.ExitInterrupted}
+	}
+	return r.fail(err)
 }
 
 type deployRun struct {

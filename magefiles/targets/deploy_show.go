@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -80,9 +79,10 @@ func cutOnce(pair string) (before, after string, ok bool) {
 	return before, after, ok && before != "" && after != "" && !strings.Contains(after, "=")
 }
 
-// interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
-// process five seconds later. The first one, or the end of Mage's -t, closes
-// stop; the second one cancels the context that is returned.
+// interrupts takes Ctrl-C, SIGTERM and SIGHUP over from Mage, which would end the
+// process five seconds later. The first one closes stop; the second one cancels
+// the context that is returned. When the time of Mage's -t is up it ends the
+// process at once, which is for nobody here to stop.
 func interrupts(mage context.Context) (ctx context.Context, stop <-chan struct{}, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	stopping := make(chan struct{})
@@ -91,18 +91,11 @@ func interrupts(mage context.Context) (ctx context.Context, stop <-chan struct{}
 	signal.Reset(os.Interrupt)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		late := mage.Done()
 		for count := 0; ; {
 			select {
 			case <-ended:
 				return
 			case <-signals:
-				count++
-			case <-late:
-				late = nil
-				if errors.Is(mage.Err(), context.DeadlineExceeded) {
-					fmt.Fprintln(os.Stderr, "the time is up")
-				}
 				count++
 			}
 			switch count {

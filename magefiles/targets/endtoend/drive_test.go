@@ -47,7 +47,7 @@ func (w *world) start(args ...string) *process {
 		w.t.Fatal(err)
 	}
 	go func() {
-		_ = p.Cmd.Wait() // its status is in ProcessState
+		_ = p.Wait() // its status is in ProcessState
 		close(p.ended)
 	}()
 	w.t.Cleanup(func() {

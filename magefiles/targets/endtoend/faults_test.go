@@ -273,7 +273,7 @@ func faultCases() []faultCase {
 			}
 		}),
 		{reason: "the link is cut in mid-copy", fresh: true, code: 3, want: [2]string{"failed", "failed"}, both: true,
-			fault: func(g *ground) func() { g.n.CutAfter(600 << 10); return func() { g.n.CutAfter(0) } }},
+			fault: func(g *ground) func() { g.n.CutAfter(300 << 10); return func() { g.n.CutAfter(0) } }},
 		{reason: "the disk is full", fresh: true, code: 3, want: [2]string{"failed", "failed"},
 			fault: func(g *ground) func() { g.n.FillDisk(g.t, 300<<10); return func() { g.n.FreeDisk(g.t) } }},
 		{reason: "frozen in mid-activation, and thawed", code: 0, want: bothActive, both: true, fault: blocked(environment),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -85,23 +86,22 @@ func TestInterrupted(t *testing.T) {
 		group := func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGINT) }
 		for _, test := range []struct {
 			reason string
-			before []string // flags of Mage
 			stop   func(p *process)
 			twice  bool
 		}{
-			{"Ctrl-C, the process alone", nil, signal(syscall.SIGINT), false},
-			{"Ctrl-C at a terminal", nil, group, false},
-			{"SIGTERM", nil, signal(syscall.SIGTERM), false},
-			{"the terminal goes away", nil, func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGHUP) }, false},
-			{"Ctrl-C twice", nil, group, true},
-			{"SIGTERM twice", nil, signal(syscall.SIGTERM), true},
+			{"Ctrl-C, the process alone", signal(syscall.SIGINT), false},
+			{"Ctrl-C at a terminal", group, false},
+			{"SIGTERM", signal(syscall.SIGTERM), false},
+			{"the terminal goes away", func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGHUP) }, false},
+			{"Ctrl-C twice", group, true},
+			{"SIGTERM twice", signal(syscall.SIGTERM), true},
 		} {
 			t.Run(test.reason, func(t *testing.T) {
 				g.t = t
 				defer func() { g.t = whole }()
 				g.Reset(t, g.old)
 				g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
-				p := g.start(append(test.before, g.deployArgs()...)...)
+				p := g.start(g.deployArgs()...)
 				g.n.WaitBlocked(t, g.user)
 				test.stop(p)
 				p.until("that it stops", func() bool { return strings.Contains(p.result().stderr, "interrupted") })
@@ -139,6 +139,48 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
+// Who waits for another deploy stops at the first Ctrl-C: nothing is begun.
+func TestInterruptedWhileItWaits(t *testing.T) {
+	g := newGround(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1})
+	whole := t
+	checkout := filepath.Join(g.Provider.Dir, "generated", ".hostenv", "deploy.lock")
+	for _, test := range []struct {
+		reason string
+		lock   string
+	}{{"for the node", lockFile(g.n)}, {"for the checkout", checkout}} {
+		t.Run(test.reason, func(t *testing.T) {
+			g.t = t
+			defer func() { g.t = whole }()
+			g.Reset(t, g.old)
+			lock, err := os.OpenFile(test.lock, os.O_RDWR, 0)
+			g.must(err)
+			defer lock.Close()
+			g.must(syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+			made, _ := g.n.Connections()
+			p := g.start(g.deployArgs("-lockWait=10m")...)
+			p.until("its turn to wait", func() bool {
+				now, _ := g.n.Connections()
+				return now > made || test.lock == checkout && held(t, checkout, p.Process.Pid)
+			})
+			p.signal(syscall.SIGINT)
+			r := g.wants(p.wait(), deploy.ExitInterrupted)
+			g.must(lock.Close())
+			how := []string{"-resume"}
+			if test.lock == checkout {
+				how = nil // there was no run
+			} else {
+				for _, f := range g.outcome().Findings {
+					t.Errorf("found %q", f.Finding.Message)
+				}
+			}
+			if again := g.deploy(how...); again.code != 0 {
+				t.Errorf("%s\nafter %s", again, r)
+			}
+			g.atPlan(g.planned, 1)
+		})
+	}
+}
+
 // The end of Mage's -t is that of the process. What it had begun comes to its
 // end by itself, and is taken up.
 func TestTimeIsUp(t *testing.T) {
@@ -149,10 +191,9 @@ func TestTimeIsUp(t *testing.T) {
 		p := g.start(append([]string{"-t", "12s"}, g.deployArgs()...)...)
 		g.n.WaitBlocked(t, g.user)
 		r := p.wait()
-		if r.code == 0 {
-			t.Error("it ended well before it was done")
+		if r.code != 1 || g.outcome().Ended {
+			t.Errorf("it ended as if it was done: %s", r)
 		}
-		t.Logf("%s", r)
 		g.n.OnActivation(t, g.user, fleet.Behaviour{})
 		again := g.wants(g.deploy("-resume", "-lockWait=1m"), 0)
 		g.agrees(again, g.planned)
