@@ -16,6 +16,7 @@ import (
 type point struct {
 	events, commands int
 	activation       string // a profile of the first node
+	fails            bool   // and the activation fails when nobody is there any more
 	family           bool   // with all that it started, as when the machine dies
 	first            bool   // in a first deploy; else in an upgrade
 }
@@ -27,6 +28,9 @@ func (p point) String() string {
 		where = fmt.Sprintf("after %d processes", p.commands)
 	case p.activation != "":
 		where = "while it activates " + p.activation
+		if p.fails {
+			where += ", which fails"
+		}
 	}
 	with := map[bool]string{false: "alone", true: "with all of it"}[p.family]
 	return fmt.Sprintf("%s, %s, %s", map[bool]string{false: "an upgrade", true: "a first deploy"}[p.first], where, with)
@@ -46,6 +50,9 @@ func points(users []string, events, commands int) []point {
 		for _, profile := range append([]string{deploy.SystemProfile}, users...) {
 			for _, family := range []bool{true, false} {
 				all = append(all, point{first: first, activation: profile, family: family})
+				if profile != deploy.SystemProfile {
+					all = append(all, point{first: first, activation: profile, family: family, fails: true})
+				}
 			}
 		}
 	}
@@ -142,6 +149,10 @@ func (k *killing) point(at point) {
 	if len(told) > 0 {
 		last := told[len(told)-1]
 		k.kinds[string(last.Type)+" "+string(last.State)] = true
+	}
+	if at.fails {
+		k.n.OnActivation(k.t, at.activation, fleet.Behaviour{Fail: 7})
+		k.n.WaitEnded(k.t, at.activation)
 	}
 	if at.activation != "" {
 		k.n.OnActivation(k.t, at.activation, fleet.Behaviour{})

@@ -1,0 +1,128 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// What is activated again, and what is taken for good.
+func TestDecide(t *testing.T) {
+	const old, path = "/nix/store/0-old", "/nix/store/1-new"
+	status := func(n int) *int { return &n }
+	n := deploy.Node{Name: "n1", AutoRollback: true, MagicRollback: true}
+	for _, test := range []struct {
+		reason string
+		active string
+		doubt  *deploy.Doubt
+		want   deploy.Decision
+	}{
+		{"it is there", path, nil, deploy.Decision{State: deploy.StateInSync}},
+		{"a doubt of another path", path, &deploy.Doubt{Path: old}, deploy.Decision{State: deploy.StateInSync}},
+		{"it is new", "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNew}},
+		{"it changes", old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
+		{"the node went back", old, &deploy.Doubt{From: old, Path: path, Rollback: true}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
+		{"deploy-rs said that it was good", path, &deploy.Doubt{From: old, Path: path, Rollback: true, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"deploy-rs said that it was bad", path, &deploy.Doubt{From: old, Path: path, Rollback: true, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		// activate-rs gives up where it cannot print, before it goes back.
+		{"deploy-rs died, too", path, &deploy.Doubt{From: old, Path: path, Rollback: true}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		{"and it was the first", path, &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
+	} {
+		if got := deploy.Decide(n, deploy.Profile{Path: path}, deploy.Observed{Active: test.active}, test.doubt); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.reason, got, test.want)
+		}
+	}
+}
+
+// A doubt lasts until something is known of that very path.
+func TestDoubts(t *testing.T) {
+	const old, path = "/nix/store/0-old", "/nix/store/1-new"
+	left := deploy.ProfileOutcome{Node: "n1", Profile: "a", State: deploy.StateUnknown, Doubt: &deploy.Doubt{From: old, Path: path}}
+	for _, test := range []struct {
+		reason string
+		state  deploy.State
+		cause  deploy.Reason
+		active string
+		lasts  bool
+	}{
+		{"it was activated", deploy.StateActive, "", path, false},
+		{"it failed, and was brought back", deploy.StateFailed, deploy.ReasonActivation, old, false},
+		{"it failed before it was touched", deploy.StateFailed, deploy.ReasonActivation, path, true},
+		{"it was not built", deploy.StateFailed, deploy.ReasonBuild, path, true},
+		{"it was skipped", deploy.StateSkipped, deploy.ReasonInterrupted, path, true},
+	} {
+		later := deploy.ProfileOutcome{Node: "n1", Profile: "a", State: test.state, Reason: test.cause, Active: test.active}
+		runs := []deploy.Outcome{{Run: "1", Profiles: []deploy.ProfileOutcome{left}}, {Run: "2", Profiles: []deploy.ProfileOutcome{later}}}
+		found := deploy.Doubts(runs, func(string, string, string) *int { return nil })
+		if _, lasts := found["n1/a"]; lasts != test.lasts {
+			t.Errorf("%s: the doubt lasts: %v", test.reason, lasts)
+		}
+	}
+}
+
+// The newest run comes last, whatever the clock does.
+func TestRunsAreInOrder(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Date(2026, 11, 23, 4, 5, 6, 789, time.UTC)
+	var last string
+	for i, at := range []time.Time{now, now, now.Add(time.Second), now.Add(-time.Hour), now.Add(time.Minute)} {
+		j, err := deploy.CreateJournal(dir, at, nil, deploy.Event{Type: deploy.TypeRun, Start: &deploy.Start{Plan: "x"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ids, err := deploy.Runs(dir)
+		if err != nil || len(ids) != i+1 || ids[i] != j.ID || j.ID <= last {
+			t.Fatalf("%v (%v) after %s was begun after %s", ids, err, j.ID, last)
+		}
+		last = j.ID
+		if events := j.Events(); len(events) != 2 || events[1].Start == nil || events[1].Run != j.ID {
+			t.Errorf("it begins with %+v", events)
+		}
+	}
+}
+
+// Where activations cannot be seen, nothing is begun.
+func TestHiddenProcesses(t *testing.T) {
+	n := fleet(1, 0)[0]
+	o := deploy.Observation{OS: "nixos", Nix: "2.34", TrustsUser: true, ProcessesHidden: true, Profiles: map[string]deploy.Observed{"system": {Temp: deploy.TempPrivate}}}
+	found := deploy.Preflight(n, o, true, deploy.Signing{})
+	if len(found) != 1 || found[0].Code != deploy.FindingHidden || found[0].Level != deploy.Failure || !strings.Contains(found[0].Hint, "hidepid") {
+		t.Errorf("found %+v", found)
+	}
+}
+
+// One node that cannot be looked at hides no other.
+func TestSurvey(t *testing.T) {
+	nodes := fleet(2, 1)
+	w := newWorld(t, nodes)
+	w.deploy(nodes)
+	all, err := deploy.Survey(t.Context(), refusing{w}, nodes)
+	var key *deploy.HostKeyError
+	if !errors.As(err, &key) {
+		t.Error(err)
+	}
+	var standings []string
+	for _, s := range all {
+		standings = append(standings, s.Node+" "+string(s.Standing))
+	}
+	if got := strings.Join(standings, ", "); got != "n1 unreachable, n1 unreachable, n2 in-sync, n2 in-sync" {
+		t.Error(got)
+	}
+}
+
+// refusing shows another host key for n1.
+type refusing struct{ *world }
+
+func (r refusing) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {
+	if n.Name == "n1" {
+		return nil, &deploy.HostKeyError{Node: n.Name, Cause: "it is another"}
+	}
+	return r.world.Open(ctx, n, how)
+}
