@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,6 +59,28 @@ func TestTwoDrivers(t *testing.T) {
 				g.atPlan(g.planned, 1)
 			})
 		}
+		t.Run("one of which was killed", func(t *testing.T) {
+			g.t = t
+			defer func() { g.t, g.Provider.Dir = whole, checkout }()
+			g.Reset(t, g.old)
+			g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
+			first := g.start(g.deployArgs()...)
+			g.n.WaitBlocked(t, g.user)
+			first.kill(false)
+			// Here its deploy-rs has the lock still, and elsewhere the node shows it.
+			g.wants(g.deploy(), deploy.ExitLocked)
+			g.Provider.Dir = other
+			second := g.start(g.deployArgs("-lockWait=1m")...)
+			second.until("that it waits", func() bool {
+				return slices.ContainsFunc(second.events(), func(e deploy.Event) bool { return e.State == deploy.StateWaiting })
+			})
+			g.n.OnActivation(t, g.user, fleet.Behaviour{})
+			contains(t, g.wants(second.wait(), 0).stdout, "2 in sync")
+			g.atPlan(g.planned, 1)
+			g.Provider.Dir = checkout
+			g.wants(g.deploy("-resume", "-lockWait=1m"), 0)
+			g.atPlan(g.planned, 1)
+		})
 	})
 }
 
