@@ -125,7 +125,7 @@ const (
 
 // A Start says what a run set out to do.
 type Start struct {
-	Plan     string    `json:"plan"` // SHA-256 of plan.json
+	Plan     string    `json:"plan"` // SHA-256 of plan.json, but for what a deploy writes into it
 	By       string    `json:"by"`
 	Selected Selection `json:"selected"`
 	Options  Options   `json:"options"`

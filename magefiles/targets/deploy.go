@@ -98,7 +98,6 @@ func (e *outcomeError) Error() string { return fmt.Sprintf("the deploy ended wit
 
 // A planned is the plan of a run, with what belongs to it.
 type planned struct {
-	text     []byte
 	document plan.Document
 	state    state.State
 	fleet    []deploy.Node // all nodes, with all profiles
@@ -234,7 +233,7 @@ func (r *deployRun) read() (*planned, error) {
 	if err != nil {
 		return nil, in(r.path(planFile), err)
 	}
-	return &planned{text: text, document: document, state: s, fleet: fleet}, nil
+	return &planned{document: document, state: s, fleet: fleet}, nil
 }
 
 // onNodes has nodes build for themselves.
@@ -303,8 +302,7 @@ func (r *deployRun) journal(p *planned) (*deploy.Journal, map[string]deploy.Doub
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	digest := sha256.Sum256(p.text)
-	start := deploy.Start{Plan: hex.EncodeToString(digest[:]), By: holder(""), Selected: r.selection, Options: r.options}
+	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
 	if r.resume {
 		j, err := r.takeUp(runs, start.Plan, show)
 		return j, doubts, show, err
@@ -314,6 +312,19 @@ func (r *deployRun) journal(p *planned) (*deploy.Journal, map[string]deploy.Doub
 	}
 	j, err := deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
 	return j, doubts, show, err
+}
+
+// digest is that of the plan without what [deployRun.record] writes into it: a
+// run that deployed some of a plan is to be resumed with the same plan.
+func (p *planned) digest() string {
+	nodes := map[string]string{}
+	for _, n := range p.fleet {
+		for _, profile := range n.Profiles {
+			nodes[profile.Name] = n.Name
+		}
+	}
+	sum := sha256.Sum256(p.document.WithDeployed(nodes, "").Encode())
+	return hex.EncodeToString(sum[:])
 }
 
 // takeUp opens the journal of the last run, and takes its selection.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -487,6 +488,27 @@ func TestReportsAreTrue(t *testing.T) {
 		}
 		t.Logf("%d cases", cases)
 	})
+}
+
+// What a run writes down of what it deployed changes the plan, and yet it is
+// that run's plan: -resume goes on with the rest.
+func TestResumesTheVeryFirst(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1})
+	n, user := w.Nodes[0], w.Nodes[0].Users()[0]
+	paths := w.Provider.Paths(t)
+	n.OnActivation(t, user, fleet.Behaviour{Fail: 1})
+	w.agrees(w.wants(w.deploy(), deploy.ExitPartial), paths)
+	n.OnActivation(t, user, fleet.Behaviour{})
+	w.agrees(w.wants(w.deploy("-resume"), 0), paths)
+	w.statusAgrees(paths)
+	if got := n.Activated(t, user, paths[n.Name+"/"+user]); got != 2 {
+		t.Errorf("%s was activated %d times", user, got)
+	}
+	for _, n := range w.Nodes {
+		if got := w.deployedNode(n.Users()[0]); got != n.Name {
+			t.Errorf("the state has %s on %q", n.Users()[0], got)
+		}
+	}
 }
 
 func (g *ground) fault(c faultCase) {
