@@ -69,8 +69,6 @@ type Observed struct {
 	// brings does; RolledBack whether the newest generation is not the active one.
 	DeployRs   bool `json:"deployRs,omitempty"`
 	RolledBack bool `json:"rolledBack,omitempty"`
-	// Running is, for a system, where /run/current-system leads.
-	Running string `json:"running,omitempty"`
 	// UID is that of the environment's user on the node, 0 where he is not there.
 	UID int `json:"uid,omitempty"`
 	// UIDOwner is the user that has the planned UID, "" if it is free.
