@@ -60,6 +60,10 @@ type Runner struct {
 // MaxStartups is a node's; this is for the machine that deploys.
 const maxSessions = 16
 
+// lostLock is how long a node may hold the lock of a connection that is gone:
+// nix/modules/openssh.nix has it notice within a minute.
+const lostLock = 90 * time.Second
+
 type run struct {
 	*Runner
 	mode   Mode
@@ -80,6 +84,7 @@ type nodeRun struct {
 
 	mu      sync.Mutex
 	session Session
+	had     bool // a session, once
 }
 
 // Run brings nodes, with those of their profiles that are selected, to their
@@ -414,11 +419,20 @@ func (n *nodeRun) open(ctx context.Context, it *run) (Session, error) {
 			return n.session, nil
 		}
 	}
-	session, err := it.Remote.Open(ctx, n.Node, OpenOptions{Lock: it.mode == Deploy, LockWait: it.Options.LockWait, Holder: it.Holder})
+	how := OpenOptions{Lock: it.mode == Deploy, LockWait: it.Options.LockWait, Holder: it.Holder}
+	if n.had {
+		// The node may not know yet that the connection is gone that had the lock.
+		how.LockWait = max(how.LockWait, lostLock)
+	}
+	how.Waiting = func(held *LockedError) {
+		// It is waited for all the same if that cannot be told.
+		_ = it.Journal.Append(Event{Type: TypeNode, Node: n.Name, State: StateWaiting, Error: held.Error()})
+	}
+	session, err := it.Remote.Open(ctx, n.Node, how)
 	if err != nil {
 		return nil, err
 	}
-	n.session = session
+	n.session, n.had = session, true
 	return session, nil
 }
 

@@ -19,8 +19,12 @@ func Line(e deploy.Event) string {
 	case deploy.TypeResume:
 		text = "taking up run " + e.Run
 	case deploy.TypeNode:
-		if e.State == deploy.StateReached {
+		switch e.State {
+		case deploy.StateReached:
 			text = "reached"
+		case deploy.StateWaiting:
+			text = "waiting: " + e.Error
+		default: // a finding says more
 		}
 	case deploy.TypeFinding:
 		return finding(e)
