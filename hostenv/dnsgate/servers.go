@@ -13,6 +13,8 @@ type view struct {
 	cname  []string
 	v4, v6 answer
 	hasCN  bool // the CNAME question was answered
+
+	cname4, cname6 []string // the one of each family
 }
 
 // answer is one family of a view.
@@ -47,13 +49,28 @@ func viewsOf(servers []ServerFacts) []view {
 		if v.hasCN = s.CNAME.Asked() && !s.CNAME.Failed(); v.hasCN {
 			v.cname = slices.Sorted(slices.Values(s.CNAME.Targets))
 		}
-		v.v4 = answered(s.A, !v.hasCN || len(v.cname) > 0)
-		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname) > 0)
+		v.cname4, v.cname6 = aliasOf(s.A, s.AAAA, v.cname), aliasOf(s.AAAA, s.A, v.cname)
+		v.v4 = answered(s.A, !v.hasCN || len(v.cname4) > 0)
+		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname6) > 0)
 		if v.hasCN || v.v4.known || v.v6.known {
 			all = append(all, v)
 		}
 	}
 	return all
+}
+
+// aliasOf is the CNAME of one family: that of the server, unless only the other
+// family came with one.
+func aliasOf(l, other Lookup, server []string) []string {
+	switch {
+	case l.Failed():
+		return nil
+	case len(l.Chain) > 0:
+		return l.Chain[:1:1]
+	case len(other.Chain) > 0 && clean(l):
+		return nil
+	}
+	return server
 }
 
 // answered reads a family. A server that answers with a CNAME, or may have one,
@@ -112,8 +129,76 @@ func (t *trial) disagree(name string, servers []ServerFacts) (Verdict, bool) {
 			return t.verdict(Unknown, ReasonLookupFailed), true
 		}
 	}
+	sound := viewsOf(slices.DeleteFunc(slices.Clone(servers), doubtful))
+	switch {
+	case kind == "CNAME" && t.eachLeads(views):
+		t.doubts = append(t.doubts, doubt{name: name, kind: kind, views: views, reason: ReasonMixed})
+		return Verdict{}, false
+	case disagreement(sound) == "" || t.leadToNode(sound):
+		d := doubt{name: name, kind: kind, views: views, reason: ReasonLookupFailed}
+		d.contradicting = slices.DeleteFunc(slices.Clone(servers), func(s ServerFacts) bool { return !contradicts(s) })
+		if len(d.contradicting) > 0 {
+			d.reason = ReasonContradiction
+		}
+		t.doubts = append(t.doubts, d)
+		return Verdict{}, false
+	}
 	t.sawViews(name, kind, views)
 	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+// torn reports whether servers disagree on CNAMEs that all lead to the node, so
+// that nothing came of it by luck.
+func (t *trial) torn() bool {
+	views := viewsOf(t.facts.Servers)
+	if disagreement(views) != "CNAME" || !t.eachLeads(views) {
+		return false
+	}
+	t.sawViews(t.name, disagreement(views), views)
+	return true
+}
+
+// A doubt is a disagreement of servers that convicts nobody: too little is known
+// of them, they do not agree with themselves, or their CNAMEs all lead to the node.
+type doubt struct {
+	name, kind    string
+	views         []view
+	contradicting []ServerFacts
+	reason        Reason
+}
+
+// doubtful reports whether a server does not answer for both families, or not
+// to the same effect.
+func doubtful(s ServerFacts) bool { return !clean(s.A) || !clean(s.AAAA) || contradicts(s) }
+
+// contradicts reports whether a server denies for one family what it says for
+// the other: that there is such a name, or a CNAME. What comes of it is the
+// resolver's own affair, for some ask for A to find out about AAAA.
+func contradicts(s ServerFacts) bool {
+	first := func(l Lookup) string { return strings.Join(l.Chain[:min(1, len(l.Chain))], "") }
+	return !s.Undelegated && clean(s.A) && clean(s.AAAA) &&
+		((s.A.Outcome == OutcomeNXDomain) != (s.AAAA.Outcome == OutcomeNXDomain) || first(s.A) != first(s.AAAA))
+}
+
+// doubted takes a pass back because of doubts.
+func (t *trial) doubted() (Verdict, bool) {
+	if len(t.doubts) == 0 {
+		return Verdict{}, false
+	}
+	t.evidence = nil
+	for _, d := range t.doubts {
+		seen := len(t.evidence)
+		for _, s := range d.contradicting {
+			who := strings.TrimSpace(s.Name + " " + s.Address)
+			t.sawOf(d.name, "A", who, describe(s.A))
+			t.sawOf(d.name, "AAAA", who, describe(s.AAAA))
+		}
+		slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+		if len(d.contradicting) == 0 {
+			t.sawViews(d.name, d.kind, d.views)
+		}
+	}
+	return t.verdict(Unknown, t.doubts[0].reason), true
 }
 
 // unanswered takes a pass back where no server answers for one of the families,
@@ -134,6 +219,9 @@ func (t *trial) unanswered() (Verdict, bool) {
 		if late6 {
 			t.sawLookup("AAAA", t.facts.AAAA)
 		}
+		return t.verdict(Unknown, ReasonLookupFailed), true
+	}
+	if t.stuck() {
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	}
 	lost := func(l Lookup) bool { return timedOut(l) || l.Failed() && l.Error == ErrorLame }
@@ -160,21 +248,65 @@ func (t *trial) unanswered() (Verdict, bool) {
 	return t.verdict(Unknown, ReasonLookupFailed), true
 }
 
+// stuck reports whether a server sends its askers from UDP to TCP and is silent
+// there: a resolver that comes to ask it waits for longer than Let's Encrypt
+// does. A server that is silent over UDP costs less: the next one is asked soon.
+func (t *trial) stuck() bool {
+	seen := len(t.evidence)
+	look := func(name string, servers []ServerFacts) {
+		for _, s := range servers {
+			if s.Undelegated {
+				continue
+			}
+			who := strings.TrimSpace(s.Name + " " + s.Address)
+			tell := func(name, kind string, l Lookup) {
+				if l.Truncated && timedOut(l) {
+					t.sawOf(name, kind, who, describe(l))
+				}
+			}
+			tell(name, "A", s.A)
+			tell(name, "AAAA", s.AAAA)
+			for _, caa := range s.CAA {
+				tell(caa.Name, "CAA", caa.Lookup)
+			}
+		}
+	}
+	look(t.name, t.facts.Servers)
+	for _, alias := range t.facts.Aliases {
+		look(alias.Name, alias.Servers)
+	}
+	slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+	return len(t.evidence) > seen
+}
+
 func timedOut(l Lookup) bool { return l.Failed() && l.Error == ErrorTimeout }
 
-// authorizedBySome fails names to which one server has a CAA set that forbids
-// them, while the resolver met another one.
+// authorizedBySome fails names that a CAA set of one server forbids, while the
+// resolver met another one. Each label may be asked of another server: the walk
+// goes on from one if any server has nothing there.
 func (t *trial) authorizedBySome() (Verdict, bool) {
-	for _, s := range t.facts.Servers {
-		own := NameFacts{Name: t.name, CAA: s.CAA}
-		records, at, _ := relevantCAA(&own) // up to the top of the zone
-		set := readCAA(records)
-		if s.Undelegated || len(set.critical) == 0 && permits(set.issue, t.AccountURI) != forbidden {
-			continue
+	forbids := func(name string, s ServerFacts, l Lookup) {
+		set := readCAA(l.CAA)
+		if !s.Undelegated && l.Outcome == OutcomeAnswer && (len(set.critical) > 0 || permits(set.issue, t.AccountURI) == forbidden) {
+			t.sawOf(name, "CAA", strings.TrimSpace(s.Name+" "+s.Address), describe(l))
 		}
-		t.evidence = append(t.evidence, Evidence{
-			Name: at.Name, Type: "CAA", Server: strings.TrimSpace(s.Name + " " + s.Address), Saw: describe(at.Lookup),
-		})
+	}
+	for at, goesOn := 0, true; goesOn; at++ {
+		goesOn = false
+		for _, s := range t.facts.Servers {
+			if at < len(s.CAA) {
+				l := s.CAA[at].Lookup
+				forbids(s.CAA[at].Name, s, l)
+				goesOn = goesOn || clean(l) && len(l.CAA) == 0
+			}
+		}
+	}
+	for _, alias := range t.facts.Aliases {
+		for _, s := range alias.Servers {
+			if len(s.CAA) > 0 { // the labels above it are not climbed
+				forbids(s.CAA[0].Name, s, s.CAA[0].Lookup)
+			}
+		}
 	}
 	if len(t.evidence) == 0 {
 		return Verdict{}, false
@@ -238,14 +370,22 @@ func (t *trial) leadToNode(views []view) bool {
 	var other4, dead6 bool              // one that has another than the node's, one that has dead ones
 	for _, v := range views {
 		v4, v6 := v.v4, v.v6
-		if len(v.cname) > 0 {
-			if slices.Equal(v.cname, []string{t.Node}) {
-				v4, v6 = answer{known: true, list: t.node.v4}, answer{known: true, list: t.node.v6}
-			} else if torn || len(v4.list)+len(v6.list) == 0 {
+		if len(v.cname) > 0 && !slices.Equal(v.cname, []string{t.Node}) {
+			far4, far6, far := t.aliasSays(v.cname[0], 0)
+			switch {
+			case far:
+				v4, v6 = far4, far6
+			case torn || len(v4.list)+len(v6.list) == 0:
 				// It leads to nothing, or nobody knows where; and where another
 				// server has another CNAME, it need not have this one's target.
 				return false
 			}
+		}
+		if slices.Equal(v.cname4, []string{t.Node}) {
+			v4 = answer{known: true, list: t.node.v4}
+		}
+		if slices.Equal(v.cname6, []string{t.Node}) {
+			v6 = answer{known: true, list: t.node.v6}
 		}
 		list4, list6 := v4.list.usable(), v6.list.usable()
 		outside := list6.outside(t.node.v6)
@@ -258,6 +398,39 @@ func (t *trial) leadToNode(views []view) bool {
 		some6, none6 = some6 || len(list6) > 0, none6 || v6.known && len(list6) == 0
 	}
 	return some6 && !none6 && !dead6 || some4 && !none4 && !other4
+}
+
+// eachLeads reports whether every server by itself leads to the node. What one
+// says of the target of another's CNAME may still lead elsewhere.
+func (t *trial) eachLeads(views []view) bool {
+	return len(views) > 0 && !slices.ContainsFunc(views, func(v view) bool { return !t.leadToNode([]view{v}) })
+}
+
+// aliasSays is what a name in another zone has, by all of that zone's servers.
+func (t *trial) aliasSays(name string, depth int) (v4, v6 answer, known bool) {
+	i := slices.IndexFunc(t.facts.Aliases, func(a AliasFacts) bool { return a.Name == name })
+	if i < 0 || depth > 8 {
+		return answer{}, answer{}, false
+	}
+	views := viewsOf(t.facts.Aliases[i].Servers)
+	if len(views) == 0 || disagreement(views) != "" {
+		return answer{}, answer{}, false
+	}
+	if v := views[0]; len(v.cname) > 0 && len(v.v4.list)+len(v.v6.list) == 0 {
+		if v.cname[0] == t.Node {
+			return answer{known: true, list: t.node.v4}, answer{known: true, list: t.node.v6}, true
+		}
+		return t.aliasSays(v.cname[0], depth+1)
+	}
+	for _, v := range views {
+		if v.v4.known {
+			v4 = v.v4
+		}
+		if v.v6.known {
+			v6 = v.v6
+		}
+	}
+	return v4, v6, v4.known || v6.known
 }
 
 // serversAgreeOnNode reports whether the zone's servers, asked directly, are of
