@@ -21,7 +21,7 @@ func (t *trial) fix(reason Reason) string {
 		return "create " + t.records()
 	case ReasonLookupFailed:
 		return fmt.Sprintf("try again; if it stays so, let whoever runs the name servers of %s mend them", t.zone())
-	case ReasonInconsistent, ReasonMixed:
+	case ReasonInconsistent, ReasonInPart:
 		return fmt.Sprintf("wait until all name servers of %s have the same version of the zone, or mend the one that is behind", t.zone())
 	case ReasonContradiction:
 		return fmt.Sprintf("let whoever runs the name servers of %s mend the one that denies for A what it has for AAAA, or the other way round", t.zone())

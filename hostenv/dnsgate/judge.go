@@ -219,8 +219,6 @@ func (t *trial) noAddress() (Verdict, bool) {
 	switch {
 	case !clean(a) || !clean(aaaa):
 		return t.verdict(Unknown, ReasonLookupFailed), true
-	case t.torn():
-		return t.verdict(Unknown, ReasonMixed), true
 	case len(a.Addresses)+len(aaaa.Addresses) > 0:
 		return t.failAddresses(ReasonOnlyReserved), true
 	case a.Outcome == OutcomeNXDomain || aaaa.Outcome == OutcomeNXDomain:
@@ -404,6 +402,15 @@ func (t *trial) version4() Verdict {
 // failAddresses is a failure about where the name points. If the zone's own
 // servers say better by now, waiting mends it.
 func (t *trial) failAddresses(reason Reason) Verdict {
+	if reason == ReasonNXDomain || reason == ReasonNoAddress || reason == ReasonOnlyReserved {
+		own := *t // these come before it is asked whether servers disagree
+		own.inconsistent()
+		t.doubts = own.doubts
+	}
+	if len(t.doubts) > 0 && t.doubts[0].reason != ReasonLookupFailed {
+		v, _ := t.doubted() // another draw may well lead there
+		return v
+	}
 	stale := t.serversAgreeOnNode()
 	if stale {
 		t.warn("its name servers say the node's addresses by now, and the resolver still holds the old ones")

@@ -97,7 +97,7 @@ var situations = []situation{
 	{"caa forbids before a mismatch", world(a(has(else4)), caaAt(host, caa(unsigned))), Fail, ReasonCAAForbids, "the order of rules"},
 	{"inconsistent before caa", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), caaAt(host, failed(ErrorServFail))), Fail, ReasonInconsistent, "the order of rules"},
 	{"servers differ, all of them right", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(node6)))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
-	{"servers differ across families", world(servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has()))), Fail, ReasonInconsistent, "A of one and AAAA of the other lead elsewhere"},
+	{"servers differ across families", world(servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "A of one and no AAAA of the other lead elsewhere, each alone to the node"},
 	{"servers differ on a, aaaa right", world(a(has(else4)), aaaa(has(node6)), servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has(node6)))), Pass, ReasonAAAAMatch, "IPv4 is never tried"},
 	{"cnames differ", world(servers(aliased("ns1", nodeName), aliased("ns2", "old.example"))), Fail, ReasonInconsistent, "half propagated"},
 	{"cname here, address there, both right", world(servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "both lead to the node"},
@@ -142,9 +142,13 @@ var situations = []situation{
 	{"caa tcp silent at one server", world(servers(withCAA(server("ns1", has(node4), has()), tcpDead), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "who comes to ask it waits too long"},
 	{"one server drops the cname from one family", world(a(via(has(node4), nodeName)), aaaa(via(has(node6), nodeName)), servers(halfAliased("ns1"), aliased("ns2", nodeName))), Pass, ReasonAAAAMatch, "IPv6 leads to the node at both"},
 	{"one server denies the name for aaaa alone", world(a(via(has(), "there.example.com")), aaaa(via(has(node6), "there.example.com")), servers(server("ns1", via(has(), "there.example.com"), gone), toOwn("ns2", "there.example.com"))), Unknown, ReasonContradiction, "resolvers differ in what they make of it"},
-	{"cnames differ, with addresses", world(servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonMixed, "the first need not have the target of the second"},
-	{"cname to its own zone at one server", world(servers(server("ns1", has(node4), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonMixed, "the first need not have the target"},
-	{"nothing, by two cnames that lead to the node", world(a(via(gone, "there.example.com")), aaaa(via(gone, "there.example.com")), servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonMixed, "the target of one was asked of the other"},
+	{"cnames differ, with addresses", world(servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the first need not have the target of the second"},
+	{"cname to its own zone at one server", world(servers(server("ns1", has(node4), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the first need not have the target"},
+	{"nothing, by two cnames that lead to the node", world(a(via(gone, "there.example.com")), aaaa(via(gone, "there.example.com")), servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the target of one was asked of the other"},
+	{"servers differ, one of them mixed", world(a(has(node4, else4)), servers(server("ns1", has(node4), has()), server("ns2", has(node4, else4), has()))), Unknown, ReasonInPart, "one address of one server leads elsewhere"},
+	{"servers differ, one of them forwards", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), probe(reachedBy(else4))), Pass, ReasonAMatch, "either way it is the node"},
+	{"caa above the name, hidden by the target's", world(a(via(has(node4), "web.example")), func(f *NameFacts) { f.Zone = "example.com" }, caaAt(host, via(caa("0 tbs x"), "web.example")),
+		servers(withCAA(withCAA(aliased("ns1", "web.example"), via(has(), "web.example")), caa(unsigned))), led("web.example", withCAA(server("ns3", has(node4), has()), caa("0 tbs x")))), Pass, ReasonAMatch, "the walk ends at the name"},
 	{"cname to another zone at one server, both right", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
 	{"cname to another zone at one server, elsewhere", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "half of the perspectives go elsewhere"},
 	{"cname to another zone and on to the node", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", aliased("ns3", nodeName))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
@@ -199,7 +203,11 @@ func hidden(name string) ServerFacts {
 }
 
 func withCAA(s ServerFacts, l Lookup) ServerFacts {
-	s.CAA = []CAALookup{{host, l}}
+	at := host
+	if len(s.CAA) > 0 {
+		at = "example.com"
+	}
+	s.CAA = append(s.CAA, CAALookup{at, l})
 	return s
 }
 

@@ -2,6 +2,7 @@ package dnsgate
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -131,8 +132,8 @@ func (t *trial) disagree(name string, servers []ServerFacts) (Verdict, bool) {
 	}
 	sound := viewsOf(slices.DeleteFunc(slices.Clone(servers), doubtful))
 	switch {
-	case kind == "CNAME" && t.eachLeads(views):
-		t.doubts = append(t.doubts, doubt{name: name, kind: kind, views: views, reason: ReasonMixed})
+	case t.eachMayLead(views):
+		t.doubts = append(t.doubts, doubt{name: name, kind: kind, views: views, reason: ReasonInPart})
 		return Verdict{}, false
 	case disagreement(sound) == "" || t.leadToNode(sound):
 		d := doubt{name: name, kind: kind, views: views, reason: ReasonLookupFailed}
@@ -147,19 +148,8 @@ func (t *trial) disagree(name string, servers []ServerFacts) (Verdict, bool) {
 	return t.verdict(Fail, ReasonInconsistent), true
 }
 
-// torn reports whether servers disagree on CNAMEs that all lead to the node, so
-// that nothing came of it by luck.
-func (t *trial) torn() bool {
-	views := viewsOf(t.facts.Servers)
-	if disagreement(views) != "CNAME" || !t.eachLeads(views) {
-		return false
-	}
-	t.sawViews(t.name, disagreement(views), views)
-	return true
-}
-
 // A doubt is a disagreement of servers that convicts nobody: too little is known
-// of them, they do not agree with themselves, or their CNAMEs all lead to the node.
+// of them, they do not agree with themselves, or each of them may lead to the node.
 type doubt struct {
 	name, kind    string
 	views         []view
@@ -180,7 +170,8 @@ func contradicts(s ServerFacts) bool {
 		((s.A.Outcome == OutcomeNXDomain) != (s.AAAA.Outcome == OutcomeNXDomain) || first(s.A) != first(s.AAAA))
 }
 
-// doubted takes a pass back because of doubts.
+// doubted takes a pass back because of doubts, and a failure that is about
+// where the name leads.
 func (t *trial) doubted() (Verdict, bool) {
 	if len(t.doubts) == 0 {
 		return Verdict{}, false
@@ -297,7 +288,7 @@ func (t *trial) authorizedBySome() (Verdict, bool) {
 			if at < len(s.CAA) {
 				l := s.CAA[at].Lookup
 				forbids(s.CAA[at].Name, s, l)
-				goesOn = goesOn || clean(l) && len(l.CAA) == 0
+				goesOn = goesOn || t.hasNoCAA(l, 0)
 			}
 		}
 	}
@@ -313,6 +304,25 @@ func (t *trial) authorizedBySome() (Verdict, bool) {
 	}
 	slices.SortFunc(t.evidence, compareEvidence)
 	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+// hasNoCAA reports whether a lookup at a server says that there is no CAA set;
+// of a CNAME into another zone, some server of that has to say so.
+func (t *trial) hasNoCAA(l Lookup, depth int) bool {
+	if !clean(l) || len(l.CAA) > 0 {
+		return false
+	}
+	if len(l.Chain) == 0 {
+		return true
+	}
+	end := l.Chain[len(l.Chain)-1]
+	i := slices.IndexFunc(t.facts.Aliases, func(a AliasFacts) bool { return a.Name == end })
+	if i < 0 || depth > 8 {
+		return i < 0 && (t.facts.Zone == "" || end == t.facts.Zone || strings.HasSuffix(end, "."+t.facts.Zone))
+	}
+	return slices.ContainsFunc(t.facts.Aliases[i].Servers, func(s ServerFacts) bool {
+		return !s.Undelegated && len(s.CAA) > 0 && t.hasNoCAA(s.CAA[0].Lookup, depth+1)
+	})
 }
 
 func compareEvidence(a, b Evidence) int {
@@ -368,42 +378,73 @@ func (t *trial) leadToNode(views []view) bool {
 	torn := disagreement(views) == "CNAME"
 	var some4, some6, none4, none6 bool // a server that has some, one that has none
 	var other4, dead6 bool              // one that has another than the node's, one that has dead ones
+	ours4, ours6 := t.ours(t.node.v4), t.ours(t.node.v6)
 	for _, v := range views {
-		v4, v6 := v.v4, v.v6
-		if len(v.cname) > 0 && !slices.Equal(v.cname, []string{t.Node}) {
-			far4, far6, far := t.aliasSays(v.cname[0], 0)
-			switch {
-			case far:
-				v4, v6 = far4, far6
-			case torn || len(v4.list)+len(v6.list) == 0:
-				// It leads to nothing, or nobody knows where; and where another
-				// server has another CNAME, it need not have this one's target.
-				return false
-			}
-		}
-		if slices.Equal(v.cname4, []string{t.Node}) {
-			v4 = answer{known: true, list: t.node.v4}
-		}
-		if slices.Equal(v.cname6, []string{t.Node}) {
-			v6 = answer{known: true, list: t.node.v6}
+		v4, v6, known := t.where(v, torn)
+		if !known {
+			return false
 		}
 		list4, list6 := v4.list.usable(), v6.list.usable()
-		outside := list6.outside(t.node.v6)
+		outside := list6.outside(ours6)
 		if !t.dead(outside) {
 			return false
 		}
 		dead6 = dead6 || len(outside) > 0
-		other4 = other4 || !list4.allIn(t.node.v4)
+		other4 = other4 || !list4.allIn(ours4)
 		some4, none4 = some4 || len(list4) > 0, none4 || v4.known && len(list4) == 0
 		some6, none6 = some6 || len(list6) > 0, none6 || v6.known && len(list6) == 0
 	}
 	return some6 && !none6 && !dead6 || some4 && !none4 && !other4
 }
 
-// eachLeads reports whether every server by itself leads to the node. What one
-// says of the target of another's CNAME may still lead elsewhere.
-func (t *trial) eachLeads(views []view) bool {
-	return len(views) > 0 && !slices.ContainsFunc(views, func(v view) bool { return !t.leadToNode([]view{v}) })
+// where returns the addresses that a server leads to; not known are those of a
+// CNAME into its own zone, if torn, for another server need not have its target.
+func (t *trial) where(v view, torn bool) (v4, v6 answer, known bool) {
+	v4, v6 = v.v4, v.v6
+	if len(v.cname) > 0 && v.cname[0] != t.Node {
+		far4, far6, far := t.aliasSays(v.cname[0], 0)
+		switch {
+		case far:
+			v4, v6 = far4, far6
+		case torn || len(v4.list)+len(v6.list) == 0:
+			return answer{}, answer{}, false
+		}
+	}
+	if slices.Equal(v.cname4, []string{t.Node}) {
+		v4 = answer{known: true, list: t.node.v4}
+	}
+	if slices.Equal(v.cname6, []string{t.Node}) {
+		v6 = answer{known: true, list: t.node.v6}
+	}
+	return v4, v6, true
+}
+
+// ours are the node's addresses and those that were seen to forward to it.
+func (t *trial) ours(own addresses) addresses {
+	own = slices.Clone(own)
+	for a, p := range t.probes() {
+		if forwarded(p, a) {
+			own = append(own, a)
+		}
+	}
+	return own
+}
+
+// eachMayLead reports whether every server by itself leads to the node, or may
+// do so, as where one of several addresses is the node's. Then a failure is a
+// matter of what is asked of whom, and may be too rare ever to be met.
+func (t *trial) eachMayLead(views []view) bool {
+	ours := slices.Concat(t.ours(t.node.v4), t.node.v6)
+	return len(views) > 0 && !slices.ContainsFunc(views, func(v view) bool {
+		v4, v6, known := t.where(v, false)
+		if !known {
+			return true
+		}
+		list4, list6 := v4.list.usable(), v6.list.usable()
+		dead := list6.filter(func(a netip.Addr) bool { return t.dead(addresses{a}) })
+		some4, some6 := len(list4.in(ours)) > 0, len(list6.in(ours)) > 0
+		return !some6 && (len(list6) > len(dead) || !some4)
+	})
 }
 
 // aliasSays is what a name in another zone has, by all of that zone's servers.

@@ -46,7 +46,7 @@ const (
 	ReasonForwardsSome      Reason = "elsewhere-forwards-some"
 	ReasonAnswersAlike      Reason = "answers-like-the-node"
 	ReasonContradiction     Reason = "ns-contradicts-itself"
-	ReasonMixed             Reason = "ns-inconsistent-on-the-way"
+	ReasonInPart            Reason = "ns-inconsistent-in-part"
 
 	// Beyond the table of names: the certificate as a whole.
 	ReasonTooManyNames      Reason = "too-many-names"

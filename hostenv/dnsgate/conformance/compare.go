@@ -52,8 +52,9 @@ func (c Comparison) Disagrees(v dnsgate.Verdict) string {
 }
 
 // Repeats are how often the oracle is asked: a pass at least Pass times; a
-// failure until it refuses, Fail times at most, for where servers or addresses
-// disagree it is a matter of luck.
+// failure until it refuses, Fail times at most, for where addresses differ it is
+// a matter of luck; four times that where servers disagree: one of four has to
+// be met for A and for AAAA, by two of five perspectives.
 type Repeats struct{ Pass, Fail int }
 
 // Compare installs the situations, collects the facts of all of them in one
@@ -132,6 +133,8 @@ func (c *Comparison) wants(repeats Repeats) bool {
 	switch n := c.Issued + c.Refused; {
 	case c.Refused > 0 || n >= 2 && c.spent > 30*time.Second: // a black hole
 		return false
+	case c.Verdict.Reason == dnsgate.ReasonInconsistent || c.Plain.Reason == dnsgate.ReasonInconsistent && !c.Excused():
+		return n < 4*repeats.Fail
 	case c.Verdict.Result == dnsgate.Fail || c.Plain.Result == dnsgate.Fail && !c.Excused():
 		return n < repeats.Fail
 	default:

@@ -331,6 +331,8 @@ func serverSituations() []Situation {
 		at("CNAME to it and no data", "www CNAME {node}.", "www TXT x"),
 		at("AAAA at one, A the node's at both", "www A {n4}\nwww AAAA {n6}", "www A {n4}"),
 		at("AAAA elsewhere at one, A the node's at both", "www A {n4}\nwww AAAA {e6}", "www A {n4}"),
+		at("the node's and a redirect to it", "www A {n4}", "www A {f301}"), at("the node's and a proxy before it", "www A {n4}", "www A {proxy}"),
+		at("the node's and mixed", "www A {n4}", "www A {n4}\nwww A {e4}"), at("AAAA the node's, at one a redirect to it", "www AAAA {n6}", "www AAAA {f6}"),
 		at("AAAA that refuses at one, A the node's at both", "www A {n4}\nwww AAAA {r6}", "www A {n4}"),
 		at("A elsewhere at one, AAAA the node's at both", "www A {n4}\nwww AAAA {n6}", "www A {e4}\nwww AAAA {n6}"),
 		at("A elsewhere at one, AAAA the node's only there", "www A {n4}", "www A {e4}\nwww AAAA {n6}"),
@@ -512,6 +514,9 @@ func foundSituations() []Situation {
 		of("an alias to another domain at one server, its address at the other", "old", two("www CNAME web.{t}.", "www A {o4}"), Zone{Origin: "{t}", Servers: []string{"ns3"}, Records: "web A {o4}"}),
 		of("A is SERVFAIL, an alias to the node at one server", "n1", Zone{Records: "www A {n4}\nwww A {r4}", At: map[string]string{"ns2": "www CNAME {node}."}, Delegate: []string{"lame", "ns1", "ns2"},
 			Faults: []Fault{{Server: "ns1", Name: "www", Type: "CNAME", Kind: FaultServFail}, {Name: "www", Type: "A", Kind: FaultServFail}}}),
+		of("an alias to the node at one server, A mixed and no AAAA at the other", "n1", two("www CNAME {node}.", "www A {n4}\nwww A {r4}")),
+		of("an alias to the node at two servers, AAAA mixed at the third", "n1", Zone{Servers: []string{"ns1", "ns2", "ns3"}, Records: "www CNAME {node}.", At: map[string]string{"ns2": "www AAAA {r6}\nwww AAAA {n6}"}}),
+		of("CAA above an alias, whose target has other CAA", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.\n@ CAA 1 issue \"ca.example\""}, Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web AAAA {n6}\nweb CAA 0 future \"ca.example\""}),
 		of("an alias at one server to another domain, nothing at the other", "old", two("", "www CNAME web.{t}."), Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {o4}"}),
 	}
 }

@@ -43,9 +43,8 @@ const maxProbes = 4
 type liveJob struct {
 	name   *dnsgate.NameFacts
 	nodes  []netip.Addr
-	dial   []netip.Addr // IPv6 that is not the node's, by whomever it is said
-	v4, v6 []netip.Addr // not the node's, by the resolver
-	all6   int          // IPv6 by the resolver
+	v4, v6 []netip.Addr // not the node's, by the resolver or any server
+	six    bool         // IPv6 is there, by the resolver and every server
 }
 
 func newLiveJob(name *dnsgate.NameFacts, nodes []netip.Addr) *liveJob {
@@ -58,26 +57,24 @@ func newLiveJob(name *dnsgate.NameFacts, nodes []netip.Addr) *liveJob {
 		}
 		return addrs
 	}
-	j.v4, j.v6 = foreign(name.A.Addresses), foreign(name.AAAA.Addresses)
 	for _, addr := range parseAll(name.AAAA.Addresses) {
-		if !dnsgate.IsReserved(addr) {
-			j.all6++
-		}
+		j.six = j.six || !dnsgate.IsReserved(addr)
 	}
-	said := [][]string{name.AAAA.Addresses}
+	four, six := [][]string{name.A.Addresses}, [][]string{name.AAAA.Addresses}
 	servers := slices.Clone(name.Servers)
 	for _, alias := range name.Aliases {
 		servers = append(servers, alias.Servers...)
 	}
 	for _, s := range servers {
-		said = append(said, s.AAAA.Addresses)
+		four, six = append(four, s.A.Addresses), append(six, s.AAAA.Addresses)
+		j.six = j.six && (s.AAAA.Failed() || len(s.AAAA.Addresses)+len(s.AAAA.Chain) > 0)
 	}
-	j.dial = foreign(said...)
+	j.v4, j.v6 = foreign(four...), foreign(six...)
 	return j
 }
 
 // probed are the addresses to probe: of the family that is asked, IPv6 where
-// there is any, and of IPv4 where some of that is dead.
+// there is any, and of IPv4 where there may be none, or some of it is dead.
 func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr) {
 	dead := 0
 	for _, addr := range j.v6 {
@@ -87,7 +84,7 @@ func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr)
 			addrs = append(addrs, addr)
 		}
 	}
-	if j.all6 == 0 || dead > 0 {
+	if !j.six || dead > 0 {
 		addrs = append(addrs, j.v4[:min(len(j.v4), maxProbes)]...)
 	}
 	return addrs
@@ -114,9 +111,9 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 		if len(own) == 0 {
 			continue // nothing to measure against
 		}
-		if j := newLiveJob(facts.Names[name], own); len(j.v4)+len(j.dial) > 0 {
+		if j := newLiveJob(facts.Names[name], own); len(j.v4)+len(j.v6) > 0 {
 			jobs = append(jobs, j)
-			for _, addr := range j.dial {
+			for _, addr := range j.v6 {
 				dials[addr] = ""
 			}
 		}
@@ -133,7 +130,7 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 // check probes each address, and the node itself for comparison.
 func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials map[netip.Addr]dnsgate.Dial) *dnsgate.LiveFacts {
 	live := &dnsgate.LiveFacts{}
-	for _, addr := range j.dial {
+	for _, addr := range j.v6 {
 		if live.Dials == nil {
 			live.Dials = map[string]dnsgate.Dial{}
 		}
