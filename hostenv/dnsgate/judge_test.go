@@ -149,6 +149,12 @@ var situations = []situation{
 	{"servers differ, one of them forwards", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), probe(reachedBy(else4))), Pass, ReasonAMatch, "either way it is the node"},
 	{"caa above the name, hidden by the target's", world(a(via(has(node4), "web.example")), func(f *NameFacts) { f.Zone = "example.com" }, caaAt(host, via(caa("0 tbs x"), "web.example")),
 		servers(withCAA(withCAA(aliased("ns1", "web.example"), via(has(), "web.example")), caa(unsigned))), led("web.example", withCAA(server("ns3", has(node4), has()), caa("0 tbs x")))), Pass, ReasonAMatch, "the walk ends at the name"},
+	{"one of three wrong, the others by both families", world(aaaa(has(node6)), servers(server("ns1", has(node4), has(node6)), server("ns2", has(node4), has(node6)), server("ns3", has(else4), has()))), Unknown, ReasonInPart, "it has to be met twice"},
+	{"one of three wrong, the others by a alone", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has()), server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "it has to be met once"},
+	{"one of two wrong, the other by both families", world(servers(server("ns1", has(node4), has(node6)), server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "it is met often enough"},
+	{"servers differ, one answers as the node does", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), probe(stock), own(stock)), Unknown, ReasonInPart, "it may be a proxy"},
+	{"one server drops the cname from a alone", nodeIs(has(node4), has(), a(via(has(node4), nodeName)), servers(halfAliased("ns1"), aliased("ns2", nodeName))), Unknown, ReasonContradiction, "half of the perspectives find no A"},
+	{"cname for aaaa alone at one server", world(a(has()), aaaa(has(node6)), servers(halfTo("ns1", "there.example.com"), server("ns2", has(), has(node6)))), Unknown, ReasonContradiction, "the target need not be at the other"},
 	{"cname to another zone at one server, both right", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
 	{"cname to another zone at one server, elsewhere", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "half of the perspectives go elsewhere"},
 	{"cname to another zone and on to the node", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", aliased("ns3", nodeName))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
@@ -199,6 +205,13 @@ func halfFailed(name string) ServerFacts {
 func hidden(name string) ServerFacts {
 	s := server(name, has(node4), has())
 	s.CAA = []CAALookup{{host, caa("0 tbs x")}, {"example.com", caa(unsigned)}}
+	return s
+}
+
+// halfTo has a CNAME for AAAA, to what it has no address for.
+func halfTo(name, target string) ServerFacts {
+	s := server(name, has(), has())
+	s.AAAA.Chain = []string{target}
 	return s
 }
 

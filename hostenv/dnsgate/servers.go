@@ -16,6 +16,7 @@ type view struct {
 	hasCN  bool // the CNAME question was answered
 
 	cname4, cname6 []string // the one of each family
+	has4, has6     bool     // the question for that was answered
 }
 
 // answer is one family of a view.
@@ -50,6 +51,10 @@ func viewsOf(servers []ServerFacts) []view {
 		if v.hasCN = s.CNAME.Asked() && !s.CNAME.Failed(); v.hasCN {
 			v.cname = slices.Sorted(slices.Values(s.CNAME.Targets))
 		}
+		if chain := slices.Concat(s.A.Chain, s.AAAA.Chain); v.hasCN && len(v.cname) == 0 && len(chain) > 0 {
+			v.cname = chain[:1:1] // for one family alone
+		}
+		v.has4, v.has6 = v.hasCN && clean(s.A), v.hasCN && clean(s.AAAA)
 		v.cname4, v.cname6 = aliasOf(s.A, s.AAAA, v.cname), aliasOf(s.AAAA, s.A, v.cname)
 		v.v4 = answered(s.A, !v.hasCN || len(v.cname4) > 0)
 		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname6) > 0)
@@ -132,7 +137,7 @@ func (t *trial) disagree(name string, servers []ServerFacts) (Verdict, bool) {
 	}
 	sound := viewsOf(slices.DeleteFunc(slices.Clone(servers), doubtful))
 	switch {
-	case t.eachMayLead(views):
+	case t.mayLead(views):
 		t.doubts = append(t.doubts, doubt{name: name, kind: kind, views: views, reason: ReasonInPart})
 		return Verdict{}, false
 	case disagreement(sound) == "" || t.leadToNode(sound):
@@ -149,7 +154,7 @@ func (t *trial) disagree(name string, servers []ServerFacts) (Verdict, bool) {
 }
 
 // A doubt is a disagreement of servers that convicts nobody: too little is known
-// of them, they do not agree with themselves, or each of them may lead to the node.
+// of them, they do not agree with themselves, or they may lead to the node.
 type doubt struct {
 	name, kind    string
 	views         []view
@@ -352,8 +357,14 @@ func (t *trial) sawViews(name, kind string, views []view) {
 // disagreement returns the type of record that servers disagree on, "" if they
 // are of one mind.
 func disagreement(views []view) string {
-	said := map[string]map[string]bool{"A": {}, "AAAA": {}, "CNAME": {}}
+	said := map[string]map[string]bool{"A": {}, "AAAA": {}, "CNAME": {}, "CNAME for A": {}, "CNAME for AAAA": {}}
 	for _, v := range views {
+		if v.has4 {
+			said["CNAME for A"][strings.Join(v.cname4, " ")] = true
+		}
+		if v.has6 {
+			said["CNAME for AAAA"][strings.Join(v.cname6, " ")] = true
+		}
 		if v.hasCN {
 			said["CNAME"][strings.Join(v.cname, " ")] = true
 		}
@@ -364,8 +375,9 @@ func disagreement(views []view) string {
 			said["AAAA"][v.v6.String()] = true
 		}
 	}
-	for _, kind := range []string{"CNAME", "A", "AAAA"} {
+	for _, kind := range []string{"CNAME", "CNAME for A", "CNAME for AAAA", "A", "AAAA"} {
 		if len(said[kind]) > 1 {
+			kind, _, _ = strings.Cut(kind, " ")
 			return kind
 		}
 	}
@@ -430,21 +442,32 @@ func (t *trial) ours(own addresses) addresses {
 	return own
 }
 
-// eachMayLead reports whether every server by itself leads to the node, or may
-// do so, as where one of several addresses is the node's. Then a failure is a
-// matter of what is asked of whom, and may be too rare ever to be met.
-func (t *trial) eachMayLead(views []view) bool {
+// mayLead reports whether every server by itself leads to the node, or may do
+// so, as where one of several addresses is the node's; or most of them do, by
+// IPv6 too, so that a wrong one has to be met for both families. Then a failure
+// is a matter of what is asked of whom, and may be too rare ever to be met.
+func (t *trial) mayLead(views []view) bool {
 	ours := slices.Concat(t.ours(t.node.v4), t.node.v6)
-	return len(views) > 0 && !slices.ContainsFunc(views, func(v view) bool {
-		v4, v6, known := t.where(v, false)
-		if !known {
-			return true
+	if t.facts.Live != nil {
+		for a, p := range t.probes() {
+			if answersAlike(p, t.facts.Live.Own) {
+				ours = append(ours, a)
+			}
 		}
+	}
+	away, six := 0, false
+	for _, v := range views {
+		v4, v6, known := t.where(v, false)
 		list4, list6 := v4.list.usable(), v6.list.usable()
 		dead := list6.filter(func(a netip.Addr) bool { return t.dead(addresses{a}) })
 		some4, some6 := len(list4.in(ours)) > 0, len(list6.in(ours)) > 0
-		return !some6 && (len(list6) > len(dead) || !some4)
-	})
+		if !known || !some6 && (len(list6) > len(dead) || !some4) {
+			away++
+		} else {
+			six = six || some6
+		}
+	}
+	return len(views) > 0 && (away == 0 || six && 2*away < len(views))
 }
 
 // aliasSays is what a name in another zone has, by all of that zone's servers.

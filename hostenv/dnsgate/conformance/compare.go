@@ -166,7 +166,7 @@ var needLive = []dnsgate.Reason{dnsgate.ReasonAAAAMismatch, dnsgate.ReasonAAAAMi
 
 // Excused reports whether a failure from DNS alone may be wrong: its reason is
 // one of needLive, or servers disagree and the live checks found that what they
-// disagree on is dead.
+// disagree on is dead, or leads to the node, or may.
 func (c Comparison) Excused() bool {
-	return slices.Contains(needLive, c.Plain.Reason) || c.Plain.Reason == dnsgate.ReasonInconsistent && c.Verdict.Result == dnsgate.Pass
+	return slices.Contains(needLive, c.Plain.Reason) || c.Plain.Reason == dnsgate.ReasonInconsistent && c.Verdict.Result != dnsgate.Fail
 }

@@ -17,7 +17,7 @@ import (
 
 var (
 	only     = flag.String("situation", "", "only situations whose name matches this expression; tells all of each")
-	parallel = flag.Int("oracles", 48, "how many names the oracle is asked about at a time")
+	parallel = flag.Int("oracles", 96, "how many names the oracle is asked about at a time")
 )
 
 // TestConformance holds the gate against Let's Encrypt in every situation:
@@ -25,7 +25,7 @@ var (
 // unknown has a cause. With the live checks there is no exception. From DNS
 // alone it may fail what they would have passed, for it does not know which hosts
 // are dead and which forward: by the four reasons that are about addresses, and
-// where servers disagree on what is dead.
+// where servers disagree on what is dead or forwards.
 func TestConformance(t *testing.T) {
 	lab := laboratory(t)
 	situations := Situations()
