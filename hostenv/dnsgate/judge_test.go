@@ -160,6 +160,7 @@ var situations = []situation{
 	{"cname to another zone and on to the node", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", aliased("ns3", nodeName))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
 	{"a servfail at a server with a cname to the node", world(a(failed(ErrorServFail)), aaaa(via(has(node6), nodeName)), servers(server("ns1", failed(ErrorServFail), has()), halfFailed("ns2"))), Unknown, ReasonLookupFailed, "A does not make up for it"},
 	{"caa above the name at one server, hidden there", world(servers(hidden("ns1"), withCAA(server("ns2", has(node4), has()), has()))), Fail, ReasonInconsistent, "the name is asked of one server and the zone of the other"},
+	{"caa of one server forbids, the other has a cname to the node", world(servers(aliased("ns1", nodeName), forbids(server("ns2", has(node4), has())))), Unknown, ReasonInPart, "who has met the CNAME may not ask for CAA beside it"},
 	{"caa of one server of the alias forbids", world(a(via(has(node4), "web.example")), led("web.example", server("ns3", has(node4), has()), forbids(server("ns4", has(node4), has())))), Fail, ReasonInconsistent, "the target's set counts"},
 	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
 	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},

@@ -520,6 +520,7 @@ func foundSituations() []Situation {
 		of("an alias for AAAA alone, whose target the other server has not", "n1", Zone{Records: "www CNAME there\nthere A {n4}", At: map[string]string{"ns2": "www A {n4}\nwww AAAA {n6}"}, Faults: []Fault{{Name: "www", Type: "A", Kind: FaultEmpty}}}),
 		of("an alias to the node at three of four", "n1", Zone{Servers: []string{"ns1", "ns2", "ns3", "ns4"}, Records: "www CNAME {node}.", At: map[string]string{"ns2": "www A {r4}"}}),
 		of("an alias to the node at one server, no data for A at the other", "old", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultEmpty}}}),
+		of("an alias to the node at one server, CAA that forbids at the other", "n1", Zone{Records: "www CNAME {node}.", At: map[string]string{"ns2": "www A {n4}\nwww CAA 1 issue \"\\;\"\nwww CAA 128 issuewild \"letsencrypt.org\""}, Faults: []Fault{{Server: "ns1", Name: "www", Type: "CAA", Kind: FaultNXDomain}}}),
 		of("an alias at one server to another domain, nothing at the other", "old", two("", "www CNAME web.{t}."), Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {o4}"}),
 	}
 }
