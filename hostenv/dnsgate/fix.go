@@ -24,7 +24,7 @@ func (t *trial) fix(reason Reason) string {
 	case ReasonInconsistent, ReasonInPart:
 		return fmt.Sprintf("wait until all name servers of %s have the same version of the zone, or mend the one that is behind", t.zone())
 	case ReasonContradiction:
-		return fmt.Sprintf("let whoever runs the name servers of %s mend the one that denies for A what it has for AAAA, or the other way round", t.zone())
+		return fmt.Sprintf("let whoever runs the name servers of %s mend the one that denies for one type what it has for another", t.zone())
 	case ReasonCAALookupFailed:
 		return fmt.Sprintf("try again; if it stays so, the name servers of %s must answer questions for CAA, at least with no data", t.zone())
 	case ReasonCAACritical:

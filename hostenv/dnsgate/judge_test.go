@@ -147,7 +147,7 @@ var situations = []situation{
 	{"nothing, by two cnames that lead to the node", world(a(via(gone, "there.example.com")), aaaa(via(gone, "there.example.com")), servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the target of one was asked of the other"},
 	{"servers differ, one of them mixed", world(a(has(node4, else4)), servers(server("ns1", has(node4), has()), server("ns2", has(node4, else4), has()))), Unknown, ReasonInPart, "one address of one server leads elsewhere"},
 	{"servers differ, one of them forwards", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), probe(reachedBy(else4))), Pass, ReasonAMatch, "either way it is the node"},
-	{"caa above the name, hidden by the target's", world(a(via(has(node4), "web.example")), func(f *NameFacts) { f.Zone = "example.com" }, caaAt(host, via(caa("0 tbs x"), "web.example")),
+	{"caa above the name, hidden by the target's", world(a(via(has(node4), "web.example")), inZone, caaAt(host, via(caa("0 tbs x"), "web.example")),
 		servers(withCAA(withCAA(aliased("ns1", "web.example"), via(has(), "web.example")), caa(unsigned))), led("web.example", withCAA(server("ns3", has(node4), has()), caa("0 tbs x")))), Pass, ReasonAMatch, "the walk ends at the name"},
 	{"one of three wrong, the others by both families", world(aaaa(has(node6)), servers(server("ns1", has(node4), has(node6)), server("ns2", has(node4), has(node6)), server("ns3", has(else4), has()))), Unknown, ReasonInPart, "it has to be met twice"},
 	{"one of three wrong, the others by a alone", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has()), server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "it has to be met once"},
@@ -161,6 +161,10 @@ var situations = []situation{
 	{"a servfail at a server with a cname to the node", world(a(failed(ErrorServFail)), aaaa(via(has(node6), nodeName)), servers(server("ns1", failed(ErrorServFail), has()), halfFailed("ns2"))), Unknown, ReasonLookupFailed, "A does not make up for it"},
 	{"caa above the name at one server, hidden there", world(servers(hidden("ns1"), withCAA(server("ns2", has(node4), has()), has()))), Fail, ReasonInconsistent, "the name is asked of one server and the zone of the other"},
 	{"caa of one server forbids, the other has a cname to the node", world(servers(aliased("ns1", nodeName), forbids(server("ns2", has(node4), has())))), Unknown, ReasonInPart, "who has met the CNAME may not ask for CAA beside it"},
+	{"one server denies the name for a, the others' cname to another zone is right", world(a(via(has(node4), "web.example")), servers(halfTo("ns1", "web.example"), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Unknown, ReasonContradiction, "half of the perspectives find no A"},
+	{"cname in the zone, a server fails for the name alone", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorMalformed), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonLookupFailed, "it may be asked for the target"},
+	{"cname in the zone, a server is lame", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorLame), failed(ErrorLame)), toOwn("ns2", "there.example.com"))), Pass, ReasonAMatch, "the other answers"},
+	{"caa above the name, and the server denies its cname for caa", world(aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "who has met the CNAME goes by its target"},
 	{"caa of one server of the alias forbids", world(a(via(has(node4), "web.example")), led("web.example", server("ns3", has(node4), has()), forbids(server("ns4", has(node4), has())))), Fail, ReasonInconsistent, "the target's set counts"},
 	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
 	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},
@@ -215,6 +219,8 @@ func halfTo(name, target string) ServerFacts {
 	s.AAAA.Chain = []string{target}
 	return s
 }
+
+func inZone(f *NameFacts) { f.Zone = "example.com" }
 
 func withCAA(s ServerFacts, l Lookup) ServerFacts {
 	at := host

@@ -217,7 +217,7 @@ func (t *trial) unanswered() (Verdict, bool) {
 		}
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	}
-	if t.stuck() {
+	if t.stuck() || t.halfHeard() {
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	}
 	lost := func(l Lookup) bool { return timedOut(l) || l.Failed() && l.Error == ErrorLame }
@@ -275,6 +275,28 @@ func (t *trial) stuck() bool {
 	return len(t.evidence) > seen
 }
 
+// halfHeard reports whether a server has the zone and no answer for the name,
+// where another has a CNAME to a name of that zone: it may well be asked for that.
+func (t *trial) halfHeard() bool {
+	inZone := func(v view) bool {
+		return len(v.cname) > 0 && (v.cname[0] == t.facts.Zone || strings.HasSuffix(v.cname[0], "."+t.facts.Zone))
+	}
+	if t.facts.Zone == "" || !slices.ContainsFunc(viewsOf(t.facts.Servers), inZone) {
+		return false
+	}
+	seen := len(t.evidence)
+	for _, s := range t.facts.Servers {
+		hasZone := slices.ContainsFunc(s.CAA, func(l CAALookup) bool { return clean(l.Lookup) })
+		if !s.Undelegated && s.A.Failed() && s.AAAA.Failed() && hasZone {
+			who := strings.TrimSpace(s.Name + " " + s.Address)
+			t.saw("A", who, describe(s.A))
+			t.saw("AAAA", who, describe(s.AAAA))
+		}
+	}
+	slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+	return len(t.evidence) > seen
+}
+
 func timedOut(l Lookup) bool { return l.Failed() && l.Error == ErrorTimeout }
 
 // authorizedBySome fails names that a CAA set of one server forbids, while the
@@ -312,7 +334,17 @@ func (t *trial) authorizedBySome() (Verdict, bool) {
 		// Who met a CNAME for an address may go by its target for CAA too.
 		return t.verdict(Unknown, ReasonInPart), true
 	}
+	if slices.ContainsFunc(t.facts.Servers, withoutAliasForCAA) {
+		return t.verdict(Unknown, ReasonContradiction), true
+	}
 	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+// withoutAliasForCAA reports whether a server has a CNAME for addresses, and for
+// CAA denies it.
+func withoutAliasForCAA(s ServerFacts) bool {
+	return !s.Undelegated && len(s.A.Chain)+len(s.AAAA.Chain) > 0 && len(s.CAA) > 0 &&
+		clean(s.CAA[0].Lookup) && len(s.CAA[0].Lookup.Chain)+len(s.CAA[0].Lookup.CAA) == 0
 }
 
 // hasNoCAA reports whether a lookup at a server says that there is no CAA set;
@@ -421,7 +453,12 @@ func (t *trial) where(v view, torn bool) (v4, v6 answer, known bool) {
 		far4, far6, far := t.aliasSays(v.cname[0], 0)
 		switch {
 		case far:
-			v4, v6 = far4, far6
+			if len(v.cname4) > 0 {
+				v4 = far4
+			}
+			if len(v.cname6) > 0 {
+				v6 = far6
+			}
 		case torn || len(v4.list)+len(v6.list) == 0:
 			return answer{}, answer{}, false
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	cases = flag.Int("cases", 300, "how many random situations")
+	cases = flag.Int("cases", 100, "how many random situations")
 	first = flag.Int("first", 0, "which random situation is the first")
 	seed  = flag.Uint64("seed", 1, "of the random situations")
 )

@@ -521,6 +521,10 @@ func foundSituations() []Situation {
 		of("an alias to the node at three of four", "n1", Zone{Servers: []string{"ns1", "ns2", "ns3", "ns4"}, Records: "www CNAME {node}.", At: map[string]string{"ns2": "www A {r4}"}}),
 		of("an alias to the node at one server, no data for A at the other", "old", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultEmpty}}}),
 		of("an alias to the node at one server, CAA that forbids at the other", "n1", Zone{Records: "www CNAME {node}.", At: map[string]string{"ns2": "www A {n4}\nwww CAA 1 issue \"\\;\"\nwww CAA 128 issuewild \"letsencrypt.org\""}, Faults: []Fault{{Server: "ns1", Name: "www", Type: "CAA", Kind: FaultNXDomain}}}),
+		of("an alias to another domain, and one server has NXDOMAIN for A", "n1", Zone{Records: "www CNAME web.{t}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultNXDomain}}}, Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {n4}"}),
+		of("an alias in the zone at one server, the other fails for the name", "n1", Zone{Records: "www A {n4}\nwww AAAA {e6}", At: map[string]string{"ns2": "www CNAME there\nthere A {n4}"}, Faults: []Fault{{Server: "ns1", Name: "www", Kind: FaultFormErr}}}),
+		of("CAA above an alias, whose target has other CAA, and NXDOMAIN for CAA at it", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.\n@ CAA 1 issue \"ca.example\"", Faults: []Fault{{Server: "ns1", Name: "www", Type: "CAA", Kind: FaultNXDomain}}},
+			Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web AAAA {n6}\nweb CAA 0 future \"ca.example\""}),
 		of("an alias at one server to another domain, nothing at the other", "old", two("", "www CNAME web.{t}."), Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {o4}"}),
 	}
 }
