@@ -239,6 +239,12 @@ func (t *trial) authorization() (Verdict, bool) {
 	}
 	told := Evidence{Name: at.Name, Type: "CAA", Server: at.Lookup.Server, Saw: describe(at.Lookup)}
 	set := readCAA(records)
+	if len(set.critical) > 0 || permits(set.issue, t.AccountURI) == forbidden {
+		if disagreement(viewsOf(t.facts.Servers)) == "CNAME" {
+			t.evidence = append(t.evidence, told)
+			return t.verdict(Unknown, ReasonInPart), true // as in authorizedBySome
+		}
+	}
 	if len(set.critical) > 0 {
 		t.evidence = append(t.evidence, told)
 		return t.verdict(Fail, ReasonCAACritical), true

@@ -223,7 +223,10 @@ func (t *trial) unanswered() (Verdict, bool) {
 	lost := func(l Lookup) bool { return timedOut(l) || l.Failed() && l.Error == ErrorLame }
 	all4, all6, some := true, true, false
 	for _, s := range t.facts.Servers {
-		all4, all6 = all4 && lost(s.A), all6 && lost(s.AAAA)
+		// What the resolver has all the same it has by a CNAME that it met when it
+		// asked for something else.
+		all4 = all4 && (lost(s.A) || s.A.Failed() && len(t.v4) > 0 && len(t.v6) == 0)
+		all6 = all6 && (lost(s.AAAA) || s.AAAA.Failed() && len(t.v6) > 0)
 		some = some || clean(s.A) || clean(s.AAAA) || clean(s.CNAME)
 	}
 	if !some || !all4 && !all6 {
@@ -453,10 +456,10 @@ func (t *trial) where(v view, torn bool) (v4, v6 answer, known bool) {
 		far4, far6, far := t.aliasSays(v.cname[0], 0)
 		switch {
 		case far:
-			if len(v.cname4) > 0 {
+			if len(v.cname4) > 0 || !v.has4 {
 				v4 = far4
 			}
-			if len(v.cname6) > 0 {
+			if len(v.cname6) > 0 || !v.has6 {
 				v6 = far6
 			}
 		case torn || len(v4.list)+len(v6.list) == 0:

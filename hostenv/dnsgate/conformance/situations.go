@@ -525,6 +525,8 @@ func foundSituations() []Situation {
 		of("an alias in the zone at one server, the other fails for the name", "n1", Zone{Records: "www A {n4}\nwww AAAA {e6}", At: map[string]string{"ns2": "www CNAME there\nthere A {n4}"}, Faults: []Fault{{Server: "ns1", Name: "www", Kind: FaultFormErr}}}),
 		of("CAA above an alias, whose target has other CAA, and NXDOMAIN for CAA at it", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.\n@ CAA 1 issue \"ca.example\"", Faults: []Fault{{Server: "ns1", Name: "www", Type: "CAA", Kind: FaultNXDomain}}},
 			Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web AAAA {n6}\nweb CAA 0 future \"ca.example\""}),
+		of("two aliases, and AAAA is SERVFAIL at the one that leads nowhere", "n1", Zone{Records: "www CNAME web.{t}.", At: map[string]string{"ns2": "www CNAME {node}."}, Faults: []Fault{{Server: "ns1", Type: "AAAA", Kind: FaultServFail}}}),
+		of("AAAA is SERVFAIL at both, of an alias to a node of IPv6 alone", "six", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultServFail}, {Server: "ns1", Name: "www", Kind: FaultNoEDNS}}}),
 		of("an alias at one server to another domain, nothing at the other", "old", two("", "www CNAME web.{t}."), Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {o4}"}),
 	}
 }
