@@ -320,7 +320,7 @@ func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
 	if err != nil {
 		return it.lost(ctx, n, p, failure, err, log.Name())
 	}
-	switch Settle(p, d.From, active, failure == nil) {
+	switch Settle(p, d.From, n.seen.Profiles[p.Name], failure == nil) {
 	case SettledActive:
 		if err := it.tell(n, p, Event{State: StateActive, Active: active, Log: log.Name()}); err != nil {
 			return err

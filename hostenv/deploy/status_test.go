@@ -15,8 +15,8 @@ func TestStatusOf(t *testing.T) {
 		seen    deploy.Observed
 		want    deploy.Standing
 	}{
-		{"the planned path", p, deploy.Observed{Active: p.Path, DeployRs: true}, deploy.StandingInSync},
-		{"the planned path, by hand", p, deploy.Observed{Active: p.Path}, deploy.StandingInSync},
+		{"the planned path", p, deploy.Observed{Active: p.Path, Activated: p.Path, DeployRs: true}, deploy.StandingInSync},
+		{"the planned path, which did not come up", p, deploy.Observed{Active: p.Path, DeployRs: true}, deploy.StandingBehind},
 		{"an older one that a deploy brought", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true}, deploy.StandingBehind},
 		{"nothing yet", p, deploy.Observed{}, deploy.StandingBehind},
 		{"an activation is at work", p, deploy.Observed{Active: p.Path, Activating: []string{"4711"}}, deploy.StandingBehind},
@@ -42,7 +42,7 @@ func TestSurvey(t *testing.T) {
 	nodes := fleet(3, 1)
 	w := newWorld(t, nodes)
 	w.nodes["n2"].unreached = true
-	w.nodes["n1"].active["system"] = nodes[0].Profiles[0].Path
+	w.nodes["n1"].active["system"], w.nodes["n1"].good["system"] = nodes[0].Profiles[0].Path, true
 	w.nodes["n3"].locked = true // which is nothing to who only looks
 	all, err := deploy.Survey(t.Context(), w, nodes)
 	if err != nil {
