@@ -183,7 +183,11 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		if runner.Signing, err = r.sign(ctx, p, store); err != nil {
 			return err
 		}
-		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: ".", Inherit: []*os.File{lock.File}})
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: here, Inherit: []*os.File{lock.File}})
 	}
 	show.phase("evaluating the flake's deploy.nodes")
 	if err := r.evaluate(ctx, store, p); err != nil {
