@@ -52,7 +52,7 @@ func conformance() error {
 			return nil
 		}
 	}
-	args := []string{"test", "-timeout=5m", "."}
+	args := []string{"test", "-timeout=10m", "."}
 	if mg.Verbose() {
 		args = append(args, "-v")
 	}
