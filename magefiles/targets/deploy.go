@@ -13,6 +13,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/magefile/mage/mg"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
@@ -70,7 +72,12 @@ func Deploy(ctx context.Context,
 	case value(dryRun, false):
 		r.mode = deploy.Look
 	}
-	return r.fail(r.do(ctx))
+	err := r.do(ctx)
+	failed := r.fail(err)
+	if errors.Is(err, context.Canceled) {
+		return mg.Fatal(deploy.ExitInterrupted, "interrupted")
+	}
+	return failed
 }
 
 type deployRun struct {
