@@ -18,21 +18,24 @@ func TestDecide(t *testing.T) {
 	for _, test := range []struct {
 		reason string
 		active string
+		cameUp string // by what the node has noted
 		doubt  *deploy.Doubt
 		want   deploy.Decision
 	}{
-		{"it is there", path, nil, deploy.Decision{State: deploy.StateInSync}},
-		{"a doubt of another path", path, &deploy.Doubt{Path: old}, deploy.Decision{State: deploy.StateInSync}},
-		{"it is new", "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNew}},
-		{"it changes", old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
-		{"the node went back", old, &deploy.Doubt{From: old, Path: path, Rollback: true}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
-		{"deploy-rs said that it was good", path, &deploy.Doubt{From: old, Path: path, Rollback: true, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
-		{"deploy-rs said that it was bad", path, &deploy.Doubt{From: old, Path: path, Rollback: true, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		{"it is there", path, path, nil, deploy.Decision{State: deploy.StateInSync}},
+		{"a doubt of another path", path, path, &deploy.Doubt{Path: old}, deploy.Decision{State: deploy.StateInSync}},
+		{"it is new", "", "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNew}},
+		{"it changes", old, old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
+		{"the node went back", old, old, &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
+		{"deploy-rs said that it was good", path, old, &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"deploy-rs said that it was bad", path, old, &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		{"the node says that it was good", path, path, &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"nobody says that it came up", path, old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
 		// activate-rs gives up where it cannot print, before it goes back.
-		{"deploy-rs died, too", path, &deploy.Doubt{From: old, Path: path, Rollback: true}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
-		{"and it was the first", path, &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
+		{"deploy-rs died, too", path, old, &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		{"and it was the first", path, "", &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
 	} {
-		if got := deploy.Decide(n, deploy.Profile{Path: path}, deploy.Observed{Active: test.active}, test.doubt); got != test.want {
+		if got := deploy.Decide(n, deploy.Profile{Path: path}, deploy.Observed{Active: test.active, Activated: test.cameUp}, test.doubt); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.reason, got, test.want)
 		}
 	}
@@ -88,18 +91,8 @@ func TestRunsAreInOrder(t *testing.T) {
 	}
 }
 
-// Where activations cannot be seen, nothing is begun.
-func TestHiddenProcesses(t *testing.T) {
-	n := fleet(1, 0)[0]
-	o := deploy.Observation{OS: "nixos", Nix: "2.34", TrustsUser: true, ProcessesHidden: true, Profiles: map[string]deploy.Observed{"system": {Temp: deploy.TempPrivate}}}
-	found := deploy.Preflight(n, o, true, deploy.Signing{})
-	if len(found) != 1 || found[0].Code != deploy.FindingHidden || found[0].Level != deploy.Failure || !strings.Contains(found[0].Hint, "hidepid") {
-		t.Errorf("found %+v", found)
-	}
-}
-
 // One node that cannot be looked at hides no other.
-func TestSurvey(t *testing.T) {
+func TestSurveyShowsTheOthers(t *testing.T) {
 	nodes := fleet(2, 1)
 	w := newWorld(t, nodes)
 	w.deploy(nodes)

@@ -25,9 +25,9 @@ const (
 	FindingUserMissing   = "user-missing"
 	FindingForeign       = "foreign-profile"
 	FindingActivating    = "activating"
-	FindingHidden        = "processes-hidden" // activations at work cannot be seen
-	FindingMove          = "move"             // where data is cannot be told, or not reached
-	FindingMoveFirst     = "move-first"       // an environment would lose its old node before it has its new one
+	FindingHidden        = "processes-hidden"
+	FindingMove          = "move"       // where data is cannot be told, or not reached
+	FindingMoveFirst     = "move-first" // an environment would lose its old node before it has its new one
 	FindingMoveCycle     = "move-cycle"
 )
 
@@ -53,9 +53,6 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 	if o.Nix == "" {
 		fail(FindingNoNix, "NixOS has it at /run/current-system/sw/bin/nix", "node %s has no nix that its user %s can run", n.Name, n.User)
 	}
-	if o.ProcessesHidden {
-		fail(FindingHidden, "mount /proc there without hidepid, or with gid= of a group that "+n.User+" is in", "node %s hides processes from %s, and so an activation that is at work", n.Name, n.User)
-	}
 	if push && !o.TrustsUser && !slices.Contains(o.TrustedKeys, signing.PublicKey) {
 		found = append(found, signing.missing(n))
 	}
@@ -63,6 +60,11 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		found = append(found, Finding{Level: Warning, Code: FindingNoHostKey,
 			Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
 			Hint:    "set it to what `ssh-keyscan -t ed25519 " + n.Address + "` prints after the host, compared on the node's console"})
+	}
+	if o.ProcessesHidden {
+		found = append(found, Finding{Level: Warning, Code: FindingHidden,
+			Message: "node " + n.Name + " hides processes from its user " + n.User + ": whether an activation is at work cannot be seen",
+			Hint:    "add " + n.User + " to the group of /proc's gid= mount option"})
 	}
 	system, systemSelected := n.Profile(SystemProfile)
 	systemPending := systemSelected && o.Profiles[SystemProfile].Active != system.Path

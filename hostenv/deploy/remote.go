@@ -64,13 +64,14 @@ type Observed struct {
 	Active string `json:"active,omitempty"` // the store path, "" where there is no profile
 	// Linked is where the link itself leads if that is no store path.
 	Linked string `json:"linked,omitempty"`
-	Temp   Temp   `json:"temp,omitempty"`
+	// Activated is the store path whose activation the node knows to have ended
+	// well, "" where one is at work, failed, or was not done by a deploy.
+	Activated string `json:"activated,omitempty"`
+	Temp      Temp   `json:"temp,omitempty"`
 	// DeployRs is whether the active path holds activate-rs, as what deploy-rs
 	// brings does; RolledBack whether the newest generation is not the active one.
 	DeployRs   bool `json:"deployRs,omitempty"`
 	RolledBack bool `json:"rolledBack,omitempty"`
-	// Running is, for a system, where /run/current-system leads.
-	Running string `json:"running,omitempty"`
 	// UID is that of the environment's user on the node, 0 where he is not there.
 	UID int `json:"uid,omitempty"`
 	// UIDOwner is the user that has the planned UID, "" if it is free.

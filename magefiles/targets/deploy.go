@@ -13,6 +13,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/magefile/mage/mg"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
@@ -71,10 +73,11 @@ func Deploy(ctx context.Context,
 		r.mode = deploy.Look
 	}
 	err := r.do(ctx)
-	if errors.Is(err, context.Canceled) { // before there was anything to tell of
-		err = &outcomeError{deploy.ExitInterrupted}
+	failed := r.fail(err)
+	if errors.Is(err, context.Canceled) {
+		return mg.Fatal(deploy.ExitInterrupted, "interrupted")
 	}
-	return r.fail(err)
+	return failed
 }
 
 type deployRun struct {
@@ -161,17 +164,17 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if p.selected, err = r.selection.Of(p.fleet); err != nil {
 		return err
 	}
-	ctx, stop, release := interrupts(ctx)
+	ctx, gentle, release := interrupts(ctx)
 	defer release()
 
-	config, err := remote.Write(ctx, "", p.fleet)
+	config, err := remote.Write(gentle, "", p.fleet)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
 	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots"), Pause: 2 * time.Second}
 	runner := &deploy.Runner{
-		Remote: remote.New(config), Store: store, Journal: journal, Options: r.options, Stop: stop,
+		Remote: remote.New(config), Store: store, Journal: journal, Options: r.options, Stop: gentle.Done(),
 		Holder: holder(journal.ID), Moves: p.document.Moves(),
 	}
 	if !r.options.SkipVerification {
@@ -183,13 +186,17 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		return in(r.path(planFile), err)
 	}
 	if r.mode == deploy.Deploy {
-		if runner.Signing, err = r.sign(ctx, p, store); err != nil {
+		if runner.Signing, err = r.sign(gentle, p, store); err != nil {
 			return err
 		}
-		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: ".", Inherit: []*os.File{lock.File}})
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: here, Inherit: []*os.File{lock.File}})
 	}
 	show.phase("evaluating the flake's deploy.nodes")
-	if err := r.evaluate(ctx, store, p); err != nil {
+	if err := r.evaluate(gentle, store, p); err != nil {
 		return err
 	}
 	if r.options.RemoteBuild {

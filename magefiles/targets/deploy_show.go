@@ -79,13 +79,13 @@ func cutOnce(pair string) (before, after string, ok bool) {
 	return before, after, ok && before != "" && after != "" && !strings.Contains(after, "=")
 }
 
-// interrupts takes Ctrl-C, SIGTERM and SIGHUP over from Mage, which would end the
-// process five seconds later. The first one closes stop; the second one cancels
-// the context that is returned. When the time of Mage's -t is up it ends the
-// process at once, which is for nobody here to stop.
-func interrupts(mage context.Context) (ctx context.Context, stop <-chan struct{}, release func()) {
+// interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
+// process five seconds later. The first one ends gentle, for what can be given up
+// at any time; the second one ends ctx. When the time of Mage's -t is up it ends
+// the process at once, which is for nobody here to stop.
+func interrupts(mage context.Context) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
-	stopping := make(chan struct{})
+	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Reset(os.Interrupt)
@@ -100,14 +100,14 @@ func interrupts(mage context.Context) (ctx context.Context, stop <-chan struct{}
 			}
 			switch count {
 			case 1:
-				fmt.Fprintln(os.Stderr, "interrupted: what was begun is brought to its end, and nothing else is begun; once more stops at once")
-				close(stopping)
+				fmt.Fprintln(os.Stderr, "interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
+				stop()
 			default:
 				cancel()
 			}
 		}
 	}()
-	return ctx, stopping, func() {
+	return ctx, gentle, func() {
 		signal.Stop(signals)
 		close(ended)
 		cancel()

@@ -190,6 +190,8 @@ observe() {
 	eval "set -- $links"
 	for path in "$@"; do
 		follow "$path"
+		generation "$path"
+		activated "$path"
 	done
 	eval "set -- $users"
 	if command -v getent >/dev/null; then
@@ -236,6 +238,35 @@ follow() {
 		hops=$((hops + 1))
 	done
 	fields link "$1" "$at"
+}
+
+# generation says which one of a profile is active, which is the newest, and
+# whether deploy-rs brought it.
+generation() {
+	at=$(readlink -n -- "$1" 2>/dev/null) || return
+	base=${1##*/}
+	now=${at##*/}
+	now=${now#"$base"-}
+	now=${now%-link}
+	case $now in '' | *[!0-9]*) return ;; esac
+	newest=$now
+	for at in "$1"-*-link; do
+		number=${at#"$1"-}
+		number=${number%-link}
+		case $number in '' | *[!0-9]*) continue ;; esac
+		[ "$number" -le "$newest" ] || newest=$number
+	done
+	brought=no
+	[ ! -x "$1/activate-rs" ] || brought=deploy-rs
+	fields generation "$1" "$now" "$newest" "$brought"
+}
+
+# activated says which store path of a profile came up, by what the activation
+# left. An environment's user may have put anything there.
+activated() {
+	if [ -f "$1.activated" ] && [ ! -L "$1.activated" ]; then
+		fields activated "$1" "$(timeout 5 head -c 512 -- "$1.activated" 2>/dev/null | tr -d '\000')"
+	fi
 }
 
 # missing says that a folder is not there, where that can be known.

@@ -57,6 +57,8 @@ type report struct {
 	user             string
 	groups           []string
 	links            map[string]string
+	generations      map[string]generation
+	activated        map[string]string
 	uids             map[string]int
 	owners           map[int]string
 	folders          map[string]folder
@@ -67,16 +69,18 @@ type report struct {
 
 type folder struct{ mode, uid int }
 
+type generation struct{ rolledBack, deployRs bool }
+
 type process struct {
 	pid, uid int
 	argv     []string
 }
 
 // fieldsOf is how many values follow each kind of field.
-var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "passwd": 1, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
+var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "passwd": 1, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
 
 func readReport(data []byte) (*report, error) {
-	r := &report{links: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
+	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
 	if len(data) == 0 || data[len(data)-1] != 0 {
 		return nil, fmt.Errorf("it is cut off after %d bytes", len(data))
 	}
@@ -105,6 +109,10 @@ func (r *report) read(kind string, f []string) {
 		r.user, r.groups = f[0], strings.Fields(f[1])
 	case "link":
 		r.links[f[0]] = f[1]
+	case "generation":
+		r.generations[f[0]] = generation{rolledBack: f[1] != f[2], deployRs: f[3] == "deploy-rs"}
+	case "activated":
+		r.activated[f[0]] = f[1]
 	case "missing":
 		r.missing[f[0]] = true
 	case "hidden":
@@ -189,6 +197,11 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 		o.Active = to
 	} else {
 		o.Linked = to
+	}
+	g := r.generations[p.Link]
+	o.RolledBack, o.DeployRs = g.rolledBack, g.deployRs
+	if o.Active != "" && r.activated[p.Link] == o.Active {
+		o.Activated = o.Active
 	}
 	owner, known := 0, true
 	if !p.IsSystem() {

@@ -196,6 +196,28 @@ func testObserve(t *testing.T, shell string) {
 		}
 	}
 
+	generations := []struct {
+		setup                string
+		rolledBack, deployRs bool
+	}{
+		{"ln -s hostenv-2-link $1", false, false},
+		{"ln -s hostenv-9-link $1; ln -s " + pathB + " $1-10-link", true, false},
+		{"ln -s hostenv-10-link $1; ln -s " + pathB + " $1-9-link; ln -s " + pathB + " $1-x-link", false, false},
+		{"ln -s " + pathA + " $1", false, false},
+		{"ln -s hostenv-1-link $1; ln -s " + pathA + " $1-1-link", false, true},
+	}
+	for _, test := range generations {
+		m.sh(t, "rm -rf $1 $1-*-link; "+test.setup, link)
+		o, err := s.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Profiles["site"]; got.RolledBack != test.rolledBack || got.DeployRs != test.deployRs {
+			t.Errorf("%s: rolled back %v, brought by deploy-rs %v", test.setup, got.RolledBack, got.DeployRs)
+		}
+	}
+	m.sh(t, "rm -rf $1 $1-*-link", link)
+
 	temps := []struct {
 		user, path string
 		want       deploy.Temp
