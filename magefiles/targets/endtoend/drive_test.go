@@ -304,7 +304,7 @@ func (w *world) statusAgrees(planned map[string]string, but ...string) {
 			refused = refused || strings.Contains(s.Detail, "host key")
 			continue
 		case deploy.StandingInSync:
-			if at != planned[key] {
+			if at != planned[key] || !w.cameUp(s.Node, s.Profile, at) {
 				w.t.Errorf("status has %s in sync, and it is at %q", key, at)
 			}
 		case deploy.StandingBroken:
@@ -312,7 +312,7 @@ func (w *world) statusAgrees(planned map[string]string, but ...string) {
 				w.t.Errorf("status has the broken %s with a plan", key)
 			}
 		default:
-			if at == planned[key] && !strings.Contains(s.Detail, "an activation is at work") {
+			if at == planned[key] && w.cameUp(s.Node, s.Profile, at) {
 				w.t.Errorf("status has %s as %s (%s), and it is in sync", key, s.Standing, s.Detail)
 			}
 		}
@@ -330,6 +330,18 @@ func (w *world) statusAgrees(planned map[string]string, but ...string) {
 	if len(left) > 0 || r.code != want {
 		w.t.Errorf("status left out %v: %s", left, r)
 	}
+}
+
+// cameUp reports whether the last activation of what is active ended well.
+func (w *world) cameUp(node, profile, path string) bool {
+	for _, n := range w.Nodes {
+		if n.Name != node {
+			continue
+		}
+		all := n.Activations(w.t, profile)
+		return len(all) == 0 || all[len(all)-1].Ended && all[len(all)-1].Status == 0 && all[len(all)-1].Path == path
+	}
+	return false
 }
 
 // lockFile is where this process finds a node's deploy lock.

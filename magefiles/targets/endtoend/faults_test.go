@@ -210,6 +210,14 @@ func goOn(profile func(g *ground) string) func(g *ground, p *process) {
 	return func(g *ground, _ *process) { g.n.OnActivation(g.t, profile(g), fleet.Behaviour{}) }
 }
 
+func goWrong(profile func(g *ground) string) func(g *ground, p *process) {
+	return func(g *ground, _ *process) {
+		g.n.OnActivation(g.t, profile(g), fleet.Behaviour{Fail: 7})
+		g.n.WaitEnded(g.t, profile(g))
+		g.n.OnActivation(g.t, profile(g), fleet.Behaviour{})
+	}
+}
+
 func steps(all ...func(g *ground, p *process)) func(g *ground, p *process) {
 	return func(g *ground, p *process) {
 		for _, do := range all {
@@ -279,10 +287,13 @@ func faultCases() []faultCase {
 			fault: func(g *ground) func() { g.n.FillDisk(g.t, 300<<10); return func() { g.n.FreeDisk(g.t) } }},
 		{reason: "frozen in mid-activation, and thawed", code: 0, want: bothActive, both: true, fault: blocked(environment),
 			during: whenBlocked(environment, steps(func(g *ground, _ *process) { g.n.Freeze() }, goOn(environment), ended(environment), func(g *ground, _ *process) { g.n.Thaw(g.t) }))},
-		{reason: "cut in mid-activation", code: 3, want: envFails, both: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
-		{reason: "cut in the first activation", new: true, code: 3, want: envFails, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
-		{reason: "cut while the system is activated", code: 3, want: systemFails, fault: blocked(system), during: whenBlocked(system, steps(cut, goOn(system)))},
-		{reason: "cut while much is printed", code: 3, want: envFails, fault: failing(environment, fleet.Behaviour{Print: 20000, Block: true}),
+		// What came up is active, whatever became of who waited for it.
+		{reason: "cut in mid-activation", code: 0, want: bothActive, both: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
+		{reason: "cut in an activation that fails", code: 3, want: envFails, both: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goWrong(environment)))},
+		{reason: "cut in a first activation that fails", new: true, code: 3, want: envFails, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goWrong(environment)))},
+		{reason: "cut in the first activation", new: true, code: 0, want: bothActive, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
+		{reason: "cut while the system is activated", code: 0, want: bothActive, fault: blocked(system), during: whenBlocked(system, steps(cut, goOn(system)))},
+		{reason: "cut while much is printed", code: 0, want: bothActive, fault: failing(environment, fleet.Behaviour{Print: 20000, Block: true}),
 			during: func(g *ground, p *process) {
 				p.until("an activation", func() bool { return len(g.n.Activations(g.t, g.user)) > 0 })
 				g.n.Cut()
@@ -399,7 +410,7 @@ func faultCases() []faultCase {
 		}},
 		{reason: "there is no deploy-rs", args: []string{"-deployRs=/nowhere/deploy"}, code: 3, want: systemFails, other: "failed", fault: none},
 		{reason: "deploy-rs does nothing", args: []string{"-deployRs=script:exit 0"}, code: 3, want: systemFails, other: "failed", fault: none},
-		{reason: "deploy-rs fails after a success", args: []string{"-deployRs=script:$deploy \"$@\"; exit 1"}, code: 3, want: systemFails, other: "failed", fault: none},
+		{reason: "deploy-rs fails after a success", args: []string{"-deployRs=script:$deploy \"$@\"; exit 1"}, code: 0, want: bothActive, fault: none},
 		{reason: "deploy-rs does not say that it failed", args: []string{"-deployRs=script:$deploy \"$@\"; exit 0"}, code: 3, want: envFails, fault: failing(environment, fleet.Behaviour{Fail: 7})},
 		{reason: "deploy-rs dies", args: []string{"-deployRs=script:kill -9 $$"}, code: 3, want: systemFails, other: "failed", fault: none},
 		{reason: "no signing key", code: 1, noRun: true, fault: func(g *ground) func() {
