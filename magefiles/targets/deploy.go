@@ -70,6 +70,7 @@ func Deploy(ctx context.Context,
 	case value(dryRun, false):
 		r.mode = deploy.Look
 	}
+	defer withhold()()
 	return r.fail(r.do(ctx))
 }
 
@@ -149,28 +150,26 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if err != nil {
 		return err
 	}
-	journal, doubts, show, err := r.journal(p)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, journal.Close()) }()
-	defer show.done()
-	if p.selected, err = r.selection.Of(p.fleet); err != nil {
-		return err
-	}
+	show := newShown(r.json)
+	defer func() { show.done() }()
 	ctx, stop, release := interrupts(ctx)
 	defer release()
 
+	// What is refused here leaves no journal: -resume is for runs that began.
+	resumed, err := r.takeUp(p)
+	if err != nil {
+		return err
+	}
+	if p.selected, err = r.selection.Of(p.fleet); err != nil {
+		return err
+	}
 	config, err := remote.Write(ctx, "", p.fleet)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots"), Pause: 2 * time.Second}
-	runner := &deploy.Runner{
-		Remote: remote.New(config), Store: store, Journal: journal, Options: r.options, Stop: stop,
-		Holder: holder(journal.ID), Moves: p.document.Moves(),
-	}
+	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Pause: 2 * time.Second}
+	runner := &deploy.Runner{Remote: remote.New(config), Store: store, Options: r.options, Stop: stop, Moves: p.document.Moves()}
 	if !r.options.SkipVerification {
 		if runner.Verifier, err = verify.New(p.document, verify.Options{}); err != nil {
 			return in(r.path(planFile), err)
@@ -183,7 +182,6 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		if runner.Signing, err = r.sign(ctx, p, store); err != nil {
 			return err
 		}
-		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: ".", Inherit: []*os.File{lock.File}})
 	}
 	show.phase("evaluating the flake's deploy.nodes")
 	if err := r.evaluate(ctx, store, p); err != nil {
@@ -191,6 +189,22 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	if r.options.RemoteBuild {
 		onNodes(p.selected)
+	}
+
+	journal, doubts, err := r.journal(p, resumed, show)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	runner.Journal, runner.Holder = journal, holder(journal.ID)
+	if r.mode == deploy.Deploy {
+		store.Roots = filepath.Join(journal.Dir, "roots")
+		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: ".", Inherit: []*os.File{lock.File}})
+	} else {
+		if store.Roots, err = os.MkdirTemp("", "hostenv-roots-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(store.Roots)) }()
 	}
 	outcome, err := runner.Run(ctx, r.mode, p.selected, p.fleet, doubts)
 	if err != nil {
@@ -287,64 +301,79 @@ func (r *deployRun) sign(ctx context.Context, p *planned, store *closure.Store) 
 	}, nil
 }
 
-// journal begins a journal, or takes up the one that is to be resumed, and
-// returns what runs before left in doubt.
-func (r *deployRun) journal(p *planned) (*deploy.Journal, map[string]deploy.Doubt, *shown, error) {
-	show := newShown(r.json)
+// journal begins a journal, or opens the one that is resumed, and returns what
+// runs before left in doubt.
+func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Journal, map[string]deploy.Doubt, error) {
 	if r.mode != deploy.Deploy {
-		return deploy.NewStory(show.event), nil, show, nil
+		return deploy.NewStory(show.event), nil, nil
 	}
 	runs := r.hidden("runs")
 	doubts, err := deploy.ReadDoubts(runs)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	digest := sha256.Sum256(p.text)
-	start := deploy.Start{Plan: hex.EncodeToString(digest[:]), By: holder(""), Selected: r.selection, Options: r.options}
-	if r.resume {
-		j, err := r.takeUp(runs, start.Plan, show)
-		return j, doubts, show, err
+	if resumed != "" {
+		j, err := deploy.OpenJournal(runs, resumed, show.event)
+		if err != nil {
+			return nil, nil, err
+		}
+		return j, doubts, j.Append(deploy.Event{Type: deploy.TypeResume})
 	}
 	if err := deploy.PruneRuns(runs); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	j, err := deploy.CreateJournal(runs, time.Now(), show.event)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return j, doubts, show, j.Append(deploy.Event{Type: deploy.TypeRun, Start: &start})
+	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
+	return j, doubts, j.Append(deploy.Event{Type: deploy.TypeRun, Start: &start})
 }
 
-// takeUp opens the journal of the last run, and takes its selection.
-func (r *deployRun) takeUp(runs, digest string, show *shown) (*deploy.Journal, error) {
+// digest is that of the plan without what a deploy itself writes into it: a run
+// that was deployed in part is about the same plan when it is taken up.
+func (p *planned) digest() string {
+	at := map[string]string{}
+	for _, n := range p.fleet {
+		for _, profile := range n.Profiles {
+			at[profile.Name] = n.Name
+		}
+	}
+	digest := sha256.Sum256(p.document.WithDeployed(at, "").Encode())
+	return hex.EncodeToString(digest[:])
+}
+
+// takeUp finds the run that is to be resumed, "" for none, and takes its
+// selection and options.
+func (r *deployRun) takeUp(p *planned) (id string, err error) {
+	if !r.resume {
+		return "", nil
+	}
+	runs := r.hidden("runs")
 	ids, err := deploy.Runs(runs)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if len(ids) == 0 {
-		return nil, hinted(errors.New("there is no run to resume"), "run `mage deploy`")
+		return "", hinted(errors.New("there is no run to resume"), "run `mage deploy`")
 	}
-	id := ids[len(ids)-1]
+	id = ids[len(ids)-1]
 	events, err := deploy.ReadJournal(runs, id)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	o := deploy.OutcomeOf(events)
 	switch {
 	case o.Ended && o.Code() == deploy.ExitDone:
-		return nil, hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
-	case o.Start.Plan != digest:
-		return nil, hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
+		return "", hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
+	case o.Start.Plan != p.digest():
+		return "", hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
 	}
 	r.selection = o.Start.Selected
 	waits := r.options.LockWait
 	r.options = o.Start.Options
 	r.options.LockWait = waits
-	j, err := deploy.OpenJournal(runs, id, show.event)
-	if err != nil {
-		return nil, err
-	}
-	return j, j.Append(deploy.Event{Type: deploy.TypeResume})
+	return id, nil
 }
 
 // record writes down which node every environment was deployed to: in the state
@@ -426,6 +455,7 @@ func Status(ctx context.Context,
 ) error {
 	r := deployRun{folder: generated(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
+	defer withhold()()
 	return r.fail(r.status(ctx))
 }
 
