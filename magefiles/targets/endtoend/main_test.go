@@ -46,9 +46,10 @@ var program = sync.OnceValues(func() (string, error) {
 // A world is a fleet, and whoever deploys to it.
 type world struct {
 	*fleet.Fleet
-	t        *testing.T
+	t        testing.TB
 	binary   string
-	deployRs string // the program `deploy`
+	deployRs string   // the program `deploy`
+	env      []string // more of the environment
 }
 
 // backEnds are what stands for deploy-rs, and deploy-rs itself where it is.
@@ -57,7 +58,7 @@ func backEnds(t *testing.T, test func(t *testing.T, programs string)) {
 	t.Run("deploy-rs", func(t *testing.T) { test(t, testenv.Need(t, "deploy-rs")) })
 }
 
-func newWorld(t *testing.T, programs string, options fleet.Options) *world {
+func newWorld(t testing.TB, programs string, options fleet.Options) *world {
 	t.Helper()
 	options.ActivateRS = filepath.Join(programs, "activate")
 	f := fleet.Start(t, options)
@@ -81,7 +82,7 @@ func (r result) String() string {
 // command prepares a run of the program in the provider's folder.
 func (w *world) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(w.binary, args...)
-	cmd.Dir, cmd.Env = w.Provider.Dir, append(w.Env(), "HOSTENV_SIGNING_KEY_FILE="+w.SigningKey)
+	cmd.Dir, cmd.Env = w.Provider.Dir, append(append(w.Env(), "HOSTENV_SIGNING_KEY_FILE="+w.SigningKey), w.env...)
 	return cmd
 }
 
