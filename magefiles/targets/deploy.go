@@ -163,13 +163,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if p.selected, err = r.selection.Of(p.fleet); err != nil {
 		return err
 	}
-	config, err := remote.Write(ctx, "", p.fleet)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, config.Close()) }()
-	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Pause: 2 * time.Second}
-	runner := &deploy.Runner{Remote: remote.New(config), Store: store, Options: r.options, Stop: stop, Moves: p.document.Moves()}
+	runner := &deploy.Runner{Options: r.options, Stop: stop, Moves: p.document.Moves()}
 	if !r.options.SkipVerification {
 		if runner.Verifier, err = verify.New(p.document, verify.Options{}); err != nil {
 			return in(r.path(planFile), err)
@@ -178,6 +172,14 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if runner.Mover, err = r.mover(p, show); err != nil {
 		return in(r.path(planFile), err)
 	}
+	// No program is started before this.
+	config, err := remote.Write(ctx, "", p.fleet)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, config.Close()) }()
+	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Pause: 2 * time.Second}
+	runner.Remote, runner.Store = remote.New(config), store
 	if r.mode == deploy.Deploy {
 		if runner.Signing, err = r.sign(ctx, p, store); err != nil {
 			return err

@@ -167,7 +167,7 @@ func (w *world) atPlan(paths map[string]string, activations int) {
 	})
 }
 
-func contains(t *testing.T, text string, all ...string) {
+func contains(t testing.TB, text string, all ...string) {
 	t.Helper()
 	for _, want := range all {
 		if !strings.Contains(text, want) {

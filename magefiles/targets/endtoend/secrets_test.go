@@ -183,7 +183,11 @@ func (w *world) texts() map[string]string {
 				return err
 			}
 			text, err := os.ReadFile(path)
-			all[key+strings.TrimPrefix(path, dir+"/.")] = string(text)
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(dir, path)
+			all[key+"/"+name] = string(text)
 			return err
 		})
 		if err != nil {
