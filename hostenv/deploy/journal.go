@@ -38,7 +38,8 @@ func CreateJournal(runs string, now time.Time, seen func(Event)) (*Journal, erro
 	}
 	random := make([]byte, 3)
 	_, _ = rand.Read(random) // never fails
-	id := now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random)
+	// Runs are in the order of their names, those of one second, too.
+	id := now.UTC().Format("20060102T150405.000000Z") + "-" + hex.EncodeToString(random)
 	file, err := os.OpenFile(filepath.Join(runs, id+".jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o666)
 	if err != nil {
 		return nil, err

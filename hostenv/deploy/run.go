@@ -50,6 +50,7 @@ type Runner struct {
 	Options Options
 	Holder  string // of the nodes' locks
 	Moves   []plan.Move
+	Arrived map[string]string // what [ReadArrived] returned before the run
 
 	// Stop ends the run early when it is closed: no new work, and what is in
 	// flight is brought to an end. Cancelling the context leaves it undecided.
@@ -276,7 +277,11 @@ func (it *run) decide(doubts map[string]Doubt) error {
 			if d, ok := doubts[p.Key()]; ok {
 				doubt = &d
 			}
-			n.decisions[p.Name] = Decide(n.Node, p, n.seen.Profiles[p.Name], doubt)
+			d := Decide(n.Node, p, n.seen.Profiles[p.Name], doubt)
+			if d.State == StateInSync && it.comes(n, p) {
+				d = Decision{State: StatePending, Reason: ReasonComes}
+			}
+			n.decisions[p.Name] = d
 		}
 	}
 	return nil
@@ -456,7 +461,7 @@ func (it *run) findMoves(ctx context.Context) []Event {
 	}
 	for _, n := range it.nodes {
 		for _, p := range n.pending() {
-			if it.Mover == nil || p.IsSystem() || n.decisions[p.Name].From != "" {
+			if it.Mover == nil || p.IsSystem() || n.decisions[p.Name].From != "" && !it.comes(n, p) {
 				continue
 			}
 			from, err := it.Mover.From(ctx, n.Node, p)

@@ -193,6 +193,9 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		onNodes(p.selected)
 	}
 
+	if runner.Arrived, err = deploy.ReadArrived(r.hidden("runs")); err != nil {
+		return err
+	}
 	journal, doubts, err := r.journal(p, resumed, show)
 	if err != nil {
 		return err
@@ -272,6 +275,16 @@ func (r *deployRun) evaluate(ctx context.Context, store *closure.Store, p *plann
 
 func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
 	o := r.migrations
+	if slices.Contains(o.Skip, "*") {
+		o.Skip = nil
+		for _, n := range p.fleet {
+			for _, profile := range n.Profiles {
+				if !profile.IsSystem() {
+					o.Skip = append(o.Skip, profile.Name)
+				}
+			}
+		}
+	}
 	o.Deployed = map[string]string{}
 	for user, entry := range p.state.Entries {
 		if entry.DeployedNode != "" {

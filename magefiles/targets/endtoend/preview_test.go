@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestPreview(t *testing.T) {
 	}
 	d := diffs[0].Diff
 	library := deploy.PackageChange{Name: "library", Old: []string{"1"}, New: []string{"2"}}
-	if !cmp.Equal(d.Changed[len(d.Changed)-1], library) && !cmp.Equal(d.Changed[0], library) || len(d.Added)+len(d.Removed) > 0 {
+	if !slices.ContainsFunc(d.Changed, func(c deploy.PackageChange) bool { return cmp.Equal(c, library) }) || len(d.Added)+len(d.Removed) > 0 {
 		t.Errorf("the difference is %+v", d)
 	}
 	if d.Copy < 256<<10 || d.Copy > 300<<10 || d.Paths != 3 || d.Size < d.Copy {
