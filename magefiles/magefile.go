@@ -6,9 +6,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/magefile/mage/mg"
 	"github.com/magefile/mage/sh"
@@ -28,7 +32,40 @@ func Test() error {
 	if mg.Verbose() {
 		args = append(args, "-v")
 	}
-	return sh.RunV("go", args...)
+	return errors.Join(sh.RunV("go", args...), conformance())
+}
+
+// laboratory is a module of its own, so that nobody who embeds the library
+// fetches Let's Encrypt's software.
+const laboratory = "hostenv/dnsgate/conformance"
+
+// conformance runs the tests of the laboratory. Where it cannot run, its module
+// is not built either: that would fetch much to be told so.
+func conformance() error {
+	if slices.Contains(strings.Fields(os.Getenv("GOFLAGS")), "-short") {
+		fmt.Printf("left out: %s, for the tests are to be short\n", laboratory)
+		return nil
+	}
+	for _, tool := range []string{"unshare", "ip", "unbound"} {
+		if testenv.Find(tool) == "" && !testenv.Required(tool) {
+			fmt.Printf("left out: %s, for there is no %s\n", laboratory, tool)
+			return nil
+		}
+	}
+	args := []string{"test", "-timeout=10m", "."}
+	if mg.Verbose() {
+		args = append(args, "-v")
+	}
+	return runIn(laboratory, "go", args...)
+}
+
+func runIn(dir, name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %s in %s: %w", name, strings.Join(args, " "), dir, err)
+	}
+	return nil
 }
 
 // Golden accepts what the scenarios of golden/ now make; read the difference
@@ -44,7 +81,10 @@ func Bench() error {
 
 // Lint runs golangci-lint, at the version that magefiles/lint.mod pins.
 func Lint() error {
-	return sh.RunV("go", "tool", "-modfile=magefiles/lint.mod", "golangci-lint", "run", "./...")
+	return errors.Join(
+		sh.RunV("go", "tool", "-modfile=magefiles/lint.mod", "golangci-lint", "run", "./..."),
+		runIn(laboratory, "go", "tool", "-modfile=../../../magefiles/lint.mod", "golangci-lint", "run", "./..."),
+	)
 }
 
 // Demo makes a plan of the example provider in a new folder and shows it: with

@@ -5,7 +5,9 @@
 #   pkgs     nixpkgs of the platform
 #   inputs   the flake's. deploy-rs is taken from an input of that name where
 #            there is one: what activates on the node is built from the same
-#            revision, and the two must fit. Otherwise it is nixpkgs'.
+#            revision, and the two must fit. Otherwise it is nixpkgs'. It is
+#            here for use by hand: `mage deploy` takes none from PATH, but the
+#            one that is in the profile's own closure.
 #   package  hostenv-provider itself, null to leave it away
 { pkgs, inputs ? { }, package ? null }:
 let

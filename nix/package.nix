@@ -34,7 +34,7 @@ buildGoModule {
 
   # Of `go mod vendor` in the source above. After a change of go.mod or of an import:
   #   go test ./nix/tests -run=TestPackage -update
-  vendorHash = "sha256-NNL5y+YsaScHBYPVoi/ZhjZllrRprHG/e2WpT3GTd6c=";
+  vendorHash = "sha256-YTuqVFaOT1ppMPvIIHN1eq7x9zqBttRWYXk+kmiOLlo=";
 
   # Mage generates the main function, of the targets that
   # magefiles/provider/magefile.go imports, and has Go build it.

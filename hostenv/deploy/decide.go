@@ -3,10 +3,9 @@ package deploy
 // A Doubt is an activation of which no journal knows how it ended: whoever
 // drove it died, or lost the node.
 type Doubt struct {
-	From     string // what was active before
-	Path     string // what was being activated
-	Rollback bool   // whether the node was to go back by itself
-	Exit     *int   // the exit status that deploy-rs left, nil if it left none
+	From string // what was active before
+	Path string // what was being activated
+	Exit *int   // the exit status that deploy-rs left, nil if it left none
 }
 
 // Doubts returns the doubts that runs left, by node/profile: of every profile
@@ -46,16 +45,18 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 	switch {
 	case p.Path == "":
 		return Decision{State: StateFailed, Reason: ReasonEvaluation, Err: p.Broken}
-	case seen.Active == p.Path && (doubt == nil || doubt.Path != p.Path):
-		return Decision{State: StateInSync}
-	case seen.Active == p.Path && doubt.certain():
-		return Decision{State: StateActive, Reason: ReasonAdopted}
-	case seen.Active == p.Path:
-		from := doubt.From
-		if from == p.Path {
-			from = ""
+	case seen.Active == p.Path && doubt.certain(p, seen):
+		if doubt != nil && doubt.Path == p.Path {
+			return Decision{State: StateActive, Reason: ReasonAdopted}
 		}
+		return Decision{State: StateInSync}
+	case seen.Active == p.Path:
 		// deploy-rs goes back by generations, of which this path has one already.
+		// Where nobody knows what was there before there is nothing to go back to.
+		from := p.Path
+		if doubt != nil && doubt.Path == p.Path {
+			from = doubt.From
+		}
 		return Decision{State: StatePending, Reason: ReasonDoubtful, From: from}
 	case seen.Active == "":
 		return Decision{State: StatePending, Reason: ReasonNew}
@@ -64,14 +65,13 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 	}
 }
 
-// certain reports whether an activation whose path is active ended well:
-// deploy-rs said so, or it could not have stayed active otherwise, since the
-// node takes back what fails and what nobody confirms.
-func (d *Doubt) certain() bool {
-	if d.Exit != nil {
-		return *d.Exit == 0
-	}
-	return d.Rollback && d.From != "" && d.From != d.Path
+// certain reports whether the planned path, which is active, came up: the node
+// says so, or deploy-rs did of an activation that nobody waited for.
+//
+// That the node did not take it back proves nothing: activate-rs, whose link
+// was lost, dies before it could.
+func (d *Doubt) certain(p Profile, seen Observed) bool {
+	return seen.Activated == p.Path || d != nil && d.Path == p.Path && d.Exit != nil && *d.Exit == 0
 }
 
 // A Settlement is what an activation that has ended leaves to do.
@@ -86,18 +86,19 @@ const (
 	SettledStuck   Settlement = "stuck"   // it failed, and there is nothing to go back to
 )
 
-// Settle says what to do after an activation: by what the node says is active,
-// and whether deploy-rs reported a success. A success without the path, and the
-// path without a success, are failures.
-func Settle(p Profile, from, active string, succeeded bool) Settlement {
+// Settle says what to do after an activation, by what the node says of the
+// profile now and whether deploy-rs reported a success. A success without the
+// path is a failure; the path is one, too, unless the node or deploy-rs says
+// that it came up.
+func Settle(p Profile, from string, seen Observed, succeeded bool) Settlement {
 	switch {
-	case active == p.Path && succeeded:
+	case seen.Active == p.Path && (succeeded || seen.Activated == p.Path):
 		return SettledActive
-	case active == from && from != p.Path:
+	case seen.Active == from && from != p.Path:
 		return SettledBack
 	case from != "" && from != p.Path:
 		return SettledRestore
-	case !p.IsSystem():
+	case from == "" && !p.IsSystem():
 		return SettledRemove
 	default:
 		return SettledStuck

@@ -78,7 +78,6 @@ const (
 	StateMoving     State = "moving"     // its data is backed up on the old node
 	StateActivating State = "activating" // from here on the node is changed
 	StateRestoring  State = "restoring"  // the path from before is made active again
-	StateVerifying  State = "verifying"  //
 
 	StateInSync      State = "in-sync"     // it was at the planned path before
 	StateActive      State = "active"      // the node says that it is at the planned path
@@ -121,7 +120,6 @@ const (
 	ReasonMovePending  Reason = "move-pending"  // skipped: an environment has to leave the node first
 	ReasonInterrupted  Reason = "interrupted"   // skipped
 	ReasonLost         Reason = "lost"          // unknown: the connection, and no new one
-	ReasonLocked       Reason = "locked"        // skipped: another deploy is at work on the node
 )
 
 // A Start says what a run set out to do.

@@ -14,12 +14,12 @@ import (
 
 // node brings one node to where it should be: build, sign, push, then the
 // system, then each environment.
-func (it *run) node(ctx context.Context, n *nodeRun) error {
+func (it *run) node(ctx, gentle context.Context, n *nodeRun) error {
 	todo := n.pending()
 	if len(todo) == 0 {
 		return nil
 	}
-	todo, err := it.bring(ctx, n, todo)
+	todo, err := it.bring(gentle, n, todo)
 	if err != nil || it.mode != Deploy {
 		return err
 	}
@@ -77,93 +77,94 @@ func (it *run) awaitMoves(ctx context.Context, n *nodeRun) Reason {
 	return ""
 }
 
-// bring builds profiles and copies them to the node. It returns those that are
-// there; the others have their final state.
-func (it *run) bring(ctx context.Context, n *nodeRun, todo []Profile) ([]Profile, error) {
-	all := func(list []Profile, state State) error {
-		for _, p := range list {
-			if err := it.tell(n, p, Event{State: state}); err != nil {
-				return err
-			}
-		}
-		return nil
+// A step brings profiles nearer to a node, and touches none of them there.
+type step struct {
+	state  State
+	reason Reason // of a failure
+	do     func(ctx context.Context, todo []Profile, log io.Writer) (failed map[string]error, err error)
+}
+
+func (it *run) steps(n *nodeRun) []step {
+	steps := []step{{StateBuilding, ReasonBuild, func(ctx context.Context, todo []Profile, log io.Writer) (map[string]error, error) {
+		return it.Store.Build(ctx, n.Node, todo, log)
+	}}}
+	if it.mode != Deploy || n.RemoteBuild {
+		return steps
 	}
-	failAll := func(list []Profile, reason Reason, cause error, log string) ([]Profile, error) {
-		for _, p := range list {
-			var err error
-			if ctx.Err() != nil || errors.Is(cause, context.Canceled) {
-				err = it.skip(n, p, ReasonInterrupted)
-			} else {
-				err = it.fail(n, p, reason, n.active(p), cause, log)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		return nil, nil
-	}
-	steps := []struct {
-		state State
-		do    func(log io.Writer) (map[string]error, error)
-	}{
-		{StateBuilding, func(log io.Writer) (map[string]error, error) { return it.Store.Build(ctx, n.Node, todo, log) }},
-	}
-	if it.mode == Deploy && !n.RemoteBuild {
-		steps = append(steps, []struct {
-			state State
-			do    func(log io.Writer) (map[string]error, error)
-		}{
-			{StateSigning, func(log io.Writer) (map[string]error, error) { return nil, it.Store.Sign(ctx, paths(todo), log) }},
-			{StatePushing, func(log io.Writer) (map[string]error, error) {
-				return nil, it.Store.Push(ctx, n.Node, paths(todo), log)
-			}},
-		}...)
-	}
-	reasons := map[State]Reason{StateBuilding: ReasonBuild, StateSigning: ReasonSign, StatePushing: ReasonPush}
-	for _, step := range steps {
-		if it.stopping(ctx) {
-			return failAll(todo, "", context.Canceled, "")
-		}
-		log, err := it.log(n, "_"+string(step.state))
-		if err != nil {
+	return append(steps,
+		step{StateSigning, ReasonSign, func(ctx context.Context, todo []Profile, log io.Writer) (map[string]error, error) {
+			return nil, it.Store.Sign(ctx, paths(todo), log)
+		}},
+		step{StatePushing, ReasonPush, func(ctx context.Context, todo []Profile, log io.Writer) (map[string]error, error) {
+			return nil, it.Store.Push(ctx, n.Node, paths(todo), log)
+		}})
+}
+
+// bring builds profiles and copies them to the node, until ctx is done. It
+// returns those that are there; the others have their final state.
+func (it *run) bring(ctx context.Context, n *nodeRun, todo []Profile) (left []Profile, err error) {
+	for _, s := range it.steps(n) {
+		if todo, err = it.step(ctx, n, s, todo); err != nil || len(todo) == 0 {
 			return nil, err
-		}
-		var failed map[string]error
-		err = it.slot(ctx, func() error {
-			if err := all(todo, step.state); err != nil {
-				return err
-			}
-			var err error
-			failed, err = step.do(log)
-			return err
-		})
-		_ = log.Close() // a log that is cut short is no reason to stop
-		if err != nil {
-			reason := reasons[step.state]
-			var unsigned *UnsignedError
-			if errors.As(err, &unsigned) {
-				reason = ReasonUnsigned
-			}
-			return failAll(todo, reason, err, log.Name())
-		}
-		var left []Profile
-		for _, p := range todo {
-			if cause := failed[p.Name]; cause != nil {
-				if err := it.fail(n, p, reasons[step.state], n.active(p), cause, log.Name()); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			left = append(left, p)
-		}
-		if todo = left; len(todo) == 0 {
-			return nil, nil
 		}
 	}
 	if it.mode == Preview {
 		return todo, it.preview(ctx, n, todo)
 	}
-	return todo, all(todo, StatePushed)
+	return todo, it.tellAll(n, todo, StatePushed)
+}
+
+func (it *run) tellAll(n *nodeRun, profiles []Profile, state State) error {
+	for _, p := range profiles {
+		if err := it.tell(n, p, Event{State: state}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step does a step, and returns the profiles with which it succeeded.
+func (it *run) step(ctx context.Context, n *nodeRun, s step, todo []Profile) (left []Profile, err error) {
+	log, err := it.log(n, "_"+string(s.state))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() // a log that is cut short is no reason to stop
+	var untold error  // which ends the run
+	var failed map[string]error
+	failure := it.slot(ctx, func() error {
+		if untold = it.tellAll(n, todo, s.state); untold != nil {
+			return untold
+		}
+		var failure error
+		failed, failure = s.do(ctx, todo, log)
+		return failure
+	})
+	if untold != nil {
+		return nil, untold
+	}
+	for _, p := range todo {
+		cause, reason := failure, s.reason
+		var unsigned *UnsignedError
+		switch {
+		case cause == nil:
+			cause = failed[p.Name]
+		case errors.As(cause, &unsigned):
+			reason = ReasonUnsigned
+		}
+		switch {
+		case cause == nil:
+			left = append(left, p)
+		case it.stopping(ctx):
+			err = it.skip(n, p, ReasonInterrupted)
+		default:
+			err = it.fail(n, p, reason, n.active(p), cause, log.Name())
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
 }
 
 // preview tells what the closures change; the profiles stay pending.
@@ -212,6 +213,9 @@ func paths(profiles []Profile) []string {
 // the one before.
 func (it *run) activate(ctx context.Context, n *nodeRun, p Profile) error {
 	return it.slot(ctx, func() error {
+		if it.stopping(ctx) {
+			return it.skip(n, p, ReasonInterrupted)
+		}
 		// What the system brought is seen anew: an environment's user may be there
 		// by now, with another UID.
 		seen, err := n.observe(ctx, it)
@@ -320,7 +324,7 @@ func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
 	if err != nil {
 		return it.lost(ctx, n, p, failure, err, log.Name())
 	}
-	switch Settle(p, d.From, active, failure == nil) {
+	switch Settle(p, d.From, n.seen.Profiles[p.Name], failure == nil) {
 	case SettledActive:
 		if err := it.tell(n, p, Event{State: StateActive, Active: active, Log: log.Name()}); err != nil {
 			return err

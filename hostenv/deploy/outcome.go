@@ -120,7 +120,7 @@ func (p *ProfileOutcome) fold(e Event) {
 func (p *ProfileOutcome) doubt(e Event) {
 	switch e.State {
 	case StateActivating:
-		p.Doubt = &Doubt{From: e.Was, Path: e.Want, Rollback: e.Rollback}
+		p.Doubt = &Doubt{From: e.Was, Path: e.Want}
 	case StateActive, StateInSync:
 		p.Doubt = nil
 	case StateFailed:

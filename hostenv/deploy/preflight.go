@@ -25,6 +25,7 @@ const (
 	FindingUserMissing   = "user-missing"
 	FindingForeign       = "foreign-profile"
 	FindingActivating    = "activating"
+	FindingHidden        = "processes-hidden"
 	FindingMove          = "move"       // where data is cannot be told, or not reached
 	FindingMoveFirst     = "move-first" // an environment would lose its old node before it has its new one
 	FindingMoveCycle     = "move-cycle"
@@ -59,6 +60,11 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		found = append(found, Finding{Level: Warning, Code: FindingNoHostKey,
 			Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
 			Hint:    "set it to what `ssh-keyscan -t ed25519 " + n.Address + "` prints after the host, compared on the node's console"})
+	}
+	if o.ProcessesHidden {
+		found = append(found, Finding{Level: Warning, Code: FindingHidden,
+			Message: "node " + n.Name + " hides processes from its user " + n.User + ": whether an activation is at work cannot be seen",
+			Hint:    "add " + n.User + " to the group of /proc's gid= mount option"})
 	}
 	system, systemSelected := n.Profile(SystemProfile)
 	systemPending := systemSelected && o.Profiles[SystemProfile].Active != system.Path

@@ -64,7 +64,10 @@ type Observed struct {
 	Active string `json:"active,omitempty"` // the store path, "" where there is no profile
 	// Linked is where the link itself leads if that is no store path.
 	Linked string `json:"linked,omitempty"`
-	Temp   Temp   `json:"temp,omitempty"`
+	// Activated is the store path whose activation the node knows to have ended
+	// well, "" where one is at work, failed, or was not done by a deploy.
+	Activated string `json:"activated,omitempty"`
+	Temp      Temp   `json:"temp,omitempty"`
 	// DeployRs is whether the active path holds activate-rs, as what deploy-rs
 	// brings does; RolledBack whether the newest generation is not the active one.
 	DeployRs   bool `json:"deployRs,omitempty"`

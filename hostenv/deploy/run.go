@@ -52,14 +52,19 @@ type Runner struct {
 	Moves   []plan.Move
 	Arrived map[string]string // what [ReadArrived] returned before the run
 
-	// Stop ends the run early when it is closed: no new work, and what is in
-	// flight is brought to an end. Cancelling the context leaves it undecided.
+	// Stop ends the run early when it is closed: no new work, what has not
+	// touched a profile yet is given up, and an activation is brought to its
+	// end. Cancelling the context leaves that undecided, too.
 	Stop <-chan struct{}
 }
 
 // maxSessions is how many nodes are connected to at once. OpenSSH's own
 // MaxStartups is a node's; this is for the machine that deploys.
 const maxSessions = 16
+
+// lostLock is how long a node may hold the lock of a connection that is gone:
+// nix/modules/openssh.nix has it notice within a minute.
+const lostLock = 90 * time.Second
 
 type run struct {
 	*Runner
@@ -81,6 +86,7 @@ type nodeRun struct {
 
 	mu      sync.Mutex
 	session Session
+	had     bool // a session, once
 }
 
 // Run brings nodes, with those of their profiles that are selected, to their
@@ -99,7 +105,17 @@ func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node, doubts
 		it.others[n.Name] = newNodeRun(n)
 		it.nodes = append(it.nodes, it.others[n.Name])
 	}
-	err := it.do(ctx, doubts)
+	// gentle is done when the run is to stop, too: for what touches no profile.
+	gentle, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.Stop:
+			cancel()
+		case <-gentle.Done():
+		}
+	}()
+	err := it.do(ctx, gentle, doubts)
 	for _, n := range it.others {
 		n.close()
 	}
@@ -138,18 +154,16 @@ func refused(o Outcome) bool {
 	return slices.ContainsFunc(o.Findings, func(e Event) bool { return e.Finding.Level == Failure })
 }
 
-func (it *run) do(ctx context.Context, doubts map[string]Doubt) error {
-	if err := it.connect(ctx); err != nil {
+func (it *run) do(ctx, gentle context.Context, doubts map[string]Doubt) error {
+	if err := it.connect(gentle); err != nil {
 		return err
 	}
-	if err := it.leftovers(ctx); err != nil {
+	if err := it.leftovers(gentle); err != nil {
 		return err
 	}
-	if err := it.decide(doubts); err != nil {
-		return err
-	}
-	wrong, err := it.preflight(ctx)
-	if err != nil || wrong {
+	it.decide(doubts)
+	wrong, err := it.preflight(gentle)
+	if err != nil || wrong || gentle.Err() != nil {
 		return err
 	}
 	if err := it.announce(); err != nil {
@@ -161,7 +175,7 @@ func (it *run) do(ctx context.Context, doubts map[string]Doubt) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range it.nodes {
 		if n.reached {
-			group.Go(func() error { return it.node(ctx, n) })
+			group.Go(func() error { return it.node(ctx, gentle, n) })
 		}
 	}
 	return group.Wait()
@@ -177,7 +191,10 @@ func (it *run) connect(ctx context.Context) error {
 			if err == nil {
 				n.seen = session.Observation()
 			}
-			return it.connected(n, err)
+			if ctx.Err() == nil { // otherwise nothing was begun, and nothing will be
+				return it.connected(n, err)
+			}
+			return nil
 		})
 	}
 	return group.Wait()
@@ -267,7 +284,7 @@ func (it *run) until(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-func (it *run) decide(doubts map[string]Doubt) error {
+func (it *run) decide(doubts map[string]Doubt) {
 	for _, n := range it.nodes {
 		if !n.reached {
 			continue
@@ -284,7 +301,6 @@ func (it *run) decide(doubts map[string]Doubt) error {
 			n.decisions[p.Name] = d
 		}
 	}
-	return nil
 }
 
 // preflight reports whether anything speaks against the run.
@@ -308,7 +324,8 @@ func (it *run) preflight(ctx context.Context) (wrong bool, err error) {
 	if len(events) > 0 {
 		err = it.Journal.Append(events...)
 	}
-	return refused(OutcomeOf(it.Journal.Events())), err
+	// Whoever only looks sees all, with what would keep a deploy from beginning.
+	return it.mode == Deploy && refused(OutcomeOf(it.Journal.Events())), err
 }
 
 // announce tells what is decided before anything is done.
@@ -419,11 +436,20 @@ func (n *nodeRun) open(ctx context.Context, it *run) (Session, error) {
 			return n.session, nil
 		}
 	}
-	session, err := it.Remote.Open(ctx, n.Node, OpenOptions{Lock: it.mode == Deploy, LockWait: it.Options.LockWait, Holder: it.Holder})
+	how := OpenOptions{Lock: it.mode == Deploy, LockWait: it.Options.LockWait, Holder: it.Holder}
+	if n.had {
+		// The node may not know yet that the connection is gone that had the lock.
+		how.LockWait = max(how.LockWait, lostLock)
+	}
+	how.Waiting = func(held *LockedError) {
+		// It is waited for all the same if that cannot be told.
+		_ = it.Journal.Append(Event{Type: TypeNode, Node: n.Name, State: StateWaiting, Error: held.Error()})
+	}
+	session, err := it.Remote.Open(ctx, n.Node, how)
 	if err != nil {
 		return nil, err
 	}
-	n.session = session
+	n.session, n.had = session, true
 	return session, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -407,4 +408,33 @@ func TestLostNodeIsUnknown(t *testing.T) {
 	if d, ok := doubts(t, dir)["n1/system"]; !ok || d.From != "/nix/store/0-system-old" || d.Exit == nil || *d.Exit != 1 {
 		t.Errorf("doubt %+v, %v", d, ok)
 	}
+}
+
+// Who asks to stop before anything was touched has nothing touched.
+func TestStopWhileBuilding(t *testing.T) {
+	nodes := fleet(2, 1)
+	w := newWorld(t, nodes)
+	stop := make(chan struct{})
+	once := sync.OnceFunc(func() { close(stop) })
+	w.fault = func(op, _, _ string) fault {
+		if op == "build" {
+			once()
+		}
+		return none
+	}
+	r := w.runner(t.TempDir(), "")
+	r.Stop = stop
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, state := range states(o) {
+		if state != "skipped interrupted" {
+			t.Errorf("%s is %s", key, state)
+		}
+	}
+	if o.Code() != deploy.ExitInterrupted || len(o.Profiles) != 4 || len(w.nodes["n1"].activated)+len(w.nodes["n2"].activated) > 0 {
+		t.Errorf("exit code %d, %d profiles, %v", o.Code(), len(o.Profiles), w.done)
+	}
+	w.agrees(nodes, o)
 }

@@ -46,6 +46,8 @@ func StatusOf(p Profile, seen Observed) Status {
 		}
 	case len(seen.Activating) > 0:
 		s.Standing, s.Detail = StandingBehind, "an activation is at work"
+	case seen.Active == p.Path && seen.Activated != p.Path:
+		s.Standing, s.Detail = StandingBehind, "its activation did not end well, or not yet"
 	case seen.Active == p.Path:
 		s.Standing = StandingInSync
 	case seen.Active == "":

@@ -118,6 +118,9 @@ func (s *session) observe() deploy.Observation {
 	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, Profiles: map[string]deploy.Observed{}}
 	for _, p := range s.n.Profiles {
 		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
+		if s.m.good[p.Name] {
+			seen.Activated = seen.Active
+		}
 		for user, uid := range s.m.users {
 			if uid == p.UID {
 				seen.UIDOwner = user

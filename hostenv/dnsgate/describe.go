@@ -17,6 +17,9 @@ func describe(l Lookup) string {
 		if saw == "" {
 			saw = string(OutcomeError)
 		}
+		if l.Truncated {
+			saw += " over TCP, after a truncated answer"
+		}
 		for _, code := range slices.Compact(slices.Sorted(slices.Values(l.EDE))) {
 			saw += fmt.Sprintf(", extended error %d", code)
 			if text := extended[code]; text != "" {
@@ -69,4 +72,19 @@ func describeProbe(p *ProbeFacts) string {
 		fmt.Fprintf(&b, "status %d, not by the node", p.Status)
 	}
 	return b.String()
+}
+
+// describeAnswer is what the answers of two hosts are compared by, but for the
+// body.
+func describeAnswer(p *ProbeFacts) string {
+	parts := []string{fmt.Sprintf("status %d", p.Status)}
+	for _, hop := range slices.Backward(p.Hops) {
+		parts = slices.Insert(parts, 0, fmt.Sprintf("%d to %s", hop.Status, hop.URL))
+	}
+	for _, header := range []string{p.ContentType, p.Server} {
+		if header != "" {
+			parts = append(parts, header)
+		}
+	}
+	return strings.Join(parts, ", ")
 }

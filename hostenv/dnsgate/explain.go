@@ -40,8 +40,11 @@ func Explain(facts *Facts, request Request) string {
 			for _, a := range slices.Sorted(maps.Keys(f.Live.Dials)) {
 				fmt.Fprintf(&b, "  port 80 of %s: %s\n", a, f.Live.Dials[a])
 			}
-			if f.Live.Probe != nil {
-				fmt.Fprintf(&b, "  probe: %s\n", describeProbe(f.Live.Probe))
+			for _, a := range slices.Sorted(maps.Keys(f.Live.Probes)) {
+				fmt.Fprintf(&b, "  probe of %s: %s\n", a, describeProbe(f.Live.Probes[a]))
+			}
+			if f.Live.Own != nil {
+				fmt.Fprintf(&b, "  the node itself: %s\n", describeProbe(f.Live.Own))
 			}
 		}
 	}

@@ -60,6 +60,9 @@ const (
 type Lookup struct {
 	Outcome Outcome     `json:"outcome,omitempty"`
 	Error   LookupError `json:"error,omitempty"`
+	// Truncated says of a lookup that failed that the server had answered over
+	// UDP, with too much for a packet, and it is TCP that failed.
+	Truncated bool `json:"truncated,omitempty"`
 	// EDE are the extended DNS errors (RFC 8914) that came with it.
 	EDE []int `json:"ede,omitempty"`
 
@@ -174,7 +177,10 @@ const (
 type LiveFacts struct {
 	// Dials are the connections to port 80, by address.
 	Dials map[string]Dial `json:"dials,omitempty"`
-	Probe *ProbeFacts     `json:"probe,omitempty"`
+	// Probes are the requests for a token, by the address that was asked first.
+	Probes map[string]*ProbeFacts `json:"probes,omitempty"`
+	// Own is the same request, put to the node itself.
+	Own *ProbeFacts `json:"own,omitempty"`
 }
 
 // ProbeFacts is a request for a token below /.well-known/acme-challenge/,
@@ -187,6 +193,11 @@ type ProbeFacts struct {
 	Node string `json:"node,omitempty"`
 	// Status is that of the last answer, or 0.
 	Status int `json:"status,omitempty"`
+	// ContentType and Server are headers of the last answer, and Body the SHA-256
+	// of the beginning of its body.
+	ContentType string `json:"contentType,omitempty"`
+	Server      string `json:"server,omitempty"`
+	Body        string `json:"body,omitempty"`
 	// Error is why there is no last answer, for people.
 	Error string `json:"error,omitempty"`
 	// Reached says that the last request was answered by one of the node's

@@ -122,7 +122,24 @@ func probe(p ProbeFacts) change {
 		if f.Live == nil {
 			f.Live = &LiveFacts{}
 		}
-		f.Live.Probe = &p
+		if f.Live.Probes == nil {
+			f.Live.Probes = map[string]*ProbeFacts{}
+		}
+		asked := else4
+		if len(p.Hops) > 0 && p.Hops[0].Address != "" {
+			asked = p.Hops[0].Address
+		}
+		f.Live.Probes[asked] = &p
+	}
+}
+
+// own is what the node answers to the request of a probe.
+func own(p ProbeFacts) change {
+	return func(f *NameFacts) {
+		if f.Live == nil {
+			f.Live = &LiveFacts{}
+		}
+		f.Live.Own = &p
 	}
 }
 

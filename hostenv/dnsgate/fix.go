@@ -21,8 +21,10 @@ func (t *trial) fix(reason Reason) string {
 		return "create " + t.records()
 	case ReasonLookupFailed:
 		return fmt.Sprintf("try again; if it stays so, let whoever runs the name servers of %s mend them", t.zone())
-	case ReasonInconsistent:
+	case ReasonInconsistent, ReasonInPart:
 		return fmt.Sprintf("wait until all name servers of %s have the same version of the zone, or mend the one that is behind", t.zone())
+	case ReasonContradiction:
+		return fmt.Sprintf("let whoever runs the name servers of %s mend the one that denies for one type what it has for another", t.zone())
 	case ReasonCAALookupFailed:
 		return fmt.Sprintf("try again; if it stays so, the name servers of %s must answer questions for CAA, at least with no data", t.zone())
 	case ReasonCAACritical:
@@ -40,6 +42,8 @@ func (t *trial) fix(reason Reason) string {
 		return "leave no other A record than " + t.records()
 	case ReasonForwardsSome:
 		return fmt.Sprintf("leave one address of %s that forwards /.well-known/acme-challenge/, or change it to %s", t.name, t.records())
+	case ReasonAnswersAlike:
+		return fmt.Sprintf("change it to %s; or, if what answers for %s is a proxy before the node, leave it, and if not, run the gate without -live", t.records(), t.name)
 	case ReasonProxied:
 		return fmt.Sprintf("let the proxy in front of %s pass /.well-known/acme-challenge/ on over plain HTTP, then run the gate with -live", t.name)
 	default:

@@ -86,6 +86,7 @@ type trial struct {
 	v4, v6   addresses // usable
 	evidence []Evidence
 	warnings []string
+	doubts   []doubt
 }
 
 // judgeName goes through the rules; the first that applies decides.
@@ -122,8 +123,11 @@ func judgeName(facts *Facts, request Request, spelling string) Verdict {
 // come to.
 func (t *trial) sure(v Verdict) Verdict {
 	if v.Result == Pass {
-		if doubt, doubtful := t.unanswered(); doubtful {
-			return doubt
+		if v, unsure := t.doubted(); unsure {
+			return v
+		}
+		if v, unsure := t.unanswered(); unsure {
+			return v
 		}
 	}
 	return v
@@ -235,6 +239,12 @@ func (t *trial) authorization() (Verdict, bool) {
 	}
 	told := Evidence{Name: at.Name, Type: "CAA", Server: at.Lookup.Server, Saw: describe(at.Lookup)}
 	set := readCAA(records)
+	if len(set.critical) > 0 || permits(set.issue, t.AccountURI) == forbidden {
+		if disagreement(viewsOf(t.facts.Servers)) == "CNAME" {
+			t.evidence = append(t.evidence, told)
+			return t.verdict(Unknown, ReasonInPart), true // as in authorizedBySome
+		}
+	}
 	if len(set.critical) > 0 {
 		t.evidence = append(t.evidence, told)
 		return t.verdict(Fail, ReasonCAACritical), true
@@ -264,7 +274,7 @@ func (t *trial) proxied() (Verdict, bool) {
 	if len(asked) == 0 {
 		asked = t.v4
 	}
-	if t.forwards(asked) {
+	if t.leads(asked, nil) == leadsToNode {
 		return t.verdict(Pass, ReasonForwardsChallenge), true
 	}
 	return t.verdict(Unknown, ReasonProxied), true
@@ -295,26 +305,44 @@ func (t *trial) version6() (Verdict, bool) {
 		return t.nodeUnknown(), true // the node may well have these addresses
 	}
 	t.sawAddresses()
-	dead := t.dead(outside)
 	for _, a := range outside {
 		if dial, dialled := t.dials()[a]; dialled {
 			t.saw("dial", a.String(), string(dial))
 		}
 	}
-	switch {
-	case dead && len(t.v4) == 0 && !clean(t.facts.A):
-		return t.verdict(Unknown, ReasonLookupFailed), true
-	case dead && !t.node.v4Known:
-		return t.nodeUnknown(), true
-	case dead && len(t.v4) > 0 && t.v4.allIn(t.node.v4):
-		t.warn("nothing answers at %s: remove the AAAA record, it slows every visitor with IPv6", outside)
-		return t.verdict(Pass, ReasonAAAADead), true
-	case len(outside) < len(t.v6):
-		return t.failAddresses(ReasonAAAAMixed), true
-	case !dead && t.forwards(t.v6), dead && t.forwards(t.v4):
+	dead := outside.filter(func(a netip.Addr) bool { return t.dead(addresses{a}) })
+	living := t.v6.outside(dead)
+	way := t.leads(living, t.node.v6)
+	if len(dead) > 0 {
+		switch {
+		case len(living) > 0 && way == leadsAway:
+		case len(t.v4) == 0 && !clean(t.facts.A):
+			return t.verdict(Unknown, ReasonLookupFailed), true
+		case !t.node.v4Known:
+			return t.nodeUnknown(), true
+		case len(living) == 0:
+			way = t.leads(t.v4, t.node.v4)
+		default:
+			way = min(way, t.leads(t.v4, t.node.v4)) // A is asked where a dead one is
+		}
+	}
+	switch way {
+	case leadsToNode:
+		if len(dead) > 0 {
+			t.warn("nothing answers at %s: remove the AAAA record, it slows every visitor with IPv6", dead)
+		}
+		if living.allIn(t.node.v6) && (len(dead) == 0 || t.v4.allIn(t.node.v4)) {
+			return t.verdict(Pass, ReasonAAAADead), true
+		}
 		return t.verdict(Pass, ReasonForwardsChallenge), true
-	case !dead && t.forwardsSome(t.v6), dead && t.forwardsSome(t.v4):
+	case leadsAlike:
+		return t.verdict(Unknown, ReasonAnswersAlike), true
+	case leadsSome:
 		return t.verdict(Unknown, ReasonForwardsSome), true
+	case leadsAway:
+	}
+	if len(outside) < len(t.v6) {
+		return t.failAddresses(ReasonAAAAMixed), true
 	}
 	return t.failAddresses(ReasonAAAAMismatch), true
 }
@@ -349,53 +377,24 @@ func (t *trial) dials() map[netip.Addr]Dial {
 	return dials
 }
 
-// forwards reports whether a live probe found that the host sends the challenge
-// on to the node: by a redirect, and from the one address that Let's Encrypt
-// would ask, for of several it asks any.
-func (t *trial) forwards(asked addresses) bool {
-	if t.facts.Live == nil || t.facts.Live.Probe == nil {
-		return false
-	}
-	p := t.facts.Live.Probe
-	t.saw("probe", p.Node, describeProbe(p))
-	from, redirected := firstHop(p)
-	return redirected && len(asked) == 1 && from == asked[0]
-}
-
-// forwardsSome reports whether one of several addresses was seen to forward:
-// Let's Encrypt may ask any of them, and the probe asked one.
-func (t *trial) forwardsSome(asked addresses) bool {
-	if t.facts.Live == nil || t.facts.Live.Probe == nil || len(asked) < 2 {
-		return false
-	}
-	from, redirected := firstHop(t.facts.Live.Probe)
-	return redirected && slices.Contains(asked, from)
-}
-
-// firstHop returns the address that redirected a probe which arrived.
-func firstHop(p *ProbeFacts) (netip.Addr, bool) {
-	if !p.Reached || len(p.Hops) == 0 {
-		return netip.Addr{}, false
-	}
-	from, err := netip.ParseAddr(p.Hops[0].Address)
-	return from, err == nil
-}
-
 func (t *trial) version4() Verdict {
 	outside := t.v4.outside(t.node.v4)
 	if len(outside) > 0 && !t.node.v4Known {
 		return t.nodeUnknown()
 	}
 	t.sawAddresses()
+	way := t.leads(t.v4, t.node.v4)
 	switch {
 	case len(outside) == 0:
 		if t.facts.AAAA.Failed() {
 			t.warn("the AAAA lookup fails (%s): Let's Encrypt goes by A", describe(t.facts.AAAA))
 		}
 		return t.verdict(Pass, ReasonAMatch)
-	case len(outside) == len(t.v4) && t.forwards(t.v4):
+	case way == leadsToNode:
 		return t.verdict(Pass, ReasonForwardsChallenge)
-	case len(outside) == len(t.v4) && t.forwardsSome(t.v4):
+	case way == leadsAlike:
+		return t.verdict(Unknown, ReasonAnswersAlike)
+	case way == leadsSome:
 		return t.verdict(Unknown, ReasonForwardsSome)
 	case !clean(t.facts.AAAA):
 		return t.verdict(Unknown, ReasonLookupFailed) // the AAAA record may be right, and counts first
@@ -409,6 +408,15 @@ func (t *trial) version4() Verdict {
 // failAddresses is a failure about where the name points. If the zone's own
 // servers say better by now, waiting mends it.
 func (t *trial) failAddresses(reason Reason) Verdict {
+	if reason == ReasonNXDomain || reason == ReasonNoAddress || reason == ReasonOnlyReserved {
+		own := *t // these come before it is asked whether servers disagree
+		own.inconsistent()
+		t.doubts = own.doubts
+	}
+	if len(t.doubts) > 0 && t.doubts[0].reason != ReasonLookupFailed {
+		v, _ := t.doubted() // another draw may well lead there
+		return v
+	}
 	stale := t.serversAgreeOnNode()
 	if stale {
 		t.warn("its name servers say the node's addresses by now, and the resolver still holds the old ones")

@@ -97,7 +97,7 @@ var situations = []situation{
 	{"caa forbids before a mismatch", world(a(has(else4)), caaAt(host, caa(unsigned))), Fail, ReasonCAAForbids, "the order of rules"},
 	{"inconsistent before caa", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), caaAt(host, failed(ErrorServFail))), Fail, ReasonInconsistent, "the order of rules"},
 	{"servers differ, all of them right", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(node6)))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
-	{"servers differ across families", world(servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has()))), Fail, ReasonInconsistent, "A of one and AAAA of the other lead elsewhere"},
+	{"servers differ across families", world(servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "A of one and no AAAA of the other lead elsewhere, each alone to the node"},
 	{"servers differ on a, aaaa right", world(a(has(else4)), aaaa(has(node6)), servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has(node6)))), Pass, ReasonAAAAMatch, "IPv4 is never tried"},
 	{"cnames differ", world(servers(aliased("ns1", nodeName), aliased("ns2", "old.example"))), Fail, ReasonInconsistent, "half propagated"},
 	{"cname here, address there, both right", world(servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "both lead to the node"},
@@ -116,11 +116,58 @@ var situations = []situation{
 	{"aaaa elsewhere, forwards", world(aaaa(has(else6)), probe(reachedBy(else6))), Pass, ReasonForwardsChallenge, "redirects are followed over IPv6 too"},
 	{"aaaa dead, a forwards", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "the probe falls back too"},
 	{"aaaa elsewhere, a forwards", world(a(has(else4)), aaaa(has(else6)), probe(reachedBy(else4))), Fail, ReasonAAAAMismatch, "IPv6 is asked, and was not probed"},
-	{"one of two forwards", world(a(has(else4, "192.4.0.98")), probe(reachedBy(else4))), Unknown, ReasonForwardsSome, "any of them may be asked, and one was probed"},
+	{"one of two forwards", world(a(has(else4, "192.4.0.98")), probe(reachedBy(else4))), Unknown, ReasonForwardsSome, "any of them may be asked"},
 	{"reached without a redirect", world(a(has(else4)), probe(ProbeFacts{Reached: true, Node: node4})), Fail, ReasonAMismatch, "then it was not the host that was asked"},
-	{"aaaa dead, a mixed", world(a(has(node4, else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Unknown, ReasonForwardsSome, "any of them may be asked, and one was probed"},
-	{"cnames differ, with addresses", world(servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Fail, ReasonInconsistent, "the first need not have the target of the second"},
-	{"cname to its own zone at one server", world(servers(server("ns1", has(node4), has()), toOwn("ns2", "there.example.com"))), Fail, ReasonInconsistent, "the first need not have the target"},
+	{"aaaa dead, a mixed", world(a(has(node4, else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "it is the node's, or forwards"},
+	{"a mixed, forwards", world(a(has(node4, else4)), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "it is the node's, or forwards"},
+	{"a mixed, one forwards", world(a(has(node4, else4, "192.4.0.98")), probe(reachedBy(else4)), probe(reachedBy(node4))), Unknown, ReasonForwardsSome, "a draw for every perspective"},
+	{"both forward", world(a(has(else4, "192.4.0.98")), probe(reachedBy(else4)), probe(reachedBy("192.4.0.98"))), Pass, ReasonForwardsChallenge, "whichever is asked"},
+	{"aaaa mixed, forwards", world(aaaa(has(node6, else6)), probe(reachedBy(else6))), Pass, ReasonForwardsChallenge, "it is the node's, or forwards"},
+	{"aaaa dead and one that forwards", world(aaaa(has("2600::98", else6)), dials(map[string]Dial{"2600::98": DialRefused}), probe(reachedBy(else6))), Pass, ReasonForwardsChallenge, "the dead one falls back to the node"},
+	{"aaaa dead and one that forwards, a elsewhere", world(a(has(else4)), aaaa(has("2600::98", else6)), dials(map[string]Dial{"2600::98": DialRefused}), probe(reachedBy(else6))), Fail, ReasonAAAAMismatch, "the dead one falls back elsewhere"},
+	{"answers as the node does", world(a(has(else4)), probe(stock), own(stock)), Unknown, ReasonAnswersAlike, "a proxy, or the same program"},
+	{"answers as the node does, aaaa", world(aaaa(has(else6)), probe(ProbeFacts{Status: 404, Hops: []Hop{{301, "https://x/", else6}}}), own(ProbeFacts{Status: 404, Hops: []Hop{{301, "https://x/", node6}}})), Unknown, ReasonAnswersAlike, "a proxy, or the same program"},
+	{"answers as the node does, beside the node", world(a(has(node4, else4)), probe(stock), own(stock)), Unknown, ReasonAnswersAlike, "a proxy, or the same program"},
+	{"one of two answers as the node does", world(a(has("192.4.0.98", else4)), probe(stock), own(stock)), Fail, ReasonAMismatch, "the other does not"},
+	{"one forwards, one answers as the node does", world(a(has("192.4.0.98", else4)), probe(stock), own(stock), probe(reachedBy("192.4.0.98"))), Unknown, ReasonAnswersAlike, "both may lead to the node"},
+	{"another body", world(a(has(else4)), probe(ProbeFacts{Status: 404, Server: "nginx", Body: "2"}), own(stock)), Fail, ReasonAMismatch, "another page"},
+	{"another version", world(a(has(else4)), probe(ProbeFacts{Status: 404, Server: "nginx/1.24.0", Body: "1"}), own(stock)), Fail, ReasonAMismatch, "another program"},
+	{"neither answers", world(a(has(else4)), probe(ProbeFacts{Error: "refused"}), own(ProbeFacts{Error: "refused"})), Fail, ReasonAMismatch, "two refusals are no likeness"},
+	{"known proxy that answers as the node does", world(a(has(cloudy4)), own(stock), func(f *NameFacts) { f.Live.Probes = map[string]*ProbeFacts{cloudy4: &stock} }), Unknown, ReasonProxied, "it is known to be one"},
+	{"tcp silent at one server", world(servers(server("ns1", tcpDead, has()), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "who comes to ask it waits too long"},
+	{"tcp silent at one server of the alias", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), tcpDead), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "who comes to ask it waits too long"},
+	{"tcp silent at an undelegated server", world(servers(undelegated(server("ns1", tcpDead, has())), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "nobody comes to ask it"},
+	{"tcp refused at one server", world(servers(server("ns1", Lookup{Outcome: OutcomeError, Error: ErrorNetwork, Truncated: true}, has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the other is asked at once"},
+	{"a dropped at one server", world(servers(server("ns1", failed(ErrorTimeout), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the other is asked soon"},
+	{"caa tcp silent at one server", world(servers(withCAA(server("ns1", has(node4), has()), tcpDead), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "who comes to ask it waits too long"},
+	{"one server drops the cname from one family", world(a(via(has(node4), nodeName)), aaaa(via(has(node6), nodeName)), servers(halfAliased("ns1"), aliased("ns2", nodeName))), Pass, ReasonAAAAMatch, "IPv6 leads to the node at both"},
+	{"one server denies the name for aaaa alone", world(a(via(has(), "there.example.com")), aaaa(via(has(node6), "there.example.com")), servers(server("ns1", via(has(), "there.example.com"), gone), toOwn("ns2", "there.example.com"))), Unknown, ReasonContradiction, "resolvers differ in what they make of it"},
+	{"cnames differ, with addresses", world(servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the first need not have the target of the second"},
+	{"cname to its own zone at one server", world(servers(server("ns1", has(node4), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the first need not have the target"},
+	{"nothing, by two cnames that lead to the node", world(a(via(gone, "there.example.com")), aaaa(via(gone, "there.example.com")), servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the target of one was asked of the other"},
+	{"servers differ, one of them mixed", world(a(has(node4, else4)), servers(server("ns1", has(node4), has()), server("ns2", has(node4, else4), has()))), Unknown, ReasonInPart, "one address of one server leads elsewhere"},
+	{"servers differ, one of them forwards", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), probe(reachedBy(else4))), Pass, ReasonAMatch, "either way it is the node"},
+	{"caa above the name, hidden by the target's", world(a(via(has(node4), "web.example")), inZone, caaAt(host, via(caa("0 tbs x"), "web.example")),
+		servers(withCAA(withCAA(aliased("ns1", "web.example"), via(has(), "web.example")), caa(unsigned))), led("web.example", withCAA(server("ns3", has(node4), has()), caa("0 tbs x")))), Pass, ReasonAMatch, "the walk ends at the name"},
+	{"one of three wrong, the others by both families", world(aaaa(has(node6)), servers(server("ns1", has(node4), has(node6)), server("ns2", has(node4), has(node6)), server("ns3", has(else4), has()))), Unknown, ReasonInPart, "it has to be met twice"},
+	{"one of three wrong, the others by a alone", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has()), server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "it has to be met once"},
+	{"one of two wrong, the other by both families", world(servers(server("ns1", has(node4), has(node6)), server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "it is met often enough"},
+	{"servers differ, one answers as the node does", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), probe(stock), own(stock)), Unknown, ReasonInPart, "it may be a proxy"},
+	{"one server drops the cname from a alone", nodeIs(has(node4), has(), a(via(has(node4), nodeName)), servers(halfAliased("ns1"), aliased("ns2", nodeName))), Unknown, ReasonContradiction, "half of the perspectives find no A"},
+	{"cname for aaaa alone at one server", world(a(has()), aaaa(has(node6)), servers(halfTo("ns1", "there.example.com"), server("ns2", has(), has(node6)))), Unknown, ReasonContradiction, "the target need not be at the other"},
+	{"cname to another zone at one server, both right", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
+	{"cname to another zone at one server, elsewhere", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "half of the perspectives go elsewhere"},
+	{"cname to another zone and on to the node", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", aliased("ns3", nodeName))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
+	{"a servfail at a server with a cname to the node", world(a(failed(ErrorServFail)), aaaa(via(has(node6), nodeName)), servers(server("ns1", failed(ErrorServFail), has()), halfFailed("ns2"))), Unknown, ReasonLookupFailed, "A does not make up for it"},
+	{"caa above the name at one server, hidden there", world(servers(hidden("ns1"), withCAA(server("ns2", has(node4), has()), has()))), Fail, ReasonInconsistent, "the name is asked of one server and the zone of the other"},
+	{"caa of one server forbids, the other has a cname to the node", world(servers(aliased("ns1", nodeName), forbids(server("ns2", has(node4), has())))), Unknown, ReasonInPart, "who has met the CNAME may not ask for CAA beside it"},
+	{"one server denies the name for a, the others' cname to another zone is right", world(a(via(has(node4), "web.example")), servers(halfTo("ns1", "web.example"), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Unknown, ReasonContradiction, "half of the perspectives find no A"},
+	{"cname in the zone, a server fails for the name alone", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorMalformed), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonLookupFailed, "it may be asked for the target"},
+	{"cname in the zone, a server is lame", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorLame), failed(ErrorLame)), toOwn("ns2", "there.example.com"))), Pass, ReasonAMatch, "the other answers"},
+	{"caa above the name, and the server denies its cname for caa", world(aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "who has met the CNAME goes by its target"},
+	{"aaaa servfail at every server, and the resolver has it", world(a(via(has(), nodeName)), aaaa(via(has(node6), nodeName)), servers(server("ns1", via(has(), nodeName), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "by the CNAME that came for A"},
+	{"caa forbids, and servers differ on cname", world(caaAt(host, caa(unsigned)), servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "who has met the CNAME may not ask for CAA beside it"},
+	{"caa of one server of the alias forbids", world(a(via(has(node4), "web.example")), led("web.example", server("ns3", has(node4), has()), forbids(server("ns4", has(node4), has())))), Fail, ReasonInconsistent, "the target's set counts"},
 	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
 	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},
 	{"node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), aaaa(has(else6))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
@@ -140,13 +187,59 @@ func toOwn(name, target string) ServerFacts {
 	return s
 }
 
+// stock is a page that many servers have.
+var stock = ProbeFacts{Status: 404, ContentType: "text/html", Server: "nginx", Body: "1"}
+
+// tcpDead is a lookup that a server would only answer over TCP, and does not.
+var tcpDead = Lookup{Outcome: OutcomeError, Error: ErrorTimeout, Truncated: true}
+
+// halfAliased is a server that has the CNAME for AAAA, and no data for A.
+func halfAliased(name string) ServerFacts {
+	s := server(name, has(), has())
+	s.AAAA.Chain = []string{nodeName}
+	return s
+}
+
+// halfFailed has a CNAME for AAAA, and SERVFAIL for A.
+func halfFailed(name string) ServerFacts {
+	s := aliased(name, nodeName)
+	s.A = failed(ErrorServFail)
+	s.AAAA.Chain = []string{nodeName}
+	return s
+}
+
+// hidden has CAA that forbids above the name, and other CAA at it.
+func hidden(name string) ServerFacts {
+	s := server(name, has(node4), has())
+	s.CAA = []CAALookup{{host, caa("0 tbs x")}, {"example.com", caa(unsigned)}}
+	return s
+}
+
+// halfTo has a CNAME for AAAA, to what it has no address for.
+func halfTo(name, target string) ServerFacts {
+	s := server(name, has(), has())
+	s.AAAA.Chain = []string{target}
+	return s
+}
+
+func inZone(f *NameFacts) { f.Zone = "example.com" }
+
+func withCAA(s ServerFacts, l Lookup) ServerFacts {
+	at := host
+	if len(s.CAA) > 0 {
+		at = "example.com"
+	}
+	s.CAA = append(s.CAA, CAALookup{at, l})
+	return s
+}
+
 func reachedBy(address string) ProbeFacts {
 	return ProbeFacts{Hops: []Hop{{Status: 301, URL: "http://n1/", Address: address}}, Node: node4, Status: 200, Reached: true}
 }
 
 func dangling(name, target string) ServerFacts {
 	s := aliased(name, target)
-	s.AAAA = gone
+	s.A, s.AAAA = gone, gone
 	return s
 }
 

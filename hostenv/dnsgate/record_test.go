@@ -64,7 +64,7 @@ func TestExplain(t *testing.T) {
 		"  ns1 192.4.1.2:53: A timeout; AAAA timeout; CNAME timeout\n",
 		"  CAA of example.com: no such record\n",
 		"  port 80 of " + else6 + ": refused\n",
-		"  probe: status 404, not by the node\n",
+		"  probe of 192.4.0.99: status 404, not by the node\n",
 		"name *.example.com: fail, wildcard-needs-dns01\n  not looked up\n",
 	} {
 		if !strings.Contains(text, want) {

@@ -2,6 +2,7 @@ package dnsgate
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,9 @@ type view struct {
 	cname  []string
 	v4, v6 answer
 	hasCN  bool // the CNAME question was answered
+
+	cname4, cname6 []string // the one of each family
+	has4, has6     bool     // the question for that was answered
 }
 
 // answer is one family of a view.
@@ -47,13 +51,32 @@ func viewsOf(servers []ServerFacts) []view {
 		if v.hasCN = s.CNAME.Asked() && !s.CNAME.Failed(); v.hasCN {
 			v.cname = slices.Sorted(slices.Values(s.CNAME.Targets))
 		}
-		v.v4 = answered(s.A, !v.hasCN || len(v.cname) > 0)
-		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname) > 0)
+		if chain := slices.Concat(s.A.Chain, s.AAAA.Chain); v.hasCN && len(v.cname) == 0 && len(chain) > 0 {
+			v.cname = chain[:1:1] // for one family alone
+		}
+		v.has4, v.has6 = v.hasCN && clean(s.A), v.hasCN && clean(s.AAAA)
+		v.cname4, v.cname6 = aliasOf(s.A, s.AAAA, v.cname), aliasOf(s.AAAA, s.A, v.cname)
+		v.v4 = answered(s.A, !v.hasCN || len(v.cname4) > 0)
+		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname6) > 0)
 		if v.hasCN || v.v4.known || v.v6.known {
 			all = append(all, v)
 		}
 	}
 	return all
+}
+
+// aliasOf is the CNAME of one family: that of the server, unless only the other
+// family came with one.
+func aliasOf(l, other Lookup, server []string) []string {
+	switch {
+	case l.Failed():
+		return nil
+	case len(l.Chain) > 0:
+		return l.Chain[:1:1]
+	case len(other.Chain) > 0 && clean(l):
+		return nil
+	}
+	return server
 }
 
 // answered reads a family. A server that answers with a CNAME, or may have one,
@@ -112,8 +135,66 @@ func (t *trial) disagree(name string, servers []ServerFacts) (Verdict, bool) {
 			return t.verdict(Unknown, ReasonLookupFailed), true
 		}
 	}
+	sound := viewsOf(slices.DeleteFunc(slices.Clone(servers), doubtful))
+	switch {
+	case t.mayLead(views):
+		t.doubts = append(t.doubts, doubt{name: name, kind: kind, views: views, reason: ReasonInPart})
+		return Verdict{}, false
+	case disagreement(sound) == "" || t.leadToNode(sound):
+		d := doubt{name: name, kind: kind, views: views, reason: ReasonLookupFailed}
+		d.contradicting = slices.DeleteFunc(slices.Clone(servers), func(s ServerFacts) bool { return !contradicts(s) })
+		if len(d.contradicting) > 0 {
+			d.reason = ReasonContradiction
+		}
+		t.doubts = append(t.doubts, d)
+		return Verdict{}, false
+	}
 	t.sawViews(name, kind, views)
 	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+// A doubt is a disagreement of servers that convicts nobody: too little is known
+// of them, they do not agree with themselves, or they may lead to the node.
+type doubt struct {
+	name, kind    string
+	views         []view
+	contradicting []ServerFacts
+	reason        Reason
+}
+
+// doubtful reports whether a server does not answer for both families, or not
+// to the same effect.
+func doubtful(s ServerFacts) bool { return !clean(s.A) || !clean(s.AAAA) || contradicts(s) }
+
+// contradicts reports whether a server denies for one family what it says for
+// the other: that there is such a name, or a CNAME. What comes of it is the
+// resolver's own affair, for some ask for A to find out about AAAA.
+func contradicts(s ServerFacts) bool {
+	first := func(l Lookup) string { return strings.Join(l.Chain[:min(1, len(l.Chain))], "") }
+	return !s.Undelegated && clean(s.A) && clean(s.AAAA) &&
+		((s.A.Outcome == OutcomeNXDomain) != (s.AAAA.Outcome == OutcomeNXDomain) || first(s.A) != first(s.AAAA))
+}
+
+// doubted takes a pass back because of doubts, and a failure that is about
+// where the name leads.
+func (t *trial) doubted() (Verdict, bool) {
+	if len(t.doubts) == 0 {
+		return Verdict{}, false
+	}
+	t.evidence = nil
+	for _, d := range t.doubts {
+		seen := len(t.evidence)
+		for _, s := range d.contradicting {
+			who := strings.TrimSpace(s.Name + " " + s.Address)
+			t.sawOf(d.name, "A", who, describe(s.A))
+			t.sawOf(d.name, "AAAA", who, describe(s.AAAA))
+		}
+		slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+		if len(d.contradicting) == 0 {
+			t.sawViews(d.name, d.kind, d.views)
+		}
+	}
+	return t.verdict(Unknown, t.doubts[0].reason), true
 }
 
 // unanswered takes a pass back where no server answers for one of the families,
@@ -136,10 +217,16 @@ func (t *trial) unanswered() (Verdict, bool) {
 		}
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	}
+	if t.stuck() || t.halfHeard() {
+		return t.verdict(Unknown, ReasonLookupFailed), true
+	}
 	lost := func(l Lookup) bool { return timedOut(l) || l.Failed() && l.Error == ErrorLame }
 	all4, all6, some := true, true, false
 	for _, s := range t.facts.Servers {
-		all4, all6 = all4 && lost(s.A), all6 && lost(s.AAAA)
+		// What the resolver has all the same it has by a CNAME that it met when it
+		// asked for something else.
+		all4 = all4 && (lost(s.A) || s.A.Failed() && len(t.v4) > 0 && len(t.v6) == 0)
+		all6 = all6 && (lost(s.AAAA) || s.AAAA.Failed() && len(t.v6) > 0)
 		some = some || clean(s.A) || clean(s.AAAA) || clean(s.CNAME)
 	}
 	if !some || !all4 && !all6 {
@@ -160,27 +247,126 @@ func (t *trial) unanswered() (Verdict, bool) {
 	return t.verdict(Unknown, ReasonLookupFailed), true
 }
 
+// stuck reports whether a server sends its askers from UDP to TCP and is silent
+// there: a resolver that comes to ask it waits for longer than Let's Encrypt
+// does. A server that is silent over UDP costs less: the next one is asked soon.
+func (t *trial) stuck() bool {
+	seen := len(t.evidence)
+	look := func(name string, servers []ServerFacts) {
+		for _, s := range servers {
+			if s.Undelegated {
+				continue
+			}
+			who := strings.TrimSpace(s.Name + " " + s.Address)
+			tell := func(name, kind string, l Lookup) {
+				if l.Truncated && timedOut(l) {
+					t.sawOf(name, kind, who, describe(l))
+				}
+			}
+			tell(name, "A", s.A)
+			tell(name, "AAAA", s.AAAA)
+			for _, caa := range s.CAA {
+				tell(caa.Name, "CAA", caa.Lookup)
+			}
+		}
+	}
+	look(t.name, t.facts.Servers)
+	for _, alias := range t.facts.Aliases {
+		look(alias.Name, alias.Servers)
+	}
+	slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+	return len(t.evidence) > seen
+}
+
+// halfHeard reports whether a server has the zone and no answer for the name,
+// where another has a CNAME to a name of that zone: it may well be asked for that.
+func (t *trial) halfHeard() bool {
+	inZone := func(v view) bool {
+		return len(v.cname) > 0 && (v.cname[0] == t.facts.Zone || strings.HasSuffix(v.cname[0], "."+t.facts.Zone))
+	}
+	if t.facts.Zone == "" || !slices.ContainsFunc(viewsOf(t.facts.Servers), inZone) {
+		return false
+	}
+	seen := len(t.evidence)
+	for _, s := range t.facts.Servers {
+		hasZone := slices.ContainsFunc(s.CAA, func(l CAALookup) bool { return clean(l.Lookup) })
+		if !s.Undelegated && s.A.Failed() && s.AAAA.Failed() && hasZone {
+			who := strings.TrimSpace(s.Name + " " + s.Address)
+			t.saw("A", who, describe(s.A))
+			t.saw("AAAA", who, describe(s.AAAA))
+		}
+	}
+	slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+	return len(t.evidence) > seen
+}
+
 func timedOut(l Lookup) bool { return l.Failed() && l.Error == ErrorTimeout }
 
-// authorizedBySome fails names to which one server has a CAA set that forbids
-// them, while the resolver met another one.
+// authorizedBySome fails names that a CAA set of one server forbids, while the
+// resolver met another one. Each label may be asked of another server: the walk
+// goes on from one if any server has nothing there.
 func (t *trial) authorizedBySome() (Verdict, bool) {
-	for _, s := range t.facts.Servers {
-		own := NameFacts{Name: t.name, CAA: s.CAA}
-		records, at, _ := relevantCAA(&own) // up to the top of the zone
-		set := readCAA(records)
-		if s.Undelegated || len(set.critical) == 0 && permits(set.issue, t.AccountURI) != forbidden {
-			continue
+	forbids := func(name string, s ServerFacts, l Lookup) {
+		set := readCAA(l.CAA)
+		if !s.Undelegated && l.Outcome == OutcomeAnswer && (len(set.critical) > 0 || permits(set.issue, t.AccountURI) == forbidden) {
+			t.sawOf(name, "CAA", strings.TrimSpace(s.Name+" "+s.Address), describe(l))
 		}
-		t.evidence = append(t.evidence, Evidence{
-			Name: at.Name, Type: "CAA", Server: strings.TrimSpace(s.Name + " " + s.Address), Saw: describe(at.Lookup),
-		})
+	}
+	for at, goesOn := 0, true; goesOn; at++ {
+		goesOn = false
+		for _, s := range t.facts.Servers {
+			if at < len(s.CAA) {
+				l := s.CAA[at].Lookup
+				forbids(s.CAA[at].Name, s, l)
+				goesOn = goesOn || t.hasNoCAA(l, 0)
+			}
+		}
+	}
+	for _, alias := range t.facts.Aliases {
+		for _, s := range alias.Servers {
+			if len(s.CAA) > 0 { // the labels above it are not climbed
+				forbids(s.CAA[0].Name, s, s.CAA[0].Lookup)
+			}
+		}
 	}
 	if len(t.evidence) == 0 {
 		return Verdict{}, false
 	}
 	slices.SortFunc(t.evidence, compareEvidence)
+	if disagreement(viewsOf(t.facts.Servers)) == "CNAME" {
+		// Who met a CNAME for an address may go by its target for CAA too.
+		return t.verdict(Unknown, ReasonInPart), true
+	}
+	if slices.ContainsFunc(t.facts.Servers, withoutAliasForCAA) {
+		return t.verdict(Unknown, ReasonContradiction), true
+	}
 	return t.verdict(Fail, ReasonInconsistent), true
+}
+
+// withoutAliasForCAA reports whether a server has a CNAME for addresses, and for
+// CAA denies it.
+func withoutAliasForCAA(s ServerFacts) bool {
+	return !s.Undelegated && len(s.A.Chain)+len(s.AAAA.Chain) > 0 && len(s.CAA) > 0 &&
+		clean(s.CAA[0].Lookup) && len(s.CAA[0].Lookup.Chain)+len(s.CAA[0].Lookup.CAA) == 0
+}
+
+// hasNoCAA reports whether a lookup at a server says that there is no CAA set;
+// of a CNAME into another zone, some server of that has to say so.
+func (t *trial) hasNoCAA(l Lookup, depth int) bool {
+	if !clean(l) || len(l.CAA) > 0 {
+		return false
+	}
+	if len(l.Chain) == 0 {
+		return true
+	}
+	end := l.Chain[len(l.Chain)-1]
+	i := slices.IndexFunc(t.facts.Aliases, func(a AliasFacts) bool { return a.Name == end })
+	if i < 0 || depth > 8 {
+		return i < 0 && (t.facts.Zone == "" || end == t.facts.Zone || strings.HasSuffix(end, "."+t.facts.Zone))
+	}
+	return slices.ContainsFunc(t.facts.Aliases[i].Servers, func(s ServerFacts) bool {
+		return !s.Undelegated && len(s.CAA) > 0 && t.hasNoCAA(s.CAA[0].Lookup, depth+1)
+	})
 }
 
 func compareEvidence(a, b Evidence) int {
@@ -210,8 +396,14 @@ func (t *trial) sawViews(name, kind string, views []view) {
 // disagreement returns the type of record that servers disagree on, "" if they
 // are of one mind.
 func disagreement(views []view) string {
-	said := map[string]map[string]bool{"A": {}, "AAAA": {}, "CNAME": {}}
+	said := map[string]map[string]bool{"A": {}, "AAAA": {}, "CNAME": {}, "CNAME for A": {}, "CNAME for AAAA": {}}
 	for _, v := range views {
+		if v.has4 {
+			said["CNAME for A"][strings.Join(v.cname4, " ")] = true
+		}
+		if v.has6 {
+			said["CNAME for AAAA"][strings.Join(v.cname6, " ")] = true
+		}
 		if v.hasCN {
 			said["CNAME"][strings.Join(v.cname, " ")] = true
 		}
@@ -222,8 +414,9 @@ func disagreement(views []view) string {
 			said["AAAA"][v.v6.String()] = true
 		}
 	}
-	for _, kind := range []string{"CNAME", "A", "AAAA"} {
+	for _, kind := range []string{"CNAME", "CNAME for A", "CNAME for AAAA", "A", "AAAA"} {
 		if len(said[kind]) > 1 {
+			kind, _, _ = strings.Cut(kind, " ")
 			return kind
 		}
 	}
@@ -236,28 +429,116 @@ func (t *trial) leadToNode(views []view) bool {
 	torn := disagreement(views) == "CNAME"
 	var some4, some6, none4, none6 bool // a server that has some, one that has none
 	var other4, dead6 bool              // one that has another than the node's, one that has dead ones
+	ours4, ours6 := t.ours(t.node.v4), t.ours(t.node.v6)
 	for _, v := range views {
-		v4, v6 := v.v4, v.v6
-		if len(v.cname) > 0 {
-			if slices.Equal(v.cname, []string{t.Node}) {
-				v4, v6 = answer{known: true, list: t.node.v4}, answer{known: true, list: t.node.v6}
-			} else if torn || len(v4.list)+len(v6.list) == 0 {
-				// It leads to nothing, or nobody knows where; and where another
-				// server has another CNAME, it need not have this one's target.
-				return false
-			}
+		v4, v6, known := t.where(v, torn)
+		if !known {
+			return false
 		}
 		list4, list6 := v4.list.usable(), v6.list.usable()
-		outside := list6.outside(t.node.v6)
+		outside := list6.outside(ours6)
 		if !t.dead(outside) {
 			return false
 		}
 		dead6 = dead6 || len(outside) > 0
-		other4 = other4 || !list4.allIn(t.node.v4)
+		other4 = other4 || !list4.allIn(ours4)
 		some4, none4 = some4 || len(list4) > 0, none4 || v4.known && len(list4) == 0
 		some6, none6 = some6 || len(list6) > 0, none6 || v6.known && len(list6) == 0
 	}
 	return some6 && !none6 && !dead6 || some4 && !none4 && !other4
+}
+
+// where returns the addresses that a server leads to; not known are those of a
+// CNAME into its own zone, if torn, for another server need not have its target.
+func (t *trial) where(v view, torn bool) (v4, v6 answer, known bool) {
+	v4, v6 = v.v4, v.v6
+	if len(v.cname) > 0 && v.cname[0] != t.Node {
+		far4, far6, far := t.aliasSays(v.cname[0], 0)
+		switch {
+		case far:
+			if len(v.cname4) > 0 || !v.has4 {
+				v4 = far4
+			}
+			if len(v.cname6) > 0 || !v.has6 {
+				v6 = far6
+			}
+		case torn || len(v4.list)+len(v6.list) == 0:
+			return answer{}, answer{}, false
+		}
+	}
+	if slices.Equal(v.cname4, []string{t.Node}) {
+		v4 = answer{known: true, list: t.node.v4}
+	}
+	if slices.Equal(v.cname6, []string{t.Node}) {
+		v6 = answer{known: true, list: t.node.v6}
+	}
+	return v4, v6, true
+}
+
+// ours are the node's addresses and those that were seen to forward to it.
+func (t *trial) ours(own addresses) addresses {
+	own = slices.Clone(own)
+	for a, p := range t.probes() {
+		if forwarded(p, a) {
+			own = append(own, a)
+		}
+	}
+	return own
+}
+
+// mayLead reports whether every server by itself leads to the node, or may do
+// so, as where one of several addresses is the node's; or most of them do, by
+// IPv6 too, so that a wrong one has to be met for both families. Then a failure
+// is a matter of what is asked of whom, and may be too rare ever to be met.
+func (t *trial) mayLead(views []view) bool {
+	ours := slices.Concat(t.ours(t.node.v4), t.node.v6)
+	if t.facts.Live != nil {
+		for a, p := range t.probes() {
+			if answersAlike(p, t.facts.Live.Own) {
+				ours = append(ours, a)
+			}
+		}
+	}
+	away, six := 0, false
+	for _, v := range views {
+		v4, v6, known := t.where(v, false)
+		list4, list6 := v4.list.usable(), v6.list.usable()
+		dead := list6.filter(func(a netip.Addr) bool { return t.dead(addresses{a}) })
+		some4, some6 := len(list4.in(ours)) > 0, len(list6.in(ours)) > 0
+		if !known || !some6 && (len(list6) > len(dead) || !some4) {
+			away++
+		} else {
+			six = six || some6
+		}
+	}
+	return len(views) > 0 && (away == 0 || six && 2*away < len(views))
+}
+
+// aliasSays is what a name in another zone has, by all of that zone's servers.
+func (t *trial) aliasSays(name string, depth int) (v4, v6 answer, known bool) {
+	i := slices.IndexFunc(t.facts.Aliases, func(a AliasFacts) bool { return a.Name == name })
+	if i < 0 || depth > 8 {
+		return answer{}, answer{}, false
+	}
+	views := viewsOf(t.facts.Aliases[i].Servers)
+	if len(views) == 0 || disagreement(views) != "" {
+		return answer{}, answer{}, false
+	}
+	if v := views[0]; len(v.cname) > 0 && len(v.v4.list)+len(v.v6.list) == 0 {
+		if v.cname[0] == t.Node {
+			return answer{known: true, list: t.node.v4}, answer{known: true, list: t.node.v6}, true
+		}
+		return t.aliasSays(v.cname[0], depth+1)
+	}
+	for _, v := range views {
+		if v.v4.known {
+			v4 = v.v4
+		}
+		if v.v6.known {
+			v6 = v.v6
+		}
+	}
+	return v4, v6, v4.known || v6.known
 }
 
 // serversAgreeOnNode reports whether the zone's servers, asked directly, are of

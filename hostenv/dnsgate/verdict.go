@@ -44,6 +44,9 @@ const (
 	ReasonAMismatch         Reason = "a-mismatch"
 	ReasonForwardsChallenge Reason = "elsewhere-but-forwards-challenge"
 	ReasonForwardsSome      Reason = "elsewhere-forwards-some"
+	ReasonAnswersAlike      Reason = "answers-like-the-node"
+	ReasonContradiction     Reason = "ns-contradicts-itself"
+	ReasonInPart            Reason = "ns-inconsistent-in-part"
 
 	// Beyond the table of names: the certificate as a whole.
 	ReasonTooManyNames      Reason = "too-many-names"

@@ -175,7 +175,13 @@ type activation struct {
 	magic, auto, dry, boot bool
 }
 
-func (a *activation) say(level, text string) { fmt.Fprintf(a.log, "[activate] [%s] %s\n", level, text) }
+// say logs. Where nobody reads it any more, as after a link was lost, that is
+// the end, with neither a confirmation nor a rollback.
+func (a *activation) say(level, text string) {
+	if _, err := fmt.Fprintf(a.log, "[activate] [%s] %s\n", level, text); err != nil {
+		os.Exit(panicked)
+	}
+}
 
 func (a *activation) activate() error {
 	if !a.dry {

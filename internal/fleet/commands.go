@@ -50,8 +50,9 @@ func (f *Fleet) shims() error {
 		if real == "" {
 			continue
 		}
-		// One write a command: the number of words, and each with a NUL.
-		text := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\0' \"$#\" %s \"$@\" >>%s\nexec %s \"$@\"\n", name, f.journal, real)
+		// The number of words, and each with a NUL; a long command takes several
+		// writes, which another's must not come between.
+		text := fmt.Sprintf("#!/bin/sh\n(flock 9 && printf '%%s\\0' \"$#\" %s \"$@\" >&9) 9>>%s\nexec %s \"$@\"\n", name, f.journal, real)
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 			return err
 		}

@@ -283,8 +283,8 @@ func (p *Provider) build() (map[string]string, error) {
 	return paths, err
 }
 
-// Install brings every profile to every node and makes it the active one, by
-// no deploy: nothing is activated, and nothing signed.
+// Install brings every profile to every node and makes it the active one, as if
+// it had come up, by no deploy: nothing is activated, and nothing signed.
 func (f *Fleet) Install() error {
 	paths, err := f.Provider.build()
 	if err != nil {
@@ -304,6 +304,9 @@ func (f *Fleet) Install() error {
 		}
 		for profile, path := range links {
 			if err := n.Activate(profile, path); err != nil {
+				return err
+			}
+			if err := n.cameUp(profile, path); err != nil {
 				return err
 			}
 		}

@@ -36,7 +36,7 @@ func (n *Node) setOnly(profile, path string) error {
 		return err
 	}
 	at := filepath.Join(n.dir, link(profile))
-	for _, name := range append(generations, at) {
+	for _, name := range append(generations, at, at+".activated") {
 		if err := os.RemoveAll(name); err != nil {
 			return err
 		}
@@ -55,7 +55,16 @@ func (n *Node) setOnly(profile, path string) error {
 			return err
 		}
 	}
-	return nil
+	return n.cameUp(profile, path)
+}
+
+// cameUp leaves what an activation that ended well leaves.
+func (n *Node) cameUp(profile, path string) error {
+	activated := filepath.Join(n.dir, link(profile)) + ".activated"
+	if err := os.WriteFile(activated, []byte(path+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Chown(activated, n.users[profile], n.users[profile]) // root's for the system
 }
 
 func (n *Node) generations(profile string) ([]string, error) {

@@ -143,7 +143,7 @@ func Need(t testing.TB, name string) string {
 	}
 	path := Tools[i].Path()
 	if path == "" {
-		if required(name) {
+		if Required(name) {
 			t.Fatalf("%s is required and missing: %s", name, Tools[i].Get)
 		}
 		t.Skipf("left out, for there is no %s: %s (%s)", name, Tools[i].For, Tools[i].Get)
@@ -151,7 +151,8 @@ func Need(t testing.TB, name string) string {
 	return path
 }
 
-func required(name string) bool {
+// Required reports whether HOSTENV_TEST_REQUIRE wants the tool to be there.
+func Required(name string) bool {
 	require := os.Getenv("HOSTENV_TEST_REQUIRE")
 	return require == "1" || slices.Contains(strings.Split(require, ","), name)
 }
@@ -162,7 +163,7 @@ func Mirror(t testing.TB, repository string) (dir string, env []string) {
 	t.Helper()
 	dir = filepath.Join(Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
 	if _, err := os.Stat(dir); err != nil {
-		if required("mirrors") {
+		if Required("mirrors") {
 			t.Fatalf("there is no mirror of %s: %v", repository, err)
 		}
 		t.Skipf("left out, for there is no mirror of %s: %v", repository, err)

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/magefile/mage/mg"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
@@ -71,7 +73,12 @@ func Deploy(ctx context.Context,
 		r.mode = deploy.Look
 	}
 	defer withhold()()
-	return r.fail(r.do(ctx))
+	err := r.do(ctx)
+	failed := r.fail(err)
+	if errors.Is(err, context.Canceled) {
+		return mg.Fatal(deploy.ExitInterrupted, "interrupted")
+	}
+	return failed
 }
 
 type deployRun struct {
@@ -95,7 +102,6 @@ func (e *outcomeError) Error() string { return fmt.Sprintf("the deploy ended wit
 
 // A planned is the plan of a run, with what belongs to it.
 type planned struct {
-	text     []byte
 	document plan.Document
 	state    state.State
 	fleet    []deploy.Node // all nodes, with all profiles
@@ -152,7 +158,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	show := newShown(r.json)
 	defer func() { show.done() }()
-	ctx, stop, release := interrupts(ctx)
+	ctx, gentle, release := interrupts(ctx)
 	defer release()
 
 	// What is refused here leaves no journal: -resume is for runs that began.
@@ -163,7 +169,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if p.selected, err = r.selection.Of(p.fleet); err != nil {
 		return err
 	}
-	runner := &deploy.Runner{Options: r.options, Stop: stop, Moves: p.document.Moves()}
+	runner := &deploy.Runner{Options: r.options, Stop: gentle.Done(), Moves: p.document.Moves()}
 	if !r.options.SkipVerification {
 		if runner.Verifier, err = verify.New(p.document, verify.Options{}); err != nil {
 			return in(r.path(planFile), err)
@@ -173,7 +179,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		return in(r.path(planFile), err)
 	}
 	// No program is started before this.
-	config, err := remote.Write(ctx, "", p.fleet)
+	config, err := remote.Write(gentle, "", p.fleet)
 	if err != nil {
 		return err
 	}
@@ -181,12 +187,12 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Pause: 2 * time.Second}
 	runner.Remote, runner.Store = remote.New(config), store
 	if r.mode == deploy.Deploy {
-		if runner.Signing, err = r.sign(ctx, p, store); err != nil {
+		if runner.Signing, err = r.sign(gentle, p, store); err != nil {
 			return err
 		}
 	}
 	show.phase("evaluating the flake's deploy.nodes")
-	if err := r.evaluate(ctx, store, p); err != nil {
+	if err := r.evaluate(gentle, store, p); err != nil {
 		return err
 	}
 	if r.options.RemoteBuild {
@@ -203,8 +209,12 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	runner.Journal, runner.Holder = journal, holder(journal.ID)
 	if r.mode == deploy.Deploy {
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
 		store.Roots = filepath.Join(journal.Dir, "roots")
-		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: ".", Inherit: []*os.File{lock.File}})
+		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: here, Inherit: []*os.File{lock.File}})
 	} else {
 		if store.Roots, err = os.MkdirTemp("", "hostenv-roots-"); err != nil {
 			return err
@@ -249,7 +259,7 @@ func (r *deployRun) read() (*planned, error) {
 	if err != nil {
 		return nil, in(r.path(planFile), err)
 	}
-	return &planned{text: text, document: document, state: s, fleet: fleet}, nil
+	return &planned{document: document, state: s, fleet: fleet}, nil
 }
 
 // onNodes has nodes build for themselves.

@@ -87,11 +87,11 @@ func cutOnce(pair string) (before, after string, ok bool) {
 }
 
 // interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
-// process five seconds later. The first one, or the end of Mage's -t, closes
-// stop; the second one cancels the context that is returned.
-func interrupts(mage context.Context) (ctx context.Context, stop <-chan struct{}, release func()) {
+// process five seconds later. The first one, or the end of Mage's -t, ends
+// gentle, for what can be given up at any time; the second one ends ctx.
+func interrupts(mage context.Context) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
-	stopping := make(chan struct{})
+	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Reset(os.Interrupt)
@@ -113,14 +113,14 @@ func interrupts(mage context.Context) (ctx context.Context, stop <-chan struct{}
 			}
 			switch count {
 			case 1:
-				fmt.Fprintln(os.Stderr, "interrupted: what was begun is brought to its end, and nothing else is begun; once more stops at once")
-				close(stopping)
+				fmt.Fprintln(os.Stderr, "interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
+				stop()
 			default:
 				cancel()
 			}
 		}
 	}()
-	return ctx, stopping, func() {
+	return ctx, gentle, func() {
 		signal.Stop(signals)
 		close(ended)
 		cancel()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 )
@@ -39,7 +40,7 @@ func (f *folder) build(ctx context.Context, nodes string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "BUILT\tCLOSURE\tSTORE PATH")
 	for _, b := range built {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", b.Buildable, size(b.ClosureSize), b.Path)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", b.Buildable, report.Size(b.ClosureSize), b.Path)
 	}
 	return w.Flush()
 }
@@ -81,19 +82,4 @@ func (f *folder) buildables(nodes string) ([]nix.Buildable, error) {
 		}
 	}
 	return all, nil
-}
-
-// size writes bytes for people.
-func size(bytes int64) string {
-	value, unit := float64(bytes), "B"
-	for _, larger := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if value < 1024 {
-			break
-		}
-		value, unit = value/1024, larger
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", bytes)
-	}
-	return fmt.Sprintf("%.1f %s", value, unit)
 }

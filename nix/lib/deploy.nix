@@ -64,6 +64,11 @@ let
     # The generations of the system, as NixOS has them.
     systemProfile = "/nix/var/nix/profiles/system";
 
+    # The store path whose activation ended well, beside the profile that has it
+    # active. It is not there from the beginning of an activation to its end, nor
+    # after one that failed: a profile can be at a path that never came up.
+    activated = profile: "${profile}.activated";
+
     # Where deploy-rs leaves its canary, the file whose removal confirms an
     # activation. Its name can be known beforehand, so no other customer may
     # write where it is: root's lies in `temp`, a user's in a folder of his own.
@@ -90,7 +95,8 @@ let
   # script waits for it, as ssh would.
 #
   # A log that cannot be written is warned about and done without: it must not
-  # keep a customer's fix from being deployed.
+  # keep a customer's fix from being deployed. What it leaves beside the profile
+  # tells who deploys next that this path came up.
   #
   #   bin      the prefix of coreutils' programs, "" for PATH
   #   name     whose activation, for the log
@@ -115,14 +121,20 @@ let
     if [ "$log" = /dev/null ]; then
       printf '%s\n' "warning: there will be no log of this activation, for $logs cannot be written" >&2
     fi
+    ${bin}rm -f -- "${paths.activated "$PROFILE"}" || true
     set +e
     (
-      printf 'activating %s: %s\n' ${quote name} "$(cd -P -- "$PROFILE" && pwd)"
+      path=$(cd -P -- "$PROFILE" && pwd)
+      printf 'activating %s: %s\n' ${quote name} "$path"
       (
         set -e
         ${command}
       )
       status=$?
+      if [ "$status" = 0 ]; then
+        (umask 022 && printf '%s\n' "$path" >"${paths.activated "$PROFILE"}") ||
+          printf '%s\n' "warning: the next deploy will activate this again, for ${paths.activated "$PROFILE"} cannot be written"
+      fi
       printf 'activation of %s ended with exit status %s\n' ${quote name} "$status"
       exit "$status"
     ) </dev/null 2>&1 | (

@@ -442,6 +442,30 @@ func TestActivation(t *testing.T) {
 			}
 		}
 	})
+	t.Run("leaves beside the profile what came up", func(t *testing.T) {
+		for _, want := range []int{0, 3} {
+			a := newActivation(t, `if [ -e "$PROFILE.activated" ]; then touch "$DIR/early"; fi; exit `+strconv.Itoa(want))
+			write(t, a.path("profile.activated"), "/nix/store/of-before\n", 0o600)
+			if out, status := a.run(t); status != want || a.exists("early") {
+				t.Errorf("it ended with %d, and was there meanwhile: %v\n%s", status, a.exists("early"), out)
+			}
+			left, err := os.ReadFile(a.path("profile.activated"))
+			if came := err == nil && string(left) == a.path("profile")+"\n"; came != (want == 0) {
+				t.Errorf("after exit status %d it leaves %q, %v", want, left, err)
+			}
+		}
+		a := newActivation(t, strings.Replace(talkative, "exit 7", "exit 0", 1))
+		if a.runLost(t, a.command(t)); !a.exists("profile.activated") {
+			t.Error("one whose link is lost leaves nothing")
+		}
+		a = newActivation(t, "exit 0")
+		if err := os.MkdirAll(a.path("profile.activated/folder"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if out, status := a.run(t); status != 0 || !strings.Contains(out, "warning: the next deploy will activate this again") {
+			t.Errorf("where nothing can be left it ended with %d and printed %q", status, out)
+		}
+	})
 	t.Run("is private", func(t *testing.T) {
 		a := newActivation(t, "umask")
 		if err := os.MkdirAll(a.logs(), 0o777); err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -52,6 +53,13 @@ func TestRefusesHostileNames(t *testing.T) {
 	}
 	if made, _ := os.ReadDir(dir); len(made) != 0 {
 		t.Errorf("something was made: %v", made)
+	}
+}
+
+func onlyHere(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
+		t.Skip("left out, for this is no x86_64-linux")
 	}
 }
 
@@ -168,9 +176,7 @@ func TestEnvironment(t *testing.T) {
 func TestFindsTheProgram(t *testing.T) {
 	n, p := example()
 	n.Platform = "x86_64-linux"
-	if out, err := exec.CommandContext(t.Context(), "uname", "-sm").Output(); err != nil || string(out) != "Linux x86_64\n" {
-		t.Skip("left out, for this is no x86_64-linux")
-	}
+	onlyHere(t)
 	store := t.TempDir()
 	pkg := func(hash string) string {
 		dir := filepath.Join(store, hash+"-deploy-rs-0.1.0")
@@ -211,5 +217,47 @@ func TestFindsTheProgram(t *testing.T) {
 	var missing *deployrs.ProgramError
 	if program, err := deployrs.New(options).Program(t.Context(), n, p); !errors.As(err, &missing) || missing.Hint() == "" {
 		t.Errorf("%s, %v", program, err)
+	}
+}
+
+// Where no program comes with the profile, it is the one of the provider's
+// input, through what that follows.
+func TestBuildsTheInput(t *testing.T) {
+	onlyHere(t)
+	testenv.Need(t, "namespaces") // for a /nix to write to
+	for _, nix := range testenv.NixBinaries(t) {
+		if !fits(t, nix) {
+			continue
+		}
+		t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
+			n, p := derivation(t, nix)
+			t.Setenv("NIX_REMOTE", "local")
+			dir := t.TempDir()
+			for name, text := range map[string]string{
+				"deploy-rs/flake.nix": `{ outputs = _: { packages.x86_64-linux.deploy-rs = derivation {
+					name = "deploy-rs"; system = "x86_64-linux"; builder = "/bin/sh";
+					args = [ "-c" "PATH=/usr/bin:/bin; mkdir -p $out/bin; printf '#!/bin/sh\\necho ` + p.Path + `.drv >asked\\n' >$out/bin/deploy; chmod +x $out/bin/deploy" ];
+				}; }; }`,
+				"provider/flake.nix": `{ inputs.deploy-rs.url = "path:` + dir + `/deploy-rs"; outputs = _: { }; }`,
+			} {
+				if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				write(t, filepath.Join(dir, name), text)
+			}
+			if out, err := exec.CommandContext(t.Context(), "nix", "flake", "lock", "path:"+dir+"/provider").CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/provider"}).Program(t.Context(), n, p)
+			if err != nil || !strings.HasSuffix(program, "-deploy-rs/bin/deploy") {
+				t.Errorf("%s, %v", program, err)
+			}
+			var missing *deployrs.ProgramError
+			if program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/deploy-rs"}).Program(t.Context(), n, p); !errors.As(err, &missing) {
+				t.Errorf("%s, %v", program, err)
+			} else {
+				t.Log(err)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package deployrs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -78,8 +79,14 @@ func (e *ExitError) Hint() string {
 	return "the log of the profile has what it said, and /var/log/hostenv/activation of the node, or ~/.local/state/hostenv/activation of the environment's user, what the activation said"
 }
 
-// lastLine is what a failed program said last.
+// lastLine is what a failed program said last: its last error, if it calls any
+// so, for Nix goes on with where it was and how to learn more.
 func lastLine(output []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	for _, line := range slices.Backward(lines) {
+		if _, text, found := strings.Cut(line, "error: "); found {
+			return strings.TrimSpace(text)
+		}
+	}
 	return strings.TrimSpace(lines[len(lines)-1])
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
@@ -176,14 +177,13 @@ func TestFails(t *testing.T) {
 	})
 }
 
-// The link is lost while the node activates: it goes on, is not confirmed, and
-// goes back.
+// The link is lost while the node activates: what activates goes on, but
+// deploy-rs's activate-rs, with nobody to tell, ends with neither a confirmation
+// nor a rollback. It is for the caller to see what is active.
 func TestLosesTheLink(t *testing.T) {
 	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
-		p := w.node.Profiles[1]
-		before := w.n.Active(t, p.Name)
 		w.version(t, "2")
-		w.activator.ConfirmTimeout = 1 // a second, as deploy-rs counts
+		p := w.node.Profiles[1]
 		w.n.OnActivation(t, p.Name, fleet.Behaviour{Block: true})
 		done := make(chan error)
 		go func() { done <- w.activate(t, t.Context(), 1, true) }()
@@ -194,14 +194,52 @@ func TestLosesTheLink(t *testing.T) {
 			t.Error(err)
 		}
 		w.n.OnActivation(t, p.Name, fleet.Behaviour{Print: 3})
-		path := w.node.Profiles[1].Path
-		for w.n.Active(t, p.Name) != before || w.n.Activated(t, p.Name, before) == 0 {
-			if t.Context().Err() != nil {
-				t.Fatal("it never went back")
-			}
+		if a := w.n.WaitEnded(t, p.Name); a.Status != 0 {
+			t.Errorf("%+v", a)
 		}
-		if w.n.Activated(t, p.Name, path) != 1 {
-			t.Errorf("%+v", w.n.Activations(t, p.Name))
+		for activating(w.n.Processes(t)) && t.Context().Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if w.n.Active(t, p.Name) != p.Path || len(w.n.Activations(t, p.Name)) != 1 {
+			t.Errorf("%s is active after %+v", w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
+		}
+	})
+}
+
+func activating(processes map[string]string) bool {
+	for _, command := range processes {
+		if strings.Contains(command, "/activate-rs activate") {
+			return true
+		}
+	}
+	return false
+}
+
+// deploy-rs gives up before the node has activated: what is returned, and when,
+// is what comes of it.
+func TestIsWaitedFor(t *testing.T) {
+	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
+		p := w.node.Profiles[1]
+		before := w.n.Active(t, p.Name)
+		w.version(t, "2")
+		w.activator.ConfirmTimeout, w.activator.ActivationTimeout = time.Second, time.Second
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{Block: true})
+		done := make(chan error)
+		go func() { done <- w.activate(t, t.Context(), 1, true) }()
+		w.n.WaitBlocked(t, p.Name)
+		w.n.WaitConnections(t, 1) // nobody waits any more, but for the activation itself
+		select {
+		case err := <-done:
+			t.Errorf("it returned while the node activates: %v", err)
+		default:
+		}
+		w.n.OnActivation(t, p.Name, fleet.Behaviour{})
+		var exit *deployrs.ExitError
+		if err := <-done; !errors.As(err, &exit) {
+			t.Error(err)
+		}
+		if w.n.Active(t, p.Name) != before || w.n.Activated(t, p.Name, before) != 1 {
+			t.Errorf("%s is active after %+v", w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
 		}
 	})
 }

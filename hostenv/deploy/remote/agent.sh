@@ -191,6 +191,7 @@ observe() {
 	for path in "$@"; do
 		follow "$path"
 		generation "$path"
+		activated "$path"
 	done
 	eval "set -- $users"
 	if command -v getent >/dev/null; then
@@ -258,6 +259,14 @@ generation() {
 	brought=no
 	[ ! -x "$1/activate-rs" ] || brought=deploy-rs
 	fields generation "$1" "$now" "$newest" "$brought"
+}
+
+# activated says which store path of a profile came up, by what the activation
+# left. An environment's user may have put anything there.
+activated() {
+	if [ -f "$1.activated" ] && [ ! -L "$1.activated" ]; then
+		fields activated "$1" "$(timeout 5 head -c 512 -- "$1.activated" 2>/dev/null | tr -d '\000')"
+	fi
 }
 
 # missing says that a folder is not there, where that can be known.

@@ -58,6 +58,7 @@ type report struct {
 	groups           []string
 	links            map[string]string
 	generations      map[string]generation
+	activated        map[string]string
 	uids             map[string]int
 	owners           map[int]string
 	folders          map[string]folder
@@ -76,10 +77,10 @@ type process struct {
 }
 
 // fieldsOf is how many values follow each kind of field.
-var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "passwd": 1, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
+var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "passwd": 1, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
 
 func readReport(data []byte) (*report, error) {
-	r := &report{links: map[string]string{}, generations: map[string]generation{}, uids: map[string]int{}, owners: map[int]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
+	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
 	if len(data) == 0 || data[len(data)-1] != 0 {
 		return nil, fmt.Errorf("it is cut off after %d bytes", len(data))
 	}
@@ -110,6 +111,8 @@ func (r *report) read(kind string, f []string) {
 		r.links[f[0]] = f[1]
 	case "generation":
 		r.generations[f[0]] = generation{rolledBack: f[1] != f[2], deployRs: f[3] == "deploy-rs"}
+	case "activated":
+		r.activated[f[0]] = f[1]
 	case "missing":
 		r.missing[f[0]] = true
 	case "hidden":
@@ -197,6 +200,9 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 	}
 	g := r.generations[p.Link]
 	o.RolledBack, o.DeployRs = g.rolledBack, g.deployRs
+	if o.Active != "" && r.activated[p.Link] == o.Active {
+		o.Activated = o.Active
+	}
 	owner, known := 0, true
 	if !p.IsSystem() {
 		owner, known = r.uids[p.User]

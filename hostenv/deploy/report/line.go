@@ -19,8 +19,12 @@ func Line(e deploy.Event) string {
 	case deploy.TypeResume:
 		text = "taking up run " + e.Run
 	case deploy.TypeNode:
-		if e.State == deploy.StateReached {
+		switch e.State {
+		case deploy.StateReached:
 			text = "reached"
+		case deploy.StateWaiting:
+			text = "waiting: " + e.Error
+		default: // a finding says more
 		}
 	case deploy.TypeFinding:
 		return finding(e)
@@ -62,15 +66,15 @@ func finding(e deploy.Event) string {
 var states = map[deploy.State]string{
 	deploy.StateWaiting: "waiting for an activation that was begun before", deploy.StateBuilding: "building", deploy.StateSigning: "signing",
 	deploy.StatePushing: "copying", deploy.StatePushed: "copied", deploy.StateMoving: "backing up on its old node", deploy.StateActivating: "activating",
-	deploy.StateRestoring: "going back to what was active", deploy.StateVerifying: "verifying",
-	deploy.StateInSync: "in sync", deploy.StateActive: "active", deploy.StateUnreachable: "unreachable", deploy.StateUnknown: "unknown",
+	deploy.StateRestoring: "going back to what was active",
+	deploy.StateInSync:    "in sync", deploy.StateActive: "active", deploy.StateUnreachable: "unreachable", deploy.StateUnknown: "unknown",
 }
 
 // reasons are the words for why it is.
 var reasons = map[deploy.Reason]string{
 	deploy.ReasonNew: "new", deploy.ReasonComes: "comes back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "once more, for nobody knows how its activation ended",
 	deploy.ReasonAdopted: "an interrupted run had activated it", deploy.ReasonSystemFailed: "its node's system failed",
-	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted", deploy.ReasonLocked: "another deploy is at work",
+	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted",
 }
 
 func profile(e deploy.Event) string {

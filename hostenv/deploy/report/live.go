@@ -77,7 +77,7 @@ func (l *Live) Show(e deploy.Event) {
 		l.drop(e.Node + " " + e.Profile)
 	}
 	l.erase()
-	if line != "" && e.Type != deploy.TypeNode {
+	if line != "" && (e.Type != deploy.TypeNode || e.State == deploy.StateWaiting) {
 		fmt.Fprintln(l.w, line)
 	}
 	l.draw()

@@ -18,7 +18,7 @@ type Comparison struct {
 	Instance
 	Verdict dnsgate.Verdict // with the live checks
 	Plain   dnsgate.Verdict // from DNS alone
-	Facts   *dnsgate.NameFacts
+	Facts   []*dnsgate.NameFacts
 	// Issued and Refused are how often Let's Encrypt did; Refusal is one case.
 	Issued, Refused int
 	Refusal         Decision
@@ -51,20 +51,10 @@ func (c Comparison) Disagrees(v dnsgate.Verdict) string {
 	return ""
 }
 
-// Limit says why a failure that Let's Encrypt would always issue is let stand,
-// "" if it is not: what cannot be told from outside, or is told to be of one
-// mind by luck alone.
-func (c Comparison) Limit() string { return limits[c.Name] }
-
-var limits = map[string]string{
-	"forward: A at proxy":                                              "a reverse proxy that is not in the list of known ones hands every request on, and to know it takes a token on the node",
-	"forward: A of a redirect and the node":                            "it takes a probe of each address",
-	"servers disagree: AAAA that refuses at one, A the node's at both": "servers that disagree are to be mended, though here both ways lead to the node",
-}
-
 // Repeats are how often the oracle is asked: a pass at least Pass times; a
-// failure until it refuses, Fail times at most, for where servers or addresses
-// disagree it is a matter of luck.
+// failure until it refuses, Fail times at most, for where addresses differ it is
+// a matter of luck; four times that where servers disagree: one of four has to
+// be met for A and for AAAA, by two of five perspectives.
 type Repeats struct{ Pass, Fail int }
 
 // Compare installs the situations, collects the facts of all of them in one
@@ -82,12 +72,14 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 			return nil, err
 		}
 		defer remove()
-		name, err := dnsgate.QueryName(out[i].Host)
-		if err != nil || slices.Contains(question.Names, name) {
-			continue
+		for _, text := range out[i].Names() {
+			name, err := dnsgate.QueryName(text)
+			if err != nil || slices.Contains(question.Names, name) {
+				continue
+			}
+			question.Names = append(question.Names, name)
+			question.NodesOf[name] = []string{out[i].NodeName()}
 		}
-		question.Names = append(question.Names, name)
-		question.NodesOf[name] = []string{out[i].NodeName()}
 	}
 	facts, err := resolver.New(resolver.Config{Resolver: l.Gate(), Live: &resolver.Network{}}).Collect(ctx, question)
 	if err != nil {
@@ -102,7 +94,7 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 	}
 	for i := range out {
 		c := &out[i]
-		request := dnsgate.Request{Host: c.Host, Names: []string{c.Host}, Node: c.NodeName(), AccountURI: Account}
+		request := dnsgate.Request{Host: c.Host, Names: c.Names(), Node: c.NodeName(), AccountURI: Account}
 		if c.NoAccount {
 			request.AccountURI = ""
 		}
@@ -110,8 +102,10 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 			request.Proxies = append(request.Proxies, netip.MustParsePrefix(text))
 		}
 		c.Verdict, c.Plain = dnsgate.Judge(facts, request), dnsgate.Judge(&plain, request)
-		if name, err := dnsgate.QueryName(c.Host); err == nil {
-			c.Facts = facts.Names[name]
+		for _, text := range c.Names() {
+			if name, err := dnsgate.QueryName(text); err == nil {
+				c.Facts = append(c.Facts, facts.Names[name])
+			}
 		}
 	}
 	// In rounds that begin in different seconds: for the rest of one a resolver
@@ -139,7 +133,9 @@ func (c *Comparison) wants(repeats Repeats) bool {
 	switch n := c.Issued + c.Refused; {
 	case c.Refused > 0 || n >= 2 && c.spent > 30*time.Second: // a black hole
 		return false
-	case c.Verdict.Result == dnsgate.Fail || c.Plain.Result == dnsgate.Fail && !excused(c.Plain):
+	case c.Verdict.Reason == dnsgate.ReasonInconsistent || c.Plain.Reason == dnsgate.ReasonInconsistent && !c.Excused():
+		return n < 4*repeats.Fail
+	case c.Verdict.Result == dnsgate.Fail || c.Plain.Result == dnsgate.Fail && !c.Excused():
 		return n < repeats.Fail
 	default:
 		return n < repeats.Pass
@@ -148,21 +144,29 @@ func (c *Comparison) wants(repeats Repeats) bool {
 
 func (l *Lab) ask(ctx context.Context, c *Comparison) error {
 	began := time.Now()
-	decision, err := l.Oracle.Ask(ctx, c.Host, c.Node)
-	c.spent += time.Since(began)
-	if err != nil {
-		return fmt.Errorf("situation %q: %w", c.Name, err)
+	defer func() { c.spent += time.Since(began) }()
+	for _, name := range c.Names() { // one that is refused fails the order
+		decision, err := l.Oracle.Ask(ctx, name, c.Node)
+		if err != nil {
+			return fmt.Errorf("situation %q: %w", c.Name, err)
+		}
+		if !decision.Issued {
+			c.Refused++
+			c.Refusal = decision
+			return nil
+		}
 	}
-	if decision.Issued {
-		c.Issued++
-	} else {
-		c.Refused++
-		c.Refusal = decision
-	}
+	c.Issued++
 	return nil
 }
 
-// needLive are failures from DNS alone that a live check may turn into a pass.
+// needLive are failures from DNS alone that a live check may turn into a pass:
+// it has to be seen that a host is dead, or forwards.
 var needLive = []dnsgate.Reason{dnsgate.ReasonAAAAMismatch, dnsgate.ReasonAAAAMixed, dnsgate.ReasonAMismatch, dnsgate.ReasonAMixed}
 
-func excused(plain dnsgate.Verdict) bool { return slices.Contains(needLive, plain.Reason) }
+// Excused reports whether a failure from DNS alone may be wrong: its reason is
+// one of needLive, or servers disagree and the live checks found that what they
+// disagree on is dead, or leads to the node, or may.
+func (c Comparison) Excused() bool {
+	return slices.Contains(needLive, c.Plain.Reason) || c.Plain.Reason == dnsgate.ReasonInconsistent && c.Verdict.Result != dnsgate.Fail
+}

@@ -305,6 +305,7 @@ func (f *Fleet) answer(label, asker string, query *dns.Msg, tcp bool) *dns.Msg {
 	}
 	kind := zone.fault(label, asker, name, question.Qtype)
 	switch kind {
+	case "", FaultNoAA: // see below
 	case FaultServFail:
 		reply.Rcode = dns.RcodeServerFailure
 		return reply
@@ -361,7 +362,7 @@ func (f *Fleet) answer(label, asker string, query *dns.Msg, tcp bool) *dns.Msg {
 // find returns the lowest zone above the name that the server has.
 func (f *Fleet) find(label, name string, above bool) *zone {
 	for at := name; ; at = parent(at) {
-		if zone := f.zones[at]; zone != nil && !(above && at == name && at != ".") {
+		if zone := f.zones[at]; zone != nil && (!above || at != name || at == ".") {
 			if _, ok := zone.sets[label]; ok {
 				return zone
 			}

@@ -13,6 +13,8 @@ type Situation struct {
 	Name string `json:"name"`
 	// Host is the name to judge; empty is www.{z}.
 	Host string `json:"host,omitempty"`
+	// Aliases are the other names of the certificate.
+	Aliases []string `json:"aliases,omitempty"`
 	// Node is the node that is to serve it; empty is n1.
 	Node  string `json:"node,omitempty"`
 	Zones []Zone `json:"zones"`
@@ -40,6 +42,9 @@ type Instance struct {
 // NodeName is the node's name in DNS.
 func (i Instance) NodeName() string { return i.Node + "." + strings.TrimSuffix(hostingDomain, ".") }
 
+// Names are all names of the certificate.
+func (i Instance) Names() []string { return append([]string{i.Host}, i.Aliases...) }
+
 // Instance gives the situation domains that nobody had before.
 func (s Situation) Instance() Instance {
 	n := counter.Add(1)
@@ -60,6 +65,10 @@ func (s Situation) Instance() Instance {
 	}
 	set := strings.NewReplacer(pairs...).Replace
 	inst.Host = set(inst.Host)
+	inst.Aliases = nil
+	for _, alias := range s.Aliases {
+		inst.Aliases = append(inst.Aliases, set(alias))
+	}
 	inst.Zones = nil
 	for _, z := range s.Zones {
 		zone := z

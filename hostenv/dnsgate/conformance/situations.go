@@ -12,7 +12,7 @@ func Situations() []Situation {
 	var all []Situation
 	for _, list := range [][]Situation{
 		addressSituations(), nodeSituations(), aliasSituations(), caaSituations(), faultSituations(), serverSituations(),
-		nameSituations(), forwardSituations(), bogusSituations(), foundSituations(),
+		nameSituations(), forwardSituations(), bogusSituations(), certificateSituations(), foundSituations(),
 	} {
 		all = append(all, list...)
 	}
@@ -331,6 +331,8 @@ func serverSituations() []Situation {
 		at("CNAME to it and no data", "www CNAME {node}.", "www TXT x"),
 		at("AAAA at one, A the node's at both", "www A {n4}\nwww AAAA {n6}", "www A {n4}"),
 		at("AAAA elsewhere at one, A the node's at both", "www A {n4}\nwww AAAA {e6}", "www A {n4}"),
+		at("the node's and a redirect to it", "www A {n4}", "www A {f301}"), at("the node's and a proxy before it", "www A {n4}", "www A {proxy}"),
+		at("the node's and mixed", "www A {n4}", "www A {n4}\nwww A {e4}"), at("AAAA the node's, at one a redirect to it", "www AAAA {n6}", "www AAAA {f6}"),
 		at("AAAA that refuses at one, A the node's at both", "www A {n4}\nwww AAAA {r6}", "www A {n4}"),
 		at("A elsewhere at one, AAAA the node's at both", "www A {n4}\nwww AAAA {n6}", "www A {e4}\nwww AAAA {n6}"),
 		at("A elsewhere at one, AAAA the node's only there", "www A {n4}", "www A {e4}\nwww AAAA {n6}"),
@@ -411,6 +413,18 @@ func forwardSituations() []Situation {
 		simple("forward: A of two that both redirect", "www A {f301}\nwww A {f302}"), simple("forward: A of a redirect and elsewhere", "www A {f301}\nwww A {e4}"),
 		simple("forward: A of a redirect and the node", "www A {f301}\nwww A {n4}"), simple("forward: AAAA elsewhere, A at a redirect", "www A {f301}\nwww AAAA {e6}"),
 		simple("forward: AAAA refuses, A at a redirect", "www A {f301}\nwww AAAA {r6}"),
+		simple("forward: AAAA refuses, A at a redirect and the node", "www A {f301}\nwww A {n4}\nwww AAAA {r6}"),
+		simple("forward: AAAA of a redirect and one that refuses, A the node's", "www A {n4}\nwww AAAA {r6}\nwww AAAA {f6}"),
+		simple("forward: AAAA of a redirect and one that refuses, A elsewhere", "www A {e4}\nwww AAAA {r6}\nwww AAAA {f6}"),
+		simple("forward: AAAA of a redirect and the node", "www AAAA {n6}\nwww AAAA {f6}"),
+		simple("forward: AAAA elsewhere and at a redirect", "www AAAA {e6}\nwww AAAA {f6}"),
+		simple("forward: A of a redirect to itself and the node", "www A {fown}\nwww A {n4}"),
+		simple("forward: A of two redirects and the node", "www A {f308}\nwww A {ftwice}\nwww A {n4}"),
+		simple("forward: A at a proxy and the node", "www A {proxy}\nwww A {n4}"), simple("forward: A at a proxy and elsewhere", "www A {proxy}\nwww A {e4}"),
+		simple("forward: AAAA at a proxy", "www AAAA {proxy6}"), simple("forward: AAAA at a proxy, A elsewhere", "www AAAA {proxy6}\nwww A {e4}"),
+		simple("forward: AAAA refuses, A at a proxy", "www AAAA {r6}\nwww A {proxy}"), simple("forward: A at a proxy and at a redirect", "www A {proxy}\nwww A {f301}"),
+		simple("forward: A at a host that runs what the node runs", "www A {twin}"), simple("forward: A at a host that runs another version", "www A {older}"),
+		simple("forward: A of five redirects", "www A {f301}\nwww A {f302}\nwww A {f307}\nwww A {f308}\nwww A {ftwice}"),
 	)
 }
 
@@ -425,6 +439,53 @@ func bogusSituations() []Situation {
 	}
 	all[3].Zones = nil
 	return append(all, Situation{Name: "bogus: alias into a bogus zone", Zones: []Zone{{Records: "www CNAME web.{z}.bogus.com."}, {Origin: "{z}.bogus.com", Records: "web A {n4}"}}})
+}
+
+// certificateSituations are certificates of several names.
+func certificateSituations() []Situation {
+	names := map[string]string{
+		"good":        "{o} A {n4}",
+		"aliased":     "{o} CNAME {node}.",
+		"elsewhere":   "{o} A {e4}",
+		"missing":     "",
+		"dead IPv6":   "{o} A {n4}\n{o} AAAA {r6}",
+		"forwards":    "{o} A {f301}",
+		"denied":      "{o} A {n4}\n{o} CAA 0 issue \"ca.example\"",
+		"unknown":     "{o} A {n4}", // CAA is SERVFAIL
+		"a proxy's":   "{o} A {proxy}",
+		"another one": "{o} A {n4}\n{o} AAAA {n6}",
+	}
+	with := func(host string, aliases ...string) Situation {
+		s := Situation{Name: "certificate: " + strings.Join(append([]string{host}, aliases...), ", "), Zones: []Zone{{Records: "@ A {n4}\n"}}}
+		for i, kind := range append([]string{host}, aliases...) {
+			owner := "www"
+			if i > 0 {
+				owner = fmt.Sprintf("alias%d", i)
+				s.Aliases = append(s.Aliases, owner+".{z}")
+			}
+			s.Zones[0].Records += strings.ReplaceAll(names[kind], "{o}", owner) + "\n"
+			if kind == "unknown" {
+				s.Zones[0].Faults = append(s.Zones[0].Faults, Fault{Name: owner, Type: "CAA", Kind: FaultServFail})
+			}
+		}
+		return s
+	}
+	of := func(name string, aliases ...string) Situation {
+		return Situation{Name: "certificate: " + name, Aliases: aliases, Zones: []Zone{{Records: "@ A {n4}\n* A {n4}"}}}
+	}
+	two := Situation{Name: "certificate: names of two domains", Aliases: []string{"www.{t}"}, Zones: []Zone{{Records: "www A {n4}"}, {Origin: "{t}", Records: "www A {n4}"}}}
+	torn := Situation{Name: "certificate: names of two domains, of which one has servers that disagree", Aliases: []string{"www.{t}"}, Zones: []Zone{{Records: "www A {n4}"}, {Origin: "{t}", Records: "www A {n4}", At: map[string]string{"ns2": "www A {e4}"}}}}
+	lame := Situation{Name: "certificate: names of two domains, of which one is lame", Aliases: []string{"www.{t}"}, Zones: []Zone{{Records: "www A {n4}"}, {Origin: "{t}", Delegate: []string{"lame"}, Records: "www A {n4}"}}}
+	return []Situation{
+		with("good", "good"), with("good", "aliased", "another one"), with("good", "dead IPv6", "forwards"), with("forwards", "good"),
+		with("good", "elsewhere"), with("elsewhere", "good"), with("elsewhere", "elsewhere"), with("good", "missing"), with("missing", "good"),
+		with("good", "denied"), with("aliased", "good", "another one", "good", "elsewhere"), with("good", "unknown"), with("unknown", "good"), with("unknown", "elsewhere"), with("elsewhere", "unknown"),
+		with("good", "unknown", "elsewhere"), with("good", "a proxy's"), with("good", "a proxy's", "elsewhere"), with("dead IPv6", "denied"),
+		with("good", "aliased", "dead IPv6", "forwards", "another one", "a proxy's"),
+		two, torn, lame,
+		of("the apex", "{z}"), of("the same name twice", "www.{z}"), of("the same name in upper case", "WWW.{Z}"), of("a wildcard among them", "*.{z}"),
+		of("an invalid name among them", "a_b.{z}"), of("a public suffix among them", "com"), of("ten names", "a.{z}", "b.{z}", "c.{z}", "d.{z}", "e.{z}", "f.{z}", "g.{z}", "h.{z}", "i.{z}"),
+	}
 }
 
 // foundSituations were found by [Random] and shrunk.
@@ -445,6 +506,27 @@ func foundSituations() []Situation {
 		of("an alias to the node at one server, nothing at the other", "n1", two("", "www CNAME {node}.")),
 		of("an alias to the node at one server, AAAA that refuses at the other", "six", two("www AAAA {r6}", "www CNAME {node}.")),
 		of("an alias to the node, and one server has no data", "n1", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Kind: FaultEmpty}}}),
+		of("an alias to the node, and one server has no data for A", "m1", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultEmpty}}}),
+		of("an alias to the node, and one server has NXDOMAIN for A", "n1", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultNXDomain}}}),
+		of("an alias, and one server has NXDOMAIN for AAAA", "n1", Zone{Records: "www CNAME there\nthere AAAA {n6}", Faults: []Fault{{Server: "ns1", Name: "www", Type: "AAAA", Kind: FaultNXDomain}}}),
+		of("AAAA that refuses, and one server has none", "n1", Zone{Records: "www A {n4}\nwww AAAA {r6}", Faults: []Fault{{Server: "ns1", Name: "www", Type: "AAAA", Kind: FaultEmpty}}}),
+		of("CAA at the name hides that above it at one server, the other has none at the name", "old", two("www CNAME {node}.", "* A {o4}\n@ CAA 0 issue \";\"\n* CAA 0 future \"x\"")),
+		of("an alias to another domain at one server, its address at the other", "old", two("www CNAME web.{t}.", "www A {o4}"), Zone{Origin: "{t}", Servers: []string{"ns3"}, Records: "web A {o4}"}),
+		of("A is SERVFAIL, an alias to the node at one server", "n1", Zone{Records: "www A {n4}\nwww A {r4}", At: map[string]string{"ns2": "www CNAME {node}."}, Delegate: []string{"lame", "ns1", "ns2"},
+			Faults: []Fault{{Server: "ns1", Name: "www", Type: "CNAME", Kind: FaultServFail}, {Name: "www", Type: "A", Kind: FaultServFail}}}),
+		of("an alias to the node at one server, A mixed and no AAAA at the other", "n1", two("www CNAME {node}.", "www A {n4}\nwww A {r4}")),
+		of("an alias to the node at two servers, AAAA mixed at the third", "n1", Zone{Servers: []string{"ns1", "ns2", "ns3"}, Records: "www CNAME {node}.", At: map[string]string{"ns2": "www AAAA {r6}\nwww AAAA {n6}"}}),
+		of("CAA above an alias, whose target has other CAA", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.\n@ CAA 1 issue \"ca.example\""}, Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web AAAA {n6}\nweb CAA 0 future \"ca.example\""}),
+		of("an alias for AAAA alone, whose target the other server has not", "n1", Zone{Records: "www CNAME there\nthere A {n4}", At: map[string]string{"ns2": "www A {n4}\nwww AAAA {n6}"}, Faults: []Fault{{Name: "www", Type: "A", Kind: FaultEmpty}}}),
+		of("an alias to the node at three of four", "n1", Zone{Servers: []string{"ns1", "ns2", "ns3", "ns4"}, Records: "www CNAME {node}.", At: map[string]string{"ns2": "www A {r4}"}}),
+		of("an alias to the node at one server, no data for A at the other", "old", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultEmpty}}}),
+		of("an alias to the node at one server, CAA that forbids at the other", "n1", Zone{Records: "www CNAME {node}.", At: map[string]string{"ns2": "www A {n4}\nwww CAA 1 issue \"\\;\"\nwww CAA 128 issuewild \"letsencrypt.org\""}, Faults: []Fault{{Server: "ns1", Name: "www", Type: "CAA", Kind: FaultNXDomain}}}),
+		of("an alias to another domain, and one server has NXDOMAIN for A", "n1", Zone{Records: "www CNAME web.{t}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultNXDomain}}}, Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {n4}"}),
+		of("an alias in the zone at one server, the other fails for the name", "n1", Zone{Records: "www A {n4}\nwww AAAA {e6}", At: map[string]string{"ns2": "www CNAME there\nthere A {n4}"}, Faults: []Fault{{Server: "ns1", Name: "www", Kind: FaultFormErr}}}),
+		of("CAA above an alias, whose target has other CAA, and NXDOMAIN for CAA at it", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.\n@ CAA 1 issue \"ca.example\"", Faults: []Fault{{Server: "ns1", Name: "www", Type: "CAA", Kind: FaultNXDomain}}},
+			Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web AAAA {n6}\nweb CAA 0 future \"ca.example\""}),
+		of("two aliases, and AAAA is SERVFAIL at the one that leads nowhere", "n1", Zone{Records: "www CNAME web.{t}.", At: map[string]string{"ns2": "www CNAME {node}."}, Faults: []Fault{{Server: "ns1", Type: "AAAA", Kind: FaultServFail}}}),
+		of("AAAA is SERVFAIL at both, of an alias to a node of IPv6 alone", "six", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultServFail}, {Server: "ns1", Name: "www", Kind: FaultNoEDNS}}}),
 		of("an alias at one server to another domain, nothing at the other", "old", two("", "www CNAME web.{t}."), Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {o4}"}),
 	}
 }

@@ -103,7 +103,7 @@ remote-control:
 		}
 		if time.Now().After(deadline) {
 			messages, _ := os.ReadFile(u.log)
-			return nil, errors.Join(fmt.Errorf("unbound does not answer: %v %v\n%s%s", err, reply, out.String(), messages), u.Close())
+			return nil, errors.Join(fmt.Errorf("unbound does not answer: %v\n%s%s", reply, out.String(), messages), err, u.Close())
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

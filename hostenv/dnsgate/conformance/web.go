@@ -28,6 +28,8 @@ var hosts = map[string]string{
 	"floop": "11.0.2.20", "fport": "11.0.2.21", "faway": "11.0.2.22", "fhttps": "11.0.2.23", "ftwice": "11.0.2.24",
 	"fsame": "11.0.2.25", "fbare": "11.0.2.26", "f6": "2e00:db8::f1", "fip": "11.0.2.27",
 	"fown":  "11.0.2.28",
+	"twin":  "11.0.3.2",                           // somebody else's, with the same program as the nodes
+	"older": "11.0.3.3",                           // somebody else's, with another version of it
 	"proxy": "11.0.3.1", "proxy6": "2e00:db8::f3", // hands the request on to the node
 	"slowhost": "11.0.3.9",  // accepts connections and says nothing
 	"reset":    "11.0.3.10", // accepts and hangs up
@@ -214,23 +216,48 @@ func (w *Web) handler(host string) http.Handler {
 				to(301, "https://"+r.Host+r.URL.Path)
 				return
 			}
-			http.NotFound(rw, r)
+			notFound(rw, r, "Apache/2.4.62 (Debian)")
 		case "fbare":
 			to(301, "/elsewhere"+r.URL.Path)
 		case "proxy", "proxy6":
 			if !found || !known {
-				http.NotFound(rw, r)
+				notFound(rw, r, "nginx")
 				return
 			}
 			fmt.Fprint(rw, held.key)
+		case "twin":
+			notFound(rw, r, "nginx")
+		case "older":
+			notFound(rw, r, "nginx/1.22.1")
 		default:
 			if !found || !known || node == "" || held.node != node {
-				http.NotFound(rw, r)
+				if node == "" {
+					notFound(rw, r, "Apache/2.4.62 (Debian)")
+				} else {
+					notFound(rw, r, "nginx")
+				}
 				return
 			}
 			fmt.Fprint(rw, held.key)
 		}
 	})
+}
+
+// notFound is the page of a program that has not what it is asked for, as it
+// comes with the program: Apache names itself and the host, nginx itself. The
+// nodes' nginx hides its version, as NixOS's recommended settings have it.
+func notFound(rw http.ResponseWriter, r *http.Request, program string) {
+	rw.Header().Set("Server", program)
+	if strings.HasPrefix(program, "Apache") {
+		rw.Header().Set("Content-Type", "text/html; charset=iso-8859-1")
+		rw.WriteHeader(http.StatusNotFound)
+		fmt.Fprintf(rw, "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n"+
+			"<p>The requested URL was not found on this server.</p>\n<hr>\n<address>%s Server at %s Port 80</address>\n</body></html>\n", program, r.Host)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/html")
+	rw.WriteHeader(http.StatusNotFound)
+	fmt.Fprintf(rw, "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n<hr><center>%s</center>\r\n</body>\r\n</html>\r\n", program)
 }
 
 // blackHole has port 80 of an address swallow connections, for as long as the
@@ -249,7 +276,7 @@ func blackHole(addr string) error {
 	for range 10 {
 		conn, err := net.DialTimeout("tcp", netip.AddrPortFrom(netip.MustParseAddr(addr), 80).String(), 300*time.Millisecond)
 		if err != nil {
-			return nil // full
+			return nil //nolint:nilerr // it is full
 		}
 		fillers = append(fillers, conn)
 	}

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/miekg/dns"
@@ -37,18 +38,18 @@ func (c *collection) said(z *zone, name string) []dnsgate.ServerFacts {
 	})
 }
 
-// aliases are the names in other zones that CNAMEs lead to. Where the resolver
-// gives up, as in a loop, the servers' own CNAMEs show the way.
+// aliases are the names in other zones that CNAMEs lead to: those that the
+// resolver met, and those of servers that it did not ask.
 func (c *collection) aliases(facts *dnsgate.NameFacts, seen ...*answer) (aliases []dnsgate.AliasFacts) {
 	chain := unique(facts.A.Chain, facts.AAAA.Chain)
 	follow := func(servers []dnsgate.ServerFacts) {
 		for _, s := range servers {
-			chain = unique(chain, s.A.Chain, s.AAAA.Chain)
+			if !s.Undelegated {
+				chain = unique(chain, s.A.Chain, s.AAAA.Chain)
+			}
 		}
 	}
-	if facts.A.Failed() || facts.AAAA.Failed() {
-		follow(facts.Servers)
-	}
+	follow(facts.Servers)
 	for i := 0; i < len(chain) && i < maxChain; i++ {
 		name := chain[i]
 		if _, ok := dns.IsDomainName(name); !ok || name == facts.Name || name == "" {
@@ -60,9 +61,7 @@ func (c *collection) aliases(facts *dnsgate.NameFacts, seen ...*answer) (aliases
 		}
 		alias := dnsgate.AliasFacts{Name: name, Zone: z.name, Servers: c.said(z, name)}
 		aliases = append(aliases, alias)
-		if facts.A.Failed() || facts.AAAA.Failed() {
-			follow(alias.Servers)
-		}
+		follow(alias.Servers)
 	}
 	return aliases
 }
@@ -89,20 +88,27 @@ func (c *collection) addCAA(z *zone, name string, servers []dnsgate.ServerFacts)
 		if !within(label, z.name) {
 			break
 		}
+		if !goesOn(servers) {
+			break
+		}
 		ask := func() []dnsgate.Lookup { return z.askCAA(c.x, c.config, label) }
 		lookups := c.caa.get(zoneLabel{z.name, label}, ask)
 		for i := range servers {
-			if n := len(servers[i].CAA); n > 0 {
-				if last := servers[i].CAA[n-1].Lookup; last.Failed() || last.Outcome == dnsgate.OutcomeAnswer {
-					continue // the walk has ended
-				}
-			}
 			if servers[i].CAA == nil {
 				servers[i].CAA = make([]dnsgate.CAALookup, 0, 2)
 			}
 			servers[i].CAA = append(servers[i].CAA, dnsgate.CAALookup{Name: label, Lookup: lookups[i]})
 		}
 	}
+}
+
+// goesOn reports whether the walk may go on to the next label: some server has
+// nothing at the last one, and the next may be asked of any.
+func goesOn(servers []dnsgate.ServerFacts) bool {
+	return slices.ContainsFunc(servers, func(s dnsgate.ServerFacts) bool {
+		n := len(s.CAA)
+		return n == 0 || !s.CAA[n-1].Lookup.Failed() && s.CAA[n-1].Lookup.Outcome != dnsgate.OutcomeAnswer
+	})
 }
 
 func (z *zone) askCAA(x *exchange, config Config, label string) []dnsgate.Lookup {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
 // Where CNAMEs lead to another zone, all of its servers are asked as well.
@@ -40,6 +42,24 @@ func TestLoopOverTwoZones(t *testing.T) {
 	}
 }
 
+// A server that is silent over TCP alone is told from one that does not answer.
+func TestTruncatedAndThenSilent(t *testing.T) {
+	f := shop(t, "www A 192.0.2.1")
+	f.fault(ns1, "www.shop.test A", tcpSilent)
+	f.fault(ns2, "www.shop.test A", silent)
+	got := map[string]dnsgate.Lookup{}
+	for _, s := range f.collect("www.shop.test").Names["www.shop.test"].Servers {
+		got[s.Address] = s.A
+	}
+	want := map[string]dnsgate.Lookup{
+		ns1: {Outcome: dnsgate.OutcomeError, Error: dnsgate.ErrorTimeout, Truncated: true},
+		ns2: {Outcome: dnsgate.OutcomeError, Error: dnsgate.ErrorTimeout},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("A (-want +got):\n%s", diff)
+	}
+}
+
 func TestCAAOfEveryServer(t *testing.T) {
 	f := shop(t, "www A 192.0.2.1", "deep.er A 192.0.2.1")
 	f.records(ns2, "shop.test", `@ CAA 0 issue ";"`, `www CAA 0 issue "letsencrypt.org"`)
@@ -55,6 +75,7 @@ func TestCAAOfEveryServer(t *testing.T) {
 	want := []string{
 		ns1 + ": www.shop.test nodata", ns1 + ": shop.test nodata",
 		ns2 + `: www.shop.test answer 0 issue "letsencrypt.org"`,
+		ns2 + `: shop.test answer 0 issue ";"`, // for who is told nothing of www by the other
 		ns1 + ": deep.er.shop.test nodata", ns1 + ": er.shop.test nodata", ns1 + ": shop.test nodata",
 		ns2 + ": deep.er.shop.test nodata", ns2 + ": er.shop.test nodata", ns2 + `: shop.test answer 0 issue ";"`,
 	}

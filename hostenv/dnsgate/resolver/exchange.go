@@ -54,6 +54,7 @@ type flight struct {
 	noEDNS   bool
 	caseLost bool // a reply came in other letters
 	overTCP  bool
+	cut      bool // a truncated reply came in
 	finished bool
 	sent     time.Time // the first try; zero once there is a second
 	kept     *answer   // the failure that stands if no other server knows better
@@ -227,7 +228,7 @@ func (x *exchange) again(f *flight) {
 	if f.sock != nil {
 		f.sock.unregister(f)
 	}
-	f.query, f.caseLost, f.overTCP = query, false, false
+	f.query, f.caseLost, f.overTCP, f.cut = query, false, false, false
 	x.launch(f)
 }
 
@@ -306,6 +307,7 @@ func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
 		return
 	}
 	if truncated(reply) {
+		f.cut = true
 		x.overTCP(f)
 		return
 	}

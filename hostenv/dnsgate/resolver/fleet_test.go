@@ -29,6 +29,7 @@ const (
 	refused
 	notimp
 	truncate  // over UDP; TCP is right
+	tcpSilent // truncated over UDP; no answer over TCP
 	wrongCase // over UDP
 	flipCase  // the letters lowered, as by a server that does not keep them; TCP is right
 	wrongID   // over UDP
@@ -256,7 +257,7 @@ func (s *fakeServer) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 		s.overTCP++
 	}
 	what := s.faultFor(name, kind)
-	if what == silent || what == dropFirst && s.asked[kind] == 1 {
+	if what == silent || what == tcpSilent && tcp || what == dropFirst && s.asked[kind] == 1 {
 		return
 	}
 	reply := new(dns.Msg)
@@ -308,7 +309,7 @@ func (s *fakeServer) spoil(reply *dns.Msg, what fault, tcp bool) {
 		empty(dns.RcodeFormatError)
 		reply.Extra = nil
 	case tcp:
-	case what == truncate:
+	case what == truncate, what == tcpSilent:
 		empty(dns.RcodeSuccess)
 		reply.Truncated = true
 	case what == wrongCase:

@@ -2,6 +2,8 @@ package resolver
 
 import (
 	"context"
+	"crypto/rand"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -24,11 +26,68 @@ type Live interface {
 // A Target is a host to probe.
 type Target struct {
 	Host string
+	// Address is asked first.
+	Address netip.Addr
+	// Token is what is asked for; one that nobody has.
+	Token string
 	// Nodes are the addresses that ought to answer in the end.
 	Nodes []netip.Addr
-	// Lookup returns the addresses of a host: of Host, and of hosts that it
-	// redirects to.
+	// Lookup returns the addresses of a host that it redirects to.
 	Lookup func(host string) []netip.Addr
+}
+
+// maxProbes is how many addresses of one family are probed.
+const maxProbes = 4
+
+// A liveJob is what is to be found out about one name.
+type liveJob struct {
+	name   *dnsgate.NameFacts
+	nodes  []netip.Addr
+	v4, v6 []netip.Addr // not the node's, by the resolver or any server
+	six    bool         // IPv6 is there, by the resolver and every server
+}
+
+func newLiveJob(name *dnsgate.NameFacts, nodes []netip.Addr) *liveJob {
+	j := &liveJob{name: name, nodes: nodes}
+	foreign := func(lists ...[]string) (addrs []netip.Addr) {
+		for _, addr := range parseAll(unique(lists...)) {
+			if !slices.Contains(nodes, addr) && !dnsgate.IsReserved(addr) {
+				addrs = append(addrs, addr)
+			}
+		}
+		return addrs
+	}
+	for _, addr := range parseAll(name.AAAA.Addresses) {
+		j.six = j.six || !dnsgate.IsReserved(addr)
+	}
+	four, six := [][]string{name.A.Addresses}, [][]string{name.AAAA.Addresses}
+	servers := slices.Clone(name.Servers)
+	for _, alias := range name.Aliases {
+		servers = append(servers, alias.Servers...)
+	}
+	for _, s := range servers {
+		four, six = append(four, s.A.Addresses), append(six, s.AAAA.Addresses)
+		j.six = j.six && (s.AAAA.Failed() || len(s.AAAA.Addresses)+len(s.AAAA.Chain) > 0)
+	}
+	j.v4, j.v6 = foreign(four...), foreign(six...)
+	return j
+}
+
+// probed are the addresses to probe: of the family that is asked, IPv6 where
+// there is any, and of IPv4 where there may be none, or some of it is dead.
+func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr) {
+	dead := 0
+	for _, addr := range j.v6 {
+		if d := dials[addr]; d == dnsgate.DialRefused || d == dnsgate.DialTimeout || addr.IsMulticast() {
+			dead++
+		} else if len(addrs) < maxProbes {
+			addrs = append(addrs, addr)
+		}
+	}
+	if !j.six || dead > 0 {
+		addrs = append(addrs, j.v4[:min(len(j.v4), maxProbes)]...)
+	}
+	return addrs
 }
 
 // live adds to the facts what connecting to the hosts tells: of names with
@@ -42,55 +101,62 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 	for name, node := range facts.Nodes {
 		nodes[name] = nodeAddresses(node)
 	}
-	type job struct {
-		name    *dnsgate.NameFacts
-		nodes   []netip.Addr
-		foreign []netip.Addr
-		elsew   bool
-	}
-	var jobs []job
+	var jobs []*liveJob
 	dials := map[netip.Addr]dnsgate.Dial{}
 	for _, name := range question.Names {
-		j := job{name: facts.Names[name]}
+		var own []netip.Addr
 		for _, node := range question.NodesOf[name] {
-			j.nodes = append(j.nodes, nodes[node]...)
+			own = append(own, nodes[node]...)
 		}
-		if len(j.nodes) == 0 {
+		if len(own) == 0 {
 			continue // nothing to measure against
 		}
-		for _, addr := range parseAll(j.name.A.Addresses) {
-			j.elsew = j.elsew || !slices.Contains(j.nodes, addr)
-		}
-		for _, addr := range parseAll(j.name.AAAA.Addresses) {
-			if !slices.Contains(j.nodes, addr) {
-				j.foreign = append(j.foreign, addr)
+		if j := newLiveJob(facts.Names[name], own); len(j.v4)+len(j.v6) > 0 {
+			jobs = append(jobs, j)
+			for _, addr := range j.v6 {
 				dials[addr] = ""
 			}
 		}
-		if j.elsew || len(j.foreign) > 0 {
-			jobs = append(jobs, j)
-		}
 	}
-	addrs := make([]netip.Addr, 0, len(dials))
-	for addr := range dials {
-		addrs = append(addrs, addr)
-	}
+	addrs := slices.Collect(maps.Keys(dials))
 	results := make([]dnsgate.Dial, len(addrs))
 	each(len(addrs), liveAtOnce, func(i int) { results[i] = checks.Dial(ctx, addrs[i]) })
 	for i, addr := range addrs {
 		dials[addr] = results[i]
 	}
-	each(len(jobs), liveAtOnce, func(i int) {
-		j := jobs[i]
-		live := &dnsgate.LiveFacts{Probe: checks.Probe(ctx, Target{Host: j.name.Name, Nodes: j.nodes, Lookup: c.cache.addresses})}
-		for _, addr := range j.foreign {
-			if live.Dials == nil {
-				live.Dials = map[string]dnsgate.Dial{}
-			}
-			live.Dials[addr.String()] = dials[addr]
+	each(len(jobs), liveAtOnce, func(i int) { jobs[i].name.Live = c.check(ctx, checks, jobs[i], dials) })
+}
+
+// check probes each address, and the node itself for comparison.
+func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials map[netip.Addr]dnsgate.Dial) *dnsgate.LiveFacts {
+	live := &dnsgate.LiveFacts{}
+	for _, addr := range j.v6 {
+		if live.Dials == nil {
+			live.Dials = map[string]dnsgate.Dial{}
 		}
-		j.name.Live = live
-	})
+		live.Dials[addr.String()] = dials[addr]
+	}
+	target := Target{Host: j.name.Name, Token: rand.Text(), Nodes: j.nodes, Lookup: c.cache.addresses}
+	answered := false
+	for _, addr := range j.probed(dials) {
+		if live.Probes == nil {
+			live.Probes = map[string]*dnsgate.ProbeFacts{}
+		}
+		target.Address = addr
+		p := checks.Probe(ctx, target)
+		live.Probes[addr.String()] = p
+		answered = answered || p.Status != 0 && !p.Reached
+	}
+	for _, addr := range j.nodes {
+		if !answered {
+			break
+		}
+		target.Address = addr
+		if live.Own = checks.Probe(ctx, target); live.Own.Status != 0 {
+			break
+		}
+	}
+	return live
 }
 
 // nodeAddresses is the union over the servers that answer, or what the

@@ -34,14 +34,14 @@ func (s *standIn) Dial(_ context.Context, addr netip.Addr) dnsgate.Dial {
 func (s *standIn) Probe(_ context.Context, target Target) *dnsgate.ProbeFacts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.said = append(s.said, fmt.Sprint("probe ", target.Host, target.Nodes, target.Lookup(target.Host)))
-	return &dnsgate.ProbeFacts{Reached: true}
+	s.said = append(s.said, fmt.Sprint("probe ", target.Host, target.Nodes, " ", target.Address))
+	return &dnsgate.ProbeFacts{Status: 404}
 }
 
 func TestLiveChecksOnlyWhatIsElsewhere(t *testing.T) {
-	f := shop(t, "here A 192.0.2.1", "here AAAA 2001:db8::1", "six A 192.0.2.1", "six AAAA 2001:db8::6",
-		"also AAAA 2001:db8::6", "four A 192.0.2.4", "none TXT x").
-		zone("host.test", "127.0.2.9").everywhere("host.test", "n1 A 192.0.2.1", "n1 AAAA 2001:db8::1")
+	f := shop(t, "here A 11.0.2.1", "here AAAA 2e00:db8::1", "six A 11.0.2.1", "six AAAA 2e00:db8::6",
+		"also AAAA 2e00:db8::6", "four A 11.0.2.4", "none TXT x").
+		zone("host.test", "127.0.2.9").everywhere("host.test", "n1 A 11.0.2.1", "n1 AAAA 2e00:db8::1")
 	question := dnsgate.Question{Nodes: []string{"n1.host.test"}, NodesOf: map[string][]string{}}
 	for _, name := range []string{"here", "six", "also", "four", "none", "nobodys"} {
 		question.Names = append(question.Names, name+".shop.test")
@@ -59,11 +59,10 @@ func TestLiveChecksOnlyWhatIsElsewhere(t *testing.T) {
 		}
 		var want []string
 		if live {
-			want = []string{"dial 2001:db8::6",
-				"probe also.shop.test[192.0.2.1 2001:db8::1] [2001:db8::6]",
-				"probe four.shop.test[192.0.2.1 2001:db8::1] [192.0.2.4]",
-				"probe six.shop.test[192.0.2.1 2001:db8::1] [192.0.2.1 2001:db8::6]"}
-			if got := facts.Names["six.shop.test"].Live; got == nil || got.Dials["2001:db8::6"] != dnsgate.DialRefused || !got.Probe.Reached {
+			want = []string{"dial 2e00:db8::6",
+				"probe four.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.1",
+				"probe four.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.4"}
+			if got := facts.Names["six.shop.test"].Live; got == nil || got.Dials["2e00:db8::6"] != dnsgate.DialRefused || got.Probes["2e00:db8::6"] != nil || got.Probes["11.0.2.1"] != nil {
 				t.Errorf("six: %s", show(got))
 			}
 		}
@@ -109,7 +108,7 @@ func redirect(status int, to string) http.HandlerFunc {
 
 func TestProbe(t *testing.T) {
 	node, old := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
-	addresses := map[string][]netip.Addr{"old.test": {old}, "n1.test": {node}, "six.test": {old, netip.MustParseAddr("2001:db8::6")}}
+	addresses := map[string][]netip.Addr{"old.test": {old}, "n1.test": {node}, "six.test": {node, netip.MustParseAddr("2001:db8::6")}, "two.test": {node, old}}
 	for _, test := range []struct {
 		reason, host string
 		old          http.HandlerFunc
@@ -130,7 +129,9 @@ func TestProbe(t *testing.T) {
 		{"in circles", "old.test", redirect(302, "http://old.test/"), false, 10, "more than 10"},
 		{"to nowhere", "old.test", redirect(302, "http://gone.test/"), false, 1, "no address"},
 		{"no answer", "old.test", nil, false, 0, "refused"},
-		{"a dead IPv6 address falls back", "six.test", redirect(302, "http://n1.test/"), true, 1, ""},
+		{"to the node, whose IPv6 is dead", "old.test", redirect(302, "http://six.test/"), true, 1, ""},
+		{"to one of the node and another", "old.test", redirect(302, "http://two.test/"), false, 1, ""},
+		{"to https on itself", "old.test", redirect(302, "https://old.test/"), false, 1, "refused"},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
 			h := &hosts{t: t, at: map[string]string{}}
@@ -140,7 +141,7 @@ func TestProbe(t *testing.T) {
 				h.serve("198.51.100.1:80", test.old)
 			}
 			h.serve("11.0.0.10:80", http.NotFound)
-			got := h.network().Probe(t.Context(), Target{Host: test.host, Nodes: []netip.Addr{node, netip.MustParseAddr("11.0.0.10")},
+			got := h.network().Probe(t.Context(), Target{Host: test.host, Address: old, Token: "x", Nodes: []netip.Addr{node, netip.MustParseAddr("11.0.0.10")},
 				Lookup: func(host string) []netip.Addr { return addresses[host] }})
 			if got.Reached != test.reached || len(got.Hops) != test.hops || !strings.Contains(got.Error, test.err) || test.err == "" && got.Error != "" {
 				t.Errorf("got %s", show(got))

@@ -2,15 +2,18 @@ package resolver
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -71,35 +74,37 @@ func dialOutcome(err error) dnsgate.Dial {
 	return dnsgate.DialError
 }
 
-// Probe asks a host for a token that nobody has, and follows redirects as
-// Let's Encrypt does: 301, 302, 307 and 308, at most 10, http to port 80 and
-// https to port 443 whatever the certificate, to names and to addresses that are
-// not reserved. What counts is who answers in the end, not what: the node does not know the
-// token either.
+// Probe asks a host for a token that nobody has, at one address of it, and
+// follows redirects as Let's Encrypt does: 301, 302, 307 and 308, at most 10,
+// http to port 80 and https to port 443 whatever the certificate, to names and
+// to addresses that are not reserved. What counts is who answers in the end, not
+// what: the node does not know the token either.
 func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts {
 	facts := &dnsgate.ProbeFacts{}
-	at := &url.URL{Scheme: "http", Host: target.Host, Path: "/.well-known/acme-challenge/" + rand.Text()}
+	at := &url.URL{Scheme: "http", Host: target.Host, Path: "/.well-known/acme-challenge/" + target.Token}
 	for {
-		answer, addr, err := n.get(ctx, at, target.addresses(at.Hostname())) //nolint:bodyclose // get has closed it
+		addrs := target.addresses(at.Hostname())
+		answer, addr, err := n.get(ctx, at, addrs)
 		if err != nil {
-			facts.Error = err.Error()
+			facts.Status, facts.Error = 0, err.Error()
 			return facts
 		}
-		facts.Status, facts.Node = answer.StatusCode, addr.String()
-		if !slices.Contains([]int{301, 302, 307, 308}, answer.StatusCode) {
-			facts.Reached = slices.Contains(target.Nodes, addr)
+		facts.Status, facts.Node = answer.status, addr.String()
+		facts.ContentType, facts.Server, facts.Body = answer.header.Get("Content-Type"), answer.header.Get("Server"), answer.body
+		if !slices.Contains([]int{301, 302, 307, 308}, answer.status) {
+			facts.Reached = onlyNodes(addrs, target.Nodes, answer.dead6)
 			return facts
 		}
 		if len(facts.Hops) == maxHops {
 			facts.Error = fmt.Sprintf("more than %d redirects", maxHops)
 			return facts
 		}
-		next, err := answer.Location()
-		if err != nil {
+		next, err := at.Parse(answer.header.Get("Location"))
+		if err != nil || answer.header.Get("Location") == "" {
 			facts.Error = "a redirect without a place to go to"
 			return facts
 		}
-		facts.Hops = append(facts.Hops, dnsgate.Hop{Status: answer.StatusCode, URL: next.String(), Address: addr.String()})
+		facts.Hops = append(facts.Hops, dnsgate.Hop{Status: answer.status, URL: next.String(), Address: addr.String()})
 		if err := followable(next); err != nil {
 			facts.Error = err.Error()
 			return facts
@@ -108,8 +113,21 @@ func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts 
 	}
 }
 
+// onlyNodes reports whether it is a node that answers, whichever address is
+// asked: of IPv6 where there is any that lives.
+func onlyNodes(addrs, nodes []netip.Addr, dead6 bool) bool {
+	six := !dead6 && slices.ContainsFunc(addrs, netip.Addr.Is6)
+	first := func(a netip.Addr) bool { return a.Is6() == six }
+	return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return first(a) && !slices.Contains(nodes, a) })
+}
+
 // addresses are those of a name, or the address that stands in a name's place.
+// The host itself has the one that is probed, after a redirect to itself too:
+// its others have probes of their own.
 func (t Target) addresses(host string) []netip.Addr {
+	if strings.EqualFold(host, t.Host) {
+		return []netip.Addr{t.Address}
+	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr}
 	}
@@ -131,11 +149,22 @@ func followable(to *url.URL) error {
 	return nil
 }
 
+// A page is one answer; of its body only a digest.
+type page struct {
+	status int
+	header http.Header
+	body   string
+	dead6  bool // nothing answers at the IPv6 address
+}
+
+// maxBody is how much of a body is read.
+const maxBody = 64 << 10
+
 // get makes one request, at the first address that takes the connection: IPv6
 // before IPv4, as Let's Encrypt does.
-func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (*http.Response, netip.Addr, error) {
+func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (page, netip.Addr, error) {
 	if len(addrs) == 0 {
-		return nil, netip.Addr{}, fmt.Errorf("%s has no address", at.Hostname())
+		return page{}, netip.Addr{}, fmt.Errorf("%s has no address", at.Hostname())
 	}
 	addrs = slices.Clone(addrs)
 	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
@@ -148,6 +177,7 @@ func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (*ht
 		port = map[string]string{"http": "80", "https": "443"}[at.Scheme]
 	}
 	var answered netip.Addr
+	dead6 := false
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		// The certificate is what the name does not have yet.
@@ -158,6 +188,8 @@ func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (*ht
 					answered = addr
 					return conn, nil
 				}
+				how := dialOutcome(err)
+				dead6 = dead6 || addr.Is6() && (how == dnsgate.DialRefused || how == dnsgate.DialTimeout)
 			}
 			return nil, err
 		},
@@ -166,13 +198,17 @@ func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (*ht
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
-		return nil, netip.Addr{}, err
+		return page{}, netip.Addr{}, err
 	}
 	request.Header.Set("User-Agent", "hostenv-provider (does this host forward ACME challenges?)")
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		return nil, netip.Addr{}, fmt.Errorf("get %s://%s: %w", at.Scheme, at.Host, err)
+		return page{}, netip.Addr{}, fmt.Errorf("get %s://%s: %w", at.Scheme, at.Host, err)
 	}
-	response.Body.Close()
-	return response, answered, nil
+	defer response.Body.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, io.LimitReader(response.Body, maxBody)); err != nil {
+		return page{}, netip.Addr{}, fmt.Errorf("get %s://%s: %w", at.Scheme, at.Host, err)
+	}
+	return page{response.StatusCode, response.Header, "sha256:" + hex.EncodeToString(sum.Sum(nil)), dead6}, answered, nil
 }

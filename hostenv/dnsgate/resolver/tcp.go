@@ -27,8 +27,10 @@ func (x *exchange) overTCP(f *flight) {
 	x.wg.Go(func() {
 		msg, err := x.dialTCP(q, to)
 		if err != nil {
+			a := failed(networkError(err))
 			x.mu.Lock()
-			x.fail(f, failed(networkError(err)))
+			a.Truncated = f.cut
+			x.fail(f, a)
 			return
 		}
 		x.settle(f, msg)

@@ -1,0 +1,99 @@
+package deploy_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// Each thing that is wrong is found by its own code, with what mends it, and a
+// node with which all is well has no finding.
+func TestPreflight(t *testing.T) {
+	const key = "hosting.example-1:AAAA"
+	type situation struct {
+		node    deploy.Node
+		seen    deploy.Observation
+		push    bool
+		signing deploy.Signing
+	}
+	good := func() situation {
+		n := fleet(1, 1)[0]
+		return situation{n, deploy.Observation{OS: "nixos", Nix: "2.34", TrustedKeys: []string{key}, Profiles: map[string]deploy.Observed{
+			"system":  {Active: n.Profiles[0].Path, Temp: deploy.TempPrivate},
+			"env1-n1": {Active: "/nix/store/0-env", Temp: deploy.TempPrivate, UID: 1000, UIDOwner: "env1-n1"},
+		}}, true, deploy.Signing{PublicKey: key, InPlan: []string{key}}}
+	}
+	environment := func(change func(*deploy.Observed)) func(*situation) {
+		return func(s *situation) {
+			seen := s.seen.Profiles["env1-n1"]
+			change(&seen)
+			s.seen.Profiles["env1-n1"] = seen
+		}
+	}
+	systemBehind := func(s *situation) {
+		s.seen.Profiles["system"] = deploy.Observed{Active: "/nix/store/0-system", Temp: deploy.TempPrivate}
+	}
+	flake := func(keys []string, err error) func() ([]string, error) {
+		return func() ([]string, error) { return keys, err }
+	}
+	tests := []struct {
+		reason string
+		change func(*situation)
+		code   string // of the one finding, "" for none
+		level  deploy.Level
+		hint   string
+	}{
+		{"all is well", func(*situation) {}, "", "", ""},
+		{"another system", func(s *situation) { s.seen.OS = "debian" }, deploy.FindingNotNixOS, deploy.Failure, "address"},
+		{"no Nix", func(s *situation) { s.seen.Nix = "" }, deploy.FindingNoNix, deploy.Failure, "nix"},
+		{"a node that is older than the plan", func(s *situation) { s.seen.TrustedKeys = nil }, deploy.FindingKeyNotOnNode, deploy.Failure, "-remoteBuild -env=system -node=n1"},
+		{"a plan that is older than the flake", func(s *situation) {
+			s.seen.TrustedKeys, s.signing.InPlan, s.signing.InFlake = nil, nil, flake([]string{key}, nil)
+		}, deploy.FindingKeyNotInPlan, deploy.Failure, "mage plan"},
+		{"a flake without the key", func(s *situation) {
+			s.seen.TrustedKeys, s.signing.InPlan, s.signing.InFlake = nil, nil, flake(nil, nil)
+		}, deploy.FindingKeyNotInFlake, deploy.Failure,
+			`provider.nixSigning.trustedPublicKeys = [ "hosting.example-1:AAAA" ];`},
+		{"a flake that cannot be asked", func(s *situation) {
+			s.seen.TrustedKeys, s.signing.InPlan, s.signing.InFlake = nil, nil, flake(nil, errors.New("broken"))
+		}, deploy.FindingKeyNotInFlake, deploy.Failure, "-remoteBuild"},
+		{"nothing is pushed", func(s *situation) { s.seen.TrustedKeys, s.push = nil, false }, "", "", ""},
+		{"the node trusts the deploy user", func(s *situation) { s.seen.TrustedKeys, s.seen.TrustsUser = nil, true }, "", "", ""},
+		{"no host key", func(s *situation) { s.node.HostKey = "" }, deploy.FindingNoHostKey, deploy.Warning, "ssh-keyscan"},
+		{"hidden processes", func(s *situation) { s.seen.ProcessesHidden = true }, deploy.FindingHidden, deploy.Warning, "gid="},
+		{"no folder for the canary", environment(func(o *deploy.Observed) { o.Temp = deploy.TempMissing }), deploy.FindingTempMissing, deploy.Failure, "install -d -o env1-n1 -m 0700"},
+		{"one that others can write to", environment(func(o *deploy.Observed) { o.Temp = deploy.TempOpen }), deploy.FindingTempOpen, deploy.Failure, "install -d"},
+		{"one that cannot be looked at", environment(func(o *deploy.Observed) { o.Temp = deploy.TempUnknown }), "", "", ""},
+		{"one that the new system makes", func(s *situation) {
+			systemBehind(s)
+			environment(func(o *deploy.Observed) { o.Temp = deploy.TempMissing })(s)
+		}, "", "", ""},
+		{"another's UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "postgres" }), deploy.FindingUIDTaken, deploy.Failure, "UID"},
+		{"another UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 4711, "" }), deploy.FindingUIDDiffers, deploy.Failure, "NixOS never changes"},
+		{"no user, and no system that brings him", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
+		{"no user yet", func(s *situation) {
+			systemBehind(s)
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)
+		}, "", "", ""},
+		{"no profile of Nix", environment(func(o *deploy.Observed) { o.Linked = "/home/x" }), deploy.FindingForeign, deploy.Failure, "rm "},
+		{"an activation at work", environment(func(o *deploy.Observed) { o.Activating = []string{"4711 /nix/store/x"} }), deploy.FindingActivating, deploy.Failure, "wait"},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			s := good()
+			test.change(&s)
+			found := deploy.Preflight(s.node, s.seen, s.push, s.signing)
+			if test.code == "" {
+				if len(found) > 0 {
+					t.Errorf("found %+v", found)
+				}
+				return
+			}
+			if len(found) != 1 || found[0].Code != test.code || found[0].Level != test.level || !strings.Contains(found[0].Hint, test.hint) || !strings.Contains(found[0].Message, "n1") {
+				t.Errorf("found %+v, want %s with a hint that has %q", found, test.code, test.hint)
+			}
+		})
+	}
+}
