@@ -1,6 +1,7 @@
 package targets
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -368,7 +369,7 @@ func (p *planned) digest() string {
 	return hex.EncodeToString(digest[:])
 }
 
-// takeUp finds the run that is to be resumed, "" for none, and takes its
+// takeUp finds the run that is to be resumed, "" for none, and takes over its
 // selection and options.
 func (r *deployRun) takeUp(p *planned) (id string, err error) {
 	if !r.resume {
@@ -395,9 +396,12 @@ func (r *deployRun) takeUp(p *planned) (id string, err error) {
 		return "", hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
 	}
 	r.selection = o.Start.Selected
-	waits := r.options.LockWait
-	r.options = o.Start.Options
-	r.options.LockWait = waits
+	// What is asked for now comes on top of what was asked for then.
+	then, now := o.Start.Options, &r.options
+	now.Jobs = cmp.Or(now.Jobs, then.Jobs)
+	now.SkipOffline = now.SkipOffline || then.SkipOffline
+	now.SkipVerification = now.SkipVerification || then.SkipVerification
+	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
 	return id, nil
 }
 

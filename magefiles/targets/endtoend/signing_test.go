@@ -99,6 +99,22 @@ func TestSigningKey(t *testing.T) {
 	w.wants(w.deploy(), 0)
 }
 
+// A run that was refused for the key is taken up, and what its hint says is added
+// to what was asked for then.
+func TestResumeWithFlags(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 2, Untrusted: true})
+	n := w.Nodes[0]
+	users := n.Users()
+	w.refused(w.wants(w.deploy("-env=system,"+users[0]), 1), "key-not-in-flake", "-remoteBuild")
+	w.wants(w.deploy("-resume", "-remoteBuild"), 0)
+	paths := w.Provider.Paths(t)
+	for profile, want := range map[string]string{"system": paths["n1/system"], users[0]: paths["n1/"+users[0]], users[1]: ""} {
+		if got := n.Active(t, profile); got != want {
+			t.Errorf("%s is at %q, want %q", profile, got, want)
+		}
+	}
+}
+
 // untouched holds a node to having no profile.
 func untouched(t *testing.T, n *fleet.Node) {
 	t.Helper()

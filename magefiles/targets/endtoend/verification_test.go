@@ -5,6 +5,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
@@ -133,4 +134,37 @@ func TestVerification(t *testing.T) {
 	// All that was to be deployed does not work: the run failed.
 	w.Provider.SetVersion(t, "5", "n2/"+n2[0])
 	w.wants(w.deploy("-env="+n2[0]), 1)
+}
+
+// Over TLS the virtual host's name is what is asked for and what the certificate
+// must be valid for, unless the project says that any will do.
+func TestVerificationOverTLS(t *testing.T) {
+	check := func(mode string) map[string]any {
+		return map[string]any{"enable": true, "enforce": true, "checks": []any{map[string]any{"request": map[string]any{"tlsMode": mode, "timeoutSeconds": 1}}}}
+	}
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Inventory: func(inventory map[string]any) {
+		environmentOf(inventory)["deploymentVerification"] = check("insecure")
+	}})
+	n := w.Nodes[0]
+	host := n.Users()[0] + "." + fleet.Domain
+	asked := make(chan [2]string, 100)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- [2]string{r.Host, r.TLS.ServerName}
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	_ = server.Listener.Close()
+	var err error
+	if server.Listener, err = net.Listen("tcp", net.JoinHostPort(n.PublicAddress, "443")); err != nil {
+		t.Fatal(err)
+	}
+	server.StartTLS() // with a certificate of nobody's
+	t.Cleanup(server.Close)
+
+	w.wants(w.deploy(), 0)
+	if got := <-asked; got != [2]string{host, host} {
+		t.Errorf("it was asked for %q", got)
+	}
+	w.Provider.Replan(t, func(inventory map[string]any) { environmentOf(inventory)["deploymentVerification"] = check("strict") })
+	w.Provider.SetVersion(t, "2")
+	contains(t, w.wants(w.deploy(), 3).stdout, "- https://"+host+"/: ", "certificate")
 }
