@@ -220,6 +220,9 @@ func (t *trial) unanswered() (Verdict, bool) {
 	if t.stuck() || t.halfHeard() {
 		return t.verdict(Unknown, ReasonLookupFailed), true
 	}
+	if t.deafToCAA() {
+		return t.verdict(Unknown, ReasonCAALookupFailed), true
+	}
 	lost := func(l Lookup) bool { return timedOut(l) || l.Failed() && l.Error == ErrorLame }
 	all4, all6, some := true, true, false
 	for _, s := range t.facts.Servers {
@@ -295,6 +298,24 @@ func (t *trial) halfHeard() bool {
 			t.saw("A", who, describe(s.A))
 			t.saw("AAAA", who, describe(s.AAAA))
 		}
+	}
+	slices.SortStableFunc(t.evidence[seen:], compareEvidence)
+	return len(t.evidence) > seen
+}
+
+// deafToCAA reports whether no server that has the name answers for its CAA: what
+// the resolver has all the same, it has by a CNAME that it met for an address.
+func (t *trial) deafToCAA() bool {
+	seen := len(t.evidence)
+	for _, s := range t.facts.Servers {
+		if s.Undelegated || !clean(s.A) && !clean(s.AAAA) && !clean(s.CNAME) {
+			continue
+		}
+		if len(s.CAA) == 0 || !s.CAA[0].Lookup.Failed() {
+			t.evidence = t.evidence[:seen]
+			return false
+		}
+		t.sawOf(s.CAA[0].Name, "CAA", strings.TrimSpace(s.Name+" "+s.Address), describe(s.CAA[0].Lookup))
 	}
 	slices.SortStableFunc(t.evidence[seen:], compareEvidence)
 	return len(t.evidence) > seen

@@ -517,6 +517,8 @@ func foundSituations() []Situation {
 		of("an alias to the node at one server, A mixed and no AAAA at the other", "n1", two("www CNAME {node}.", "www A {n4}\nwww A {r4}")),
 		of("an alias to the node at two servers, AAAA mixed at the third", "n1", Zone{Servers: []string{"ns1", "ns2", "ns3"}, Records: "www CNAME {node}.", At: map[string]string{"ns2": "www AAAA {r6}\nwww AAAA {n6}"}}),
 		of("CAA above an alias, whose target has other CAA", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.\n@ CAA 1 issue \"ca.example\""}, Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web AAAA {n6}\nweb CAA 0 future \"ca.example\""}),
+		of("CAA of an alias is refused by all servers", "m1", Zone{Records: "www CNAME web.{t}.", Delegate: []string{"lame", "ns1", "ns2"}, Faults: []Fault{{Name: "www", Type: "CAA", Kind: FaultRefused}}},
+			Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {m4}"}),
 		of("an alias for AAAA alone, whose target the other server has not", "n1", Zone{Records: "www CNAME there\nthere A {n4}", At: map[string]string{"ns2": "www A {n4}\nwww AAAA {n6}"}, Faults: []Fault{{Name: "www", Type: "A", Kind: FaultEmpty}}}),
 		of("an alias to the node at three of four", "n1", Zone{Servers: []string{"ns1", "ns2", "ns3", "ns4"}, Records: "www CNAME {node}.", At: map[string]string{"ns2": "www A {r4}"}}),
 		of("an alias to the node at one server, no data for A at the other", "old", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultEmpty}}}),
