@@ -31,15 +31,16 @@ type Journal struct {
 }
 
 // CreateJournal begins a new one in the folder of runs, which it makes if need
-// be. seen, if any, is called with each event once it is durable.
-func CreateJournal(runs string, now time.Time, seen func(Event)) (*Journal, error) {
+// be, with these events. seen, if any, is called with each event once it is
+// durable.
+func CreateJournal(runs string, now time.Time, seen func(Event), first ...Event) (*Journal, error) {
 	if err := os.MkdirAll(runs, 0o777); err != nil {
 		return nil, err
 	}
-	random := make([]byte, 3)
-	_, _ = rand.Read(random) // never fails
-	// Runs are in the order of their names, those of one second, too.
-	id := now.UTC().Format("20060102T150405.000000Z") + "-" + hex.EncodeToString(random)
+	id, err := newID(runs, now)
+	if err != nil {
+		return nil, err
+	}
 	file, err := os.OpenFile(filepath.Join(runs, id+".jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o666)
 	if err != nil {
 		return nil, err
@@ -51,10 +52,30 @@ func CreateJournal(runs string, now time.Time, seen func(Event)) (*Journal, erro
 	if err := syncDir(runs); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	if err := j.Append(Event{Type: TypeVersion, Events: EventsVersion}); err != nil {
+	if err := j.Append(append([]Event{{Type: TypeVersion, Events: EventsVersion}}, first...)...); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return j, nil
+}
+
+// newID names a run by the time, so that the newest comes last: also where two
+// begin in one second, or where the clock was put back.
+func newID(runs string, now time.Time) (string, error) {
+	const layout = "20060102T150405.000000Z"
+	ids, err := Runs(runs)
+	if err != nil {
+		return "", err
+	}
+	at := now.UTC().Truncate(time.Microsecond)
+	if len(ids) > 0 {
+		last, _, _ := strings.Cut(ids[len(ids)-1], "-")
+		if newest, err := time.Parse(layout, last); err == nil && !at.After(newest) {
+			at = newest.Add(time.Microsecond)
+		}
+	}
+	random := make([]byte, 3)
+	_, _ = rand.Read(random) // never fails
+	return at.Format(layout) + "-" + hex.EncodeToString(random), nil
 }
 
 // NewStory is a journal that is kept nowhere, for runs that change nothing.

@@ -348,12 +348,9 @@ func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Jo
 	if err := deploy.PruneRuns(runs); err != nil {
 		return nil, nil, err
 	}
-	j, err := deploy.CreateJournal(runs, time.Now(), show.event)
-	if err != nil {
-		return nil, nil, err
-	}
 	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
-	return j, doubts, j.Append(deploy.Event{Type: deploy.TypeRun, Start: &start})
+	j, err := deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
+	return j, doubts, err
 }
 
 // digest is that of the plan without what a deploy itself writes into it: a run
@@ -390,6 +387,8 @@ func (r *deployRun) takeUp(p *planned) (id string, err error) {
 	}
 	o := deploy.OutcomeOf(events)
 	switch {
+	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
+		return "", hinted(fmt.Errorf("the last run, %s, died before it began", id), "run `mage deploy`")
 	case o.Ended && o.Code() == deploy.ExitDone:
 		return "", hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
 	case o.Start.Plan != p.digest():

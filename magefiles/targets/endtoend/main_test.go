@@ -50,6 +50,8 @@ type world struct {
 	binary   string
 	deployRs string   // the program `deploy`
 	env      []string // more of the environment
+
+	profiles map[*fleet.Node][]string // as the fleet began
 }
 
 // backEnds are what stands for deploy-rs, and deploy-rs itself where it is.
@@ -66,7 +68,11 @@ func newWorld(t testing.TB, programs string, options fleet.Options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{Fleet: f, t: t, binary: binary, deployRs: filepath.Join(programs, "deploy")}
+	w := &world{Fleet: f, t: t, binary: binary, deployRs: filepath.Join(programs, "deploy"), profiles: map[*fleet.Node][]string{}}
+	for _, n := range w.Nodes {
+		w.profiles[n] = n.Profiles()
+	}
+	return w
 }
 
 // A result is how a run of the program ended.
@@ -146,7 +152,7 @@ func (w *world) outcome() deploy.Outcome {
 // each calls do with every profile of the fleet.
 func (w *world) each(do func(n *fleet.Node, profile string)) {
 	for _, n := range w.Nodes {
-		for _, profile := range n.Profiles() {
+		for _, profile := range w.profiles[n] {
 			do(n, profile)
 		}
 	}
