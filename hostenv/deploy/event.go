@@ -105,6 +105,7 @@ const (
 	ReasonNew          Reason = "new"           // pending: the node has no such profile
 	ReasonChanged      Reason = "changed"       // pending: the node has another path
 	ReasonDoubtful     Reason = "doubtful"      // pending: it was activated, and nobody knows how that ended
+	ReasonComes        Reason = "comes"         // pending: the path is active, and the environment was elsewhere meanwhile
 	ReasonAdopted      Reason = "adopted"       // active: an interrupted run had brought it there
 	ReasonEvaluation   Reason = "evaluation"    // failed
 	ReasonBuild        Reason = "build"         // failed

@@ -50,6 +50,7 @@ type Runner struct {
 	Options Options
 	Holder  string // of the nodes' locks
 	Moves   []plan.Move
+	Arrived map[string]string // what [ReadArrived] returned before the run
 
 	// Stop ends the run early when it is closed: no new work, what has not
 	// touched a profile yet is given up, and an activation is brought to its
@@ -293,7 +294,11 @@ func (it *run) decide(doubts map[string]Doubt) {
 			if d, ok := doubts[p.Key()]; ok {
 				doubt = &d
 			}
-			n.decisions[p.Name] = Decide(n.Node, p, n.seen.Profiles[p.Name], doubt)
+			d := Decide(n.Node, p, n.seen.Profiles[p.Name], doubt)
+			if d.State == StateInSync && it.comes(n, p) {
+				d = Decision{State: StatePending, Reason: ReasonComes}
+			}
+			n.decisions[p.Name] = d
 		}
 	}
 }
@@ -482,7 +487,7 @@ func (it *run) findMoves(ctx context.Context) []Event {
 	}
 	for _, n := range it.nodes {
 		for _, p := range n.pending() {
-			if it.Mover == nil || p.IsSystem() || n.decisions[p.Name].From != "" {
+			if it.Mover == nil || p.IsSystem() || n.decisions[p.Name].From != "" && !it.comes(n, p) {
 				continue
 			}
 			from, err := it.Mover.From(ctx, n.Node, p)

@@ -1,6 +1,7 @@
 package targets
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -72,6 +73,7 @@ func Deploy(ctx context.Context,
 	case value(dryRun, false):
 		r.mode = deploy.Look
 	}
+	defer withhold()()
 	err := r.do(ctx)
 	failed := r.fail(err)
 	if errors.Is(err, context.Canceled) {
@@ -155,28 +157,20 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if err != nil {
 		return err
 	}
-	journal, doubts, show, err := r.journal(p)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, journal.Close()) }()
-	defer show.done()
-	if p.selected, err = r.selection.Of(p.fleet); err != nil {
-		return err
-	}
+	show := newShown(r.json)
+	defer func() { show.done() }()
 	ctx, gentle, release := interrupts(ctx)
 	defer release()
 
-	config, err := remote.Write(gentle, "", p.fleet)
+	// What is refused here leaves no journal: -resume is for runs that began.
+	resumed, err := r.takeUp(p)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, config.Close()) }()
-	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Roots: filepath.Join(journal.Dir, "roots"), Pause: 2 * time.Second}
-	runner := &deploy.Runner{
-		Remote: remote.New(config), Store: store, Journal: journal, Options: r.options, Stop: gentle.Done(),
-		Holder: holder(journal.ID), Moves: p.document.Moves(),
+	if p.selected, err = r.selection.Of(p.fleet); err != nil {
+		return err
 	}
+	runner := &deploy.Runner{Options: r.options, Stop: gentle.Done(), Moves: p.document.Moves()}
 	if !r.options.SkipVerification {
 		if runner.Verifier, err = verify.New(p.document, verify.Options{}); err != nil {
 			return in(r.path(planFile), err)
@@ -185,15 +179,18 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if runner.Mover, err = r.mover(p, show); err != nil {
 		return in(r.path(planFile), err)
 	}
+	// No program is started before this.
+	config, err := remote.Write(gentle, "", p.fleet)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, config.Close()) }()
+	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Pause: 2 * time.Second}
+	runner.Remote, runner.Store = remote.New(config), store
 	if r.mode == deploy.Deploy {
 		if runner.Signing, err = r.sign(gentle, p, store); err != nil {
 			return err
 		}
-		here, err := os.Getwd()
-		if err != nil {
-			return err
-		}
-		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: here, Inherit: []*os.File{lock.File}})
 	}
 	show.phase("evaluating the flake's deploy.nodes")
 	if err := r.evaluate(gentle, store, p); err != nil {
@@ -201,6 +198,29 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	if r.options.RemoteBuild {
 		onNodes(p.selected)
+	}
+
+	if runner.Arrived, err = deploy.ReadArrived(r.hidden("runs")); err != nil {
+		return err
+	}
+	journal, doubts, err := r.journal(p, resumed, show)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	runner.Journal, runner.Holder = journal, holder(journal.ID)
+	if r.mode == deploy.Deploy {
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		store.Roots = filepath.Join(journal.Dir, "roots")
+		runner.Activator = deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: config.Path, Program: r.deployRs, Flake: here, Inherit: []*os.File{lock.File}})
+	} else {
+		if store.Roots, err = os.MkdirTemp("", "hostenv-roots-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(store.Roots)) }()
 	}
 	outcome, err := runner.Run(ctx, r.mode, p.selected, p.fleet, doubts)
 	if err != nil {
@@ -266,6 +286,16 @@ func (r *deployRun) evaluate(ctx context.Context, store *closure.Store, p *plann
 
 func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
 	o := r.migrations
+	if slices.Contains(o.Skip, "*") {
+		o.Skip = nil
+		for _, n := range p.fleet {
+			for _, profile := range n.Profiles {
+				if !profile.IsSystem() {
+					o.Skip = append(o.Skip, profile.Name)
+				}
+			}
+		}
+	}
 	o.Deployed = map[string]string{}
 	for user, entry := range p.state.Entries {
 		if entry.DeployedNode != "" {
@@ -297,75 +327,81 @@ func (r *deployRun) sign(ctx context.Context, p *planned, store *closure.Store) 
 	}, nil
 }
 
-// journal begins a journal, or takes up the one that is to be resumed, and
-// returns what runs before left in doubt.
-func (r *deployRun) journal(p *planned) (*deploy.Journal, map[string]deploy.Doubt, *shown, error) {
-	show := newShown(r.json)
+// journal begins a journal, or opens the one that is resumed, and returns what
+// runs before left in doubt.
+func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Journal, map[string]deploy.Doubt, error) {
 	if r.mode != deploy.Deploy {
-		return deploy.NewStory(show.event), nil, show, nil
+		return deploy.NewStory(show.event), nil, nil
 	}
 	runs := r.hidden("runs")
 	doubts, err := deploy.ReadDoubts(runs)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
-	if r.resume {
-		j, err := r.takeUp(runs, start.Plan, show)
-		return j, doubts, show, err
+	if resumed != "" {
+		j, err := deploy.OpenJournal(runs, resumed, show.event)
+		if err != nil {
+			return nil, nil, err
+		}
+		return j, doubts, j.Append(deploy.Event{Type: deploy.TypeResume})
 	}
 	if err := deploy.PruneRuns(runs); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
+	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
 	j, err := deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
-	return j, doubts, show, err
+	return j, doubts, err
 }
 
-// digest is that of the plan without what [deployRun.record] writes into it: a
-// run that deployed some of a plan is to be resumed with the same plan.
+// digest is that of the plan without what a deploy itself writes into it: a run
+// that was deployed in part is about the same plan when it is taken up.
 func (p *planned) digest() string {
-	nodes := map[string]string{}
+	at := map[string]string{}
 	for _, n := range p.fleet {
 		for _, profile := range n.Profiles {
-			nodes[profile.Name] = n.Name
+			at[profile.Name] = n.Name
 		}
 	}
-	sum := sha256.Sum256(p.document.WithDeployed(nodes, "").Encode())
-	return hex.EncodeToString(sum[:])
+	digest := sha256.Sum256(p.document.WithDeployed(at, "").Encode())
+	return hex.EncodeToString(digest[:])
 }
 
-// takeUp opens the journal of the last run, and takes its selection.
-func (r *deployRun) takeUp(runs, digest string, show *shown) (*deploy.Journal, error) {
+// takeUp finds the run that is to be resumed, "" for none, and takes over its
+// selection and options.
+func (r *deployRun) takeUp(p *planned) (id string, err error) {
+	if !r.resume {
+		return "", nil
+	}
+	runs := r.hidden("runs")
 	ids, err := deploy.Runs(runs)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if len(ids) == 0 {
-		return nil, hinted(errors.New("there is no run to resume"), "run `mage deploy`")
+		return "", hinted(errors.New("there is no run to resume"), "run `mage deploy`")
 	}
-	id := ids[len(ids)-1]
+	id = ids[len(ids)-1]
 	events, err := deploy.ReadJournal(runs, id)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	o := deploy.OutcomeOf(events)
 	switch {
 	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
-		return nil, hinted(fmt.Errorf("the last run, %s, died before it began", id), "run `mage deploy`")
+		return "", hinted(fmt.Errorf("the last run, %s, died before it began", id), "run `mage deploy`")
 	case o.Ended && o.Code() == deploy.ExitDone:
-		return nil, hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
-	case o.Start.Plan != digest:
-		return nil, hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
+		return "", hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
+	case o.Start.Plan != p.digest():
+		return "", hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
 	}
 	r.selection = o.Start.Selected
-	waits := r.options.LockWait
-	r.options = o.Start.Options
-	r.options.LockWait = waits
-	j, err := deploy.OpenJournal(runs, id, show.event)
-	if err != nil {
-		return nil, err
-	}
-	return j, j.Append(deploy.Event{Type: deploy.TypeResume})
+	// What is asked for now comes on top of what was asked for then.
+	then, now := o.Start.Options, &r.options
+	now.Jobs = cmp.Or(now.Jobs, then.Jobs)
+	now.SkipOffline = now.SkipOffline || then.SkipOffline
+	now.SkipVerification = now.SkipVerification || then.SkipVerification
+	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
+	return id, nil
 }
 
 // record writes down which node every environment was deployed to: in the state
@@ -447,6 +483,7 @@ func Status(ctx context.Context,
 ) error {
 	r := deployRun{folder: generated(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
+	defer withhold()()
 	return r.fail(r.status(ctx))
 }
 
@@ -466,8 +503,10 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
 		return err
 	}
-	// A node that cannot be looked at keeps nobody from seeing the others.
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected)
+	all, err := deploy.Survey(ctx, remote.New(config), p.selected)
+	if err != nil {
+		return err
+	}
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -478,9 +517,6 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		}
 	} else if err := report.Status(os.Stdout, all); err != nil {
 		return err
-	}
-	if wrong != nil {
-		return wrong
 	}
 	if deploy.Drift(all) {
 		return &outcomeError{deploy.ExitChanges}

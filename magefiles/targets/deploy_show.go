@@ -20,9 +20,10 @@ import (
 // shown shows a deploy as it goes: events as JSON on standard output, or for
 // people on standard error.
 type shown struct {
-	json bool
-	live *report.Live
-	done func()
+	json  bool
+	begun bool // whether the first line is out
+	live  *report.Live
+	done  func()
 }
 
 func newShown(json bool) *shown {
@@ -46,6 +47,11 @@ func newShown(json bool) *shown {
 
 func (s *shown) event(e deploy.Event) {
 	if s.json {
+		// The journal of a run that is taken up begins with an older line.
+		if !s.begun && e.Type != deploy.TypeVersion {
+			_, _ = os.Stdout.Write(deploy.Event{Type: deploy.TypeVersion, Events: deploy.EventsVersion}.Encode())
+		}
+		s.begun = true
 		_, _ = os.Stdout.Write(e.Encode()) // the journal has it, whoever does not read on
 		return
 	}

@@ -206,7 +206,8 @@ func (in *internet) web(word []string) {
 	}
 	go func() {
 		panic(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if len(word) == 1 {
+			if len(word) == 1 || !strings.HasPrefix(word[1], "http:") {
+				w.Header().Set("Server", strings.Join(word[1:], " ")) // some other one than the node's
 				http.NotFound(w, r)
 				return
 			}

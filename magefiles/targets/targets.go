@@ -14,7 +14,8 @@
 // A target ends with 0 when all is well, 1 on an error, 2 where it was asked
 // with -detailedExitcode and there are changes, 3 when another run holds the
 // lock or the DNS gate finds no ground to decide on, 4 when a plan is older than
-// the state. Mage itself ends with 2 as well where it does not understand the
+// the state. Deploy ends with 3 where a part of it failed, and with 5 where
+// another one is at work. Mage itself ends with 2 as well where it does not understand the
 // command line.
 //
 // What was asked for goes to standard output, all else to standard error.

@@ -54,7 +54,7 @@ func TestErrors(t *testing.T) {
 			n.Address = "192.0.2.1"
 			n.SSHOptions = append(n.SSHOptions, "-o", "ConnectTimeout=1")
 		}, &unreachable, ""},
-		{"dropped", func(n *deploy.Node) { n.Port = nobody.Addr().(*net.TCPAddr).Port }, &unreachable, "closed"},
+		{"dropped", func(n *deploy.Node) { n.Port = nobody.Addr().(*net.TCPAddr).Port }, &unreachable, "kex_exchange_identification"},
 		{"a jump host that is away", func(n *deploy.Node) {
 			n.SSHOptions = append(n.SSHOptions, "-J", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 		}, &unreachable, ""},

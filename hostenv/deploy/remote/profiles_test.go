@@ -127,7 +127,7 @@ func TestRestoreOutlives(t *testing.T) {
 	}
 
 	// sshd's processes of the session go, as by a cut cable that it found out.
-	m.sh(t, `for p in /proc/[0-9]*; do read -r name <$p/comm; if [ "$name" = sshd ] && [ "${p#/proc/}" != 1 ]; then kill -9 "${p#/proc/}" || true; fi; done`)
+	m.sh(t, `for p in /proc/[0-9]*; do read -r name <$p/comm || continue; if [ "$name" = sshd ] && [ "${p#/proc/}" != 1 ]; then kill -9 "${p#/proc/}" || true; fi; done`)
 	<-s.Lost()
 	var lost *remote.LostError
 	if err := <-restored; !errors.As(err, &lost) {

@@ -348,7 +348,7 @@ func (w *world) cameUp(node, profile, path string) bool {
 func lockFile(n *fleet.Node) string { return n.Path("/var/lib/deploy/.hostenv-deploy/lock") }
 
 // takeLock takes a node's deploy lock as somebody else.
-func takeLock(t *testing.T, n *fleet.Node) (free func(), ok bool) {
+func takeLock(t testing.TB, n *fleet.Node) (free func(), ok bool) {
 	t.Helper()
 	file, err := os.OpenFile(lockFile(n), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {

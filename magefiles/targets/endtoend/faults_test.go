@@ -141,7 +141,7 @@ func (g *ground) script(text string) string {
 
 // crash ends all connections and processes of a node but its daemons, as when
 // its power fails; nobody gets there until StartSSH.
-func crash(t *testing.T, n *fleet.Node) {
+func crash(t testing.TB, n *fleet.Node) {
 	n.StopSSH(t)
 	pids := []string{"-9"}
 	for pid, command := range n.Processes(t) {

@@ -46,9 +46,10 @@ var program = sync.OnceValues(func() (string, error) {
 // A world is a fleet, and whoever deploys to it.
 type world struct {
 	*fleet.Fleet
-	t        *testing.T
+	t        testing.TB
 	binary   string
-	deployRs string // the program `deploy`
+	deployRs string   // the program `deploy`
+	env      []string // more of the environment
 
 	profiles map[*fleet.Node][]string // as the fleet began
 }
@@ -59,7 +60,7 @@ func backEnds(t *testing.T, test func(t *testing.T, programs string)) {
 	t.Run("deploy-rs", func(t *testing.T) { test(t, testenv.Need(t, "deploy-rs")) })
 }
 
-func newWorld(t *testing.T, programs string, options fleet.Options) *world {
+func newWorld(t testing.TB, programs string, options fleet.Options) *world {
 	t.Helper()
 	options.ActivateRS = filepath.Join(programs, "activate")
 	f := fleet.Start(t, options)
@@ -87,7 +88,7 @@ func (r result) String() string {
 // command prepares a run of the program in the provider's folder.
 func (w *world) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(w.binary, args...)
-	cmd.Dir, cmd.Env = w.Provider.Dir, append(w.Env(), "HOSTENV_SIGNING_KEY_FILE="+w.SigningKey)
+	cmd.Dir, cmd.Env = w.Provider.Dir, append(append(w.Env(), "HOSTENV_SIGNING_KEY_FILE="+w.SigningKey), w.env...)
 	return cmd
 }
 
@@ -172,7 +173,7 @@ func (w *world) atPlan(paths map[string]string, activations int) {
 	})
 }
 
-func contains(t *testing.T, text string, all ...string) {
+func contains(t testing.TB, text string, all ...string) {
 	t.Helper()
 	for _, want := range all {
 		if !strings.Contains(text, want) {

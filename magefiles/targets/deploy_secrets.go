@@ -1,0 +1,27 @@
+package targets
+
+import "os"
+
+// secretVariables are variables of the environment with secrets of the provider.
+// A deploy needs none of them, and starts many programs.
+var secretVariables = []string{
+	"CF_API_TOKEN", "CF_API_KEY", "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY",
+	"SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "RESTIC_PASSWORD",
+}
+
+// withhold takes the secrets out of the environment until restore is called: a
+// target that comes after may need them.
+func withhold() (restore func()) {
+	held := map[string]string{}
+	for _, name := range secretVariables {
+		if value, ok := os.LookupEnv(name); ok {
+			held[name] = value
+			_ = os.Unsetenv(name) // fails for names that cannot be
+		}
+	}
+	return func() {
+		for name, value := range held {
+			_ = os.Setenv(name, value)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package endtoend_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// A plan that somebody has edited may say anything. What could do harm in a
+// shell, in ssh's or in Nix's hands is refused, all of it at once, before any
+// program is started.
+func TestHostileNames(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	user := w.Nodes[0].Users()[0]
+	edit := func(change func(environments, connections, nodes map[string]any, plan map[string]any)) {
+		t.Helper()
+		file := filepath.Join(w.Provider.Dir, "generated", "plan.json")
+		if err := os.WriteFile(file, w.Provider.Plan.Encode(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var plan map[string]any
+		err := json.Unmarshal(w.Provider.Plan.Encode(), &plan)
+		if err == nil {
+			object := func(name string) map[string]any { return plan[name].(map[string]any) }
+			change(object("environments"), object("nodeConnections"), object("nodes"), plan)
+			var text []byte
+			if text, err = json.Marshal(plan); err == nil {
+				err = os.WriteFile(file, text, 0o644)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	checks := func(environment map[string]any, host string) {
+		environment["deploymentVerification"] = map[string]any{"enable": true, "checks": []any{map[string]any{"request": map[string]any{"virtualHost": host}}}}
+	}
+	hostile := map[string]func(environments, connections, nodes, plan map[string]any){}
+	for _, name := range []string{`a"; touch /run/fleet/tmp/owned; "`, "$(touch owned)", "-oProxyCommand=touch owned", "a b", "a\nb", "../../etc", "a'b", "system", "root", "deploy", "Ünï", "a;b", ""} {
+		hostile["the user "+name] = func(environments, _, _, _ map[string]any) {
+			environments[name] = environments[user]
+			delete(environments, user)
+		}
+	}
+	for _, name := range []string{`n"1`, "-n1", "n1;id", "n1 n2", "$(id)", "n1/..", "123", "n1\n", ""} {
+		hostile["the node "+name] = func(_, connections, nodes, _ map[string]any) {
+			connections[name], nodes[name] = connections["n1"], nodes["n1"]
+		}
+	}
+	for _, value := range []string{"-oProxyCommand=id", "n1 -oX=y", "$(id)", "a\nProxyCommand id", "`id`", "a;id"} {
+		hostile["the address "+value] = func(_, connections, _, _ map[string]any) {
+			connections["n1"].(map[string]any)["hostname"] = value
+		}
+	}
+	for _, value := range []any{"-o ProxyCommand=id", "a\nb", 7, "", "a\tb"} {
+		text, _ := json.Marshal(value)
+		hostile["the option of ssh "+string(text)] = func(_, connections, _, _ map[string]any) {
+			connections["n1"].(map[string]any)["sshOpts"] = []any{value}
+		}
+	}
+	hostile["the host key"] = func(_, connections, _, _ map[string]any) {
+		connections["n1"].(map[string]any)["hostKey"] = "ssh-ed25519 AAAA\nn1 ssh-ed25519 BBBB"
+	}
+	hostile["the folder of canaries"] = func(_, connections, _, _ map[string]any) {
+		connections["n1"].(map[string]any)["tempPath"] = "/run/$(id)"
+	}
+	hostile["who deploys"] = func(_, _, _, plan map[string]any) { plan["deployUser"] = "root -o x" }
+	hostile["a virtual host"] = func(environments, _, _, _ map[string]any) {
+		environment := environments[user].(map[string]any)
+		hosts := environment["virtualHosts"].(map[string]any)
+		hosts["$(id)"] = map[string]any{}
+		checks(environment, "$(id)")
+	}
+	hostile["a backup"] = func(environments, _, _, _ map[string]any) {
+		environments[user].(map[string]any)["migrations"] = []any{"db; id"}
+	}
+	for name, change := range hostile {
+		edit(change)
+		w.ResetCounts(t)
+		for _, args := range [][]string{w.deployArgs(), w.deployArgs("-plan"), {"status"}} {
+			if args[0] == "status" && (name == "a virtual host" || name == "a backup") {
+				continue // which it does not look at
+			}
+			r := w.run(args...)
+			if r.code != 1 || !strings.Contains(r.stderr, "error: generated/plan.json: ") {
+				t.Errorf("%s: %s", name, r)
+			}
+			if commands := w.Commands(t); len(commands) > 0 {
+				t.Errorf("%s: %q were run", name, commands)
+			}
+		}
+	}
+
+	edit(func(environments, connections, nodes, plan map[string]any) {
+		for _, name := range []string{"the user $(touch owned)", "the node n1;id", "the address $(id)", `the option of ssh "a\nb"`, "the host key", "who deploys"} {
+			hostile[name](environments, connections, nodes, plan)
+		}
+	})
+	r := w.wants(w.deploy(), 1)
+	contains(t, r.stderr, `plan.environments."$(touch owned)"`, `plan.nodes."n1;id"`, "hostname", "sshOpts", "hostKey", "plan.deployUser", "nothing was written")
+	if commands := w.Commands(t); len(commands) > 0 {
+		t.Errorf("%q were run", commands)
+	}
+	if runs, err := os.ReadDir(w.runs()); err == nil && len(runs) > 0 {
+		t.Errorf("there is a journal of what was refused: %v", runs)
+	}
+	// Names of environments that the flags give are patterns, and no more.
+	if err := os.WriteFile(filepath.Join(w.Provider.Dir, "generated", "plan.json"), w.Provider.Plan.Encode(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"-node=$(id)", "-env=a;id", "-exclude=-oX", "-node=[", "-migrationSource=" + user + "=$(id)", "-skipMigrations=$(id)"} {
+		if r := w.deploy(flag); r.code != 1 {
+			t.Errorf("%s: %s", flag, r)
+		}
+	}
+	if diff := cmp.Diff([][]string(nil), w.Commands(t)); diff != "" {
+		t.Errorf("flags alone had commands run: %s", diff)
+	}
+}

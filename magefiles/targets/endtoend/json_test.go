@@ -1,0 +1,156 @@
+package endtoend_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+var eventSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+	return jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "..", "docs", "deploy-events.schema.json"))
+})
+
+// events reads what -json printed; every line must be as the schema has it, and
+// the first one the version.
+func (w *world) events(r result) (lines []string, events []deploy.Event) {
+	w.t.Helper()
+	schema, err := eventSchema()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for line := range strings.Lines(r.stdout) {
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		if err == nil {
+			err = schema.Validate(value)
+		}
+		if err != nil {
+			w.t.Fatalf("%s: %v", line, err)
+		}
+		e, err := deploy.DecodeEvent([]byte(line))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		lines, events = append(lines, line), append(events, e)
+	}
+	if len(lines) == 0 || lines[0] != `{"type":"version","events":"1.0"}`+"\n" {
+		w.t.Fatalf("the first line is not the version: %s", r)
+	}
+	return lines, events
+}
+
+// What -json prints is what the journal holds, and of a run that is taken up what
+// is new in it.
+func TestJSON(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1})
+	user := w.Nodes[1].Users()[0]
+	w.Nodes[1].OnActivation(t, user, fleet.Behaviour{Fail: 3})
+	printed, events := w.events(w.wants(w.deploy("-json"), 3))
+	journal := func() string {
+		ids, err := deploy.Runs(w.runs())
+		if err != nil || len(ids) != 1 {
+			t.Fatalf("the runs are %q, %v", ids, err)
+		}
+		text, err := os.ReadFile(filepath.Join(w.runs(), ids[0]+".jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	first := journal()
+	if diff := cmp.Diff(first, strings.Join(printed, "")); diff != "" {
+		t.Error(diff)
+	}
+	last := events[len(events)-1]
+	if last.Type != deploy.TypeEnd || last.End.Code != 3 || last.End.Counts["active"] != 3 || last.End.Counts["failed"] != 1 {
+		t.Errorf("it ends with %+v", last.End)
+	}
+
+	w.Nodes[1].OnActivation(t, user, fleet.Behaviour{})
+	printed, events = w.events(w.wants(w.deploy("-resume", "-json"), 0))
+	if events[1].Type != deploy.TypeResume {
+		t.Errorf("taking up a run begins with %+v", events[1])
+	}
+	if diff := cmp.Diff(journal(), first+strings.Join(printed[1:], "")); diff != "" {
+		t.Error(diff)
+	}
+	if r := w.wants(w.deploy("-resume"), 1); !strings.Contains(r.stderr, "nothing to resume") {
+		t.Error(r)
+	}
+
+	// What is refused before it begins is no run.
+	contains(t, w.wants(w.deploy("-node=n9"), 1).stderr, `-node "n9" matches no node`, "n1, n2")
+	w.wants(w.deploy("-signingKey=nowhere"), 1)
+	if after := journal(); !strings.HasPrefix(after, first) {
+		t.Error("the journal is another")
+	}
+
+	r := w.wants(w.run("status", "-json"), 0)
+	var all []deploy.Status
+	for decoder := json.NewDecoder(strings.NewReader(r.stdout)); decoder.More(); {
+		var s deploy.Status
+		if err := decoder.Decode(&s); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	var want []deploy.Status
+	paths := w.Provider.Paths(t)
+	w.each(func(n *fleet.Node, profile string) {
+		path := paths[n.Name+"/"+profile]
+		want = append(want, deploy.Status{Node: n.Name, Profile: profile, Standing: deploy.StandingInSync, Planned: path, Active: path})
+	})
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Error(diff)
+	}
+	if bytes.Count([]byte(r.stdout), []byte("\n")) != len(want) {
+		t.Error("not a line each")
+	}
+}
+
+// Somebody goes back on a node, brings something by hand, or takes the profile
+// away: status tells them apart, and changes nothing.
+func TestStatusTellsApart(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 4})
+	w.wants(w.deploy(), 0)
+	n := w.Nodes[0]
+	users := n.Users()
+	w.Provider.SetVersion(t, "2")
+	w.wants(w.deploy(), 0)
+	exec := func(user string, argv ...string) {
+		t.Helper()
+		if _, err := n.ExecAs(user, argv...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(user string) string { return "/nix/var/nix/profiles/per-user/" + user + "/hostenv" }
+	exec(users[0], "nix-env", "-p", link(users[0]), "--rollback")
+	exec(users[1], "ln", "-sfn", "/home/"+users[1], link(users[1]))
+	exec(users[2], "rm", link(users[2]))
+	r := w.wants(w.run("status"), 2)
+	for _, want := range []struct{ profile, standing, detail string }{
+		{deploy.SystemProfile, "in-sync", ""}, {users[0], "diverged", "older generation"}, {users[1], "not-ours", "no store path"},
+		{users[2], "behind", "not deployed yet"}, {users[3], "in-sync", ""},
+	} {
+		found := false
+		for line := range strings.Lines(r.stdout) {
+			fields := strings.Fields(line)
+			found = found || fields[1] == want.profile && fields[2] == want.standing && strings.Contains(line, want.detail)
+		}
+		if !found {
+			t.Errorf("%s is not told to be %s (%s):\n%s", want.profile, want.standing, want.detail, r.stdout)
+		}
+	}
+	n.StopSSH(t)
+	contains(t, w.wants(w.run("status"), 2).stdout, "unreachable")
+}

@@ -1,0 +1,315 @@
+package endtoend_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// movable is a fleet whose environment s1e1 can go from node to node: the nodes
+// have the real hostenv-move, and stand-ins for systemd and restic.
+func movable(t *testing.T) (w *world, user string) {
+	w = newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1, Deployed: true, Inventory: func(inventory map[string]any) {
+		environmentOf(inventory)["migrations"] = []any{"db"}
+	}})
+	user = w.Nodes[0].Users()[0]
+	const bash = "#!/run/current-system/sw/bin/bash\n"
+	mover := readFile(t, "../../../nix/modules/hostenv-move.sh")
+	mover = strings.NewReplacer("@profile@", "/nix/var/nix/profiles/per-user/$user/hostenv", "@runtimeDir@", "/run/hostenv/user/$user").Replace(mover)
+	for _, n := range w.Nodes {
+		n.Program(t, "hostenv-move", bash+mover)
+		n.Program(t, "systemctl", bash+`
+			printf '%s %s\n' "$(id -un)" "$*" >>/var/log/hostenv-fleet/systemctl
+			unit=${!#}
+			case "$*" in
+			*LoadState*) [ "$unit" = restic-backups-db.service ] && echo loaded || echo not-found ;;
+			*ActiveState*) echo inactive ;;
+			*Result*) [ -e ~/backup-fails ] && echo exit-code || echo success ;;
+			*start*) ! [ -e ~/backup-fails ] ;;
+			esac`)
+		n.Program(t, "journalctl", bash+"echo the disk of the backups is full\n")
+	}
+	w.house(w.Nodes[1], user)
+	w.wants(w.deploy(), 0) // the state then knows where it is
+	return w, user
+}
+
+func environmentOf(inventory map[string]any) map[string]any {
+	project := inventory["projects"].(map[string]any)["acme__s1e1"].(map[string]any)
+	return project["environments"].(map[string]any)["main"].(map[string]any)
+}
+
+// house does what a node's system does for an environment that comes: its user,
+// with a home that has the wrapper of his backup, his folders, and what sudo
+// lets be done as him. He is the same on all nodes.
+func (w *world) house(n *fleet.Node, user string) {
+	w.t.Helper()
+	entry := w.Provider.State.Entries[user]
+	n.AddUser(w.t, user, entry.UID)
+	id := fmt.Sprint(entry.UID)
+	for _, folder := range [][2]string{{"/home/" + user, "700"}, {"/run/hostenv/deploy/" + user, "700"}, {"/run/hostenv/user/" + user, "2700"},
+		{"/nix/var/nix/profiles/per-user/" + user, "755"}, {"/run/user/" + id, "700"}} {
+		if _, err := n.Exec("install", "-d", "-o", id, "-g", id, "-m", folder[1], folder[0]); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	for _, other := range w.Nodes {
+		if other != n {
+			w.allow(other, n, user)
+			w.wrapper(other, user)
+		}
+	}
+	w.wrapper(n, user)
+}
+
+// allow copies the rules of sudo for a user from one node to another.
+func (w *world) allow(from, to *fleet.Node, user string) {
+	w.t.Helper()
+	var rules strings.Builder
+	for line := range strings.Lines(readFile(w.t, from.Path("/etc/sudoers"))) {
+		if strings.Contains(line, "("+user+")") {
+			rules.WriteString(line)
+		}
+	}
+	file := to.Path("/etc/sudoers")
+	text := readFile(w.t, file) + rules.String()
+	if err := os.WriteFile(file, []byte(text), 0o440); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+const snapshot = "0123456789abcdef"
+
+func (w *world) wrapper(n *fleet.Node, user string) {
+	w.t.Helper()
+	w.as(n, user, `mkdir -p ~/.local/bin; cat >~/.local/bin/restic-db; chmod +x ~/.local/bin/restic-db`, fmt.Sprintf(`#!/run/current-system/sw/bin/bash
+printf '[{"id":%q,"time":"%%s"}]\n' "$(date -u +%%FT%%T.%%NZ)"
+`, snapshot))
+}
+
+// as runs shell text as a user of a node.
+func (w *world) as(n *fleet.Node, user, script, input string) {
+	w.t.Helper()
+	if _, err := n.ExecAs(user, "bash", "-euc", `printf %s "$1" | { `+script+"\n}", "bash", input); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// place plans the environment onto a node; systems are new, as they are when
+// their environments change.
+func (w *world) place(node, version string) {
+	w.t.Helper()
+	w.Provider.Replan(w.t, func(inventory map[string]any) {
+		inventory["provider"].(map[string]any)["placement"].(map[string]any)["acme__s1e1"] = node
+	})
+	w.Provider.SetVersion(w.t, version, "n1/system", "n2/system")
+}
+
+// restorePlan is that of an environment on a node, "" for none.
+func (w *world) restorePlan(n *fleet.Node, user string) string {
+	w.t.Helper()
+	file := n.Path("/run/hostenv/user/" + user + "/restore/plan.json")
+	text, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return ""
+	}
+	var s, dir unix.Stat_t
+	if err == nil {
+		err = unix.Stat(file, &s)
+	}
+	if err == nil {
+		err = unix.Stat(filepath.Dir(file), &dir)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	uid := w.Provider.State.Entries[user].UID
+	if int(s.Uid) != uid || s.Mode&0o777 != 0o600 || int(dir.Uid) != uid || dir.Mode&0o7777 != 0o700 {
+		w.t.Errorf("the restore plan is %d's with mode %o, in a folder of %d with mode %o", s.Uid, s.Mode, dir.Uid, dir.Mode)
+	}
+	return string(text)
+}
+
+// backups are the backups that were started on a node.
+func (w *world) backups(n *fleet.Node) (started []string) {
+	text, _ := os.ReadFile(n.Path("/var/log/hostenv-fleet/systemctl"))
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, " start ") {
+			started = append(started, strings.TrimSpace(line))
+		}
+	}
+	return started
+}
+
+// when is the place of an event among those of the last run, -1 for none.
+func (w *world) when(node, profile string, state deploy.State) int {
+	w.t.Helper()
+	ids, err := deploy.Runs(w.runs())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	events, err := deploy.ReadJournal(w.runs(), ids[len(ids)-1])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return slices.IndexFunc(events, func(e deploy.Event) bool {
+		return e.Type == deploy.TypeProfile && e.Node == node && e.Profile == profile && e.State == state
+	})
+}
+
+func (w *world) previousNode(user string) any {
+	w.t.Helper()
+	environments := w.planned()["environments"].(map[string]any)
+	return environments[user].(map[string]any)["previousNode"]
+}
+
+// An environment goes to another node with its data, and back.
+func TestMove(t *testing.T) {
+	w, user := movable(t)
+	n1, n2 := w.Nodes[0], w.Nodes[1]
+	w.place("n2", "2")
+	if got := w.previousNode(user); got != "n1" {
+		t.Fatalf("the plan has it come from %v", got)
+	}
+	// Alone, the old node's system would take its user away.
+	contains(t, w.wants(w.deploy("-node=n1"), 1).stderr, "the new system of n1 is without "+user, "-node=n1,n2")
+
+	r := w.wants(w.deploy(), 0)
+	contains(t, r.stderr, "n2 "+user+": takes its data along from n1 (1 snapshots)")
+	if got, want := w.restorePlan(n2, user), `{"sourceNode":"n1","snapshots":{"db":"`+snapshot+`"}}`+"\n"; got != want {
+		t.Errorf("the restore plan is %q, want %q", got, want)
+	}
+	if got := w.backups(n1); len(got) != 1 || got[0] != user+" --user start --wait -- restic-backups-db.service" {
+		t.Errorf("on the old node %q were started", got)
+	}
+	steps := []int{
+		w.when("n2", "system", deploy.StateActive), w.when("n2", user, deploy.StateMoving), w.when("n2", user, deploy.StateActivating),
+		w.when("n2", user, deploy.StateActive), w.when("n1", "system", deploy.StateActivating), w.when("n1", "system", deploy.StateActive),
+	}
+	if steps[0] < 0 || !slices.IsSorted(steps) {
+		t.Errorf("the steps are at %v", steps)
+	}
+	if got := w.deployedNode(user); got != "n2" {
+		t.Errorf("the state has it on %q", got)
+	}
+	if got := w.previousNode(user); got != nil {
+		t.Errorf("the plan still has it come from %v", got)
+	}
+	w.wants(w.run("status"), 0)
+	contains(t, w.wants(w.deploy(), 0).stdout, "4 in sync")
+
+	// And back, where the old profile is still linked: it is activated, and its
+	// data go along.
+	w.place("n1", "3")
+	r = w.wants(w.deploy(), 0)
+	contains(t, r.stderr, "n1 "+user+": takes its data along from n2 (1 snapshots)")
+	if got := w.backups(n2); len(got) != 1 {
+		t.Errorf("on the node that it left %q were started", got)
+	}
+	if w.when("n1", user, deploy.StateActive) < 0 {
+		t.Errorf("it was not activated on its return: %s", r)
+	}
+	if got := w.deployedNode(user); got != "n1" {
+		t.Errorf("the state has it on %q", got)
+	}
+}
+
+// What may go wrong on the way, and what is to be said of it.
+func TestMoveFlags(t *testing.T) {
+	w, user := movable(t)
+	n1, n2 := w.Nodes[0], w.Nodes[1]
+	before := n1.Active(t, "system")
+	w.as(n1, user, "cat >~/backup-fails", "")
+	w.place("n2", "2")
+	r := w.wants(w.deploy(), 3)
+	contains(t, r.stdout, "failed (move)", "restic-backups-db.service failed (exit-code)", "the disk of the backups is full", "skipped (move-pending)")
+	if n1.Active(t, "system") != before || n2.Active(t, user) != "" || w.restorePlan(n2, user) != "" {
+		t.Error("a backup that failed left the nodes otherwise")
+	}
+	if got := w.deployedNode(user); got != "n1" {
+		t.Errorf("the state has it on %q", got)
+	}
+	// The same, and its data stay.
+	r = w.wants(w.deploy("-resume", "-ignoreMigrationErrors"), 0)
+	contains(t, r.stderr, "warning: environment "+user+" goes without its data")
+	if n2.Active(t, user) == "" || w.restorePlan(n2, user) != "" {
+		t.Error("without its data it is not deployed as it should be")
+	}
+
+	// A restore plan that a run before left is removed where data stay.
+	for i, flag := range []string{"-skipMigrations=" + user, "-skipMigrations=*"} {
+		node := w.Nodes[i%2]
+		w.as(node, user, `mkdir -p -m 700 /run/hostenv/user/$(id -un)/restore; (umask 077; cat >/run/hostenv/user/$(id -un)/restore/plan.json)`, "{}")
+		w.place(node.Name, fmt.Sprint(3+i))
+		w.wants(w.deploy(flag), 0)
+		if plan := w.restorePlan(node, user); plan != "" {
+			t.Errorf("%s: the restore plan is %s", flag, plan)
+		}
+		if w.when(node.Name, user, deploy.StateActive) < 0 {
+			t.Errorf("%s: it was not activated", flag)
+		}
+	}
+	if got := w.backups(n2); len(got) > 0 {
+		t.Errorf("%q were started", got)
+	}
+
+	// Flags that cannot be.
+	for flag, words := range map[string]string{
+		"-migrationSource=" + user:         "environment=node",
+		"-migrationSource=" + user + "=n9": "no such node",
+		"-migrationSource=nobody=n1":       "no such environment",
+		"-skipMigrations=nobody":           "no such environment",
+	} {
+		contains(t, w.wants(w.deploy(flag), 1).stderr, words)
+	}
+}
+
+// Where nobody knows where the data are, DNS is asked; one that does not answer
+// is no answer. The flag says it.
+func TestMoveSource(t *testing.T) {
+	w, user := movable(t)
+	n2 := w.Nodes[1]
+	w.place("n2", "2")
+	w.forget(user)
+	r := w.wants(w.deploy(), 1)
+	contains(t, r.stderr, "environment "+user, "-migrationSource="+user+"=")
+	contains(t, r.stdout, "nothing was begun")
+	w.wants(w.deploy("-migrationSource="+user+"=n1"), 0)
+	contains(t, w.restorePlan(n2, user), `"sourceNode":"n1"`, snapshot)
+}
+
+// planned is plan.json.
+func (w *world) planned() map[string]any {
+	w.t.Helper()
+	document, err := plan.DecodeDocument([]byte(readFile(w.t, filepath.Join(w.Provider.Dir, "generated", "plan.json"))))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return document.Value()
+}
+
+// forget makes state and plan those of a provider that never wrote down where an
+// environment is, as older tools did not.
+func (w *world) forget(user string) {
+	w.t.Helper()
+	s := w.Provider.State
+	entry := s.Entries[user]
+	entry.DeployedNode = ""
+	s.Entries[user] = entry
+	document := w.Provider.Plan.WithDeployed(map[string]string{user: entry.Node}, s.Digest())
+	for name, text := range map[string][]byte{"state.json": s.Encode(), "plan.json": document.Encode()} {
+		if err := os.WriteFile(filepath.Join(w.Provider.Dir, "generated", name), text, 0o644); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}

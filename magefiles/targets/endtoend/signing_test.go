@@ -1,0 +1,158 @@
+package endtoend_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// A provider begins without a key. The first run makes one, and says word for
+// word what has to be done until the nodes trust it; until then they can build
+// for themselves.
+func TestSigningKey(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Untrusted: true})
+	w.env = []string{"HOSTENV_SIGNING_KEY_FILE="}
+	n := w.Nodes[0]
+	user := n.Users()[0]
+	dir := filepath.Join(w.Provider.Dir, "secrets", "signing")
+
+	w.wants(w.deploy("-plan"), 0)
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a preview makes a key")
+	}
+	w.Provider.SetVersion(t, "2") // which was not built here
+	r := w.wants(w.deploy(), 1)
+	if info, err := os.Stat(filepath.Join(dir, "secret.key")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the key is %v, %v", info, err)
+	}
+	public := strings.TrimSpace(readFile(t, filepath.Join(dir, "public.key")))
+	if !strings.HasPrefix(public, fleet.Domain+"-1:") {
+		t.Errorf("the public key is %q", public)
+	}
+	status, err := w.git("status", "--porcelain", "--ignored", "--", "secrets")
+	if err != nil || status != "!! secrets/\n" && status != "!! secrets/signing/\n" {
+		t.Errorf("git says of the key: %q, %v", status, err)
+	}
+	line := fmt.Sprintf("provider.nixSigning.trustedPublicKeys = [ %q ];", public)
+	w.refused(r, "key-not-in-flake", line)
+	untouched(t, n)
+
+	// Into the flake, then into the plan.
+	flake := filepath.Join(w.Provider.Dir, "flake.nix")
+	text := readFile(t, flake)
+	inFlake := strings.Replace(text, "inherit deploy;", fmt.Sprintf(`inherit deploy;
+      lib.hostenvProvider.inventoryWith = _: { provider.nixSigning.trustedPublicKeys = [ %q ]; };`, public), 1)
+	if err := os.WriteFile(flake, []byte(inFlake), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.refused(w.wants(w.deploy(), 1), "key-not-in-plan", "run `mage plan`")
+	w.Provider.Replan(t, func(inventory map[string]any) {
+		inventory["provider"].(map[string]any)["nixSigning"] = map[string]any{"trustedPublicKeys": []any{public}}
+	})
+	w.refused(w.wants(w.deploy(), 1), "key-not-on-node", "-remoteBuild -env=system -node=n1")
+	untouched(t, n)
+
+	// The hint of the last one; the node builds.
+	paths := w.Provider.Paths(t)
+	w.wants(w.deploy("-remoteBuild", "-env=system", "-node=n1"), 0)
+	if n.Active(t, "system") != paths["n1/system"] {
+		t.Error("the system is not deployed")
+	}
+	if _, err := os.Stat(paths["n1/system"]); err == nil {
+		t.Error("the system was built here")
+	}
+	// With the system the node trusts the key. What stands for the system here
+	// changes no settings.
+	n.Trust(t, public)
+	w.wants(w.deploy(), 0)
+	w.atPlan(paths, 1)
+	if _, err := os.Stat(paths["n1/"+user]); err != nil {
+		t.Errorf("the environment was not built here: %v", err)
+	}
+
+	// A push that nobody signed is refused by the node, whoever pushes; what one
+	// says on the command line of nix changes nothing.
+	w.Provider.SetVersion(t, "3", "n1/"+user)
+	fresh := w.Provider.Build(t)["n1/"+user]
+	for _, flags := range [][]string{nil, {"--no-check-sigs"}} {
+		push := exec.Command("nix", append([]string{"copy", "--to", "ssh-ng://" + fleet.DeployUser + "@" + n.Address}, append(flags, fresh)...)...)
+		push.Dir = w.Provider.Dir
+		push.Env = append(w.Env(), "NIX_SSHOPTS=-o StrictHostKeyChecking=no")
+		if out, err := push.CombinedOutput(); err == nil || !strings.Contains(string(out), "signature") {
+			t.Errorf("an unsigned push %q: %v\n%s", flags, err, out)
+		}
+	}
+	if n.Has(fresh) {
+		t.Error("the node has what nobody signed")
+	}
+	// Nor is what a key has signed that it does not trust.
+	w.env = nil
+	w.refused(w.wants(w.deploy(), 1), "key-not-in-flake", w.PublicKey)
+	// Of two keys of one name Nix knows one.
+	n.Trust(t, w.PublicKey)
+	w.wants(w.deploy(), 0)
+}
+
+// A run that was refused for the key is taken up, and what its hint says is added
+// to what was asked for then.
+func TestResumeWithFlags(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 2, Untrusted: true})
+	n := w.Nodes[0]
+	users := n.Users()
+	w.refused(w.wants(w.deploy("-env=system,"+users[0]), 1), "key-not-in-flake", "-remoteBuild")
+	w.wants(w.deploy("-resume", "-remoteBuild"), 0)
+	paths := w.Provider.Paths(t)
+	for profile, want := range map[string]string{"system": paths["n1/system"], users[0]: paths["n1/"+users[0]], users[1]: ""} {
+		if got := n.Active(t, profile); got != want {
+			t.Errorf("%s is at %q, want %q", profile, got, want)
+		}
+	}
+}
+
+// untouched holds a node to having no profile.
+func untouched(t *testing.T, n *fleet.Node) {
+	t.Helper()
+	for _, profile := range n.Profiles() {
+		if path := n.Active(t, profile); path != "" {
+			t.Errorf("%s is at %s", profile, path)
+		}
+	}
+}
+
+// refused holds a run to one finding of a code, whose text or hint has these
+// words.
+func (w *world) refused(r result, code, words string) {
+	w.t.Helper()
+	findings := w.outcome().Findings
+	codes := []string{}
+	for _, e := range findings {
+		codes = append(codes, e.Finding.Code)
+	}
+	if len(codes) != 1 || codes[0] != code {
+		w.t.Errorf("the findings are %q, not %s: %s", codes, code, r)
+	}
+	contains(w.t, r.stderr, words)
+	contains(w.t, r.stdout, "nothing was begun")
+}
+
+func (w *world) git(args ...string) (string, error) {
+	cmd := exec.Command("git", args...)
+	cmd.Dir, cmd.Env = w.Provider.Dir, w.Env()
+	out, err := cmd.Output()
+	return string(out), err
+}
+
+func readFile(t testing.TB, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,170 @@
+package endtoend_test
+
+import (
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+// A frontDoor answers at a node's public name.
+type frontDoor struct {
+	mu    sync.Mutex
+	asked []string // hosts and paths
+}
+
+func openDoor(t *testing.T, n *fleet.Node, status func(host string) int) *frontDoor {
+	t.Helper()
+	d := &frontDoor{}
+	l, err := net.Listen("tcp", net.JoinHostPort(n.PublicAddress, "80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.asked = append(d.asked, r.Host+r.URL.Path)
+		w.WriteHeader(status(r.Host))
+	})}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return d
+}
+
+// all returns what was asked since it was last called, sorted and each once.
+func (d *frontDoor) all() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	asked := slices.Compact(slices.Sorted(slices.Values(d.asked)))
+	d.asked = nil
+	return asked
+}
+
+// Environments are asked at their node's public name once they are activated. One
+// that does not work stays as it is; whether the run failed is for it to say.
+func TestVerification(t *testing.T) {
+	enforced := map[string]bool{"s1e1": true, "s1e2": false, "s2e1": true, "s2e2": true}
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 2, Inventory: func(inventory map[string]any) {
+		for project, enforce := range enforced {
+			environment := inventory["projects"].(map[string]any)["acme__"+project].(map[string]any)["environments"].(map[string]any)["main"].(map[string]any)
+			// Served without TLS, as where no certificate can be had.
+			for _, host := range environment["virtualHosts"].(map[string]any) {
+				host.(map[string]any)["enableLetsEncrypt"] = false
+			}
+			environment["deploymentVerification"] = map[string]any{"enable": true, "enforce": enforce, "checks": []any{map[string]any{
+				"name": "health", "request": map[string]any{"path": "/health", "timeoutSeconds": 1},
+				"constraints": []any{map[string]any{"rule": "maxHttpStatus", "value": 399}},
+			}}}
+		}
+	}})
+	status := map[string]int{}
+	var mu sync.Mutex
+	answer := func(host string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		if code := status[host]; code != 0 {
+			return code
+		}
+		return 204
+	}
+	set := func(user string, code int) {
+		mu.Lock()
+		defer mu.Unlock()
+		status[user+"."+fleet.Domain] = code
+	}
+	doors := []*frontDoor{openDoor(t, w.Nodes[0], answer), openDoor(t, w.Nodes[1], answer)}
+	n1, n2 := w.Nodes[0].Users(), w.Nodes[1].Users()
+	url := func(user string) string { return user + "." + fleet.Domain + "/health" }
+
+	w.wants(w.deploy(), 0)
+	for i, users := range [][]string{n1, n2} {
+		if got, want := doors[i].all(), []string{url(users[0]), url(users[1])}; !slices.Equal(got, want) {
+			t.Errorf("%s was asked for %q, want %q", w.Nodes[i].Name, got, want)
+		}
+	}
+	// What was not activated is not asked.
+	w.wants(w.deploy(), 0)
+	if asked := append(doors[0].all(), doors[1].all()...); len(asked) > 0 {
+		t.Errorf("an unchanged fleet was asked for %q", asked)
+	}
+
+	// One that is enforced fails, and one that is not.
+	w.Provider.SetVersion(t, "2")
+	set(n1[0], 500)
+	set(n1[1], 503)
+	r := w.wants(w.deploy(), 3)
+	paths := w.Provider.Paths(t)
+	contains(t, r.stdout,
+		"n1 "+n1[0]+": 1 of 1 checks failed\n- http://"+url(n1[0])+": ",
+		"n1 "+n1[1]+": 1 of 1 checks failed, which is not enforced\n- http://"+url(n1[1])+": ",
+		"active, does not work", "6 activated")
+	contains(t, r.stderr, "n1 "+n1[1]+": 1 of 1 checks failed, which is not enforced")
+	w.atPlan(paths, 1) // nothing is taken back
+	for _, p := range w.outcome().Profiles {
+		if bad := p.Profile == n1[0]; p.Good() == bad || p.State != deploy.StateActive {
+			t.Errorf("%s/%s is %s, and good: %v", p.Node, p.Profile, p.State, p.Good())
+		}
+	}
+	if w.deployedNode(n1[0]) != "n1" {
+		t.Error("the state does not know that it is deployed")
+	}
+	w.wants(w.run("status"), 0)
+
+	set(n1[0], 200)
+	w.Provider.SetVersion(t, "3", "n1/"+n1[1])
+	r = w.wants(w.deploy(), 0)
+	contains(t, r.stdout, "which is not enforced", "1 activated, 5 in sync")
+
+	set(n2[0], 500)
+	doors[1].all()
+	w.Provider.SetVersion(t, "4", "n2/"+n2[0])
+	w.wants(w.deploy("-skipVerification"), 0)
+	if asked := doors[1].all(); len(asked) > 0 {
+		t.Errorf("without verification it was asked for %q", asked)
+	}
+
+	// All that was to be deployed does not work: the run failed.
+	w.Provider.SetVersion(t, "5", "n2/"+n2[0])
+	w.wants(w.deploy("-env="+n2[0]), 1)
+}
+
+// Over TLS the virtual host's name is what is asked for and what the certificate
+// must be valid for, unless the project says that any will do.
+func TestVerificationOverTLS(t *testing.T) {
+	check := func(mode string) map[string]any {
+		return map[string]any{"enable": true, "enforce": true, "checks": []any{map[string]any{"request": map[string]any{"tlsMode": mode, "timeoutSeconds": 1}}}}
+	}
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Inventory: func(inventory map[string]any) {
+		environmentOf(inventory)["deploymentVerification"] = check("insecure")
+	}})
+	n := w.Nodes[0]
+	host := n.Users()[0] + "." + fleet.Domain
+	asked := make(chan [2]string, 100)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- [2]string{r.Host, r.TLS.ServerName}
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	_ = server.Listener.Close()
+	var err error
+	if server.Listener, err = net.Listen("tcp", net.JoinHostPort(n.PublicAddress, "443")); err != nil {
+		t.Fatal(err)
+	}
+	server.StartTLS() // with a certificate of nobody's
+	t.Cleanup(server.Close)
+
+	w.wants(w.deploy(), 0)
+	if got := <-asked; got != [2]string{host, host} {
+		t.Errorf("it was asked for %q", got)
+	}
+	w.Provider.Replan(t, func(inventory map[string]any) { environmentOf(inventory)["deploymentVerification"] = check("strict") })
+	w.Provider.SetVersion(t, "2")
+	contains(t, w.wants(w.deploy(), 3).stdout, "- https://"+host+"/: ", "certificate")
+}
