@@ -503,10 +503,8 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
 		return err
 	}
-	all, err := deploy.Survey(ctx, remote.New(config), p.selected)
-	if err != nil {
-		return err
-	}
+	// A node that cannot be looked at keeps nobody from seeing the others.
+	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected)
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -517,6 +515,9 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		}
 	} else if err := report.Status(os.Stdout, all); err != nil {
 		return err
+	}
+	if wrong != nil {
+		return wrong
 	}
 	if deploy.Drift(all) {
 		return &outcomeError{deploy.ExitChanges}
