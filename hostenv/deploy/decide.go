@@ -87,15 +87,17 @@ const (
 	SettledStuck   Settlement = "stuck"   // it failed, and there is nothing to go back to
 )
 
-// Settle says what to do after an activation, by what the node says of the
-// profile now and whether deploy-rs reported a success. A success without the
-// path is a failure; the path is one, too, unless the node or deploy-rs says
-// that it came up.
-func Settle(p Profile, from string, seen Observed, succeeded bool) Settlement {
+// Settle says what to do after an activation, by what the node said of the
+// profile before and says now, and whether deploy-rs reported a success. A
+// success without the path is a failure; the path is one, too, unless the node
+// or deploy-rs says that it came up. To be back at the path from before is not
+// enough if that was up then, and is not now.
+func Settle(p Profile, from string, before, now Observed, succeeded bool) Settlement {
+	down := before.Activated == from && now.Activated != from
 	switch {
-	case seen.Active == p.Path && (succeeded || seen.Activated == p.Path):
+	case now.Active == p.Path && (succeeded || now.Activated == p.Path):
 		return SettledActive
-	case seen.Active == from && from != p.Path:
+	case now.Active == from && from != p.Path && !(from != "" && down):
 		return SettledBack
 	case from != "" && from != p.Path:
 		return SettledRestore

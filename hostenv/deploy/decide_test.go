@@ -119,3 +119,37 @@ func (r refusing) Open(ctx context.Context, n deploy.Node, how deploy.OpenOption
 	}
 	return r.world.Open(ctx, n, how)
 }
+
+func TestSettle(t *testing.T) {
+	const old, planned, other = "/nix/store/0-a", "/nix/store/1-a", "/nix/store/9-a"
+	up := func(path string) deploy.Observed { return deploy.Observed{Active: path, Activated: path} }
+	down := func(path string) deploy.Observed { return deploy.Observed{Active: path} }
+	tests := []struct {
+		reason      string
+		from        string
+		before, now deploy.Observed
+		succeeded   bool
+		want        deploy.Settlement
+	}{
+		{"it came up", old, up(old), up(planned), true, deploy.SettledActive},
+		{"it came up, and nobody heard of it", old, up(old), up(planned), false, deploy.SettledActive},
+		{"it came up on a node that does not say so", old, down(old), down(planned), true, deploy.SettledActive},
+		{"it did not, and the node went back", old, up(old), up(old), false, deploy.SettledBack},
+		{"the node went back to what nobody knows to be up", old, down(old), down(old), false, deploy.SettledBack},
+		{"the node went back, and that is down now", old, up(old), down(old), false, deploy.SettledRestore},
+		{"the node stayed", old, up(old), down(planned), false, deploy.SettledRestore},
+		{"the node went elsewhere", old, up(old), up(other), false, deploy.SettledRestore},
+		{"a success elsewhere", old, up(old), up(old), true, deploy.SettledBack},
+		{"a first one stayed", "", deploy.Observed{}, down(planned), false, deploy.SettledRemove},
+		{"a first one left nothing", "", deploy.Observed{}, deploy.Observed{}, false, deploy.SettledBack},
+		{"nobody knows what was there before", planned, down(planned), down(planned), false, deploy.SettledStuck},
+	}
+	for _, test := range tests {
+		if got := deploy.Settle(deploy.Profile{Name: "a", Path: planned}, test.from, test.before, test.now, test.succeeded); got != test.want {
+			t.Errorf("%s: %s, want %s", test.reason, got, test.want)
+		}
+	}
+	if got := deploy.Settle(deploy.Profile{Name: "system", Path: planned}, "", deploy.Observed{}, down(planned), false); got != deploy.SettledStuck {
+		t.Errorf("a first system that fails: %s", got)
+	}
+}

@@ -322,12 +322,13 @@ func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
 	if d.Rollback {
 		it.clear(ctx, n, p)
 	}
+	before := n.seen.Profiles[p.Name]
 	failure := it.Activator.Activate(ctx, n.Node, p, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
 	active, err := it.ended(ctx, n, p)
 	if err != nil {
 		return it.lost(ctx, n, p, failure, err, log.Name())
 	}
-	switch Settle(p, d.From, n.seen.Profiles[p.Name], failure == nil) {
+	switch Settle(p, d.From, before, n.seen.Profiles[p.Name], failure == nil) {
 	case SettledActive:
 		if err := it.tell(n, p, Event{State: StateActive, Active: active, Log: log.Name()}); err != nil {
 			return err

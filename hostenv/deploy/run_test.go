@@ -77,6 +77,7 @@ func TestFaults(t *testing.T) {
 		{"a new environment fails", "activate", env, fails, nil, map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: ""}, 3},
 		{"an environment fails and goes back", "activate", env, fails, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"an environment fails and stays", "activate", env, failsStuck, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
+		{"an environment fails, and what it goes back to is down", "activate", env, failsDown, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"deploy-rs says done and is not", "activate", env, lies, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"another user has the UID", "", "", none, func(w *world) { w.nodes["n1"].users["other"] = 1000 }, map[string]string{}, nil, 1},
 		{"the environment has another UID", "", "", none, func(w *world) { w.nodes["n1"].users[env] = 4711 }, map[string]string{}, nil, 1},
@@ -117,6 +118,9 @@ func TestFaults(t *testing.T) {
 			for profile, path := range test.active {
 				if got := w.nodes["n1"].active[profile]; got != path {
 					t.Errorf("%s is at %q, want %q", profile, got, path)
+				}
+				if path != "" && !w.nodes["n1"].good[profile] {
+					t.Errorf("%s is at %q, which is down", profile, path)
 				}
 			}
 			for _, p := range o.Profiles {

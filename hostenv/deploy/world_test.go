@@ -38,6 +38,7 @@ const (
 	fails       fault = "fails"        // it does not happen, and says so
 	failsStuck  fault = "fails-stuck"  // an activation fails, and the node does not go back
 	failsAstray fault = "fails-astray" // it fails, and the node goes back to another generation
+	failsDown   fault = "fails-down"   // it fails, and what the node goes back to does not come up
 	lies        fault = "lies"         // it reports a success that is none
 	dies        fault = "dies"         // this process dies; what is on the way goes on
 	diesAlone   fault = "dies-alone"   // it dies with all that it had begun
@@ -287,6 +288,8 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 		return nil
 	case failsStuck:
 		m.set(p.Name, p.Path, false)
+	case failsDown:
+		m.set(p.Name, was, false)
 	case failsAstray:
 		m.set(p.Name, "/nix/store/0-ancient", true)
 	default:
