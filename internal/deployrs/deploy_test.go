@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -312,6 +313,7 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	}
 	defer output.Close()
 	cmd.Stdout, cmd.Stderr = output, output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
@@ -322,6 +324,10 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 		}
 	}
 	write(t, filepath.Join(dir, "over"), "", 0o644)
+	// What is left behind ends by that, and writes until then.
+	for cmd.Process != nil && syscall.Kill(-cmd.Process.Pid, 0) == nil {
+		time.Sleep(time.Millisecond)
+	}
 	if t.Failed() {
 		t.Log(read(t, output.Name()))
 	}
