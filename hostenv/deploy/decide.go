@@ -93,11 +93,11 @@ const (
 // or deploy-rs says that it came up. To be back at the path from before is not
 // enough if that was up then, and is not now.
 func Settle(p Profile, from string, before, now Observed, succeeded bool) Settlement {
-	down := before.Activated == from && now.Activated != from
+	fell := from != "" && before.Activated == from && now.Activated != from
 	switch {
 	case now.Active == p.Path && (succeeded || now.Activated == p.Path):
 		return SettledActive
-	case now.Active == from && from != p.Path && !(from != "" && down):
+	case now.Active == from && from != p.Path && !fell:
 		return SettledBack
 	case from != "" && from != p.Path:
 		return SettledRestore

@@ -42,7 +42,7 @@ func ExampleRunner() {
 			return outcome, err
 		}
 		defer func() { err = errors.Join(err, lock.Close()) }()
-		doubts, err := deploy.ReadDoubts(runs) // of runs that were killed
+		history, err := deploy.ReadHistory(runs) // what runs that were killed left undecided
 		if err != nil {
 			return outcome, err
 		}
@@ -82,7 +82,7 @@ func ExampleRunner() {
 			Signing:   deploy.Signing{PublicKey: key.Public, InPlan: document.TrustedPublicKeys()},
 			Holder:    "my program",
 		}
-		return runner.Run(ctx, deploy.Deploy, selected, nodes, doubts)
+		return runner.Run(ctx, deploy.Deploy, selected, nodes, history.Doubts)
 	}
 	_ = deployOne
 }

@@ -2,19 +2,14 @@ package deploy
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -56,26 +51,6 @@ func CreateJournal(runs string, now time.Time, seen func(Event), first ...Event)
 		return nil, errors.Join(err, file.Close())
 	}
 	return j, nil
-}
-
-// newID names a run by the time, so that the newest comes last: also where two
-// begin in one second, or where the clock was put back.
-func newID(runs string, now time.Time) (string, error) {
-	const layout = "20060102T150405.000000Z"
-	ids, err := Runs(runs)
-	if err != nil {
-		return "", err
-	}
-	at := now.UTC().Truncate(time.Microsecond)
-	if len(ids) > 0 {
-		last, _, _ := strings.Cut(ids[len(ids)-1], "-")
-		if newest, err := time.Parse(layout, last); err == nil && !at.After(newest) {
-			at = newest.Add(time.Microsecond)
-		}
-	}
-	random := make([]byte, 3)
-	_, _ = rand.Read(random) // never fails
-	return at.Format(layout) + "-" + hex.EncodeToString(random), nil
 }
 
 // NewStory is a journal that is kept nowhere, for runs that change nothing.
@@ -211,100 +186,6 @@ func (e *JournalError) Hint() string {
 	return "move the file away: the next run asks the nodes what they have, and only what was interrupted in the middle of an activation is then activated once more"
 }
 
-// Runs returns the ids of the runs in a folder, the newest last.
-func Runs(runs string) ([]string, error) {
-	entries, err := os.ReadDir(runs)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var ids []string
-	for _, entry := range entries {
-		if id, ok := strings.CutSuffix(entry.Name(), ".jsonl"); ok && entry.Type().IsRegular() {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids, err
-}
-
-// keptRuns is how many runs are kept, with their logs.
-const keptRuns = 50
-
-// PruneRuns removes all but the newest runs, with their logs and roots; one that
-// left something undecided stays. Call it under the lock of runs.
-func PruneRuns(runs string) error {
-	ids, err := Runs(runs)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids[:max(len(ids)-keptRuns, 0)] {
-		events, err := ReadJournal(runs, id)
-		if err != nil || slices.ContainsFunc(OutcomeOf(events).Profiles, func(p ProfileOutcome) bool { return p.Doubt != nil }) {
-			continue // what cannot be read is somebody's to look at
-		}
-		// The journal goes last: without it the folder would be nobody's.
-		if err := errors.Join(os.RemoveAll(filepath.Join(runs, id)), os.Remove(filepath.Join(runs, id+".jsonl"))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// A RunLock is held by the one run of a checkout, and by the processes that it
-// leaves behind: who waits for it knows that none of them is at work any more.
-type RunLock struct{ File *os.File }
-
-// RunLockedError says that another run of this checkout is at work.
-type RunLockedError struct{ Path, Holder string }
-
-func (e *RunLockedError) Error() string {
-	if e.Holder == "" {
-		return "another deploy is at work here (" + e.Path + " is locked)"
-	}
-	return "another deploy is at work here: " + e.Holder
-}
-
-// Hint says what to do.
-func (e *RunLockedError) Hint() string {
-	return "wait for it: -lockWait=10m. If it was killed, what it had begun on a node is still being brought to its end; `fuser -v " + e.Path + "` shows by which process"
-}
-
-// LockRun takes the lock of a file, and waits for it for so long.
-func LockRun(ctx context.Context, path, holder string, wait time.Duration) (*RunLock, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	deadline := time.Now().Add(wait)
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		switch {
-		case err == nil:
-			// What it says is for people: whoever cannot write it is locked all the same.
-			_ = file.Truncate(0)
-			_, _ = file.WriteAt([]byte(holder+"\n"), 0)
-			return &RunLock{file}, nil
-		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
-		case time.Now().After(deadline):
-			said := make([]byte, 512)
-			n, _ := file.ReadAt(said, 0)
-			return nil, errors.Join(&RunLockedError{Path: path, Holder: strings.TrimSpace(string(said[:n]))}, file.Close())
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), file.Close())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// Close gives the lock back, but for processes that have it, too.
-func (l *RunLock) Close() error { return l.File.Close() }
-
 // syncDir makes a new name in a folder durable.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
@@ -312,23 +193,4 @@ func syncDir(path string) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// ReadDoubts returns what the runs of a folder left undecided, by node/profile.
-func ReadDoubts(runs string) (map[string]Doubt, error) {
-	ids, err := Runs(runs)
-	if err != nil {
-		return nil, err
-	}
-	var outcomes []Outcome
-	for _, id := range ids {
-		events, err := ReadJournal(runs, id)
-		if err != nil {
-			return nil, err
-		}
-		o := OutcomeOf(events)
-		o.Run = id
-		outcomes = append(outcomes, o)
-	}
-	return Doubts(outcomes, func(run, node, profile string) *int { return ExitStatus(filepath.Join(runs, run), node, profile) }), nil
 }

@@ -15,16 +15,20 @@ import (
 // node brings one node to where it should be: build, sign, push, then the
 // system, then each environment.
 func (it *run) node(ctx, gentle context.Context, n *nodeRun) error {
-	todo := n.pending()
-	if len(todo) == 0 {
-		return nil
+	for _, p := range n.Profiles {
+		// Whoever activated it did not live to ask whether it works.
+		if it.mode == Deploy && n.decisions[p.Name].Reason == ReasonAdopted {
+			if err := it.verify(ctx, n, p); err != nil {
+				return err
+			}
+		}
 	}
-	todo, err := it.bring(gentle, n, todo)
+	there, err := it.bring(gentle, n, n.pending())
 	if err != nil || it.mode != Deploy {
 		return err
 	}
 	held := it.systemFailed(n)
-	for _, p := range todo {
+	for _, p := range there {
 		switch {
 		case held != "":
 			err = it.skip(n, p, held)
@@ -58,60 +62,44 @@ func (it *run) systemFailed(n *nodeRun) Reason {
 	return ""
 }
 
-// awaitMoves waits until every environment that leaves the node is on its new
-// one: the new system of this node no longer has its user.
-func (it *run) awaitMoves(ctx context.Context, n *nodeRun) Reason {
-	for to, users := range it.leaving(n.Name) {
-		for _, user := range users {
-			other := it.others[to]
-			select {
-			case <-other.settled[user]:
-			case <-ctx.Done():
-				return ReasonInterrupted
-			}
-			if !other.good(user) {
-				return ReasonMovePending
-			}
-		}
-	}
-	return ""
-}
-
 // A step brings profiles nearer to a node, and touches none of them there.
 type step struct {
 	state  State
 	reason Reason // of a failure
-	do     func(ctx context.Context, todo []Profile, log io.Writer) (failed map[string]error, err error)
+	do     func(ctx context.Context, list []Profile, log io.Writer) (failed map[string]error, err error)
 }
 
 func (it *run) steps(n *nodeRun) []step {
-	steps := []step{{StateBuilding, ReasonBuild, func(ctx context.Context, todo []Profile, log io.Writer) (map[string]error, error) {
-		return it.Store.Build(ctx, n.Node, todo, log)
+	steps := []step{{StateBuilding, ReasonBuild, func(ctx context.Context, list []Profile, log io.Writer) (map[string]error, error) {
+		return it.Store.Build(ctx, n.Node, list, log)
 	}}}
 	if it.mode != Deploy || n.RemoteBuild {
 		return steps
 	}
 	return append(steps,
-		step{StateSigning, ReasonSign, func(ctx context.Context, todo []Profile, log io.Writer) (map[string]error, error) {
-			return nil, it.Store.Sign(ctx, paths(todo), log)
+		step{StateSigning, ReasonSign, func(ctx context.Context, list []Profile, log io.Writer) (map[string]error, error) {
+			return nil, it.Store.Sign(ctx, paths(list), log)
 		}},
-		step{StatePushing, ReasonPush, func(ctx context.Context, todo []Profile, log io.Writer) (map[string]error, error) {
-			return nil, it.Store.Push(ctx, n.Node, paths(todo), log)
+		step{StatePushing, ReasonPush, func(ctx context.Context, list []Profile, log io.Writer) (map[string]error, error) {
+			return nil, it.Store.Push(ctx, n.Node, paths(list), log)
 		}})
 }
 
 // bring builds profiles and copies them to the node, until ctx is done. It
 // returns those that are there; the others have their final state.
-func (it *run) bring(ctx context.Context, n *nodeRun, todo []Profile) (left []Profile, err error) {
+func (it *run) bring(ctx context.Context, n *nodeRun, list []Profile) (left []Profile, err error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
 	for _, s := range it.steps(n) {
-		if todo, err = it.step(ctx, n, s, todo); err != nil || len(todo) == 0 {
+		if list, err = it.step(ctx, n, s, list); err != nil || len(list) == 0 {
 			return nil, err
 		}
 	}
 	if it.mode == Preview {
-		return todo, it.preview(ctx, n, todo)
+		return list, it.preview(ctx, n, list)
 	}
-	return todo, it.tellAll(n, todo, StatePushed)
+	return list, it.tellAll(n, list, StatePushed)
 }
 
 func (it *run) tellAll(n *nodeRun, profiles []Profile, state State) error {
@@ -124,7 +112,7 @@ func (it *run) tellAll(n *nodeRun, profiles []Profile, state State) error {
 }
 
 // step does a step, and returns the profiles with which it succeeded.
-func (it *run) step(ctx context.Context, n *nodeRun, s step, todo []Profile) (left []Profile, err error) {
+func (it *run) step(ctx context.Context, n *nodeRun, s step, list []Profile) (left []Profile, err error) {
 	log, err := it.log(n, "_"+string(s.state))
 	if err != nil {
 		return nil, err
@@ -133,17 +121,17 @@ func (it *run) step(ctx context.Context, n *nodeRun, s step, todo []Profile) (le
 	var untold error  // which ends the run
 	var failed map[string]error
 	failure := it.slot(ctx, func() error {
-		if untold = it.tellAll(n, todo, s.state); untold != nil {
+		if untold = it.tellAll(n, list, s.state); untold != nil {
 			return untold
 		}
 		var failure error
-		failed, failure = s.do(ctx, todo, log)
+		failed, failure = s.do(ctx, list, log)
 		return failure
 	})
 	if untold != nil {
 		return nil, untold
 	}
-	for _, p := range todo {
+	for _, p := range list {
 		cause, reason := failure, s.reason
 		var unsigned *UnsignedError
 		switch {
@@ -168,9 +156,9 @@ func (it *run) step(ctx context.Context, n *nodeRun, s step, todo []Profile) (le
 }
 
 // preview tells what the closures change; the profiles stay pending.
-func (it *run) preview(ctx context.Context, n *nodeRun, todo []Profile) error {
+func (it *run) preview(ctx context.Context, n *nodeRun, list []Profile) error {
 	var pairs []Pair
-	for _, p := range todo {
+	for _, p := range list {
 		pairs = append(pairs, Pair{Profile: p.Name, Old: n.active(p), New: p.Path})
 	}
 	var diffs []Diff
@@ -179,7 +167,7 @@ func (it *run) preview(ctx context.Context, n *nodeRun, todo []Profile) error {
 		return err
 	})
 	if err != nil {
-		for _, p := range todo {
+		for _, p := range list {
 			if err := it.fail(n, p, ReasonPush, n.active(p), fmt.Errorf("compare with what is active: %w", err), ""); err != nil {
 				return err
 			}
@@ -191,7 +179,7 @@ func (it *run) preview(ctx context.Context, n *nodeRun, todo []Profile) error {
 			return err
 		}
 	}
-	for _, p := range todo {
+	for _, p := range list {
 		d := n.decisions[p.Name]
 		if err := it.tell(n, p, Event{State: StatePending, Reason: d.Reason, Active: n.active(p)}); err != nil {
 			return err

@@ -176,6 +176,21 @@ func (o Outcome) Code() int {
 	}
 }
 
+// PreviewCode returns the exit code of a run that deploys nothing: what would
+// keep a deploy from beginning counts as it does there, and to have something to
+// deploy is a code of its own where that is asked for.
+func (o Outcome) PreviewCode(detailed bool) int {
+	switch {
+	case o.Interrupted || refused(o):
+		return o.Code()
+	case slices.ContainsFunc(o.Profiles, func(p ProfileOutcome) bool { return p.State == StateFailed }):
+		return ExitFailed
+	case detailed && len(o.Pending()) > 0:
+		return ExitChanges
+	}
+	return ExitDone
+}
+
 // Deployed returns the node of every environment that the run knows to be at
 // its planned path, by user.
 func (o Outcome) Deployed() map[string]string {

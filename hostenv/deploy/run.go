@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +20,7 @@ type Options struct {
 	SkipOffline      bool          `json:"skipOffline,omitempty"`
 	SkipVerification bool          `json:"skipVerification,omitempty"`
 	RemoteBuild      bool          `json:"remoteBuild,omitempty"`
+	DetailedExitcode bool          `json:"detailedExitcode,omitempty"` // of a preview, see [Outcome.PreviewCode]
 	// Settle bounds the wait for an activation that somebody else began, 0 for
 	// five minutes: activate-rs waits for 240 s, and then for a confirmation.
 	Settle time.Duration `json:"-"`
@@ -50,7 +50,7 @@ type Runner struct {
 	Options Options
 	Holder  string // of the nodes' locks
 	Moves   []plan.Move
-	Arrived map[string]string // what [ReadArrived] returned before the run
+	Arrived map[string]string // as [ReadHistory] had it before the run
 
 	// Stop ends the run early when it is closed: no new work, what has not
 	// touched a profile yet is given up, and an activation is brought to its
@@ -125,13 +125,8 @@ func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node, doubts
 	}
 	outcome.Interrupted = it.stopping(ctx) && !it.allGood(outcome)
 	end := End{Code: outcome.Code(), Interrupted: outcome.Interrupted, Counts: outcome.Counts()}
-	if mode != Deploy && end.Code != ExitLocked && end.Code != ExitInterrupted && !refused(outcome) {
-		end.Code = ExitDone
-		for _, p := range outcome.Profiles {
-			if p.State == StateFailed {
-				end.Code = ExitFailed
-			}
-		}
+	if mode != Deploy {
+		end.Code = outcome.PreviewCode(r.Options.DetailedExitcode)
 	}
 	err = r.Journal.Append(Event{Type: TypeEnd, End: &end})
 	return OutcomeOf(r.Journal.Events()), err
@@ -476,102 +471,4 @@ func HintOf(err error) string {
 		return hinter.Hint()
 	}
 	return ""
-}
-
-// findMoves asks where the data of new environments is, and holds back systems
-// that would drop an environment which is not on its new node yet.
-func (it *run) findMoves(ctx context.Context) []Event {
-	var events []Event
-	fail := func(node, code, hint, format string, args ...any) {
-		events = append(events, Event{Type: TypeFinding, Node: node, Finding: &Finding{Level: Failure, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}})
-	}
-	for _, n := range it.nodes {
-		for _, p := range n.pending() {
-			if it.Mover == nil || p.IsSystem() || n.decisions[p.Name].From != "" && !it.comes(n, p) {
-				continue
-			}
-			from, err := it.Mover.From(ctx, n.Node, p)
-			if err != nil {
-				fail(n.Name, FindingMove, HintOf(err), "environment %s: %v", p.Name, err)
-				continue
-			}
-			if from == "" || from == n.Name {
-				continue
-			}
-			old := it.others[from]
-			if old == nil {
-				fail(n.Name, FindingMove, "name the node that its data is on (-migrationSource="+p.Name+"=NODE), or leave it behind (-skipMigrations="+p.Name+")", "environment %s comes from the node %s, which the plan does not have", p.Name, from)
-				continue
-			}
-			if _, err := old.open(ctx, it); err != nil {
-				fail(n.Name, FindingMove, "or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
-				continue
-			}
-			n.moves[p.Name] = from
-		}
-	}
-	for _, m := range it.Moves {
-		from, to := it.others[m.From], it.others[m.To]
-		if from == nil || to == nil || from.decisions[SystemProfile].State != StatePending {
-			continue
-		}
-		if state := to.decisions[m.User].State; state != StatePending && state != StateInSync && state != StateActive {
-			fail(m.From, FindingMoveFirst, "deploy "+m.To+" before it, or both together: -node="+m.From+","+m.To, "the new system of %s is without %s, which is not deployed on %s yet", m.From, m.User, m.To)
-		}
-	}
-	if around := it.cycle(); len(around) > 0 {
-		fail("", FindingMoveCycle, "plan one of the moves, deploy it, and then plan the other", "environments change places between %v: each node would have to wait for the other", around)
-	}
-	return events
-}
-
-// leaving are the environments that have to be on their new nodes before the
-// system of a node is activated, by the node that they go to.
-func (it *run) leaving(node string) map[string][]string {
-	all := map[string][]string{}
-	for _, m := range it.Moves {
-		if to := it.others[m.To]; m.From == node && to != nil && to.decisions[m.User].State == StatePending {
-			all[m.To] = append(all[m.To], m.User)
-		}
-	}
-	for _, to := range it.nodes {
-		for user, from := range to.moves {
-			if from == node && !slices.Contains(all[to.Name], user) {
-				all[to.Name] = append(all[to.Name], user)
-			}
-		}
-	}
-	return all
-}
-
-// cycle returns nodes whose systems would wait for each other, if there are any.
-func (it *run) cycle() []string {
-	state := map[string]int{} // 1 on the way, 2 done
-	var path []string
-	var visit func(name string) bool
-	visit = func(name string) bool {
-		n := it.others[name]
-		if n == nil || n.decisions[SystemProfile].State != StatePending || state[name] == 2 {
-			return false
-		}
-		path = append(path, name)
-		if state[name] == 1 {
-			return true
-		}
-		state[name] = 1
-		for to := range it.leaving(name) {
-			if visit(to) {
-				return true
-			}
-		}
-		state[name] = 2
-		path = path[:len(path)-1]
-		return false
-	}
-	for _, n := range it.nodes {
-		if visit(n.Name) {
-			return path
-		}
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -224,11 +225,11 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 // doubts reads those of all journals of a folder, as a run does that begins.
 func doubts(t *testing.T, dir string) map[string]deploy.Doubt {
 	t.Helper()
-	found, err := deploy.ReadDoubts(dir)
+	found, err := deploy.ReadHistory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	return found.Doubts
 }
 
 // Whatever prefix of a journal is left, it can be read, and a line that was
@@ -438,4 +439,70 @@ func TestStopWhileBuilding(t *testing.T) {
 		t.Errorf("exit code %d, %d profiles, %v", o.Code(), len(o.Profiles), w.done)
 	}
 	w.agrees(nodes, o)
+}
+
+// verifying is a Verifier that notes whom it asked.
+type verifying struct{ asked *[]string }
+
+func (v verifying) Verify(_ context.Context, _ deploy.Node, user string) deploy.Verification {
+	*v.asked = append(*v.asked, user)
+	return deploy.Verification{Enforce: true, Checks: []deploy.Check{{URL: "http://" + user + "/", Problem: "it is broken"}}}
+}
+
+// What a run that died had activated is asked whether it works by the run that
+// finds it so; what was in sync before is not.
+func TestAdoptedIsVerified(t *testing.T) {
+	nodes := fleet(1, 2)
+	w := newWorld(t, nodes)
+	dir := t.TempDir()
+	r := w.runner(dir, "")
+	w.fault = func(op, _, profile string) fault {
+		if op == "activate" && profile == "env2-n1" {
+			_ = r.Journal.Close() // of a process that is dead
+			return dies
+		}
+		return none
+	}
+	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err == nil {
+		t.Fatal("it lives")
+	}
+	w.fault = func(string, string, string) fault { return none }
+	var asked []string
+	again := w.runner(dir, r.Journal.ID)
+	again.Verifier = verifying{&asked}
+	o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes, doubts(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"env2-n1"}, asked); diff != "" || states(o)["n1/env2-n1"] != "active adopted" || o.Code() != deploy.ExitPartial {
+		t.Errorf("exit code %d, %v, %s", o.Code(), states(o), diff)
+	}
+}
+
+// The last event of a preview has the code that the program ends with.
+func TestPreviewCode(t *testing.T) {
+	for _, test := range []struct {
+		detailed bool
+		prepare  func(*world)
+		want     int
+	}{
+		{false, func(*world) {}, deploy.ExitDone},
+		{true, func(*world) {}, deploy.ExitChanges},
+		{true, func(w *world) { w.fault = func(op, _, _ string) fault { return map[string]fault{"build": fails}[op] } }, deploy.ExitFailed},
+		{true, func(w *world) { w.nodes["n1"].os = "debian" }, deploy.ExitFailed},
+	} {
+		nodes := fleet(1, 1)
+		w := newWorld(t, nodes)
+		test.prepare(w)
+		r := w.runner(t.TempDir(), "")
+		r.Options.DetailedExitcode = test.detailed
+		o, err := r.Run(t.Context(), deploy.Preview, nodes, nodes, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := r.Journal.Events()
+		if end := events[len(events)-1].End; end == nil || end.Code != test.want || o.PreviewCode(test.detailed) != test.want {
+			t.Errorf("the end is %+v, and the code %d, want %d", end, o.PreviewCode(test.detailed), test.want)
+		}
+	}
 }

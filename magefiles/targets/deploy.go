@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/magefile/mage/mg"
@@ -61,11 +63,11 @@ func Deploy(ctx context.Context,
 		folder:    generated(out),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
 		options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
-			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false)},
+			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false)},
 		migrations: move.Options{Skip: list(skipMigrations), IgnoreErrors: value(ignoreMigrationErrors, false)},
 		sources:    list(migrationSource),
 		signingKey: value(signingKey, ""), deployRs: value(deployRs, ""),
-		detailed: value(detailedExitcode, false), resume: value(resume, false), json: value(json, false),
+		resume: value(resume, false), json: value(json, false),
 	}
 	switch {
 	case value(plan, false):
@@ -91,7 +93,6 @@ type deployRun struct {
 	sources    []string
 	signingKey string
 	deployRs   string
-	detailed   bool
 	resume     bool
 	json       bool
 }
@@ -126,6 +127,20 @@ func (r *deployRun) do(ctx context.Context) error {
 	return errors.Join(r.run(ctx, lock), lock.Close())
 }
 
+// holder says who deploys, for others to read.
+func holder(run string) string {
+	name := "somebody"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, _ := os.Hostname()
+	text := fmt.Sprintf("%s@%s, process %d", name, host, os.Getpid())
+	if run != "" {
+		text += ", run " + run
+	}
+	return text
+}
+
 // hidden is a path in the folder that git does not see.
 func (r *deployRun) hidden(name string) string { return filepath.Join(r.Path(), ".hostenv", name) }
 
@@ -136,15 +151,15 @@ func (r *deployRun) check() error {
 		return errors.New("-resume deploys, and goes with neither -plan nor -dryRun")
 	case r.resume && selects:
 		return hinted(errors.New("-resume takes up what the last run was about, and goes with none of -node, -env and -exclude"), "leave -resume away to deploy something else")
-	case r.detailed && r.mode == deploy.Deploy:
+	case r.options.DetailedExitcode && r.mode == deploy.Deploy:
 		return hinted(errors.New("-detailedExitcode is nothing without -plan or -dryRun"), "add -plan")
 	case r.options.Jobs < 0:
 		return fmt.Errorf("-jobs is %d", r.options.Jobs)
 	}
 	r.migrations.Sources = map[string]string{}
 	for _, pair := range r.sources {
-		user, node, ok := cutOnce(pair)
-		if !ok {
+		user, node, _ := strings.Cut(pair, "=")
+		if user == "" || node == "" || strings.Contains(node, "=") {
 			return hinted(fmt.Errorf("-migrationSource is %q", pair), "write environment=node, several with commas between")
 		}
 		r.migrations.Sources[user] = node
@@ -200,10 +215,12 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		onNodes(p.selected)
 	}
 
-	if runner.Arrived, err = deploy.ReadArrived(r.hidden("runs")); err != nil {
+	history, err := deploy.ReadHistory(r.hidden("runs"))
+	if err != nil {
 		return err
 	}
-	journal, doubts, err := r.journal(p, resumed, show)
+	runner.Arrived = history.Arrived
+	journal, err := r.journal(p, resumed, show)
 	if err != nil {
 		return err
 	}
@@ -222,7 +239,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(store.Roots)) }()
 	}
-	outcome, err := runner.Run(ctx, r.mode, p.selected, p.fleet, doubts)
+	outcome, err := runner.Run(ctx, r.mode, p.selected, p.fleet, history.Doubts)
 	if err != nil {
 		return err
 	}
@@ -327,30 +344,24 @@ func (r *deployRun) sign(ctx context.Context, p *planned, store *closure.Store) 
 	}, nil
 }
 
-// journal begins a journal, or opens the one that is resumed, and returns what
-// runs before left in doubt.
-func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Journal, map[string]deploy.Doubt, error) {
+// journal begins a journal, or opens the one that is resumed.
+func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Journal, error) {
 	if r.mode != deploy.Deploy {
-		return deploy.NewStory(show.event), nil, nil
+		return deploy.NewStory(show.event), nil
 	}
 	runs := r.hidden("runs")
-	doubts, err := deploy.ReadDoubts(runs)
-	if err != nil {
-		return nil, nil, err
-	}
 	if resumed != "" {
 		j, err := deploy.OpenJournal(runs, resumed, show.event)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		return j, doubts, j.Append(deploy.Event{Type: deploy.TypeResume})
+		return j, j.Append(deploy.Event{Type: deploy.TypeResume})
 	}
 	if err := deploy.PruneRuns(runs); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
-	j, err := deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
-	return j, doubts, err
+	return deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
 }
 
 // digest is that of the plan without what a deploy itself writes into it: a run
@@ -441,13 +452,8 @@ func (r *deployRun) record(ctx context.Context, p *planned, deployed map[string]
 // tell prints how it went, and returns the error that ends with its code.
 func (r *deployRun) tell(o deploy.Outcome) error {
 	code := o.Code()
-	if r.mode != deploy.Deploy && len(refusals(o)) == 0 {
-		code = deploy.ExitDone
-		if slices.ContainsFunc(o.Profiles, func(p deploy.ProfileOutcome) bool { return p.State == deploy.StateFailed }) {
-			code = deploy.ExitFailed
-		} else if r.detailed && len(o.Pending()) > 0 {
-			code = deploy.ExitChanges
-		}
+	if r.mode != deploy.Deploy {
+		code = o.PreviewCode(r.options.DetailedExitcode)
 	}
 	if !r.json {
 		write := report.Summary
@@ -462,10 +468,6 @@ func (r *deployRun) tell(o deploy.Outcome) error {
 		return &outcomeError{code}
 	}
 	return nil
-}
-
-func refusals(o deploy.Outcome) []deploy.Event {
-	return slices.DeleteFunc(slices.Clone(o.Findings), func(e deploy.Event) bool { return e.Finding.Level != deploy.Failure })
 }
 
 // Status shows where every node and environment stands.

@@ -29,13 +29,12 @@ var (
 func TestConformance(t *testing.T) {
 	lab := laboratory(t)
 	situations := Situations()
-	if seen := map[string]bool{}; true {
-		for _, s := range situations {
-			if seen[s.Name] {
-				t.Errorf("two situations are called %q", s.Name)
-			}
-			seen[s.Name] = true
+	seen := map[string]bool{}
+	for _, s := range situations {
+		if seen[s.Name] {
+			t.Errorf("two situations are called %q", s.Name)
 		}
+		seen[s.Name] = true
 	}
 	if *only != "" {
 		want := regexp.MustCompile(*only)

@@ -34,11 +34,11 @@ func TestArrived(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := deploy.ReadArrived(runs)
-	if diff := cmp.Diff(map[string]string{"shop": "n2", "blog": "n1"}, got); diff != "" || err != nil {
+	got, err := deploy.ReadHistory(runs)
+	if diff := cmp.Diff(map[string]string{"shop": "n2", "blog": "n1"}, got.Arrived); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if got, err := deploy.ReadArrived(filepath.Join(runs, "nowhere")); len(got) > 0 || err != nil {
+	if got, err := deploy.ReadHistory(filepath.Join(runs, "nowhere")); len(got.Arrived) > 0 || err != nil {
 		t.Error(got, err)
 	}
 	ids, err := deploy.Runs(runs)
@@ -48,7 +48,7 @@ func TestArrived(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(runs, ids[1]+".jsonl"), []byte("nonsense\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := deploy.ReadArrived(runs); err == nil {
+	if _, err := deploy.ReadHistory(runs); err == nil {
 		t.Error("a journal that cannot be read is passed over")
 	}
 }

@@ -1,0 +1,98 @@
+package deploy
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// newID names a run by the time, so that the newest comes last: also where two
+// begin in one second, or where the clock was put back.
+func newID(runs string, now time.Time) (string, error) {
+	const layout = "20060102T150405.000000Z"
+	ids, err := Runs(runs)
+	if err != nil {
+		return "", err
+	}
+	at := now.UTC().Truncate(time.Microsecond)
+	if len(ids) > 0 {
+		last, _, _ := strings.Cut(ids[len(ids)-1], "-")
+		if newest, err := time.Parse(layout, last); err == nil && !at.After(newest) {
+			at = newest.Add(time.Microsecond)
+		}
+	}
+	random := make([]byte, 3)
+	_, _ = rand.Read(random) // never fails
+	return at.Format(layout) + "-" + hex.EncodeToString(random), nil
+}
+
+// Runs returns the ids of the runs in a folder, the newest last.
+func Runs(runs string) ([]string, error) {
+	entries, err := os.ReadDir(runs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var ids []string
+	for _, entry := range entries {
+		if id, ok := strings.CutSuffix(entry.Name(), ".jsonl"); ok && entry.Type().IsRegular() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, err
+}
+
+// keptRuns is how many runs are kept, with their logs.
+const keptRuns = 50
+
+// PruneRuns removes all but the newest runs, with their logs and roots; one that
+// left something undecided stays. Call it under the lock of runs.
+func PruneRuns(runs string) error {
+	ids, err := Runs(runs)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids[:max(len(ids)-keptRuns, 0)] {
+		events, err := ReadJournal(runs, id)
+		if err != nil || slices.ContainsFunc(OutcomeOf(events).Profiles, func(p ProfileOutcome) bool { return p.Doubt != nil }) {
+			continue // what cannot be read is somebody's to look at
+		}
+		// The journal goes last: without it the folder would be nobody's.
+		if err := errors.Join(os.RemoveAll(filepath.Join(runs, id)), os.Remove(filepath.Join(runs, id+".jsonl"))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A History is what the runs of a checkout know of each other.
+type History struct {
+	Doubts  map[string]Doubt  // what they left undecided, by node/profile
+	Arrived map[string]string // the node where each environment was last at its planned path, by user
+}
+
+// ReadHistory reads the journals of a folder.
+func ReadHistory(runs string) (History, error) {
+	ids, err := Runs(runs)
+	if err != nil {
+		return History{}, err
+	}
+	var outcomes []Outcome
+	for _, id := range ids {
+		events, err := ReadJournal(runs, id)
+		if err != nil {
+			return History{}, err
+		}
+		o := OutcomeOf(events)
+		o.Run = id
+		outcomes = append(outcomes, o)
+	}
+	exits := func(run, node, profile string) *int { return ExitStatus(filepath.Join(runs, run), node, profile) }
+	return History{Doubts: Doubts(outcomes, exits), Arrived: Arrived(outcomes)}, nil
+}

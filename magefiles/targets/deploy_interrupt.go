@@ -1,0 +1,44 @@
+package targets
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
+// process five seconds later. The first one ends gentle, for what can be given up
+// at any time; the second one ends ctx. When the time of Mage's -t is up it ends
+// the process at once, which is for nobody here to stop.
+func interrupts(mage context.Context) (ctx, gentle context.Context, release func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
+	gentle, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Reset(os.Interrupt)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for count := 0; ; {
+			select {
+			case <-ended:
+				return
+			case <-signals:
+				count++
+			}
+			switch count {
+			case 1:
+				fmt.Fprintln(os.Stderr, "interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
+				stop()
+			default:
+				cancel()
+			}
+		}
+	}()
+	return ctx, gentle, func() {
+		signal.Stop(signals)
+		close(ended)
+		cancel()
+	}
+}
