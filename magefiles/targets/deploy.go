@@ -400,7 +400,7 @@ func (r *deployRun) takeUp(p *planned) (id string, err error) {
 	switch {
 	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
 		return "", hinted(fmt.Errorf("the last run, %s, died before it began", id), "run `mage deploy`")
-	case o.Ended && o.Code() == deploy.ExitDone:
+	case o.Ended && o.Code() == deploy.ExitDone && len(p.unrecorded(o.Deployed())) == 0:
 		return "", hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
 	case o.Start.Plan != p.digest():
 		return "", hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
@@ -415,14 +415,20 @@ func (r *deployRun) takeUp(p *planned) (id string, err error) {
 	return id, nil
 }
 
-// record writes down which node every environment was deployed to: in the state
-// first, and then in the plan, which has its digest.
-func (r *deployRun) record(ctx context.Context, p *planned, deployed map[string]string) error {
+// unrecorded are those of deployed that the state does not know yet.
+func (p *planned) unrecorded(deployed map[string]string) map[string]string {
 	news := maps.Clone(deployed)
 	maps.DeleteFunc(news, func(user, node string) bool {
 		entry, ok := p.state.Entries[user]
 		return !ok || entry.DeployedNode == node
 	})
+	return news
+}
+
+// record writes down which node every environment was deployed to: in the state
+// first, and then in the plan, which has its digest.
+func (r *deployRun) record(ctx context.Context, p *planned, deployed map[string]string) error {
+	news := p.unrecorded(deployed)
 	if len(news) == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -47,6 +48,37 @@ func TestDeploy(t *testing.T) {
 		}
 		w.wants(w.run("status"), 0)
 	})
+}
+
+// A run that died when it had told its end, and had not yet written down where
+// the environments are, is taken up for that alone.
+func TestKilledBeforeState(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	user := w.Nodes[0].Users()[0]
+	generated := filepath.Join(w.Provider.Dir, "generated")
+	before := map[string][]byte{}
+	for _, name := range []string{"state.json", "plan.json"} {
+		text, err := os.ReadFile(filepath.Join(generated, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before[name] = text
+	}
+	w.wants(w.deploy(), 0)
+	for name, text := range before {
+		if err := os.WriteFile(filepath.Join(generated, name), text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.deployedNode(user); got != "" {
+		t.Fatalf("the state has %s on %q before it was deployed", user, got)
+	}
+	w.wants(w.deploy("-resume"), 0)
+	if got := w.deployedNode(user); got != "n1" {
+		t.Errorf("the state has %s on %q, want n1", user, got)
+	}
+	w.atPlan(w.Provider.Paths(t), 1)
+	contains(t, w.wants(w.deploy("-resume"), 1).stderr, "nothing to resume")
 }
 
 // deployedNode is what the state remembers of an environment; the plan must be

@@ -158,9 +158,10 @@ func (k *killing) point(at point) {
 		k.n.OnActivation(k.t, at.activation, fleet.Behaviour{})
 	}
 
-	// What was killed before it had begun a run is no run to take up.
+	// What was killed before it had begun a run is no run to take up, and
+	// neither is what was killed when all was told and it had only to exit.
 	how := []string{"-lockWait=1m", "-resume"}
-	if len(told) == 0 {
+	if len(told) == 0 || told[len(told)-1].Type == deploy.TypeEnd {
 		how = how[:1]
 	}
 	r := k.deploy(how...)
