@@ -136,6 +136,12 @@ func (p Policy) decide(c Certificate, v Verdict, old *entry, had bool) (Decision
 		Asked: c.Asked, On: d.On, Node: c.Node, Result: v.Result, Reason: v.Reason,
 		Name: v.Name, Evidence: v.Evidence, Fix: v.Fix, Since: p.Now,
 	}
+	switch {
+	case d.On && valid && old.On:
+		next.Ordered = old.Ordered
+	case d.On && !d.had:
+		next.Ordered = p.Now
+	}
 	if valid && old.same(next) {
 		d.Since = old.Since
 		return d, nil
