@@ -30,9 +30,9 @@ type Policy struct {
 	AllowFlips bool
 	// Now is what a decision that begins has as its since: RFC 3339.
 	Now string
-	// Deployed tells whether an environment was deployed before. Of one that was
-	// never gated, as in a run that was filtered, it tells the names that have
-	// certificates from new ones.
+	// Deployed tells whether an environment was deployed to its node before. Of
+	// one that was never gated, as in a run that was filtered, it tells the names
+	// that have certificates from new ones.
 	Deployed func(user string) bool
 }
 

@@ -140,7 +140,10 @@ func (r *gateRun) gate(ctx context.Context) error {
 		}
 	}
 	r.policy.Now = facts.Taken
-	r.policy.Deployed = func(user string) bool { return prior.Entries[user].DeployedNode != "" }
+	r.policy.Deployed = func(user string) bool { // where the plan has it: certificates do not move along
+		e := prior.Entries[user]
+		return e.DeployedNode != "" && e.DeployedNode == e.Node
+	}
 	verdicts := make(map[string]dnsgate.Verdict, len(certificates))
 	for _, c := range certificates {
 		verdicts[c.Host] = dnsgate.Judge(facts, r.request(c))
