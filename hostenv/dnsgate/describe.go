@@ -3,7 +3,10 @@ package dnsgate
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // describe tells what a lookup saw, in a stable form.
@@ -29,7 +32,7 @@ func describe(l Lookup) string {
 	case len(l.CAA) > 0:
 		records := make([]string, len(l.CAA))
 		for i, r := range l.CAA {
-			records[i] = fmt.Sprintf("%d %s %q", r.Flag, r.Tag, r.Value)
+			records[i] = fmt.Sprintf("%d %s %q", r.Flag, printable(r.Tag), cut(r.Value))
 		}
 		slices.Sort(records)
 		saw = strings.Join(records, ", ")
@@ -61,13 +64,13 @@ var extended = map[int]string{
 func describeProbe(p *ProbeFacts) string {
 	var b strings.Builder
 	for _, hop := range p.Hops {
-		fmt.Fprintf(&b, "%d to %s, ", hop.Status, hop.URL)
+		fmt.Fprintf(&b, "%d to %s, ", hop.Status, printable(hop.URL))
 	}
 	switch {
 	case p.Reached:
 		b.WriteString("answered by the node")
 	case p.Error != "":
-		b.WriteString(p.Error)
+		b.WriteString(printable(p.Error))
 	default:
 		fmt.Fprintf(&b, "status %d, not by the node", p.Status)
 	}
@@ -79,12 +82,32 @@ func describeProbe(p *ProbeFacts) string {
 func describeAnswer(p *ProbeFacts) string {
 	parts := []string{fmt.Sprintf("status %d", p.Status)}
 	for _, hop := range slices.Backward(p.Hops) {
-		parts = slices.Insert(parts, 0, fmt.Sprintf("%d to %s", hop.Status, hop.URL))
+		parts = slices.Insert(parts, 0, fmt.Sprintf("%d to %s", hop.Status, printable(hop.URL)))
 	}
 	for _, header := range []string{p.ContentType, p.Server} {
 		if header != "" {
-			parts = append(parts, header)
+			parts = append(parts, printable(header))
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// maxText is how much is told of one text that a server chose.
+const maxText = 300
+
+// printable is a text of a server as it may stand in a plan, and on a terminal:
+// quoted if there is anything in it that does not show.
+func printable(text string) string {
+	text = cut(text)
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+func cut(text string) string {
+	if len(text) > maxText {
+		return text[:maxText] + "..."
+	}
+	return text
 }

@@ -166,6 +166,9 @@ type entry struct {
 	Evidence []Evidence
 	Fix      string
 	Since    string
+	// Ordered is since when the certificate is ordered for this node; "" if it was
+	// before the gate, or is off.
+	Ordered string
 }
 
 const on, off = "on", "off"
@@ -182,7 +185,7 @@ func readEntry(v any) *entry {
 	asked := object(fields["asked"])
 	e := &entry{
 		On: decision == on, Node: text("node"), Result: Result(text("verdict")), Reason: Reason(text("reason")),
-		Name: text("name"), Fix: text("fix"), Since: text("since"),
+		Name: text("name"), Fix: text("fix"), Since: text("since"), Ordered: text("ordered"),
 	}
 	e.Asked.EnableACME, _ = asked["enableACME"].(bool)
 	e.Asked.ForceSSL, _ = asked["forceSSL"].(bool)
@@ -199,7 +202,7 @@ func (e *entry) value() map[string]any {
 		"asked":    map[string]any{"enableACME": e.Asked.EnableACME, "forceSSL": e.Asked.ForceSSL},
 		"decision": decision, "node": e.Node, "verdict": string(e.Result), "reason": string(e.Reason),
 	}
-	for name, text := range map[string]string{"name": e.Name, "fix": e.Fix, "since": e.Since} {
+	for name, text := range map[string]string{"name": e.Name, "fix": e.Fix, "since": e.Since, "ordered": e.Ordered} {
 		if text != "" {
 			v[name] = text
 		}

@@ -65,7 +65,8 @@ func (s Shortage) Hint() string {
 type order struct {
 	host    string
 	buckets []bucket
-	since   string
+	at      time.Time
+	fresh   bool // the run itself turned it on
 }
 
 // bucket is what a limit counts by.
@@ -79,6 +80,8 @@ type bucket struct {
 // in the order of their names, each is ordered as long as all of its limits
 // allow it. Every node has an ACME account of its own. What was ordered lately
 // is read from the plan: a certificate that was turned on within the window.
+// When it was deployed the plan does not tell, so a limit that these alone exceed
+// is told until the window is over, whatever was told before.
 //
 // What fails counts by name, account and hour. On NixOS every switch of a node
 // starts the service of each certificate, which orders one that was not issued
@@ -97,42 +100,42 @@ func Forecast(gated *Gated, now string) []Shortage {
 	for _, d := range gated.Decisions {
 		fresh[d.Host] = d.Fresh
 	}
-	past, planned := map[bucket]int{}, map[bucket]int{}
-	var next []order
+	var orders []order
 	entries := objectAt(gated.Plan, "dnsGate")
 	for _, c := range wanted(gated.Plan) {
 		e := readEntry(entries[c.Host])
 		if e == nil || !e.On {
 			continue
 		}
-		o := orderOf(c, e.Since)
-		if fresh[c.Host] {
-			next = append(next, o)
-			continue
-		}
-		since, err := time.Parse(time.RFC3339, e.Since)
-		for _, b := range o.buckets {
-			if age := at.Sub(since); err == nil && 0 < age && age < b.limit.Window {
-				past[b]++
-			}
+		if ordered, err := time.Parse(time.RFC3339, e.Ordered); err == nil && !ordered.After(at) {
+			orders = append(orders, orderOf(c, ordered, fresh[c.Host]))
 		}
 	}
+	slices.SortStableFunc(orders, func(a, b order) int { return a.at.Compare(b.at) }) // then by host
+	past, planned, taken := map[bucket]int{}, map[bucket]int{}, map[bucket]int{}
 	held := map[bucket][]string{}
-	taken := map[bucket]int{}
-	for _, o := range next { // by host
-		var full []bucket
+	for _, o := range orders {
+		var full, within []bucket
 		for _, b := range o.buckets {
-			planned[b]++
-			if past[b]+taken[b] >= b.limit.Most {
+			if at.Sub(o.at) >= b.limit.Window {
+				continue
+			}
+			within = append(within, b)
+			if taken[b] >= b.limit.Most {
 				full = append(full, b)
 			}
 		}
 		for _, b := range full {
 			held[b] = append(held[b], o.host)
 		}
-		if len(full) == 0 {
-			for _, b := range o.buckets {
+		for _, b := range within {
+			if len(full) == 0 {
 				taken[b]++
+			}
+			if o.fresh || slices.Contains(full, b) {
+				planned[b]++
+			} else {
+				past[b]++
 			}
 		}
 	}
@@ -168,8 +171,8 @@ func retried(plan map[string]any) []Shortage {
 	return all
 }
 
-func orderOf(c Certificate, since string) order {
-	o := order{host: c.Host, since: since, buckets: []bucket{{perAccount, c.Node}}}
+func orderOf(c Certificate, at time.Time, fresh bool) order {
+	o := order{host: c.Host, at: at, fresh: fresh, buckets: []bucket{{perAccount, c.Node}}}
 	var names []string
 	for _, spelling := range c.Names {
 		name, err := QueryName(spelling)

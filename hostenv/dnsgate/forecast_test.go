@@ -34,8 +34,13 @@ func TestForecast(t *testing.T) {
 		fmt.Sprint(got[0].HoldBack) != "[h050.example.com h051.example.com]" {
 		t.Errorf("52 in one domain: %+v", got)
 	}
-	if got := Forecast(gateAt(t, first.Plan, verdicts, friday), friday); len(got) != 0 {
-		t.Errorf("what was ordered is not ordered again: %v", got)
+	again := gateAt(t, first.Plan, verdicts, friday)
+	got = Forecast(again, friday)
+	if len(got) != 1 || got[0].Past != 50 || got[0].Planned != 2 || fmt.Sprint(got[0].HoldBack) != "[h050.example.com h051.example.com]" {
+		t.Errorf("once more, deployed or not: %+v", got)
+	}
+	if got := Forecast(gateAt(t, again.Plan, verdicts, later), later); len(got) != 0 {
+		t.Errorf("a month later: %v", got)
 	}
 
 	hosts, verdicts = ordering(40, "n1", "example.com")
@@ -62,6 +67,32 @@ func TestForecast(t *testing.T) {
 		}
 		if held != c.held {
 			t.Errorf("%s: %v", c.why, got)
+		}
+	}
+}
+
+// Neither a certificate that passes for another reason is ordered anew, nor one
+// that was there before the gate.
+func TestForecastOfOldCertificates(t *testing.T) {
+	const long, monday, tuesday = "2026-01-01T12:00:00Z", "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
+	hosts, verdicts := ordering(60, "n1", "example.com")
+	for name, deployed := range map[string]bool{"ordered long ago": false, "there before the gate": true} {
+		first, err := Gate(planOf(hosts...), verdicts, Policy{Now: long, Deployed: func(string) bool { return deployed }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Forecast(first, long); deployed != (len(got) == 0) {
+			t.Errorf("%s: %v", name, got)
+		}
+		other := map[string]Verdict{}
+		for host := range verdicts {
+			other[host] = Verdict{Result: Pass, Reason: ReasonAAAAMatch}
+		}
+		plan := gateAt(t, first.Plan, other, monday).Plan
+		added := asking{"new.example.com", "u", "n1", true}
+		other[added.host] = passes
+		if got := Forecast(gateAt(t, Carry(plan, planOf(append(hosts, added)...)), other, tuesday), tuesday); len(got) != 0 {
+			t.Errorf("%s, and one more: %v", name, got)
 		}
 	}
 }

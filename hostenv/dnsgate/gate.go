@@ -30,8 +30,9 @@ type Policy struct {
 	AllowFlips bool
 	// Now is what a decision that begins has as its since: RFC 3339.
 	Now string
-	// Deployed tells whether an environment was deployed before. In a plan that
-	// was never gated it tells the names that have certificates from new ones.
+	// Deployed tells whether an environment was deployed to its node before. Of
+	// one that was never gated, as in a run that was filtered, it tells the names
+	// that have certificates from new ones.
 	Deployed func(user string) bool
 }
 
@@ -79,8 +80,12 @@ func Gate(plan map[string]any, verdicts map[string]Verdict, policy Policy) (*Gat
 	gate := map[string]any{}
 	e.doc["dnsGate"] = gate
 	out := &Gated{Plan: e.doc}
-	gated := len(entries) > 0
-	for _, c := range wanted(plan) {
+	certificates := wanted(plan)
+	gated := map[string]bool{} // environments
+	for _, c := range certificates {
+		gated[c.User] = gated[c.User] || readEntry(entries[c.Host]) != nil
+	}
+	for _, c := range certificates {
 		old := readEntry(entries[c.Host])
 		if old != nil {
 			gate[c.Host] = entries[c.Host]
@@ -89,7 +94,7 @@ func Gate(plan map[string]any, verdicts map[string]Verdict, policy Policy) (*Gat
 		if !judged || objectAt(plan, "nodes", c.Node, "services", "nginx", "virtualHosts", c.Host) == nil {
 			continue
 		}
-		had := old == nil && !gated && policy.Deployed != nil && policy.Deployed(c.User)
+		had := old == nil && !gated[c.User] && policy.Deployed != nil && policy.Deployed(c.User)
 		d, entry := policy.decide(c, v, old, had)
 		d.Fresh = d.On && !d.had
 		out.Decisions = append(out.Decisions, d)
@@ -130,6 +135,12 @@ func (p Policy) decide(c Certificate, v Verdict, old *entry, had bool) (Decision
 	next := &entry{
 		Asked: c.Asked, On: d.On, Node: c.Node, Result: v.Result, Reason: v.Reason,
 		Name: v.Name, Evidence: v.Evidence, Fix: v.Fix, Since: p.Now,
+	}
+	switch {
+	case d.On && valid && old.On:
+		next.Ordered = old.Ordered
+	case d.On && !d.had:
+		next.Ordered = p.Now
 	}
 	if valid && old.same(next) {
 		d.Since = old.Since

@@ -231,6 +231,28 @@ func TestFlips(t *testing.T) {
 	}
 }
 
+// A run for one node does not make new names of those of another node, which
+// nobody has judged yet.
+func TestGatedOneNodeAfterTheOther(t *testing.T) {
+	deployed := func(string) bool { return true }
+	first, others := asking{"a.example", "u", "n1", true}, []asking{{"b.example", "v", "n2", true}, {"c.example", "v", "n2", true}}
+	policy := Policy{Deployed: deployed}
+	plan := gated(t, planOf(append(others, first)...), passes, policy, first.host)
+	unknown := gated(t, plan, dunno, policy, "b.example", "c.example")
+	if got := certificate(t, unknown, others[0]); got != on {
+		t.Errorf("unknown, and deployed before: it is %s", got)
+	}
+	var flips *FlipError
+	if _, err := Gate(plan, map[string]Verdict{"b.example": fails, "c.example": fails}, policy); !errors.As(err, &flips) || flips.Of != 2 {
+		t.Errorf("all certificates of the other node turn off: %v", err)
+	}
+	added := asking{"d.example", "u", "n1", true}
+	next := Carry(plan, planOf(append(others, first, added)...))
+	if got := certificate(t, gated(t, next, dunno, policy, added.host), added); got != off {
+		t.Errorf("new in an environment that was gated, and unknown: it is %s", got)
+	}
+}
+
 func TestUnknownFails(t *testing.T) {
 	h := asking{"a.example", "u", "n1", true}
 	policy := Policy{OnUnknown: OnUnknownFail}

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
 // Who embeds the judge and the gate needs no DNS library and no Mage.
@@ -48,6 +52,39 @@ func TestRecord(t *testing.T) {
 	} {
 		if _, err := DecodeFacts([]byte(c.text)); err == nil {
 			t.Errorf("%s is read: %s", c.text, c.why)
+		}
+	}
+}
+
+// What servers say comes from anybody: it must not stop the gate for all, take
+// the terminal over, or fill the plan.
+func TestHostileTexts(t *testing.T) {
+	const evil = "\xff\x1b[2J\u202e\x00"
+	long := strings.Repeat("x", 1<<20)
+	for name, facts := range map[string]*Facts{
+		"CAA tag":      world(caaAt(host, caa("128 "+evil+" x"))),
+		"CAA value":    world(caaAt(host, caa("0 issue "+strings.ReplaceAll(evil, " ", "")))),
+		"headers":      world(a(has(else4)), probe(ProbeFacts{Status: 404, Server: evil, ContentType: evil}), own(ProbeFacts{Status: 404, Server: evil, ContentType: evil})),
+		"redirect":     world(a(has(else4)), probe(ProbeFacts{Status: 404, Hops: []Hop{{301, "http://" + evil, else4}}})),
+		"error":        world(a(has(else4)), probe(ProbeFacts{Error: "malformed MIME header line: " + evil})),
+		"long headers": world(a(has(else4)), probe(ProbeFacts{Status: 404, Server: long}), own(ProbeFacts{Status: 404, Server: long})),
+		"long error":   world(a(has(else4)), probe(ProbeFacts{Error: long})),
+		"long CAA":     world(caaAt(host, caa("128 tbs "+long))),
+	} {
+		v := Judge(facts, asks())
+		if v.Result == Pass {
+			t.Errorf("%s: it passes", name)
+		}
+		plan := gated(t, planOf(asking{host, "u", "n1", true}), v, Policy{}, host)
+		if text := Encode(plan); len(text) > 8<<10 {
+			t.Errorf("%s: the plan has %d bytes", name, len(text))
+		} else if _, err := canonjson.Decode(text); err != nil {
+			t.Errorf("%s: the plan cannot be read: %v", name, err)
+		}
+		for _, text := range []string{v.Text(""), Explain(facts, asks())} {
+			if odd := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); odd >= 0 || !utf8.ValidString(text) {
+				t.Errorf("%s: it shows %q", name, text)
+			}
 		}
 	}
 }

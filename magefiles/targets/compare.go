@@ -60,7 +60,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		return none, deliberate(err)
 	}
 	warn(result.Warnings)
-	after, err := parity.DecodeDocuments(result.Plan.Encode(), result.State.Encode())
+	after, err := parity.DecodeDocuments(carried(lastPlan, result.Plan), result.State.Encode())
 	if err != nil {
 		return none, err
 	}

@@ -140,7 +140,10 @@ func (r *gateRun) gate(ctx context.Context) error {
 		}
 	}
 	r.policy.Now = facts.Taken
-	r.policy.Deployed = func(user string) bool { return prior.Entries[user].DeployedNode != "" }
+	r.policy.Deployed = func(user string) bool { // where the plan has it: certificates do not move along
+		e := prior.Entries[user]
+		return e.DeployedNode != "" && e.DeployedNode == e.Node
+	}
 	verdicts := make(map[string]dnsgate.Verdict, len(certificates))
 	for _, c := range certificates {
 		verdicts[c.Host] = dnsgate.Judge(facts, r.request(c))
@@ -186,21 +189,21 @@ func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) 
 	if facts.Taken == "" {
 		facts.Taken = time.Now().UTC().Format(time.RFC3339)
 	}
-	if r.record != "" {
+	return facts, dnsgate.Available(facts, certificates)
+}
+
+// gather asks DNS, and records what it said if it shall, or reads such a record.
+func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
+	if r.facts == "" {
+		facts, err := r.collect(ctx, dnsgate.QuestionOf(certificates, r.live))
+		if err != nil || r.record == "" {
+			return facts, err
+		}
 		text, err := facts.Encode()
 		if err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(r.record, text, 0o666); err != nil {
-			return nil, err
-		}
-	}
-	return facts, dnsgate.Available(facts, certificates)
-}
-
-func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
-	if r.facts == "" {
-		return r.collect(ctx, dnsgate.QuestionOf(certificates, r.live))
+		return facts, os.WriteFile(r.record, text, 0o666)
 	}
 	text, err := os.ReadFile(r.facts)
 	if err != nil {
@@ -221,8 +224,15 @@ func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {
 
 // tellAll explains the virtual host that has the name, or the alias.
 func (r *gateRun) tellAll(ctx context.Context, certificates []dnsgate.Certificate) error {
+	normal := func(name string) string {
+		if query, err := dnsgate.QueryName(name); err == nil {
+			return query
+		}
+		return name // one that is not issued, as it is written
+	}
+	wanted := normal(r.explain)
 	i := slices.IndexFunc(certificates, func(c dnsgate.Certificate) bool {
-		return c.Host == r.explain || slices.Contains(c.Names, r.explain)
+		return c.Host == wanted || slices.ContainsFunc(c.Names, func(name string) bool { return normal(name) == wanted })
 	})
 	if i < 0 {
 		return hinted(fmt.Errorf("no virtual host that asks for a certificate has the name %q", r.explain),

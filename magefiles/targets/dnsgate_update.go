@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -46,6 +47,9 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	if err != nil {
 		return nil, err
 	}
+	if dry == nil {
+		r.wrote(report)
+	}
 	for _, o := range report.Outcomes {
 		fmt.Fprintln(os.Stderr, prefix+o.String())
 		if hint := o.Hint(); hint != "" {
@@ -74,6 +78,18 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	}
 	renew(report, next)
 	return next, nil
+}
+
+// wrote notes the zones that were written to, for whatever ends the run later.
+func (r *gateRun) wrote(report *cloudflare.Report) {
+	var zones []string
+	for _, batch := range report.Written {
+		zones = append(zones, batch.Zone)
+	}
+	slices.Sort(zones)
+	if zones = slices.Compact(zones); len(zones) > 0 {
+		r.written = append(r.written, "DNS records of "+strings.Join(zones, ", "))
+	}
 }
 
 // renew lets the zones' own servers speak for the names that are the

@@ -16,7 +16,7 @@ import (
 // A folder is the generated folder of a run.
 type folder struct {
 	*store.Dir
-	written []string // paths of what this run wrote to it
+	written []string // paths of what this run wrote to it, and what it wrote elsewhere
 }
 
 // generated is the folder that -out names.

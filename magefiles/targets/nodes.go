@@ -23,6 +23,7 @@ func NodesBuild(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := generated(out)
+	defer withhold()()
 	return f.fail(f.build(ctx, node))
 }
 

@@ -31,6 +31,7 @@ func Plan(ctx context.Context,
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
+	defer withhold()()
 	if older := value(compare, ""); older != "" {
 		return run.compare(ctx, older)
 	}

@@ -25,6 +25,7 @@ func (State) Init(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := generated(out)
+	defer withhold()()
 	return f.fail(f.locked(ctx, func() error { return initState(ctx, f) }))
 }
 
@@ -109,6 +110,7 @@ func (State) Prune(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := generated(out)
+	defer withhold()()
 	do := func() error { return prune(ctx, f, value(user, ""), value(yes, false)) }
 	if !value(yes, false) {
 		return f.fail(do())

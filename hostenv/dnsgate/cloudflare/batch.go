@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 // A Batch is what one call changes in one zone, in one transaction, in the
@@ -95,5 +97,12 @@ func (b Batch) String() string {
 	return s.String()
 }
 
-// normal is a name of DNS as it is compared.
-func normal(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+// normal is a name of DNS as it is compared. Cloudflare names international zones
+// in Unicode, and their records in Punycode.
+func normal(name string) string {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if ascii, err := idna.Punycode.ToASCII(name); err == nil {
+		return ascii
+	}
+	return name
+}

@@ -127,7 +127,7 @@ func (a *answer) take(records []dns.RR, end string, qtype uint16) (found bool) {
 		case *dns.NS:
 			a.Targets = append(a.Targets, canonical(rr.Ns))
 		case *dns.CAA:
-			a.CAA = append(a.CAA, dnsgate.CAARecord{Flag: rr.Flag, Tag: unescape(rr.Tag), Value: rr.Value})
+			a.CAA = append(a.CAA, dnsgate.CAARecord{Flag: rr.Flag, Tag: recordable(unescape(rr.Tag)), Value: recordable(rr.Value)})
 		default:
 			continue
 		}

@@ -141,6 +141,14 @@ func TestAnswersOfEveryKind(t *testing.T) {
 			caa: []string{"CAA www.shop.test nodata",
 				`CAA shop.test answer 128 Iodef "a\\b\"c" 0 issue "letsencrypt.org; validationmethods=http-01"`},
 		},
+		{
+			name:    "CAA: bytes that no document can hold",
+			records: []string{"www A 192.0.2.1", `@ CAA 0 \255\000x "letsencrypt.org\000; \255\254=1"`},
+			want: []string{"zone shop.test", "A answer 192.0.2.1", "AAAA nodata",
+				"2.1 A answer 192.0.2.1", "2.1 AAAA nodata", "2.1 CNAME nodata",
+				"2.2 A answer 192.0.2.1", "2.2 AAAA nodata", "2.2 CNAME nodata"},
+			caa: []string{"CAA www.shop.test nodata", "CAA shop.test answer 0 \ufffd\ufffdx \"letsencrypt.org\ufffd; \ufffd=1\""},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := shop(t, test.records...).zone("host.test", "127.0.2.9").
@@ -148,6 +156,9 @@ func TestAnswersOfEveryKind(t *testing.T) {
 			got := f.collect("www.shop.test")
 			if diff := cmp.Diff(append(test.want, test.caa...), lines(got.Names["www.shop.test"])); diff != "" {
 				t.Errorf("facts (-want +got):\n%s", diff)
+			}
+			if _, err := got.Encode(); err != nil {
+				t.Errorf("they cannot be recorded: %v", err)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -131,6 +132,11 @@ func TestProbe(t *testing.T) {
 		{"no answer", "old.test", nil, false, 0, "refused"},
 		{"to the node, whose IPv6 is dead", "old.test", redirect(302, "http://six.test/"), true, 1, ""},
 		{"to one of the node and another", "old.test", redirect(302, "http://two.test/"), false, 1, ""},
+		{"headers that are no text", "old.test", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Server", "\xff")
+			w.Header().Set("Content-Type", "a/\xfe")
+			w.WriteHeader(404)
+		}, false, 0, ""},
 		{"to https on itself", "old.test", redirect(302, "https://old.test/"), false, 1, "refused"},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
@@ -145,6 +151,9 @@ func TestProbe(t *testing.T) {
 				Lookup: func(host string) []netip.Addr { return addresses[host] }})
 			if got.Reached != test.reached || len(got.Hops) != test.hops || !strings.Contains(got.Error, test.err) || test.err == "" && got.Error != "" {
 				t.Errorf("got %s", show(got))
+			}
+			if said := got.Server + got.ContentType + got.Error; !utf8.ValidString(said) {
+				t.Errorf("it holds %q", said)
 			}
 		})
 	}

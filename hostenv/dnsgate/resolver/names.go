@@ -69,4 +69,10 @@ func unescape(value string) string {
 	return b.String()
 }
 
+// recordable is a text of a server as a document can hold it: what is not UTF-8,
+// and NUL, is U+FFFD, which is as malformed wherever its meaning matters.
+func recordable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
+}
+
 func digit(b byte) bool { return '0' <= b && b <= '9' }

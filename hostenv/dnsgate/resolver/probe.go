@@ -86,11 +86,12 @@ func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts 
 		addrs := target.addresses(at.Hostname())
 		answer, addr, err := n.get(ctx, at, addrs)
 		if err != nil {
-			facts.Status, facts.Error = 0, err.Error()
+			facts.Status, facts.Error = 0, recordable(err.Error())
 			return facts
 		}
 		facts.Status, facts.Node = answer.status, addr.String()
-		facts.ContentType, facts.Server, facts.Body = answer.header.Get("Content-Type"), answer.header.Get("Server"), answer.body
+		facts.ContentType, facts.Server = recordable(answer.header.Get("Content-Type")), recordable(answer.header.Get("Server"))
+		facts.Body = answer.body
 		if !slices.Contains([]int{301, 302, 307, 308}, answer.status) {
 			facts.Reached = onlyNodes(addrs, target.Nodes, answer.dead6)
 			return facts
@@ -104,9 +105,9 @@ func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts 
 			facts.Error = "a redirect without a place to go to"
 			return facts
 		}
-		facts.Hops = append(facts.Hops, dnsgate.Hop{Status: answer.status, URL: next.String(), Address: addr.String()})
+		facts.Hops = append(facts.Hops, dnsgate.Hop{Status: answer.status, URL: recordable(next.String()), Address: addr.String()})
 		if err := followable(next); err != nil {
-			facts.Error = err.Error()
+			facts.Error = recordable(err.Error())
 			return facts
 		}
 		at = next

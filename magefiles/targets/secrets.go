@@ -3,7 +3,7 @@ package targets
 import "os"
 
 // secretVariables are variables of the environment with secrets of the provider.
-// A deploy needs none of them, and starts many programs.
+// Of the targets the gate alone needs any, and all start programs.
 var secretVariables = []string{
 	"CF_API_TOKEN", "CF_API_KEY", "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY",
 	"SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "RESTIC_PASSWORD",
