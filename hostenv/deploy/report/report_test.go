@@ -204,13 +204,40 @@ func TestLiveOnTerminal(t *testing.T) {
 	}
 }
 
+// What is said besides stays, too; and of what a preview is done with nothing
+// moves any more.
+func TestLiveNote(t *testing.T) {
+	s := &screen{t: t}
+	l := report.NewLive(s, func() (int, int) { return 80, 25 }, func() time.Time { return time.Unix(0, 0) })
+	l.Show(event("a", deploy.StateBuilding, ""))
+	l.Show(event("b", deploy.StateBuilding, ""))
+	l.Note("interrupted")
+	if diff := cmp.Diff([]string{"interrupted", "n1 a: building 0s", "n1 b: building 0s"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+	l.Show(event("b", deploy.StateActivating, ""))
+	l.Show(event("a", deploy.StatePending, deploy.ReasonChanged))
+	if diff := cmp.Diff([]string{"interrupted", "n1 b: activating 0s"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+	l.Close()
+	l.Note("the end")
+	if diff := cmp.Diff([]string{"interrupted", "the end"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLiveElsewhere(t *testing.T) {
 	var b strings.Builder
 	l := report.NewLive(&b, nil, time.Now)
 	for _, e := range story() {
 		l.Show(e)
 	}
+	l.Note("warning: of something else")
 	l.Close()
+	if !strings.HasSuffix(b.String(), "\nwarning: of something else\n") {
+		t.Errorf("got %q", b.String())
+	}
 	if strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "n1 shop: activating\nn1 shop: activation failed") {
 		t.Errorf("got %q", b.String())
 	}
