@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -57,7 +58,14 @@ func (it *run) findMoves(ctx context.Context) []Event {
 				continue
 			}
 			if _, err := old.open(ctx, it); err != nil {
-				fail(n.Name, FindingMove, "or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
+				code, hint := FindingMove, "see to "+from
+				var locked *LockedError
+				if errors.As(err, &locked) {
+					code, hint = FindingLocked, locked.Hint()
+				}
+				if !it.without(ctx, n, p, err) {
+					fail(n.Name, code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
+				}
 				continue
 			}
 			n.moves[p.Name] = from
@@ -76,6 +84,17 @@ func (it *run) findMoves(ctx context.Context) []Event {
 		fail("", FindingMoveCycle, "plan one of the moves, deploy it, and then plan the other", "environments change places between %v: each node would have to wait for the other", around)
 	}
 	return events
+}
+
+// without asks whether an environment goes without its data, for its old node is
+// out of reach.
+func (it *run) without(ctx context.Context, n *nodeRun, p Profile, err error) bool {
+	var unreachable *UnreachableError
+	if !errors.As(err, &unreachable) {
+		return false
+	}
+	moved, err := it.Mover.Prepare(ctx, nil, nil, n.Node, p)
+	return err == nil && moved == nil
 }
 
 // leaving are the environments that have to be on their new nodes before the

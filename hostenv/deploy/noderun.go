@@ -267,8 +267,11 @@ func (it *run) move(ctx context.Context, n *nodeRun, p Profile) (done bool, err 
 	}
 	old, err := it.others[from].open(ctx, it)
 	var moved *Moved
-	if err == nil {
+	switch {
+	case err == nil:
 		moved, err = it.Mover.Prepare(ctx, old, to, n.Node, p)
+	case it.without(ctx, n, p, err):
+		err = nil
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:

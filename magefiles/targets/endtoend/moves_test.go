@@ -263,6 +263,17 @@ func TestMoveFlags(t *testing.T) {
 		t.Errorf("%q were started", got)
 	}
 
+	// The node that it was on is gone, and its data with it.
+	w.place("n1", "5")
+	n2.StopSSH(t)
+	r = w.wants(w.deploy("-node=n1"), 1)
+	contains(t, r.stderr, "environment "+user+" comes from another node: node n2 is unreachable", "see to n2; or leave its data behind")
+	r = w.wants(w.deploy("-node=n1", "-ignoreMigrationErrors"), 0)
+	contains(t, r.stderr, "warning: environment "+user+" goes without its data", "from n2: the node cannot be reached")
+	if got := w.deployedNode(user); got != "n1" {
+		t.Errorf("the state has it on %q", got)
+	}
+
 	// Flags that cannot be.
 	for flag, words := range map[string]string{
 		"-migrationSource=" + user:         "environment=node",
