@@ -219,7 +219,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if err != nil {
 		return err
 	}
-	runner.Arrived = history.Arrived
+	runner.Arrived, runner.Unasked = history.Arrived, history.Unasked
 	journal, err := r.journal(p, resumed, show)
 	if err != nil {
 		return err
