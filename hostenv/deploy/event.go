@@ -114,7 +114,6 @@ const (
 	ReasonUnsigned     Reason = "unsigned"      // failed: the node trusts no signature
 	ReasonMove         Reason = "move"          // failed: its data could not be taken along
 	ReasonActivation   Reason = "activation"    // failed
-	ReasonForeign      Reason = "foreign"       // failed: the profile leads to no store path
 	ReasonConflict     Reason = "conflict"      // failed: the user's UID is another's
 	ReasonSystemFailed Reason = "system-failed" // skipped: the system of its node failed
 	ReasonMovePending  Reason = "move-pending"  // skipped: an environment has to leave the node first
