@@ -36,9 +36,10 @@ func (it *run) comes(n *nodeRun, p Profile) bool {
 // that would drop an environment which is not on its new node yet.
 func (it *run) findMoves(ctx context.Context) []Event {
 	var events []Event
-	fail := func(node, code, hint, format string, args ...any) {
-		events = append(events, Event{Type: TypeFinding, Node: node, Finding: &Finding{Level: Failure, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}})
+	find := func(level Level, node, code, hint, format string, args ...any) {
+		events = append(events, Event{Type: TypeFinding, Node: node, Finding: &Finding{Level: level, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}})
 	}
+	fail := func(node, code, hint, format string, args ...any) { find(Failure, node, code, hint, format, args...) }
 	for _, n := range it.nodes {
 		for _, p := range n.pending() {
 			if it.Mover == nil || p.IsSystem() || n.decisions[p.Name].From != "" && !it.comes(n, p) {
@@ -58,13 +59,17 @@ func (it *run) findMoves(ctx context.Context) []Event {
 				continue
 			}
 			if _, err := old.open(ctx, it); err != nil {
-				code, hint := FindingMove, "see to "+from
+				level, code, hint := Failure, FindingMove, "see to "+from
 				var locked *LockedError
-				if errors.As(err, &locked) {
+				var unreachable *UnreachableError
+				switch {
+				case errors.As(err, &locked):
 					code, hint = FindingLocked, locked.Hint()
+				case errors.As(err, &unreachable) && it.mode != Deploy: // it may be back by then
+					level = Warning
 				}
 				if !it.without(ctx, n, p, err) {
-					fail(n.Name, code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
+					find(level, n.Name, code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
 				}
 				continue
 			}

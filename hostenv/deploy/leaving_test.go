@@ -127,6 +127,24 @@ func TestOldNodeIsGone(t *testing.T) {
 			w.agrees(nodes[1:], o)
 		})
 	}
+
+	// A preview shows that it is out of reach, and locks nothing.
+	for _, ignore := range []bool{false, true} {
+		nodes := fleet(2, 1)
+		w := newWorld(t, nodes)
+		w.nodes["n1"].unreached, w.nodes["n2"].locked = true, true
+		var asked []string
+		r := w.runner(t.TempDir(), "")
+		r.Mover = moving{ignore, &asked}
+		o, err := r.Run(t.Context(), deploy.Preview, nodes[1:], nodes, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warned := len(o.Findings) == 1 && o.Findings[0].Finding.Code == deploy.FindingMove && o.Findings[0].Finding.Level == deploy.Warning
+		if warned == ignore || len(asked) != 1 || o.PreviewCode(true) != deploy.ExitChanges {
+			t.Errorf("ignoring it is %v: %+v, %q, exit code %d", ignore, o.Findings, asked, o.PreviewCode(true))
+		}
+	}
 }
 
 // losing opens n1 once, and that connection is lost at once.

@@ -316,9 +316,7 @@ func (it *run) preflight(ctx context.Context) (wrong bool, err error) {
 			events = append(events, Event{Type: TypeFinding, Node: n.Name, Finding: &f})
 		}
 	}
-	if it.mode == Deploy {
-		events = append(events, it.findMoves(ctx)...)
-	}
+	events = append(events, it.findMoves(ctx)...)
 	if len(events) > 0 {
 		err = it.Journal.Append(events...)
 	}

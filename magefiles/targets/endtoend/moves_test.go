@@ -292,6 +292,13 @@ func TestMoveSource(t *testing.T) {
 	n2 := w.Nodes[1]
 	w.place("n2", "2")
 	w.forget(user)
+	// Whoever only looks learns it, too.
+	for _, mode := range []string{"-plan", "-dryRun"} {
+		r := w.wants(w.deploy(mode), 1)
+		contains(t, r.stderr, "-migrationSource="+user+"=")
+		contains(t, r.stdout, "n2 "+user+": pending (new)")
+		contains(t, w.wants(w.deploy(mode, "-migrationSource="+user+"=n1"), 0).stdout, "n2 "+user+": pending (new)")
+	}
 	r := w.wants(w.deploy(), 1)
 	contains(t, r.stderr, "environment "+user, "-migrationSource="+user+"=")
 	contains(t, r.stdout, "nothing was begun")
