@@ -127,6 +127,15 @@ type Start struct {
 	By       string    `json:"by"`
 	Selected Selection `json:"selected"`
 	Options  Options   `json:"options"`
+	// Migrations are what was said of data that move, nil for nothing.
+	Migrations *Migrations `json:"migrations,omitempty"`
+}
+
+// Migrations say which data are left where they are, and where others are.
+type Migrations struct {
+	Skip         []string          `json:"skip,omitempty"`    // users
+	Sources      map[string]string `json:"sources,omitempty"` // nodes by user
+	IgnoreErrors bool              `json:"ignoreErrors,omitempty"`
 }
 
 // An End says how a run ended.

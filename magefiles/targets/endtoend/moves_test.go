@@ -285,6 +285,40 @@ func TestMoveFlags(t *testing.T) {
 	}
 }
 
+// A run that is taken up leaves and takes along what it was told to, unless it is
+// told otherwise now.
+func TestMoveResumed(t *testing.T) {
+	w, user := movable(t)
+	n1, n2 := w.Nodes[0], w.Nodes[1]
+	fails := func(n *fleet.Node) {
+		t.Helper()
+		n.OnActivation(t, user, fleet.Behaviour{Fail: 3})
+		t.Cleanup(func() { n.OnActivation(t, user, fleet.Behaviour{}) })
+	}
+	w.place("n2", "2")
+	fails(n2)
+	w.wants(w.deploy("-skipMigrations=*"), 3)
+	w.wants(w.deploy("-resume"), 3)
+	if got := w.backups(n1); len(got) > 0 {
+		t.Errorf("taken up, it started %q", got)
+	}
+	n2.OnActivation(t, user, fleet.Behaviour{})
+	w.wants(w.deploy("-resume", "-migrationSource="+user+"=n1"), 0)
+	contains(t, w.restorePlan(n2, user), `"sourceNode":"n1"`)
+
+	w.place("n1", "3")
+	w.Provider.SetVersion(t, "3", "n1/"+user)
+	w.forget(user)
+	fails(n1)
+	w.wants(w.deploy("-migrationSource="+user+"=n2"), 3)
+	w.wants(w.deploy("-resume"), 3)
+	n1.OnActivation(t, user, fleet.Behaviour{})
+	w.wants(w.deploy("-resume", "-skipMigrations="+user), 0)
+	if plan := w.restorePlan(n1, user); plan != "" {
+		t.Errorf("the restore plan is %s", plan)
+	}
+}
+
 // Where nobody knows where the data are, DNS is asked; one that does not answer
 // is no answer. The flag says it.
 func TestMoveSource(t *testing.T) {
