@@ -114,7 +114,6 @@ const (
 	ReasonUnsigned     Reason = "unsigned"      // failed: the node trusts no signature
 	ReasonMove         Reason = "move"          // failed: its data could not be taken along
 	ReasonActivation   Reason = "activation"    // failed
-	ReasonForeign      Reason = "foreign"       // failed: the profile leads to no store path
 	ReasonConflict     Reason = "conflict"      // failed: the user's UID is another's
 	ReasonSystemFailed Reason = "system-failed" // skipped: the system of its node failed
 	ReasonMovePending  Reason = "move-pending"  // skipped: an environment has to leave the node first
@@ -128,6 +127,15 @@ type Start struct {
 	By       string    `json:"by"`
 	Selected Selection `json:"selected"`
 	Options  Options   `json:"options"`
+	// Migrations are what was said of data that move, nil for nothing.
+	Migrations *Migrations `json:"migrations,omitempty"`
+}
+
+// Migrations say which data are left where they are, and where others are.
+type Migrations struct {
+	Skip         []string          `json:"skip,omitempty"`    // users
+	Sources      map[string]string `json:"sources,omitempty"` // nodes by user
+	IgnoreErrors bool              `json:"ignoreErrors,omitempty"`
 }
 
 // An End says how a run ended.

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -35,9 +36,10 @@ func (it *run) comes(n *nodeRun, p Profile) bool {
 // that would drop an environment which is not on its new node yet.
 func (it *run) findMoves(ctx context.Context) []Event {
 	var events []Event
-	fail := func(node, code, hint, format string, args ...any) {
-		events = append(events, Event{Type: TypeFinding, Node: node, Finding: &Finding{Level: Failure, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}})
+	find := func(level Level, node, code, hint, format string, args ...any) {
+		events = append(events, Event{Type: TypeFinding, Node: node, Finding: &Finding{Level: level, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}})
 	}
+	fail := func(node, code, hint, format string, args ...any) { find(Failure, node, code, hint, format, args...) }
 	for _, n := range it.nodes {
 		for _, p := range n.pending() {
 			if it.Mover == nil || p.IsSystem() || n.decisions[p.Name].From != "" && !it.comes(n, p) {
@@ -57,7 +59,18 @@ func (it *run) findMoves(ctx context.Context) []Event {
 				continue
 			}
 			if _, err := old.open(ctx, it); err != nil {
-				fail(n.Name, FindingMove, "or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
+				level, code, hint := Failure, FindingMove, "see to "+from
+				var locked *LockedError
+				var unreachable *UnreachableError
+				switch {
+				case errors.As(err, &locked):
+					code, hint = FindingLocked, locked.Hint()
+				case errors.As(err, &unreachable) && it.mode != Deploy: // it may be back by then
+					level = Warning
+				}
+				if !it.without(ctx, n, p, err) {
+					find(level, n.Name, code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
+				}
 				continue
 			}
 			n.moves[p.Name] = from
@@ -76,6 +89,17 @@ func (it *run) findMoves(ctx context.Context) []Event {
 		fail("", FindingMoveCycle, "plan one of the moves, deploy it, and then plan the other", "environments change places between %v: each node would have to wait for the other", around)
 	}
 	return events
+}
+
+// without asks whether an environment goes without its data, for its old node is
+// out of reach.
+func (it *run) without(ctx context.Context, n *nodeRun, p Profile, err error) bool {
+	var unreachable *UnreachableError
+	if !errors.As(err, &unreachable) {
+		return false
+	}
+	moved, err := it.Mover.Prepare(ctx, nil, nil, n.Node, p)
+	return err == nil && moved == nil
 }
 
 // leaving are the environments that have to be on their new nodes before the

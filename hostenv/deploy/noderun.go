@@ -17,7 +17,7 @@ import (
 func (it *run) node(ctx, gentle context.Context, n *nodeRun) error {
 	for _, p := range n.Profiles {
 		// Whoever activated it did not live to ask whether it works.
-		if it.mode == Deploy && n.decisions[p.Name].Reason == ReasonAdopted {
+		if it.mode == Deploy && it.isOwed(n, p) {
 			if err := it.verify(ctx, n, p); err != nil {
 				return err
 			}
@@ -267,8 +267,11 @@ func (it *run) move(ctx context.Context, n *nodeRun, p Profile) (done bool, err 
 	}
 	old, err := it.others[from].open(ctx, it)
 	var moved *Moved
-	if err == nil {
+	switch {
+	case err == nil:
 		moved, err = it.Mover.Prepare(ctx, old, to, n.Node, p)
+	case it.without(ctx, n, p, err):
+		err = nil
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -399,8 +402,13 @@ func (it *run) ended(ctx context.Context, n *nodeRun, p Profile) (active string,
 
 // verify asks an environment whether it works.
 func (it *run) verify(ctx context.Context, n *nodeRun, p Profile) error {
-	if it.Verifier == nil || it.Options.SkipVerification || p.IsSystem() || it.stopping(ctx) {
+	if it.Verifier == nil || it.Options.SkipVerification || p.IsSystem() {
 		return nil
+	}
+	if it.stopping(ctx) { // nothing is begun, and what is not asked did not pass
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = over
 	}
 	v := it.Verifier.Verify(ctx, n.Node, p.Name)
 	if len(v.Checks) == 0 {

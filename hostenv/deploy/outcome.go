@@ -45,8 +45,11 @@ type ProfileOutcome struct {
 // as that is enforced.
 func (p ProfileOutcome) Good() bool {
 	broken := p.Verification != nil && p.Verification.Enforce && !p.Verification.OK()
-	return (p.State == StateInSync || p.State == StateActive) && !broken
+	return p.up() && !broken
 }
+
+// up reports whether the profile is where the plan wants it.
+func (p ProfileOutcome) up() bool { return p.State == StateInSync || p.State == StateActive }
 
 // OutcomeOf folds events. A run that was taken up again goes on where it was:
 // what was active before it is what was active before it first began.
@@ -196,7 +199,7 @@ func (o Outcome) PreviewCode(detailed bool) int {
 func (o Outcome) Deployed() map[string]string {
 	nodes := map[string]string{}
 	for _, p := range o.Profiles {
-		if p.Profile != SystemProfile && (p.State == StateInSync || p.State == StateActive) {
+		if p.Profile != SystemProfile && p.up() {
 			nodes[p.Profile] = p.Node
 		}
 	}

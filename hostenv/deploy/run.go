@@ -51,6 +51,7 @@ type Runner struct {
 	Holder  string // of the nodes' locks
 	Moves   []plan.Move
 	Arrived map[string]string // as [ReadHistory] had it before the run
+	Unasked map[string]string // likewise
 
 	// Stop ends the run early when it is closed: no new work, what has not
 	// touched a profile yet is given up, and an activation is brought to its
@@ -72,6 +73,7 @@ type run struct {
 	nodes  []*nodeRun
 	others map[string]*nodeRun // of the plan, for data to be fetched from
 	slots  chan struct{}
+	owed   map[string]string // see isOwed
 }
 
 // nodeRun is a node in a run.
@@ -98,6 +100,7 @@ type nodeRun struct {
 func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node, doubts map[string]Doubt) (Outcome, error) {
 	jobs := cmp.Or(r.Options.Jobs, 4)
 	it := &run{Runner: r, mode: mode, others: map[string]*nodeRun{}, slots: make(chan struct{}, jobs)}
+	it.owed = it.unasked()
 	for _, n := range fleet {
 		it.others[n.Name] = newNodeRun(n)
 	}
@@ -313,9 +316,7 @@ func (it *run) preflight(ctx context.Context) (wrong bool, err error) {
 			events = append(events, Event{Type: TypeFinding, Node: n.Name, Finding: &f})
 		}
 	}
-	if it.mode == Deploy {
-		events = append(events, it.findMoves(ctx)...)
-	}
+	events = append(events, it.findMoves(ctx)...)
 	if len(events) > 0 {
 		err = it.Journal.Append(events...)
 	}

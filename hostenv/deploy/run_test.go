@@ -353,6 +353,18 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 			if len(o.Findings) != 1 || o.Findings[0].Finding.Code != refusal.code || o.Code() != deploy.ExitFailed || len(w.built) > 0 {
 				t.Errorf("got %+v, %d", o.Findings, o.Code())
 			}
+			// Whoever only looks is told so, too, and sees all the same what would change.
+			for _, mode := range []deploy.Mode{deploy.Preview, deploy.Look} {
+				r := w.runner(t.TempDir(), "")
+				r.Moves = refusal.moves
+				o, err := r.Run(t.Context(), mode, refusal.nodes(nodes), nodes, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(o.Findings) != 1 || o.Findings[0].Finding.Code != refusal.code || o.PreviewCode(true) != deploy.ExitFailed || len(o.Pending()) == 0 {
+					t.Errorf("mode %d: got %+v, %d", mode, o.Findings, o.PreviewCode(true))
+				}
+			}
 		})
 	}
 }

@@ -75,6 +75,7 @@ func PruneRuns(runs string) error {
 type History struct {
 	Doubts  map[string]Doubt  // what they left undecided, by node/profile
 	Arrived map[string]string // the node where each environment was last at its planned path, by user
+	Unasked map[string]string // what came up and was not asked whether it works, by node/profile
 }
 
 // ReadHistory reads the journals of a folder.
@@ -94,5 +95,5 @@ func ReadHistory(runs string) (History, error) {
 		outcomes = append(outcomes, o)
 	}
 	exits := func(run, node, profile string) *int { return ExitStatus(filepath.Join(runs, run), node, profile) }
-	return History{Doubts: Doubts(outcomes, exits), Arrived: Arrived(outcomes)}, nil
+	return History{Doubts: Doubts(outcomes, exits), Arrived: Arrived(outcomes), Unasked: Unasked(outcomes)}, nil
 }

@@ -44,10 +44,13 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		}
 		dir := t.TempDir()
 		r := w.runner(dir, "")
-		start := &deploy.Start{Plan: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", By: "somebody", Options: r.Options}
+		start := &deploy.Start{Plan: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", By: "somebody", Options: r.Options,
+			Migrations: &deploy.Migrations{Skip: []string{"shop"}, Sources: map[string]string{"blog": "n2"}, IgnoreErrors: true}}
 		more := []deploy.Event{
 			{Type: deploy.TypeRun, Start: start}, {Type: deploy.TypeResume},
 			{Type: deploy.TypeVerification, Node: "n1", Profile: "x", Verification: &deploy.Verification{Checks: []deploy.Check{{VirtualHost: "a", URL: "http://a/", Status: 200, OK: true}}}},
+			{Type: deploy.TypeVerification, Node: "n1", Profile: "x", Verification: &deploy.Verification{Enforce: true, Checks: []deploy.Check{
+				{Name: "of no standard", VirtualHost: "a", URL: "http://a/", Status: 99, Problem: "the status is 99"}, {VirtualHost: "a", URL: "http://a/", Problem: "refused"}}}},
 			{Type: deploy.TypeMove, Node: "n1", Profile: "x", Moved: &deploy.Moved{From: "n2", Snapshots: map[string]string{"db": "abcdef12"}}},
 		}
 		if err := r.Journal.Append(more...); err != nil {

@@ -1,10 +1,14 @@
 package deploy
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
 // Verifier asks an environment whether it works.
 type Verifier interface {
-	// Verify does all checks of an environment, and returns a result for each.
+	// Verify does all checks of an environment, and returns a result for each. One
+	// that the end of ctx cuts off, or that is not begun for it, did not pass.
 	Verify(ctx context.Context, n Node, user string) Verification
 }
 
@@ -22,6 +26,50 @@ type Check struct {
 	Status      int    `json:"status,omitempty"` // of the last response, 0 without one
 	OK          bool   `json:"ok"`
 	Problem     string `json:"problem,omitempty"`
+}
+
+// Unasked returns what runs brought up and did not ask whether it works, for they
+// died or were interrupted before the answer: paths by node/profile. Outcomes are
+// in their order.
+func Unasked(outcomes []Outcome) map[string]string {
+	paths := map[string]string{}
+	for _, o := range outcomes {
+		cut := !o.Ended || o.Interrupted
+		for _, p := range o.Profiles {
+			key := p.Node + "/" + p.Profile
+			answered := p.Verification != nil && (p.Verification.OK() || !cut)
+			switch {
+			case p.Profile == SystemProfile, !p.up():
+			case answered, o.Start.Options.SkipVerification, p.State == StateActive && !cut:
+				delete(paths, key)
+			case p.State == StateActive, p.Verification != nil:
+				paths[key] = p.Want
+			}
+		}
+	}
+	return paths
+}
+
+// unasked adds to those of runs before what did not work in this one, if it is
+// taken up: that may be mended by now.
+func (it *run) unasked() map[string]string {
+	paths := maps.Clone(it.Unasked)
+	for _, p := range OutcomeOf(it.Journal.Events()).Profiles {
+		if p.up() && p.Verification != nil && !p.Verification.OK() {
+			if paths == nil {
+				paths = map[string]string{}
+			}
+			paths[p.Node+"/"+p.Profile] = p.Want
+		}
+	}
+	return paths
+}
+
+// isOwed reports whether a profile that is left alone is asked whether it works
+// all the same.
+func (it *run) isOwed(n *nodeRun, p Profile) bool {
+	d := n.decisions[p.Name]
+	return d.Reason == ReasonAdopted || d.State == StateInSync && it.owed[p.Key()] == p.Path
 }
 
 // OK reports whether every check passed.

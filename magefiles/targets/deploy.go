@@ -174,7 +174,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	show := newShown(r.json)
 	defer func() { show.done() }()
-	ctx, gentle, release := interrupts(ctx)
+	ctx, gentle, release := interrupts(ctx, show.note)
 	defer release()
 
 	// What is refused here leaves no journal: -resume is for runs that began.
@@ -219,7 +219,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if err != nil {
 		return err
 	}
-	runner.Arrived = history.Arrived
+	runner.Arrived, runner.Unasked = history.Arrived, history.Unasked
 	journal, err := r.journal(p, resumed, show)
 	if err != nil {
 		return err
@@ -301,18 +301,25 @@ func (r *deployRun) evaluate(ctx context.Context, store *closure.Store, p *plann
 	return err
 }
 
-func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
-	o := r.migrations
-	if slices.Contains(o.Skip, "*") {
-		o.Skip = nil
-		for _, n := range p.fleet {
-			for _, profile := range n.Profiles {
-				if !profile.IsSystem() {
-					o.Skip = append(o.Skip, profile.Name)
-				}
+// named are environments by user, of which * is every one.
+func (p *planned) named(users []string) []string {
+	if !slices.Contains(users, "*") {
+		return users
+	}
+	var all []string
+	for _, n := range p.fleet {
+		for _, profile := range n.Profiles {
+			if !profile.IsSystem() {
+				all = append(all, profile.Name)
 			}
 		}
 	}
+	return all
+}
+
+func (r *deployRun) mover(p *planned, show *shown) (*move.Mover, error) {
+	o := r.migrations
+	o.Skip = p.named(o.Skip)
 	o.Deployed = map[string]string{}
 	for user, entry := range p.state.Entries {
 		if entry.DeployedNode != "" {
@@ -361,6 +368,9 @@ func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Jo
 		return nil, err
 	}
 	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
+	if m := r.migrations; m.IgnoreErrors || len(m.Skip)+len(m.Sources) > 0 {
+		start.Migrations = &deploy.Migrations{Skip: m.Skip, Sources: m.Sources, IgnoreErrors: m.IgnoreErrors}
+	}
 	return deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
 }
 
@@ -412,7 +422,28 @@ func (r *deployRun) takeUp(p *planned) (id string, err error) {
 	now.SkipOffline = now.SkipOffline || then.SkipOffline
 	now.SkipVerification = now.SkipVerification || then.SkipVerification
 	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
+	if m := o.Start.Migrations; m != nil {
+		r.migrations = joined(*m, r.migrations, p)
+	}
 	return id, nil
+}
+
+// joined is what is said now of data that move, and what was said then of those
+// of which nothing is said now.
+func joined(then deploy.Migrations, now move.Options, p *planned) move.Options {
+	skip := p.named(now.Skip)
+	for user, node := range then.Sources {
+		if now.Sources[user] == "" && !slices.Contains(skip, user) {
+			now.Sources[user] = node
+		}
+	}
+	for _, user := range p.named(then.Skip) {
+		if now.Sources[user] == "" && !slices.Contains(skip, user) {
+			skip = append(skip, user)
+		}
+	}
+	now.Skip, now.IgnoreErrors = skip, now.IgnoreErrors || then.IgnoreErrors
+	return now
 }
 
 // unrecorded are those of deployed that the state does not know yet.

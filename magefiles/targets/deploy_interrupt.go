@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -12,7 +11,7 @@ import (
 // process five seconds later. The first one ends gentle, for what can be given up
 // at any time; the second one ends ctx. When the time of Mage's -t is up it ends
 // the process at once, which is for nobody here to stop.
-func interrupts(mage context.Context) (ctx, gentle context.Context, release func()) {
+func interrupts(mage context.Context, tell func(string)) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -29,8 +28,8 @@ func interrupts(mage context.Context) (ctx, gentle context.Context, release func
 			}
 			switch count {
 			case 1:
-				fmt.Fprintln(os.Stderr, "interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
 				stop()
+				tell("interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
 			default:
 				cancel()
 			}

@@ -55,8 +55,17 @@ func (s *shown) event(e deploy.Event) {
 
 func (s *shown) phase(text string) {
 	if !s.json {
-		fmt.Fprintln(os.Stderr, text)
+		s.note(text)
 	}
 }
 
-func (s *shown) warn(text string) { fmt.Fprintln(os.Stderr, "warning:", text) }
+func (s *shown) warn(text string) { s.note("warning: " + text) }
+
+// note says what is no event.
+func (s *shown) note(text string) {
+	if s.json {
+		fmt.Fprintln(os.Stderr, text)
+		return
+	}
+	s.live.Note(text)
+}

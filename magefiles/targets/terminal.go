@@ -12,17 +12,18 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
 // printError writes an error and its hints, a line each.
 func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "error: %s\n", shortened(err.Error()))
+	fmt.Fprintf(w, "error: %s\n", report.Visible(shortened(err.Error())))
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) && hinter.Hint() != "" {
 		for hint := range strings.Lines(hinter.Hint()) {
-			fmt.Fprintf(w, "hint: %s\n", shortened(strings.TrimSuffix(hint, "\n")))
+			fmt.Fprintf(w, "hint: %s\n", report.Visible(shortened(strings.TrimSuffix(hint, "\n"))))
 		}
 	}
 }

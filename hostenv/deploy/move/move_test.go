@@ -76,10 +76,12 @@ const (
 func listed(id, time string) string { return `{"id":"` + id + `","time":"` + time + `","tags":null}` }
 
 var (
-	fresh  = "[" + listed(id, "2026-11-23T04:57:40.553754335+01:00") + "]"
-	stale  = "[" + listed(other, "2026-11-23T03:57:40.4Z") + "]"
-	both   = "[" + listed(id, "2026-11-23T03:57:41Z") + "," + listed(other, "2026-11-23T03:57:39Z") + "]"
-	twoNew = "[" + listed(id, "2026-11-23T03:57:41Z") + "," + listed(other, "2026-11-23T03:57:42Z") + "]"
+	fresh = "[" + listed(id, "2026-11-23T04:57:40.553754335+01:00") + "]"
+	stale = "[" + listed(other, "2026-11-23T03:57:40.4Z") + "]"
+	both  = "[" + listed(id, "2026-11-23T03:57:41Z") + "," + listed(other, "2026-11-23T03:57:39Z") + "]"
+	// The one of old is ours; far made the other meanwhile, and under the same tag.
+	twoHosts = strings.NewReplacer(`"tags":null}`+",", `"hostname":"old"},`, `"tags":null}]`, `"hostname":"far"}]`).Replace(twoNew)
+	twoNew   = "[" + listed(id, "2026-11-23T03:57:41Z") + "," + listed(other, "2026-11-23T03:57:42Z") + "]"
 )
 
 // TestSnapshot finds what a backup made, or says all that was in the way.
@@ -106,6 +108,11 @@ func TestSnapshot(t *testing.T) {
 			[]string{backup, tagged, all, baseAll, journal}, "44bbcd7a"},
 		{"which one is not known without a tag", answers{backup: {out: since}, tagged: {out: "[]"}, all: {out: twoNew}, baseAll: {out: twoNew}, journal: {out: "snapshot 44bbcd7a saved\n"}},
 			[]string{backup, tagged, all, baseAll, journal}, "44bbcd7a"},
+		{"two nodes made one", answers{backup: {out: since}, tagged: {out: twoHosts}, all: {out: twoHosts}, baseAll: {out: twoHosts}, journal: {out: "snapshot 44bbcd7a saved\n"}},
+			[]string{backup, tagged, all, baseAll, journal}, "44bbcd7a"},
+		{"two nodes made one, and nothing tells which is whose", answers{backup: {out: since}, tagged: {out: twoHosts}, all: {out: twoHosts}, baseAll: {out: twoHosts}, journal: {out: ""}},
+			[]string{backup, tagged, all, baseAll, journal}, "snapshots tagged drupal-migrate: far and old made one meanwhile"},
+		{"one node made two", answers{backup: {out: since}, tagged: {out: twoNew}}, []string{backup, tagged}, other},
 		{"there was only the base then", answers{backup: {out: "missing\n"}, baseBackup: {out: since}, baseTagged: {out: "[]"}, baseAll: {out: fresh}},
 			[]string{backup, baseBackup, baseTagged, baseAll}, id},
 

@@ -391,6 +391,11 @@ func TestRestic(t *testing.T) {
 	if second := move1(t).Snapshots["drupal-migrate"]; len(second) != 64 || second == first {
 		t.Errorf("%q, %q", first, second)
 	}
+	t.Run("another node backs up what it still has", func(t *testing.T) {
+		from.program(from.units, "restic-backups-drupal-migrate.service", bash, backup+" --tag drupal-migrate; mv "+data+"/file "+data+"/kept; echo stale >"+data+"/file\n"+
+			restic+" backup "+data+" --host far --tag drupal-migrate >"+filepath.Join(from.dir, "far")+" 2>&1; mv "+data+"/kept "+data+"/file")
+		move1(t)
+	})
 	t.Run("no tags", func(t *testing.T) {
 		from.program(from.units, "restic-backups-drupal-migrate.service", bash, backup)
 		write("file", "two")

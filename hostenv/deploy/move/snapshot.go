@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,6 +15,7 @@ import (
 type snapshot struct {
 	ID   string    `json:"id"`
 	Time time.Time `json:"time"`
+	Host string    `json:"hostname"`
 }
 
 var isSnapshot = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
@@ -32,12 +36,18 @@ func decodeSnapshots(data []byte) ([]snapshot, error) {
 }
 
 // newest returns the newest snapshot that is not older than since. Older ones
-// are of a backup before, and lack what was written after it.
+// are of a backup before, and lack what was written after it. Where several hosts
+// have made one it is none: the repository is that of every node on which the
+// environment has been, and an old one may still back up what it has.
 func newest(list []snapshot, since time.Time) (string, error) {
 	var found snapshot
+	hosts := map[string]bool{}
 	for _, s := range list {
 		if s.Time.After(found.Time) {
 			found = s
+		}
+		if !s.Time.Before(since) {
+			hosts[s.Host] = true
 		}
 	}
 	switch {
@@ -45,6 +55,9 @@ func newest(list []snapshot, since time.Time) (string, error) {
 		return "", errors.New("there is none")
 	case found.Time.Before(since):
 		return "", fmt.Errorf("the newest is of %s, before this backup began", found.Time.UTC().Format(time.RFC3339))
+	}
+	if len(hosts) > 1 {
+		return "", fmt.Errorf("%s made one meanwhile", strings.Join(slices.Sorted(maps.Keys(hosts)), " and "))
 	}
 	return found.ID, nil
 }

@@ -27,7 +27,7 @@ func Line(e deploy.Event) string {
 		default: // a finding says more
 		}
 	case deploy.TypeFinding:
-		return finding(e)
+		return Visible(finding(e))
 	case deploy.TypeProfile:
 		text = profile(e)
 	case deploy.TypeVerification:
@@ -41,7 +41,7 @@ func Line(e deploy.Event) string {
 	if text == "" {
 		return ""
 	}
-	return prefix(e) + text
+	return Visible(prefix(e) + text)
 }
 
 func prefix(e deploy.Event) string {

@@ -67,10 +67,12 @@ func (l *Live) Show(e deploy.Event) {
 		return
 	}
 	if e.Type == deploy.TypeProfile && !e.State.Final() {
-		if e.State != deploy.StatePending {
+		if e.State == deploy.StatePending { // nothing is done with it yet, or by a preview any more
+			l.drop(e.Node + " " + e.Profile)
+		} else {
 			l.set(e.Node+" "+e.Profile, states[e.State])
-			l.draw()
 		}
+		l.draw()
 		return
 	}
 	if e.Type == deploy.TypeProfile {
@@ -83,6 +85,18 @@ func (l *Live) Show(e deploy.Event) {
 	l.draw()
 }
 
+// Note shows what is no event, above the lines that move: what is written past
+// them would be erased with them.
+func (l *Live) Note(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.erase()
+	fmt.Fprintln(l.w, Visible(text))
+	if l.size != nil {
+		l.draw()
+	}
+}
+
 // Close takes the moving lines away.
 func (l *Live) Close() {
 	if l.size != nil {
@@ -92,6 +106,7 @@ func (l *Live) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.erase()
+	l.at = nil
 }
 
 func (l *Live) set(key, text string) {

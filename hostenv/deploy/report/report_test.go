@@ -1,10 +1,13 @@
 package report_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,6 +149,38 @@ n2    system   unreachable  1123456-shop-2  unknown         node n2 is unreachab
 	}
 }
 
+// What nodes, programs and customers' builds say goes into no terminal as it is:
+// it could set the clipboard, or take back what stands above it.
+func TestNothingIsForTheTerminal(t *testing.T) {
+	const hostile = "fine\x1b]52;c;cm0gLXJmIC8=\x07\x1b[2J\rgone\u009b1A\x00\x7f\xff é\n\tmore"
+	failed := event("shop", deploy.StateFailed, deploy.ReasonBuild)
+	failed.Error, failed.Hint, failed.Log = hostile, hostile, hostile
+	changed := event("blog", deploy.StatePending, deploy.ReasonChanged)
+	story := []deploy.Event{failed, changed,
+		{Type: deploy.TypeDiff, Node: "n1", Profile: "blog", Diff: &deploy.Diff{Added: []deploy.PackageChange{{Name: hostile, New: []string{hostile}}}}},
+		{Type: deploy.TypeFinding, Node: "n1", Finding: &deploy.Finding{Level: deploy.Warning, Message: hostile, Hint: hostile}},
+		{Type: deploy.TypeNode, Node: "n1", State: deploy.StateWaiting, Error: hostile},
+		{Type: deploy.TypeVerification, Node: "n1", Profile: "shop", Verification: &deploy.Verification{Checks: []deploy.Check{{URL: "http://n1/", Problem: hostile}}}}}
+	var shown strings.Builder
+	l := report.NewLive(&shown, nil, time.Now)
+	for _, e := range story {
+		l.Show(e)
+	}
+	l.Note(hostile)
+	l.Close()
+	o := deploy.OutcomeOf(story)
+	if err := errors.Join(report.Summary(&shown, o), report.Preview(&shown, o), report.Status(&shown, []deploy.Status{{Node: "n1", Profile: "shop", Detail: hostile}})); err != nil {
+		t.Fatal(err)
+	}
+	if i := strings.IndexFunc(shown.String(), func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }); i >= 0 || !utf8.ValidString(shown.String()) {
+		t.Errorf("%q", shown.String())
+	}
+	const want = "fine?]52;c;cm0gLXJmIC8=??[2J?gone?1A??? é"
+	if n := strings.Count(shown.String(), want); n < 12 || strings.Count(shown.String(), "fine") != n {
+		t.Errorf("%d times %q in:\n%s", n, want, shown.String())
+	}
+}
+
 // screen is a terminal: it knows as much of escape codes as is written to it.
 type screen struct {
 	t     *testing.T
@@ -204,13 +239,40 @@ func TestLiveOnTerminal(t *testing.T) {
 	}
 }
 
+// What is said besides stays, too; and of what a preview is done with nothing
+// moves any more.
+func TestLiveNote(t *testing.T) {
+	s := &screen{t: t}
+	l := report.NewLive(s, func() (int, int) { return 80, 25 }, func() time.Time { return time.Unix(0, 0) })
+	l.Show(event("a", deploy.StateBuilding, ""))
+	l.Show(event("b", deploy.StateBuilding, ""))
+	l.Note("interrupted")
+	if diff := cmp.Diff([]string{"interrupted", "n1 a: building 0s", "n1 b: building 0s"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+	l.Show(event("b", deploy.StateActivating, ""))
+	l.Show(event("a", deploy.StatePending, deploy.ReasonChanged))
+	if diff := cmp.Diff([]string{"interrupted", "n1 b: activating 0s"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+	l.Close()
+	l.Note("the end")
+	if diff := cmp.Diff([]string{"interrupted", "the end"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLiveElsewhere(t *testing.T) {
 	var b strings.Builder
 	l := report.NewLive(&b, nil, time.Now)
 	for _, e := range story() {
 		l.Show(e)
 	}
+	l.Note("warning: of something else")
 	l.Close()
+	if !strings.HasSuffix(b.String(), "\nwarning: of something else\n") {
+		t.Errorf("got %q", b.String())
+	}
 	if strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "n1 shop: activating\nn1 shop: activation failed") {
 		t.Errorf("got %q", b.String())
 	}

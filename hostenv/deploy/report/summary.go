@@ -14,6 +14,7 @@ import (
 // Summary writes where every profile stands, those that need somebody at the
 // end with all that is known of them, and one line for the whole.
 func Summary(w io.Writer, o deploy.Outcome) error {
+	w = visible{w}
 	if len(o.Profiles) > 0 {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "NODE\tPROFILE\tSTATE\tACTIVE")
@@ -114,6 +115,7 @@ func words(s deploy.State) string {
 
 // Preview writes what a deploy would change.
 func Preview(w io.Writer, o deploy.Outcome) error {
+	w = visible{w}
 	for _, p := range o.Profiles {
 		if p.State == deploy.StateInSync {
 			continue
@@ -169,7 +171,7 @@ func list(versions []string) string {
 
 // Status writes where profiles stand, all of them or what is not in sync.
 func Status(w io.Writer, all []deploy.Status) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(visible{w}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tPROFILE\tSTANDING\tPLANNED\tACTIVE\tDETAIL")
 	for _, s := range all {
 		active := Short(s.Active)

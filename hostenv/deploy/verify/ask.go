@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -34,7 +35,23 @@ func (v *Verifier) ask(ctx context.Context, node string, q Request, hosts map[st
 	}
 	var a answer
 	client := &http.Client{
-		Transport: transport,
+		Transport: roundTripper(func(request *http.Request) (*http.Response, error) {
+			a.status = 0 // of the last response, if it comes
+			response, err := transport.RoundTrip(request)
+			if err != nil {
+				return nil, err
+			}
+			a.status = response.StatusCode
+			// The client would refuse the response, whether or not it is to follow.
+			if _, err := request.URL.Parse(response.Header.Get("Location")); err != nil {
+				if q.FollowRedirects && isRedirect(response.StatusCode) {
+					_ = response.Body.Close() // nobody reads it
+					return nil, errLocation
+				}
+				response.Header.Del("Location")
+			}
+			return response, nil
+		}),
 		CheckRedirect: func(next *http.Request, via []*http.Request) error {
 			switch {
 			case !q.FollowRedirects:
@@ -55,9 +72,6 @@ func (v *Verifier) ask(ctx context.Context, node string, q Request, hosts map[st
 	}
 	request.Header.Set("User-Agent", "hostenv-provider")
 	response, err := client.Do(request)
-	if response != nil {
-		a.status = response.StatusCode
-	}
 	if err != nil {
 		a.failure = failure(err)
 		return a
@@ -70,7 +84,16 @@ func (v *Verifier) ask(ctx context.Context, node string, q Request, hosts map[st
 	return a
 }
 
-var errRedirects = errors.New("there are more redirects than maxRedirects allows")
+var (
+	errRedirects = errors.New("there are more redirects than maxRedirects allows")
+	errLocation  = errors.New("the redirect leads to what is no URL")
+)
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
+
+func isRedirect(status int) bool { return status >= 300 && status < 400 }
 
 // isOwn reports whether a redirect stays with the environment, at the ports
 // where the front door listens.
@@ -80,7 +103,11 @@ func isOwn(u *url.URL, hosts map[string]bool) bool {
 		hosts[strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))]
 }
 
-// failure is what is said of a request that failed, without its URL.
+// quoted is how net/http shows what it could not read.
+var quoted = regexp.MustCompile(`:? "(?:[^"\\]|\\.)*"`)
+
+// failure is what is said of a request that failed, without its URL, and
+// without what came: a header or a body may hold what is secret.
 func failure(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -95,7 +122,11 @@ func failure(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed before the response was complete"
 	}
-	return err.Error()
+	text := err.Error()
+	if strings.Contains(text, "malformed") || strings.Contains(text, "transport connection broken") {
+		text = quoted.ReplaceAllString(text, "")
+	}
+	return text
 }
 
 const interrupted = "interrupted before there was an answer"

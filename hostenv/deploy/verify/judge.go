@@ -38,7 +38,7 @@ func (c Constraints) judge(a answer) string {
 	if a.status < c.MinStatus || c.MaxStatus != 0 && a.status > c.MaxStatus {
 		say("%s, and should be %s", statusText(a), c.statusWanted())
 	}
-	if isRedirect := a.status >= 300 && a.status < 400; !isRedirect || !c.SkipBodyOnRedirect {
+	if !isRedirect(a.status) || !c.SkipBodyOnRedirect {
 		for _, expression := range c.Body {
 			if !expression.Match(a.body) {
 				say("the body (%d bytes) does not match %s", len(a.body), shown(expression.String()))

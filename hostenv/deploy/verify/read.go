@@ -47,8 +47,11 @@ func Read(document plan.Document) (map[string]Spec, error) {
 	var invalid InvalidError
 	for _, user := range slices.Sorted(maps.Keys(environments)) {
 		environment, _ := environments[user].(map[string]any)
-		verification, _ := environment["deploymentVerification"].(map[string]any)
 		r := reader{where: "environments." + user + ".deploymentVerification"}
+		verification, ok := environment["deploymentVerification"].(map[string]any)
+		if given := environment["deploymentVerification"]; !ok && given != nil && environment["enable"] != false {
+			r.problem("it is %s, not an object", canonjson.Kind(given))
+		}
 		enabled := environment["enable"] != false && r.boolean(verification, "enable", false)
 		if enabled || len(r.problems) > 0 {
 			spec := r.spec(verification, virtualHosts(value, environment), hostname(environment))

@@ -154,6 +154,20 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+// TestReadNoObject: what cannot be read at all is not left out either.
+func TestReadNoObject(t *testing.T) {
+	for verification, want := range map[string]string{
+		`[{"checks": []}]`: "it is a list, not an object",
+		`true`:             "it is a boolean, not an object",
+		`{"enable": "on"}`: "enable is a string, neither true nor false",
+	} {
+		_, err := verify.Read(document(t, verification))
+		if err == nil || !strings.Contains(err.Error(), "environments.shop.deploymentVerification: "+want) {
+			t.Errorf("%s: %v, want %s", verification, err, want)
+		}
+	}
+}
+
 func mustJSON(t *testing.T, v any) []byte {
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -154,6 +154,15 @@ func site(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://plain.shop.test:8080/ok", http.StatusFound)
 	case "/loop":
 		http.Redirect(w, r, "/loop", http.StatusFound)
+	case "/hop1":
+		http.Redirect(w, r, "/hop2", http.StatusFound)
+	case "/hop2":
+		http.Redirect(w, r, "/ok", http.StatusFound)
+	case "/to-nonsense":
+		w.Header().Set("Location", "https://login.example/%zz?token=t0p-s3cret")
+		w.WriteHeader(http.StatusFound)
+	case "/to-nowhere":
+		w.WriteHeader(http.StatusFound)
 	case "/private":
 		w.Header().Set("WWW-Authenticate", "Basic")
 		http.Error(w, "no", http.StatusUnauthorized)
@@ -163,6 +172,8 @@ func site(w http.ResponseWriter, r *http.Request) {
 		// An end that comes too late, after more than is read.
 		_, _ = io.CopyN(w, neverending('a'), verify.MaxBody)
 		fmt.Fprint(w, "the end")
+	case "/endless":
+		_, _ = io.Copy(w, neverending('a'))
 	case "/slow":
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
@@ -238,6 +249,12 @@ func TestChecks(t *testing.T) {
 		{www + `"/loop", "followRedirects": true, "maxRedirects": 2}`, good, 302, "there are more redirects than maxRedirects allows"},
 		{www + `"/loop", "followRedirects": true, "maxRedirects": 2}`, `{"allowNonZeroExitStatus": true, "stderrRegexMustNotMatch": "TLS|refused"}`, 302, ""},
 		{www + `"/loop", "followRedirects": true, "maxRedirects": 0}`, good, 302, "more redirects"},
+		{www + `"/hop1", "followRedirects": true, "maxRedirects": 2}`, hello, 200, ""},
+		{www + `"/hop1", "followRedirects": true, "maxRedirects": 1}`, hello, 302, "more redirects"},
+		{www + `"/to-nonsense"}`, `{"minHttpStatus": 302, "maxHttpStatus": 302}`, 302, ""},
+		{www + `"/to-nonsense", "followRedirects": true}`, good, 302, "the redirect leads to what is no URL"},
+		{www + `"/to-nonsense", "followRedirects": true}`, `{"allowNonZeroExitStatus": true, "stderrRegexMustNotMatch": "TLS|refused"}`, 302, ""},
+		{www + `"/to-nowhere", "followRedirects": true}`, `{"minHttpStatus": 302, "maxHttpStatus": 302}`, 302, ""},
 
 		// No response, half of one, too much of one, one that takes too long.
 		{plain + `"/reset"}`, good, 0, "the connection was closed before the response was complete"},
@@ -249,6 +266,7 @@ func TestChecks(t *testing.T) {
 		{plain + `"/half"}`, `{"allowNonZeroExitStatus": true, "stdoutRegexMustMatch": "^hello$"}`, 200, ""},
 		{plain + `"/huge"}`, `{"stdoutRegexMustMatch": "^a+$"}`, 200, ""},
 		{plain + `"/huge"}`, `{"stdoutRegexMustMatch": "the end"}`, 200, "the body (4194304 bytes) does not match"},
+		{plain + `"/endless"}`, `{"stdoutRegexMustMatch": "^a+$"}`, 200, ""},
 		{plain + `"/slow", "timeoutSeconds": 1}`, good, 200, "the response broke off: timed out: no complete response within timeoutSeconds"},
 	}
 	for _, test := range tests {
@@ -392,7 +410,8 @@ func TestInterrupted(t *testing.T) {
 // TestNoHTTP: what answers is no web server.
 func TestNoHTTP(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
-	for _, says := range []string{"SSH-2.0-OpenSSH_9.9\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20)} {
+	for _, says := range []string{"SSH-2.0-OpenSSH_9.9\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20),
+		"<p> t0p \"secret\"</p>\r\n\r\n", "HTTP/1.1 200 OK\r\nt0p-secret\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: t0p \\\" t0p\r\n\r\n"} {
 		door.options.Dial = func(context.Context, string, string) (net.Conn, error) {
 			client, server := net.Pipe()
 			go func() {
@@ -402,7 +421,7 @@ func TestNoHTTP(t *testing.T) {
 			}()
 			return client, nil
 		}
-		if got := door.one(t, `{}`, `[]`); got.OK || got.Status != 0 || got.Problem == "" {
+		if got := door.one(t, `{}`, `[]`); got.OK || got.Status != 0 || got.Problem == "" || strings.Contains(got.Problem, "t0p") {
 			t.Errorf("%.20s: %+v", says, got)
 		}
 	}

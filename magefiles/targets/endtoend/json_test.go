@@ -49,6 +49,37 @@ func (w *world) events(r result) (lines []string, events []deploy.Event) {
 	return lines, events
 }
 
+// journalsAreAsSaid holds all that the runs wrote to the schema: -json prints the
+// same.
+func (w *world) journalsAreAsSaid() {
+	schema, err := eventSchema()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ids, err := deploy.Runs(w.runs())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, id := range ids {
+		text, err := os.ReadFile(filepath.Join(w.runs(), id+".jsonl"))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for line := range bytes.Lines(text) {
+			if !bytes.HasSuffix(line, []byte("\n")) {
+				break // whoever wrote it was killed in the middle
+			}
+			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
+			if err == nil {
+				err = schema.Validate(value)
+			}
+			if err != nil {
+				w.t.Errorf("%s: %s: %v", id, line, err)
+			}
+		}
+	}
+}
+
 // What -json prints is what the journal holds, and of a run that is taken up what
 // is new in it.
 func TestJSON(t *testing.T) {

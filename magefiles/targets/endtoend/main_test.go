@@ -72,6 +72,7 @@ func newWorld(t testing.TB, programs string, options fleet.Options) *world {
 	for _, n := range w.Nodes {
 		w.profiles[n] = n.Profiles()
 	}
+	t.Cleanup(w.journalsAreAsSaid)
 	return w
 }
 

@@ -263,6 +263,17 @@ func TestMoveFlags(t *testing.T) {
 		t.Errorf("%q were started", got)
 	}
 
+	// The node that it was on is gone, and its data with it.
+	w.place("n1", "5")
+	n2.StopSSH(t)
+	r = w.wants(w.deploy("-node=n1"), 1)
+	contains(t, r.stderr, "environment "+user+" comes from another node: node n2 is unreachable", "see to n2; or leave its data behind")
+	r = w.wants(w.deploy("-node=n1", "-ignoreMigrationErrors"), 0)
+	contains(t, r.stderr, "warning: environment "+user+" goes without its data", "from n2: the node cannot be reached")
+	if got := w.deployedNode(user); got != "n1" {
+		t.Errorf("the state has it on %q", got)
+	}
+
 	// Flags that cannot be.
 	for flag, words := range map[string]string{
 		"-migrationSource=" + user:         "environment=node",
@@ -274,6 +285,40 @@ func TestMoveFlags(t *testing.T) {
 	}
 }
 
+// A run that is taken up leaves and takes along what it was told to, unless it is
+// told otherwise now.
+func TestMoveResumed(t *testing.T) {
+	w, user := movable(t)
+	n1, n2 := w.Nodes[0], w.Nodes[1]
+	fails := func(n *fleet.Node) {
+		t.Helper()
+		n.OnActivation(t, user, fleet.Behaviour{Fail: 3})
+		t.Cleanup(func() { n.OnActivation(t, user, fleet.Behaviour{}) })
+	}
+	w.place("n2", "2")
+	fails(n2)
+	w.wants(w.deploy("-skipMigrations=*"), 3)
+	w.wants(w.deploy("-resume"), 3)
+	if got := w.backups(n1); len(got) > 0 {
+		t.Errorf("taken up, it started %q", got)
+	}
+	n2.OnActivation(t, user, fleet.Behaviour{})
+	w.wants(w.deploy("-resume", "-migrationSource="+user+"=n1"), 0)
+	contains(t, w.restorePlan(n2, user), `"sourceNode":"n1"`)
+
+	w.place("n1", "3")
+	w.Provider.SetVersion(t, "3", "n1/"+user)
+	w.forget(user)
+	fails(n1)
+	w.wants(w.deploy("-migrationSource="+user+"=n2"), 3)
+	w.wants(w.deploy("-resume"), 3)
+	n1.OnActivation(t, user, fleet.Behaviour{})
+	w.wants(w.deploy("-resume", "-skipMigrations="+user), 0)
+	if plan := w.restorePlan(n1, user); plan != "" {
+		t.Errorf("the restore plan is %s", plan)
+	}
+}
+
 // Where nobody knows where the data are, DNS is asked; one that does not answer
 // is no answer. The flag says it.
 func TestMoveSource(t *testing.T) {
@@ -281,6 +326,13 @@ func TestMoveSource(t *testing.T) {
 	n2 := w.Nodes[1]
 	w.place("n2", "2")
 	w.forget(user)
+	// Whoever only looks learns it, too.
+	for _, mode := range []string{"-plan", "-dryRun"} {
+		r := w.wants(w.deploy(mode), 1)
+		contains(t, r.stderr, "-migrationSource="+user+"=")
+		contains(t, r.stdout, "n2 "+user+": pending (new)")
+		contains(t, w.wants(w.deploy(mode, "-migrationSource="+user+"=n1"), 0).stdout, "n2 "+user+": pending (new)")
+	}
 	r := w.wants(w.deploy(), 1)
 	contains(t, r.stderr, "environment "+user, "-migrationSource="+user+"=")
 	contains(t, r.stdout, "nothing was begun")

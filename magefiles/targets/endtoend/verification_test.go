@@ -118,7 +118,18 @@ func TestVerification(t *testing.T) {
 	}
 	w.wants(w.run("status"), 0)
 
+	// Taken up, what did not work is asked again, and nothing else.
 	set(n1[0], 200)
+	doors[0].all()
+	doors[1].all()
+	contains(t, w.wants(w.deploy("-resume"), 0).stdout, "6 in sync")
+	if got, want := doors[0].all(), []string{url(n1[0]), url(n1[1])}; !slices.Equal(got, want) {
+		t.Errorf("taken up, it asked for %q, want %q", got, want)
+	}
+	if asked := doors[1].all(); len(asked) > 0 {
+		t.Errorf("taken up, it asked for %q, which works", asked)
+	}
+
 	w.Provider.SetVersion(t, "3", "n1/"+n1[1])
 	r = w.wants(w.deploy(), 0)
 	contains(t, r.stdout, "which is not enforced", "1 activated, 5 in sync")

@@ -1,0 +1,121 @@
+package deploy_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// answering is a Verifier that notes whom it asked; what it is cut off in did
+// not pass.
+type answering struct {
+	asked  *[]string
+	answer func(user string) bool
+}
+
+func (a answering) Verify(ctx context.Context, _ deploy.Node, user string) deploy.Verification {
+	check := deploy.Check{VirtualHost: user, URL: "http://" + user + "/", Problem: "interrupted"}
+	if ctx.Err() == nil {
+		*a.asked = append(*a.asked, user)
+		if check.OK = a.answer(user); check.OK {
+			check.Problem = ""
+		}
+	}
+	return deploy.Verification{Enforce: true, Checks: []deploy.Check{check}}
+}
+
+// Whatever a run activates is asked whether it works, by itself or by a run that
+// comes after it died or was stopped; and once, but for a run that is taken up
+// because something did not work.
+func TestEverythingIsAsked(t *testing.T) {
+	yes, no := func(string) bool { return true }, func(string) bool { return false }
+	const first, second = "env1-n1", "env2-n1"
+	tests := []struct {
+		reason string
+		// run is what the first run meets: how it ends, and what it answers.
+		run     func(r *deploy.Runner, w *world) func(user string) bool
+		dies    bool
+		code    int
+		asked   []string
+		resumes bool
+		answer  func(string) bool
+		then    []string // who is asked by the second run
+		code2   int
+	}{
+		{"it works", func(*deploy.Runner, *world) func(string) bool { return yes }, false, deploy.ExitDone, []string{first, second}, false, no, nil, deploy.ExitDone},
+		{"it does not work, and another run is begun", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, false, yes, nil, deploy.ExitDone},
+		{"it does not work, and is taken up", func(*deploy.Runner, *world) func(string) bool { return func(user string) bool { return user == first } }, false, deploy.ExitPartial, []string{first, second}, true, yes, []string{second}, deploy.ExitDone},
+		{"it does not work, is taken up, and does not work", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, true, no, []string{first, second}, deploy.ExitPartial},
+		{"it dies while it asks", func(r *deploy.Runner, _ *world) func(string) bool {
+			return func(user string) bool { return user == first || r.Journal.Close() != nil }
+		}, true, 0, []string{first, second}, false, yes, []string{second}, deploy.ExitDone},
+		{"it dies while it asks, and is taken up", func(r *deploy.Runner, _ *world) func(string) bool {
+			return func(user string) bool { return user == first || r.Journal.Close() != nil }
+		}, true, 0, []string{first, second}, true, yes, []string{second}, deploy.ExitDone},
+		{"it is stopped in the last activation", func(r *deploy.Runner, w *world) func(string) bool {
+			stop := make(chan struct{})
+			r.Stop = stop
+			w.fault = func(op, _, profile string) fault {
+				if op == "activate" && profile == second {
+					close(stop)
+				}
+				return none
+			}
+			return yes
+		}, false, deploy.ExitInterrupted, []string{first}, false, yes, []string{second}, deploy.ExitDone},
+		{"nothing is to be asked", func(r *deploy.Runner, _ *world) func(string) bool {
+			r.Options.SkipVerification = true
+			return no
+		}, false, deploy.ExitDone, nil, false, no, nil, deploy.ExitDone},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			nodes := fleet(1, 2)
+			w := newWorld(t, nodes)
+			dir := t.TempDir()
+			r := w.runner(dir, "")
+			var asked []string
+			r.Verifier = answering{&asked, test.run(r, w)}
+			if err := r.Journal.Append(deploy.Event{Type: deploy.TypeRun, Start: &deploy.Start{Options: r.Options}}); err != nil {
+				t.Fatal(err)
+			}
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+			if (err != nil) != test.dies || err == nil && o.Code() != test.code {
+				t.Fatalf("exit code %d, %v", o.Code(), err)
+			}
+			if diff := cmp.Diff(test.asked, asked); diff != "" {
+				t.Error(diff)
+			}
+			w.fault = func(string, string, string) fault { return none }
+			id := ""
+			if test.resumes {
+				id = r.Journal.ID
+			}
+			for i, want := range [][]string{test.then, nil} {
+				history, err := deploy.ReadHistory(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked = nil
+				again := w.runner(dir, id)
+				again.Verifier, again.Unasked = answering{&asked, test.answer}, history.Unasked
+				o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes, history.Doubts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i == 0 {
+					if o.Code() != test.code2 {
+						t.Errorf("exit code %d, want %d", o.Code(), test.code2)
+					}
+					id = "" // the third is a run of its own
+				}
+				if diff := cmp.Diff(want, asked); diff != "" {
+					t.Errorf("run %d: %s", i+2, diff)
+				}
+			}
+		})
+	}
+}
