@@ -59,4 +59,4 @@ func (s *shown) phase(text string) {
 	}
 }
 
-func (s *shown) warn(text string) { fmt.Fprintln(os.Stderr, "warning:", text) }
+func (s *shown) warn(text string) { fmt.Fprintln(os.Stderr, "warning:", report.Printable(text)) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/diff"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
@@ -31,6 +32,7 @@ func printError(w io.Writer, err error) {
 const maxText = 8 << 10
 
 func shortened(text string) string {
+	text = report.Printable(text)
 	if len(text) <= maxText {
 		return text
 	}
@@ -39,7 +41,7 @@ func shortened(text string) string {
 
 func warn(warnings []state.Warning) {
 	for _, w := range warnings {
-		fmt.Fprintf(os.Stderr, "warning: %s: %s\n", w.Subject, w.Message)
+		fmt.Fprintf(os.Stderr, "warning: %s\n", report.Printable(w.Subject+": "+w.Message))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
@@ -41,7 +42,27 @@ func Line(e deploy.Event) string {
 	if text == "" {
 		return ""
 	}
-	return prefix(e) + text
+	return cell(prefix(e) + text)
+}
+
+// Printable keeps a text from moving a terminal's cursor, or from writing what
+// looks like another line's: names, messages and links of nodes and of customers
+// may hold anything. Of what is no character to see it leaves line breaks alone.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "?"))
+}
+
+// cell is a text for a table, of one line.
+func cell(text string) string { return strings.ReplaceAll(Printable(text), "\n", " ") }
+
+// indented is a text whose further lines are nobody else's.
+func indented(text string) string {
+	return strings.ReplaceAll(Printable(strings.TrimSpace(text)), "\n", "\n  ")
 }
 
 func prefix(e deploy.Event) string {
@@ -55,9 +76,9 @@ func prefix(e deploy.Event) string {
 }
 
 func finding(e deploy.Event) string {
-	text := string(e.Finding.Level) + ": " + e.Finding.Message
+	text := string(e.Finding.Level) + ": " + indented(e.Finding.Message)
 	if e.Finding.Hint != "" {
-		text += "\nhint: " + e.Finding.Hint
+		text += "\nhint: " + indented(e.Finding.Hint)
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -213,5 +214,46 @@ func TestLiveElsewhere(t *testing.T) {
 	l.Close()
 	if strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "n1 shop: activating\nn1 shop: activation failed") {
 		t.Errorf("got %q", b.String())
+	}
+}
+
+// What a node or a customer says reaches no terminal as anything but text, and
+// is no line of its own in what the others' stand in.
+func TestShowsNoEscapes(t *testing.T) {
+	const hostile = "/home/x\x1b]0;mine\a\x1b[2K\r\u009b1A\nn1    system   active\n\u202eevil\xff"
+	failed := event("shop", deploy.StateFailed, deploy.ReasonActivation)
+	failed.Error, failed.Hint, failed.Log = hostile, hostile, hostile
+	broken := deploy.Event{Type: deploy.TypeVerification, Node: "n1", Profile: "shop", Verification: &deploy.Verification{Checks: []deploy.Check{{URL: hostile, Problem: hostile}}}}
+	events := []deploy.Event{
+		failed, broken,
+		{Type: deploy.TypeNode, Node: "n1", State: deploy.StateWaiting, Error: hostile},
+		{Type: deploy.TypeFinding, Node: "n1", Finding: &deploy.Finding{Level: deploy.Failure, Code: deploy.FindingForeign, Message: hostile, Hint: hostile}},
+	}
+	var shown [4]strings.Builder
+	live := report.NewLive(&shown[0], nil, time.Now)
+	for _, e := range events {
+		live.Show(e)
+	}
+	live.Close()
+	for _, err := range []error{
+		report.Summary(&shown[1], deploy.OutcomeOf(events)),
+		report.Preview(&shown[2], deploy.OutcomeOf(events)),
+		report.Status(&shown[3], []deploy.Status{{Node: "n1", Profile: "shop", Standing: deploy.StandingForeign, Active: hostile, Detail: hostile}}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range shown {
+		got := shown[i].String()
+		if !strings.Contains(got, "/home/x") || strings.ContainsAny(got, "\x1b\a\r\u009b\u202e") || !utf8.ValidString(got) {
+			t.Errorf("%q", got)
+		}
+		for line := range strings.Lines(got) {
+
+			if strings.HasPrefix(line, "n1    system") {
+				t.Errorf("a line is feigned: %q", got)
+			}
+		}
 	}
 }
