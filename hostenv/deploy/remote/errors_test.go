@@ -216,3 +216,33 @@ func TestFirstUse(t *testing.T) {
 		t.Errorf("another key: %v", err)
 	}
 }
+
+// Nothing else vouches for a key where the provider names one: no command that
+// the node's options or the user's ssh_config have, and no record of DNS.
+func TestPinnedKeyAlone(t *testing.T) {
+	m := newMachine(t, "", "")
+	n := m.Node
+	stranger := strings.Fields(read(t, m.file("stranger.pub")))
+	n.HostKey = stranger[0] + " " + stranger[1]
+	host := strings.Fields(read(t, m.file("host.pub")))
+	m.copy(t, "vouch", fmt.Sprintf("#!/bin/sh\necho 'n1 %s %s'\n", host[0], host[1]))
+	if err := os.Chmod(m.file("vouch"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.copy(t, "config", "Host *\n  KnownHostsCommand "+m.file("vouch")+"\n  VerifyHostKeyDNS yes\n")
+	for _, options := range [][]string{{"-F", m.file("config")}, {"-F", "none", "-oKnownHostsCommand=" + m.file("vouch"), "-oVerifyHostKeyDNS=yes"}} {
+		n.SSHOptions = append(options, "-i", m.file("client"), "-o", "IdentitiesOnly=yes")
+		c := config(t, n)
+		s, err := remote.New(c).Open(t.Context(), n, deploy.OpenOptions{})
+		if err == nil {
+			_ = s.Close()
+		}
+		var hostKey *deploy.HostKeyError
+		if !errors.As(err, &hostKey) {
+			t.Errorf("%q: another key: %v", options, err)
+		}
+		if got := understood(t, c, "n1")["verifyhostkeydns"]; got != "false" {
+			t.Errorf("%q: VerifyHostKeyDNS is %s", options, got)
+		}
+	}
+}
