@@ -57,9 +57,13 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		found = append(found, signing.missing(n))
 	}
 	if n.HostKey == "" {
+		scan := "ssh-keyscan -t ed25519 "
+		if n.Port != 0 && n.Port != 22 {
+			scan += fmt.Sprintf("-p %d ", n.Port) // another sshd may be at 22
+		}
 		found = append(found, Finding{Level: Warning, Code: FindingNoHostKey,
 			Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
-			Hint:    "set it to what `ssh-keyscan -t ed25519 " + n.Address + "` prints after the host, compared on the node's console"})
+			Hint:    "set it to what `" + scan + n.Address + "` prints after the host, compared on the node's console"})
 	}
 	if o.ProcessesHidden {
 		found = append(found, Finding{Level: Warning, Code: FindingHidden,
@@ -114,11 +118,20 @@ func tempFinding(n Node, p Profile, seen Observed) []Finding {
 	case TempMissing:
 		return []Finding{{Failure, FindingTempMissing, fmt.Sprintf("node %s: %s, where deploy-rs confirms an activation, is not there", n.Name, p.Temp), mend}}
 	case TempOpen:
+		if above := seen.TempOpenAt; above != "" && above != p.Temp {
+			return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: others can write to %s, and so put another folder in the place of %s, where deploy-rs confirms an activation", n.Name, above, p.Temp),
+				"as root on the node: chown root " + above + " && chmod go-w " + above + ", or set " + tempOption(n) + " to a folder below /run"}}
+		}
 		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: others can write to %s, and so block or feign the confirmation of an activation", n.Name, p.Temp), mend}}
+	case TempLinked:
+		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: %s, on the way to where deploy-rs confirms an activation, is a symbolic link, and where it leads is not looked at", n.Name, seen.TempOpenAt),
+			"set " + tempOption(n) + " to a path without links, and run `mage plan`; or take the link off the node"}}
 	case TempPrivate, TempUnknown:
 	}
 	return nil
 }
+
+func tempOption(n Node) string { return fmt.Sprintf("provider.nodes.%q.tempPath", n.Name) }
 
 // missing tells apart where the key is missing: the node may be right, and the
 // flake or the plan wrong.
