@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/magefile/mage/mg"
@@ -243,14 +244,15 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if err != nil {
 		return err
 	}
+	var unwritten error
 	if r.mode == deploy.Deploy {
 		// What is deployed is written down, however the rest went.
-		if err := r.record(context.WithoutCancel(ctx), p, outcome.Deployed()); err != nil {
-			return err
+		if unwritten = r.record(context.WithoutCancel(ctx), p, outcome.Deployed()); unwritten != nil {
+			unwritten = hinted(fmt.Errorf("write down which node each environment is on: %w", unwritten), "`mage deploy -resume` does so, and activates nothing again")
 		}
 	}
 	show.done()
-	return r.tell(outcome)
+	return errors.Join(r.tell(outcome), unwritten)
 }
 
 // read reads the plan, which must be that of the state.
@@ -466,8 +468,9 @@ func (r *deployRun) tell(o deploy.Outcome) error {
 		if r.mode != deploy.Deploy {
 			write = report.Preview
 		}
-		if err := write(os.Stdout, o); err != nil {
-			return err
+		// Who has stopped reading is told by the exit code.
+		if err := write(os.Stdout, o); err != nil && !errors.Is(err, syscall.EPIPE) {
+			return errors.Join(err, &outcomeError{code})
 		}
 	}
 	if code != deploy.ExitDone {

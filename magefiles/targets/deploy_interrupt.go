@@ -12,6 +12,9 @@ import (
 // process five seconds later. The first one ends gentle, for what can be given up
 // at any time; the second one ends ctx. When the time of Mage's -t is up it ends
 // the process at once, which is for nobody here to stop.
+//
+// Nor does it end when nobody reads on what it prints, as with `| head`: what is
+// written then fails, and the journal has it.
 func interrupts(mage context.Context) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	gentle, stop := context.WithCancel(ctx)
@@ -19,6 +22,9 @@ func interrupts(mage context.Context) (ctx, gentle context.Context, release func
 	signals := make(chan os.Signal, 2)
 	signal.Reset(os.Interrupt)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// Go ends a process that writes to a pipe without a reader, unless it asks to
+	// be told. Programs that are started are ended as ever.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		for count := 0; ; {
 			select {
