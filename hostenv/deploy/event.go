@@ -128,6 +128,17 @@ type Start struct {
 	By       string    `json:"by"`
 	Selected Selection `json:"selected"`
 	Options  Options   `json:"options"`
+	Flags    Flags     `json:"flags"`
+}
+
+// Flags are what else a run was asked for, which its back ends know what to do
+// with: whoever takes it up goes on with the same.
+type Flags struct {
+	SkipMigrations        []string          `json:"skipMigrations,omitempty"`   // users of environments, or *
+	MigrationSources      map[string]string `json:"migrationSources,omitempty"` // nodes, by user
+	IgnoreMigrationErrors bool              `json:"ignoreMigrationErrors,omitempty"`
+	SigningKey            string            `json:"signingKey,omitempty"` // the file's path
+	DeployRs              string            `json:"deployRs,omitempty"`   // the program's path
 }
 
 // An End says how a run ended.

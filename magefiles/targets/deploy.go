@@ -362,7 +362,10 @@ func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Jo
 	if err := deploy.PruneRuns(runs); err != nil {
 		return nil, err
 	}
-	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
+	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options, Flags: deploy.Flags{
+		SkipMigrations: r.migrations.Skip, MigrationSources: r.migrations.Sources, IgnoreMigrationErrors: r.migrations.IgnoreErrors,
+		SigningKey: r.signingKey, DeployRs: r.deployRs,
+	}}
 	return deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
 }
 
@@ -414,6 +417,22 @@ func (r *deployRun) takeUp(p *planned) (id string, err error) {
 	now.SkipOffline = now.SkipOffline || then.SkipOffline
 	now.SkipVerification = now.SkipVerification || then.SkipVerification
 	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
+	// Otherwise data that was to stay where it is would be taken along. What is
+	// said of an environment now takes the place of what was said of it then.
+	flags, data := o.Start.Flags, &r.migrations
+	skip := slices.Clone(data.Skip)
+	for _, user := range flags.SkipMigrations {
+		if data.Sources[user] == "" {
+			data.Skip = append(data.Skip, user)
+		}
+	}
+	for user, node := range flags.MigrationSources {
+		if !slices.Contains(skip, user) && !slices.Contains(skip, "*") {
+			data.Sources[user] = cmp.Or(data.Sources[user], node)
+		}
+	}
+	data.IgnoreErrors = data.IgnoreErrors || flags.IgnoreMigrationErrors
+	r.signingKey, r.deployRs = cmp.Or(r.signingKey, flags.SigningKey), cmp.Or(r.deployRs, flags.DeployRs)
 	return id, nil
 }
 

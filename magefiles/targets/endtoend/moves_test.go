@@ -259,6 +259,18 @@ func TestMoveFlags(t *testing.T) {
 			t.Errorf("%s: it was not activated", flag)
 		}
 	}
+	// What a run was told of data holds where it is taken up.
+	w.place("n1", "5")
+	free, ok := takeLock(t, n1)
+	if !ok {
+		t.Fatal("the lock of n1 is taken")
+	}
+	w.wants(w.deploy("-skipMigrations="+user), 5)
+	free()
+	w.wants(w.deploy("-resume"), 0)
+	if plan := w.restorePlan(n1, user); plan != "" {
+		t.Errorf("taken up, it has the restore plan %s", plan)
+	}
 	if got := w.backups(n2); len(got) > 0 {
 		t.Errorf("%q were started", got)
 	}
