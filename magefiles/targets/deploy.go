@@ -530,6 +530,9 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
+	for _, node := range config.Unpinned {
+		warn([]state.Warning{{Subject: node, Message: "provider.nodes." + node + " names no hostKey: whatever key the node shows the first time is accepted"}})
+	}
 	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
 		return err
 	}
