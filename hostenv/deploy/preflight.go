@@ -86,7 +86,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		}
 		switch {
 		case seen.UIDOwner != "" && seen.UIDOwner != p.User:
-			fail(FindingUIDTaken, "give that user another UID, or take it off the node; UIDs of environments are never changed", "node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
+			fail(FindingUIDTaken, "give that user another UID, or take it off the node; UIDs of environments are never changed. If the environment had that name before (provider.moved), rename the user there: `usermod -l "+p.User+" "+seen.UIDOwner+"`, with its home, once nothing of it runs", "node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
 		case seen.UID != 0 && seen.UID != p.UID:
 			fail(FindingUIDDiffers, "bring the node's user to the planned UID (files and /etc/passwd), or take him off the node: NixOS never changes a UID by itself", "node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
 		case seen.UID == 0 && !systemPending:

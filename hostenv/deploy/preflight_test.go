@@ -74,6 +74,7 @@ func TestPreflight(t *testing.T) {
 			environment(func(o *deploy.Observed) { o.Temp = deploy.TempMissing })(s)
 		}, "", "", ""},
 		{"another's UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "postgres" }), deploy.FindingUIDTaken, deploy.Failure, "UID"},
+		{"its UID under an older name", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "env0-n1" }), deploy.FindingUIDTaken, deploy.Failure, "usermod -l env1-n1 env0-n1"},
 		{"another UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 4711, "" }), deploy.FindingUIDDiffers, deploy.Failure, "NixOS never changes"},
 		{"no user, and no system that brings him", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
 		{"no user yet", func(s *situation) {
