@@ -221,7 +221,7 @@ func (it *run) connected(n *nodeRun, err error) error {
 	n.refused = level == Failure
 	events := []Event{
 		{Type: TypeNode, Node: n.Name, State: state, Error: err.Error()},
-		{Type: TypeFinding, Node: n.Name, Finding: &Finding{Level: level, Code: code, Message: err.Error(), Hint: cmp.Or(HintOf(err), "try `ssh "+n.User+"@"+n.Address+"`, and run it again: nothing was begun")}},
+		{Type: TypeFinding, Node: n.Name, Finding: &Finding{Level: level, Code: code, Message: err.Error(), Hint: cmp.Or(HintOf(err), "try `ssh "+n.User+"@"+n.Address+"`, and run it again")}},
 	}
 	if level == Warning {
 		for _, p := range n.Profiles {

@@ -175,7 +175,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	show := newShown(r.json)
 	defer func() { show.done() }()
-	ctx, gentle, release := interrupts(ctx)
+	ctx, gentle, release := interrupts(ctx, show.say)
 	defer release()
 
 	// What is refused here leaves no journal: -resume is for runs that began.

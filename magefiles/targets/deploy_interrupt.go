@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,7 +14,7 @@ import (
 //
 // Nor does it end when nobody reads on what it prints, as with `| head`: what is
 // written then fails, and the journal has it.
-func interrupts(mage context.Context) (ctx, gentle context.Context, release func()) {
+func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -35,7 +34,7 @@ func interrupts(mage context.Context) (ctx, gentle context.Context, release func
 			}
 			switch count {
 			case 1:
-				fmt.Fprintln(os.Stderr, "interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
+				say("interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
 				stop()
 			default:
 				cancel()

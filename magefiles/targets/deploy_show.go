@@ -55,8 +55,17 @@ func (s *shown) event(e deploy.Event) {
 
 func (s *shown) phase(text string) {
 	if !s.json {
-		fmt.Fprintln(os.Stderr, text)
+		s.say(text)
 	}
 }
 
-func (s *shown) warn(text string) { fmt.Fprintln(os.Stderr, "warning:", report.Printable(text)) }
+func (s *shown) warn(text string) { s.say("warning: " + text) }
+
+// say shows a line of something that is no event.
+func (s *shown) say(text string) {
+	if s.json {
+		fmt.Fprintln(os.Stderr, report.Printable(text))
+		return
+	}
+	s.live.Note(text)
+}

@@ -83,6 +83,18 @@ func (l *Live) Show(e deploy.Event) {
 	l.draw()
 }
 
+// Note shows something else, mostly of one line. What is written to the terminal beside
+// this would be taken for one of the moving lines, and taken away.
+func (l *Live) Note(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.erase()
+	fmt.Fprintln(l.w, indented(text))
+	if l.size != nil {
+		l.draw()
+	}
+}
+
 // Close takes the moving lines away.
 func (l *Live) Close() {
 	if l.size != nil {
@@ -92,6 +104,7 @@ func (l *Live) Close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.erase()
+	l.at = nil
 }
 
 func (l *Live) set(key, text string) {

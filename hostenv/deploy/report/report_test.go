@@ -205,6 +205,24 @@ func TestLiveOnTerminal(t *testing.T) {
 	}
 }
 
+// What else is said stays above the lines that move, and none of them is left.
+func TestLiveNote(t *testing.T) {
+	s := &screen{t: t}
+	now := time.Unix(0, 0)
+	l := report.NewLive(s, func() (int, int) { return 80, 24 }, func() time.Time { return now })
+	l.Show(event("shop", deploy.StateBuilding, ""))
+	l.Note("interrupted: once more\x1b[2J stops at once")
+	l.Show(event("shop", deploy.StatePushing, ""))
+	if diff := cmp.Diff([]string{"interrupted: once more [2J stops at once", "n1 shop: copying 0s"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+	l.Close()
+	l.Note("the end")
+	if diff := cmp.Diff([]string{"interrupted: once more [2J stops at once", "the end"}, s.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLiveElsewhere(t *testing.T) {
 	var b strings.Builder
 	l := report.NewLive(&b, nil, time.Now)
