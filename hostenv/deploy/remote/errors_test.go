@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
@@ -245,4 +246,32 @@ func TestPinnedKeyAlone(t *testing.T) {
 			t.Errorf("%q: VerifyHostKeyDNS is %s", options, got)
 		}
 	}
+}
+
+// A node that lets us in and then hangs is out of reach, and keeps nobody from
+// the others; one whose lock is another's is waited for.
+func TestSilentNode(t *testing.T) {
+	m := newMachine(t, "mkdir -p /run/state && touch /run/state/hang", "ForceCommand [ ! -e /run/state/hang ] || sleep 600; exec sh -c \"$SSH_ORIGINAL_COMMAND\"")
+	r := m.remote(t)
+	r.Patience = 2 * time.Second
+	var unreachable *deploy.UnreachableError
+	if _, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{}); !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "said nothing for 2s") {
+		t.Errorf("it hangs: %v", err)
+	}
+	m.sh(t, "rm /run/state/hang")
+	r.Patience = time.Minute
+	first, err := r.Open(t.Context(), m.Node, lockAs("alice", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Patience = 2 * time.Second
+	how := lockAs("bob", time.Minute)
+	how.Waiting = func(*deploy.LockedError) {
+		time.AfterFunc(r.Patience+time.Second, func() { _ = first.Close() })
+	}
+	second, err := r.Open(t.Context(), m.Node, how)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.Close()
 }
