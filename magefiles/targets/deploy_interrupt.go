@@ -5,7 +5,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// mageIsSlow is how long Mage may take to ask for Ctrl-C.
+const mageIsSlow = time.Second / 2
 
 // interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
 // process five seconds later. The first one ends gentle, for what can be given up
@@ -19,8 +23,17 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 2)
-	signal.Reset(os.Interrupt)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	take := func() {
+		signal.Ignore(os.Interrupt) // which takes it from Mage, and ends nobody
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	}
+	take()
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	// Mage starts a target, and then asks for the signal itself: on a busy machine
+	// that is after all this.
+	again := time.NewTimer(mageIsSlow)
 	// Go ends a process that writes to a pipe without a reader, unless it asks to
 	// be told. Programs that are started are ended as ever.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -28,7 +41,11 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 		for count := 0; ; {
 			select {
 			case <-ended:
+				again.Stop()
 				return
+			case <-again.C:
+				take()
+				continue
 			case <-signals:
 				count++
 			}
