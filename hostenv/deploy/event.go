@@ -129,6 +129,8 @@ type Start struct {
 	Options  Options   `json:"options"`
 	// Migrations are what was said of data that move, nil for nothing.
 	Migrations *Migrations `json:"migrations,omitempty"`
+	SigningKey string      `json:"signingKey,omitempty"` // the file, if it was named
+	DeployRs   string      `json:"deployRs,omitempty"`   // the program, if it was named
 }
 
 // Migrations say which data are left where they are, and where others are.

@@ -23,6 +23,7 @@ type Journal struct {
 	file   *os.File
 	events []Event
 	seen   func(Event)
+	broken error // of the first write that failed
 }
 
 // CreateJournal begins a new one in the folder of runs, which it makes if need
@@ -86,7 +87,9 @@ func OpenJournal(runs, id string, seen func(Event)) (*Journal, error) {
 	return j, err
 }
 
-// Append writes events down, in their order, before it returns.
+// Append writes events down, in their order, before it returns. Once that has
+// failed it fails always: what comes after a line that was cut off, on a disk
+// that was full for a moment, would make the journal unreadable.
 func (j *Journal) Append(events ...Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -98,13 +101,17 @@ func (j *Journal) Append(events ...Event) error {
 		}
 		lines.Write(events[i].Encode())
 	}
-	if j.file != nil {
-		if _, err := j.file.Write(lines.Bytes()); err != nil {
-			return fmt.Errorf("write the journal of the run: %w", err)
+	if j.file != nil && j.broken == nil {
+		_, err := j.file.Write(lines.Bytes())
+		if err == nil {
+			err = j.file.Sync()
 		}
-		if err := j.file.Sync(); err != nil {
-			return fmt.Errorf("write the journal of the run: %w", err)
+		if err != nil {
+			j.broken = fmt.Errorf("write the journal of the run: %w", err)
 		}
+	}
+	if j.broken != nil {
+		return j.broken
 	}
 	j.events = append(j.events, events...)
 	if j.seen != nil {

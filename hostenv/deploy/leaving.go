@@ -58,6 +58,9 @@ func (it *run) findMoves(ctx context.Context) []Event {
 				fail(n.Name, FindingMove, "name the node that its data is on (-migrationSource="+p.Name+"=NODE), or leave it behind (-skipMigrations="+p.Name+")", "environment %s comes from the node %s, which the plan does not have", p.Name, from)
 				continue
 			}
+			if old.refused {
+				continue // that it is locked, say, is told
+			}
 			if _, err := old.open(ctx, it); err != nil {
 				level, code, hint := Failure, FindingMove, "see to "+from
 				var locked *LockedError
@@ -79,6 +82,9 @@ func (it *run) findMoves(ctx context.Context) []Event {
 	for _, m := range it.Moves {
 		from, to := it.others[m.From], it.others[m.To]
 		if from == nil || to == nil || from.decisions[SystemProfile].State != StatePending {
+			continue
+		}
+		if to.refused {
 			continue
 		}
 		if state := to.decisions[m.User].State; state != StatePending && state != StateInSync && state != StateActive {

@@ -40,7 +40,9 @@ func (it *run) node(ctx, gentle context.Context, n *nodeRun) error {
 				break
 			}
 			err = it.activate(ctx, n, p)
-			held = it.systemFailed(n)
+			if !it.stopping(ctx) { // otherwise it may only have been left
+				held = it.systemFailed(n)
+			}
 		default:
 			err = it.activate(ctx, n, p)
 		}
@@ -200,7 +202,9 @@ func paths(profiles []Profile) []string {
 // activate activates a profile, and sees that it ends at the planned path or at
 // the one before.
 func (it *run) activate(ctx context.Context, n *nodeRun, p Profile) error {
-	return it.slot(ctx, func() error {
+	begun := false
+	err := it.slot(ctx, func() error {
+		begun = true
 		if it.stopping(ctx) {
 			return it.skip(n, p, ReasonInterrupted)
 		}
@@ -219,6 +223,10 @@ func (it *run) activate(ctx context.Context, n *nodeRun, p Profile) error {
 		}
 		return it.activateNow(ctx, n, p)
 	})
+	if !begun && err != nil { // it waited for its turn when the run was stopped
+		return it.skip(n, p, ReasonInterrupted)
+	}
+	return err
 }
 
 // untouched tells of a profile whose node was lost before it was touched.

@@ -57,9 +57,13 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		found = append(found, signing.missing(n))
 	}
 	if n.HostKey == "" {
+		scan := "ssh-keyscan -t ed25519 "
+		if n.Port != 0 && n.Port != 22 {
+			scan += fmt.Sprintf("-p %d ", n.Port) // another sshd may be at 22
+		}
 		found = append(found, Finding{Level: Warning, Code: FindingNoHostKey,
 			Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
-			Hint:    "set it to what `ssh-keyscan -t ed25519 " + n.Address + "` prints after the host, compared on the node's console"})
+			Hint:    "set it to what `" + scan + n.Address + "` prints after the host, compared on the node's console"})
 	}
 	if o.ProcessesHidden {
 		found = append(found, Finding{Level: Warning, Code: FindingHidden,
@@ -82,7 +86,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		}
 		switch {
 		case seen.UIDOwner != "" && seen.UIDOwner != p.User:
-			fail(FindingUIDTaken, "give that user another UID, or take it off the node; UIDs of environments are never changed", "node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
+			fail(FindingUIDTaken, "give that user another UID, or take it off the node; UIDs of environments are never changed. If the environment had that name before (provider.moved), rename the user there: `usermod -l "+p.User+" "+seen.UIDOwner+"`, with its home, once nothing of it runs", "node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
 		case seen.UID != 0 && seen.UID != p.UID:
 			fail(FindingUIDDiffers, "bring the node's user to the planned UID (files and /etc/passwd), or take him off the node: NixOS never changes a UID by itself", "node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
 		case seen.UID == 0 && !systemPending:
@@ -114,11 +118,20 @@ func tempFinding(n Node, p Profile, seen Observed) []Finding {
 	case TempMissing:
 		return []Finding{{Failure, FindingTempMissing, fmt.Sprintf("node %s: %s, where deploy-rs confirms an activation, is not there", n.Name, p.Temp), mend}}
 	case TempOpen:
+		if above := seen.TempOpenAt; above != "" && above != p.Temp {
+			return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: others can write to %s, and so put another folder in the place of %s, where deploy-rs confirms an activation", n.Name, above, p.Temp),
+				"as root on the node: chown root " + above + " && chmod go-w " + above + ", or set " + tempOption(n) + " to a folder below /run"}}
+		}
 		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: others can write to %s, and so block or feign the confirmation of an activation", n.Name, p.Temp), mend}}
+	case TempLinked:
+		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: %s, on the way to where deploy-rs confirms an activation, is a symbolic link, and where it leads is not looked at", n.Name, seen.TempOpenAt),
+			"set " + tempOption(n) + " to a path without links, and run `mage plan`; or take the link off the node"}}
 	case TempPrivate, TempUnknown:
 	}
 	return nil
 }
+
+func tempOption(n Node) string { return fmt.Sprintf("provider.nodes.%q.tempPath", n.Name) }
 
 // missing tells apart where the key is missing: the node may be right, and the
 // flake or the plan wrong.

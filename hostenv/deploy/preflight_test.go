@@ -62,15 +62,19 @@ func TestPreflight(t *testing.T) {
 		{"nothing is pushed", func(s *situation) { s.seen.TrustedKeys, s.push = nil, false }, "", "", ""},
 		{"the node trusts the deploy user", func(s *situation) { s.seen.TrustedKeys, s.seen.TrustsUser = nil, true }, "", "", ""},
 		{"no host key", func(s *situation) { s.node.HostKey = "" }, deploy.FindingNoHostKey, deploy.Warning, "ssh-keyscan"},
+		{"no host key, and a port of its own", func(s *situation) { s.node.HostKey, s.node.Port = "", 2222 }, deploy.FindingNoHostKey, deploy.Warning, "ssh-keyscan -t ed25519 -p 2222 192.0.2.1"},
 		{"hidden processes", func(s *situation) { s.seen.ProcessesHidden = true }, deploy.FindingHidden, deploy.Warning, "gid="},
 		{"no folder for the canary", environment(func(o *deploy.Observed) { o.Temp = deploy.TempMissing }), deploy.FindingTempMissing, deploy.Failure, "install -d -o env1-n1 -m 0700"},
 		{"one that others can write to", environment(func(o *deploy.Observed) { o.Temp = deploy.TempOpen }), deploy.FindingTempOpen, deploy.Failure, "install -d"},
+		{"one above it that others can write to", environment(func(o *deploy.Observed) { o.Temp, o.TempOpenAt = deploy.TempOpen, "/srv/all" }), deploy.FindingTempOpen, deploy.Failure, "chmod go-w /srv/all"},
+		{"a link on the way to it", environment(func(o *deploy.Observed) { o.Temp, o.TempOpenAt = deploy.TempLinked, "/var/run" }), deploy.FindingTempOpen, deploy.Failure, "tempPath to a path without links"},
 		{"one that cannot be looked at", environment(func(o *deploy.Observed) { o.Temp = deploy.TempUnknown }), "", "", ""},
 		{"one that the new system makes", func(s *situation) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.Temp = deploy.TempMissing })(s)
 		}, "", "", ""},
 		{"another's UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "postgres" }), deploy.FindingUIDTaken, deploy.Failure, "UID"},
+		{"its UID under an older name", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "env0-n1" }), deploy.FindingUIDTaken, deploy.Failure, "usermod -l env1-n1 env0-n1"},
 		{"another UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 4711, "" }), deploy.FindingUIDDiffers, deploy.Failure, "NixOS never changes"},
 		{"no user, and no system that brings him", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
 		{"no user yet", func(s *situation) {

@@ -68,6 +68,8 @@ type Observed struct {
 	// well, "" where one is at work, failed, or was not done by a deploy.
 	Activated string `json:"activated,omitempty"`
 	Temp      Temp   `json:"temp,omitempty"`
+	// TempOpenAt is the folder that makes it open, or the link: itself or one above.
+	TempOpenAt string `json:"tempOpenAt,omitempty"`
 	// DeployRs is whether the active path holds activate-rs, as what deploy-rs
 	// brings does; RolledBack whether the newest generation is not the active one.
 	DeployRs   bool `json:"deployRs,omitempty"`
@@ -89,6 +91,7 @@ const (
 	TempPrivate Temp = "private" // there, and no customer but its owner can write to it
 	TempMissing Temp = "missing" // not there
 	TempOpen    Temp = "open"    // others can write to it
+	TempLinked  Temp = "linked"  // it, or one above, is a symbolic link
 	TempUnknown Temp = ""        // it cannot be looked at
 )
 

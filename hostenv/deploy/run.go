@@ -81,6 +81,7 @@ type nodeRun struct {
 	Node
 	seen      Observation
 	reached   bool
+	refused   bool // it was not, and the run cannot begin
 	decisions map[string]Decision
 	moves     map[string]string        // user of an environment that comes: from where
 	settled   map[string]chan struct{} // closed when a profile has its final state
@@ -220,9 +221,10 @@ func (it *run) connected(n *nodeRun, err error) error {
 	if code == FindingUnreachable && (it.Options.SkipOffline || it.mode != Deploy) {
 		level = Warning
 	}
+	n.refused = level == Failure
 	events := []Event{
 		{Type: TypeNode, Node: n.Name, State: state, Error: err.Error()},
-		{Type: TypeFinding, Node: n.Name, Finding: &Finding{Level: level, Code: code, Message: err.Error(), Hint: HintOf(err)}},
+		{Type: TypeFinding, Node: n.Name, Finding: &Finding{Level: level, Code: code, Message: err.Error(), Hint: cmp.Or(HintOf(err), "try `ssh "+n.User+"@"+n.Address+"`, and run it again")}},
 	}
 	if level == Warning {
 		for _, p := range n.Profiles {

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -369,6 +371,31 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 	}
 }
 
+// from1 has the data of all environments on n1.
+type from1 struct{ deploy.Mover }
+
+func (from1) From(context.Context, deploy.Node, deploy.Profile) (string, error) { return "n1", nil }
+
+// A node of the run that cannot be had is told of once, and the exit code is
+// its: what it keeps from being moved is no other trouble.
+func TestMoveWithLockedNode(t *testing.T) {
+	for _, locked := range []string{"n1", "n2"} {
+		nodes := fleet(2, 1)
+		w := newWorld(t, nodes)
+		w.nodes[locked].locked = true
+		r := w.runner(t.TempDir(), "")
+		r.Moves = []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}}
+		r.Mover = from1{}
+		o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(o.Findings) != 1 || o.Findings[0].Finding.Code != deploy.FindingLocked || o.Code() != deploy.ExitLocked {
+			t.Errorf("%s is locked: %+v, %d", locked, o.Findings, o.Code())
+		}
+	}
+}
+
 // Who asks to stop gets no new work, and nothing undecided.
 func TestStop(t *testing.T) {
 	nodes := fleet(1, 2)
@@ -391,6 +418,73 @@ func TestStop(t *testing.T) {
 		t.Errorf("exit code %d, %s", o.Code(), diff)
 	}
 	w.agrees(nodes, o)
+}
+
+// Who is stopped at once while nodes wait for their turn tells the end all the
+// same: what was not begun is left, for no other reason than that.
+func TestStopWhileNodesWait(t *testing.T) {
+	for _, atOnce := range []bool{true, false} {
+		nodes := fleet(2, 3)
+		w := newWorld(t, nodes)
+		ctx, cancel := context.WithCancel(t.Context())
+		r := w.runner(t.TempDir(), "")
+		r.Options.Jobs = 1
+		stop := make(chan struct{})
+		r.Stop = stop
+		there, stopped := 0, false
+		w.fault = func(op, _, _ string) fault {
+			if op == "push" {
+				there++
+			}
+			if op == "activate" && there == len(nodes) && !stopped {
+				stopped = true
+				if atOnce {
+					cancel()
+				} else {
+					close(stop)
+				}
+				time.Sleep(10 * time.Millisecond) // the other node has left its queue by then
+			}
+			return none
+		}
+		o, err := r.Run(ctx, deploy.Deploy, nodes, nodes, nil)
+		cancel()
+		if err != nil || !o.Ended || o.Code() != deploy.ExitInterrupted {
+			t.Errorf("at once %v: exit code %d, ended %v: %v", atOnce, o.Code(), o.Ended, err)
+		}
+		skipped := 0
+		for key, state := range states(o) {
+			switch state {
+			case "active":
+			case "skipped interrupted":
+				skipped++
+			default:
+				t.Errorf("at once %v: %s is %s", atOnce, key, state)
+			}
+		}
+		if skipped == 0 {
+			t.Errorf("at once %v: it was not stopped", atOnce)
+		}
+		w.agrees(nodes, o)
+	}
+}
+
+// silent is a way to nodes that says nothing of what mends it.
+type silent struct{ deploy.Remote }
+
+func (silent) Open(context.Context, deploy.Node, deploy.OpenOptions) (deploy.Session, error) {
+	return nil, errors.New("the connection was lost")
+}
+
+// Whatever keeps a run from beginning has a remedy.
+func TestEveryRefusalHasARemedy(t *testing.T) {
+	nodes := fleet(1, 1)
+	r := newWorld(t, nodes).runner(t.TempDir(), "")
+	r.Remote = silent{}
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	if err != nil || len(o.Findings) != 1 || !strings.Contains(o.Findings[0].Finding.Hint, "ssh deploy@192.0.2.1") {
+		t.Errorf("%+v, %v", o.Findings, err)
+	}
 }
 
 // What deploys leave unanswered is unknown, and never a success.

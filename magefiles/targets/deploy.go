@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/magefile/mage/mg"
@@ -174,7 +175,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	show := newShown(r.json)
 	defer func() { show.done() }()
-	ctx, gentle, release := interrupts(ctx, show.note)
+	ctx, gentle, release := interrupts(ctx, show.say)
 	defer release()
 
 	// What is refused here leaves no journal: -resume is for runs that began.
@@ -243,14 +244,15 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	if err != nil {
 		return err
 	}
+	var unwritten error
 	if r.mode == deploy.Deploy {
 		// What is deployed is written down, however the rest went.
-		if err := r.record(context.WithoutCancel(ctx), p, outcome.Deployed()); err != nil {
-			return err
+		if unwritten = r.record(context.WithoutCancel(ctx), p, outcome.Deployed()); unwritten != nil {
+			unwritten = hinted(fmt.Errorf("write down which node each environment is on: %w", unwritten), "`mage deploy -resume` does so, and activates nothing again")
 		}
 	}
 	show.done()
-	return r.tell(outcome)
+	return errors.Join(r.tell(outcome), unwritten)
 }
 
 // read reads the plan, which must be that of the state.
@@ -367,7 +369,7 @@ func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Jo
 	if err := deploy.PruneRuns(runs); err != nil {
 		return nil, err
 	}
-	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options}
+	start := deploy.Start{Plan: p.digest(), By: holder(""), Selected: r.selection, Options: r.options, SigningKey: r.signingKey, DeployRs: r.deployRs}
 	if m := r.migrations; m.IgnoreErrors || len(m.Skip)+len(m.Sources) > 0 {
 		start.Migrations = &deploy.Migrations{Skip: m.Skip, Sources: m.Sources, IgnoreErrors: m.IgnoreErrors}
 	}
@@ -425,6 +427,7 @@ func (r *deployRun) takeUp(p *planned) (id string, err error) {
 	if m := o.Start.Migrations; m != nil {
 		r.migrations = joined(*m, r.migrations, p)
 	}
+	r.signingKey, r.deployRs = cmp.Or(r.signingKey, o.Start.SigningKey), cmp.Or(r.deployRs, o.Start.DeployRs)
 	return id, nil
 }
 
@@ -497,8 +500,9 @@ func (r *deployRun) tell(o deploy.Outcome) error {
 		if r.mode != deploy.Deploy {
 			write = report.Preview
 		}
-		if err := write(os.Stdout, o); err != nil {
-			return err
+		// Who has stopped reading is told by the exit code.
+		if err := write(os.Stdout, o); err != nil && !errors.Is(err, syscall.EPIPE) {
+			return errors.Join(err, &outcomeError{code})
 		}
 	}
 	if code != deploy.ExitDone {
@@ -539,6 +543,9 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
+	for _, node := range config.Unpinned {
+		warn([]state.Warning{{Subject: node, Message: "provider.nodes." + node + " names no hostKey: whatever key the node shows the first time is accepted"}})
+	}
 	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
 		return err
 	}

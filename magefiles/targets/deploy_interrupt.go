@@ -5,31 +5,54 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// mageIsSlow is how long Mage may take to ask for Ctrl-C.
+const mageIsSlow = time.Second / 2
 
 // interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
 // process five seconds later. The first one ends gentle, for what can be given up
 // at any time; the second one ends ctx. When the time of Mage's -t is up it ends
 // the process at once, which is for nobody here to stop.
-func interrupts(mage context.Context, tell func(string)) (ctx, gentle context.Context, release func()) {
+//
+// Nor does it end when nobody reads on what it prints, as with `| head`: what is
+// written then fails, and the journal has it.
+func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 2)
-	signal.Reset(os.Interrupt)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	take := func() {
+		signal.Ignore(os.Interrupt) // which takes it from Mage, and ends nobody
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	}
+	take()
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	// Mage starts a target, and then asks for the signal itself: on a busy machine
+	// that is after all this.
+	again := time.NewTimer(mageIsSlow)
+	// Go ends a process that writes to a pipe without a reader, unless it asks to
+	// be told. Programs that are started are ended as ever.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		for count := 0; ; {
 			select {
 			case <-ended:
+				again.Stop()
 				return
+			case <-again.C:
+				take()
+				continue
 			case <-signals:
 				count++
 			}
 			switch count {
 			case 1:
 				stop()
-				tell("interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
+				say("interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
 			default:
 				cancel()
 			}

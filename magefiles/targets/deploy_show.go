@@ -55,16 +55,16 @@ func (s *shown) event(e deploy.Event) {
 
 func (s *shown) phase(text string) {
 	if !s.json {
-		s.note(text)
+		s.say(text)
 	}
 }
 
-func (s *shown) warn(text string) { s.note("warning: " + text) }
+func (s *shown) warn(text string) { s.say("warning: " + text) }
 
-// note says what is no event.
-func (s *shown) note(text string) {
+// say shows a line of something that is no event.
+func (s *shown) say(text string) {
 	if s.json {
-		fmt.Fprintln(os.Stderr, text)
+		fmt.Fprintln(os.Stderr, report.Visible(text))
 		return
 	}
 	s.live.Note(text)

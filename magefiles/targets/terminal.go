@@ -19,11 +19,11 @@ import (
 
 // printError writes an error and its hints, a line each.
 func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "error: %s\n", report.Visible(shortened(err.Error())))
+	fmt.Fprintf(w, "error: %s\n", shortened(err.Error()))
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) && hinter.Hint() != "" {
 		for hint := range strings.Lines(hinter.Hint()) {
-			fmt.Fprintf(w, "hint: %s\n", report.Visible(shortened(strings.TrimSuffix(hint, "\n"))))
+			fmt.Fprintf(w, "hint: %s\n", shortened(strings.TrimSuffix(hint, "\n")))
 		}
 	}
 }
@@ -32,6 +32,7 @@ func printError(w io.Writer, err error) {
 const maxText = 8 << 10
 
 func shortened(text string) string {
+	text = report.Visible(text)
 	if len(text) <= maxText {
 		return text
 	}
@@ -40,7 +41,7 @@ func shortened(text string) string {
 
 func warn(warnings []state.Warning) {
 	for _, w := range warnings {
-		fmt.Fprintf(os.Stderr, "warning: %s: %s\n", w.Subject, w.Message)
+		fmt.Fprintf(os.Stderr, "warning: %s\n", report.Visible(w.Subject+": "+w.Message))
 	}
 }
 

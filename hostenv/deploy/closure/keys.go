@@ -36,8 +36,8 @@ func (k Key) FlakeLine() string {
 
 // OpenKey finds the key of the provider at root: the file that is named (by
 // -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key.
-// The last is made where it is not there, under the name of the provider's
-// domain, with the public key beside it; one that was asked for by name is not,
+// The last is made where neither it nor its public key is there, under the name
+// of the provider's domain, with the public key beside it; one that was asked for by name is not,
 // for a name that is misspelt would be a new key that no node trusts.
 //
 // A file that others can read, or that is in git, is refused with a *[KeyError],
@@ -56,7 +56,13 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 		return Key{}, err
 	}
 	k := Key{File: file}
+	public := filepath.Join(filepath.Dir(file), "public.key")
+	_, alone := os.Lstat(public) // before, for whoever makes a key now writes this one last
 	if _, err := os.Stat(file); ours && errors.Is(err, fs.ErrNotExist) {
+		if alone == nil {
+			return Key{}, &KeyError{file, "is not there, and its public half is: a new one would have the same name, of which Nix knows one key alone",
+				"restore it from where a copy is kept, or name that with -signingKey=; to replace it make one of another name, mode 0600: `nix key generate-secret --key-name " + domain + "-2 >" + file + "`"}
+		}
 		if k.Made, err = makeKey(file, domain); err != nil {
 			return Key{}, fmt.Errorf("make a signing key: %w", err)
 		}
@@ -69,7 +75,7 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys"}
 	}
 	if ours {
-		_, err = writeOnce(filepath.Join(filepath.Dir(file), "public.key"), k.Public+"\n", 0o644)
+		err = beside(public, k.Public+"\n")
 	}
 	return k, err
 }
@@ -182,6 +188,29 @@ func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
 		return false, err
 	}
 	return true, errors.Join(folder.Sync(), folder.Close())
+}
+
+// beside writes the public key, also where that of an older one is. Only what
+// another run may be reading is replaced as a whole.
+func beside(path, text string) error {
+	if _, err := writeOnce(path, text, 0o644); err != nil {
+		return err
+	}
+	if before, err := os.ReadFile(path); err != nil || string(before) == text {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 // inGit reports whether git tracks a file. Where there is no git, or no

@@ -59,6 +59,49 @@ func TestOpenKeyMakesOne(t *testing.T) {
 	}
 }
 
+// The public key is in git, and the secret one is not: who has but the former,
+// as in a fresh clone, gets no other key of its name.
+func TestOpenKeyOfClone(t *testing.T) {
+	t.Setenv(closure.KeyVariable, "")
+	root, other := t.TempDir(), t.TempDir()
+	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(k.File); err != nil {
+		t.Fatal(err)
+	}
+	var refused *closure.KeyError
+	if _, err := closure.OpenKey(t.Context(), root, "", "hosting.example"); !errors.As(err, &refused) || !strings.Contains(refused.Hint(), "-signingKey=") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(k.File); err == nil {
+		t.Error("another key is made")
+	}
+	// A key that takes the place of the old one has its own public key beside it.
+	another, err := closure.OpenKey(t.Context(), other, "", "other.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(another.File, k.File); err != nil {
+		t.Fatal(err)
+	}
+	got, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	if err != nil || got.Public != another.Public || got.Made {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	public := filepath.Join(root, "secrets/signing/public.key")
+	if text, err := os.ReadFile(public); err != nil || string(text) != another.Public+"\n" {
+		t.Errorf("beside it is %q, %v", text, err)
+	}
+	if info, err := os.Stat(public); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(public)); len(entries) != 3 {
+		t.Errorf("there are %v", entries)
+	}
+}
+
 // Many at once make one key.
 func TestOpenKeyAtOnce(t *testing.T) {
 	t.Setenv(closure.KeyVariable, "")

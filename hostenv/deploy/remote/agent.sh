@@ -204,7 +204,7 @@ observe() {
 		missing "$path"
 	done
 	eval "set -- $folders"
-	fields folders "$(stat -c '%a %u %n' -- "$@" 2>/dev/null)"
+	fields folders "$(stat -c '%f %u %n' -- "$@" 2>/dev/null)"
 	activating
 }
 

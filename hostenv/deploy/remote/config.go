@@ -131,6 +131,9 @@ func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
 		write("UserKnownHostsFile", filepath.Join(dir, "known_hosts"))
 		write("GlobalKnownHostsFile", "/dev/null")
 		write("StrictHostKeyChecking", "yes")
+		// Otherwise DNS, or a command, might vouch for another key.
+		write("VerifyHostKeyDNS", "no")
+		write("KnownHostsCommand", "none")
 	}
 	if n.Port != 0 {
 		write("Port", strconv.Itoa(n.Port))

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
@@ -215,4 +216,62 @@ func TestFirstUse(t *testing.T) {
 	if _, err := remote.New(c).Open(t.Context(), n, deploy.OpenOptions{}); !errors.As(err, &hostKey) {
 		t.Errorf("another key: %v", err)
 	}
+}
+
+// Nothing else vouches for a key where the provider names one: no command that
+// the node's options or the user's ssh_config have, and no record of DNS.
+func TestPinnedKeyAlone(t *testing.T) {
+	m := newMachine(t, "", "")
+	n := m.Node
+	stranger := strings.Fields(read(t, m.file("stranger.pub")))
+	n.HostKey = stranger[0] + " " + stranger[1]
+	host := strings.Fields(read(t, m.file("host.pub")))
+	m.copy(t, "vouch", fmt.Sprintf("#!/bin/sh\necho 'n1 %s %s'\n", host[0], host[1]))
+	if err := os.Chmod(m.file("vouch"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.copy(t, "config", "Host *\n  KnownHostsCommand "+m.file("vouch")+"\n  VerifyHostKeyDNS yes\n")
+	for _, options := range [][]string{{"-F", m.file("config")}, {"-F", "none", "-oKnownHostsCommand=" + m.file("vouch"), "-oVerifyHostKeyDNS=yes"}} {
+		n.SSHOptions = append(options, "-i", m.file("client"), "-o", "IdentitiesOnly=yes")
+		c := config(t, n)
+		s, err := remote.New(c).Open(t.Context(), n, deploy.OpenOptions{})
+		if err == nil {
+			_ = s.Close()
+		}
+		var hostKey *deploy.HostKeyError
+		if !errors.As(err, &hostKey) {
+			t.Errorf("%q: another key: %v", options, err)
+		}
+		if got := understood(t, c, "n1")["verifyhostkeydns"]; got != "false" {
+			t.Errorf("%q: VerifyHostKeyDNS is %s", options, got)
+		}
+	}
+}
+
+// A node that lets us in and then hangs is out of reach, and keeps nobody from
+// the others; one whose lock is another's is waited for.
+func TestSilentNode(t *testing.T) {
+	m := newMachine(t, "mkdir -p /run/state && touch /run/state/hang", "ForceCommand [ ! -e /run/state/hang ] || sleep 600; exec sh -c \"$SSH_ORIGINAL_COMMAND\"")
+	r := m.remote(t)
+	r.Patience = 2 * time.Second
+	var unreachable *deploy.UnreachableError
+	if _, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{}); !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "said nothing for 2s") {
+		t.Errorf("it hangs: %v", err)
+	}
+	m.sh(t, "rm /run/state/hang")
+	r.Patience = time.Minute
+	first, err := r.Open(t.Context(), m.Node, lockAs("alice", 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Patience = 2 * time.Second
+	how := lockAs("bob", time.Minute)
+	how.Waiting = func(*deploy.LockedError) {
+		time.AfterFunc(r.Patience+time.Second, func() { _ = first.Close() })
+	}
+	second, err := r.Open(t.Context(), m.Node, how)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.Close()
 }

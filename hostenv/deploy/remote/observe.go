@@ -67,7 +67,10 @@ type report struct {
 	processesAreMine bool
 }
 
+// A folder is what stat says of one; mode is stat's st_mode, with the type.
 type folder struct{ mode, uid int }
+
+func (f folder) isLink() bool { return f.mode&0o170000 == 0o120000 }
 
 type generation struct{ rolledBack, deployRs bool }
 
@@ -134,7 +137,7 @@ func (r *report) read(kind string, f []string) {
 			if len(parts) != 3 {
 				continue
 			}
-			mode, err := strconv.ParseInt(parts[0], 8, 32)
+			mode, err := strconv.ParseInt(parts[0], 16, 32)
 			uid, err2 := strconv.Atoi(parts[1])
 			if err == nil && err2 == nil {
 				r.folders[parts[2]] = folder{int(mode), uid}
@@ -209,34 +212,38 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 		o.UID = owner
 		o.UIDOwner = r.owners[p.UID]
 	}
-	o.Temp = r.temp(p.Temp, owner, known)
+	o.Temp, o.TempOpenAt = r.temp(p.Temp, owner, known)
 	o.Activating = r.activating(p, owner, known)
 	return o
 }
 
 // temp judges a folder and all above it: who can write to one of them can put
-// another in its place.
-func (r *report) temp(at string, owner int, known bool) deploy.Temp {
+// another in its place. It also returns which one is open, or a link.
+func (r *report) temp(at string, owner int, known bool) (temp deploy.Temp, where string) {
 	f, ok := r.folders[at]
 	switch {
 	case r.missing[at]:
-		return deploy.TempMissing
+		return deploy.TempMissing, ""
 	case !ok:
-		return deploy.TempUnknown
+		return deploy.TempUnknown, ""
+	case f.isLink():
+		return deploy.TempLinked, at
 	case f.mode&0o022 != 0 || !known || f.uid != owner:
-		return deploy.TempOpen
+		return deploy.TempOpen, at
 	}
 	for above := path.Dir(at); ; above = path.Dir(above) {
 		f, ok := r.folders[above]
 		if !ok {
-			return deploy.TempUnknown
+			return deploy.TempUnknown, ""
 		}
 		const sticky = 0o1000
-		if f.uid != 0 && f.uid != owner || f.mode&0o022 != 0 && f.mode&sticky == 0 {
-			return deploy.TempOpen
-		}
-		if above == "/" {
-			return deploy.TempPrivate
+		switch {
+		case f.isLink():
+			return deploy.TempLinked, above
+		case f.uid != 0 && f.uid != owner || f.mode&0o022 != 0 && f.mode&sticky == 0:
+			return deploy.TempOpen, above
+		case above == "/":
+			return deploy.TempPrivate, ""
 		}
 	}
 }

@@ -147,7 +147,7 @@ func testObserve(t *testing.T, shell string) {
 			trusted-users = root @wheel' >/etc/nix/nix.conf
 		ln -s system-7-link /nix/var/nix/profiles/system
 		ln -s `+pathA+` /nix/var/nix/profiles/system-7-link
-		mkdir -p /run/private/in; chmod 700 /run/private; mkdir -m 1777 /run/open; mkdir -m 700 /run/open/other /run/open/third; chown other /run/open/other; ln -s /run/hostenv /run/link
+		mkdir -p /run/private/in; chmod 700 /run/private; mkdir -m 1777 /run/open; mkdir -m 700 /run/open/other /run/open/third; chown other /run/open/other; ln -s /run/hostenv /run/link; mkdir -m 777 /run/all; mkdir -m 755 /run/all/below
 		# Another customer, who says of his process that it activates.
 		setpriv --reuid 40002 --clear-groups bash -c 'exec -a `+pathA+`/activate-rs sleep 3600' &
 		setpriv --reuid 40002 --clear-groups bash -c 'exec -a "$0" cat' activate-rs activate `+pathA+` --profile-path /nix/var/nix/profiles/system </run/done &
@@ -221,16 +221,19 @@ func testObserve(t *testing.T, shell string) {
 	temps := []struct {
 		user, path string
 		want       deploy.Temp
+		at         string // what makes it open
 	}{
-		{"root", "/run/none", deploy.TempMissing},
-		{"root", "/run/none/below", deploy.TempMissing},
-		{"root", "/run/private/in", deploy.TempUnknown},
-		{"root", "/run/open", deploy.TempOpen},
-		{"root", "/run/open/third", deploy.TempPrivate}, // below a sticky one
-		{"root", "/run/link", deploy.TempOpen},
-		{"root", "/run/hostenv/deploy/site", deploy.TempOpen},
-		{"site", "/run/open/other", deploy.TempOpen},
-		{"nosuch", "/run/hostenv/deploy/site", deploy.TempOpen},
+		{"root", "/run/none", deploy.TempMissing, ""},
+		{"root", "/run/none/below", deploy.TempMissing, ""},
+		{"root", "/run/private/in", deploy.TempUnknown, ""},
+		{"root", "/run/open", deploy.TempOpen, "/run/open"},
+		{"root", "/run/open/third", deploy.TempPrivate, ""}, // below a sticky one
+		{"root", "/run/all/below", deploy.TempOpen, "/run/all"},
+		{"root", "/run/link", deploy.TempLinked, "/run/link"},
+		{"root", "/run/link/deploy", deploy.TempLinked, "/run/link"},
+		{"root", "/run/hostenv/deploy/site", deploy.TempOpen, "/run/hostenv/deploy/site"},
+		{"site", "/run/open/other", deploy.TempOpen, "/run/open/other"},
+		{"nosuch", "/run/hostenv/deploy/site", deploy.TempOpen, "/run/hostenv/deploy/site"},
 	}
 	for _, test := range temps {
 		n := m.Node
@@ -244,8 +247,8 @@ func testObserve(t *testing.T, shell string) {
 			t.Fatal(err)
 		}
 		got := s.Observation().Profiles[name]
-		if got.Temp != test.want {
-			t.Errorf("%s of %s is %q, and should be %q", test.path, test.user, got.Temp, test.want)
+		if got.Temp != test.want || got.TempOpenAt != test.at {
+			t.Errorf("%s of %s is %q by %q, and should be %q by %q", test.path, test.user, got.Temp, got.TempOpenAt, test.want, test.at)
 		}
 		if test.user != "root" && got.UIDOwner != "other" || test.user == "nosuch" && got.UID != 0 {
 			t.Errorf("of %s it says %+v", test.user, got)

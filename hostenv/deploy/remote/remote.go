@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -16,6 +17,10 @@ import (
 
 // Remote opens sessions. It is for many goroutines at once.
 type Remote struct {
+	// Patience is how long a node may say nothing before it counts as out of
+	// reach, as one whose disk hangs while it logs us in; 0 is two minutes.
+	Patience time.Duration
+
 	config *Config
 
 	mu    sync.Mutex
@@ -89,7 +94,7 @@ func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	if err != nil {
 		return nil, err
 	}
-	if err := s.begin(ctx, how, leave); err != nil {
+	if err := s.begin(ctx, how, cmp.Or(r.Patience, 2*time.Minute), leave); err != nil {
 		s.kill()
 		return nil, err
 	}

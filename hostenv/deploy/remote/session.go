@@ -105,11 +105,18 @@ func (s *session) wait() {
 }
 
 // begin reads until the agent is ready, and what it observes. admitted is called
-// once the node has let us in.
-func (s *session) begin(ctx context.Context, how deploy.OpenOptions, admitted func()) error {
+// once the node has let us in. A node that says nothing for so long is out of
+// reach; to wait for another's lock is no silence.
+func (s *session) begin(ctx context.Context, how deploy.OpenOptions, patience time.Duration, admitted func()) error {
+	asked, give := context.WithCancelCause(ctx)
+	defer give(nil)
+	silent := time.AfterFunc(patience, func() {
+		give(&deploy.UnreachableError{Node: s.node.Name, Cause: fmt.Sprintf("it has said nothing for %v", patience)})
+	})
+	defer silent.Stop()
 	done := make(chan error, 1)
 	go func() {
-		err := s.greet(how, admitted)
+		err := s.greet(how, func() { silent.Stop(); admitted() })
 		if err == nil {
 			s.turn <- struct{}{}
 		}
@@ -118,13 +125,17 @@ func (s *session) begin(ctx context.Context, how deploy.OpenOptions, admitted fu
 	var err error
 	select {
 	case err = <-done:
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-asked.Done():
+		return context.Cause(asked)
 	}
 	if err != nil {
 		return err
 	}
-	s.observed, err = s.Observe(ctx)
+	silent.Reset(patience)
+	s.observed, err = s.Observe(asked)
+	if err != nil && asked.Err() != nil {
+		return context.Cause(asked)
+	}
 	return err
 }
 

@@ -27,7 +27,7 @@ func Line(e deploy.Event) string {
 		default: // a finding says more
 		}
 	case deploy.TypeFinding:
-		return Visible(finding(e))
+		return finding(e)
 	case deploy.TypeProfile:
 		text = profile(e)
 	case deploy.TypeVerification:
@@ -41,7 +41,7 @@ func Line(e deploy.Event) string {
 	if text == "" {
 		return ""
 	}
-	return Visible(prefix(e) + text)
+	return cell(prefix(e) + text)
 }
 
 func prefix(e deploy.Event) string {
@@ -55,9 +55,9 @@ func prefix(e deploy.Event) string {
 }
 
 func finding(e deploy.Event) string {
-	text := string(e.Finding.Level) + ": " + e.Finding.Message
+	text := string(e.Finding.Level) + ": " + indented(e.Finding.Message)
 	if e.Finding.Hint != "" {
-		text += "\nhint: " + e.Finding.Hint
+		text += "\nhint: " + indented(e.Finding.Hint)
 	}
 	return text
 }

@@ -91,7 +91,7 @@ func (l *Live) Note(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.erase()
-	fmt.Fprintln(l.w, Visible(text))
+	fmt.Fprintln(l.w, indented(text))
 	if l.size != nil {
 		l.draw()
 	}

@@ -150,9 +150,10 @@ n2    system   unreachable  1123456-shop-2  unknown         node n2 is unreachab
 }
 
 // What nodes, programs and customers' builds say goes into no terminal as it is:
-// it could set the clipboard, or take back what stands above it.
+// it could set the clipboard, take back what stands above it, or write what looks
+// like another profile's line.
 func TestNothingIsForTheTerminal(t *testing.T) {
-	const hostile = "fine\x1b]52;c;cm0gLXJmIC8=\x07\x1b[2J\rgone\u009b1A\x00\x7f\xff é\n\tmore"
+	const hostile = "fine\x1b]52;c;cm0gLXJmIC8=\x07\x1b[2J\rgone\u009b1A\x00\x7f\u202e\xff é\nn1    system   active"
 	failed := event("shop", deploy.StateFailed, deploy.ReasonBuild)
 	failed.Error, failed.Hint, failed.Log = hostile, hostile, hostile
 	changed := event("blog", deploy.StatePending, deploy.ReasonChanged)
@@ -160,7 +161,7 @@ func TestNothingIsForTheTerminal(t *testing.T) {
 		{Type: deploy.TypeDiff, Node: "n1", Profile: "blog", Diff: &deploy.Diff{Added: []deploy.PackageChange{{Name: hostile, New: []string{hostile}}}}},
 		{Type: deploy.TypeFinding, Node: "n1", Finding: &deploy.Finding{Level: deploy.Warning, Message: hostile, Hint: hostile}},
 		{Type: deploy.TypeNode, Node: "n1", State: deploy.StateWaiting, Error: hostile},
-		{Type: deploy.TypeVerification, Node: "n1", Profile: "shop", Verification: &deploy.Verification{Checks: []deploy.Check{{URL: "http://n1/", Problem: hostile}}}}}
+		{Type: deploy.TypeVerification, Node: "n1", Profile: "shop", Verification: &deploy.Verification{Checks: []deploy.Check{{URL: hostile, Problem: hostile}}}}}
 	var shown strings.Builder
 	l := report.NewLive(&shown, nil, time.Now)
 	for _, e := range story {
@@ -169,15 +170,18 @@ func TestNothingIsForTheTerminal(t *testing.T) {
 	l.Note(hostile)
 	l.Close()
 	o := deploy.OutcomeOf(story)
-	if err := errors.Join(report.Summary(&shown, o), report.Preview(&shown, o), report.Status(&shown, []deploy.Status{{Node: "n1", Profile: "shop", Detail: hostile}})); err != nil {
+	if err := errors.Join(report.Summary(&shown, o), report.Preview(&shown, o), report.Status(&shown, []deploy.Status{{Node: "n1", Profile: "shop", Standing: deploy.StandingForeign, Active: hostile, Detail: hostile}})); err != nil {
 		t.Fatal(err)
 	}
-	if i := strings.IndexFunc(shown.String(), func(r rune) bool { return r != '\n' && r != '\t' && unicode.IsControl(r) }); i >= 0 || !utf8.ValidString(shown.String()) {
+	if i := strings.IndexFunc(shown.String(), func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 || !utf8.ValidString(shown.String()) {
 		t.Errorf("%q", shown.String())
 	}
-	const want = "fine?]52;c;cm0gLXJmIC8=??[2J?gone?1A??? é"
+	const want = "fine?]52;c;cm0gLXJmIC8=??[2J?gone?1A???? é"
 	if n := strings.Count(shown.String(), want); n < 12 || strings.Count(shown.String(), "fine") != n {
 		t.Errorf("%d times %q in:\n%s", n, want, shown.String())
+	}
+	if strings.Contains(shown.String(), "\nn1    system") {
+		t.Errorf("a line is feigned:\n%s", shown.String())
 	}
 }
 

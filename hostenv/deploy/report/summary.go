@@ -58,19 +58,19 @@ func activeOf(p deploy.ProfileOutcome) string {
 
 func details(w io.Writer, p deploy.ProfileOutcome) {
 	if p.Error != "" {
-		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, strings.ReplaceAll(strings.TrimSpace(p.Error), "\n", "\n  "))
-		for hint := range strings.Lines(p.Hint) {
+		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, indented(p.Error))
+		for hint := range strings.Lines(Visible(p.Hint)) {
 			fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
 		}
 		if p.Log != "" {
-			fmt.Fprintf(w, "log: %s\n", p.Log)
+			fmt.Fprintf(w, "log: %s\n", cell(p.Log))
 		}
 	}
 	if p.Verification != nil && !p.Verification.OK() {
 		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, verification(*p.Verification))
 		for _, c := range p.Verification.Checks {
 			if !c.OK {
-				fmt.Fprintf(w, "- %s: %s\n", c.URL, c.Problem)
+				fmt.Fprintf(w, "- %s: %s\n", cell(c.URL), indented(c.Problem))
 			}
 		}
 	}
@@ -125,7 +125,7 @@ func Preview(w io.Writer, o deploy.Outcome) error {
 			fmt.Fprintf(w, "  - %s\n  + %s\n", orNone(p.Active), p.Want)
 		}
 		if p.Error != "" {
-			fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(strings.TrimSpace(p.Error), "\n", "\n  "))
+			fmt.Fprintf(w, "  %s\n", indented(p.Error))
 		}
 		if p.Diff == nil {
 			continue
@@ -135,7 +135,7 @@ func Preview(w io.Writer, o deploy.Outcome) error {
 			changes []deploy.PackageChange
 		}{{"+", p.Diff.Added}, {"-", p.Diff.Removed}, {"~", p.Diff.Changed}} {
 			for _, c := range list.changes {
-				fmt.Fprintf(w, "  %s %s %s\n", list.sign, c.Name, versions(c))
+				fmt.Fprintf(w, "  %s %s %s\n", list.sign, cell(c.Name), cell(versions(c)))
 			}
 		}
 		sign := "+"
@@ -178,7 +178,7 @@ func Status(w io.Writer, all []deploy.Status) error {
 		if s.Standing == deploy.StandingUnreachable {
 			active = "unknown"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Node, s.Profile, s.Standing, Short(s.Planned), active, firstLine(s.Detail))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Node, s.Profile, s.Standing, Short(s.Planned), cell(active), cell(firstLine(s.Detail)))
 	}
 	return table.Flush()
 }

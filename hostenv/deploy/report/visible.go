@@ -7,15 +7,26 @@ import (
 )
 
 // Visible returns a text that does nothing to the terminal that shows it: nodes,
-// programs and customers' builds have a part in errors. Ends of lines and
-// tabulators stay.
+// programs and customers' builds have a part in names, links and errors. Of what
+// is no character to see, line breaks alone stay.
 func Visible(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && unicode.IsControl(r) {
+		switch {
+		case r == '\t':
+			return ' '
+		case r != '\n' && !unicode.IsGraphic(r):
 			return '?'
 		}
 		return r
-	}, strings.ToValidUTF8(text, "?"))
+	}, strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "?"))
+}
+
+// cell is a text for a table, of one line: another line looks like another's.
+func cell(text string) string { return strings.ReplaceAll(Visible(text), "\n", " ") }
+
+// indented is a text whose further lines are nobody else's.
+func indented(text string) string {
+	return strings.ReplaceAll(Visible(strings.TrimSpace(text)), "\n", "\n  ")
 }
 
 // A visible writer writes what is [Visible]. Whoever writes to it cuts no

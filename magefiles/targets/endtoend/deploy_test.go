@@ -1,8 +1,12 @@
 package endtoend_test
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
@@ -79,6 +83,65 @@ func TestKilledBeforeState(t *testing.T) {
 	}
 	w.atPlan(w.Provider.Paths(t), 1)
 	contains(t, w.wants(w.deploy("-resume"), 1).stderr, "nothing to resume")
+}
+
+// A run that could not write down where the environments are says all the same
+// how it went, and is taken up for the rest.
+func TestStateIsLocked(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	user := w.Nodes[0].Users()[0]
+	lock, err := os.OpenFile(filepath.Join(w.Provider.Dir, "generated", ".hostenv.lock"), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	r := w.deploy()
+	if r.code == 0 {
+		t.Errorf("what is not written down is done: %s", r)
+	}
+	contains(t, r.stdout, "n1    system", "2 activated")
+	contains(t, r.stderr, "error: write down which node each environment is on", "hint: `mage deploy -resume`")
+	w.atPlan(w.Provider.Paths(t), 1)
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.wants(w.deploy("-resume"), 0)
+	if got := w.deployedNode(user); got != "n1" {
+		t.Errorf("the state has %s on %q, want n1", user, got)
+	}
+	w.atPlan(w.Provider.Paths(t), 1)
+}
+
+// A run goes on to its end if whoever reads what it prints does not, as with
+// `mage deploy | head -1`.
+func TestNobodyReads(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	for i, flags := range [][]string{{"-json"}, nil} {
+		w.Provider.SetVersion(t, fmt.Sprint(2+i))
+		from, to, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := w.command(w.deployArgs(flags...)...)
+		cmd.Stdout, cmd.Stderr = to, to
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_, err = bufio.NewReader(from).ReadString('\n')
+		if err := errors.Join(err, to.Close(), from.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%q: %v", flags, err)
+		}
+		if o := w.outcome(); !o.Ended || o.Code() != 0 {
+			t.Errorf("%q: exit code %d, ended: %v", flags, o.Code(), o.Ended)
+		}
+		w.atPlan(w.Provider.Paths(t), 1)
+	}
 }
 
 // deployedNode is what the state remembers of an environment; the plan must be

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
@@ -122,5 +123,31 @@ func TestHostileNames(t *testing.T) {
 	}
 	if diff := cmp.Diff([][]string(nil), w.Commands(t)); diff != "" {
 		t.Errorf("flags alone had commands run: %s", diff)
+	}
+}
+
+// The link of a profile is its user's, and so is what it says; it is shown to
+// whoever deploys, and does nothing to his terminal.
+func TestHostileLink(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Deployed: true})
+	n := w.Nodes[0]
+	link := n.Path("/nix/var/nix/profiles/per-user/" + n.Users()[0] + "/hostenv")
+	const hostile = "/home/x\x1b]0;mine\a\x1b[2A\x1b[J\nn1    system   in-sync\u009b2J"
+	if err := os.Remove(link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(hostile, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []result{w.wants(w.deploy(), 1), w.wants(w.run("status"), 2)} {
+		contains(t, r.stdout+r.stderr, "/home/x")
+		if strings.ContainsAny(r.stdout+r.stderr, "\x1b\a\u009b") || strings.Contains(r.stdout+r.stderr, "\nn1    system   in-sync ") {
+			t.Errorf("%q", r.stdout+r.stderr)
+		}
+	}
+	var s deploy.Status
+	r := w.wants(w.run("status", "-json", "-env="+n.Users()[0]), 2)
+	if err := json.Unmarshal([]byte(r.stdout), &s); err != nil || s.Active != hostile || s.Standing != deploy.StandingForeign {
+		t.Errorf("%v: %s", err, r)
 	}
 }

@@ -185,3 +185,22 @@ func TestStatusTellsApart(t *testing.T) {
 	n.StopSSH(t)
 	contains(t, w.wants(w.run("status"), 2).stdout, "unreachable")
 }
+
+// A node without environments is deployed as any other; and where the provider
+// names no host key the first is believed, and everybody told so.
+func TestUnpinnedWithoutEnvironments(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Inventory: func(all map[string]any) {
+		for _, n := range all["provider"].(map[string]any)["nodes"].(map[string]any) {
+			delete(n.(map[string]any), "hostKey")
+		}
+		all["projects"] = map[string]any{}
+	}})
+	for _, args := range [][]string{{"status"}, w.deployArgs("-plan"), w.deployArgs(), {"status"}} {
+		r := w.run(args...)
+		contains(t, r.stderr, "names no hostKey: whatever key the node shows the first time is accepted")
+		contains(t, r.stdout, "system")
+	}
+	w.atPlan(w.Provider.Paths(t), 1)
+	w.Nodes[0].ChangeHostKey(t)
+	contains(t, w.wants(w.deploy(), 1).stderr, "shows another host key")
+}
