@@ -282,6 +282,7 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	for _, name := range []string{"nix", "ssh"} {
 		write(t, filepath.Join(bin, name), shim, 0o755)
 	}
+	settle()
 	if !s.bare {
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			t.Fatal(err)
@@ -347,6 +348,14 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 		}
 	}
 	return calls, cmd.ProcessState.ExitCode()
+}
+
+// settle waits until every process that a test beside this one is starting has
+// come to its exec. Until then it has what was open here when it was forked, and
+// a program that is open to be written cannot be run.
+func settle() {
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
 }
 
 func write(t *testing.T, path, text string, mode os.FileMode) {

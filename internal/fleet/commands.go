@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Programs whose starts are counted.
@@ -66,8 +69,8 @@ func (f *Fleet) shims() error {
 // as well.
 func (f *Fleet) Commands(t testing.TB) [][]string {
 	t.Helper()
-	data, err := os.ReadFile(f.journal)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	data, err := f.readJournal()
+	if err != nil {
 		t.Fatal(err)
 	}
 	var commands [][]string
@@ -80,6 +83,25 @@ func (f *Fleet) Commands(t testing.TB) [][]string {
 		words = words[n+2:]
 	}
 	return commands
+}
+
+// readJournal waits for whoever is writing to it.
+func (f *Fleet) readJournal() ([]byte, error) {
+	file, err := os.Open(f.journal)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+		err = unix.Flock(int(file.Fd()), unix.LOCK_SH)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(file)
 }
 
 // Counts says how many of each program were started, see [Fleet.Commands].

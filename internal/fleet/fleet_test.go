@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -34,7 +36,7 @@ func sshOptions(t *testing.T, f *fleet.Fleet) []string {
 		connection := v.(map[string]any)
 		known += name + " " + connection["hostKey"].(string) + "\n"
 	}
-	config := "BatchMode yes\nStrictHostKeyChecking yes\nUserKnownHostsFile " + write(t, "known_hosts", known) + "\nConnectTimeout 5\n"
+	config := "BatchMode yes\nStrictHostKeyChecking yes\nUserKnownHostsFile " + write(t, "known_hosts", known) + "\nConnectTimeout 60\n"
 	for _, n := range f.Nodes {
 		config += "Host " + n.Name + "\nHostName " + n.Address + "\nHostKeyAlias " + n.Name + "\nUser " + fleet.DeployUser + "\n"
 	}
@@ -126,6 +128,43 @@ func TestANode(t *testing.T) {
 		if _, err := os.Lstat(file); err == nil {
 			t.Errorf("%s is there", file)
 		}
+	}
+}
+
+// What is looked at while programs start is whole, however long their command
+// lines are.
+func TestCommandsWhileTheyStart(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 1})
+	long := slices.Repeat([]string{strings.Repeat("x", 200)}, 500)
+	const runs = 20
+	done := make(chan struct{})
+	var ended atomic.Int32
+	go func() {
+		defer close(done)
+		for range runs {
+			_, _ = run(t, f, append([]string{"git", "--version"}, long...)...)
+			ended.Add(1)
+		}
+	}()
+	for looking := true; looking; {
+		select {
+		case <-done:
+			looking = false
+		default:
+		}
+		before := int(ended.Load())
+		all := f.Commands(t)
+		if len(all) < before {
+			t.Fatalf("%d commands are told of, and %d have ended", len(all), before)
+		}
+		for _, argv := range all {
+			if !slices.Equal(argv[2:], long) {
+				t.Fatalf("a command is told of as %.100q", argv)
+			}
+		}
+	}
+	if n := f.Counts(t)["git"]; n != runs {
+		t.Errorf("%d commands are told of, want %d", n, runs)
 	}
 }
 

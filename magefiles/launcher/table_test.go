@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"github.com/magefile/mage/parse"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "rewrite table.go")
@@ -95,11 +97,12 @@ func TestTableIsUnambiguous(t *testing.T) {
 func compiled(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "hostenv-provider")
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "-d", "magefiles/provider", "-compile", program,
-		"-ldflags", "-X github.com/woolwichweb/hostenv-provider/magefiles/launcher.version=1.2.3-test")
-	cmd.Dir = "../.."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := testenv.Compile(root, program, "-ldflags", "-X github.com/woolwichweb/hostenv-provider/magefiles/launcher.version=1.2.3-test"); err != nil {
+		t.Fatal(err)
 	}
 	return program
 }

@@ -81,26 +81,30 @@ func runInternet() {
 			}
 		}
 	}
-	in.fake.Fault = func(r *http.Request) fakecloudflare.Fault {
-		writeFile(ready+".requests", strings.Join(in.fake.Requests, "\n")+"\n")
-		return fakecloudflare.Fault{}
-	}
-	in.read()
-	in.serve(resolverAddress)
-	writeFile(ready+".url", in.fake.URL+"\n")
-	writeFile(ready, fmt.Sprintln(os.Getpid()))
-	for range time.Tick(20 * time.Millisecond) {
+	tell := func() {
 		var all []string
-		in.fake.Mu.Lock()
 		for id, records := range in.fake.Records {
 			for _, r := range fakecloudflare.Sorted(records) {
 				all = append(all, fmt.Sprintf("%s %s %s %s %q", id, r.Name, r.Type, r.Content, r.Comment))
 			}
 		}
-		in.fake.Mu.Unlock()
 		slices.Sort(all)
 		writeFile(ready+".records", strings.Join(all, "\n")+"\n")
+		writeFile(ready+".requests", strings.Join(in.fake.Requests, "\n")+"\n")
 	}
+	// What a request wrote is told by the next one: none writes last.
+	in.fake.Fault = func(*http.Request) fakecloudflare.Fault {
+		tell()
+		return fakecloudflare.Fault{}
+	}
+	in.read()
+	in.serve(resolverAddress)
+	in.fake.Mu.Lock()
+	tell()
+	in.fake.Mu.Unlock()
+	writeFile(ready+".url", in.fake.URL+"\n")
+	writeFile(ready, fmt.Sprintln(os.Getpid()))
+	select {}
 }
 
 func writeFile(path, text string) {
@@ -401,6 +405,7 @@ func online(ts *testscript.TestScript, neg bool, args []string) {
 	bin := filepath.Join(ts.Getenv("WORK"), ".online")
 	ts.Check(os.MkdirAll(bin, 0o777))
 	ts.Check(os.WriteFile(filepath.Join(bin, "online"), []byte(script), 0o777))
+	settle()
 	ts.Setenv("PATH", bin+string(filepath.ListSeparator)+ts.Getenv("PATH"))
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -41,6 +42,7 @@ func TestScript(t *testing.T) {
 			e.Setenv("GIT_CONFIG_SYSTEM", os.DevNull)
 			e.Setenv("TERM", "xterm")
 			e.Setenv("NO_COLOR", "")
+			settle() // the script's programs are written
 			return nil
 		},
 		Condition: condition,
@@ -55,6 +57,14 @@ func TestScript(t *testing.T) {
 			"stat":      stat,
 		},
 	})
+}
+
+// settle waits until every process that another script is starting has come to
+// its exec. Until then it has what was open here when it was forked, and a
+// program that is open to be written cannot be run.
+func settle() {
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
 }
 
 // compile makes the program under test: the binary that Mage compiles from a

@@ -6,7 +6,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -259,5 +261,38 @@ func TestBuildsTheInput(t *testing.T) {
 				t.Log(err)
 			}
 		})
+	}
+}
+
+// The shims can be run though other programs are started at the same time, of
+// which each has for a moment what was open here, as a file that is written to.
+func TestShimsAreNotBusy(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "deploy")
+	n, p := example()
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec nix build "+p.Path+".drv\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	long := slices.Repeat([]string{strings.Repeat("x", 100_000)}, 15) // which takes its time
+	var others sync.WaitGroup
+	done := make(chan struct{})
+	defer others.Wait()
+	defer close(done)
+	for range 8 {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_ = exec.Command("true", long...).Run()
+				}
+			}
+		})
+	}
+	for range 60 {
+		if _, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Program: program}).Program(t.Context(), n, p); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -224,9 +224,15 @@ func TestIsWaitedFor(t *testing.T) {
 		w.version(t, "2")
 		w.activator.ConfirmTimeout, w.activator.ActivationTimeout = time.Second, time.Second
 		w.n.OnActivation(t, p.Name, fleet.Behaviour{Block: true})
+		w.ResetCounts(t)
+		made, _ := w.n.Connections()
 		done := make(chan error)
 		go func() { done <- w.activate(t, t.Context(), 1, true) }()
 		w.n.WaitBlocked(t, p.Name)
+		// Whoever waits for the activation may come late, and must be there first.
+		for !w.waiting(t, made) && t.Context().Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+		}
 		w.n.WaitConnections(t, 1) // nobody waits any more, but for the activation itself
 		select {
 		case err := <-done:
@@ -242,6 +248,21 @@ func TestIsWaitedFor(t *testing.T) {
 			t.Errorf("%s is active after %+v", w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
 		}
 	})
+}
+
+// waiting reports whether what waits for an activation has connected, and all
+// others that were started, when so many connections had been made before.
+func (w *world) waiting(t *testing.T, before int) bool {
+	t.Helper()
+	started, waits := 0, false
+	for _, argv := range w.Commands(t) {
+		if argv[0] == "ssh" {
+			started++
+			waits = waits || strings.Contains(argv[len(argv)-1], "/activate-rs wait '")
+		}
+	}
+	made, _ := w.n.Connections()
+	return waits && made-before >= started
 }
 
 func TestIsStopped(t *testing.T) {

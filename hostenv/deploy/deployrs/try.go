@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
@@ -72,7 +73,13 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 		return fmt.Errorf("try deploy-rs: %w", err)
 	}
 	for _, name := range []string{"nix", "ssh"} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(shim), 0o700); err != nil {
+		// What is started for another node meanwhile has this file open until
+		// its exec, and as long the kernel lets nobody run it: whoever looks for
+		// nix would go on to the real one.
+		syscall.ForkLock.RLock()
+		err := os.WriteFile(filepath.Join(bin, name), []byte(shim), 0o700)
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			return fmt.Errorf("try deploy-rs: %w", err)
 		}
 	}

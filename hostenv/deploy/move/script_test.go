@@ -176,7 +176,8 @@ func TestSystemd(t *testing.T) {
 			for name in well bad gone; do "$0" backup $name; echo "$name: $?"; done
 			mkfifo "$1"
 			systemctl --user start --no-block restic-backups-busy.service
-			"$0" backup busy & echo >"$1"; wait $!; echo "busy: $?"`, m.script, gate)
+			until [ -s "$2" ]; do sleep 0.01; done # it is at work, and not merely asked for
+			"$0" backup busy & echo >"$1"; wait $!; echo "busy: $?"`, m.script, gate, starts)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

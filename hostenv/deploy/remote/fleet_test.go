@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
@@ -122,7 +123,7 @@ func TestFleetFaults(t *testing.T) {
 	s, err = onFleet(t, f, d, lockAs("bob", 0))
 	var locked *deploy.LockedError
 	if errors.As(err, &locked) { // sshd has not seen it yet
-		s, err = onFleet(t, f, d, lockAs("bob", 1))
+		s, err = onFleet(t, f, d, lockAs("bob", time.Minute))
 	}
 	if err != nil {
 		t.Fatal(err)

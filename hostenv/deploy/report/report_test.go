@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -217,7 +218,11 @@ func (s *screen) Write(text []byte) (int, error) {
 
 // What is at work has a line that moves; what is over stays above it; no line
 // wraps, and none is left behind.
-func TestLiveOnTerminal(t *testing.T) {
+//
+// The clock of the bubble stands still: nothing is drawn behind the test's back.
+func TestLiveOnTerminal(t *testing.T) { synctest.Test(t, testLiveOnTerminal) }
+
+func testLiveOnTerminal(t *testing.T) {
 	s := &screen{t: t}
 	now := time.Unix(0, 0)
 	l := report.NewLive(s, func() (int, int) { return 30, 5 }, func() time.Time { return now })

@@ -20,6 +20,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -174,10 +175,6 @@ func site(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "the end")
 	case "/endless":
 		_, _ = io.Copy(w, neverending('a'))
-	case "/slow":
-		w.WriteHeader(http.StatusOK)
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
 	case "/reset", "/half":
 		c, b, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -256,7 +253,7 @@ func TestChecks(t *testing.T) {
 		{www + `"/to-nonsense", "followRedirects": true}`, `{"allowNonZeroExitStatus": true, "stderrRegexMustNotMatch": "TLS|refused"}`, 302, ""},
 		{www + `"/to-nowhere", "followRedirects": true}`, `{"minHttpStatus": 302, "maxHttpStatus": 302}`, 302, ""},
 
-		// No response, half of one, too much of one, one that takes too long.
+		// No response, half of one, too much of one.
 		{plain + `"/reset"}`, good, 0, "the connection was closed before the response was complete"},
 		{plain + `"/reset"}`, `{"allowNonZeroExitStatus": true}`, 0, ""},
 		{plain + `"/reset"}`, `{"allowNonZeroExitStatus": true, "maxHttpStatus": 299}`, 0, ""},
@@ -267,7 +264,6 @@ func TestChecks(t *testing.T) {
 		{plain + `"/huge"}`, `{"stdoutRegexMustMatch": "^a+$"}`, 200, ""},
 		{plain + `"/huge"}`, `{"stdoutRegexMustMatch": "the end"}`, 200, "the body (4194304 bytes) does not match"},
 		{plain + `"/endless"}`, `{"stdoutRegexMustMatch": "^a+$"}`, 200, ""},
-		{plain + `"/slow", "timeoutSeconds": 1}`, good, 200, "the response broke off: timed out: no complete response within timeoutSeconds"},
 	}
 	for _, test := range tests {
 		t.Run(test.request+test.constraints, func(t *testing.T) {
@@ -329,13 +325,43 @@ func TestAgain(t *testing.T) {
 			t.Errorf("%s: asked %d times: %+v", test.reason, asked.Load(), got)
 		}
 	}
+}
 
-	// The pauses do not go beyond the time that the check has, and what an answer
-	// said is told, not that the time is over.
-	door := newFrontDoor(t, nil, ready(99))
-	door.options.Tries, door.options.Pause = 99, time.Hour
-	if got := door.one(t, `{"timeoutSeconds": 2}`, `{"maxHttpStatus": 299}`); got.Status != 502 || asked.Load() != 1 {
-		t.Errorf("asked %d times: %+v", asked.Load(), got)
+// TestTimeIsOver has a clock that goes on only where all wait for it, and a node
+// that answers with this much.
+func TestTimeIsOver(t *testing.T) {
+	for _, test := range []struct {
+		reason, answer string
+		status, asked  int
+		problem        string
+	}{
+		{"nothing comes", "", 0, 1, "timed out"},
+		{"half an answer comes", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", 200, 1, "the response broke off: timed out: no complete response within timeoutSeconds"},
+		// The pauses do not go beyond the time that the check has, and what an
+		// answer said is told, not that the time is over.
+		{"there is no time for a second try", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 502, 1, "the status is 502"},
+	} {
+		t.Run(test.reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				door := &frontDoor{options: verify.Options{Tries: 99, Pause: time.Hour, Dial: func(context.Context, string, string) (net.Conn, error) {
+					asked++
+					client, server := net.Pipe()
+					go func() {
+						defer server.Close()
+						request := bufio.NewReader(server)
+						_, _ = http.ReadRequest(request)
+						_, _ = io.WriteString(server, test.answer)
+						_, _ = request.ReadByte() // until nobody listens any more
+					}()
+					return client, nil
+				}}}
+				got := door.one(t, `{"timeoutSeconds": 1}`, `{"maxHttpStatus": 299, "minHttpStatus": 200}`)
+				if got.OK || got.Status != test.status || asked != test.asked || !strings.Contains(got.Problem, test.problem) {
+					t.Errorf("asked %d times: %+v", asked, got)
+				}
+			})
+		})
 	}
 }
 

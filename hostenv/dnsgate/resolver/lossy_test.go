@@ -223,8 +223,8 @@ func TestLossAndDeadServers(t *testing.T) {
 	clean := cleanVerdicts(t, question)
 	config := lossy{loss: 0.05, delay: 5 * time.Millisecond, dead: lossyServers / 50}.start(t)
 	const ms = time.Millisecond
-	config.Timeouts = []time.Duration{100 * ms, 100 * ms, 200 * ms, 200 * ms, 400 * ms, 400 * ms}
-	config.ResolverTimeouts = append(config.Timeouts, 400*ms)
+	config.Timeouts = []time.Duration{100 * ms, 200 * ms, 200 * ms, 400 * ms, 400 * ms, 800 * ms, 800 * ms}
+	config.ResolverTimeouts = append(config.Timeouts, 800*ms)
 	facts, err := New(config).Collect(t.Context(), question)
 	if err != nil {
 		t.Fatal(err)

@@ -379,7 +379,12 @@ ls -d `+dir+`/running.* | wc -l >> `+dir+`/counts
 for repository in $(grep -o 'file:///[a-z0-9]*' "$sources" | sort -u | tr / _); do
   mkdir "`+dir+`/$repository" || echo "$repository" >> `+dir+`/twice
 done
-sleep 0.1
+# The first wait until they are three; where they never are, not for long.
+i=0; until [ -e `+dir+`/three ] || [ $i -ge 3000 ]; do
+  [ "$(ls -d `+dir+`/running.* | wc -l)" -lt 3 ] || : > `+dir+`/three
+  sleep 0.01; i=$((i+1))
+done
+: > `+dir+`/three
 n=$(grep -o '"label"' "$sources" | wc -l)
 [ "$n" -le 50 ] || echo "$n" >> `+dir+`/large
 printf '['; i=1; while [ $i -le $n ]; do

@@ -52,17 +52,36 @@ func idle([]string) error {
 	return err
 }
 
+// A oneTry is a context whose deadline comes as soon as it is waited for,
+// however slow the machine: Lock tries once.
+type oneTry struct {
+	context.Context
+	over bool
+}
+
+func (c *oneTry) Done() <-chan struct{} {
+	c.over = true
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+func (c *oneTry) Err() error {
+	if c.over {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
 // wantHeld wants the lock to be refused, and returns how.
 func wantHeld(t *testing.T, d *store.Dir, reason string) *store.HeldError {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	unlock, err := d.Lock(ctx)
+	var held *store.HeldError
+	unlock, err := d.Lock(&oneTry{Context: t.Context()})
 	if err == nil {
 		_ = unlock()
 		t.Fatalf("the lock was given, although %s", reason)
 	}
-	var held *store.HeldError
 	if !errors.As(err, &held) {
 		t.Fatalf("error is %v, want a HeldError, for %s", err, reason)
 	}

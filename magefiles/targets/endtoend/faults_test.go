@@ -35,15 +35,6 @@ type ground struct {
 func newGround(t *testing.T, programs string, options fleet.Options) *ground {
 	t.Helper()
 	options.Deployed = true
-	inventory := options.Inventory
-	options.Inventory = func(all map[string]any) {
-		for _, n := range all["provider"].(map[string]any)["nodes"].(map[string]any) {
-			n.(map[string]any)["sshOpts"] = []any{"-o", "ConnectTimeout=3"}
-		}
-		if inventory != nil {
-			inventory(all)
-		}
-	}
 	g := &ground{world: newWorld(t, programs, options), real: strings.HasSuffix(t.Name(), "/deploy-rs")}
 	g.n = g.Nodes[0]
 	g.user = g.n.Users()[0]
@@ -262,7 +253,11 @@ func faultCases() []faultCase {
 	}
 	return []faultCase{
 		refuses("unreachable, refused", 1, func(g *ground) func() { g.n.StopSSH(g.t); return func() { g.n.StartSSH(g.t) } }),
-		refuses("unreachable, silent", 1, func(g *ground) func() { g.n.Blackhole(g.t); return func() { g.n.Thaw(g.t) } }),
+		{reason: "unreachable, silent", code: 1, anew: true, fault: func(g *ground) func() {
+			g.sshOpts("-o", "ConnectTimeout=3") // nobody is to wait for long for what never comes
+			g.n.Blackhole(g.t)
+			return func() { g.n.Thaw(g.t); g.sshOpts() }
+		}},
 		{reason: "unreachable, and left out", args: []string{"-skipOffline"}, code: 3, want: [2]string{"unreachable", "unreachable"},
 			fault: func(g *ground) func() { g.n.StopSSH(g.t); return func() { g.n.StartSSH(g.t) } }},
 		refuses("another host key", 1, func(g *ground) func() {
@@ -452,6 +447,18 @@ func (g *ground) canary() string {
 // entered reports whether a profile of the node came to a state.
 func (g *ground) entered(p *process, state deploy.State) bool {
 	return slices.ContainsFunc(p.events(), func(e deploy.Event) bool { return e.Node == g.n.Name && e.State == state })
+}
+
+// sshOpts plans by which options the node is connected to.
+func (g *ground) sshOpts(options ...any) {
+	g.t.Helper()
+	g.Provider.Replan(g.t, func(all map[string]any) {
+		n := all["provider"].(map[string]any)["nodes"].(map[string]any)[g.n.Name].(map[string]any)
+		delete(n, "sshOpts")
+		if len(options) > 0 {
+			n["sshOpts"] = options
+		}
+	})
 }
 
 // trusts plans which keys are trusted.

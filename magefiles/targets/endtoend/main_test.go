@@ -35,12 +35,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	mage := exec.Command("go", "tool", "mage", "-d", filepath.Join(root, "magefiles", "provider"), "-w", root, "-compile", binary)
-	mage.Dir = root
-	if out, err := mage.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", mage, err, out)
-	}
-	return binary, nil
+	return binary, testenv.Compile(root, binary)
 })
 
 // A world is a fleet, and whoever deploys to it.

@@ -43,8 +43,8 @@ func TestTwoDrivers(t *testing.T) {
 				g.Provider.Dir = test.dir
 				refused := g.wants(g.deploy(), deploy.ExitLocked)
 				contains(t, refused.stderr, test.says, "-lockWait=")
-				waiting := g.start(g.deployArgs("-lockWait=2m")...)
 				made, _ := g.n.Connections()
+				waiting := g.start(g.deployArgs("-lockWait=2m")...)
 				waiting.until("its turn to wait", func() bool {
 					if test.dir == checkout {
 						return held(t, filepath.Join(checkout, "generated", ".hostenv", "deploy.lock"), waiting.Process.Pid)
@@ -179,11 +179,12 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 			g.must(err)
 			defer lock.Close()
 			g.must(syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
-			made, _ := g.n.Connections()
 			p := g.start(g.deployArgs("-lockWait=10m")...)
 			p.until("its turn to wait", func() bool {
-				now, _ := g.n.Connections()
-				return now > made || test.lock == checkout && held(t, checkout, p.Process.Pid)
+				if test.lock == checkout {
+					return held(t, checkout, p.Process.Pid)
+				}
+				return g.entered(p, deploy.StateWaiting)
 			})
 			p.signal(syscall.SIGINT)
 			r := g.wants(p.wait(), deploy.ExitInterrupted)
@@ -210,8 +211,13 @@ func TestTimeIsUp(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 1})
 		g.Reset(t, g.old)
+		began := time.Now()
+		g.wants(g.deploy(), 0)
+		// Enough to come to an activation, on a machine as slow as this one.
+		limit := max(12*time.Second, 3*time.Since(began)).Round(time.Second)
+		g.Reset(t, g.old)
 		g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
-		p := g.start(append([]string{"-t", "12s"}, g.deployArgs()...)...)
+		p := g.start(append([]string{"-t", limit.String()}, g.deployArgs()...)...)
 		g.n.WaitBlocked(t, g.user)
 		r := p.wait()
 		if r.code != 1 || g.outcome().Ended {
