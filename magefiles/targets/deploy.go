@@ -76,6 +76,9 @@ func Deploy(ctx context.Context,
 	case value(dryRun, false):
 		r.mode = deploy.Look
 	}
+	if err := naming(map[string]*string{"-node": node, "-env": env, "-exclude": exclude, "-skipMigrations": skipMigrations, "-migrationSource": migrationSource}); err != nil {
+		return r.fail(err)
+	}
 	defer withhold()()
 	err := r.do(ctx)
 	failed := r.fail(err)
@@ -526,6 +529,9 @@ func Status(ctx context.Context,
 ) error {
 	r := deployRun{folder: generated(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
+	if err := naming(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
+		return r.fail(err)
+	}
 	defer withhold()()
 	return r.fail(r.status(ctx))
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -51,18 +50,10 @@ func DnsGate(ctx context.Context,
 		live: value(live, false), update: value(update, false), adopt: value(adopt, false),
 		policy: dnsgate.Policy{OnUnknown: dnsgate.OnUnknown(value(onUnknown, "")), AllowFlips: value(allowFlips, false)},
 	}
-	return run.fail(run.do(ctx))
-}
-
-// list splits a flag at its commas.
-func list(flag *string) []string {
-	var items []string
-	for item := range strings.SplitSeq(value(flag, ""), ",") {
-		if item = strings.TrimSpace(item); item != "" {
-			items = append(items, item)
-		}
+	if err := naming(map[string]*string{"-node": node, "-env": env}); err != nil {
+		return run.fail(err)
 	}
-	return items
+	return run.fail(run.do(ctx))
 }
 
 type gateRun struct {

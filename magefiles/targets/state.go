@@ -111,7 +111,10 @@ func (State) Prune(ctx context.Context,
 ) error {
 	f := generated(out)
 	defer withhold()()
-	do := func() error { return prune(ctx, f, value(user, ""), value(yes, false)) }
+	if err := naming(map[string]*string{"-user": user}); err != nil {
+		return f.fail(err)
+	}
+	do := func() error { return prune(ctx, f, list(user), value(yes, false)) }
 	if !value(yes, false) {
 		return f.fail(do())
 	}
@@ -121,14 +124,10 @@ func (State) Prune(ctx context.Context,
 	return f.fail(f.locked(ctx, do))
 }
 
-func prune(ctx context.Context, f *folder, users string, yes bool) error {
+func prune(ctx context.Context, f *folder, only []string, yes bool) error {
 	s, old, err := f.readState()
 	if err != nil {
 		return err
-	}
-	var only []string
-	if users != "" {
-		only = strings.Split(users, ",")
 	}
 	next, released, err := s.Prune(only...)
 	if err != nil {

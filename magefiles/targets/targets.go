@@ -15,8 +15,8 @@
 // with -detailedExitcode and there are changes, 3 when another run holds the
 // lock or the DNS gate finds no ground to decide on, 4 when a plan is older than
 // the state. Deploy ends with 3 where a part of it failed, and with 5 where
-// another one is at work. Mage itself ends with 2 as well where it does not understand the
-// command line.
+// another one is at work. Mage itself ends with 2 as well where it does not
+// understand the command line.
 //
 // What was asked for goes to standard output, all else to standard error.
 // Whatever goes wrong, the last line says what was written until then.
@@ -24,6 +24,9 @@ package targets
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -54,4 +57,31 @@ func value[T comparable](flag *T, fallback T) T {
 		return fallback
 	}
 	return cmp.Or(*flag, fallback)
+}
+
+// list splits a flag at its commas.
+func list(flag *string) []string {
+	var items []string
+	for item := range strings.SplitSeq(value(flag, ""), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// naming refuses flags that are there and name nothing, such as -node=$UNSET:
+// without the flag all is meant, which a script that forgot its variable is not.
+func naming(flags map[string]*string) error {
+	var empty []string
+	for name, flag := range flags {
+		if flag != nil && len(list(flag)) == 0 {
+			empty = append(empty, name)
+		}
+	}
+	if len(empty) == 0 {
+		return nil
+	}
+	slices.Sort(empty)
+	return hinted(fmt.Errorf("%s: nothing is named", strings.Join(empty, ", ")), "leave the flag away if all is meant")
 }
