@@ -37,8 +37,9 @@ func (k Key) FlakeLine() string {
 // OpenKey finds the key of the provider at root: the file that is named (by
 // -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key.
 // The last is made where neither it nor its public key is there, under the name
-// of the provider's domain, with the public key beside it; one that was asked for by name is not,
-// for a name that is misspelt would be a new key that no node trusts.
+// of the provider's domain, with the public key beside it; one that was asked for
+// by name is not, for a name that is misspelt would be a new key that no node
+// trusts.
 //
 // A file that others can read, or that is in git, is refused with a *[KeyError],
 // and so is one that holds no secret key of Nix. Nothing of what is in it is
