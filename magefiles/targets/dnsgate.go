@@ -98,6 +98,8 @@ func (r *gateRun) check() error {
 		return hinted(errors.New("-adopt is nothing without -update"), "give both")
 	case r.explain != "" && r.update:
 		return errors.New("-explain changes nothing, and does not go with -update")
+	case r.explain != "" && r.json:
+		return hinted(errors.New("-explain tells people, and does not go with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
 	}
 	return nil
 }
