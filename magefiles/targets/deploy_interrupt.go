@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// mageIsSlow is how long Mage may take to ask for Ctrl-C.
+// mageIsSlow is how long Mage takes to ask for Ctrl-C, and on a busy machine some
+// times as long.
 const mageIsSlow = time.Second / 2
 
 // interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
@@ -33,7 +34,8 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 	}
 	// Mage starts a target, and then asks for the signal itself: on a busy machine
 	// that is after all this.
-	again := time.NewTimer(mageIsSlow)
+	wait := mageIsSlow
+	again := time.NewTimer(wait)
 	// Go ends a process that writes to a pipe without a reader, unless it asks to
 	// be told. Programs that are started are ended as ever.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
@@ -45,6 +47,9 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 				return
 			case <-again.C:
 				take()
+				if wait *= 2; wait <= 16*mageIsSlow {
+					again.Reset(wait)
+				}
 				continue
 			case <-signals:
 				count++

@@ -14,11 +14,12 @@ func TestInterruptsAreOurs(t *testing.T) {
 	signal.Ignore(syscall.SIGHUP)
 	defer signal.Reset(syscall.SIGHUP)
 	said := make(chan string, 2)
+	began := time.Now()
 	ctx, gentle, release := interrupts(t.Context(), func(text string) { said <- text })
 	defer release()
 	mage := make(chan os.Signal, 1)
 	signal.Notify(mage, os.Interrupt)
-	time.Sleep(2 * mageIsSlow)
+	time.Sleep(time.Since(began) + 2*mageIsSlow)
 	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if gentle.Err() != nil {
 			t.Fatal("it was stopped by what nohup had ignored")

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,7 +23,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-func TestMain(m *testing.M) { fleet.Main(m) }
+func TestMain(m *testing.M) {
+	// Below nohup the program would leave SIGHUP alone, too.
+	if signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+	fleet.Main(m)
+}
 
 // program is the binary that Mage compiles of the targets.
 var program = sync.OnceValues(func() (string, error) {
