@@ -61,7 +61,11 @@ func (it *run) findMoves(ctx context.Context) []Event {
 			if old.refused {
 				continue // that it is locked, say, is told
 			}
-			if _, err := old.open(ctx, it); err != nil {
+			_, err = old.open(ctx, it)
+			if it.without(ctx, n, p, err) {
+				continue
+			}
+			if err != nil {
 				level, code, hint := Failure, FindingMove, "see to "+from
 				var locked *LockedError
 				var unreachable *UnreachableError
@@ -71,9 +75,7 @@ func (it *run) findMoves(ctx context.Context) []Event {
 				case errors.As(err, &unreachable) && it.mode != Deploy: // it may be back by then
 					level = Warning
 				}
-				if !it.without(ctx, n, p, err) {
-					find(level, n.Name, code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
-				}
+				find(level, n.Name, code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
 				continue
 			}
 			n.moves[p.Name] = from
@@ -81,10 +83,7 @@ func (it *run) findMoves(ctx context.Context) []Event {
 	}
 	for _, m := range it.Moves {
 		from, to := it.others[m.From], it.others[m.To]
-		if from == nil || to == nil || from.decisions[SystemProfile].State != StatePending {
-			continue
-		}
-		if to.refused {
+		if from == nil || to == nil || to.refused || from.decisions[SystemProfile].State != StatePending {
 			continue
 		}
 		if state := to.decisions[m.User].State; state != StatePending && state != StateInSync && state != StateActive {
@@ -97,8 +96,8 @@ func (it *run) findMoves(ctx context.Context) []Event {
 	return events
 }
 
-// without asks whether an environment goes without its data, for its old node is
-// out of reach.
+// without asks whether an environment goes without its data, where err is that its
+// old node is out of reach.
 func (it *run) without(ctx context.Context, n *nodeRun, p Profile, err error) bool {
 	var unreachable *UnreachableError
 	if !errors.As(err, &unreachable) {

@@ -57,13 +57,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		found = append(found, signing.missing(n))
 	}
 	if n.HostKey == "" {
-		scan := "ssh-keyscan -t ed25519 "
-		if n.Port != 0 && n.Port != 22 {
-			scan += fmt.Sprintf("-p %d ", n.Port) // another sshd may be at 22
-		}
-		found = append(found, Finding{Level: Warning, Code: FindingNoHostKey,
-			Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
-			Hint:    "set it to what `" + scan + n.Address + "` prints after the host, compared on the node's console"})
+		found = append(found, NoHostKey(n))
 	}
 	if o.ProcessesHidden {
 		found = append(found, Finding{Level: Warning, Code: FindingHidden,
@@ -106,6 +100,17 @@ func orNothing(os string) string {
 		return "something without /etc/os-release"
 	}
 	return os
+}
+
+// NoHostKey is what is said of a node that names no host key.
+func NoHostKey(n Node) Finding {
+	scan := "ssh-keyscan -t ed25519 "
+	if n.Port != 0 && n.Port != 22 {
+		scan += fmt.Sprintf("-p %d ", n.Port) // another sshd may be at 22
+	}
+	return Finding{Level: Warning, Code: FindingNoHostKey,
+		Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
+		Hint:    "set it to what `" + scan + n.Address + "` prints after the host, compared on the node's console"}
 }
 
 func tempFinding(n Node, p Profile, seen Observed) []Finding {

@@ -1,11 +1,7 @@
 package targets
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -379,79 +375,6 @@ func (r *deployRun) journal(p *planned, resumed string, show *shown) (*deploy.Jo
 	return deploy.CreateJournal(runs, time.Now(), show.event, deploy.Event{Type: deploy.TypeRun, Start: &start})
 }
 
-// digest is that of the plan without what a deploy itself writes into it: a run
-// that was deployed in part is about the same plan when it is taken up.
-func (p *planned) digest() string {
-	at := map[string]string{}
-	for _, n := range p.fleet {
-		for _, profile := range n.Profiles {
-			at[profile.Name] = n.Name
-		}
-	}
-	digest := sha256.Sum256(p.document.WithDeployed(at, "").Encode())
-	return hex.EncodeToString(digest[:])
-}
-
-// takeUp finds the run that is to be resumed, "" for none, and takes over its
-// selection and options.
-func (r *deployRun) takeUp(p *planned) (id string, err error) {
-	if !r.resume {
-		return "", nil
-	}
-	runs := r.hidden("runs")
-	ids, err := deploy.Runs(runs)
-	if err != nil {
-		return "", err
-	}
-	if len(ids) == 0 {
-		return "", hinted(errors.New("there is no run to resume"), "run `mage deploy`")
-	}
-	id = ids[len(ids)-1]
-	events, err := deploy.ReadJournal(runs, id)
-	if err != nil {
-		return "", err
-	}
-	o := deploy.OutcomeOf(events)
-	switch {
-	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
-		return "", hinted(fmt.Errorf("the last run, %s, died before it began", id), "run `mage deploy`")
-	case o.Ended && o.Code() == deploy.ExitDone && len(p.unrecorded(o.Deployed())) == 0:
-		return "", hinted(fmt.Errorf("the last run, %s, came to its end: there is nothing to resume", id), "run `mage deploy`")
-	case o.Start.Plan != p.digest():
-		return "", hinted(fmt.Errorf("the last run, %s, was about another plan", id), "run `mage deploy`: it asks the nodes what they have, and knows what that run left undecided")
-	}
-	r.selection = o.Start.Selected
-	// What is asked for now comes on top of what was asked for then.
-	then, now := o.Start.Options, &r.options
-	now.Jobs = cmp.Or(now.Jobs, then.Jobs)
-	now.SkipOffline = now.SkipOffline || then.SkipOffline
-	now.SkipVerification = now.SkipVerification || then.SkipVerification
-	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
-	if m := o.Start.Migrations; m != nil {
-		r.migrations = joined(*m, r.migrations, p)
-	}
-	r.signingKey, r.deployRs = cmp.Or(r.signingKey, o.Start.SigningKey), cmp.Or(r.deployRs, o.Start.DeployRs)
-	return id, nil
-}
-
-// joined is what is said now of data that move, and what was said then of those
-// of which nothing is said now.
-func joined(then deploy.Migrations, now move.Options, p *planned) move.Options {
-	skip := p.named(now.Skip)
-	for user, node := range then.Sources {
-		if now.Sources[user] == "" && !slices.Contains(skip, user) {
-			now.Sources[user] = node
-		}
-	}
-	for _, user := range p.named(then.Skip) {
-		if now.Sources[user] == "" && !slices.Contains(skip, user) {
-			skip = append(skip, user)
-		}
-	}
-	now.Skip, now.IgnoreErrors = skip, now.IgnoreErrors || then.IgnoreErrors
-	return now
-}
-
 // unrecorded are those of deployed that the state does not know yet.
 func (p *planned) unrecorded(deployed map[string]string) map[string]string {
 	news := maps.Clone(deployed)
@@ -510,69 +433,6 @@ func (r *deployRun) tell(o deploy.Outcome) error {
 	}
 	if code != deploy.ExitDone {
 		return &outcomeError{code}
-	}
-	return nil
-}
-
-// Status shows where every node and environment stands.
-//
-// It asks the nodes which store path is active, and compares it with the
-// planned one: in-sync, behind, diverged, not-ours or unreachable. It changes
-// nothing, takes no lock, and ends with 2 if anything is not in sync, and with 4
-// where the plan is older than the state.
-func Status(ctx context.Context,
-	node *string, // only these nodes: names and patterns, separated by commas
-	env *string, // only these environments, by user name or pattern; system for the systems
-	exclude *string, // not these nodes, environments, or node/environment
-	json *bool, // print JSON, a line for each
-	out *string, // the generated folder, default generated
-) error {
-	r := deployRun{folder: generated(out), json: value(json, false),
-		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
-	if err := naming(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
-		return r.fail(err)
-	}
-	defer withhold()()
-	return r.fail(r.status(ctx))
-}
-
-func (r *deployRun) status(ctx context.Context) (err error) {
-	p, err := r.read()
-	if err != nil {
-		return err
-	}
-	if p.selected, err = r.selection.Of(p.fleet); err != nil {
-		return err
-	}
-	config, err := remote.Write(ctx, "", p.selected)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, config.Close()) }()
-	for _, node := range config.Unpinned {
-		warn([]state.Warning{{Subject: node, Message: "provider.nodes." + node + " names no hostKey: whatever key the node shows the first time is accepted"}})
-	}
-	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
-		return err
-	}
-	// A node that cannot be looked at keeps nobody from seeing the others.
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected)
-	if r.json {
-		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetEscapeHTML(false)
-		for _, s := range all {
-			if err := encoder.Encode(s); err != nil {
-				return err
-			}
-		}
-	} else if err := report.Status(os.Stdout, all); err != nil {
-		return err
-	}
-	if wrong != nil {
-		return wrong
-	}
-	if deploy.Drift(all) {
-		return &outcomeError{deploy.ExitChanges}
 	}
 	return nil
 }

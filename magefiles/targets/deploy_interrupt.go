@@ -37,7 +37,8 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 	wait := mageIsSlow
 	again := time.NewTimer(wait)
 	// Go ends a process that writes to a pipe without a reader, unless it asks to
-	// be told. Programs that are started are ended as ever.
+	// be told; to its very end, for an error's words may go there, too. Programs
+	// that are started are ended as ever.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		for count := 0; ; {

@@ -76,9 +76,11 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys"}
 	}
 	if ours {
-		err = beside(public, k.Public+"\n")
+		if err := beside(public, k.Public+"\n"); err != nil {
+			return Key{}, fmt.Errorf("write the public key beside the signing key: %w", err)
+		}
 	}
-	return k, err
+	return k, nil
 }
 
 // A KeyError says why a file is not taken for a signing key.
@@ -166,20 +168,16 @@ func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
 	if _, err := os.Stat(path); err == nil {
 		return false, nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	tmp, err := writeTemp(path, text, mode)
 	if err != nil {
 		return false, err
 	}
 	defer func() {
-		if gone := os.Remove(f.Name()); err == nil {
+		if gone := os.Remove(tmp); err == nil {
 			err = gone
 		}
 	}()
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return false, err
-	}
-	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+	if err := os.Link(tmp, path); errors.Is(err, fs.ErrExist) {
 		return false, nil // somebody else was quicker
 	} else if err != nil {
 		return false, err
@@ -200,18 +198,27 @@ func beside(path, text string) error {
 	if before, err := os.ReadFile(path); err != nil || string(before) == text {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	tmp, err := writeTemp(path, text, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Join(err, os.Remove(tmp))
 	}
 	return nil
+}
+
+// writeTemp writes a file beside path, which is to take its name.
+func writeTemp(path, text string, mode fs.FileMode) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 // inGit reports whether git tracks a file. Where there is no git, or no

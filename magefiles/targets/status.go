@@ -1,0 +1,81 @@
+package targets
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+)
+
+// Status shows where every node and environment stands.
+//
+// It asks the nodes which store path is active, and compares it with the
+// planned one: in-sync, behind, diverged, not-ours or unreachable. It changes
+// nothing, takes no lock, and ends with 2 if anything is not in sync, and with 4
+// where the plan is older than the state.
+func Status(ctx context.Context,
+	node *string, // only these nodes: names and patterns, separated by commas
+	env *string, // only these environments, by user name or pattern; system for the systems
+	exclude *string, // not these nodes, environments, or node/environment
+	json *bool, // print JSON, a line for each
+	out *string, // the generated folder, default generated
+) error {
+	r := deployRun{folder: generated(out), json: value(json, false),
+		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
+	if err := naming(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
+		return r.fail(err)
+	}
+	defer withhold()()
+	return r.fail(r.status(ctx))
+}
+
+func (r *deployRun) status(ctx context.Context) (err error) {
+	p, err := r.read()
+	if err != nil {
+		return err
+	}
+	if p.selected, err = r.selection.Of(p.fleet); err != nil {
+		return err
+	}
+	config, err := remote.Write(ctx, "", p.selected)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, config.Close()) }()
+	for _, n := range p.selected {
+		if n.HostKey == "" {
+			finding := deploy.NoHostKey(n)
+			fmt.Fprintln(os.Stderr, report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: &finding}))
+		}
+	}
+	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
+		return err
+	}
+	// A node that cannot be looked at keeps nobody from seeing the others.
+	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected)
+	if r.json {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetEscapeHTML(false)
+		for _, s := range all {
+			if err := encoder.Encode(s); err != nil {
+				return err
+			}
+		}
+	} else if err := report.Status(os.Stdout, all); err != nil {
+		return err
+	}
+	if wrong != nil {
+		return wrong
+	}
+	if deploy.Drift(all) {
+		return &outcomeError{deploy.ExitChanges}
+	}
+	return nil
+}
