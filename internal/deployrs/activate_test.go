@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -128,7 +127,7 @@ func live(t *testing.T, program, store string, steps []step) []string {
 		path := paths[s.version]
 		argv := []string{program, "activate", path, "--profile-path", profile, "--temp-path", temp, "--confirm-timeout", "0"}
 		if s.confirm {
-			argv[len(argv)-1] = "60"
+			argv[len(argv)-1] = "600"
 		}
 		switch s.do {
 		case "revoke":
@@ -143,16 +142,16 @@ func live(t *testing.T, program, store string, steps []step) []string {
 			done <- code
 		}()
 		if s.confirm {
-			_, code := run("wait", "", program, "wait", path, "--temp-path", temp, "--activation-timeout", "60")
+			_, code := run("wait", "", program, "wait", path, "--temp-path", temp, "--activation-timeout", "600")
 			told = append(told, fmt.Sprintf("step %d: wait ends with %d", i, code))
 			canaries, err := os.ReadDir(temp)
 			if err != nil || len(canaries) != 1 {
 				t.Fatal(canaries, err)
 			}
 			// It is made before it is watched, and that is said.
-			for !strings.Contains(read(t, filepath.Join(dir, "log")), "Waiting for confirmation") {
-				time.Sleep(time.Millisecond)
-			}
+			testenv.Await(t, "that it watches the canary", func() bool {
+				return strings.Contains(read(t, filepath.Join(dir, "log")), "Waiting for confirmation")
+			})
 			if err := os.Remove(filepath.Join(temp, canaries[0].Name())); err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -320,14 +319,12 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	}
 	// Whoever waits for an activation that failed may have been started late.
 	if phases := read(t, filepath.Join(dir, "phases")); strings.Contains(s.fail, "activate") && strings.Contains(phases, "activate\n") && strings.Contains(read(t, filepath.Join(dir, "calls")), "--magic-rollback") && !slices.Contains(s.args, "--boot") && !slices.Contains(s.args, "--dry-activate") {
-		for !strings.Contains(read(t, filepath.Join(dir, "phases")), "wait\n") {
-			time.Sleep(time.Millisecond)
-		}
+		testenv.Await(t, "who waits for the activation", func() bool { return strings.Contains(read(t, filepath.Join(dir, "phases")), "wait\n") })
 	}
 	write(t, filepath.Join(dir, "over"), "", 0o644)
 	// What is left behind ends by that, and writes until then.
-	for cmd.Process != nil && syscall.Kill(-cmd.Process.Pid, 0) == nil {
-		time.Sleep(time.Millisecond)
+	if cmd.Process != nil {
+		testenv.Await(t, "the end of what is left behind", func() bool { return syscall.Kill(-cmd.Process.Pid, 0) != nil })
 	}
 	if t.Failed() {
 		t.Log(read(t, output.Name()))

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // Behaviour is what activations of a profile do on a node, from now on.
@@ -129,13 +131,17 @@ func (n *Node) WaitEnded(t testing.TB, profile string) Activation {
 
 func (n *Node) wait(t testing.TB, profile, what string, is func(Activation) bool) Activation {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		if all := n.Activations(t, profile); len(all) > 0 && is(all[len(all)-1]) {
-			return all[len(all)-1]
+	var last Activation
+	if !testenv.Poll(func() bool {
+		all := n.Activations(t, profile)
+		if len(all) > 0 {
+			last = all[len(all)-1]
 		}
+		return len(all) > 0 && is(last)
+	}) {
+		t.Fatalf("no activation of %s/%s %s: %+v", n.Name, profile, what, n.Activations(t, profile))
 	}
-	t.Fatalf("no activation of %s/%s %s: %+v", n.Name, profile, what, n.Activations(t, profile))
-	return Activation{}
+	return last
 }
 
 // receive puts the closures of paths from this machine's store into the node's.

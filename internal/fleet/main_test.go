@@ -31,7 +31,7 @@ func TestWait(t *testing.T) {
 	}()
 	n.WaitBlocked(t, user)
 	fmt.Println("the fleet is there")
-	select {}
+	testenv.UntilKilled()
 }
 
 // Of tests that are killed no process is left, nor a file.
@@ -66,10 +66,8 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	for end := time.Now().Add(20 * time.Second); len(namespaces(t)) != len(before); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("there were %v, and are %v", before, namespaces(t))
-		}
+	if !testenv.Poll(func() bool { return len(namespaces(t)) == len(before) }) {
+		t.Fatalf("there were %v, and are %v", before, namespaces(t))
 	}
 	if now := folders(t); !slices.Equal(now, temporary) {
 		t.Errorf("left behind: %q, before there were %q", now, temporary)

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -173,15 +172,16 @@ func (n *Node) daemon(name, network, at string, argv ...string) error {
 		return err
 	}
 	n.daemons[name] = a.PID
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		conn, err := net.Dial(network, at)
-		if err == nil {
-			return conn.Close()
+	if !testenv.Poll(func() bool {
+		var conn net.Conn
+		if conn, err = net.Dial(network, at); err == nil {
+			err = conn.Close()
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s does not listen: %w\n%s", name, err, n.Log(name))
-		}
+		return err == nil
+	}) {
+		return fmt.Errorf("%s does not listen: %w\n%s", name, err, n.Log(name))
 	}
+	return nil
 }
 
 func (n *Node) stopDaemon(name string) error {
@@ -307,11 +307,8 @@ func (n *Node) Connections() (made, now int) { return n.relay.count() }
 // WaitConnections returns once there are so many.
 func (n *Node) WaitConnections(t testing.TB, want int) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if _, now := n.Connections(); now == want {
-			return
-		}
+	now := 0
+	if !testenv.Poll(func() bool { _, now = n.Connections(); return now == want }) {
+		t.Fatalf("%s has %d connections, want %d", n.Name, now, want)
 	}
-	_, now := n.Connections()
-	t.Fatalf("%s has %d connections, want %d", n.Name, now, want)
 }

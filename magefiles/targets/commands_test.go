@@ -135,5 +135,5 @@ func holdLock() {
 	if err := os.WriteFile(os.Args[2], fmt.Appendln(nil, os.Getpid()), 0o666); err != nil {
 		panic(err)
 	}
-	select {}
+	testenv.UntilKilled()
 }

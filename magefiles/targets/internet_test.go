@@ -19,6 +19,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
 	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // An internet is all of it that a gate meets, in a network namespace that has
@@ -104,7 +105,7 @@ func runInternet() {
 	in.fake.Mu.Unlock()
 	writeFile(ready+".url", in.fake.URL+"\n")
 	writeFile(ready, fmt.Sprintln(os.Getpid()))
-	select {}
+	testenv.UntilKilled()
 }
 
 func writeFile(path, text string) {
@@ -447,12 +448,13 @@ func inventory(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func awaitLine(ts *testscript.TestScript, path string) string {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	line, whole := "", false
+	if !testenv.Poll(func() bool {
 		text, _ := os.ReadFile(path)
-		if line, _, whole := strings.Cut(string(text), "\n"); whole {
-			return line
-		}
+		line, _, whole = strings.Cut(string(text), "\n")
+		return whole
+	}) {
+		ts.Fatalf("no program writes %s", path)
 	}
-	ts.Fatalf("nobody writes %s", path)
-	return ""
+	return line
 }

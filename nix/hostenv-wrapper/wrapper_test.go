@@ -17,7 +17,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -326,10 +325,8 @@ func TestSignal(t *testing.T) {
 				t.Fatal(err)
 			}
 			var made *call
-			for deadline := time.Now().Add(20 * time.Second); made == nil && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-				made = w.made(t)
-			}
-			if made == nil || made.Pid != cmd.Process.Pid {
+			testenv.Await(t, "the program", func() bool { made = w.made(t); return made != nil })
+			if made.Pid != cmd.Process.Pid {
 				t.Errorf("%v is not process %d", made, cmd.Process.Pid)
 			}
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

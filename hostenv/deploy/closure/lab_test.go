@@ -50,7 +50,7 @@ func proxy(host, port, cuts string) {
 	}
 	io.Copy(conn, os.Stdin)
 	conn.(*net.TCPConn).CloseWrite()
-	select {}
+	testenv.UntilKilled()
 }
 
 // A lab is a store here, and a node on loopback with a store of its own.

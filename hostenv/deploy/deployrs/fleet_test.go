@@ -197,9 +197,7 @@ func TestLosesTheLink(t *testing.T) {
 		if a := w.n.WaitEnded(t, p.Name); a.Status != 0 {
 			t.Errorf("%+v", a)
 		}
-		for activating(w.n.Processes(t)) && t.Context().Err() == nil {
-			time.Sleep(5 * time.Millisecond)
-		}
+		testenv.Await(t, "the end of what activates", func() bool { return !activating(w.n.Processes(t)) })
 		if w.n.Active(t, p.Name) != p.Path || len(w.n.Activations(t, p.Name)) != 1 {
 			t.Errorf("%s is active after %+v", w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
 		}
@@ -230,9 +228,7 @@ func TestIsWaitedFor(t *testing.T) {
 		go func() { done <- w.activate(t, t.Context(), 1, true) }()
 		w.n.WaitBlocked(t, p.Name)
 		// Whoever waits for the activation may come late, and must be there first.
-		for !w.waiting(t, made) && t.Context().Err() == nil {
-			time.Sleep(5 * time.Millisecond)
-		}
+		testenv.Await(t, "who waits for the activation", func() bool { return w.waiting(t, made) })
 		w.n.WaitConnections(t, 1) // nobody waits any more, but for the activation itself
 		select {
 		case err := <-done:

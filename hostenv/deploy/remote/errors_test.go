@@ -14,6 +14,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // TestErrors has everything that can keep ssh from a session.
@@ -259,13 +260,15 @@ func TestSilentNode(t *testing.T) {
 		t.Errorf("it hangs: %v", err)
 	}
 	m.sh(t, "rm /run/state/hang")
-	r.Patience = time.Minute
+	r.Patience = testenv.Patience
+	began := time.Now()
 	first, err := r.Open(t.Context(), m.Node, lockAs("alice", 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Patience = 2 * time.Second
-	how := lockAs("bob", time.Minute)
+	// Enough to come to the lock, on a machine as slow as this one.
+	r.Patience = max(2*time.Second, 5*time.Since(began))
+	how := lockAs("bob", testenv.Patience)
 	how.Waiting = func(*deploy.LockedError) {
 		time.AfterFunc(r.Patience+time.Second, func() { _ = first.Close() })
 	}

@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // onFleet opens a node of a fleet, as whoever deploys there.
@@ -123,7 +123,7 @@ func TestFleetFaults(t *testing.T) {
 	s, err = onFleet(t, f, d, lockAs("bob", 0))
 	var locked *deploy.LockedError
 	if errors.As(err, &locked) { // sshd has not seen it yet
-		s, err = onFleet(t, f, d, lockAs("bob", time.Minute))
+		s, err = onFleet(t, f, d, lockAs("bob", testenv.Patience))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 func lockAs(holder string, wait time.Duration) deploy.OpenOptions {
@@ -52,7 +53,7 @@ func testLock(t *testing.T, shell string) {
 	waits := make(chan *deploy.LockedError, 1)
 	opened := make(chan error, 1)
 	go func() {
-		how := lockAs("bob", time.Minute)
+		how := lockAs("bob", testenv.Patience)
 		how.Waiting = func(e *deploy.LockedError) { waits <- e }
 		s, err := r.Open(t.Context(), m.Node, how)
 		if err == nil {
@@ -169,7 +170,7 @@ func testKilledDriver(t *testing.T, shell string) {
 		waits := make(chan struct{})
 		next := make(chan deploy.Session, 1)
 		go func() {
-			how := lockAs("next", time.Minute)
+			how := lockAs("next", testenv.Patience)
 			how.Waiting = func(*deploy.LockedError) { close(waits) }
 			s, err := r.Open(t.Context(), m.Node, how)
 			if err != nil {

@@ -97,7 +97,7 @@ func startPebble(t *testing.T, lab *Lab, program string) *acme.Client {
 		Key: key, DirectoryURL: "https://127.0.0.1:14000/dir",
 		HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: lab.roots, MinVersion: tls.VersionTLS12}}},
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(testenv.Patience)
 	for {
 		_, err := client.Register(t.Context(), &acme.Account{}, acme.AcceptTOS)
 		if err == nil {
@@ -112,7 +112,7 @@ func startPebble(t *testing.T, lab *Lab, program string) *acme.Client {
 
 // order does what an ACME client on the node does.
 func order(ctx context.Context, lab *Lab, client *acme.Client, host, node string) (*x509.Certificate, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, testenv.Patience)
 	defer cancel()
 	o, err := client.AuthorizeOrder(ctx, acme.DomainIDs(host))
 	if err != nil {

@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // BogusZone has a trust anchor in every resolver and no signatures: all below
@@ -95,7 +97,7 @@ remote-control:
 	}
 	query := new(dns.Msg)
 	query.SetQuestion(fleetDomain, dns.TypeSOA)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(testenv.Patience)
 	for {
 		reply, err := dns.Exchange(query, u.Plain)
 		if err == nil && reply.Rcode == dns.RcodeSuccess {

@@ -93,13 +93,13 @@ func start(t testing.TB, program, flag, dir, conf, address, name string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(testenv.Patience):
 			_ = cmd.Process.Kill()
 		}
 	})
 	client := dns.Client{Timeout: 200 * time.Millisecond}
 	question := new(dns.Msg).SetQuestion(dns.Fqdn(name), dns.TypeSOA)
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(testenv.Patience); time.Now().Before(deadline); {
 		select {
 		case err := <-ended:
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))

@@ -156,10 +156,9 @@ func TestBuildIsCancelled(t *testing.T) {
 		runner := n.building(t, buildFlake(t, system))
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		began := time.Now()
-		_, err := runner.Build(ctx, []hostnix.Buildable{environment(system, "slow-main-0000000")})
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 20*time.Second {
-			t.Errorf("after %v: %v", time.Since(began), err)
+		// By itself it would never end.
+		if _, err := runner.Build(ctx, []hostnix.Buildable{environment(system, "slow-main-0000000")}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
 		}
 	})
 }

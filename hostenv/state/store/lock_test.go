@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 func init() {
@@ -296,7 +297,7 @@ func count(args []string) error {
 }
 
 func increment(d *store.Dir, id string) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
 	unlock, err := d.Lock(ctx)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // childEnv names the part that a re-executed test binary plays.
@@ -117,7 +117,7 @@ func whole(data []byte) error {
 // lock locks d, which is free.
 func lock(t *testing.T, d *store.Dir) (unlock func()) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	release, err := d.Lock(ctx)
 	if err != nil {

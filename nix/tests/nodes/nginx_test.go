@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -78,7 +77,7 @@ func TestNginx(t *testing.T) {
 	var log strings.Builder
 	server := exec.CommandContext(t.Context(), binary, "-c", file, "-p", dir)
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
-	server.WaitDelay = 5 * time.Second
+	server.WaitDelay = testenv.Patience
 	server.Stderr = &log
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -96,16 +95,18 @@ func TestNginx(t *testing.T) {
 	}}}
 	get := func(path string) http.Header {
 		t.Helper()
-		for range 100 {
+		var header http.Header
+		if !testenv.Poll(func() bool {
 			response, err := client.Get("http://front.example" + path)
 			if err == nil {
 				response.Body.Close()
-				return response.Header
+				header = response.Header
 			}
-			time.Sleep(50 * time.Millisecond)
+			return err == nil
+		}) {
+			t.Fatalf("nginx does not answer: %s", log.String())
 		}
-		t.Fatalf("nginx does not answer: %s", log.String())
-		return nil
+		return header
 	}
 	for path, want := range map[string]map[string][]string{
 		"/plain":         {"X-Frame-Options": {"DENY"}, "X-Own": {"upstream"}},
