@@ -25,38 +25,71 @@ import (
 	"github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 
-// Test runs all tests, and says which were left out for want of a program.
+// Test fetches the modules that tests want, runs all tests, and says which were
+// left out for want of a program.
 func Test() error {
 	testenv.PrintMissing(os.Stdout)
-	args := []string{"test", "-timeout=60m", "./..."}
+	if err := fetch("."); err != nil {
+		return err
+	}
+	without := withoutLaboratory()
+	if without == "" {
+		if err := fetch(laboratory); err != nil {
+			return err
+		}
+	}
+	args := []string{"test", "-timeout=90m"}
 	if mg.Verbose() {
 		args = append(args, "-v")
 	}
-	return errors.Join(sh.RunV("go", args...), conformance())
+	err := sh.RunV("go", append(args, "./...")...)
+	if without != "" {
+		fmt.Printf("left out: %s, for %s\n", laboratory, without)
+		return err
+	}
+	return errors.Join(err, runIn(laboratory, "go", append(args, ".")...))
+}
+
+// fetch has Go fetch all modules that the tests of a module want, before any of
+// them enters namespaces that have no network, or asks for modules with
+// GOPROXY=off. Where all are there it does so without a network.
+func fetch(dir string) error {
+	fmt.Printf("fetching modules for the tests of %s\n", dir)
+	for _, args := range [][]string{
+		{"list", "-m", "all"}, // the go.mod of every module, for those that add ours to theirs
+		{"list", "-deps", "-test", "./..."},
+	} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir, cmd.Stderr = dir, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("fetch modules, by go %s in %s: %w (hint: once, there must be a network, or a GOPROXY that has them)", strings.Join(args, " "), dir, err)
+		}
+	}
+	// And what the tests of those modules import, by which it is known whether
+	// go.mod is tidy. No other test wants that, so it may fail; what is not tidy
+	// is for a test to say.
+	cmd := exec.Command("go", "mod", "tidy", "-diff")
+	cmd.Dir = dir
+	_ = cmd.Run()
+	return nil
 }
 
 // laboratory is a module of its own, so that nobody who embeds the library
 // fetches Let's Encrypt's software.
 const laboratory = "hostenv/dnsgate/conformance"
 
-// conformance runs the tests of the laboratory. Where it cannot run, its module
-// is not built either: that would fetch much to be told so.
-func conformance() error {
+// withoutLaboratory says why the laboratory cannot run, "" if it can. Its module
+// is not built then: that would fetch much to be told so.
+func withoutLaboratory() string {
 	if slices.Contains(strings.Fields(os.Getenv("GOFLAGS")), "-short") {
-		fmt.Printf("left out: %s, for the tests are to be short\n", laboratory)
-		return nil
+		return "the tests are to be short"
 	}
 	for _, tool := range []string{"unshare", "ip", "unbound"} {
 		if testenv.Find(tool) == "" && !testenv.Required(tool) {
-			fmt.Printf("left out: %s, for there is no %s\n", laboratory, tool)
-			return nil
+			return "there is no " + tool
 		}
 	}
-	args := []string{"test", "-timeout=10m", "."}
-	if mg.Verbose() {
-		args = append(args, "-v")
-	}
-	return runIn(laboratory, "go", args...)
+	return ""
 }
 
 func runIn(dir, name string, args ...string) error {

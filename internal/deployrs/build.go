@@ -1,17 +1,25 @@
 package deployrs
 
 import (
+	"fmt"
 	"os/exec"
 	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// Build builds `deploy` and `activate` and returns the folder that has them.
+// Programs are `deploy` and `activate`.
+var Programs = testenv.Program{Name: "deploy-rs", Build: func(dir string) error {
+	// By name: to find what a pattern matches Go would want all modules there are.
+	const cmd = "github.com/woolwichweb/hostenv-provider/internal/deployrs/cmd/"
+	if out, err := exec.Command("go", "build", "-o", dir+"/", cmd+"deploy", cmd+"activate").CombinedOutput(); err != nil {
+		return fmt.Errorf("build the stand-in for deploy-rs: %w\n%s", err, out)
+	}
+	return nil
+}}
+
+// Build returns the folder that has [Programs].
 func Build(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
-	const pkg = "github.com/woolwichweb/hostenv-provider/internal/deployrs/cmd/..."
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", pkg).CombinedOutput(); err != nil {
-		t.Fatalf("build the stand-in for deploy-rs: %v\n%s", err, out)
-	}
-	return dir
+	return testenv.Built(t, Programs)
 }

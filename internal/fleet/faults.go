@@ -141,7 +141,10 @@ func (n *Node) RemoveTemp(t testing.TB, profile string) {
 // Trust makes the node trust these keys and no others.
 func (n *Node) Trust(t testing.TB, keys ...string) {
 	t.Helper()
-	n.setNixConf(t, n.nixConf(append(keys, "none.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")...))
+	if len(keys) == 0 {
+		keys = []string{"none.test-1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}
+	}
+	n.setNixConf(t, n.nixConf(keys...))
 }
 
 // TrustDeployUser makes Nix take whatever the deploy user pushes.

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -166,5 +167,64 @@ func TestStates(t *testing.T) {
 	}
 	if _, err := n.ExecAs(first, "true"); err == nil || !strings.Contains(err.Error(), "no user") {
 		t.Error(err)
+	}
+}
+
+// A fault that was not undone is found, and one that was is none.
+func TestCheck(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1, Deployed: true})
+	n := f.Nodes[0]
+	user := n.Users()[0]
+	uid := n.Deploy().Profiles[1].UID
+	if err := f.Check(); err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range []struct {
+		name, says string
+		do, undo   func()
+	}{
+		{"its sshd is stopped", "n1: connections to it are still refused", func() { n.StopSSH(t) }, func() { n.StartSSH(t) }},
+		{"it is frozen", "n1: connections to it are still refused", n.Freeze, func() { n.Thaw(t) }},
+		{"connections are cut", "n1: connections to it are still refused", func() { n.CutAfter(1) }, func() { n.CutAfter(0) }},
+		{"a user is missing", "/etc/passwd is", func() { n.RemoveUser(t, user) }, func() { n.AddUser(t, user, uid) }},
+		{"a folder is open", "/run/hostenv/deploy/" + user + " is", func() { n.OpenTemp(t, user) }, func() {
+			must(t, os.Chmod(n.Path("/run/hostenv/deploy/"+user), 0o700))
+		}},
+		{"the disk is full", "the mount at /nix is", func() { n.FillDisk(t, 1<<20) }, func() { n.FreeDisk(t) }},
+		{"processes are hidden", "the mount at /proc is", func() { n.HidePID(t) }, func() {
+			_, err := n.Exec("/usr/bin/mount", "-o", "remount,hidepid=0", "/proc")
+			must(t, err)
+		}},
+		{"it trusts another key", "/etc/nix/nix.conf is", func() { n.Trust(t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=") }, func() { n.Trust(t, f.PublicKey) }},
+		{"it lets no one in", "Permission denied", func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o777)) }, func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o755)) }},
+	} {
+		fault.do()
+		if err := f.Check(); err == nil || !strings.Contains(err.Error(), fault.says) {
+			t.Errorf("%s, and what is found is %v", fault.name, err)
+		}
+		fault.undo()
+		if err := f.Check(); err != nil {
+			t.Errorf("%s no more, and what is found is %v", fault.name, err)
+		}
+	}
+}
+
+// There may be another fleet once one has ended.
+func TestEnd(t *testing.T) {
+	first := fleet.Start(t, fleet.Options{Nodes: 1})
+	first.End()
+	second := fleet.Start(t, fleet.Options{Nodes: 1})
+	if err := second.Check(); err != nil {
+		t.Error(err)
+	}
+	if first.Nodes[0].HostKey == second.Nodes[0].HostKey {
+		t.Error("it is the same fleet")
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

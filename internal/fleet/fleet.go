@@ -78,40 +78,44 @@ type Fleet struct {
 	dir     string
 	env     []string
 	journal string // of the programs that were started
+	t       testing.TB
+	ended   sync.Once
 }
 
 var one sync.Mutex // there are no addresses for a second fleet
 
-// Start starts a fleet, which ends with the test. Without what it needs the
-// test is left out, see [testenv.Need].
+// tools are what a fleet needs.
+var tools = []string{"namespaces", "nix", "nix-daemon", "ssh", "sshd", "sudo", "ip", "git", "bash"}
+
+// Start starts a fleet, which ends with the test, or by [Fleet.End]. Without what
+// it needs the test is left out, see [testenv.Need].
 func Start(t testing.TB, options Options) *Fleet {
 	t.Helper()
-	for _, tool := range []string{"namespaces", "nix", "nix-daemon", "sshd", "sudo", "ip", "git", "bash"} {
+	for _, tool := range tools {
 		testenv.Need(t, tool)
 	}
 	if !Inside() {
 		t.Fatal("the tests of this package must be run by fleet.Main")
 	}
-	one.Lock()
-	t.Cleanup(one.Unlock)
 	if options.Nodes == 0 {
 		options.Nodes = 1
 	}
 	if options.Nodes < 0 || options.Nodes > MaxNodes {
 		t.Fatalf("a fleet has 1 to %d nodes, not %d", MaxNodes, options.Nodes)
 	}
-	f := &Fleet{options: options}
-	if err := f.start(t); err != nil {
+	one.Lock()
+	f := &Fleet{options: options, t: t}
+	t.Cleanup(f.End)
+	if err := f.start(); err != nil {
 		t.Fatalf("start a fleet: %v", err)
 	}
 	return f
 }
 
-func (f *Fleet) start(t testing.TB) (err error) {
+func (f *Fleet) start() (err error) {
 	if f.dir, err = os.MkdirTemp(rootDir, "fleet-"); err != nil {
 		return err
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(f.dir) })
 	if err := os.Chmod(f.dir, 0o755); err != nil { // users of the nodes pass through
 		return err
 	}
@@ -139,17 +143,6 @@ func (f *Fleet) start(t testing.TB) (err error) {
 	if err != nil {
 		return err
 	}
-	t.Cleanup(func() {
-		for _, n := range f.Nodes {
-			n.end()
-		}
-		if t.Failed() {
-			for _, n := range f.Nodes {
-				said := n.Log("sshd")
-				t.Logf("the last words of sshd on %s:\n%s", n.Name, said[max(0, len(said)-1000):])
-			}
-		}
-	})
 	if err := f.each(func(n *Node) error { return n.boot(template, rules[n.Name]) }); err != nil {
 		return err
 	}
@@ -157,6 +150,23 @@ func (f *Fleet) start(t testing.TB) (err error) {
 		return f.Install()
 	}
 	return nil
+}
+
+// End takes the fleet away before its test ends, so that there may be another.
+func (f *Fleet) End() {
+	f.ended.Do(func() {
+		for _, n := range f.Nodes {
+			n.end()
+		}
+		if f.t.Failed() {
+			for _, n := range f.Nodes {
+				said := n.Log("sshd")
+				f.t.Logf("the last words of sshd on %s:\n%s", n.Name, said[max(0, len(said)-1000):])
+			}
+		}
+		_ = os.RemoveAll(f.dir)
+		one.Unlock()
+	})
 }
 
 // each does something with all nodes at once.

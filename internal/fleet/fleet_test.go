@@ -347,7 +347,7 @@ func TestMagicRollback(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, activated = ssh(t, f, n, "sudo -n -u "+p.User+" "+path+"/activate-rs activate "+path+" --profile-path "+p.Link+" --temp-path "+p.Temp+" --confirm-timeout 60 --magic-rollback --auto-rollback")
+		_, activated = ssh(t, f, n, "sudo -n -u "+p.User+" "+path+"/activate-rs activate "+path+" --profile-path "+p.Link+" --temp-path "+p.Temp+" --confirm-timeout 600 --magic-rollback --auto-rollback")
 	}()
 	out, err := ssh(t, f, n, "sudo -n -u "+p.User+" "+path+"/activate-rs wait "+path+" --temp-path "+p.Temp)
 	if err != nil {

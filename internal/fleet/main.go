@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,9 +38,13 @@ const (
 //
 // It runs this program once more in namespaces of its own, of mounts, network
 // and processes, so that the tests may use any port, and so that whatever they
-// leave running ends with them, even where they are killed. Where the machine
-// permits no namespaces the tests run as they are, and [Start] leaves them out.
-func Main(m *testing.M) {
+// leave running ends with them, even where they are killed. Where something is
+// missing that a fleet needs the tests run as they are, and [Start] leaves out
+// those that want one.
+//
+// The programs are built before that, for from inside nothing can be fetched; see
+// [testenv.Prepare].
+func Main(m *testing.M, programs ...testenv.Program) {
 	role := os.Getenv(roleEnv)
 	if err := os.Unsetenv(roleEnv); err != nil {
 		fatal(err)
@@ -56,10 +61,15 @@ func Main(m *testing.M) {
 			fatal(err)
 		}
 		os.Exit(0)
-	case Inside() || testenv.Find("namespaces") == "":
+	case Inside() || slices.ContainsFunc(tools, func(tool string) bool { return testenv.Find(tool) == "" }):
 		os.Exit(m.Run())
 	default:
+		remove, err := testenv.Prepare(programs...)
+		if err != nil {
+			fatal(err)
+		}
 		code, err := reexec()
+		remove()
 		if err != nil {
 			fatal(err)
 		}

@@ -39,7 +39,8 @@ type Node struct {
 	init    *exec.Cmd // process 1
 	orders  io.WriteCloser
 	answers *json.Decoder
-	daemons map[string]int // name -> process, in the node's numbers
+	daemons map[string]int    // name -> process, in the node's numbers
+	began   map[string]string // see check
 }
 
 func newNode(f *Fleet, i int) (*Node, error) {
@@ -148,7 +149,11 @@ func (n *Node) boot(template, sudoers string) error {
 		return err
 	}
 	n.relay = &relay{listen: net.JoinHostPort(n.Address, "22"), backend: n.sshd()}
-	return n.relay.open()
+	if err := n.relay.open(); err != nil {
+		return err
+	}
+	n.began, err = n.take()
+	return err
 }
 
 func (n *Node) tell(what any) (answer, error) {
@@ -253,24 +258,29 @@ func (n *Node) exec(env []string, argv ...string) (string, error) {
 // It is read where it lies, without asking the node.
 func (n *Node) Active(t testing.TB, profile string) string {
 	t.Helper()
+	path, err := n.active(profile)
+	must(t, err)
+	return path
+}
+
+func (n *Node) active(profile string) (string, error) {
 	at := link(profile)
 	for range 8 {
 		target, err := os.Readlink(filepath.Join(n.dir, at))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return ""
+			return "", nil
 		case err != nil:
-			t.Fatal(err)
+			return "", err
 		case !filepath.IsAbs(target):
 			target = filepath.Join(filepath.Dir(at), target)
 		}
 		if strings.HasPrefix(target, "/nix/store/") {
-			return target
+			return target, nil
 		}
 		at = target
 	}
-	t.Fatalf("%s on %s leads nowhere", link(profile), n.Name)
-	return ""
+	return "", fmt.Errorf("%s on %s leads nowhere", link(profile), n.Name)
 }
 
 // Has reports whether a path is in the node's store, valid or not.
@@ -283,10 +293,16 @@ func (n *Node) Has(path string) bool {
 // numbers there, without its process 1.
 func (n *Node) Processes(t testing.TB) map[string]string {
 	t.Helper()
+	processes, err := n.processes()
+	must(t, err)
+	return processes
+}
+
+func (n *Node) processes() (map[string]string, error) {
 	processes := map[string]string{}
 	entries, err := os.ReadDir(n.Path("/proc"))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	for _, entry := range entries {
 		if strings.Trim(entry.Name(), "0123456789") != "" || entry.Name() == "1" {
@@ -297,7 +313,7 @@ func (n *Node) Processes(t testing.TB) map[string]string {
 			processes[entry.Name()] = strings.ReplaceAll(strings.TrimRight(string(line), "\x00"), "\x00", " ")
 		}
 	}
-	return processes
+	return processes, nil
 }
 
 // Connections says how many connections were made to its sshd, and how many

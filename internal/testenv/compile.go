@@ -1,12 +1,79 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"testing"
 )
+
+// A Program is one or more that tests run and that are built for them, into a
+// folder.
+type Program struct {
+	Name  string
+	Build func(dir string) error
+}
+
+// programsEnv is where tests find the folder of [Prepare].
+const programsEnv = "HOSTENV_TEST_PROGRAMS"
+
+// Prepare builds programs once for all tests of a process, before it enters
+// namespaces without a network: even where all modules were fetched, building
+// there could need one that was not. Remove takes them away.
+func Prepare(programs ...Program) (remove func(), err error) {
+	if len(programs) == 0 {
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "hostenv-programs-")
+	if err != nil {
+		return nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	for _, p := range programs {
+		at := filepath.Join(dir, p.Name)
+		if err := errors.Join(os.Mkdir(at, 0o755), p.Build(at)); err != nil {
+			remove()
+			return nil, fmt.Errorf("build %s for the tests: %w", p.Name, err)
+		}
+	}
+	return remove, errors.Join(os.Chmod(dir, 0o755), os.Setenv(programsEnv, dir))
+}
+
+// Built returns the folder that has a program: that of [Prepare], or else one
+// that it is built into now and that ends with the test.
+func Built(t testing.TB, p Program) string {
+	t.Helper()
+	if all := os.Getenv(programsEnv); all != "" {
+		if dir := filepath.Join(all, p.Name); isDir(dir) {
+			return dir
+		}
+	}
+	dir := t.TempDir()
+	if err := p.Build(dir); err != nil {
+		t.Fatalf("build %s: %v", p.Name, err)
+	}
+	return dir
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// Targets is the program that Mage compiles of a provider's targets, from the
+// repository at root.
+func Targets(root string) Program {
+	return Program{Name: "targets", Build: func(dir string) error {
+		root, err := filepath.Abs(root)
+		if err != nil {
+			return err
+		}
+		return Compile(root, filepath.Join(dir, "hostenv-provider"))
+	}}
+}
 
 // Compile has Mage compile the program of a provider's targets from the
 // repository at root, with its magefile in a module of its own: while Mage

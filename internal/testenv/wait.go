@@ -11,7 +11,7 @@ const Patience = 10 * time.Minute
 
 // Poll waits until something is so, and reports whether it came to be.
 func Poll(is func() bool) bool {
-	for end := time.Now().Add(Patience); !is(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(Patience); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			return false
 		}

@@ -21,7 +21,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-func TestMain(m *testing.M) { fleet.Main(m) }
+func TestMain(m *testing.M) { fleet.Main(m, standin.Programs) }
 
 // A world is a fleet, the node of it that is deployed to, and the Activator.
 type world struct {

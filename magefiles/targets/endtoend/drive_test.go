@@ -17,6 +17,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // A process is a run of the program that is at work.
@@ -98,18 +99,19 @@ func (p *process) events() []deploy.Event {
 // before it was.
 func (p *process) until(what string, is func() bool) (ended bool) {
 	p.w.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if is() {
-			return false
-		}
+	so := false
+	if !testenv.Poll(func() bool {
+		so = is()
 		select {
 		case <-p.ended:
-			return !is()
+			so, ended = so || is(), true
 		default:
 		}
+		return so || ended
+	}) {
+		p.w.t.Fatalf("%s never comes: %s", what, p.result())
 	}
-	p.w.t.Fatalf("%s never comes: %s", what, p.result())
-	return false
+	return !so
 }
 
 // wait waits for the end.
@@ -117,7 +119,7 @@ func (p *process) wait() result {
 	p.w.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(3 * time.Minute):
+	case <-time.After(2 * testenv.Patience):
 		p.w.t.Fatalf("it does not end: %s", p.result())
 	}
 	return p.result()

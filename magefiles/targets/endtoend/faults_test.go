@@ -30,12 +30,25 @@ type ground struct {
 	keys         []string // of all profiles
 	fresh        int      // versions that were made
 	real         bool     // it is deployed to with deploy-rs itself
+
+	programs string
+	options  fleet.Options
+	spoiled  bool // a case went wrong, and left who knows what
 }
 
 func newGround(t *testing.T, programs string, options fleet.Options) *ground {
 	t.Helper()
 	options.Deployed = true
-	g := &ground{world: newWorld(t, programs, options), real: strings.HasSuffix(t.Name(), "/deploy-rs")}
+	g := &ground{real: strings.HasSuffix(t.Name(), "/deploy-rs"), programs: programs, options: options}
+	g.begin(t)
+	return g
+}
+
+// begin makes the ground, with a fleet of its own.
+func (g *ground) begin(t testing.TB) {
+	t.Helper()
+	g.world = newWorld(t, g.programs, g.options)
+	g.spoiled, g.fresh = false, 0
 	g.n = g.Nodes[0]
 	g.user = g.n.Users()[0]
 	g.ancient = g.Provider.Paths(t)
@@ -44,7 +57,39 @@ func newGround(t *testing.T, programs string, options fleet.Options) *ground {
 	g.planned = g.version("3")
 	g.wants(g.deploy(), 0)
 	g.keys = slices.Sorted(maps.Keys(g.planned))
-	return g
+}
+
+// try runs one case as a test of its own, on a ground where nothing is wrong: it
+// is made anew after a case that failed, and after one that left something
+// behind, so that no case suffers from another.
+func (g *ground) try(name string, do func(t *testing.T)) {
+	g.t.Helper()
+	whole := g.t.(*testing.T)
+	if wrong := g.unsound(); wrong != nil {
+		whole.Logf("a new fleet before %q, for %v", name, wrong)
+		g.end()
+		g.begin(whole)
+		if wrong := g.unsound(); wrong != nil {
+			whole.Fatalf("a new fleet is not as it should be: %v", wrong)
+		}
+	}
+	checkout, ok := g.Provider.Dir, false
+	ok = whole.Run(name, func(t *testing.T) {
+		w := g.world
+		w.t = t
+		defer func() { w.t, w.Provider.Dir = whole, checkout }()
+		g.Reset(t, g.old)
+		do(t)
+	})
+	g.spoiled = !ok
+}
+
+// unsound says why no case should begin on the ground as it is.
+func (g *ground) unsound() error {
+	if g.spoiled {
+		return errors.New("the case before failed")
+	}
+	return g.Check()
 }
 
 // version plans a version of all profiles that the nodes have already.
@@ -489,16 +534,13 @@ func (g *ground) verified(what map[string]any) {
 func TestReportsAreTrue(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 2, Environments: 1, Payload: 512 << 10})
-		whole := t
 		cases := 0
 		for _, c := range faultCases() {
 			if g.real && !c.both {
 				continue
 			}
 			cases++
-			t.Run(c.reason, func(t *testing.T) {
-				g.t = t
-				defer func() { g.t = whole }()
+			g.try(c.reason, func(t *testing.T) {
 				began := time.Now()
 				g.fault(c)
 				t.Logf("%.1f s", time.Since(began).Seconds())
@@ -631,9 +673,9 @@ func (g *ground) fault(c faultCase) {
 	undo()
 	g.n.OnActivation(g.t, g.user, fleet.Behaviour{})
 	g.n.OnActivation(g.t, deploy.SystemProfile, fleet.Behaviour{})
-	how := []string{"-resume", "-lockWait=1m"}
+	how := []string{"-resume", "-lockWait=1h"}
 	if c.anew || c.noRun || c.code == 0 {
-		how = []string{"-lockWait=1m"}
+		how = []string{"-lockWait=1h"}
 	}
 	second := g.deploy(how...)
 	if second.code != 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // A point is where the program is killed: after so many events, after so many
@@ -71,13 +72,9 @@ func TestKilled(t *testing.T) {
 		if g.real { // one of each kind, and all in the midst of activations
 			all = slices.DeleteFunc(all, func(p point) bool { return p.activation == "" && (p.events+p.commands)%8 != 5 })
 		}
-		k, whole := &killing{ground: g}, t
+		k := &killing{ground: g}
 		for _, p := range all {
-			t.Run(p.String(), func(t *testing.T) {
-				g.t = t
-				defer func() { g.t = whole }()
-				k.point(p)
-			})
+			g.try(p.String(), func(*testing.T) { k.point(p) })
 		}
 		t.Logf("killed at %d points, behind %d kinds of events; of what was activated then %d were doubted and repeated, %d repeated after the node went back, %d adopted",
 			k.killed, len(k.kinds), k.doubted, k.back, k.adopted)
@@ -105,7 +102,7 @@ func (k *killing) point(at point) {
 	if at.activation != "" {
 		k.n.OnActivation(k.t, at.activation, fleet.Behaviour{Block: true, Print: 100})
 	}
-	p := k.start(k.deployArgs("-lockWait=1m")...)
+	p := k.start(k.deployArgs("-lockWait=1h")...)
 	over := p.until(at.String(), func() bool {
 		switch {
 		case at.activation != "":
@@ -125,18 +122,14 @@ func (k *killing) point(at point) {
 	if p.ProcessState.ExitCode() != -1 {
 		k.t.Skip("it had ended before")
 	}
-	for {
-		if free, ok := takeLock(k.t, k.n); ok {
-			took := time.Since(died)
+	testenv.Await(k.t, "the end of the lock that a dead process has", func() bool {
+		free, ok := takeLock(k.t, k.n)
+		if ok {
+			k.worst = max(k.worst, time.Since(died))
 			free()
-			k.worst = max(k.worst, took)
-			break
 		}
-		if time.Since(died) > time.Minute {
-			k.t.Fatal("the node's lock is held by a process that is dead")
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return ok
+	})
 	k.killed++
 	told := p.events()
 	if k.kinds == nil {
@@ -156,7 +149,7 @@ func (k *killing) point(at point) {
 
 	// What was killed before it had begun a run is no run to take up, and
 	// neither is what was killed when all was told and it had only to exit.
-	how := []string{"-lockWait=1m", "-resume"}
+	how := []string{"-lockWait=1h", "-resume"}
 	if len(told) == 0 || told[len(told)-1].Type == deploy.TypeEnd {
 		how = how[:1]
 	}

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
@@ -28,22 +27,11 @@ func TestMain(m *testing.M) {
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
-	fleet.Main(m)
+	fleet.Main(m, program, deployrs.Programs)
 }
 
 // program is the binary that Mage compiles of the targets.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "endtoend-")
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(dir, "hostenv-provider")
-	root, err := filepath.Abs("../../..")
-	if err != nil {
-		return "", err
-	}
-	return binary, testenv.Compile(root, binary)
-})
+var program = testenv.Targets("../../..")
 
 // A world is a fleet, and whoever deploys to it.
 type world struct {
@@ -54,6 +42,7 @@ type world struct {
 	env      []string // more of the environment
 
 	profiles map[*fleet.Node][]string // as the fleet began
+	once     sync.Once
 }
 
 // backEnds are what stands for deploy-rs, and deploy-rs itself where it is.
@@ -66,16 +55,21 @@ func newWorld(t testing.TB, programs string, options fleet.Options) *world {
 	t.Helper()
 	options.ActivateRS = filepath.Join(programs, "activate")
 	f := fleet.Start(t, options)
-	binary, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := filepath.Join(testenv.Built(t, program), "hostenv-provider")
 	w := &world{Fleet: f, t: t, binary: binary, deployRs: filepath.Join(programs, "deploy"), profiles: map[*fleet.Node][]string{}}
 	for _, n := range w.Nodes {
 		w.profiles[n] = n.Profiles()
 	}
-	t.Cleanup(w.journalsAreAsSaid)
+	t.Cleanup(w.end)
 	return w
+}
+
+// end takes the world away, with its test or before.
+func (w *world) end() {
+	w.once.Do(func() {
+		w.journalsAreAsSaid()
+		w.End()
+	})
 }
 
 // A result is how a run of the program ended.
@@ -98,7 +92,7 @@ func (w *world) command(args ...string) *exec.Cmd {
 // run runs the program to its end.
 func (w *world) run(args ...string) result {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*testenv.Patience)
 	defer cancel()
 	cmd := w.command(args...)
 	var stdout, stderr bytes.Buffer

@@ -21,32 +21,36 @@ import (
 func TestTwoDrivers(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 1})
-		whole := t
-		checkout := g.Provider.Dir
-		other := filepath.Join(filepath.Dir(checkout), "another")
-		if out, err := exec.Command("cp", "-a", checkout, other).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
+		another := func(t *testing.T) string {
+			other := filepath.Join(filepath.Dir(g.Provider.Dir), "another")
+			if out, err := exec.Command("cp", "-a", g.Provider.Dir+"/.", other).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			g.must(os.RemoveAll(filepath.Join(other, "generated", ".hostenv")))
+			return other
 		}
-		g.must(os.RemoveAll(filepath.Join(other, "generated", ".hostenv")))
-		for _, test := range []struct{ reason, dir, says string }{
-			{"of one checkout", checkout, "another deploy is at work here: root@"},
-			{"of two checkouts", other, "node n1 is being deployed to by root@"},
+		same := func(*testing.T) string { return g.Provider.Dir }
+		for _, test := range []struct {
+			reason string
+			dir    func(t *testing.T) string
+			says   string
+		}{
+			{"of one checkout", same, "another deploy is at work here: root@"},
+			{"of two checkouts", another, "node n1 is being deployed to by root@"},
 		} {
-			t.Run(test.reason, func(t *testing.T) {
-				g.t = t
-				defer func() { g.t, g.Provider.Dir = whole, checkout }()
-				g.Reset(t, g.old)
+			g.try(test.reason, func(t *testing.T) {
+				checkout, dir := g.Provider.Dir, test.dir(t)
 				g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
 				first := g.start(g.deployArgs()...)
 				g.n.WaitBlocked(t, g.user)
 
-				g.Provider.Dir = test.dir
+				g.Provider.Dir = dir
 				refused := g.wants(g.deploy(), deploy.ExitLocked)
 				contains(t, refused.stderr, test.says, "-lockWait=")
 				made, _ := g.n.Connections()
-				waiting := g.start(g.deployArgs("-lockWait=2m")...)
+				waiting := g.start(g.deployArgs("-lockWait=1h")...)
 				waiting.until("its turn to wait", func() bool {
-					if test.dir == checkout {
+					if dir == checkout {
 						return held(t, filepath.Join(checkout, "generated", ".hostenv", "deploy.lock"), waiting.Process.Pid)
 					}
 					now, _ := g.n.Connections()
@@ -59,10 +63,8 @@ func TestTwoDrivers(t *testing.T) {
 				g.atPlan(g.planned, 1)
 			})
 		}
-		t.Run("one of which was killed", func(t *testing.T) {
-			g.t = t
-			defer func() { g.t, g.Provider.Dir = whole, checkout }()
-			g.Reset(t, g.old)
+		g.try("one of which was killed", func(t *testing.T) {
+			checkout, other := g.Provider.Dir, another(t)
 			g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
 			first := g.start(g.deployArgs()...)
 			g.n.WaitBlocked(t, g.user)
@@ -70,7 +72,7 @@ func TestTwoDrivers(t *testing.T) {
 			// Here its deploy-rs has the lock still, and elsewhere the node shows it.
 			g.wants(g.deploy(), deploy.ExitLocked)
 			g.Provider.Dir = other
-			second := g.start(g.deployArgs("-lockWait=1m")...)
+			second := g.start(g.deployArgs("-lockWait=1h")...)
 			second.until("that it waits", func() bool {
 				return slices.ContainsFunc(second.events(), func(e deploy.Event) bool { return e.State == deploy.StateWaiting })
 			})
@@ -78,7 +80,7 @@ func TestTwoDrivers(t *testing.T) {
 			contains(t, g.wants(second.wait(), 0).stdout, "2 in sync")
 			g.atPlan(g.planned, 1)
 			g.Provider.Dir = checkout
-			g.wants(g.deploy("-resume", "-lockWait=1m"), 0)
+			g.wants(g.deploy("-resume", "-lockWait=1h"), 0)
 			g.atPlan(g.planned, 1)
 		})
 	})
@@ -103,7 +105,6 @@ func held(t *testing.T, file string, pid int) bool {
 func TestInterrupted(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2})
-		whole := t
 		signal := func(s syscall.Signal) func(p *process) { return func(p *process) { p.signal(s) } }
 		// As a terminal does it.
 		group := func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGINT) }
@@ -119,10 +120,7 @@ func TestInterrupted(t *testing.T) {
 			{"Ctrl-C twice", group, true},
 			{"SIGTERM twice", signal(syscall.SIGTERM), true},
 		} {
-			t.Run(test.reason, func(t *testing.T) {
-				g.t = t
-				defer func() { g.t = whole }()
-				g.Reset(t, g.old)
+			g.try(test.reason, func(t *testing.T) {
 				g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
 				p := g.start(g.deployArgs()...)
 				g.n.WaitBlocked(t, g.user)
@@ -132,11 +130,7 @@ func TestInterrupted(t *testing.T) {
 				if test.twice {
 					in, reason = deploy.StateUnknown, deploy.ReasonInterrupted
 					test.stop(p)
-					asked := time.Now()
-					p.wait()
-					if took := time.Since(asked); took > 30*time.Second {
-						t.Errorf("it took %v to stop at once", took)
-					}
+					p.wait() // for nothing: the activation still goes on
 				} else {
 					g.n.OnActivation(t, g.user, fleet.Behaviour{})
 				}
@@ -152,7 +146,7 @@ func TestInterrupted(t *testing.T) {
 					}
 				}
 				g.n.OnActivation(t, g.user, fleet.Behaviour{})
-				again := g.wants(g.deploy("-resume", "-lockWait=1m"), 0)
+				again := g.wants(g.deploy("-resume", "-lockWait=1h"), 0)
 				g.agrees(again, g.planned)
 				g.statusAgrees(g.planned)
 				k := &killing{ground: g}
@@ -165,23 +159,19 @@ func TestInterrupted(t *testing.T) {
 // Who waits for another deploy stops at the first Ctrl-C: nothing is begun.
 func TestInterruptedWhileItWaits(t *testing.T) {
 	g := newGround(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1})
-	whole := t
-	checkout := filepath.Join(g.Provider.Dir, "generated", ".hostenv", "deploy.lock")
-	for _, test := range []struct {
-		reason string
-		lock   string
-	}{{"for the node", lockFile(g.n)}, {"for the checkout", checkout}} {
-		t.Run(test.reason, func(t *testing.T) {
-			g.t = t
-			defer func() { g.t = whole }()
-			g.Reset(t, g.old)
-			lock, err := os.OpenFile(test.lock, os.O_RDWR, 0)
+	for reason, ofCheckout := range map[string]bool{"for the node": false, "for the checkout": true} {
+		g.try(reason, func(t *testing.T) {
+			file, checkout := lockFile(g.n), filepath.Join(g.Provider.Dir, "generated", ".hostenv", "deploy.lock")
+			if ofCheckout {
+				file = checkout
+			}
+			lock, err := os.OpenFile(file, os.O_RDWR, 0)
 			g.must(err)
 			defer lock.Close()
 			g.must(syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
-			p := g.start(g.deployArgs("-lockWait=10m")...)
+			p := g.start(g.deployArgs("-lockWait=1h")...)
 			p.until("its turn to wait", func() bool {
-				if test.lock == checkout {
+				if ofCheckout {
 					return held(t, checkout, p.Process.Pid)
 				}
 				return g.entered(p, deploy.StateWaiting)
@@ -190,7 +180,7 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 			r := g.wants(p.wait(), deploy.ExitInterrupted)
 			g.must(lock.Close())
 			how := []string{"-resume"}
-			if test.lock == checkout {
+			if ofCheckout {
 				how = nil // there was no run
 			} else {
 				for _, f := range g.outcome().Findings {
@@ -213,18 +203,30 @@ func TestTimeIsUp(t *testing.T) {
 		g.Reset(t, g.old)
 		began := time.Now()
 		g.wants(g.deploy(), 0)
-		// Enough to come to an activation, on a machine as slow as this one.
+		// Enough to come to an activation, on a machine as slow as this one; where it
+		// has become slower it is tried again.
 		limit := max(12*time.Second, 3*time.Since(began)).Round(time.Second)
-		g.Reset(t, g.old)
-		g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
-		p := g.start(append([]string{"-t", limit.String()}, g.deployArgs()...)...)
-		g.n.WaitBlocked(t, g.user)
+		var p *process
+		for came := false; !came; limit *= 2 {
+			g.Reset(t, g.old)
+			g.n.OnActivation(t, g.user, fleet.Behaviour{Block: true})
+			p = g.start(append([]string{"-t", limit.String()}, g.deployArgs()...)...)
+			blocked := func() bool {
+				begun := g.n.Activations(t, g.user)
+				return len(begun) > 0 && begun[len(begun)-1].Blocked
+			}
+			came = !p.until("an activation, or the end of its time", blocked)
+			if !came {
+				g.n.OnActivation(t, g.user, fleet.Behaviour{})
+				g.must(g.Check()) // what was begun has ended
+			}
+		}
 		r := p.wait()
 		if r.code != 1 || g.outcome().Ended {
 			t.Errorf("it ended as if it was done: %s", r)
 		}
 		g.n.OnActivation(t, g.user, fleet.Behaviour{})
-		again := g.wants(g.deploy("-resume", "-lockWait=1m"), 0)
+		again := g.wants(g.deploy("-resume", "-lockWait=1h"), 0)
 		g.agrees(again, g.planned)
 		g.atPlan(g.planned, 1)
 	})

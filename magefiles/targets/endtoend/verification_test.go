@@ -60,7 +60,7 @@ func TestVerification(t *testing.T) {
 				host.(map[string]any)["enableLetsEncrypt"] = false
 			}
 			environment["deploymentVerification"] = map[string]any{"enable": true, "enforce": enforce, "checks": []any{map[string]any{
-				"name": "health", "request": map[string]any{"path": "/health", "timeoutSeconds": 5},
+				"name": "health", "request": map[string]any{"path": "/health", "timeoutSeconds": 300},
 				"constraints": []any{map[string]any{"rule": "maxHttpStatus", "value": 399}},
 			}}}
 		}
@@ -151,7 +151,7 @@ func TestVerification(t *testing.T) {
 // must be valid for, unless the project says that any will do.
 func TestVerificationOverTLS(t *testing.T) {
 	check := func(mode string) map[string]any {
-		return map[string]any{"enable": true, "enforce": true, "checks": []any{map[string]any{"request": map[string]any{"tlsMode": mode, "timeoutSeconds": 5}}}}
+		return map[string]any{"enable": true, "enforce": true, "checks": []any{map[string]any{"request": map[string]any{"tlsMode": mode, "timeoutSeconds": 300}}}}
 	}
 	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Inventory: func(inventory map[string]any) {
 		environmentOf(inventory)["deploymentVerification"] = check("insecure")
