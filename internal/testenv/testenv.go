@@ -82,6 +82,13 @@ var Tools = []Tool{
 		}
 		return path
 	}},
+	{Name: "mounts", For: "disks that are full, read-only or another file system", Get: "run where mount namespaces are allowed, as root or in user namespaces", find: func() string {
+		path, err := exec.LookPath("unshare")
+		if err != nil || exec.Command(path, "--mount", "true").Run() != nil && exec.Command(path, "--mount", "--map-root-user", "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
 	{Name: "ssh", For: "the same, and the ssh_config of a deploy", Get: "apt-get install openssh-client"},
 	{Name: "sshd", For: "the same", Get: "apt-get install openssh-server", find: server("sshd")},
 	{Name: "nix-daemon", For: "the same", Get: "apt-get install nix-bin"},
@@ -115,6 +122,14 @@ var Tools = []Tool{
 		return dir
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "dash", For: "the wrapper of hostenv under a plain POSIX shell", Get: "apt-get install dash"},
+	{Name: "strace", For: "whether a token is in a command line or a file of any process", Get: "where ptrace is allowed: apt-get install strace", find: func() string {
+		path, err := exec.LookPath("strace")
+		if err != nil || exec.Command(path, "-o", os.DevNull, "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
 	{Name: "systemd", For: "moves between nodes: how a user's systemd runs backups", Get: "as root, where mount and cgroup namespaces are allowed: apt-get install systemd", find: func() string {
 		const path = "/usr/lib/systemd/systemd"
 		if _, err := os.Stat(path); err != nil || os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--cgroup", "--propagation", "private", "true").Run() != nil {
@@ -149,6 +164,18 @@ func Need(t testing.TB, name string) string {
 		t.Skipf("left out, for there is no %s: %s (%s)", name, Tools[i].For, Tools[i].Get)
 	}
 	return path
+}
+
+// LeaveOut skips a test, for a reason that it has found out itself; where the
+// tool, or what the name stands for, is required it fails instead. "ptrace" is
+// such a name: to kill a process between system calls.
+func LeaveOut(t testing.TB, name, format string, args ...any) {
+	t.Helper()
+	if reason := fmt.Sprintf(format, args...); Required(name) {
+		t.Fatalf("%s is required: %s", name, reason)
+	} else {
+		t.Skipf("left out, for there is no %s: %s", name, reason)
+	}
 }
 
 // Required reports whether HOSTENV_TEST_REQUIRE wants the tool to be there.

@@ -88,11 +88,7 @@ type world struct {
 func shells(t *testing.T, test func(t *testing.T, shell string)) {
 	for _, name := range []string{"bash", "dash"} {
 		t.Run(name, func(t *testing.T) {
-			shell, err := exec.LookPath(name)
-			if err != nil {
-				t.Skipf("left out, for there is no %s", name)
-			}
-			test(t, shell)
+			test(t, testenv.Need(t, name))
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 const pushes = `
@@ -127,8 +128,9 @@ func TestPushCancelled(t *testing.T) {
 
 // A node whose disk is full says so, and is not asked again.
 func TestPushDiskFull(t *testing.T) {
+	testenv.Need(t, "mounts")
 	if out, err := exec.Command("unshare", "--mount", "--propagation", "private", "true").CombinedOutput(); err != nil {
-		t.Skipf("left out, for there are no mount namespaces: %s", out)
+		testenv.LeaveOut(t, "namespaces", "the test does not run as root: %s", out)
 	}
 	each(t, flake(pushes), func(t *testing.T, l *lab) {
 		n := l.built("big")

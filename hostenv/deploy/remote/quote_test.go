@@ -3,12 +3,12 @@ package remote_test
 import (
 	"bytes"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // hostile are arguments of which shells like to make something else.
@@ -23,8 +23,10 @@ func FuzzQuote(f *testing.F) {
 	for i := range hostile {
 		f.Add(hostile[i], hostile[(i+7)%len(hostile)])
 	}
-	shells := []string{"sh", "bash"}
-	shells = slices.DeleteFunc(shells, func(shell string) bool { _, err := exec.LookPath(shell); return err != nil })
+	shells := []string{"sh"}
+	if bash := testenv.Find("bash"); bash != "" || testenv.Required("bash") {
+		shells = append(shells, "bash")
+	}
 	f.Fuzz(func(t *testing.T, a, b string) {
 		words, err := remote.Quote("printf", `%s\0`, a, b)
 		if strings.Contains(a+b, "\x00") {

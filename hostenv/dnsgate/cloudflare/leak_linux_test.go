@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // childEnv tells a re-executed test binary to play [updateChild].
@@ -104,11 +105,11 @@ cat %[2]s
 				t.Fatal(err)
 			}
 			cmd := exec.Command(exe)
-			strace, straceErr := exec.LookPath("strace")
-			if straceErr == nil { // it may be there and not be let
-				straceErr = exec.Command(strace, "-o", os.DevNull, "true").Run()
+			strace := testenv.Find("strace")
+			if strace == "" && testenv.Required("strace") {
+				t.Fatal("strace is required and missing, or ptrace is not allowed")
 			}
-			if straceErr == nil {
+			if strace != "" {
 				cmd = exec.Command(strace, "-f", "-v", "-s", "65536", "-e", "trace=execve,openat,unlink,rename", "-o", filepath.Join(dir, "trace"), exe)
 			}
 			cmd.Env = append(os.Environ(), childEnv+"="+dir, "PATH="+bin+":"+os.Getenv("PATH"))
@@ -153,8 +154,8 @@ cat %[2]s
 					t.Errorf("nothing was recorded in %s", name)
 				}
 			}
-			if straceErr != nil {
-				t.Logf("without strace: %v", straceErr)
+			if strace == "" {
+				t.Log("without strace")
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // mounts returns a folder on a small file system of its own, in a process whose
@@ -28,10 +29,10 @@ func mounts(t *testing.T, options string) (string, bool) {
 		return "", false
 	}
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		t.Skipf("the mounts cannot be made private: %v", err)
+		testenv.LeaveOut(t, "mounts", "the mounts cannot be made private: %v", err)
 	}
 	if err := syscall.Mount("store-test", dir, "tmpfs", 0, options); err != nil {
-		t.Skipf("no tmpfs can be mounted: %v", err)
+		testenv.LeaveOut(t, "mounts", "no tmpfs can be mounted: %v", err)
 	}
 	// The file system ends with the process.
 	return dir, true
@@ -163,7 +164,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	put(t, filepath.Join(d.Path(), ".state.json.1-1.tmp"), nil, 0o644)
 
 	if err := syscall.Mount("", base, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
-		t.Skipf("nothing can be mounted read-only: %v", err)
+		testenv.LeaveOut(t, "mounts", "nothing can be mounted read-only: %v", err)
 	}
 	wantFile(t, d, "state.json", doc("x", 100))
 	_, err := d.Lock(t.Context())
@@ -184,7 +185,7 @@ func TestLinkToAnotherFileSystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Mount("store-test", other, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("no tmpfs can be mounted: %v", err)
+		testenv.LeaveOut(t, "mounts", "no tmpfs can be mounted: %v", err)
 	}
 	d := store.Open(filepath.Join(base, "generated"))
 	link(t, "../other/state.json", filepath.Join(d.Path(), "state.json"))

@@ -74,7 +74,7 @@ func inside(t *testing.T, dir string, attr *syscall.SysProcAttr) (string, bool) 
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
-		t.Skipf("this machine does not let the test have its circumstances: %v", err)
+		testenv.LeaveOut(t, "mounts", "this machine does not let the test have its circumstances: %v", err)
 	}
 	err := cmd.Wait()
 	switch {

@@ -26,7 +26,7 @@ func TestSudo(t *testing.T) {
 		t.Fatalf("%v: %s", err, version)
 	}
 	if major*10000+minor*100+patch < 10910 {
-		t.Skipf("left out, for this is sudo %d.%d.%d and not at least 1.9.10", major, minor, patch)
+		testenv.LeaveOut(t, "sudo", "this one is %d.%d.%d and not at least 1.9.10", major, minor, patch)
 	}
 
 	// An environment as whom a program can be run here.

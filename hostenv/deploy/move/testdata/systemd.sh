@@ -17,7 +17,7 @@ export XDG_RUNTIME_DIR=/run/user/$UID
 XDG_CONFIG_HOME=$config HOME=$config SYSTEMD_LOG_TARGET=console "$systemd" --user </dev/null >"$config/log" 2>&1 &
 manager=$!
 trap 'kill "$manager" 2>/dev/null || true; wait "$manager" || true; rm -rf "$config"' EXIT
-for _ in $(seq 100); do
+for _ in $(seq 6000); do
   if systemctl --user is-system-running --wait >/dev/null 2>&1; then
     status=0
     "$@" || status=$?
