@@ -75,7 +75,7 @@ func (r *relay) check() error {
 func (n *Node) activates() bool {
 	processes, _ := n.processes()
 	for _, command := range processes {
-		if strings.Contains(command, "/activate-rs ") || strings.Contains(command, "/deploy-rs-activate") {
+		if strings.Contains(command, "/activate-rs activate ") || strings.Contains(command, "/activate-rs revoke ") || strings.Contains(command, "/deploy-rs-activate") {
 			return true
 		}
 	}
