@@ -197,8 +197,23 @@ func (n *Node) stopDaemon(name string) error {
 
 func (n *Node) sshd() string { return fmt.Sprintf("%s:%d", n.Address, sshdPort) }
 
+// startSSH starts sshd. That something answers at its address is not enough: it
+// could be one that is about to end.
 func (n *Node) startSSH() error {
-	return n.daemon("sshd", "tcp", n.sshd(), testenv.Find("sshd"), "-D", "-e")
+	const listening = "Server listening on"
+	before := strings.Count(n.Log("sshd"), listening)
+	if err := n.daemon("sshd", "tcp", n.sshd(), testenv.Find("sshd"), "-D", "-e"); err != nil {
+		return err
+	}
+	said := ""
+	testenv.Poll(func() bool {
+		said = n.Log("sshd")
+		return strings.Count(said, listening) > before || strings.Contains(said, "Cannot bind any address")
+	})
+	if strings.Count(said, listening) == before {
+		return fmt.Errorf("sshd does not listen, and another one does at %s:\n%s", n.sshd(), said)
+	}
+	return nil
 }
 
 func (n *Node) startNix() error {
