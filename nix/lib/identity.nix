@@ -2,7 +2,7 @@
 # what its environments are called, and must not pass for another's. What differs
 # is most often a placeholder of hostenv's template.
 let
-  inherit (import ./strings.nix) dropSuffix hasPrefix hasSuffix lower splitOn;
+  inherit (import ./strings.nix) contains dropSuffix hasPrefix hasSuffix lower splitOn;
   names = import ./names.nix;
   fail = import ./fail.nix;
 
@@ -23,7 +23,7 @@ let
     let
       lines = splitOn "\n" text;
       trim = line: if hasPrefix " " line || hasPrefix "\t" line then trim (builtins.substring 1 (-1) line) else line;
-      sets = line: hasPrefix "${attribute} = " (trim line);
+      sets = line: contains " ${attribute} = " " ${trim line}" && ! hasPrefix "#" (trim line);
       found = builtins.filter (i: sets (builtins.elemAt lines i)) (builtins.genList (i: i) (builtins.length lines));
     in
     if found == [ ] then null else builtins.head found + 1;
@@ -48,11 +48,7 @@ in
           found = environment.hostenv or { };
           environmentName = found.environmentName or name;
           userName = names.userName { inherit organisation project; } environmentName;
-          suffix = "-" + names.hashSuffix { inherit organisation project; } environmentName;
-          isUserName = value: builtins.isString value && (if userName == null then hasSuffix suffix value else value == userName);
-          hostname =
-            if builtins.isString (found.userName or null) then "${found.userName}.${hostenvHostname}"
-            else "<userName>.${hostenvHostname}";
+          hostname = "${userName}.${hostenvHostname}";
           disagree = attribute: wanted: [{
             inherit attribute;
             problem = "environments.${builtins.toJSON name}.hostenv.${attribute} is ${show (found.${attribute} or null)} and should be ${wanted}";
@@ -60,7 +56,7 @@ in
           agree = attribute: found.${attribute} or null == wanted.${attribute};
         in
         if ! builtins.isAttrs environment || ! builtins.isAttrs found || found == { } then
-          [{ attribute = null; problem = "environments.${builtins.toJSON name}.hostenv is missing"; }]
+          [{ attribute = ""; problem = "environments.${builtins.toJSON name}.hostenv is missing"; }]
         else if ! builtins.isString environmentName then
           disagree "environmentName" "the name of the environment"
         else
@@ -69,31 +65,40 @@ in
           # Some of hostenv's exports leave this one out; hostname says it, too.
           ++ (if ! found ? hostenvHostname || asHost found.hostenvHostname == asHost hostenvHostname then [ ]
           else disagree "hostenvHostname" (show hostenvHostname))
-          ++ (if isUserName (found.userName or null) then [ ]
-          else disagree "userName" (if userName == null then "a name that ends in ${suffix}" else show userName))
+          ++ (if found.userName or null == userName then [ ] else disagree "userName" (show userName))
           ++ (if asHost (found.hostname or null) == asHost hostname then [ ]
           else disagree "hostname" (show hostname));
 
       all = builtins.concatLists
         (map (name: disagreements name environments.${name}) (builtins.attrNames environments));
-      of = attribute: builtins.any (one: one.attribute == attribute) all;
+      # By attribute: what is wrong in flake.nix is wrong of all environments.
+      by = builtins.groupBy (one: one.attribute) all;
+      first = attribute:
+        let
+          found = by.${attribute};
+          more = builtins.length found - 1;
+        in
+        (builtins.head found).problem
+        + (if more == 0 then "" else ", and so of ${toString more} more environment${if more == 1 then "" else "s"}");
+      order = builtins.filter (attribute: by ? ${attribute})
+        [ "" "environmentName" "organisation" "project" "hostenvHostname" "userName" "hostname" ];
 
       # What to write where, for those that a flake.nix says. userName and
       # hostname are made of them.
       mend = attribute:
         let line = lineOf text attribute; in
-        "${attribute} = ${builtins.toJSON wanted.${attribute}}; in ${if line == null then "" else "line ${toString line} of "}the project's ${file}";
-      mended = builtins.filter of [ "organisation" "project" "hostenvHostname" ];
+        "${attribute} = ${builtins.toJSON wanted.${attribute}};${if line == null then "" else " (line ${toString line})"}";
+      mended = builtins.filter (attribute: by ? ${attribute}) (builtins.attrNames wanted);
     in
     if all == [ ] then environments
     else
       fail {
         inherit subject;
-        problem = builtins.concatStringsSep "; " (map (one: one.problem) all);
+        problem = builtins.concatStringsSep "; " (map first order);
         hint =
           if mended == [ ]
           then "let hostenv name the environments: remove userName, hostname and environmentName from the project's own modules"
-          else "write ${builtins.concatStringsSep ", " (map mend mended)}"
-            + (if of "organisation" || of "project" then ", or give the input the project's own name, organisation__project" else "");
+          else "write ${builtins.concatStringsSep " " (map mend mended)} in the project's ${file}"
+            + (if by ? organisation || by ? project then ", or give the input the project's own name, organisation__project" else "");
       };
 }

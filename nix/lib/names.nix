@@ -63,15 +63,12 @@ let
     );
 
   # userName { organisation = "acme"; project = "site"; } "main" is
-  # "site-main-b7ea262": the user of an environment, as hostenv names it; null
-  # where letters are beyond ASCII, which hostenv takes as the machine's locale
-  # has them.
+  # "site-main-b7ea262": the user of an environment, as hostenv names it.
   userName = { organisation, project }: environment:
-    if builtins.match "[ -~]*" environment == null then null
-    else "${slug project}-${slug environment}-${hashSuffix { inherit organisation project; } environment}";
+    "${slug project}-${slug environment}-${hashSuffix { inherit organisation project; } environment}";
 in
 {
-  inherit isProject sanitise parse hashSuffix userName;
+  inherit isProject sanitise parse userName;
 
   # projects inputs: the names of those inputs that are projects, sorted.
   projects = inputs: builtins.filter isProject (builtins.attrNames inputs);

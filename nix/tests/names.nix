@@ -19,8 +19,23 @@ in
   nothing-left = { expr = names.parse "acme__-"; error = "project acme__-: a part of the input's name has neither letters nor digits"; };
 
   # The user names of a recorded project whose names need all of sanitise.
-  hash-suffix = {
-    expr = map (names.hashSuffix (names.parse "Acme-Inc__My_Very-Long.Project")) [ "main" "feature/foo" "-lead-and-trail-" "x--y" ];
-    expected = [ "48d93fb" "c3a5ade" "d752841" "59953b3" ];
+  user-names = {
+    expr = map (names.userName (names.parse "Acme-Inc__My_Very-Long.Project")) [ "main" "feature/foo" "-lead-and-trail-" "x--y" ];
+    expected = [ "myverylongp-main-48d93fb" "myverylongp-foo-c3a5ade" "myverylongp-lead-and-d752841" "myverylongp-x-y-59953b3" ];
+  };
+  # And of all that were recorded.
+  recorded-user-names = {
+    expr =
+      let
+        golden = ../../golden;
+        scenarios = builtins.filter (name: builtins.pathExists (golden + "/${name}/inventory.json")) (builtins.attrNames (builtins.readDir golden));
+        ofProject = project: builtins.attrValues project.environments or { };
+        ofScenario = name: builtins.concatMap ofProject (builtins.attrValues (builtins.fromJSON (builtins.readFile (golden + "/${name}/inventory.json"))).projects or { });
+        differing = builtins.filter
+          ({ hostenv, ... }: names.userName { inherit (hostenv) organisation project; } hostenv.environmentName != hostenv.userName)
+          (builtins.concatMap ofScenario scenarios);
+      in
+      { scenarios = builtins.length scenarios > 50; inherit differing; };
+    expected = { scenarios = true; differing = [ ]; };
   };
 }

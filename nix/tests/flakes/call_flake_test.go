@@ -343,7 +343,7 @@ func TestArgumentsOfFetchTree(t *testing.T) {
 			underEachNix(t, func(w *world) {
 				w.library = `let builtins = real // { fetchTree = attrs: throw "asked for ${real.toJSON attrs}"; }; in ` + w.library
 				w.library = "let real = builtins; in " + w.library
-				got := w.evalError(`(callFlake { environment = "shop-main"; source = { ` + test.source + ` }; }).x`)
+				got := w.evalError(`(callFlake { subject = "environment 'shop-main'"; source = { ` + test.source + ` }; }).x`)
 				contains(t, got, "asked for "+strings.ReplaceAll(test.want, `"REV"`, `"rev":"0123456789012345678901234567890123456789"`))
 			})
 		})
@@ -431,7 +431,7 @@ func TestErrorsOfTheSource(t *testing.T) {
 		w.repo("empty", map[string]string{"README": "", "broken/flake.nix": "{ outputs = { self, a }: { v = a; }; }", "broken/flake.lock": "<<<<<<< HEAD"})
 		contains(w, w.evalError(w.call("empty", "", "{ }")), "environment 'shop-main': there is no flake.nix in its source")
 		contains(w, w.evalError(w.call("empty", "sub", "{ }")), "environment 'shop-main': there is no flake.nix in its source/sub")
-		contains(w, w.evalError(`(callFlake { environment = "shop-main"; source = { type = "git"; url = "file:///x"; ref = "main"; }; })`),
+		contains(w, w.evalError(`(callFlake { subject = "environment 'shop-main'"; source = { type = "git"; url = "file:///x"; ref = "main"; }; })`),
 			"environment 'shop-main': its source is not locked", "mage plan")
 
 		// What Nix itself says names no environment: the trace does.
