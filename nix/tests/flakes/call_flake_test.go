@@ -108,6 +108,27 @@ func TestNothingReplacedIsGetFlake(t *testing.T) {
 	}
 }
 
+// flake-parts takes for a flake what says that it is one, which the inputs of a
+// provider's flake do not under Nix 2.8.
+func TestReplacementsAreFlakes(t *testing.T) {
+	underEachNix(t, func(w *world) {
+		shop(w)
+		w.fixture("provider")
+		w.mustLock("provider", "")
+		w.repo("typed", map[string]string{"flake.nix": `{
+			inputs.hostenv.url = "git+file://@repos@/hostenv";
+			inputs.nixpkgs.follows = "hostenv/nixpkgs";
+			inputs.assets = { url = "git+file://@repos@/assets"; flake = false; };
+			outputs = inputs: { types = builtins.mapAttrs (_: input: input._type or "none") inputs; };
+		}`})
+		w.mustLock("typed", "")
+		provider := fmt.Sprintf("let provider = builtins.getFlake %q; in ", w.ref("provider", ""))
+		overrides := "{ inherit (provider.inputs) hostenv; assets = { inherit (provider.inputs.hostenv) outPath sourceInfo; }; }"
+		equal(w, "types", squeeze(w.eval(provider+w.call("typed", "", overrides)+".types")),
+			`{"assets":"none","hostenv":"flake","nixpkgs":"flake","self":"flake"}`)
+	})
+}
+
 // A lock that one Nix made is read by all, and each gives what it gives for it.
 func TestLockOfAnotherNix(t *testing.T) {
 	nixes := testenv.NixBinaries(t)
