@@ -101,7 +101,7 @@ in
 {
   library = {
     # The names of the inputs that are projects.
-    projectNames = (import ./names.nix).projects inputs;
+    projectNames = (import ./names.nix).projects inputs (provider.notProjects or [ ]);
 
     # The document that plans are made from: JSON-safe, without store paths.
     inventory = inventory { };

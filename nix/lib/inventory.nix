@@ -14,7 +14,7 @@ let
 in
 { inputs, provider, system, lock, root, overrides, callFlake }:
 let
-  all = names.projects inputs;
+  all = names.projects inputs (provider.notProjects or [ ]);
 
   select = only:
     let unknown = builtins.filter (name: ! builtins.elem name all) only; in
@@ -23,7 +23,7 @@ let
     else
       fail {
         subject = "provider";
-        problem = "no input is called ${builtins.concatStringsSep " or " unknown}";
+        problem = "no project is called ${builtins.concatStringsSep " or " unknown}";
         hint = "the projects are ${builtins.concatStringsSep ", " all}";
       };
 

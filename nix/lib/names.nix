@@ -20,7 +20,7 @@ let
       refuse = problem: fail {
         subject = "project ${input}";
         inherit problem;
-        hint = "name the input organisation__project, as in inputs.acme__site";
+        hint = "name the input organisation__project, as in inputs.acme__site, or list it in provider.notProjects if it is no project";
       };
     in
     if builtins.length parts != 2 then
@@ -70,6 +70,16 @@ in
 {
   inherit isProject sanitise parse userName;
 
-  # projects inputs: the names of those inputs that are projects, sorted.
-  projects = inputs: builtins.filter isProject (builtins.attrNames inputs);
+  # projects inputs notProjects: the names of those inputs that are projects,
+  # sorted, but for those that are said to be none.
+  projects = inputs: notProjects:
+    let unknown = builtins.filter (name: ! inputs ? ${name}) notProjects; in
+    if unknown == [ ] then
+      builtins.filter (name: isProject name && ! builtins.elem name notProjects) (builtins.attrNames inputs)
+    else
+      fail {
+        subject = "provider";
+        problem = "notProjects names ${builtins.concatStringsSep ", " unknown}, and the flake has no such input";
+        hint = "remove ${if builtins.length unknown == 1 then "it" else "them"} from provider.notProjects, or write the input's name as flake.nix has it";
+      };
 }

@@ -1,7 +1,8 @@
 # mkProvider: the outputs of a provider's flake.
 #
 #   inputs    what the flake's `outputs` function is given. The inputs named
-#             organisation__project are the customers' projects; their inputs
+#             organisation__project are the customers' projects, unless
+#             provider.notProjects has them; their inputs
 #             hostenv, nixpkgs, flake-parts and phps are the provider's, if it has
 #             such inputs.
 #   provider  the provider's options: docs/options.md lists them. Plain data but

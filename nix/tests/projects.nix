@@ -156,13 +156,23 @@ in
   };
   no-projects = { expr = (provide { inputs.self = { }; }).inventory.projects; expected = { }; };
   names-without-evaluation = { expr = (provide { inputs = { acme__site = throw "x"; beta__portal = throw "y"; self = throw "z"; }; }).projectNames; expected = [ "acme__site" "beta__portal" ]; };
+  not-a-project = {
+    expr =
+      let p = provide { inputs = { acme__site = export { }; vendor__lib = throw "no project"; }; provider.notProjects = [ "vendor__lib" ]; }; in
+      { names = p.projectNames; planned = builtins.attrNames p.inventory.projects; told = p.inventory.provider.notProjects; };
+    expected = { names = [ "acme__site" ]; planned = [ "acme__site" ]; told = [ "vendor__lib" ]; };
+  };
+  not-a-project-only = {
+    expr = (provide { inputs = { acme__site = export { }; vendor__lib = { }; }; provider.notProjects = [ "vendor__lib" ]; }).inventoryWith { only = [ "vendor__lib" ]; };
+    error = "provider: no project is called vendor__lib.*hint: the projects are acme__site";
+  };
   only = {
     expr = builtins.attrNames ((provide { inputs = { acme__site = export { }; beta__portal = throw "not wanted"; }; }).inventoryWith { only = [ "acme__site" ]; }).projects;
     expected = [ "acme__site" ];
   };
   only-unknown = {
     expr = (provide { inputs.acme__site = export { }; }).inventoryWith { only = [ "acme__shop" ]; };
-    error = "provider: no input is called acme__shop.*hint: the projects are acme__site";
+    error = "provider: no project is called acme__shop.*hint: the projects are acme__site";
   };
 
   # Placeholders that were left in flake.nix, with the lines that they stand in.

@@ -91,3 +91,29 @@ func replaced(w *world, text, old, replacement string) string {
 	}
 	return strings.ReplaceAll(text, old, replacement)
 }
+
+// This repository's own flake is in order, and has the outputs that are documented.
+func TestOwnFlake(t *testing.T) {
+	underEachNix(t, func(w *world) {
+		w.building() // in another store, Nix 2.8 takes the template's path for none
+		flake := "path:" + w.checkout()
+		if stdout, stderr, err := w.run(w.dir, w.nix, "flake", "check", "--no-build", flake); err != nil {
+			w.Errorf("nix flake check: %v\n%s\n%s", err, stdout, stderr)
+		}
+		var names map[string][]string
+		stdout, stderr, err := w.run(w.dir, w.nix, "eval", "--impure", "--json", "--expr",
+			`builtins.mapAttrs (_: builtins.attrNames) (builtins.getFlake "`+flake+`").outputs`)
+		if err != nil || json.Unmarshal([]byte(stdout), &names) != nil {
+			w.Fatalf("%v\n%s", err, stderr)
+		}
+		want := map[string][]string{
+			"flakeModules": {"default", "provider"},
+			"lib":          {"mkProvider"},
+			"nixosModules": {"common", "default"},
+			"templates":    {"default", "provider"},
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			w.Errorf("outputs (-want +got):\n%s", diff)
+		}
+	})
+}
