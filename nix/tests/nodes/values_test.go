@@ -132,7 +132,7 @@ func TestValues(t *testing.T) {
 			u := v.Users[user]
 			equal(t, "uid", *u.UID, 1003)
 			equal(t, "gid", *v.Groups[user], 1003)
-			equal(t, "deploy key of an environment", u.Keys[len(u.Keys)-1], "ssh-ed25519 AAAADEPLOY deploy@provider")
+			equal(t, "keys of an environment", u.Keys, []string{"ssh-ed25519 AAAAALICE1 alice@laptop", "ssh-ed25519 AAAAALICE2 alice@desktop", "ssh-ed25519 AAAABOB bob@laptop"})
 			deploy := v.Users["deploy"]
 			equal(t, "deploy keys", deploy.Keys, []string{"ssh-ed25519 AAAADEPLOY deploy@provider"})
 			equal(t, "deploy user is a system user", []bool{deploy.IsSystemUser, deploy.IsNormalUser}, []bool{true, false})
