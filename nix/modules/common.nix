@@ -18,6 +18,7 @@
     ./openssh.nix
     ./runtime.nix
     ./secrets.nix
+    ./sessions.nix
     ./slices.nix
     ./sudo.nix
     ./users.nix

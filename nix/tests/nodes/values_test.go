@@ -28,7 +28,7 @@ type values struct {
 	Upstreams                          map[string][]string
 	Nginx                              struct {
 		Enable, EnableReload, RecommendedProxySettings, RecommendedTLSSettings bool
-		ClientMaxBodySize                                                      string
+		ClientMaxBodySize, ProxyTimeout                                        string
 		ServerNamesHashBucketSize                                              int
 	}
 	VirtualHosts map[string]struct {
@@ -63,9 +63,13 @@ type values struct {
 		ListenAddress string
 		Port          int
 	}
-	SopsSecrets map[string]struct{ Owner, Group, Mode, Key, Path, File string }
-	SopsKeys    []string
-	Backups     []string
+	Etc                map[string]string // files of /etc
+	SetEnvironment     string            // where /etc/set-environment leads
+	Profiles, Programs []string
+	SessionVariables   map[string]string
+	SopsSecrets        map[string]struct{ Owner, Group, Mode, Key, Path, File string }
+	SopsKeys           []string
+	Backups            []string
 }
 
 // rich returns the plan of scenario 001 with a virtual host of whose headers
@@ -139,6 +143,12 @@ func TestValues(t *testing.T) {
 			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{})
 			equal(t, "mutable users", v.MutableUsers, false)
 			equal(t, "hostenv-move", v.CanMove, true)
+			equal(t, "profiles", v.Profiles, []string{
+				"$HOME/.nix-profile", "${XDG_STATE_HOME}/nix/profile", "$HOME/.local/state/nix/profile", "/etc/profiles/per-user/$USER",
+				"/nix/var/nix/profiles/per-user/$USER/hostenv", "/nix/var/nix/profiles/default", "/run/current-system/sw",
+			})
+			equal(t, "folder of an environment's configuration", v.SessionVariables["XDG_CONFIG_HOME"], "$HOME/.config")
+			equal(t, "programs for hostenv deploy", []bool{slices.Contains(v.Programs, "git"), slices.Contains(v.Programs, "rsync")}, []bool{true, true})
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
 			equal(t, "tmpfiles", v.Tmpfiles, map[string]string{
 				"/run/hostenv":                                     "0755 root root",
@@ -161,7 +171,7 @@ func TestValues(t *testing.T) {
 			equal(t, "key of the cache is trusted", len(v.Nix.TrustedPublicKeys), 2)
 			equal(t, "signatures are required", v.Nix.RequireSigs, true)
 			equal(t, "garbage is collected", v.Nix.GC.Automatic, true)
-			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "100m", 128})
+			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ProxyTimeout, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "2G", "600s", 128})
 			equal(t, "group of certificates", v.Certificates["www.acme.test"], struct{ Group, Webroot string }{"nginx", "/var/lib/acme/acme-challenge"})
 			equal(t, "key of the host", v.SopsKeys, []string{"/etc/ssh/ssh_host_ed25519_key"})
 			equal(t, "monitoring", v.Monitoring.Enable, false)
@@ -290,6 +300,7 @@ func TestValues(t *testing.T) {
 		{"overridden", module(`{
 			networking.hostName = "other";
 			users.mutableUsers = true;
+			environment.sessionVariables.XDG_CACHE_HOME = "/scratch";
 			users.users.deploy.home = "/srv/deploy";
 			services.openssh.ports = [ 2200 ];
 			services.openssh.settings = { PasswordAuthentication = true; KbdInteractiveAuthentication = true; PermitRootLogin = "prohibit-password"; };
@@ -310,6 +321,7 @@ func TestValues(t *testing.T) {
 			equal(t, "assertions", v.Assertions, []string{})
 			equal(t, "host name", v.HostName, "other")
 			equal(t, "mutable users", v.MutableUsers, true)
+			equal(t, "folder of caches", v.SessionVariables["XDG_CACHE_HOME"], "/scratch")
 			equal(t, "home", v.Users["deploy"].Home, "/srv/deploy")
 			equal(t, "ssh", []any{v.SSH.Ports, v.SSH.PasswordAuthentication, v.SSH.KbdInteractiveAuthentication, v.SSH.PermitRootLogin}, []any{[]int{2200}, true, true, "prohibit-password"})
 			equal(t, "firewall", []any{v.Firewall.Enable, v.Firewall.Ports}, []any{false, []int{443, 2200}})
