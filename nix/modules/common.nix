@@ -5,8 +5,10 @@
 { config, lib, ... }:
 {
   imports = [
+    ./access-tokens.nix
     ./acme.nix
     ./backups.nix
+    ./cache.nix
     ./deploy.nix
     ./environments.nix
     ./firewall.nix

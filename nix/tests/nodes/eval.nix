@@ -95,7 +95,7 @@ let
       canMove = lib.any (p: p.name == "hostenv-move") c.environment.systemPackages;
       firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
-      nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs; gc = { inherit (c.nix.gc) automatic options; }; };
+      nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };
       # Files of /etc, and what they refer to in the store.
       etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
         (name: let file = c.environment.etc.${name}; in if file.text != null then file.text else file.source.text);
@@ -104,6 +104,7 @@ let
       programs = map (p: p.pname or p.name) c.environment.systemPackages;
       monitoring = { inherit (c.services.prometheus.exporters.node) enable listenAddress port; };
       sopsSecrets = if hasSops then lib.mapAttrs (_: s: { inherit (s) owner group mode key path; file = baseNameOf s.sopsFile; }) c.sops.secrets else null;
+      sopsTemplates = if hasSops then lib.mapAttrs (_: t: { inherit (t) owner group mode path restartUnits; content = lib.replaceStrings (lib.attrValues c.sops.placeholder) (map (name: "<${name}>") (lib.attrNames c.sops.placeholder)) t.content; }) c.sops.templates else null;
       sopsKeys = if hasSops then c.sops.age.sshKeyPaths else null;
       backups = c.hostenv.backups.users;
     };

@@ -53,6 +53,8 @@ type values struct {
 		TrustedPublicKeys []string `json:"trusted-public-keys"`
 		TrustedUsers      []string `json:"trusted-users"`
 		RequireSigs       bool     `json:"require-sigs"`
+		Substituters      []string
+		NetrcFile         string `json:"netrc-file"`
 		GC                struct {
 			Automatic bool
 			Options   string
@@ -67,10 +69,16 @@ type values struct {
 	SetEnvironment     string            // where /etc/set-environment leads
 	Profiles, Programs []string
 	SessionVariables   map[string]string
-	SopsSecrets        map[string]struct{ Owner, Group, Mode, Key, Path, File string }
-	SopsKeys           []string
-	Backups            []string
+	SopsSecrets        map[string]secret
+	SopsTemplates      map[string]struct {
+		Owner, Group, Mode, Path, Content string
+		RestartUnits                      []string
+	}
+	SopsKeys []string
+	Backups  []string
 }
+
+type secret struct{ Owner, Group, Mode, Key, Path, File string }
 
 // rich returns the plan of scenario 001 with a virtual host of whose headers
 // there is something to see.
@@ -217,7 +225,7 @@ func TestValues(t *testing.T) {
 		}},
 
 		{"secrets of the environment", base, func(t *testing.T, v values) {
-			equal(t, "secrets", v.SopsSecrets, map[string]struct{ Owner, Group, Mode, Key, Path, File string }{
+			equal(t, "secrets", v.SopsSecrets, map[string]secret{
 				user + "/backups_secret": {user, user, "0400", user + "/backups_secret", "/run/secrets/" + user + "/backups_secret", "secrets.yaml"},
 				user + "/backups_env":    {user, user, "0400", user + "/backups_env", "/run/secrets/" + user + "/backups_env", "secrets.yaml"},
 			})
@@ -241,6 +249,52 @@ func TestValues(t *testing.T) {
 		}), func(t *testing.T, v values) {
 			equal(t, "assertions", v.Assertions, []string{})
 			equal(t, "backups", v.Backups, []string{})
+		}},
+
+		{"access tokens", with(func(n *node) {
+			keys := sopsFile(t, user, "access_tokens")
+			n.SecretsPath = &keys
+			n.Provider["accessTokensSecret"] = "access_tokens"
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "secret", v.SopsSecrets["access_tokens"], secret{"root", "root", "0400", "access_tokens", "/run/secrets/access_tokens", "secrets.yaml"})
+			tokens := v.SopsTemplates["hostenv-access-tokens"]
+			equal(t, "line of nix.conf", tokens.Content, "extra-access-tokens = <access_tokens>")
+			equal(t, "who reads it", []string{tokens.Owner, tokens.Group, tokens.Mode}, []string{"root", "root", "0400"})
+			equal(t, "what is restarted", tokens.RestartUnits, []string{"nix-daemon.service"})
+			equal(t, "nix.conf has it", strings.Contains(v.Etc["nix/nix.conf"], "\n!include "+tokens.Path+"\n"), true)
+		}},
+		{"a cache with a password", with(func(n *node) {
+			n.Modules = []string{write(t, "own.nix", `{ hostenv.secrets.keys = [ "acme/backups_secret" "acme/backups_env" "cache/password" ]; }`)}
+			n.Provider["cache"] = map[string]any{"url": "https://cache.hosting.test:8443/nodes", "publicKey": "cache-1:VpyN", "login": "nodes", "passwordSecret": "cache/password", "netrcSecret": nil}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "caches", v.Nix.Substituters, []string{"https://cache.hosting.test:8443/nodes?priority=10", "https://cache.nixos.org/"})
+			equal(t, "keys", len(v.Nix.TrustedPublicKeys), 3)
+			equal(t, "the cache's key", slices.Contains(v.Nix.TrustedPublicKeys, "cache-1:VpyN"), true)
+			equal(t, "the others' key", slices.ContainsFunc(v.Nix.TrustedPublicKeys, func(key string) bool { return strings.HasPrefix(key, "cache.nixos.org-1:") }), true)
+			equal(t, "secret", v.SopsSecrets["hostenv/cache_password"], secret{"root", "root", "0400", "cache/password", "/run/secrets/hostenv/cache_password", "secrets.yaml"})
+			netrc := v.SopsTemplates["hostenv-cache-netrc"]
+			equal(t, "netrc", netrc.Content, "machine cache.hosting.test login nodes password <hostenv/cache_password>")
+			equal(t, "who reads it", []string{netrc.Owner, netrc.Group, netrc.Mode}, []string{"root", "root", "0400"})
+			equal(t, "nix.conf has it", strings.Contains(v.Etc["nix/nix.conf"], "\nnetrc-file = "+netrc.Path+"\n"), true)
+		}},
+		{"a cache with a netrc file", with(func(n *node) {
+			keys := sopsFile(t, user, "cache_netrc")
+			n.SecretsPath = &keys
+			n.Provider["cache"] = map[string]any{"url": "https://cache.hosting.test?priority=5", "publicKey": "cache-1:VpyN", "netrcSecret": "cache_netrc"}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "caches", v.Nix.Substituters, []string{"https://cache.hosting.test?priority=5", "https://cache.nixos.org/"})
+			equal(t, "secret", v.SopsSecrets["hostenv/cache_netrc"], secret{"root", "root", "0400", "cache_netrc", "/run/secrets/hostenv/cache_netrc", "secrets.yaml"})
+			equal(t, "netrc", v.Nix.NetrcFile, "/run/secrets/hostenv/cache_netrc")
+		}},
+		{"a cache that anybody may read", with(func(n *node) {
+			n.Provider["cache"] = map[string]any{"url": "s3://cache?region=eu", "publicKey": "cache-1:VpyN"}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "caches", v.Nix.Substituters, []string{"s3://cache?region=eu&priority=10", "https://cache.nixos.org/"})
+			equal(t, "netrc", v.Nix.NetrcFile, "")
 		}},
 
 		{"a disabled environment", with(func(n *node) {
