@@ -46,7 +46,7 @@ func (c *computation) node(environments []*planned, next state.State) map[string
 			"uid":          uid,
 			"group":        e.UserName,
 			"openssh": map[string]any{"authorizedKeys": map[string]any{
-				"keys": unique(append(append([]string{}, e.AuthorizedKeys...), p.DeployPublicKeys...)),
+				"keys": e.AuthorizedKeys,
 			}},
 		}
 		slice := e.slice()

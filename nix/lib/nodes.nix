@@ -76,6 +76,8 @@ let
     deploy.publicKeys = provider.deployPublicKeys or [ ];
     deploy.trustedPublicKeys = orElse [ ] ((orElse { } (provider.nixSigning or null)).trustedPublicKeys or null);
     secrets.file = default (provider.secretsPath or null);
+    accessTokens = builtins.mapAttrs (_: default) (selectAttrs (value: value != null) { secret = provider.accessTokensSecret or null; });
+    cache = builtins.mapAttrs (_: default) (selectAttrs (value: value != null) (provider.cache or { }));
   };
 
   # What the plan says of the node, the same. How it is reached is the plan's

@@ -3,10 +3,12 @@ let
   fail = import ./fail.nix;
   toData = import ./json.nix { subject = "provider"; root = null; };
 
-  # What only concerns the provider's own flake: folders, modules and functions,
-  # which Nix reads and never a plan.
+  # What only concerns the provider's own flake, such as folders, modules and
+  # functions, which Nix reads and never a plan.
   notInInventory = [
+    "accessTokensSecret"
     "activate"
+    "cache"
     "generatedPath"
     "lockFile"
     "nixosSystem"

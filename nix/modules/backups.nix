@@ -25,22 +25,18 @@ let
 
   strangers = lib.filter (user: ! environments ? ${user}) cfg.users;
   missing = lib.filter (s: s.key == null) needed;
-  wanted = lib.concatMapStrings (s: "\n- ${s.user}: ${secrets.wanted s.environment s.secret}");
+  wanted = map (s: "${s.user}: ${secrets.wanted s.environment s.secret}");
 
-  # One kind of thing that is wrong is said at a time: without a file all are missing.
-  complaint =
-    if needed == [ ] then null
-    else if ! options ? sops then
-      "the environments ${lib.concatStringsSep ", " (lib.unique (map (s: s.user) needed))} on ${nodeName} make backups, whose secrets need sops-nix, and the provider's flake has no input sops-nix: add inputs.sops-nix.url = \"github:Mic92/sops-nix\"; and run `nix flake lock`"
-    else if file.file == null then
-      "provider.secretsPath is not set, and environments on ${nodeName} make backups: set it to a sops file in YAML that has the keys${wanted needed}"
-    else if lib.hasSuffix ".json" (toString file.file) then
-      "provider.secretsPath is ${file.name}: sops-nix finds no keys below other keys in JSON; write it as YAML with the keys${wanted needed}"
-    else if missing == [ ] then null
-    else if options.hostenv.secrets.keys.highestPrio >= 1500 && ! builtins.pathExists file.file then
-      "provider.secretsPath is ${file.name}, which does not exist, and environments on ${nodeName} make backups: write it (`sops ${file.name}`, then `git add` it) with the keys${wanted needed}"
-    else
-      "${file.name} has no secrets for the backups of environments on ${nodeName}: add (`sops ${file.name}`) the keys${wanted missing}";
+  complaint = secrets.complaint {
+    needs = "environments on ${nodeName} make backups";
+    who = "the environments ${lib.concatStringsSep ", " (lib.unique (map (s: s.user) needed))} on ${nodeName} make backups";
+    for = "the backups of environments on ${nodeName}";
+    all = wanted needed;
+    missing = wanted missing;
+    inherit file;
+    inherit (file) known;
+    hasSops = options ? sops;
+  };
 in
 {
   options.hostenv.backups.users = mkOption {

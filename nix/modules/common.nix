@@ -5,8 +5,10 @@
 { config, lib, ... }:
 {
   imports = [
+    ./access-tokens.nix
     ./acme.nix
     ./backups.nix
+    ./cache.nix
     ./deploy.nix
     ./environments.nix
     ./firewall.nix
@@ -18,6 +20,7 @@
     ./openssh.nix
     ./runtime.nix
     ./secrets.nix
+    ./sessions.nix
     ./slices.nix
     ./sudo.nix
     ./users.nix

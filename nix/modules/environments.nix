@@ -71,6 +71,7 @@ let
       example = "site";
       description = "The project that it is an environment of.";
     };
+    hostname = optional types.str "site-main-b7ea262.hosting.example" "The host name that the environment has by its name.";
     backupsRepoHost = optional types.str "s3:https://s3.example.com" "Where backups go; null where there are none.";
     backupsSecretFile = optional types.str "/run/secrets/site-main-b7ea262/backups_secret" "Where the environment looks for the passphrase of its backups.";
     backupsEnvFile = optional types.str "/run/secrets/site-main-b7ea262/backups_env" "Where the environment looks for the credentials of its backups.";

@@ -3,38 +3,114 @@
 # in the plan's nodes.<node>; http://<user>_upstream in them is made here.
 { config, lib, ... }:
 let
-  inherit (lib) mkDefault;
+  inherit (lib) mkDefault mkOption toInt types;
+  cfg = config.hostenv.frontDoor;
+  nginx = config.services.nginx;
+
+  size = types.strMatching "[1-9][0-9]*[kKmM]?";
+
+  # bytes "128k" is 131072.
+  bytes = text:
+    let parts = builtins.match "([0-9]+)([kKmM]?)" text;
+    in toInt (lib.head parts) * { "" = 1; k = 1024; m = 1024 * 1024; }.${lib.toLower (lib.last parts)};
+
+  # nginx sends from buffers of twice the larger size while it fills the others,
+  # and refuses its whole configuration where there are not so many.
+  buffers = cfg.proxyBuffers.number * bytes cfg.proxyBuffers.size;
+  busy = 2 * lib.max (bytes cfg.proxyBufferSize) (bytes cfg.proxyBuffers.size);
 in
 {
-  services.nginx = {
-    enable = mkDefault true;
-    # A deployment must not cut off requests of environments that it does not touch.
-    enableReload = mkDefault true;
+  options.hostenv.frontDoor = {
+    clientMaxBodySize = mkOption {
+      type = types.strMatching "[0-9]+[kKmMgG]?";
+      default = "2G";
+      example = "10G";
+      description = ''
+        The largest body of a request that is passed on; 0 for no limit. An environment may have a smaller limit of its
+        own. `services.nginx.clientMaxBodySize` overrides it.
+      '';
+    };
+    proxyTimeout = mkOption {
+      type = types.strMatching "[1-9][0-9]*(ms|s|m|h)?";
+      default = "600s";
+      example = "60s";
+      description = ''
+        How long an environment may be silent before its visitor is given an error. `services.nginx.proxyTimeout`
+        overrides it.
+      '';
+    };
+    proxyBufferSize = mkOption {
+      type = size;
+      default = "128k";
+      example = "16k";
+      description = "How long the headers of an answer may be, cookies included.";
+    };
+    proxyBuffers = {
+      number = mkOption {
+        type = types.ints.between 2 1024;
+        default = 4;
+        example = 8;
+        description = "How many buffers a connection to an environment has at most.";
+      };
+      size = mkOption {
+        type = size;
+        default = "256k";
+        example = "16k";
+        description = "How large each of these buffers is.";
+      };
+    };
+  };
 
-    recommendedProxySettings = mkDefault true;
-    recommendedTlsSettings = mkDefault true;
-    recommendedOptimisation = mkDefault true;
-    recommendedGzipSettings = mkDefault true;
-    serverTokens = mkDefault false;
+  config = {
+    assertions = [
+      {
+        assertion = busy <= buffers - bytes cfg.proxyBuffers.size;
+        message = "hostenv.frontDoor: nginx needs proxyBuffers of ${toString busy} bytes and one more, and has ${toString cfg.proxyBuffers.number} of ${cfg.proxyBuffers.size} with proxyBufferSize = \"${cfg.proxyBufferSize}\": set proxyBuffers.number higher, or proxyBufferSize lower";
+      }
+    ];
 
-    # Host names of environments are long. The body's limit is that of hostenv's
-    # own nginx: a smaller one here would cut off what an environment takes.
-    serverNamesHashBucketSize = mkDefault 128;
-    clientMaxBodySize = mkDefault "100m";
+    services.nginx = {
+      enable = mkDefault true;
+      # A deployment must not cut off requests of environments that it does not touch.
+      enableReload = mkDefault true;
 
-    eventsConfig = mkDefault ''
-      worker_connections 4096;
-    '';
-    # A second directive of one name would be refused: whoever adds one says all.
-    appendConfig = mkDefault ''
-      worker_processes auto;
-      worker_rlimit_nofile 16384;
-    '';
+      recommendedProxySettings = mkDefault true;
+      recommendedTlsSettings = mkDefault true;
+      recommendedOptimisation = mkDefault true;
+      recommendedGzipSettings = mkDefault true;
+      serverTokens = mkDefault false;
 
-    upstreams = lib.mapAttrs'
-      (user: _: lib.nameValuePair "${user}_upstream" {
-        servers."unix:/run/hostenv/nginx/${user}/in.sock" = { };
-      })
-      config.hostenv.environments;
+      # Host names of environments are long.
+      serverNamesHashBucketSize = mkDefault 128;
+
+      # Whatever an environment takes and answers, the front door lets through.
+      clientMaxBodySize = mkDefault cfg.clientMaxBodySize;
+      proxyTimeout = mkDefault cfg.proxyTimeout;
+      commonHttpConfig = ''
+        proxy_buffer_size ${cfg.proxyBufferSize};
+        proxy_buffers ${toString cfg.proxyBuffers.number} ${cfg.proxyBuffers.size};
+      ''
+      # With its recommended settings NixOS says them, and nginx takes none twice.
+      + lib.optionalString (! nginx.recommendedProxySettings) ''
+        proxy_connect_timeout ${nginx.proxyTimeout};
+        proxy_send_timeout ${nginx.proxyTimeout};
+        proxy_read_timeout ${nginx.proxyTimeout};
+      '';
+
+      eventsConfig = mkDefault ''
+        worker_connections 4096;
+      '';
+      # A second directive of one name would be refused: whoever adds one says all.
+      appendConfig = mkDefault ''
+        worker_processes auto;
+        worker_rlimit_nofile 16384;
+      '';
+
+      upstreams = lib.mapAttrs'
+        (user: _: lib.nameValuePair "${user}_upstream" {
+          servers."unix:/run/hostenv/nginx/${user}/in.sock" = { };
+        })
+        config.hostenv.environments;
+    };
   };
 }

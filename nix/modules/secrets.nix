@@ -10,7 +10,7 @@ let
   plain = builtins.unsafeDiscardStringContext (toString original);
 
   there = cfg.file != null && builtins.pathExists cfg.file;
-  # JSON is refused in backups.nix, where secrets are needed.
+  # JSON is refused in ../lib/secrets.nix, where secrets are needed.
   isJSON = cfg.file != null && lib.hasSuffix ".json" (toString cfg.file);
 in
 {
@@ -41,6 +41,15 @@ in
         The keys in the sops file, two levels joined by a slash. Set it if the file is written in a way that the names
         cannot be read from, or is not there when the node is evaluated.
       '';
+    };
+    known = mkOption {
+      type = types.bool;
+      internal = true;
+      readOnly = true;
+      default = options.hostenv.secrets.keys.highestPrio < 1500 || there;
+      defaultText = lib.literalMD "whether the file is there, or `keys` is set";
+      example = true;
+      description = "Whether it is known which keys there are.";
     };
     name = mkOption {
       type = types.str;

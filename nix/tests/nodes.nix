@@ -79,7 +79,16 @@ in
     expr = builtins.removeAttrs
       (ofProvider { deployPublicKeys = [ "ssh-ed25519 A" ]; nixSigning.trustedPublicKeys = [ "k-1:A" ]; })
       [ "secrets" ];
-    expected = { nodeName = "n1"; deploy = { publicKeys = [ "ssh-ed25519 A" ]; trustedPublicKeys = [ "k-1:A" ]; }; };
+    expected = { nodeName = "n1"; accessTokens = { }; cache = { }; deploy = { publicKeys = [ "ssh-ed25519 A" ]; trustedPublicKeys = [ "k-1:A" ]; }; };
+  };
+  of-provider-secret-sources = {
+    expr = let said = ofProvider { accessTokensSecret = "access_tokens"; cache = { url = "https://cache.hosting.example"; login = null; }; };
+      in { tokens = plain said.accessTokens.secret; cache = builtins.mapAttrs (_: plain) said.cache; };
+    expected = { tokens = "access_tokens"; cache.url = "https://cache.hosting.example"; };
+  };
+  of-provider-sources-null = {
+    expr = let said = ofProvider { accessTokensSecret = null; cache = { url = null; }; }; in { inherit (said) accessTokens cache; };
+    expected = { accessTokens = { }; cache = { }; };
   };
   of-provider-nothing = {
     expr = (ofProvider { }).deploy;

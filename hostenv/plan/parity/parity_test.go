@@ -62,6 +62,40 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"authorizedKeys":["x","y"]},"b":{"authorizedKeys":["x"]}}}`,
 		[]string{"plan changed /environments/a/authorizedKeys: keys-once", "plan changed /environments/b/authorizedKeys: "},
 	}, {
+		"keys after each environment's own leave its user, the same of all, and no key of its own does",
+		`{"environments":{"a":{"authorizedKeys":["x","x","y"]},"b":{"authorizedKeys":["x","y"]},"c":{"authorizedKeys":[]},"d":{"authorizedKeys":["z"]}},
+		  "nodes":{"n":{"users":{"users":{
+		   "a":{"openssh":{"authorizedKeys":{"keys":["x","x","y","k1","k2"]}}},
+		   "b":{"openssh":{"authorizedKeys":{"keys":["x","y","k1","k2"]}}},
+		   "c":{"openssh":{"authorizedKeys":{"keys":["k1","k2"]}}},
+		   "d":{"openssh":{"authorizedKeys":{"keys":["z","k1","k2"]}}}}}}}}`,
+		`{"environments":{"a":{"authorizedKeys":["x","x","y"]},"b":{"authorizedKeys":["x","y"]},"c":{"authorizedKeys":[]},"d":{"authorizedKeys":["z"]}},
+		  "nodes":{"n":{"users":{"users":{
+		   "a":{"openssh":{"authorizedKeys":{"keys":["x","y"]}}},
+		   "b":{"openssh":{"authorizedKeys":{"keys":["y"]}}},
+		   "c":{"openssh":{"authorizedKeys":{"keys":[]}}},
+		   "d":{"openssh":{"authorizedKeys":{"keys":["z","k1"]}}}}}}}}`,
+		[]string{
+			"plan changed /nodes/n/users/users/a/openssh/authorizedKeys/keys: no-deploy-keys",
+			"plan changed /nodes/n/users/users/b/openssh/authorizedKeys/keys: ",
+			"plan changed /nodes/n/users/users/c/openssh/authorizedKeys/keys: no-deploy-keys",
+			"plan changed /nodes/n/users/users/d/openssh/authorizedKeys/keys: ",
+		},
+	}, {
+		"a key that only one environment's user had besides is no deploy key",
+		`{"environments":{"a":{"authorizedKeys":["x"]},"b":{"authorizedKeys":["y"]}},
+		  "nodes":{"n":{"users":{"users":{"a":{"openssh":{"authorizedKeys":{"keys":["x","k"]}}}}}},
+		           "m":{"users":{"users":{"b":{"openssh":{"authorizedKeys":{"keys":["y"]}}}}}}}}`,
+		`{"environments":{"a":{"authorizedKeys":["x"]},"b":{"authorizedKeys":["y"]}},
+		  "nodes":{"n":{"users":{"users":{"a":{"openssh":{"authorizedKeys":{"keys":["x"]}}}}}},
+		           "m":{"users":{"users":{"b":{"openssh":{"authorizedKeys":{"keys":["y"]}}}}}}}}`,
+		[]string{"plan changed /nodes/n/users/users/a/openssh/authorizedKeys/keys: "},
+	}, {
+		"keys that come back to an environment's user are not expected",
+		`{"environments":{"a":{"authorizedKeys":["x"]}},"nodes":{"n":{"users":{"users":{"a":{"openssh":{"authorizedKeys":{"keys":["x"]}}}}}}}}`,
+		`{"environments":{"a":{"authorizedKeys":["x"]}},"nodes":{"n":{"users":{"users":{"a":{"openssh":{"authorizedKeys":{"keys":["x","k"]}}}}}}}}`,
+		[]string{"plan changed /nodes/n/users/users/a/openssh/authorizedKeys/keys: "},
+	}, {
 		"the header stands for allowIndexing = false, after the project's own configuration",
 		`{"environments":{},"nodes":{"n":{"services":{"nginx":{"virtualHosts":{
 		   "a":{"allowIndexing":false},"b":{"allowIndexing":false,"extraConfig":"x;\n"},"c":{"allowIndexing":true},"d":{"allowIndexing":false}}}}}}}`,

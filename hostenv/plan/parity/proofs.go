@@ -66,6 +66,7 @@ func init() {
 		"own-root-location":    (*Comparison).ownRootLocation,
 		"disabled":             (*Comparison).disabled,
 		"keys-once":            (*Comparison).keysOnce,
+		"no-deploy-keys":       (*Comparison).noDeployKeys,
 		"root-relative":        (*Comparison).rootRelative,
 		"api-token":            (*Comparison).apiToken,
 		"empty-nodes":          (*Comparison).emptyNodes,
@@ -186,13 +187,40 @@ func (c *Comparison) disabled(d Difference) bool {
 
 // keysOnce: nothing but repetitions went.
 func (c *Comparison) keysOnce(d Difference) bool {
-	var once []string
-	for _, key := range texts(d.Before) {
-		if !slices.Contains(once, key) {
-			once = append(once, key)
+	before := texts(d.Before)
+	kept := once(before)
+	return len(kept) < len(before) && slices.Equal(kept, texts(d.After))
+}
+
+// noDeployKeys: the keys that went stood after the environment's own, in every
+// environment alike, and each of its own is still there.
+func (c *Comparison) noDeployKeys(d Difference) bool {
+	user := d.Path[4]
+	before, own := texts(d.Before), texts(get(c.before.Plan, "environments", user, "authorizedKeys"))
+	if len(before) <= len(own) || !slices.Equal(before[:len(own)], own) || !slices.Equal(texts(d.After), once(own)) {
+		return false
+	}
+	deploy := before[len(own):]
+	for _, node := range object(c.before.Plan, "nodes") {
+		for other, u := range object(node, "users", "users") {
+			theirs := texts(get(c.before.Plan, "environments", other, "authorizedKeys"))
+			if !slices.Equal(texts(get(u, "openssh", "authorizedKeys", "keys")), slices.Concat(theirs, deploy)) {
+				return false
+			}
 		}
 	}
-	return len(once) < len(texts(d.Before)) && slices.Equal(once, texts(d.After))
+	return true
+}
+
+// once returns the list without repetitions.
+func once(list []string) []string {
+	var kept []string
+	for _, item := range list {
+		if !slices.Contains(kept, item) {
+			kept = append(kept, item)
+		}
+	}
+	return kept
 }
 
 var storePath = regexp.MustCompile(`^/.*/[0-9a-z]{32}-[^/]+(/.*)?$`)

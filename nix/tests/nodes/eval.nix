@@ -17,7 +17,22 @@ let
   lib = import (root + "/nixpkgs/lib");
   nodes = import ../../lib/nodes.nix;
   names = builtins.fromJSON (builtins.readFile (root + "/pkgs-names.json"));
-  pkgsFor = system: import (root + "/stub-pkgs.nix") { inherit lib names system; };
+  # The stand-ins, but that what is written into a file can be read.
+  pkgsFor = system:
+    let
+      stubs = import (root + "/stub-pkgs.nix") { inherit lib names system; };
+      legible = write: name: text: write name text // { inherit text; };
+      pkgs = stubs // {
+        inherit pkgs;
+        __splicedPackages = pkgs;
+        appendOverlays = _: pkgs;
+        extend = _: pkgs;
+        writeText = legible stubs.writeText;
+        writeTextFile = file: stubs.writeTextFile file // { inherit (file) text; };
+        writers = stubs.writers // { writeNginxConfig = legible stubs.writers.writeNginxConfig; };
+      };
+    in
+    pkgs;
   # One set of packages for all cases of a run.
   packages = lib.genAttrs [ "x86_64-linux" "aarch64-linux" ] pkgsFor;
 
@@ -78,16 +93,23 @@ let
       tmpfiles = lib.concatMapAttrs (_: lib.mapAttrs (_: kinds: "${kinds.d.mode} ${kinds.d.user} ${kinds.d.group}"))
         (lib.filterAttrs (n: _: lib.hasPrefix "10-hostenv" n) c.systemd.tmpfiles.settings);
       upstreams = lib.mapAttrs (_: u: lib.attrNames u.servers) c.services.nginx.upstreams;
-      nginx = { inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize serverNamesHashBucketSize commonHttpConfig; };
+      nginx = { inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize proxyTimeout serverNamesHashBucketSize; };
       virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
       certificates = lib.mapAttrs (_: x: { inherit (x) group webroot; }) c.security.acme.certs;
       sudoers = c.security.sudo.configFile;
       canMove = lib.any (p: p.name == "hostenv-move") c.environment.systemPackages;
       firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
-      nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs; gc = { inherit (c.nix.gc) automatic options; }; };
+      nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };
+      # Files of /etc, and what they refer to in the store.
+      etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
+        (name: let file = c.environment.etc.${name}; in if file.text != null then file.text else file.source.text);
+      setEnvironment = c.system.build.setEnvironment.outPath;
+      inherit (c.environment) profiles sessionVariables;
+      programs = map (p: p.pname or p.name) c.environment.systemPackages;
       monitoring = { inherit (c.services.prometheus.exporters.node) enable listenAddress port; };
       sopsSecrets = if hasSops then lib.mapAttrs (_: s: { inherit (s) owner group mode key path; file = copied s.sopsFile; }) c.sops.secrets else null;
+      sopsTemplates = if hasSops then lib.mapAttrs (_: t: { inherit (t) owner group mode path restartUnits; content = lib.replaceStrings (lib.attrValues c.sops.placeholder) (map (name: "<${name}>") (lib.attrNames c.sops.placeholder)) t.content; }) c.sops.templates else null;
       sopsKeys = if hasSops then c.sops.age.sshKeyPaths else null;
       backups = c.hostenv.backups.users;
     };

@@ -137,6 +137,30 @@ var breakages = []breakage{
 	}, []string{`/secrets\.yaml has no secrets for the backups of environments on node-a: add`,
 		`- site-main-b7ea262: site-main-b7ea262/backups_env or acme_site/backups_env or acme/backups_env`,
 		`- site-main-b7ea262: site-main-b7ea262/backups_secret or acme_site/backups_secret or acme/backups_secret`}},
+	{"keys missing of environments and cache and tokens", func(t *testing.T, plan map[string]any, n *node) {
+		n.Node = "node-b"
+		file := sopsFile(t, "beta")
+		n.SecretsPath = &file
+		n.Provider["accessTokensSecret"] = "access_tokens"
+		n.Provider["cache"] = map[string]any{"url": "https://cache.hosting.test", "publicKey": "cache-1:VpyN", "passwordSecret": "cache/password"}
+	}, []string{`/secrets\.yaml has no secrets for the backups of environments on node-b: add`,
+		`- site-foo-bee8c4c: site-foo-bee8c4c/backups_env or acme_site/backups_env or acme/backups_env`,
+		`- site-staging-d6e4934: site-staging-d6e4934/backups_secret or acme_site/backups_secret or acme/backups_secret`,
+		"has no secrets for provider[.]accessTokensSecret: add .* the keys\n- access_tokens",
+		"has no secrets for provider[.]cache: add .* the keys\n- cache/password"}},
+	{"a cache without a key", ofProvider("cache", map[string]any{"url": "https://cache.hosting.test"}),
+		[]string{`provider\.cache\.publicKey is not set, and without it nothing is taken from https://cache\.hosting\.test`}},
+	{"a cache without a URL", ofProvider("cache", map[string]any{"publicKey": "cache-1:VpyN"}),
+		[]string{`provider\.cache\.url is not set`}},
+	{"a cache with two secrets", ofProvider("cache", map[string]any{"url": "https://cache.hosting.test", "publicKey": "cache-1:VpyN", "passwordSecret": "acme/backups_env", "netrcSecret": "acme/backups_env"}),
+		[]string{`passwordSecret and provider\.cache\.netrcSecret are both set`}},
+	{"a password for a bucket", ofProvider("cache", map[string]any{"url": "s3://cache", "publicKey": "cache-1:VpyN", "passwordSecret": "acme/backups_env"}),
+		[]string{`provider\.cache\.url is s3://cache, and provider\.cache\.passwordSecret is for a cache over HTTP`}},
+	{"tokens and no secretsPath", func(_ *testing.T, plan map[string]any, n *node) {
+		path(plan, "environments", user, "hostenv")["backupsRepoHost"] = nil
+		n.SecretsPath = nil
+		n.Provider["accessTokensSecret"] = "access_tokens"
+	}, []string{`provider\.secretsPath is not set, and node-a has access tokens \(provider\.accessTokensSecret\)`}},
 	{"no secrets file", func(t *testing.T, _ map[string]any, n *node) {
 		file := filepath.Join(t.TempDir(), "secrets.yaml")
 		n.SecretsPath = &file

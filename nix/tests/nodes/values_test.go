@@ -28,7 +28,7 @@ type values struct {
 	Upstreams                          map[string][]string
 	Nginx                              struct {
 		Enable, EnableReload, RecommendedProxySettings, RecommendedTLSSettings bool
-		ClientMaxBodySize                                                      string
+		ClientMaxBodySize, ProxyTimeout                                        string
 		ServerNamesHashBucketSize                                              int
 	}
 	VirtualHosts map[string]struct {
@@ -53,6 +53,8 @@ type values struct {
 		TrustedPublicKeys []string `json:"trusted-public-keys"`
 		TrustedUsers      []string `json:"trusted-users"`
 		RequireSigs       bool     `json:"require-sigs"`
+		Substituters      []string
+		NetrcFile         string `json:"netrc-file"`
 		GC                struct {
 			Automatic bool
 			Options   string
@@ -63,10 +65,20 @@ type values struct {
 		ListenAddress string
 		Port          int
 	}
-	SopsSecrets map[string]struct{ Owner, Group, Mode, Key, Path, File string }
-	SopsKeys    []string
-	Backups     []string
+	Etc                map[string]string // files of /etc
+	SetEnvironment     string            // where /etc/set-environment leads
+	Profiles, Programs []string
+	SessionVariables   map[string]string
+	SopsSecrets        map[string]secret
+	SopsTemplates      map[string]struct {
+		Owner, Group, Mode, Path, Content string
+		RestartUnits                      []string
+	}
+	SopsKeys []string
+	Backups  []string
 }
+
+type secret struct{ Owner, Group, Mode, Key, Path, File string }
 
 // rich returns the plan of scenario 001 with a virtual host of whose headers
 // there is something to see.
@@ -132,13 +144,19 @@ func TestValues(t *testing.T) {
 			u := v.Users[user]
 			equal(t, "uid", *u.UID, 1003)
 			equal(t, "gid", *v.Groups[user], 1003)
-			equal(t, "deploy key of an environment", u.Keys[len(u.Keys)-1], "ssh-ed25519 AAAADEPLOY deploy@provider")
+			equal(t, "keys of an environment", u.Keys, []string{"ssh-ed25519 AAAAALICE1 alice@laptop", "ssh-ed25519 AAAAALICE2 alice@desktop", "ssh-ed25519 AAAABOB bob@laptop"})
 			deploy := v.Users["deploy"]
 			equal(t, "deploy keys", deploy.Keys, []string{"ssh-ed25519 AAAADEPLOY deploy@provider"})
 			equal(t, "deploy user is a system user", []bool{deploy.IsSystemUser, deploy.IsNormalUser}, []bool{true, false})
 			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{})
 			equal(t, "mutable users", v.MutableUsers, false)
 			equal(t, "hostenv-move", v.CanMove, true)
+			equal(t, "profiles", v.Profiles, []string{
+				"$HOME/.nix-profile", "${XDG_STATE_HOME}/nix/profile", "$HOME/.local/state/nix/profile", "/etc/profiles/per-user/$USER",
+				"/nix/var/nix/profiles/per-user/$USER/hostenv", "/nix/var/nix/profiles/default", "/run/current-system/sw",
+			})
+			equal(t, "folder of an environment's configuration", v.SessionVariables["XDG_CONFIG_HOME"], "$HOME/.config")
+			equal(t, "programs for hostenv deploy", []bool{slices.Contains(v.Programs, "git"), slices.Contains(v.Programs, "rsync")}, []bool{true, true})
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
 			equal(t, "tmpfiles", v.Tmpfiles, map[string]string{
 				"/run/hostenv":                                     "0755 root root",
@@ -161,7 +179,7 @@ func TestValues(t *testing.T) {
 			equal(t, "key of the cache is trusted", len(v.Nix.TrustedPublicKeys), 2)
 			equal(t, "signatures are required", v.Nix.RequireSigs, true)
 			equal(t, "garbage is collected", v.Nix.GC.Automatic, true)
-			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "100m", 128})
+			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ProxyTimeout, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "2G", "600s", 128})
 			equal(t, "group of certificates", v.Certificates["www.acme.test"], struct{ Group, Webroot string }{"nginx", "/var/lib/acme/acme-challenge"})
 			equal(t, "key of the host", v.SopsKeys, []string{"/etc/ssh/ssh_host_ed25519_key"})
 			equal(t, "monitoring", v.Monitoring.Enable, false)
@@ -207,7 +225,7 @@ func TestValues(t *testing.T) {
 		}},
 
 		{"secrets of the environment", base, func(t *testing.T, v values) {
-			equal(t, "secrets", v.SopsSecrets, map[string]struct{ Owner, Group, Mode, Key, Path, File string }{
+			equal(t, "secrets", v.SopsSecrets, map[string]secret{
 				user + "/backups_secret": {user, user, "0400", user + "/backups_secret", "/run/secrets/" + user + "/backups_secret", "secrets.yaml"},
 				user + "/backups_env":    {user, user, "0400", user + "/backups_env", "/run/secrets/" + user + "/backups_env", "secrets.yaml"},
 			})
@@ -231,6 +249,52 @@ func TestValues(t *testing.T) {
 		}), func(t *testing.T, v values) {
 			equal(t, "assertions", v.Assertions, []string{})
 			equal(t, "backups", v.Backups, []string{})
+		}},
+
+		{"access tokens", with(func(n *node) {
+			keys := sopsFile(t, user, "access_tokens")
+			n.SecretsPath = &keys
+			n.Provider["accessTokensSecret"] = "access_tokens"
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "secret", v.SopsSecrets["access_tokens"], secret{"root", "root", "0400", "access_tokens", "/run/secrets/access_tokens", "secrets.yaml"})
+			tokens := v.SopsTemplates["hostenv-access-tokens"]
+			equal(t, "line of nix.conf", tokens.Content, "extra-access-tokens = <access_tokens>")
+			equal(t, "who reads it", []string{tokens.Owner, tokens.Group, tokens.Mode}, []string{"root", "root", "0400"})
+			equal(t, "what is restarted", tokens.RestartUnits, []string{"nix-daemon.service"})
+			equal(t, "nix.conf has it", strings.Contains(v.Etc["nix/nix.conf"], "\n!include "+tokens.Path+"\n"), true)
+		}},
+		{"a cache with a password", with(func(n *node) {
+			n.Modules = []string{write(t, "own.nix", `{ hostenv.secrets.keys = [ "acme/backups_secret" "acme/backups_env" "cache/password" ]; }`)}
+			n.Provider["cache"] = map[string]any{"url": "https://cache.hosting.test:8443/nodes", "publicKey": "cache-1:VpyN", "login": "nodes", "passwordSecret": "cache/password", "netrcSecret": nil}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "caches", v.Nix.Substituters, []string{"https://cache.hosting.test:8443/nodes?priority=10", "https://cache.nixos.org/"})
+			equal(t, "keys", len(v.Nix.TrustedPublicKeys), 3)
+			equal(t, "the cache's key", slices.Contains(v.Nix.TrustedPublicKeys, "cache-1:VpyN"), true)
+			equal(t, "the others' key", slices.ContainsFunc(v.Nix.TrustedPublicKeys, func(key string) bool { return strings.HasPrefix(key, "cache.nixos.org-1:") }), true)
+			equal(t, "secret", v.SopsSecrets["hostenv/cache_password"], secret{"root", "root", "0400", "cache/password", "/run/secrets/hostenv/cache_password", "secrets.yaml"})
+			netrc := v.SopsTemplates["hostenv-cache-netrc"]
+			equal(t, "netrc", netrc.Content, "machine cache.hosting.test login nodes password <hostenv/cache_password>")
+			equal(t, "who reads it", []string{netrc.Owner, netrc.Group, netrc.Mode}, []string{"root", "root", "0400"})
+			equal(t, "nix.conf has it", strings.Contains(v.Etc["nix/nix.conf"], "\nnetrc-file = "+netrc.Path+"\n"), true)
+		}},
+		{"a cache with a netrc file", with(func(n *node) {
+			keys := sopsFile(t, user, "cache_netrc")
+			n.SecretsPath = &keys
+			n.Provider["cache"] = map[string]any{"url": "https://cache.hosting.test?priority=5", "publicKey": "cache-1:VpyN", "netrcSecret": "cache_netrc"}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "caches", v.Nix.Substituters, []string{"https://cache.hosting.test?priority=5", "https://cache.nixos.org/"})
+			equal(t, "secret", v.SopsSecrets["hostenv/cache_netrc"], secret{"root", "root", "0400", "cache_netrc", "/run/secrets/hostenv/cache_netrc", "secrets.yaml"})
+			equal(t, "netrc", v.Nix.NetrcFile, "/run/secrets/hostenv/cache_netrc")
+		}},
+		{"a cache that anybody may read", with(func(n *node) {
+			n.Provider["cache"] = map[string]any{"url": "s3://cache?region=eu", "publicKey": "cache-1:VpyN"}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "caches", v.Nix.Substituters, []string{"s3://cache?region=eu&priority=10", "https://cache.nixos.org/"})
+			equal(t, "netrc", v.Nix.NetrcFile, "")
 		}},
 
 		{"a disabled environment", with(func(n *node) {
@@ -290,6 +354,7 @@ func TestValues(t *testing.T) {
 		{"overridden", module(`{
 			networking.hostName = "other";
 			users.mutableUsers = true;
+			environment.sessionVariables.XDG_CACHE_HOME = "/scratch";
 			users.users.deploy.home = "/srv/deploy";
 			services.openssh.ports = [ 2200 ];
 			services.openssh.settings = { PasswordAuthentication = true; KbdInteractiveAuthentication = true; PermitRootLogin = "prohibit-password"; };
@@ -310,6 +375,7 @@ func TestValues(t *testing.T) {
 			equal(t, "assertions", v.Assertions, []string{})
 			equal(t, "host name", v.HostName, "other")
 			equal(t, "mutable users", v.MutableUsers, true)
+			equal(t, "folder of caches", v.SessionVariables["XDG_CACHE_HOME"], "/scratch")
 			equal(t, "home", v.Users["deploy"].Home, "/srv/deploy")
 			equal(t, "ssh", []any{v.SSH.Ports, v.SSH.PasswordAuthentication, v.SSH.KbdInteractiveAuthentication, v.SSH.PermitRootLogin}, []any{[]int{2200}, true, true, "prohibit-password"})
 			equal(t, "firewall", []any{v.Firewall.Enable, v.Firewall.Ports}, []any{false, []int{443, 2200}})

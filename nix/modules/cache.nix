@@ -1,0 +1,101 @@
+# A binary cache of the provider's: asked before the others, which stay.
+{ config, lib, options, ... }:
+let
+  inherit (lib) mkBefore mkDefault mkIf mkMerge mkOption types;
+  file = config.hostenv.secrets;
+  cfg = config.hostenv.cache;
+  wanted = lib.filter (key: key != null) [ cfg.netrcSecret cfg.passwordSecret ];
+  present = key: cfg.url != null && key != null && file.file != null && options ? sops;
+
+  # The host of the URL, which a password is for.
+  host = builtins.match "https?://([^/?#:@]+)(:[0-9]+)?([/?#].*)?" (toString cfg.url);
+
+  # Nix asks the cache whose priority is the lowest number first, whatever the
+  # order in nix.conf: cache.nixos.org's is 40.
+  url = cfg.url + lib.optionalString (builtins.match ".*[?&]priority=.*" cfg.url == null)
+    "${if lib.hasInfix "?" cfg.url then "&" else "?"}priority=10";
+
+  secret = key: {
+    key = mkDefault key;
+    owner = mkDefault "root";
+    group = mkDefault "root";
+    mode = mkDefault "0400";
+    sopsFile = mkDefault file.file;
+    format = mkDefault "yaml";
+  };
+
+  complaint = (import ../lib/secrets.nix).complaint {
+    needs = "${config.hostenv.nodeName} logs in to a binary cache (provider.cache)";
+    for = "provider.cache";
+    all = wanted;
+    missing = lib.filter (key: ! lib.elem key file.keys) wanted;
+    inherit file;
+    inherit (file) known;
+    hasSops = options ? sops;
+  };
+
+  nullable = type: example: description: mkOption {
+    type = types.nullOr type;
+    default = null;
+    inherit example description;
+  };
+  key = types.strMatching "[^/]+(/[^/]+)?";
+in
+{
+  options.hostenv.cache = {
+    url = nullable (types.strMatching "[a-z0-9]+://[^[:space:]]+") "https://cache.hosting.example" "The binary cache, asked before all others. `provider.cache.url` sets it.";
+    publicKey = nullable (types.strMatching "[^[:space:]:]+:[A-Za-z0-9+/=]+") "cache.hosting.example-1:VpyNRlfoLMTuZrSzZZZqEYxcZJ7MPkbbL2tBGGGQrQ4=" "The key by which the cache signs. `provider.cache.publicKey` sets it.";
+    login = nullable types.singleLineStr "nodes" "The name that the password is for, if the cache wants one. `provider.cache.login` sets it.";
+    passwordSecret = nullable key "cache/password" "The key in the sops file that holds the password, or the token, of the cache. `provider.cache.passwordSecret` sets it.";
+    netrcSecret = nullable key "cache/netrc" "The key in the sops file that holds a whole netrc file, in place of a password. `provider.cache.netrcSecret` sets it.";
+  };
+
+  config = mkMerge [
+    {
+      assertions = [
+        { assertion = complaint == null; message = toString complaint; }
+        {
+          assertion = cfg.url != null || wanted == [ ] && cfg.publicKey == null && cfg.login == null;
+          message = "provider.cache.url is not set, and other options of provider.cache are: set it to the cache's URL, such as \"https://cache.hosting.example\"";
+        }
+        {
+          assertion = cfg.url == null || cfg.publicKey != null;
+          message = "provider.cache.publicKey is not set, and without it nothing is taken from ${toString cfg.url}: set it to the public key that the cache signs with";
+        }
+        {
+          assertion = cfg.passwordSecret == null || cfg.netrcSecret == null;
+          message = "provider.cache.passwordSecret and provider.cache.netrcSecret are both set: leave one of them out, for a netrc file has the password in it";
+        }
+        {
+          assertion = cfg.passwordSecret == null || cfg.url == null || host != null;
+          message = "provider.cache.url is ${toString cfg.url}, and provider.cache.passwordSecret is for a cache over HTTP: write the URL as https://HOST, without a name or a password in it";
+        }
+      ];
+    }
+    (mkIf (cfg.url != null) {
+      nix.settings = {
+        # Lists add up with NixOS's own: cache.nixos.org and its key stay.
+        substituters = mkBefore [ url ];
+        trusted-public-keys = lib.optional (cfg.publicKey != null) cfg.publicKey;
+        # The daemon, which is root, is who downloads.
+        netrc-file =
+          if present cfg.netrcSecret then mkDefault config.sops.secrets."hostenv/cache_netrc".path
+          else mkIf (present cfg.passwordSecret && host != null) (mkDefault config.sops.templates.hostenv-cache-netrc.path);
+      };
+    })
+    (lib.optionalAttrs (options ? sops) {
+      sops = mkMerge [
+        (mkIf (present cfg.netrcSecret) { secrets."hostenv/cache_netrc" = secret cfg.netrcSecret; })
+        (mkIf (present cfg.passwordSecret && host != null) {
+          secrets."hostenv/cache_password" = secret cfg.passwordSecret;
+          templates.hostenv-cache-netrc = {
+            content = "machine ${lib.head host}${lib.optionalString (cfg.login != null) " login ${cfg.login}"} password ${config.sops.placeholder."hostenv/cache_password"}";
+            owner = mkDefault "root";
+            group = mkDefault "root";
+            mode = mkDefault "0400";
+          };
+        })
+      ];
+    })
+  ];
+}

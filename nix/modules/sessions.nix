@@ -1,0 +1,38 @@
+# What a session of an environment's user finds, by ssh or in its systemd: the
+# programs of the environment, and the folders that hostenv's activation needs.
+# NixOS gives both to shells (/etc/set-environment) and to PAM (/etc/pam/environment),
+# which is how `ssh USER@NODE drush`, `systemd --user` and a login have the same.
+{ config, lib, pkgs, ... }:
+let
+  inherit (lib) mapAttrs mkDefault mkIf;
+  inherit (import ../lib/deploy.nix) paths;
+  inherit (config.hostenv) environments;
+
+  # What `environment.variables` puts between double quotes of a shell.
+  quoted = lib.replaceStrings [ "\\" "\"" "$" "`" ] [ "\\\\" "\\\"" "\\$" "\\`" ];
+in
+{
+  environment = {
+    # The profile that a deploy sets, by its link: the system must not depend on
+    # the package, which is deployed without it. After what the user installed
+    # for itself, as `hostenv deploy` does, and before the system's own.
+    profiles = mkIf (environments != { }) (lib.mkOrder 1200 [ (paths.profile "$USER") ]);
+
+    sessionVariables = mapAttrs (_: mkDefault) {
+      XDG_CACHE_HOME = "$HOME/.cache";
+      XDG_CONFIG_HOME = "$HOME/.config";
+      XDG_DATA_HOME = "$HOME/.local/share";
+      XDG_STATE_HOME = "$HOME/.local/state";
+    };
+
+    # Who is here, for programs that monitor: by hostenv's name for it.
+    variables = mkIf config.hostenv.monitoring.enable {
+      HOSTENV_ENVIRONMENTS_JSON = mkDefault (quoted (builtins.toJSON (mapAttrs
+        (user: e: { env = user; inherit user; hostname = e.hostenv.hostname; })
+        environments)));
+    };
+
+    # `hostenv deploy` copies a git repository to the node and builds it there.
+    systemPackages = mkIf (environments != { }) [ pkgs.gitMinimal pkgs.rsync ];
+  };
+}

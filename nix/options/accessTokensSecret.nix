@@ -1,0 +1,19 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.accessTokensSecret = mkOption {
+    type = types.nullOr types.singleLineStr;
+    default = null;
+    example = "access_tokens";
+    description = ''
+      The key in the sops file `provider.secretsPath` that holds the tokens by
+      which Nix reads private repositories: `github.com=ghp_...
+      gitlab.example=PAT:...`, as nix.conf has them after `access-tokens =`.
+      `mage plan`, `mage nodesBuild`, `mage deploy` and `mage status` give them
+      to Nix, and the nodes have them in nix.conf. `null` for none: Nix then has
+      those of its own configuration alone.
+    '';
+  };
+}
