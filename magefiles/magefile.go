@@ -106,6 +106,16 @@ func Golden() error {
 	return sh.RunV("go", "test", "./hostenv/plan", "-run=^TestGolden$", "-update")
 }
 
+// Record records anew what golden/ has of hostenv's newest generator, from the
+// real hostenv (see docs/development.md), and then what ours makes of it.
+func Record() error {
+	if err := sh.RunWithV(map[string]string{"HOSTENV_TEST_REQUIRE": "real-hostenv,mirrors"},
+		"go", "test", "./nix/tests/migration", "-run=^TestRecorded$", "-count=1", "-timeout=30m", "-update"); err != nil {
+		return err
+	}
+	return Golden()
+}
+
 // Bench runs the benchmarks that docs/benchmarks.md tells of.
 func Bench() error {
 	return sh.RunV("go", "test", "-run=^$", "-bench=.", "-benchmem", "./hostenv/...", "./nix/...")

@@ -32,7 +32,8 @@ func scenarios(t testing.TB) []string {
 // outcome is what a scenario's input leads to: a result or a refusal.
 type outcome struct {
 	*plan.Result
-	err error
+	err        error
+	deployKeys []string // of the provider
 }
 
 // run computes a scenario from its files, as `mage plan -inventory` does. A
@@ -65,7 +66,7 @@ func run(t testing.TB, dir string) outcome {
 		}
 	}
 	result, err := plan.Compute(inv, sources, prior)
-	return outcome{result, err}
+	return outcome{result, err, inv.Provider.DeployPublicKeys}
 }
 
 // files returns what the scenario accepts: plan, state and changes, or the

@@ -76,9 +76,9 @@ func TestParity(t *testing.T) {
 		case noPlan != nil:
 			t.Errorf("%s: today's generator refuses what we plan", scenario)
 		default:
-			comparison := parity.NewComparison(
-				documents(t, readFile(t, legacyPlan), readFile(t, filepath.Join(dir, "legacy-state.json"))),
-				documents(t, o.Plan.Encode(), o.State.Encode()))
+			ours := documents(t, o.Plan.Encode(), o.State.Encode())
+			ours.DeployPublicKeys = o.deployKeys
+			comparison := parity.NewComparison(documents(t, readFile(t, legacyPlan), readFile(t, filepath.Join(dir, "legacy-state.json"))), ours)
 			for _, d := range comparison.Differences() {
 				because := comparison.Explain(d)
 				if !explained(scenario, func(row *parity.Row) bool { return slices.Contains(because, row) }) {

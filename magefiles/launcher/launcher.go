@@ -106,12 +106,62 @@ func (e *UsageError) Error() string { return e.problem }
 // Hint says what to write or to run in place of it.
 func (e *UsageError) Hint() string { return e.hint }
 
+// InitFlags translates the flags in os.Args, for a magefile that may have
+// targets of its own beside those of magefiles/targets, which calls it.
+func InitFlags() { os.Args = append(os.Args[:1:1], Flags(table, os.Args[1:])...) }
+
+// Flags returns a command line whose targets' flags are in Mage's spelling, and
+// go by their present names: `plan --dry-run` is plan -dryRun. From a word on
+// that is neither a target of the given ones nor belongs to one, nothing is
+// changed, nor what Mage would run.
+func Flags(targets []Target, args []string) []string {
+	t := &translation{targets: targets, rest: args}
+	for len(t.rest) > 0 && isFlag(t.rest[0]) { // Mage's own
+		word := t.rest[0]
+		if word == "--" {
+			break
+		}
+		t.put(1, word)
+		if name, _, hasValue := cutFlag(word); name == "t" && !hasValue && len(t.rest) > 0 {
+			t.put(1, t.rest[0])
+		}
+	}
+	for len(t.rest) > 0 && !isFlag(t.rest[0]) {
+		target := t.named(t.rest[0])
+		if target == nil || len(t.rest) <= target.Args {
+			break
+		}
+		t.put(1+target.Args, t.rest[:1+target.Args]...)
+		for len(t.rest) > 0 && isFlag(t.rest[0]) {
+			flag, n := target.flag(t.rest)
+			if n == 0 {
+				break
+			}
+			t.put(n, flag)
+		}
+	}
+	t.pass()
+	return t.done
+}
+
+// named returns the target that one word names, in Mage's spelling or with
+// hyphens.
+func (t *translation) named(word string) *Target {
+	for i := range t.targets {
+		if strings.EqualFold(strings.Join(splitName(word), " "), strings.Join(splitName(t.targets[i].Name), " ")) {
+			return &t.targets[i]
+		}
+	}
+	return t.find(word)
+}
+
 // Translate returns a command line in Mage's spelling.
 //
 //   - Words that make up a target's name are joined: state list is state:list,
 //     dns-gate is dnsGate, nodes build is nodesBuild.
 //   - A target's flags lose a hyphen: --dry-run is -dryRun, --node n1 and
-//     --node=n1 are -node=n1; -n is short for -node.
+//     --node=n1 are -node=n1; -n is short for -node. One that hostenv's own
+//     hostenv-provider called otherwise, as --with-dns-update, is still known.
 //   - A target's arguments come before its flags.
 //   - deploy --help, and help deploy, are -h deploy.
 //   - What follows `--` is not touched, nor what follows a flag that the target
@@ -318,6 +368,13 @@ func (t *translation) spelled(target *Target, n int) string {
 // short are the flags that may be written with one letter.
 var short = map[string]string{"n": "node"}
 
+// formerly are the flags that hostenv's own hostenv-provider called otherwise,
+// by target and by their former name without hyphens.
+var formerly = map[string]map[string]string{
+	"deploy":  {"signingkeyfile": "signingKey"},
+	"dnsGate": {"withdnsupdate": "update"},
+}
+
 // flag returns the first of the words, a flag, in Mage's spelling, and how many
 // words it was; 0 for one that the target does not have, or that lacks its value.
 func (target *Target) flag(words []string) (string, int) {
@@ -325,6 +382,9 @@ func (target *Target) flag(words []string) (string, int) {
 	f := target.find(name)
 	if f == nil {
 		f = target.find(short[name])
+	}
+	if f == nil {
+		f = target.find(formerly[target.Name][strings.ToLower(strings.ReplaceAll(name, "-", ""))])
 	}
 	if f == nil {
 		return "", 0

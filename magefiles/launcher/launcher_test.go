@@ -20,6 +20,14 @@ var fleet = []Target{
 	{Name: "status"},
 }
 
+// legacy are targets whose flags hostenv's own hostenv-provider called otherwise.
+var legacy = []Target{
+	{Name: "plan", Flags: []Flag{{"dryRun", true}}},
+	{Name: "dnsGate", Flags: []Flag{{"node", false}, {"update", true}}},
+	{Name: "deploy", Flags: []Flag{{"node", false}, {"signingKey", false}, {"dryRun", true}}},
+	{Name: "nodesBuild", Args: 1, Flags: []Flag{{"out", false}}},
+}
+
 func TestTranslate(t *testing.T) {
 	for _, test := range []struct {
 		line, want string
@@ -134,6 +142,9 @@ func FuzzMage(f *testing.F) {
 		if err != nil || !slices.Equal(got, args) {
 			t.Errorf("%q became %q, %v", args, got, err)
 		}
+		if got := Flags(fleet, args); !slices.Equal(got, args) {
+			t.Errorf("in a magefile %q became %q", args, got)
+		}
 	})
 }
 
@@ -194,4 +205,49 @@ func FuzzTranslate(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestFormerly: lines as hostenv's own hostenv-provider took them, by the
+// launcher and in a magefile with targets of its own; and what the latter leaves
+// alone.
+func TestFormerly(t *testing.T) {
+	for _, test := range []struct{ line, want string }{
+		{"plan --dry-run", "plan -dryRun"},
+		{"dns-gate --with-dns-update -n n1", "dns-gate -update -node=n1"},
+		{"dnsGate -withDnsUpdate", "dnsGate -update"},
+		{"dns-gate --with-dns-update=false", "dns-gate -update=false"},
+		{"deploy --signing-key-file key --dry-run", "deploy -signingKey=key -dryRun"},
+		{"deploy -signingKeyFile=key --node n1", "deploy -signingKey=key -node=n1"},
+		{"-v -t 5m nodes-build n1 --out x plan --dry-run", "-v -t 5m nodes-build n1 -out=x plan -dryRun"},
+	} {
+		flags := strings.Join(Flags(legacy, strings.Fields(test.line)), " ")
+		if flags != test.want {
+			t.Errorf("in a magefile %q is %q, not %q", test.line, flags, test.want)
+		}
+		translated, err := Translate(legacy, strings.Fields(test.line))
+		if again, _ := Translate(legacy, strings.Fields(test.want)); err != nil || !slices.Equal(translated, again) {
+			t.Errorf("the launcher makes %q of %q (%v), and %q of %q", translated, test.line, err, again, test.want)
+		}
+	}
+	for _, line := range []string{
+		"own plan --dry-run", "plan own --dry-run", "plan --with-dns-update", "plan --bogus --dry-run", "-- plan --dry-run",
+		"nodesBuild", "-t", "-test.v -test.run=X", "", "plan -- --dry-run",
+	} {
+		if got := strings.Join(Flags(legacy, strings.Fields(line)), " "); got != line {
+			t.Errorf("%q became %q", line, got)
+		}
+	}
+}
+
+// Every former name is that of a flag that there is, and of no other.
+func TestFormerNames(t *testing.T) {
+	translation := &translation{targets: table}
+	for name, flags := range formerly {
+		target := translation.find(name)
+		for old, now := range flags {
+			if target == nil || target.find(now) == nil || target.find(old) != nil {
+				t.Errorf("%s: %s is said to be %s", name, old, now)
+			}
+		}
+	}
 }

@@ -64,6 +64,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	if err != nil {
 		return none, err
 	}
+	after.DeployPublicKeys = inv.Provider.DeployPublicKeys
 	return parity.Compare(before, after), nil
 }
 

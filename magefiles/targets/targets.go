@@ -28,7 +28,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/magefiles/launcher"
 )
+
+// Mage refuses `plan --dry-run`, which is how hostenv's own hostenv-provider
+// was called, before a target could say so.
+func init() { launcher.InitFlags() }
 
 // The names of the files in the generated folder.
 const (

@@ -1,6 +1,7 @@
 # The provider's own options, as the inventory carries them.
 let
   fail = import ./fail.nix;
+  formerly = import ./formerly.nix;
   toData = import ./json.nix { subject = "provider"; root = null; };
 
   # What only concerns the provider's own flake, such as folders, modules and
@@ -24,20 +25,12 @@ let
   noSecrets = provider:
     let
       token = provider.cloudflare.apiToken or null;
-      file = provider.cloudflare.apiTokenFile or null;
-      hint = "name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN where the plan is made";
     in
     if token != null then
       fail {
         subject = "provider";
         problem = "cloudflare.apiToken is a secret in plain sight: flakes are copied into the store, where everybody can read them";
-        inherit hint;
-      }
-    else if builtins.isPath file then
-      fail {
-        subject = "provider";
-        problem = "cloudflare.apiTokenFile is a path literal, which copies the token into the store, where everybody can read it";
-        inherit hint;
+        hint = "name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN where the plan is made";
       }
     else provider;
 
@@ -58,5 +51,5 @@ in
   # data provider: the options as JSON-safe data; what the plan does not know
   # is carried through.
   data = provider:
-    toData [ ] (removeAttrs (noSecrets provider) notInInventory // { hostenvHostname = hostname provider; });
+    toData [ ] (removeAttrs (noSecrets (formerly.refuse provider)) notInInventory // { hostenvHostname = hostname provider; });
 }

@@ -29,17 +29,6 @@ in
             token. `CF_API_TOKEN` in the environment of `mage dnsGate` comes first.
           '';
         };
-
-        apiTokenFile = mkOption {
-          type = types.nullOr (types.either types.str types.path);
-          default = null;
-          example = "/run/secrets/cloudflare_api_token";
-          description = ''
-            A file with the API token, as a string, for programs of your own that
-            read the plan: `mage dnsGate` reads none. A path literal would copy the
-            token into the store, where everybody can read it, and is refused.
-          '';
-        };
       };
     };
     default = { };

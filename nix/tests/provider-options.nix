@@ -15,7 +15,7 @@ in
       moved = [ ];
       allowEmpty = false;
       unknownToUs.deep = [ null ];
-      cloudflare = { enable = true; apiTokenFile = "/run/secrets/token"; apiTokenSecret = "cloudflare/token"; apiToken = null; };
+      cloudflare = { enable = true; apiTokenSecret = "cloudflare/token"; apiToken = null; };
     };
     expected = {
       inherit hostenvHostname;
@@ -28,7 +28,7 @@ in
       moved = [ ];
       allowEmpty = false;
       unknownToUs.deep = [ null ];
-      cloudflare = { enable = true; apiTokenFile = "/run/secrets/token"; apiTokenSecret = "cloudflare/token"; apiToken = null; };
+      cloudflare = { enable = true; apiTokenSecret = "cloudflare/token"; apiToken = null; };
     };
   };
   left-out = {
@@ -46,6 +46,6 @@ in
   };
   token-file = {
     expr = options.data { inherit hostenvHostname; cloudflare.apiTokenFile = ./no-such-token; };
-    error = "provider: cloudflare.apiTokenFile is a path literal.*hint: name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN";
+    error = "provider: cloudflare.apiTokenFile: such an option has .*cloudflare.apiTokenFile: cloudflare.apiTokenSecret = \"cloudflare/api_token\"; a key of the sops file, or set CF_API_TOKEN";
   };
 }

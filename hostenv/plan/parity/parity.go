@@ -26,7 +26,12 @@ const FormatVersion = 1
 
 // Documents are one side of a comparison. State may be nil, on both sides
 // alike, where only plans are compared.
-type Documents struct{ Plan, State map[string]any }
+type Documents struct {
+	Plan, State map[string]any
+	// DeployPublicKeys are those that the provider's options name. Our plans do
+	// not repeat them, and a comparison with one that does asks for them.
+	DeployPublicKeys []string
+}
 
 // DecodeDocuments reads a plan, and a state unless it is nil, strictly.
 func DecodeDocuments(plan, state []byte) (Documents, error) {

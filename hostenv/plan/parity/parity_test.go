@@ -25,6 +25,16 @@ func object(t testing.TB, text string) map[string]any {
 	return v.(map[string]any)
 }
 
+// asking are environments whose virtual hosts ask for security headers.
+const asking = `{"a":{"node":"n","virtualHosts":{
+		   "all.test":{"hsts":true,"security":{"hsts":true,"csp":"default-src 'self'; ","cspMode":"report-only","cspReportTo":"g","reportTo":"{\"a\":1}","referrerPolicy":"no-referrer","xFrameOptions":null,"xContentTypeOptions":true}},
+		   "robots.test":{"allowIndexing":false,"security":{"xFrameOptions":"DENY"}},
+		   "value.test":{"security":{"xFrameOptions":"DENY"}},
+		   "extra.test":{"security":{"xFrameOptions":"DENY"}},
+		   "less.test":{"security":{"xFrameOptions":"DENY","referrerPolicy":"no-referrer"}},
+		   "raw.test":{"security":{"xFrameOptions":"DENY"}},
+		   "plain.test":{"hsts":true,"security":{"xFrameOptions":"DENY"}}}}}`
+
 // TestExplain holds single differences: which row explains it, or none.
 func TestExplain(t *testing.T) {
 	tests := []struct {
@@ -218,6 +228,187 @@ func TestExplain(t *testing.T) {
 		`{"environments":{},"cloudflare":{}}`,
 		[]string{"plan removed /cloudflare/apiTokenFile: "},
 	}, {
+		"a certificate that hostenv's name asks for, or declines, is asked for by NixOS's",
+		`{"environments":{"a":{"virtualHosts":{
+		   "on.test":{"enableLetsEncrypt":true},"off.test":{"enableLetsEncrypt":false},"lost.test":{"enableLetsEncrypt":true},
+		   "half.test":{"enableLetsEncrypt":true},"*.a.test":{"enableLetsEncrypt":true},"none.test":{}}}}}`,
+		`{"environments":{"a":{"virtualHosts":{
+		   "on.test":{"enableACME":true,"forceSSL":true},"off.test":{"enableACME":false,"forceSSL":false},"lost.test":{"enableACME":false,"forceSSL":false},
+		   "half.test":{"enableACME":true,"forceSSL":false},"*.a.test":{"enableACME":false,"forceSSL":false},"none.test":{"enableACME":true,"forceSSL":true}}}}}`,
+		[]string{
+			"plan added /environments/a/virtualHosts/*.a.test/enableACME: wildcard-certificate",
+			"plan removed /environments/a/virtualHosts/*.a.test/enableLetsEncrypt: wildcard-certificate",
+			"plan added /environments/a/virtualHosts/*.a.test/forceSSL: wildcard-certificate",
+			"plan added /environments/a/virtualHosts/half.test/enableACME: ",
+			"plan removed /environments/a/virtualHosts/half.test/enableLetsEncrypt: ",
+			"plan added /environments/a/virtualHosts/half.test/forceSSL: ",
+			"plan added /environments/a/virtualHosts/lost.test/enableACME: ",
+			"plan removed /environments/a/virtualHosts/lost.test/enableLetsEncrypt: ",
+			"plan added /environments/a/virtualHosts/lost.test/forceSSL: ",
+			"plan added /environments/a/virtualHosts/none.test/enableACME: ",
+			"plan added /environments/a/virtualHosts/none.test/forceSSL: ",
+			"plan added /environments/a/virtualHosts/off.test/enableACME: certificate-name",
+			"plan removed /environments/a/virtualHosts/off.test/enableLetsEncrypt: certificate-name",
+			"plan added /environments/a/virtualHosts/off.test/forceSSL: certificate-name",
+			"plan added /environments/a/virtualHosts/on.test/enableACME: certificate-name",
+			"plan removed /environments/a/virtualHosts/on.test/enableLetsEncrypt: certificate-name",
+			"plan added /environments/a/virtualHosts/on.test/forceSSL: certificate-name",
+		},
+	}, {
+		"a certificate that the older gate turned off is asked for again, by its environment and on its node",
+		`{"environments":{"a":{"node":"n","virtualHosts":{"off.test":{"enableLetsEncrypt":false}}},"b":{"node":"n","virtualHosts":{"older.test":{"enableACME":false,"forceSSL":false}}}},
+		  "nodes":{"n":{"services":{"nginx":{"virtualHosts":{
+		   "off.test":{"enableACME":false,"forceSSL":false},"older.test":{"enableACME":false,"forceSSL":false},"alien.test":{"enableACME":false,"forceSSL":false}}}}}}}`,
+		`{"environments":{"a":{"node":"n","virtualHosts":{"off.test":{"enableACME":true,"forceSSL":true}}},"b":{"node":"n","virtualHosts":{"older.test":{"enableACME":true,"forceSSL":true}}}},
+		  "nodes":{"n":{"services":{"nginx":{"virtualHosts":{
+		   "off.test":{"enableACME":true,"forceSSL":true},"older.test":{"enableACME":true,"forceSSL":true},"alien.test":{"enableACME":true,"forceSSL":true}}}}}}}`,
+		[]string{
+			"plan added /environments/a/virtualHosts/off.test/enableACME: gated-certificate",
+			"plan removed /environments/a/virtualHosts/off.test/enableLetsEncrypt: gated-certificate",
+			"plan added /environments/a/virtualHosts/off.test/forceSSL: gated-certificate",
+			"plan changed /environments/b/virtualHosts/older.test/enableACME: gated-certificate",
+			"plan changed /environments/b/virtualHosts/older.test/forceSSL: gated-certificate",
+			"plan changed /nodes/n/services/nginx/virtualHosts/alien.test/enableACME: ",
+			"plan changed /nodes/n/services/nginx/virtualHosts/alien.test/forceSSL: ",
+			"plan changed /nodes/n/services/nginx/virtualHosts/off.test/enableACME: gated-certificate",
+			"plan changed /nodes/n/services/nginx/virtualHosts/off.test/forceSSL: gated-certificate",
+			"plan changed /nodes/n/services/nginx/virtualHosts/older.test/enableACME: gated-certificate",
+			"plan changed /nodes/n/services/nginx/virtualHosts/older.test/forceSSL: gated-certificate",
+		},
+	}, {
+		"a certificate that is gone, and TLS without one, are no work of a gate",
+		`{"environments":{"a":{"node":"n","virtualHosts":{"gone.test":{"enableACME":true,"forceSSL":true},"half.test":{"enableACME":true,"forceSSL":false}}}}}`,
+		`{"environments":{"a":{"node":"n","virtualHosts":{"gone.test":{"enableACME":false,"forceSSL":false},"half.test":{"enableACME":true,"forceSSL":true}}}}}`,
+		[]string{
+			"plan changed /environments/a/virtualHosts/gone.test/enableACME: ",
+			"plan changed /environments/a/virtualHosts/gone.test/forceSSL: ",
+			"plan changed /environments/a/virtualHosts/half.test/forceSSL: ",
+		},
+	}, {
+		"the proxy stands in the environment as it did on the node alone",
+		`{"environments":{"a":{"node":"n","virtualHosts":{"h.test":{"locations":{}},"i.test":{"locations":{}}}}},
+		  "nodes":{"n":{"services":{"nginx":{"virtualHosts":{"h.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}},"i.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}}}}}}}}`,
+		`{"environments":{"a":{"node":"n","virtualHosts":{"h.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}},"i.test":{"locations":{"/":{"proxyPass":"http://b_upstream"}}}}}},
+		  "nodes":{"n":{"services":{"nginx":{"virtualHosts":{"h.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}},"i.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}}}}}}}}`,
+		[]string{
+			"plan added /environments/a/virtualHosts/h.test/locations/~1: same-proxy",
+			"plan added /environments/a/virtualHosts/i.test/locations/~1: ",
+		},
+	}, {
+		"a previous node may be left out where there was none",
+		`{"environments":{"a":{"previousNode":null},"b":{"previousNode":"n"}}}`,
+		`{"environments":{"a":{},"b":{}}}`,
+		[]string{"plan removed /environments/a/previousNode: no-previous-node", "plan removed /environments/b/previousNode: "},
+	}, {
+		"a port among the options of ssh is the node's sshPort, and no option is lost",
+		`{"environments":{},"nodeConnections":{
+		   "a":{"hostname":"a.test","sshOpts":["-p","2222","-o","X=y"]},"b":{"hostname":"b.test","sshOpts":["-p","2222","-o","X=y"]},
+		   "c":{"hostname":"c.test","sshOpts":["-p","2222"]},"d":{"hostname":"d.test","sshOpts":[]},"e":{"hostname":"e.test","sshOpts":["-v"]}}}`,
+		`{"environments":{},"nodeConnections":{
+		   "a":{"hostname":"a.test","sshPort":2222,"sshOpts":["-o","X=y"],"system":"x86_64-linux","magicRollback":false},"b":{"hostname":"b.test","sshPort":2222,"sshOpts":[]},
+		   "c":{"hostname":"other.test","sshPort":22,"sshOpts":[]},"d":{"hostname":"d.test"},"e":{"hostname":"e.test"}}}`,
+		[]string{
+			"plan added /nodeConnections/a/magicRollback: node-options",
+			"plan changed /nodeConnections/a/sshOpts: connection",
+			"plan added /nodeConnections/a/sshPort: connection",
+			"plan added /nodeConnections/a/system: node-options",
+			"plan changed /nodeConnections/b/sshOpts: ",
+			"plan added /nodeConnections/b/sshPort: ",
+			"plan changed /nodeConnections/c/hostname: ",
+			"plan changed /nodeConnections/c/sshOpts: ",
+			"plan added /nodeConnections/c/sshPort: ",
+			"plan removed /nodeConnections/d/sshOpts: connection",
+			"plan removed /nodeConnections/e/sshOpts: ",
+		},
+	}, {
+		"the nodes that build for themselves are the same, in another place",
+		`{"environments":{},"nodeRemoteBuild":{"a":true,"b":false},"nodeConnections":{"a":{},"b":{}}}`,
+		`{"environments":{},"nodeConnections":{"a":{"remoteBuild":true},"b":{}}}`,
+		[]string{"plan added /nodeConnections/a/remoteBuild: remote-build", "plan removed /nodeRemoteBuild: remote-build"},
+	}, {
+		"a node that built for itself is forgotten",
+		`{"environments":{},"nodeRemoteBuild":{"a":true,"b":true},"nodeConnections":{"a":{},"b":{}}}`,
+		`{"environments":{},"nodeConnections":{"a":{"remoteBuild":true},"b":{}}}`,
+		[]string{"plan added /nodeConnections/a/remoteBuild: ", "plan removed /nodeRemoteBuild: "},
+	}, {
+		"a node without environments is reached where it was not mentioned",
+		`{"environments":{"a":{"node":"n"}},"nodeConnections":{"n":{}}}`,
+		`{"environments":{"a":{"node":"n"}},"nodeConnections":{"n":{},"m":{"hostname":"m.test"}}}`,
+		[]string{"plan added /nodeConnections/m: empty-nodes"},
+	}, {
+		"what the modules of a node make of its environments is in the plan no more, and anything else is missed",
+		`{"environments":{"a":{"node":"n"}},"nodes":{
+		   "n":{"networking":{"firewall":{"allowedTCPPorts":[80,443,22]}},
+		        "services":{"nginx":{"enable":true,"recommendedProxySettings":true,"upstreams":{"a_upstream":{"servers":{"unix:/run/hostenv/nginx/a/in.sock":{}}}}}}},
+		   "m":{"networking":{"firewall":{"allowedTCPPorts":[80,8080]}},
+		        "services":{"nginx":{"enable":false,"recommendedProxySettings":false,"upstreams":{"a_upstream":{"servers":{"unix:/run/hostenv/nginx/b/in.sock":{}}}}}}},
+		   "o":{"networking":{"firewall":{"allowedTCPPorts":[80]},"hostName":"o"}}}}`,
+		`{"environments":{"a":{"node":"n"}},"nodes":{"n":{"services":{"nginx":{}}},"m":{"services":{"nginx":{}}},"o":{}}}`,
+		[]string{
+			"plan removed /nodes/m/networking: ",
+			"plan removed /nodes/m/services/nginx/enable: ",
+			"plan removed /nodes/m/services/nginx/recommendedProxySettings: ",
+			"plan removed /nodes/m/services/nginx/upstreams: ",
+			"plan removed /nodes/n/networking: node-modules",
+			"plan removed /nodes/n/services/nginx/enable: node-modules",
+			"plan removed /nodes/n/services/nginx/recommendedProxySettings: node-modules",
+			"plan removed /nodes/n/services/nginx/upstreams: node-modules",
+			"plan removed /nodes/o/networking: ",
+		},
+	}, {
+		"the deploy user and the trusted keys are those of the plan, and its keys the provider's",
+		`{"environments":{},"nodes":{
+		   "a":{"provider":{"deployUser":"deploy","nixSigning":{"trustedPublicKeys":["s"]},"deployPublicKeys":["k1"]}},
+		   "b":{"provider":{"deployUser":"root","nixSigning":{"trustedPublicKeys":["s"]},"deployPublicKeys":["k1"]}},
+		   "c":{"provider":{"deployUser":"deploy","nixSigning":{"trustedPublicKeys":["t"]},"deployPublicKeys":["k1"]}},
+		   "d":{"provider":{"deployUser":"deploy","nixSigning":{"trustedPublicKeys":["s"]},"deployPublicKeys":["k1","lost"]}},
+		   "e":{"provider":{"deployUser":"deploy","nixSigning":{"trustedPublicKeys":["s"]},"deployPublicKeys":["k1"],"more":true}}}}`,
+		`{"environments":{},"deployUser":"deploy","nixSigning":{"trustedPublicKeys":["s"]},"nodes":{"a":{},"b":{},"c":{},"d":{},"e":{}}}`,
+		[]string{
+			"plan added /deployUser: added-plan",
+			"plan added /nixSigning: added-plan",
+			"plan removed /nodes/a/provider: node-provider",
+			"plan removed /nodes/b/provider: ",
+			"plan removed /nodes/c/provider: ",
+			"plan removed /nodes/d/provider: ",
+			"plan removed /nodes/e/provider: ",
+		},
+	}, {
+		"the headers that an environment asks for come from its node, every one with its value",
+		`{"environments":` + asking + `,
+		  "nodes":{"n":{"services":{"nginx":{"virtualHosts":{
+		   "all.test":{"http2":true,"extraConfig":"add_header Report-To '{\"a\":1}' always;\nadd_header Referrer-Policy \"no-referrer\" always;\nadd_header Strict-Transport-Security \"max-age=63072000; includeSubDomains; preload\" always;\nadd_header X-Content-Type-Options \"nosniff\" always;\nadd_header Content-Security-Policy-Report-Only \"default-src 'self'; report-to g\" always;"},
+		   "robots.test":{"http2":false,"extraConfig":"add_header X-Frame-Options \"DENY\" always;\nadd_header X-Robots-Tag \"noindex\" always;"},
+		   "value.test":{"extraConfig":"add_header X-Frame-Options \"SAMEORIGIN\" always;"},
+		   "extra.test":{"extraConfig":"add_header X-Frame-Options \"DENY\" always;\nadd_header X-Other \"1\" always;"},
+		   "less.test":{"extraConfig":"add_header X-Frame-Options \"DENY\" always;"},
+		   "raw.test":{"extraConfig":"add_header X-Frame-Options \"DENY\" always;\nclient_max_body_size 1g;"},
+		   "plain.test":{"forceSSL":false,"extraConfig":"add_header X-Frame-Options \"DENY\" always;"}}}}}}}`,
+		`{"environments":` + asking + `,
+		  "nodes":{"n":{"services":{"nginx":{"virtualHosts":{
+		   "all.test":{},"robots.test":{"extraConfig":"add_header X-Robots-Tag \"noindex\" always;\n"},"value.test":{},"extra.test":{},"less.test":{},"raw.test":{},"plain.test":{"forceSSL":false}}}}}}}`,
+		[]string{
+			"plan removed /nodes/n/services/nginx/virtualHosts/all.test/extraConfig: security-headers",
+			"plan removed /nodes/n/services/nginx/virtualHosts/all.test/http2: http2",
+			"plan removed /nodes/n/services/nginx/virtualHosts/extra.test/extraConfig: ",
+			"plan removed /nodes/n/services/nginx/virtualHosts/less.test/extraConfig: ",
+			"plan removed /nodes/n/services/nginx/virtualHosts/plain.test/extraConfig: security-headers",
+			"plan removed /nodes/n/services/nginx/virtualHosts/raw.test/extraConfig: ",
+			"plan changed /nodes/n/services/nginx/virtualHosts/robots.test/extraConfig: security-headers",
+			"plan removed /nodes/n/services/nginx/virtualHosts/robots.test/http2: ",
+			"plan removed /nodes/n/services/nginx/virtualHosts/value.test/extraConfig: ",
+		},
+	}, {
+		"a token file on the node whose token is named by a key now",
+		`{"environments":{},"cloudflare":{"apiTokenFile":"/run/secrets/token"}}`,
+		`{"environments":{},"cloudflare":{"apiTokenSecret":"cloudflare/api_token"}}`,
+		[]string{"plan removed /cloudflare/apiTokenFile: api-token", "plan added /cloudflare/apiTokenSecret: api-token"},
+	}, {
+		"the plan's word about itself goes, no other",
+		`{"_description":"It contains ...","environments":{"a":{"_description":"mine"}}}`,
+		`{"environments":{"a":{}}}`,
+		[]string{"plan removed /_description: plan-description", "plan removed /environments/a/_description: "},
+	}, {
 		"keys that are new stand beside the old ones, and others are not expected",
 		`{"environments":{"a":{}}}`,
 		`{"environments":{"a":{"source":{},"placement":"p","type":"x"}},"formatVersion":1,"stateDigest":"0","extra":1}`,
@@ -232,7 +423,7 @@ func TestExplain(t *testing.T) {
 	}}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			c := parity.NewComparison(parity.Documents{Plan: object(t, test.before)}, parity.Documents{Plan: object(t, test.after)})
+			c := parity.NewComparison(parity.Documents{Plan: object(t, test.before)}, parity.Documents{Plan: object(t, test.after), DeployPublicKeys: []string{"k1", "k2"}})
 			if diff := cmp.Diff(test.want, explained(c)); diff != "" {
 				t.Errorf("differs (-want +got):\n%s", diff)
 			}
@@ -277,11 +468,14 @@ func TestExplainState(t *testing.T) {
 	}
 }
 
-// TestTampering changes and removes every member of every recorded plan that
-// ours has in common with it: no such change passes for a deliberate one.
+// TestTampering changes every member of every recorded plan that ours has in
+// common with it, and every one that ours does without: no such change passes
+// for a deliberate one.
 func TestTampering(t *testing.T) {
 	dirs, err := filepath.Glob("../../../golden/0*")
-	if err != nil || len(dirs) == 0 {
+	newest, newestErr := filepath.Glob("../../../golden/201*")
+	dirs = append(dirs, newest...)
+	if err := errors.Join(err, newestErr); err != nil || len(newest) != 1 {
 		t.Fatalf("no scenarios: %v", err)
 	}
 	tampered := 0
@@ -295,6 +489,10 @@ func TestTampering(t *testing.T) {
 			continue
 		}
 		old, ours := parity.Documents{Plan: object(t, string(before))}, parity.Documents{Plan: object(t, string(after))}
+		newest := old.Plan["nodeConnections"] != nil
+		if newest {
+			ours.DeployPublicKeys = deployKeys(old.Plan)
+		}
 		sound := len(parity.Compare(old, ours).Unexpected())
 		uids := map[any]int{}
 		for _, e := range old.Plan["environments"].(map[string]any) {
@@ -310,6 +508,14 @@ func TestTampering(t *testing.T) {
 			}
 		}
 		tamper("", old.Plan, ours.Plan, check)
+		if newest {
+			tamperOld("", old.Plan, ours.Plan, false, func(path string) {
+				tampered++
+				if got := parity.Compare(old, ours); len(got.Unexpected()) <= sound {
+					t.Errorf("%s: %s of the older plan was tampered with, and no more than %d differences are unexpected", filepath.Base(dir), path, sound)
+				}
+			})
+		}
 	}
 	if tampered < 1000 {
 		t.Errorf("only %d members were tampered with", tampered)
@@ -334,6 +540,41 @@ func tamper(path string, old, ours map[string]any, check func(string, any)) {
 		ours[name] = "tampered"
 		check(path+"/"+name, was)
 		ours[name] = value
+	}
+}
+
+// deployKeys are those that a plan of the newest generator repeats.
+func deployKeys(plan map[string]any) []string {
+	var keys []string
+	for _, node := range plan["nodes"].(map[string]any) {
+		for _, key := range node.(map[string]any)["provider"].(map[string]any)["deployPublicKeys"].([]any) {
+			keys = append(keys, key.(string))
+		}
+	}
+	return keys
+}
+
+// tamperOld changes each leaf of the older plan that ours has not, or has with
+// another value, and puts it back.
+func tamperOld(path string, old, ours map[string]any, gone bool, check func(string)) {
+	for name, value := range maps.Clone(old) {
+		at := path + "/" + name
+		kept, ok := ours[name]
+		gone := gone || !ok
+		inner, isObject := value.(map[string]any)
+		keptObject, _ := kept.(map[string]any)
+		switch {
+		case isObject && len(inner) > 0:
+			tamperOld(at, inner, keptObject, gone, check)
+			continue
+		case at == "/_description":
+			continue // whatever it says
+		case !gone && bytes.Equal(canonjson.Encode(value), canonjson.Encode(kept)):
+			continue
+		}
+		old[name] = "tampered"
+		check(at)
+		old[name] = value
 	}
 }
 

@@ -72,6 +72,17 @@ func init() {
 		"empty-nodes":          (*Comparison).emptyNodes,
 		"wildcard-certificate": (*Comparison).wildcardCertificate,
 		"normalised-names":     (*Comparison).normalisedNames,
+		"certificate-name":     (*Comparison).certificateName,
+		"gated-certificate":    (*Comparison).gatedCertificate,
+		"same-proxy":           (*Comparison).sameProxy,
+		"no-previous-node":     (*Comparison).noPreviousNode,
+		"connection":           (*Comparison).connection,
+		"node-options":         (*Comparison).nodeOptions,
+		"remote-build":         (*Comparison).remoteBuild,
+		"node-provider":        (*Comparison).nodeProvider,
+		"node-modules":         (*Comparison).nodeModules,
+		"http2":                (*Comparison).http2,
+		"security-headers":     (*Comparison).securityHeaders,
 	}
 }
 
@@ -238,12 +249,13 @@ func (c *Comparison) rootRelative(d Difference) bool {
 	return ok && match != nil && after == cmp.Or(strings.TrimPrefix(match[1], "/"), ".")
 }
 
-// apiToken: the token was in the store, or was never named.
+// apiToken: the token was in the store or never named, or is named by a key now.
 func (c *Comparison) apiToken(d Difference) bool {
 	if d.Kind == Added {
 		return true
 	}
-	return d.After == nil && (d.Before == nil || isStorePath(d.Before))
+	_, named := get(c.after.Plan, "cloudflare", "apiTokenSecret").(string)
+	return d.After == nil && (d.Before == nil || isStorePath(d.Before) || named)
 }
 
 // emptyNodes: no environment runs on it.
@@ -258,7 +270,14 @@ func (c *Comparison) emptyNodes(d Difference) bool {
 
 // wildcardCertificate: it is a wildcard, and asks for none any more.
 func (c *Comparison) wildcardCertificate(d Difference) bool {
-	return d.Before == true && d.After == false && strings.HasPrefix(d.Path[len(d.Path)-2], "*.")
+	if !strings.HasPrefix(d.Path[len(d.Path)-2], "*.") {
+		return false
+	}
+	if d.Kind == Changed {
+		return d.Before == true && d.After == false
+	}
+	before, after := c.host(d)
+	return before["enableLetsEncrypt"] == true && after["enableACME"] == false && after["forceSSL"] == false
 }
 
 // normalisedNames: the same name stands on the other side in its other

@@ -327,6 +327,21 @@ func TestTypes(t *testing.T) {
 		{name: "missing option", replace: `hostenvHostname = "hosting.example";`, with: ``, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.hostenvHostname", "no value defined"}},
 		{name: "missing terms", replace: `acceptTerms = true;`, with: ``, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.letsEncrypt.acceptTerms", "no value defined"}},
 		{name: "token", replace: `deployUser = "deploy"`, with: `cloudflare.apiToken = "hunter2"`, attribute: "lib.hostenvProvider.inventory", want: []string{"cloudflare.apiToken is a secret in plain sight"}},
+		{name: "options of hostenv's own module", replace: `deployUser = "deploy"`,
+			with: `
+				nodeSystems.node-a = "aarch64-linux"; nodeAddresses.node-a = "192.0.2.1"; nodeSshPorts.node-a = 2222; nodeSshOpts.node-a = [ "-4" ];
+				nodeRemoteBuild.node-a = true; nodeMagicRollback.node-a = false; nodeAutoRollback.node-a = false;
+				statePath = ./plans/state.json; planPath = ./generated/plan.json; planSource = "eval"; generatedFlake.envInputs.extra = _: { };
+				letsEncrypt.enable = true; cloudflare.apiTokenFile = "/run/secrets/token"`,
+			attribute: "lib.hostenvProvider.inventory", want: []string{
+				"provider: nodeSystems, nodeAddresses, nodeSshPorts, nodeSshOpts, nodeRemoteBuild, nodeMagicRollback, nodeAutoRollback, " +
+					"statePath, planPath, planSource, generatedFlake, letsEncrypt.enable, cloudflare.apiTokenFile: such an option has hostenv's own",
+				`nodeSystems: nodes.node-a.system = "aarch64-linux";`, `nodeAddresses: nodes.node-a.address = "192.0.2.1";`,
+				`nodeSshPorts: nodes.node-a.sshPort = 2222;`, `nodeSshOpts: nodes.node-a.sshOpts = [ "-4" ];`, `nodeRemoteBuild: nodes.node-a.remoteBuild = true;`,
+				`nodeMagicRollback: nodes.node-a.magicRollback = false;`, `nodeAutoRollback: nodes.node-a.autoRollback = false;`,
+				`statePath: generatedPath = ./plans;`, `planPath: nothing: it is where plan.json lies`, `planSource: nothing:`, `generatedFlake: overrides.<input>`,
+				`letsEncrypt.enable: nothing:`, `cloudflare.apiTokenFile: cloudflare.apiTokenSecret = "cloudflare/api_token";`,
+			}},
 
 		{name: "uid of a plan", edit: func(plan map[string]any) { environment(plan)["uid"] = "1002" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.uid", "is not of type", "generated/plan.json"}},
 		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node", "no value defined"}},

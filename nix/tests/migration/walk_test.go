@@ -1,0 +1,294 @@
+package migration_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+const guide = root + "/docs/migrating.md"
+
+// elsewhere are the guide's commands that a test cannot run: they need a network
+// that is not this machine's, or packages that can be built.
+var elsewhere = []string{
+	"go get github.com/woolwichweb/hostenv-provider/magefiles/targets@latest",
+	"mage dnsGate -dryRun", "mage dnsGate", "mage nodesBuild all", "mage deploy -plan",
+}
+
+// TestMigrating follows docs/migrating.md word by word: on a provider with
+// hostenv's own flake module, plan and state, it makes the changes and runs the
+// commands that stand there, and what they print is what stands below them.
+func TestMigrating(t *testing.T) {
+	f := newFleet(t, 2)
+	g := readGuide(t)
+	old := f.oldProvider(g)
+	bin := filepath.Join(f.dir, "bin")
+	if err := testenv.Compile(abs(t, root), filepath.Join(bin, "mage")); err != nil {
+		t.Fatal(err)
+	}
+	f.env = append(f.env, "PATH="+bin+":"+filepath.Dir(f.nix)+":"+os.Getenv("PATH"))
+	published := strings.NewReplacer("github:woolwichweb/hostenv-provider", "git+file://"+f.dir+"/hostenv-provider")
+	stateBefore := uids(t, filepath.Join(old, "generated/state.json"))
+
+	// The changes of flake.nix, each of which stands in the guide.
+	edit := func(from, to string) {
+		t.Helper()
+		file := filepath.Join(old, "flake.nix")
+		text := read(t, file)
+		if strings.Count(text, from) != 1 {
+			t.Fatalf("flake.nix has not one %q:\n%s", from, text)
+		}
+		if err := os.WriteFile(file, []byte(strings.Replace(text, from, published.Replace(to), 1)), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	changes := map[string]func(){
+		g.nix[0]: func() { edit("  inputs = {\n", "  inputs = {\n"+g.nix[0]) },
+		g.nix[1]: func() { edit("    imports = [ inputs.hostenv.flakeModules.provider ];\n", g.nix[1]) },
+		g.nix[3]: func() { edit(g.nix[2], g.nix[3]) },
+	}
+	left := slices.Clone(elsewhere)
+	for i := range g.steps {
+		step := &g.steps[i]
+		if change := changes[step.nix]; change != nil {
+			change()
+		}
+		if step.command == "" {
+			continue
+		}
+		if at := slices.Index(left, step.command); at >= 0 {
+			left = slices.Delete(left, at, at+1)
+			continue
+		}
+		stdout, stderr, err := f.try(old, "bash", "-c", "set -o pipefail; "+published.Replace(step.command))
+		said := stdout
+		refused := strings.HasPrefix(strings.Join(step.output, "\n"), "error: ")
+		if err != nil && (refused || *update) {
+			said = progress.ReplaceAllString(stderr, "")
+		} else if err != nil || refused {
+			t.Fatalf("%s: %v\n%s%s", step.command, err, stdout, stderr)
+		}
+		lines := slices.DeleteFunc(strings.Split(said, "\n"), func(line string) bool { return line == "" })
+		if *update {
+			step.output = lines
+		} else if step.output != nil && !slices.Equal(lines, step.output) {
+			t.Errorf("%s prints\n%s\nand docs/migrating.md has\n%s", step.command, strings.Join(lines, "\n"), strings.Join(step.output, "\n"))
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("docs/migrating.md has no %q", left)
+	}
+	if *update {
+		g.write(t)
+	}
+
+	if got := uids(t, filepath.Join(old, "generated/state.json")); !equalUIDs(got, stateBefore) {
+		t.Errorf("the UIDs were %v and are %v", stateBefore, got)
+	}
+	if again := f.run(old, "mage", "plan"); !strings.Contains(again, "no changes") {
+		t.Errorf("a second plan changes something:\n%s", again)
+	}
+	if all := f.run(old, "mage", "plan", "-compare=../old-plan.json", "-detailedExitcode"); !strings.Contains(all, " 0 unexpected\n") {
+		t.Errorf("after the first plan:\n%s", all)
+	}
+	if left := f.run(old, "git", "status", "--short"); left != "" {
+		t.Errorf("after the last commit git status has\n%s", left)
+	}
+}
+
+// progress is what a target tells of itself while it works.
+var progress = regexp.MustCompile(`(?m)^(evaluating|locking) .*\n`)
+
+// oldProvider makes the repository of a provider who has hostenv's own flake
+// module, with the options of the guide, from the fleet's; its generated folder
+// is hostenv's, after its gate turned one certificate off.
+func (f *fleet) oldProvider(g *guideText) string {
+	f.Helper()
+	old := filepath.Join(f.dir, "old-provider")
+	if err := os.CopyFS(old, os.DirFS(f.provider())); err != nil {
+		f.Fatal(err)
+	}
+	for _, ours := range []string{".git", "flake.lock", "go.mod", "go.sum", "magefiles", ".gitignore", "generated"} {
+		if err := os.RemoveAll(filepath.Join(old, ours)); err != nil {
+			f.Fatal(err)
+		}
+	}
+	flake := read(f, filepath.Join(f.provider(), "flake.nix"))
+	inputs, _, ok := strings.Cut(flake, "  outputs = ")
+	if !ok {
+		f.Fatalf("flake.nix has no outputs:\n%s", flake)
+	}
+	inputs = regexp.MustCompile(`(?m)^ *hostenv-provider\.url = .*\n`).ReplaceAllString(inputs, "")
+	flake = inputs + "  outputs = inputs: inputs.flake-parts.lib.mkFlake { inherit inputs; } {\n    systems = [ \"x86_64-linux\" ];\n" +
+		"    imports = [ inputs.hostenv.flakeModules.provider ];\n" + g.nix[2] + "  };\n}\n"
+
+	var options map[string]any
+	if err := json.Unmarshal(f.options, &options); err != nil {
+		f.Fatal(err)
+	}
+	options["nodeSshPorts"] = map[string]any{"sample": 2222}
+	var err error
+	if f.options, err = json.Marshal(options); err != nil {
+		f.Fatal(err)
+	}
+	plan, state := f.reference(nil)
+	for name, text := range map[string][]byte{
+		"flake.nix": []byte(flake), "generated/plan.json": gated(f, plan, "www.acme.example"), "generated/state.json": state,
+		"generated/flake.nix": []byte("{ outputs = _: { }; }\n"), "flake.template.nix": []byte(flake),
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(old, name)), 0o777); err != nil {
+			f.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(old, name), text, 0o666); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.run(old, "git", "init", "-q", "-b", "main")
+	f.run(old, "git", "add", ".")
+	f.run(old, f.nix, "flake", "lock")
+	f.run(old, "git", "add", ".")
+	f.run(old, "git", "commit", "-q", "-m", "what is deployed")
+	return old
+}
+
+// gated returns a plan in which hostenv's gate turned the certificate of a
+// virtual host off.
+func gated(t testing.TB, plan []byte, host string) []byte {
+	t.Helper()
+	var document map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(plan))
+	decoder.UseNumber()
+	if err := decoder.Decode(&document); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	var walk func(any)
+	walk = func(v any) {
+		object, _ := v.(map[string]any)
+		for name, inner := range object {
+			virtualHost, _ := inner.(map[string]any)
+			for _, option := range []string{"enableLetsEncrypt", "enableACME", "forceSSL"} {
+				if _, ok := virtualHost[option]; ok && name == host {
+					virtualHost[option] = false
+					found++
+				}
+			}
+			walk(inner)
+		}
+	}
+	walk(document)
+	if found != 3 {
+		t.Fatalf("the plan asks in %d places for the certificate of %s, not in 3", found, host)
+	}
+	text, err := json.Marshal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// uids returns the UIDs of a state, by user.
+func uids(t testing.TB, file string) map[string]int {
+	t.Helper()
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(read(t, file)), &entries); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]int{}
+	for user, text := range entries {
+		var entry struct{ UID int }
+		if json.Unmarshal(text, &entry) == nil && !strings.HasPrefix(user, "_") {
+			all[user] = entry.UID
+		}
+	}
+	if len(all) != 6 {
+		t.Fatalf("%s has %d users", file, len(all))
+	}
+	return all
+}
+
+func equalUIDs(a, b map[string]int) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
+
+// A guideText is docs/migrating.md: its text between commands, its commands with
+// what they print, and its pieces of Nix.
+type guideText struct {
+	steps []guideStep
+	nix   []string
+}
+
+// A guideStep is a command, a piece of Nix, or a line of anything else.
+type guideStep struct {
+	command string
+	output  []string // what it prints, nil where the guide does not say
+	nix     string
+	line    string // as it stands
+}
+
+func readGuide(t testing.TB) *guideText {
+	t.Helper()
+	g := &guideText{}
+	in := ""
+	for line := range strings.SplitSeq(strings.TrimSuffix(read(t, guide), "\n"), "\n") {
+		last := len(g.steps) - 1
+		switch {
+		case in == "console" && strings.HasPrefix(line, "$ "):
+			g.steps = append(g.steps, guideStep{command: strings.TrimPrefix(line, "$ "), line: line})
+			continue
+		case in == "console" && line != "```":
+			g.steps[last].output = append(g.steps[last].output, line)
+			continue
+		case in == "nix" && line != "```":
+			g.steps[last].nix += line + "\n"
+			g.steps[last].line += "\n" + line
+			continue
+		case strings.HasPrefix(line, "```"):
+			if in == "nix" {
+				g.nix = append(g.nix, g.steps[last].nix)
+			}
+			in = strings.TrimPrefix(line, "```")
+		}
+		g.steps = append(g.steps, guideStep{line: line})
+	}
+	if len(g.nix) != 4 {
+		t.Fatalf("docs/migrating.md has %d pieces of Nix, not the input, the import, the options formerly and now", len(g.nix))
+	}
+	return g
+}
+
+// write writes the guide with what its commands print.
+func (g *guideText) write(t testing.TB) {
+	t.Helper()
+	var b strings.Builder
+	for _, step := range g.steps {
+		b.WriteString(strings.Join(append([]string{step.line}, step.output...), "\n") + "\n")
+	}
+	if err := os.WriteFile(guide, []byte(b.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func read(t testing.TB, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func abs(t testing.TB, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
