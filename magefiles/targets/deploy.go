@@ -187,9 +187,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	runner := &deploy.Runner{Options: r.options, Stop: gentle.Done(), Moves: p.document.Moves()}
 	if !r.options.SkipVerification {
-		if runner.Verifier, err = verify.New(p.document, verify.Options{}); err != nil {
-			return in(r.path(planFile), err)
-		}
+		runner.Verifier = verify.New(p.document, verify.Options{})
 	}
 	if runner.Mover, err = r.mover(p, show); err != nil {
 		return in(r.path(planFile), err)

@@ -101,7 +101,7 @@ func isUnknownUser(err error) bool { return strings.Contains(err.Error(), "unkno
 // at all: <runtimeDir>/restore/plan.json, the user's own, mode 0600.
 func (m *Mover) Leave(ctx context.Context, to deploy.Session, p deploy.Profile, moved deploy.Moved) error {
 	for name, id := range moved.Snapshots {
-		if !isBackup.MatchString(name) || !isSnapshot.MatchString(id) {
+		if !plan.IsBackup(name) || !isSnapshot.MatchString(id) {
 			return fmt.Errorf("write the restore plan of %s: %q is no snapshot of %q", p.Name, id, name)
 		}
 	}

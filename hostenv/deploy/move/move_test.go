@@ -14,12 +14,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// document is a plan of the nodes old, new and far, with the environment shop on
+// document is a plan of the nodes old, new and far, and emptied, which has no
+// environment any more, with the environment shop on
 // new: more is put into it.
 func document(t *testing.T, more string) plan.Document {
 	t.Helper()
 	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "hostenvHostname": "hosting.test",
-		"nodes": {"old": {}, "new": {}, "far": {}},
+		"nodes": {"old": {}, "new": {}, "far": {}}, "nodeConnections": {"new": {}, "emptied": {}},
 		"environments": {
 			"shop": {"node": "new", "hostenv": {"hostname": "shop.hosting.test"},
 				"virtualHosts": {"shop.hosting.test": {}, "www.shop.test": {}, "*.shop.test": {}}` + more + `},
@@ -293,7 +294,7 @@ func TestRefuses(t *testing.T) {
 		`-skipMigrations names "nobody", and the plan has no such environment`,
 		`-migrationSource=blog=old: the environment names no backups (its migrations in the plan)`,
 		`-migrationSource names "no", and the plan has no such environment`,
-		`-migrationSource=shop=nowhere: the plan has no such node; it has far, new, old`,
+		`-migrationSource=shop=nowhere: the plan has no such node; it has emptied, far, new, old`,
 	}
 	if diff := cmp.Diff(want, invalid.Problems); diff != "" {
 		t.Error(diff)
