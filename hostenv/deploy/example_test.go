@@ -68,10 +68,7 @@ func ExampleRunner() {
 		if err != nil {
 			return outcome, err
 		}
-		verifier, err := verify.New(document, verify.Options{})
-		if err != nil {
-			return outcome, err
-		}
+		verifier := verify.New(document, verify.Options{})
 		mover, err := move.New(document, move.Options{})
 		if err != nil {
 			return outcome, err

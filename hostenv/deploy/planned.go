@@ -42,6 +42,8 @@ func userLink(user string) string { return "/nix/var/nix/profiles/per-user/" + u
 
 // Planned returns the nodes of a plan by name, with their profiles: the system
 // and the enabled environments. Store paths are the flake's to say, see [Fill].
+// A node that the plan only says how to reach has no profiles: environments come
+// from it, and nothing is deployed to it.
 //
 // Names that could do harm where they are used are refused, and so is a plan
 // that does not hang together: all that is wrong at once, each a
@@ -59,9 +61,12 @@ func Planned(d plan.Document) ([]Node, error) {
 	}
 	connections := r.object(r.document, "plan", "nodeConnections")
 	nodes := map[string]*Node{}
-	for name := range r.object(r.document, "plan", "nodes") {
+	own := r.object(r.document, "plan", "nodes")
+	names := maps.Clone(own)
+	maps.Copy(names, connections)
+	for name := range names {
 		if !nodeName.MatchString(name) || !strings.ContainsAny(name, letters) {
-			r.refuse(fmt.Sprintf("plan.nodes.%q", name), "use labels of letters, digits and hyphens, with dots between them and a letter in one of them",
+			r.refuse(fmt.Sprintf("plan.%s.%q", where(own, name), name), "use labels of letters, digits and hyphens, with dots between them and a letter in one of them",
 				"is no name of a node that can be deployed to")
 		}
 		if _, there := connections[name]; !there {
@@ -70,7 +75,9 @@ func Planned(d plan.Document) ([]Node, error) {
 		}
 		n := r.node(name, r.object(connections, "plan.nodeConnections", name))
 		n.User, n.PublicName = deployUser, name+"."+domain
-		n.Profiles = []Profile{{Node: name, Name: SystemProfile, User: "root", Link: systemLink, Temp: n.TempPath}}
+		if _, there := own[name]; there {
+			n.Profiles = []Profile{{Node: name, Name: SystemProfile, User: "root", Link: systemLink, Temp: n.TempPath}}
+		}
 		nodes[name] = &n
 	}
 	environments := r.object(r.document, "plan", "environments")
@@ -80,8 +87,8 @@ func Planned(d plan.Document) ([]Node, error) {
 			continue
 		}
 		n, there := nodes[p.Node]
-		if !there {
-			if _, named := r.object(r.document, "plan", "nodes")[p.Node]; !named {
+		if _, named := own[p.Node]; !there || !named {
+			if !named {
 				r.refuse(fmt.Sprintf("plan.environments.%q", user), byHand, "is on the node %q, which the plan does not have", p.Node)
 			}
 			continue
@@ -97,6 +104,14 @@ func Planned(d plan.Document) ([]Node, error) {
 		sorted = append(sorted, *nodes[name])
 	}
 	return sorted, nil
+}
+
+// where is the part of a plan that names a node.
+func where(nodes map[string]any, name string) string {
+	if _, there := nodes[name]; there {
+		return "nodes"
+	}
+	return "nodeConnections"
 }
 
 const byHand = "run `mage plan`: generated/plan.json is not to be written by hand"

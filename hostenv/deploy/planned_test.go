@@ -33,7 +33,7 @@ func planOf(parts map[string]string) string {
 		return usual
 	}
 	return fmt.Sprintf(`{"formatVersion": 1, "deployUser": %s, "hostenvHostname": "hosting.example",
-		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1"}},
+		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1"}, "old": {"hostname": "old.hosting.example"}},
 		"environments": {%s: %s, "off": {"enable": false, "node": "gone"}}}`,
 		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example"}`),
 		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000}`))
@@ -60,6 +60,9 @@ func TestPlanned(t *testing.T) {
 		Name: "n2", Address: "2001:db8::1", User: "deploy", Platform: "x86_64-linux", PublicName: "n2.hosting.example",
 		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
 		Profiles: []deploy.Profile{{Node: "n2", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/hostenv/deploy"}},
+	}, { // environments may come from it
+		Name: "old", Address: "old.hosting.example", User: "deploy", Platform: "x86_64-linux", PublicName: "old.hosting.example",
+		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
 	}}
 	if diff := cmp.Diff(want, nodes); diff != "" {
 		t.Errorf("differs (-want +got):\n%s", diff)
@@ -135,20 +138,27 @@ func TestPlannedGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			enabled, profiles := 0, 0
+			enabled, profiles, deployed := 0, 0, 0
 			for _, e := range d.Value()["environments"].(map[string]any) {
 				if e.(map[string]any)["enable"] != false {
 					enabled++
 				}
 			}
 			for _, n := range nodes {
+				if _, own := d.Value()["nodes"].(map[string]any)[n.Name]; !own {
+					if len(n.Profiles) > 0 {
+						t.Errorf("%s, to which nothing is deployed, has %v", n.Name, n.Profiles)
+					}
+					continue
+				}
+				deployed++
 				profiles += len(n.Profiles)
 				if !n.Profiles[0].IsSystem() {
 					t.Errorf("%s: the system does not come first: %v", n.Name, n.Profiles)
 				}
 			}
-			if want := len(d.Value()["nodes"].(map[string]any)); len(nodes) != want || profiles != want+enabled {
-				t.Errorf("%d nodes with %d profiles, want %d with %d", len(nodes), profiles, want, want+enabled)
+			if want := len(d.Value()["nodes"].(map[string]any)); deployed != want || profiles != want+enabled {
+				t.Errorf("%d nodes with %d profiles, want %d with %d", deployed, profiles, want, want+enabled)
 			}
 		})
 	}

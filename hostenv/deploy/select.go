@@ -42,6 +42,9 @@ func (s Selection) Of(nodes []Node) ([]Node, error) {
 	}
 	var all []Node
 	for _, n := range nodes {
+		if len(n.Profiles) == 0 {
+			continue
+		}
 		named := matches("node", s.Nodes, n.Name) || len(s.Nodes) == 0
 		out := matches("exclude", s.Exclude, n.Name)
 		selected := n
@@ -80,6 +83,9 @@ func (s Selection) Of(nodes []Node) ([]Node, error) {
 func known(nodes []Node, kind string) []string {
 	var names []string
 	for _, n := range nodes {
+		if len(n.Profiles) == 0 {
+			continue // nothing is deployed to it
+		}
 		if kind != "profile" {
 			names = append(names, n.Name)
 		}

@@ -16,7 +16,8 @@ type Changes struct{ List []state.Change }
 
 // Encode returns the changes, and warnings beside them, as a JSON document:
 // {"formatVersion", "changes": [{kind, key, action, reason, before, after}],
-// "warnings": [{subject, message}]}. Kinds, actions and reasons may be added.
+// "warnings": [{subject, message, reason, hint}]}, where a warning may lack the
+// last two. Kinds, actions and reasons may be added.
 func (c Changes) Encode(warnings []state.Warning) []byte {
 	list := make([]any, len(c.List))
 	for i, change := range c.List {
@@ -24,9 +25,19 @@ func (c Changes) Encode(warnings []state.Warning) []byte {
 	}
 	warned := make([]any, len(warnings))
 	for i, w := range warnings {
-		warned[i] = map[string]string{"subject": w.Subject, "message": w.Message}
+		warned[i] = warningValue(w)
 	}
 	return canonjson.Encode(map[string]any{"formatVersion": FormatVersion, "changes": list, "warnings": warned})
+}
+
+func warningValue(w state.Warning) map[string]string {
+	value := map[string]string{"subject": w.Subject, "message": w.Message}
+	for name, text := range map[string]string{"reason": w.Reason, "hint": w.Hint} {
+		if text != "" {
+			value[name] = text
+		}
+	}
+	return value
 }
 
 // marks stand in front of a line, so that a long list can be skimmed.

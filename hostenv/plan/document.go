@@ -1,9 +1,7 @@
 package plan
 
 import (
-	"cmp"
 	"maps"
-	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -66,27 +64,8 @@ func (d Document) WithDeployed(nodes map[string]string, digest string) Document 
 	if environments != nil {
 		value["environments"] = environments
 	}
+	connected(value)
 	return Document{value}
-}
-
-// Move is an environment that was deployed to another node than the plan's.
-type Move struct{ User, From, To string }
-
-// Moves returns the environments that a deploy takes from one node to another,
-// by user. A disabled one goes nowhere.
-func (d Document) Moves() []Move {
-	var moves []Move
-	environments, _ := d.value["environments"].(map[string]any)
-	for user, v := range environments {
-		environment, _ := v.(map[string]any)
-		from, _ := environment["previousNode"].(string)
-		to, _ := environment["node"].(string)
-		if from != "" && from != to && environment["enable"] != false {
-			moves = append(moves, Move{user, from, to})
-		}
-	}
-	slices.SortFunc(moves, func(a, b Move) int { return cmp.Compare(a.User, b.User) })
-	return moves
 }
 
 // LockedSources returns the sources that a plan names, for one that is to be

@@ -178,6 +178,11 @@ func (r *reader) environment(p *Project, name, where string, fields map[string]a
 		r.remedied(inner, "root", "make the inventory with the provider's nix/lib, which writes it relative to the project's source",
 			"is the store path %s, which changes with every commit of the project", root)
 	}
+	if _, problems := Migrations(fields); len(problems) > 0 {
+		for _, problem := range problems {
+			r.remedied(where, "", "name it with letters, digits, dots, hyphens and underscores in services.restic.backups", "%s", problem)
+		}
+	}
 	e.AuthorizedKeys = r.authorizedKeys(fields, where)
 	e.virtualHosts = r.virtualHosts(fields, where)
 	return e

@@ -62,6 +62,7 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	}
 	document := c.document(step.State)
 	c.warnUnlocked()
+	c.warnEnvironments(document)
 	changes := append(step.Changes, nodeChanges(prior, step.State)...)
 	slices.SortFunc(changes, state.CompareChanges)
 	return &Result{
@@ -136,10 +137,6 @@ func (c *computation) document(next state.State) map[string]any {
 		}
 	}
 	nodes := c.nodes(next)
-	connections := make(map[string]any, len(nodes))
-	for node := range nodes {
-		connections[node] = p.connection(node)
-	}
 	for _, e := range c.planned {
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
 	}
@@ -149,7 +146,7 @@ func (c *computation) document(next state.State) map[string]any {
 		"hostenvHostname": p.HostenvHostname,
 		"environments":    environments,
 		"nodes":           nodes,
-		"nodeConnections": connections,
+		"nodeConnections": c.connections(nodes, environments),
 		"cloudflare":      p.Cloudflare,
 		"deployUser":      p.DeployUser,
 		"nixSigning":      p.NixSigning,

@@ -61,6 +61,8 @@ type Step struct {
 type Warning struct {
 	Subject string // what it is about: a user name, an option, an input
 	Message string
+	Reason  string // for programs, "" where there is none
+	Hint    string // what to do, "" where Message says it
 }
 
 // Next computes the state after the environments of req were planned. It

@@ -10,7 +10,9 @@
 // Mage generated reads them. There is no second process: exit codes, signals,
 // standard input and the terminal are the targets' own.
 //
-// A line that Mage would run is never changed. A line that Mage would refuse
+// A line that Mage would run is not changed, but for a flag that is given more
+// than once, of which Mage takes the last: lists of names are joined, and of
+// anything else it is refused. A line that Mage would refuse
 // only after it ran a part of it, or refuse with exit code 0, is refused here,
 // with 2, before anything runs: `deploy n1` deploys every node, and then finds
 // that n1 is no target.
@@ -90,6 +92,7 @@ type Target struct {
 type Flag struct {
 	Name string // dryRun
 	Bool bool   // it stands alone, without a value
+	List bool   // its value is a list, with commas between
 }
 
 // What Translate was asked in place of running a target.
@@ -111,7 +114,8 @@ func (e *UsageError) Hint() string { return e.hint }
 func InitFlags() { os.Args = append(os.Args[:1:1], Flags(table, os.Args[1:])...) }
 
 // Flags returns a command line whose targets' flags are in Mage's spelling, and
-// go by their present names: `plan --dry-run` is plan -dryRun. From a word on
+// go by their present names: `plan --dry-run` is plan -dryRun. A list that is
+// given more than once is one. From a word on
 // that is neither a target of the given ones nor belongs to one, nothing is
 // changed, nor what Mage would run.
 func Flags(targets []Target, args []string) []string {
@@ -132,13 +136,18 @@ func Flags(targets []Target, args []string) []string {
 			break
 		}
 		t.put(1+target.Args, t.rest[:1+target.Args]...)
+		var flags given
 		for len(t.rest) > 0 && isFlag(t.rest[0]) {
-			flag, n := target.flag(t.rest)
+			f, written, n := target.flag(t.rest)
 			if n == 0 {
 				break
 			}
-			t.put(n, flag)
+			if flags.add(f, written) != nil { // for Repeated to refuse
+				flags.words, flags.of = append(flags.words, written), append(flags.of, f)
+			}
+			t.put(n)
 		}
+		t.put(0, flags.words...)
 	}
 	t.pass()
 	return t.done
@@ -163,6 +172,8 @@ func (t *translation) named(word string) *Target {
 //     --node=n1 are -node=n1; -n is short for -node. One that hostenv's own
 //     hostenv-provider called otherwise, as --with-dns-update, is still known.
 //   - A target's arguments come before its flags.
+//   - A list that is given more than once is one: --node n1 --node n2 is
+//     -node=n1,n2.
 //   - deploy --help, and help deploy, are -h deploy.
 //   - What follows `--` is not touched, nor what follows a flag that the target
 //     does not have: Mage complains of that before it runs the target.
@@ -286,7 +297,8 @@ func (t *translation) target() error {
 	}
 	t.put(n, t.spelled(target, n))
 
-	var args, flags []string
+	var args []string
+	var flags given
 	for len(t.rest) > 0 {
 		word := t.rest[0]
 		if !isFlag(word) {
@@ -297,7 +309,7 @@ func (t *translation) target() error {
 			t.put(1)
 			continue
 		}
-		words, n := target.flag(t.rest)
+		f, written, n := target.flag(t.rest)
 		if n == 0 {
 			if name, _, _ := cutFlag(word); name == "h" || name == "help" {
 				t.done, t.rest = []string{"-h", target.Name}, nil
@@ -308,13 +320,15 @@ func (t *translation) target() error {
 			}
 			break
 		}
-		flags = append(flags, words)
+		if err := flags.add(f, written); err != nil {
+			return err
+		}
 		t.put(n)
 	}
 	if len(args) < target.Args {
 		return &UsageError{fmt.Sprintf("target %q wants %d arguments and has %d", target.Name, target.Args, len(args)), "run " + target.Name + " --help"}
 	}
-	t.done = append(append(t.done, args...), flags...)
+	t.done = append(append(t.done, args...), flags.words...)
 	if len(t.rest) > 0 && isFlag(t.rest[0]) {
 		t.pass()
 	}
@@ -375,11 +389,12 @@ var formerly = map[string]map[string]string{
 	"dnsGate": {"withdnsupdate": "update"},
 }
 
-// flag returns the first of the words, a flag, in Mage's spelling, and how many
-// words it was; 0 for one that the target does not have, or that lacks its value.
-func (target *Target) flag(words []string) (string, int) {
+// flag returns the first of the words, a flag, as it is written for Mage, and how
+// many words it was; 0 for one that the target does not have, or that lacks its
+// value.
+func (target *Target) flag(words []string) (f *Flag, written string, n int) {
 	name, value, hasValue := cutFlag(words[0])
-	f := target.find(name)
+	f = target.find(name)
 	if f == nil {
 		f = target.find(short[name])
 	}
@@ -387,7 +402,7 @@ func (target *Target) flag(words []string) (string, int) {
 		f = target.find(formerly[target.Name][strings.ToLower(strings.ReplaceAll(name, "-", ""))])
 	}
 	if f == nil {
-		return "", 0
+		return nil, "", 0
 	}
 	mage := "-" + f.Name
 	if written, _, _ := strings.Cut(words[0], "="); strings.EqualFold(written, mage) {
@@ -395,13 +410,13 @@ func (target *Target) flag(words []string) (string, int) {
 	}
 	switch {
 	case hasValue:
-		return mage + "=" + value, 1
+		return f, mage + "=" + value, 1
 	case f.Bool:
-		return mage, 1
+		return f, mage, 1
 	case len(words) > 1 && !isFlag(words[1]):
-		return mage + "=" + words[1], 2
+		return f, mage + "=" + words[1], 2
 	default:
-		return "", 0
+		return nil, "", 0
 	}
 }
 

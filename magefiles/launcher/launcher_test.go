@@ -10,22 +10,22 @@ import (
 
 // fleet are targets of every shape.
 var fleet = []Target{
-	{Name: "plan", Flags: []Flag{{"dryRun", true}, {"detailedExitcode", true}, {"inventory", false}, {"out", false}}},
-	{Name: "state:init", Flags: []Flag{{"out", false}}},
-	{Name: "state:list", Flags: []Flag{{"json", true}, {"out", false}}},
-	{Name: "dnsGate", Flags: []Flag{{"node", false}, {"timeout", false}}},
-	{Name: "nodesBuild", Args: 1, Flags: []Flag{{"dryRun", true}, {"out", false}}},
-	{Name: "deploy", Flags: []Flag{{"node", false}, {"dryRun", true}, {"n", false}}},
-	{Name: "deploy:resume", Flags: []Flag{{"node", false}}},
+	{Name: "plan", Flags: []Flag{{"dryRun", true, false}, {"detailedExitcode", true, false}, {"inventory", false, false}, {"out", false, false}}},
+	{Name: "state:init", Flags: []Flag{{"out", false, false}}},
+	{Name: "state:list", Flags: []Flag{{"json", true, false}, {"out", false, false}}},
+	{Name: "dnsGate", Flags: []Flag{{"node", false, true}, {"timeout", false, false}}},
+	{Name: "nodesBuild", Args: 1, Flags: []Flag{{"dryRun", true, false}, {"out", false, false}}},
+	{Name: "deploy", Flags: []Flag{{"node", false, true}, {"dryRun", true, false}, {"n", false, false}}},
+	{Name: "deploy:resume", Flags: []Flag{{"node", false, true}}},
 	{Name: "status"},
 }
 
 // legacy are targets whose flags hostenv's own hostenv-provider called otherwise.
 var legacy = []Target{
-	{Name: "plan", Flags: []Flag{{"dryRun", true}}},
-	{Name: "dnsGate", Flags: []Flag{{"node", false}, {"update", true}}},
-	{Name: "deploy", Flags: []Flag{{"node", false}, {"signingKey", false}, {"dryRun", true}}},
-	{Name: "nodesBuild", Args: 1, Flags: []Flag{{"out", false}}},
+	{Name: "plan", Flags: []Flag{{Name: "dryRun", Bool: true}}},
+	{Name: "dnsGate", Flags: []Flag{{Name: "node", List: true}, {Name: "update", Bool: true}}},
+	{Name: "deploy", Flags: []Flag{{Name: "node", List: true}, {Name: "signingKey"}, {Name: "dryRun", Bool: true}}},
+	{Name: "nodesBuild", Args: 1, Flags: []Flag{{Name: "out"}}},
 }
 
 func TestTranslate(t *testing.T) {
@@ -88,6 +88,10 @@ func TestTranslate(t *testing.T) {
 		{"--v -t=5m plan", "--v -t=5m plan", ""},
 		{"-v=false plan", "-v=false plan", ""},
 		{"DNSGATE -NODE=n1", "DNSGATE -NODE=n1", "Mage knows no case"},
+		{"DNSGATE -NODE=n1 -node=n2,n3", "DNSGATE -NODE=n1,n2,n3", "Mage would take n2 and n3 alone"},
+		{"deploy --node a --dry-run -node=b -node c", "deploy -node=a,b,c -dryRun", ""},
+		{"dns-gate -n a --node b", "dnsGate -node=a,b", ""},
+		{"dns-gate --node a dns-gate --node b", "dnsGate -node=a dnsGate -node=b", "each of its own"},
 		{"dnsGate -node=n1 plan -dryRun state:list -json=true", "dnsGate -node=n1 plan -dryRun state:list -json=true", ""},
 		{"nodesBuild n1 -dryrun deploy -node=", "nodesBuild n1 -dryrun deploy -node=", ""},
 	} {
@@ -115,6 +119,10 @@ func TestTranslateRefuses(t *testing.T) {
 		{"nodes build --dry-run", `target "nodesBuild" wants 1 arguments and has 0`, "Mage would build the node -dryRun"},
 		{"nodes build --bogus n1", `unknown flag --bogus, or one without its value, of target "nodesBuild"`, "Mage would build the node --bogus"},
 		{"nodes build --", `target "nodesBuild" wants 1 arguments and has 0`, ""},
+		{"plan --out a --out b", "-out is given twice", "Mage would take the last"},
+		{"plan -out=a -OUT=b", "-out is given twice", ""},
+		{"plan --dry-run --dry-run=false", "-dryRun is given twice", ""},
+		{"deploy --node a --node=", "-node is given twice, once without a value", "a script forgot its variable"},
 		{"nodes build n1 n2", `unknown target "n2", nothing was run`, ""},
 	} {
 		got, err := Translate(fleet, strings.Fields(test.line))
@@ -133,7 +141,36 @@ func TestTranslateRefuses(t *testing.T) {
 	}
 }
 
-// FuzzMage: whatever Mage itself would run is left as it is.
+// TestRepeated: without the launcher a line is refused that Mage would run by
+// halves.
+func TestRepeated(t *testing.T) {
+	for _, test := range []struct{ line, want, hint string }{
+		{"deploy -node=a -NODE=b", "-node is given twice, and Mage takes the last", "write -node=a,b"},
+		{"plan deploy -skipMigrations=a -plan -skipMigrations=b", "-skipMigrations is given twice, and Mage takes the last", "write -skipMigrations=a,b"},
+		{"dns-gate -env=a -env=b", "-env is given twice, and Mage takes the last", "write -env=a,b"},
+		{"nodesBuild n1 -out=a -out=b", "-out is given twice", "give it once, for it has one value"},
+		{"deploy -plan -plan=false", "-plan is given twice", "give it once, for it has one value"},
+		{"deploy -node= -node=b", "-node is given twice, once without a value", "leave it away if all is meant"},
+		{"deploy -node=a -plan deploy -node=b", "", ""},
+		{"mine -node=a -node=b deploy -node=c", "", ""},
+		{"-v -v deploy", "", ""},
+		{"deploy -node=a -- -node=b", "", ""},
+		{"deploy -bogus=a -bogus=b", "", ""},
+		{"", "", ""},
+	} {
+		err := Repeated(strings.Fields(test.line))
+		var usage *UsageError
+		switch {
+		case test.want == "" && err != nil:
+			t.Errorf("%q: %v", test.line, err)
+		case test.want != "" && (!errors.As(err, &usage) || usage.Error() != test.want || usage.Hint() != test.hint):
+			t.Errorf("%q: %v", test.line, err)
+		}
+	}
+}
+
+// FuzzMage: whatever Mage itself would run is left as it is, if it says each
+// thing once.
 func FuzzMage(f *testing.F) {
 	f.Add(uint64(1), "n1")
 	f.Fuzz(func(t *testing.T, seed uint64, value string) {
@@ -167,8 +204,8 @@ func mageLine(r *rand.Rand, value string) []string {
 		for range target.Args {
 			args = append(args, "x"+value)
 		}
-		for range r.IntN(len(target.Flags) + 1) {
-			flag := target.Flags[r.IntN(len(target.Flags))]
+		for _, i := range r.Perm(len(target.Flags))[:r.IntN(len(target.Flags)+1)] {
+			flag := target.Flags[i]
 			word := "-" + anyCase(flag.Name)
 			if !flag.Bool || maybe() {
 				word += "=" + value
@@ -218,6 +255,7 @@ func TestFormerly(t *testing.T) {
 		{"dns-gate --with-dns-update=false", "dns-gate -update=false"},
 		{"deploy --signing-key-file key --dry-run", "deploy -signingKey=key -dryRun"},
 		{"deploy -signingKeyFile=key --node n1", "deploy -signingKey=key -node=n1"},
+		{"deploy --node n1 -node=n2 plan", "deploy -node=n1,n2 plan"},
 		{"-v -t 5m nodes-build n1 --out x plan --dry-run", "-v -t 5m nodes-build n1 -out=x plan -dryRun"},
 	} {
 		flags := strings.Join(Flags(legacy, strings.Fields(test.line)), " ")
@@ -228,6 +266,10 @@ func TestFormerly(t *testing.T) {
 		if again, _ := Translate(legacy, strings.Fields(test.want)); err != nil || !slices.Equal(translated, again) {
 			t.Errorf("the launcher makes %q of %q (%v), and %q of %q", translated, test.line, err, again, test.want)
 		}
+	}
+	// What the launcher refuses, for Repeated to refuse.
+	if got := strings.Join(Flags(legacy, strings.Fields("deploy --signing-key a -signingKey=b")), " "); got != "deploy -signingKey=a -signingKey=b" {
+		t.Errorf("a flag that is given twice became %q", got)
 	}
 	for _, line := range []string{
 		"own plan --dry-run", "plan own --dry-run", "plan --with-dns-update", "plan --bogus --dry-run", "-- plan --dry-run",

@@ -4,12 +4,12 @@ package launcher
 
 // table are the targets of magefiles/targets.
 var table = []Target{
-	{"deploy", 0, []Flag{{"node", false}, {"env", false}, {"exclude", false}, {"plan", true}, {"detailedExitcode", true}, {"dryRun", true}, {"resume", true}, {"jobs", false}, {"lockWait", false}, {"skipOffline", true}, {"remoteBuild", true}, {"skipVerification", true}, {"skipMigrations", false}, {"migrationSource", false}, {"ignoreMigrationErrors", true}, {"signingKey", false}, {"deployRs", false}, {"json", true}, {"out", false}}},
-	{"dnsGate", 0, []Flag{{"node", false}, {"env", false}, {"resolver", false}, {"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"explain", false}, {"onUnknown", false}, {"allowFlips", true}, {"live", true}, {"accountUri", false}, {"update", true}, {"adopt", true}, {"sopsFile", false}, {"facts", false}, {"record", false}, {"out", false}}},
-	{"nodesBuild", 1, []Flag{{"out", false}}},
-	{"plan", 0, []Flag{{"dryRun", true}, {"json", true}, {"detailedExitcode", true}, {"locked", true}, {"inventory", false}, {"out", false}, {"compare", false}}},
-	{"state:init", 0, []Flag{{"out", false}}},
-	{"state:list", 0, []Flag{{"json", true}, {"out", false}}},
-	{"state:prune", 0, []Flag{{"user", false}, {"yes", true}, {"out", false}}},
-	{"status", 0, []Flag{{"node", false}, {"env", false}, {"exclude", false}, {"json", true}, {"out", false}}},
+	{"deploy", 0, []Flag{{"node", false, true}, {"env", false, true}, {"exclude", false, true}, {"plan", true, false}, {"detailedExitcode", true, false}, {"dryRun", true, false}, {"resume", true, false}, {"jobs", false, false}, {"lockWait", false, false}, {"skipOffline", true, false}, {"remoteBuild", true, false}, {"skipVerification", true, false}, {"skipMigrations", false, true}, {"migrationSource", false, true}, {"ignoreMigrationErrors", true, false}, {"signingKey", false, false}, {"deployRs", false, false}, {"json", true, false}, {"out", false, false}}},
+	{"dnsGate", 0, []Flag{{"node", false, true}, {"env", false, true}, {"resolver", false, false}, {"dryRun", true, false}, {"json", true, false}, {"detailedExitcode", true, false}, {"explain", false, false}, {"onUnknown", false, false}, {"allowFlips", true, false}, {"live", true, false}, {"accountUri", false, false}, {"update", true, false}, {"adopt", true, false}, {"sopsFile", false, false}, {"facts", false, false}, {"record", false, false}, {"out", false, false}}},
+	{"nodesBuild", 1, []Flag{{"out", false, false}}},
+	{"plan", 0, []Flag{{"dryRun", true, false}, {"json", true, false}, {"detailedExitcode", true, false}, {"locked", true, false}, {"inventory", false, false}, {"out", false, false}, {"compare", false, false}}},
+	{"state:init", 0, []Flag{{"out", false, false}}},
+	{"state:list", 0, []Flag{{"json", true, false}, {"out", false, false}}},
+	{"state:prune", 0, []Flag{{"user", false, true}, {"yes", true, false}, {"out", false, false}}},
+	{"status", 0, []Flag{{"node", false, true}, {"env", false, true}, {"exclude", false, true}, {"json", true, false}, {"out", false, false}}},
 }

@@ -72,7 +72,7 @@ func Deploy(ctx context.Context,
 	case value(dryRun, false):
 		r.mode = deploy.Look
 	}
-	if err := naming(map[string]*string{"-node": node, "-env": env, "-exclude": exclude, "-skipMigrations": skipMigrations, "-migrationSource": migrationSource}); err != nil {
+	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude, "-skipMigrations": skipMigrations, "-migrationSource": migrationSource}); err != nil {
 		return r.fail(err)
 	}
 	defer withhold()()
@@ -162,6 +162,9 @@ func (r *deployRun) check() error {
 		if user == "" || node == "" || strings.Contains(node, "=") {
 			return hinted(fmt.Errorf("-migrationSource is %q", pair), "write environment=node, several with commas between")
 		}
+		if other := r.migrations.Sources[user]; other != "" && other != node {
+			return hinted(fmt.Errorf("-migrationSource has the data of %s on %s and on %s", user, other, node), "name the one node that they are to be taken from")
+		}
 		r.migrations.Sources[user] = node
 	}
 	return nil
@@ -187,9 +190,7 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 	}
 	runner := &deploy.Runner{Options: r.options, Stop: gentle.Done(), Moves: p.document.Moves()}
 	if !r.options.SkipVerification {
-		if runner.Verifier, err = verify.New(p.document, verify.Options{}); err != nil {
-			return in(r.path(planFile), err)
-		}
+		runner.Verifier = verify.New(p.document, verify.Options{})
 	}
 	if runner.Mover, err = r.mover(p, show); err != nil {
 		return in(r.path(planFile), err)

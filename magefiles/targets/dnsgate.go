@@ -50,7 +50,7 @@ func DnsGate(ctx context.Context,
 		live: value(live, false), update: value(update, false), adopt: value(adopt, false),
 		policy: dnsgate.Policy{OnUnknown: dnsgate.OnUnknown(value(onUnknown, "")), AllowFlips: value(allowFlips, false)},
 	}
-	if err := naming(map[string]*string{"-node": node, "-env": env}); err != nil {
+	if err := usage(map[string]*string{"-node": node, "-env": env}); err != nil {
 		return run.fail(err)
 	}
 	return run.fail(run.do(ctx))

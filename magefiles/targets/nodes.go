@@ -24,6 +24,9 @@ func NodesBuild(ctx context.Context,
 ) error {
 	f := generated(out)
 	defer withhold()()
+	if err := usage(nil); err != nil {
+		return f.fail(err)
+	}
 	return f.fail(f.build(ctx, node))
 }
 

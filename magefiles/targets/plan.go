@@ -32,6 +32,9 @@ func Plan(ctx context.Context,
 		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
 	defer withhold()()
+	if err := usage(nil); err != nil {
+		return run.fail(err)
+	}
 	if older := value(compare, ""); older != "" {
 		return run.compare(ctx, older)
 	}

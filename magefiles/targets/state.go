@@ -26,6 +26,9 @@ func (State) Init(ctx context.Context,
 ) error {
 	f := generated(out)
 	defer withhold()()
+	if err := usage(nil); err != nil {
+		return f.fail(err)
+	}
 	return f.fail(f.locked(ctx, func() error { return initState(ctx, f) }))
 }
 
@@ -74,6 +77,9 @@ func (State) List(
 	out *string, // the generated folder, default generated
 ) error {
 	f := generated(out)
+	if err := usage(nil); err != nil {
+		return f.fail(err)
+	}
 	s, _, err := f.readState()
 	if err != nil {
 		return f.fail(err)
@@ -111,7 +117,7 @@ func (State) Prune(ctx context.Context,
 ) error {
 	f := generated(out)
 	defer withhold()()
-	if err := naming(map[string]*string{"-user": user}); err != nil {
+	if err := usage(map[string]*string{"-user": user}); err != nil {
 		return f.fail(err)
 	}
 	do := func() error { return prune(ctx, f, list(user), value(yes, false)) }

@@ -29,7 +29,7 @@ func Status(ctx context.Context,
 ) error {
 	r := deployRun{folder: generated(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
-	if err := naming(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
+	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
 		return r.fail(err)
 	}
 	defer withhold()()

@@ -25,6 +25,7 @@ package targets
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -76,11 +77,16 @@ func list(flag *string) []string {
 	return items
 }
 
-// naming refuses flags that are there and name nothing, such as -node=$UNSET:
-// without the flag all is meant, which a script that forgot its variable is not.
-func naming(flags map[string]*string) error {
+// usage refuses a command line that gives a flag twice, of which Mage takes the
+// last: with `-skipMigrations=a -skipMigrations=b` a's data would move. It refuses
+// lists that are there and name nothing, such as -node=$UNSET, as well: without
+// the flag all is meant, which a script that forgot its variable is not.
+func usage(lists map[string]*string) error {
+	if err := launcher.Repeated(os.Args[1:]); err != nil {
+		return err
+	}
 	var empty []string
-	for name, flag := range flags {
+	for name, flag := range lists {
 		if flag != nil && len(list(flag)) == 0 {
 			empty = append(empty, name)
 		}

@@ -42,6 +42,9 @@ func shortened(text string) string {
 func warn(warnings []state.Warning) {
 	for _, w := range warnings {
 		fmt.Fprintf(os.Stderr, "warning: %s\n", report.Visible(w.Subject+": "+w.Message))
+		if w.Hint != "" {
+			fmt.Fprintf(os.Stderr, "hint: %s\n", report.Visible(w.Hint))
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
 #   hostenv-move backup NAME          backs up now; "since EPOCH.NANOSECONDS", or "missing"
 #   hostenv-move snapshots NAME WHICH restic's newest snapshots as JSON: tagged or all
 #   hostenv-move journal NAME EPOCH   what the backup has said since then
+#   hostenv-move holds NAME           the data over which hostenv does not restore NAME, a path a line
 #   hostenv-move plan LENGTH          writes the restore plan, from standard input
 #   hostenv-move discard              removes it
 set -euo pipefail
@@ -25,7 +26,7 @@ restore="$runtime/restore"
 
 verb=${1-}
 case "$verb" in
-  backup) wanted=2 ;;
+  backup | holds) wanted=2 ;;
   snapshots | journal) wanted=3 ;;
   plan) wanted=2 ;;
   discard) wanted=1 ;;
@@ -34,7 +35,7 @@ esac
 [ "$#" = "$wanted" ] || fail "hostenv-move $verb takes $((wanted - 1)) arguments, not $(($# - 1))"
 
 case "$verb" in
-  backup | snapshots | journal)
+  backup | snapshots | journal | holds)
     name=$2
     [[ $name =~ ^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$ ]] || fail "$(printf %q "$name") is no name of a backup"
     unit="restic-backups-$name.service"
@@ -90,6 +91,25 @@ case "$verb" in
   journal)
     [[ $3 =~ ^[0-9]{1,12}$ ]] || fail "$(printf %q "$3") is no time in seconds"
     journal "$3" 1000
+    ;;
+
+  holds)
+    # hostenv's modules (drupal, php-app) leave this where they restored once, and
+    # do not restore where it is, nor where the database has a table: they say so,
+    # take the name out of the restore plan, and start with the data that are there.
+    marker="$HOME/.local/state/hostenv/restored/${name%-migrate}"
+    if [ -e "$marker" ]; then printf '%s\n' "$marker"; fi
+    case "$name" in
+      drupal-migrate | php-app-migrate)
+        database="$HOME/.local/share/mysql"
+        for table in "$database"/*/*.frm "$database"/*/*.ibd; do
+          case "$table" in "$database"/mysql/* | "$database"/performance_schema/* | "$database"/sys/*) continue ;; esac
+          [ -e "$table" ] || continue
+          printf '%s\n' "$database"
+          break
+        done
+        ;;
+    esac
     ;;
 
   plan)

@@ -32,7 +32,7 @@ let
 
   # What takes an environment's data to another node or from it, see move.nix.
   backup = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}";
-  move = rule "${literally bin}/hostenv-move" "(backup ${backup}|snapshots ${backup} (tagged|all)|journal ${backup} [0-9]{1,12}|plan [0-9]{1,6}|discard)";
+  move = rule "${literally bin}/hostenv-move" "((backup|holds) ${backup}|snapshots ${backup} (tagged|all)|journal ${backup} [0-9]{1,12}|plan [0-9]{1,6}|discard)";
 in
 {
   options.hostenv.deploy.sudoCommands = mkOption {

@@ -34,6 +34,25 @@ func (e *Error) Hint() string {
 	return fmt.Sprintf("nothing was changed on the new node. %s; or leave the data there: -skipMigrations=%s; or say that they are on another node: -migrationSource=%s=NODE", cause, e.User, e.User)
 }
 
+// A HeldError says that an environment has older data on its new node, as one that
+// comes back to a node has: it would start with those, and what it has on the node
+// that it comes from would be left behind.
+type HeldError struct {
+	User, From, Node string
+	Paths            []string // that keep it from restoring
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("%s has older data on %s, and would start with those rather than restore what is on %s: %s",
+		e.User, e.Node, e.From, control.ReplaceAllString(strings.Join(e.Paths, ", "), " | "))
+}
+
+// Hint says what to do.
+func (e *HeldError) Hint() string {
+	return fmt.Sprintf("set them aside, on %s as %s: systemctl --user stop mysql.service; mkdir ~/before-move && mv PATH... ~/before-move/; and deploy again. Or start with the older data: -skipMigrations=%s",
+		e.Node, e.User, e.User)
+}
+
 // A SourceError says that it is not clear which node an environment's data are
 // on.
 type SourceError struct {

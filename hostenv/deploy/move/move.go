@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,13 +38,15 @@ func New(document plan.Document, options Options) (*Mover, error) {
 	return &Mover{options: options, environments: environments, nodes: nodes, cache: cache{answers: map[string][]netip.Addr{}}}, nil
 }
 
-// Prepare is [Mover.Backup] and then [Mover.Leave].
+// Prepare is [Mover.Backup] and then [Mover.Leave], unless the environment has
+// older data on its new node, over which it does not restore: then the error is a
+// *[HeldError].
 func (m *Mover) Prepare(ctx context.Context, from, to deploy.Session, n deploy.Node, p deploy.Profile) (*deploy.Moved, error) {
 	moved, err := m.Backup(ctx, from, n, p)
 	if err != nil || moved == nil {
 		return nil, err
 	}
-	if err := m.Leave(ctx, to, p, *moved); err != nil {
+	if err := m.leave(ctx, to, n, p, *moved); err != nil {
 		if m.ignore(ctx, p.Name, err) {
 			return nil, nil
 		}
@@ -97,11 +101,32 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 // isUnknownUser tells sudo's words for a user that a node does not have.
 func isUnknownUser(err error) bool { return strings.Contains(err.Error(), "unknown user") }
 
+// leave writes the restore plan, unless the environment would not restore from it
+// and start with older data instead, as hostenv's modules do without an error.
+func (m *Mover) leave(ctx context.Context, to deploy.Session, n deploy.Node, p deploy.Profile, moved deploy.Moved) error {
+	held := &HeldError{User: p.Name, From: moved.From, Node: n.Name}
+	for _, name := range slices.Sorted(maps.Keys(moved.Snapshots)) {
+		out, err := to.Run(ctx, p.Name, nil, program, "holds", name)
+		if err != nil {
+			return &nodeError{"look for older data of " + p.Name, err}
+		}
+		for line := range strings.Lines(string(out)) {
+			if path := strings.TrimSuffix(line, "\n"); !slices.Contains(held.Paths, path) {
+				held.Paths = append(held.Paths, path)
+			}
+		}
+	}
+	if len(held.Paths) > 0 {
+		return held
+	}
+	return m.Leave(ctx, to, p, moved)
+}
+
 // Leave writes the restore plan of an environment on its new node, whole or not
 // at all: <runtimeDir>/restore/plan.json, the user's own, mode 0600.
 func (m *Mover) Leave(ctx context.Context, to deploy.Session, p deploy.Profile, moved deploy.Moved) error {
 	for name, id := range moved.Snapshots {
-		if !isBackup.MatchString(name) || !isSnapshot.MatchString(id) {
+		if !plan.IsBackup(name) || !isSnapshot.MatchString(id) {
 			return fmt.Errorf("write the restore plan of %s: %q is no snapshot of %q", p.Name, id, name)
 		}
 	}

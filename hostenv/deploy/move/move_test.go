@@ -14,12 +14,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// document is a plan of the nodes old, new and far, with the environment shop on
+// document is a plan of the nodes old, new and far, and emptied, which has no
+// environment any more, with the environment shop on
 // new: more is put into it.
 func document(t *testing.T, more string) plan.Document {
 	t.Helper()
 	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "hostenvHostname": "hosting.test",
-		"nodes": {"old": {}, "new": {}, "far": {}},
+		"nodes": {"old": {}, "new": {}, "far": {}}, "nodeConnections": {"new": {}, "emptied": {}},
 		"environments": {
 			"shop": {"node": "new", "hostenv": {"hostname": "shop.hosting.test"},
 				"virtualHosts": {"shop.hosting.test": {}, "www.shop.test": {}, "*.shop.test": {}}` + more + `},
@@ -170,17 +171,34 @@ func TestPrepare(t *testing.T) {
 	}}
 	const text = `{"sourceNode":"old","snapshots":{"a":"` + id + `","b-migrate":"` + id + `"}}` + "\n"
 	write := fmt.Sprintf("plan %d", len(text))
-	to := &session{answers: map[string]answer{write: {}}}
+	const holdsA, holdsB = "holds a", "holds b-migrate"
+	to := &session{answers: map[string]answer{holdsA: {}, holdsB: {}, write: {}}}
 	got, err := m.Prepare(t.Context(), from, to, newNode, shop)
 	if err != nil || got == nil || got.From != "old" || len(got.Snapshots) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
-	if to.input != text || len(to.asked) != 1 {
+	if to.input != text || len(to.asked) != 3 || to.asked[2] != write {
 		t.Errorf("%q got\n%s", to.asked, to.input)
 	}
 
+	// The new node has older data, over which nothing is restored.
+	to.answers[holdsB] = answer{out: "/home/shop/.local/state/hostenv/restored/b\n/home/shop/.local/share/mysql\n"}
+	to.answers[holdsA], to.asked = answer{out: "/home/shop/.local/share/mysql\n"}, nil
+	var held *move.HeldError
+	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || !errors.As(err, &held) || len(held.Paths) != 2 || len(to.asked) != 2 {
+		t.Errorf("%+v, %v, %q", got, err, to.asked)
+	}
+	if text := held.Error() + held.Hint(); !strings.Contains(text, "shop has older data on new") || !strings.Contains(text, "restored/b") || !strings.Contains(text, "-skipMigrations=shop") {
+		t.Error(text)
+	}
+	// It cannot be asked for them.
+	to.answers[holdsA] = answer{err: "sudo: a password is required"}
+	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || err == nil || !strings.HasPrefix(err.Error(), "look for older data of shop: ") {
+		t.Errorf("%+v, %v", got, err)
+	}
+
 	// The new node does not take it.
-	to.answers = map[string]answer{write: {err: "exit status 1: error: /run/hostenv/user/shop is not there: it comes with the node's system"}}
+	to.answers = map[string]answer{holdsA: {}, holdsB: {}, write: {err: "exit status 1: error: /run/hostenv/user/shop is not there: it comes with the node's system"}}
 	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || err == nil || !strings.HasPrefix(err.Error(), "write the restore plan of shop: exit status 1") {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -293,7 +311,7 @@ func TestRefuses(t *testing.T) {
 		`-skipMigrations names "nobody", and the plan has no such environment`,
 		`-migrationSource=blog=old: the environment names no backups (its migrations in the plan)`,
 		`-migrationSource names "no", and the plan has no such environment`,
-		`-migrationSource=shop=nowhere: the plan has no such node; it has far, new, old`,
+		`-migrationSource=shop=nowhere: the plan has no such node; it has emptied, far, new, old`,
 	}
 	if diff := cmp.Diff(want, invalid.Problems); diff != "" {
 		t.Error(diff)

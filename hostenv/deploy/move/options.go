@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
@@ -46,19 +44,18 @@ type environment struct {
 	virtualHosts []string // sorted
 }
 
-// isBackup holds a name to what may be part of a unit's and a program's name.
-// The same stands in nix/modules: hostenv-move.sh and sudo.nix.
-var isBackup = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
-
 // read takes from a plan what is needed, and from the options what the plan does
 // not bear out. Every problem is in the one error.
 func read(document plan.Document, o Options) (environments map[string]environment, nodes map[string]string, err error) {
 	value := document.Value()
 	zone, _ := value["hostenvHostname"].(string)
 	nodes = map[string]string{}
-	of, _ := value["nodes"].(map[string]any)
-	for node := range of {
-		nodes[node] = node + "." + zone
+	// One that has no environment any more may only be among the connections.
+	for _, of := range []string{"nodes", "nodeConnections"} {
+		members, _ := value[of].(map[string]any)
+		for node := range members {
+			nodes[node] = node + "." + zone
+		}
 	}
 	var problems []string
 	environments = map[string]environment{}
@@ -72,24 +69,10 @@ func read(document plan.Document, o Options) (environments map[string]environmen
 		e.hostname, _ = identity["hostname"].(string)
 		hosts, _ := fields["virtualHosts"].(map[string]any)
 		e.virtualHosts = slices.Sorted(maps.Keys(hosts))
-		// hostenv may have them beside its own values, or among them.
-		where := "environments." + user + ".migrations"
-		list := fields["migrations"]
-		if list == nil {
-			where = "environments." + user + ".hostenv.migrations"
-			list = identity["migrations"]
-		}
-		names, ok := list.([]any)
-		if list != nil && !ok {
-			problems = append(problems, fmt.Sprintf("%s is %s, not a list", where, canonjson.Kind(list)))
-		}
-		for _, name := range names {
-			text, ok := name.(string)
-			if !ok || !isBackup.MatchString(text) {
-				problems = append(problems, fmt.Sprintf("%s holds %s, which is no name of a backup", where, strings.TrimSpace(string(canonjson.Encode(name)))))
-			} else if !slices.Contains(e.migrations, text) {
-				e.migrations = append(e.migrations, text)
-			}
+		var wrong []string
+		e.migrations, wrong = plan.Migrations(fields)
+		for _, problem := range wrong {
+			problems = append(problems, "environments."+user+"."+problem)
 		}
 		environments[user] = e
 	}

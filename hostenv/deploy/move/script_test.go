@@ -305,13 +305,47 @@ func TestScriptPlan(t *testing.T) {
 	}
 }
 
+// TestScriptHolds finds the data over which hostenv's own modules do not restore,
+// and no others.
+func TestScriptHolds(t *testing.T) {
+	m := newMachine(t)
+	holds := func(name, want string) {
+		t.Helper()
+		out, err := m.Run(t.Context(), "", nil, "hostenv-move", "holds", name)
+		if err != nil || string(out) != want {
+			t.Errorf("%s: %q, %v, want %q", name, out, err, want)
+		}
+	}
+	file := func(path string) {
+		t.Helper()
+		path = filepath.Join(m.home, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holds("drupal-migrate", "")
+	// A database that was started and never filled, as a restore finds it.
+	for _, path := range []string{"ibdata1", "mysql/user.frm", "performance_schema/threads.frm", "sys/version.frm", "drupal/db.opt"} {
+		file(".local/share/mysql/" + path)
+	}
+	holds("drupal-migrate", "")
+	marker, database := m.home+"/.local/state/hostenv/restored/drupal\n", m.home+"/.local/share/mysql\n"
+	file(".local/state/hostenv/restored/drupal")
+	holds("drupal-migrate", marker)
+	holds("php-app-migrate", "")
+	file(".local/share/mysql/drupal/node.ibd")
+	holds("drupal-migrate", marker+database)
+	holds("php-app-migrate", database)
+	holds("other-migrate", "") // whose restore is not hostenv's
+}
+
 // TestScriptRefuses: whatever sudo would have let through, nothing runs.
 func TestScriptRefuses(t *testing.T) {
 	m := newMachine(t)
 	for _, argv := range [][]string{
 		{}, {""}, {"restore", "a"}, {"backup"}, {"backup", "a", "b"}, {"discard", "a"}, {"plan"}, {"plan", "-1"}, {"plan", "1e3"}, {"plan", "1234567"},
 		{"backup", ""}, {"backup", "-a"}, {"backup", "--help"}, {"backup", "a b"}, {"backup", "../a"}, {"backup", "a/b"}, {"backup", "a;touch x"}, {"backup", "$(touch x)"},
-		{"backup", "`touch x`"}, {"backup", "a\nb"}, {"backup", "a@b"}, {"backup", "é"}, {"backup", strings.Repeat("a", 101)},
+		{"backup", "`touch x`"}, {"backup", "a\nb"}, {"backup", "a@b"}, {"holds"}, {"holds", "../a"}, {"holds", "a", "b"}, {"backup", "é"}, {"backup", strings.Repeat("a", 101)},
 		{"snapshots", "a"}, {"snapshots", "a;b", "all"}, {"journal", "a", "yesterday"}, {"journal", "a", "-1"}, {"journal", "a\n", "1"},
 	} {
 		out, err := m.Run(t.Context(), "", nil, append([]string{"hostenv-move"}, argv...)...)

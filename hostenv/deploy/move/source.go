@@ -20,8 +20,8 @@ import (
 //
 // Options.Sources come first, then the plan's previousNode, then the state. Only
 // of an environment that none of them knows is DNS asked: where its generated
-// host name leads, and if that is to no node, where its virtual hosts lead. The
-// one node that is found is it, unless that is the node it is deployed to. With
+// host name leads, and if that is to no other node than the one it is deployed
+// to, where its virtual hosts lead. The one other node that is found is it. With
 // several, or where DNS does not answer, the error is a *[SourceError]. A proxy
 // in front of the nodes hides them: then nothing is found.
 func (m *Mover) From(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
@@ -63,15 +63,15 @@ func (m *Mover) discover(ctx context.Context, current, user string, e environmen
 			}
 			return "", &SourceError{User: user, Problem: "DNS does not say: " + err.Error()}
 		}
-		switch {
-		case len(found) == 0:
-			continue
-		case slices.Contains(found, current):
-			return "", nil
-		case len(found) == 1:
+		// Some of its names may lead to the new node already.
+		found = slices.DeleteFunc(found, func(node string) bool { return node == current })
+		switch len(found) {
+		case 0:
+		case 1:
 			return found[0], nil
+		default:
+			return "", &SourceError{User: user, Nodes: found, Problem: fmt.Sprintf("%s lead to %s", strings.Join(names, ", "), strings.Join(found, " and "))}
 		}
-		return "", &SourceError{User: user, Nodes: found, Problem: fmt.Sprintf("%s lead to %s", strings.Join(names, ", "), strings.Join(found, " and "))}
 	}
 	return "", nil
 }

@@ -70,7 +70,7 @@ func details(w io.Writer, p deploy.ProfileOutcome) {
 		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, verification(*p.Verification))
 		for _, c := range p.Verification.Checks {
 			if !c.OK {
-				fmt.Fprintf(w, "- %s: %s\n", cell(c.URL), indented(c.Problem))
+				fmt.Fprintf(w, "- %s: %s\n", cell(cmp.Or(c.URL, c.Name, "a check")), indented(c.Problem))
 			}
 		}
 	}

@@ -11,10 +11,12 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
 // ask makes one request at a node, with the redirects that it leads to.
-func (v *Verifier) ask(ctx context.Context, node string, q Request, hosts map[string]bool) answer {
+func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts map[string]bool) answer {
 	transport := &http.Transport{
 		// Proxy is nil: HTTP_PROXY does not count.
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -77,7 +79,7 @@ func (v *Verifier) ask(ctx context.Context, node string, q Request, hosts map[st
 		return a
 	}
 	defer func() { _ = response.Body.Close() }()
-	a.body, err = io.ReadAll(io.LimitReader(response.Body, MaxBody))
+	a.body, err = io.ReadAll(io.LimitReader(response.Body, checks.MaxBody))
 	if err != nil {
 		a.failure = "the response broke off: " + failure(err)
 	}

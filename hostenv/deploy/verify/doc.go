@@ -4,7 +4,7 @@
 // The checks were made for curl, and say so (their type is httpHostHeaderCurl):
 // standard output is a response's body, standard error what curl says of a
 // request that fails, and its exit status is not zero where no complete response
-// came. [Constraints] tells what each of these means here; docs/deploy-verification.md
+// came. [checks.Constraints] tells what each of these means here; docs/deploy-verification.md
 // tells it to those who write checks.
 //
 // A check is asked at its node and nowhere else: the connection goes to

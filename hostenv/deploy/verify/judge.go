@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
 // An answer is what came of a request: the last response, or what failed, or
@@ -20,7 +22,7 @@ type answer struct {
 
 // judge returns what an answer does not keep, "" if it passes. It shows nothing
 // of a body, which may hold anything.
-func (c Constraints) judge(a answer) string {
+func judge(c checks.Constraints, a answer) string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	if a.failure != "" && !c.AllowFailure {
@@ -36,7 +38,7 @@ func (c Constraints) judge(a answer) string {
 		return strings.Join(problems, "; ")
 	}
 	if a.status < c.MinStatus || c.MaxStatus != 0 && a.status > c.MaxStatus {
-		say("%s, and should be %s", statusText(a), c.statusWanted())
+		say("%s, and should be %s", statusText(a), statusWanted(c))
 	}
 	if !isRedirect(a.status) || !c.SkipBodyOnRedirect {
 		for _, expression := range c.Body {
@@ -65,7 +67,7 @@ func statusText(a answer) string {
 	return text
 }
 
-func (c Constraints) statusWanted() string {
+func statusWanted(c checks.Constraints) string {
 	switch {
 	case c.MaxStatus == 0:
 		return fmt.Sprintf("at least %d", c.MinStatus)

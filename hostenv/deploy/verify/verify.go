@@ -12,6 +12,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
 // Options are how checks are asked. The zero value is what a deploy wants.
@@ -33,30 +34,27 @@ type Options struct {
 
 // A Verifier is [deploy.Verifier].
 type Verifier struct {
-	specs   map[string]Spec
+	specs   map[string]checks.Spec
 	options Options
 	slots   chan struct{}
 }
 
 var _ deploy.Verifier = (*Verifier)(nil)
 
-// New returns the verifier of a plan. Its error is that of [Read].
-func New(document plan.Document, options Options) (*Verifier, error) {
-	specs, err := Read(document)
-	if err != nil {
-		return nil, err
-	}
+// New returns the verifier of a plan.
+func New(document plan.Document, options Options) *Verifier {
 	if options.Dial == nil {
 		options.Dial = (&net.Dialer{}).DialContext
 	}
 	options.Concurrency = cmp.Or(options.Concurrency, 8)
 	options.Tries = cmp.Or(options.Tries, 5)
 	options.Pause = cmp.Or(options.Pause, time.Second)
-	return &Verifier{specs: specs, options: options, slots: make(chan struct{}, options.Concurrency)}, nil
+	return &Verifier{specs: checks.Read(document.Value()), options: options, slots: make(chan struct{}, options.Concurrency)}
 }
 
 // Verify does all checks of an environment at once, and returns them by name and
-// URL. An environment without any is verified by nothing.
+// URL. An environment without any is verified by nothing. One that cannot be read
+// is not asked, and does not pass.
 //
 // Right after an activation services may still start, and a certificate of a new
 // name may still be on order: a check that does not pass is asked again, a few
@@ -70,6 +68,9 @@ func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deplo
 		all.Go(func() { out.Checks[i] = v.check(ctx, n, q, spec.Hosts) })
 	}
 	all.Wait()
+	for _, p := range spec.Problems {
+		out.Checks = append(out.Checks, deploy.Check{Name: p.Check, Problem: "cannot be read: " + p.String() + "; " + checks.Remedy})
+	}
 	slices.SortStableFunc(out.Checks, func(a, b deploy.Check) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.URL, b.URL))
 	})
@@ -79,7 +80,7 @@ func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deplo
 // check asks until an answer passes, or time or tries are over. What it says is
 // of the last answer; a try that the end of the time cut off tells less than the
 // one before.
-func (v *Verifier) check(ctx context.Context, n deploy.Node, q Request, hosts map[string]bool) deploy.Check {
+func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool) deploy.Check {
 	c := deploy.Check{Name: q.Name, VirtualHost: q.VirtualHost, URL: q.URL()}
 	if n.PublicName == "" {
 		c.Problem = "node " + n.Name + " has no public name to ask at"
@@ -106,7 +107,7 @@ func (v *Verifier) check(ctx context.Context, n deploy.Node, q Request, hosts ma
 			return c
 		}
 		if limited.Err() == nil || try == 1 {
-			c.Status, c.Problem = a.status, q.Constraints.judge(a)
+			c.Status, c.Problem = a.status, judge(q.Constraints, a)
 		}
 		c.OK = c.Problem == ""
 		if c.OK || try == tries || !wait(limited, pause) {

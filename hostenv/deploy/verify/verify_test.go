@@ -25,7 +25,35 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/verify"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
+
+// document is a plan with one environment, shop, on node-a: www.shop.test and
+// its alias over TLS, plain.shop.test without. Its verification is the text.
+func document(t *testing.T, verification string) plan.Document {
+	t.Helper()
+	hosts := `{
+		"www.shop.test": {"forceSSL": true, "enableACME": true, "serverAliases": ["alias.shop.test"]},
+		"old.shop.test": {"forceSSL": true},
+		"plain.shop.test": {"forceSSL": false},
+		"gated.shop.test": {"forceSSL": false, "enableACME": true},
+		"*.wild.shop.test": {}}`
+	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "hostenvHostname": "hosting.test",
+		"environments": {"shop": {"enable": true, "node": "node-a", "hostenv": {"hostname": "plain.shop.test"},
+			"virtualHosts": ` + hosts + `, "deploymentVerification": ` + verification + `}},
+		"nodes": {"node-a": {"services": {"nginx": {"virtualHosts": ` + strings.TrimSuffix(hosts, "}") + `, "blog.other.test": {"forceSSL": true}}}}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// verification is one with a single enforced check.
+func verification(request, constraints string) string {
+	return `{"enable": true, "enforce": true, "checks": [{"name": "it", "type": "httpHostHeaderCurl",
+		"request": ` + request + `, "constraints": ` + constraints + `}]}`
+}
 
 var nodeA = deploy.Node{Name: "node-a", Address: "192.0.2.7", PublicName: "node-a.hosting.test"}
 
@@ -129,10 +157,7 @@ func (d *frontDoor) one(t *testing.T, request, constraints string) deploy.Check 
 	d.mu.Lock()
 	d.seen, d.dialed = nil, nil
 	d.mu.Unlock()
-	v, err := verify.New(document(t, verification(request, constraints)), d.options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := verify.New(document(t, verification(request, constraints)), d.options)
 	got := v.Verify(t.Context(), nodeA, "shop")
 	if !got.Enforce || len(got.Checks) != 1 {
 		t.Fatalf("%+v", got)
@@ -171,7 +196,7 @@ func site(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "hello, this is an error", http.StatusBadGateway)
 	case "/huge":
 		// An end that comes too late, after more than is read.
-		_, _ = io.CopyN(w, neverending('a'), verify.MaxBody)
+		_, _ = io.CopyN(w, neverending('a'), checks.MaxBody)
 		fmt.Fprint(w, "the end")
 	case "/endless":
 		_, _ = io.Copy(w, neverending('a'))
@@ -387,14 +412,11 @@ func TestAll(t *testing.T) {
 		<-full
 	})
 	door.options.Concurrency = limit
-	var checks []string
+	var list []string
 	for i := 8; i >= 0; i-- {
-		checks = append(checks, fmt.Sprintf(`{"name": "c%d", "request": {"path": "/%d"}}`, i, i))
+		list = append(list, fmt.Sprintf(`{"name": "c%d", "request": {"path": "/%d"}}`, i, i))
 	}
-	v, err := verify.New(document(t, `{"enable": true, "checks": [`+strings.Join(checks, ",")+`]}`), door.options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := verify.New(document(t, `{"enforce": false, "checks": [`+strings.Join(list, ",")+`]}`), door.options)
 	got := v.Verify(t.Context(), nodeA, "shop")
 	if !got.OK() || got.Enforce || len(got.Checks) != 9 || most.Load() != limit {
 		t.Errorf("%d at once, %+v", most.Load(), got)
@@ -419,10 +441,7 @@ func TestInterrupted(t *testing.T) {
 		close(arrived)
 		<-r.Context().Done()
 	})
-	v, err := verify.New(document(t, verification(`{}`, `{"allowNonZeroExitStatus": true}`)), door.options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := verify.New(document(t, verification(`{}`, `{"allowNonZeroExitStatus": true}`)), door.options)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
 	if got := v.Verify(ctx, nodeA, "shop"); got.OK() || !strings.Contains(got.Checks[0].Problem, "interrupted") {
@@ -456,5 +475,43 @@ func TestNoHTTP(t *testing.T) {
 	}
 	if got := door.one(t, `{}`, `[]`); got.OK || !strings.Contains(got.Problem, "no such host") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// What cannot be read does not pass, and keeps no other check from being asked.
+func TestUnreadable(t *testing.T) {
+	door := newFrontDoor(t, nil, site)
+	v := verify.New(document(t, `{"checks": [
+		{"name": "good", "request": {"virtualHost": "plain.shop.test", "path": "/"}},
+		{"name": "odd", "request": {"virtualHost": "plain.shop.test", "tlsMode": "lax"}}]}`), door.options)
+	got := v.Verify(t.Context(), nodeA, "shop")
+	if len(got.Checks) != 2 || !got.Enforce || got.OK() {
+		t.Fatalf("%+v", got)
+	}
+	if c := got.Checks[0]; c.Name != "good" || !c.OK {
+		t.Errorf("%+v", c)
+	}
+	if c := got.Checks[1]; c.Name != "odd" || c.OK || !strings.Contains(c.Problem, `tlsMode is "lax", neither strict nor insecure; correct it in the project`) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// A host that is not the environment's is asked for at the environment's node,
+// over TLS where the node serves it so.
+func TestOtherHost(t *testing.T) {
+	door := newFrontDoor(t, []string{"blog.other.test"}, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/old" {
+			http.Redirect(w, r, "/new", http.StatusFound)
+		}
+	})
+	for _, test := range []struct{ host, seen string }{
+		{"Unknown.test", "-: GET unknown.test "},
+		{"blog.other.test", "blog.other.test: GET blog.other.test "},
+	} {
+		got := door.one(t, `{"virtualHost": "`+test.host+`", "path": "old", "method": "get", "followRedirects": true}`, `{"minHttpStatus": 200, "maxHttpStatus": 299}`)
+		want := test.seen + "/old, " + test.seen + "/new"
+		if seen := strings.Join(door.seen, ", "); !got.OK || seen != want {
+			t.Errorf("%s: %+v\n got %s\nwant %s", test.host, got, seen, want)
+		}
 	}
 }

@@ -179,3 +179,38 @@ func TestVerificationOverTLS(t *testing.T) {
 	w.Provider.SetVersion(t, "2")
 	contains(t, w.wants(w.deploy(), 3).stdout, "- https://"+host+"/: ", "certificate")
 }
+
+// A check that cannot be read fails its environment's deploy and no other's; what
+// can be read is asked. A check says how hostenv takes it: its defaults, a path
+// and a method as they come, and a host that is another's or none's.
+func TestVerificationUnreadable(t *testing.T) {
+	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 2, Inventory: func(inventory map[string]any) {
+		checks := map[string][]any{
+			"s1e1": {
+				map[string]any{"name": "good", "request": map[string]any{"path": "login", "method": "get", "virtualHost": "elsewhere.example"}},
+				map[string]any{"name": "odd", "request": map[string]any{"virtualHost": "$(touch owned)"}},
+			},
+			"s1e2": {map[string]any{"name": "good", "request": map[string]any{"path": "login"}}},
+		}
+		for project, list := range checks {
+			environment := inventory["projects"].(map[string]any)["acme__"+project].(map[string]any)["environments"].(map[string]any)["main"].(map[string]any)
+			for _, host := range environment["virtualHosts"].(map[string]any) {
+				host.(map[string]any)["enableLetsEncrypt"] = false
+			}
+			environment["deploymentVerification"] = map[string]any{"checks": list}
+		}
+	}})
+	n := w.Nodes[0]
+	door := openDoor(t, n, func(string) int { return 200 })
+	odd, fine := n.Users()[0], n.Users()[1]
+	r := w.wants(w.deploy(), 3)
+	contains(t, r.stdout, "n1 "+odd+": 1 of 2 checks failed\n- odd: cannot be read: deploymentVerification.checks[1]", "$(touch owned)", "mage plan", "active, does not work", "3 activated")
+	if want := []string{"elsewhere.example/login", fine + "." + fleet.Domain + "/login"}; !slices.Equal(door.all(), want) {
+		t.Errorf("it was not asked for %q", want)
+	}
+	for _, p := range w.outcome().Profiles {
+		if bad := p.Profile == odd; p.Good() == bad {
+			t.Errorf("%s is good: %v", p.Profile, p.Good())
+		}
+	}
+}

@@ -100,6 +100,7 @@ func TestSudo(t *testing.T) {
 		{"sudo -u daemon hostenv-move snapshots drupal-migrate tagged", "ran hostenv-move" + asOwner},
 		{"sudo -u daemon hostenv-move snapshots " + strings.Repeat("d", 100) + " all", "ran hostenv-move" + asOwner},
 		{"sudo -u daemon hostenv-move journal drupal-migrate 1795405000", "ran hostenv-move" + asOwner},
+		{"sudo -u daemon hostenv-move holds drupal-migrate", "ran hostenv-move" + asOwner},
 		{"sudo -u daemon hostenv-move plan 120", "ran hostenv-move" + asOwner},
 		{"sudo -u daemon hostenv-move discard", "ran hostenv-move" + asOwner},
 
@@ -108,6 +109,8 @@ func TestSudo(t *testing.T) {
 		{"sudo -u daemon hostenv-move backup 'a b'", "refused"},
 		{"sudo -u daemon hostenv-move backup a b", "refused"},
 		{"sudo -u daemon hostenv-move backup ../a", "refused"},
+		{"sudo -u daemon hostenv-move holds ../a", "refused"},
+		{"sudo -u daemon hostenv-move holds", "refused"},
 		{"sudo -u daemon hostenv-move backup '-a'", "refused"},
 		{"sudo -u daemon hostenv-move backup 'a;id'", "refused"},
 		{"sudo -u daemon hostenv-move snapshots a none", "refused"},

@@ -1,4 +1,7 @@
-package verify
+// Package checks reads what a plan has its environments asked once they are
+// deployed: their deploymentVerification. The plan reports what cannot be read,
+// hostenv/deploy/verify asks the rest.
+package checks
 
 import (
 	"fmt"
@@ -10,7 +13,6 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // What a request has that does not say, and the most that it may ask for: a
@@ -22,49 +24,46 @@ const (
 	maxRedirects     = 50
 )
 
-// An InvalidError lists every check of a plan that cannot be done.
-type InvalidError struct{ Problems []string }
-
-func (e *InvalidError) Error() string {
-	return "deploymentVerification cannot be read:\n  " + strings.Join(e.Problems, "\n  ")
-}
-
-// Hint says what to do.
-func (e *InvalidError) Hint() string {
-	return "mend the checks in the projects and run `mage plan`, or deploy with -skipVerification"
-}
-
-// Read returns what is to be asked of the environments of a plan, by user; those
-// that are not enabled, or whose verification is not, are left out.
+// Read returns what is to be asked of the environments of a decoded plan.json, by
+// user; those that are not enabled, or whose verification is not, are left out.
+// Both enable and enforce are true where they are not given, as in hostenv.
 //
-// What it does not understand is an error and never left out, for a check that
-// is not done must not count as one that passed. An *[InvalidError] names all
-// of them; the map then holds the environments that have none.
-func Read(document plan.Document) (map[string]Spec, error) {
-	value := document.Value()
-	environments, _ := value["environments"].(map[string]any)
+// What it does not understand is among the Problems of its environment and never
+// left out, for a check that is not done must not count as one that passed.
+func Read(plan map[string]any) map[string]Spec {
+	environments, _ := plan["environments"].(map[string]any)
+	served := map[string]map[string]bool{} // by node
 	specs := map[string]Spec{}
-	var invalid InvalidError
-	for _, user := range slices.Sorted(maps.Keys(environments)) {
-		environment, _ := environments[user].(map[string]any)
-		r := reader{where: "environments." + user + ".deploymentVerification"}
-		verification, ok := environment["deploymentVerification"].(map[string]any)
-		if given := environment["deploymentVerification"]; !ok && given != nil && environment["enable"] != false {
-			r.problem("it is %s, not an object", canonjson.Kind(given))
+	for user, v := range environments {
+		environment, _ := v.(map[string]any)
+		given := environment["deploymentVerification"]
+		if given == nil || environment["enable"] == false {
+			continue
 		}
-		enabled := environment["enable"] != false && r.boolean(verification, "enable", false)
-		if enabled || len(r.problems) > 0 {
-			spec := r.spec(verification, virtualHosts(value, environment), hostname(environment))
-			if len(r.problems) == 0 {
-				specs[user] = spec
-			}
+		node, _ := environment["node"].(string)
+		if served[node] == nil {
+			served[node] = servedBy(plan, node)
 		}
-		invalid.Problems = append(invalid.Problems, r.problems...)
+		if spec, asks := read(given, environment, served[node]); asks {
+			specs[user] = spec
+		}
 	}
-	if len(invalid.Problems) > 0 {
-		return specs, &invalid
+	return specs
+}
+
+// read reads the verification of one environment, and reports whether it is
+// enabled.
+func read(given any, environment map[string]any, served map[string]bool) (spec Spec, asks bool) {
+	r := reader{where: "deploymentVerification"}
+	verification, ok := given.(map[string]any)
+	if !ok {
+		r.problem("it is %s, not an object", canonjson.Kind(given))
+		return Spec{Enforce: true, Problems: r.problems}, true
 	}
-	return specs, nil
+	if !r.boolean(verification, "enable", true) {
+		return Spec{}, false
+	}
+	return r.spec(verification, virtualHosts(environment, served), served, hostname(environment)), true
 }
 
 func hostname(environment map[string]any) string {
@@ -73,48 +72,75 @@ func hostname(environment map[string]any) string {
 	return strings.ToLower(name)
 }
 
-// virtualHosts returns the names that an environment answers to, and whether the
-// node serves each over TLS. With enableACME alone NixOS orders a certificate
-// and does not listen for TLS (nixos/modules/services/web-servers/nginx).
-func virtualHosts(value, environment map[string]any) map[string]bool {
-	node, _ := environment["node"].(string)
-	served := value["nodes"]
+// servedBy returns the names that a node answers to, and whether it serves each
+// over TLS. With enableACME alone NixOS orders a certificate and does not listen
+// for TLS (nixos/modules/services/web-servers/nginx).
+func servedBy(plan map[string]any, node string) map[string]bool {
+	at := plan["nodes"]
 	for _, key := range []string{node, "services", "nginx", "virtualHosts"} {
-		object, _ := served.(map[string]any)
-		served = object[key]
+		object, _ := at.(map[string]any)
+		at = object[key]
 	}
-	atNode, _ := served.(map[string]any)
-	own, _ := environment["virtualHosts"].(map[string]any)
-	hosts := map[string]bool{}
-	for name, v := range own {
-		fields, _ := atNode[name].(map[string]any)
-		if fields == nil {
-			fields, _ = v.(map[string]any)
+	served := map[string]bool{}
+	hosts, _ := at.(map[string]any)
+	for name, v := range hosts {
+		fields, _ := v.(map[string]any)
+		tls := isTLS(fields)
+		for _, name := range namesOf(name, fields) {
+			served[name] = tls
 		}
-		tls := fields["forceSSL"] == true || fields["addSSL"] == true || fields["onlySSL"] == true
-		hosts[strings.ToLower(name)] = tls
-		aliases, _ := fields["serverAliases"].([]any)
-		for _, alias := range aliases {
-			if alias, ok := alias.(string); ok {
-				hosts[strings.ToLower(alias)] = tls
-			}
+	}
+	return served
+}
+
+// virtualHosts returns the names that an environment answers to, and whether its
+// node serves each over TLS: by the plan of the node, which after the DNS gate
+// may be otherwise than the environment asked.
+func virtualHosts(environment map[string]any, served map[string]bool) map[string]bool {
+	hosts := map[string]bool{}
+	own, _ := environment["virtualHosts"].(map[string]any)
+	for name, v := range own {
+		fields, _ := v.(map[string]any)
+		tls, known := served[strings.ToLower(name)]
+		if !known {
+			tls = isTLS(fields)
+		}
+		for _, name := range namesOf(name, fields) {
+			hosts[name] = tls
 		}
 	}
 	return hosts
 }
 
+func isTLS(fields map[string]any) bool {
+	return fields["forceSSL"] == true || fields["addSSL"] == true || fields["onlySSL"] == true
+}
+
+// namesOf are a virtual host's name and its aliases, in lower case.
+func namesOf(name string, fields map[string]any) []string {
+	names := []string{strings.ToLower(name)}
+	aliases, _ := fields["serverAliases"].([]any)
+	for _, alias := range aliases {
+		if alias, ok := alias.(string); ok {
+			names = append(names, strings.ToLower(alias))
+		}
+	}
+	return names
+}
+
 // A reader collects what is wrong, and where.
 type reader struct {
 	where    string
-	problems []string
+	check    string
+	problems []Problem
 }
 
 func (r *reader) problem(format string, args ...any) {
-	r.problems = append(r.problems, r.where+": "+fmt.Sprintf(format, args...))
+	r.problems = append(r.problems, Problem{Check: r.check, Where: r.where, Message: fmt.Sprintf(format, args...)})
 }
 
-func (r *reader) spec(v map[string]any, hosts map[string]bool, hostname string) Spec {
-	spec := Spec{Enforce: r.boolean(v, "enforce", false), Hosts: map[string]bool{}}
+func (r *reader) spec(v map[string]any, hosts, served map[string]bool, hostname string) Spec {
+	spec := Spec{Enforce: r.boolean(v, "enforce", true), Hosts: map[string]bool{}}
 	for host := range hosts {
 		spec.Hosts[host] = true
 	}
@@ -125,15 +151,18 @@ func (r *reader) spec(v map[string]any, hosts map[string]bool, hostname string) 
 	for i, check := range checks {
 		at := reader{where: fmt.Sprintf("%s.checks[%d]", r.where, i)}
 		if fields, ok := check.(map[string]any); ok {
-			if name := at.text(fields, "name", ""); name != "" {
-				at.where += fmt.Sprintf(" (%q)", name)
+			at.check = at.text(fields, "name", "")
+			q := at.request(fields, hosts, served, hostname)
+			if len(at.problems) == 0 {
+				spec.Requests = append(spec.Requests, q)
+				spec.Hosts[q.VirtualHost] = true
 			}
-			spec.Requests = append(spec.Requests, at.request(fields, hosts, hostname))
 		} else {
 			at.problem("it is %s, not an object", canonjson.Kind(check))
 		}
 		r.problems = append(r.problems, at.problems...)
 	}
+	spec.Problems = r.problems
 	return spec
 }
 
@@ -141,7 +170,7 @@ func (r *reader) spec(v map[string]any, hosts map[string]bool, hostname string) 
 // TRACE are about the way there.
 var methods = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 
-func (r *reader) request(check map[string]any, hosts map[string]bool, hostname string) Request {
+func (r *reader) request(check map[string]any, hosts, served map[string]bool, hostname string) Request {
 	if kind := r.text(check, "type", curl); kind != curl {
 		r.problem("type is %q, and only %q is known", kind, curl)
 	}
@@ -153,22 +182,26 @@ func (r *reader) request(check map[string]any, hosts map[string]bool, hostname s
 	q := Request{
 		Name:            r.text(check, "name", ""),
 		VirtualHost:     strings.ToLower(r.text(v, "virtualHost", hostname)),
-		Path:            r.text(v, "path", "/"),
-		Method:          r.text(v, "method", "GET"),
+		Path:            "/" + strings.TrimPrefix(r.text(v, "path", "/"), "/"),
+		Method:          strings.ToUpper(r.text(v, "method", "GET")),
 		FollowRedirects: r.boolean(v, "followRedirects", false),
 		MaxRedirects:    r.number(v, "maxRedirects", defaultRedirects, 0, maxRedirects),
 		Timeout:         time.Duration(r.number(v, "timeoutSeconds", int(defaultTimeout/time.Second), 1, int(maxTimeout/time.Second))) * time.Second,
 		Scheme:          "http",
 	}
-	switch tls, known := hosts[q.VirtualHost]; {
-	case !known:
-		r.problem("virtualHost is %q, which is none of the environment's", q.VirtualHost)
+	// One that is not the environment's is asked for at its node all the same,
+	// and answered by what the node has for it.
+	tls, known := hosts[q.VirtualHost]
+	if !known {
+		tls = served[q.VirtualHost]
+	}
+	switch {
 	case !isHost.MatchString(q.VirtualHost):
 		r.problem("virtualHost is %q, which is no host name that can be asked for", q.VirtualHost)
 	case tls:
 		q.Scheme = "https"
 	}
-	if _, err := url.ParseRequestURI(q.Path); err != nil || !strings.HasPrefix(q.Path, "/") || strings.ContainsAny(q.Path, "# ") {
+	if _, err := url.ParseRequestURI(q.Path); err != nil || strings.ContainsAny(q.Path, "# ") {
 		r.problem("path is %q, which is no path of a URL", q.Path)
 	}
 	if !slices.Contains(methods, q.Method) {
@@ -287,6 +320,7 @@ func (r *reader) boolean(v map[string]any, name string, otherwise bool) bool {
 	b, ok := v[name].(bool)
 	if !ok {
 		r.problem("%s is %s, neither true nor false", name, canonjson.Kind(v[name]))
+		return otherwise
 	}
 	return b
 }

@@ -1,6 +1,7 @@
-package verify
+package checks
 
 import (
+	"fmt"
 	"regexp"
 	"time"
 )
@@ -9,9 +10,29 @@ import (
 type Spec struct {
 	Enforce  bool
 	Requests []Request
-	// Hosts are the names that the environment answers to: a redirect to another
-	// is not followed.
+	// Hosts are the names that the environment answers to, and those that its
+	// checks ask for: a redirect to another is not followed.
 	Hosts map[string]bool
+	// Problems are what cannot be read: checks that cannot be asked, and so do not
+	// pass.
+	Problems []Problem
+}
+
+// A Problem is a part of a verification that cannot be read.
+type Problem struct {
+	Check   string // the name of the check, "" where it has none or it is none
+	Where   string // such as deploymentVerification.checks[0]
+	Message string
+}
+
+// Remedy is what to do about a Problem.
+const Remedy = "correct it in the project, and run `mage plan`"
+
+func (p Problem) String() string {
+	if p.Check == "" {
+		return p.Where + ": " + p.Message
+	}
+	return fmt.Sprintf("%s (%q): %s", p.Where, p.Check, p.Message)
 }
 
 // A Request is one check.
