@@ -130,9 +130,11 @@ var Tools = []Tool{
 		}
 		return path
 	}},
-	{Name: "systemd", For: "moves between nodes: how a user's systemd runs backups", Get: "as root, where mount and cgroup namespaces are allowed: apt-get install systemd", find: func() string {
+	{Name: "systemd", For: "moves between nodes: how a user's systemd runs backups", Get: "as root, where mount and cgroup namespaces are allowed: apt-get install systemd dbus-user-session", find: func() string {
 		const path = "/usr/lib/systemd/systemd"
-		if _, err := os.Stat(path); err != nil || os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--cgroup", "--propagation", "private", "true").Run() != nil {
+		// It is asked over the user's bus, which its units start.
+		_, noBus := os.Stat("/usr/lib/systemd/user/dbus.socket")
+		if _, err := os.Stat(path); err != nil || noBus != nil || os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--cgroup", "--propagation", "private", "true").Run() != nil {
 			return ""
 		}
 		return path

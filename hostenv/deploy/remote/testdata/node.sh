@@ -28,7 +28,14 @@ for file in passwd group shadow sudoers; do
 done
 mkdir -p "$dir/nix" "$dir/sudoers.d"
 mount --bind "$dir/sudoers.d" /etc/sudoers.d
-[ ! -d /etc/nix ] || mount --bind "$dir/nix" /etc/nix
+if [ ! -d /etc/nix ]; then # Debian's nix-bin brings none, and nothing is made on this machine
+	cp -a /etc "$dir/etc"
+	mkdir "$dir/etc/nix"
+	mount --rbind "$dir/etc" /etc
+	for file in passwd group shadow sudoers; do mount --bind "$dir/$file" "/etc/$file"; done
+	mount --bind "$dir/sudoers.d" /etc/sudoers.d
+fi
+mount --bind "$dir/nix" /etc/nix
 mkdir -p /home/deploy/.ssh /home/site
 cp "$dir/authorized_keys" /home/deploy/.ssh/authorized_keys
 chown -R deploy:deploy /home/deploy
