@@ -81,7 +81,9 @@ in
         (builtins.head found).problem
         + (if more == 0 then "" else ", and so of ${toString more} more environment${if more == 1 then "" else "s"}");
       order = builtins.filter (attribute: by ? ${attribute})
-        [ "" "environmentName" "organisation" "project" "hostenvHostname" "userName" "hostname" ];
+        ([ "" "environmentName" "organisation" "project" "hostenvHostname" "userName" ]
+        # It is made of the two, and wrong with them.
+        ++ (if by ? userName || by ? hostenvHostname then [ ] else [ "hostname" ]));
 
       # What to write where, for those that a flake.nix says. userName and
       # hostname are made of them.
