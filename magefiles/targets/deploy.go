@@ -201,7 +201,11 @@ func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	store := &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path, Pause: 2 * time.Second}
+	evaluator, err := withTokens(gentle, &nix.Runner{Dir: "."})
+	if err != nil {
+		return err
+	}
+	store := &closure.Store{Nix: evaluator, SSHConfig: config.Path, Pause: 2 * time.Second}
 	runner.Remote, runner.Store = remote.New(config), store
 	if r.mode == deploy.Deploy {
 		if runner.Signing, err = r.sign(gentle, p, store); err != nil {

@@ -36,7 +36,12 @@ func (f *folder) build(ctx context.Context, nodes string) error {
 		return err
 	}
 	show, done := progress()
-	built, err := (&nix.Runner{Dir: ".", Progress: show}).Build(ctx, wanted)
+	runner, err := withTokens(ctx, &nix.Runner{Dir: ".", Progress: show})
+	if err != nil {
+		done()
+		return err
+	}
+	built, err := runner.Build(ctx, wanted)
 	done()
 	if err != nil {
 		return err

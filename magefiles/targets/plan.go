@@ -116,7 +116,7 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 	var err error
 	if r.inventory != "" {
 		data, err = os.ReadFile(r.inventory)
-	} else {
+	} else if runner, err = withTokens(ctx, runner); err == nil {
 		data, err = runner.Inventory(ctx)
 	}
 	if err != nil {

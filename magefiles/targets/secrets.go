@@ -9,6 +9,9 @@ var secretVariables = []string{
 	"SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "RESTIC_PASSWORD",
 }
 
+// withheld are the variables that withhold took, as name=value: for sops alone.
+var withheld []string
+
 // withhold takes the secrets out of the environment until restore is called: a
 // target that comes after may need them.
 func withhold() (restore func()) {
@@ -16,10 +19,12 @@ func withhold() (restore func()) {
 	for _, name := range secretVariables {
 		if value, ok := os.LookupEnv(name); ok {
 			held[name] = value
+			withheld = append(withheld, name+"="+value)
 			_ = os.Unsetenv(name) // fails for names that cannot be
 		}
 	}
 	return func() {
+		withheld = nil
 		for name, value := range held {
 			_ = os.Setenv(name, value)
 		}

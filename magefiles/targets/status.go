@@ -55,7 +55,11 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 			fmt.Fprintln(os.Stderr, report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: &finding}))
 		}
 	}
-	if err := r.evaluate(ctx, &closure.Store{Nix: &nix.Runner{Dir: "."}, SSHConfig: config.Path}, p); err != nil {
+	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
+	if err != nil {
+		return err
+	}
+	if err := r.evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, p); err != nil {
 		return err
 	}
 	// A node that cannot be looked at keeps nobody from seeing the others.

@@ -110,6 +110,29 @@ in
     # comes, with `only` a list of project names no projects but these.
     inventoryWith = inventory;
 
+    # Where the access tokens are that Nix needs to read the customers'
+    # repositories: a key of the sops file; null for none.
+    accessTokens =
+      let
+        secret = provider.accessTokensSecret or null;
+        text = path: builtins.unsafeDiscardStringContext (toString path);
+        root = text (dirOf lockFile) + "/";
+        file = text provider.secretsPath;
+        length = builtins.stringLength root;
+      in
+      if secret == null then null
+      else if provider.secretsPath == null then
+        fail {
+          subject = "provider";
+          problem = "accessTokensSecret is ${builtins.toJSON secret}, and there is no sops file: secretsPath is null";
+          hint = "set provider.secretsPath to the sops file, or leave provider.accessTokensSecret out";
+        }
+      else {
+        inherit secret;
+        # In the provider's folder, not in the store: sops names it in errors.
+        file = if builtins.substring 0 length file == root then builtins.substring length (-1) file else file;
+      };
+
     # The committed plan, and of it how each node is reached.
     inherit plan;
     connections = plan.nodeConnections or { };

@@ -1,16 +1,14 @@
 package cloudflare
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/sops"
 )
 
 // TokenVariable is the environment variable that may hold the token.
@@ -60,11 +58,20 @@ func (s TokenSource) Token(ctx context.Context) (Token, error) {
 	if s.File == "" {
 		return Token{}, &TokenError{fmt.Sprintf("there is no sops file to take %q from", s.Secret), remedy}
 	}
-	path, err := extractPath(s.Secret)
-	if err != nil {
+	if _, err := sops.Path(s.Secret); err != nil {
 		return Token{}, &TokenError{fmt.Sprintf("provider.cloudflare.apiTokenSecret is %q: %v", s.Secret, err), remedy}
 	}
-	text, err = s.extract(ctx, path)
+	// sops needs the environment to find its keys. The variable is gone from
+	// ours; it may be there in another spelling only by a race.
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, TokenVariable+"=") })
+	text, err := sops.Key{Name: s.Secret, File: s.File, Program: s.Sops, Env: env}.Read(ctx)
+	if failed := (*sops.Error)(nil); errors.As(err, &failed) {
+		remedy := failed.Remedy
+		if errors.Is(err, sops.ErrNotInstalled) {
+			remedy += ", or set " + TokenVariable
+		}
+		return Token{}, &TokenError{failed.Problem, remedy}
+	}
 	if err != nil {
 		return Token{}, err
 	}
@@ -73,70 +80,4 @@ func (s TokenSource) Token(ctx context.Context) (Token, error) {
 		return Token{}, &TokenError{fmt.Sprintf("%q of %s: %v", s.Secret, s.File, err), "run `sops " + s.File + "` and let the key hold the token alone"}
 	}
 	return token, nil
-}
-
-// extractPath writes a key's name as sops --extract wants it.
-func extractPath(secret string) (string, error) {
-	var path strings.Builder
-	for part := range strings.SplitSeq(secret, "/") {
-		if part == "" || strings.ContainsFunc(part, func(c rune) bool { return c < ' ' || strings.ContainsRune(`"'\[]`, c) }) {
-			return "", errors.New("it must be names of keys with \"/\" between them")
-		}
-		fmt.Fprintf(&path, `["%s"]`, part)
-	}
-	return path.String(), nil
-}
-
-// grace is how long sops may take to end once it was asked to.
-const grace = 2 * time.Second
-
-// extract runs sops. Neither its arguments nor its environment hold the token.
-func (s TokenSource) extract(ctx context.Context, path string) (string, error) {
-	name := s.Sops
-	if name == "" {
-		name = "sops"
-	}
-	program, err := exec.LookPath(name)
-	if err != nil {
-		return "", &TokenError{"there is no " + name + " to run", "install sops, or set " + TokenVariable}
-	}
-	file := s.File
-	if strings.HasPrefix(file, "-") {
-		file = "./" + file
-	}
-	cmd := exec.CommandContext(ctx, program, "--decrypt", "--extract", path, file)
-	// sops needs the environment to find its keys. The variable is gone from
-	// ours; it may be there in another spelling only by a race.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, TokenVariable+"=") })
-	cmd.WaitDelay = grace
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
-	defer clear(stdout.Bytes())
-	if ctx.Err() != nil {
-		return "", context.Cause(ctx)
-	}
-	if err != nil {
-		return "", &TokenError{
-			fmt.Sprintf("sops cannot take %s out of %s: %v: %s", path, s.File, err, withoutSecrets(stderr.String(), stdout.String())),
-			"see that `sops --decrypt` can read the file here, and that it has the key",
-		}
-	}
-	return stdout.String(), nil
-}
-
-// longWord is what may be a token, or a key.
-var longWord = regexp.MustCompile(`[A-Za-z0-9_+=-]{30,}`)
-
-// withoutSecrets is what a failed sops said, short and without anything that
-// may be a secret: the value itself, if it came so far, and words as long as one.
-func withoutSecrets(said, value string) string {
-	if value = strings.TrimSpace(value); value != "" {
-		said = strings.ReplaceAll(said, value, redacted)
-	}
-	said = longWord.ReplaceAllString(strings.TrimSpace(said), redacted)
-	if lines := strings.Split(said, "\n"); len(lines) > 8 {
-		said = strings.Join(append(lines[:8], "..."), "\n")
-	}
-	return said
 }

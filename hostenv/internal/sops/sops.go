@@ -1,0 +1,110 @@
+// Package sops reads one key of an encrypted file by running sops. The value
+// comes through a pipe and stays in memory: it is in no argument, log or file.
+package sops
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// A Key is one of a sops file.
+type Key struct {
+	Name    string   // with "/" between the levels
+	File    string   // the sops file
+	Program string   // "" means the sops of PATH
+	Env     []string // the program's environment, the process's own if nil
+}
+
+// ErrNotInstalled says that there is no program to run.
+var ErrNotInstalled = errors.New("not installed")
+
+// An Error says why a key cannot be read. It holds no part of a value.
+type Error struct {
+	Problem, Remedy string
+	Err             error
+}
+
+func (e *Error) Error() string { return e.Problem }
+
+// Hint says what mends it.
+func (e *Error) Hint() string { return e.Remedy }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Path writes a key's name as sops --extract wants it.
+func Path(name string) (string, error) {
+	var path strings.Builder
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || strings.ContainsFunc(part, func(c rune) bool { return c < ' ' || strings.ContainsRune(`"'\[]`, c) }) {
+			return "", errors.New("it must be names of keys with \"/\" between them")
+		}
+		fmt.Fprintf(&path, `["%s"]`, part)
+	}
+	return path.String(), nil
+}
+
+// grace is how long sops may take to end once it was asked to.
+const grace = 2 * time.Second
+
+// Read returns the value. Its error is an *[Error], or the context's.
+func (k Key) Read(ctx context.Context) (string, error) {
+	path, err := Path(k.Name)
+	if err != nil {
+		return "", &Error{fmt.Sprintf("%q: %v", k.Name, err), "", err}
+	}
+	name := cmp.Or(k.Program, "sops")
+	program, err := exec.LookPath(name)
+	if err != nil {
+		return "", &Error{"there is no " + name + " to run", "install sops", errors.Join(ErrNotInstalled, err)}
+	}
+	file := k.File
+	if strings.HasPrefix(file, "-") {
+		file = "./" + file
+	}
+	cmd := exec.CommandContext(ctx, program, "--decrypt", "--extract", path, file)
+	cmd.Env = k.Env
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	cmd.WaitDelay = grace
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	defer clear(stdout.Bytes())
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	if err != nil {
+		return "", &Error{
+			fmt.Sprintf("sops cannot take %s out of %s: %v: %s", path, k.File, err, withoutSecrets(stderr.String(), stdout.String())),
+			"see that `sops --decrypt` can read the file here, and that it has the key", err,
+		}
+	}
+	return stdout.String(), nil
+}
+
+const redacted = "[redacted]"
+
+// longWord is what may be a token, or a key.
+var longWord = regexp.MustCompile(`[A-Za-z0-9_+=-]{30,}`)
+
+// withoutSecrets is what a failed sops said, short and without anything that
+// may be a secret: the value itself, if it came so far, and words as long as one.
+func withoutSecrets(said, value string) string {
+	if value = strings.TrimSpace(value); value != "" {
+		said = strings.ReplaceAll(said, value, redacted)
+	}
+	said = longWord.ReplaceAllString(strings.TrimSpace(said), redacted)
+	if lines := strings.Split(said, "\n"); len(lines) > 8 {
+		said = strings.Join(append(lines[:8], "..."), "\n")
+	}
+	return said
+}

@@ -1,0 +1,109 @@
+package nix
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/sops"
+)
+
+// A SecretKey is a key of a sops file.
+type SecretKey struct {
+	Secret string `json:"secret"` // with "/" between the levels
+	File   string `json:"file"`   // in the provider's root, or absolute
+}
+
+// AccessTokens says where the provider keeps the tokens by which Nix reads
+// private repositories, which is provider.accessTokensSecret; nil for none.
+func (r *Runner) AccessTokens(ctx context.Context) (*SecretKey, error) {
+	out, err := r.apply(ctx, nil, "p: p.accessTokens or null")
+	if failed := (*nixError)(nil); errors.As(err, &failed) {
+		return nil, &EvalError{Failures: []Failure{failureOf("", failed)}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var key *SecretKey
+	if err := json.Unmarshal(out, &key); err != nil {
+		return nil, fmt.Errorf("read where the access tokens are: %w", err)
+	}
+	return key, nil
+}
+
+// An UndecryptedError says that the tokens cannot be read on this machine.
+type UndecryptedError struct{ Problem, Remedy string }
+
+func (e *UndecryptedError) Error() string { return "read the access tokens: " + e.Problem }
+
+// Hint says what mends it.
+func (e *UndecryptedError) Hint() string { return e.Remedy }
+
+// ReadTokens gives Nix the access tokens of a key, see UseTokens. sops is run
+// with env, the process's own environment if nil. Where it cannot read the key
+// the error is an *[UndecryptedError].
+func (r *Runner) ReadTokens(ctx context.Context, key SecretKey, env []string) error {
+	file := key.File
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(r.Dir, file)
+	}
+	text, err := sops.Key{Name: key.Secret, File: file, Env: env}.Read(ctx)
+	if failed := (*sops.Error)(nil); errors.As(err, &failed) {
+		return &UndecryptedError{failed.Problem, failed.Remedy}
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.UseTokens(text); err != nil {
+		return fmt.Errorf("the access tokens, %q of %s: %w", key.Secret, key.File, err)
+	}
+	return nil
+}
+
+var (
+	tokenSetting = regexp.MustCompile(`^(?:extra-)?access-tokens[ \t]*=(.*)$`)
+	oneToken     = regexp.MustCompile(`^[^\s=]+=\S+$`)
+)
+
+// UseTokens gives Nix access tokens, beside those of its own configuration: by
+// its environment, for arguments can be seen by everybody on the machine. The
+// text is HOST=TOKEN, several with spaces or lines between, with or without
+// `access-tokens =` before them. The error does not hold any part of it.
+func (r *Runner) UseTokens(text string) error {
+	var tokens []string
+	for i, line := range strings.Split(text, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		line = strings.TrimSpace(line)
+		if setting := tokenSetting.FindStringSubmatch(line); setting != nil {
+			line = setting[1]
+		}
+		for _, word := range strings.Fields(line) {
+			if !oneToken.MatchString(word) {
+				return fmt.Errorf("line %d has a word that is not HOST=TOKEN", i+1)
+			}
+			tokens = append(tokens, word)
+		}
+	}
+	if len(tokens) == 0 {
+		return errors.New("there is no HOST=TOKEN in it")
+	}
+	env := r.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	config := ""
+	for _, variable := range env { // of two, the last counts
+		if value, found := strings.CutPrefix(variable, "NIX_CONFIG="); found {
+			config = value + "\n"
+		}
+	}
+	env = slices.DeleteFunc(slices.Clone(env), func(variable string) bool { return strings.HasPrefix(variable, "NIX_CONFIG=") })
+	r.Env = append(env, "NIX_CONFIG="+config+"extra-access-tokens = "+strings.Join(tokens, " "))
+	return nil
+}
