@@ -12,6 +12,16 @@
       provider = ./nix/flake-module.nix;
     };
 
+    # What a node is, for a machine that no plan has: see docs/nodes.md. A set and
+    # no path, for older Nixes' `nix flake check`.
+    nixosModules = rec {
+      common = {
+        _file = ./nix/modules/common.nix;
+        imports = [ ./nix/modules/common.nix ];
+      };
+      default = common;
+    };
+
     templates = import ./nix/template;
   };
 }

@@ -66,6 +66,15 @@ var Tools = []Tool{
 		}
 		return dir
 	}},
+	{Name: "real-hostenv", For: "plans and nodes against those that hostenv itself makes of the same customers", Get: "set HOSTENV_TEST_REAL_HOSTENV to a folder that holds run.sh and setup.sh", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_REAL_HOSTENV")
+		for _, name := range []string{"run.sh", "setup.sh"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); dir == "" || err != nil {
+				return ""
+			}
+		}
+		return dir
+	}},
 	{Name: "nginx", For: "what nginx makes of the headers of the front door", Get: "apt-get install nginx-light"},
 	{Name: "sudo", For: "which commands sudo lets the deploy user run", Get: "as root, where mount namespaces are allowed: apt-get install sudo", find: func() string {
 		path, err := exec.LookPath("sudo")

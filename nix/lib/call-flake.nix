@@ -14,16 +14,21 @@
 #   An input that flake.nix wants and neither gives is an error, used or not, and
 #   all of them are named at once. flake.lock is never mended here, nor is what
 #   it was made from compared with flake.nix: that is for `nix flake lock`.
-# - As with `follows`, whoever follows a replaced input gets the replacement,
-#   and a path that leads on through it takes the replacement's own inputs.
+# - As with `follows`, an input that follows a replaced one gets the replacement,
+#   and a path that leads on through it takes the replacement's own inputs. A
+#   flake has `_type = "flake"` there, too: Nix 2.8 gives its inputs none, and
+#   flake-parts asks for it.
 # - An override of an input that the flake does not have is left out: a provider
 #   replaces the same inputs for all its customers, and not each has them all.
 #   So is one below another override, or below an input that follows another.
 {
-  # Whom errors name.
-  environment,
+  # What errors name: "project acme__site", "environment 'site-main-b7ea262'".
+  subject,
   # Locked arguments of `builtins.fetchTree`, and `dir`: where in it flake.nix is.
+  # Or, in place of the arguments, `tree`: what fetchTree would give.
   source,
+  # What is to be done once the customer's repository is mended.
+  again ? "plan again",
   # Input path ("nixpkgs", "extra/nixpkgs") to the value that takes its place.
   overrides ? { },
 }:
@@ -46,9 +51,9 @@ let
     removeAttrs
     ;
 
-  fail = message: throw "environment '${environment}': ${message}";
-  relock = "run `nix flake lock` in the customer's repository, commit flake.lock, and plan again";
-  within = what: builtins.addErrorContext "while evaluating ${what} of environment '${environment}'";
+  fail = message: throw "${subject}: ${message}";
+  relock = "run `nix flake lock` in the customer's repository, commit flake.lock, and ${again}";
+  within = what: builtins.addErrorContext "while evaluating ${what} of ${subject}";
 
   slashed = concatStringsSep "/";
   unslashed = text: filter (part: isString part && part != "") (builtins.split "/" text);
@@ -112,7 +117,9 @@ let
   };
 
   rootPlace =
-    if source ? rev || source ? narHash then
+    if source ? tree then
+      placeIn source.tree (source.dir or "")
+    else if source ? rev || source ? narHash then
       placeIn (within "the source" (
         fetch (
           removeAttrs source [
@@ -130,7 +137,7 @@ let
     if pathExists "${rootPlace.flakeDir}/flake.nix" then
       within "flake.nix" (import "${rootPlace.flakeDir}/flake.nix")
     else
-      fail "there is no flake.nix in ${below "its source" (source.dir or "")}; mend `dir` of the source, or add the file, and plan again";
+      fail "there is no flake.nix in ${below "its source" (source.dir or "")}; mend `dir` of the source, or add the file, and ${again}";
 
   declared = rootFlake.inputs or { };
 
@@ -216,7 +223,7 @@ let
         value: name:
         value.inputs.${name}
           or (fail "${show path} follows '${slashed ([ at.override ] ++ at.rest)}', but the provider's '${at.override}' has no such input; override '${slashed path}' too, or mend `follows` in the customer's flake.nix, then ${relock}");
-      value = foldl' through overrides.${at.override} at.rest;
+      value = asFlake (foldl' through overrides.${at.override} at.rest);
     in
     if at ? override then
       {
@@ -228,6 +235,8 @@ let
       }
     else
       foldl' (instance: name: instance.nodes.${name}) root at.path;
+
+  asFlake = value: if value ? inputs && value ? outputs then value // { _type = "flake"; } else value;
 
   # A node at its input path: its place and value, and the nodes below it. They
   # hang by path and not by label, for where two paths lead to one label, an

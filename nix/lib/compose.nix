@@ -33,8 +33,10 @@ let
   committed = import ./plan.nix { inherit (provider) generatedPath; check = checkPlan; };
   plan = committed.document;
 
+  root = dirOf lockFile;
+
   inventory = import ./inventory.nix {
-    inherit inputs provider system;
+    inherit inputs provider system root overrides callFlake;
     lock = (import ./lock.nix).read lockFile;
   };
 
@@ -55,14 +57,13 @@ let
         hint = "add inputs.${input.name}.url = \"${input.url}\"; to flake.nix and run `nix flake lock`, or set provider.${option}";
       };
 
-  # Whoever has an input of such a name has it in common with the provider, as
-  # if it followed his: one nixpkgs and one hostenv for all environments.
+  # A customer's input of such a name is the provider's, as if it followed that:
+  # one nixpkgs and one hostenv for all environments.
   shared = builtins.intersectAttrs { hostenv = null; nixpkgs = null; flake-parts = null; phps = null; } inputs;
   overrides = selectAttrs (input: input != null) (shared // provider.overrides);
 
   environments = import ./environments.nix {
-    inherit plan overrides callFlake;
-    root = dirOf lockFile;
+    inherit plan root overrides callFlake;
   };
   inherit (environments) systemOf;
 
@@ -100,7 +101,7 @@ in
 {
   library = {
     # The names of the inputs that are projects.
-    projectNames = (import ./names.nix).projects inputs;
+    projectNames = (import ./names.nix).projects inputs (provider.notProjects or [ ]);
 
     # The document that plans are made from: JSON-safe, without store paths.
     inventory = inventory { };

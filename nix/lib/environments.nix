@@ -10,7 +10,7 @@
 # many environments share it.
 { plan, overrides, root, callFlake ? import ./call-flake.nix }:
 let
-  inherit (import ./strings.nix) dropPrefix hasPrefix;
+  locks = import ./lock.nix;
   fail = import ./fail.nix;
   relock = "commit that, and run `mage plan`";
 
@@ -24,26 +24,13 @@ let
   # systemOf node: the platform of a node.
   systemOf = node: plan.nodeConnections.${node}.system or "x86_64-linux";
 
-  # A project in a folder of the provider's own repository is locked by its
-  # content alone, and lies wherever the provider's source does.
-  absolute = source:
-    if source.type or null != "path" || hasPrefix "/" source.path then source
-    else
-      source // {
-        path = builtins.unsafeDiscardStringContext (builtins.path {
-          name = "source";
-          path = root + "/${if hasPrefix "./" source.path then dropPrefix "./" source.path else source.path}";
-          sha256 = source.narHash;
-        });
-      };
-
   isLocked = user: enabled.${user}.source or null != null;
   keyOf = user: builtins.toJSON enabled.${user}.source;
   flakes = builtins.mapAttrs
     (_: users: callFlake {
       # Errors name all whom they concern.
-      environment = builtins.concatStringsSep "' and '" users;
-      source = absolute enabled.${builtins.head users}.source;
+      subject = "environment '${builtins.concatStringsSep "' and '" users}'";
+      source = locks.absolute root enabled.${builtins.head users}.source;
       inherit overrides;
     })
     (builtins.groupBy keyOf (builtins.filter isLocked (builtins.attrNames enabled)));

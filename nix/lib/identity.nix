@@ -1,8 +1,8 @@
-# Who an environment says it is, held against who it is: a project that exports
-# its environments itself, or overrides what is forced upon it, must not pass
-# for another's.
+# Who an environment says it is, held against who it is: a project says itself
+# what its environments are called, and must not pass for another's. What differs
+# is most often a placeholder of hostenv's template.
 let
-  inherit (import ./strings.nix) dropSuffix hasSuffix lower;
+  inherit (import ./strings.nix) contains dropSuffix hasPrefix hasSuffix lower splitOn;
   names = import ./names.nix;
   fail = import ./fail.nix;
 
@@ -16,6 +16,17 @@ let
     if ! builtins.isString value then value
     else if hasSuffix "." value then lower (dropSuffix "." value)
     else lower value;
+
+  # lineOf text attribute: the number of the line that sets it to a string, null
+  # where none does.
+  lineOf = text: attribute:
+    let
+      lines = splitOn "\n" text;
+      trim = line: if hasPrefix " " line || hasPrefix "\t" line then trim (builtins.substring 1 (-1) line) else line;
+      sets = line: contains " ${attribute} = " " ${trim line}" && ! hasPrefix "#" (trim line);
+      found = builtins.filter (i: sets (builtins.elemAt lines i)) (builtins.genList (i: i) (builtins.length lines));
+    in
+    if found == [ ] then null else builtins.head found + 1;
 in
 {
   # check: the environments, if each is the project's own.
@@ -23,52 +34,73 @@ in
   #   subject          for errors
   #   organisation, project, hostenvHostname
   #                    what the input's name and the provider say
-  #   isEvaluated      whether the provider's hostenv made the environments
+  #   file, text       the project's flake.nix: its path in the source, and what
+  #                    it holds
   check =
-    { subject, organisation, project, hostenvHostname, isEvaluated }: environments:
+    { subject, organisation, project, hostenvHostname, file, text }: environments:
     let
-      # Each attribute of environments.<name>.hostenv that disagrees, as text.
+      wanted = { inherit organisation project hostenvHostname; };
+
+      # Each attribute of environments.<name>.hostenv that disagrees, as
+      # { attribute; problem; }.
       disagreements = name: environment:
         let
           found = environment.hostenv or { };
-          userName = found.userName or null;
           environmentName = found.environmentName or name;
-          suffix =
-            if builtins.isString environmentName
-            then "-" + names.hashSuffix { inherit organisation project; } environmentName
-            else "";
-          hostname =
-            if builtins.isString userName then "${userName}.${hostenvHostname}"
-            else "<userName>.${hostenvHostname}";
-          disagree = attribute: wanted:
-            "environments.${builtins.toJSON name}.hostenv.${attribute} is ${show (found.${attribute} or null)} and should be ${wanted}";
+          userName = names.userName { inherit organisation project; } environmentName;
+          hostname = "${userName}.${hostenvHostname}";
+          disagree = attribute: wanted: [{
+            inherit attribute;
+            problem = "environments.${builtins.toJSON name}.hostenv.${attribute} is ${show (found.${attribute} or null)} and should be ${wanted}";
+          }];
+          agree = attribute: found.${attribute} or null == wanted.${attribute};
         in
         if ! builtins.isAttrs environment || ! builtins.isAttrs found || found == { } then
-          [ "environments.${builtins.toJSON name}.hostenv is missing" ]
+          [{ attribute = ""; problem = "environments.${builtins.toJSON name}.hostenv is missing"; }]
+        else if ! builtins.isString environmentName then
+          disagree "environmentName" "the name of the environment"
         else
-          (if found.organisation or null == organisation then [ ]
-          else [ (disagree "organisation" (show organisation)) ])
-          ++ (if found.project or null == project then [ ]
-          else [ (disagree "project" (show project)) ])
+          (if agree "organisation" then [ ] else disagree "organisation" (show organisation))
+          ++ (if agree "project" then [ ] else disagree "project" (show project))
           # Some of hostenv's exports leave this one out; hostname says it, too.
           ++ (if ! found ? hostenvHostname || asHost found.hostenvHostname == asHost hostenvHostname then [ ]
-          else [ (disagree "hostenvHostname" (show hostenvHostname)) ])
-          ++ (if builtins.isString userName && hasSuffix suffix userName then [ ]
-          else [ (disagree "userName" "a name that ends in ${suffix}") ])
+          else disagree "hostenvHostname" (show hostenvHostname))
+          ++ (if found.userName or null == userName then [ ] else disagree "userName" (show userName))
           ++ (if asHost (found.hostname or null) == asHost hostname then [ ]
-          else [ (disagree "hostname" (show hostname)) ]);
+          else disagree "hostname" (show hostname));
 
       all = builtins.concatLists
         (map (name: disagreements name environments.${name}) (builtins.attrNames environments));
+      # By attribute: what is wrong in flake.nix is wrong of all environments.
+      by = builtins.groupBy (one: one.attribute) all;
+      first = attribute:
+        let
+          found = by.${attribute};
+          more = builtins.length found - 1;
+        in
+        (builtins.head found).problem
+        + (if more == 0 then "" else ", and so of ${toString more} more environment${if more == 1 then "" else "s"}");
+      order = builtins.filter (attribute: by ? ${attribute})
+        ([ "" "environmentName" "organisation" "project" "hostenvHostname" "userName" ]
+        # It is made of the two, and wrong with them.
+        ++ (if by ? userName || by ? hostenvHostname then [ ] else [ "hostname" ]));
+
+      # What to write where, for those that a flake.nix says. userName and
+      # hostname are made of them.
+      mend = attribute:
+        let line = lineOf text attribute; in
+        "${attribute} = ${builtins.toJSON wanted.${attribute}};${if line == null then "" else " (line ${toString line})"}";
+      mended = builtins.filter (attribute: by ? ${attribute}) (builtins.attrNames wanted);
     in
     if all == [ ] then environments
     else
       fail {
         inherit subject;
-        problem = builtins.concatStringsSep "; " all;
+        problem = builtins.concatStringsSep "; " (map first order);
         hint =
-          if isEvaluated
-          then "the provider sets these: remove them from the project's hostenv.nix"
-          else "write organisation = \"${organisation}\", project = \"${project}\" and hostenvHostname = \"${hostenvHostname}\" in the project's flake.nix, or give the input the project's own name, organisation__project";
+          if mended == [ ]
+          then "let hostenv name the environments: remove userName, hostname and environmentName from the project's own modules"
+          else "write ${builtins.concatStringsSep " " (map mend mended)} in the project's ${file}"
+            + (if by ? organisation || by ? project then ", or give the input the project's own name, organisation__project" else "");
       };
 }

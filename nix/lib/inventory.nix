@@ -1,7 +1,8 @@
 # The inventory: everything that a plan is made from, as one document.
 #
-# First come { inputs, provider, system } as mkProvider takes them and the
-# parsed lock, then
+# First come { inputs, provider, system } as mkProvider takes them, the parsed
+# lock, the folder of the provider's flake.nix (root), what the provider replaces
+# in the projects' flakes (overrides), and callFlake; then
 #
 #   progress  whether to trace a line before each project
 #   only      the names of the projects wanted, null for all
@@ -11,11 +12,9 @@ let
   project = import ./project.nix;
   fail = import ./fail.nix;
 in
-{ inputs, provider, system, lock }:
+{ inputs, provider, system, lock, root, overrides, callFlake }:
 let
-  all = names.projects inputs;
-
-  makeHostenv = inputs.hostenv.makeHostenv.${system} or null;
+  all = names.projects inputs (provider.notProjects or [ ]);
 
   select = only:
     let unknown = builtins.filter (name: ! builtins.elem name all) only; in
@@ -24,15 +23,14 @@ let
     else
       fail {
         subject = "provider";
-        problem = "no input is called ${builtins.concatStringsSep " or " unknown}";
+        problem = "no project is called ${builtins.concatStringsSep " or " unknown}";
         hint = "the projects are ${builtins.concatStringsSep ", " all}";
       };
 
   evaluate = progress: name:
     let
       value = project {
-        inherit name lock system makeHostenv;
-        input = inputs.${name};
+        inherit name lock root system overrides callFlake;
         hostenvHostname = options.hostname provider;
       };
     in

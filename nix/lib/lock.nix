@@ -1,6 +1,6 @@
 # The provider's flake.lock: what an input was asked for and where.
 let
-  inherit (import ./strings.nix) hasPrefix splitOn;
+  inherit (import ./strings.nix) dropPrefix hasPrefix splitOn;
   fail = import ./fail.nix;
 
   hint = "run `nix flake lock` in the provider's folder, and `git add flake.lock`";
@@ -81,11 +81,36 @@ let
         + (if query == [ ] then "" else "?" + builtins.concatStringsSep "&" query);
     in
     if source ? url && source ? dir then source // { inherit url; } else source;
+
   # isRelative source: whether it is a folder of the flake that names it.
   isRelative = source: source.type or null == "path" && ! hasPrefix "/" source.path;
+
+  # absolute root source: what callFlake takes for a locked source. A folder of
+  # the provider's own repository lies wherever that does, at `root`. Either its
+  # content is locked, or it is what the provider's own commit has.
+  absolute = root: source:
+    let
+      folder = {
+        name = "source";
+        path = root + "/${if hasPrefix "./" source.path then dropPrefix "./" source.path else source.path}";
+      };
+    in
+    if ! isRelative source then source
+    else if source ? narHash then
+      source // { path = builtins.unsafeDiscardStringContext (builtins.path (folder // { sha256 = source.narHash; })); }
+    else
+      {
+        tree = { outPath = builtins.path folder; lastModified = 0; lastModifiedDate = "19700101000000"; };
+      } // (if source ? dir then { inherit (source) dir; } else { });
 in
 {
-  inherit read check isRelative;
+  inherit read check absolute isRelative;
+
+  # lockedOf root lock input: the commit of an input that the lock holds, as
+  # callFlake takes it. Format 5 keeps a part of it in `info`.
+  lockedOf = root: lock: input:
+    let node = nodeOf lock input; in
+    absolute root (node.locked // node.info or { });
 
   # sourceOf lock input: { original; } as the flake asked for it. A name of the
   # registry says nothing outside of this machine, so an `indirect` one comes

@@ -23,7 +23,7 @@ let
   selectAttrs = keep: set:
     removeAttrs set (builtins.filter (name: ! keep set.${name}) (builtins.attrNames set));
 
-  # shown self path: the path as the provider knows it, within his own flake.
+  # shown self path: the path as the provider knows it, within its own flake.
   shown = self: path:
     let
       text = builtins.unsafeDiscardStringContext (toString path);
@@ -53,7 +53,16 @@ let
       file = nodesPath + "/${node}/configuration.nix";
     in
     if nodesPath == null then [ ]
-    else if builtins.pathExists file then [ file ]
+    else if builtins.pathExists file then [
+      # Read here, and named by text alone: NixOS keeps the names of its modules,
+      # and one with the context of the provider's repository would take all of
+      # that to the node.
+      {
+        _file = shown self file;
+        key = shown self file;
+        imports = [ (import file) ];
+      }
+    ]
     else
       fail {
         subject = "node ${node}";

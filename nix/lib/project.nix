@@ -1,68 +1,59 @@
 # One customer's project: where it comes from, and its environments.
 #
 #   name             the input's name
-#   input            the input itself
 #   lock             the provider's parsed flake.lock
+#   root             the folder of the provider's flake.nix
 #   system           the platform whose outputs are read
 #   hostenvHostname  the provider's
-#   makeHostenv      the provider's hostenv for that system, or null
+#   overrides        inputs of the project's flake that the provider replaces
+#   callFlake        what evaluates a flake from a locked source
 #
 # Gives { source; defaultEnvironment; environments; }, JSON-safe. Every error
 # names the project.
+#
+# The environments are those that the project's flake exports when it is
+# evaluated with the inputs that its packages are built with: what its flake.nix
+# gives to hostenv is in both, and nothing is forced upon it.
 let
-  inherit (import ./strings.nix) dropSuffix hasSuffix;
   names = import ./names.nix;
   locks = import ./lock.nix;
   fail = import ./fail.nix;
   json = import ./json.nix;
   identity = import ./identity.nix;
-
-  # treeOf input source: the store path of the root of the project's tree. The
-  # input's own outPath is the flake's folder in newer versions of Nix and the
-  # root in older ones; sourceInfo is the root, but that of the provider's tree
-  # where the input is a relative path.
-  treeOf = input: source:
-    let
-      dir = locks.dirOf source;
-      # A relative path is kept as it was written, "./" included.
-      folder = builtins.replaceStrings [ "/./" ] [ "/" ] "${input}";
-    in
-    if ! locks.isRelative source.original then "${input.sourceInfo or input}"
-    else if dir != "" && hasSuffix "/${dir}" folder then dropSuffix "/${dir}" folder
-    else folder;
+  inherit (import ./hostenv.nix) perEnvironment;
 in
-{ name, input, lock, system, hostenvHostname, makeHostenv }:
+{ name, lock, root, system, hostenvHostname, overrides, callFlake }:
 let
   subject = "project ${name}";
   inherit (names.parse name) organisation project;
 
   source = locks.sourceOf lock name;
-  root = treeOf input source;
   dir = locks.dirOf source;
-  folder = if dir == "" then root else "${root}/${dir}";
-  file = "${folder}/hostenv.nix";
+  file = if dir == "" then "flake.nix" else "${dir}/flake.nix";
 
-  isEvaluated = makeHostenv != null && builtins.pathExists file;
-
-  evaluated = (import ./hostenv.nix).evaluate {
-    inherit makeHostenv file;
-    identity = { inherit organisation project root hostenvHostname; };
-    revision = input.rev or null;
+  call = overrides: callFlake {
+    inherit subject overrides;
+    source = locks.lockedOf root lock name;
+    again =
+      if locks.isRelative source.original then "plan again"
+      else "run `nix flake update ${name}`, and plan again";
   };
 
-  exported = input.lib.hostenv.${system} or input.hostenv.${system} or (fail {
+  # A project that brings its own hostenv has it evaluate its environments, too.
+  hostenv = overrides.hostenv or (call overrides).inputs.hostenv or null;
+  flake = call (if hostenv ? makeHostenv then overrides // { hostenv = perEnvironment hostenv; } else overrides);
+
+  exported = flake.lib.hostenv.${system} or flake.hostenv.${system} or (fail {
     inherit subject;
-    problem = "it exports neither lib.hostenv.${system} nor hostenv.${system}"
-      + (if makeHostenv == null then "" else ", and has no ${if dir == "" then "" else dir + "/"}hostenv.nix");
-    hint = "import hostenv's flake module in the project's flake.nix, or add dir to the input's url if its flake is not in the root, as in ?dir=.hostenv";
+    problem = "it exports neither lib.hostenv.${system} nor hostenv.${system}";
+    hint = "import hostenv's flake module in the project's ${file}, or add dir to the input's url if its flake is in another folder, as in ?dir=.hostenv";
   });
 
-  result = if isEvaluated then evaluated else exported;
-
-  data = json { inherit subject; root = builtins.unsafeDiscardStringContext root; };
+  tree = "${flake.sourceInfo}";
+  data = json { inherit subject; root = builtins.unsafeDiscardStringContext tree; };
 
   environments =
-    let value = result.environments or null; in
+    let value = exported.environments or null; in
     if builtins.isAttrs value then data [ "environments" ] value
     else
       fail {
@@ -72,7 +63,7 @@ let
       };
 
   defaultEnvironment =
-    let value = result.defaultEnvironment or "main"; in
+    let value = exported.defaultEnvironment or "main"; in
     if builtins.isString value then builtins.unsafeDiscardStringContext value
     else
       fail {
@@ -84,6 +75,9 @@ in
 builtins.mapAttrs (_: builtins.addErrorContext "while evaluating ${subject}") {
   inherit source defaultEnvironment;
   environments = identity.check
-    { inherit subject organisation project hostenvHostname isEvaluated; }
+    {
+      inherit subject organisation project hostenvHostname file;
+      text = builtins.readFile "${tree}/${file}";
+    }
     environments;
 }

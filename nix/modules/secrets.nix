@@ -3,6 +3,12 @@
 let
   inherit (lib) mkDefault mkOption types;
   cfg = config.hostenv.secrets;
+
+  # The file where it was named. Without its string context, which is all of the
+  # provider's repository where the file is named as a part of that.
+  original = lib.head options.hostenv.secrets.file.definitions;
+  plain = builtins.unsafeDiscardStringContext (toString original);
+
   there = cfg.file != null && builtins.pathExists cfg.file;
   # JSON is refused in backups.nix, where secrets are needed.
   isJSON = cfg.file != null && lib.hasSuffix ".json" (toString cfg.file);
@@ -15,8 +21,14 @@ in
       example = lib.literalExpression "./secrets/secrets.yaml";
       description = ''
         The sops file, in YAML, that the node's secrets come from; it must be encrypted for the node's ssh host key
-        too. `provider.secretsPath` sets it.
+        too. `provider.secretsPath` sets it. The node gets a copy of this file alone, whatever it lies in.
       '';
+      # What has the path itself changes with every commit of the provider's
+      # repository, and brings all of that to the node, for every user to read.
+      apply = file:
+        if file == null then null
+        else if ! builtins.pathExists file then plain
+        else builtins.path { path = file; name = lib.strings.sanitizeDerivationName (baseNameOf plain); };
     };
     keys = mkOption {
       type = types.listOf types.singleLineStr;
@@ -35,11 +47,8 @@ in
       internal = true;
       readOnly = true;
       default =
-        let
-          text = builtins.unsafeDiscardStringContext (toString cfg.file);
-          inStore = builtins.match "${builtins.storeDir}/[^/]+/(.+)" text;
-        in
-        if inStore == null then text else lib.head inStore;
+        let inStore = builtins.match "${builtins.storeDir}/[^/]+/(.+)" plain; in
+        if inStore == null then plain else lib.head inStore;
       defaultText = lib.literalMD "the file's path within the provider's flake";
       example = "secrets/secrets.yaml";
       description = "How errors call the sops file.";

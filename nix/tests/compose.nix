@@ -15,10 +15,10 @@ let
     } // removeAttrs args [ "plan" "inputs" "provider" ]);
 
   # A flake whose packages say how it was called.
-  echo = { environment, source, overrides }: {
+  echo = { subject, source, overrides }: {
     packages.x86_64-linux = {
-      main = { inherit environment overrides; inherit (source) rev; };
-      next = { inherit environment; inherit (source) rev; };
+      main = { inherit subject overrides; inherit (source) rev; };
+      next = { inherit subject; inherit (source) rev; };
     };
     packages.aarch64-linux = { };
   };
@@ -64,15 +64,15 @@ in
 
   environment = {
     expr = removeAttrs (packages { }).shop-main-2222222 [ "overrides" ];
-    expected = { environment = "shop-main-2222222' and 'shop-next-3333333"; rev = "1"; };
+    expected = { subject = "environment 'shop-main-2222222' and 'shop-next-3333333'"; rev = "1"; };
   };
   one-source-is-called-once = {
     expr =
       let
-        callFlake = args: if args.source.rev == "1" && args.environment != "shop-main-2222222' and 'shop-next-3333333" then throw "twice" else echo args;
+        callFlake = args: if args.source.rev == "1" && args.subject != "environment 'shop-main-2222222' and 'shop-next-3333333'" then throw "twice" else echo args;
       in
       (packages { inherit callFlake; }).shop-next-3333333;
-    expected = { environment = "shop-main-2222222' and 'shop-next-3333333"; rev = "1"; };
+    expected = { subject = "environment 'shop-main-2222222' and 'shop-next-3333333'"; rev = "1"; };
   };
   no-source = { expr = (packages { }).new-main-1111111; error = "environment new-main-1111111: no locked source.*hint: run `mage plan`"; };
   no-package = {

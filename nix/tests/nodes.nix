@@ -31,7 +31,7 @@ in
 {
   order = {
     expr = names (modules { provider = { nodeModules = [ "of the provider" ]; nodesPath = machines; }; });
-    expected = [ "common.nix" "provider" "sops-nix" "of the provider" "configuration.nix" "generated/plan.json" "generated/plan.json" ];
+    expected = [ "common.nix" "provider" "sops-nix" "of the provider" "nodes/n1/configuration.nix" "generated/plan.json" "generated/plan.json" ];
   };
   without-anything = {
     expr = names (nodes.modulesOf { inherit plan; provider = { }; node = "n2"; });
@@ -47,6 +47,19 @@ in
   };
   environments-elsewhere = { expr = nodes.environmentsOn plan "n3"; expected = { }; };
 
+  # Named by text alone, that the node does not get all of the provider's source.
+  machine-without-context = {
+    expr =
+      let
+        whole = "${./fixtures}";
+        machine = builtins.elemAt (modules { provider.nodesPath = whole + "/nodes"; self.outPath = whole; }) 3;
+      in
+      {
+        inherit (machine) _file key;
+        context = builtins.hasContext (machine._file + machine.key);
+      };
+    expected = { _file = "nodes/n1/configuration.nix"; key = "nodes/n1/configuration.nix"; context = false; };
+  };
   machine-missing = {
     expr = map builtins.typeOf (modules { node = "n2"; provider.nodesPath = machines; });
     error = "node n2: there is no nodes/n2/configuration.nix.*hint: write .*git add.*provider.nodesPath = null";

@@ -1,31 +1,49 @@
+# The inventory's projects, with a stand-in for callFlake that gives an input's
+# value, or calls it with the overrides.
 let
-  inherit (import ../lib) mkProvider;
   hostenv = import ./fixtures/hostenv.nix;
 
   # A provider of some inputs, whose lock says `git` of each with the extras given.
-  provide = { inputs, sources ? { }, provider ? { }, system ? "x86_64-linux" }:
+  provide = { inputs, sources ? { }, provider ? { }, system ? "x86_64-linux", callFlake ? calledIn inputs }:
     let
       lock = {
         version = 7;
         root = "root";
-        nodes = builtins.mapAttrs (name: _: { original = { type = "git"; url = "https://git.example/${name}"; } // sources.${name} or { }; }) inputs // {
+        nodes = builtins.mapAttrs
+          (name: _: {
+            original = { type = "git"; url = "https://git.example/${name}"; } // sources.${name} or { };
+            locked = { type = "git"; url = "https://git.example/${name}"; rev = "c0ffee"; } // sources.${name} or { };
+          })
+          inputs // {
           root.inputs = builtins.mapAttrs (name: _: name) inputs;
         };
       };
     in
-    (mkProvider {
-      inherit inputs system;
-      provider = { hostenvHostname = "hosting.example"; } // provider;
+    (import ../lib/compose.nix {
+      inherit inputs system callFlake;
+      self = throw "not asked for";
+      provider = {
+        hostenvHostname = "hosting.example";
+        overrides = { };
+        generatedPath = throw "not asked for";
+      } // provider;
       lockFile = builtins.toFile "flake.lock" (builtins.toJSON lock);
-    }).lib.hostenvProvider;
+    }).library;
 
-  tree = "${builtins.storeDir}/00000000000000000000000000000000-source";
+  calledIn = inputs: { subject, source, overrides, again }:
+    let
+      input = inputs.${baseNameOf source.url};
+      flake = if builtins.isFunction input then input overrides else input;
+    in
+    { sourceInfo = { inherit (flake) outPath; }; } // flake;
+
+  # The folder of a project whose flake.nix is as hostenv's template has it.
+  tree = "${./fixtures/customer}";
   user = "site-main-b7ea262";
 
-  # An input as Nix gives it, with the environment main of acme__site.
+  # A project's flake with the environment main of acme__site.
   export = environment: {
     outPath = tree;
-    sourceInfo.outPath = tree;
     lib.hostenv.x86_64-linux = {
       defaultEnvironment = "main";
       environments.main = {
@@ -46,16 +64,27 @@ let
   project = environment: exportedBy (export environment);
   disagree = hostenv: project { inherit hostenv; };
 
-  # A project whose tree is on disk, evaluated by a hostenv; where Nix before
-  # 2.14 has the root of the tree for outPath, newer ones have the folder.
+  # A project whose tree is on disk, evaluated by a hostenv that its flake takes.
   source = "${./fixtures/project}";
-  evaluatedBy = makeHostenv: (provide {
-    inputs = {
-      hostenv.makeHostenv.x86_64-linux = makeHostenv;
-      acme__site = { outPath = "${source}/.hostenv"; sourceInfo.outPath = source; rev = "c0ffee"; };
-    };
-    sources.acme__site.dir = ".hostenv";
-  }).inventory.projects.acme__site;
+  siteOf = takes: takes // {
+    outPath = "${source}/.hostenv";
+    sourceInfo.outPath = source;
+    inputs = takes;
+  } // (import "${source}/.hostenv/flake.nix").outputs (takes // { self = throw "not asked for"; });
+  hostenvOf = makeHostenv: {
+    takesSet = ! builtins.isFunction makeHostenv || builtins.functionArgs makeHostenv != { };
+    makeHostenv.x86_64-linux = makeHostenv;
+    makeHostenv.aarch64-linux = throw "not asked for";
+  };
+  evaluatedBy = makeHostenv: evaluatedWith { inputs.hostenv = hostenvOf makeHostenv; };
+  evaluatedWith = { inputs ? { }, provider ? { }, site ? overrides: siteOf { inherit (overrides) hostenv; } }:
+    (provide {
+      inputs = inputs // { acme__site = site; };
+      inherit provider;
+      sources.acme__site.dir = ".hostenv";
+    }).inventory.projects.acme__site;
+
+  # What is to come of it.
   evaluated = extra: {
     source.original = { type = "git"; url = "https://git.example/acme__site"; dir = ".hostenv"; };
     defaultEnvironment = "production";
@@ -63,12 +92,14 @@ let
       let
         environment = name: hash: more: {
           type = "development";
+          virtualHosts."${name}.acme.example" = { };
+          migrations = [ "database-migrate" "${name}-migrate" ];
         } // more // {
           hostenv = {
             organisation = "acme";
             project = "site";
             hostenvHostname = "hosting.example";
-            backupsRepoHost = null;
+            backupsRepoHost = "s3:https://backups.example";
             environmentName = name;
             gitRef = name;
             root = ".";
@@ -125,35 +156,51 @@ in
   };
   no-projects = { expr = (provide { inputs.self = { }; }).inventory.projects; expected = { }; };
   names-without-evaluation = { expr = (provide { inputs = { acme__site = throw "x"; beta__portal = throw "y"; self = throw "z"; }; }).projectNames; expected = [ "acme__site" "beta__portal" ]; };
+  not-a-project = {
+    expr =
+      let p = provide { inputs = { acme__site = export { }; vendor__lib = throw "no project"; }; provider.notProjects = [ "vendor__lib" ]; }; in
+      { names = p.projectNames; planned = builtins.attrNames p.inventory.projects; told = p.inventory.provider.notProjects; };
+    expected = { names = [ "acme__site" ]; planned = [ "acme__site" ]; told = [ "vendor__lib" ]; };
+  };
+  not-a-project-only = {
+    expr = (provide { inputs = { acme__site = export { }; vendor__lib = { }; }; provider.notProjects = [ "vendor__lib" ]; }).inventoryWith { only = [ "vendor__lib" ]; };
+    error = "provider: no project is called vendor__lib.*hint: the projects are acme__site";
+  };
   only = {
     expr = builtins.attrNames ((provide { inputs = { acme__site = export { }; beta__portal = throw "not wanted"; }; }).inventoryWith { only = [ "acme__site" ]; }).projects;
     expected = [ "acme__site" ];
   };
   only-unknown = {
     expr = (provide { inputs.acme__site = export { }; }).inventoryWith { only = [ "acme__shop" ]; };
-    error = "provider: no input is called acme__shop.*hint: the projects are acme__site";
+    error = "provider: no project is called acme__shop.*hint: the projects are acme__site";
   };
 
-  relative-path = {
-    expr = ((provide {
-      inputs.acme__site = export { hostenv.root = "${tree}/projects/site"; } // { outPath = "${tree}/./projects/site/.hostenv"; };
-      sources.acme__site = { type = "path"; path = "./projects/site"; dir = ".hostenv"; };
-    }).inventory.projects.acme__site).environments.main.hostenv.root;
-    expected = ".";
+  # Placeholders that were left in flake.nix, with the lines that they stand in.
+  placeholders = {
+    expr = disagree { organisation = "yourorganisation"; project = "yourproject"; hostenvHostname = "your.hostenv.hostname"; userName = "yourproject-main-0000000"; };
+    error = [
+      "project acme__site: environments.\"main\".hostenv.organisation is \"yourorganisation\" and should be \"acme\"; "
+      "hostenv.project is \"yourproject\" and should be \"site\"; "
+      "hostenv.hostenvHostname is \"your.hostenv.hostname\" and should be \"hosting.example\"; "
+      "hostenv.userName is \"yourproject-main-0000000\" and should be \"site-main-b7ea262\""
+      "hint: write hostenvHostname = \"hosting.example\"; \\(line 8\\) organisation = \"acme\"; \\(line 6\\) project = \"site\"; \\(line 7\\) in the project's flake.nix, or give the input"
+    ];
   };
-
-  wrong-organisation = {
-    expr = disagree { organisation = "beta"; };
-    error = "project acme__site: environments.\"main\".hostenv.organisation is \"beta\" and should be \"acme\"\n.*hint: write organisation = \"acme\", project = \"site\" and hostenvHostname = \"hosting.example\"";
+  wrong-project = { expr = disagree { project = null; }; error = "hostenv.project is nothing and should be \"site\".*hint: write project = \"site\"; \\(line 7\\) in the project's flake.nix, or give the input the project's own name"; };
+  wrong-domain = { expr = disagree { hostenvHostname = "other.example"; }; error = "hostenv.hostenvHostname is \"other.example\" and should be \"hosting.example\".*hint: write hostenvHostname = \"hosting.example\"; \\(line 8\\) in the project's flake.nix"; errorNot = "own name, organisation__project"; };
+  no-such-line = {
+    expr = (provide { inputs.beta__portal = overrides: removeAttrs (siteOf { hostenv = hostenvOf hostenv.curried; }) [ "inputs" ]; sources.beta__portal.dir = ".hostenv"; provider.hostenvHostname = "other.example"; }).inventory;
+    error = [ "project beta__portal: environments.\"production\".hostenv.organisation is \"acme\" and should be \"beta\"" "environments.\"production\".hostenv.hostenvHostname is \"hosting.example\" and should be \"other.example\", and so of 1 more environment; " "hint: write hostenvHostname = \"other.example\"; \\(line [0-9]+\\) organisation = \"beta\"; \\(line [0-9]+\\) project = \"portal\"; \\(line [0-9]+\\) in the project's .hostenv/flake.nix" ];
   };
-  wrong-project = { expr = disagree { project = null; }; error = "hostenv.project is nothing and should be \"site\""; };
-  wrong-domain = { expr = disagree { hostenvHostname = "other.example"; }; error = "hostenv.hostenvHostname is \"other.example\" and should be \"hosting.example\""; };
-  wrong-hostname = { expr = disagree { hostname = "www.acme.example"; }; error = "hostenv.hostname is \"www.acme.example\" and should be \"site-main-b7ea262.hosting.example\""; };
+  wrong-hostname = { expr = disagree { hostname = "www.acme.example"; }; error = "hostenv.hostname is \"www.acme.example\" and should be \"site-main-b7ea262.hosting.example\".*hint: let hostenv name the environments"; };
   wrong-user = {
     expr = disagree { userName = "root"; hostname = "root.hosting.example"; };
-    error = "hostenv.userName is \"root\" and should be a name that ends in -b7ea262";
+    error = "hostenv.userName is \"root\" and should be \"site-main-b7ea262\"";
   };
-  another-environments-user = { expr = disagree { environmentName = "uat"; }; error = "hostenv.userName is \"site-main-b7ea262\" and should be a name that ends in -b9389e0"; };
+  # With the right suffix it is another's user all the same, if that has the same seven digits.
+  wrong-slug = { expr = disagree { userName = "shop-main-b7ea262"; hostname = "shop-main-b7ea262.hosting.example"; }; error = "hostenv.userName is \"shop-main-b7ea262\" and should be \"site-main-b7ea262\""; };
+  another-environments-user = { expr = disagree { environmentName = "uat"; }; error = "hostenv.userName is \"site-main-b7ea262\" and should be \"site-uat-b9389e0\""; };
+  not-a-name = { expr = disagree { environmentName = 7; }; error = "hostenv.environmentName is a int and should be the name of the environment"; };
   all-disagreements = { expr = disagree { organisation = "beta"; hostname = 5; }; error = "organisation is \"beta\".*; environments.\"main\".hostenv.hostname is a int"; };
   hostname-however-written = { expr = (disagree { hostname = "Site-Main-B7EA262.Hosting.Example."; }).defaultEnvironment; expected = "main"; };
   domain-left-out = { expr = (exportedBy (let whole = export { }; in whole // { lib.hostenv.x86_64-linux.environments.main.hostenv = removeAttrs whole.lib.hostenv.x86_64-linux.environments.main.hostenv [ "hostenvHostname" ]; })).defaultEnvironment; expected = "main"; };
@@ -167,24 +214,65 @@ in
   bad-name = { expr = (provide { inputs.acme__site__old = export { }; }).inventory; error = "project acme__site__old: the input's name has 3 parts"; };
   secret = { expr = (provide { inputs.acme__site = export { }; provider.cloudflare.apiToken = "x"; }).inventory; error = "provider: cloudflare.apiToken"; };
 
-  evaluated = { expr = evaluatedBy hostenv.curried; expected = evaluated { selected = null; }; };
-  evaluated-as-set = { expr = evaluatedBy hostenv.asSet; expected = evaluated { buildReference = "c0ffee"; }; };
+  # Each environment is as its own evaluation has it, with what flake.nix says.
+  evaluated = { expr = evaluatedBy hostenv.curried; expected = evaluated { }; };
+  evaluated-as-set = { expr = evaluatedBy hostenv.asSet; expected = evaluated { buildReference = null; }; };
   evaluated-wrapped = { expr = evaluatedBy hostenv.wrapped; expected = evaluated { }; };
-  evaluated-elsewhere = {
-    # A hostenv for another system alone does not count.
-    expr = (provide { inputs = { hostenv.makeHostenv.aarch64-linux = throw "not asked for"; acme__site = export { }; }; }).inventory.projects.acme__site.defaultEnvironment;
+  # That of the project itself, where the provider has none, or wants none.
+  evaluated-by-its-own = { expr = evaluatedWith { site = overrides: siteOf { hostenv = overrides.hostenv or (hostenvOf hostenv.curried); }; }; expected = evaluated { }; };
+  evaluated-by-its-own-of-two = {
+    expr = evaluatedWith { inputs.hostenv = throw "not asked for"; provider.overrides.hostenv = null; site = overrides: siteOf { hostenv = overrides.hostenv or (hostenvOf hostenv.curried); }; };
+    expected = evaluated { };
+  };
+  evaluated-by-an-override = { expr = evaluatedWith { inputs.hostenv = throw "not asked for"; provider.overrides.hostenv = hostenvOf hostenv.curried; }; expected = evaluated { }; };
+  without-backups = { expr = builtins.mapAttrs (_: e: e.migrations) (evaluatedBy hostenv.bare).environments; expected = { production = [ ]; uat = [ ]; }; };
+  # A hostenv that cannot be asked gives what it gives.
+  evaluated-deaf = {
+    expr = let e = (evaluatedBy hostenv.deaf).environments; in { names = builtins.attrNames e; uat = e.uat.virtualHosts or { }; production = e.production.virtualHosts; };
+    expected = { names = [ "production" "uat" ]; uat = { }; production."production.acme.example" = { }; };
+  };
+  # What the default environment's evaluation has need not be evaluated again.
+  evaluated-once = {
+    expr =
+      let makeHostenv = modules: name: if name == "production" then throw "once more" else hostenv.curried modules name; in
+      (evaluatedBy makeHostenv).environments.production.type;
+    expected = "production";
+  };
+  says-its-migrations = {
+    expr = (evaluatedBy (modules: hostenv.curried (modules ++ [{ environments.uat.migrations = [ "database" ]; }]))).environments.uat.migrations;
+    expected = [ "database" ];
+  };
+  own-failure-of-one = {
+    expr = evaluatedBy (modules: name: if name == "uat" then throw "uat is gone" else hostenv.curried modules name);
+    error = [ "while evaluating environment \"uat\"" "project acme__site" "uat is gone" ];
+  };
+  # With a hostenv in the provider's flake that evaluates nothing, too.
+  exports-alone = {
+    expr = (provide { inputs = { hostenv = { }; acme__site = export { }; }; }).inventory.projects.acme__site.defaultEnvironment;
     expected = "main";
   };
-  no-hostenv-nix = {
-    expr = (provide { inputs = { hostenv.makeHostenv.x86_64-linux = _: throw "not asked for"; acme__site = export { }; }; }).inventory.projects.acme__site.defaultEnvironment;
-    expected = "main";
-  };
-  no-hostenv-nix-no-exports = {
-    expr = (provide { inputs = { hostenv.makeHostenv.x86_64-linux = hostenv.curried; acme__site = { outPath = tree; }; }; sources.acme__site.dir = ".hostenv"; }).inventory.projects.acme__site;
-    error = "project acme__site: it exports neither lib.hostenv.x86_64-linux nor hostenv.x86_64-linux, and has no .hostenv/hostenv.nix";
-  };
-  impostor = {
-    expr = (provide { inputs = { hostenv.makeHostenv.x86_64-linux = hostenv.curried; beta__portal = { outPath = "${./fixtures/impostor}"; }; }; }).inventory;
-    error = "project beta__portal: environments.\"main\".hostenv.organisation is \"acme\" and should be \"beta\".*environments.\"uat\".hostenv.hostenvHostname is \"elsewhere.example\" and should be \"hosting.example\".*hint: the provider sets these: remove them from the project's hostenv.nix";
+
+  # What a project is called with, and from where.
+  called = {
+    expr =
+      let
+        seen = { subject, source, overrides, again }: export { } // {
+          sourceInfo.outPath = tree;
+          lib.hostenv.x86_64-linux.environments = { };
+          hostenv = throw "not asked for";
+        } // { lib.hostenv.x86_64-linux.defaultEnvironment = builtins.toJSON { inherit subject source again; overrides = removeAttrs overrides [ "hostenv" ]; }; };
+      in
+      builtins.fromJSON (provide {
+        inputs = { nixpkgs = "nixpkgs of the provider"; hostenv = hostenvOf hostenv.curried; sops-nix = throw "not shared"; acme__site = { }; };
+        sources.acme__site.dir = ".hostenv";
+        provider.overrides."drupal/nixpkgs" = "another";
+        callFlake = seen;
+      }).inventory.projects.acme__site.defaultEnvironment;
+    expected = {
+      subject = "project acme__site";
+      source = { type = "git"; url = "https://git.example/acme__site"; rev = "c0ffee"; dir = ".hostenv"; };
+      again = "run `nix flake update acme__site`, and plan again";
+      overrides = { nixpkgs = "nixpkgs of the provider"; "drupal/nixpkgs" = "another"; };
+    };
   };
 }

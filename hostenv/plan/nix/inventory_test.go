@@ -188,7 +188,7 @@ func TestEveryBrokenCustomerIsReported(t *testing.T) {
 				t.Errorf("the error lacks %q:\n%v", part, err)
 			}
 		}
-		for _, part := range []string{`only = [ "beta__typo" ]`, `acme__shop: write organisation = "acme"`} {
+		for _, part := range []string{`only = [ "beta__typo" ]`, `acme__shop: write project = "shop"; (line 7) in the project's flake.nix`} {
 			if !strings.Contains(failed.Hint(), part) {
 				t.Errorf("the hint lacks %q:\n%s", part, failed.Hint())
 			}
@@ -385,35 +385,57 @@ func TestSourcesFromRealLocks(t *testing.T) {
 	})
 }
 
-// Both forms of makeHostenv, of a flake that the provider calls hostenv: it
-// evaluates the customer's hostenv.nix, and nothing that his flake exports.
+// Both forms of makeHostenv, of a flake that the provider calls hostenv, in place
+// of the one that the customer's flake names: every environment is evaluated as
+// itself, with all that the customer's flake.nix gives to hostenv.
 func TestProvidersHostenvEvaluates(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		for _, form := range []string{"curried", "asSet"} {
 			t.Run(form, func(t *testing.T) {
+				const fixtures = "../../../nix/tests/fixtures/"
 				p := provider{
-					inputs:    `    hostenv.url = "path:DIR/hostenv";` + "\n",
-					customers: map[string]string{"acme__site": `{ outputs = _: { lib = throw "the customer's exports are not asked for"; hostenv = throw "nor these"; }; }`},
+					// A real customer's hostenv can be had, and needs no follows.
+					inputs: `
+    hostenv.url = "path:DIR/hostenv";
+    acme__site = { url = "git+file://DIR/site?dir=.hostenv&ref=main"; inputs.hostenv.follows = "hostenv"; };
+`,
 					files: map[string]string{
-						"hostenv/flake.nix":                `{ outputs = _: { makeHostenv.x86_64-linux = (import ./hostenv.nix).` + form + `; }; }`,
-						"hostenv/hostenv.nix":              read(t, "../../../nix/tests/fixtures/hostenv.nix"),
-						"customers/acme__site/hostenv.nix": strings.ReplaceAll(read(t, "../../../nix/tests/fixtures/project/.hostenv/hostenv.nix"), "../", "./"),
-						"customers/acme__site/web/x":       "",
+						"hostenv/flake.nix":         fmt.Sprintf(`{ outputs = _: { makeHostenv.x86_64-linux = (import ./hostenv.nix).%s; takesSet = %t; }; }`, form, form == "asSet"),
+						"hostenv/hostenv.nix":       read(t, fixtures+"hostenv.nix"),
+						"site/.hostenv/flake.nix":   read(t, fixtures+"project/.hostenv/flake.nix"),
+						"site/.hostenv/hostenv.nix": read(t, fixtures+"project/.hostenv/hostenv.nix"),
+						"site/web/index.html":       "site",
 					},
+					repositories: []string{"site"},
 				}
 				document, err := n.runner(p.make(t, n)).Inventory(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				environment := decode(t, document).Projects["acme__site"].Environments["production"]
-				hostenv := environment["hostenv"].(map[string]any)
-				for attribute, want := range map[string]any{"organisation": "acme", "project": "site", "root": ".", "hostname": "site-production-aa01dce.hosting.example"} {
-					if hostenv[attribute] != want {
-						t.Errorf("hostenv.%s is %v, want %v", attribute, hostenv[attribute], want)
+				environments := decode(t, document).Projects["acme__site"].Environments
+				for name, hash := range map[string]string{"production": "aa01dce", "uat": "b9389e0"} {
+					environment := environments[name]
+					hostenv := environment["hostenv"].(map[string]any)
+					for attribute, want := range map[string]any{
+						"organisation": "acme", "project": "site", "root": ".", "backupsRepoHost": "s3:https://backups.example",
+						"hostname": "site-" + name + "-" + hash + ".hosting.example",
+					} {
+						if hostenv[attribute] != want {
+							t.Errorf("%s: hostenv.%s is %v, want %v", name, attribute, hostenv[attribute], want)
+						}
+					}
+					want := map[string]any{
+						"virtualHosts": map[string]any{name + ".acme.example": map[string]any{}},
+						"migrations":   []any{"database-migrate", name + "-migrate"},
+					}
+					for attribute, value := range want {
+						if diff := cmp.Diff(value, environment[attribute]); diff != "" {
+							t.Errorf("%s: %s (-want +got):\n%s", name, attribute, diff)
+						}
 					}
 				}
-				if environment["documents"] != "web" {
-					t.Errorf("documents is %v, want web", environment["documents"])
+				if documents := environments["production"]["documents"]; documents != "web" {
+					t.Errorf("documents is %v, want web", documents)
 				}
 			})
 		}

@@ -108,6 +108,27 @@ func TestNothingReplacedIsGetFlake(t *testing.T) {
 	}
 }
 
+// flake-parts takes for a flake what says that it is one, which the inputs of a
+// provider's flake do not under Nix 2.8.
+func TestReplacementsAreFlakes(t *testing.T) {
+	underEachNix(t, func(w *world) {
+		shop(w)
+		w.fixture("provider")
+		w.mustLock("provider", "")
+		w.repo("typed", map[string]string{"flake.nix": `{
+			inputs.hostenv.url = "git+file://@repos@/hostenv";
+			inputs.nixpkgs.follows = "hostenv/nixpkgs";
+			inputs.assets = { url = "git+file://@repos@/assets"; flake = false; };
+			outputs = inputs: { types = builtins.mapAttrs (_: input: input._type or "none") inputs; };
+		}`})
+		w.mustLock("typed", "")
+		provider := fmt.Sprintf("let provider = builtins.getFlake %q; in ", w.ref("provider", ""))
+		overrides := "{ inherit (provider.inputs) hostenv; assets = { inherit (provider.inputs.hostenv) outPath sourceInfo; }; }"
+		equal(w, "types", squeeze(w.eval(provider+w.call("typed", "", overrides)+".types")),
+			`{"assets":"none","hostenv":"flake","nixpkgs":"flake","self":"flake"}`)
+	})
+}
+
 // A lock that one Nix made is read by all, and each gives what it gives for it.
 func TestLockOfAnotherNix(t *testing.T) {
 	nixes := testenv.NixBinaries(t)
@@ -343,7 +364,7 @@ func TestArgumentsOfFetchTree(t *testing.T) {
 			underEachNix(t, func(w *world) {
 				w.library = `let builtins = real // { fetchTree = attrs: throw "asked for ${real.toJSON attrs}"; }; in ` + w.library
 				w.library = "let real = builtins; in " + w.library
-				got := w.evalError(`(callFlake { environment = "shop-main"; source = { ` + test.source + ` }; }).x`)
+				got := w.evalError(`(callFlake { subject = "environment 'shop-main'"; source = { ` + test.source + ` }; }).x`)
 				contains(t, got, "asked for "+strings.ReplaceAll(test.want, `"REV"`, `"rev":"0123456789012345678901234567890123456789"`))
 			})
 		})
@@ -431,7 +452,7 @@ func TestErrorsOfTheSource(t *testing.T) {
 		w.repo("empty", map[string]string{"README": "", "broken/flake.nix": "{ outputs = { self, a }: { v = a; }; }", "broken/flake.lock": "<<<<<<< HEAD"})
 		contains(w, w.evalError(w.call("empty", "", "{ }")), "environment 'shop-main': there is no flake.nix in its source")
 		contains(w, w.evalError(w.call("empty", "sub", "{ }")), "environment 'shop-main': there is no flake.nix in its source/sub")
-		contains(w, w.evalError(`(callFlake { environment = "shop-main"; source = { type = "git"; url = "file:///x"; ref = "main"; }; })`),
+		contains(w, w.evalError(`(callFlake { subject = "environment 'shop-main'"; source = { type = "git"; url = "file:///x"; ref = "main"; }; })`),
 			"environment 'shop-main': its source is not locked", "mage plan")
 
 		// What Nix itself says names no environment: the trace does.

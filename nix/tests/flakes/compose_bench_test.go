@@ -118,7 +118,7 @@ func (w *world) fiftyEnvironments() {
 			provider = import (lib + "/provider-defaults.nix") { inherit inputs root; } // options;
 			system = "x86_64-linux";
 			lockFile = root + "/flake.lock";
-			callFlake = { environment, ... }: inputs.${environment};
+			callFlake = { subject, ... }: inputs.${builtins.head (builtins.match "environment '(.*)'" subject)};
 		}) deploy;
 	}`))
 	for _, way := range []string{"composed", "literal"} {

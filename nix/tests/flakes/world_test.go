@@ -204,7 +204,7 @@ func (w *world) source(repo, dir string) string {
 // call is the Nix expression that evaluates a repository by callFlake.
 func (w *world) call(repo, dir, overrides string) string {
 	w.Helper()
-	return fmt.Sprintf(`(callFlake { environment = "shop-main"; source = %s; overrides = %s; })`, w.source(repo, dir), overrides)
+	return fmt.Sprintf(`(callFlake { subject = "environment 'shop-main'"; source = %s; overrides = %s; })`, w.source(repo, dir), overrides)
 }
 
 // eval evaluates purely, and gives indented JSON.

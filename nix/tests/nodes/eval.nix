@@ -46,6 +46,11 @@ let
       };
     };
 
+  # The name of a file that was copied to the store on its own.
+  copied = path:
+    let match = builtins.match "${builtins.storeDir}/[a-z0-9]{32}-([^/]+)" (builtins.unsafeDiscardStringContext "${path}"); in
+    if match == null then "no copy: ${path}" else lib.head match;
+
   failed = c: map (a: a.message) (builtins.filter (a: ! a.assertion) c.assertions);
 
   system = nixos:
@@ -82,7 +87,7 @@ let
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
       nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs; gc = { inherit (c.nix.gc) automatic options; }; };
       monitoring = { inherit (c.services.prometheus.exporters.node) enable listenAddress port; };
-      sopsSecrets = if hasSops then lib.mapAttrs (_: s: { inherit (s) owner group mode key path; file = baseNameOf s.sopsFile; }) c.sops.secrets else null;
+      sopsSecrets = if hasSops then lib.mapAttrs (_: s: { inherit (s) owner group mode key path; file = copied s.sopsFile; }) c.sops.secrets else null;
       sopsKeys = if hasSops then c.sops.age.sshKeyPaths else null;
       backups = c.hostenv.backups.users;
     };

@@ -1,0 +1,15 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  options.provider.notProjects = mkOption {
+    type = types.listOf types.str;
+    default = [ ];
+    example = [ "vendor__lib" ];
+    description = ''
+      Inputs that are no customers' projects, although their names hold `__`.
+      Each must be an input of the flake.
+    '';
+  };
+}

@@ -1,0 +1,246 @@
+// Package realhostenv_test holds plans, nodes and packages against those that
+// hostenv itself makes of the same customers.
+package realhostenv_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// TestNothingDiffers runs the tool on this tree as it is, committed or not, under
+// every Nix that can lock hostenv.
+func TestNothingDiffers(t *testing.T) {
+	tool, mirrors := needs(t)
+	tree := checkout(t)
+	for _, nix := range lockers(t) {
+		t.Run(version(t, nix), func(t *testing.T) {
+			out, log, err := run(t, toolEnv(t, nix), "bash", filepath.Join(tool, "run.sh"), mirrors, tree)
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			if err != nil || !regexp.MustCompile(`^[1-9]\d* environments, 0 differences$`).MatchString(lines[len(lines)-1]) {
+				t.Errorf("%v\n%s\n%s", err, log, out)
+			}
+		})
+	}
+}
+
+// TestEveryNix holds that customers of the real hostenv are the same under every
+// Nix, whichever locked them: what is planned, and what is built.
+func TestEveryNix(t *testing.T) {
+	tool, mirrors := needs(t)
+	newer := lockers(t)
+	newest := newer[len(newer)-1]
+	fleet := filepath.Join(testenv.NixDir(t), "fleet")
+	if out, log, err := run(t, toolEnv(t, newest), "bash", filepath.Join(tool, "setup.sh"), mirrors, checkout(t), fleet); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, log, out)
+	}
+	provider := filepath.Join(fleet, "provider")
+	makePlan(t, newest, provider)
+
+	type evaluated struct {
+		Inventory, Packages any
+	}
+	evaluate := func(t *testing.T, nix string) (e evaluated) {
+		t.Helper()
+		env := testenv.NixEnv(testenv.NixDir(t))
+		for attribute, into := range map[string]any{
+			".#lib.hostenvProvider.inventory": &e.Inventory,
+			".#legacyPackages.x86_64-linux":   &e.Packages,
+		} {
+			// Nix 2.8 would write the url of an input with dir in another way.
+			args := []string{"-C", provider, nix, "eval", "--json", "--no-write-lock-file", attribute}
+			if into == &e.Packages {
+				args = append(args, "--apply", "all: builtins.mapAttrs (_: package: package.outPath) all.environments")
+			}
+			out, log, err := run(t, env, "env", args...)
+			if err != nil {
+				t.Fatalf("nix eval %s: %v\n%s", attribute, err, log)
+			}
+			if err := json.Unmarshal([]byte(out), into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return e
+	}
+	want := evaluate(t, newest)
+	if packages, ok := want.Packages.(map[string]any); !ok || len(packages) < 2 {
+		t.Fatalf("the packages are %v", want.Packages)
+	}
+	for _, nix := range testenv.NixBinaries(t) {
+		if nix == newest {
+			continue
+		}
+		t.Run(version(t, nix), func(t *testing.T) {
+			if diff := cmp.Diff(want, evaluate(t, nix)); diff != "" {
+				t.Errorf("against Nix %s (-want +got):\n%s", version(t, newest), diff)
+			}
+		})
+	}
+}
+
+// needs returns the folder of the tool, and that of the mirrors that it uses.
+func needs(t *testing.T) (tool, mirrors string) {
+	t.Helper()
+	tool, mirrors = testenv.Need(t, "real-hostenv"), testenv.Need(t, "mirrors")
+	for _, repository := range []string{"WoolwichWeb/hostenv", "hercules-ci/flake-parts", "Mic92/sops-nix", "nix-community/nixpkgs.lib"} {
+		testenv.Mirror(t, repository)
+	}
+	return tool, mirrors
+}
+
+// lockers returns the Nixes that can lock hostenv.
+func lockers(t *testing.T) []string {
+	t.Helper()
+	testenv.Need(t, "newer-nix")
+	able := slices.DeleteFunc(testenv.NixBinaries(t), func(nix string) bool {
+		major, rest, _ := strings.Cut(version(t, nix), ".")
+		minor, _, _ := strings.Cut(rest, ".")
+		number, err := strconv.Atoi(minor)
+		return major == "2" && (err != nil || number < 26)
+	})
+	if len(able) == 0 {
+		t.Skip("left out, for no Nix of HOSTENV_TEST_NIX is 2.26 or newer")
+	}
+	return able
+}
+
+func version(t *testing.T, nix string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), nix, "--version").Output()
+	if err != nil {
+		t.Fatalf("%s --version: %v", nix, err)
+	}
+	fields := strings.Fields(string(out))
+	return fields[len(fields)-1]
+}
+
+// toolEnv is the tool's environment: it makes its own store, and settings of Nix.
+func toolEnv(t *testing.T, nix string) []string {
+	t.Helper()
+	env := slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "NIX_") })
+	return append(env, "NIX="+nix, "CUSTOMERS=2", "TMPDIR="+testenv.NixDir(t))
+}
+
+// checkout makes a repository of this tree's files as they are now: what the tool
+// takes is a commit.
+func checkout(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull)
+	git := func(dir string, args ...string) string {
+		t.Helper()
+		out, log, err := run(t, env, testenv.Need(t, "git"), append([]string{
+			"-C", dir, "-c", "safe.directory=*", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false",
+		}, args...)...)
+		if err != nil {
+			t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, log)
+		}
+		return out
+	}
+	dir := t.TempDir()
+	for name := range strings.SplitSeq(git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"), "\x00") {
+		if info, err := os.Lstat(filepath.Join(root, name)); name == "" || err != nil || !info.Mode().IsRegular() {
+			continue // deleted, and not yet committed
+		}
+		copyFile(t, filepath.Join(root, name), filepath.Join(dir, name))
+	}
+	git(dir, "init", "--quiet", "--initial-branch=main")
+	git(dir, "add", "--all", "--force")
+	git(dir, "commit", "--quiet", "--message=the tree")
+	return dir
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	source, err := os.Open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	info, err := source.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(target, source); err != nil {
+		t.Fatal(err)
+	}
+	if err := target.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makePlan writes and commits the provider's plan.
+func makePlan(t *testing.T, nix, provider string) {
+	t.Helper()
+	runner := &hostnix.Runner{Dir: provider, Nix: nix, Env: testenv.NixEnv(testenv.NixDir(t)), Jobs: 2}
+	data, err := runner.Inventory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inventory, err := plan.DecodeInventory(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests := inventory.SourceRequests()
+	attrs := make([]map[string]any, len(requests))
+	for i, request := range requests {
+		attrs[i] = request.Attrs
+	}
+	answers, err := runner.LockSources(t.Context(), attrs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := plan.Sources{}
+	for i, answer := range answers {
+		sources[requests[i].Key] = plan.Locked(answer)
+	}
+	result, err := plan.Compute(inventory, sources, state.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(provider, "generated/plan.json"), result.Plan.Encode(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, log, err := run(t, os.Environ(), testenv.Need(t, "git"), "-C", provider, "add", "--all"); err != nil {
+		t.Fatalf("git add: %v\n%s", err, log)
+	}
+}
+
+// run returns what a program writes, and what it says.
+func run(t *testing.T, env []string, program string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = env
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err = cmd.Run(); err != nil {
+		err = fmt.Errorf("%s: %w", program, err)
+	}
+	return out.String(), log.String(), err
+}
