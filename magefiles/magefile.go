@@ -110,7 +110,7 @@ func Golden() error {
 // real hostenv (see docs/development.md), and then what ours makes of it.
 func Record() error {
 	if err := sh.RunWithV(map[string]string{"HOSTENV_TEST_REQUIRE": "real-hostenv,mirrors"},
-		"go", "test", "./nix/tests/migration", "-run=^TestRecorded$", "-count=1", "-timeout=30m", "-update"); err != nil {
+		"go", "test", "./nix/tests/realhostenv", "-run=^TestRecorded$", "-count=1", "-timeout=30m", "-update"); err != nil {
 		return err
 	}
 	return Golden()

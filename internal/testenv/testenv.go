@@ -66,7 +66,7 @@ var Tools = []Tool{
 		}
 		return dir
 	}},
-	{Name: "real-hostenv", For: "plans and nodes against those that hostenv itself makes of the same customers", Get: "set HOSTENV_TEST_REAL_HOSTENV to a folder that holds run.sh and setup.sh", find: func() string {
+	{Name: "real-hostenv", For: "plans and nodes against those that hostenv itself makes of the same customers, and docs/migrating.md", Get: "set HOSTENV_TEST_REAL_HOSTENV to a folder that holds run.sh and setup.sh", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_REAL_HOSTENV")
 		for _, name := range []string{"run.sh", "setup.sh"} {
 			if _, err := os.Stat(filepath.Join(dir, name)); dir == "" || err != nil {
@@ -156,15 +156,6 @@ var Tools = []Tool{
 		}
 		return dir
 	}},
-	{Name: "real-hostenv", For: "hostenv's own plan of a fleet of its customers, and the way from there", Get: "set HOSTENV_TEST_REAL_HOSTENV to a folder that holds setup.sh", find: func() string {
-		dir := os.Getenv("HOSTENV_TEST_REAL_HOSTENV")
-		if _, err := os.Stat(filepath.Join(dir, "setup.sh")); dir == "" || err != nil {
-			return ""
-		}
-		return dir
-	}},
-	{Name: "jq", For: "the same", Get: "apt-get install jq"},
-	{Name: "python3", For: "the same", Get: "apt-get install python3"},
 }
 
 // Need returns the path of the named tool of [Tools]; where it is missing the

@@ -14,7 +14,7 @@
 #   packages of environments with what holds them, need the customers' flakes.
 # - What needs the plan fails where there is none, and says how to make one. The
 #   names of packages and apps can be had without: what makes the first plan is
-#   among them.
+#   among them, and Nix asks for the packages before it looks at `lib`.
 # - What would need an input that the flake does not have is left out where
 #   `nix flake check` looks, and elsewhere fails with the input's name.
 { inputs
@@ -149,9 +149,9 @@ in
 
   packagesFor = system:
     (if provider.pkgsFor == null then { } else { hostenv-provider = packageFor system; })
-    // (if ! committed.exists || provider.nixosSystem == null then { }
+    // (if ! committed.ours || provider.nixosSystem == null then { }
     else prefixed "node-" (node: systemOf node == system) toplevels)
-    // (if ! committed.exists then { }
+    // (if ! committed.ours then { }
     else prefixed "env-" (user: systemOf environments.enabled.${user}.node == system) environments.packages);
 
   # Of all systems alike: `nix build .#nodes.<node>` names no system, and where

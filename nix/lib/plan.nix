@@ -5,9 +5,10 @@
 #   check          a function of the plan's name and the plan, that gives the
 #                  plan if its values are of the right types
 #
-# Gives { name; exists; document; }. Whether there is a plan can be asked before
-# there is one; `document` is an error then, and so it is where `mage plan`
-# would not have written it.
+# Gives { name; ours; document; }. Whether there is a plan of ours can be asked
+# before there is one, and while one of hostenv's own generator lies there, which
+# `mage plan` writes over; `document` is an error then, and so it is where
+# `mage plan` would not have written it.
 { generatedPath, check ? _: document: document }:
 let
   fail = import ./fail.nix;
@@ -40,7 +41,9 @@ let
   notSets = builtins.filter (key: ! builtins.isAttrs (parsed.${key} or null)) [ "environments" "nodes" ];
 in
 {
-  inherit name exists;
+  inherit name;
+
+  ours = exists && builtins.isAttrs parsed && parsed.formatVersion or null == formatVersion;
 
   document =
     if ! builtins.isAttrs parsed then refuse "it is no object" again

@@ -4,7 +4,9 @@ let
 in
 {
   well = { expr = builtins.attrNames (document "well").nodes; expected = [ "node-a" "node-b" "node-c" ]; };
-  exists = { expr = map (name: (read name).exists) [ "none" "well" ]; expected = [ false true ]; };
+  # What is not ours yet is written over by the first `mage plan`.
+  ours = { expr = map (name: (read name).ours) [ "none" "well" "older" "future" "list" ]; expected = [ false true false false false ]; };
+  older = { expr = document "older"; error = "generated/plan.json: its formatVersion is missing, and only 1 is known.*hint: run `mage plan`"; };
   name = { expr = (read "none").name; expected = "generated/plan.json"; };
   checked = {
     expr = (import ../lib/plan.nix { generatedPath = ./fixtures/plans/well/generated; check = name: plan: { inherit name; nodes = builtins.attrNames plan.nodes; }; }).document;

@@ -189,6 +189,24 @@ func TestWithoutPlan(t *testing.T) {
 	})
 }
 
+// Where hostenv's own plan still lies, all that makes the first one of ours is
+// there, under either way to write the flake: Nix asks for the names of packages
+// before it looks at lib.
+func TestWithHostenvsPlan(t *testing.T) {
+	eachExample(t, func(w *world, opts examples.Options) {
+		w.example(opts)
+		w.repo("provider", map[string]string{"generated/plan.json": read(w, "../../../golden/201-hostenv-two-customers/legacy-plan.json")})
+		var text string
+		w.json(".#lib.hostenvProvider.inventory.system", &text)
+		w.json(".#apps.x86_64-linux.plan.program", &text)
+		_, stderr, err := w.in("eval", "--json", ".#nodes.node-a")
+		if err == nil {
+			w.Error("a node was made of hostenv's own plan")
+		}
+		contains(w, stderr, "generated/plan.json: its formatVersion is missing", "hint: run `mage plan`")
+	})
+}
+
 // A provider without nixpkgs and deploy-rs plans all the same.
 func TestWithoutInputs(t *testing.T) {
 	underEachNix(t, func(w *world) {

@@ -1,4 +1,4 @@
-package migration_test
+package realhostenv_test
 
 import (
 	"bytes"

@@ -1,10 +1,4 @@
-// Package migration_test holds ours against hostenv's own newest generator, on
-// a fleet of providers and customers of the real hostenv: it records what that
-// makes of the fleet for golden/, and walks docs/migrating.md from there.
-//
-// The fleet is built by a tool beside the repository (testenv's real-hostenv),
-// for no line of hostenv is in this one.
-package migration_test
+package realhostenv_test
 
 import (
 	"bytes"
@@ -26,7 +20,7 @@ const root = "../../.."
 // A fleet is a folder with a provider's repository, locked and not yet planned,
 // and those of its inputs.
 type fleet struct {
-	testing.TB
+	*testing.T
 	dir     string
 	nix     string
 	env     []string
@@ -35,13 +29,11 @@ type fleet struct {
 
 // newFleet builds one with so many customers, whose hostenv-provider is this
 // working tree.
-func newFleet(t testing.TB, customers int) *fleet {
+func newFleet(t *testing.T, customers int) *fleet {
 	t.Helper()
-	tool, mirrors := testenv.Need(t, "real-hostenv"), testenv.Need(t, "mirrors")
-	for _, program := range []string{"git", "jq", "python3"} {
-		testenv.Need(t, program)
-	}
-	f := &fleet{TB: t, nix: newestNix(t)}
+	tool, mirrors := needs(t)
+	able := lockers(t)
+	f := &fleet{T: t, nix: able[len(able)-1]}
 	own := testenv.NixDir(t)
 	f.dir = filepath.Join(own, "fleet")
 	f.env = append(testenv.NixEnv(own),
@@ -51,9 +43,7 @@ func newFleet(t testing.TB, customers int) *fleet {
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-01T00:00:00Z",
 		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z",
 	)
-	checkout := filepath.Join(own, "checkout")
-	f.copyTree(checkout)
-	f.run(own, "bash", filepath.Join(tool, "setup.sh"), mirrors, checkout, f.dir)
+	f.run(own, "bash", filepath.Join(tool, "setup.sh"), mirrors, checkout(t), f.dir)
 	said, err := os.ReadFile(filepath.Join(f.dir, "fleet.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -64,64 +54,6 @@ func newFleet(t testing.TB, customers int) *fleet {
 	}
 	f.options = document.Provider
 	return f
-}
-
-// newestNix returns a Nix that can lock hostenv, whose lock file only Nix from
-// 2.26 on reads.
-func newestNix(t testing.TB) string {
-	t.Helper()
-	newest, most := "", 0
-	for _, binary := range testenv.NixBinaries(t) {
-		out, err := exec.Command(binary, "--version").Output()
-		if err != nil {
-			t.Fatalf("%s --version: %v", binary, err)
-		}
-		var major, minor int
-		fields := strings.Fields(string(out))
-		if _, err := fmt.Sscanf(fields[len(fields)-1], "%d.%d", &major, &minor); err != nil {
-			t.Fatalf("%s --version: %s", binary, out)
-		}
-		if version := 1000*major + minor; version > most {
-			newest, most = binary, version
-		}
-	}
-	if most < 2026 {
-		testenv.Need(t, "newer-nix")
-		t.Skipf("left out, for no Nix here can lock hostenv: 2.26 can, and %s is older", newest)
-	}
-	return newest
-}
-
-// copyTree makes a repository of the working tree, with what is not committed.
-func (f *fleet) copyTree(to string) {
-	f.Helper()
-	abs, err := filepath.Abs(root)
-	if err != nil {
-		f.Fatal(err)
-	}
-	files := f.run(abs, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	for _, name := range strings.Split(strings.TrimSuffix(files, "\x00"), "\x00") {
-		info, err := os.Stat(filepath.Join(abs, name))
-		if os.IsNotExist(err) {
-			continue // deleted, and not committed so
-		}
-		if err != nil {
-			f.Fatal(err)
-		}
-		data, err := os.ReadFile(filepath.Join(abs, name))
-		if err != nil {
-			f.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o777); err != nil {
-			f.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(to, name), data, info.Mode().Perm()); err != nil {
-			f.Fatal(err)
-		}
-	}
-	f.run(to, "git", "init", "-q", "-b", "main")
-	f.run(to, "git", "add", "-A", "-f")
-	f.run(to, "git", "commit", "-q", "-m", "the working tree")
 }
 
 // try runs a program and returns what it writes.
