@@ -50,4 +50,14 @@ in
 
   certificates-on = { expr = said { letsEncrypt.enable = true; }; error = "letsEncrypt.enable: nothing: certificates are issued"; };
   certificates-off = { expr = said { letsEncrypt.enable = false; }; error = "letsEncrypt.enable: enableLetsEncrypt = false; at each virtual host"; };
+
+  before-any-project = {
+    expr = ((import ../lib).mkProvider {
+      inputs = { self = ./.; acme__site = throw "the project ${"is"} broken"; };
+      provider = { hostenvHostname = "hosting.example"; planSource = "eval"; };
+      lockFile = builtins.toFile "flake.lock" (builtins.toJSON { version = 7; root = "root"; nodes.root = { }; });
+    }).lib.hostenvProvider.inventory.projects;
+    error = "provider: planSource: such an option";
+    errorNot = "the project is broken";
+  };
 }
