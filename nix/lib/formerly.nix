@@ -108,7 +108,7 @@ in
     if used != [ ] then
       fail {
         subject = "provider";
-        problem = "${concatStringsSep ", " (map name used)}: such an option has hostenv's own provider module, and this one has not";
+        problem = "${concatStringsSep ", " (map name used)}: options of hostenv's own provider module, which this one does not have";
         hint = "write below `provider`, in place of${concatStringsSep "" lines}";
       }
     else foldl' (set: option: without option.path set) provider options;

@@ -37,10 +37,12 @@ let
     if progress then builtins.trace "hostenv-provider: evaluating ${name}" value else value;
 in
 { progress ? false, only ? null }:
-{
+let data = options.data provider; in
+# What is wrong with the options is said before minutes go by on projects.
+builtins.seq data {
   formatVersion = 1;
   inherit system;
-  provider = options.data provider;
+  provider = data;
   projects = builtins.listToAttrs
     (map (name: { inherit name; value = evaluate progress name; }) (select only));
 }

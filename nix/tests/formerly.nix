@@ -23,7 +23,7 @@ in
       nodeSshPorts = { n1 = 2222; n2 = 22; };
       planSource = "eval";
     };
-    error = "provider: nodeSystems, nodeSshPorts, planSource: such an option has hostenv's own provider module, and this one has not.*hint: write below `provider`, in place of.*nodeSystems: nodes.node-a.system = \"aarch64-linux\";.*nodeSshPorts: nodes.n1.sshPort = 2222;.*nodeSshPorts: nodes.n2.sshPort = 22;.*planSource: nothing: ";
+    error = "provider: nodeSystems, nodeSshPorts, planSource: options of hostenv's own provider module, which this one does not have.*hint: write below `provider`, in place of.*nodeSystems: nodes.node-a.system = \"aarch64-linux\";.*nodeSshPorts: nodes.n1.sshPort = 2222;.*nodeSshPorts: nodes.n2.sshPort = 22;.*planSource: nothing: ";
   };
 
   addresses = { expr = said { nodeAddresses."n.1" = "192.0.2.1"; }; error = " nodeAddresses: nodes[.]\"n.1\"[.]address = \"192[.]0[.]2[.]1\";"; };
@@ -50,4 +50,14 @@ in
 
   certificates-on = { expr = said { letsEncrypt.enable = true; }; error = "letsEncrypt.enable: nothing: certificates are issued"; };
   certificates-off = { expr = said { letsEncrypt.enable = false; }; error = "letsEncrypt.enable: enableLetsEncrypt = false; at each virtual host"; };
+
+  before-any-project = {
+    expr = ((import ../lib).mkProvider {
+      inputs = { self = ./.; acme__site = throw "the project ${"is"} broken"; };
+      provider = { hostenvHostname = "hosting.example"; planSource = "eval"; };
+      lockFile = builtins.toFile "flake.lock" (builtins.toJSON { version = 7; root = "root"; nodes.root = { }; });
+    }).lib.hostenvProvider.inventory.projects;
+    error = "provider: planSource: options of";
+    errorNot = "the project is broken";
+  };
 }

@@ -46,6 +46,6 @@ in
   };
   token-file = {
     expr = options.data { inherit hostenvHostname; cloudflare.apiTokenFile = ./no-such-token; };
-    error = "provider: cloudflare.apiTokenFile: such an option has .*cloudflare.apiTokenFile: cloudflare.apiTokenSecret = \"cloudflare/api_token\"; a key of the sops file, or set CF_API_TOKEN";
+    error = "provider: cloudflare.apiTokenFile: options of .*cloudflare.apiTokenFile: cloudflare.apiTokenSecret = \"cloudflare/api_token\"; a key of the sops file, or set CF_API_TOKEN";
   };
 }

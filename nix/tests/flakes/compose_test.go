@@ -353,7 +353,7 @@ func TestTypes(t *testing.T) {
 				letsEncrypt.enable = true; cloudflare.apiTokenFile = "/run/secrets/token"`,
 			attribute: "lib.hostenvProvider.inventory", want: []string{
 				"provider: nodeSystems, nodeAddresses, nodeSshPorts, nodeSshOpts, nodeRemoteBuild, nodeMagicRollback, nodeAutoRollback, " +
-					"statePath, planPath, planSource, generatedFlake, letsEncrypt.enable, cloudflare.apiTokenFile: such an option has hostenv's own",
+					"statePath, planPath, planSource, generatedFlake, letsEncrypt.enable, cloudflare.apiTokenFile: options of hostenv's own",
 				`nodeSystems: nodes.node-a.system = "aarch64-linux";`, `nodeAddresses: nodes.node-a.address = "192.0.2.1";`,
 				`nodeSshPorts: nodes.node-a.sshPort = 2222;`, `nodeSshOpts: nodes.node-a.sshOpts = [ "-4" ];`, `nodeRemoteBuild: nodes.node-a.remoteBuild = true;`,
 				`nodeMagicRollback: nodes.node-a.magicRollback = false;`, `nodeAutoRollback: nodes.node-a.autoRollback = false;`,

@@ -30,11 +30,11 @@ func TestMigrating(t *testing.T) {
 	f := newFleet(t, 2)
 	g := readGuide(t)
 	old := f.oldProvider(g)
-	bin := filepath.Join(f.dir, "bin")
-	if err := testenv.Compile(abs(t, root), filepath.Join(bin, "mage")); err != nil {
+	mage := filepath.Join(f.dir, "bin/mage")
+	if err := testenv.Compile(abs(t, root), mage); err != nil {
 		t.Fatal(err)
 	}
-	f.env = append(f.env, "PATH="+bin+":"+filepath.Dir(f.nix)+":"+os.Getenv("PATH"))
+	f.env = append(f.env, "PATH="+filepath.Dir(mage)+":"+filepath.Dir(f.nix)+":"+os.Getenv("PATH"))
 	published := strings.NewReplacer("github:woolwichweb/hostenv-provider", "git+file://"+f.dir+"/hostenv-provider")
 	stateBefore := uids(t, filepath.Join(old, "generated/state.json"))
 
@@ -93,10 +93,10 @@ func TestMigrating(t *testing.T) {
 	if got := uids(t, filepath.Join(old, "generated/state.json")); !equalUIDs(got, stateBefore) {
 		t.Errorf("the UIDs were %v and are %v", stateBefore, got)
 	}
-	if again := f.run(old, "mage", "plan"); !strings.Contains(again, "no changes") {
+	if again := f.run(old, mage, "plan"); !strings.Contains(again, "no changes") {
 		t.Errorf("a second plan changes something:\n%s", again)
 	}
-	if all := f.run(old, "mage", "plan", "-compare=../old-plan.json", "-detailedExitcode"); !strings.Contains(all, " 0 unexpected\n") {
+	if all := f.run(old, mage, "plan", "-compare=../old-plan.json", "-detailedExitcode"); !strings.Contains(all, " 0 unexpected\n") {
 		t.Errorf("after the first plan:\n%s", all)
 	}
 	if left := f.run(old, "git", "status", "--short"); left != "" {
