@@ -22,6 +22,7 @@ type Behaviour struct {
 	Sleep time.Duration // before anything else
 	Print int           // how many lines to print
 	Block bool          // wait until another behaviour is set
+	Run   string        // what else to do before it ends well, in bash
 }
 
 // OnActivation says how activations of a profile behave; the zero Behaviour is
@@ -39,13 +40,16 @@ func (n *Node) OnActivation(t testing.TB, profile string, b Behaviour) {
 	if b.Print != 0 {
 		set["print"] = strconv.Itoa(b.Print)
 	}
+	if b.Run != "" {
+		set["run"] = b.Run
+	}
 	if b.Block {
 		set["block"] = ""
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"fail", "sleep", "print", "block"} { // block last, which lets others go on
+	for _, name := range []string{"fail", "sleep", "print", "run", "block"} { // block last, which lets others go on
 		file := filepath.Join(dir, name)
 		var err error
 		if text, ok := set[name]; ok {

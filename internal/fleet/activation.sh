@@ -31,5 +31,8 @@ if [ -e "$rules/fail" ]; then
   echo "told to fail with $(<"$rules/fail")" >&2
   exit "$(<"$rules/fail")"
 fi
+if [ -e "$rules/run" ]; then
+  bash -euo pipefail "$rules/run" || exit
+fi
 echo "$profile is $(cat "$(dirname "$0")/../share/version")"
 exit 0

@@ -40,6 +40,7 @@ type world struct {
 	binary   string
 	deployRs string   // the program `deploy`
 	env      []string // more of the environment
+	restic   string   // how nodes call restic, see movable
 
 	profiles map[*fleet.Node][]string // as the fleet began
 	once     sync.Once

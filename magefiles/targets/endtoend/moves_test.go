@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,34 +15,100 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// migration is a backup as hostenv makes it: services.drupal names it so, gives it
+// these tags, and its unit and its wrapper have these names.
+const (
+	migration     = "drupal-migrate"
+	migrationUnit = "restic-backups-drupal-migrate.service"
+	migrationTags = "--tag drupal-migrate --tag migrate"
 )
 
 // movable is a fleet whose environment s1e1 can go from node to node: the nodes
-// have the real hostenv-move, and stand-ins for systemd and restic.
+// have the real hostenv-move and a stand-in for systemd, whose unit runs a real
+// restic.
 func movable(t *testing.T) (w *world, user string) {
+	restic := testenv.Need(t, "restic")
 	w = newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1, Deployed: true, Inventory: func(inventory map[string]any) {
-		environmentOf(inventory)["migrations"] = []any{"db"}
+		environmentOf(inventory)["migrations"] = []any{migration}
 	}})
 	user = w.Nodes[0].Users()[0]
 	const bash = "#!/run/current-system/sw/bin/bash\n"
 	mover := readFile(t, "../../../nix/modules/hostenv-move.sh")
 	mover = strings.NewReplacer("@profile@", "/nix/var/nix/profiles/per-user/$user/hostenv", "@runtimeDir@", "/run/hostenv/user/$user").Replace(mover)
+	// All nodes see this folder, as they do the provider's server of backups.
+	repository, err := os.MkdirTemp("/dev/shm", "hostenv-repository-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(repository); err != nil {
+			t.Error(err)
+		}
+	})
+	w.restic = fmt.Sprintf("env RESTIC_PASSWORD=x RESTIC_REPOSITORY=%s/restic RESTIC_CACHE_DIR=\"$HOME/.cache/%s\" %s", repository, strings.TrimSuffix(migrationUnit, ".service"), restic)
 	for _, n := range w.Nodes {
 		n.Program(t, "hostenv-move", bash+mover)
 		n.Program(t, "systemctl", bash+`
 			printf '%s %s\n' "$(id -un)" "$*" >>/var/log/hostenv-fleet/systemctl
 			unit=${!#}
 			case "$*" in
-			*LoadState*) [ "$unit" = restic-backups-db.service ] && echo loaded || echo not-found ;;
+			*LoadState*) [ "$unit" = `+migrationUnit+` ] && echo loaded || echo not-found ;;
 			*ActiveState*) echo inactive ;;
 			*Result*) [ -e ~/backup-fails ] && echo exit-code || echo success ;;
-			*start*) ! [ -e ~/backup-fails ] ;;
+			*start*)
+				exec >>~/journal 2>&1
+				if [ -e ~/backup-fails ]; then
+					echo the disk of the backups is full
+					exit 1
+				fi
+				mkdir -p ~/.local/state/mariabackup ~/.local/share/mysql/drupal
+				cp -r ~/.local/share/mysql/drupal ~/.local/state/mariabackup/full # mysql-backup-incremental
+				printf '%s\n' ~/.local/state/mariabackup >~/includes
+				`+w.restic+` cat config >/dev/null || `+w.restic+` init
+				`+w.restic+` backup `+migrationTags+` --files-from="$HOME/includes"
+				status=$?
+				rm -rf ~/.local/state/mariabackup
+				exit $status ;;
 			esac`)
-		n.Program(t, "journalctl", bash+"echo the disk of the backups is full\n")
+		n.Program(t, "journalctl", bash+"tail -n 20 ~/journal\n")
+	}
+	if err := os.Chown(repository, w.Provider.State.Entries[user].UID, -1); err != nil {
+		t.Fatal(err)
 	}
 	w.house(w.Nodes[1], user)
 	w.wants(w.deploy(), 0) // the state then knows where it is
 	return w, user
+}
+
+// restores has the environment's activation on a node do what that of hostenv's
+// Drupal does: it restores the snapshot that the plan names, unless it has once
+// or the database has tables; and takes the name out of the plan either way.
+func (w *world) restores(n *fleet.Node, user string) {
+	w.t.Helper()
+	n.OnActivation(w.t, user, fleet.Behaviour{Run: `
+		plan=/run/hostenv/user/$(id -un)/restore/plan.json
+		marker=$HOME/.local/state/hostenv/restored/drupal
+		database=$HOME/.local/share/mysql
+		if ! [ -e "$marker" ] && ! compgen -G "$database/drupal/*.ibd" >/dev/null && [ -e "$plan" ]; then
+			snapshot=$(sed -n 's/.*"` + migration + `":"\([0-9a-f]*\)".*/\1/p' "$plan")
+			rm -rf ~/restored
+			` + w.restic + ` restore "$snapshot" --target ~/restored
+			mkdir -p "$database" "$(dirname "$marker")"
+			rm -rf "$database/drupal"
+			cp -r ~/restored"$HOME"/.local/state/mariabackup/full "$database/drupal"
+			touch "$marker"
+		fi
+		rm -f "$plan"
+	`})
+}
+
+// table is what the environment has in its database on a node, "" for nothing.
+func (w *world) table(n *fleet.Node, user string) string {
+	text, _ := os.ReadFile(n.Path("/home/" + user + "/.local/share/mysql/drupal/node.ibd"))
+	return string(text)
 }
 
 func environmentOf(inventory map[string]any) map[string]any {
@@ -88,13 +155,10 @@ func (w *world) allow(from, to *fleet.Node, user string) {
 	}
 }
 
-const snapshot = "0123456789abcdef"
-
 func (w *world) wrapper(n *fleet.Node, user string) {
 	w.t.Helper()
-	w.as(n, user, `mkdir -p ~/.local/bin; cat >~/.local/bin/restic-db; chmod +x ~/.local/bin/restic-db`, fmt.Sprintf(`#!/run/current-system/sw/bin/bash
-printf '[{"id":%q,"time":"%%s"}]\n' "$(date -u +%%FT%%T.%%NZ)"
-`, snapshot))
+	const file = "~/.local/bin/restic-" + migration
+	w.as(n, user, "mkdir -p ~/.local/bin; cat >"+file+"; chmod +x "+file, "#!/run/current-system/sw/bin/bash\n"+w.restic+` "$@"`+"\n")
 }
 
 // as runs shell text as a user of a node.
@@ -186,10 +250,11 @@ func TestMove(t *testing.T) {
 
 	r := w.wants(w.deploy(), 0)
 	contains(t, r.stderr, "n2 "+user+": takes its data along from n1 (1 snapshots)")
-	if got, want := w.restorePlan(n2, user), `{"sourceNode":"n1","snapshots":{"db":"`+snapshot+`"}}`+"\n"; got != want {
-		t.Errorf("the restore plan is %q, want %q", got, want)
+	planned := regexp.MustCompile(`^\{"sourceNode":"n1","snapshots":\{"drupal-migrate":"[0-9a-f]{64}"\}\}\n$`)
+	if got := w.restorePlan(n2, user); !planned.MatchString(got) {
+		t.Errorf("the restore plan is %q, want %s", got, planned)
 	}
-	if got := w.backups(n1); len(got) != 1 || got[0] != user+" --user start --wait -- restic-backups-db.service" {
+	if got := w.backups(n1); len(got) != 1 || got[0] != user+" --user start --wait -- "+migrationUnit {
 		t.Errorf("on the old node %q were started", got)
 	}
 	steps := []int{
@@ -224,6 +289,57 @@ func TestMove(t *testing.T) {
 	}
 }
 
+// The data of an environment as hostenv makes it are on the new node when its
+// activation ends; and where it finds older data, as on the way back, it does not
+// start with those.
+func TestMoveData(t *testing.T) {
+	w, user := movable(t)
+	n1, n2 := w.Nodes[0], w.Nodes[1]
+	write := func(n *fleet.Node, text string) {
+		t.Helper()
+		w.as(n, user, "mkdir -p ~/.local/share/mysql/drupal; cat >~/.local/share/mysql/drupal/node.ibd", text)
+	}
+	for _, n := range w.Nodes {
+		w.restores(n, user)
+	}
+	write(n1, "one")
+	w.place("n2", "2")
+	w.wants(w.deploy(), 0)
+	if got := w.table(n2, user); got != "one" {
+		t.Fatalf("on the new node there is %q", got)
+	}
+	if plan := w.restorePlan(n2, user); plan != "" {
+		t.Errorf("the restore plan is still there: %s", plan)
+	}
+
+	// Back, where the data of then are: nothing is activated over them.
+	write(n2, "two")
+	w.place("n1", "3")
+	r := w.wants(w.deploy(), 3)
+	contains(t, r.stdout, "failed (move)", user+" has older data on n1, and would start with those rather than restore what is on n2: /home/"+user+"/.local/share/mysql",
+		"hint: set them aside, on n1 as "+user, "-skipMigrations="+user)
+	if got := w.deployedNode(user); got != "n2" {
+		t.Errorf("the state has it on %q", got)
+	}
+	if w.when("n1", user, deploy.StateActivating) >= 0 || w.table(n1, user) != "one" {
+		t.Errorf("it was activated over older data: %s", r)
+	}
+	// As the hint has it.
+	w.as(n1, user, "mkdir ~/before-move && mv ~/.local/share/mysql ~/before-move/", "")
+	w.wants(w.deploy(), 0)
+	if got := w.table(n1, user); got != "two" || w.deployedNode(user) != "n1" {
+		t.Errorf("back on the old node there is %q", got)
+	}
+
+	// Or with the older data, as it is told.
+	write(n1, "three")
+	w.place("n2", "4")
+	w.wants(w.deploy("-skipMigrations="+user), 0)
+	if got := w.table(n2, user); got != "two" {
+		t.Errorf("told to leave the data, it has %q", got)
+	}
+}
+
 // What may go wrong on the way, and what is to be said of it.
 func TestMoveFlags(t *testing.T) {
 	w, user := movable(t)
@@ -232,7 +348,7 @@ func TestMoveFlags(t *testing.T) {
 	w.as(n1, user, "cat >~/backup-fails", "")
 	w.place("n2", "2")
 	r := w.wants(w.deploy(), 3)
-	contains(t, r.stdout, "failed (move)", "restic-backups-db.service failed (exit-code)", "the disk of the backups is full", "skipped (move-pending)")
+	contains(t, r.stdout, "failed (move)", migrationUnit+" failed (exit-code)", "the disk of the backups is full", "skipped (move-pending)")
 	if n1.Active(t, "system") != before || n2.Active(t, user) != "" || w.restorePlan(n2, user) != "" {
 		t.Error("a backup that failed left the nodes otherwise")
 	}
@@ -337,7 +453,7 @@ func TestMoveSource(t *testing.T) {
 	contains(t, r.stderr, "environment "+user, "-migrationSource="+user+"=")
 	contains(t, r.stdout, "nothing was begun")
 	w.wants(w.deploy("-migrationSource="+user+"=n1"), 0)
-	contains(t, w.restorePlan(n2, user), `"sourceNode":"n1"`, snapshot)
+	contains(t, w.restorePlan(n2, user), `"sourceNode":"n1"`, migration)
 }
 
 // planned is plan.json.
