@@ -12,14 +12,13 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
 // movable is a fleet whose environment s1e1 can go from node to node: the nodes
 // have the real hostenv-move, and stand-ins for systemd and restic.
 func movable(t *testing.T) (w *world, user string) {
-	w = newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1, Deployed: true, Inventory: func(inventory map[string]any) {
+	w = newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1, Deployed: true, Inventory: func(inventory map[string]any) {
 		environmentOf(inventory)["migrations"] = []any{"db"}
 	}})
 	user = w.Nodes[0].Users()[0]
