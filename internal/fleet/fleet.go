@@ -87,13 +87,19 @@ var one sync.Mutex // there are no addresses for a second fleet
 // tools are what a fleet needs.
 var tools = []string{"namespaces", "nix", "nix-daemon", "ssh", "sshd", "sudo", "ip", "git", "bash"}
 
-// Start starts a fleet, which ends with the test, or by [Fleet.End]. Without what
-// it needs the test is left out, see [testenv.Need].
-func Start(t testing.TB, options Options) *Fleet {
+// Need leaves a test out where there can be no fleet, before it prepares for one.
+func Need(t testing.TB) {
 	t.Helper()
 	for _, tool := range tools {
 		testenv.Need(t, tool)
 	}
+}
+
+// Start starts a fleet, which ends with the test, or by [Fleet.End]. Without what
+// it needs the test is left out, see [testenv.Need].
+func Start(t testing.TB, options Options) *Fleet {
+	t.Helper()
+	Need(t)
 	if !Inside() {
 		t.Fatal("the tests of this package must be run by fleet.Main")
 	}

@@ -35,6 +35,7 @@ type world struct {
 // eachProgram runs a test with the stand-in and, where it is there, the real
 // deploy-rs.
 func eachProgram(t *testing.T, options fleet.Options, test func(t *testing.T, w *world)) {
+	fleet.Need(t)
 	programs := map[string]string{"stand-in": standin.Build(t)}
 	if dir := testenv.Find("deploy-rs"); dir != "" {
 		programs["deploy-rs"] = dir

@@ -11,7 +11,6 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -57,7 +56,7 @@ func TestDeploy(t *testing.T) {
 // A run that died when it had told its end, and had not yet written down where
 // the environments are, is taken up for that alone.
 func TestKilledBeforeState(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	user := w.Nodes[0].Users()[0]
 	generated := filepath.Join(w.Provider.Dir, "generated")
 	before := map[string][]byte{}
@@ -88,7 +87,7 @@ func TestKilledBeforeState(t *testing.T) {
 // A run that could not write down where the environments are says all the same
 // how it went, and is taken up for the rest.
 func TestStateIsLocked(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	user := w.Nodes[0].Users()[0]
 	lock, err := os.OpenFile(filepath.Join(w.Provider.Dir, "generated", ".hostenv.lock"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
@@ -118,7 +117,7 @@ func TestStateIsLocked(t *testing.T) {
 // A run goes on to its end if whoever reads what it prints does not, as with
 // `mage deploy | head -1`.
 func TestNobodyReads(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	for i, flags := range [][]string{{"-json"}, nil} {
 		w.Provider.SetVersion(t, fmt.Sprint(2+i))
 		from, to, err := os.Pipe()

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -553,7 +552,7 @@ func TestReportsAreTrue(t *testing.T) {
 // What a run writes down of what it deployed changes the plan, and yet it is
 // that run's plan: -resume goes on with the rest.
 func TestResumesTheVeryFirst(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1})
 	n, user := w.Nodes[0], w.Nodes[0].Users()[0]
 	paths := w.Provider.Paths(t)
 	n.OnActivation(t, user, fleet.Behaviour{Fail: 1})

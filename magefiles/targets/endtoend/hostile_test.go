@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -18,7 +17,7 @@ import (
 // shell, in ssh's or in Nix's hands is refused, all of it at once, before any
 // program is started.
 func TestHostileNames(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	user := w.Nodes[0].Users()[0]
 	edit := func(change func(environments, connections, nodes map[string]any, plan map[string]any)) {
 		t.Helper()
@@ -120,7 +119,7 @@ func TestHostileNames(t *testing.T) {
 // The link of a profile is its user's, and so is what it says; it is shown to
 // whoever deploys, and does nothing to his terminal.
 func TestHostileLink(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Deployed: true})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1, Deployed: true})
 	n := w.Nodes[0]
 	link := n.Path("/nix/var/nix/profiles/per-user/" + n.Users()[0] + "/hostenv")
 	const hostile = "/home/x\x1b]0;mine\a\x1b[2A\x1b[J\nn1    system   in-sync\u009b2J"

@@ -13,7 +13,6 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -83,7 +82,7 @@ func (w *world) journalsAreAsSaid() {
 // What -json prints is what the journal holds, and of a run that is taken up what
 // is new in it.
 func TestJSON(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1})
 	user := w.Nodes[1].Users()[0]
 	w.Nodes[1].OnActivation(t, user, fleet.Behaviour{Fail: 3})
 	printed, events := w.events(w.wants(w.deploy("-json"), 3))
@@ -152,7 +151,7 @@ func TestJSON(t *testing.T) {
 // Somebody goes back on a node, brings something by hand, or takes the profile
 // away: status tells them apart, and changes nothing.
 func TestStatusTellsApart(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 4})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 4})
 	w.wants(w.deploy(), 0)
 	n := w.Nodes[0]
 	users := n.Users()
@@ -189,7 +188,7 @@ func TestStatusTellsApart(t *testing.T) {
 // A node without environments is deployed as any other; and where the provider
 // names no host key the first is believed, and everybody told so.
 func TestUnpinnedWithoutEnvironments(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Inventory: func(all map[string]any) {
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Inventory: func(all map[string]any) {
 		for _, n := range all["provider"].(map[string]any)["nodes"].(map[string]any) {
 			delete(n.(map[string]any), "hostKey")
 		}

@@ -46,9 +46,16 @@ type world struct {
 	once     sync.Once
 }
 
+// standIn is what stands for deploy-rs, where there can be a fleet.
+func standIn(t testing.TB) string {
+	t.Helper()
+	fleet.Need(t)
+	return deployrs.Build(t)
+}
+
 // backEnds are what stands for deploy-rs, and deploy-rs itself where it is.
 func backEnds(t *testing.T, test func(t *testing.T, programs string)) {
-	t.Run("stand-in", func(t *testing.T) { test(t, deployrs.Build(t)) })
+	t.Run("stand-in", func(t *testing.T) { test(t, standIn(t)) })
 	t.Run("deploy-rs", func(t *testing.T) { test(t, testenv.Need(t, "deploy-rs")) })
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -31,7 +30,7 @@ const (
 // restic.
 func movable(t *testing.T) (w *world, user string) {
 	restic := testenv.Need(t, "restic")
-	w = newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1, Deployed: true, Inventory: func(inventory map[string]any) {
+	w = newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1, Deployed: true, Inventory: func(inventory map[string]any) {
 		environmentOf(inventory)["migrations"] = []any{migration}
 	}})
 	user = w.Nodes[0].Users()[0]

@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -22,7 +21,7 @@ import (
 // and what that takes, and leaves everything as it is: the nodes, and the
 // provider's folder.
 func TestPreview(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 2, Payload: 256 << 10})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 2, Payload: 256 << 10})
 	paths := w.Provider.Paths(t)
 	before := w.everything()
 

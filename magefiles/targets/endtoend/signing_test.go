@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -16,7 +15,7 @@ import (
 // word what has to be done until the nodes trust it; until then they can build
 // for themselves.
 func TestSigningKey(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Untrusted: true})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1, Untrusted: true})
 	w.env = []string{"HOSTENV_SIGNING_KEY_FILE="}
 	n := w.Nodes[0]
 	user := n.Users()[0]
@@ -102,7 +101,7 @@ func TestSigningKey(t *testing.T) {
 // A run that was refused for the key is taken up, and what its hint says is added
 // to what was asked for then.
 func TestResumeWithFlags(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 2, Untrusted: true})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 2, Untrusted: true})
 	n := w.Nodes[0]
 	users := n.Users()
 	w.refused(w.wants(w.deploy("-env=system,"+users[0]), 1), "key-not-in-flake", "-remoteBuild")

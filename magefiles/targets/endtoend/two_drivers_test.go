@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -158,7 +157,7 @@ func TestInterrupted(t *testing.T) {
 
 // Who waits for another deploy stops at the first Ctrl-C: nothing is begun.
 func TestInterruptedWhileItWaits(t *testing.T) {
-	g := newGround(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 1})
+	g := newGround(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1})
 	for reason, ofCheckout := range map[string]bool{"for the node": false, "for the checkout": true} {
 		g.try(reason, func(t *testing.T) {
 			file, checkout := lockFile(g.n), filepath.Join(g.Provider.Dir, "generated", ".hostenv", "deploy.lock")

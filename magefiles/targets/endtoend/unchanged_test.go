@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -19,7 +18,7 @@ var large = fleet.Options{Nodes: 8, Environments: 5, Deployed: true}
 // An unchanged fleet is asked once, and left alone: one evaluation, one
 // connection to a node, nothing built, copied or activated.
 func TestUnchanged(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), large)
+	w := newWorld(t, standIn(t), large)
 	w.wants(w.deploy(), 0) // writes down who is where
 	before := w.everything()
 	made := w.connections()
@@ -128,7 +127,7 @@ func BenchmarkUnchanged(b *testing.B) { benchmark(b, "deploy") }
 func BenchmarkStatus(b *testing.B)    { benchmark(b, "status") }
 
 func benchmark(b *testing.B, target string) {
-	w := newWorld(b, deployrs.Build(b), large)
+	w := newWorld(b, standIn(b), large)
 	w.wants(w.deploy(), 0)
 	args := []string{target}
 	if target == "deploy" {

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
@@ -52,7 +51,7 @@ func (d *frontDoor) all() []string {
 // that does not work stays as it is; whether the run failed is for it to say.
 func TestVerification(t *testing.T) {
 	enforced := map[string]bool{"s1e1": true, "s1e2": false, "s2e1": true, "s2e2": true}
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 2, Environments: 2, Inventory: func(inventory map[string]any) {
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 2, Inventory: func(inventory map[string]any) {
 		for project, enforce := range enforced {
 			environment := inventory["projects"].(map[string]any)["acme__"+project].(map[string]any)["environments"].(map[string]any)["main"].(map[string]any)
 			// Served without TLS, as where no certificate can be had.
@@ -153,7 +152,7 @@ func TestVerificationOverTLS(t *testing.T) {
 	check := func(mode string) map[string]any {
 		return map[string]any{"enable": true, "enforce": true, "checks": []any{map[string]any{"request": map[string]any{"tlsMode": mode, "timeoutSeconds": 300}}}}
 	}
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 1, Inventory: func(inventory map[string]any) {
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1, Inventory: func(inventory map[string]any) {
 		environmentOf(inventory)["deploymentVerification"] = check("insecure")
 	}})
 	n := w.Nodes[0]
@@ -184,7 +183,7 @@ func TestVerificationOverTLS(t *testing.T) {
 // can be read is asked. A check says how hostenv takes it: its defaults, a path
 // and a method as they come, and a host that is another's or none's.
 func TestVerificationUnreadable(t *testing.T) {
-	w := newWorld(t, deployrs.Build(t), fleet.Options{Nodes: 1, Environments: 2, Inventory: func(inventory map[string]any) {
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 2, Inventory: func(inventory map[string]any) {
 		checks := map[string][]any{
 			"s1e1": {
 				map[string]any{"name": "good", "request": map[string]any{"path": "login", "method": "get", "virtualHost": "elsewhere.example"}},
