@@ -25,19 +25,48 @@ import (
 )
 
 // TestNothingDiffers runs the tool on this tree as it is, committed or not, under
-// every Nix that can lock hostenv.
+// every Nix that can lock hostenv. Under one that cannot evaluate what we compare
+// with, that is left to the newest.
 func TestNothingDiffers(t *testing.T) {
 	tool, mirrors := needs(t)
 	tree := checkout(t)
-	for _, nix := range lockers(t) {
+	nixes := lockers(t)
+	for _, nix := range nixes {
 		t.Run(version(t, nix), func(t *testing.T) {
-			out, log, err := run(t, toolEnv(t, nix), "bash", filepath.Join(tool, "run.sh"), mirrors, tree)
+			part := func(nix, script string, args ...string) string {
+				t.Helper()
+				out, log, err := run(t, toolEnv(t, nix), filepath.Join(tool, script), args...)
+				if err != nil {
+					t.Fatalf("%v\n%s\n%s", err, log, out)
+				}
+				return out
+			}
+			var out string
+			if readsOtherStores(t, nix) {
+				out = part(nix, "run.sh", mirrors, tree)
+			} else {
+				fleet := filepath.Join(testenv.NixDir(t), "fleet")
+				part(nix, "setup.sh", mirrors, tree, fleet)
+				makePlan(t, nix, filepath.Join(fleet, "provider"))
+				part(nix, "ours.sh", fleet)
+				part(nixes[len(nixes)-1], "reference.sh", fleet)
+				out = part("", "compare.py", filepath.Join(fleet, "ours-plan.json"), filepath.Join(fleet, "reference-plan.json"))
+			}
 			lines := strings.Split(strings.TrimSpace(out), "\n")
-			if err != nil || !regexp.MustCompile(`^[1-9]\d* environments, 0 differences$`).MatchString(lines[len(lines)-1]) {
-				t.Errorf("%v\n%s\n%s", err, log, out)
+			if !regexp.MustCompile(`^[1-9]\d* environments, 0 differences$`).MatchString(lines[len(lines)-1]) {
+				t.Errorf("the tool says\n%s", out)
 			}
 		})
 	}
+}
+
+// readsOtherStores says whether a Nix reads a file by its path in a store that
+// lies elsewhere on disk. 2.26 does not, and hostenv's nodes are evaluated so.
+func readsOtherStores(t *testing.T, nix string) bool {
+	t.Helper()
+	const file = `builtins.readFile (builtins.unsafeDiscardStringContext (builtins.toFile "probe" "read"))`
+	out, _, err := run(t, testenv.NixEnv(testenv.NixDir(t)), nix, "eval", "--impure", "--raw", "--expr", file)
+	return err == nil && strings.TrimSpace(out) == "read"
 }
 
 // TestEveryNix holds that customers of the real hostenv are the same under every
