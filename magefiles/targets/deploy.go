@@ -114,17 +114,22 @@ func (r *deployRun) do(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	show := newShown(r.json)
+	defer func() { show.done() }()
+	// Before anything is waited for: Mage itself may not have asked for Ctrl-C yet.
+	ctx, gentle, release := interrupts(ctx, show.say)
+	defer release()
 	if r.mode != deploy.Deploy {
-		return r.run(ctx, nil)
+		return r.run(ctx, gentle, show, nil)
 	}
 	if err := r.planned(); err != nil {
 		return err
 	}
-	lock, err := deploy.LockRun(ctx, r.hidden("deploy.lock"), holder(""), r.options.LockWait)
+	lock, err := deploy.LockRun(gentle, r.hidden("deploy.lock"), holder(""), r.options.LockWait)
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.run(ctx, lock), lock.Close())
+	return errors.Join(r.run(ctx, gentle, show, lock), lock.Close())
 }
 
 // holder says who deploys, for others to read.
@@ -170,15 +175,13 @@ func (r *deployRun) check() error {
 	return nil
 }
 
-func (r *deployRun) run(ctx context.Context, lock *deploy.RunLock) (err error) {
+// run does what is to be done under the lock, nil for a preview. The end of gentle
+// is the first Ctrl-C, that of ctx the second.
+func (r *deployRun) run(ctx, gentle context.Context, show *shown, lock *deploy.RunLock) (err error) {
 	p, err := r.read()
 	if err != nil {
 		return err
 	}
-	show := newShown(r.json)
-	defer func() { show.done() }()
-	ctx, gentle, release := interrupts(ctx, show.say)
-	defer release()
 
 	// What is refused here leaves no journal: -resume is for runs that began.
 	resumed, err := r.takeUp(p)
