@@ -38,6 +38,11 @@ func Test() error {
 	} else if err := fetch(laboratory); err != nil {
 		return err
 	}
+	if testenv.Find("nixos-nodes") != "" {
+		if err := fetch(nodeTools); err != nil {
+			return err
+		}
+	}
 	args := []string{"test", "-timeout=90m"}
 	if mg.Verbose() {
 		args = append(args, "-v")
@@ -76,6 +81,10 @@ func fetch(dir string) error {
 // laboratory is a module of its own, so that nobody who embeds the library
 // fetches Let's Encrypt's software.
 const laboratory = "hostenv/dnsgate/conformance"
+
+// nodeTools is a module of its own for the same reason: the programs that real
+// NixOS nodes of tests have beside Debian's.
+const nodeTools = "internal/nixosnode/tools"
 
 // withoutLaboratory says why the laboratory cannot run, "" if it can. Its module
 // is not built then: that would fetch much to be told so.

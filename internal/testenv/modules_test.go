@@ -20,6 +20,7 @@ func TestTidy(t *testing.T) {
 	for dir, required := range map[string]bool{
 		"../..":                             os.Getenv("HOSTENV_TEST_REQUIRE") != "",
 		"../../hostenv/dnsgate/conformance": testenv.Required("unshare"),
+		"../nixosnode/tools":                testenv.Required("nixos-nodes"),
 	} {
 		t.Run(dir, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "go", "mod", "tidy", "-diff")
@@ -35,7 +36,7 @@ func TestTidy(t *testing.T) {
 	}
 	// There are no others, but the template's, which is for `go get` to fill.
 	eachFile(t, func(path string) {
-		if filepath.Base(path) == "go.mod" && path != "go.mod" && path != "hostenv/dnsgate/conformance/go.mod" && path != "nix/template/provider/go.mod" {
+		if filepath.Base(path) == "go.mod" && path != "go.mod" && path != "hostenv/dnsgate/conformance/go.mod" && path != "internal/nixosnode/tools/go.mod" && path != "nix/template/provider/go.mod" {
 			t.Errorf("%s is another module: hold it to be tidy here", path)
 		}
 	})

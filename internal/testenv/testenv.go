@@ -52,6 +52,16 @@ func server(name string) func() string {
 	}
 }
 
+// namespaces finds unshare, where it can make what a fleet needs.
+func namespaces() string {
+	path, err := exec.LookPath("unshare")
+	const overlay = "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/m && mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"
+	if err != nil || os.Geteuid() != 0 || exec.Command(path, "--mount", "--net", "--pid", "--uts", "--fork", "sh", "-c", overlay).Run() != nil {
+		return ""
+	}
+	return path
+}
+
 // Tools are all the tools that any test of this repository asks for.
 var Tools = []Tool{
 	{Name: "nix", For: "the evaluation of real flakes, the nix/ library, differential decoding", Get: "apt-get install nix-bin"},
@@ -75,6 +85,29 @@ var Tools = []Tool{
 		}
 		return dir
 	}},
+	{Name: "nixos-nodes", For: "deployment to real NixOS nodes", Get: "as root, where namespaces, overlay mounts and version 2 of cgroups are: apt-get install mmdebstrap debian-archive-keyring iproute2, and set HOSTENV_TEST_NIXOS_EVAL to a folder with nixpkgs/, sops-nix/ and pkgs-names.json", find: func() string {
+		dir := os.Getenv("HOSTENV_TEST_NIXOS_EVAL")
+		for _, name := range []string{"nixpkgs/lib", "nixpkgs/nixos", "sops-nix/modules", "pkgs-names.json"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); dir == "" || err != nil {
+				return ""
+			}
+		}
+		for _, name := range []string{"mmdebstrap", "ip", "nsenter", "ssh-keygen", "go"} {
+			if server(name)() == "" {
+				return ""
+			}
+		}
+		for _, path := range []string{"/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/unified/cgroup.procs"} {
+			if file, err := os.OpenFile(path, os.O_WRONLY, 0); err == nil {
+				file.Close()
+				if namespaces() == "" {
+					return ""
+				}
+				return dir
+			}
+		}
+		return ""
+	}},
 	{Name: "nginx", For: "what nginx makes of the headers of the front door", Get: "apt-get install nginx-light"},
 	{Name: "sudo", For: "which commands sudo lets the deploy user run", Get: "as root, where mount namespaces are allowed: apt-get install sudo", find: func() string {
 		path, err := exec.LookPath("sudo")
@@ -83,14 +116,7 @@ var Tools = []Tool{
 		}
 		return path
 	}},
-	{Name: "namespaces", For: "deployment to a fleet of nodes, each with its own Nix, sshd and users", Get: "run as root, where namespaces and overlay mounts are allowed", find: func() string {
-		path, err := exec.LookPath("unshare")
-		const overlay = "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/m && mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"
-		if err != nil || os.Geteuid() != 0 || exec.Command(path, "--mount", "--net", "--pid", "--uts", "--fork", "sh", "-c", overlay).Run() != nil {
-			return ""
-		}
-		return path
-	}},
+	{Name: "namespaces", For: "deployment to a fleet of nodes, each with its own Nix, sshd and users", Get: "run as root, where namespaces and overlay mounts are allowed", find: namespaces},
 	{Name: "mounts", For: "disks that are full, read-only or another file system", Get: "run where mount namespaces are allowed, as root or in user namespaces", find: func() string {
 		path, err := exec.LookPath("unshare")
 		if err != nil || exec.Command(path, "--mount", "true").Run() != nil && exec.Command(path, "--mount", "--map-root-user", "true").Run() != nil {

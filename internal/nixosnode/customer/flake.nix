@@ -1,0 +1,46 @@
+{
+  description = "A customer's project on the nodes of tests";
+
+  # The provider has its own in place of this one.
+  inputs.nixpkgs.url = "path:/srv/nixpkgs";
+
+  # project.json has { organisation; project; hostenvHostname; declared; }, and
+  # evaluate.nix stands for hostenv: see examples/projects.
+  outputs = { nixpkgs, ... }:
+    let
+      system = "x86_64-linux";
+      pkgs = nixpkgs.legacyPackages.${system};
+      this = builtins.fromJSON (builtins.readFile ./project.json);
+
+      evaluated = import ./evaluate.nix
+        { inherit (this) organisation project hostenvHostname; root = ../.; }
+        this.declared;
+
+      # What an environment may say of itself beside what evaluate.nix knows.
+      project = evaluated // {
+        environments = builtins.mapAttrs
+          (name: environment: environment // { hostenv = environment.hostenv // this.declared.environments.${name}.hostenv or { }; })
+          evaluated.environments;
+      };
+
+      # What an environment's user runs: a web server on the socket where the
+      # front door looks for it.
+      packageOf = name: environment: pkgs.runCommand "environment-${environment.hostenv.userName}"
+        {
+          text = builtins.readFile ../content.txt;
+          site = pkgs.prebuilt "site";
+          inherit (pkgs) coreutils systemd runtimeShell;
+          passAsFile = [ "text" ];
+        } ''
+        mkdir -p $out/bin $out/share
+        cp "$textPath" $out/share/content.txt
+        substitute ${./activate.sh} $out/bin/activate \
+          --subst-var runtimeShell --subst-var coreutils --subst-var systemd --subst-var site --subst-var out
+        chmod +x $out/bin/activate
+      '';
+    in
+    {
+      packages.${system} = builtins.mapAttrs packageOf project.environments;
+      lib.hostenv.${system} = project;
+    };
+}

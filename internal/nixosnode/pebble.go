@@ -1,0 +1,169 @@
+package nixosnode
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A Pebble is Let's Encrypt's test CA, on the operator's address. It validates
+// by HTTP-01 through the lab's [DNS].
+type Pebble struct {
+	Directory string // the URL that ACME clients begin with
+
+	lab   *Lab
+	cmd   *exec.Cmd
+	log   string
+	roots *x509.CertPool
+}
+
+// Pebble's name, and where ACME clients begin.
+const (
+	caHost          = "ca.example.net"
+	pebbleDirectory = "https://" + caHost + ":14000/dir"
+)
+
+// PebbleCAFile is where the provider's repository has what its nodes trust
+// Pebble's own HTTPS by.
+const PebbleCAFile = caCertificate
+
+// StartPebble starts a CA, and makes it that of all nodes: it writes
+// [PebbleCAFile], and a module that names its directory. Commit the provider
+// before you plan. Started again, it is another CA that knows no account.
+func (l *Lab) StartPebble(t testing.TB) *Pebble {
+	t.Helper()
+	must(t, l.acme.close())
+	p := &Pebble{lab: l, Directory: pebbleDirectory, log: filepath.Join(l.dir, "pebble.log")}
+	l.acme = p
+	must(t, p.start())
+	must(t, p.module())
+	return p
+}
+
+// module writes what lets nodes use it.
+func (p *Pebble) module() error {
+	own, err := os.ReadFile(filepath.Join(p.lab.base.keys, caCertificate))
+	if err != nil {
+		return err
+	}
+	provider := p.lab.Provider
+	provider.modules["pebble"] = true
+	return errors.Join(provider.write(PebbleCAFile, string(own)), provider.write("modules/pebble.nix", fmt.Sprintf(`{
+  security.acme.defaults.server = %s;
+  security.pki.certificateFiles = [ ../%s ];
+}
+`, nixString(p.Directory), PebbleCAFile)))
+}
+
+func (p *Pebble) start() error {
+	o := p.lab.Operator
+	p.lab.DNS.Set(caHost, p.lab.gateway())
+	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
+		"listenAddress": p.lab.gateway() + ":14000", "managementListenAddress": p.lab.gateway() + ":15000",
+		"certificate": "/root/pebble/" + caCertificate, "privateKey": "/root/pebble/" + caKey,
+		"httpPort": 80, "tlsPort": 443, "ocspResponderURL": "", "externalAccountBindingRequired": false,
+	}})
+	if err != nil {
+		return err
+	}
+	if err := o.write("/root/pebble/config.json", string(config)); err != nil {
+		return err
+	}
+	for _, name := range []string{caCertificate, caKey} {
+		if err := copyFile(filepath.Join(p.lab.base.keys, name), o.Path("/root/pebble/"+name)); err != nil {
+			return err
+		}
+	}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	p.cmd = o.Command("pebble", "-config", "/root/pebble/config.json", "-dnsserver", p.lab.gateway()+":53", "-strict")
+	p.cmd.Env = append(p.cmd.Env, "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	return p.fetchRoot()
+}
+
+// fetchRoot waits until it answers, and asks for the root of what it issues.
+func (p *Pebble) fetchRoot() error {
+	certificate, err := os.ReadFile(filepath.Join(p.lab.base.keys, caCertificate))
+	if err != nil {
+		return err
+	}
+	own := x509.NewCertPool()
+	own.AppendCertsFromPEM(certificate)
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: own, ServerName: caHost}, DisableKeepAlives: true}}
+	for end := time.Now().Add(Deadline); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		var response *http.Response
+		if response, err = client.Get("https://" + p.lab.gateway() + ":15000/roots/0"); err != nil {
+			continue
+		}
+		root, readErr := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err = readErr; err != nil {
+			continue
+		}
+		p.roots = x509.NewCertPool()
+		if !p.roots.AppendCertsFromPEM(bytes.TrimSpace(root)) {
+			return fmt.Errorf("pebble's root is no certificate: %s", root)
+		}
+		return nil
+	}
+	return fmt.Errorf("pebble does not answer: %w\n%s", err, p.Log())
+}
+
+// tls trusts what it issues; p may be nil.
+func (p *Pebble) tls() *tls.Config {
+	if p == nil {
+		return nil
+	}
+	return &tls.Config{RootCAs: p.roots}
+}
+
+// Log is all that it has said.
+func (p *Pebble) Log() string {
+	data, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data)
+}
+
+// Orders counts the orders that it was sent which name a host.
+func (p *Pebble) Orders(host string) int {
+	count := 0
+	for line := range strings.Lines(p.Log()) {
+		if strings.Contains(line, "Added order") && strings.Contains(line, host) {
+			count++
+		}
+	}
+	return count
+}
+
+// close ends it; p may be nil.
+func (p *Pebble) close() error {
+	if p == nil || p.cmd == nil || p.cmd.Process == nil || p.cmd.ProcessState != nil {
+		return nil
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGKILL)
+	if _, killed := errors.AsType[*exec.ExitError](p.cmd.Wait()); !killed {
+		return errors.New("pebble ended by itself")
+	}
+	return nil
+}

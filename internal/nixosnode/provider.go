@@ -1,0 +1,335 @@
+package nixosnode
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+//go:embed customer
+var customerFiles embed.FS
+
+// A Provider is the repository of the lab's provider, as the template has it: a
+// flake whose inputs are the customers, with a folder for each node. It is
+// written anew with every change, and committed.
+type Provider struct {
+	lab       *Lab
+	options   map[string]string // Nix text, by option
+	modules   map[string]bool
+	customers map[string]Customer
+}
+
+// A Customer is a project's repository.
+type Customer struct {
+	Organisation, Project string
+
+	// Environments by name; nil is main alone, of type production.
+	Environments map[string]Environment
+
+	// Content is the text that all of them serve; "" names the project.
+	Content string
+}
+
+// An Environment is what a project declares; each has a branch of its name.
+type Environment struct {
+	Type         string         `json:"type,omitempty"` // production, testing, development
+	VirtualHosts map[string]any `json:"virtualHosts,omitempty"`
+	Users        map[string]any `json:"users,omitempty"`
+	Enable       *bool          `json:"enable,omitempty"`
+	Hostenv      map[string]any `json:"hostenv,omitempty"` // more of hostenv's own, such as backupsRepoHost
+}
+
+func (c Customer) name() string { return c.Organisation + "__" + c.Project }
+func (c Customer) dir() string  { return "/srv/" + c.Organisation + "-" + c.Project }
+
+func newProvider(l *Lab) (*Provider, error) {
+	p := &Provider{lab: l, modules: map[string]bool{}, customers: map[string]Customer{}}
+	quoted := func(text string) string { return "[ " + nixString(text) + " ]" }
+	var nodes strings.Builder
+	for _, n := range l.Nodes {
+		fmt.Fprintf(&nodes, "        %s = { system = \"x86_64-linux\"; hostKey = %s; };\n", nixString(n.Name), nixString(n.HostKey))
+	}
+	p.options = map[string]string{
+		"hostenvHostname":  nixString(Domain),
+		"letsEncrypt":      `{ acceptTerms = true; adminEmail = "ops@` + Domain + `"; }`,
+		"deployPublicKeys": quoted(l.Operator.PublicKey),
+		"nixSigning":       "{ trustedPublicKeys = " + quoted(l.Operator.SigningKey) + "; }",
+		"nodes":            "{\n" + nodes.String() + "      }",
+		"uidRange":         "{ min = 40000; max = 59999; }",
+		"allowEmpty":       "true",
+		"secretsPath":      "null",
+	}
+	if len(l.Nodes) > 0 {
+		p.options["nodeFor"] = "{ default = " + nixString(l.Nodes[0].Name) + "; }"
+	}
+	for _, n := range l.Nodes {
+		if err := p.write("nodes/"+n.Name+"/configuration.nix", "# The machine itself.\n{ inputs, ... }: {\n  imports = [ inputs.nixpkgs.nixosModules.machine ];\n}\n"); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.write(".gitignore", "/generated/.hostenv*\n"); err != nil {
+		return nil, err
+	}
+	if err := p.library(); err != nil {
+		return nil, err
+	}
+	if _, err := output(l.Operator.Command("git", "init", "--quiet")); err != nil {
+		return nil, err
+	}
+	return p, p.commit("the provider's repository")
+}
+
+// library makes the repository of hostenv-provider, of what a flake uses of this
+// checkout.
+func (p *Provider) library() error {
+	root, err := repository()
+	if err != nil {
+		return err
+	}
+	dir := p.lab.Operator.Path("/srv/hostenv-provider")
+	if err := os.CopyFS(filepath.Join(dir, "nix"), os.DirFS(filepath.Join(root, "nix"))); err != nil {
+		return err
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "nix", "tests")), copyFile(filepath.Join(root, "flake.nix"), filepath.Join(dir, "flake.nix"))); err != nil {
+		return err
+	}
+	return p.lab.Operator.git("/srv/hostenv-provider", "main", "the library")
+}
+
+// git commits all of a folder on a branch, of a repository that is made where
+// there is none. Where nothing changed there is no commit.
+func (o *Operator) git(dir, branch, message string) error {
+	git := func(args ...string) error {
+		_, err := output(o.Command(append([]string{"git", "-C", dir}, args...)...))
+		return err
+	}
+	if _, err := os.Stat(o.Path(dir + "/.git")); err != nil {
+		if err := git("init", "--quiet"); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(git("symbolic-ref", "HEAD", "refs/heads/"+branch), git("add", "--all")); err != nil {
+		return err
+	}
+	if git("rev-parse", "--quiet", "--verify", "HEAD") == nil && git("diff", "--cached", "--quiet") == nil {
+		return nil
+	}
+	return git("commit", "--quiet", "--message", message)
+}
+
+func (p *Provider) write(file, text string) error {
+	return p.lab.Operator.write(filepath.Join(providerDir, file), text)
+}
+
+// Write writes a file of the repository. Commit it with [Provider.Commit].
+func (p *Provider) Write(t testing.TB, file, text string) {
+	t.Helper()
+	must(t, p.write(file, text))
+}
+
+// Read reads a file of the repository.
+func (p *Provider) Read(t testing.TB, file string) string {
+	t.Helper()
+	data, err := os.ReadFile(p.lab.Operator.Path(filepath.Join(providerDir, file)))
+	must(t, err)
+	return string(data)
+}
+
+// Set sets an option of `provider` to a text of Nix; "" takes it away. Commit it
+// with [Provider.Commit].
+func (p *Provider) Set(t testing.TB, option, nix string) {
+	t.Helper()
+	if nix == "" {
+		delete(p.options, option)
+		return
+	}
+	p.options[option] = nix
+}
+
+// Module writes a NixOS module that all nodes have; "" takes it away. Commit it
+// with [Provider.Commit].
+func (p *Provider) Module(t testing.TB, name, nix string) {
+	t.Helper()
+	delete(p.modules, name)
+	if nix != "" {
+		p.modules[name] = true
+		must(t, p.write("modules/"+name+".nix", nix))
+	}
+}
+
+// Add adds a customer, or changes one that is there: its repository, and the
+// input of the provider's flake, whose lock is updated.
+func (p *Provider) Add(t testing.TB, customers ...Customer) {
+	t.Helper()
+	must(t, p.add(customers...))
+}
+
+func (p *Provider) add(customers ...Customer) error {
+	for _, c := range customers {
+		if err := p.makeCustomer(c); err != nil {
+			return err
+		}
+		p.customers[c.name()] = c
+	}
+	names := []string{}
+	for _, c := range customers {
+		names = append(names, c.name())
+	}
+	return p.commit("add "+strings.Join(names, ", "), names...)
+}
+
+// Remove takes a customer away.
+func (p *Provider) Remove(t testing.TB, organisation, project string) {
+	t.Helper()
+	c := Customer{Organisation: organisation, Project: project}
+	delete(p.customers, c.name())
+	must(t, p.commit("remove "+c.name()))
+}
+
+func (p *Provider) makeCustomer(c Customer) error {
+	o := p.lab.Operator
+	if c.Environments == nil {
+		c.Environments = map[string]Environment{"main": {Type: "production"}}
+	}
+	root, err := repository()
+	if err != nil {
+		return err
+	}
+	evaluate, err := os.ReadFile(filepath.Join(root, "examples", "projects", "acme-site", ".hostenv", "evaluate.nix"))
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(c.Environments))
+	project, err := json.MarshalIndent(map[string]any{
+		"organisation": c.Organisation, "project": c.Project, "hostenvHostname": Domain,
+		"declared": map[string]any{"defaultEnvironment": names[0], "users": map[string]any{}, "environments": c.Environments},
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	files := map[string]string{
+		".hostenv/project.json": string(project) + "\n",
+		".hostenv/evaluate.nix": string(evaluate),
+		"content.txt":           or(c.Content, c.name()) + "\n",
+	}
+	for _, name := range []string{"flake.nix", "activate.sh"} {
+		text, err := customerFiles.ReadFile("customer/" + name)
+		if err != nil {
+			return err
+		}
+		files[".hostenv/"+name] = string(text)
+	}
+	// A project locks what the provider replaces, too.
+	files[".hostenv/flake.lock"] = `{"nodes":{"nixpkgs":{"locked":{"lastModified":1,"narHash":"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","path":"/srv/nixpkgs","type":"path"},"original":{"path":"/srv/nixpkgs","type":"path"}},"root":{"inputs":{"nixpkgs":"nixpkgs"}}},"root":"root","version":7}` + "\n"
+	for file, text := range files {
+		if err := o.write(filepath.Join(c.dir(), file), text); err != nil {
+			return err
+		}
+	}
+	for _, branch := range names {
+		if err := o.git(c.dir(), branch, or(c.Content, c.name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Commit writes flake.nix, locks what is new, and commits.
+func (p *Provider) Commit(t testing.TB) {
+	t.Helper()
+	must(t, p.commit("change the provider"))
+}
+
+// commit does so, and updates these inputs.
+func (p *Provider) commit(message string, update ...string) error {
+	if err := p.write("flake.nix", p.flake()); err != nil {
+		return err
+	}
+	o := p.lab.Operator
+	if _, err := output(o.Command("git", "add", "--all")); err != nil {
+		return err
+	}
+	if _, err := output(o.Command("nix", "flake", "lock")); err != nil {
+		return err
+	}
+	if len(update) > 0 {
+		if _, err := output(o.Command(append([]string{"nix", "flake", "update"}, update...)...)); err != nil {
+			return err
+		}
+	}
+	return o.git(providerDir, "main", message)
+}
+
+// flake is flake.nix.
+func (p *Provider) flake() string {
+	var b strings.Builder
+	b.WriteString(`{
+  description = "The hosting provider of a test";
+
+  inputs = {
+    hostenv-provider.url = "git+file:///srv/hostenv-provider";
+    nixpkgs.url = "path:/srv/nixpkgs";
+    sops-nix.url = "path:/srv/sops-nix";
+    deploy-rs.url = "path:/srv/deploy-rs";
+    deploy-rs.inputs.nixpkgs.follows = "nixpkgs";
+`)
+	for _, name := range slices.Sorted(maps.Keys(p.customers)) {
+		c := p.customers[name]
+		branch := "main"
+		if c.Environments != nil {
+			branch = slices.Sorted(maps.Keys(c.Environments))[0]
+		}
+		fmt.Fprintf(&b, "    %s.url = \"git+file://%s?dir=.hostenv&ref=%s\";\n", name, c.dir(), branch)
+	}
+	b.WriteString(`  };
+
+  outputs = inputs: inputs.hostenv-provider.lib.mkProvider {
+    inherit inputs;
+    provider = {
+`)
+	options := maps.Clone(p.options)
+	if len(p.modules) > 0 {
+		modules := ""
+		for _, name := range slices.Sorted(maps.Keys(p.modules)) {
+			modules += " ./modules/" + name + ".nix"
+		}
+		options["nodeModules"] = "[" + modules + " ]"
+	}
+	for _, option := range slices.Sorted(maps.Keys(options)) {
+		fmt.Fprintf(&b, "      %s = %s;\n", option, options[option])
+	}
+	b.WriteString("    };\n  };\n}\n")
+	return b.String()
+}
+
+// Plan reads generated/plan.json.
+func (p *Provider) Plan(t testing.TB) plan.Document {
+	t.Helper()
+	document, err := plan.DecodeDocument([]byte(p.Read(t, "generated/plan.json")))
+	must(t, err)
+	return document
+}
+
+// User is the user name that the plan has for an environment.
+func (p *Provider) User(t testing.TB, organisation, project, environment string) string {
+	t.Helper()
+	environments, _ := p.Plan(t).Value()["environments"].(map[string]any)
+	for user, value := range environments {
+		e, _ := value.(map[string]any)
+		h, _ := e["hostenv"].(map[string]any)
+		if h["organisation"] == organisation && h["project"] == project && h["environmentName"] == environment {
+			return user
+		}
+	}
+	t.Fatalf("the plan has no environment %s of %s__%s", environment, organisation, project)
+	return ""
+}
