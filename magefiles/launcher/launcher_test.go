@@ -153,6 +153,7 @@ func TestRepeated(t *testing.T) {
 		{"deploy -node= -node=b", "-node is given twice, once without a value", "leave it away if all is meant"},
 		{"deploy -node=a -plan deploy -node=b", "", ""},
 		{"mine -node=a -node=b deploy -node=c", "", ""},
+		{"mine deploy -node=a -node=b", "-node is given twice, and Mage takes the last", "write -node=a,b"},
 		{"-v -v deploy", "", ""},
 		{"deploy -node=a -- -node=b", "", ""},
 		{"deploy -bogus=a -bogus=b", "", ""},
