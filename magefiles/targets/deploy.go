@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -120,11 +121,24 @@ func (r *deployRun) do(ctx context.Context) error {
 	if err := r.planned(); err != nil {
 		return err
 	}
-	lock, err := deploy.LockRun(ctx, r.hidden("deploy.lock"), holder(""), r.options.LockWait)
+	lock, err := r.lock(ctx)
 	if err != nil {
 		return err
 	}
 	return errors.Join(r.run(ctx, lock), lock.Close())
+}
+
+// lock takes the lock of the checkout. Whoever waits for it stops at the first
+// Ctrl-C, also where Mage, which asks for that after it has started a target, is
+// late: the process would end without a word, and as if it was killed.
+func (r *deployRun) lock(ctx context.Context) (*deploy.RunLock, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	lock, err := deploy.LockRun(ctx, r.hidden("deploy.lock"), holder(""), r.options.LockWait)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Canceled
+	}
+	return lock, err
 }
 
 // holder says who deploys, for others to read.

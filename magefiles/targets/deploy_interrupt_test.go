@@ -1,12 +1,59 @@
 package targets
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
+
+// A deploy that waits for another one of the checkout stops at the first Ctrl-C,
+// though Mage has not asked for it yet. Without that this process would end here.
+func TestInterruptedBeforeMageAsks(t *testing.T) {
+	r := &deployRun{folder: generated(&[]string{t.TempDir()}[0]), options: deploy.Options{LockWait: 2 * testenv.Patience}}
+	file := r.hidden("deploy.lock")
+	first, err := deploy.LockRun(t.Context(), file, "another", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		ended := make(chan error, 1)
+		go func() { _, err := r.lock(t.Context()); ended <- err }()
+		testenv.Await(t, "the wait for the lock", func() bool { return descriptors(t, file) == 2 })
+		if err := syscall.Kill(os.Getpid(), s); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("after %v it ends with %v", s, err)
+		}
+	}
+	if n := descriptors(t, file); n != 1 {
+		t.Errorf("the file of the lock is left open %d times", n-1)
+	}
+}
+
+// descriptors says how often this process has a file open.
+func descriptors(t *testing.T, file string) (count int) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range all {
+		if to, err := os.Readlink(fd); err == nil && to == file {
+			count++
+		}
+	}
+	return count
+}
 
 // Ctrl-C is the deploy's also where Mage, which ends the process by it, asks for
 // it late; and what nohup has ignored stays so.
