@@ -20,7 +20,7 @@ const (
 	// A process that runs in a role finds it here; a test's own children do not.
 	roleEnv = "HOSTENV_NIXOSNODE_ROLE"
 
-	// What the tests are told by the process that made their namespaces.
+	// What the process that made the namespaces hands to the tests.
 	insideEnv = "HOSTENV_NIXOSNODE_INSIDE"
 )
 

@@ -98,7 +98,7 @@ in
   paths = map (option: option.path) options;
 
   # refuse provider: the provider, if it has none of these options. One that is
-  # null says nothing, and is left out.
+  # null is left out.
   refuse = provider:
     let
       used = builtins.filter (option: get option.path provider != null) options;

@@ -100,7 +100,7 @@ in
       eventsConfig = mkDefault ''
         worker_connections 4096;
       '';
-      # A second directive of one name would be refused: whoever adds one says all.
+      # nginx refuses a second directive of one name: a node that sets one sets them all.
       appendConfig = mkDefault ''
         worker_processes auto;
         worker_rlimit_nofile 16384;

@@ -330,7 +330,7 @@ func TestMoveData(t *testing.T) {
 		t.Errorf("back on the old node there is %q", got)
 	}
 
-	// Or with the older data, as it is told.
+	// Or with the older data, where -skipMigrations says so.
 	write(n1, "three")
 	w.place("n2", "4")
 	w.wants(w.deploy("-skipMigrations="+user), 0)

@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// A story is a lab and the test that it is told by.
+// A story is a lab and the test that runs in it.
 type story struct {
 	*nixosnode.Lab
 	t testing.TB

@@ -53,7 +53,7 @@ func TestSession(t *testing.T) {
 		put(name, text)
 	}
 	put("set-environment.path", v.SetEnvironment)
-	// A Nix of the user's own, and nobody's daemon.
+	// A Nix of the user's own, without a daemon.
 	put("nix/nix.conf", "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nbuild-users-group =\n")
 	// Two environments, and what `hostenv deploy` does for a third.
 	const other = "site-staging-d6e4934"

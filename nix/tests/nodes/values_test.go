@@ -289,7 +289,7 @@ func TestValues(t *testing.T) {
 			equal(t, "secret", v.SopsSecrets["hostenv/cache_netrc"], secret{"root", "root", "0400", "cache_netrc", "/run/secrets/hostenv/cache_netrc", "secrets.yaml"})
 			equal(t, "netrc", v.Nix.NetrcFile, "/run/secrets/hostenv/cache_netrc")
 		}},
-		{"a cache that anybody may read", with(func(n *node) {
+		{"a cache without a password", with(func(n *node) {
 			n.Provider["cache"] = map[string]any{"url": "s3://cache?region=eu", "publicKey": "cache-1:VpyN"}
 		}), func(t *testing.T, v values) {
 			equal(t, "assertions", v.Assertions, []string{})
