@@ -147,11 +147,13 @@ func (w *world) templateProvider(nixos string) {
 	flake = replaced(w, flake, "# acme__site.url = \"git+ssh://git@git.example/acme/site.git?dir=.hostenv&ref=main\";", "acme__site.url = \"git+file://@repos@/site?dir=.hostenv&ref=main\";")
 	flake = replaced(w, flake, "acceptTerms = false;", "acceptTerms = true;")
 	flake = replaced(w, flake, "deployPublicKeys = [ ];", `deployPublicKeys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINEAyBPwmBOgCw7egLXjJCNKmIHaVEouaQywqtLFeof3 deploy" ];
-      nodeModules = [ ./nodes/all.nix ];`)
+      nodeModules = [ ./nodes/all.nix ];
+      accessTokensSecret = "access_tokens";
+      cache = { url = "https://cache.hosting.example"; publicKey = "cache.hosting.example-1:WLnA8b5JGgQp0TpWdHmEvx3WhzZ2gQ0kS5ZcbQ3xF1E="; login = "nodes"; passwordSecret = "cache/password"; };`)
 	files["flake.nix"] = flake
 	files["nodes/all.nix"] = "{ hostenv.monitoring.enable = true; environment.etc.motd.source = ./motd; }\n"
 	files["nodes/motd"] = "welcome\n"
-	files["secrets/secrets.yaml"] = "acme:\n    backups_secret: ENC[x]\n    backups_env: ENC[x]\nsops:\n    version: 3.9.4\n"
+	files["secrets/secrets.yaml"] = "acme:\n    backups_secret: ENC[x]\n    backups_env: ENC[x]\ncache:\n    password: ENC[x]\naccess_tokens: ENC[x]\nsops:\n    version: 3.9.4\n"
 	w.repo("provider", files)
 	w.mustLock("provider", "")
 	w.plan()
