@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,12 @@ func (s *Store) copy(ctx context.Context, n deploy.Node, paths []string, log io.
 	}
 	args := append(append([]string{"copy", "--to", uri(n)}, flags...), paths...)
 	return s.persistently(ctx, n, log, func() error {
-		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: log}, args...)
+		var said bytes.Buffer
+		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &said)}, args...)
+		// Where a connection breaks off Nix ends, now and then, as if all was copied.
+		if line := dropped.FindString(said.String()); err == nil && line != "" {
+			err = &nix.CommandError{Log: said.String(), Err: errors.New(strings.TrimSpace(line))}
+		}
 		return err
 	})
 }

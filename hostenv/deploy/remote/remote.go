@@ -24,14 +24,21 @@ type Remote struct {
 	config *Config
 
 	mu    sync.Mutex
-	gates map[string]chan struct{}
+	gates map[gateKey]chan struct{}
+}
+
+// A gateKey names a gate before an address: of all that log in there, or of those
+// that do so again.
+type gateKey struct {
+	address string
+	again   bool
 }
 
 var _ deploy.Remote = (*Remote)(nil)
 
 // New returns the way to the nodes of an ssh_config.
 func New(config *Config) *Remote {
-	return &Remote{config: config, gates: map[string]chan struct{}{}}
+	return &Remote{config: config, gates: map[gateKey]chan struct{}{}}
 }
 
 const (
@@ -40,7 +47,7 @@ const (
 	atOnce = 8
 	// Others may be logging in there too, or a jump host may have many nodes
 	// behind it.
-	attempts = 6
+	attempts = 7
 )
 
 // Open connects to a node; see [deploy.Remote]. Where ssh was not let in, the
@@ -57,8 +64,10 @@ func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	loggedIn := func() {}
+	defer func() { loggedIn() }()
 	for attempt := 1; ; attempt++ {
-		s, err := r.open(ctx, n, how)
+		s, err := r.open(ctx, n, how, loggedIn)
 		var unreachable *deploy.UnreachableError
 		if err == nil {
 			return s, nil
@@ -69,7 +78,16 @@ func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 			}
 			return nil, err
 		}
-		// 0.1 s, 0.2 s, ... 1.6 s, give or take half of it.
+		if attempt == 1 { // those that were dropped come one by one, or they would drop each other again
+			again := r.gate(n, true)
+			select {
+			case again <- struct{}{}:
+				loggedIn = sync.OnceFunc(func() { <-again })
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		// 0.1 s, 0.2 s, ... 3.2 s, give or take half of it.
 		pause := time.Duration(float64(100*time.Millisecond<<(attempt-1)) * (0.5 + rand.Float64()))
 		select {
 		case <-time.After(pause):
@@ -79,8 +97,8 @@ func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	}
 }
 
-func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {
-	gate := r.gate(n)
+func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions, loggedIn func()) (deploy.Session, error) {
+	gate := r.gate(n, false)
 	select {
 	case gate <- struct{}{}:
 	case <-ctx.Done():
@@ -94,19 +112,22 @@ func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	if err != nil {
 		return nil, err
 	}
-	if err := s.begin(ctx, how, cmp.Or(r.Patience, 2*time.Minute), leave); err != nil {
+	if err := s.begin(ctx, how, cmp.Or(r.Patience, 2*time.Minute), func() { leave(); loggedIn() }); err != nil {
 		s.kill()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (r *Remote) gate(n deploy.Node) chan struct{} {
+func (r *Remote) gate(n deploy.Node, again bool) chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := n.Address + " " + strconv.Itoa(n.Port)
+	key, room := gateKey{n.Address + " " + strconv.Itoa(n.Port), again}, atOnce
+	if again {
+		room = 1
+	}
 	if r.gates[key] == nil {
-		r.gates[key] = make(chan struct{}, atOnce)
+		r.gates[key] = make(chan struct{}, room)
 	}
 	return r.gates[key]
 }
