@@ -104,7 +104,8 @@ in
     projectNames = (import ./names.nix).projects inputs (provider.notProjects or [ ]);
 
     # The document that plans are made from: JSON-safe, without store paths.
-    inventory = inventory { };
+    # What is wrong with the options is reported before minutes go by on projects.
+    inventory = let document = inventory { }; in builtins.seq document.provider document;
 
     # The same, with `progress = true` one trace line a project as its turn
     # comes, with `only` a list of project names no projects but these.

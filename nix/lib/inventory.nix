@@ -37,12 +37,10 @@ let
     if progress then builtins.trace "hostenv-provider: evaluating ${name}" value else value;
 in
 { progress ? false, only ? null }:
-let data = options.data provider; in
-# What is wrong with the options is said before minutes go by on projects.
-builtins.seq data {
+{
   formatVersion = 1;
   inherit system;
-  provider = data;
+  provider = options.data provider;
   projects = builtins.listToAttrs
     (map (name: { inherit name; value = evaluate progress name; }) (select only));
 }

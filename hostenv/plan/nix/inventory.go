@@ -19,7 +19,8 @@ const attribute = ".#lib.hostenvProvider"
 // the provider's own decision, never a side effect of making a plan.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	events := &counter{runner: r, phase: Evaluate}
-	document, err := r.apply(ctx, events, "p: p.inventoryWith { progress = true; }")
+	// What is wrong with the options ends this before minutes go by on projects.
+	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = true; }; in builtins.seq i.provider i")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
 		return nil, r.findFailures(ctx, failed)
 	}
