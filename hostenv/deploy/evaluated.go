@@ -30,9 +30,9 @@ type Spec struct {
 type MismatchError struct{ Problems []string }
 
 func (e *MismatchError) Error() string {
-	const is = "the flake's deploy.nodes is not of this plan: "
+	const is = "the flake's deploy.nodes is not of this plan:"
 	if len(e.Problems) == 1 {
-		return is + e.Problems[0]
+		return is + " " + e.Problems[0]
 	}
 	return is + "\n- " + strings.Join(e.Problems, "\n- ")
 }

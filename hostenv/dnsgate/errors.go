@@ -43,7 +43,7 @@ func (e *NodeError) Error() string {
 
 // Hint says what mends it.
 func (e *NodeError) Hint() string {
-	return "publish A or AAAA records for " + strings.Join(e.Nodes, ", ") + "; to judge the other nodes, use -node"
+	return "publish A or AAAA records for " + strings.Join(e.Nodes, ", ") + "; if they are published, look at the network of this machine, or name another resolver: -resolver=ADDRESS; to judge the other nodes, use -node"
 }
 
 func (e *NodeError) Unwrap() error { return ErrWithheld }

@@ -326,7 +326,7 @@ func (t *translation) target() error {
 		t.put(n)
 	}
 	if len(args) < target.Args {
-		return &UsageError{fmt.Sprintf("target %q wants %d arguments and has %d", target.Name, target.Args, len(args)), "run " + target.Name + " --help"}
+		return &UsageError{fmt.Sprintf("target %q wants %s and has %d", target.Name, arguments(target.Args), len(args)), "run " + target.Name + " --help"}
 	}
 	t.done = append(append(t.done, args...), flags.words...)
 	if len(t.rest) > 0 && isFlag(t.rest[0]) {
@@ -450,4 +450,11 @@ func splitName(name string) []string {
 		b.WriteRune(r)
 	}
 	return strings.FieldsFunc(b.String(), func(r rune) bool { return r == ':' || r == '-' || r == ' ' })
+}
+
+func arguments(n int) string {
+	if n == 1 {
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
 }

@@ -35,9 +35,10 @@ func (r planRun) compare(ctx context.Context, older string) error {
 
 func (r planRun) differences(ctx context.Context, older string) (parity.Report, error) {
 	none := parity.Report{}
+	const another = "name a plan.json that was made earlier: git show COMMIT:generated/plan.json > old-plan.json"
 	text, err := os.ReadFile(older)
 	if err != nil {
-		return none, hinted(err, "name a plan.json that was made earlier: git show COMMIT:generated/plan.json > old-plan.json")
+		return none, hinted(err, another)
 	}
 	prior, oldState, err := r.readState()
 	if err != nil {
@@ -45,7 +46,12 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	}
 	before, err := parity.DecodeDocuments(text, oldState)
 	if err != nil {
-		return none, in(older, err)
+		// What mends a file of the provider's own is no advice here: this one is
+		// most often another than was meant, or was cut off by the shell.
+		if errors.As(err, new(*parity.NoPlanError)) {
+			return none, in(older, err)
+		}
+		return none, hinted(in(older, err), another)
 	}
 	lastPlan, err := r.readIfThere(planFile)
 	if err != nil {

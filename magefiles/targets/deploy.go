@@ -98,9 +98,21 @@ type deployRun struct {
 }
 
 // outcomeError ends a run whose events say how it went.
-type outcomeError struct{ code int }
+type outcomeError struct {
+	code int
+	text string
+}
 
-func (e *outcomeError) Error() string { return fmt.Sprintf("the deploy ended with %d", e.code) }
+func (e *outcomeError) Error() string { return e.text }
+
+// ended is the outcomeError of a deploy, or of what looks at one beforehand.
+func (r *deployRun) ended(code int) error {
+	what := "the deploy"
+	if r.mode != deploy.Deploy {
+		what = "looking at what a deploy would change"
+	}
+	return &outcomeError{code, fmt.Sprintf("%s ended with %d", what, code)}
+}
 
 // A planned is the plan of a run, with what belongs to it.
 type planned struct {
@@ -436,11 +448,11 @@ func (r *deployRun) tell(o deploy.Outcome) error {
 		}
 		// Who has stopped reading is told by the exit code.
 		if err := write(os.Stdout, o); err != nil && !errors.Is(err, syscall.EPIPE) {
-			return errors.Join(err, &outcomeError{code})
+			return errors.Join(err, r.ended(code))
 		}
 	}
 	if code != deploy.ExitDone {
-		return &outcomeError{code}
+		return r.ended(code)
 	}
 	return nil
 }

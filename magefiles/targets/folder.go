@@ -19,9 +19,11 @@ type folder struct {
 	written []string // paths of what this run wrote to it, and what it wrote elsewhere
 }
 
+const generatedFolder = "generated"
+
 // generated is the folder that -out names.
 func generated(out *string) *folder {
-	return &folder{Dir: store.Open(value(out, "generated"))}
+	return &folder{Dir: store.Open(value(out, generatedFolder))}
 }
 
 func (f *folder) path(name string) string { return filepath.Join(f.Path(), name) }
@@ -52,8 +54,12 @@ func (f *folder) planned() error {
 }
 
 func (f *folder) missing() error {
+	out := "" // state:init makes it in the same folder alone
+	if f.Path() != generatedFolder {
+		out = " -out=" + f.Path()
+	}
 	return hinted(fmt.Errorf("there is no %s", f.path(stateFile)),
-		"restore it (git checkout -- "+f.path(stateFile)+"); for a provider that never planned anything, run `mage state:init`")
+		"restore it (git checkout -- "+f.path(stateFile)+"); for a provider that never planned anything, run `mage state:init"+out+"`")
 }
 
 // readState returns the state, and the text that it was read from.

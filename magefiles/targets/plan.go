@@ -115,7 +115,9 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 	var data []byte
 	var err error
 	if r.inventory != "" {
-		data, err = os.ReadFile(r.inventory)
+		if data, err = os.ReadFile(r.inventory); err != nil {
+			err = hinted(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
+		}
 	} else if runner, err = withTokens(ctx, runner); err == nil {
 		data, err = runner.Inventory(ctx)
 	}

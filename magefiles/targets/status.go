@@ -79,7 +79,7 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return wrong
 	}
 	if deploy.Drift(all) {
-		return &outcomeError{deploy.ExitChanges}
+		return &outcomeError{deploy.ExitChanges, "something is not in sync"}
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ func withTokens(ctx context.Context, runner *nix.Runner) (*nix.Runner, error) {
 	err = runner.ReadTokens(ctx, *key, slices.Concat(os.Environ(), withheld))
 	if undecrypted := (*nix.UndecryptedError)(nil); errors.As(err, &undecrypted) {
 		fmt.Fprintf(os.Stderr, "warning: Nix has no access tokens of provider.%s: %s\n", tokensOption, undecrypted.Problem)
+		fmt.Fprintf(os.Stderr, "hint: %s; without it Nix fetches by the tokens of its own configuration alone\n", undecrypted.Remedy)
 		return runner, nil
 	}
 	if err != nil && ctx.Err() == nil {

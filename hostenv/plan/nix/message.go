@@ -36,7 +36,9 @@ func message(log string) string {
 	var causes []string
 	for i, line := range lines {
 		trimmed := strings.TrimSpace(line)
-		if strings.HasPrefix(trimmed, "error:") && (trimmed != "error:" || start < 0) {
+		// A bare "error:" begins a trace, or a message whose first line is empty,
+		// as NixOS' failed assertions have it.
+		if strings.HasPrefix(trimmed, "error:") && (trimmed != "error:" || start < 0 || !beginsTrace(lines[i+1:])) {
 			start = i
 		}
 		// Git speaks for itself.
@@ -68,6 +70,15 @@ func message(log string) string {
 	}
 	kept = append(kept, causes...)
 	return strings.TrimSpace(blankLines.ReplaceAllString(strings.Join(kept, "\n"), "\n"))
+}
+
+func beginsTrace(lines []string) bool {
+	for _, line := range lines {
+		if trimmed := strings.TrimSpace(line); trimmed != "" {
+			return strings.HasPrefix(trimmed, "… ")
+		}
+	}
+	return true
 }
 
 var blankLines = regexp.MustCompile(`\n\s*\n+`)

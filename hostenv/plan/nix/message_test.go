@@ -46,6 +46,22 @@ error: attribute 'foo' missing
 		log:  "error:\n       … while x\n\n       error: two\n         lines\n",
 		want: "two\n  lines",
 	}, {
+		name: "2.26 and later: a message whose first line is empty",
+		log: `error:
+       … while evaluating the option ` + "`system.build.toplevel'" + `:
+
+       (stack trace truncated; use '--show-trace' to show the full, detailed trace)
+
+       error:
+       Failed assertions:
+       - provider.cache.publicKey is not set
+`,
+		want: "Failed assertions:\n- provider.cache.publicKey is not set",
+	}, {
+		name: "2.8: a message whose first line is empty",
+		log:  "error: \n       Failed assertions:\n       - provider.cache.publicKey is not set\n\n       … while evaluating the attribute 'value'\n",
+		want: "Failed assertions:\n- provider.cache.publicKey is not set",
+	}, {
 		name: "git speaks before nix",
 		log:  "fatal: couldn't find remote ref refs/heads/nope\nerror: program 'git' failed with exit code 128\n",
 		want: "program 'git' failed with exit code 128\ncouldn't find remote ref refs/heads/nope",

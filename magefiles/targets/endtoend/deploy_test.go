@@ -43,7 +43,9 @@ func TestDeploy(t *testing.T) {
 		w.Provider.SetVersion(t, "2", "n1/"+user)
 		behind := w.wants(w.run("status"), 2)
 		contains(t, behind.stdout, "behind")
-		w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
+		contains(t, behind.stderr, "Error: something is not in sync\n")
+		preview := w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
+		contains(t, preview.stderr, "Error: looking at what a deploy would change ended with 2\n")
 		third := w.wants(w.deploy(), 0)
 		contains(t, third.stdout, "1 activated, 5 in sync")
 		if now := w.Provider.Paths(t)["n1/"+user]; w.Nodes[0].Active(t, user) != now || now == old {
