@@ -24,8 +24,8 @@ in
     default = null;
     example = "access_tokens";
     description = ''
-      The key in the sops file that holds the node's access tokens, `github.com=ghp_... gitlab.example=PAT:...`, with
-      or without `access-tokens =` before them. `provider.accessTokensSecret` sets it.
+      The key in the sops file that holds the node's access tokens, `github.com=ghp_... gitlab.example=PAT:...`, on one
+      line, with or without `access-tokens =` before them. `provider.accessTokensSecret` sets it.
     '';
   };
 

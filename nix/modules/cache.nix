@@ -10,6 +10,10 @@ let
   # The host of the URL, which a password is for.
   host = builtins.match "https?://([^/?#:@]+)(:[0-9]+)?([/?#].*)?" (toString cfg.url);
 
+  # A password in the URL would be in nix.conf, which is in the store. No message
+  # shows it.
+  leaks = builtins.match "[^/]+://[^/?#]*:[^/?#]*@.*" (toString cfg.url) != null;
+
   # Nix asks the cache whose priority is the lowest number first, whatever the
   # order in nix.conf: cache.nixos.org's is 40.
   url = cfg.url + lib.optionalString (builtins.match ".*[?&]priority=.*" cfg.url == null)
@@ -59,7 +63,11 @@ in
           message = "provider.cache.url is not set, and other options of provider.cache are: set it to the cache's URL, such as \"https://cache.hosting.example\"";
         }
         {
-          assertion = cfg.url == null || cfg.publicKey != null;
+          assertion = ! leaks;
+          message = "provider.cache.url has a password in it, and all users of ${config.hostenv.nodeName} can read it in the store: write the URL without, change the password, and name a key of the sops file that has it by provider.cache.passwordSecret";
+        }
+        {
+          assertion = leaks || cfg.url == null || cfg.publicKey != null;
           message = "provider.cache.publicKey is not set, and without it nothing is taken from ${toString cfg.url}: set it to the public key that the cache signs with";
         }
         {
@@ -67,7 +75,7 @@ in
           message = "provider.cache.passwordSecret and provider.cache.netrcSecret are both set: leave one of them out, for a netrc file has the password in it";
         }
         {
-          assertion = cfg.passwordSecret == null || cfg.url == null || host != null;
+          assertion = leaks || cfg.passwordSecret == null || cfg.url == null || host != null;
           message = "provider.cache.url is ${toString cfg.url}, and provider.cache.passwordSecret is for a cache over HTTP: write the URL as https://HOST, without a name or a password in it";
         }
       ];

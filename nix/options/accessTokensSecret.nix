@@ -10,7 +10,8 @@ in
     description = ''
       The key in the sops file `provider.secretsPath` that holds the tokens by
       which Nix reads private repositories: `github.com=ghp_...
-      gitlab.example=PAT:...`, as nix.conf has them after `access-tokens =`.
+      gitlab.example=PAT:...`, on one line, as nix.conf has them after
+      `access-tokens =`.
       `mage plan`, `mage nodesBuild`, `mage deploy` and `mage status` give them
       to Nix, and the nodes have them in nix.conf. `null` for none: Nix then has
       those of its own configuration alone.

@@ -67,24 +67,32 @@ func (r *Runner) ReadTokens(ctx context.Context, key SecretKey, env []string) er
 }
 
 var (
-	tokenSetting = regexp.MustCompile(`^(?:extra-)?access-tokens[ \t]*=(.*)$`)
+	tokenSetting = regexp.MustCompile(`^(?:extra-)?access-tokens[ \t]+=[ \t](.*)$`)
 	oneToken     = regexp.MustCompile(`^[^\s=]+=\S+$`)
+	noHost       = regexp.MustCompile(`^(?:extra-)?access-tokens=`)
 )
 
 // UseTokens gives Nix access tokens, beside those of its own configuration: by
 // its environment, for arguments can be seen by everybody on the machine. The
-// text is HOST=TOKEN, several with spaces or lines between, with or without
+// text is HOST=TOKEN, several with spaces between, with or without
 // `access-tokens =` before them. The error does not hold any part of it.
+//
+// What a node could not read is refused here: there the text is the end of a line
+// of nix.conf (nix/modules/access-tokens.nix). With a second line Nix would not
+// start, and print it.
 func (r *Runner) UseTokens(text string) error {
 	var tokens []string
 	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		line = strings.TrimSpace(line)
+		if i > 0 && line != "" {
+			return fmt.Errorf("line %d is not empty, and all tokens must be on the first: in a node's nix.conf they are one line", i+1)
+		}
 		if setting := tokenSetting.FindStringSubmatch(line); setting != nil {
 			line = setting[1]
 		}
 		for _, word := range strings.Fields(line) {
-			if !oneToken.MatchString(word) {
+			if !oneToken.MatchString(word) || noHost.MatchString(word) {
 				return fmt.Errorf("line %d has a word that is not HOST=TOKEN", i+1)
 			}
 			tokens = append(tokens, word)

@@ -23,9 +23,13 @@ func config(env []string) (text string, times int) {
 func TestUseTokens(t *testing.T) {
 	tests := []struct{ name, text, want, wrong string }{
 		{"as words", "github.com=ghp_1 gitlab.example=PAT:2\n", "a = b\nextra-access-tokens = github.com=ghp_1 gitlab.example=PAT:2", ""},
-		{"as nix.conf has them", "# ours\naccess-tokens = github.com=ghp_1\n", "a = b\nextra-access-tokens = github.com=ghp_1", ""},
-		{"several lines", "extra-access-tokens=github.com=ghp_1\n\ngitlab.example=OAuth2:x==\n", "a = b\nextra-access-tokens = github.com=ghp_1 gitlab.example=OAuth2:x==", ""},
-		{"a token alone", "github.com=ghp_1\nghp_hunter2", "", "line 2 has a word that is not HOST=TOKEN"},
+		{"as nix.conf has them", "access-tokens = github.com=ghp_1 # ours\n\n# and no more\n", "a = b\nextra-access-tokens = github.com=ghp_1", ""},
+		{"added to others", "extra-access-tokens =\tgithub.com=ghp_1 gitlab.example=OAuth2:x==", "a = b\nextra-access-tokens = github.com=ghp_1 gitlab.example=OAuth2:x==", ""},
+		{"several lines", "github.com=ghp_1\ngitlab.example=PAT:hunter2", "", "line 2 is not empty, and all tokens must be on the first: in a node's nix.conf they are one line"},
+		{"the second line alone", "# ours\ngithub.com=ghp_hunter2", "", "line 2 is not empty, and all tokens must be on the first: in a node's nix.conf they are one line"},
+		{"a setting without spaces", "access-tokens=github.com=ghp_hunter2", "", "line 1 has a word that is not HOST=TOKEN"},
+		{"a setting with half of them", "extra-access-tokens =github.com=ghp_hunter2", "", "line 1 has a word that is not HOST=TOKEN"},
+		{"a token alone", "github.com=ghp_1 ghp_hunter2", "", "line 1 has a word that is not HOST=TOKEN"},
 		{"another setting", "netrc-file = /hunter2", "", "line 1 has a word that is not HOST=TOKEN"},
 		{"nothing", " \n# none\n", "", "there is no HOST=TOKEN in it"},
 	}

@@ -150,6 +150,8 @@ var breakages = []breakage{
 		"has no secrets for provider[.]cache: add .* the keys\n- cache/password"}},
 	{"a cache without a key", ofProvider("cache", map[string]any{"url": "https://cache.hosting.test"}),
 		[]string{`provider\.cache\.publicKey is not set, and without it nothing is taken from https://cache\.hosting\.test`}},
+	{"a password in the URL of a cache", ofProvider("cache", map[string]any{"url": "https://nodes:hunter2@cache.hosting.test/x", "passwordSecret": "acme/backups_env"}),
+		[]string{`provider\.cache\.url has a password in it, and all users of node-a can read it in the store`}},
 	{"a cache without a URL", ofProvider("cache", map[string]any{"publicKey": "cache-1:VpyN"}),
 		[]string{`provider\.cache\.url is not set`}},
 	{"a cache with two secrets", ofProvider("cache", map[string]any{"url": "https://cache.hosting.test", "publicKey": "cache-1:VpyN", "passwordSecret": "acme/backups_env", "netrcSecret": "acme/backups_env"}),
