@@ -446,7 +446,7 @@ func (r *deployRun) tell(o deploy.Outcome) error {
 		if r.mode != deploy.Deploy {
 			write = report.Preview
 		}
-		// Who has stopped reading is told by the exit code.
+		// A reader that has stopped reading still gets the exit code.
 		if err := write(os.Stdout, o); err != nil && !errors.Is(err, syscall.EPIPE) {
 			return errors.Join(err, r.ended(code))
 		}
