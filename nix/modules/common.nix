@@ -14,6 +14,7 @@
     ./firewall.nix
     ./front-door.nix
     ./headers.nix
+    ./logs.nix
     ./monitoring.nix
     ./move.nix
     ./nix.nix

@@ -1,0 +1,207 @@
+# Orders the node's certificates outside of switches, and says how they are:
+# nix/modules/acme.nix installs it, and hostenv/deploy/remote asks it.
+#
+#   hostenv-certificates order           orders what is missing, changed, or failed a while ago
+#   hostenv-certificates retry [NAME...] orders these now, all that are missing or failed without a name
+#   hostenv-certificates status          how all of them are, as JSON
+#   hostenv-certificates begin NAME ID   an order begins, of the certificate as ID has it; NixOS's unit says so
+#   hostenv-certificates end NAME        and it has ended: systemd says how
+#
+# What is known of a certificate is in a file of its own, for all to read: whose
+# it is, how long it is valid, and how its last order went. A failed order is no
+# failed unit, for a switch that meets one is a failed switch.
+set -euo pipefail
+export PATH="@path@" LC_ALL=C
+umask 022
+
+wanted=/etc/hostenv/certificates.json  # what the system has
+records=/var/lib/hostenv-certificates  # what is known, kept over reboots
+orders=/run/hostenv-certificates       # which orders are at work
+files=/var/lib/acme
+
+# Let's Encrypt lets five validations of a name fail within an hour, and stops to
+# answer for a name that fails for weeks.
+pause=900
+attempts=24
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  exit 1
+}
+
+# names of what the system has, a line each.
+names() { jq -r '.certificates | keys[]' "$wanted"; }
+
+# identity NAME: what the certificate is to be like, as the system has it.
+identity() { jq -r --arg name "$1" '.certificates[$name].identity // empty' "$wanted"; }
+
+# record NAME prints what is known; a power cut may have left a file empty.
+record() { jq -e 'objects' "$records/$1.json" 2>/dev/null || echo '{}'; }
+
+# update NAME FILTER ARGUMENTS...: changes what is known, by a filter of jq.
+update() {
+  local name=$1 filter=$2
+  shift 2
+  mkdir -p "$records"
+  (
+    flock 9
+    record "$name" | jq --arg name "$name" "$@" ".name = \$name | $filter" >"$records/.$name"
+    sync "$records/.$name"
+    mv -f "$records/.$name" "$records/$name.json"
+  ) 9>"$records/.lock"
+}
+
+# look NAME notes whose certificate is in place, and how long it is valid.
+look() {
+  local issuer=none until=0 text
+  if text=$(openssl x509 -noout -enddate -issuer -in "$files/$1/fullchain.pem" 2>/dev/null); then
+    issuer=ca
+    case "$text" in *"minica root ca"*) issuer=self-signed ;; esac
+    until=$(sed -n 's/^notAfter=//p' <<<"$text")
+    until=$(date -d "$until" +%s)
+  fi
+  update "$1" '.issuer = $issuer | .notAfter = $until' --arg issuer "$issuer" --argjson until "$until"
+}
+
+# known NAME looks again where the files are newer than what is known.
+known() {
+  local certificate=$files/$1/fullchain.pem
+  if [ ! -e "$certificate" ] || [ "$certificate" -nt "$records/$1.json" ]; then look "$1"; fi
+}
+
+# is NAME FILTER ARGUMENTS...: whether that is so of what is known.
+is() {
+  local name=$1 filter=$2
+  shift 2
+  record "$name" | jq -e "$@" "$filter" >/dev/null
+}
+
+ordered() { is "$1" '.issuer == "ca" and .identity == $identity and (.failed | not)' --arg identity "$(identity "$1")"; }
+
+# due NAME: whether it is to be ordered now. What failed for a day is left to
+# NixOS's own timer, once a day.
+due() {
+  if ordered "$1"; then return 1; fi
+  is "$1" '(.failed | not) or .identity != $identity
+    or (.failed.times <= $attempts and ($now < .tried or $now - .tried >= $pause))' \
+    --arg identity "$(identity "$1")" --argjson now "$(date +%s)" --argjson pause "$pause" --argjson attempts "$attempts"
+}
+
+# switching: whether a switch is at work. Its lock is looked for and not tried: a
+# switch that found it taken would fail.
+switching() {
+  local lock=/run/nixos/switch-to-configuration.lock major minor inode
+  [ -e "$lock" ] || return 1
+  read -r major minor inode < <(stat -c '%Hd %Ld %i' "$lock")
+  grep -q "FLOCK .* $(printf '%02x:%02x:%d' "$major" "$minor" "$inode") " /proc/locks
+}
+
+# start NAME... orders these, several at a time once one has succeeded: the first
+# makes the account, and where all fail none is in a hurry.
+start() {
+  local -a todo=("$@") group
+  local name parallel size=1
+  parallel=$(jq .parallel "$wanted")
+  while [ "${#todo[@]}" -gt 0 ]; do
+    while switching; do sleep 1; done
+    group=("${todo[@]:0:size}") todo=("${todo[@]:size}")
+    systemctl start -- "${group[@]/%/.service}" || true
+    for name in "${group[@]#acme-}"; do
+      if ordered "$name"; then size=$parallel; fi
+    done
+  done
+}
+
+# chosen CONDITION orders what it holds for.
+chosen() {
+  local name
+  local -a all units=()
+  mapfile -t all < <(names)
+  for name in "${all[@]}"; do
+    known "$name" || true
+    if "$1" "$name"; then units+=("acme-$name"); fi
+  done
+  start "${units[@]}"
+}
+
+missing() { ! ordered "$1"; }
+
+# forget what the system has no more.
+forget() {
+  local file name
+  for file in "$records"/*.json; do
+    name=${file##*/} name=${name%.json}
+    if [ -e "$file" ] && [ -z "$(identity "$name")" ]; then rm -f "$file"; fi
+  done
+}
+
+# said: what an order said, without what it says of itself when all is well.
+said() {
+  journalctl --sync || true
+  journalctl --quiet --no-pager --output=cat "_SYSTEMD_INVOCATION_ID=${INVOCATION_ID-}" |
+    grep -vE '^\+|\[INFO\]|^(Waiting to acquire|Acquired|Releasing) lock ' | tail -n 12 | cut -c 1-500 || true
+}
+
+# end NAME is told by systemd how the order ended.
+end() {
+  local name=$1 id reason
+  id=$(cat "$orders/$name" 2>/dev/null) || id=
+  rm -f "$orders/$name"
+  case "${SERVICE_RESULT-}:${EXIT_CODE-}:${EXIT_STATUS-}" in
+    success:exited:0)
+      update "$name" '.identity = $id | .tried = (now | floor) | del(.failed)' --arg id "$id"
+      ;;
+    success:killed:TERM | signal:killed:TERM) ;; # it was stopped
+    *)
+      reason=${EXIT_STATUS:-${SERVICE_RESULT-}}
+      if [ "${SERVICE_RESULT-}" = timeout ]; then reason=timeout; fi
+      update "$name" '(now | floor) as $now | .tried = $now
+        | .failed = {since: (.failed.since // $now), times: ((.failed.times // 0) + 1), exit: $reason, said: $said}
+        | if .identity != $id then .identity = $id | .failed.since = $now | .failed.times = 1 else . end' \
+        --arg id "$id" --arg reason "$reason" --arg said "$(said)"
+      ;;
+  esac
+  look "$name"
+}
+
+# status prints what is known of what the system has, and what is at work.
+status() {
+  local -a all=()
+  [ -e "$wanted" ] || { echo '[]'; return; }
+  shopt -s nullglob
+  all=("$records"/*.json)
+  cat /dev/null "${all[@]}" | jq -s --slurpfile wanted "$wanted" \
+    --arg ordering "$(for file in "$orders"/*; do printf '%s\n' "${file##*/}"; done)" '
+    (map({(.name // ""): .}) | add // {}) as $known
+    | ($ordering | split("\n")) as $ordering
+    | [$wanted[0].certificates | to_entries[] | .key as $name | .value as $wanted
+      | ($known[$name] // {name: $name})
+      | .ordering = any($ordering[]; . == $name)
+      | .changed = (.identity != $wanted.identity)
+      | del(.identity)]'
+}
+
+case "${1-}" in
+  order)
+    forget
+    chosen due
+    ;;
+  retry)
+    shift
+    if [ $# = 0 ]; then
+      chosen missing
+    else
+      for name; do
+        [ -n "$(identity "$name")" ] || fail "the system has no certificate $(printf %q "$name")"
+      done
+      start "${@/#/acme-}"
+    fi
+    ;;
+  begin)
+    mkdir -p "$orders"
+    printf '%s' "$3" >"$orders/$2"
+    ;;
+  end) end "$2" ;;
+  status) status ;;
+  *) fail "hostenv-certificates does not know what $(printf %q "${1-}") is" ;;
+esac
