@@ -65,7 +65,9 @@ func StatusOf(p Profile, seen Observed) Status {
 // Survey asks every node where its profiles stand. It changes nothing, takes no
 // lock, and returns a status for each profile, by node, the system first.
 // Errors of nodes that answer, and cannot be looked at, are returned beside it.
-func Survey(ctx context.Context, remote Remote, nodes []Node) ([]Status, error) {
+// What else is to be looked at is called with the session of each node that
+// answers, for several nodes at once.
+func Survey(ctx context.Context, remote Remote, nodes []Node, looks ...func(context.Context, Node, Session)) ([]Status, error) {
 	var mu sync.Mutex
 	var all []Status
 	var wrong []error
@@ -74,6 +76,11 @@ func Survey(ctx context.Context, remote Remote, nodes []Node) ([]Status, error) 
 	for _, n := range nodes {
 		group.Go(func() error {
 			session, err := remote.Open(ctx, n, OpenOptions{})
+			if err == nil {
+				for _, look := range looks {
+					look(ctx, n, session)
+				}
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -52,6 +52,9 @@ func (l *Lab) StartPebble(t testing.TB) *Pebble {
 	return p
 }
 
+// CA is the lab's, nil before [Lab.StartPebble].
+func (l *Lab) CA() *Pebble { return l.acme }
+
 // module writes what lets nodes use it.
 func (p *Pebble) module() error {
 	own, err := os.ReadFile(filepath.Join(p.lab.base.keys, caCertificate))
@@ -145,15 +148,11 @@ func (p *Pebble) Log() string {
 	return string(data)
 }
 
-// Orders counts the orders that it was sent which name a host.
-func (p *Pebble) Orders(host string) int {
-	count := 0
-	for line := range strings.Lines(p.Log()) {
-		if strings.Contains(line, "Added order") && strings.Contains(line, host) {
-			count++
-		}
-	}
-	return count
+// Validations counts how often it asked a host for the proof that an order wants.
+// It says no names of orders; each comes to a validation, where its host is in no
+// other that was proved a while ago.
+func (p *Pebble) Validations(host string) int {
+	return strings.Count(p.Log(), "Attempting to validate w/ HTTP: http://"+host+":80/") + strings.Count(p.Log(), "Attempting to validate w/ HTTP: http://"+host+"/")
 }
 
 // close ends it; p may be nil.

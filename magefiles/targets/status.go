@@ -17,9 +17,10 @@ import (
 // Status shows where every node and environment stands.
 //
 // It asks the nodes which store path is active, and compares it with the
-// planned one: in-sync, behind, diverged, not-ours or unreachable. It changes
-// nothing, takes no lock, and ends with 2 if anything is not in sync, and with 4
-// where the plan is older than the state.
+// planned one: in-sync, behind, diverged, not-ours or unreachable. It shows the
+// certificates that nodes lack, too, and why. It changes nothing, takes no lock,
+// and ends with 2 if anything is not in sync or the order of a certificate
+// failed, and with 4 where the plan is older than the state.
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
@@ -63,7 +64,8 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return err
 	}
 	// A node that cannot be looked at keeps nobody from seeing the others.
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected)
+	var certificates deploy.Certificates
+	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, certificates.Look)
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -75,11 +77,12 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	} else if err := report.Status(os.Stdout, all); err != nil {
 		return err
 	}
-	if wrong != nil {
+	failed, err := r.showCertificates(&certificates)
+	if wrong = errors.Join(wrong, err); wrong != nil {
 		return wrong
 	}
 	if deploy.Drift(all) {
 		return &outcomeError{deploy.ExitChanges, "something is not in sync"}
 	}
-	return nil
+	return failed
 }

@@ -1,0 +1,198 @@
+package deploy
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+)
+
+// CertificateState is how a node stands with one of its certificates.
+type CertificateState string
+
+// The states. A certificate that failed, or is ordered, may have one in place
+// that is valid still: see [Certificate.Issuer].
+const (
+	CertificateValid    CertificateState = "valid"
+	CertificateWaiting  CertificateState = "waiting"  // not ordered yet as the system has it
+	CertificateOrdering CertificateState = "ordering" // an order is at work
+	CertificateFailed   CertificateState = "failed"   // the last order failed
+	CertificateExpired  CertificateState = "expired"
+)
+
+// The issuers of what is in place.
+const (
+	IssuerCA         = "ca"
+	IssuerSelfSigned = "self-signed" // made by the node, until an order brings another
+	IssuerNone       = "none"        // nothing is in place
+)
+
+// A Certificate is one that a node's system has, and how it stands.
+type Certificate struct {
+	Node     string           `json:"node"`
+	Name     string           `json:"certificate"` // the first of its host names
+	State    CertificateState `json:"state"`
+	Issuer   string           `json:"issuer"`            // of what is in place
+	NotAfter time.Time        `json:"notAfter,omitzero"` // of what is in place
+	Failure  *OrderFailure    `json:"failure,omitempty"` // of the last order
+}
+
+// An OrderFailure tells of orders that failed, one after another.
+type OrderFailure struct {
+	Since time.Time `json:"since"` // the first of them
+	Last  time.Time `json:"last"`
+	Times int       `json:"times"`
+	Exit  string    `json:"exit"` // the exit status, a signal's name, or "timeout"
+	// Said is the end of what the ACME client said of the last one. It quotes what
+	// the CA says, and so what a customer's web server answered to the CA.
+	Said []string `json:"said,omitempty"`
+}
+
+// certificateName is how a name may look in a command.
+var certificateName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
+
+// noAccount is what a CA says of an account that it does not know, as lego quotes
+// it; what it says of a host is on a line that begins with the host's name.
+var noAccount = regexp.MustCompile(`(?m)^[^\[]*acme: error: \d+ :: ([A-Z]+ :: \S+ :: )?urn:ietf:params:acme:error:accountDoesNotExist`)
+
+// Hint says what to do about a failed order; "" where there is nothing to do.
+func (c Certificate) Hint() string {
+	if c.Failure == nil {
+		return ""
+	}
+	retry := "`hostenv-certificates retry` as root on " + c.Node
+	if certificateName.MatchString(c.Name) {
+		retry = "`hostenv-certificates retry " + c.Name + "` as root on " + c.Node
+	}
+	if noAccount.MatchString(strings.Join(c.Failure.Said, "\n")) {
+		return "the CA does not know the node's account: `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry
+	}
+	return "`mage dnsGate` says whether its names lead to the node; it is ordered again every hour for a day, then once a day, and at once by " + retry
+}
+
+// Certificates gathers the certificates of nodes: its method Look is for
+// [Survey]. Nodes are asked at the same time.
+type Certificates struct {
+	Now func() time.Time // nil is time.Now
+
+	mu    sync.Mutex
+	all   []Certificate
+	wrong []error
+}
+
+// askCertificates has no output of a node whose system is older than the program.
+const askCertificates = `if command -v hostenv-certificates >/dev/null; then exec hostenv-certificates status; else echo '[]'; fi`
+
+// Look asks a node.
+func (c *Certificates) Look(ctx context.Context, n Node, session Session) {
+	out, err := session.Run(ctx, n.User, nil, "sh", "-c", askCertificates)
+	var found []Certificate
+	if err == nil {
+		now := time.Now
+		if c.Now != nil {
+			now = c.Now
+		}
+		found, err = readCertificates(out, n.Name, now())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, found...)
+	if err != nil {
+		c.wrong = append(c.wrong, fmt.Errorf("node %s: its certificates cannot be looked at: %w", n.Name, err))
+	}
+}
+
+// All returns what was found, by node and name, and what went wrong.
+func (c *Certificates) All() ([]Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortFunc(c.all, func(a, b Certificate) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Name, b.Name))
+	})
+	return c.all, errors.Join(c.wrong...)
+}
+
+// OrdersFailed reports whether the last order of any certificate failed, or one
+// is expired.
+func OrdersFailed(all []Certificate) bool {
+	return slices.ContainsFunc(all, func(c Certificate) bool {
+		return c.State == CertificateFailed || c.State == CertificateExpired
+	})
+}
+
+// maxSaid bounds what is kept of one order, in lines and in characters of each.
+const maxSaid, maxSaidLine = 20, 600
+
+// readCertificates reads what hostenv-certificates status prints, see
+// nix/modules/certificates.sh.
+func readCertificates(data []byte, node string, now time.Time) ([]Certificate, error) {
+	var records []struct {
+		Name     string `json:"name"`
+		Issuer   string `json:"issuer"`
+		NotAfter int64  `json:"notAfter"`
+		Tried    int64  `json:"tried"`
+		Ordering bool   `json:"ordering"`
+		Changed  bool   `json:"changed"` // the system has it otherwise than it was ordered
+		Failed   *struct {
+			Since int64  `json:"since"`
+			Times int    `json:"times"`
+			Exit  string `json:"exit"`
+			Said  string `json:"said"`
+		} `json:"failed"`
+	}
+	if err := json.Unmarshal(data, &records); err != nil {
+		return nil, fmt.Errorf("read what hostenv-certificates says: %w", err)
+	}
+	var all []Certificate
+	for _, r := range records {
+		c := Certificate{Node: node, Name: visible(r.Name), Issuer: IssuerNone}
+		if r.Issuer == IssuerCA || r.Issuer == IssuerSelfSigned {
+			c.Issuer, c.NotAfter = r.Issuer, time.Unix(r.NotAfter, 0).UTC()
+		}
+		if r.Failed != nil {
+			c.Failure = &OrderFailure{Since: time.Unix(r.Failed.Since, 0).UTC(), Last: time.Unix(r.Tried, 0).UTC(), Times: r.Failed.Times, Exit: visible(r.Failed.Exit)}
+			for line := range strings.Lines(r.Failed.Said) {
+				if line = visible(strings.TrimSpace(line)); line != "" {
+					c.Failure.Said = append(c.Failure.Said, line)
+				}
+			}
+			c.Failure.Said = c.Failure.Said[max(0, len(c.Failure.Said)-maxSaid):]
+		}
+		switch {
+		case r.Ordering:
+			c.State = CertificateOrdering
+		case r.Failed != nil && !r.Changed:
+			c.State = CertificateFailed
+		case r.Issuer != IssuerCA || r.Changed:
+			c.State = CertificateWaiting
+		case !now.Before(c.NotAfter):
+			c.State = CertificateExpired
+		default:
+			c.State = CertificateValid
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// visible is a node's text on one line, without what does something to a
+// terminal.
+func visible(text string) string {
+	runes := []rune(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case !unicode.IsGraphic(r):
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?")))
+	return string(runes[:min(len(runes), maxSaidLine)])
+}

@@ -1,0 +1,156 @@
+package deploy_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// A telling session answers every command the same.
+type telling struct {
+	deploy.Session
+	out string
+	err error
+	ran *[][]string
+}
+
+func (a telling) Run(_ context.Context, user string, _ []byte, argv ...string) ([]byte, error) {
+	if a.ran != nil {
+		*a.ran = append(*a.ran, append([]string{user}, argv...))
+	}
+	return []byte(a.out), a.err
+}
+
+func look(t *testing.T, out string) []deploy.Certificate {
+	t.Helper()
+	c := deploy.Certificates{Now: func() time.Time { return time.Unix(2_000_000_000, 0) }}
+	c.Look(t.Context(), deploy.Node{Name: "n1", User: "deploy"}, telling{out: out})
+	all, err := c.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestCertificateStates(t *testing.T) {
+	const failed = `"failed": {"since": 1999990000, "times": 3, "exit": "10", "said": ""}`
+	tests := []struct {
+		reason, record string
+		want           deploy.CertificateState
+	}{
+		{"in place, and not over", `"issuer": "ca", "notAfter": 2000000001`, deploy.CertificateValid},
+		{"in place, and over", `"issuer": "ca", "notAfter": 2000000000`, deploy.CertificateExpired},
+		{"never ordered, and nothing in place", `"changed": true`, deploy.CertificateWaiting},
+		{"never ordered", `"issuer": "self-signed", "notAfter": 2100000000, "changed": true`, deploy.CertificateWaiting},
+		{"ordered, and the files are gone", `"issuer": "self-signed", "notAfter": 2100000000`, deploy.CertificateWaiting},
+		{"another name since its order", `"issuer": "ca", "notAfter": 2100000000, "changed": true`, deploy.CertificateWaiting},
+		{"an order is at work", `"issuer": "self-signed", "notAfter": 2100000000, "changed": true, "ordering": true`, deploy.CertificateOrdering},
+		{"the first order failed", `"issuer": "self-signed", "notAfter": 2100000000, ` + failed, deploy.CertificateFailed},
+		{"the renewal failed", `"issuer": "ca", "notAfter": 2100000000, ` + failed, deploy.CertificateFailed},
+		{"it failed, and is ordered again", `"issuer": "ca", "notAfter": 2100000000, "ordering": true, ` + failed, deploy.CertificateOrdering},
+		{"it failed with a name that it has no more", `"issuer": "ca", "notAfter": 2100000000, "changed": true, ` + failed, deploy.CertificateWaiting},
+		{"an issuer that nobody knows", `"issuer": "the moon", "notAfter": 2100000000`, deploy.CertificateWaiting},
+	}
+	for _, test := range tests {
+		all := look(t, `[{"name": "www.test", `+test.record+`}]`)
+		if len(all) != 1 || all[0].State != test.want {
+			t.Errorf("%s: %+v, want %s", test.reason, all, test.want)
+		}
+		alarming := test.want == deploy.CertificateFailed || test.want == deploy.CertificateExpired
+		if deploy.OrdersFailed(all) != alarming {
+			t.Errorf("%s: it is reported as failed: %v", test.reason, !alarming)
+		}
+	}
+}
+
+func TestCertificateFailure(t *testing.T) {
+	got := look(t, `[{"name": "www.test", "issuer": "ca", "notAfter": 2100000000, "tried": 1999999000,
+		"failed": {"since": 1999990000, "times": 2, "exit": "10", "said": "2026/11/29 error:\n\n  [www.test] acme: \u001b[2Jgone\u202e 403\n"}}]`)
+	want := []deploy.Certificate{{Node: "n1", Name: "www.test", State: deploy.CertificateFailed, Issuer: deploy.IssuerCA, NotAfter: time.Unix(2_100_000_000, 0).UTC(),
+		Failure: &deploy.OrderFailure{Since: time.Unix(1_999_990_000, 0).UTC(), Last: time.Unix(1_999_999_000, 0).UTC(), Times: 2, Exit: "10",
+			Said: []string{"2026/11/29 error:", "[www.test] acme: ?[2Jgone? 403"}}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	// A node that says too much is cut short.
+	long := look(t, `[{"name": "www.test", "failed": {"times": 1, "said": "`+strings.Repeat(strings.Repeat("é", 5000)+`\n`, 500)+`"}}]`)
+	if said := long[0].Failure.Said; len(said) > 50 || slices.ContainsFunc(said, func(line string) bool { return len([]rune(line)) > 1000 }) {
+		t.Errorf("%d lines of %d", len(said), len(said[0]))
+	}
+}
+
+func TestCertificateHint(t *testing.T) {
+	tests := []struct {
+		reason, name, said string
+		want, not          string
+	}{
+		{"its DNS leads elsewhere", "www.test", "[www.test] acme: error: 403 :: urn:ietf:params:acme:error:unauthorized :: no", "hostenv-certificates retry www.test`", "accounts"},
+		{"the account is another CA's", "www.test", "2026/11/29 07:00:00 Could not obtain certificates:\n\tacme: error: 400 :: POST :: https://ca/order :: urn:ietf:params:acme:error:accountDoesNotExist :: no", "rm -r /var/lib/acme/.lego/accounts/", "dnsGate"},
+		{"a web server pretends that", "www.test", "[www.test] acme: error: 403 :: Invalid response: acme: error: 400 :: urn:ietf:params:acme:error:accountDoesNotExist", "dnsGate", "accounts"},
+		{"a name that is a command", "x; rm -rf /", "", "hostenv-certificates retry`", "rm -rf"},
+	}
+	for _, test := range tests {
+		c := deploy.Certificate{Node: "n1", Name: test.name, Failure: &deploy.OrderFailure{Said: strings.Split(test.said, "\n")}}
+		if hint := c.Hint(); !strings.Contains(hint, test.want) || strings.Contains(hint, test.not) {
+			t.Errorf("%s: %s", test.reason, hint)
+		}
+	}
+	if hint := (deploy.Certificate{}).Hint(); hint != "" {
+		t.Errorf("nothing failed, and the hint is %q", hint)
+	}
+}
+
+// A node that cannot be asked keeps nobody from seeing the others.
+func TestCertificatesOfNodes(t *testing.T) {
+	var c deploy.Certificates
+	var ran [][]string
+	lost := errors.New("the connection was lost")
+	c.Look(t.Context(), deploy.Node{Name: "n3", User: "ops"}, telling{out: `[{"name": "b.test"}, {"name": "a.test"}]`, ran: &ran})
+	c.Look(t.Context(), deploy.Node{Name: "n2", User: "ops"}, telling{err: lost})
+	c.Look(t.Context(), deploy.Node{Name: "n1", User: "ops"}, telling{out: `[{"name": 1`})
+	all, err := c.All()
+	if len(all) != 2 || all[0].Name != "a.test" || all[1].Name != "b.test" {
+		t.Errorf("%+v", all)
+	}
+	if !errors.Is(err, lost) || !strings.Contains(err.Error(), "node n1: its certificates cannot be looked at: read what") {
+		t.Error(err)
+	}
+	// By the deploy user itself, who needs no rule of sudo.
+	if len(ran) != 1 || ran[0][0] != "ops" {
+		t.Errorf("%q", ran)
+	}
+}
+
+// What else is to be looked at is, of every node that answers.
+func TestSurveyLooks(t *testing.T) {
+	nodes := fleet(3, 1)
+	w := newWorld(t, nodes)
+	w.nodes["n2"].unreached = true
+	looked := make(chan string, 3)
+	if _, err := deploy.Survey(t.Context(), w, nodes, func(_ context.Context, n deploy.Node, s deploy.Session) {
+		if s == nil {
+			t.Errorf("%s has no session", n.Name)
+		}
+		looked <- n.Name
+	}); err != nil {
+		t.Fatal(err)
+	}
+	close(looked)
+	names := slices.Sorted(func(yield func(string) bool) {
+		for name := range looked {
+			if !yield(name) {
+				return
+			}
+		}
+	})
+	if !slices.Equal(names, []string{"n1", "n3"}) {
+		t.Errorf("looked at %v", names)
+	}
+}

@@ -1,0 +1,194 @@
+package nixosnodes_test
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
+)
+
+// From DNS to certificates: those that the gate passes come, those that it fails
+// are not ordered, and one that fails after it stays with its own name.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "node-a")
+	n := s.Node("node-a")
+	const (
+		// Its certificate is the first of all by name, which NixOS has make the
+		// account for all others.
+		moving = "again.example.org"
+		later  = "later.example.org"
+		alias  = "more.example.org"
+		away   = "192.4.200.1"
+	)
+	host := func(aliases ...string) map[string]any {
+		return map[string]any{"enableLetsEncrypt": true, "serverAliases": append([]string{}, aliases...)}
+	}
+	portal := nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: map[string]nixosnode.Environment{
+		"main": {Type: "production", VirtualHosts: map[string]any{moving: host()}},
+	}}
+	s.Provider.Add(t, portal, nixosnode.Customer{Organisation: "acme", Project: "shop", Environments: map[string]nixosnode.Environment{
+		"main": {Type: "production", VirtualHosts: map[string]any{later: host()}},
+	}})
+
+	// One name leads nowhere, and another one away once the gate has passed it.
+	s.mage(0, "plan")
+	s.pointAll()
+	s.DNS.Set(later)
+	contains(t, s.mage(0, "dnsGate").Stdout, "nxdomain")
+	s.DNS.Set(moving, away)
+	s.mage(0, "deploy")
+
+	s.answersPlainly(n, later, "acme__shop")
+	s.serves("https://"+s.host("acme", "shop")+"/", "acme__shop")
+	s.serves("https://"+s.host("beta", "portal")+"/", "beta__portal")
+	if orders := s.CA().Validations(later); orders != 0 {
+		t.Errorf("%d orders of a name that the gate failed", orders)
+	}
+	if state := n.Unit(t, "acme-"+later+".service", "LoadState"); state != "not-found" {
+		t.Errorf("a name that the gate failed has an order: %s", state)
+	}
+	s.certificate(n, moving, "failed", 1)
+	if issuer := s.issuer(n, moving); !strings.Contains(issuer, "minica") {
+		t.Errorf("%s has a certificate of %q", moving, issuer)
+	}
+	contains(t, s.mage(2, "status").Stdout, moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
+	s.healthy(n)
+
+	// It fails at a boot, too: the node is up, and says so.
+	s.longAgo(n, moving)
+	n.Reboot(t)
+	s.certificate(n, moving, "failed", 2)
+	s.serves("https://"+s.host("acme", "shop")+"/", "acme__shop")
+	s.healthy(n)
+
+	// DNS is mended. What failed comes by itself, as the timer has it.
+	if state := n.Unit(t, "hostenv-certificates.timer", "ActiveState"); state != "active" {
+		t.Errorf("the timer is %s", state)
+	}
+	s.point(n, moving, later)
+	s.longAgo(n, moving)
+	n.Run(t, "systemctl", "start", n.Unit(t, "hostenv-certificates.timer", "Unit"))
+	s.serves("https://"+moving+"/", "beta__portal")
+	// What the gate had failed comes by the gate.
+	s.mage(0, "dnsGate")
+	s.mage(0, "deploy")
+	s.serves("https://"+later+"/", "acme__shop")
+	contains(t, s.mage(0, "status").Stdout, "4 certificates are valid")
+
+	// The CA has lost its accounts, and a certificate gets another name.
+	trusting := s.Client()
+	s.StartPebble(t)
+	portal.Environments["main"].VirtualHosts[moving] = host(alias)
+	s.Provider.Add(t, portal)
+	s.mage(0, "plan")
+	s.pointAll()
+	s.point(n, alias)
+	s.mage(0, "dnsGate")
+	s.mage(0, "deploy")
+	s.certificate(n, moving, "failed", 1)
+	response, err := trusting.Get("https://" + moving + "/")
+	if err != nil {
+		t.Fatalf("the old certificate does not stay: %v", err)
+	}
+	response.Body.Close()
+	status := s.mage(2, "status").Stdout
+	contains(t, status, moving+"  failed  valid until", "the CA does not know the node's account", "3 certificates are valid")
+	s.healthy(n)
+	_, hint, _ := strings.Cut(status, "hint: ")
+	_, hint, _ = strings.Cut(hint, "`")
+	forget, hint, _ := strings.Cut(hint, "`")
+	_, hint, _ = strings.Cut(hint, "`")
+	retry, _, _ := strings.Cut(hint, "`")
+	for _, command := range []string{forget, retry} {
+		n.Run(t, "sh", "-c", command)
+	}
+	s.serves("https://"+moving+"/", "beta__portal")
+	s.serves("https://"+alias+"/", "beta__portal")
+	s.mage(0, "status")
+}
+
+// certificate waits until a node says this of a certificate, and of so many
+// failed orders.
+func (s *story) certificate(n *nixosnode.Node, name, state string, failures int) {
+	s.t.Helper()
+	nixosnode.Eventually(s.t, name+" is "+state, func() error {
+		var all []struct {
+			Name     string
+			Ordering bool
+			Failed   *struct{ Times int }
+		}
+		out, err := n.Exec("setpriv", "--reuid=deploy", "--regid=deploy", "--clear-groups", "hostenv-certificates", "status")
+		if err == nil {
+			err = json.Unmarshal([]byte(out), &all)
+		}
+		if err != nil {
+			return err
+		}
+		for _, c := range all {
+			if c.Name == name && !c.Ordering && c.Failed != nil && c.Failed.Times == failures {
+				return nil
+			}
+		}
+		return errors.New(out)
+	})
+}
+
+// answersPlainly waits until a node answers for a name over HTTP, wherever DNS
+// leads.
+func (s *story) answersPlainly(n *nixosnode.Node, name, want string) {
+	s.t.Helper()
+	nixosnode.Eventually(s.t, "http://"+name, func() error {
+		request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+n.Address+"/", nil)
+		if err != nil {
+			return err
+		}
+		request.Host = name
+		response, err := s.Client().Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err == nil && (response.StatusCode != http.StatusOK || strings.TrimSpace(string(body)) != want) {
+			err = fmt.Errorf("it answers %s %q, want %q", response.Status, body, want)
+		}
+		return err
+	})
+}
+
+// longAgo makes the last order of a certificate an old one.
+func (s *story) longAgo(n *nixosnode.Node, name string) {
+	s.t.Helper()
+	file := "/var/lib/hostenv-certificates/" + name + ".json"
+	n.Run(s.t, "sh", "-c", fmt.Sprintf("jq '.tried -= 3600' %s >/tmp/older && cat /tmp/older >%s", file, file))
+}
+
+// issuer is whose certificate a node shows for a name.
+func (s *story) issuer(n *nixosnode.Node, name string) string {
+	s.t.Helper()
+	conn, err := tls.Dial("tcp", net.JoinHostPort(n.Address, "443"), &tls.Config{ServerName: name, InsecureSkipVerify: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.ConnectionState().PeerCertificates[0].Issuer.String()
+}
+
+// healthy holds a node to the system that is its profile, with all units at work.
+func (s *story) healthy(n *nixosnode.Node) {
+	s.t.Helper()
+	if n.System(s.t) != n.Profile(s.t, "system") {
+		s.t.Errorf("%s runs another system than its profile", n.Name)
+	}
+	if failed := n.Run(s.t, "systemctl", "--failed", "--no-legend", "--plain"); failed != "" {
+		s.t.Errorf("units failed on %s: %s", n.Name, failed)
+	}
+}

@@ -1,0 +1,30 @@
+package targets
+
+import (
+	"encoding/json"
+	"os"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+)
+
+// showCertificates prints the certificates that were found, and returns how the
+// target ends where one failed.
+func (r *deployRun) showCertificates(found *deploy.Certificates) (failed, err error) {
+	all, wrong := found.All()
+	if r.json {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetEscapeHTML(false)
+		for _, c := range all {
+			if err := encoder.Encode(c); err != nil {
+				return nil, err
+			}
+		}
+	} else if err := report.Certificates(os.Stdout, all); err != nil {
+		return nil, err
+	}
+	if deploy.OrdersFailed(all) {
+		failed = &outcomeError{deploy.ExitChanges, "the order of a certificate failed"}
+	}
+	return failed, wrong
+}
