@@ -22,6 +22,6 @@ in
   default = whole;
   hostenv-provider = whole;
   plan = target "plan" "Turn the provider's flake into generated/state.json and plan.json";
-  dns-gate = target "dns-gate" "Make sure that no virtual host can break a node's certificates";
+  dns-gate = target "dns-gate" "Turn off the certificates that Let's Encrypt would not issue";
   deploy = target "deploy" "Bring the nodes to where the plan says";
 }

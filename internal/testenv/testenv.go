@@ -157,6 +157,8 @@ var Tools = []Tool{
 		return dir
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "jq", For: "what nodes write down of their certificates", Get: "apt-get install jq"},
+	{Name: "openssl", For: "the same", Get: "apt-get install openssl"},
 	{Name: "dash", For: "the wrapper of hostenv under a plain POSIX shell", Get: "apt-get install dash"},
 	{Name: "strace", For: "whether a token is in a command line or a file of any process", Get: "where ptrace is allowed: apt-get install strace", find: func() string {
 		path, err := exec.LookPath("strace")

@@ -7,7 +7,8 @@ let
   inherit (lib) mapAttrs mapAttrs' mapAttrsToList mkDefault mkForce mkIf mkMerge mkOption nameValuePair types;
   acme = config.security.acme;
   nginx = config.services.nginx;
-  any = acme.certs != { };
+  inherit (config.hostenv.certificates) outsideOfSwitches;
+  any = outsideOfSwitches && acme.certs != { };
 
   program = pkgs.writeShellScriptBin "hostenv-certificates" (lib.replaceStrings
     [ "@path@" ]
@@ -50,23 +51,45 @@ in
   # and these fail where that one does. hostenv-certificates begins with one, too.
   options.systemd.targets = mkOption {
     type = types.attrsOf (types.submodule ({ name, ... }: {
-      config = mkIf (lib.hasPrefix "acme-account-" name) (lib.genAttrs [ "requires" "requiredBy" "after" "before" ] (_: mkForce [ ]));
+      config = mkIf (outsideOfSwitches && lib.hasPrefix "acme-account-" name) (lib.genAttrs [ "requires" "requiredBy" "after" "before" ] (_: mkForce [ ]));
     }));
   };
 
+  options.hostenv.certificates.outsideOfSwitches = mkOption {
+    type = types.bool;
+    default = true;
+    example = false;
+    description = ''
+      Whether certificates are ordered outside of switches. Off, NixOS orders them within a switch, which one that fails
+      makes fail.
+    '';
+  };
+
   config = {
+    assertions = [
+      {
+        # The names are those of NixOS 24.11 and 25.05.
+        assertion = any && acme.preliminarySelfsigned -> lib.all (name: config.systemd.services ? "acme-selfsigned-${name}") (lib.attrNames acme.certs);
+        message = "hostenv.certificates: this NixOS orders certificates by other units than hostenv-provider knows (there is no acme-selfsigned-<name>.service): set hostenv.certificates.outsideOfSwitches = false";
+      }
+      {
+        assertion = any -> acme.preliminarySelfsigned;
+        message = "hostenv.certificates: without security.acme.preliminarySelfsigned a new name has no certificate until its order succeeds, and nginx does not start without one: set it to true, or hostenv.certificates.outsideOfSwitches = false";
+      }
+    ];
+
     # nginx reads them all, also one that a node adds for several hosts
     # (useACMEHost). The webroot is nginx's, by virtual host: a default here would
     # stand in the way of a certificate by DNS-01.
     security.acme.defaults.group = mkDefault nginx.group;
 
     # A new certificate is read by a reload; a look that finds none due is not.
-    security.acme.certs = mkIf nginx.enable (lib.genAttrs served (_: { reloadServices = [ "nginx.service" ]; }));
+    security.acme.certs = mkIf (outsideOfSwitches && nginx.enable) (lib.genAttrs served (_: { reloadServices = [ "nginx.service" ]; }));
 
     environment.systemPackages = [ program ];
     environment.etc."hostenv/certificates.json".text = builtins.toJSON {
       parallel = if acme.maxConcurrentRenewals > 0 then acme.maxConcurrentRenewals else 5;
-      certificates = mapAttrs (_: certificate: { identity = identityOf certificate; }) acme.certs;
+      certificates = lib.optionalAttrs outsideOfSwitches (mapAttrs (_: certificate: { identity = identityOf certificate; }) acme.certs);
     };
 
     systemd.targets = mkMerge [
@@ -83,13 +106,13 @@ in
         };
       }
       # A switch starts every target that is reached, and with it its order.
-      (mapAttrs' (name: _: nameValuePair "acme-finished-${name}" { wantedBy = mkForce [ ]; unitConfig.X-OnlyManualStart = true; }) acme.certs)
+      (mkIf outsideOfSwitches (mapAttrs' (name: _: nameValuePair "acme-finished-${name}" { wantedBy = mkForce [ ]; unitConfig.X-OnlyManualStart = true; }) acme.certs))
     ];
 
     systemd.services = mkMerge [
-      (mapAttrs' order acme.certs)
+      (mkIf outsideOfSwitches (mapAttrs' order acme.certs))
 
-      (mkIf (any && acme.maxConcurrentRenewals > 0) {
+      (mkIf (acme.certs != { } && acme.maxConcurrentRenewals > 0) {
         # It is confined to a folder that this other one makes.
         acme-lockfiles = { wants = [ "acme-fixperms.service" ]; after = [ "acme-fixperms.service" ]; };
       })
@@ -111,12 +134,12 @@ in
         };
       })
 
-      (mkIf nginx.enable {
+      (mkIf (outsideOfSwitches && nginx.enable) {
         # What it needs of certificates has a name that no host changes.
         nginx.wants = mkForce [ "hostenv-certificate-files.target" ];
       })
 
-      (mkIf (nginx.enable && (nginx.enableReload || served != [ ])) {
+      (mkIf (outsideOfSwitches && nginx.enable && (nginx.enableReload || served != [ ])) {
         # It reads what a switch brings, once that has certificates, and waits for
         # no order.
         nginx-config-reload = {

@@ -29,23 +29,45 @@ fail() {
   exit 1
 }
 
-# names of what the system has, a line each.
-names() { jq -r '.certificates | keys[]' "$wanted"; }
+# all prints what is known of each certificate that the system has, as one list;
+# changed says that the system has it otherwise than it was last ordered. What a
+# power cut left of a file is passed over.
+all() {
+  local -a files=()
+  local file at_work=
+  shopt -s nullglob
+  files=("$records"/*.json)
+  for file in "$orders"/*; do at_work+="${file##*/} "; done
+  # sed ends the last line of each file.
+  sed '' /dev/null "${files[@]}" | jq -Rsc --slurpfile wanted "$wanted" --arg ordering "$at_work" '
+    ([split("\n")[] | fromjson? | objects] | map({(.name // ""): .}) | add // {}) as $known
+    | ($ordering | split(" ")) as $ordering
+    | [$wanted[0].certificates | to_entries[] | .key as $name | .value as $wanted
+      | ($known[$name] // {name: $name})
+      | .ordering = any($ordering[]; . == $name)
+      | .changed = (.identity != $wanted.identity)]'
+}
 
-# identity NAME: what the certificate is to be like, as the system has it.
-identity() { jq -r --arg name "$1" '.certificates[$name].identity // empty' "$wanted"; }
-
-# record NAME prints what is known; a power cut may have left a file empty.
-record() { jq -e 'objects' "$records/$1.json" 2>/dev/null || echo '{}'; }
+# pick CONDITION prints the names of those that it holds for, a line each. What
+# failed for a day is left to NixOS's own timer, once a day.
+pick() {
+  all | jq -r --argjson now "$(date +%s)" --argjson pause "$pause" --argjson attempts "$attempts" '
+    def ordered: .issuer == "ca" and (.changed | not) and (.failed | not);
+    def missing: ordered | not;
+    def due: missing and ((.failed | not) or .changed
+      or (.failed.times <= $attempts and ($now < .tried or $now - .tried >= $pause)));
+    .[] | select('"$1"') | .name'
+}
 
 # update NAME FILTER ARGUMENTS...: changes what is known, by a filter of jq.
 update() {
-  local name=$1 filter=$2
+  local name=$1 filter=$2 old
   shift 2
   mkdir -p "$records"
   (
     flock 9
-    record "$name" | jq --arg name "$name" "$@" ".name = \$name | $filter" >"$records/.$name"
+    old=$(jq -c 'objects' "$records/$name.json" 2>/dev/null) || old=
+    jq -c --arg name "$name" "$@" ".name = \$name | $filter" <<<"${old:-{\}}" >"$records/.$name"
     sync "$records/.$name"
     mv -f "$records/.$name" "$records/$name.json"
   ) 9>"$records/.lock"
@@ -63,30 +85,6 @@ look() {
   update "$1" '.issuer = $issuer | .notAfter = $until' --arg issuer "$issuer" --argjson until "$until"
 }
 
-# known NAME looks again where the files are newer than what is known.
-known() {
-  local certificate=$files/$1/fullchain.pem
-  if [ ! -e "$certificate" ] || [ "$certificate" -nt "$records/$1.json" ]; then look "$1"; fi
-}
-
-# is NAME FILTER ARGUMENTS...: whether that is so of what is known.
-is() {
-  local name=$1 filter=$2
-  shift 2
-  record "$name" | jq -e "$@" "$filter" >/dev/null
-}
-
-ordered() { is "$1" '.issuer == "ca" and .identity == $identity and (.failed | not)' --arg identity "$(identity "$1")"; }
-
-# due NAME: whether it is to be ordered now. What failed for a day is left to
-# NixOS's own timer, once a day.
-due() {
-  if ordered "$1"; then return 1; fi
-  is "$1" '(.failed | not) or .identity != $identity
-    or (.failed.times <= $attempts and ($now < .tried or $now - .tried >= $pause))' \
-    --arg identity "$(identity "$1")" --argjson now "$(date +%s)" --argjson pause "$pause" --argjson attempts "$attempts"
-}
-
 # switching: whether a switch is at work. Its lock is looked for and not tried: a
 # switch that found it taken would fail.
 switching() {
@@ -100,39 +98,38 @@ switching() {
 # makes the account, and where all fail none is in a hurry.
 start() {
   local -a todo=("$@") group
-  local name parallel size=1
+  local name parallel size=1 ordered
   parallel=$(jq .parallel "$wanted")
   while [ "${#todo[@]}" -gt 0 ]; do
     while switching; do sleep 1; done
     group=("${todo[@]:0:size}") todo=("${todo[@]:size}")
     systemctl start -- "${group[@]/%/.service}" || true
+    ordered=$'\n'$(pick ordered)$'\n'
     for name in "${group[@]#acme-}"; do
-      if ordered "$name"; then size=$parallel; fi
+      case "$ordered" in *$'\n'"$name"$'\n'*) size=$parallel ;; esac
     done
   done
 }
 
-# chosen CONDITION orders what it holds for.
+# chosen CONDITION orders those that it holds for, by what is in place now.
 chosen() {
-  local name
-  local -a all units=()
-  mapfile -t all < <(names)
-  for name in "${all[@]}"; do
-    known "$name" || true
-    if "$1" "$name"; then units+=("acme-$name"); fi
+  local name file
+  local -a names
+  mapfile -t names < <(pick true)
+  for name in "${names[@]}"; do
+    file=$files/$name/fullchain.pem
+    if [ ! -s "$records/$name.json" ] || [ ! -e "$file" ] || [ "$file" -nt "$records/$name.json" ]; then look "$name" || true; fi
   done
-  start "${units[@]}"
-}
-
-missing() { ! ordered "$1"; }
-
-# forget what the system has no more.
-forget() {
-  local file name
+  # What the system has no more is forgotten.
   for file in "$records"/*.json; do
-    name=${file##*/} name=${name%.json}
-    if [ -e "$file" ] && [ -z "$(identity "$name")" ]; then rm -f "$file"; fi
+    name=${file##*/}
+    case $'\n'"$(printf '%s\n' "${names[@]}")"$'\n' in
+      *$'\n'"${name%.json}"$'\n'*) ;;
+      *) rm -f "$file" ;;
+    esac
   done
+  mapfile -t names < <(pick "$1")
+  start "${names[@]/#/acme-}"
 }
 
 # said: what an order said, without what it says of itself when all is well.
@@ -164,35 +161,15 @@ end() {
   look "$name"
 }
 
-# status prints what is known of what the system has, and what is at work.
-status() {
-  local -a all=()
-  [ -e "$wanted" ] || { echo '[]'; return; }
-  shopt -s nullglob
-  all=("$records"/*.json)
-  cat /dev/null "${all[@]}" | jq -s --slurpfile wanted "$wanted" \
-    --arg ordering "$(for file in "$orders"/*; do printf '%s\n' "${file##*/}"; done)" '
-    (map({(.name // ""): .}) | add // {}) as $known
-    | ($ordering | split("\n")) as $ordering
-    | [$wanted[0].certificates | to_entries[] | .key as $name | .value as $wanted
-      | ($known[$name] // {name: $name})
-      | .ordering = any($ordering[]; . == $name)
-      | .changed = (.identity != $wanted.identity)
-      | del(.identity)]'
-}
-
 case "${1-}" in
-  order)
-    forget
-    chosen due
-    ;;
+  order) chosen due ;;
   retry)
     shift
     if [ $# = 0 ]; then
       chosen missing
     else
       for name; do
-        [ -n "$(identity "$name")" ] || fail "the system has no certificate $(printf %q "$name")"
+        jq -e --arg name "$name" '.certificates | has($name)' "$wanted" >/dev/null || fail "the system has no certificate $(printf %q "$name")"
       done
       start "${@/#/acme-}"
     fi
@@ -202,6 +179,6 @@ case "${1-}" in
     printf '%s' "$3" >"$orders/$2"
     ;;
   end) end "$2" ;;
-  status) status ;;
+  status) all | jq 'map(del(.identity))' ;;
   *) fail "hostenv-certificates does not know what $(printf %q "${1-}") is" ;;
 esac

@@ -95,7 +95,22 @@ let
       upstreams = lib.mapAttrs (_: u: lib.attrNames u.servers) c.services.nginx.upstreams;
       nginx = { inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize proxyTimeout serverNamesHashBucketSize; };
       virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
-      certificates = lib.mapAttrs (_: x: { inherit (x) group webroot; }) c.security.acme.certs;
+      certificates = lib.mapAttrs
+        (name: x: {
+          inherit (x) group webroot reloadServices;
+          # The units that start its order, by their own words or those of its unit.
+          startedBy =
+            let
+              order = c.systemd.services."acme-${name}";
+              of = kind: units: lib.concatMap (unit: lib.optional (lib.elem "acme-${name}.service" (units.${unit}.wants ++ units.${unit}.requires)) "${unit}.${kind}") (lib.attrNames units);
+            in
+            order.wantedBy ++ order.requiredBy ++ of "service" c.systemd.services ++ of "target" c.systemd.targets;
+        })
+        c.security.acme.certs;
+      # What starts the targets that start an order, and what nginx waits for.
+      reached = lib.mapAttrs (_: t: t.wantedBy ++ t.requiredBy) (lib.filterAttrs (n: _: lib.hasPrefix "acme-" n) c.systemd.targets);
+      nginxWants = c.systemd.services.nginx.wants;
+      reloadAfter = c.systemd.services.nginx-config-reload.after;
       sudoers = c.security.sudo.configFile;
       canMove = lib.any (p: p.name == "hostenv-move") c.environment.systemPackages;
       firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };

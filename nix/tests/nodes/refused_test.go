@@ -127,6 +127,8 @@ var breakages = []breakage{
 	// Certificates.
 	{"terms not accepted", inPlan(false, "security", "acme", "acceptTerms"),
 		[]string{`security\.acme\.acceptTerms`}},
+	{"no self-signed certificates", withModule(`{ security.acme.preliminarySelfsigned = false; }`),
+		[]string{`hostenv\.certificates: without security\.acme\.preliminarySelfsigned .*outsideOfSwitches = false`}},
 	{"two certificates", inPlan("acme.test", "services", "nginx", "virtualHosts", "www.acme.test", "useACMEHost"),
 		[]string{`virtualHosts\.<name>\.enableACME and\s+services\.nginx\.virtualHosts\.<name>\.useACMEHost are mutually exclusive`}},
 

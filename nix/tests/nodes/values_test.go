@@ -36,10 +36,15 @@ type values struct {
 		ForceSSL    bool
 		Locations   map[string]string
 	}
-	Certificates map[string]struct{ Group, Webroot string }
-	Sudoers      string
-	CanMove      bool // whether hostenv-move is there
-	Firewall     struct {
+	Certificates map[string]struct {
+		Group, Webroot            string
+		ReloadServices, StartedBy []string
+	}
+	Reached                 map[string][]string // what starts the targets of certificates
+	NginxWants, ReloadAfter []string
+	Sudoers                 string
+	CanMove                 bool // whether hostenv-move is there
+	Firewall                struct {
 		Enable bool
 		Ports  []int
 	}
@@ -180,9 +185,27 @@ func TestValues(t *testing.T) {
 			equal(t, "signatures are required", v.Nix.RequireSigs, true)
 			equal(t, "garbage is collected", v.Nix.GC.Automatic, true)
 			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ProxyTimeout, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "2G", "600s", 128})
-			equal(t, "group of certificates", v.Certificates["www.acme.test"], struct{ Group, Webroot string }{"nginx", "/var/lib/acme/acme-challenge"})
+			www := v.Certificates["www.acme.test"]
+			equal(t, "group of certificates", []string{www.Group, www.Webroot}, []string{"nginx", "/var/lib/acme/acme-challenge"})
+			// A target that no switch starts, for it is started by hand alone.
+			equal(t, "what starts an order", www.StartedBy, []string{"acme-finished-www.acme.test.target"})
+			for name, by := range v.Reached {
+				equal(t, "what starts "+name, by, []string{})
+			}
+			equal(t, "a new certificate is read", www.ReloadServices, []string{"nginx.service"})
+			equal(t, "what nginx wants", v.NginxWants, []string{"hostenv-certificate-files.target"})
+			equal(t, "what a reload waits for", v.ReloadAfter, []string{"hostenv-certificate-files.target"})
 			equal(t, "key of the host", v.SopsKeys, []string{"/etc/ssh/ssh_host_ed25519_key"})
 			equal(t, "monitoring", v.Monitoring.Enable, false)
+		}},
+		{"orders within switches", module(`{ hostenv.certificates.outsideOfSwitches = false; }`), func(t *testing.T, v values) {
+			if by := v.Certificates["www.acme.test"].StartedBy; !slices.Contains(by, "multi-user.target") {
+				t.Errorf("an order is started by %v alone", by)
+			}
+			if !slices.Contains(v.NginxWants, "acme-finished-www.acme.test.target") || !slices.Contains(v.ReloadAfter, "acme-www.acme.test.service") {
+				t.Errorf("nginx wants %v, and a reload waits for %v", v.NginxWants, v.ReloadAfter)
+			}
+			equal(t, "assertions", v.Assertions, []string{})
 		}},
 		{"headers", base, func(t *testing.T, v values) {
 			www := v.VirtualHosts["www.acme.test"]

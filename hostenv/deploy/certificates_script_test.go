@@ -1,0 +1,329 @@
+package deploy_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// A certifier runs nodes' own hostenv-certificates, with stand-ins for systemd:
+// to start an order is what NixOS's unit does around it, and the order ends with
+// the status in exits/NAME. Every command line of the stand-ins is kept.
+type certifier struct {
+	t                           *testing.T
+	dir, script, calls          string
+	bin, exits, records, wanted string
+}
+
+func newCertifier(t *testing.T) *certifier {
+	t.Helper()
+	bash := testenv.Need(t, "bash")
+	testenv.Need(t, "jq")
+	testenv.Need(t, "openssl")
+	dir := t.TempDir()
+	c := &certifier{t: t, dir: dir, script: filepath.Join(dir, "hostenv-certificates"), calls: filepath.Join(dir, "calls"), bin: filepath.Join(dir, "bin"),
+		exits: filepath.Join(dir, "exits"), records: filepath.Join(dir, "records"), wanted: filepath.Join(dir, "wanted.json")}
+	for _, folder := range []string{c.bin, c.exits} {
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile("../../nix/modules/certificates.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.program(c.script, bash, strings.NewReplacer(
+		"@path@", c.bin+":"+os.Getenv("PATH"), "/etc/hostenv/certificates.json", c.wanted, "/var/lib/hostenv-certificates", c.records,
+		"/run/hostenv-certificates", filepath.Join(dir, "orders"), "/var/lib/acme", filepath.Join(dir, "acme"), "/run/nixos/switch-to-configuration.lock", filepath.Join(dir, "switch"),
+	).Replace(string(text)))
+	c.write("ca.pem", certificateOf(t, "Test CA 1"))
+	c.write("self-signed.pem", certificateOf(t, "minica root ca 1234ab"))
+	c.program(filepath.Join(c.bin, "systemctl"), bash, fmt.Sprintf(`
+		cd '%s'
+		printf '%%s\n' "$*" >>calls
+		shift 2 # start --
+		for unit; do
+			name=${unit#acme-} name=${name%%.service}
+			'%s' begin "$name" "$(jq -r --arg name "$name" '.certificates[$name].identity' wanted.json)"
+			'%s' status >during.json
+			status=$(cat "exits/$name" 2>/dev/null || echo exited:0)
+			if [ "$status" = exited:0 ]; then cp ca.pem "acme/$name/fullchain.pem"; touch "acme/$name/fullchain.pem"; fi
+			SERVICE_RESULT=$(cat "exits/$name.result" 2>/dev/null || echo success) EXIT_CODE=${status%%:*} EXIT_STATUS=${status#*:} INVOCATION_ID=of-$name '%s' end "$name"
+		done`, dir, c.script, c.script, c.script))
+	c.program(filepath.Join(c.bin, "journalctl"), bash, fmt.Sprintf(`
+		case "$*" in
+		*_SYSTEMD_INVOCATION_ID=of-*) cat '%s/said' ;;
+		--sync) ;;
+		*) exit 99 ;;
+		esac`, dir))
+	c.write("said", "+ lego run\nWaiting to acquire lock /run/acme/1.lock\n2026/11/29 [INFO] [a.test] acme: Obtaining\nCould not obtain certificates:\n\t[a.test] acme: error: 403\n")
+	return c
+}
+
+func (c *certifier) program(file, bash, text string) {
+	c.t.Helper()
+	if err := os.WriteFile(file, []byte("#!"+bash+"\n"+text+"\n"), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *certifier) write(file, text string) {
+	c.t.Helper()
+	path := filepath.Join(c.dir, file)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// has is what the system has: certificates by name, as the text has them, each
+// with a self-signed one unless it has another.
+func (c *certifier) has(certificates map[string]string) {
+	c.t.Helper()
+	wanted := map[string]any{}
+	for name, identity := range certificates {
+		wanted[name] = map[string]string{"identity": identity}
+		if _, err := os.Stat(filepath.Join(c.dir, "acme", name)); err != nil {
+			text, err := os.ReadFile(filepath.Join(c.dir, "self-signed.pem"))
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			c.write("acme/"+name+"/fullchain.pem", string(text))
+		}
+	}
+	data, err := json.Marshal(map[string]any{"parallel": 3, "certificates": wanted})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write("wanted.json", string(data))
+}
+
+// run runs it, and returns what was started, a line for each time.
+func (c *certifier) run(args ...string) string {
+	c.t.Helper()
+	_ = os.Remove(c.calls)
+	out, err := exec.Command(c.script, args...).CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("hostenv-certificates %v: %v\n%s", args, err, out)
+	}
+	return c.called()
+}
+
+func (c *certifier) called() string {
+	calls, _ := os.ReadFile(c.calls)
+	return strings.NewReplacer("start -- ", "", "acme-", "", ".service", "").Replace(string(calls))
+}
+
+// status is what a deploy reads of it, by name.
+func (c *certifier) status() map[string]deploy.Certificate {
+	c.t.Helper()
+	out, err := exec.Command(c.script, "status").Output()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	all := map[string]deploy.Certificate{}
+	for _, certificate := range look(c.t, string(out)) {
+		all[certificate.Name] = certificate
+	}
+	return all
+}
+
+// age makes the last order of a certificate an hour older.
+func (c *certifier) age(name string) {
+	c.t.Helper()
+	c.change(name, func(record map[string]any) { record["tried"] = record["tried"].(float64) - 3600 })
+}
+
+// change changes what is known of a certificate.
+func (c *certifier) change(name string, change func(record map[string]any)) {
+	c.t.Helper()
+	file := "records/" + name + ".json"
+	record := map[string]any{}
+	data, err := os.ReadFile(filepath.Join(c.dir, file))
+	if err == nil {
+		err = json.Unmarshal(data, &record)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	change(record)
+	data, err = json.Marshal(record)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write(file, string(data))
+}
+
+func certificateOf(t *testing.T, issuer string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: issuer}}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Unix(1_000_000_000, 0), NotAfter: time.Unix(2_100_000_000, 0), DNSNames: []string{"a.test"}}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+func expect(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// The first that succeeds makes the account; one that fails keeps no other.
+func TestCertificatesAreOrdered(t *testing.T) {
+	c := newCertifier(t)
+	c.has(map[string]string{"a.test": "1", "b.test": "1", "c.test": "1", "d.test": "1", "e.test": "1", "f.test": "1"})
+	c.write("exits/a.test", "exited:10")
+	c.write("exits/d.test", "exited:11")
+	if got := c.status()["b.test"]; got.State != deploy.CertificateWaiting {
+		t.Errorf("before its order it is %+v", got)
+	}
+	expect(t, "ordered", c.run("order"), "a.test\nb.test\nc.test d.test e.test\nf.test\n")
+	all := c.status()
+	for name, want := range map[string]deploy.CertificateState{"a.test": deploy.CertificateFailed, "b.test": deploy.CertificateValid, "d.test": deploy.CertificateFailed, "f.test": deploy.CertificateValid} {
+		if all[name].State != want {
+			t.Errorf("%s: %+v", name, all[name])
+		}
+	}
+	if got := all["a.test"]; got.Issuer != deploy.IssuerSelfSigned || strings.Join(got.Failure.Said, "|") != "Could not obtain certificates:|[a.test] acme: error: 403" || got.Failure.Exit != "10" {
+		t.Errorf("%+v, %+v", got, got.Failure)
+	}
+	if got := all["b.test"]; got.Issuer != deploy.IssuerCA || got.NotAfter.Unix() != 2_100_000_000 {
+		t.Errorf("%+v", got)
+	}
+	during, err := os.ReadFile(filepath.Join(c.dir, "during.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, certificate := range look(t, string(during)) {
+		if ordering := certificate.State == deploy.CertificateOrdering; ordering != (certificate.Name == "f.test") {
+			t.Errorf("while f.test is ordered, %s is %s", certificate.Name, certificate.State)
+		}
+	}
+
+	expect(t, "right after it", c.run("order"), "")
+	c.age("a.test")
+	expect(t, "an hour later", c.run("order"), "a.test\n")
+	if got := c.status()["a.test"].Failure; got.Times != 2 || !got.Since.Before(got.Last.Add(time.Second)) {
+		t.Errorf("it failed twice, and it says %+v", got)
+	}
+	expect(t, "all, by hand", c.run("retry"), "a.test\nd.test\n")
+	_ = os.Remove(filepath.Join(c.exits, "a.test"))
+	expect(t, "one, by hand", c.run("retry", "a.test"), "a.test\n")
+	if got := c.status()["a.test"]; got.State != deploy.CertificateValid || got.Failure != nil {
+		t.Errorf("%+v", got)
+	}
+	if out, err := exec.Command(c.script, "retry", "z.test").CombinedOutput(); err == nil || !strings.Contains(string(out), "the system has no certificate z.test") {
+		t.Errorf("%s (%v)", out, err)
+	}
+
+	// What fails all day is left to the timer of NixOS, once a day.
+	c.age("d.test")
+	c.change("d.test", func(record map[string]any) { record["failed"].(map[string]any)["times"] = 24 })
+	expect(t, "the last time of a day", c.run("order"), "d.test\n")
+	c.age("d.test")
+	expect(t, "after a day", c.run("order"), "")
+	// With another name it is another certificate.
+	c.has(map[string]string{"b.test": "2", "d.test": "2"})
+	if got := c.status(); len(got) != 2 || got["b.test"].State != deploy.CertificateWaiting || got["b.test"].Issuer != deploy.IssuerCA {
+		t.Errorf("%+v", got)
+	}
+	c.write("exits/b.test", "exited:10")
+	expect(t, "with another name", c.run("order"), "b.test\nd.test\n")
+	if got := c.status(); got["b.test"].State != deploy.CertificateFailed || got["b.test"].Issuer != deploy.IssuerCA || got["d.test"].Failure.Times != 1 {
+		t.Errorf("%+v", got)
+	}
+	if left, _ := filepath.Glob(c.records + "/*.json"); len(left) != 2 {
+		t.Errorf("it remembers what the system has no more: %v", left)
+	}
+}
+
+func TestCertificatesAfterAccidents(t *testing.T) {
+	c := newCertifier(t)
+	c.has(map[string]string{"a.test": "1", "b.test": "1"})
+	c.run("order")
+	// A power cut has emptied a file, and somebody has removed another certificate.
+	c.write("records/a.test.json", "")
+	self, err := os.ReadFile(filepath.Join(c.dir, "self-signed.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.write("acme/b.test/fullchain.pem", string(self))
+	later := time.Now().Add(time.Minute)
+	if err := os.Chtimes(filepath.Join(c.dir, "acme/b.test/fullchain.pem"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "after the accidents", c.run("order"), "a.test\nb.test\n")
+
+	// An order that was stopped has not failed, and one that hung has.
+	c.write("exits/a.test", "killed:TERM")
+	c.run("retry", "a.test")
+	if got := c.status()["a.test"]; got.State != deploy.CertificateValid {
+		t.Errorf("stopped: %+v", got)
+	}
+	c.write("exits/a.test.result", "timeout")
+	c.run("retry", "a.test")
+	if got := c.status()["a.test"]; got.State != deploy.CertificateFailed || got.Failure.Exit != "timeout" {
+		t.Errorf("hung: %+v, %+v", got, got.Failure)
+	}
+}
+
+// While a switch is at work nothing is ordered.
+func TestCertificatesWaitForSwitch(t *testing.T) {
+	c := newCertifier(t)
+	c.has(map[string]string{"a.test": "1"})
+	c.program(filepath.Join(c.bin, "sleep"), testenv.Need(t, "bash"), fmt.Sprintf("echo wait >>'%s'", c.calls))
+	lock, err := os.Create(filepath.Join(c.dir, "switch"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	order := exec.Command(c.script, "order")
+	if err := order.Start(); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Await(t, "a second look at the lock", func() bool { return strings.Contains(c.called(), "wait\nwait\n") })
+	if calls := c.called(); strings.Contains(calls, "a.test") {
+		t.Errorf("it ordered within a switch: %s", calls)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	if err := order.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if calls := c.called(); !strings.HasSuffix(calls, "wait\na.test\n") {
+		t.Errorf("it did not order after the switch: %s", calls)
+	}
+	// Its lock is a file that stays.
+	c.has(map[string]string{"b.test": "1"})
+	expect(t, "with an old lock", c.run("order"), "b.test\n")
+}
