@@ -127,6 +127,39 @@ func OrdersFailed(all []Certificate) bool {
 	})
 }
 
+// How long certificates are waited for, and how often a node is asked meanwhile.
+const orderPatience, orderPause = 2 * time.Minute, time.Second
+
+// awaitOrders waits until a node has ordered these certificates, or has failed to,
+// or time is over. What an environment lacks then, its checks tell.
+func (it *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	over := time.After(orderPatience)
+	for !it.stopping(ctx) {
+		session, err := n.open(ctx, it)
+		if err != nil {
+			return
+		}
+		var found Certificates
+		found.Look(ctx, n.Node, session)
+		all, err := found.All()
+		if err != nil || !slices.ContainsFunc(all, func(c Certificate) bool {
+			return (c.State == CertificateOrdering || c.State == CertificateWaiting) && slices.Contains(names, c.Name)
+		}) {
+			return
+		}
+		select {
+		case <-time.After(orderPause):
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // maxSaid bounds what is kept of one order, in lines and in characters of each.
 const maxSaid, maxSaidLine = 20, 600
 

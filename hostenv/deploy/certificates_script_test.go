@@ -293,6 +293,48 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 	}
 }
 
+// Files that power was cut between keep nginx from starting; they are made anew,
+// and no others.
+func TestCertificatesAreWhole(t *testing.T) {
+	c := newCertifier(t)
+	const key, chain = "-----KEY\n-----END\n", "-----CERTIFICATE\n-----END\n"
+	tests := map[string]struct {
+		files map[string]string
+		kept  bool
+	}{
+		"whole.test":     {map[string]string{"key": key, "fullchain": chain, "full": key + chain}, true},
+		"new.test":       {nil, true},
+		"nochain.test":   {map[string]string{"key": key}, false},
+		"emptykey.test":  {map[string]string{"key": "", "fullchain": chain, "full": chain}, false},
+		"otherkey.test":  {map[string]string{"key": "-----OTHER\n", "fullchain": chain, "full": key + chain}, false},
+		"halfwhole.test": {map[string]string{"key": key, "fullchain": chain, "full": key}, false},
+	}
+	certificates := map[string]string{}
+	for name, test := range tests {
+		certificates[name] = "1"
+		c.write("acme/"+name+"/other", "")
+		for file, text := range test.files {
+			c.write("acme/"+name+"/"+file+".pem", text)
+		}
+		c.write("records/"+name+".json", `{"name":"`+name+`","identity":"1","issuer":"ca","notAfter":2100000000,"tried":1}`)
+	}
+	c.has(certificates)
+	c.run("check")
+	for name, test := range tests {
+		left, err := filepath.Glob(filepath.Join(c.dir, "acme", name, "*.pem"))
+		want := 0
+		if test.kept {
+			want = len(test.files)
+		}
+		if err != nil || len(left) != want {
+			t.Errorf("%s: there are %v (%v)", name, left, err)
+		}
+		if known := c.status()[name].State == deploy.CertificateValid; known != test.kept {
+			t.Errorf("%s: it is taken for whole: %v", name, known)
+		}
+	}
+}
+
 // While a switch is at work nothing is ordered.
 func TestCertificatesWaitForSwitch(t *testing.T) {
 	c := newCertifier(t)

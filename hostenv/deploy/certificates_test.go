@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -125,6 +126,66 @@ func TestCertificatesOfNodes(t *testing.T) {
 	// By the deploy user itself, who needs no rule of sudo.
 	if len(ran) != 1 || ran[0][0] != "ops" {
 		t.Errorf("%q", ran)
+	}
+}
+
+// relying is a Verifier whose checks rely on www.test's certificate.
+type relying struct {
+	verifying
+	names []string
+}
+
+func (r relying) Certificates(string) []string { return r.names }
+
+// An environment is asked once the certificates that its checks rely on are there,
+// or have failed, or do not come for long.
+func TestVerificationWaitsForOrders(t *testing.T) {
+	status := func(name, state string) string {
+		return `[{"name": "` + name + `", "issuer": "ca", "notAfter": 4000000000, ` + state + `}]`
+	}
+	const ordering, waiting, valid = `"ordering": true`, `"changed": true`, `"tried": 1`
+	tests := []struct {
+		reason string
+		names  []string
+		says   []string // the node, the last one for ever
+		looks  int      // how often it is asked until the environment is
+		took   time.Duration
+	}{
+		{"it is ordered", []string{"www.test"}, []string{status("www.test", waiting), status("www.test", ordering), status("www.test", valid)}, 3, 2 * time.Second},
+		{"it fails", []string{"www.test"}, []string{status("www.test", ordering), status("www.test", `"failed": {"times": 1}`)}, 2, time.Second},
+		{"another one is ordered", []string{"www.test"}, []string{status("other.test", ordering)}, 1, 0},
+		{"it never comes", []string{"www.test"}, []string{status("www.test", ordering)}, 0, 2 * time.Minute},
+		{"no check relies on any", nil, []string{status("www.test", ordering)}, 0, 0},
+		{"the node does not say", []string{"www.test"}, []string{"nonsense"}, 1, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.reason, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				nodes := fleet(1, 1)
+				w := newWorld(t, nodes)
+				looks := 0
+				w.command = func(argv []string) []byte {
+					if !strings.Contains(strings.Join(argv, " "), "hostenv-certificates status") {
+						return nil
+					}
+					looks++
+					return []byte(test.says[min(looks, len(test.says))-1])
+				}
+				r := w.runner(t.TempDir(), "")
+				var asked []string
+				r.Verifier = relying{verifying{&asked}, test.names}
+				begun := time.Now()
+				if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err != nil {
+					t.Fatal(err)
+				}
+				if len(asked) != 1 || test.looks > 0 && looks != test.looks || test.looks == 0 && test.took == 0 && looks != 0 {
+					t.Errorf("asked %v after %d looks, want %d", asked, looks, test.looks)
+				}
+				if took := time.Since(begun); took != test.took {
+					t.Errorf("it took %v, want %v", took, test.took)
+				}
+			})
+		})
 	}
 }
 

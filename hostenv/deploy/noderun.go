@@ -418,6 +418,9 @@ func (it *run) verify(ctx context.Context, n *nodeRun, p Profile) error {
 		cancel()
 		ctx = over
 	}
+	if relies, ok := it.Verifier.(CertificateVerifier); ok {
+		it.awaitOrders(ctx, n, relies.Certificates(p.Name))
+	}
 	v := it.Verifier.Verify(ctx, n.Node, p.Name)
 	if len(v.Checks) == 0 {
 		return nil

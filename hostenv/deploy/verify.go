@@ -12,6 +12,15 @@ type Verifier interface {
 	Verify(ctx context.Context, n Node, user string) Verification
 }
 
+// A CertificateVerifier is a Verifier whose checks may rely on certificates. A
+// node orders those of new names after its system is activated, so they are
+// waited for before the environment is asked, for two minutes at most.
+type CertificateVerifier interface {
+	Verifier
+	// Certificates are those that the checks of an environment rely on, by name.
+	Certificates(user string) []string
+}
+
 // A Verification is what the checks of an environment found.
 type Verification struct {
 	Enforce bool    `json:"enforce"` // whether a failure fails the run

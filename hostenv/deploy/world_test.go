@@ -28,6 +28,8 @@ type world struct {
 	fault func(op, node, profile string) fault
 	// done are all operations, in their order.
 	done []string
+	// command answers what is run on nodes, with nothing where it is nil.
+	command func(argv []string) []byte
 }
 
 // A fault is what goes wrong with an operation.
@@ -169,9 +171,14 @@ func (s *session) Remove(_ context.Context, p deploy.Profile) error {
 	return nil
 }
 
-func (s *session) Run(context.Context, string, []byte, ...string) ([]byte, error) { return nil, nil }
-func (s *session) Lost() <-chan struct{}                                          { return s.lost }
-func (s *session) Close() error                                                   { return nil }
+func (s *session) Run(_ context.Context, _ string, _ []byte, argv ...string) ([]byte, error) {
+	if s.w.command != nil {
+		return s.w.command(argv), nil
+	}
+	return nil, nil
+}
+func (s *session) Lost() <-chan struct{} { return s.lost }
+func (s *session) Close() error          { return nil }
 
 func (m *machine) set(profile, path string, good bool) {
 	if old := m.active[profile]; old != "" && old != path {

@@ -117,7 +117,20 @@ in
         acme-lockfiles = { wants = [ "acme-fixperms.service" ]; after = [ "acme-fixperms.service" ]; };
       })
 
+      # At a boot, before anything reads them.
+      (mkIf any (mapAttrs' (name: _: nameValuePair "acme-selfsigned-${name}" { wants = [ "hostenv-certificates-check.service" ]; after = [ "hostenv-certificates-check.service" ]; }) acme.certs))
+
       (mkIf any {
+        hostenv-certificates-check = {
+          description = "Certificates of which a power cut left half";
+          restartIfChanged = false;
+          serviceConfig = {
+            Type = "oneshot";
+            RemainAfterExit = true;
+            ExecStart = "-" + run [ "check" ];
+          };
+        };
+
         hostenv-certificates = {
           description = "Orders of certificates";
           wantedBy = [ "multi-user.target" ];

@@ -4,6 +4,7 @@
 #   hostenv-certificates order           orders what is missing, changed, or failed a while ago
 #   hostenv-certificates retry [NAME...] orders these now, all that are missing or failed without a name
 #   hostenv-certificates status          how all of them are, as JSON
+#   hostenv-certificates check           puts aside what a power cut left half of; before nginx starts
 #   hostenv-certificates begin NAME ID   an order begins, of the certificate as ID has it; NixOS's unit says so
 #   hostenv-certificates end NAME        and it has ended: systemd says how
 #
@@ -132,6 +133,29 @@ chosen() {
   start "${names[@]/#/acme-}"
 }
 
+# check removes files that do not belong together, as when power was cut while they
+# were put in place: nginx does not start with them. NixOS writes full.pem last,
+# of the two others. What was ordered is kept elsewhere, and put in place again.
+check() {
+  local name folder whole file
+  local -a names
+  mapfile -t names < <(pick true)
+  for name in "${names[@]}"; do
+    folder=$files/$name whole=
+    for file in key fullchain full; do
+      if [ -s "$folder/$file.pem" ]; then whole+=$file; fi
+    done
+    case "$whole" in
+      keyfullchainfull)
+        if [ "$(<"$folder/key.pem")"$'\n'"$(<"$folder/fullchain.pem")" = "$(<"$folder/full.pem")" ]; then continue; fi
+        ;;
+      '') continue ;;
+    esac
+    printf 'the files of %s do not belong together: they are made anew\n' "$name" >&2
+    rm -f "$folder"/{key,cert,chain,fullchain,full}.pem "$records/$name.json"
+  done
+}
+
 # said: what an order said, without what it says of itself when all is well.
 said() {
   journalctl --sync || true
@@ -174,6 +198,7 @@ case "${1-}" in
       start "${@/#/acme-}"
     fi
     ;;
+  check) check ;;
   begin)
     mkdir -p "$orders"
     printf '%s' "$3" >"$orders/$2"

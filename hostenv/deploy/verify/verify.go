@@ -39,7 +39,7 @@ type Verifier struct {
 	slots   chan struct{}
 }
 
-var _ deploy.Verifier = (*Verifier)(nil)
+var _ deploy.CertificateVerifier = (*Verifier)(nil)
 
 // New returns the verifier of a plan.
 func New(document plan.Document, options Options) *Verifier {
@@ -56,10 +56,9 @@ func New(document plan.Document, options Options) *Verifier {
 // URL. An environment without any is verified by nothing. One that cannot be read
 // is not asked, and does not pass.
 //
-// Right after an activation services may still start, and a certificate of a new
-// name may still be on order: a check that does not pass is asked again, a few
-// times within its timeout. A request that is more than a look (POST and the
-// like) is made once.
+// Right after an activation services may still start: a check that does not pass
+// is asked again, a few times within its timeout. A request that is more than a
+// look (POST and the like) is made once.
 func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deploy.Verification {
 	spec := v.specs[user]
 	out := deploy.Verification{Enforce: spec.Enforce, Checks: make([]deploy.Check, len(spec.Requests))}
@@ -75,6 +74,18 @@ func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deplo
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.URL, b.URL))
 	})
 	return out
+}
+
+// Certificates are those of the virtual hosts that an environment is asked at over
+// TLS, if not any certificate will do.
+func (v *Verifier) Certificates(user string) []string {
+	var names []string
+	for _, q := range v.specs[user].Requests {
+		if q.Scheme == "https" && !q.Insecure && !slices.Contains(names, q.VirtualHost) {
+			names = append(names, q.VirtualHost)
+		}
+	}
+	return names
 }
 
 // check asks until an answer passes, or time or tries are over. What it says is

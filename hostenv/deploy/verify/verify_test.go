@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -475,6 +476,22 @@ func TestNoHTTP(t *testing.T) {
 	}
 	if got := door.one(t, `{}`, `[]`); got.OK || !strings.Contains(got.Problem, "no such host") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// An environment that is asked over TLS relies on certificates, but where any will
+// do.
+func TestCertificates(t *testing.T) {
+	door := newFrontDoor(t, nil, site)
+	v := verify.New(document(t, `{"checks": [
+		{"request": {"virtualHost": "www.shop.test", "path": "/"}}, {"request": {"virtualHost": "www.shop.test", "path": "/again"}},
+		{"request": {"virtualHost": "old.shop.test", "path": "/", "tlsMode": "insecure"}},
+		{"request": {"virtualHost": "plain.shop.test", "path": "/"}}]}`), door.options)
+	if got := v.Certificates("shop"); !slices.Equal(got, []string{"www.shop.test"}) {
+		t.Errorf("%q", got)
+	}
+	if got := v.Certificates("nobody"); len(got) != 0 {
+		t.Errorf("of none: %q", got)
 	}
 }
 

@@ -42,12 +42,7 @@
   systemd.tmpfiles.rules = [
     # Debian's sshd locks itself in there.
     "d /run/sshd 0755 root root"
-  ]
-  # Two races of NixOS at a machine's first start, which a busy one loses:
-  # acme-lockfiles fails where it starts before acme-fixperms has made the one, and
-  # logrotate-checkconf where nginx has made the other and not yet given it away.
-  ++ lib.optional (config.security.acme.certs != { }) "d /var/lib/acme 0755 acme acme"
-  ++ lib.optional config.services.nginx.enable "d /var/log/nginx 0750 nginx nginx";
+  ];
 
   nix.settings = { sandbox = false; substituters = lib.mkForce [ ]; };
   environment.variables.NIX_REMOTE = lib.mkForce "";
