@@ -42,7 +42,7 @@ type Shortage struct {
 func (s Shortage) String() string {
 	if s.Kind == perFailure.Kind {
 		return fmt.Sprintf("%s: %d certificates are on without ever having passed; those that were not issued yet are ordered, and may fail, "+
-			"at every deploy, and Let's Encrypt allows %d failures a name in an hour (%s)", s.Subject, s.Planned, s.Most, s.Kind)
+			"every hour, and Let's Encrypt allows %d failures a name in an hour (%s)", s.Subject, s.Planned, s.Most, s.Kind)
 	}
 	window := "a week"
 	if s.Window < 24*time.Hour {
@@ -55,8 +55,8 @@ func (s Shortage) String() string {
 // Hint says what to do.
 func (s Shortage) Hint() string {
 	if s.Kind == perFailure.Kind {
-		return fmt.Sprintf("deploy the node at most %d times an hour, or turn them off until they pass, with -onUnknown=disable: %s",
-			s.Most, listed(s.HoldBack))
+		return "`mage status` tells which failed; order them by hand only once their DNS is right, or turn them off until they pass, with -onUnknown=disable: " +
+			listed(s.HoldBack)
 	}
 	return "hold back: " + listed(s.HoldBack)
 }
@@ -83,13 +83,12 @@ type bucket struct {
 // When it was deployed the plan does not tell, so a limit that these alone exceed
 // is told until the window is over, whatever was told before.
 //
-// What fails counts by name, account and hour. On NixOS every switch of a node
-// starts the service of each certificate, which orders one that was not issued
-// yet. The plan tells the certificates of which that is to be feared: they are
-// on, for want of a verdict (see [OnUnknown]), and have never passed. It does
-// not tell which of them were issued all the same, nor how often a node is
-// deployed, so these are told whenever there are any. Of the ones that pass, or
-// passed and are unknown now, none is expected to fail.
+// What fails counts by name, account and hour. A node orders what failed again at
+// switches and every hour, just below the limit; an order by hand exceeds it. The
+// plan tells the certificates of which that is to be feared: they are on, for want
+// of a verdict (see [OnUnknown]), and have never passed. It does not tell which of
+// them were issued all the same, so these are told whenever there are any. Of the
+// ones that pass, or passed and are unknown now, none is expected to fail.
 func Forecast(gated *Gated, now string) []Shortage {
 	retried := retried(gated.Plan)
 	at, err := time.Parse(time.RFC3339, now)
@@ -149,7 +148,7 @@ func Forecast(gated *Gated, now string) []Shortage {
 	return shortages
 }
 
-// retried are the certificates of each node that every deploy may order anew.
+// retried are the certificates of each node that it may order again and again.
 func retried(plan map[string]any) []Shortage {
 	var nodes []string
 	hosts := map[string][]string{}

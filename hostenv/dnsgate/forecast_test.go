@@ -125,7 +125,7 @@ func TestForecastAccounts(t *testing.T) {
 	}
 }
 
-// What was never known to pass may fail at every deploy.
+// What was never known to pass may fail again and again.
 func TestForecastFailures(t *testing.T) {
 	const now, later = "2026-03-02T12:00:00Z", "2026-03-02T12:10:00Z"
 	hosts := []asking{{"a.example.com", "u", "n1", true}, {"b.example.com", "u", "n1", true}, {"c.example.net", "v", "n2", true}, {"d.example.net", "v", "n2", true}}
@@ -167,7 +167,7 @@ func TestForecastFailures(t *testing.T) {
 	want(gate(mended.Plan, Policy{Now: later}), later, "[]")
 
 	if text := Forecast(kept, now)[0].String(); text != "n1: 1 certificates are on without ever having passed; those that were not issued yet are ordered, "+
-		"and may fail, at every deploy, and Let's Encrypt allows 5 failures a name in an hour (failed-authorizations-per-name)" {
+		"and may fail, every hour, and Let's Encrypt allows 5 failures a name in an hour (failed-authorizations-per-name)" {
 		t.Errorf("it says %q", text)
 	}
 }

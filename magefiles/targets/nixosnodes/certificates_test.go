@@ -57,7 +57,9 @@ func TestCertificates(t *testing.T) {
 	}
 	s.certificate(n, moving, "failed", 1)
 	s.issued(n, moving, "minica")
-	contains(t, s.mage(2, "status").Stdout, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
+	status := s.mage(2, "status").Stdout
+	t.Log(status)
+	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
 	s.healthy(n)
 
 	// It fails at a boot, too: the node is up, and says so. Power was cut while
@@ -101,7 +103,8 @@ func TestCertificates(t *testing.T) {
 		t.Fatalf("the old certificate does not stay: %v", err)
 	}
 	response.Body.Close()
-	status := s.mage(2, "status").Stdout
+	status = s.mage(2, "status").Stdout
+	t.Log(status)
 	contains(t, status, moving+"  failed  valid until", "the CA does not know the node's account", "3 certificates are valid")
 	s.healthy(n)
 	_, hint, _ := strings.Cut(status, "hint: ")
