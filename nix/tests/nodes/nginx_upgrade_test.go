@@ -323,6 +323,65 @@ func TestNginxUpgrade(t *testing.T) {
 	}
 }
 
+// TestNginxUnit looks at nginx's unit on nodes.
+func TestNginxUnit(t *testing.T) {
+	t.Parallel()
+	dir := scenario(t, "001")
+	plan, err := filepath.Abs(filepath.Join(dir, "plan.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const newer = `{ pkgs, ... }: let nginx = pkgs.nginx // { name = "nginx-1.28.0"; pname = "nginx"; version = "1.28.0"; override = _: nginx; }; in { services.nginx.package = nginx; }`
+	modules := map[string]string{
+		"default": `{ }`,
+		"own":     newer[:len(newer)-2] + ` hostenv.frontDoor.drainTimeout = "10m"; systemd.services.nginx = { environment.MALLOC_ARENA_MAX = "2"; serviceConfig.LimitNOFILE = 9; serviceConfig.MemoryMax = "1G"; }; }`,
+		"NixOS's": `{ services.nginx.enableReload = false; }`,
+	}
+	nodes := map[string]node{}
+	for name, module := range modules {
+		nodes[name] = node{
+			Plan: plan, Node: nodeName, Provider: provider(t, dir), Sops: true, SecretsPath: secrets(t, read(t, plan)),
+			Modules: []string{write(t, "own.nix", module)},
+		}
+	}
+	got, err := evaluate[values](t, "values", nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]struct {
+		restarts bool
+		config   string // parts of nginx.conf
+		kept     []string
+	}{
+		"default": {false, "worker_shutdown_timeout 1h;", []string{"User=nginx\n", "ProtectHome=true\n"}},
+		"own":     {false, "worker_shutdown_timeout 10m; keepalive_min_timeout 10s;", []string{"LimitNOFILE=9\n", "Environment MALLOC_ARENA_MAX=2\n"}},
+		"NixOS's": {true, "", nil},
+	} {
+		v := got[name]
+		equal(t, name+": assertions", v.Assertions, []string{})
+		equal(t, name+": restarts", v.Nginx.RestartIfChanged, want.restarts)
+		if ours := strings.HasSuffix(v.Nginx.ExecStart, "-hostenv-nginx start"); ours == want.restarts {
+			t.Errorf("%s: nginx is started by %s", name, v.Nginx.ExecStart)
+		}
+		for _, directive := range []string{"worker_shutdown_timeout 1h;", "worker_shutdown_timeout 10m;", "keepalive_min_timeout 10s;"} {
+			if has := strings.Contains(v.Etc["nginx/nginx.conf"], directive); has != strings.Contains(want.config, directive) {
+				t.Errorf("%s: nginx.conf has %q: %t", name, directive, has)
+			}
+		}
+		kept := v.Etc["hostenv/nginx-unit"]
+		for _, line := range want.kept {
+			if !strings.Contains(kept, line) {
+				t.Errorf("%s: there is no %q among what nginx is started with:\n%s", name, line, kept)
+			}
+		}
+		for _, other := range []string{"ExecStart", "MemoryMax", "PATH", "/nix/store"} {
+			if strings.Contains(kept, other) {
+				t.Errorf("%s: %s does not need a restart:\n%s", name, other, kept)
+			}
+		}
+	}
+}
+
 // What a master cannot take by a reload comes with another one.
 func TestNginxThatCannotReload(t *testing.T) {
 	t.Parallel()
