@@ -70,6 +70,7 @@ in
         # change; without it there would be a warning too many.
         ExecStartPost = [ "+-${pkgs.coreutils}/bin/install -m 0644 ${settings} ${started}" ];
         TimeoutStartSec = mkDefault 180;
+        SyslogIdentifier = mkDefault "nginx";
         # NixOS denies nginx all of @ipc. A shell cannot do without pipes.
         SystemCallFilter = lib.mkAfter [ "pipe" "pipe2" ];
       };

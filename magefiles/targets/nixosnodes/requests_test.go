@@ -16,8 +16,8 @@ func nextNginx(more string) string {
 	return `{ pkgs, ... }: {
   services.nginx.package = pkgs.stdenv.mkDerivation {
     pname = "nginx";
-    version = "next";
-    passthru.modules = [ ];
+    version = "1.26.99";
+    passthru = { version = "1.26.99"; modules = [ ]; };
     buildCommand = ''
       cp -r --no-preserve=mode ${pkgs.nginx} $out
       chmod +x $out/bin/nginx
