@@ -63,7 +63,8 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return err
 	}
 	// A node that cannot be looked at keeps nobody from seeing the others.
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected)
+	left := p.leftovers()
+	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, left.Ask)
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -73,6 +74,9 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 			}
 		}
 	} else if err := report.Status(os.Stdout, all); err != nil {
+		return err
+	}
+	if err := r.leftOver(left.All()); err != nil {
 		return err
 	}
 	if wrong != nil {
