@@ -88,18 +88,16 @@ readAll() {
   fi
   # A node that was deployed before it kept a record.
   local folder
-  for folder in "$profiles"/*/ /run/hostenv/user/*/; do
-    folder=${folder%/}
+  while read -r id folder; do
     name=${folder##*/}
     name=${name%%.*}
-    id=$(owner "$folder")
     isName "$name" && isUID "$id" && [ ! -L "$folder" ] || continue
     case "$folder" in
       "$profiles"/*) compgen -G "$folder/hostenv*" >/dev/null || continue ;;
     esac
     if [ "${passwd[$name]-}" = "$id" ]; then home=${homes[$name]}; else home=/home/$name; fi
     : "${known["$id $name"]:=$home}"
-  done
+  done < <(stat -c '%u %n' -- "$profiles"/* /run/hostenv/user/* 2>/dev/null)
 }
 
 # sorted WORD...: a word a line.
@@ -158,13 +156,15 @@ forget() {
   done
 }
 
+# foreign PATH UID: whether it is another user's. Root's is not: NixOS gives that
+# to the user, as folders that were made by hand.
+declare -A ownerAt=() # as it was at first; what is another user's is then looked at
+foreign() { [ "${ownerAt[$1]-0}" != 0 ] && [ "${ownerAt[$1]}" != "$2" ]; }
+
 # setAside PATH UID: what is another user's is no longer where this one's will be.
-# Root's is left: NixOS gives it to the user, as folders that were made by hand.
 setAside() {
-  [ -e "$1" ] || return 0
-  local other
-  other=$(stat -L -c %u -- "$1") || return 0
-  [ "$other" != 0 ] && [ "$other" != "$2" ] || return 0
+  foreign "$1" "$2" || return 0
+  local other=${ownerAt[$1]}
   keepRoots "$other" "$1" "$1.$other"
   if mv --backup=numbered -T -- "$1" "$1.$other"; then
     say "$1 belongs to UID $other and not to $2: it is $1.$other now"
@@ -217,9 +217,6 @@ keepRoots() {
   done
 }
 
-# runtimeOf NAME: the folders of a user in /run.
-runtimeOf() { printf '%s\n' "/run/hostenv/user/$1" "/run/hostenv/nginx/$1" "@temp@/$1"; }
-
 # entries FILE: passwd(5) or group(5) with the names that UIDs and GIDs have now.
 entries() {
   local line name id now
@@ -271,7 +268,9 @@ activate() {
       strange[$id]=1
       continue
     fi
-    formers[$id]=$(for old in ${formers[$id]-} ${recorded[$id]-}; do [ "$old" = "$name" ] || printf '%s ' "$old"; done)
+    text=
+    for old in ${formers[$id]-} ${recorded[$id]-}; do [ "$old" = "$name" ] || text+="$old "; done
+    formers[$id]=$text
     for old in ${named[$id]-}; do
       if [ "$old" = "$name" ]; then
         :
@@ -310,7 +309,7 @@ activate() {
   # Before anything has a new name: what a power cut leaves is known by it.
   text=$(
     {
-      # The first line of a name is kept.
+      # Of the lines of a name, sort keeps the first.
       for id in "${!userOf[@]}"; do
         [ -z "${strange[$id]-}" ] || continue
         printf '%s %s %s\n' "$id" "${userOf[$id]}" "${homeOf[${userOf[$id]}]}"
@@ -335,14 +334,19 @@ activate() {
   forget "${renamed[@]}"
 
   for name in "${!uidOf[@]}"; do
+    folders+=("${homeOf[$name]}" "$profiles/$name" "/run/hostenv/user/$name" "/run/hostenv/nginx/$name" "@temp@/$name")
+  done
+  if [ "${#folders[@]}" != 0 ]; then
+    while read -r id text; do ownerAt[$text]=$id; done < <(stat -L -c '%u %n' -- "${folders[@]}" 2>/dev/null)
+  fi
+  for name in "${!uidOf[@]}"; do
     id=${uidOf[$name]}
     [ -z "${strange[$id]-}" ] || continue
     setAside "${homeOf[$name]}" "$id"
     setAside "$profiles/$name" "$id"
-    while read -r text; do
-      old=$(owner "$text") || continue
-      if [ "$old" != 0 ] && [ "$old" != "$id" ]; then rm -rf --one-file-system -- "$text"; fi
-    done < <(runtimeOf "$name")
+    for text in "/run/hostenv/user/$name" "/run/hostenv/nginx/$name" "@temp@/$name"; do
+      if foreign "$text" "$id"; then rm -rf --one-file-system -- "$text"; fi
+    done
   done
   for id in "${!userOf[@]}"; do
     [ -z "${strange[$id]-}" ] || continue
@@ -356,14 +360,14 @@ activate() {
     take "$text" "$id" "${folders[@]}"
     # A power cut may have come between the roots and the move, and then the system
     # from before.
-    for old in "${folders[@]}"; do exists "$old" || keepRoots "$id" "$old" "$text"; done
+    for old in "${folders[@]:1}"; do exists "$old" || keepRoots "$id" "$old" "$text"; done
     folders=("$profiles/$name.$id")
     for old in ${formers[$id]-}; do folders+=("$profiles/$old" "$profiles/$old.$id"); done
     take "$profiles/$name" "$id" "${folders[@]}"
     for old in ${formers[$id]-}; do
-      while read -r text; do
+      for text in "/run/hostenv/user/$old" "/run/hostenv/nginx/$old" "@temp@/$old"; do
         if isOf "$id" "$text"; then rm -rf --one-file-system -- "$text"; fi
-      done < <(runtimeOf "$old")
+      done
     done
   done
 
@@ -397,7 +401,7 @@ leftOf() {
   for at in "${known["$1 $2"]}" "${known["$1 $2"]}.$1"; do
     if isPlain "$at" && isOf "$1" "$at" && ! inUse "$at"; then printf '%s\n' "$at"; fi
   done
-  for at in "$profiles/$2" "$profiles/$2.$1" $(runtimeOf "$2"); do
+  for at in "$profiles/$2" "$profiles/$2.$1" "/run/hostenv/user/$2" "/run/hostenv/nginx/$2" "@temp@/$2"; do
     if isOf "$1" "$at"; then printf '%s\n' "$at"; fi
   done
   if [ -z "${passwd[$2]-}" ] && [ -e "$lingering/$2" ]; then printf '%s\n' "$lingering/$2"; fi
