@@ -23,6 +23,7 @@ let
     uid = required types.ints.unsigned "The UID of its user.";
     node = required types.str "The node that it is on.";
     previousNode = optional types.str "The node that it was deployed to.";
+    formerNames = mkOption { type = types.listOf types.str; default = [ ]; description = "The user names that it had before."; };
     authorizedKeys = required (types.listOf types.str) "The keys that may log in as its user.";
     virtualHosts = required (types.lazyAttrsOf (types.lazyAttrsOf types.raw)) "Its virtual hosts.";
     hostenv = required

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -77,21 +76,20 @@ func (c Certificate) Hint() string {
 	return "`mage dnsGate` says whether its names lead to the node; it is ordered again every hour for a day, then once a day, and at once by " + retry
 }
 
-// Certificates gathers the certificates of nodes: its method Look is for
-// [Survey]. Nodes are asked at the same time.
+// Certificates gathers the certificates of nodes: its method Ask is for [Survey],
+// and may be called by several at once.
 type Certificates struct {
 	Now func() time.Time // nil is time.Now
 
-	mu    sync.Mutex
-	all   []Certificate
-	wrong []error
+	mu  sync.Mutex
+	all []Certificate
 }
 
 // askCertificates has no output of a node whose system is older than the program.
 const askCertificates = `if command -v hostenv-certificates >/dev/null; then exec hostenv-certificates status; else echo '[]'; fi`
 
-// Look asks a node.
-func (c *Certificates) Look(ctx context.Context, n Node, session Session) {
+// Ask asks a node.
+func (c *Certificates) Ask(ctx context.Context, n Node, session Session) error {
 	out, err := session.Run(ctx, n.User, nil, "sh", "-c", askCertificates)
 	var found []Certificate
 	if err == nil {
@@ -101,22 +99,23 @@ func (c *Certificates) Look(ctx context.Context, n Node, session Session) {
 		}
 		found, err = readCertificates(out, n.Name, now())
 	}
+	if err != nil {
+		return fmt.Errorf("node %s: its certificates cannot be looked at: %w", n.Name, err)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all = append(c.all, found...)
-	if err != nil {
-		c.wrong = append(c.wrong, fmt.Errorf("node %s: its certificates cannot be looked at: %w", n.Name, err))
-	}
+	return nil
 }
 
-// All returns what was found, by node and name, and what went wrong.
-func (c *Certificates) All() ([]Certificate, error) {
+// All returns what was found, by node and name.
+func (c *Certificates) All() []Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	slices.SortFunc(c.all, func(a, b Certificate) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Name, b.Name))
 	})
-	return c.all, errors.Join(c.wrong...)
+	return c.all
 }
 
 // OrdersFailed reports whether the last order of any certificate failed, or one
@@ -143,9 +142,7 @@ func (it *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
 			return
 		}
 		var found Certificates
-		found.Look(ctx, n.Node, session)
-		all, err := found.All()
-		if err != nil || !slices.ContainsFunc(all, func(c Certificate) bool {
+		if err := found.Ask(ctx, n.Node, session); err != nil || !slices.ContainsFunc(found.All(), func(c Certificate) bool {
 			return (c.State == CertificateOrdering || c.State == CertificateWaiting) && slices.Contains(names, c.Name)
 		}) {
 			return

@@ -32,12 +32,10 @@ func (a telling) Run(_ context.Context, user string, _ []byte, argv ...string) (
 func look(t *testing.T, out string) []deploy.Certificate {
 	t.Helper()
 	c := deploy.Certificates{Now: func() time.Time { return time.Unix(2_000_000_000, 0) }}
-	c.Look(t.Context(), deploy.Node{Name: "n1", User: "deploy"}, telling{out: out})
-	all, err := c.All()
-	if err != nil {
+	if err := c.Ask(t.Context(), deploy.Node{Name: "n1", User: "deploy"}, telling{out: out}); err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return c.All()
 }
 
 func TestCertificateStates(t *testing.T) {
@@ -113,10 +111,12 @@ func TestCertificatesOfNodes(t *testing.T) {
 	var c deploy.Certificates
 	var ran [][]string
 	lost := errors.New("the connection was lost")
-	c.Look(t.Context(), deploy.Node{Name: "n3", User: "ops"}, telling{out: `[{"name": "b.test"}, {"name": "a.test"}]`, ran: &ran})
-	c.Look(t.Context(), deploy.Node{Name: "n2", User: "ops"}, telling{err: lost})
-	c.Look(t.Context(), deploy.Node{Name: "n1", User: "ops"}, telling{out: `[{"name": 1`})
-	all, err := c.All()
+	err := errors.Join(
+		c.Ask(t.Context(), deploy.Node{Name: "n3", User: "ops"}, telling{out: `[{"name": "b.test"}, {"name": "a.test"}]`, ran: &ran}),
+		c.Ask(t.Context(), deploy.Node{Name: "n2", User: "ops"}, telling{err: lost}),
+		c.Ask(t.Context(), deploy.Node{Name: "n1", User: "ops"}, telling{out: `[{"name": 1`}),
+	)
+	all := c.All()
 	if len(all) != 2 || all[0].Name != "a.test" || all[1].Name != "b.test" {
 		t.Errorf("%+v", all)
 	}
@@ -195,11 +195,12 @@ func TestSurveyLooks(t *testing.T) {
 	w := newWorld(t, nodes)
 	w.nodes["n2"].unreached = true
 	looked := make(chan string, 3)
-	if _, err := deploy.Survey(t.Context(), w, nodes, func(_ context.Context, n deploy.Node, s deploy.Session) {
+	if _, err := deploy.Survey(t.Context(), w, nodes, func(_ context.Context, n deploy.Node, s deploy.Session) error {
 		if s == nil {
 			t.Errorf("%s has no session", n.Name)
 		}
 		looked <- n.Name
+		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,10 @@ type Profile struct {
 	Name string // "system", or the environment's user
 	User string // as whom it is activated: root, or the environment's user
 	UID  int    // of the environment's user by the plan; 0 for the system
-	Link string // the profile on the node, such as /nix/var/nix/profiles/system
-	Temp string // where deploy-rs puts its canary
+	// Formerly are the names that the environment's user had before.
+	Formerly []string
+	Link     string // the profile on the node, such as /nix/var/nix/profiles/system
+	Temp     string // where deploy-rs puts its canary
 
 	Path       string // the store path that the plan leads to
 	Derivation string // the .drv that makes it

@@ -3,7 +3,6 @@ package deploy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,11 +10,10 @@ import (
 )
 
 // FrontDoors gathers what is to be done by hand at the nodes' nginx: its method
-// Look is for [Survey].
+// Ask is for [Survey], and may be called by several at once.
 type FrontDoors struct {
 	mu    sync.Mutex
 	found []FrontDoorFinding
-	wrong []error
 }
 
 // A FrontDoorFinding is a node's.
@@ -32,14 +30,14 @@ const FindingNginxOlder = "nginx-older"
 // the system: see nix/modules/nginx-upgrade.nix.
 const askFrontDoor = `if [ -e /etc/hostenv/nginx-unit ] && systemctl -q is-active nginx && ! cmp -s /etc/hostenv/nginx-unit /run/hostenv/nginx-unit; then echo older; fi`
 
-// Look asks a node.
-func (f *FrontDoors) Look(ctx context.Context, n Node, session Session) {
+// Ask asks a node.
+func (f *FrontDoors) Ask(ctx context.Context, n Node, session Session) error {
 	out, err := session.Run(ctx, n.User, nil, "sh", "-c", askFrontDoor)
+	if err != nil {
+		return fmt.Errorf("node %s: its nginx cannot be looked at: %w", n.Name, err)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil {
-		f.wrong = append(f.wrong, fmt.Errorf("node %s: its nginx cannot be looked at: %w", n.Name, err))
-	}
 	if strings.TrimSpace(string(out)) == "older" {
 		f.found = append(f.found, FrontDoorFinding{n.Name, Finding{
 			Level: Warning, Code: FindingNginxOlder,
@@ -47,12 +45,13 @@ func (f *FrontDoors) Look(ctx context.Context, n Node, session Session) {
 			Hint:    "`systemctl restart nginx` as root on " + n.Name + " when it suits: no deploy restarts it, for a restart cuts the requests that it has",
 		}})
 	}
+	return nil
 }
 
-// Findings returns what was found, by node, and what went wrong.
-func (f *FrontDoors) Findings() ([]FrontDoorFinding, error) {
+// Findings returns what was found, by node.
+func (f *FrontDoors) Findings() []FrontDoorFinding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	slices.SortFunc(f.found, func(a, b FrontDoorFinding) int { return cmp.Compare(a.Node, b.Node) })
-	return f.found, errors.Join(f.wrong...)
+	return f.found
 }

@@ -18,14 +18,13 @@ func TestFrontDoors(t *testing.T) {
 		"n2": {ran: &ran},
 		"n4": {err: errors.New("it is gone"), ran: &ran},
 	} {
-		doors.Look(t.Context(), deploy.Node{Name: node, User: "deploy"}, session)
-	}
-	found, err := doors.Findings()
-	if err == nil || err.Error() != "node n4: its nginx cannot be looked at: it is gone" {
-		t.Errorf("what went wrong is %v", err)
+		err := doors.Ask(t.Context(), deploy.Node{Name: node, User: "deploy"}, session)
+		if want := session.err; !errors.Is(err, want) || err != nil && err.Error() != "node n4: its nginx cannot be looked at: it is gone" {
+			t.Errorf("what went wrong is %v, want %v", err, want)
+		}
 	}
 	var nodes []string
-	for _, f := range found {
+	for _, f := range doors.Findings() {
 		nodes = append(nodes, f.Node)
 		if f.Level != deploy.Warning || f.Code != deploy.FindingNginxOlder || !strings.Contains(f.Message, "node "+f.Node) || !strings.Contains(f.Hint, "systemctl restart nginx") {
 			t.Errorf("of %s is found %+v", f.Node, f.Finding)

@@ -238,6 +238,13 @@ func (r *planReader) profile(user, deployUser string, environment map[string]any
 	if !isUserName(user) {
 		r.refuse(where, byHand, "is no name of a user")
 	}
+	for _, v := range of(r, environment, where, "formerNames", []any{}) {
+		name, ok := v.(string)
+		if !ok || !isUserName(name) {
+			r.refuse(where+".formerNames", byHand, "holds %#v, which is no name of a user", v)
+		}
+		p.Formerly = append(p.Formerly, name)
+	}
 	if slices.Contains([]string{"root", SystemProfile, deployUser}, user) {
 		r.refuse(where, byHand, "cannot be the user %s", user)
 	}

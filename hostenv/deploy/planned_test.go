@@ -78,6 +78,7 @@ func TestPlannedRefuses(t *testing.T) {
 		{"it would be the node's", "user", `"system"`, "cannot be the user system"},
 		{"it would be who deploys", "user", `"deploy"`, "cannot be the user deploy"},
 		{"the plan would lie", "environment", `{"node": "n1", "uid": 1, "hostenv": {"userName": "other"}}`, `has the hostenv.userName "other"`},
+		{"a former name that is none", "environment", `{"node": "n1", "uid": 1, "formerNames": ["a", "../b"]}`, `"../b", which is no name of a user`},
 		{"nobody to compare with", "environment", `{"node": "n1"}`, "has no uid"},
 		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which the plan does not have`},
 		{"a text is no number", "environment", `{"node": "n1", "uid": "1"}`, "is 1, not a whole number"},

@@ -23,6 +23,8 @@ const (
 	FindingUIDTaken      = "uid-taken"
 	FindingUIDDiffers    = "uid-differs"
 	FindingUserMissing   = "user-missing"
+	FindingRenamed       = "renamed"        // its user has a former name, and gets the new one
+	FindingHomeSetAside  = "home-set-aside" // another's home is where its own will be
 	FindingForeign       = "foreign-profile"
 	FindingActivating    = "activating"
 	FindingHidden        = "processes-hidden"
@@ -78,13 +80,9 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 			found = append(found, tempFinding(n, p, seen)...)
 			continue
 		}
+		found = append(found, userFindings(n, p, seen, systemPending)...)
 		switch {
-		case seen.UIDOwner != "" && seen.UIDOwner != p.User:
-			fail(FindingUIDTaken, "give that user another UID, or take it off the node; UIDs of environments are never changed. If the environment had that name before (provider.moved), rename the user there: `usermod -l "+p.User+" "+seen.UIDOwner+"`, with its home, once nothing of it runs", "node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
 		case seen.UID != 0 && seen.UID != p.UID:
-			fail(FindingUIDDiffers, "bring the node's user to the planned UID (files and /etc/passwd), or take him off the node: NixOS never changes a UID by itself", "node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
-		case seen.UID == 0 && !systemPending:
-			fail(FindingUserMissing, "deploy the node's system with it: -node="+n.Name, "node %s has no user %s", n.Name, p.User)
 		case seen.UID != 0:
 			// Without him, the system that brings him brings the folder, too.
 			if !systemPending {
@@ -93,6 +91,46 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		}
 	}
 	return found
+}
+
+// userFindings holds the user of an environment to its UID.
+func userFindings(n Node, p Profile, seen Observed, systemPending bool) []Finding {
+	find := func(level Level, code, hint, format string, args ...any) []Finding {
+		return []Finding{{Level: level, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}}
+	}
+	own := func(name string) bool { return name == p.User || slices.Contains(p.Formerly, name) }
+	// What the node knows of the UID is of one environment. One that is not known
+	// to be this one is another, whose files this one would be able to read.
+	linked := slices.ContainsFunc(seen.UIDNames, own)
+	strange := func(name string) bool { return !own(name) && !(linked && slices.Contains(seen.UIDNames, name)) }
+	const lost = "a plan gives out no UID twice: was generated/state.json lost, or put back to an older one? See \"Restore a state\" in docs/provider.md"
+	withSystem := "deploy the node's system with it: -node=" + n.Name
+	switch {
+	case seen.UIDOwner != "" && strange(seen.UIDOwner):
+		return find(Failure, FindingUIDTaken, "if that is a user of the node's own, give it another UID in the node's configuration and on the node, or take it off. If it is an environment, "+lost,
+			"node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
+	case seen.UIDOwner == "" && len(seen.UIDNames) > 0 && !linked:
+		return find(Failure, FindingUIDTaken, lost,
+			"node %s: UID %d, which the plan gives to %s, was that of %s, whose files may be there", n.Name, p.UID, p.User, strings.Join(seen.UIDNames, ", "))
+	case seen.UIDOwner != "" && seen.UIDOwner != p.User && !systemPending:
+		return find(Failure, FindingUserMissing, withSystem, "node %s has the user of %s under its former name %s", n.Name, p.User, seen.UIDOwner)
+	case seen.UIDOwner != "" && seen.UIDOwner != p.User:
+		return find(Warning, FindingRenamed, "", "node %s: the user %s becomes %s: what runs of it is stopped and started under the new name, and its home goes along", n.Name, seen.UIDOwner, p.User)
+	case seen.UID != 0 && seen.UID != p.UID && !n.renames(p.User, seen.UID):
+		return find(Failure, FindingUIDDiffers, "NixOS changes no UID. If they are one environment, "+lost+". If another one had this name (provider.moved), deploy the node once without "+p.User+", so that the old user goes: set its `enable = false`, or place it on another node",
+			"node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
+	case seen.UID == 0 && !systemPending:
+		return find(Failure, FindingUserMissing, withSystem, "node %s has no user %s", n.Name, p.User)
+	case seen.HomeOwner != 0 && seen.HomeOwner != p.UID && systemPending && !n.renames(p.User, seen.HomeOwner):
+		return find(Warning, FindingHomeSetAside, "", "node %s: %s, where the home of %s will be, belongs to UID %d: it becomes %[2]s.%[4]d", n.Name, "/home/"+p.User, p.User, seen.HomeOwner)
+	}
+	return nil
+}
+
+// renames reports whether the environment with this UID has another name by the
+// plan than this, which it had before.
+func (n Node) renames(name string, uid int) bool {
+	return slices.ContainsFunc(n.Profiles, func(p Profile) bool { return p.UID == uid && slices.Contains(p.Formerly, name) })
 }
 
 func orNothing(os string) string {

@@ -35,6 +35,9 @@ func TestPreflight(t *testing.T) {
 	systemBehind := func(s *situation) {
 		s.seen.Profiles["system"] = deploy.Observed{Active: "/nix/store/0-system", Temp: deploy.TempPrivate}
 	}
+	formerly := func(s *situation, name string) {
+		s.node.Profiles[1].Formerly = []string{name}
+	}
 	flake := func(keys []string, err error) func() ([]string, error) {
 		return func() ([]string, error) { return keys, err }
 	}
@@ -74,8 +77,42 @@ func TestPreflight(t *testing.T) {
 			environment(func(o *deploy.Observed) { o.Temp = deploy.TempMissing })(s)
 		}, "", "", ""},
 		{"another's UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "postgres" }), deploy.FindingUIDTaken, deploy.Failure, "UID"},
-		{"its UID under an older name", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "env0-n1" }), deploy.FindingUIDTaken, deploy.Failure, "usermod -l env1-n1 env0-n1"},
-		{"another UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 4711, "" }), deploy.FindingUIDDiffers, deploy.Failure, "NixOS never changes"},
+		{"an environment's UID that never was its own", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "env0-n1" }), deploy.FindingUIDTaken, deploy.Failure, "state.json"},
+		{"a UID that was another environment's", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.UIDNames = 0, "", []string{"env0-n1"} }), deploy.FindingUIDTaken, deploy.Failure, "Restore a state"},
+		{"and one that was its own", func(s *situation) {
+			systemBehind(s)
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.UIDNames = 0, "", []string{"env1-n1"} })(s)
+		}, "", "", ""},
+		{"a former name, by the plan", func(s *situation) {
+			systemBehind(s)
+			formerly(s, "env0-n1")
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "env0-n1" })(s)
+		}, deploy.FindingRenamed, deploy.Warning, ""},
+		{"a former name, by the node", func(s *situation) {
+			systemBehind(s)
+			environment(func(o *deploy.Observed) {
+				o.UID, o.UIDOwner, o.UIDNames = 0, "env0-n1", []string{"env0-n1", "env1-n1"}
+			})(s)
+		}, deploy.FindingRenamed, deploy.Warning, ""},
+		{"its UID with another's name since", func(s *situation) {
+			systemBehind(s)
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.UIDNames = 0, "postgres", []string{"env1-n1"} })(s)
+		}, deploy.FindingUIDTaken, deploy.Failure, "user of the node's own"},
+		{"a former name, and no system that gives the new one", func(s *situation) {
+			formerly(s, "env0-n1")
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "env0-n1" })(s)
+		}, deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
+		{"another UID", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 4711, "" }), deploy.FindingUIDDiffers, deploy.Failure, "`enable = false`"},
+		{"another UID, of an environment that had the name before", func(s *situation) {
+			systemBehind(s)
+			s.node.Profiles = append(s.node.Profiles, deploy.Profile{Node: "n1", Name: "env2-n1", User: "env2-n1", UID: 4711, Formerly: []string{"env1-n1"}})
+			s.seen.Profiles["env2-n1"] = deploy.Observed{UIDOwner: "env2-n1", UID: 4711, Temp: deploy.TempPrivate}
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.HomeOwner = 4711, "", 4711 })(s)
+		}, "", "", ""},
+		{"another's home", func(s *situation) {
+			systemBehind(s)
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.HomeOwner = 0, "", 4711 })(s)
+		}, deploy.FindingHomeSetAside, deploy.Warning, ""},
 		{"no user, and no system that brings him", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
 		{"no user yet", func(s *situation) {
 			systemBehind(s)

@@ -55,8 +55,10 @@ type Observation struct {
 	TrustsUser  bool     `json:"trustsUser,omitempty"` // whether Nix takes unsigned paths from the deploy user
 	// ProcessesHidden says that the deploy user sees no others' processes
 	// (hidepid), and so no activation of theirs.
-	ProcessesHidden bool                `json:"processesHidden,omitempty"`
-	Profiles        map[string]Observed `json:"profiles"` // by the name of the profile
+	ProcessesHidden bool `json:"processesHidden,omitempty"`
+	// ListsLeftovers says that the node's system can tell what environments left.
+	ListsLeftovers bool                `json:"listsLeftovers,omitempty"`
+	Profiles       map[string]Observed `json:"profiles"` // by the name of the profile
 }
 
 // Observed is what a node says of one profile.
@@ -78,6 +80,11 @@ type Observed struct {
 	UID int `json:"uid,omitempty"`
 	// UIDOwner is the user that has the planned UID, "" if it is free.
 	UIDOwner string `json:"uidOwner,omitempty"`
+	// UIDNames are the names of environments that the node has known by that UID.
+	UIDNames []string `json:"uidNames,omitempty"`
+	// HomeOwner is the UID that the folder of the user's name in /home belongs to,
+	// 0 where there is none or it is root's.
+	HomeOwner int `json:"homeOwner,omitempty"`
 	// Activating are the activations of this profile at work now: process and
 	// store path.
 	Activating []string `json:"activating,omitempty"`

@@ -65,9 +65,9 @@ func StatusOf(p Profile, seen Observed) Status {
 // Survey asks every node where its profiles stand. It changes nothing, takes no
 // lock, and returns a status for each profile, by node, the system first.
 // Errors of nodes that answer, and cannot be looked at, are returned beside it.
-// What else is to be looked at is called with the session of each node that
-// answers, for several nodes at once.
-func Survey(ctx context.Context, remote Remote, nodes []Node, looks ...func(context.Context, Node, Session)) ([]Status, error) {
+// What else there is to ask goes over the same connections: each of also, which
+// is called for several nodes at once.
+func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(context.Context, Node, Session) error) ([]Status, error) {
 	var mu sync.Mutex
 	var all []Status
 	var wrong []error
@@ -76,9 +76,10 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, looks ...func(cont
 	for _, n := range nodes {
 		group.Go(func() error {
 			session, err := remote.Open(ctx, n, OpenOptions{})
-			if err == nil {
-				for _, look := range looks {
-					look(ctx, n, session)
+			var unasked []error
+			for _, ask := range also {
+				if err == nil {
+					unasked = append(unasked, ask(ctx, n, session))
 				}
 			}
 			mu.Lock()
@@ -92,6 +93,9 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, looks ...func(cont
 					all = append(all, Status{Node: n.Name, Profile: p.Name, Standing: StandingUnreachable, Planned: p.Path, Detail: err.Error()})
 				}
 				return nil
+			}
+			if unasked := errors.Join(unasked...); unasked != nil {
+				wrong = append(wrong, unasked)
 			}
 			seen := session.Observation()
 			for _, p := range n.Profiles {

@@ -17,8 +17,14 @@ func (c *computation) environment(e *planned, entry state.Entry) map[string]any 
 	v["uid"] = entry.UID
 	v["authorizedKeys"] = e.AuthorizedKeys
 	v["repo"] = e.repo()
+	// What the environment itself says of these is not believed.
+	delete(v, "previousNode")
 	if entry.DeployedNode != "" && entry.DeployedNode != e.node {
 		v["previousNode"] = entry.DeployedNode
+	}
+	delete(v, "formerNames")
+	if len(entry.FormerNames) > 0 {
+		v["formerNames"] = entry.FormerNames
 	}
 	if source, ok := c.source(e); ok {
 		v["source"] = source

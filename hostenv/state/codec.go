@@ -122,6 +122,8 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 			e.Retired = retired
 		case "virtualHosts":
 			e.VirtualHosts = d.hosts(key, v)
+		case "formerNames":
+			e.FormerNames = d.users(key, field, v)
 		default:
 			if e.extra == nil {
 				e.extra = map[string]any{}
@@ -155,6 +157,30 @@ func (d *decoder) text(key, field string, v any) string {
 		d.wrong(key, field, "is %s, not a string", canonjson.Kind(v))
 	}
 	return s
+}
+
+// users reads user names.
+func (d *decoder) users(key, field string, v any) []string {
+	list, ok := v.([]any)
+	if !ok {
+		d.wrong(key, field, "is %s, not a list of user names", canonjson.Kind(v))
+		return nil
+	}
+	users := make([]string, 0, len(list))
+	for _, v := range list {
+		name, ok := v.(string)
+		if !ok {
+			d.wrong(key, field, "holds %s, not a user name", canonjson.Kind(v))
+			continue
+		}
+		if err := CheckUserName(name); err != nil {
+			d.wrong(key, field, "holds %q: %v", name, err)
+			continue
+		}
+		users = append(users, name)
+	}
+	slices.Sort(users)
+	return slices.Compact(users)
 }
 
 // hosts reads the host names of an entry. Today's generator wrote them as the
@@ -213,6 +239,9 @@ func (e Entry) value() map[string]any {
 		if text != "" {
 			v[field] = text
 		}
+	}
+	if len(e.FormerNames) > 0 {
+		v["formerNames"] = e.FormerNames
 	}
 	if e.Retired {
 		v["retired"] = true

@@ -203,9 +203,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a note in the wrong place", document(a, `"_note": "hello"`), []string{`line 3: entry "_note": is a string, not an object like {"userName", "uid", "node", "virtualHosts"}`}},
 		{"a description that is no text", document(`"_description": 1`, a), []string{`line 2: entry "_description": is an integer, not a string`}},
 		{"a node that is no text", document(`"b": {"userName": "b", "uid": 1003, "node": null, "virtualHosts": []}`), []string{`line 2: entry "b": node is null, not a string`}},
-		{"fields of ours with other types", document(`"b": {"userName": "b", "uid": 1003, "deployedNode": 1, "organisation": 1, "project": [], "environment": {}, "retired": "yes", "virtualHosts": []}`), []string{
+		{"fields of ours with other types", document(`"b": {"userName": "b", "uid": 1003, "deployedNode": 1, "organisation": 1, "project": [], "environment": {}, "retired": "yes", "formerNames": ["../b", 1], "virtualHosts": []}`), []string{
 			`line 2: entry "b": deployedNode is an integer, not a string`,
 			`line 2: entry "b": environment is an object, not a string`,
+			`line 2: entry "b": formerNames holds "../b": "../b" is no user name as hostenv makes them: a-z, 0-9, - and _, at most 31, - and _ not first`,
+			`line 2: entry "b": formerNames holds an integer, not a user name`,
 			`line 2: entry "b": organisation is an integer, not a string`,
 			`line 2: entry "b": project is a list, not a string`,
 			`line 2: entry "b": retired is a string, not true or false`,

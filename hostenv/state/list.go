@@ -18,7 +18,7 @@ func (s State) List() []Entry {
 func (s State) EncodeList() []byte {
 	list := []any{}
 	for _, e := range s.List() {
-		v := map[string]any{"organisation": "", "project": "", "environment": "", "deployedNode": "", "retired": false}
+		v := map[string]any{"organisation": "", "project": "", "environment": "", "deployedNode": "", "formerNames": []string{}, "retired": false}
 		for field, known := range e.value() {
 			v[field] = known
 		}

@@ -26,6 +26,7 @@ func TestList(t *testing.T) {
     {
       "deployedNode": "n1",
       "environment": "main",
+      "formerNames": [],
       "node": "n2",
       "note": 1,
       "organisation": "acme",
@@ -38,6 +39,7 @@ func TestList(t *testing.T) {
     {
       "deployedNode": "",
       "environment": "",
+      "formerNames": [],
       "node": "n1",
       "organisation": "",
       "project": "",

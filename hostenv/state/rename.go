@@ -108,6 +108,9 @@ func (st *step) rename() {
 		e, c := st.Entries[from], st.claims[to]
 		delete(st.Entries, from)
 		e.adopt()
+		e.FormerNames = slices.DeleteFunc(append(slices.Clone(e.FormerNames), from), func(name string) bool { return name == to })
+		slices.Sort(e.FormerNames)
+		e.FormerNames = slices.Compact(e.FormerNames)
 		e.UserName, e.Organisation, e.Project, e.Environment, e.Retired = to, c.Organisation, c.Project, c.Environment, false
 		st.Entries[to] = e
 		for _, host := range e.VirtualHosts {

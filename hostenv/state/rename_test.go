@@ -207,7 +207,7 @@ func TestMovedKeepsAll(t *testing.T) {
 	got := next(t, prior, moved(request(c), [2]string{"acme-site-main", "beta-shop-prod"})).State
 	want := decode(t, document(
 		`"beta-shop-prod": {"userName": "beta-shop-prod", "uid": 1002, "node": "n2", "deployedNode": "n1", "virtualHosts": ["acme.test"], "note": "keep",
-			"organisation": "beta", "project": "shop", "environment": "prod"}`,
+			"organisation": "beta", "project": "shop", "environment": "prod", "formerNames": ["acme-site-main"]}`,
 		`"_lastAllocated": {"userName": "beta-shop-prod", "uid": 1002, "virtualHosts": []}`,
 	))
 	want.Description = state.Description
@@ -226,6 +226,31 @@ func TestMovedInARow(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"acme.test": "acme-site-old"}, owners(s)); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// An environment's former names are remembered, for nodes may have any of them;
+// its present one is never among them, and another that takes one has none.
+func TestFormerNames(t *testing.T) {
+	main, old, older := env("acme/site/main"), env("acme/site/old"), env("acme/site/older")
+	s := planned(t, claims{main})
+	for _, step := range []struct {
+		from, to state.Claim
+		beside   []state.Claim
+		want     []string
+	}{
+		{main, old, nil, []string{"acme-site-main"}},
+		{old, older, []state.Claim{main}, []string{"acme-site-main", "acme-site-old"}},
+		{older, old, []state.Claim{main}, []string{"acme-site-main", "acme-site-older"}},
+	} {
+		s = next(t, s, moved(request(append(step.beside, step.to)...), [2]string{step.from.UserName, step.to.UserName})).State
+		if diff := cmp.Diff(step.want, s.Entries[step.to.UserName].FormerNames); diff != "" {
+			t.Errorf("%s to %s: %s", step.from.UserName, step.to.UserName, diff)
+		}
+		if names := s.Entries["acme-site-main"].FormerNames; len(names) > 0 {
+			t.Errorf("the new environment of an old name had the names %v", names)
+		}
+	}
+	same(t, "as it is written", s, decode(t, string(s.Encode())))
 }
 
 func TestSplitInput(t *testing.T) {

@@ -59,6 +59,10 @@ type Entry struct {
 	// Organisation, Project and Environment are hostenv's names for it, ""
 	// in an entry of today's generator that no plan has seen since.
 	Organisation, Project, Environment string
+	// FormerNames are the user names that it had before [Moved] gave it this one,
+	// sorted. On a node they are what proves that a user of another name with its
+	// UID is the same environment.
+	FormerNames []string
 	// Retired says that the environment left the inputs. UID, node and host
 	// names stay reserved; if it comes back, it gets them again.
 	Retired bool
@@ -83,6 +87,7 @@ func (s State) Clone() State {
 	entries := make(map[string]Entry, len(s.Entries))
 	for name, e := range s.Entries {
 		e.VirtualHosts = slices.Clone(e.VirtualHosts)
+		e.FormerNames = slices.Clone(e.FormerNames)
 		e.extra = maps.Clone(e.extra)
 		entries[name] = e
 	}

@@ -6,6 +6,7 @@ package launcher
 var table = []Target{
 	{"deploy", 0, []Flag{{"node", false, true}, {"env", false, true}, {"exclude", false, true}, {"plan", true, false}, {"detailedExitcode", true, false}, {"dryRun", true, false}, {"resume", true, false}, {"jobs", false, false}, {"lockWait", false, false}, {"skipOffline", true, false}, {"remoteBuild", true, false}, {"skipVerification", true, false}, {"skipMigrations", false, true}, {"migrationSource", false, true}, {"ignoreMigrationErrors", true, false}, {"signingKey", false, false}, {"deployRs", false, false}, {"json", true, false}, {"out", false, false}}},
 	{"dnsGate", 0, []Flag{{"node", false, true}, {"env", false, true}, {"resolver", false, false}, {"dryRun", true, false}, {"json", true, false}, {"detailedExitcode", true, false}, {"explain", false, false}, {"onUnknown", false, false}, {"allowFlips", true, false}, {"live", true, false}, {"accountUri", false, false}, {"update", true, false}, {"adopt", true, false}, {"sopsFile", false, false}, {"facts", false, false}, {"record", false, false}, {"out", false, false}}},
+	{"leftovers", 0, []Flag{{"node", false, true}, {"remove", false, true}, {"yes", true, false}, {"json", true, false}, {"out", false, false}}},
 	{"nodesBuild", 1, []Flag{{"out", false, false}}},
 	{"plan", 0, []Flag{{"dryRun", true, false}, {"json", true, false}, {"detailedExitcode", true, false}, {"locked", true, false}, {"inventory", false, false}, {"out", false, false}, {"compare", false, false}}},
 	{"state:init", 0, []Flag{{"out", false, false}}},

@@ -66,7 +66,8 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	// A node that cannot be looked at keeps nobody from seeing the others.
 	var certificates deploy.Certificates
 	var doors deploy.FrontDoors
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, certificates.Look, doors.Look)
+	left := p.leftovers()
+	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, certificates.Ask, doors.Ask, left.Ask)
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -78,8 +79,15 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	} else if err := report.Status(os.Stdout, all); err != nil {
 		return err
 	}
-	failed, err := r.showCertificates(&certificates)
-	if wrong = errors.Join(wrong, err, showFrontDoors(&doors)); wrong != nil {
+	showFrontDoors(&doors)
+	failed, err := r.showCertificates(certificates.All())
+	if err != nil {
+		return err
+	}
+	if err := r.leftOver(left.All()); err != nil {
+		return err
+	}
+	if wrong != nil {
 		return wrong
 	}
 	if deploy.Drift(all) {

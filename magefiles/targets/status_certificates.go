@@ -10,8 +10,7 @@ import (
 
 // showCertificates prints the certificates that were found, and returns how the
 // target ends where one failed.
-func (r *deployRun) showCertificates(found *deploy.Certificates) (failed, err error) {
-	all, wrong := found.All()
+func (r *deployRun) showCertificates(all []deploy.Certificate) (failed, err error) {
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -26,5 +25,5 @@ func (r *deployRun) showCertificates(found *deploy.Certificates) (failed, err er
 	if deploy.OrdersFailed(all) {
 		failed = &outcomeError{deploy.ExitChanges, "the order of a certificate failed"}
 	}
-	return failed, wrong
+	return failed, nil
 }

@@ -36,6 +36,11 @@ let
   environmentsOn = plan: node:
     selectAttrs (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
 
+  # disabledOn plan node: the UIDs of those that are disabled there, by user.
+  disabledOn = plan: node:
+    builtins.mapAttrs (_: e: e.uid)
+      (selectAttrs (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
+
   # planned plan node: the module that the plan has for the node.
   planned = plan: node:
     if (plan.nodes or { }) ? ${node} then plan.nodes.${node}
@@ -89,6 +94,7 @@ let
     in
     {
       environments = environmentsOn plan node;
+      disabled = disabledOn plan node;
       deploy.user = default (plan.deployUser or "deploy");
       deploy.tempPath = paths.temp connection;
       deploy.remoteBuild = default (connection.remoteBuild or false);

@@ -87,6 +87,12 @@ in
         example = 40001;
         description = "The UID that the plan gave to the environment, and its GID.";
       };
+      formerNames = mkOption {
+        type = types.listOf (types.strMatching "[a-z0-9][a-z0-9_-]{0,30}");
+        default = [ ];
+        example = [ "website-main-0a1b2c3" ];
+        description = "The user names that it had before, by which the node finds its user and home (`provider.moved`).";
+      };
       hostenv = mkOption {
         type = identity;
         example = { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; };

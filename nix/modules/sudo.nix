@@ -33,6 +33,9 @@ let
   # What takes an environment's data to another node or from it, see move.nix.
   backup = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}";
   move = rule "${literally bin}/hostenv-move" "((backup|holds) ${backup}|snapshots ${backup} (tagged|all)|journal ${backup} [0-9]{1,12}|plan [0-9]{1,6}|discard)";
+
+  # What environments left that are gone, see users.nix.
+  leftovers = rule "${literally bin}/hostenv-users" "(list|remove [a-z0-9][a-z0-9_-]{0,30} [1-9][0-9]{0,8})";
 in
 {
   options.hostenv.deploy.sudoCommands = mkOption {
@@ -40,7 +43,7 @@ in
     default = {
       root = commandsFor { profile = paths.systemProfile; temp = cfg.tempPath; }
         # A system that deploy-rs did not bring has no activate-rs.
-        ++ [ (rule "${storePath}/bin/switch-to-configuration" "(switch|boot|dry-activate)") ];
+        ++ [ (rule "${storePath}/bin/switch-to-configuration" "(switch|boot|dry-activate)") leftovers ];
     }
     // lib.mapAttrs
       (user: _: commandsFor { profile = paths.profile user; temp = paths.userTemp { inherit (cfg) tempPath; } user; }
@@ -51,7 +54,7 @@ in
         move
       ])
       config.hostenv.environments;
-    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, those that go back to an older one by its path, or to none, and `hostenv-move`";
+    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, those that go back to an older one by its path, or to none, `hostenv-move` and `hostenv-users`";
     example = { root = [ "/run/current-system/sw/bin/reboot" ]; };
     description = ''
       Commands that the deploy user may run without a password, as sudoers(5) writes them, by the user that they run as.

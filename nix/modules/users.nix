@@ -1,8 +1,11 @@
 # Users: nobody is added by hand, and nobody has what belongs to an environment.
-# The users, groups and slices themselves are in the plan's nodes.<node>.
-{ config, lib, ... }:
+# The users, groups and slices themselves are in the plan's nodes.<node>. What
+# NixOS does not do for them, hostenv-users.sh does: a renamed environment keeps
+# its home, one that is gone does not run on, and what it left is told and taken
+# away by command.
+{ config, lib, pkgs, ... }:
 let
-  inherit (lib) attrNames concatLists concatStringsSep filterAttrs mapAttrsToList;
+  inherit (lib) attrNames concatLists concatStringsSep filterAttrs mapAttrsToList mkOption types;
   inherit (config.hostenv) environments nodeName;
 
   # quoted [ "a" "b" ] is "a and b".
@@ -26,26 +29,65 @@ let
       }
     ];
 
-  # Normal users to whom NixOS gives whatever UID is free at that time.
-  floating = attrNames (filterAttrs (name: u: u.isNormalUser && u.uid == null && ! environments ? ${name}) config.users.users);
+  # Normal users that are no environments, and those of them to whom NixOS gives
+  # whatever UID is free at that time.
+  own = filterAttrs (name: u: u.isNormalUser && ! environments ? ${name}) config.users.users;
+  floating = attrNames (filterAttrs (_: u: u.uid == null) own);
   reach = lib.any (e: e.uid >= 1000 && e.uid < 30000) (lib.attrValues environments);
+
+  # What hostenv-users goes by, a line each.
+  line = kind: name: uid: formers: home: "${kind} ${name} ${if uid == null then "-" else toString uid} ${if formers == [ ] then "-" else concatStringsSep "," formers} ${home}\n";
+  table = pkgs.writeText "hostenv-users-table" (lib.concatStrings (
+    mapAttrsToList (user: e: line "environment" user e.uid e.formerNames (config.users.users.${user}.home or "/home/${user}")) environments
+    ++ mapAttrsToList (user: uid: line "disabled" user uid [ ] "/home/${user}") config.hostenv.disabled
+    ++ mapAttrsToList (name: u: line "user" name u.uid [ ] u.home) own
+  ));
+  program = pkgs.writeShellScriptBin "hostenv-users" (lib.replaceStrings
+    [ "@path@" "@table@" "@temp@" ]
+    [ (lib.makeBinPath [ pkgs.coreutils pkgs.findutils pkgs.util-linux pkgs.procps config.systemd.package ]) "${table}" config.hostenv.deploy.tempPath ]
+    (builtins.readFile ./hostenv-users.sh));
 in
 {
-  assertions = concatLists (mapAttrsToList
-    (user: e:
-      [
-        {
-          assertion = e.hostenv.userName == user;
-          message = "generated/plan.json: environments.${user}.hostenv.userName is ${e.hostenv.userName}, and should be ${user}: run `mage plan`";
-        }
-      ]
-      ++ owned "UID" "uid" "users.users" config.users.users user e
-      ++ owned "GID" "gid" "users.groups" config.users.groups user e)
-    environments);
+  options.hostenv.disabled = mkOption {
+    type = types.attrsOf types.int;
+    default = { };
+    example = { site-staging-d6e4934 = 40002; };
+    description = ''
+      The UIDs of environments that the plan has on this node and that are disabled, by user name: what is here of them
+      is not left over. The plan sets this.
+    '';
+  };
 
-  warnings = lib.optional (reach && floating != [ ]) ''
-    ${quoted (map (name: "users.users.${name}") floating)} on ${nodeName} has no uid, and NixOS may choose one that the
-    plan gives to an environment later on: set it, outside of provider.uidRange.'';
+  config = {
+    assertions = concatLists (mapAttrsToList
+      (user: e:
+        [
+          {
+            assertion = e.hostenv.userName == user;
+            message = "generated/plan.json: environments.${user}.hostenv.userName is ${e.hostenv.userName}, and should be ${user}: run `mage plan`";
+          }
+        ]
+        ++ owned "UID" "uid" "users.users" config.users.users user e
+        ++ owned "GID" "gid" "users.groups" config.users.groups user e)
+      environments);
 
-  users.mutableUsers = lib.mkDefault false;
+    warnings = lib.optional (reach && floating != [ ]) ''
+      ${quoted (map (name: "users.users.${name}") floating)} on ${nodeName} has no uid, and NixOS may choose one that the
+      plan gives to an environment later on: set it, outside of provider.uidRange.'';
+
+    users.mutableUsers = lib.mkDefault false;
+
+    # For a deploy, see sudo.nix.
+    environment.systemPackages = lib.mkIf (config.hostenv.deploy.sudoCommands != { }) [ program ];
+    system.activationScripts = {
+      hostenv-users = {
+        text = "${program}/bin/hostenv-users activate";
+        supportsDryActivation = true;
+      };
+      # Where NixOS makes users by a service, that comes later by itself.
+      users = lib.mkIf (! config.systemd.sysusers.enable && ! (config.services.userborn.enable or false)) {
+        deps = [ "hostenv-users" ];
+      };
+    };
+  };
 }

@@ -45,6 +45,10 @@ in
     expr = builtins.attrNames (builtins.elemAt (modules { node = "n2"; }) 3).config.hostenv.environments;
     expected = [ "shop-main-4f7240c" ];
   };
+  disabled = {
+    expr = (builtins.elemAt (modules { plan = plan // { environments = plan.environments // { off-main-1234567 = plan.environments.off-main-1234567 // { uid = 40003; }; }; }; }) 3).config.hostenv.disabled;
+    expected = { off-main-1234567 = 40003; };
+  };
   environments-elsewhere = { expr = nodes.environmentsOn plan "n3"; expected = { }; };
 
   # Named by text alone, that the node does not get all of the provider's source.

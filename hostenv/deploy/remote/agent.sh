@@ -199,6 +199,9 @@ observe() {
 	else
 		fields passwd "$(cat /etc/passwd)"
 	fi
+	# What nix/modules/hostenv-users.sh writes down.
+	[ ! -x /run/current-system/sw/bin/hostenv-users ] || fields leftovers
+	fields environments "$(cat /var/lib/hostenv/users 2>/dev/null)"
 	eval "set -- $temps"
 	for path in "$@"; do
 		missing "$path"

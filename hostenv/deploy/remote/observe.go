@@ -26,6 +26,7 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 		}
 		if !p.IsSystem() {
 			users = append(users, p.User, strconv.Itoa(p.UID))
+			folders = append(folders, home(p.User))
 		}
 	}
 	slices.Sort(folders)
@@ -51,6 +52,9 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	return r.observation(s.node.Profiles), nil
 }
 
+// home is where a user's home is, unless the node's configuration says otherwise.
+func home(user string) string { return "/home/" + user }
+
 // A report is what the agent's observe prints.
 type report struct {
 	os, nix, config  string
@@ -61,10 +65,12 @@ type report struct {
 	activated        map[string]string
 	uids             map[string]int
 	owners           map[int]string
+	environments     map[int][]string
 	folders          map[string]folder
 	missing          map[string]bool
 	processes        []process
 	processesAreMine bool
+	listsLeftovers   bool
 }
 
 // A folder is what stat says of one; mode is stat's st_mode, with the type.
@@ -80,10 +86,10 @@ type process struct {
 }
 
 // fieldsOf is how many values follow each kind of field.
-var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "passwd": 1, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
+var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
 
 func readReport(data []byte) (*report, error) {
-	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
+	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
 	if len(data) == 0 || data[len(data)-1] != 0 {
 		return nil, fmt.Errorf("it is cut off after %d bytes", len(data))
 	}
@@ -118,6 +124,8 @@ func (r *report) read(kind string, f []string) {
 		r.activated[f[0]] = f[1]
 	case "missing":
 		r.missing[f[0]] = true
+	case "leftovers":
+		r.listsLeftovers = true
 	case "hidden":
 		r.processesAreMine = true
 	case "passwd":
@@ -128,6 +136,14 @@ func (r *report) read(kind string, f []string) {
 					if _, ok := r.owners[uid]; !ok {
 						r.owners[uid] = parts[0]
 					}
+				}
+			}
+		}
+	case "environments":
+		for line := range strings.Lines(f[0]) {
+			if parts := strings.Fields(line); len(parts) > 1 && isUserName(parts[1]) {
+				if uid, err := strconv.Atoi(parts[0]); err == nil {
+					r.environments[uid] = append(r.environments[uid], parts[1])
 				}
 			}
 		}
@@ -166,6 +182,7 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		TrustsUser:      settings["require-sigs"] == "false" || r.trusted(strings.Fields(settings["trusted-users"])),
 		Profiles:        map[string]deploy.Observed{},
 		ProcessesHidden: r.processesAreMine,
+		ListsLeftovers:  r.listsLeftovers,
 	}
 	// nix (Nix) 2.8.0, and such as 2.24pre20240723_abcdef0
 	if words := strings.Fields(r.nix); len(words) > 0 {
@@ -211,6 +228,8 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 		owner, known = r.uids[p.User]
 		o.UID = owner
 		o.UIDOwner = r.owners[p.UID]
+		o.UIDNames = r.environments[p.UID]
+		o.HomeOwner = r.folders[home(p.User)].uid
 	}
 	o.Temp, o.TempOpenAt = r.temp(p.Temp, owner, known)
 	o.Activating = r.activating(p, owner, known)

@@ -148,6 +148,9 @@ func testObserve(t *testing.T, shell string) {
 		ln -s system-7-link /nix/var/nix/profiles/system
 		ln -s `+pathA+` /nix/var/nix/profiles/system-7-link
 		mkdir -p /run/private/in; chmod 700 /run/private; mkdir -m 1777 /run/open; mkdir -m 700 /run/open/other /run/open/third; chown other /run/open/other; ln -s /run/hostenv /run/link; mkdir -m 777 /run/all; mkdir -m 755 /run/all/below
+		mount -t tmpfs none /var/lib; mkdir /var/lib/hostenv
+		printf '40001 site /home/site\n40001 former /home/former\n40002 other /home/other\n40001 ;id x\nbroken\n' >/var/lib/hostenv/users
+		printf '#!/bin/sh\n' >/run/current-system/sw/bin/hostenv-users; chmod 755 /run/current-system/sw/bin/hostenv-users
 		# Another customer, who says of his process that it activates.
 		setpriv --reuid 40002 --clear-groups bash -c 'exec -a `+pathA+`/activate-rs sleep 3600' &
 		setpriv --reuid 40002 --clear-groups bash -c 'exec -a "$0" cat' activate-rs activate `+pathA+` --profile-path /nix/var/nix/profiles/system </run/done &
@@ -163,13 +166,18 @@ func testObserve(t *testing.T, shell string) {
 			t.Errorf("of Nix is observed %q, %v, %q", o.Nix, o.TrustsUser, o.TrustedKeys)
 		}
 	}
-	want := deploy.Observed{Temp: deploy.TempPrivate, UID: 40001, UIDOwner: "site"}
+	want := deploy.Observed{Temp: deploy.TempPrivate, UID: 40001, UIDOwner: "site", UIDNames: []string{"site", "former"}, HomeOwner: 40001}
 	if got := o.Profiles["site"]; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("the environment is %+v", got)
 	}
 	if got := o.Profiles["system"]; got.Temp != deploy.TempPrivate || len(got.Activating) != 0 {
 		t.Errorf("the system is %+v", got)
 	}
+
+	if !o.ListsLeftovers {
+		t.Error("it has hostenv-users, and is not observed to")
+	}
+	m.sh(t, "rm /run/current-system/sw/bin/hostenv-users")
 
 	links := []struct{ setup, active, linked string }{
 		{"ln -s hostenv-1-link $1; ln -s " + pathB + " $1-1-link", pathB, ""},

@@ -153,6 +153,26 @@ n2    system   unreachable  1123456-shop-2  unknown         node n2 is unreachab
 // What nodes, programs and customers' builds say goes into no terminal as it is:
 // it could set the clipboard, take back what stands above it, or write what looks
 // like another profile's line.
+func TestLeftovers(t *testing.T) {
+	var b strings.Builder
+	if err := report.Leftovers(&b, nil); err != nil || b.Len() > 0 {
+		t.Errorf("of nothing it says %q, %v", b.String(), err)
+	}
+	err := report.Leftovers(&b, []deploy.Leftover{
+		{Node: "n1", User: "shop", UID: 40001, Why: deploy.FateRetired, Running: true, Paths: []string{"/home/shop", "/run/hostenv/user/shop"}},
+		{Node: "n1", User: "site", UID: 40002, Why: deploy.FateRenamed, Now: "www", Paths: []string{"/home/site"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "NODE  LEFT OVER  UID    WHY                   PATHS\n" +
+		"n1    shop       40001  retired, and runs on  /home/shop /run/hostenv/user/shop\n" +
+		"n1    site       40002  renamed to www        /home/site\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestNothingIsForTheTerminal(t *testing.T) {
 	const hostile = "fine\x1b]52;c;cm0gLXJmIC8=\x07\x1b[2J\rgone\u009b1A\x00\x7f\u202e\xff é\nn1    system   active"
 	failed := event("shop", deploy.StateFailed, deploy.ReasonBuild)

@@ -113,6 +113,8 @@ let
       reloadAfter = c.systemd.services.nginx-config-reload.after;
       sudoers = c.security.sudo.configFile;
       canMove = lib.any (p: p.name == "hostenv-move") c.environment.systemPackages;
+      # Whether hostenv-users comes before NixOS's users.
+      usersActivation = { inherit (c.system.activationScripts.users) deps; dry = c.system.activationScripts.hostenv-users.supportsDryActivation; };
       firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
       nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };

@@ -64,7 +64,7 @@ func TestSudo(t *testing.T) {
 		chown daemon /run/hostenv/deploy/daemon
 		chmod 0700 /run/hostenv/deploy/daemon
 		touch CANARY OWNCANARY
-		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/current-system/sw/bin/hostenv-move /run/evil/hostenv-move /run/evil/nix-env /run/evil/rm; do
+		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/current-system/sw/bin/hostenv-move /run/current-system/sw/bin/hostenv-users /run/evil/hostenv-users /run/evil/hostenv-move /run/evil/nix-env /run/evil/rm; do
 			printf '#!/bin/sh\necho "$(/usr/bin/basename "$0") as $(/usr/bin/id -un) with PATH=$PATH"\n' >$program
 			chmod +x $program
 		done
@@ -104,6 +104,21 @@ func TestSudo(t *testing.T) {
 		{"sudo -u daemon hostenv-move plan 120", "ran hostenv-move" + asOwner},
 		{"sudo -u daemon hostenv-move discard", "ran hostenv-move" + asOwner},
 
+		{"sudo -u root hostenv-users list", "ran hostenv-users" + asRoot},
+		{"sudo -u root hostenv-users remove site-main-b7ea262 40001", "ran hostenv-users" + asRoot},
+
+		{"sudo -u root hostenv-users", "refused"},
+		{"sudo -u root hostenv-users activate", "refused"},
+		{"sudo -u root hostenv-users list all", "refused"},
+		{"sudo -u root hostenv-users remove site-main-b7ea262", "refused"},
+		{"sudo -u root hostenv-users remove ../root 40001", "refused"},
+		{"sudo -u root hostenv-users remove -f 40001", "refused"},
+		{"sudo -u root hostenv-users remove site 0", "refused"},
+		{"sudo -u root hostenv-users remove site 40001 other", "refused"},
+		{"sudo -u root hostenv-users remove 'site 40001' 40001", "refused"},
+		{"sudo -u daemon hostenv-users list", "refused"},
+		{"sudo -u root /run/evil/hostenv-users list", "refused"},
+		{"sudo -u root PATH=/run/evil hostenv-users list", "refused"},
 		{"sudo -u daemon hostenv-move", "refused"},
 		{"sudo -u daemon hostenv-move backup", "refused"},
 		{"sudo -u daemon hostenv-move backup 'a b'", "refused"},

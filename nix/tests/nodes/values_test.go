@@ -46,7 +46,13 @@ type values struct {
 	NginxWants, ReloadAfter []string
 	Sudoers                 string
 	CanMove                 bool // whether hostenv-move is there
-	Firewall                struct {
+	// UsersActivation says what comes before NixOS makes users, and whether that is
+	// told by a dry activation.
+	UsersActivation struct {
+		Deps []string
+		Dry  bool
+	}
+	Firewall struct {
 		Enable bool
 		Ports  []int
 	}
@@ -158,6 +164,9 @@ func TestValues(t *testing.T) {
 			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{})
 			equal(t, "mutable users", v.MutableUsers, false)
 			equal(t, "hostenv-move", v.CanMove, true)
+			equal(t, "hostenv-users", slices.Contains(v.Programs, "hostenv-users"), true)
+			equal(t, "it comes before NixOS makes users", v.UsersActivation.Deps, []string{"hostenv-users"})
+			equal(t, "and in dry activations", v.UsersActivation.Dry, true)
 			equal(t, "profiles", v.Profiles, []string{
 				"$HOME/.nix-profile", "${XDG_STATE_HOME}/nix/profile", "$HOME/.local/state/nix/profile", "/etc/profiles/per-user/$USER",
 				"/nix/var/nix/profiles/per-user/$USER/hostenv", "/nix/var/nix/profiles/default", "/run/current-system/sw",

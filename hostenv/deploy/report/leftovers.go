@@ -1,0 +1,31 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+// Leftovers writes what environments left on nodes that do not have them any
+// more, nothing where there is none.
+func Leftovers(w io.Writer, all []deploy.Leftover) error {
+	if len(all) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(visible{w}, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NODE\tLEFT OVER\tUID\tWHY\tPATHS")
+	for _, l := range all {
+		why := string(l.Why)
+		if l.Now != "" {
+			why += " to " + l.Now
+		}
+		if l.Running {
+			why += ", and runs on"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", l.Node, l.User, l.UID, why, strings.Join(l.Paths, " "))
+	}
+	return table.Flush()
+}
