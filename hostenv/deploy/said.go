@@ -43,7 +43,7 @@ var (
 	saidBegin = regexp.MustCompile(`^activating ([a-z0-9_-]+): (/\S+)$`)
 	saidEnd   = regexp.MustCompile(`^activation of ([a-z0-9_-]+) ended with exit status ([0-9]{1,3})$`)
 	saidUnit  = regexp.MustCompile(`^failed unit: ([A-Za-z0-9:_.@\\-]{1,255})$`)
-	unitLine  = "failed unit| "
+	unitLine  = "failed unit|"
 )
 
 // ReadSaid reads the log of a profile's activation.
@@ -102,7 +102,8 @@ func (s *Said) readUnit(line string) bool {
 	if !of || len(s.Units) == 0 {
 		return false
 	}
-	if u := &s.Units[len(s.Units)-1]; len(u.Lines) < maxSaidLines {
+	text = strings.TrimPrefix(text, " ")
+	if u := &s.Units[len(s.Units)-1]; text != "" && len(u.Lines) < maxSaidLines {
 		u.Lines = append(u.Lines, text)
 	}
 	return true

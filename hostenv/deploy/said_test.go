@@ -24,7 +24,7 @@ func TestActivationError(t *testing.T) {
 	}{
 		{"a unit, and not what else is said", "pushing\n" + begin + "warning: the following units failed\nfailed unit: ledger.service\nfailed unit| no ledger\nfailed unit| Failed with result 'exit-code'.\n" + end + "4\n" + back,
 			"unit ledger.service failed\n| ledger.service: no ledger\n| ledger.service: Failed with result 'exit-code'.", "mend the unit"},
-		{"two units", begin + "failed unit: a.service\nfailed unit| one\nfailed unit: b.service\nfailed unit: a.service\n" + end + "4\n",
+		{"two units", begin + "failed unit: a.service\nfailed unit| one\nfailed unit: b.service\nfailed unit| \nfailed unit: a.service\n" + end + "4\n",
 			"units a.service, b.service failed\n| a.service: one", "mend the unit"},
 		{"a status", begin + "the ledger is lost\n\n" + end + "2\n" + back + "deploy-rs: rolled back\n",
 			"its activation ended with exit status 2\n| the ledger is lost", ""},

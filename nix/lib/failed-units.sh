@@ -16,7 +16,7 @@ failed_units() {
 # BEFORE, with the ends of their journals from SINCE on, in seconds. What they
 # wrote is theirs: it is held to so much, and to what can be seen.
 tell_failed_units() {
-  local unit invocation line field=--unit told=0
+  local unit invocation line text try field=--unit told=0
   if [ "$1" = --user ]; then
     field=--user-unit
   fi
@@ -28,8 +28,14 @@ tell_failed_units() {
       break
     fi
     printf 'failed unit: %s\n' "$unit"
-    timeout 10 journalctl --quiet --no-pager --output=cat --lines=12 --since="@$2" "$field=$unit" |
-      LC_ALL=C tr -d '\000-\010\013-\037\177' | cut -b 1-400 | while IFS= read -r line; do
+    # The journal may be a little behind: systemd's own word is a unit's last.
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+      text=$(timeout 10 journalctl --quiet --no-pager --output=cat --lines=12 --since="@$2" "$field=$unit" |
+        LC_ALL=C tr -d '\000-\010\013-\037\177' | cut -b 1-400)
+      case $text in *"Failed with result"*) break ;; esac
+      [ "$try" = 10 ] || sleep 0.2
+    done
+    printf '%s\n' "$text" | while IFS= read -r line; do
       printf 'failed unit| %s\n' "$line"
     done
   done

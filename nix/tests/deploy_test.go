@@ -459,15 +459,18 @@ esac
 `, 0o777)
 		write(t, a.path("bin/journalctl"), `#!/usr/bin/env bash
 case "$*" in
-*--lines=12*--since=@1*--user-unit=site.service) printf 'no \e[31mcontent\e[0m\r\n'; printf 'x%.0s' {1..1000}; echo ;;
-*--user-unit=*) echo "of ${*: -1}" ;;
+*--lines=12*--since=@1*--user-unit=site.service) printf 'no \e[31mcontent\e[0m\r\n'; printf 'x%.0s' {1..1000}; printf '\nFailed with result one\n' ;;
+*--user-unit=*) # it comes late
+	[ -e "$DIR/asked" ] && echo "Failed with result of ${*: -1}" || echo early
+	touch "$DIR/asked"
+	;;
 esac
 `, 0o777)
 		cmd := a.command(t)
 		cmd.Env = append(cmd.Env, "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
 		out, _ := cmd.CombinedOutput()
 		want := "activating shop-main: " + a.path("profile") + "\nfailed unit: site.service\nfailed unit| no [31mcontent[0m\nfailed unit| " + strings.Repeat("x", 400) +
-			"\nfailed unit: crash\\x2dloop.service\nfailed unit| of --user-unit=crash\\x2dloop.service\nactivation of shop-main ended with exit status 1\n"
+			"\nfailed unit| Failed with result one\nfailed unit: crash\\x2dloop.service\nfailed unit| Failed with result of --user-unit=crash\\x2dloop.service\nactivation of shop-main ended with exit status 1\n"
 		if diff := cmp.Diff(want, string(out)); diff != "" {
 			t.Error(diff)
 		}
