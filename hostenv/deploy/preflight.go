@@ -66,7 +66,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 	}
 	system, systemSelected := n.Profile(SystemProfile)
 	seenSystem := o.Profiles[SystemProfile]
-	systemPending := systemSelected && (seenSystem.Active != system.Path || seenSystem.Running != "")
+	systemPending := systemSelected && (seenSystem.Active != system.Path || seenSystem.Activated != system.Path || seenSystem.Running != "")
 	for _, p := range n.Profiles {
 		seen := o.Profiles[p.Name]
 		if seen.Linked != "" {
