@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 )
 
 // CertificateState is how a node stands with one of its certificates.
@@ -157,8 +156,8 @@ func (it *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
 	}
 }
 
-// maxSaid bounds what is kept of one order, in lines and in characters of each.
-const maxSaid, maxSaidLine = 20, 600
+// What is kept of one order, in lines and in characters of each.
+const maxOrderLines, maxOrderWidth = 20, 600
 
 // readCertificates reads what hostenv-certificates status prints, see
 // nix/modules/certificates.sh.
@@ -182,18 +181,18 @@ func readCertificates(data []byte, node string, now time.Time) ([]Certificate, e
 	}
 	var all []Certificate
 	for _, r := range records {
-		c := Certificate{Node: node, Name: visible(r.Name), Issuer: IssuerNone}
+		c := Certificate{Node: node, Name: plain(r.Name, maxOrderWidth), Issuer: IssuerNone}
 		if r.Issuer == IssuerCA || r.Issuer == IssuerSelfSigned {
 			c.Issuer, c.NotAfter = r.Issuer, time.Unix(r.NotAfter, 0).UTC()
 		}
 		if r.Failed != nil {
-			c.Failure = &OrderFailure{Since: time.Unix(r.Failed.Since, 0).UTC(), Last: time.Unix(r.Tried, 0).UTC(), Times: r.Failed.Times, Exit: visible(r.Failed.Exit)}
+			c.Failure = &OrderFailure{Since: time.Unix(r.Failed.Since, 0).UTC(), Last: time.Unix(r.Tried, 0).UTC(), Times: r.Failed.Times, Exit: plain(r.Failed.Exit, maxOrderWidth)}
 			for line := range strings.Lines(r.Failed.Said) {
-				if line = visible(strings.TrimSpace(line)); line != "" {
+				if line = plain(strings.TrimSpace(line), maxOrderWidth); line != "" {
 					c.Failure.Said = append(c.Failure.Said, line)
 				}
 			}
-			c.Failure.Said = c.Failure.Said[max(0, len(c.Failure.Said)-maxSaid):]
+			c.Failure.Said = c.Failure.Said[max(0, len(c.Failure.Said)-maxOrderLines):]
 		}
 		switch {
 		case r.Ordering:
@@ -210,19 +209,4 @@ func readCertificates(data []byte, node string, now time.Time) ([]Certificate, e
 		all = append(all, c)
 	}
 	return all, nil
-}
-
-// visible is a node's text on one line, without what does something to a
-// terminal.
-func visible(text string) string {
-	runes := []rune(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsGraphic(r):
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?")))
-	return string(runes[:min(len(runes), maxSaidLine)])
 }

@@ -46,6 +46,13 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 	switch {
 	case p.Path == "":
 		return Decision{State: StateFailed, Reason: ReasonEvaluation, Err: p.Broken}
+	case seen.Active == p.Path && seen.Running != "":
+		// As after a start from an older entry of the boot menu.
+		from := seen.Running
+		if doubt != nil && doubt.Path == p.Path && doubt.From != "" {
+			from = doubt.From
+		}
+		return Decision{State: StatePending, Reason: ReasonNotRunning, From: from}
 	case seen.Active == p.Path && doubt.certain(p, seen):
 		if doubt != nil && doubt.Path == p.Path {
 			return Decision{State: StateActive, Reason: ReasonAdopted}
@@ -91,9 +98,10 @@ const (
 // profile before and says now, and whether deploy-rs reported a success. A
 // success without the path is a failure; the path is one, too, unless the node
 // or deploy-rs says that it came up. To be back at the path from before is not
-// enough if that was up then, and is not now.
+// enough if that was up then, and is not now: what deploy-rs did not bring it
+// cannot activate again, either.
 func Settle(p Profile, from string, before, now Observed, succeeded bool) Settlement {
-	fell := from != "" && before.Activated == from && now.Activated != from
+	fell := from != "" && (before.Activated == from && now.Activated != from || before.Running == "" && now.Running != "")
 	switch {
 	case now.Active == p.Path && (succeeded || now.Activated == p.Path):
 		return SettledActive

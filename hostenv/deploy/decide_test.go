@@ -19,23 +19,27 @@ func TestDecide(t *testing.T) {
 		reason string
 		active string
 		cameUp string // by what the node has noted
+		runs   string // another system than the active one
 		doubt  *deploy.Doubt
 		want   deploy.Decision
 	}{
-		{"it is there", path, path, nil, deploy.Decision{State: deploy.StateInSync}},
-		{"a doubt of another path", path, path, &deploy.Doubt{Path: old}, deploy.Decision{State: deploy.StateInSync}},
-		{"it is new", "", "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNew}},
-		{"it changes", old, old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
-		{"the node went back", old, old, &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
-		{"deploy-rs said that it was good", path, old, &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
-		{"deploy-rs said that it was bad", path, old, &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
-		{"the node says that it was good", path, path, &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
-		{"nobody says that it came up", path, old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
+		{"it is there", path, path, "", nil, deploy.Decision{State: deploy.StateInSync}},
+		{"a doubt of another path", path, path, "", &deploy.Doubt{Path: old}, deploy.Decision{State: deploy.StateInSync}},
+		{"it is new", "", "", "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNew}},
+		{"it changes", old, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
+		{"the node went back", old, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
+		{"deploy-rs said that it was good", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"deploy-rs said that it was bad", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		{"the node says that it was good", path, path, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"nobody says that it came up", path, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
 		// activate-rs gives up where it cannot print, before it goes back.
-		{"deploy-rs died, too", path, old, &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
-		{"and it was the first", path, "", &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
+		{"deploy-rs died, too", path, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		{"and it was the first", path, "", "", &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
+		{"the node runs another system", path, path, old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNotRunning, From: old}},
+		{"and it is known what was active before", path, path, old, &deploy.Doubt{From: "/nix/store/0-older", Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNotRunning, From: "/nix/store/0-older"}},
+		{"and the doubt is of another path", path, "", old, &deploy.Doubt{From: "/nix/store/0-older", Path: "/nix/store/2-x"}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNotRunning, From: old}},
 	} {
-		if got := deploy.Decide(n, deploy.Profile{Path: path}, deploy.Observed{Active: test.active, Activated: test.cameUp}, test.doubt); got != test.want {
+		if got := deploy.Decide(n, deploy.Profile{Path: path}, deploy.Observed{Active: test.active, Activated: test.cameUp, Running: test.runs}, test.doubt); got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.reason, got, test.want)
 		}
 	}
@@ -124,6 +128,7 @@ func TestSettle(t *testing.T) {
 	const old, planned, other = "/nix/store/0-a", "/nix/store/1-a", "/nix/store/9-a"
 	up := func(path string) deploy.Observed { return deploy.Observed{Active: path, Activated: path} }
 	down := func(path string) deploy.Observed { return deploy.Observed{Active: path} }
+	runs := func(path, running string) deploy.Observed { return deploy.Observed{Active: path, Running: running} }
 	tests := []struct {
 		reason      string
 		from        string
@@ -136,6 +141,8 @@ func TestSettle(t *testing.T) {
 		{"it came up on a node that does not say so", old, down(old), down(planned), true, deploy.SettledActive},
 		{"it did not, and the node went back", old, up(old), up(old), false, deploy.SettledBack},
 		{"the node went back to what nobody knows to be up", old, down(old), down(old), false, deploy.SettledBack},
+		{"the node went back, and does not run that", old, down(old), runs(old, planned), false, deploy.SettledRestore},
+		{"the node went back, and runs neither, as before", old, runs(old, other), runs(old, other), false, deploy.SettledBack},
 		{"the node went back, and that is down now", old, up(old), down(old), false, deploy.SettledRestore},
 		{"the node stayed", old, up(old), down(planned), false, deploy.SettledRestore},
 		{"the node went elsewhere", old, up(old), up(other), false, deploy.SettledRestore},

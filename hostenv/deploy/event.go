@@ -105,6 +105,7 @@ const (
 	ReasonNew          Reason = "new"           // pending: the node has no such profile
 	ReasonChanged      Reason = "changed"       // pending: the node has another path
 	ReasonDoubtful     Reason = "doubtful"      // pending: it was activated, and nobody knows how that ended
+	ReasonNotRunning   Reason = "not-running"   // pending: the path is the profile's, and the node runs another system
 	ReasonComes        Reason = "comes"         // pending: the path is active, and the environment was elsewhere meanwhile
 	ReasonAdopted      Reason = "adopted"       // active: an interrupted run had brought it there
 	ReasonEvaluation   Reason = "evaluation"    // failed
@@ -114,6 +115,7 @@ const (
 	ReasonUnsigned     Reason = "unsigned"      // failed: the node trusts no signature
 	ReasonMove         Reason = "move"          // failed: its data could not be taken along
 	ReasonActivation   Reason = "activation"    // failed
+	ReasonNoRoom       Reason = "no-room"       // failed: the node's disk is full, and nothing was activated
 	ReasonConflict     Reason = "conflict"      // failed: the user's UID is another's
 	ReasonSystemFailed Reason = "system-failed" // skipped: the system of its node failed
 	ReasonMovePending  Reason = "move-pending"  // skipped: an environment has to leave the node first

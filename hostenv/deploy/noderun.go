@@ -218,6 +218,9 @@ func (it *run) activate(ctx context.Context, n *nodeRun, p Profile) error {
 		if err := it.conflict(n, p); err != nil {
 			return it.fail(n, p, ReasonConflict, n.active(p), err, "")
 		}
+		if free := n.seen.Free; free != nil && *free < leastFree {
+			return it.fail(n, p, ReasonNoRoom, n.active(p), &NoRoomError{n.Name, *free}, "")
+		}
 		if done, err := it.move(ctx, n, p); done || err != nil {
 			return err
 		}
@@ -322,7 +325,9 @@ func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
 		it.clear(ctx, n, p)
 	}
 	before := n.seen.Profiles[p.Name]
-	failure := it.Activator.Activate(ctx, n.Node, p, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
+	failure := it.explained(p, log, func() error {
+		return it.Activator.Activate(ctx, n.Node, p, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
+	})
 	active, err := it.ended(ctx, n, p)
 	if err != nil {
 		return it.lost(ctx, n, p, failure, err, log.Name())
@@ -346,6 +351,21 @@ func (it *run) activateNow(ctx context.Context, n *nodeRun, p Profile) error {
 		failure = errors.New("deploy-rs reported a success, and the node has another path")
 	}
 	return it.fail(n, p, ReasonActivation, active, failure, log.Name())
+}
+
+// explained activates, and joins to a failure what the log says of it.
+func (it *run) explained(p Profile, log *os.File, activate func() error) error {
+	begun, _ := log.Seek(0, io.SeekEnd) // of a run that is taken up there is more
+	err := activate()
+	if err == nil || log.Name() == os.DevNull {
+		return err
+	}
+	text, unread := os.ReadFile(log.Name())
+	if unread != nil || begun > int64(len(text)) {
+		return err // the log is named to whoever wants to know more
+	}
+	text = text[begun:]
+	return &ActivationError{Profile: p, Said: ReadSaid(string(text[max(0, len(text)-maxSaid):]), p), Err: err}
 }
 
 // clear takes away the canary that an earlier activation of the path left, whose

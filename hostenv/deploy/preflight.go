@@ -67,7 +67,8 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 			Hint:    "add " + n.User + " to the group of /proc's gid= mount option"})
 	}
 	system, systemSelected := n.Profile(SystemProfile)
-	systemPending := systemSelected && o.Profiles[SystemProfile].Active != system.Path
+	seenSystem := o.Profiles[SystemProfile]
+	systemPending := systemSelected && (seenSystem.Active != system.Path || seenSystem.Activated != system.Path || seenSystem.Running != "")
 	for _, p := range n.Profiles {
 		seen := o.Profiles[p.Name]
 		if seen.Linked != "" {

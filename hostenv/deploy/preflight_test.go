@@ -21,7 +21,7 @@ func TestPreflight(t *testing.T) {
 	good := func() situation {
 		n := fleet(1, 1)[0]
 		return situation{n, deploy.Observation{OS: "nixos", Nix: "2.34", TrustedKeys: []string{key}, Profiles: map[string]deploy.Observed{
-			"system":  {Active: n.Profiles[0].Path, Temp: deploy.TempPrivate},
+			"system":  {Active: n.Profiles[0].Path, Activated: n.Profiles[0].Path, Temp: deploy.TempPrivate},
 			"env1-n1": {Active: "/nix/store/0-env", Temp: deploy.TempPrivate, UID: 1000, UIDOwner: "env1-n1"},
 		}}, true, deploy.Signing{PublicKey: key, InPlan: []string{key}}}
 	}
@@ -116,6 +116,18 @@ func TestPreflight(t *testing.T) {
 		{"no user, and no system that brings him", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
 		{"no user yet", func(s *situation) {
 			systemBehind(s)
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)
+		}, "", "", ""},
+		{"no user yet, as an older system runs", func(s *situation) {
+			system := s.seen.Profiles["system"]
+			system.Running = "/nix/store/0-nixos"
+			s.seen.Profiles["system"] = system
+			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)
+		}, "", "", ""},
+		{"no user yet, as the switch was cut off", func(s *situation) {
+			system := s.seen.Profiles["system"]
+			system.Activated = ""
+			s.seen.Profiles["system"] = system
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)
 		}, "", "", ""},
 		{"no profile of Nix", environment(func(o *deploy.Observed) { o.Linked = "/home/x" }), deploy.FindingForeign, deploy.Failure, "rm "},

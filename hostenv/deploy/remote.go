@@ -53,6 +53,9 @@ type Observation struct {
 	Nix         string   `json:"nix"` // its version, "" where there is none
 	TrustedKeys []string `json:"trustedKeys,omitempty"`
 	TrustsUser  bool     `json:"trustsUser,omitempty"` // whether Nix takes unsigned paths from the deploy user
+	// Free is how many bytes are free where Nix keeps its store and profiles, nil
+	// where that is not known.
+	Free *int64 `json:"free,omitempty"`
 	// ProcessesHidden says that the deploy user sees no others' processes
 	// (hidepid), and so no activation of theirs.
 	ProcessesHidden bool `json:"processesHidden,omitempty"`
@@ -69,7 +72,10 @@ type Observed struct {
 	// Activated is the store path whose activation the node knows to have ended
 	// well, "" where one is at work, failed, or was not done by a deploy.
 	Activated string `json:"activated,omitempty"`
-	Temp      Temp   `json:"temp,omitempty"`
+	// Running is the system that the node runs where that is not the one of the
+	// active path; of the system's profile alone.
+	Running string `json:"running,omitempty"`
+	Temp    Temp   `json:"temp,omitempty"`
 	// TempOpenAt is the folder that makes it open, or the link: itself or one above.
 	TempOpenAt string `json:"tempOpenAt,omitempty"`
 	// DeployRs is whether the active path holds activate-rs, as what deploy-rs
@@ -128,6 +134,26 @@ func (e *HostKeyError) Error() string {
 // Hint says what to do.
 func (e *HostKeyError) Hint() string {
 	return fmt.Sprintf("if the node was made anew, put its new key (`ssh-keyscan -t ed25519 HOST`, compared on the node's console) into provider.nodes.%q.hostKey and run `mage plan`; otherwise somebody is in between", e.Node)
+}
+
+// leastFree is what an activation may need: a generation is a link, and Nix's
+// database grows by some pages.
+const leastFree = 8 << 20
+
+// A NoRoomError says that a node has no room to activate anything. deploy-rs
+// cannot set a profile then, and can go back one generation too far.
+type NoRoomError struct {
+	Node string
+	Free int64 // bytes
+}
+
+func (e *NoRoomError) Error() string {
+	return fmt.Sprintf("node %s has no room left: %d KiB are free below /nix, and an activation may need %d", e.Node, e.Free>>10, leastFree>>10)
+}
+
+// Hint says what to do.
+func (e *NoRoomError) Hint() string {
+	return "make room on the node: nix-collect-garbage --delete-older-than 14d, as root"
 }
 
 // A LockedError says that another deploy is at work on a node.

@@ -337,7 +337,7 @@ func (it *run) announce() error {
 			}
 			active := n.seen.Profiles[p.Name].Active
 			e := Event{Type: TypeProfile, Node: n.Name, Profile: p.Name, State: d.State, Reason: d.Reason, Want: p.Path, Was: active, Active: active}
-			if d.Reason == ReasonDoubtful || d.Reason == ReasonAdopted {
+			if d.Reason == ReasonDoubtful || d.Reason == ReasonNotRunning || d.Reason == ReasonAdopted {
 				e.Was = d.From
 			}
 			if d.Err != nil {

@@ -77,6 +77,8 @@ func TestFaults(t *testing.T) {
 		{"the system fails and goes back", "activate", "system", fails, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"the system fails and goes too far back", "activate", "system", failsAstray, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"the system fails and stays", "activate", "system", failsStuck, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"the system fails, and runs on beside the profile of before", "activate", "system", failsRuns, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"the node's disk is full", "", "", none, func(w *world) { w.nodes["n1"].free = new(int64) }, map[string]string{"system": "failed no-room", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"a new environment fails", "activate", env, fails, nil, map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: ""}, 3},
 		{"an environment fails and goes back", "activate", env, fails, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"an environment fails and stays", "activate", env, failsStuck, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
@@ -125,6 +127,9 @@ func TestFaults(t *testing.T) {
 				if path != "" && !w.nodes["n1"].good[profile] {
 					t.Errorf("%s is at %q, which is down", profile, path)
 				}
+			}
+			if runs := w.nodes["n1"].runs; runs != "" {
+				t.Errorf("the node runs %s beside its profile", runs)
 			}
 			for _, p := range o.Profiles {
 				if p.State == deploy.StateFailed && p.Error == "" {

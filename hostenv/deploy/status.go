@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -46,6 +47,8 @@ func StatusOf(p Profile, seen Observed) Status {
 		}
 	case len(seen.Activating) > 0:
 		s.Standing, s.Detail = StandingBehind, "an activation is at work"
+	case seen.Active == p.Path && seen.Running != "":
+		s.Standing = StandingBehind
 	case seen.Active == p.Path && seen.Activated != p.Path:
 		s.Standing, s.Detail = StandingBehind, "its activation did not end well, or not yet"
 	case seen.Active == p.Path:
@@ -58,6 +61,13 @@ func StatusOf(p Profile, seen Observed) Status {
 		s.Standing, s.Detail = StandingDiverged, "it was not brought by deploy-rs"
 	default:
 		s.Standing = StandingBehind
+	}
+	if seen.Running != "" {
+		others := []string{"the node runs another system, " + seen.Running + ": it was started with that, or a switch did not end"}
+		if s.Detail != "" {
+			others = append(others, s.Detail)
+		}
+		s.Detail = strings.Join(others, "; ")
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -17,6 +18,8 @@ func TestStatusOf(t *testing.T) {
 	}{
 		{"the planned path", p, deploy.Observed{Active: p.Path, Activated: p.Path, DeployRs: true}, deploy.StandingInSync},
 		{"the planned path, which did not come up", p, deploy.Observed{Active: p.Path, DeployRs: true}, deploy.StandingBehind},
+		{"the planned path, and another system runs", p, deploy.Observed{Active: p.Path, Activated: p.Path, Running: "/nix/store/0-nixos", DeployRs: true}, deploy.StandingBehind},
+		{"another path, and another system runs", p, deploy.Observed{Active: "/nix/store/0-shop", Running: "/nix/store/0-nixos", DeployRs: true}, deploy.StandingBehind},
 		{"an older one that a deploy brought", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true}, deploy.StandingBehind},
 		{"nothing yet", p, deploy.Observed{}, deploy.StandingBehind},
 		{"an activation is at work", p, deploy.Observed{Active: p.Path, Activating: []string{"4711"}}, deploy.StandingBehind},
@@ -29,6 +32,9 @@ func TestStatusOf(t *testing.T) {
 		got := deploy.StatusOf(test.profile, test.seen)
 		if got.Standing != test.want {
 			t.Errorf("%s: %s, want %s", test.reason, got.Standing, test.want)
+		}
+		if runs := test.seen.Running; !strings.Contains(got.Detail, runs) {
+			t.Errorf("%s: the detail is %q, and does not tell that %s runs", test.reason, got.Detail, runs)
 		}
 		if drift := deploy.Drift([]deploy.Status{got}); drift != (test.want != deploy.StandingInSync) {
 			t.Errorf("%s: drift is %v", test.reason, drift)

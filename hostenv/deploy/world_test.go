@@ -41,6 +41,7 @@ const (
 	failsStuck  fault = "fails-stuck"  // an activation fails, and the node does not go back
 	failsAstray fault = "fails-astray" // it fails, and the node goes back to another generation
 	failsDown   fault = "fails-down"   // it fails, and what the node goes back to does not come up
+	failsRuns   fault = "fails-runs"   // it fails, and the node runs it on, with the profile of before
 	lies        fault = "lies"         // it reports a success that is none
 	dies        fault = "dies"         // this process dies; what is on the way goes on
 	diesAlone   fault = "dies-alone"   // it dies with all that it had begun
@@ -60,6 +61,8 @@ type machine struct {
 	activated  []string // profile=path, each activation that began
 	restarted  []string // activations of what was active and good
 	restorable bool
+	runs       string // another system than that of the profile
+	free       *int64
 }
 
 func newWorld(t *testing.T, nodes []deploy.Node) *world {
@@ -119,11 +122,14 @@ type session struct {
 }
 
 func (s *session) observe() deploy.Observation {
-	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, Profiles: map[string]deploy.Observed{}}
+	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
 	for _, p := range s.n.Profiles {
 		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
 		if s.m.good[p.Name] {
 			seen.Activated = seen.Active
+		}
+		if p.IsSystem() {
+			seen.Running = s.m.runs
 		}
 		for user, uid := range s.m.users {
 			if uid == p.UID {
@@ -158,6 +164,9 @@ func (s *session) Restore(_ context.Context, p deploy.Profile, path string) erro
 		return errors.New("cannot restore")
 	}
 	s.m.set(p.Name, path, true)
+	if p.IsSystem() {
+		s.m.runs = ""
+	}
 	return nil
 }
 
@@ -297,6 +306,9 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 		m.set(p.Name, p.Path, false)
 	case failsDown:
 		m.set(p.Name, was, false)
+	case failsRuns:
+		m.set(p.Name, was, true)
+		m.runs = p.Path
 	case failsAstray:
 		m.set(p.Name, "/nix/store/0-ancient", true)
 	default:

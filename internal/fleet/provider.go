@@ -74,7 +74,7 @@ func newProvider(f *Fleet) (*Provider, error) {
 		{filepath.Join(p.Dir, "activation.sh"), 0o644, 0, string(activationScript)},
 		{filepath.Join(p.Dir, ".gitignore"), 0o644, 0, "/generated/.hostenv*\n/secrets/signing/\n"},
 	}
-	for _, name := range []string{"deploy.nix", "strings.nix", "fail.nix"} {
+	for _, name := range []string{"deploy.nix", "failed-units.sh", "strings.nix", "fail.nix"} {
 		text, err := os.ReadFile(filepath.Join(repository, "nix", "lib", name))
 		if err != nil {
 			return nil, err

@@ -102,9 +102,11 @@ let
   #   name     whose activation, for the log
   #   setup    shell text that runs first; where it fails, nothing is activated
   #   logs     the folder of the logs, as a word of the shell
+  #   scope    whose systemd has the units: --system or --user
   #   command  shell text, under `set -e` and in a sub-shell
-  logged = { bin, name, setup ? "", logs, command }: ''
+  logged = { bin, name, setup ? "", logs, scope, command }: ''
     set -euo pipefail
+    ${builtins.readFile ./failed-units.sh}
     trap "" HUP
     ${setup}
     logs=${logs}
@@ -125,6 +127,8 @@ let
     set +e
     (
       path=$(cd -P -- "$PROFILE" && pwd)
+      printf -v begun '%(%s)T' -1
+      broken=$(${within bin}failed_units ${scope})
       printf 'activating %s: %s\n' ${quote name} "$path"
       (
         set -e
@@ -134,6 +138,8 @@ let
       if [ "$status" = 0 ]; then
         (umask 022 && printf '%s\n' "$path" >"${paths.activated "$PROFILE"}") ||
           printf '%s\n' "warning: the next deploy will activate this again, for ${paths.activated "$PROFILE"} cannot be written"
+      else
+        ${within bin}tell_failed_units ${scope} "$begun" "$broken"
       fi
       printf 'activation of %s ended with exit status %s\n' ${quote name} "$status"
       exit "$status"
@@ -143,6 +149,9 @@ let
     )
     exit "''${PIPESTATUS[0]}"
   '';
+
+  # within bin is what a function of the shell is called with to find programs there.
+  within = bin: if bin == "" then "" else "PATH=${bin}:$PATH ";
 
   # What a login would have set and `sudo -u` has not. An activation that finds
   # itself running as somebody else, as after `deploy --profile-user root`,
@@ -175,6 +184,7 @@ let
     name = user;
     setup = session user environment;
     logs = ''"${paths.userLogs}"'';
+    scope = "--user";
     command = ''"$PROFILE/bin/activate"'';
   };
 
@@ -187,6 +197,7 @@ let
       inherit bin;
       name = "system";
       logs = quote paths.systemLogs;
+      scope = "--system";
       command = ''
         cd /
         "$PROFILE/bin/switch-to-configuration" switch

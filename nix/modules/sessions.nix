@@ -35,4 +35,9 @@ in
     # `hostenv deploy` copies a git repository to the node and builds it there.
     systemPackages = mkIf (environments != { }) [ pkgs.gitMinimal pkgs.rsync ];
   };
+
+  # Each one's systemd is up once a switch is over, when it is to be activated.
+  # NixOS starts those of users whose mark to linger is new; that of a user who
+  # was gone for a while, as a system that failed was taken back, is not.
+  systemd.targets.multi-user.wants = lib.mapAttrsToList (_: e: "user@${toString e.uid}.service") environments;
 }

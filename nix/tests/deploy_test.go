@@ -442,6 +442,39 @@ func TestActivation(t *testing.T) {
 			}
 		}
 	})
+	t.Run("names the units that failed, with the ends of their journals", func(t *testing.T) {
+		a := newActivation(t, `touch "$DIR/begun"; exit 1`)
+		// One had failed before, one is started again and again.
+		write(t, a.path("bin/systemctl"), `#!/usr/bin/env bash
+case "$*" in
+*--user*list-units*)
+	echo "old.service loaded failed failed An old one"
+	if [ -e "$DIR/begun" ]; then
+		echo "site.service loaded failed failed The site"
+		echo "crash\\x2dloop.service loaded activating auto-restart Another"
+	fi
+	;;
+*--user*show*InvocationID*) echo "1${*: -1}" ;;
+esac
+`, 0o777)
+		write(t, a.path("bin/journalctl"), `#!/usr/bin/env bash
+case "$*" in
+*--lines=12*--since=@1*--user-unit=site.service) printf 'no \e[31mcontent\e[0m\r\n'; printf 'x%.0s' {1..1000}; printf '\nFailed with result one\n' ;;
+*--user-unit=*) # it comes late
+	[ -e "$DIR/asked" ] && echo "Failed with result of ${*: -1}" || echo early
+	touch "$DIR/asked"
+	;;
+esac
+`, 0o777)
+		cmd := a.command(t)
+		cmd.Env = append(cmd.Env, "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
+		out, _ := cmd.CombinedOutput()
+		want := "activating shop-main: " + a.path("profile") + "\nfailed unit: site.service\nfailed unit| no [31mcontent[0m\nfailed unit| " + strings.Repeat("x", 400) +
+			"\nfailed unit| Failed with result one\nfailed unit: crash\\x2dloop.service\nfailed unit| Failed with result of --user-unit=crash\\x2dloop.service\nactivation of shop-main ended with exit status 1\n"
+		if diff := cmp.Diff(want, string(out)); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("leaves beside the profile what came up", func(t *testing.T) {
 		for _, want := range []int{0, 3} {
 			a := newActivation(t, `if [ -e "$PROFILE.activated" ]; then touch "$DIR/early"; fi; exit `+strconv.Itoa(want))

@@ -187,11 +187,13 @@ observe() {
 		nix --extra-experimental-features nix-command config show 2>/dev/null ||
 			nix --extra-experimental-features nix-command show-config 2>/dev/null
 	)"
+	fields free "$(df -Pk /nix/store /nix/var/nix 2>/dev/null | while read -r _ _ _ free _; do printf '%s ' "$free"; done)"
 	eval "set -- $links"
 	for path in "$@"; do
 		follow "$path"
 		generation "$path"
 		activated "$path"
+		running "$path"
 	done
 	eval "set -- $users"
 	if command -v getent >/dev/null; then
@@ -269,6 +271,15 @@ generation() {
 activated() {
 	if [ -f "$1.activated" ] && [ ! -L "$1.activated" ]; then
 		fields activated "$1" "$(timeout 5 head -c 512 -- "$1.activated" 2>/dev/null | tr -d '\000')"
+	fi
+}
+
+# running says which system runs, and which one a profile has: what deploy-rs
+# brings leads to the files of NixOS's own.
+running() {
+	if [ -e "$1/activate" ] && [ -e /run/current-system/activate ]; then
+		has=$(readlink -f "$1/activate")
+		fields running "$1" "$(readlink -f /run/current-system)" "${has%/activate}"
 	fi
 }
 

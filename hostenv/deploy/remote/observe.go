@@ -63,9 +63,11 @@ type report struct {
 	links            map[string]string
 	generations      map[string]generation
 	activated        map[string]string
+	running          map[string]string
 	uids             map[string]int
 	owners           map[int]string
 	environments     map[int][]string
+	free             *int64
 	folders          map[string]folder
 	missing          map[string]bool
 	processes        []process
@@ -86,10 +88,10 @@ type process struct {
 }
 
 // fieldsOf is how many values follow each kind of field.
-var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
+var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "free": 1, "running": 3, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
 
 func readReport(data []byte) (*report, error) {
-	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
+	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, running: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
 	if len(data) == 0 || data[len(data)-1] != 0 {
 		return nil, fmt.Errorf("it is cut off after %d bytes", len(data))
 	}
@@ -122,6 +124,18 @@ func (r *report) read(kind string, f []string) {
 		r.generations[f[0]] = generation{rolledBack: f[1] != f[2], deployRs: f[3] == "deploy-rs"}
 	case "activated":
 		r.activated[f[0]] = f[1]
+	case "running":
+		if f[1] != f[2] && isStorePath(f[1]) {
+			r.running[f[0]] = f[1]
+		}
+	case "free":
+		// Of both folders the lesser, in KiB.
+		for _, word := range strings.Fields(f[0]) {
+			if kib, err := strconv.ParseInt(word, 10, 64); err == nil && kib >= 0 && kib < 1<<50 && (r.free == nil || kib<<10 < *r.free) {
+				bytes := kib << 10
+				r.free = &bytes
+			}
+		}
 	case "missing":
 		r.missing[f[0]] = true
 	case "leftovers":
@@ -181,6 +195,7 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		TrustedKeys:     strings.Fields(settings["trusted-public-keys"]),
 		TrustsUser:      settings["require-sigs"] == "false" || r.trusted(strings.Fields(settings["trusted-users"])),
 		Profiles:        map[string]deploy.Observed{},
+		Free:            r.free,
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,
 	}
@@ -224,7 +239,9 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 		o.Activated = o.Active
 	}
 	owner, known := 0, true
-	if !p.IsSystem() {
+	if p.IsSystem() {
+		o.Running = r.running[p.Link]
+	} else {
 		owner, known = r.uids[p.User]
 		o.UID = owner
 		o.UIDOwner = r.owners[p.UID]

@@ -13,10 +13,12 @@ import (
 )
 
 const (
-	pathA = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"
-	pathB = "/nix/store/1123456789abcdfghijklmnpqrsvwxyz-b"
-	pathC = "/nix/store/2123456789abcdfghijklmnpqrsvwxyz-system-that-deploy-rs-did-not-bring"
-	pathD = "/nix/store/3123456789abcdfghijklmnpqrsvwxyz-d"
+	systemC = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos-c"
+	systemD = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-nixos-d"
+	pathA   = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a"
+	pathB   = "/nix/store/1123456789abcdfghijklmnpqrsvwxyz-b"
+	pathC   = "/nix/store/2123456789abcdfghijklmnpqrsvwxyz-system-that-deploy-rs-did-not-bring"
+	pathD   = "/nix/store/3123456789abcdfghijklmnpqrsvwxyz-d"
 )
 
 // profiles is a node with two paths that deploy-rs could have brought, one that
@@ -225,6 +227,27 @@ func testObserve(t *testing.T, shell string) {
 		}
 	}
 	m.sh(t, "rm -rf $1 $1-*-link", link)
+
+	if o.Free == nil || *o.Free <= 0 {
+		t.Errorf("free is %v", o.Free)
+	}
+	// What deploy-rs brings leads to the files of a system of NixOS's.
+	m.sh(t, "mkdir -p $1 $2; touch $1/activate $2/activate; ln -s $1/activate $3/activate", systemC, systemD, pathA)
+	for _, test := range []struct{ setup, running string }{
+		{"", ""},
+		{"mv /run/current-system/sw $1; rmdir /run/current-system; ln -s $1 /run/current-system", ""},
+		{"mv $1/sw $2; ln -sfn $2 /run/current-system", systemD},
+		{"rm $1/activate", ""}, // it is none of NixOS's
+	} {
+		m.sh(t, test.setup, systemC, systemD)
+		o, err := s.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Profiles["system"].Running; got != test.running {
+			t.Errorf("%s: another system runs: %q, want %q", test.setup, got, test.running)
+		}
+	}
 
 	temps := []struct {
 		user, path string

@@ -1,0 +1,201 @@
+package nixosnodes_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
+)
+
+// What fails on a node leaves it where it was, up, and is told by its name and
+// its last words; the other node and the other environments go on.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "node-a", "node-b")
+	a, b := s.Node("node-a"), s.Node("node-b")
+	s.Provider.Set(t, "placement", `{ beta = "node-b"; }`)
+	blog, shop := overHTTP("acme", "blog", ""), overHTTP("acme", "shop", "")
+	s.Provider.Add(t, blog, shop, overHTTP("beta", "portal", ""))
+	s.mage(0, "plan")
+	s.pointAll()
+
+	// A unit that fails in a node's first deploy. What was installed is not
+	// deploy-rs's, which cannot go back to it by itself.
+	was := s.standing(a)
+	s.machine(a, `systemd.services.ledger = {
+      wantedBy = [ "multi-user.target" ];
+      serviceConfig.Type = "oneshot";
+      script = "printf 'the ledger is \\033[31mnot there\\n'; exit 3";
+    };`)
+	said := s.mage(3, "deploy")
+	contains(t, said.Stdout, "node-a system: unit ledger.service failed\n", "| ledger.service: the ledger is [31mnot there", "hint: mend the unit")
+	without(t, said, "\x1b", "deploy-rs failed to activate")
+	s.stands(a, was)
+	if a.Profile(t, s.user("acme", "shop")) != "" {
+		t.Error("an environment was activated though the system failed")
+	}
+	s.serves("http://"+s.host("beta", "portal")+"/", "beta__portal")
+
+	s.machine(a, "")
+	s.mage(0, "deploy")
+	s.serves("http://"+s.host("acme", "shop")+"/", "acme__shop")
+
+	// A system whose activation fails; and one that moves sshd away, which the
+	// node takes back when no new connection comes. deploy-rs panics then.
+	was, wasB := s.standing(a), s.standing(b)
+	s.machine(a, `system.activationScripts.ledger = "echo 'the ledger is lost'; false";`)
+	s.machine(b, `hostenv.ssh.ports = [ 2222 ];`)
+	said = s.mage(3, "deploy")
+	contains(t, said.Stdout, "node-a system: its activation ended with exit status 2\n", "| the ledger is lost",
+		"node-b system: it came up, and no new connection reached the node: it went back by itself\n", "hint: see what the new system changes of sshd")
+	s.stands(a, was)
+	s.stands(b, wasB)
+	if _, err := s.Operator.SSH(b, "deploy", "true"); err != nil {
+		t.Errorf("node-b is out of reach: %v", err)
+	}
+
+	// What a system refuses before it changes anything: another interface of
+	// init, for which NixOS wants a restart; and a boot loader that cannot be
+	// installed, as on a full /boot.
+	pids := [2]string{a.Unit(t, "nginx", "MainPID"), b.Unit(t, "nginx", "MainPID")}
+	s.machine(a, `system.systemBuilderCommands = "echo another >$out/init-interface-version";`)
+	s.machine(b, `system.build.installBootLoader = lib.mkForce (pkgs.writeShellScript "full" "echo 'cannot write /boot/kernel: No space left on device' >&2; exit 1");`)
+	said = s.mage(3, "deploy")
+	contains(t, said.Stdout, "node-a system: its activation ended with exit status 100\n", "take effect until you reboot",
+		"node-b system: its activation ended with exit status 1\n", "| cannot write /boot/kernel: No space left on device")
+	s.stands(a, was)
+	s.stands(b, wasB)
+	if now := [2]string{a.Unit(t, "nginx", "MainPID"), b.Unit(t, "nginx", "MainPID")}; now != pids {
+		t.Errorf("nginx was restarted: %v, before %v", now, pids)
+	}
+
+	// A node that restarts in the middle of a switch; and one whose store is full
+	// though it has all that is to be activated.
+	s.machine(a, `systemd.services.slow = {
+      wantedBy = [ "multi-user.target" ];
+      serviceConfig.Type = "oneshot";
+      script = "while [ -e /run/hold ]; do sleep 0.1; done";
+    };`)
+	a.Run(t, "touch", "/run/hold")
+	b.FillStore(t, 0)
+	deploy := s.Operator.Begin(t, "deploy")
+	nixosnode.Eventually(t, "the slow unit", func() error { return s.unitIs(a, "slow", "activating") })
+	slow := a.System(t)
+	boots := a.Boots()
+	a.Run(t, "systemctl", "reboot", "--no-block")
+	a.WaitReboot(t, boots)
+	said = deploy.Wait(t).Want(t, 3)
+	t.Logf("mage deploy, over a restart, took %s", said.Took)
+	contains(t, said.Stdout, "node-a system: its activation was cut off", "node-b system: node node-b has no room left")
+	s.stands(a, was)
+	s.stands(b, wasB)
+
+	// A store that is full before all is there. Meanwhile node-a runs another
+	// system than its profile's, as after a start from the boot menu, and a
+	// customer breaks one of two environments.
+	a.Run(t, slow+"/bin/switch-to-configuration", "test")
+	contains(t, s.mage(2, "status").Stdout, "the node runs another system")
+	s.machine(a, "")
+	s.machine(b, `environment.etc.ballast.source = pkgs.runCommand "ballast" { } "head -c 32M /dev/zero >$out";`)
+	b.FillStore(t, 16<<20)
+	blog.Content = "the new blog"
+	s.Provider.Add(t, blog)
+	s.breakShop()
+	s.mage(0, "plan")
+	user := s.user("acme", "shop")
+	before := a.Profile(t, user)
+	said = s.mage(3, "deploy")
+	contains(t, said.Stdout, "node-a "+user+": unit site.service failed\n", "| site.service: ", "/nowhere/content.txt", "hint: it is the customer's to mend",
+		"node-b system: node node-b has no room left")
+	if now := a.Profile(t, user); now != before {
+		t.Errorf("the shop is at %s, and was at %s", now, before)
+	}
+	s.serves("http://"+s.host("acme", "shop")+"/", "acme__shop")
+	s.serves("http://"+s.host("acme", "blog")+"/", "the new blog")
+	s.stands(a, was)
+	s.stands(b, wasB)
+
+	// All that was wrong is mended.
+	b.FreeStore(t)
+	shop.Content = "the new shop"
+	s.Provider.Add(t, shop)
+	s.mage(0, "plan")
+	s.mage(0, "deploy")
+	s.serves("http://"+s.host("acme", "shop")+"/", "the new shop")
+	if b.Run(t, "stat", "-Lc", "%s", "/etc/ballast") != "33554432" {
+		t.Error("node-b has no ballast")
+	}
+}
+
+// overHTTP is a customer whose site asks for no certificate.
+func overHTTP(organisation, project, content string) nixosnode.Customer {
+	hash := sha256.Sum256([]byte(organisation + "-" + project + "-main\n"))
+	host := fmt.Sprintf("%s-main-%.7s.%s", project, hex.EncodeToString(hash[:]), nixosnode.Domain)
+	return nixosnode.Customer{Organisation: organisation, Project: project, Content: content, Environments: map[string]nixosnode.Environment{
+		"main": {Type: "production", VirtualHosts: map[string]any{host: map[string]any{"enableLetsEncrypt": false}}}}}
+}
+
+// machine rewrites a node's configuration, with this text of Nix in it.
+func (s *story) machine(n *nixosnode.Node, text string) {
+	s.t.Helper()
+	s.Provider.Write(s.t, "nodes/"+n.Name+"/configuration.nix", "{ inputs, lib, pkgs, ... }: {\n  imports = [ inputs.nixpkgs.nixosModules.machine ];\n  config = {\n    "+text+"\n  };\n}\n")
+	s.Operator.Run(s.t, "git", "commit", "--quiet", "--all", "--allow-empty", "--message", "change "+n.Name)
+}
+
+// breakShop has acme's shop activate a web server that does not start.
+func (s *story) breakShop() {
+	s.t.Helper()
+	const file = "/srv/acme-shop/.hostenv/activate.sh"
+	script, err := os.ReadFile(s.Operator.Path(file))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	broken := strings.Replace(string(script), "-content @out@/share/content.txt", "-content /nowhere/content.txt", 1)
+	if broken == string(script) {
+		s.t.Fatalf("%s is not as expected:\n%s", file, script)
+	}
+	s.Operator.Write(s.t, file, broken)
+	s.Operator.Run(s.t, "git", "-C", "/srv/acme-shop", "commit", "--quiet", "--all", "--message", "another web server")
+	s.Operator.Run(s.t, "nix", "flake", "update", "acme__shop")
+	s.Operator.Run(s.t, "git", "commit", "--quiet", "--all", "--message", "the shop's new web server")
+}
+
+// A standing is what a node has and runs.
+type standing struct{ profile, running string }
+
+func (s *story) standing(n *nixosnode.Node) standing {
+	s.t.Helper()
+	return standing{n.Profile(s.t, "system"), n.System(s.t)}
+}
+
+// stands holds a node to what it had, with all of it up.
+func (s *story) stands(n *nixosnode.Node, want standing) {
+	s.t.Helper()
+	if got := s.standing(n); got != want {
+		s.t.Errorf("%s has %+v, and had %+v", n.Name, got, want)
+	}
+	n.WaitUp(s.t)
+}
+
+// without holds what was printed to have none of these texts.
+func without(t testing.TB, r nixosnode.Result, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(r.Stdout+r.Stderr, part) {
+			t.Errorf("there is %q in\n%s", part, r)
+		}
+	}
+}
+
+// unitIs holds a unit to its state.
+func (s *story) unitIs(n *nixosnode.Node, unit, state string) error {
+	got, err := n.Exec("systemctl", "show", "--value", "--property=ActiveState", unit)
+	if err == nil && got != state {
+		err = fmt.Errorf("%s is %s, not yet %s", unit, got, state)
+	}
+	return err
+}
