@@ -239,7 +239,7 @@ func TestMoves(t *testing.T) {
 	contains(t, s.mage(0, "plan").Stdout, shop, "node-b")
 	backups.full.Store(true)
 	failed := s.mage(3, "deploy")
-	contains(t, failed.Stdout+failed.Stderr, "restic-backups-"+name+".service failed", "the disk of the backups is full")
+	contains(t, failed.Stdout+failed.Stderr, "restic-backups-"+name+".service failed", "507 Insufficient Storage")
 	if now := a.System(t); now != systems[a] {
 		t.Errorf("%s has another system, and %s has not left it yet", a.Name, shop)
 	}

@@ -30,7 +30,7 @@ func TestSecrets(t *testing.T) {
 		})
 	}
 	write(ofAcme)
-	s.Provider.Module(t, "monitoring", `{ sops.secrets."monitoring/token" = { owner = "nobody"; mode = "0440"; }; }`)
+	s.Provider.Module(t, "monitoring", `{ sops.secrets."monitoring/token" = { group = "nginx"; mode = "0440"; }; }`)
 	backups := map[string]nixosnode.Environment{
 		"main": s.reachable(nixosnode.Environment{Hostenv: map[string]any{"backupsRepoHost": "s3:https://s3.example.com"}}),
 	}
@@ -63,7 +63,7 @@ func TestSecrets(t *testing.T) {
 	holds(acme+"/backups_env", acme, acme, "400", "KEY="+envOfAcme)
 	holds(beta+"/backups_secret", beta, beta, "400", ofBeta)
 	holds(beta+"/backups_env", beta, beta, "400", "KEY="+envOfBeta)
-	holds("monitoring/token", "nobody", "root", "440", ofNode)
+	holds("monitoring/token", "root", "nginx", "440", ofNode)
 
 	// As those whom it concerns find it.
 	if got := s.ssh(n, acme, "cat /run/secrets/"+acme+"/backups_secret"); got != ofAcme {
