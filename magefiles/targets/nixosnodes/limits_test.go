@@ -92,8 +92,9 @@ func TestLimits(t *testing.T) {
 		within("a terminal", cgroup(t, string(terminal)))
 		within("the activation", cgroup(t, n.Run(t, "cat", "/home/"+user+"/activation.cgroup")))
 
-		// It is a session all the same: its user's systemd can be asked.
-		if out := s.ssh(n, user, "systemctl --user is-active site.service; echo $XDG_RUNTIME_DIR"); out != "active\n/run/user/"+uid {
+		// It is a session all the same, for logind and for its user's systemd.
+		const asks = `loginctl show-session --value --property=Name "$XDG_SESSION_ID"; echo "$XDG_RUNTIME_DIR"; systemctl --user is-active site.service`
+		if out := s.ssh(n, user, asks); out != user+"\n/run/user/"+uid+"\nactive" {
 			t.Errorf("a session of %s finds %q", user, out)
 		}
 	}
