@@ -37,6 +37,12 @@ type Customer struct {
 
 	// Content is the text that all of them serve; "" names the project.
 	Content string
+
+	// Backups are names of restic backups of ~/data, as hostenv's modules make
+	// them: a unit restic-backups-<name>, and a program restic-<name>. Activation
+	// restores what a restore plan names. The repository is at
+	// <backupsRepoHost>/<user>, the secrets are those of [Provider.Secrets].
+	Backups []string
 }
 
 // An Environment is what a project declares; each has a branch of its name.
@@ -212,6 +218,7 @@ func (p *Provider) makeCustomer(c Customer) error {
 	project, err := json.MarshalIndent(map[string]any{
 		"organisation": c.Organisation, "project": c.Project, "hostenvHostname": Domain,
 		"declared": map[string]any{"defaultEnvironment": names[0], "users": map[string]any{}, "environments": c.Environments},
+		"backups":  append([]string{}, c.Backups...),
 	}, "", "  ")
 	if err != nil {
 		return err
@@ -221,7 +228,7 @@ func (p *Provider) makeCustomer(c Customer) error {
 		".hostenv/evaluate.nix": string(evaluate),
 		"content.txt":           or(c.Content, c.name()) + "\n",
 	}
-	for _, name := range []string{"flake.nix", "activate.sh"} {
+	for _, name := range []string{"flake.nix", "activate.sh", "backup.sh", "restic.sh", "restore.sh"} {
 		text, err := customerFiles.ReadFile("customer/" + name)
 		if err != nil {
 			return err

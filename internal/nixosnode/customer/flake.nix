@@ -24,20 +24,28 @@
       };
 
       # What an environment's user runs: a web server on the socket where the
-      # front door looks for it.
+      # front door looks for it, and the backups that the project has.
       packageOf = name: environment: pkgs.runCommand "environment-${environment.hostenv.userName}"
         {
           text = builtins.readFile ../content.txt;
           site = pkgs.prebuilt "site";
           inherit (pkgs) coreutils systemd runtimeShell;
+          backups = this.backups;
           passAsFile = [ "text" ];
-        } ''
+        } (''
         mkdir -p $out/bin $out/share
         cp "$textPath" $out/share/content.txt
         substitute ${./activate.sh} $out/bin/activate \
-          --subst-var runtimeShell --subst-var coreutils --subst-var systemd --subst-var site --subst-var out
+          --subst-var runtimeShell --subst-var coreutils --subst-var systemd --subst-var site --subst-var backups --subst-var out
         chmod +x $out/bin/activate
-      '';
+      '' + pkgs.lib.optionalString (this.backups != [ ]) ''
+        for program in backup restore ${pkgs.lib.concatMapStringsSep " " (backup: "restic-${backup}") this.backups}; do
+          substitute ${./.}/''${program%%-*}.sh $out/bin/$program \
+            --subst-var runtimeShell --subst-var coreutils --subst-var out \
+            --subst-var-by restic ${pkgs.restic} --subst-var-by jq ${pkgs.jq} --subst-var-by repository ${environment.hostenv.backupsRepoHost}
+          chmod +x $out/bin/$program
+        done
+      '');
     in
     {
       packages.${system} = builtins.mapAttrs packageOf project.environments;

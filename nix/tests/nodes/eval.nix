@@ -119,7 +119,7 @@ let
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
       nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };
       # Files of /etc, and what they refer to in the store.
-      etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "hostenv/nginx" "hostenv/nginx-unit" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
+      etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "hostenv/nginx" "hostenv/nginx-unit" "hostenv/slices" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/sudo" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
         (name: let file = c.environment.etc.${name}; in if file.text != null then file.text else file.source.text or file.source);
       setEnvironment = c.system.build.setEnvironment.outPath;
       inherit (c.environment) profiles sessionVariables;

@@ -86,6 +86,8 @@ var breakages = []breakage{
 		path(plan, "nodes", nodeName, "systemd")["services"] = map[string]any{}
 	},
 		[]string{`systemd\.services\."user@1003"\.serviceConfig\.Slice is not set, so that nothing limits site-main-b7ea262: .*generated/plan\.json`}},
+	{"sessions without PAM", withModule(`{ services.openssh.settings.UsePAM = false; }`),
+		[]string{`services\.openssh\.settings\.UsePAM is false, so that nothing limits what environments do by ssh: .*configuration of node-a`}},
 	{"mail address is a list", inPlan([]any{"a"}, "security", "acme", "defaults", "email"),
 		[]string{`option .security\.acme\.defaults\.email. is not of type`, `generated/plan\.json`}},
 	{"another's limit", withModule(`{ systemd.slices.user-acme-site.sliceConfig.MemoryMax = "20G"; }`),

@@ -174,6 +174,16 @@ func TestValues(t *testing.T) {
 			equal(t, "folder of an environment's configuration", v.SessionVariables["XDG_CONFIG_HOME"], "$HOME/.config")
 			equal(t, "programs for hostenv deploy", []bool{slices.Contains(v.Programs, "git"), slices.Contains(v.Programs, "rsync")}, []bool{true, true})
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
+			equal(t, "who belongs into which slice", v.Etc["hostenv/slices"], user+" user-acme-site-1003.slice\n")
+			// After logind has put a session where no limit is.
+			equal(t, "who moves an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_systemd", "pam_exec"), []string{
+				"session optional pam_systemd.so",
+				"session required pam_exec.so quiet seteuid type=open_session hostenv-enter-slice",
+			})
+			equal(t, "who moves what sudo starts", sessionRules(v.Etc["pam.d/sudo"], "pam_systemd", "pam_exec"), []string{
+				"session required pam_exec.so quiet seteuid type=open_session hostenv-enter-slice",
+			})
+			equal(t, "sessions of systemd itself", sessionRules(v.Etc["pam.d/systemd-user"], "pam_exec"), []string(nil))
 			equal(t, "tmpfiles", v.Tmpfiles, map[string]string{
 				"/run/hostenv":                                     "0755 root root",
 				"/run/hostenv/nginx":                               "0755 root root",
@@ -245,6 +255,15 @@ func TestValues(t *testing.T) {
 			pending := v.VirtualHosts["pending.acme.test"]
 			equal(t, "over plain HTTP", pending.ExtraConfig, "proxy_hide_header X-Frame-Options;\nadd_header X-Frame-Options \"DENY\" always;\n")
 			equal(t, "an environment that says nothing", v.VirtualHosts["acme.test"].ExtraConfig, "")
+		}},
+		{"no environments", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) {
+				plan["environments"], path(plan, "nodes")[nodeName] = map[string]any{}, map[string]any{}
+			})
+			n.SecretsPath, n.Sops = nil, false
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "who moves an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_exec"), []string(nil))
 		}},
 		{"headers off", module(`{ hostenv.securityHeaders.enable = false; }`), func(t *testing.T, v values) {
 			equal(t, "www.acme.test", v.VirtualHosts["www.acme.test"].ExtraConfig, "add_header X-Robots-Tag \"noindex\" always;\n")
@@ -471,4 +490,27 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%s lacks %s", option, text)
 		}
 	}
+}
+
+// sessionRules are the rules of a PAM service for sessions that have one of these
+// modules, without the folders and comments.
+func sessionRules(text string, modules ...string) []string {
+	var rules []string
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, " #")
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "session" {
+			continue
+		}
+		for i, word := range words {
+			words[i] = filepath.Base(word)
+			if _, name, ofStore := strings.Cut(words[i], "-"); ofStore && strings.HasPrefix(word, "/nix/store/") {
+				words[i] = name
+			}
+		}
+		if slices.ContainsFunc(modules, func(module string) bool { return words[2] == module+".so" }) {
+			rules = append(rules, strings.Join(words, " "))
+		}
+	}
+	return rules
 }

@@ -1,0 +1,203 @@
+package nixosnodes_test
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
+)
+
+// reachable is a customer's environment that the operator can log in to, as its
+// people do.
+func (s *story) reachable(more nixosnode.Environment) nixosnode.Environment {
+	more.Users = map[string]any{"ops": map[string]any{"publicKeys": []string{s.Operator.PublicKey}}}
+	if more.Type == "" {
+		more.Type = "production"
+	}
+	return more
+}
+
+// ssh runs a shell command as a user of a node, by ssh.
+func (s *story) ssh(n *nixosnode.Node, user, command string) string {
+	s.t.Helper()
+	out, err := s.Operator.SSH(n, user, command)
+	if err != nil {
+		s.t.Fatalf("ssh %s@%s: %v", user, n.Name, err)
+	}
+	return out
+}
+
+// cgroup is the one that /proc/PID/cgroup names, of version 2.
+func cgroup(t testing.TB, text string) string {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return strings.TrimSpace(path)
+		}
+	}
+	t.Fatalf("no cgroup of version 2 is in %q", text)
+	return ""
+}
+
+// uid is that of a user of a node.
+func uid(t testing.TB, n *nixosnode.Node, user string) string {
+	t.Helper()
+	return n.Run(t, "id", "-u", user)
+}
+
+// Whatever runs as an environment's user is within the slice of its project: its
+// manager, its sessions and what they leave behind, and what a deploy does as the
+// user. So the limits of the project hold for all of it together.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "node-a")
+	n := s.Node("node-a")
+	s.Provider.Set(t, "limits", `{ organisations.acme = { memoryMax = "128M"; cpuQuota = "50%"; }; }`)
+	main, staging := s.reachable(nixosnode.Environment{}), s.reachable(nixosnode.Environment{Type: "testing"})
+	s.Provider.Add(t,
+		nixosnode.Customer{Organisation: "acme", Project: "shop", Environments: map[string]nixosnode.Environment{"main": main, "staging": staging}},
+		nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: map[string]nixosnode.Environment{"main": main}},
+	)
+	s.mage(0, "plan")
+	s.mage(0, "dnsGate") // the names lead nowhere, and no certificate is ordered
+	s.mage(0, "deploy")
+
+	const ofShop = "/user.slice/user-acme.slice/user-acme-shop.slice"
+	users := map[string]string{ // by user, where it belongs
+		s.user("acme", "shop"):                        ofShop + "/user-acme-shop-%s.slice",
+		s.Provider.User(t, "acme", "shop", "staging"): ofShop + "/user-acme-shop-%s.slice",
+		s.user("beta", "portal"):                      "/user.slice/user-beta.slice/user-beta-portal.slice/user-beta-portal-%s.slice",
+	}
+	for user, slice := range users {
+		uid := uid(t, n, user)
+		slice = fmt.Sprintf(slice, uid)
+		within := func(what, cgroup string) {
+			t.Helper()
+			if path.Dir(cgroup) != slice {
+				t.Errorf("%s of %s is in %s, and should be in %s", what, user, cgroup, slice)
+			}
+		}
+		within("the user manager", n.Unit(t, "user@"+uid, "ControlGroup"))
+		within("a command by ssh", cgroup(t, s.ssh(n, user, "cat /proc/self/cgroup")))
+		terminal, err := s.Operator.Command("ssh", "-tt", "-o", "HostKeyAlias="+n.Name, user+"@"+n.Address, "cat /proc/self/cgroup").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		within("a terminal", cgroup(t, string(terminal)))
+		within("the activation", cgroup(t, n.Run(t, "cat", "/home/"+user+"/activation.cgroup")))
+
+		// It is a session all the same, for logind and for its user's systemd.
+		const asks = `loginctl show-session --value --property=Name "$XDG_SESSION_ID"; echo "$XDG_RUNTIME_DIR"; systemctl --user is-active site.service`
+		if out := s.ssh(n, user, asks); out != user+"\n/run/user/"+uid+"\nactive" {
+			t.Errorf("a session of %s finds %q", user, out)
+		}
+	}
+	// The deploy user is no environment, and stays where systemd puts it.
+	if got := cgroup(t, s.ssh(n, "deploy", "cat /proc/self/cgroup")); !strings.HasPrefix(got, "/user.slice/user-"+uid(t, n, "deploy")+".slice/session-") {
+		t.Errorf("a session of the deploy user is in %s", got)
+	}
+
+	shop, beta := s.user("acme", "shop"), s.user("beta", "portal")
+	slice := "user-acme-shop-" + uid(t, n, shop) + ".slice"
+	t.Run("limits", func(t *testing.T) {
+		for unit, want := range map[string][2]string{"user-acme-shop.slice": {"134217728", "500ms"}, "user-beta-portal.slice": {"12884901888", "2s"}} {
+			if got := [2]string{n.Unit(t, unit, "MemoryMax"), n.Unit(t, unit, "CPUQuotaPerSecUSec")}; got != want {
+				t.Errorf("%s has %v, want %v", unit, got, want)
+			}
+		}
+		// systemd's own reckoning of what holds for a session, of all that is above it.
+		scope := path.Base(cgroup(t, s.ssh(n, shop, "(sleep 600 >/dev/null 2>&1 </dev/null &) ; cat /proc/self/cgroup")))
+		if got := n.Unit(t, scope, "EffectiveMemoryMax"); got != "134217728" {
+			t.Errorf("%s may use %s bytes, want 134217728", scope, got)
+		}
+		// What a session leaves behind stays where it was, and ends with the slice.
+		if state := n.Unit(t, scope, "ActiveState"); state != "active" {
+			t.Errorf("%s, which has a process, is %s", scope, state)
+		}
+		n.Run(t, "systemctl", "kill", "--signal=KILL", scope)
+		nixosnode.Eventually(t, "the end of "+scope, func() error {
+			if state := n.Unit(t, scope, "LoadState"); state != "not-found" {
+				return errors.New("it is " + state)
+			}
+			return nil
+		})
+	})
+
+	t.Run("enforced", func(t *testing.T) {
+		for _, controller := range []string{"memory", "cpu"} {
+			if !slices.Contains(nixosnode.Controllers(), controller) {
+				t.Skipf("the limits are not tried: version 2 of this machine's cgroups has no controller %q", controller)
+			}
+		}
+		counter := func(file, name string) int {
+			t.Helper()
+			for line := range strings.Lines(n.Run(t, "cat", "/sys/fs/cgroup"+ofShop+"/"+file)) {
+				if value, ok := strings.CutPrefix(line, name+" "); ok {
+					count, err := strconv.Atoi(strings.TrimSpace(value))
+					if err == nil {
+						return count
+					}
+				}
+			}
+			t.Fatalf("%s has no %s", file, name)
+			return 0
+		}
+		manager := n.Unit(t, "user@"+uid(t, n, beta), "MainPID")
+		if out, err := s.Operator.SSH(n, shop, "set -o pipefail; head -c 512M /dev/zero | tail -c 512M | wc -c"); err == nil {
+			t.Errorf("a session held 512 MiB of the 128 that it may: %s", out)
+		}
+		if counter("memory.events", "oom_kill") == 0 {
+			t.Error("no process was killed for want of memory")
+		}
+		// The session is at work, or it ends, as the kernel chose; others do not notice.
+		s.ssh(n, shop, "true")
+		if now := n.Unit(t, "user@"+uid(t, n, beta), "MainPID"); now != manager {
+			t.Errorf("the manager of %s is %s, and was %s", beta, now, manager)
+		}
+		s.ssh(n, shop, "end=$((SECONDS + 2)); while [ $SECONDS -lt $end ]; do :; done")
+		if counter("cpu.stat", "nr_throttled") == 0 {
+			t.Error("a session that uses one processor is not held to half of one")
+		}
+	})
+
+	t.Run("refused", func(t *testing.T) {
+		// Where a session cannot be limited there is none.
+		n.Run(t, "sh", "-c", "sed 's/ .*/ no-slice/' /etc/hostenv/slices >/tmp/slices && mount --bind /tmp/slices /etc/hostenv/slices")
+		var both sync.WaitGroup // each gives up after a while
+		both.Go(func() {
+			if out, err := s.Operator.SSH(n, shop, "echo in"); err == nil || strings.Contains(out, "in") {
+				t.Errorf("a session that is in no slice was opened: %q", out)
+			}
+		})
+		both.Go(func() {
+			if out, err := s.Operator.SSH(n, "deploy", "sudo -n -u "+shop+" hostenv-move discard"); err == nil {
+				t.Errorf("sudo ran a command that is in no slice: %q", out)
+			}
+		})
+		both.Wait()
+		contains(t, n.Run(t, "journalctl", "--identifier=hostenv-enter-slice", "--output=cat", "--no-pager"),
+			"the session of "+shop+" by sshd is refused, for it cannot be put into no-slice: ", "the session of "+shop+" by sudo is refused")
+		s.ssh(n, "deploy", "true")
+		n.Run(t, "umount", "/etc/hostenv/slices")
+		s.ssh(n, shop, "true")
+	})
+
+	// A limit that changes holds at once, for what is there already.
+	s.Provider.Set(t, "limits", `{ organisations.acme = { memoryMax = "256M"; cpuQuota = "50%"; }; }`)
+	s.Provider.Commit(t)
+	s.mage(0, "plan")
+	manager := n.Unit(t, "user@"+uid(t, n, shop), "MainPID")
+	s.mage(0, "deploy")
+	if got := n.Unit(t, slice, "EffectiveMemoryMax"); got != "268435456" {
+		t.Errorf("%s may use %s bytes, want 268435456", slice, got)
+	}
+	if now := n.Unit(t, "user@"+uid(t, n, shop), "MainPID"); now != manager {
+		t.Errorf("the manager of %s was restarted for another limit", shop)
+	}
+}
