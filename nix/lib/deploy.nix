@@ -178,14 +178,18 @@ let
       (set "XDG_CACHE_HOME" (below "cacheDir" ".cache"))
     ];
 
-  # environmentScript: the activation of an environment.
+  # environmentScript: the activation of an environment. systemd does not start
+  # for a while what failed often, such as a service of the version before, or
+  # under the name before: what this one brings is tried anew.
   environmentScript = { bin, user, environment }: logged {
     inherit bin;
     name = user;
     setup = session user environment;
     logs = ''"${paths.userLogs}"'';
     scope = "--user";
-    command = ''"$PROFILE/bin/activate"'';
+    command = ''
+      systemctl --user reset-failed >/dev/null 2>&1 || true
+      "$PROFILE/bin/activate"'';
   };
 
   # systemScript: the activation of a node. systemd-boot's `default` names an

@@ -548,6 +548,18 @@ esac
 			t.Errorf("%v: %s\nnot\n%s", err, out, want)
 		}
 	})
+	t.Run("lets what failed too often be started", func(t *testing.T) {
+		for _, status := range []string{"0", "1"} { // also where there is no systemd
+			a := newActivation(t, `cat "$DIR/said"; echo activated`)
+			write(t, a.path("bin/systemctl"), "#!/bin/sh\necho \"systemctl $*\" >$DIR/said\necho noise; exit "+status+"\n", 0o777)
+			cmd := a.command(t)
+			cmd.Env = append(cmd.Env, "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
+			out, err := cmd.Output()
+			if err != nil || !strings.Contains(string(out), "\nsystemctl --user reset-failed\nactivated\n") {
+				t.Errorf("%v: %s", err, out)
+			}
+		}
+	})
 	t.Run("refuses another user", func(t *testing.T) {
 		a := newActivation(t, `touch "$DIR/finished"`)
 		a.script = strings.Replace(a.script, fmt.Sprintf("!= '%d'", os.Getuid()), "!= '123456'", 1)
