@@ -72,7 +72,7 @@ func newCertifier(t *testing.T) *certifier {
 		--sync) ;;
 		*) exit 99 ;;
 		esac`, dir))
-	c.write("said", "+ lego run\nWaiting to acquire lock /run/acme/1.lock\n2026/11/29 [INFO] [a.test] acme: Obtaining\nCould not obtain certificates:\n\t[a.test] acme: error: 403\n")
+	c.write("said", "+ lego run\nWaiting to acquire lock /run/acme/1.lock\n2026/11/29 [INFO] [a.test] acme: Obtaining\nYour account credentials have been saved\nCould not obtain certificates:\n\t[a.test] acme: error: 403\nFailed to fetch certificates. This may mean your DNS records are set up incorrectly.\n")
 	return c
 }
 
@@ -279,6 +279,14 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, "after the accidents", c.run("order"), "a.test\nb.test\n")
+
+	// What an order says is told where it names no error, too.
+	c.write("said", "+ mkdir\nPlease ensure that the webroot is there\n")
+	c.write("exits/b.test", "exited:1")
+	c.run("retry", "b.test")
+	if got := c.status()["b.test"].Failure; got == nil || strings.Join(got.Said, "|") != "Please ensure that the webroot is there" {
+		t.Errorf("%+v", got)
+	}
 
 	// An order that was stopped has not failed, and one that hung has.
 	c.write("exits/a.test", "killed:TERM")

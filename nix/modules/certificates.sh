@@ -156,11 +156,15 @@ check() {
   done
 }
 
-# said: what an order said, without what it says of itself when all is well.
+# said: what an order said went wrong, without what it says when all is well; all
+# of it where it names no error.
 said() {
+  local text errors
   journalctl --sync || true
-  journalctl --quiet --no-pager --output=cat "_SYSTEMD_INVOCATION_ID=${INVOCATION_ID-}" |
-    grep -vE '^\+|\[INFO\]|^(Waiting to acquire|Acquired|Releasing) lock ' | tail -n 12 | cut -c 1-500 || true
+  text=$(journalctl --quiet --no-pager --output=cat "_SYSTEMD_INVOCATION_ID=${INVOCATION_ID-}" |
+    grep -vE '^\+|\[INFO\]|^(Waiting to acquire|Acquired|Releasing) lock |^Failed to fetch certificates\. This may mean ') || true
+  errors=$(sed -n '/[Cc]ould not\|[Ee]rror/,$p' <<<"$text")
+  tail -n 12 <<<"${errors:-$text}" | cut -c 1-500
 }
 
 # end NAME is told by systemd how the order ended.
