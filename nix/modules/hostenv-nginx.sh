@@ -62,6 +62,12 @@ children() {
   done
 }
 
+# parent PID
+parent() {
+  local key value
+  { while read -r key value; do [ "$key" != PPid: ] || printf %s "$value"; done <"/proc/$1/status"; } 2>/dev/null || true
+}
+
 # serves MASTER [BEFORE]: whether it has a worker that serves and is none of those.
 serves() {
   local child
@@ -133,48 +139,51 @@ reload() {
   replace "$master" "$runs" "$want"
 }
 
-# came OLD CHANGED: whether another master serves, or will not: the old one puts
-# its file back where the new one ended.
+# came OLD CHANGED: whether another master serves, whose number is then in next;
+# or will not, and next is the old one's: that puts its file back where the new
+# one ended. The file's time is looked at first, for the file may change between.
 came() {
-  local now
-  now=$(pid)
-  if [ "$now" = "$1" ]; then
-    [ "$(stat -c %z -- "$pidfile" 2>/dev/null)" != "$2" ]
+  local time
+  time=$(stat -c %z -- "$pidfile" 2>/dev/null) || time=$2
+  next=$(pid)
+  if [ "$next" = "$1" ]; then
+    [ "$time" != "$2" ]
   else
-    [ -n "$now" ] && serves "$now"
+    [ -n "$next" ] && serves "$next"
   fi
 }
 
 is() { [ "$(pid)" = "$1" ]; }
 orphaned() { [[ $(children "$2") != *" $1 "* ]]; }
 
+# retire OLD NEW ends a master whose workers finish what they have: they do so
+# without it. As long as it is there nginx cannot be replaced once more, and
+# systemd would not be told of the end of the new one, whose parent it is.
+retire() {
+  eventually finishes "$1" "$2" || return 1
+  kill -KILL "$1" 2>/dev/null || true
+  eventually orphaned "$2" "$1" || return 1
+  rm -f -- "$pidfile.oldbin"
+}
+
 # replace OLD RUNS WANT
 replace() {
-  local old=$1 new why changed
+  local old=$1 older changed child next=
+  older=$(parent "$old")
+  if [[ $(title "$older") == "nginx: master process"* ]] && ! retire "$older" "$old"; then
+    fail "$2 goes on as it is: it cannot be replaced as long as the nginx before it has workers that do not finish" "systemctl restart nginx"
+  fi
   changed=$(stat -c %z -- "$pidfile")
   kill -USR2 "$old"
-  if ! eventually came "$old" "$changed" || [ "$(pid)" = "$old" ]; then
-    why="did not start"
-    new=$(pid)
-    if [ -n "$new" ] && [ "$new" != "$old" ]; then
-      why="started no worker"
-      kill -QUIT "$new" 2>/dev/null || true
-      eventually is "$old" || true
-    fi
-    fail "$3 $why: $2 serves on, with the configuration that it had" "journalctl -u nginx"
+  if ! eventually came "$old" "$changed" || [ "$next" = "$old" ]; then
+    for child in $(children "$old"); do
+      [[ $(title "$child") == "nginx: "[wc]* ]] || kill -QUIT "$child" 2>/dev/null || true
+    done
+    eventually is "$old" || true
+    fail "$3 did not start: $2 serves on, with the configuration that it had" "journalctl -u nginx has what it said"
   fi
-  new=$(pid)
   kill -QUIT "$old"
-  # Its workers finish what they have without it. As long as it is there nginx
-  # cannot be replaced once more, and systemd would not be told of the end of the
-  # new master, whose parent it is.
-  if eventually finishes "$old" "$new"; then
-    kill -KILL "$old" 2>/dev/null || true
-    eventually orphaned "$new" "$old" || true
-    rm -f -- "$pidfile.oldbin"
-  else
-    say "warning: workers of $2 do not finish: nginx can be replaced again when they have ended"
-  fi
+  retire "$old" "$next" || say "warning: workers of $2 do not finish"
   say "$3 has taken over from $2"
 }
 
@@ -184,7 +193,7 @@ switch() {
   local since
   since=$(date +%s)
   systemctl reload nginx.service && return
-  journalctl --unit=nginx.service --since="@$since" --output=cat --no-pager --lines=20 >&2 || true
+  journalctl _SYSTEMD_UNIT=nginx.service --since="@$since" --output=cat --no-pager --lines=8 >&2 || true
   exit 1
 }
 

@@ -137,7 +137,9 @@ done`, "sh", program)
 		s.Provider.Module(t, "nginx", nextNginx(`printf '#!${pkgs.runtimeShell}\nfor a; do [ "$a" != -t ] || exit 0; done\nexit 1\n' >$out/bin/nginx`))
 		s.Provider.Commit(t)
 		failed := s.mage(1, "deploy", "-env=system")
-		contains(t, failed.Stdout+failed.Stderr, "did not start", second+" serves on")
+		_, log, _ := strings.Cut(failed.Stdout+failed.Stderr, "log: ")
+		log, _, _ = strings.Cut(log, "\n")
+		contains(t, s.Provider.Read(t, log), "nginx-config-reload.service", "did not start: "+second+" serves on")
 		if now := n.System(t); now != system {
 			t.Errorf("the system is %s, and was %s", now, system)
 		}
