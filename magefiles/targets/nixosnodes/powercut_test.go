@@ -1,0 +1,257 @@
+package nixosnodes_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
+)
+
+var powerSeed = flag.Uint64("seed", 0, "of the moments at which TestPowerCuts cuts the power; 0 takes the time")
+
+// The power of a node is cut at random moments of deploys that take it from one
+// version to another and back, and sometimes the operator's program dies with it.
+// After each cut the node starts, with each profile whole and at one of the two
+// versions, and runs what its profile has; what a deploy that lives on says in
+// the end is what the node has; and one more deploy brings all of it about.
+func TestPowerCuts(t *testing.T) {
+	t.Parallel()
+	const cuts = 20
+	seed := *powerSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("moments of -seed=%d", seed)
+	p := powercuts{story: begin(t, "node-a"), random: rand.New(rand.NewPCG(seed, 0))}
+	p.node = p.Node("node-a")
+	// So that a link to a node that is off is given up soon.
+	p.Provider.Set(t, "nodes", fmt.Sprintf(`{ node-a = { system = "x86_64-linux"; hostKey = %q; sshOpts = [ "-o" "ServerAliveInterval=1" ]; }; }`, p.node.HostKey))
+	for i, name := range []string{"one", "two"} {
+		p.Provider.Add(t, overHTTP("acme", "shop", name))
+		p.machine(p.node, fmt.Sprintf(`systemd.services.version = { wantedBy = [ "multi-user.target" ]; serviceConfig = { Type = "oneshot"; RemainAfterExit = true; }; script = "echo %s"; };`, name))
+		p.mage(0, "plan")
+		p.pointAll()
+		p.mage(0, "deploy")
+		p.user = p.story.user("acme", "shop")
+		p.Operator.Run(t, "git", "commit", "--quiet", "--all", "--message", "version "+name)
+		p.Operator.Run(t, "git", "branch", name)
+		p.versions[i] = version{name, map[string]string{"system": p.node.Profile(t, "system"), p.user: p.node.Profile(t, p.user)}}
+	}
+	begun := time.Now()
+	for cut := range cuts {
+		p.cut(cut + 1)
+	}
+	p.wait()
+	t.Logf("%d power cuts took %s", cuts, time.Since(begun).Round(time.Second))
+
+	p.begin("deploy")
+	if code := p.wait(); code != 0 {
+		t.Fatalf("the deploy after all power cuts ended with %d", code)
+	}
+	for name, path := range p.versions[p.to].paths {
+		if now := p.node.Profile(t, name); now != path {
+			t.Errorf("%s is at %s in the end, not at %s", name, now, path)
+		}
+	}
+	p.serves("http://"+p.host("acme", "shop")+"/", p.versions[p.to].name)
+	p.mage(0, "status")
+}
+
+// A version is what the profiles of the node can be at.
+type version struct {
+	name  string
+	paths map[string]string
+}
+
+type powercuts struct {
+	*story
+	random   *rand.Rand
+	node     *nixosnode.Node
+	user     string
+	versions [2]version
+	to       int // the version that is deployed
+
+	deploy *nixosnode.Process // nil when there is none
+	runs   int                // how many there were before it
+}
+
+// cut cuts the power once: after a random event of a deploy, and a while.
+func (p *powercuts) cut(number int) {
+	p.t.Helper()
+	if p.deploy != nil && p.ended() {
+		p.wait()
+	}
+	if p.deploy == nil {
+		p.next()
+	}
+	seen := len(p.events())
+	// With two profiles a deploy has 18, of which the push is the tenth; one that
+	// outlived a cut has a few more.
+	event := 8 + p.random.IntN(9)
+	if seen > 0 {
+		event = p.random.IntN(2)
+	}
+	while := time.Duration(p.random.Int64N(int64(1500 * time.Millisecond)))
+	nixosnode.Eventually(p.t, "an event of the deploy", func() error {
+		if n := len(p.events()) - seen; n <= event && !p.ended() {
+			return fmt.Errorf("there are %d new events, not %d", n, event+1)
+		}
+		return nil
+	})
+	time.Sleep(while)
+	last := "nothing yet"
+	if events := p.events(); len(events) > 0 {
+		e := events[len(events)-1]
+		last = strings.TrimSpace(string(e.Type) + " " + e.Profile + " " + string(e.State))
+	}
+	p.node.PowerCut(p.t)
+	killed := !p.ended() && p.random.IntN(3) == 0
+	if killed {
+		p.deploy.Signal(syscall.SIGKILL)
+		<-p.deploy.Done()
+	}
+	p.t.Logf("cut %d: %s after %q, the program killed: %v", number, while.Round(time.Millisecond), last, killed)
+	// Nobody reaches it before it was looked at.
+	p.node.CutOff(p.t)
+	p.node.Start(p.t)
+	p.node.WaitUp(p.t)
+	p.whole()
+	p.node.Rejoin(p.t)
+	if killed {
+		p.deploy = nil
+		p.again()
+	}
+}
+
+// next deploys the other version.
+func (p *powercuts) next() {
+	p.t.Helper()
+	p.to = 1 - p.to
+	p.Operator.Run(p.t, "git", "checkout", "--quiet", "--detach", p.versions[p.to].name)
+	p.begin("deploy")
+}
+
+// again is what an operator does whose program died: another run, which may take
+// up the one before.
+func (p *powercuts) again() {
+	p.t.Helper()
+	last := deploy.OutcomeOf(p.events())
+	if last.Start.Plan != "" && !last.Ended && p.random.IntN(2) == 0 {
+		p.begin("deploy", "-resume")
+		return
+	}
+	if p.random.IntN(2) == 0 {
+		p.next()
+		return
+	}
+	p.begin("deploy")
+}
+
+func (p *powercuts) begin(args ...string) {
+	p.t.Helper()
+	p.runs = len(p.journals())
+	// What deploy-rs of a killed run still does is waited for.
+	p.deploy = p.Operator.Begin(p.t, append(args, "-lockWait=3m")...)
+	if slices.Contains(args, "-resume") {
+		p.runs--
+	}
+}
+
+func (p *powercuts) ended() bool {
+	select {
+	case <-p.deploy.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits for the end of the deploy, and holds what it says to the node.
+func (p *powercuts) wait() (code int) {
+	p.t.Helper()
+	if p.deploy == nil {
+		return 0
+	}
+	result := p.deploy.Wait(p.t)
+	p.deploy = nil
+	if !slices.Contains([]int{deploy.ExitDone, deploy.ExitFailed, deploy.ExitPartial}, result.Code) {
+		p.t.Errorf("the deploy ended as it should not: %s", result)
+	}
+	for _, o := range deploy.OutcomeOf(p.events()).Profiles {
+		says := o.Active
+		switch o.State {
+		case deploy.StateActive, deploy.StateInSync:
+			says = o.Want
+		case deploy.StateUnknown, deploy.StateUnreachable:
+			continue
+		default:
+		}
+		if has := p.node.Profile(p.t, o.Profile); has != says {
+			p.t.Errorf("the deploy says that %s is %s at %s, and the node has %s:\n%s", o.Profile, o.State, says, has, result)
+		}
+	}
+	if result.Code == deploy.ExitDone {
+		// As every night: the next deploy has something to copy.
+		p.node.Run(p.t, "nix-collect-garbage", "--delete-old")
+	}
+	return result.Code
+}
+
+// whole holds a node that has just started to what a power cut may leave.
+func (p *powercuts) whole() {
+	p.t.Helper()
+	for name := range p.versions[0].paths {
+		path := p.node.Profile(p.t, name)
+		if path != p.versions[0].paths[name] && path != p.versions[1].paths[name] {
+			p.t.Fatalf("%s is at %q, and the versions are %+v", name, path, p.versions)
+		}
+		p.node.Run(p.t, "nix-store", "--verify-path", path)
+		p.node.Run(p.t, "sh", "-euc", `for path in $(nix-store --query --requisites "$1"); do [ -e "$path" ] || { echo "$path is not there" >&2; exit 1; }; done`, "sh", path)
+	}
+	// What deploy-rs brings leads to NixOS's own files.
+	of := p.node.Run(p.t, "readlink", "-f", "/nix/var/nix/profiles/system/activate")
+	if runs := p.node.System(p.t); runs != filepath.Dir(of) {
+		p.t.Fatalf("the node runs %s, and its profile is %s", runs, of)
+	}
+	if said, err := p.node.Exec("su", p.user, "-c", "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user is-active site.service"); err != nil {
+		p.t.Fatalf("the environment is not up: %v, %s", err, said)
+	}
+}
+
+func (p *powercuts) journals() []string {
+	files, err := filepath.Glob(p.Operator.Path("/srv/provider/generated/.hostenv/runs/*.jsonl"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return files
+}
+
+// events are those of the deploy, once it has a journal.
+func (p *powercuts) events() []deploy.Event {
+	files := p.journals()
+	if len(files) <= p.runs {
+		return nil
+	}
+	text, err := os.ReadFile(files[len(files)-1])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var events []deploy.Event
+	for line := range strings.Lines(string(text)) {
+		var e deploy.Event
+		if json.Unmarshal([]byte(line), &e) == nil { // the last may not be written yet
+			events = append(events, e)
+		}
+	}
+	return events
+}
