@@ -254,4 +254,16 @@ func TestLimits(t *testing.T) {
 	if now := n.Unit(t, "user@"+uid(t, n, shop), "MainPID"); now != manager {
 		t.Errorf("the manager of %s was restarted for another limit", shop)
 	}
+
+	// All of an environment ends with its slice, and comes back with its manager.
+	id := uid(t, n, shop)
+	n.Run(t, "systemctl", "stop", slice)
+	if out, err := n.Exec("pgrep", "--list-full", "--euid", id); err == nil {
+		t.Errorf("%s was stopped, and %s has processes:\n%s", slice, shop, out)
+	}
+	n.Run(t, "systemctl", "start", "user@"+id)
+	nixosnode.Eventually(t, "the site of "+shop, func() error {
+		_, err := s.Operator.SSH(n, shop, "systemctl --user is-active site.service")
+		return err
+	})
 }
