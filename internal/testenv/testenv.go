@@ -108,6 +108,12 @@ var Tools = []Tool{
 		}
 		return ""
 	}},
+	{Name: "kernel", For: "limits of environments, in a machine whose cgroups have controllers", Get: "apt-get install qemu-system-x86, and set HOSTENV_TEST_KERNEL to a Linux kernel that can write to a serial console, such as the vmlinuz of Debian's linux-image-cloud-amd64", find: func() string {
+		if _, err := os.Stat(os.Getenv("HOSTENV_TEST_KERNEL")); err != nil || server("qemu-system-x86_64")() == "" {
+			return ""
+		}
+		return os.Getenv("HOSTENV_TEST_KERNEL")
+	}},
 	{Name: "nginx", For: "what nginx makes of the headers of the front door", Get: "apt-get install nginx-light"},
 	{Name: "sudo", For: "which commands sudo lets the deploy user run", Get: "as root, where mount namespaces are allowed: apt-get install sudo", find: func() string {
 		path, err := exec.LookPath("sudo")
