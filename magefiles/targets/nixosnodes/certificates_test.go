@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,8 +56,13 @@ func TestCertificates(t *testing.T) {
 	if state := n.Unit(t, "acme-"+later+".service", "LoadState"); state != "not-found" {
 		t.Errorf("a name that the gate failed has an order: %s", state)
 	}
-	s.certificate(n, moving, "failed", 1)
+	s.certificate(n, moving, 1)
 	s.issued(n, moving, "minica")
+	if ordered, switched := s.when(n, "--unit=acme-"+moving+".service"), s.when(n, "--identifier=nixos", "--grep=^finished switching"); ordered < switched {
+		t.Errorf("the first order begins at %f, within the switch, which ends at %f", ordered, switched)
+	}
+	s.certificate(n, s.host("acme", "shop"), 0)
+	s.certificate(n, s.host("beta", "portal"), 0)
 	status := s.mage(2, "status").Stdout
 	t.Log(status)
 	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
@@ -69,7 +75,7 @@ func TestCertificates(t *testing.T) {
 	n.PowerCut(t)
 	n.Start(t)
 	n.WaitUp(t)
-	s.certificate(n, moving, "failed", 2)
+	s.certificate(n, moving, 2)
 	s.serves("https://"+s.host("acme", "shop")+"/", "acme__shop")
 	s.healthy(n)
 
@@ -85,6 +91,7 @@ func TestCertificates(t *testing.T) {
 	s.mage(0, "dnsGate")
 	s.mage(0, "deploy")
 	s.serves("https://"+later+"/", "acme__shop")
+	s.certificate(n, later, 0)
 	contains(t, s.mage(0, "status").Stdout, "4 certificates are valid")
 
 	// The CA has lost its accounts, and a certificate gets another name.
@@ -97,7 +104,7 @@ func TestCertificates(t *testing.T) {
 	s.point(n, alias)
 	s.mage(0, "dnsGate")
 	s.mage(0, "deploy")
-	s.certificate(n, moving, "failed", 1)
+	s.certificate(n, moving, 1)
 	response, err := trusting.Get("https://" + moving + "/")
 	if err != nil {
 		t.Fatalf("the old certificate does not stay: %v", err)
@@ -127,15 +134,15 @@ func TestCertificates(t *testing.T) {
 	s.healthy(n)
 }
 
-// certificate waits until a node says this of a certificate, and of so many
-// failed orders.
-func (s *story) certificate(n *nixosnode.Node, name, state string, failures int) {
+// certificate waits until a node says, to any user, that a certificate is there, or
+// that so many of its orders failed.
+func (s *story) certificate(n *nixosnode.Node, name string, failures int) {
 	s.t.Helper()
-	nixosnode.Eventually(s.t, name+" is "+state, func() error {
+	nixosnode.Eventually(s.t, fmt.Sprintf("a certificate of %s, after %d failures", name, failures), func() error {
 		var all []struct {
-			Name     string
-			Ordering bool
-			Failed   *struct{ Times int }
+			Name, Issuer      string
+			Ordering, Changed bool
+			Failed            struct{ Times int }
 		}
 		out, err := n.Exec("setpriv", "--reuid=deploy", "--regid=deploy", "--clear-groups", "hostenv-certificates", "status")
 		if err == nil {
@@ -145,12 +152,24 @@ func (s *story) certificate(n *nixosnode.Node, name, state string, failures int)
 			return err
 		}
 		for _, c := range all {
-			if c.Name == name && !c.Ordering && c.Failed != nil && c.Failed.Times == failures {
+			if c.Name == name && !c.Ordering && !c.Changed && c.Failed.Times == failures && (failures > 0 || c.Issuer == "ca") {
 				return nil
 			}
 		}
 		return errors.New(out)
 	})
+}
+
+// when is the time of the first line that a node's journal has of something.
+func (s *story) when(n *nixosnode.Node, of ...string) float64 {
+	s.t.Helper()
+	lines := n.Run(s.t, append([]string{"journalctl", "--quiet", "--output=short-unix"}, of...)...)
+	first, _, _ := strings.Cut(lines, " ")
+	at, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		s.t.Fatalf("%v in the journal of %s: %v", of, n.Name, err)
+	}
+	return at
 }
 
 // answersPlainly waits until a node answers for a name over HTTP, wherever DNS
