@@ -91,6 +91,7 @@ lingers: www-main
 // into them; what ran under the old name is stopped. An older system takes the
 // old name back.
 func TestRename(t *testing.T) {
+	t.Parallel()
 	got, said := tell(t, before+`
 touch /run/hostenv/user/site-main/socket
 system "$new"; show
@@ -116,6 +117,7 @@ www-main`, got)
 // Wherever the power fails, both the new system and the old one find all there is
 // of the environment when they start.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	got, _ := tell(t, `
 n=0
 while :; do
@@ -158,6 +160,7 @@ done
 // Environments that exchange names, or of which one has another's former name,
 // have their own data and nobody else's.
 func TestNames(t *testing.T) {
+	t.Parallel()
 	got, _ := tell(t, `
 system "environment a 40001 - /home/a" "environment b 40002 - /home/b"; site a one; site b two
 system "environment b 40001 a /home/b" "environment a 40002 b /home/a"; show
@@ -197,6 +200,7 @@ lingers: a b
 // A new environment never gets what an older one of its name has left: that is
 // set aside, and found again where the older one comes back.
 func TestSetAside(t *testing.T) {
+	t.Parallel()
 	got, said := tell(t, `
 system "environment a 40001 - /home/a"; site a one
 system
@@ -229,6 +233,7 @@ lingers: a b
 // A plan whose state was lost gives UIDs to others than before: no user is
 // renamed and no home is moved, and the activation fails.
 func TestLostState(t *testing.T) {
+	t.Parallel()
 	for _, after := range []string{
 		`system "environment b 40001 - /home/b"`,                         // a's UID, with a there
 		`system; system "environment b 40001 - /home/b"`,                 // and with a gone
@@ -245,6 +250,7 @@ func TestLostState(t *testing.T) {
 // not; what it left stays until it is removed by name, and what is in use never
 // is.
 func TestLeftovers(t *testing.T) {
+	t.Parallel()
 	got, said := tell(t, `
 a="environment a 40001 - /home/a" b="environment b 40002 - /home/b" admin="user admin 1000 - /home/admin"
 touch /run/systemd/users/1000
@@ -324,6 +330,7 @@ echo >/run/table; hostenv_users list; hostenv_users remove a 40001; hostenv_user
 
 // What is there is never replaced: the old home stays beside it, as a leftover.
 func TestNothingIsReplaced(t *testing.T) {
+	t.Parallel()
 	got, said := tell(t, before+`
 mkdir /home/www-main; echo mine >/home/www-main/data; chown -R 40001 /home/www-main
 system "$new"; show; hostenv_users list; hostenv_users remove site-main 40001; show
@@ -350,6 +357,7 @@ lingers: www-main
 
 // `nixos-rebuild dry-activate` says what would be, and changes nothing.
 func TestDryActivation(t *testing.T) {
+	t.Parallel()
 	got, said := tell(t, before+`
 printf '%s\n' "$new" >/run/table; NIXOS_ACTION=dry-activate hostenv_users activate; show
 `)

@@ -50,7 +50,7 @@ boot() {
   echo 0 >/run/cut
 }
 
-# cut N: the power fails before the Nth step of what comes.
+# cut_at N: the power fails before the Nth step of what comes.
 cut_at() {
   echo 0 >/run/steps
   echo "$1" >/run/cut
