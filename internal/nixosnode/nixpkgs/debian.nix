@@ -42,6 +42,8 @@
   systemd.tmpfiles.rules = [
     # Debian's sshd locks itself in there.
     "d /run/sshd 0755 root root"
+    # Debian's logrotate has its state in there, NixOS's beside it.
+    "d /var/lib/logrotate 0755 root root"
   ];
 
   nix.settings = { sandbox = false; substituters = lib.mkForce [ ]; };
