@@ -17,6 +17,7 @@
     ./logs.nix
     ./monitoring.nix
     ./move.nix
+    ./nginx-upgrade.nix
     ./nix.nix
     ./openssh.nix
     ./runtime.nix

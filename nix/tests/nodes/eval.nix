@@ -93,7 +93,7 @@ let
       tmpfiles = lib.concatMapAttrs (_: lib.mapAttrs (_: kinds: "${kinds.d.mode} ${kinds.d.user} ${kinds.d.group}"))
         (lib.filterAttrs (n: _: lib.hasPrefix "10-hostenv" n) c.systemd.tmpfiles.settings);
       upstreams = lib.mapAttrs (_: u: lib.attrNames u.servers) c.services.nginx.upstreams;
-      nginx = { inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize proxyTimeout serverNamesHashBucketSize; };
+      nginx = { inherit (c.systemd.services.nginx) restartIfChanged; execStart = toString c.systemd.services.nginx.serviceConfig.ExecStart; inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize proxyTimeout serverNamesHashBucketSize; };
       virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
       certificates = lib.mapAttrs
         (name: x: {
@@ -117,8 +117,8 @@ let
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
       nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };
       # Files of /etc, and what they refer to in the store.
-      etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
-        (name: let file = c.environment.etc.${name}; in if file.text != null then file.text else file.source.text);
+      etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "hostenv/nginx" "hostenv/nginx-unit" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
+        (name: let file = c.environment.etc.${name}; in if file.text != null then file.text else file.source.text or file.source);
       setEnvironment = c.system.build.setEnvironment.outPath;
       inherit (c.environment) profiles sessionVariables;
       programs = map (p: p.pname or p.name) c.environment.systemPackages;

@@ -30,6 +30,8 @@ type values struct {
 		Enable, EnableReload, RecommendedProxySettings, RecommendedTLSSettings bool
 		ClientMaxBodySize, ProxyTimeout                                        string
 		ServerNamesHashBucketSize                                              int
+		RestartIfChanged                                                       bool
+		ExecStart                                                              string
 	}
 	VirtualHosts map[string]struct {
 		ExtraConfig string

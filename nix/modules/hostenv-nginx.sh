@@ -1,0 +1,218 @@
+# Starts the front door's nginx, and brings a running one to what the system has
+# now, so that no request is lost: nginx-upgrade.nix makes it nginx.service's
+# ExecStart and ExecReload.
+#
+#   hostenv-nginx start    ends when nginx runs
+#   hostenv-nginx reload   a new configuration by SIGHUP, another program by SIGUSR2
+#   hostenv-nginx switch   reloads nginx.service, and says why where that fails
+#   hostenv-nginx kept     says which settings of the unit nginx runs without
+#
+# A new program takes over as nginx's documentation tells of it: the old master
+# starts the new one, which gets its listening sockets, and both serve; when the
+# new one has workers the old one is told to finish what it has. Until then the
+# new one can fail, and the old one goes on.
+set -euo pipefail
+
+# The program by a path that is the same in every system: a master starts the
+# next one by the words that it was started with itself.
+nginx=@nginx@
+config=@config@
+pidfile=@pidfile@
+# The unit's settings, of the system and as nginx was started with them.
+settings=@settings@
+started=@started@
+# Seconds in which a machine that is not overloaded has done each of these steps.
+patience=20
+
+say() { printf '%s\n' "$1" >&2; }
+
+fail() {
+  say "error: $1"
+  [ -z "${2-}" ] || say "hint: $2"
+  exit 1
+}
+
+# pid is the master's, nothing while there is none.
+pid() {
+  local number=
+  { read -r number <"$pidfile"; } 2>/dev/null || true
+  [[ $number =~ ^[0-9]+$ ]] && [ -d "/proc/$number" ] && printf %s "$number" || true
+}
+
+# title PID is what a process calls itself: "nginx: worker process".
+title() {
+  local text=
+  { IFS= read -r -d '' text <"/proc/$1/cmdline"; } 2>/dev/null || true
+  printf %s "$text"
+}
+
+# children PID lists them between spaces.
+children() {
+  local status key value
+  printf ' '
+  for status in /proc/[0-9]*/status; do
+    {
+      while read -r key value; do
+        if [ "$key" = PPid: ]; then
+          [ "$value" != "$1" ] || printf '%s ' "${status//[^0-9]/}"
+          break
+        fi
+      done <"$status"
+    } 2>/dev/null || true # it has ended
+  done
+}
+
+# parent PID
+parent() {
+  local key value
+  { while read -r key value; do [ "$key" != PPid: ] || printf %s "$value"; done <"/proc/$1/status"; } 2>/dev/null || true
+}
+
+# serves MASTER [BEFORE]: whether it has a worker that serves and is none of those.
+serves() {
+  local child
+  for child in $(children "$1"); do
+    [[ ${2-} == *" $child "* ]] || [ "$(title "$child")" != "nginx: worker process" ] || return 0
+  done
+  return 1
+}
+
+# finishes MASTER NEXT: whether it is gone, or none of its workers takes anything new.
+finishes() {
+  local child any=
+  [[ $(title "$1") == "nginx: master process"* ]] || return 0
+  for child in $(children "$1"); do
+    [ "$child" != "$2" ] || continue
+    any=yes
+    [[ $(title "$child") == *"is shutting down" ]] || return 1
+  done
+  # One that has no child left is about to end.
+  [ -n "$any" ]
+}
+
+# eventually COMMAND...: whether it comes true.
+eventually() {
+  local end=$((SECONDS + patience))
+  until "$@"; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.05
+  done
+}
+
+start() {
+  local master
+  # nginx takes no SIGUSR2 as long as the process that started it is there: this
+  # one ends, and systemd knows the master by its file.
+  "$nginx" -c "$config" &
+  master=$!
+  until [ "$(pid)" = "$master" ]; do
+    if ! kill -0 "$master" 2>/dev/null; then
+      wait "$master" || exit "$?" # it has said why
+      fail "nginx ended as soon as it was started"
+    fi
+    sleep 0.05
+  done
+}
+
+reload() {
+  local master before want runs
+  master=$(pid)
+  [ -n "$master" ] || fail "there is no nginx to reload" "systemctl start nginx"
+  want=$(readlink -f -- "$nginx") || fail "there is no $nginx"
+  "$nginx" -t -q -c "$config" || fail "nginx goes on as it is, for $want does not take $config"
+  runs=$(readlink -- "/proc/$master/exe") || fail "nginx ended while it was reloaded"
+
+  if [[ $(title "$master") != "nginx: master process $nginx "* ]]; then
+    say "warning: nginx was started by an older system, and cannot be replaced while it runs: systemctl restart nginx, when it suits"
+  elif [ "$runs" != "$want" ]; then
+    replace "$master" "$runs" "$want"
+    return
+  fi
+  before=$(children "$master")
+  kill -HUP "$master"
+  if eventually serves "$master" "$before"; then
+    return
+  fi
+  # Such as shared memory of another size than before.
+  [[ $(title "$master") == "nginx: master process $nginx "* ]] || fail "nginx did not take $config, and goes on with what it had" "systemctl restart nginx"
+  say "nginx does not take $config by a reload, and is replaced"
+  replace "$master" "$runs" "$want"
+}
+
+# came OLD CHANGED: whether another master serves, whose number is then in next;
+# or will not, and next is the old one's: that puts its file back where the new
+# one ended. The file's time is looked at first, for the file may change between.
+came() {
+  local time
+  time=$(stat -c %z -- "$pidfile" 2>/dev/null) || time=$2
+  next=$(pid)
+  if [ "$next" = "$1" ]; then
+    [ "$time" != "$2" ]
+  else
+    [ -n "$next" ] && serves "$next"
+  fi
+}
+
+is() { [ "$(pid)" = "$1" ]; }
+orphaned() { [[ $(children "$2") != *" $1 "* ]]; }
+
+# retire OLD NEW ends a master whose workers finish what they have: they do so
+# without it. As long as it is there nginx cannot be replaced once more, and
+# systemd would not be told of the end of the new one, whose parent it is.
+retire() {
+  eventually finishes "$1" "$2" || return 1
+  kill -KILL "$1" 2>/dev/null || true
+  eventually orphaned "$2" "$1" || return 1
+  rm -f -- "$pidfile.oldbin"
+}
+
+# replace OLD RUNS WANT
+replace() {
+  local old=$1 older changed child next=
+  older=$(parent "$old")
+  if [[ $(title "$older") == "nginx: master process"* ]] && ! retire "$older" "$old"; then
+    fail "$2 goes on as it is: it cannot be replaced as long as the nginx before it has workers that do not finish" "systemctl restart nginx"
+  fi
+  changed=$(stat -c %z -- "$pidfile")
+  kill -USR2 "$old"
+  if ! eventually came "$old" "$changed" || [ "$next" = "$old" ]; then
+    for child in $(children "$old"); do
+      [[ $(title "$child") == "nginx: "[wc]* ]] || kill -QUIT "$child" 2>/dev/null || true
+    done
+    eventually is "$old" || true
+    fail "$3 did not start: $2 serves on, with the configuration that it had" "journalctl -u nginx has what it said"
+  fi
+  kill -QUIT "$old"
+  retire "$old" "$next" || say "warning: workers of $2 do not finish"
+  say "$3 has taken over from $2"
+}
+
+# switch has the words of nginx.service in the journal of the unit that fails,
+# which is what a deploy shows.
+switch() {
+  local since
+  since=$(date +%s)
+  systemctl reload nginx.service && return
+  journalctl _SYSTEMD_UNIT=nginx.service --since="@$since" --output=cat --no-pager --lines=8 >&2 || true
+  exit 1
+}
+
+# kept compares what nginx was started with. Where it does not run there is
+# nothing to compare.
+kept() {
+  local names
+  [ -n "$(pid)" ] || return 0
+  if [ ! -e "$started" ]; then
+    say "warning: nginx was started by an older system, whose unit it has: systemctl restart nginx, when it suits"
+    return
+  fi
+  names=$({ grep -vxFf "$started" -- "$settings" || true; grep -vxFf "$settings" -- "$started" || true; } | cut -d= -f1 | sort -u | tr '\n' ' ')
+  if [ -n "$names" ]; then
+    say "warning: nginx runs with the settings that it was started with, and these have changed: ${names% }: systemctl restart nginx, when it suits"
+  fi
+}
+
+case "$#:${1-}" in
+  1:start | 1:reload | 1:switch | 1:kept) "$1" ;;
+  *) fail "hostenv-nginx takes start, reload, switch or kept" ;;
+esac
