@@ -65,7 +65,8 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	}
 	// A node that cannot be looked at keeps nobody from seeing the others.
 	var certificates deploy.Certificates
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, certificates.Look)
+	var doors deploy.FrontDoors
+	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, certificates.Look, doors.Look)
 	if r.json {
 		encoder := json.NewEncoder(os.Stdout)
 		encoder.SetEscapeHTML(false)
@@ -78,7 +79,7 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 		return err
 	}
 	failed, err := r.showCertificates(&certificates)
-	if wrong = errors.Join(wrong, err); wrong != nil {
+	if wrong = errors.Join(wrong, err, showFrontDoors(&doors)); wrong != nil {
 		return wrong
 	}
 	if deploy.Drift(all) {

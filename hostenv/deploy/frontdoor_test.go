@@ -1,0 +1,42 @@
+package deploy_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+)
+
+func TestFrontDoors(t *testing.T) {
+	t.Parallel()
+	var doors deploy.FrontDoors
+	var ran [][]string
+	for node, session := range map[string]telling{
+		"n3": {out: "older\n", ran: &ran},
+		"n1": {out: "older\n", ran: &ran},
+		"n2": {ran: &ran},
+		"n4": {err: errors.New("it is gone"), ran: &ran},
+	} {
+		doors.Look(t.Context(), deploy.Node{Name: node, User: "deploy"}, session)
+	}
+	found, err := doors.Findings()
+	if err == nil || err.Error() != "node n4: its nginx cannot be looked at: it is gone" {
+		t.Errorf("what went wrong is %v", err)
+	}
+	var nodes []string
+	for _, f := range found {
+		nodes = append(nodes, f.Node)
+		if f.Level != deploy.Warning || f.Code != deploy.FindingNginxOlder || !strings.Contains(f.Message, "node "+f.Node) || !strings.Contains(f.Hint, "systemctl restart nginx") {
+			t.Errorf("of %s is found %+v", f.Node, f.Finding)
+		}
+	}
+	if strings.Join(nodes, " ") != "n1 n3" {
+		t.Errorf("found at %v, want n1 and n3", nodes)
+	}
+	for _, command := range ran {
+		if command[0] != "deploy" {
+			t.Errorf("asked as %s", command[0])
+		}
+	}
+}
