@@ -161,6 +161,14 @@ done`, "sh", program)
 		t.Errorf("the customer's user is still there")
 	}
 
+	// Settings of the unit wait for a restart by hand, and that is said.
+	const older = "nginx runs with the settings that its unit had when it was started"
+	if status := s.mage(0, "status").Stderr; strings.Contains(status, older) {
+		t.Errorf("nginx has the settings of its unit, and status says %s", status)
+	}
+	n.Run(t, "sh", "-c", "echo LimitNOFILE=1 >>/run/hostenv/nginx-unit")
+	contains(t, s.mage(0, "status").Stderr, older, "systemctl restart nginx")
+
 	// The node goes back by itself, as an operator has it go on the node.
 	l.during("a roll-back on the node", func() {
 		profile := "/nix/var/nix/profiles/system"
