@@ -178,14 +178,18 @@ let
       (set "XDG_CACHE_HOME" (below "cacheDir" ".cache"))
     ];
 
-  # environmentScript: the activation of an environment.
+  # environmentScript: the activation of an environment. systemd is told to forget
+  # what failed, as NixOS tells it in a switch: a unit that was started in vain too
+  # often is refused otherwise, also when the node goes back to what was good.
   environmentScript = { bin, user, environment }: logged {
     inherit bin;
     name = user;
     setup = session user environment;
     logs = ''"${paths.userLogs}"'';
     scope = "--user";
-    command = ''"$PROFILE/bin/activate"'';
+    command = ''
+      ${bin}timeout 10 systemctl --user reset-failed >/dev/null 2>&1 || true
+      "$PROFILE/bin/activate"'';
   };
 
   # systemScript: the activation of a node. systemd-boot's `default` names an
