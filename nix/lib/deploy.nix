@@ -178,9 +178,10 @@ let
       (set "XDG_CACHE_HOME" (below "cacheDir" ".cache"))
     ];
 
-  # environmentScript: the activation of an environment. systemd does not start
-  # for a while what failed often, such as a service of the version before, or
-  # under the name before: what this one brings is tried anew.
+  # environmentScript: the activation of an environment. systemd is told to forget
+  # what failed, as NixOS tells it in a switch: a unit that was started in vain too
+  # often, under the version or the name before, is refused otherwise, also when the
+  # node goes back to what was good.
   environmentScript = { bin, user, environment }: logged {
     inherit bin;
     name = user;
@@ -188,7 +189,7 @@ let
     logs = ''"${paths.userLogs}"'';
     scope = "--user";
     command = ''
-      systemctl --user reset-failed >/dev/null 2>&1 || true
+      ${bin}timeout 10 systemctl --user reset-failed >/dev/null 2>&1 || true
       "$PROFILE/bin/activate"'';
   };
 

@@ -455,6 +455,7 @@ case "$*" in
 	fi
 	;;
 *--user*show*InvocationID*) echo "1${*: -1}" ;;
+*--user*reset-failed*) [ -e "$DIR/begun" ] || touch "$DIR/forgotten" ;;
 esac
 `, 0o777)
 		write(t, a.path("bin/journalctl"), `#!/usr/bin/env bash
@@ -469,6 +470,9 @@ esac
 		cmd := a.command(t)
 		cmd.Env = append(cmd.Env, "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
 		out, _ := cmd.CombinedOutput()
+		if !a.exists("forgotten") {
+			t.Error("what had failed too often before would not be started")
+		}
 		want := "activating shop-main: " + a.path("profile") + "\nfailed unit: site.service\nfailed unit| no [31mcontent[0m\nfailed unit| " + strings.Repeat("x", 400) +
 			"\nfailed unit| Failed with result one\nfailed unit: crash\\x2dloop.service\nfailed unit| Failed with result of --user-unit=crash\\x2dloop.service\nactivation of shop-main ended with exit status 1\n"
 		if diff := cmp.Diff(want, string(out)); diff != "" {
