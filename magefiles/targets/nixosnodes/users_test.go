@@ -118,6 +118,23 @@ func TestUsers(t *testing.T) {
 	contains(t, s.mage(0, "leftovers").Stdout, "nothing is left over")
 	n.Reboot(t)
 	check()
+
+	t.Log("a new shop of acme has the old name, and nothing of the one before")
+	s.Provider.Set(t, "moved", "")
+	shop.Content = "another shop"
+	s.Provider.Add(t, shop)
+	s.mage(0, "plan")
+	s.mage(0, "dnsGate")
+	s.mage(0, "deploy")
+	s.serves("https://"+s.host("acme", "shop")+"/", "another shop")
+	if another := userID(t, n, old); another == uid || n.Run(t, "stat", "-c", "%u", "/home/"+old) != another {
+		t.Errorf("the new %s has the UID %s, and the store %s", old, another, uid)
+	}
+	if out, err := n.Exec("find", "/home/"+old, "-name", "order", "-o", "-name", "session"); err != nil || out != "" {
+		t.Errorf("the new %s has %s (%v)", old, out, err)
+	}
+	s.isThere(n, now, uid)
+	s.serves(site+"/data/order", "an order of the shop")
 }
 
 // userID is the UID of a user of a node.
