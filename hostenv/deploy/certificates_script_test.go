@@ -29,6 +29,7 @@ type certifier struct {
 	t                           *testing.T
 	dir, script, calls          string
 	bin, exits, records, wanted string
+	lock                        string // of a switch
 }
 
 func newCertifier(t *testing.T) *certifier {
@@ -38,7 +39,7 @@ func newCertifier(t *testing.T) *certifier {
 	testenv.Need(t, "openssl")
 	dir := t.TempDir()
 	c := &certifier{t: t, dir: dir, script: filepath.Join(dir, "hostenv-certificates"), calls: filepath.Join(dir, "calls"), bin: filepath.Join(dir, "bin"),
-		exits: filepath.Join(dir, "exits"), records: filepath.Join(dir, "records"), wanted: filepath.Join(dir, "wanted.json")}
+		exits: filepath.Join(dir, "exits"), records: filepath.Join(dir, "records"), wanted: filepath.Join(dir, "wanted.json"), lock: lockFile(t)}
 	for _, folder := range []string{c.bin, c.exits} {
 		if err := os.Mkdir(folder, 0o755); err != nil {
 			t.Fatal(err)
@@ -50,7 +51,7 @@ func newCertifier(t *testing.T) *certifier {
 	}
 	c.program(c.script, bash, strings.NewReplacer(
 		"@path@", c.bin+":"+os.Getenv("PATH"), "/etc/hostenv/certificates.json", c.wanted, "/var/lib/hostenv-certificates", c.records,
-		"/run/hostenv-certificates", filepath.Join(dir, "orders"), "/var/lib/acme", filepath.Join(dir, "acme"), "/run/nixos/switch-to-configuration.lock", filepath.Join(dir, "switch"),
+		"/run/hostenv-certificates", filepath.Join(dir, "orders"), "/var/lib/acme", filepath.Join(dir, "acme"), "/run/nixos/switch-to-configuration.lock", c.lock,
 	).Replace(string(text)))
 	c.write("ca.pem", certificateOf(t, "Test CA 1"))
 	c.write("self-signed.pem", certificateOf(t, "minica root ca 1234ab"))
@@ -74,6 +75,18 @@ func newCertifier(t *testing.T) *certifier {
 		esac`, dir))
 	c.write("said", "+ lego run\nWaiting to acquire lock /run/acme/1.lock\n2026/11/29 [INFO] [a.test] acme: Obtaining\nYour account credentials have been saved\nCould not obtain certificates:\n\t[a.test] acme: error: 403\nFailed to fetch certificates. This may mean your DNS records are set up incorrectly.\n")
 	return c
+}
+
+// lockFile is on a tmpfs, as /run is, where there is one: /proc/locks does not
+// know a file of an overlay by the numbers that stat has.
+func lockFile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "hostenv-switch-")
+	if err != nil {
+		return filepath.Join(t.TempDir(), "switch")
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "switch")
 }
 
 func (c *certifier) program(file, bash, text string) {
@@ -348,7 +361,7 @@ func TestCertificatesWaitForSwitch(t *testing.T) {
 	c := newCertifier(t)
 	c.has(map[string]string{"a.test": "1"})
 	c.program(filepath.Join(c.bin, "sleep"), testenv.Need(t, "bash"), fmt.Sprintf("echo wait >>'%s'", c.calls))
-	lock, err := os.Create(filepath.Join(c.dir, "switch"))
+	lock, err := os.Create(c.lock)
 	if err != nil {
 		t.Fatal(err)
 	}
