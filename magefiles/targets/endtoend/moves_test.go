@@ -1,6 +1,7 @@
 package endtoend_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +24,8 @@ const (
 	migration     = "drupal-migrate"
 	migrationUnit = "restic-backups-drupal-migrate.service"
 	migrationTags = "--tag drupal-migrate --tag migrate"
+	// On a node: who called the stand-in for systemctl, and how.
+	systemctlCalls = "/var/log/hostenv-fleet/systemctl"
 )
 
 // movable is a fleet whose environment s1e1 can go from node to node: the nodes
@@ -49,15 +52,20 @@ func movable(t *testing.T) (w *world, user string) {
 	})
 	w.restic = fmt.Sprintf("env RESTIC_PASSWORD=x RESTIC_REPOSITORY=%s/restic RESTIC_CACHE_DIR=\"$HOME/.cache/%s\" %s", repository, strings.TrimSuffix(migrationUnit, ".service"), restic)
 	for _, n := range w.Nodes {
+		// Root calls it as well, and may be the first: in the activation of a system.
+		calls := n.Path(systemctlCalls)
+		if err := errors.Join(os.WriteFile(calls, nil, 0o666), os.Chmod(calls, 0o666)); err != nil {
+			t.Fatal(err)
+		}
 		n.Program(t, "hostenv-move", bash+mover)
 		n.Program(t, "systemctl", bash+`
-			printf '%s %s\n' "$(id -un)" "$*" >>/var/log/hostenv-fleet/systemctl
+			printf '%s %s\n' "$(id -un)" "$*" >>`+systemctlCalls+`
 			unit=${!#}
 			case "$*" in
 			*LoadState*) [ "$unit" = `+migrationUnit+` ] && echo loaded || echo not-found ;;
 			*ActiveState*) echo inactive ;;
 			*Result*) [ -e ~/backup-fails ] && echo exit-code || echo success ;;
-			*start*)
+			*" start "*)
 				exec >>~/journal 2>&1
 				if [ -e ~/backup-fails ]; then
 					echo the disk of the backups is full
@@ -205,7 +213,7 @@ func (w *world) restorePlan(n *fleet.Node, user string) string {
 
 // backups are the backups that were started on a node.
 func (w *world) backups(n *fleet.Node) (started []string) {
-	text, _ := os.ReadFile(n.Path("/var/log/hostenv-fleet/systemctl"))
+	text, _ := os.ReadFile(n.Path(systemctlCalls))
 	for line := range strings.Lines(string(text)) {
 		if strings.Contains(line, " start ") {
 			started = append(started, strings.TrimSpace(line))
