@@ -407,8 +407,9 @@ leftOf() {
   if [ -z "${passwd[$2]-}" ] && [ -e "$lingering/$2" ]; then printf '%s\n' "$lingering/$2"; fi
 }
 
-# runs UID: whether something runs as an environment's user that is not here.
-runs() { [ -z "${named[$1]-}" ] && [ -e "/run/systemd/users/$1" ]; }
+# runs UID: whether something runs as an environment's user that is not here. That
+# logind still knows the user says nothing: it does so for a while.
+runs() { [ -z "${named[$1]-}" ] && pgrep -U "$1" >/dev/null; }
 
 # isLeft UID NAME: whether the environment is not here by that name.
 isLeft() { [ "${uidOf[$2]-}" != "$1" ] && [ "${passwd[$2]-}" != "$1" ] && [ -z "${disabled[$1]-}${others[$1]-}" ]; }

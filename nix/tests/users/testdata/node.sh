@@ -40,6 +40,7 @@ boot() {
   # Services end when their user is stopped; logind forgets it then.
   printf '#!/bin/sh\nfor unit; do id=${unit#user@}; rm -f /run/systemd/users/${id%%.service}; done; echo "systemctl $*" >>/run/said\n' >/run/bin/systemctl
   printf '#!/bin/sh\nexit 0\n' >/run/bin/pkill
+  printf '#!/bin/sh\n[ -e "/run/systemd/users/$2" ]\n' >/run/bin/pgrep
   local name
   # Each of these ends the script by the power cut, when its time has come.
   for name in mv rm rmdir ln; do
