@@ -60,7 +60,7 @@ var certificateName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
 // it; what it says of a host is on a line that begins with the host's name.
 var noAccount = regexp.MustCompile(`(?m)^[^\[]*acme: error: \d+ :: ([A-Z]+ :: \S+ :: )?urn:ietf:params:acme:error:accountDoesNotExist`)
 
-// Hint says what to do about a failed order; "" where there is nothing to do.
+// Hint says what to do about a failed order; "" if none failed.
 func (c Certificate) Hint() string {
 	if c.Failure == nil {
 		return ""

@@ -280,7 +280,7 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 	c := newCertifier(t)
 	c.has(map[string]string{"a.test": "1", "b.test": "1"})
 	c.run("order")
-	// A power cut has emptied a file, and somebody has removed another certificate.
+	// A power cut has emptied a file, and another certificate was removed by hand.
 	c.write("records/a.test.json", "")
 	self, err := os.ReadFile(filepath.Join(c.dir, "self-signed.pem"))
 	if err != nil {
@@ -293,7 +293,7 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 	}
 	expect(t, "after the accidents", c.run("order"), "a.test\nb.test\n")
 
-	// What an order says is told where it names no error, too.
+	// The lines of an order are shown even if none of them names an error.
 	c.write("said", "+ mkdir\nPlease ensure that the webroot is there\n")
 	c.write("exits/b.test", "exited:1")
 	c.run("retry", "b.test")

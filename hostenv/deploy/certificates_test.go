@@ -55,7 +55,7 @@ func TestCertificateStates(t *testing.T) {
 		{"the renewal failed", `"issuer": "ca", "notAfter": 2100000000, ` + failed, deploy.CertificateFailed},
 		{"it failed, and is ordered again", `"issuer": "ca", "notAfter": 2100000000, "ordering": true, ` + failed, deploy.CertificateOrdering},
 		{"it failed with a name that it has no more", `"issuer": "ca", "notAfter": 2100000000, "changed": true, ` + failed, deploy.CertificateWaiting},
-		{"an issuer that nobody knows", `"issuer": "the moon", "notAfter": 2100000000`, deploy.CertificateWaiting},
+		{"an unknown issuer", `"issuer": "the moon", "notAfter": 2100000000`, deploy.CertificateWaiting},
 	}
 	for _, test := range tests {
 		all := look(t, `[{"name": "www.test", `+test.record+`}]`)
@@ -106,7 +106,7 @@ func TestCertificateHint(t *testing.T) {
 	}
 }
 
-// A node that cannot be asked keeps nobody from seeing the others.
+// A node that cannot be asked does not hide the others.
 func TestCertificatesOfNodes(t *testing.T) {
 	var c deploy.Certificates
 	var ran [][]string
