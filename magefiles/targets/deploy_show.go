@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+
 	"golang.org/x/term"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -64,7 +66,7 @@ func (s *shown) warn(text string) { s.say("warning: " + text) }
 // say shows a line of something that is no event.
 func (s *shown) say(text string) {
 	if s.json {
-		fmt.Fprintln(os.Stderr, report.Visible(text))
+		fmt.Fprintln(os.Stderr, problem.Visible(text))
 		return
 	}
 	s.live.Note(text)

@@ -3,7 +3,6 @@ package targets
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
 
@@ -37,11 +37,8 @@ func (f *folder) fail(err error) error {
 	if len(each) == 0 {
 		return mg.Fatal(exitChanges, err)
 	}
-	for _, err := range each[:min(len(each), maxReported)] {
-		printError(os.Stderr, err)
-	}
-	if more := len(each) - maxReported; more > 0 {
-		fmt.Fprintf(os.Stderr, "error: and %d more\n", more)
+	if err := problem.Write(os.Stderr, each, maxReported); err != nil {
+		return mg.Fatal(exitError, err)
 	}
 	outcome := "nothing was written"
 	if len(f.written) > 0 {
@@ -70,45 +67,18 @@ func (f *folder) fail(err error) error {
 // that it is about. That there are changes is none.
 func leaves(err error) []error {
 	var all []error
-	switch e := err.(type) { //nolint:errorlint // one layer at a time, for what wraps an error is kept around it
-	case *placed:
-		for _, leaf := range leaves(e.err) {
-			all = append(all, in(e.path, leaf))
+	for _, leaf := range problem.Leaves(err) {
+		switch {
+		case errors.Is(leaf, errChanges), errors.Is(leaf, errOff), errors.As(leaf, new(*outcomeError)):
+		case errors.Is(leaf, context.Canceled):
+			all = append(all, errors.New("interrupted"))
+		default:
+			all = append(all, leaf)
 		}
-		return all
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			all = append(all, leaves(inner)...)
-		}
-		return all
 	}
-	switch {
-	case errors.Is(err, errChanges), errors.Is(err, errOff), errors.As(err, new(*outcomeError)):
-		return nil
-	case errors.Is(err, context.Canceled):
-		return []error{errors.New("interrupted")}
-	}
-	return []error{err}
+	return all
 }
 
-// placed is an error in a file.
-type placed struct {
-	path string
-	err  error
-}
+func in(path string, err error) error { return problem.In(path, err) }
 
-func in(path string, err error) error { return &placed{path, err} }
-
-func (p *placed) Error() string { return p.path + ": " + p.err.Error() }
-func (p *placed) Unwrap() error { return p.err }
-
-// withHint is an error that this package itself makes.
-type withHint struct {
-	error
-	hint string
-}
-
-func hinted(err error, hint string) error { return &withHint{err, hint} }
-
-func (w *withHint) Hint() string  { return w.hint }
-func (w *withHint) Unwrap() error { return w.error }
+func hinted(err error, hint string) error { return problem.WithHint(err, hint) }

@@ -2,48 +2,25 @@ package targets
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 
 	"golang.org/x/term"
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// printError writes an error and its hints, a line each.
-func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "error: %s\n", shortened(err.Error()))
-	var hinter interface{ Hint() string }
-	if errors.As(err, &hinter) && hinter.Hint() != "" {
-		for hint := range strings.Lines(hinter.Hint()) {
-			fmt.Fprintf(w, "hint: %s\n", shortened(strings.TrimSuffix(hint, "\n")))
-		}
-	}
-}
-
-// maxText bounds what is shown of one error, which may quote its input.
-const maxText = 8 << 10
-
-func shortened(text string) string {
-	text = report.Visible(text)
-	if len(text) <= maxText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxText], "") + "..."
-}
-
 func warn(warnings []state.Warning) {
 	for _, w := range warnings {
-		fmt.Fprintf(os.Stderr, "warning: %s\n", report.Visible(w.Subject+": "+w.Message))
+		fmt.Fprintf(os.Stderr, "warning: %s\n", problem.Visible(w.Subject+": "+w.Message))
 		if w.Hint != "" {
-			fmt.Fprintf(os.Stderr, "hint: %s\n", report.Visible(w.Hint))
+			fmt.Fprintf(os.Stderr, "hint: %s\n", problem.Visible(w.Hint))
 		}
 	}
 }

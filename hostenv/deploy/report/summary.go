@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
@@ -59,7 +61,7 @@ func activeOf(p deploy.ProfileOutcome) string {
 func details(w io.Writer, p deploy.ProfileOutcome) {
 	if p.Error != "" {
 		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, indented(p.Error))
-		for hint := range strings.Lines(Visible(p.Hint)) {
+		for hint := range strings.Lines(problem.Visible(p.Hint)) {
 			fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
 		}
 		if p.Log != "" {
