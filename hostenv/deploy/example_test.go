@@ -14,8 +14,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/move"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/verify"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 )
 
 // A program deploys one environment of the provider whose folder it is in, and

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/examples"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"

@@ -22,8 +22,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/verify"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 

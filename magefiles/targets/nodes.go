@@ -9,8 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 )
 
 // NodesBuild builds a node's system and its environments, and deploys nothing.

@@ -6,8 +6,8 @@ import (
 	"os"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Status shows where every node and environment stands.

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // tokensOption is the option by which a provider names its access tokens.

@@ -1,6 +1,6 @@
 // Package nix_test tests what of nix/ is more than a value: what other programs
 // read and run. The values have their cases in the *.nix files beside it, which
-// hostenv/plan/nix runs.
+// hostenv/nix runs.
 package nix_test
 
 import (

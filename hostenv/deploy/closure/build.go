@@ -14,7 +14,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Build implements [deploy.Store]. A node with RemoteBuild builds for itself:

@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // A Store is Nix on this machine, and its way to the nodes' stores.

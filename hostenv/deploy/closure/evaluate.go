@@ -12,7 +12,7 @@ import (
 	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // evaluate is a function of deploy.nodes and of what is wanted of it, node by

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Push implements [deploy.Store], by one nix copy over one connection. A

@@ -13,7 +13,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Diff implements [deploy.Store] with one process here and one connection to the

@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Sign implements [deploy.Store]. The key's file is looked at before nix is, so

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/woolwichweb/hostenv-provider/examples"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )

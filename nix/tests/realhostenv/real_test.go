@@ -18,8 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // config is the last NIX_CONFIG of an environment, and how often there is one.

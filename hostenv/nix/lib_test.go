@@ -73,7 +73,7 @@ type testCase struct {
 //	                           a list of them) that the message must match,
 //	                           errorNot one that it must not
 func TestLibrary(t *testing.T) {
-	files, err := filepath.Glob("../../../nix/tests/*.nix")
+	files, err := filepath.Glob("../../nix/tests/*.nix")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no files of cases: %v", err)
 	}

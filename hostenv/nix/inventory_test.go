@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // write writes files below a folder that it returns.
@@ -67,10 +67,10 @@ func (p provider) make(t *testing.T, n nix) string {
 	t.Helper()
 	dir := realTempDir(t)
 	library := filepath.Join(dir, "hostenv-provider")
-	if err := os.CopyFS(filepath.Join(library, "nix/lib"), os.DirFS("../../../nix/lib")); err != nil {
+	if err := os.CopyFS(filepath.Join(library, "nix/lib"), os.DirFS("../../nix/lib")); err != nil {
 		t.Fatal(err)
 	}
-	flake, err := os.ReadFile("../../../flake.nix")
+	flake, err := os.ReadFile("../../flake.nix")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestProvidersHostenvEvaluates(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		for _, form := range []string{"curried", "asSet"} {
 			t.Run(form, func(t *testing.T) {
-				const fixtures = "../../../nix/tests/fixtures/"
+				const fixtures = "../../nix/tests/fixtures/"
 				p := provider{
 					// A real customer's hostenv can be had, and needs no follows.
 					inputs: `

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )

@@ -16,7 +16,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/examples"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -68,13 +68,13 @@ func TestExampleIsRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		got = canonjson.Encode(value)
-		const file = "../../../examples/provider/inventory.json"
+		const file = "../../examples/provider/inventory.json"
 		if *update {
 			if err := os.WriteFile(file, got, 0o666); err != nil {
 				t.Fatal(err)
 			}
 		} else if diff := cmp.Diff(string(examples.Inventory()), string(got)); diff != "" {
-			t.Errorf("%s is not what Nix evaluates (-recorded +evaluated); go test ./hostenv/plan/nix -update rewrites it:\n%s", file, diff)
+			t.Errorf("%s is not what Nix evaluates (-recorded +evaluated); go test ./hostenv/nix -update rewrites it:\n%s", file, diff)
 		}
 
 		want := []hostnix.Event{
@@ -166,7 +166,7 @@ func TestExampleIsReproducible(t *testing.T) {
 // The stand-in for hostenv is one file, which each project has a copy of.
 func TestStandInIsTheSame(t *testing.T) {
 	read := func(project string) string {
-		text, err := os.ReadFile("../../../examples/projects/" + project + "/.hostenv/evaluate.nix")
+		text, err := os.ReadFile("../../examples/projects/" + project + "/.hostenv/evaluate.nix")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
