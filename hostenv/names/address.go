@@ -1,0 +1,34 @@
+package names
+
+import (
+	"errors"
+	"net/netip"
+	"regexp"
+	"strings"
+)
+
+// An Address is where ssh reaches a node: a [Host] that is no wildcard, an IPv4
+// address, or an IPv6 address in the spelling of RFC 5952, which may have a zone.
+type Address string
+
+// zone is the name or number of a network interface.
+var zone = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
+
+// ParseAddress returns the one spelling of an address.
+func ParseAddress(s string) (Address, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		if ip.Zone() != "" && !zone.MatchString(ip.Zone()) {
+			return "", errors.New("its zone is no name of a network interface")
+		}
+		return Address(ip.String()), nil
+	}
+	host, err := ParseHost(s)
+	if err != nil || host.Wildcard() {
+		return "", errors.New("it is neither a host name nor an IP address")
+	}
+	return Address(host), nil
+}
+
+// IsIPv6 reports whether a is an IPv6 address. ssh takes one as it is; the URI of
+// a Nix store does not.
+func (a Address) IsIPv6() bool { return strings.Contains(string(a), ":") }

@@ -1,0 +1,224 @@
+package names_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+)
+
+// parsers has the parser of each file of testdata/.
+var parsers = map[string]func(string) (string, error){
+	"address":   text(names.ParseAddress),
+	"host":      text(names.ParseHost),
+	"keyName":   text(names.ParseKeyName),
+	"node":      text(names.ParseNode),
+	"plainPath": text(names.ParsePlainPath),
+	"publicKey": func(s string) (string, error) {
+		k, err := names.ParsePublicKey(s)
+		if err != nil {
+			return "", err
+		}
+		return k.String(), nil
+	},
+	"ref":       text(names.ParseRef),
+	"storePath": text(names.ParseStorePath),
+	"system":    text(names.ParseSystem),
+	"user":      text(names.ParseUser),
+}
+
+func text[T ~string](parse func(string) (T, error)) func(string) (string, error) {
+	return func(s string) (string, error) {
+		v, err := parse(s)
+		return string(v), err
+	}
+}
+
+// A table is a file of testdata/, each example with its reason. nix/tests/is.nix
+// reads the same files.
+type table struct {
+	Accepted map[string]string    // these are printed as they are
+	Refused  map[string]string    //
+	Spelled  map[string][2]string // parsed as the other; Nix, which reads what was parsed, refuses the first
+	// What Nix accepts, for it would have to decode Punycode, base64 or IPv6.
+	GoOnly    map[string]string    // refused
+	GoSpelled map[string][2]string // parsed as the other
+}
+
+func tables(t testing.TB) map[string]table {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) != len(parsers) {
+		t.Fatalf("%d files in testdata, %d parsers: %v", len(files), len(parsers), err)
+	}
+	all := map[string]table{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var of table
+		decoder := json.NewDecoder(strings.NewReader(string(data)))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&of); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all[strings.TrimSuffix(filepath.Base(file), ".json")] = of
+	}
+	return all
+}
+
+func TestTables(t *testing.T) {
+	for kind, of := range tables(t) {
+		parse := parsers[kind]
+		accept := func(reason, in, want string) {
+			if got, err := parse(in); err != nil || got != want {
+				t.Errorf("%s: %s: %q: got %q, %v; want %q", kind, reason, in, got, err, want)
+			}
+		}
+		refuse := func(reason, in string) {
+			if got, err := parse(in); err == nil || !strings.HasPrefix(err.Error(), "it") || got != "" {
+				t.Errorf("%s: %s: %q: got %q, %v; want an error that begins with it", kind, reason, in, got, err)
+			}
+		}
+		for reason, in := range of.Accepted {
+			accept(reason, in, in)
+		}
+		for _, spelled := range []map[string][2]string{of.Spelled, of.GoSpelled} {
+			for reason, in := range spelled {
+				accept(reason, in[0], in[1])
+			}
+		}
+		for reason, in := range of.Refused {
+			refuse(reason, in)
+		}
+		for reason, in := range of.GoOnly {
+			refuse(reason, in)
+		}
+		// What JSON cannot hold, or would hold at length.
+		refuse("NUL", "a\x00b")
+		refuse("invalid UTF-8", "/a\xff.test")
+		if kind != "ref" {
+			refuse("a megabyte", strings.Repeat("ü", 1<<20))
+		}
+	}
+}
+
+// TestHostErrors holds the reasons that people read of host names.
+func TestHostErrors(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                              "it is empty",
+		"a*.test":                       "its wildcard",
+		"www..test":                     "it has an empty label",
+		"-a.test":                       "a hyphen",
+		"acme.test:443":                 "it is no host name",
+		"a\xff.test":                    "it is not UTF-8",
+		"xn--a-.test":                   "it is no host name",
+		"xn--Bcher-Kva0.test":           "it is no host name",
+		strings.Repeat("a", 64):         "63",
+		strings.Repeat("a.", 127) + "a": "253",
+		strings.Repeat("ü", 1<<20):      "253",
+		"192.0.2.1":                     "an IP address",
+	} {
+		if got, err := names.ParseHost(in); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.40q: got %q, %v; want an error with %q", in, got, err, want)
+		}
+	}
+}
+
+func TestCutStorePath(t *testing.T) {
+	const path = "/nix/store/7rjj86a15146cq3d3qy068lml7n8y2dg-source"
+	for in, below := range map[string]string{path: "", path + "/": "/", path + "/.hostenv/a": "/.hostenv/a"} {
+		if got, rest, ok := names.CutStorePath(in); !ok || string(got) != path || rest != below {
+			t.Errorf("%q: got %q, %q, %v", in, got, rest, ok)
+		}
+	}
+	for _, in := range []string{"", "/", "/nix/store", "source/a", "/nix/store/x" + path[11:]} {
+		if got, rest, ok := names.CutStorePath(in); ok {
+			t.Errorf("%q: got %q, %q", in, got, rest)
+		}
+	}
+	if p := names.StorePath(path); p.Dir() != names.Store || p.IsDerivation() || !names.StorePath(path+".drv").IsDerivation() {
+		t.Errorf("%q is in %q", p, p.Dir())
+	}
+}
+
+// word is what a shell, a Nix string, a line of ssh_config and a file system
+// take as it is; a colon and a percent sign are an address's, the question mark
+// a store path's. A slash is a path's.
+var word = map[string]*regexp.Regexp{
+	"address":   regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9._:%-]*$`),
+	"host":      regexp.MustCompile(`^(\*\.)?[a-z0-9][a-z0-9.-]*$`),
+	"keyName":   regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+@-]*$`),
+	"node":      regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`),
+	"plainPath": regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`),
+	"publicKey": regexp.MustCompile(`^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^[:cntrl:]]*)?$`),
+	"storePath": regexp.MustCompile(`^/[A-Za-z0-9._/+?=-]+$`),
+	"system":    regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9]+$`),
+	"user":      regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`),
+	"ref":       regexp.MustCompile(`^[^\x00-\x20\x7f]+$`),
+}
+
+// FuzzParse holds that what is accepted is printed as it is, and that it then is
+// accepted unchanged: a name has one spelling.
+func FuzzParse(f *testing.F) {
+	for _, of := range tables(f) {
+		for _, examples := range []map[string]string{of.Accepted, of.Refused, of.GoOnly} {
+			for _, in := range examples {
+				f.Add(in)
+			}
+		}
+		for _, in := range of.Spelled {
+			f.Add(in[0])
+		}
+	}
+	for _, seed := range []string{"XN--0.pt", "0x1", "☃.net.", "ﬀ.test", "⒈com", "İ.test", "K.test", "fe80::1%1"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		for kind, parse := range parsers {
+			got, err := parse(in)
+			if err != nil {
+				continue
+			}
+			if again, err := parse(got); err != nil || again != got {
+				t.Errorf("%s: %q became %q, which became %q, %v", kind, in, got, again, err)
+			}
+			if !word[kind].MatchString(got) {
+				t.Errorf("%s: %q became %q, which is not one plain word", kind, in, got)
+			}
+			checkFileName(t, kind, got)
+			// Only these have more than one spelling.
+			if got != in && !slices.Contains([]string{"address", "host", "publicKey"}, kind) {
+				t.Errorf("%s: %q became %q", kind, in, got)
+			}
+			if kind == "host" {
+				for _, spelling := range []string{strings.ToUpper(got), got + "."} {
+					if again, err := parse(spelling); err != nil || again != got {
+						t.Errorf("%q became %q, but %q became %q, %v", in, got, spelling, again, err)
+					}
+				}
+			}
+		}
+	})
+}
+
+// checkFileName checks that a file can have the name, or each part of a path.
+func checkFileName(t *testing.T, kind, name string) {
+	parts := []string{name}
+	if kind == "plainPath" || kind == "storePath" {
+		parts = strings.Split(name, "/")[1:]
+	} else if kind == "publicKey" || kind == "ref" {
+		return
+	}
+	for _, part := range parts {
+		if part == "" || part == "." || part == ".." || kind != "plainPath" && len(part) > 255 || strings.ContainsAny(part, "/\x00") {
+			t.Errorf("%s: %q cannot be the name of a file", kind, part)
+		}
+	}
+}
