@@ -40,7 +40,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	if err != nil {
 		return none, hinted(err, another)
 	}
-	prior, oldState, err := r.readState()
+	prior, oldState, err := r.State()
 	if err != nil {
 		return none, err
 	}
@@ -53,7 +53,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		}
 		return none, hinted(in(older, err), another)
 	}
-	lastPlan, err := r.readIfThere(planFile)
+	lastPlan, err := r.ReadIfThere(planFile)
 	if err != nil {
 		return none, err
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -42,7 +42,7 @@ func DnsGate(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	run := gateRun{
-		folder:   generated(out),
+		folder:   openFolder(out),
 		filter:   dnsgate.Filter{Nodes: list(node), Users: list(env)},
 		resolver: value(resolver, ""), explain: value(explain, ""), account: value(accountUri, ""),
 		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets/secrets.yaml"),
@@ -81,10 +81,10 @@ func (r *gateRun) do(ctx context.Context) error {
 	if r.dryRun || r.explain != "" {
 		return r.gate(ctx)
 	}
-	if err := r.planned(); err != nil {
+	if err := r.Exists(); err != nil {
 		return err
 	}
-	return r.locked(ctx, func() error { return r.gate(ctx) })
+	return r.Locked(ctx, func() error { return r.gate(ctx) })
 }
 
 func (r *gateRun) check() error {
@@ -105,7 +105,7 @@ func (r *gateRun) check() error {
 }
 
 func (r *gateRun) gate(ctx context.Context) error {
-	prior, _, err := r.readState()
+	prior, _, err := r.State()
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	}
 	certificates, err := dnsgate.Certificates(document, r.filter)
 	if err != nil {
-		return in(r.path(planFile), err)
+		return in(r.File(planFile), err)
 	}
 	if r.explain != "" {
 		return r.tellAll(ctx, certificates)
@@ -145,9 +145,9 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := file{planFile, text, dnsgate.Encode(gated.Plan)}
+	file := generated.File{Name: planFile, Before: text, After: dnsgate.Encode(gated.Plan)}
 	if !r.dryRun {
-		if err := r.write(ctx, file); err != nil {
+		if err := r.Save(ctx, file); err != nil {
 			return err
 		}
 	}
@@ -156,19 +156,9 @@ func (r *gateRun) gate(ctx context.Context) error {
 
 // readPlan returns the plan, if it is that of the state.
 func (r *gateRun) readPlan(s state.State) (text []byte, document map[string]any, err error) {
-	text, err = r.readIfThere(planFile)
+	d, text, err := r.Plan(s)
 	if err != nil {
 		return nil, nil, err
-	}
-	if text == nil {
-		return nil, nil, hinted(fmt.Errorf("there is no %s", r.path(planFile)), "run `mage plan`")
-	}
-	if err := plan.CheckFresh(text, s); err != nil {
-		return nil, nil, in(r.path(planFile), err)
-	}
-	d, err := plan.DecodeDocument(text)
-	if err != nil {
-		return nil, nil, in(r.path(planFile), err)
 	}
 	return text, d.Value(), nil
 }

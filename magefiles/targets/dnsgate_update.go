@@ -88,7 +88,7 @@ func (r *gateRun) wrote(report *cloudflare.Report) {
 	}
 	slices.Sort(zones)
 	if zones = slices.Compact(zones); len(zones) > 0 {
-		r.written = append(r.written, "DNS records of "+strings.Join(zones, ", "))
+		r.Written = append(r.Written, "DNS records of "+strings.Join(zones, ", "))
 	}
 }
 
@@ -160,7 +160,7 @@ func (r *gateRun) mayUpdate(document map[string]any) (err error) {
 	}
 	options, _ := document["cloudflare"].(map[string]any)
 	if enabled, _ := options["enable"].(bool); !enabled && !r.dryRun {
-		return hinted(in(r.path(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
+		return hinted(in(r.File(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
 			"set provider.cloudflare.enable = true and run `mage plan`, or look with -dryRun what would be written")
 	}
 	r.cloudflareURL, err = cloudflare.BaseURL()
@@ -178,7 +178,7 @@ func cloudflareOf(document map[string]any) (cloudflare.Config, cloudflare.TokenS
 // logBatch appends a batch, and what takes it back, to the log of the generated
 // folder; it is there before the batch is sent.
 func (r *gateRun) logBatch(entry cloudflare.Entry) error {
-	dir := r.path(".hostenv")
+	dir := r.File(".hostenv")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}

@@ -22,6 +22,14 @@ const maxReported = 100
 // errChanges ends a run that was asked with -detailedExitcode.
 var errChanges = errors.New("there are changes")
 
+// outcomeError ends a run whose output says how it went.
+type outcomeError struct {
+	code int
+	text string
+}
+
+func (e *outcomeError) Error() string { return e.text }
+
 // fail prints an error, or every error that it holds, with the hints that
 // belong to them, and returns what makes Mage end with the right code: Mage
 // looks for it in the outermost error alone.
@@ -41,8 +49,8 @@ func (f *folder) fail(err error) error {
 		return mg.Fatal(exitError, err)
 	}
 	outcome := "nothing was written"
-	if len(f.written) > 0 {
-		outcome = "stopped after writing " + strings.Join(f.written, " and ")
+	if len(f.Written) > 0 {
+		outcome = "stopped after writing " + strings.Join(f.Written, " and ")
 	}
 	var held *store.HeldError
 	var stale *plan.StaleError

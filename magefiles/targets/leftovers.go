@@ -2,13 +2,13 @@ package targets
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 )
@@ -26,7 +26,7 @@ func Leftovers(ctx context.Context,
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
 ) error {
-	r := deployRun{folder: generated(out), json: value(json, false),
+	r := lookRun{folder: openFolder(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: []string{deploy.SystemProfile}}}
 	if err := usage(map[string]*string{"-node": node, "-remove": remove}); err != nil {
 		return r.fail(err)
@@ -35,24 +35,25 @@ func Leftovers(ctx context.Context,
 	return r.fail(r.leftovers(ctx, list(remove), value(yes, false)))
 }
 
-func (r *deployRun) leftovers(ctx context.Context, remove []string, yes bool) (err error) {
+func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) (err error) {
 	if yes && len(remove) == 0 {
 		return hinted(errors.New("-yes has no effect without -remove"), "name what is to be removed: -remove=NAME")
 	}
-	p, err := r.read()
+	p, err := drive.Read(r.Folder)
 	if err != nil {
 		return err
 	}
-	if p.selected, err = r.selection.Of(p.fleet); err != nil {
+	selected, err := r.selection.Of(p.Nodes)
+	if err != nil {
 		return err
 	}
-	config, err := remote.Write(ctx, "", p.selected)
+	config, err := remote.Write(ctx, "", selected)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	nodes, found := remote.New(config), p.leftovers()
-	seen, wrong := deploy.Survey(ctx, nodes, p.selected, found.Ask)
+	nodes, found := remote.New(config), leftoversOf(p)
+	seen, wrong := deploy.Survey(ctx, nodes, selected, found.Ask)
 	// Of a node that does not answer there is one status, its system's.
 	for _, s := range seen {
 		if s.Standing == deploy.StandingUnreachable {
@@ -84,8 +85,8 @@ func (r *deployRun) leftovers(ctx context.Context, remove []string, yes bool) (e
 		return nil
 	}
 	for _, l := range picked {
-		i := slices.IndexFunc(p.selected, func(n deploy.Node) bool { return n.Name == l.Node })
-		if err := deploy.RemoveLeftover(ctx, nodes, p.selected[i], deploy.OpenOptions{Holder: holder("")}, l); err != nil {
+		i := slices.IndexFunc(selected, func(n deploy.Node) bool { return n.Name == l.Node })
+		if err := deploy.RemoveLeftover(ctx, nodes, selected[i], deploy.OpenOptions{Holder: drive.Holder()}, l); err != nil {
 			return err
 		}
 		if !r.json {
@@ -95,23 +96,21 @@ func (r *deployRun) leftovers(ctx context.Context, remove []string, yes bool) (e
 	return nil
 }
 
-// leftovers are to be asked for, by what the plan and the state know.
-func (p *planned) leftovers() *deploy.Leftovers {
-	return &deploy.Leftovers{Plan: p.document, State: p.state}
+// leftoversOf asks for leftovers, and knows them by the plan and the state.
+func leftoversOf(p *drive.Plan) *deploy.Leftovers {
+	return &deploy.Leftovers{Plan: p.Document, State: p.State}
 }
 
 // showLeftovers prints them, or what is said of none.
-func (r *deployRun) showLeftovers(all []deploy.Leftover, none string) error {
+func (r *lookRun) showLeftovers(all []deploy.Leftover, none string) error {
 	if !r.json {
 		if len(all) == 0 {
 			fmt.Println(none)
 		}
 		return report.Leftovers(os.Stdout, all)
 	}
-	encoder := json.NewEncoder(os.Stdout)
-	encoder.SetEscapeHTML(false)
 	for _, l := range all {
-		if err := encoder.Encode(map[string]any{"node": l.Node, "leftover": l}); err != nil {
+		if err := printJSON(map[string]any{"node": l.Node, "leftover": l}); err != nil {
 			return err
 		}
 	}
@@ -119,7 +118,7 @@ func (r *deployRun) showLeftovers(all []deploy.Leftover, none string) error {
 }
 
 // leftOver prints what `mage status` has to say of leftovers.
-func (r *deployRun) leftOver(all []deploy.Leftover) error {
+func (r *lookRun) leftOver(all []deploy.Leftover) error {
 	if len(all) == 0 {
 		return nil
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // NodesBuild builds a node's system and its environments, and deploys nothing.
@@ -22,7 +21,7 @@ func NodesBuild(ctx context.Context,
 	node string,
 	out *string, // the generated folder, default generated
 ) error {
-	f := generated(out)
+	f := openFolder(out)
 	defer withhold()()
 	if err := usage(nil); err != nil {
 		return f.fail(err)
@@ -57,20 +56,13 @@ func (f *folder) build(ctx context.Context, nodes string) error {
 // buildables are the systems and environments of nodes, by the plan, which
 // must be that of the state.
 func (f *folder) buildables(nodes string) ([]nix.Buildable, error) {
-	s, _, err := f.readState()
+	s, _, err := f.State()
 	if err != nil {
 		return nil, err
 	}
-	text, err := f.Read(planFile)
+	document, _, err := f.Plan(s)
 	if err != nil {
-		return nil, hinted(err, "run `mage plan`")
-	}
-	if err := plan.CheckFresh(text, s); err != nil {
-		return nil, in(f.path(planFile), err)
-	}
-	document, err := plan.DecodeDocument(text)
-	if err != nil {
-		return nil, in(f.path(planFile), err)
+		return nil, err
 	}
 	planned := document.Nodes()
 	wanted := strings.Split(nodes, ",")

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -27,7 +28,7 @@ func Plan(ctx context.Context,
 	compare *string, // hold what would be planned against an older plan.json, write nothing
 ) error {
 	run := planRun{
-		folder: generated(out),
+		folder: openFolder(out),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
@@ -53,18 +54,18 @@ func (r planRun) do(ctx context.Context) error {
 	if r.dryRun {
 		return r.plan(ctx)
 	}
-	if err := r.planned(); err != nil {
+	if err := r.Exists(); err != nil {
 		return err
 	}
-	return r.locked(ctx, func() error { return r.plan(ctx) })
+	return r.Locked(ctx, func() error { return r.plan(ctx) })
 }
 
 func (r planRun) plan(ctx context.Context) error {
-	prior, oldState, err := r.readState()
+	prior, oldState, err := r.State()
 	if err != nil {
 		return err
 	}
-	oldPlan, err := r.readIfThere(planFile)
+	oldPlan, err := r.ReadIfThere(planFile)
 	if err != nil {
 		return err
 	}
@@ -77,12 +78,12 @@ func (r planRun) plan(ctx context.Context) error {
 		return err
 	}
 	warn(result.Warnings)
-	files := []file{
-		{stateFile, oldState, result.State.Encode()},
-		{planFile, oldPlan, carried(oldPlan, result.Plan)},
+	files := []generated.File{
+		{Name: stateFile, Before: oldState, After: result.State.Encode()},
+		{Name: planFile, Before: oldPlan, After: carried(oldPlan, result.Plan)},
 	}
 	if !r.dryRun {
-		if err := r.write(ctx, files...); err != nil {
+		if err := r.Save(ctx, files...); err != nil {
 			return err
 		}
 	}
@@ -137,7 +138,7 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 		}
 		sources, err := plan.LockedSources(oldPlan)
 		if err != nil {
-			err = hinted(in(r.path(planFile), err), "restore it from git, or run `mage plan` without -locked and -inventory")
+			err = hinted(in(r.File(planFile), err), "restore it from git, or run `mage plan` without -locked and -inventory")
 		}
 		return inv, sources, err
 	}
@@ -161,10 +162,10 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 }
 
 // show prints what was, or would be, written.
-func (r planRun) show(result *plan.Result, files []file) error {
+func (r planRun) show(result *plan.Result, files []generated.File) error {
 	changed := false
 	for _, f := range files {
-		changed = changed || f.changed()
+		changed = changed || f.Changed()
 	}
 	if r.json {
 		if _, err := os.Stdout.Write(result.Changes.Encode(result.Warnings)); err != nil {
@@ -179,20 +180,20 @@ func (r planRun) show(result *plan.Result, files []file) error {
 	return nil
 }
 
-func (r planRun) tell(result *plan.Result, files []file) error {
+func (r planRun) tell(result *plan.Result, files []generated.File) error {
 	verb := "wrote"
 	if r.dryRun {
 		verb = "would write"
 		for _, f := range files {
-			if err := printDiff(r.path(f.name), f.before, f.after); err != nil {
+			if err := printDiff(r.File(f.Name), f.Before, f.After); err != nil {
 				return err
 			}
 		}
 	}
 	fmt.Print(result.Changes.Text())
 	for _, f := range files {
-		if f.changed() {
-			fmt.Println(verb, r.path(f.name))
+		if f.Changed() {
+			fmt.Println(verb, r.File(f.Name))
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
@@ -28,7 +29,7 @@ func Status(ctx context.Context,
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
 ) error {
-	r := deployRun{folder: generated(out), json: value(json, false),
+	r := lookRun{folder: openFolder(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
 	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
 		return r.fail(err)
@@ -37,20 +38,35 @@ func Status(ctx context.Context,
 	return r.fail(r.status(ctx))
 }
 
-func (r *deployRun) status(ctx context.Context) (err error) {
-	p, err := r.read()
+// A lookRun looks at nodes, and prints lines of JSON or for people.
+type lookRun struct {
+	*folder
+	selection deploy.Selection
+	json      bool
+}
+
+// printJSON prints a value on a line.
+func printJSON(v any) error {
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+func (r *lookRun) status(ctx context.Context) (err error) {
+	p, err := drive.Read(r.Folder)
 	if err != nil {
 		return err
 	}
-	if p.selected, err = r.selection.Of(p.fleet); err != nil {
+	selected, err := r.selection.Of(p.Nodes)
+	if err != nil {
 		return err
 	}
-	config, err := remote.Write(ctx, "", p.selected)
+	config, err := remote.Write(ctx, "", selected)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, config.Close()) }()
-	for _, n := range p.selected {
+	for _, n := range selected {
 		if n.HostKey == "" {
 			finding := deploy.NoHostKey(n)
 			fmt.Fprintln(os.Stderr, report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: &finding}))
@@ -60,19 +76,17 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, p); err != nil {
+	if selected, err = p.Evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, r.selection); err != nil {
 		return err
 	}
 	// A node that cannot be looked at keeps nobody from seeing the others.
 	var certificates deploy.Certificates
 	var doors deploy.FrontDoors
-	left := p.leftovers()
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, certificates.Ask, doors.Ask, left.Ask)
+	left := leftoversOf(p)
+	all, wrong := deploy.Survey(ctx, remote.New(config), selected, certificates.Ask, doors.Ask, left.Ask)
 	if r.json {
-		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetEscapeHTML(false)
 		for _, s := range all {
-			if err := encoder.Encode(s); err != nil {
+			if err := printJSON(s); err != nil {
 				return err
 			}
 		}

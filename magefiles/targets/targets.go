@@ -28,7 +28,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/woolwichweb/hostenv-provider/magefiles/launcher"
 )
@@ -36,13 +35,6 @@ import (
 // Mage refuses `plan --dry-run`, which is how hostenv's own hostenv-provider
 // was called, before a target could say so.
 func init() { launcher.InitFlags() }
-
-// The names of the files in the generated folder.
-const (
-	stateFile  = "state.json"
-	planFile   = "plan.json"
-	ignoreFile = ".gitignore"
-)
 
 // The exit codes.
 const (
@@ -52,10 +44,6 @@ const (
 	exitWithheld = 3
 	exitStale    = 4
 )
-
-// lockWait is how long a target waits for another one to end. It is short:
-// a run that Nix keeps busy for minutes is better known about than waited for.
-const lockWait = 2 * time.Second
 
 // value is what a flag says, or its default. An empty text, such as that of
 // -out=$UNSET, says nothing.

@@ -45,7 +45,7 @@ func TestDeploy(t *testing.T) {
 		contains(t, behind.stdout, "behind")
 		contains(t, behind.stderr, "Error: something is not in sync\n")
 		preview := w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
-		contains(t, preview.stderr, "Error: looking at what a deploy would change ended with 2\n")
+		contains(t, preview.stderr, "Error: the preview ended with 2\n")
 		third := w.wants(w.deploy(), 0)
 		contains(t, third.stdout, "1 activated, 5 in sync")
 		if now := w.Provider.Paths(t)["n1/"+user]; w.Nodes[0].Active(t, user) != now || now == old {
@@ -104,7 +104,7 @@ func TestStateIsLocked(t *testing.T) {
 		t.Errorf("what is not written down is done: %s", r)
 	}
 	contains(t, r.stdout, "n1    system", "2 activated")
-	contains(t, r.stderr, "error: write down which node each environment is on", "hint: `mage deploy -resume`")
+	contains(t, r.stderr, "error: record which node each environment is on", "hint: `mage deploy -resume`")
 	w.atPlan(w.Provider.Paths(t), 1)
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package targets
+package generated
 
 import (
 	"context"
@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// addToGit tells git of new files, without staging what is in them: a flake
+// addToGit makes new files known to git, without staging their content: a flake
 // sees the files that git knows, and no others. Outside of a git work tree, or
-// without git, there is nothing to tell.
+// without git, it does nothing.
 func addToGit(ctx context.Context, dir string, names ...string) error {
 	program, err := exec.LookPath("git")
 	if err != nil {
@@ -30,7 +32,7 @@ func addToGit(ctx context.Context, dir string, names ...string) error {
 		out, err = git(append([]string{"-c", "advice.addIgnoredFile=false", "add", "--intent-to-add", "--"}, names...)...)
 	}
 	if err != nil {
-		return hinted(fmt.Errorf("make the new files in %s known to git: %s", dir, out),
+		return problem.New("", fmt.Sprintf("make the new files in %s known to git: %s", dir, out),
 			fmt.Sprintf("they are written, and a flake sees them after `git -C %s add --intent-to-add --force %s`", dir, strings.Join(names, " ")))
 	}
 	return nil
