@@ -172,6 +172,10 @@ var situations = []situation{
 	{"caa of one server of the alias forbids", world(a(via(has(node4), "web.example")), led("web.example", server("ns3", has(node4), has()), forbids(server("ns4", has(node4), has())))), Fail, ReasonInconsistent, "the target's set counts"},
 	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
 	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},
+	{"no address, and a server contradicts itself", world(a(gone), servers(server("ns1", gone, has()), server("ns2", has(node4), has()))), Unknown, ReasonContradiction, "another resolver may have the A of the other server"},
+	{"servers differ on a, no server has aaaa", world(aaaa(failed(ErrorServFail)), servers(server("ns1", has(node4), failed(ErrorServFail)), server("ns2", has(else4), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "AAAA may be right, and is tried first"},
+	{"servers differ, node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), servers(server("ns1", has(node4), has()), server("ns2", has(else4), has()))), Unknown, ReasonNodeUnresolved, "they may all be the node's"},
+	{"aaaa timeout, servers have none", world(aaaa(failed(ErrorTimeout)), servers(server("ns1", has(node4), has()))), Unknown, ReasonLookupFailed, "the next resolver may wait too"},
 	{"node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), aaaa(has(else6))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
 	{"node's a not known", nodeIs(failed(ErrorTimeout), has(node6), a(has(else4))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
 }
