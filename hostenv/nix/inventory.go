@@ -11,8 +11,6 @@ import (
 	"sync"
 )
 
-const attribute = ".#lib.hostenvProvider"
-
 // Inventory evaluates the provider's inventory and returns its JSON, with one
 // event a project. A project that cannot be evaluated makes it an *[EvalError],
 // which names all of them. flake.lock must be there and up to date: to lock is
@@ -35,7 +33,11 @@ func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 
 // apply evaluates a function of lib.hostenvProvider.
 func (r *Runner) apply(ctx context.Context, events *counter, function string) ([]byte, error) {
-	written, _, err := r.eval(ctx, events, "--no-update-lock-file", attribute, "--apply", function)
+	provider, err := r.Installable(ctx, "lib.hostenvProvider")
+	if err != nil {
+		return nil, err
+	}
+	written, _, err := r.eval(ctx, events, "--no-update-lock-file", provider, "--apply", function)
 	return written, err
 }
 

@@ -22,6 +22,8 @@ type Runner struct {
 	Jobs     int         // how many nix processes may run at once, 4 if zero
 
 	progress sync.Mutex
+	once     sync.Mutex // for version
+	version  string
 }
 
 // A Phase says what an [Event] is about.

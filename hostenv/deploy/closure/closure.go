@@ -15,10 +15,7 @@ package closure
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -32,47 +29,9 @@ type Store struct {
 	Roots     string        // a folder for links that keep what is built from the garbage collector, made when needed
 	KeyFile   string        // the secret key to sign with, see [Key]
 	Pause     time.Duration // before what broke off is tried once more
-
-	once    sync.Mutex
-	version string
 }
 
 var _ deploy.Store = (*Store)(nil)
-
-// Version is that of the system's Nix, as in "2.28.3".
-func (s *Store) Version(ctx context.Context) (string, error) {
-	s.once.Lock()
-	defer s.once.Unlock()
-	if s.version != "" {
-		return s.version, nil
-	}
-	written, err := s.Nix.Run(ctx, nix.Command{Args: []string{"--version"}})
-	if err != nil {
-		return "", fmt.Errorf("ask nix for its version: %w", err)
-	}
-	// "nix (Nix) 2.18.1", "nix (Determinate Nix 3.6.0) 2.29.0"
-	fields := strings.Fields(string(written))
-	if len(fields) == 0 || !isVersion.MatchString(fields[len(fields)-1]) {
-		return "", fmt.Errorf("ask nix for its version: it says %q", strings.TrimSpace(string(written)))
-	}
-	s.version = fields[len(fields)-1]
-	return s.version, nil
-}
-
-var isVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+`)
-
-// atLeast compares versions by their first two numbers.
-func atLeast(version string, major, minor int) bool {
-	first, rest, _ := strings.Cut(version, ".")
-	second := strings.TrimRight(rest[:leadingDigits(rest)], ".")
-	haveMajor, _ := strconv.Atoi(first)
-	haveMinor, _ := strconv.Atoi(second)
-	return haveMajor > major || haveMajor == major && haveMinor >= minor
-}
-
-func leadingDigits(text string) int {
-	return len(text) - len(strings.TrimLeft(text, "0123456789"))
-}
 
 // features lets nix commands work where the settings do not have them.
 var features = []string{"--extra-experimental-features", "nix-command flakes"}

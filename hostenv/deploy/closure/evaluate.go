@@ -200,8 +200,12 @@ func (s *Store) why(ctx context.Context, f unexplained) (why, err error) {
 // apply evaluates a function of deploy.nodes. The trace is shown, for in it is
 // what was being evaluated.
 func (s *Store) apply(ctx context.Context, function string) ([]byte, error) {
+	nodes, err := s.Nix.Installable(ctx, "deploy.nodes")
+	if err != nil {
+		return nil, err
+	}
 	return s.nix(ctx, nix.Command{}, "eval", "--json", "--show-trace", "--option", "eval-cache", "false",
-		"--no-update-lock-file", ".#deploy.nodes", "--apply", function)
+		"--no-update-lock-file", nodes, "--apply", function)
 }
 
 // An EvaluationError says why a profile of the flake cannot be evaluated, or,

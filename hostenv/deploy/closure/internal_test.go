@@ -199,14 +199,6 @@ func TestParseComplaints(t *testing.T) {
 	}
 }
 
-func TestAtLeast(t *testing.T) {
-	for version, want := range map[string]bool{"2.8.0": false, "2.32.4": false, "2.33.0": true, "2.33pre2025": true, "2.34.8": true, "3.0": true, "2": false, "1.99": false} {
-		if atLeast(version, 2, 33) != want {
-			t.Errorf("%s: want %v", version, want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add("error: builder for '/nix/store/7610f2qy8d6g69vgnymhmc1rxzsaxq83-bad-1.0.drv' failed\n")
 	f.Add("error: a '/x.drv' b")

@@ -15,15 +15,6 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-func TestVersion(t *testing.T) {
-	local(t, "", func(t *testing.T, l *lab) {
-		version, err := l.store.Version(t.Context())
-		if err != nil || version != versionOf(t, l.nix) {
-			t.Errorf("got %q, %v", version, err)
-		}
-	})
-}
-
 func TestOpenKeyMakesOne(t *testing.T) {
 	t.Setenv(closure.KeyVariable, "")
 	root := t.TempDir()

@@ -59,11 +59,11 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 // here returns the closures of paths of this machine's store.
 func (s *Store) here(ctx context.Context, roots []string) (paths, error) {
 	args := []string{"path-info", "--json", "--recursive"}
-	version, err := s.Version(ctx)
+	version, err := s.Nix.Version(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if atLeast(version, 2, 33) { // where the form is to be chosen, and soon must be
+	if nix.AtLeast(version, 2, 33) { // where the form is to be chosen, and soon must be
 		args = append(args, "--json-format", "1")
 	}
 	written, err := s.nix(ctx, nix.Command{}, append(args, roots...)...)

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Options say what all activations of a run have in common.
@@ -36,11 +37,12 @@ type Options struct {
 	SSHConfig string
 	// Program is deploy-rs's `deploy`. If it is "" then the one that was built
 	// with the profile's own activate-rs is taken, and where that cannot run
-	// here the one of the input deploy-rs of Flake. One on PATH is never taken:
+	// here the one of the flake's input deploy-rs. One on PATH is never taken:
 	// nothing says that it fits.
 	Program string
-	// Flake is the provider's flake, as Nix's builtins.getFlake takes it.
-	Flake string
+	// Nix runs in the folder of the provider's flake, whose input deploy-rs it
+	// builds if no other program is found. It may be nil.
+	Nix *nix.Runner
 	// Inherit are open for as long as an activation is at work, even without
 	// this process: a flock on one of them is held until then.
 	Inherit []*os.File

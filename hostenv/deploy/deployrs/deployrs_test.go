@@ -13,6 +13,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	standin "github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -250,12 +251,12 @@ func TestBuildsTheInput(t *testing.T) {
 			if out, err := exec.CommandContext(t.Context(), "nix", "flake", "lock", "path:"+dir+"/provider").CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/provider"}).Program(t.Context(), n, p)
+			program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Nix: &hostnix.Runner{Dir: dir + "/provider"}}).Program(t.Context(), n, p)
 			if err != nil || !strings.HasSuffix(program, "-deploy-rs/bin/deploy") {
 				t.Errorf("%s, %v", program, err)
 			}
 			var missing *deployrs.ProgramError
-			if program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/deploy-rs"}).Program(t.Context(), n, p); !errors.As(err, &missing) {
+			if program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Nix: &hostnix.Runner{Dir: dir + "/deploy-rs"}}).Program(t.Context(), n, p); !errors.As(err, &missing) {
 				t.Errorf("%s, %v", program, err)
 			} else {
 				t.Log(err)

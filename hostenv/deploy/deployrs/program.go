@@ -1,9 +1,7 @@
 package deployrs
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -96,31 +94,15 @@ func packageOf(path string) string {
 	return string(match[1])
 }
 
-// inputExpression is the package of the provider's input, with whatever it has
-// to follow.
-const inputExpression = `
-let packages = (builtins.getFlake (builtins.getEnv "HOSTENV_PROVIDER_FLAKE")).inputs.deploy-rs.packages.${builtins.currentSystem};
-in packages.deploy-rs or packages.default`
-
 func (a *Activator) build(ctx context.Context) (string, error) {
-	if a.Flake == "" {
+	if a.Nix == nil {
 		return "", errors.New("neither the program nor a flake that has it is named")
 	}
-	cmd := exec.CommandContext(ctx, "nix", "build", "--no-link", "--json", "--impure", "--expr", inputExpression)
-	cmd.Env = append(a.environment(), "HOSTENV_PROVIDER_FLAKE="+a.Flake)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	path, err := a.Nix.BuildInput(ctx, "deploy-rs")
 	if err != nil {
-		return "", fmt.Errorf("build the input deploy-rs of %s: %w: %s", a.Flake, err, lastLine(stderr.Bytes()))
+		return "", err
 	}
-	var built []struct {
-		Outputs map[string]string `json:"outputs"`
-	}
-	if err := json.Unmarshal(out, &built); err != nil || len(built) != 1 || built[0].Outputs["out"] == "" {
-		return "", fmt.Errorf("build the input deploy-rs of %s: nix says %q", a.Flake, out)
-	}
-	return exec.LookPath(filepath.Join(built[0].Outputs["out"], "bin", "deploy"))
+	return exec.LookPath(filepath.Join(path, "bin", "deploy"))
 }
 
 // platform is Nix's name of this machine's.

@@ -209,10 +209,6 @@ func (d *driver) activator(journal *deploy.Journal) (deploy.Activator, error) {
 		d.after(func() error { return os.RemoveAll(roots) })
 		return nil, nil
 	}
-	flake, err := filepath.Abs(d.Root)
-	if err != nil {
-		return nil, err
-	}
 	d.store.Roots = filepath.Join(journal.Dir, "roots")
-	return deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: d.config.Path, Program: d.DeployRs, Flake: flake, Inherit: []*os.File{d.lock.File}}), nil
+	return deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: d.config.Path, Program: d.DeployRs, Nix: d.nix, Inherit: []*os.File{d.lock.File}}), nil
 }
