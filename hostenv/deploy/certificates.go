@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // CertificateState is how a node stands with one of its certificates.
@@ -53,9 +55,6 @@ type OrderFailure struct {
 	Said []string `json:"said,omitempty"`
 }
 
-// certificateName is how a name may look in a command.
-var certificateName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
-
 // noAccount is what a CA says of an account that it does not know, as lego quotes
 // it; what it says of a host is on a line that begins with the host's name.
 var noAccount = regexp.MustCompile(`(?m)^[^\[]*acme: error: \d+ :: ([A-Z]+ :: \S+ :: )?urn:ietf:params:acme:error:accountDoesNotExist`)
@@ -66,8 +65,8 @@ func (c Certificate) Hint() string {
 		return ""
 	}
 	retry := "`hostenv-certificates retry` as root on " + c.Node
-	if certificateName.MatchString(c.Name) {
-		retry = "`hostenv-certificates retry " + c.Name + "` as root on " + c.Node
+	if host, err := names.ParseHost(c.Name); err == nil && !host.Wildcard() {
+		retry = "`hostenv-certificates retry " + string(host) + "` as root on " + c.Node
 	}
 	if noAccount.MatchString(strings.Join(c.Failure.Said, "\n")) {
 		return "the CA does not know the node's account: `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry

@@ -3,9 +3,10 @@ package deploy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // Evaluated is what the provider's flake says of a node at deploy.nodes.
@@ -41,12 +42,6 @@ func (e *MismatchError) Error() string {
 func (e *MismatchError) Hint() string {
 	return "run `mage plan` and `git add generated`: a flake sees only files that git knows"
 }
-
-var storePath = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]+$`)
-
-// IsStorePath reports whether it is a path of a store's own and no more: not
-// one below it, and nothing that a shell or a command takes for an option.
-func IsStorePath(path string) bool { return storePath.MatchString(path) }
 
 // Fill returns the nodes of a plan with the store paths that were evaluated.
 // nodes are all that [Planned] returned, with all their profiles; those that
@@ -111,10 +106,10 @@ func (e *MismatchError) fill(n Node, from Evaluated) []Profile {
 		e.differs(p.Key(), "sshUser", spec.SSHUser, n.User)
 		e.differs(p.Key(), "profilePath", spec.Link, p.Link)
 		e.differs(p.Key(), "tempPath", spec.Temp, p.Temp)
-		if !IsStorePath(spec.Path) {
+		if _, err := names.ParseStorePath(spec.Path); err != nil {
 			e.note("the path of %s is %q, which is no store path", p.Key(), spec.Path)
 		}
-		if spec.Derivation != "" && (!IsStorePath(spec.Derivation) || !strings.HasSuffix(spec.Derivation, ".drv")) {
+		if drv, err := names.ParseStorePath(spec.Derivation); spec.Derivation != "" && (err != nil || !drv.IsDerivation()) {
 			e.note("%s is made by %q, which is no derivation", p.Key(), spec.Derivation)
 		}
 		p.Path, p.Derivation = spec.Path, spec.Derivation

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
@@ -87,7 +88,7 @@ func readLeftovers(node string, data []byte) ([]Leftover, error) {
 			return nil, fmt.Errorf("it names %q with the UID %d, which can be no environment's", l.User, l.UID)
 		}
 		for _, path := range l.Paths {
-			if !plainPath.MatchString(path) || strings.Contains(path, "/..") {
+			if _, err := names.ParsePlainPath(path); err != nil {
 				return nil, fmt.Errorf("it names %q, which is no plain path", path)
 			}
 		}

@@ -7,30 +7,13 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// What a name may be that leaves the plan for a command line, a path on a node
-// or a configuration of ssh. These are the rules of nix/lib/deploy.nix, held
-// once more: the plan may have been written by hand.
-var (
-	userName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,30}$`)
-	nodeName  = regexp.MustCompile(`^` + label + `(\.` + label + `)*$`)
-	address   = regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9.:%_-]*$`)
-	plainPath = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
-	publicKey = regexp.MustCompile(`^[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?$`)
-	oneWord   = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]+$`)
-	platform  = regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9]+$`)
-)
-
-const label = `[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?`
-
-const (
-	numerals = "0123456789"
-	letters  = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-)
+// oneWord is an option of ssh that Nix does not split.
+var oneWord = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]+$`)
 
 // Where things are on a node, as `paths` of nix/lib/deploy.nix has it.
 const (
@@ -56,16 +39,16 @@ func Planned(d plan.Document) ([]Node, error) {
 	r := &planReader{document: d.Value()}
 	deployUser := r.deployUser()
 	domain := r.text(r.document, "plan", "hostenvHostname", "")
-	if !nodeName.MatchString(domain) {
+	if host, err := names.ParseHost(domain); err != nil || string(host) != domain {
 		r.refuse("plan.hostenvHostname", byHand, "is %q, which is no host name", domain)
 	}
 	connections := r.object(r.document, "plan", "nodeConnections")
 	nodes := map[string]*Node{}
 	own := r.object(r.document, "plan", "nodes")
-	names := maps.Clone(own)
-	maps.Copy(names, connections)
-	for name := range names {
-		if !nodeName.MatchString(name) || !strings.ContainsAny(name, letters) {
+	all := maps.Clone(own)
+	maps.Copy(all, connections)
+	for name := range all {
+		if _, err := names.ParseNode(name); err != nil {
 			r.refuse(fmt.Sprintf("plan.%s.%q", where(own, name), name), "use labels of letters, digits and hyphens, with dots between them and a letter in one of them",
 				"is no name of a node that can be deployed to")
 		}
@@ -176,7 +159,8 @@ func (r *planReader) deployUser() string {
 }
 
 func isUserName(name string) bool {
-	return userName.MatchString(name) && strings.Trim(name, numerals) != ""
+	_, err := names.ParseUser(name)
+	return err == nil
 }
 
 // node reads how a node is reached.
@@ -197,19 +181,21 @@ func (r *planReader) node(name string, connection map[string]any) Node {
 		AutoRollback:  of(r, connection, where, "autoRollback", true),
 		MagicRollback: of(r, connection, where, "magicRollback", true),
 	}
-	if !address.MatchString(n.Address) {
+	if address, err := names.ParseAddress(n.Address); err != nil || string(address) != n.Address {
 		r.refuse(where+".hostname", set("address"), "is %q, neither a host name nor an IP address", n.Address)
 	}
 	if _, there := connection["sshPort"]; there && (n.Port < 1 || n.Port > 65535) {
 		r.refuse(where+".sshPort", set("sshPort"), "is %d, which is no port", n.Port)
 	}
-	if n.HostKey != "" && !publicKey.MatchString(n.HostKey) {
-		r.refuse(where+".hostKey", set("hostKey")+": the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", "is %q, which is no public key", n.HostKey)
+	if n.HostKey != "" {
+		if _, err := names.ParsePublicKey(n.HostKey); err != nil {
+			r.refuse(where+".hostKey", set("hostKey")+": the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", "is %q, which is no public key: %v", n.HostKey, err)
+		}
 	}
-	if !platform.MatchString(n.Platform) {
-		r.refuse(where+".system", set("system"), "is %q, which is no system such as x86_64-linux", n.Platform)
+	if _, err := names.ParseSystem(n.Platform); err != nil {
+		r.refuse(where+".system", set("system"), "is %q: %v", n.Platform, err)
 	}
-	if !plainPath.MatchString(n.TempPath) || strings.Contains(n.TempPath, "/..") {
+	if _, err := names.ParsePlainPath(n.TempPath); err != nil {
 		r.refuse(where+".tempPath", set("tempPath")+" to one of letters, digits, dots, hyphens and slashes", "is %q, which is no plain absolute path", n.TempPath)
 	}
 	for _, v := range of(r, connection, where, "sshOpts", []any{}) {

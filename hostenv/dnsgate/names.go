@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // The bounds of Let's Encrypt's policy (Boulder, policy/pa.go).
@@ -34,11 +34,11 @@ func QueryName(name string) (string, error) {
 	}
 	ascii := strings.TrimSuffix(strings.ToLower(name), ".")
 	if !isASCII(name) {
-		normal, err := state.NormalizeHostname(name)
+		normal, err := names.ParseHost(name)
 		if err != nil {
 			return "", err
 		}
-		ascii = normal
+		ascii = string(normal)
 	}
 	return ascii, checkName(ascii)
 }

@@ -161,7 +161,7 @@ var word = map[string]*regexp.Regexp{
 	"storePath": regexp.MustCompile(`^/[A-Za-z0-9._/+?=-]+$`),
 	"system":    regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9]+$`),
 	"user":      regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`),
-	"ref":       regexp.MustCompile(`^[^\x00-\x20\x7f]+$`),
+	"ref":       regexp.MustCompile(`^[^[:cntrl:]]+$`),
 }
 
 // FuzzParse holds that what is accepted is printed as it is, and that it then is

@@ -3,33 +3,27 @@ package names
 import (
 	"errors"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
-// A Ref is a branch or tag as it is written below refs/heads/, or a whole name
-// below refs/. It is printed within quotes: git allows quotes, dollars and
-// semicolons in it.
+// A Ref is a branch or tag of git, or a whole name below refs/. It is printed
+// within quotes.
+//
+// An environment that sets no ref has its own name as one, which may be none
+// that git allows ("déjà vu"): git says so when the source is locked, and for
+// that project alone. Here it only has to be text of one line.
 type Ref string
 
-// ParseRef parses a ref by the rules of git-check-ref-format(1), with one more:
-// it is UTF-8, as JSON and Nix require.
+// ParseRef parses a ref.
 func ParseRef(s string) (Ref, error) {
 	switch {
 	case s == "":
 		return "", errors.New("it is empty")
 	case !utf8.ValidString(s):
 		return "", errors.New("it is not UTF-8")
-	case s == "@" || strings.Contains(s, "@{") || strings.Contains(s, ".."):
-		return "", errors.New("it holds @{ or .., or is @, which git reads as revisions")
-	case strings.HasSuffix(s, "."):
-		return "", errors.New("it ends with a dot")
-	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`~^:?*[\`, r) }):
-		return "", errors.New(`it holds a blank, a control character or one of ~ ^ : ? * [ \`)
-	}
-	for part := range strings.SplitSeq(s, "/") {
-		if part == "" || part[0] == '.' || strings.HasSuffix(part, ".lock") {
-			return "", errors.New("it has a part between slashes that is empty, begins with a dot, or ends with .lock")
-		}
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "", errors.New("it holds a control character")
 	}
 	return Ref(s), nil
 }

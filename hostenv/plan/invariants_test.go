@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
@@ -188,7 +189,7 @@ func TestWholeInventoryIsCarried(t *testing.T) {
 					}
 				}
 				for host, v := range at(before, "virtualHosts") {
-					normal, err := state.NormalizeHostname(host)
+					normal, err := names.ParseHost(host)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -196,7 +197,7 @@ func TestWholeInventoryIsCarried(t *testing.T) {
 						switch field {
 						case "enableLetsEncrypt", "locations":
 						default:
-							if diff := cmp.Diff(value, at(after, "virtualHosts", normal)[field]); diff != "" {
+							if diff := cmp.Diff(value, at(after, "virtualHosts", string(normal))[field]); diff != "" {
 								t.Errorf("%s: %s.%s is not as it was:\n%s", dir, host, field, diff)
 							}
 						}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // place finds the node of every environment: the first of
@@ -69,10 +69,10 @@ func (p *Provider) placement(e *Environment, used map[string]bool) (node, option
 			return "", "", err
 		}
 	}
-	if !nodeName.MatchString(node) {
+	if _, err := names.ParseNode(node); err != nil {
 		return "", "", &PlacementError{
-			Environment: e.Ref(), Option: option, Node: node, Problem: fmt.Sprintf("is %q, which is no name for a node", node),
-			Remedy: "use labels of letters, digits and hyphens, with dots between them",
+			Environment: e.Ref(), Option: option, Node: node, Problem: fmt.Sprintf("is %q, which is no name for a node: %v", node, err),
+			Remedy: "use labels of letters, digits and hyphens, with dots between them and a letter in one of them",
 		}
 	}
 	return node, option, nil
@@ -147,14 +147,14 @@ func (c *computation) check() {
 
 // production warns of a project with several production environments.
 func (c *computation) production(p *Project) {
-	var names []string
+	var production []string
 	for _, name := range slices.Sorted(maps.Keys(p.Environments)) {
 		if e := p.Environments[name]; e.Enable && e.Type == "production" {
-			names = append(names, name)
+			production = append(production, name)
 		}
 	}
-	if len(names) > 1 {
-		c.warn(p.Input, "has several production environments: "+strings.Join(names, ", "))
+	if len(production) > 1 {
+		c.warn(p.Input, "has several production environments: "+strings.Join(production, ", "))
 	}
 }
 
@@ -165,8 +165,8 @@ func (c *computation) checkEnvironment(e *Environment) (errs []error) {
 	wrong := func(option, remedy, format string, args ...any) {
 		errs = append(errs, &InputError{Where: e.Ref() + ": " + option, Problem: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
-	if err := state.CheckUserName(e.UserName); err != nil {
-		wrong("hostenv.userName", "let hostenv make the user name", "is not usable: %v", err)
+	if _, err := names.ParseUser(e.UserName); err != nil {
+		wrong("hostenv.userName", "let hostenv make the user name", "is %q: %v", e.UserName, err)
 	}
 	if e.Organisation != e.project.Organisation || e.Project != e.project.Project {
 		wrong("hostenv", fmt.Sprintf("set organisation = %q and project = %q in the project, or rename the input", e.project.Organisation, e.project.Project),
@@ -176,14 +176,14 @@ func (c *computation) checkEnvironment(e *Environment) (errs []error) {
 		wrong("hostenv.environmentName", "let hostenv make the name", "is %q", name)
 	}
 	hostname := c.inv.Provider.HostenvHostname
-	if given, err := state.NormalizeHostname(e.HostenvHostname); err != nil || given != hostname {
+	if given, err := names.ParseHost(e.HostenvHostname); err != nil || string(given) != hostname {
 		wrong("hostenv.hostenvHostname", fmt.Sprintf("set it to %q in the project, or leave it out", hostname),
 			"is %q, and the provider's is %q", e.HostenvHostname, hostname)
 	} else if want := e.UserName + "." + hostname; e.Hostname != want {
 		wrong("hostenv.hostname", "let hostenv make the host name", "is %q, and must be %q", e.Hostname, want)
 	}
-	if hasControl(e.GitRef) {
-		wrong("hostenv.gitRef", "name a branch or tag", "is %q", e.GitRef)
+	if _, err := names.ParseRef(e.GitRef); err != nil {
+		wrong("hostenv.gitRef", "name a branch or tag", "is %q: %v", e.GitRef, err)
 	}
 	for _, v := range e.virtualHosts {
 		if v.wildcard {

@@ -3,11 +3,11 @@ package plan
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -49,14 +49,8 @@ type Node struct {
 	fields  map[string]any
 }
 
-// Names that reach a shell, a Nix attribute, a path or a systemd unit on a
-// node are held to these, once, here.
-var (
-	nodeName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-	systemName = regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9]+$`)
-	plainPath  = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
-	mailbox    = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
-)
+// mailbox is an address of mail as an ACME account has it.
+var mailbox = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
 
 func (r *reader) provider(from map[string]any) Provider {
 	const where = "provider"
@@ -70,17 +64,18 @@ func (r *reader) provider(from map[string]any) Provider {
 		Nodes:            map[string]*Node{},
 		Placement:        map[string]string{},
 	}
-	if err := state.CheckUserName(p.DeployUser); err != nil {
-		r.wrong(where, "deployUser", "is not usable: %v", err)
+	if _, err := names.ParseUser(p.DeployUser); err != nil {
+		r.wrong(where, "deployUser", "is %q: %v", p.DeployUser, err)
 	}
 	if p.NixSigning == nil {
 		p.NixSigning = map[string]any{}
 	}
 	if name := r.text(from, where, "hostenvHostname", required); name != "" {
-		var err error
-		if p.HostenvHostname, err = state.NormalizeHostname(name); err != nil {
+		host, err := names.ParseHost(name)
+		if err != nil {
 			r.wrong(where, "hostenvHostname", "is %q: %v", name, err)
 		}
+		p.HostenvHostname = string(host)
 	}
 	p.LetsEncrypt = r.letsEncrypt(r.object(from, where, "letsEncrypt"))
 	p.UIDRange = r.uidRange(r.optionalObject(from, where, "uidRange"))
@@ -101,11 +96,11 @@ func (r *reader) provider(from map[string]any) Provider {
 	for i, object := range r.list(from, where, "transfers") {
 		at := fmt.Sprintf("provider.transfers[%d]", i)
 		t := state.Transfer{Host: r.text(object, at, "host", required), From: r.text(object, at, "from", required), To: r.text(object, at, "to", required)}
-		host, err := state.NormalizeHostname(t.Host)
+		host, err := names.ParseHost(t.Host)
 		if err != nil && t.Host != "" {
 			r.wrong(at, "host", "is %q: %v", t.Host, err)
 		}
-		t.Host = host
+		t.Host = string(host)
 		p.Transfers = append(p.Transfers, t)
 	}
 	return p
@@ -180,22 +175,23 @@ func (r *reader) cloudflare(from map[string]any) map[string]any {
 
 func (r *reader) node(name string, from map[string]any) *Node {
 	where := "provider.nodes." + quoteAttribute(name)
-	if !nodeName.MatchString(name) {
-		r.wrong(where, "", "is no name for a node: use labels of letters, digits and hyphens, with dots between them")
+	if _, err := names.ParseNode(name); err != nil {
+		r.wrong(where, "", "is no name for a node: %v", err)
 	}
 	n := &Node{
 		System:  r.text(from, where, "system", "x86_64-linux"),
 		Address: r.text(from, where, "address", ""),
 		fields:  from,
 	}
-	if !systemName.MatchString(n.System) {
-		r.wrong(where, "system", "is %q, which is no system such as x86_64-linux", n.System)
+	if _, err := names.ParseSystem(n.System); err != nil {
+		r.wrong(where, "system", "is %q: %v", n.System, err)
 	}
 	if n.Address != "" {
-		_, notIP := netip.ParseAddr(n.Address)
-		if _, notHost := state.NormalizeHostname(n.Address); notIP != nil && notHost != nil {
-			r.wrong(where, "address", "is %q, neither a host name nor an IP address", n.Address)
+		address, err := names.ParseAddress(n.Address)
+		if err != nil {
+			r.wrong(where, "address", "is %q: %v", n.Address, err)
 		}
+		n.Address = string(address)
 	}
 	r.number(from, where, "sshPort", 22, 1, 65535)
 	for _, option := range append(r.texts(from, where, "sshOpts"), r.text(from, where, "hostKey", "")) {
@@ -203,8 +199,10 @@ func (r *reader) node(name string, from map[string]any) *Node {
 			r.wrong(where, "", "holds %q in sshOpts or hostKey, which is not one line", option)
 		}
 	}
-	if path := r.text(from, where, "tempPath", ""); path != "" && (!plainPath.MatchString(path) || strings.Contains(path, "/..")) {
-		r.wrong(where, "tempPath", "is %q, not a plain absolute path", path)
+	if path := r.text(from, where, "tempPath", ""); path != "" {
+		if _, err := names.ParsePlainPath(path); err != nil {
+			r.wrong(where, "tempPath", "is %q: %v", path, err)
+		}
 	}
 	for _, flag := range []string{"remoteBuild", "magicRollback", "autoRollback"} {
 		r.boolean(from, where, flag, false)
@@ -215,28 +213,32 @@ func (r *reader) node(name string, from map[string]any) *Node {
 // nodeNames returns the host names of the nodes, which no environment may
 // have, each with its node.
 func (p *Provider) nodeNames() map[string]string {
-	names := map[string]string{}
+	hosts := map[string]string{}
 	for node := range p.Nodes {
-		p.addNodeName(names, node)
+		p.addNodeName(hosts, node)
 	}
 	for _, node := range p.NodeFor {
 		if node, ok := node.(string); ok && node != "" {
-			p.addNodeName(names, node)
+			p.addNodeName(hosts, node)
 		}
 	}
-	return names
+	return hosts
 }
 
-func (p *Provider) addNodeName(names map[string]string, node string) {
-	if host, err := state.NormalizeHostname(node + "." + p.HostenvHostname); err == nil {
-		names[host] = node
+func (p *Provider) addNodeName(hosts map[string]string, node string) {
+	if host, err := names.ParseHost(node + "." + p.HostenvHostname); err == nil {
+		hosts[string(host)] = node
 	}
 }
 
 // connection is how a node is reached: what provider.nodes says, and where it
 // says nothing the host name that belongs to the node.
 func (p *Provider) connection(node string) map[string]any {
-	c := map[string]any{"hostname": node + "." + p.HostenvHostname}
+	hostname := node + "." + p.HostenvHostname
+	if host, err := names.ParseHost(hostname); err == nil {
+		hostname = string(host) // a node's name may have upper case
+	}
+	c := map[string]any{"hostname": hostname}
 	n, ok := p.Nodes[node]
 	if !ok {
 		return c

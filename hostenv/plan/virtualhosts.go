@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // A virtualHost is one that an environment declares.
@@ -72,7 +71,8 @@ func (r *reader) virtualHosts(fields map[string]any, where string) []*virtualHos
 			indexing:    r.boolean(object, at, "allowIndexing", true),
 			fields:      object,
 		}
-		normal, err := state.NormalizeHostname(name)
+		host, err := names.ParseHost(name)
+		normal := string(host)
 		switch {
 		case name == "default":
 			r.remedied(at, "", "name the virtual host after a host name", "would replace the catch-all of the node")
@@ -86,25 +86,25 @@ func (r *reader) virtualHosts(fields map[string]any, where string) []*virtualHos
 		}
 		spelled[normal] = name
 		v.name, v.names = normal, []string{normal}
-		if strings.HasPrefix(normal, "*.") {
+		if host.Wildcard() {
 			// HTTP-01 issues no wildcards (RFC 8555 section 8.3), and NixOS
 			// cannot name a unit after one.
 			v.wildcard, v.certificate = v.certificate, false
 		}
 		for _, alias := range append(r.texts(object, at, "serverAliases"), r.text(object, at, "serverName", name)) {
-			normal, err := state.NormalizeHostname(alias)
+			host, err := names.ParseHost(alias)
 			if err != nil {
 				r.wrong(at, "", "has the alias %q: %v", alias, err)
 				continue
 			}
-			v.names = append(v.names, normal)
+			v.names = append(v.names, string(host))
 		}
 		if r.boolean(object, at, "default", false) {
 			r.remedied(at, "default", "remove it", "would replace the catch-all of the node")
 		}
 		if to := r.text(object, at, "globalRedirect", ""); to != "" {
 			v.redirects = true
-			if _, err := state.NormalizeHostname(to); err != nil {
+			if _, err := names.ParseHost(to); err != nil {
 				r.remedied(at, "globalRedirect", "name the host to redirect to, without scheme and path", "is %q: %v", to, err)
 			}
 		}
@@ -121,12 +121,12 @@ func (r *reader) virtualHosts(fields map[string]any, where string) []*virtualHos
 
 // hostNames returns every host name that the environment claims.
 func (e *Environment) hostNames() []string {
-	var names []string
+	var hosts []string
 	for _, v := range e.virtualHosts {
-		names = append(names, v.names...)
+		hosts = append(hosts, v.names...)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
 }
 
 // planned returns the virtual host as the plan has it: enableACME and forceSSL

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // The keys of the document that are no environments.
@@ -173,7 +174,7 @@ func (d *decoder) users(key, field string, v any) []string {
 			d.wrong(key, field, "holds %s, not a user name", canonjson.Kind(v))
 			continue
 		}
-		if err := CheckUserName(name); err != nil {
+		if _, err := names.ParseUser(name); err != nil {
 			d.wrong(key, field, "holds %q: %v", name, err)
 			continue
 		}
@@ -198,12 +199,12 @@ func (d *decoder) hosts(key string, v any) []string {
 			d.wrong(key, "virtualHosts", "holds %s, not a host name", canonjson.Kind(v))
 			continue
 		}
-		host, err := NormalizeHostname(name)
+		host, err := names.ParseHost(name)
 		if err != nil {
 			d.wrong(key, "virtualHosts", "holds %q: %v", name, err)
 			continue
 		}
-		hosts = append(hosts, host)
+		hosts = append(hosts, string(host))
 	}
 	slices.Sort(hosts)
 	return slices.Compact(hosts)

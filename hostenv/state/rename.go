@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // Moved says that an environment, or a whole project, has a new name; UID and
@@ -60,7 +62,7 @@ func parseReference(s string) (reference, error) {
 	if organisation, project, ok := SplitInput(input); ok && (!hasEnvironment || environment != "") {
 		return reference{organisation: organisation, project: project, environment: environment}, nil
 	}
-	if err := CheckUserName(s); err != nil {
+	if _, err := names.ParseUser(s); err != nil {
 		return reference{}, fmt.Errorf("%q is neither a user name nor organisation__project nor organisation__project/environment", s)
 	}
 	return reference{user: s}, nil

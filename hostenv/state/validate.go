@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // The bounds of any UID in a state. Below 1000 are the users of the system,
@@ -38,8 +40,8 @@ func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, o
 		if e.UserName != name {
 			wrong(name, "userName", byHand, "is %q, and the key of an entry is its user name", e.UserName)
 		}
-		if err := CheckUserName(name); err != nil {
-			wrong(name, "", notNote, "%v", err)
+		if _, err := names.ParseUser(name); err != nil {
+			wrong(name, "", notNote, "is no user name: %v", err)
 		}
 		if err := checkUID(e.UID); err != nil {
 			wrong(name, "uid", byHand, "%v", err)
@@ -48,9 +50,9 @@ func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, o
 			uids.add(e.UID, name)
 		}
 		for _, host := range e.VirtualHosts {
-			if normal, err := NormalizeHostname(host); err != nil {
+			if normal, err := names.ParseHost(host); err != nil {
 				wrong(name, "virtualHosts", byHand, "holds %q: %v", host, err)
-			} else if normal != host {
+			} else if string(normal) != host {
 				wrong(name, "virtualHosts", byHand, "holds %q, which is %q once normalised", host, normal)
 			}
 			hosts.add(host, name)
@@ -83,8 +85,8 @@ func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string
 		return
 	}
 	const mend = "a merge took the older side: set uid and userName of _lastAllocated to those of the entry with the highest uid"
-	if err := CheckUserName(last.UserName); err != nil {
-		wrong(lastAllocatedKey, "userName", mend, "is wrong: %v", err)
+	if _, err := names.ParseUser(last.UserName); err != nil {
+		wrong(lastAllocatedKey, "userName", mend, "is %q: %v", last.UserName, err)
 	}
 	highest := Entry{}
 	for _, e := range s.Entries {

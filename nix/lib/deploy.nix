@@ -33,19 +33,13 @@ let
   inherit (import ./strings.nix) contains;
   fail = import ./fail.nix;
 
-  # Names are held to what they may be once more, here where they leave for
-  # deploy-rs. It puts user names into a remote shell without quotes, and never
-  # takes an escaped quote in `.#"node"."profile"` for one. Its interface.json
-  # wants a letter in either.
-  isUserName = name: is "[a-z0-9][a-z0-9_-]{0,30}" name && ! is "[0-9]+" name;
-  isNodeName = name: is "${label}([.]${label})*" name && is ".*[A-Za-z].*" name;
-  label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+  # Names are checked once more here, where they leave for deploy-rs. It puts
+  # user names into a remote shell without quotes, and does not understand an
+  # escaped quote in `.#"node"."profile"`. Its interface.json wants a letter in
+  # either.
+  is = import ./is.nix;
 
-  isAddress = is "[A-Za-z0-9:][A-Za-z0-9.:%_-]*";
-  isPlainPath = path: is "/[A-Za-z0-9._/-]+" path && ! contains "/.." path;
-  isPublicKey = is "[a-z0-9@.-]+ [A-Za-z0-9+/=]+( [^[:cntrl:]]*)?";
-  isOneWord = is "[^[:space:][:cntrl:]]+";
-  is = pattern: value: isString value && match pattern value != null;
+  isOneWord = value: isString value && match "[^[:space:][:cntrl:]]+" value != null;
 
   # quote "it's" is 'it'\''s', one word for any shell.
   quote = text: "'${replaceStrings [ "'" ] [ "'\\''" ] text}'";
@@ -214,7 +208,7 @@ let
   specOf = { plan, systems, packages, activate, pkgsFor ? null, ... }:
     let
       deployUser =
-        if isUserName (plan.deployUser or null) then plan.deployUser
+        if is.user (plan.deployUser or null) then plan.deployUser
         else
           fail {
             subject = "deploy specification";
@@ -228,7 +222,7 @@ let
           system = connection.system or "x86_64-linux";
           users = filter (user: onNode name plan.environments.${user}) (attrNames plan.environments);
         in
-        if ! isNodeName name then
+        if ! is.node name then
           fail {
             subject = "node ${builtins.toJSON name}";
             problem = "deploy-rs cannot deploy to a node of this name";
@@ -256,7 +250,7 @@ let
           });
           temp = paths.temp connection;
         in
-        if isPlainPath temp then connection
+        if is.plainPath temp then connection
         else
           fail {
             subject = "node ${node}";
@@ -308,7 +302,7 @@ let
           };
           package = packages.${user} or (refuse "there is no package of it");
         in
-        if ! isUserName user then refuse "its name is no user name"
+        if ! is.user user then refuse "its name is no user name"
         else if elem user [ "root" "system" deployUser ] then refuse "an environment cannot be the user ${user}"
         else if ref != user then refuse "its hostenv.userName is ${builtins.toJSON ref}"
         else if ! environment ? uid then refuse "it has no uid"
@@ -332,7 +326,7 @@ let
   target = node: connection:
     let
       hostname =
-        if isAddress connection.hostname then connection.hostname
+        if is.address connection.hostname then connection.hostname
         else
           fail {
             subject = "node ${node}";
@@ -365,7 +359,7 @@ let
   # whatever the machine knew that deploys. The key's file is in the store: it
   # is no secret, and nobody can change it.
   pinned = node: key:
-    if ! isPublicKey key then
+    if ! is.publicKey key then
       fail
         {
           subject = "node ${node}";
@@ -385,5 +379,5 @@ let
   only = names: set: listToAttrs (map (name: { inherit name; value = set.${name}; }) (filter (name: set ? ${name}) names));
 in
 {
-  inherit specOf paths isUserName isNodeName;
+  inherit specOf paths;
 }

@@ -154,14 +154,6 @@ in
     error = [ "while evaluating the profile of node n1" "n1 is broken" ];
   };
 
-  user-names = {
-    expr = map deploy.isUserName [ "shop-main-4f7240c" "a_b" "0a" "myverylongp--a7bcf0a" "" "-a" "_a" "A" "a b" "a.b" "a'b" "a\"b" "1000" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" null ];
-    expected = [ true true true true false false false false false false false false false false false ];
-  };
-  node-names = {
-    expr = map deploy.isNodeName [ "n1" "N1" "a.b-c.d" "1a" "1" "1.2" "" "a." ".a" "a..b" "-a" "a-" "a_b" "a b" "a\"b" "a/b" "a\${b}" null ];
-    expected = [ true true true true false false false false false false false false false false false false false false ];
-  };
   bad-node = { expr = specOf (planOf { nodes."n\"1" = { }; }) { }; error = ''node "n\\"1": deploy-rs cannot deploy to a node of this name.*hint: use labels''; };
   bad-node-number = { expr = specOf (planOf { nodes."10" = { }; }) { }; error = "node \"10\": deploy-rs cannot deploy"; };
   bad-user = { expr = n1 { environments."a\"b" = { }; }; error = ''environment "a\\"b" on node n1: its name is no user name.*hint: run `mage plan`''; };

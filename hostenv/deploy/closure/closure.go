@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
@@ -67,7 +68,7 @@ func (e *SpaceError) Hint() string { return "move the provider's folder to a pat
 // checkPaths refuses what is no store path, before any command runs.
 func checkPaths(paths ...string) error {
 	for _, path := range paths {
-		if !deploy.IsStorePath(path) {
+		if _, err := names.ParseStorePath(path); err != nil {
 			return fmt.Errorf("%q is no store path", path)
 		}
 	}

@@ -12,8 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // Where the secret key is if nothing else is said, below the provider's root.
@@ -91,10 +92,6 @@ func (e *KeyError) Error() string { return "the signing key " + e.File + " " + e
 // Hint says what mends it.
 func (e *KeyError) Hint() string { return e.Remedy }
 
-// keyName is what a public key's name may be: it becomes part of a line in
-// nix.conf, where spaces part keys.
-var keyName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+@-]*$`)
-
 // PublicKey reads a secret key of Nix, NAME:BASE64 of an ed25519 key as libsodium
 // has it, and returns the public one. This is done here, without nix, whose
 // messages about broken keys quote from them.
@@ -121,7 +118,7 @@ func PublicKey(file string) (string, error) {
 	}
 	name, encoded, _ := strings.Cut(strings.TrimSpace(string(data)), ":")
 	secret, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || !keyName.MatchString(name) || len(secret) != ed25519.PrivateKeySize {
+	if _, unnamed := names.ParseKeyName(name); err != nil || unnamed != nil || len(secret) != ed25519.PrivateKeySize {
 		remedy := "make one with `nix key generate-secret --key-name " + "NAME-1`"
 		if err == nil && len(secret) == ed25519.PublicKeySize {
 			remedy = "this is the public half: name the file of the secret one"
@@ -141,8 +138,8 @@ func PublicKey(file string) (string, error) {
 // then as good.
 func makeKey(file, domain string) (made bool, err error) {
 	name := domain + "-1"
-	if !keyName.MatchString(name) {
-		return false, fmt.Errorf("%q cannot be the name of a key", name)
+	if _, err := names.ParseKeyName(name); err != nil {
+		return false, fmt.Errorf("%q cannot be the name of a key: %w", name, err)
 	}
 	folder := filepath.Dir(file)
 	if err := os.MkdirAll(filepath.Dir(folder), 0o777); err != nil {

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // Program returns the `deploy` that activates a profile, once it is known to fit
@@ -51,7 +52,7 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 			return "", &ProgramError{p.Key(), err}
 		}
 		own := filepath.Dir(filepath.Dir(program))
-		if pkg != "" && storePath.MatchString(own) && own != pkg && n.Platform == platform() {
+		if _, err := names.ParseStorePath(own); err == nil && pkg != "" && own != pkg && n.Platform == platform() {
 			return "", &VersionError{
 				Text: fmt.Sprintf("the deploy-rs that is named, %s, is not the one that %s is activated by, %s", own, p.Key(), pkg),
 				Mend: "leave -deployRs and HOSTENV_DEPLOY_RS away, or name " + pkg + "/bin/deploy",
@@ -78,7 +79,7 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 	return program, nil
 }
 
-var activateProgram = regexp.MustCompile(`(/[A-Za-z0-9._/-]+/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]+)/bin/activate\b`)
+var activateProgram = regexp.MustCompile(`(/[0-9A-Za-z+._?=/-]+)/bin/activate\b`)
 
 // packageOf returns the package of deploy-rs whose activate-rs a profile has, ""
 // if the profile is not here or says nothing of it.
@@ -91,7 +92,8 @@ func packageOf(path string) string {
 	if match == nil {
 		return ""
 	}
-	return string(match[1])
+	pkg, _ := names.ParseStorePath(string(match[1]))
+	return string(pkg)
 }
 
 func (a *Activator) build(ctx context.Context) (string, error) {

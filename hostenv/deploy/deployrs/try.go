@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // A trial is the outcome of trying a program once.
@@ -110,7 +111,7 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 	}
 	for argument := range strings.Lines(string(asked)) {
 		drv, _, _ := strings.Cut(strings.TrimSuffix(argument, "\n"), "^")
-		if storePath.MatchString(drv) && strings.HasSuffix(drv, ".drv") {
+		if path, err := names.ParseStorePath(drv); err == nil && path.IsDerivation() {
 			return nil
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // A Config is the ssh_config of a run.
@@ -70,8 +71,11 @@ func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, er
 		if n.HostKey == "" {
 			c.Unpinned = append(c.Unpinned, n.Name)
 		} else {
-			key, _ := hostKeyOf(n.HostKey)
-			fmt.Fprintf(&known, "%s %s\n", strings.ToLower(n.Name), key)
+			key, err := names.ParsePublicKey(n.HostKey)
+			if err != nil {
+				return nil, fmt.Errorf("the host key of node %s: %w", n.Name, err)
+			}
+			fmt.Fprintf(&known, "%s %s\n", strings.ToLower(n.Name), key.Bare())
 		}
 		writeNode(&config, dir, n, options[i])
 		for len(lines) < bytes.Count(config.Bytes(), []byte("\n")) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // What a request has that does not say, and the most that it may ask for: a
@@ -181,7 +182,7 @@ func (r *reader) request(check map[string]any, hosts, served map[string]bool, ho
 	// targetHostSource is not read: it is the node's public name, always.
 	q := Request{
 		Name:            r.text(check, "name", ""),
-		VirtualHost:     strings.ToLower(r.text(v, "virtualHost", hostname)),
+		VirtualHost:     r.text(v, "virtualHost", hostname),
 		Path:            "/" + strings.TrimPrefix(r.text(v, "path", "/"), "/"),
 		Method:          strings.ToUpper(r.text(v, "method", "GET")),
 		FollowRedirects: r.boolean(v, "followRedirects", false),
@@ -189,16 +190,19 @@ func (r *reader) request(check map[string]any, hosts, served map[string]bool, ho
 		Timeout:         time.Duration(r.number(v, "timeoutSeconds", int(defaultTimeout/time.Second), 1, int(maxTimeout/time.Second))) * time.Second,
 		Scheme:          "http",
 	}
+	host, err := names.ParseHost(q.VirtualHost)
+	if err == nil && !host.Wildcard() {
+		q.VirtualHost = string(host)
+	} else {
+		r.problem("virtualHost is %q, which is no host name that can be asked for", q.VirtualHost)
+	}
 	// One that is not the environment's is asked for at its node all the same,
 	// and answered by what the node has for it.
 	tls, known := hosts[q.VirtualHost]
 	if !known {
 		tls = served[q.VirtualHost]
 	}
-	switch {
-	case !isHost.MatchString(q.VirtualHost):
-		r.problem("virtualHost is %q, which is no host name that can be asked for", q.VirtualHost)
-	case tls:
+	if tls {
 		q.Scheme = "https"
 	}
 	if _, err := url.ParseRequestURI(q.Path); err != nil || strings.ContainsAny(q.Path, "# ") {
@@ -219,8 +223,6 @@ func (r *reader) request(check map[string]any, hosts, served map[string]bool, ho
 }
 
 const curl = "httpHostHeaderCurl"
-
-var isHost = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*$`)
 
 // constraints reads a list of { rule, value }, as hostenv has it, or an object
 // of them. All of a list hold: of two limits the stricter.

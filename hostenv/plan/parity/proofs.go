@@ -3,12 +3,11 @@ package parity
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // A Comparison explains the differences between two sides.
@@ -234,19 +233,18 @@ func once(list []string) []string {
 	return kept
 }
 
-var storePath = regexp.MustCompile(`^/.*/[0-9a-z]{32}-[^/]+(/.*)?$`)
-
-func isStorePath(v any) bool {
-	text, ok := v.(string)
-	return ok && storePath.MatchString(text)
+func inStore(v any) bool {
+	text, _ := v.(string)
+	_, _, ok := names.CutStorePath(text)
+	return ok
 }
 
 // rootRelative: a store path became the same path in the project's source.
 func (c *Comparison) rootRelative(d Difference) bool {
 	before, _ := d.Before.(string)
 	after, ok := d.After.(string)
-	match := storePath.FindStringSubmatch(before)
-	return ok && match != nil && after == cmp.Or(strings.TrimPrefix(match[1], "/"), ".")
+	_, below, inStore := names.CutStorePath(before)
+	return ok && inStore && after == cmp.Or(strings.TrimPrefix(below, "/"), ".")
 }
 
 // apiToken: the token was in the store or never named, or is named by a key now.
@@ -255,7 +253,7 @@ func (c *Comparison) apiToken(d Difference) bool {
 		return true
 	}
 	_, named := get(c.after.Plan, "cloudflare", "apiTokenSecret").(string)
-	return d.After == nil && (d.Before == nil || isStorePath(d.Before) || named)
+	return d.After == nil && (d.Before == nil || inStore(d.Before) || named)
 }
 
 // emptyNodes: no environment runs on it.
@@ -284,16 +282,16 @@ func (c *Comparison) wildcardCertificate(d Difference) bool {
 // spelling, with nothing about it that is not explained itself.
 func (c *Comparison) normalisedNames(d Difference) bool {
 	if d.Document == "state" {
-		var names []string
+		var hosts []string
 		for _, name := range texts(d.Before) {
-			normal, err := state.NormalizeHostname(name)
+			host, err := names.ParseHost(name)
 			if err != nil {
 				return false
 			}
-			names = append(names, normal)
+			hosts = append(hosts, string(host))
 		}
-		slices.Sort(names)
-		return slices.Equal(slices.Compact(names), texts(d.After))
+		slices.Sort(hosts)
+		return slices.Equal(slices.Compact(hosts), texts(d.After))
 	}
 	hosts, name := d.Path[:len(d.Path)-1], d.Path[len(d.Path)-1]
 	before, after := object(c.before.Plan, hosts...), object(c.after.Plan, hosts...)
@@ -302,7 +300,8 @@ func (c *Comparison) normalisedNames(d Difference) bool {
 		spellings = []string{name}
 	}
 	for _, spelling := range spellings {
-		normal, err := state.NormalizeHostname(spelling)
+		host, err := names.ParseHost(spelling)
+		normal := string(host)
 		if err != nil || normal == spelling || d.Kind == Added && normal != name || after[normal] == nil {
 			continue
 		}
