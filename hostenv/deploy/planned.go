@@ -15,7 +15,7 @@ import (
 // oneWord is an option of ssh that Nix does not split.
 var oneWord = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]+$`)
 
-// Where things are on a node, as `paths` of nix/lib/deploy.nix has it.
+// Where things are on a node, as nix/lib/paths.nix has it.
 const (
 	systemLink = "/nix/var/nix/profiles/system"
 	tempFolder = "/run/hostenv/deploy"

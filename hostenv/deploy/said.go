@@ -37,7 +37,7 @@ type FailedUnit struct {
 	Lines []string
 }
 
-// How the scripts of nix/lib/deploy.nix and nix/lib/failed-units.sh put it.
+// How the scripts of nix/lib/activation put it.
 var (
 	saidBegin = regexp.MustCompile(`^activating ([a-z0-9_-]+): (/\S+)$`)
 	saidEnd   = regexp.MustCompile(`^activation of ([a-z0-9_-]+) ended with exit status ([0-9]{1,3})$`)

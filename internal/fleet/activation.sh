@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # provider.nix sets profile
 # What an activation does on a node of a fleet: a program in bin of a package,
 # whose first lines say which $profile it is. It writes down that it was run, and
 # does what the files of $rules say; see Node.OnActivation.

@@ -103,7 +103,7 @@ func (n *Node) Users() []string { return slices.Sorted(maps.Keys(n.users)) }
 // Profiles are the names of its profiles: the system, and [Node.Users].
 func (n *Node) Profiles() []string { return append([]string{deploy.SystemProfile}, n.Users()...) }
 
-// Where things are, by nix/lib/deploy.nix; a test holds the two together.
+// Where things are, by nix/lib/paths.nix; a test holds the two together.
 const tempPath = "/run/hostenv/deploy"
 
 func link(profile string) string {

@@ -68,23 +68,18 @@ func newProvider(f *Fleet) (*Provider, error) {
 	files := []file{
 		{p.activateRS, 0o755, 0, string(program)},
 		folder(filepath.Join(p.Dir, "generated"), 0o755, 0),
-		folder(filepath.Join(p.Dir, "lib"), 0o755, 0),
 		{filepath.Join(p.Dir, "flake.nix"), 0o644, 0, string(providerNix)},
 		{filepath.Join(p.Dir, "flake.lock"), 0o644, 0, `{"nodes":{"root":{}},"root":"root","version":7}` + "\n"},
 		{filepath.Join(p.Dir, "activation.sh"), 0o644, 0, string(activationScript)},
 		{filepath.Join(p.Dir, ".gitignore"), 0o644, 0, "/generated/.hostenv*\n/secrets/signing/\n"},
 	}
-	for _, name := range []string{"deploy.nix", "failed-units.sh", "strings.nix", "fail.nix"} {
-		text, err := os.ReadFile(filepath.Join(repository, "nix", "lib", name))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file{filepath.Join(p.Dir, "lib", name), 0o644, 0, string(text)})
-	}
 	for _, file := range files {
 		if err := file.make(); err != nil {
 			return nil, err
 		}
+	}
+	if err := os.CopyFS(filepath.Join(p.Dir, "lib"), os.DirFS(filepath.Join(repository, "nix", "lib"))); err != nil {
+		return nil, err
 	}
 	p.inventory = f.inventory()
 	if err := p.plan(f.options.Inventory); err != nil {

@@ -14,7 +14,7 @@ let
     mapAttrsToList = f: set: map (name: f name set.${name}) (builtins.attrNames set);
     inherit (builtins) mapAttrs replaceStrings;
   };
-  paths = (import (repository + "/nix/lib/deploy.nix")).paths;
+  paths = import (repository + "/nix/lib/paths.nix");
 
   sudoers = users:
     let

@@ -166,6 +166,7 @@ var Tools = []Tool{
 	{Name: "jq", For: "what nodes write down of their certificates", Get: "apt-get install jq"},
 	{Name: "openssl", For: "the same", Get: "apt-get install openssl"},
 	{Name: "dash", For: "the wrapper of hostenv under a plain POSIX shell", Get: "apt-get install dash"},
+	{Name: "shellcheck", For: "the shell programs", Get: "apt-get install shellcheck"},
 	{Name: "strace", For: "whether a token is in a command line or a file of any process", Get: "where ptrace is allowed: apt-get install strace", find: func() string {
 		path, err := exec.LookPath("strace")
 		if err != nil || exec.Command(path, "-o", os.DevNull, "true").Run() != nil {

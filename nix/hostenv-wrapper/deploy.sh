@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2016 # backquotes in texts for people
 # What `hostenv deploy` does, for a POSIX shell, whether it is bash or dash and
 # with `set -eu` or without. It is called with the arguments of `hostenv-provider
 # deploy`, and returns where the old `hostenv deploy` is to run.
@@ -14,6 +15,7 @@
 #
 # The program takes this one's place: it has the terminal, standard input and
 # signals, and its exit code is the answer.
+hostenv_deploy_mode=@mode@
 hostenv_deploy() {
   case ${HOSTENV_DEPLOY:-$hostenv_deploy_mode} in
   warn | forward | off) ;;

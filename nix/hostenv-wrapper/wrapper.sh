@@ -1,9 +1,9 @@
+# shellcheck shell=sh
 # Stands before a `hostenv` program: every call is passed on to it as it is, but
 # that of the sub-command deploy, of which hostenv_deploy decides. A sub-command
 # is the first argument that is no option; the options of hostenv that take a
 # value are known here, for a value may be called deploy, too.
-#
-# hostenv_program is the program.
+hostenv_program=@hostenv@
 
 hostenv_number=0 # of the argument looked at
 hostenv_at=0     # of the sub-command deploy

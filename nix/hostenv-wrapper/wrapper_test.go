@@ -150,8 +150,9 @@ func wrapper(t *testing.T, shell, program, mode string) string {
 		}
 		return string(text)
 	}
-	return "#!" + shell + "\nhostenv_program='" + strings.ReplaceAll(program, "'", `'\''`) + "'\nhostenv_deploy_mode=" + mode + "\n\n" +
-		read("deploy.sh") + "\n" + read("wrapper.sh")
+	return "#!" + shell + "\n" +
+		strings.ReplaceAll(read("deploy.sh"), "@mode@", mode) +
+		strings.ReplaceAll(read("wrapper.sh"), "@hostenv@", "'"+strings.ReplaceAll(program, "'", `'\''`)+"'")
 }
 
 func (w *world) command(env []string, args ...string) *exec.Cmd {

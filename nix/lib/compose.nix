@@ -29,6 +29,7 @@ let
   nodes = import ./nodes.nix;
   deploy = import ./deploy.nix;
   fail = import ./fail.nix;
+  inherit (import ./attrs.nix) default select;
 
   committed = import ./plan.nix { inherit (provider) generatedPath; check = checkPlan; };
   plan = committed.document;
@@ -60,16 +61,12 @@ let
   # A customer's input of such a name is the provider's, as if it followed that:
   # one nixpkgs and one hostenv for all environments.
   shared = builtins.intersectAttrs { hostenv = null; nixpkgs = null; flake-parts = null; phps = null; } inputs;
-  overrides = selectAttrs (input: input != null) (shared // provider.overrides);
+  overrides = select (input: input != null) (shared // provider.overrides);
 
   environments = import ./environments.nix {
     inherit plan root overrides callFlake;
   };
   inherit (environments) systemOf;
-
-  # A definition that any other wins over, as the module system's mkDefault
-  # makes it.
-  default = content: { _type = "override"; priority = 1000; inherit content; };
 
   systems = builtins.mapAttrs
     (node: _: require "nixosSystem" "the node ${node}" {
@@ -84,10 +81,6 @@ let
     plan.nodes;
 
   toplevels = builtins.mapAttrs (_: system: system.config.system.build.toplevel) systems;
-
-  # selectAttrs (value: value > 1) { a = 1; b = 2; } is { b = 2; }.
-  selectAttrs = keep: set:
-    removeAttrs set (builtins.filter (name: ! keep set.${name}) (builtins.attrNames set));
 
   # prefixed "a-" (name: name != "c") { b = 1; c = 2; } is { a-b = 1; }.
   prefixed = prefix: keep: set: builtins.listToAttrs (map

@@ -15,11 +15,7 @@ let
   relock = "commit that, and run `mage plan`";
 
   # A disabled environment is on no node, and often has no branch any more.
-  enabled = builtins.listToAttrs (builtins.concatMap
-    (name:
-      let value = plan.environments.${name}; in
-      if value.enable or true then [{ inherit name value; }] else [ ])
-    (builtins.attrNames plan.environments));
+  enabled = (import ./attrs.nix).select (environment: environment.enable or true) plan.environments;
 
   # systemOf node: the platform of a node.
   systemOf = node: plan.nodeConnections.${node}.system or "x86_64-linux";

@@ -6,22 +6,15 @@
 # nixpkgs: a module is data until NixOS evaluates it.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix;
-  inherit (import ./deploy.nix) paths;
+  paths = import ./paths.nix;
+  inherit (import ./attrs.nix) default select;
   fail = import ./fail.nix;
 
   # How errors of NixOS name what comes from the plan.
   planFile = "generated/plan.json";
 
-  # A definition that any other wins over, as the module system's mkDefault
-  # makes it.
-  default = content: { _type = "override"; priority = 1000; inherit content; };
-
   # orElse fallback value: the value, or what stands for null.
   orElse = fallback: value: if value == null then fallback else value;
-
-  # selectAttrs (value: value > 1) { a = 1; b = 2; } is { b = 2; }.
-  selectAttrs = keep: set:
-    removeAttrs set (builtins.filter (name: ! keep set.${name}) (builtins.attrNames set));
 
   # shown self path: the path as the provider knows it, within its own flake.
   shown = self: path:
@@ -34,12 +27,12 @@ let
   # environmentsOn plan node: the live environments that the plan places on the
   # node, as it has them.
   environmentsOn = plan: node:
-    selectAttrs (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
+    select (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
 
   # disabledOn plan node: the UIDs of those that are disabled there, by user.
   disabledOn = plan: node:
     builtins.mapAttrs (_: e: e.uid)
-      (selectAttrs (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
+      (select (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
 
   # planned plan node: the module that the plan has for the node.
   planned = plan: node:
@@ -81,15 +74,15 @@ let
     deploy.publicKeys = provider.deployPublicKeys or [ ];
     deploy.trustedPublicKeys = orElse [ ] ((orElse { } (provider.nixSigning or null)).trustedPublicKeys or null);
     secrets.file = default (provider.secretsPath or null);
-    accessTokens = builtins.mapAttrs (_: default) (selectAttrs (value: value != null) { secret = provider.accessTokensSecret or null; });
-    cache = builtins.mapAttrs (_: default) (selectAttrs (value: value != null) (provider.cache or { }));
+    accessTokens = builtins.mapAttrs (_: default) (select (value: value != null) { secret = provider.accessTokensSecret or null; });
+    cache = builtins.mapAttrs (_: default) (select (value: value != null) (provider.cache or { }));
   };
 
   # What the plan says of the node, the same. How it is reached is the plan's
   # word too, for a deploy goes by that.
   ofPlan = plan: node:
     let
-      connection = selectAttrs (value: value != null) (plan.nodeConnections.${node} or { });
+      connection = select (value: value != null) (plan.nodeConnections.${node} or { });
       port = connection.sshPort or 22;
     in
     {

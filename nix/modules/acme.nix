@@ -5,15 +5,15 @@
 { config, lib, pkgs, utils, ... }:
 let
   inherit (lib) mapAttrs mapAttrs' mapAttrsToList mkDefault mkForce mkIf mkMerge mkOption nameValuePair types;
+  fill = import ../lib/fill.nix;
   acme = config.security.acme;
   nginx = config.services.nginx;
   inherit (config.hostenv.certificates) outsideOfSwitches;
   any = outsideOfSwitches && acme.certs != { };
 
-  program = pkgs.writeShellScriptBin "hostenv-certificates" (lib.replaceStrings
-    [ "@path@" ]
-    [ (lib.makeBinPath [ pkgs.coreutils pkgs.gnugrep pkgs.gnused pkgs.jq pkgs.openssl pkgs.util-linux config.systemd.package ]) ]
-    (builtins.readFile ./certificates.sh));
+  program = pkgs.writeShellScriptBin "hostenv-certificates" (fill ./certificates.sh {
+    path = lib.makeBinPath [ pkgs.coreutils pkgs.gnugrep pkgs.gnused pkgs.jq pkgs.openssl pkgs.util-linux config.systemd.package ];
+  });
   run = arguments: "${program}/bin/hostenv-certificates ${utils.escapeSystemdExecArgs arguments}";
 
   # identityOf certificate: what a certificate, once ordered, is to be ordered anew for.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2016 # jq has variables of its own
 # Orders the node's certificates outside of switches, and says how they are:
 # nix/modules/acme.nix installs it, and hostenv/deploy/remote asks it.
 #
@@ -12,7 +13,7 @@
 # it is, how long it is valid, and how its last order went. A failed order is no
 # failed unit, for a switch that meets one is a failed switch.
 set -euo pipefail
-export PATH="@path@" LC_ALL=C
+export PATH=@path@ LC_ALL=C
 umask 022
 
 wanted=/etc/hostenv/certificates.json  # what the system has
@@ -34,13 +35,13 @@ fail() {
 # changed says that the system has it otherwise than it was last ordered. What a
 # power cut left of a file is passed over.
 all() {
-  local -a files=()
+  local -a kept=()
   local file at_work=
   shopt -s nullglob
-  files=("$records"/*.json)
+  kept=("$records"/*.json)
   for file in "$orders"/*; do at_work+="${file##*/} "; done
   # sed ends the last line of each file.
-  sed '' /dev/null "${files[@]}" | jq -Rsc --slurpfile wanted "$wanted" --arg ordering "$at_work" '
+  sed '' /dev/null "${kept[@]}" | jq -Rsc --slurpfile wanted "$wanted" --arg ordering "$at_work" '
     ([split("\n")[] | fromjson? | objects] | map({(.name // ""): .}) | add // {}) as $known
     | ($ordering | split(" ")) as $ordering
     | [$wanted[0].certificates | to_entries[] | .key as $name | .value as $wanted

@@ -1,9 +1,9 @@
 # The user that deploys: who logs in, and the folders that deploy-rs needs, as
-# ../lib/deploy.nix has them. What he may do as others is in sudo.nix.
+# ../lib/paths.nix has them. What he may do as others is in sudo.nix.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
-  inherit (import ../lib/deploy.nix) paths;
+  paths = import ../lib/paths.nix;
   inherit (config.hostenv) environments;
   cfg = config.hostenv.deploy;
 

@@ -108,7 +108,7 @@ in
 
       upstreams = lib.mapAttrs'
         (user: _: lib.nameValuePair "${user}_upstream" {
-          servers."unix:/run/hostenv/nginx/${user}/in.sock" = { };
+          servers."unix:${(import ../lib/paths.nix).upstream user}/in.sock" = { };
         })
         config.hostenv.environments;
     };

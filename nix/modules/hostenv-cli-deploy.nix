@@ -29,8 +29,7 @@
       else subCommands // {
         deploy = subCommands.deploy // {
           exec = helpers: ''
-            hostenv_deploy_mode=${config.hostenv.deploy}
-            ${builtins.readFile ../hostenv-wrapper/deploy.sh}
+            ${import ../lib/fill.nix ../hostenv-wrapper/deploy.sh { mode = config.hostenv.deploy; }}
             hostenv_deploy "$@"
             ${subCommands.deploy.exec helpers}'';
           description = "${subCommands.deploy.description or ""}\nDeprecated: push your branch, and let the provider deploy it.";

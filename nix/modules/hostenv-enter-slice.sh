@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Puts a process that becomes an environment's user into the slice that limits the
 # environment. PAM runs it as root when a session is opened (slices.nix): its
 # parent is sshd's process for the connection, or sudo, and the user's processes

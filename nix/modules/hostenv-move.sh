@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What a deploy has done as an environment's user, to take the environment's data
 # to another node: hostenv/deploy/move asks for it, nix/modules/move.nix installs
 # it, and sudo lets the deploy user run it as an environment's user and no other.
@@ -19,9 +20,9 @@ fail() {
 
 user=$(id -un)
 export XDG_RUNTIME_DIR="/run/user/$UID"
-# Where nix/lib/deploy.nix and nix/modules/runtime.nix have them.
+# Where nix/lib/paths.nix has them.
 profile="@profile@"
-runtime="@runtimeDir@"
+runtime="@runtime@"
 restore="$runtime/restore"
 
 verb=${1-}

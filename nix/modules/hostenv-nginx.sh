@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Starts the front door's nginx, and brings a running one to what the system has
 # now, so that no request is lost: nginx-upgrade.nix makes it nginx.service's
 # ExecStart and ExecReload.
@@ -36,7 +37,7 @@ fail() {
 pid() {
   local number=
   { read -r number <"$pidfile"; } 2>/dev/null || true
-  [[ $number =~ ^[0-9]+$ ]] && [ -d "/proc/$number" ] && printf %s "$number" || true
+  if [[ $number =~ ^[0-9]+$ ]] && [ -d "/proc/$number" ]; then printf %s "$number"; fi
 }
 
 # title PID is what a process calls itself: "nginx: worker process".

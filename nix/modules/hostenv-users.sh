@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The users of environments on a node, beyond what NixOS does for them: to NixOS a
 # renamed user is one that goes and one that comes, what runs of a user that goes
 # runs on, and a new user gets whatever is where its home will be. users.nix
@@ -17,12 +18,12 @@
 # and /etc/passwd is last. No step replaces anything that is there.
 set -uo pipefail
 umask 022
-export LC_ALL=C PATH="@path@"
+export LC_ALL=C PATH=@path@
 
 # environment NAME UID FORMER,NAMES|- HOME  the environments of this system
 # disabled NAME UID - HOME                  those that are to keep what they have
 # user NAME UID|- - HOME                    users of the machine's own
-table="@table@"
+table=@table@
 # UID NAME HOME: the environments that this node has had, by each of their names
 record=/var/lib/hostenv/users
 profiles=/nix/var/nix/profiles/per-user
@@ -81,7 +82,7 @@ readAll() {
   fi
   if [ -e "$record" ]; then
     while read -r id name home; do
-      isUID "$id" && isName "$name" || continue
+      if ! isUID "$id" || ! isName "$name"; then continue; fi
       recorded[$id]="${recorded[$id]-} $name"
       : "${known["$id $name"]:=$home}"
     done <"$record"
@@ -91,7 +92,7 @@ readAll() {
   while read -r id folder; do
     name=${folder##*/}
     name=${name%%.*}
-    isName "$name" && isUID "$id" && [ ! -L "$folder" ] || continue
+    if ! isName "$name" || ! isUID "$id" || [ -L "$folder" ]; then continue; fi
     case "$folder" in
       "$profiles"/*) compgen -G "$folder/hostenv*" >/dev/null || continue ;;
     esac
@@ -128,7 +129,7 @@ replace() {
 # stop UID...: ends what runs as these users, sessions, services and all.
 stop() {
   # Not while the machine starts.
-  [ "$#" != 0 ] && [ -d /run/systemd/system ] || return 0
+  if [ "$#" = 0 ] || [ ! -d /run/systemd/system ]; then return 0; fi
   local id units=()
   for id; do
     loginctl terminate-user "$id" 2>/dev/null
@@ -303,6 +304,7 @@ activate() {
   done
 
   for text in "${renames[@]}"; do say "the user ${text%:*} is ${text#*:} from now on"; done
+  # shellcheck disable=SC2046 # a word for each name
   for id in "${gone[@]}"; do say "the environment$(printf ' %s' $(namesOf "$id")) (UID $id) is not on this node any more: what runs of it is stopped"; done
   [ "${NIXOS_ACTION-}" != dry-activate ] || return
 
@@ -321,7 +323,7 @@ activate() {
     } | sort -u -k 1n,1 -k 2,2
   )
   if [ "$text" != "$(cat -- "$record" 2>/dev/null)" ]; then
-    mkdir -p -- "${record%/*}" && replace "$record" "$text" || complain "$record cannot be written"
+    if ! mkdir -p -- "${record%/*}" || ! replace "$record" "$text"; then complain "$record cannot be written"; fi
   fi
 
   # NixOS lets the users linger whose file is missing, and so starts them.
@@ -415,7 +417,7 @@ runs() { [ -z "${named[$1]-}" ] && pgrep -U "$1" >/dev/null; }
 isLeft() { [ "${uidOf[$2]-}" != "$1" ] && [ "${passwd[$2]-}" != "$1" ] && [ -z "${disabled[$1]-}${others[$1]-}" ]; }
 
 list() {
-  local key id name at comma= running
+  local key id name at comma="" running
   printf '{"leftovers":['
   while read -r id name; do
     isLeft "$id" "$name" || continue
@@ -438,7 +440,7 @@ list() {
 
 remove() {
   local name=$1 id=$2 at
-  isName "$name" && isUID "$id" || die "hostenv-users remove takes a user's name and its UID"
+  if ! isName "$name" || ! isUID "$id"; then die "hostenv-users remove takes a user's name and its UID"; fi
   [ -n "${known["$id $name"]-}" ] || die "this node knows of no environment $name with the UID $id"
   isLeft "$id" "$name" || die "$name is in use on this node"
   if runs "$id"; then stop "$id"; fi
@@ -453,9 +455,18 @@ remove() {
 
 [ "$EUID" = 0 ] || die "it wants root"
 case "${1-}/$#" in
-  activate/1 | list/1 | remove/3) ;;
-  *) die "it is called as hostenv-users activate, list, or remove NAME UID" ;;
+  activate/1)
+    readAll
+    activate
+    ;;
+  list/1)
+    readAll
+    list
+    ;;
+  remove/3)
+    readAll
+    remove "$2" "$3"
+    ;;
+  *) die "usage: hostenv-users activate, hostenv-users list, or hostenv-users remove NAME UID" ;;
 esac
-readAll
-"$@"
 exit "$status"

@@ -14,10 +14,11 @@ let
   started = "/run/hostenv/nginx-unit";
   pidfile = "/run/nginx/nginx.pid";
 
-  program = pkgs.writeShellScript "hostenv-nginx" (lib.replaceStrings
-    [ "@nginx@" "@config@" "@pidfile@" "@settings@" "@started@" ]
-    [ binary "/etc/nginx/nginx.conf" pidfile settings started ]
-    (builtins.readFile ./hostenv-nginx.sh));
+  program = pkgs.writeShellScript "hostenv-nginx" (import ../lib/fill.nix ./hostenv-nginx.sh {
+    nginx = binary;
+    config = "/etc/nginx/nginx.conf";
+    inherit pidfile settings started;
+  });
 
   # What a process of the unit has from its start to its end. Left out is what
   # systemd applies to a running unit, or looks at itself when the time comes,

@@ -5,6 +5,7 @@
 let
   inherit (lib) mapAttrsToList;
   inherit (config.hostenv) environments;
+  paths = import ../lib/paths.nix;
   folder = import ./folder.nix { inherit lib; };
 
   # The environment's own word for a folder, where it has one.
@@ -16,8 +17,8 @@ in
 {
   assertions = lib.concatLists (mapAttrsToList
     (user: e: [
-      (differs user e "runtimeDir" "/run/hostenv/user/${user}")
-      (differs user e "upstreamRuntimeDir" "/run/hostenv/nginx/${user}")
+      (differs user e "runtimeDir" (paths.runtime user))
+      (differs user e "upstreamRuntimeDir" (paths.upstream user))
     ])
     environments);
 
@@ -26,6 +27,6 @@ in
     "/run/hostenv/nginx" = folder "0755" "root" "root";
     "/run/hostenv/user" = folder "0755" "root" "root";
   }
-  // lib.mapAttrs' (user: _: lib.nameValuePair "/run/hostenv/nginx/${user}" (folder "2770" user config.services.nginx.group)) environments
-  // lib.mapAttrs' (user: _: lib.nameValuePair "/run/hostenv/user/${user}" (folder "2700" user "users")) environments;
+  // lib.mapAttrs' (user: _: lib.nameValuePair (paths.upstream user) (folder "2770" user config.services.nginx.group)) environments
+  // lib.mapAttrs' (user: _: lib.nameValuePair (paths.runtime user) (folder "2700" user "users")) environments;
 }

@@ -5,7 +5,7 @@
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mapAttrs mkDefault mkIf;
-  inherit (import ../lib/deploy.nix) paths;
+  paths = import ../lib/paths.nix;
   inherit (config.hostenv) environments;
 
   # What `environment.variables` puts between double quotes of a shell.

@@ -33,10 +33,9 @@ let
   # The slice of each environment's user manager, null where there is none.
   sliceOf = mapAttrs (_: e: (config.systemd.services."user@${toString e.uid}" or { }).serviceConfig.Slice or null) environments;
 
-  enterSlice = pkgs.writeShellScript "hostenv-enter-slice" (lib.replaceStrings
-    [ "@path@" ]
-    [ (lib.makeBinPath [ pkgs.coreutils config.systemd.package ]) ]
-    (builtins.readFile ./hostenv-enter-slice.sh));
+  enterSlice = pkgs.writeShellScript "hostenv-enter-slice" (import ../lib/fill.nix ./hostenv-enter-slice.sh {
+    path = lib.makeBinPath [ pkgs.coreutils config.systemd.package ];
+  });
 
   # A session that cannot be put into its slice is refused.
   pam = service: {

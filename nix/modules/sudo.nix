@@ -5,7 +5,7 @@
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
-  inherit (import ../lib/deploy.nix) paths;
+  paths = import ../lib/paths.nix;
   cfg = config.hostenv.deploy;
 
   bin = "/run/current-system/sw/bin";

@@ -42,10 +42,11 @@ let
     ++ mapAttrsToList (user: uid: line "disabled" user uid [ ] "/home/${user}") config.hostenv.disabled
     ++ mapAttrsToList (name: u: line "user" name u.uid [ ] u.home) own
   ));
-  program = pkgs.writeShellScriptBin "hostenv-users" (lib.replaceStrings
-    [ "@path@" "@table@" "@temp@" ]
-    [ (lib.makeBinPath [ pkgs.coreutils pkgs.findutils pkgs.util-linux pkgs.procps config.systemd.package ]) "${table}" config.hostenv.deploy.tempPath ]
-    (builtins.readFile ./hostenv-users.sh));
+  program = pkgs.writeShellScriptBin "hostenv-users" (import ../lib/fill.nix ./hostenv-users.sh {
+    path = lib.makeBinPath [ pkgs.coreutils pkgs.findutils pkgs.util-linux pkgs.procps config.systemd.package ];
+    table = "${table}";
+    temp = config.hostenv.deploy.tempPath;
+  });
 in
 {
   options.hostenv.disabled = mkOption {

@@ -183,29 +183,29 @@ in
 
   script-of-environment = {
     expr = let script = scriptOf { hostenv.stateDir = "/home/it's/state"; }; in
-      map (part: has part script) [ "tee -p -- \"$log\"" "\"$PROFILE/bin/activate\"" "!= '1002'" "HOME=~shop-main\n" "XDG_STATE_HOME='/home/it'\\''s/state'" "PIPESTATUS[0]" ];
+      map (part: has part script) [ "\"\${coreutils}tee\" -p -- \"$log\"" "\"$PROFILE/bin/activate\"" "uid=1002\n" "HOME=~shop-main\n" "state='/home/it'\\''s/state'" "PIPESTATUS[0]" ];
     expected = [ true true true true true true ];
   };
   script-without-paths-of-hostenv = {
-    expr = has ''XDG_CACHE_HOME="$HOME/.cache"'' (scriptOf { });
+    expr = has "cache=''\n" (scriptOf { });
     expected = true;
   };
   script-of-system = {
     expr =
       let
         script = systemScript { };
-        start = ''toplevel|"$PROFILE/bin/switch-to-configuration" dry-activate|"$PROFILE/bin/switch-to-configuration" boot|set -euo pipefail'';
+        start = ''toplevel|"$PROFILE/bin/switch-to-configuration" dry-activate|"$PROFILE/bin/switch-to-configuration" boot|# shellcheck'';
       in
       [ (builtins.substring 0 (builtins.stringLength start) script == start) ]
-      ++ map (part: has part script) [ "tee -p" "\"$PROFILE/bin/switch-to-configuration\" switch\n" "logs='/var/log/hostenv/activation'" "sed" "EUID" ];
+      ++ map (part: has part script) [ "tee\" -p" "\"$PROFILE/bin/switch-to-configuration\" switch\n" "logs=\"/var/log/hostenv/activation\"" "loader.conf\n" "EUID" ];
     expected = [ true true true true false false ];
   };
   script-of-system-with-systemd-boot = {
-    expr = has "sed -i -e '/^default[[:blank:]]/d' '/boot/loader/loader.conf'" (systemScript { boot.loader = { systemd-boot.enable = true; efi.efiSysMountPoint = "/boot"; }; });
+    expr = has "loader='/boot/loader/loader.conf' " (systemScript { boot.loader = { systemd-boot.enable = true; efi.efiSysMountPoint = "/boot"; }; });
     expected = true;
   };
   script-with-nixpkgs = {
-    expr = has "/store/coreutils-aarch64-linux/bin/tee -p" (specOf (planOf { environments.u = { }; connection.system = "aarch64-linux"; }) {
+    expr = has "coreutils='/store/coreutils-aarch64-linux/bin/'\n" (specOf (planOf { environments.u = { }; connection.system = "aarch64-linux"; }) {
       activate = _: { custom = _: script: script; };
       pkgsFor = system: { coreutils = "/store/coreutils-${system}"; };
     }).n1.profiles.u.path;

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC1007,SC2013,SC2016,SC2119,SC2120
 # The node's side of a session, for any POSIX sh. It is called
 #
 #   sh -c AGENT hostenv-agent NONCE LOCK WAIT HOLDER

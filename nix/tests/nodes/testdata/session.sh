@@ -1,4 +1,5 @@
 #!/bin/bash
+# shellcheck disable=SC1091
 # Opens sessions as a node's users have them, and says what each finds. To be
 # started in a mount namespace of its own, as root:
 #

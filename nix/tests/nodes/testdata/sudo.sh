@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1090
 # Runs commands by sudo as a deploy user, and says of each whether sudo ran it.
 # To be started in a mount namespace of its own, as root:
 #

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2016 # programs in single quotes
 # A node as far as hostenv-users sees one, in a mount namespace of its own:
 #
 #   unshare --mount --propagation private bash node.sh SCRIPT <STORY

@@ -12,10 +12,10 @@ failed_units() {
   done
 } 2>/dev/null
 
-# tell_failed_units SCOPE SINCE BEFORE names those that have failed since the list
+# print_failed_units SCOPE SINCE BEFORE names those that have failed since the list
 # BEFORE, with the ends of their journals from SINCE on, in seconds. What they
 # wrote is theirs: it is held to so much, and to what can be seen.
-tell_failed_units() {
+print_failed_units() {
   local unit invocation line text try field=--unit told=0
   if [ "$1" = --user ]; then
     field=--user-unit

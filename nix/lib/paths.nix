@@ -1,0 +1,28 @@
+# Where things are on a node. The NixOS modules that make these folders and the
+# deploy specification that uses them both read them here.
+rec {
+  # The generations of an environment. deploy-rs's own choice moves between
+  # per-user/ and the user's home, by what exists on the node. Below
+  # /nix/var/nix/profiles garbage collection finds its roots directly, and root and
+  # the deploy user read which generation is active without entering a customer's
+  # home, which can be private or not mounted. It stands beside `profile`, which is
+  # the user's own `nix-env`.
+  profile = user: "/nix/var/nix/profiles/per-user/${user}/hostenv";
+
+  # The generations of the system, where NixOS keeps them.
+  systemProfile = "/nix/var/nix/profiles/system";
+
+  # Where deploy-rs leaves its canary, the file whose removal confirms an
+  # activation. Its name is predictable, so no other customer may write where it
+  # is: root's lies in `temp`, a user's in a folder of its own below.
+  temp = connection: connection.tempPath or "/run/hostenv/deploy";
+  userTemp = connection: user: "${temp connection}/${user}";
+
+  # The sockets where an environment and the front door meet.
+  runtime = user: "/run/hostenv/user/${user}";
+  upstream = user: "/run/hostenv/nginx/${user}";
+
+  # Logs of activations, one file each. The first is in the user's shell.
+  userLogs = "$XDG_STATE_HOME/hostenv/activation";
+  systemLogs = "/var/log/hostenv/activation";
+}
