@@ -7,11 +7,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -128,4 +131,28 @@ func mustMatch(t *testing.T, log string, patterns ...string) {
 			t.Errorf("no match of %q in:\n%s", pattern, log)
 		}
 	}
+}
+
+// platform is this machine's, as Nix calls it.
+func platform(t *testing.T) string {
+	t.Helper()
+	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+	architecture, ok := architectures[runtime.GOARCH]
+	if !ok || runtime.GOOS != "linux" {
+		t.Skipf("left out: nothing is built on %s/%s", runtime.GOOS, runtime.GOARCH)
+	}
+	return architecture + "-linux"
+}
+
+// building returns the Nix with a store in which it can build: in the store of
+// [testenv.NixEnv], whose root is not the machine's, there is no /bin/sh.
+func (n nix) building(t *testing.T, dir string) *hostnix.Runner {
+	t.Helper()
+	store := testenv.NixDir(t)
+	n.env = append(slices.Clone(n.env), "NIX_REMOTE=local", "NIX_STORE_DIR="+store+"/store", "NIX_STATE_DIR="+store+"/var", "NIX_LOG_DIR="+store+"/log")
+	// Two processes that make the same store at once may find its database busy.
+	if _, log, err := n.run(t, dir, "path-info", "--all"); err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	return n.runner(dir)
 }

@@ -46,12 +46,8 @@ func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (wri
 // writes, and what it says meanwhile. Progress goes to events. The error is a
 // *nixError if nix ran and failed, the context's if that was cancelled.
 func (r *Runner) command(ctx context.Context, events *counter, name string, args ...string) (written []byte, log string, err error) {
-	args = append([]string{
-		name, "--json",
-		"--extra-experimental-features", "nix-command flakes",
-		// A cache of evaluations would repeat an error without its message.
-		"--option", "eval-cache", "false",
-	}, args...)
+	// A cache of evaluations would repeat an error without its message.
+	args = slices.Concat([]string{name, "--json", "--option", "eval-cache", "false"}, Features, args)
 	said := &listener{events: events}
 	written, err = r.run(ctx, Command{Args: args}, said)
 	if err != nil {
@@ -59,6 +55,9 @@ func (r *Runner) command(ctx context.Context, events *counter, name string, args
 	}
 	return written, said.log(), nil
 }
+
+// Features lets nix commands work where the settings do not have them.
+var Features = []string{"--extra-experimental-features", "nix-command flakes"}
 
 // A Command is one run of a program that belongs to Nix.
 type Command struct {

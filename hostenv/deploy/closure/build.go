@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -177,11 +176,11 @@ func (b *building) missing(ctx context.Context, profiles []deploy.Profile) (miss
 }
 
 // own returns the complaints about what a profile is made from.
-func (b *building) own(ctx context.Context, p deploy.Profile, said *nix.CommandError) []complaint {
+func (b *building) own(ctx context.Context, p deploy.Profile, said *nix.CommandError) []nix.FailedBuild {
 	if said == nil || p.Derivation == "" {
 		return nil
 	}
-	complaints := parseComplaints(said.Log)
+	complaints := said.FailedBuilds()
 	if len(complaints) == 0 {
 		return nil
 	}
@@ -190,7 +189,7 @@ func (b *building) own(ctx context.Context, p deploy.Profile, said *nix.CommandE
 		return nil
 	}
 	needs := strings.Fields(string(written))
-	return slices.DeleteFunc(complaints, func(c complaint) bool { return !slices.Contains(needs, c.derivation) })
+	return slices.DeleteFunc(complaints, func(c nix.FailedBuild) bool { return !slices.Contains(needs, c.Derivation) })
 }
 
 // A BuildError says why a profile is not built.
@@ -206,12 +205,12 @@ func (e *BuildError) Error() string { return "build " + e.Profile + ": " + e.Mes
 // Hint says what mends it, or where more is said.
 func (e *BuildError) Hint() string { return e.Advice }
 
-func newBuildError(p deploy.Profile, complaints []complaint) *BuildError {
+func newBuildError(p deploy.Profile, complaints []nix.FailedBuild) *BuildError {
 	e := &BuildError{Profile: p.Key()}
 	var messages []string
 	for _, c := range complaints {
-		messages = append(messages, c.message)
-		e.Derivations = append(e.Derivations, c.derivation)
+		messages = append(messages, c.Message)
+		e.Derivations = append(e.Derivations, c.Derivation)
 	}
 	e.Message = strings.Join(messages, "\n")
 	e.Advice = buildAdvice(e)
@@ -248,67 +247,4 @@ func buildAdvice(e *BuildError) string {
 		return "nix log " + e.Derivations[0] + " shows all that it said"
 	}
 	return "the log of the node's build shows all that nix said"
-}
-
-// A complaint is what nix said of a derivation that failed itself.
-type complaint struct{ derivation, message string }
-
-var (
-	blamed = regexp.MustCompile(`'(/[^']+\.drv)'`)
-	// Of what merely needs something that failed, up to 2.29 and since; and of
-	// the whole.
-	dependent = regexp.MustCompile(`^error: (\d+ dependenc(y|ies) of derivation|build of '|some builds failed|build of resolved)`)
-	reason    = regexp.MustCompile(`(?m)^\s*Reason: \d+ dependenc(y|ies) failed`)
-	// Where else to look, and paths that nobody asked about.
-	aside = regexp.MustCompile(`^\s*(For full logs, run|nix log |Output paths:|/\S+$)`)
-)
-
-// parseComplaints finds what was said of each derivation that failed itself,
-// with the last lines of its own log.
-func parseComplaints(log string) []complaint {
-	lines := strings.Split(log, "\n")
-	var found []complaint
-	for i := 0; i < len(lines); i++ {
-		drv := blamed.FindStringSubmatch(lines[i])
-		if !strings.HasPrefix(lines[i], "error:") || drv == nil || dependent.MatchString(lines[i]) {
-			continue
-		}
-		end := i + 1
-		for end < len(lines) && (strings.HasPrefix(lines[end], " ") && !isLogLine.MatchString(lines[end])) {
-			end++
-		}
-		block := lines[i:end]
-		if reason.MatchString(strings.Join(block, "\n")) ||
-			slices.ContainsFunc(found, func(c complaint) bool { return c.derivation == drv[1] }) {
-			continue
-		}
-		message := []string{strings.TrimSpace(strings.TrimPrefix(block[0], "error:"))}
-		logged := false
-		for _, line := range block[1:] {
-			if !aside.MatchString(line) && strings.TrimSpace(line) != "" {
-				message = append(message, strings.TrimSpace(line))
-				logged = logged || strings.Contains(line, "log lines:")
-			}
-		}
-		if !logged {
-			message = append(message, lastLines(lines[:i], drv[1])...)
-		}
-		found = append(found, complaint{drv[1], strings.Join(message, "\n")})
-	}
-	return found
-}
-
-var isLogLine = regexp.MustCompile(`^[^\s>]+> `)
-
-// lastLines returns the last ten lines that a derivation's builder wrote, which
-// `bar-with-logs` has the name of the package before.
-func lastLines(lines []string, derivation string) []string {
-	name, _ := packageOf(strings.TrimSuffix(derivation, ".drv"))
-	var last []string
-	for _, line := range lines {
-		if own, ok := strings.CutPrefix(line, name+"> "); ok {
-			last = append(last, "> "+own)
-		}
-	}
-	return last[max(0, len(last)-10):]
 }

@@ -34,12 +34,9 @@ type Store struct {
 
 var _ deploy.Store = (*Store)(nil)
 
-// features lets nix commands work where the settings do not have them.
-var features = []string{"--extra-experimental-features", "nix-command flakes"}
-
 // nix runs a nix command.
 func (s *Store) nix(ctx context.Context, c nix.Command, args ...string) ([]byte, error) {
-	c.Args = append(args[:len(args):len(args)], features...)
+	c.Args = append(args[:len(args):len(args)], nix.Features...)
 	return s.Nix.Run(ctx, c)
 }
 

@@ -49,7 +49,7 @@ func (s *Store) persistently(ctx context.Context, n deploy.Node, log io.Writer, 
 	for again := false; ; again = true {
 		err := do()
 		failed := (*nix.CommandError)(nil)
-		if !errors.As(err, &failed) || len(parseComplaints(failed.Log)) > 0 {
+		if !errors.As(err, &failed) || len(failed.FailedBuilds()) > 0 {
 			return err // of a build, whose output may say anything
 		}
 		err = pushError(n.Name, failed)

@@ -72,7 +72,7 @@ func TestPush(t *testing.T) {
 func TestPushUntrustedKey(t *testing.T) {
 	each(t, flake(pushes), func(t *testing.T, l *lab) {
 		n := l.built("system")
-		if _, err := closure.OpenKey(t.Context(), l.dir, "", "other.example"); err != nil {
+		if _, err := hostnix.OpenKey(t.Context(), l.dir, "", "other.example"); err != nil {
 			t.Fatal(err)
 		}
 		l.store.KeyFile = filepath.Join(l.dir, "secrets/signing/secret.key")

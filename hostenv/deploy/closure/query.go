@@ -3,11 +3,9 @@ package closure
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -39,13 +37,13 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 		}
 		return compare(pairs, there, there, nil), nil
 	}
-	after, err := s.here(ctx, news)
+	after, err := s.Nix.Closures(ctx, news)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]bool{}
 	for _, path := range news {
-		for member := range after.closure(path) {
+		for member := range after.Closure(path) {
 			all[member] = true
 		}
 	}
@@ -54,23 +52,6 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 		return nil, err
 	}
 	return compare(pairs, before, after, lacking), nil
-}
-
-// here returns the closures of paths of this machine's store.
-func (s *Store) here(ctx context.Context, roots []string) (paths, error) {
-	args := []string{"path-info", "--json", "--recursive"}
-	version, err := s.Nix.Version(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if nix.AtLeast(version, 2, 33) { // where the form is to be chosen, and soon must be
-		args = append(args, "--json-format", "1")
-	}
-	written, err := s.nix(ctx, nix.Command{}, append(args, roots...)...)
-	if err != nil {
-		return nil, fmt.Errorf("look at what was built: %w", err)
-	}
-	return parseInfos(written)
 }
 
 // question is a script for a node's shell. Its input is two lines: paths whose
@@ -85,7 +66,7 @@ const question = `set -f; read -r known; read -r new; ` +
 	`if [ -n "$new" ]; then nix-store --check-validity --print-invalid $new; fi`
 
 // ask asks a node for the closures of paths, and which others it lacks.
-func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (there paths, lacking map[string]bool, err error) {
+func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (there nix.Paths, lacking map[string]bool, err error) {
 	if _, err := s.ssh(); err != nil {
 		return nil, nil, err
 	}
@@ -109,7 +90,7 @@ func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (th
 	if !ended {
 		return nil, nil, fmt.Errorf("ask node %s for its closures: it says %.200q", n.Name, written)
 	}
-	if there, err = parseInfos(infos); err != nil {
+	if there, err = nix.ParsePaths(infos); err != nil {
 		return nil, nil, fmt.Errorf("ask node %s for its closures: %w", n.Name, err)
 	}
 	lacking = map[string]bool{}
@@ -118,56 +99,3 @@ func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (th
 	}
 	return there, lacking, nil
 }
-
-// parseInfos reads what nix path-info writes: up to 2.18 a list, since then an
-// object by path, and in the form 2 of 2.33 one below `info`, whose paths are
-// without their folder.
-func parseInfos(written []byte) (paths, error) {
-	found := paths{}
-	if len(bytes.TrimSpace(written)) == 0 {
-		return found, nil
-	}
-	type info struct {
-		Path       string   `json:"path"`
-		Valid      *bool    `json:"valid"`
-		NarSize    int64    `json:"narSize"`
-		References []string `json:"references"`
-	}
-	var list []info
-	if json.Unmarshal(written, &list) == nil {
-		for _, i := range list {
-			if i.Valid != nil && !*i.Valid {
-				return nil, &MissingError{Path: i.Path}
-			}
-			found[i.Path] = pathInfo{i.NarSize, i.References}
-		}
-		return found, nil
-	}
-	var form2 struct {
-		StoreDir string           `json:"storeDir"`
-		Info     map[string]*info `json:"info"`
-	}
-	byPath := map[string]*info{}
-	folder := ""
-	if json.Unmarshal(written, &form2) == nil && form2.Info != nil {
-		byPath, folder = form2.Info, form2.StoreDir
-	} else if err := json.Unmarshal(written, &byPath); err != nil {
-		return nil, fmt.Errorf("nix path-info writes neither a list nor an object: %w", err)
-	}
-	for name, i := range byPath {
-		if i == nil {
-			return nil, &MissingError{Path: path.Join(folder, name)}
-		}
-		references := make([]string, len(i.References))
-		for at, reference := range i.References {
-			references[at] = path.Join(folder, reference)
-		}
-		found[path.Join(folder, name)] = pathInfo{i.NarSize, references}
-	}
-	return found, nil
-}
-
-// A MissingError says that a store does not have a path that it was asked about.
-type MissingError struct{ Path string }
-
-func (e *MissingError) Error() string { return e.Path + " is not in the store" }

@@ -19,7 +19,7 @@ func (s *Store) Sign(ctx context.Context, paths []string, log io.Writer) error {
 	if err := checkPaths(paths...); err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}
-	if _, err := PublicKey(s.KeyFile); err != nil {
+	if _, err := nix.PublicKey(s.KeyFile); err != nil {
 		return err
 	}
 	args := append([]string{"store", "sign", "--key-file", s.KeyFile, "--recursive"}, paths...)

@@ -185,7 +185,7 @@ func (d *driver) sign() (none deploy.Signing, err error) {
 		return none, nil
 	}
 	domain, _ := d.plan.Document.Value()["hostenvHostname"].(string)
-	key, err := closure.OpenKey(d.gentle, d.Root, d.SigningKey, domain)
+	key, err := nix.OpenKey(d.gentle, d.Root, d.SigningKey, domain)
 	if err != nil {
 		return none, err
 	}

@@ -37,7 +37,7 @@ type Options struct {
 	// Migrations are exceptions to the data that move with environments. The user
 	// "*" in Skip is every environment.
 	Migrations deploy.Migrations
-	SigningKey string // the file of the secret key, see [closure.OpenKey]
+	SigningKey string // the file of the secret key, see [nix.OpenKey]
 	DeployRs   string // deploy-rs's program, see [deployrs.Options]
 	Holder     string // who deploys, for others to read; "" is [Holder]
 	// Nix returns the runner for Root. It is called once, after the plan and the

@@ -1,4 +1,4 @@
-package closure
+package nix
 
 import (
 	"path"
@@ -25,9 +25,9 @@ var outputs = map[string]bool{
 	"info": true, "lib": true, "man": true, "modules": true, "out": true, "py": true, "scripts": true, "static": true, "terminfo": true,
 }
 
-// packageOf is the package that a store path belongs to, whatever output of it
-// it is. Of a name without a version the output cannot be told.
-func packageOf(storePath string) (name, version string) {
+// PackageOf returns the package that a store path belongs to, for any of its
+// outputs. Without a version, the name of an output stays part of the name.
+func PackageOf(storePath string) (name, version string) {
 	base := path.Base(storePath)
 	if len(base) <= hashLength+1 {
 		return base, ""

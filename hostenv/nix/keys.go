@@ -1,4 +1,4 @@
-package closure
+package nix
 
 import (
 	"bytes"

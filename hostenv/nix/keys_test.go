@@ -1,4 +1,4 @@
-package closure_test
+package nix_test
 
 import (
 	"bytes"
@@ -10,15 +10,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 func TestOpenKeyMakesOne(t *testing.T) {
-	t.Setenv(closure.KeyVariable, "")
+	t.Setenv(hostnix.KeyVariable, "")
 	root := t.TempDir()
-	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil || !k.Made || !strings.HasPrefix(k.Public, "hosting.example-1:") || k.File != filepath.Join(root, "secrets/signing/secret.key") {
 		t.Fatalf("got %+v, %v", k, err)
 	}
@@ -34,18 +33,18 @@ func TestOpenKeyMakesOne(t *testing.T) {
 	if string(public) != k.Public+"\n" || k.FlakeLine() != `provider.nixSigning.trustedPublicKeys = [ "`+k.Public+`" ];` {
 		t.Errorf("public.key is %q, the line for the flake %s", public, k.FlakeLine())
 	}
-	again, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	again, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil || again.Made || again.Public != k.Public {
 		t.Errorf("once more: %+v, %v", again, err)
 	}
 	// The variable and the flag name others, which are not made.
-	t.Setenv(closure.KeyVariable, k.File)
-	if again, err = closure.OpenKey(t.Context(), t.TempDir(), "", "x"); err != nil || again.Public != k.Public {
+	t.Setenv(hostnix.KeyVariable, k.File)
+	if again, err = hostnix.OpenKey(t.Context(), t.TempDir(), "", "x"); err != nil || again.Public != k.Public {
 		t.Errorf("by the variable: %+v, %v", again, err)
 	}
 	missing := filepath.Join(root, "missing")
-	var failed *closure.KeyError
-	if _, err = closure.OpenKey(t.Context(), root, missing, "x"); !errors.As(err, &failed) || failed.File != missing {
+	var failed *hostnix.KeyError
+	if _, err = hostnix.OpenKey(t.Context(), root, missing, "x"); !errors.As(err, &failed) || failed.File != missing {
 		t.Errorf("got %v", err)
 	}
 }
@@ -53,31 +52,31 @@ func TestOpenKeyMakesOne(t *testing.T) {
 // The public key is in git, and the secret one is not: who has but the former,
 // as in a fresh clone, gets no other key of its name.
 func TestOpenKeyOfClone(t *testing.T) {
-	t.Setenv(closure.KeyVariable, "")
+	t.Setenv(hostnix.KeyVariable, "")
 	root, other := t.TempDir(), t.TempDir()
-	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(k.File); err != nil {
 		t.Fatal(err)
 	}
-	var refused *closure.KeyError
-	if _, err := closure.OpenKey(t.Context(), root, "", "hosting.example"); !errors.As(err, &refused) || !strings.Contains(refused.Hint(), "-signingKey=") {
+	var refused *hostnix.KeyError
+	if _, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example"); !errors.As(err, &refused) || !strings.Contains(refused.Hint(), "-signingKey=") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(k.File); err == nil {
 		t.Error("another key is made")
 	}
 	// A key that takes the place of the old one has its own public key beside it.
-	another, err := closure.OpenKey(t.Context(), other, "", "other.example")
+	another, err := hostnix.OpenKey(t.Context(), other, "", "other.example")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(another.File, k.File); err != nil {
 		t.Fatal(err)
 	}
-	got, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	got, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil || got.Public != another.Public || got.Made {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -95,14 +94,14 @@ func TestOpenKeyOfClone(t *testing.T) {
 
 // Many at once make one key.
 func TestOpenKeyAtOnce(t *testing.T) {
-	t.Setenv(closure.KeyVariable, "")
+	t.Setenv(hostnix.KeyVariable, "")
 	root := t.TempDir()
-	keys := make([]closure.Key, 16)
+	keys := make([]hostnix.Key, 16)
 	var wait sync.WaitGroup
 	for i := range keys {
 		wait.Go(func() {
 			var err error
-			if keys[i], err = closure.OpenKey(t.Context(), root, "", "hosting.example"); err != nil {
+			if keys[i], err = hostnix.OpenKey(t.Context(), root, "", "hosting.example"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -125,11 +124,15 @@ func TestOpenKeyAtOnce(t *testing.T) {
 // Nix takes the keys made here, and reads the same public key in them, as in
 // its own.
 func TestKeysAreNix(t *testing.T) {
-	t.Setenv(closure.KeyVariable, "")
-	local(t, flake(""), func(t *testing.T, l *lab) {
-		own := filepath.Join(l.dir, "own.key")
-		l.run("nix-store", "--generate-binary-cache-key", "own.example-1", own, filepath.Join(l.dir, "own.public"))
-		made, err := closure.OpenKey(t.Context(), l.dir, "", "made.example")
+	t.Setenv(hostnix.KeyVariable, "")
+	for _, binary := range testenv.NixBinaries(t) {
+		n := nix{binary: binary, env: testenv.NixEnv(testenv.NixDir(t))}
+		dir, runner := realTempDir(t), n.runner(".")
+		own := filepath.Join(dir, "own.key")
+		if _, err := runner.Run(t.Context(), hostnix.Command{Program: "nix-store", Args: []string{"--generate-binary-cache-key", "own.example-1", own, filepath.Join(dir, "own.public")}}); err != nil {
+			t.Fatal(err)
+		}
+		made, err := hostnix.OpenKey(t.Context(), dir, "", "made.example")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,21 +141,21 @@ func TestKeysAreNix(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := l.store.Nix.Run(t.Context(), hostnix.Command{Args: []string{"key", "convert-secret-to-public"}, Input: bytes.NewReader(secret)})
+			want, err := runner.Run(t.Context(), hostnix.Command{Args: []string{"key", "convert-secret-to-public"}, Input: bytes.NewReader(secret)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := closure.PublicKey(file); err != nil || got != strings.TrimSpace(string(want)) {
+			if got, err := hostnix.PublicKey(file); err != nil || got != strings.TrimSpace(string(want)) {
 				t.Errorf("got %q, %v; nix says %q", got, err, want)
 			}
 		}
-	})
+	}
 }
 
 func TestPublicKeyRefuses(t *testing.T) {
-	t.Setenv(closure.KeyVariable, "")
+	t.Setenv(hostnix.KeyVariable, "")
 	root := t.TempDir()
-	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +189,8 @@ func TestPublicKeyRefuses(t *testing.T) {
 			if err := os.Chmod(file, c.mode); err != nil {
 				t.Fatal(err)
 			}
-			_, err := closure.PublicKey(file)
-			var failed *closure.KeyError
+			_, err := hostnix.PublicKey(file)
+			var failed *hostnix.KeyError
 			if !errors.As(err, &failed) || !strings.Contains(err.Error(), c.want) || failed.Hint() == "" {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
@@ -198,7 +201,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := closure.PublicKey(root); err == nil || !strings.Contains(err.Error(), "is no file") {
+	if _, err := hostnix.PublicKey(root); err == nil || !strings.Contains(err.Error(), "is no file") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -206,7 +209,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 // A key in git is everybody's; the one that is made cannot get there by `git add`.
 func TestOpenKeyInGit(t *testing.T) {
 	git := testenv.Need(t, "git")
-	t.Setenv(closure.KeyVariable, "")
+	t.Setenv(hostnix.KeyVariable, "")
 	root := t.TempDir()
 	run := func(args ...string) string {
 		t.Helper()
@@ -217,7 +220,7 @@ func TestOpenKeyInGit(t *testing.T) {
 		return string(out)
 	}
 	run("init", "-q")
-	k, err := closure.OpenKey(t.Context(), root, "", "hosting.example")
+	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,12 +228,12 @@ func TestOpenKeyInGit(t *testing.T) {
 	if files := run("ls-files"); files != "secrets/signing/.gitignore\nsecrets/signing/public.key\n" {
 		t.Errorf("git has %q", files)
 	}
-	if _, err = closure.OpenKey(t.Context(), root, "", "hosting.example"); err != nil {
+	if _, err = hostnix.OpenKey(t.Context(), root, "", "hosting.example"); err != nil {
 		t.Error(err)
 	}
 	run("add", "-f", k.File)
-	_, err = closure.OpenKey(t.Context(), root, "", "hosting.example")
-	var failed *closure.KeyError
+	_, err = hostnix.OpenKey(t.Context(), root, "", "hosting.example")
+	var failed *hostnix.KeyError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "is in git") {
 		t.Errorf("got %v", err)
 	}

@@ -1,0 +1,72 @@
+package nix
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A FailedBuild is a derivation whose own build failed, and what Nix writes about
+// it.
+type FailedBuild struct{ Derivation, Message string }
+
+var (
+	blamed = regexp.MustCompile(`'(/[^']+\.drv)'`)
+	// Of what merely needs something that failed, up to 2.29 and since; and of
+	// the whole.
+	dependent = regexp.MustCompile(`^error: (\d+ dependenc(y|ies) of derivation|build of '|some builds failed|build of resolved)`)
+	reason    = regexp.MustCompile(`(?m)^\s*Reason: \d+ dependenc(y|ies) failed`)
+	// Where else to look, and paths that nobody asked about.
+	aside = regexp.MustCompile(`^\s*(For full logs, run|nix log |Output paths:|/\S+$)`)
+)
+
+// FailedBuilds finds the derivations whose own build failed, each with the last
+// lines of its log. It leaves out what could not be built because of them.
+func (e *CommandError) FailedBuilds() []FailedBuild {
+	log := e.Log
+	lines := strings.Split(log, "\n")
+	var found []FailedBuild
+	for i := 0; i < len(lines); i++ {
+		drv := blamed.FindStringSubmatch(lines[i])
+		if !strings.HasPrefix(lines[i], "error:") || drv == nil || dependent.MatchString(lines[i]) {
+			continue
+		}
+		end := i + 1
+		for end < len(lines) && (strings.HasPrefix(lines[end], " ") && !isLogLine.MatchString(lines[end])) {
+			end++
+		}
+		block := lines[i:end]
+		if reason.MatchString(strings.Join(block, "\n")) ||
+			slices.ContainsFunc(found, func(c FailedBuild) bool { return c.Derivation == drv[1] }) {
+			continue
+		}
+		message := []string{strings.TrimSpace(strings.TrimPrefix(block[0], "error:"))}
+		logged := false
+		for _, line := range block[1:] {
+			if !aside.MatchString(line) && strings.TrimSpace(line) != "" {
+				message = append(message, strings.TrimSpace(line))
+				logged = logged || strings.Contains(line, "log lines:")
+			}
+		}
+		if !logged {
+			message = append(message, lastLines(lines[:i], drv[1])...)
+		}
+		found = append(found, FailedBuild{drv[1], strings.Join(message, "\n")})
+	}
+	return found
+}
+
+var isLogLine = regexp.MustCompile(`^[^\s>]+> `)
+
+// lastLines returns the last ten lines that a derivation's builder wrote, which
+// `bar-with-logs` has the name of the package before.
+func lastLines(lines []string, derivation string) []string {
+	name, _ := PackageOf(strings.TrimSuffix(derivation, ".drv"))
+	var last []string
+	for _, line := range lines {
+		if own, ok := strings.CutPrefix(line, name+"> "); ok {
+			last = append(last, "> "+own)
+		}
+	}
+	return last[max(0, len(last)-10):]
+}
