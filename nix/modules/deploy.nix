@@ -4,6 +4,7 @@
 let
   inherit (lib) mkDefault mkOption types;
   paths = import ../lib/paths.nix;
+  name = import ../lib/name-type.nix lib;
   inherit (config.hostenv) environments;
   cfg = config.hostenv.deploy;
 
@@ -14,7 +15,7 @@ in
 {
   options.hostenv.deploy = {
     user = mkOption {
-      type = types.strMatching "[a-z0-9][a-z0-9_-]{0,30}";
+      type = name.user;
       default = "deploy";
       example = "deploy";
       description = "The user that logs in to deploy. `provider.deployUser` sets it.";
@@ -26,7 +27,7 @@ in
       description = "The ssh keys that may log in as that user. `provider.deployPublicKeys` sets it.";
     };
     tempPath = mkOption {
-      type = types.strMatching "/[A-Za-z0-9._/-]+";
+      type = name.plainPath;
       default = paths.temp { };
       example = "/run/hostenv/deploy";
       description = ''

@@ -88,7 +88,7 @@ in
         description = "The UID that the plan gave to the environment, and its GID.";
       };
       formerNames = mkOption {
-        type = types.listOf (types.strMatching "[a-z0-9][a-z0-9_-]{0,30}");
+        type = types.listOf (import ../lib/name-type.nix lib).user;
         default = [ ];
         example = [ "website-main-0a1b2c3" ];
         description = "The user names that it had before, by which the node finds its user and home (`provider.moved`).";

@@ -1,10 +1,10 @@
 { lib, ... }:
 let
-  inherit (lib) mkOption types;
+  inherit (lib) mkOption;
 in
 {
   options.provider.deployUser = mkOption {
-    type = types.strMatching "[a-z_][a-z0-9_-]*";
+    type = (import ../lib/name-type.nix lib).user;
     default = "deploy";
     description = "The user of every node that `mage deploy` logs in as.";
   };
