@@ -163,6 +163,11 @@ var Tools = []Tool{
 		return dir
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "zsh", For: "completion of the program's command line in zsh", Get: "apt-get install zsh"},
+	{Name: "fish", For: "the same in fish", Get: "apt-get install fish"},
+	{Name: "mandoc", For: "the program's manual page", Get: "apt-get install mandoc"},
+	{Name: "groff", For: "the same", Get: "apt-get install groff-base"},
+	{Name: "man", For: "the same", Get: "apt-get install man-db"},
 	{Name: "jq", For: "what nodes write down of their certificates", Get: "apt-get install jq"},
 	{Name: "openssl", For: "the same", Get: "apt-get install openssl"},
 	{Name: "dash", For: "the wrapper of hostenv under a plain POSIX shell", Get: "apt-get install dash"},

@@ -1,0 +1,380 @@
+package launcher
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+// A line is a command line during its translation, which moves words from rest
+// to done.
+type line struct {
+	targets    []Target
+	done, rest []string
+	called     []*Target
+	foreign    bool // it may have targets that are not in the table
+
+	help    bool
+	about   *Target // what help was asked about, nil for the whole program
+	version bool
+}
+
+// translate returns a line in Mage's spelling.
+//
+//   - Words that make up the name of a target are joined: state list is
+//     state:list, dns-gate is dnsGate, nodes build is nodesBuild.
+//   - Flags lose a hyphen: --dry-run is -dryRun, --node n1 and --node=n1 are
+//     -node=n1; -n is short for -node.
+//   - Arguments of a target precede its flags, and a list that is given more than
+//     once is joined: --node n1 --node n2 is -node=n1,n2.
+//
+// A line that Mage would run is not changed otherwise. An argument of a target
+// cannot begin with a hyphen.
+func translate(targets []Target, args []string) (*line, error) {
+	l := &line{targets: targets, rest: args}
+	return l, l.all()
+}
+
+// flags returns a line whose flags are in Mage's spelling, up to the first word
+// that is not understood.
+func flags(targets []Target, args []string) []string {
+	l := &line{targets: targets, rest: args, foreign: true}
+	if err := l.all(); err == nil && (l.help || l.version) {
+		return args
+	}
+	return append(l.done, l.rest...)
+}
+
+func (l *line) all() error {
+	if err := l.globals(); err != nil {
+		return err
+	}
+	for len(l.rest) > 0 && !l.help && !l.version {
+		if err := l.call(); err != nil {
+			return err
+		}
+	}
+	for _, t := range l.called {
+		if len(l.called) > 1 && find(own, t.Name) != nil {
+			return problem.New(t.conventional(), "stands alone on its line", "run it by itself: "+program+" "+t.usage())
+		}
+	}
+	return nil
+}
+
+// put translates the next n words of the rest to the given ones.
+func (l *line) put(n int, words ...string) {
+	l.done = append(l.done, words...)
+	l.rest = l.rest[n:]
+}
+
+// globals translates what precedes the first target.
+func (l *line) globals() error {
+	list := false
+	for len(l.rest) > 0 && isFlag(l.rest[0]) && l.rest[0] != "--" {
+		word := l.rest[0]
+		name, value, hasValue := cutFlag(word)
+		mage, known := map[string]string{"v": "v", "l": "l", "h": "h", "t": "t", "verbose": "v", "list": "l", "help": "h", "timeout": "t", "version": ""}[name]
+		switch {
+		case !known:
+			return problem.New("flag "+word, "precedes the first target, and is none of the program", "write a flag of a target after the target's name")
+		case name == "version":
+			l.version = true
+			return nil
+		case name != mage:
+			word = given{name: "-" + mage, value: value, hasValue: hasValue}.String()
+		}
+		l.put(1, word)
+		if mage == "t" && !hasValue && len(l.rest) > 0 {
+			l.put(1, l.rest[0])
+		}
+		off := hasValue && value == "false"
+		l.help, list = l.help || mage == "h" && !off, list || mage == "l" && !off
+	}
+	if err := mageFlags().Parse(l.done); err != nil {
+		return problem.New("", err.Error(), "write a duration as in --timeout 5m, and a switch without a value")
+	}
+	if len(l.rest) > 0 && l.rest[0] == "--" || list {
+		l.put(len(l.rest), l.rest...) // Mage lists whatever follows
+		return nil
+	}
+	if !l.help && !l.foreign && len(l.rest) > 0 && l.rest[0] == "help" {
+		l.help = true
+		l.put(1)
+	}
+	if !l.help || len(l.rest) == 0 {
+		return nil
+	}
+	if l.about, _ = l.match(); l.about == nil {
+		return l.unknown()
+	}
+	return nil
+}
+
+// mageFlags are the flags of the main function that Mage generates, which ends
+// with 0 if it cannot read them.
+func mageFlags() *flag.FlagSet {
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.Bool("v", false, "")
+	f.Bool("l", false, "")
+	f.Bool("h", false, "")
+	f.Duration("t", 0, "")
+	return f
+}
+
+// call translates a target with its arguments and flags. On an error done has
+// what was understood, and rest begins with what was not.
+func (l *line) call() error {
+	target, n := l.match()
+	if target == nil {
+		return l.unknown()
+	}
+	name := target.Name
+	if l.foreign || n == 1 && strings.EqualFold(l.rest[0], name) {
+		name = l.rest[0] // Mage knows it so
+	}
+	l.put(n, name)
+	l.called = append(l.called, target)
+	var args []string
+	var all []given
+	var err error
+	for len(l.rest) > 0 && err == nil {
+		if !isFlag(l.rest[0]) {
+			if len(args) == len(target.Args) {
+				break
+			}
+			args = append(args, l.rest[0])
+			l.put(1)
+			continue
+		}
+		var g given
+		if g, n, err = target.read(l.rest); err != nil {
+			if name, _, _ := cutFlag(l.rest[0]); !l.foreign && (name == "h" || name == "help") {
+				l.help, l.about = true, target
+				return nil
+			}
+			break
+		}
+		if err = g.check(); err == nil || l.foreign {
+			all, err = append(all, g), nil
+			l.put(n)
+		}
+	}
+	words, twice := join(all)
+	if twice != nil && l.foreign { // for Repeated to refuse
+		for _, g := range all {
+			words = append(words, g.String())
+		}
+		twice = nil
+	}
+	l.put(0, append(args, words...)...)
+	switch {
+	case err != nil:
+		return err
+	case twice != nil:
+		return twice
+	case len(args) < len(target.Args):
+		return problem.New(target.conventional(), "lacks its "+target.Args[len(args)], "write "+target.usage())
+	}
+	return nil
+}
+
+// match returns the target whose name the next n words make up, or nil: the
+// longest one, unless Mage would read them as a shorter one and what belongs
+// to that. With foreign targets it is one word, for more could name two.
+func (l *line) match() (target *Target, n int) {
+	if isFlag(l.rest[0]) {
+		return nil, 0
+	}
+	first := find(l.targets, l.rest[0])
+	if first != nil && (len(first.Args) > 0 || len(l.rest) == 1 || find(l.targets, l.rest[1]) != nil) {
+		return first, 1
+	}
+	target, n = first, 1
+	said := ""
+	for i, word := range l.rest {
+		if isFlag(word) || l.foreign && i > 0 {
+			break
+		}
+		said += "-" + kebab(word)
+		for j := range l.targets {
+			if said[1:] == kebab(l.targets[j].Name) {
+				target, n = &l.targets[j], i+1
+			}
+		}
+	}
+	return target, n
+}
+
+// find returns the target of a name in Mage's spelling, which ignores case.
+func find(targets []Target, name string) *Target {
+	for i := range targets {
+		if strings.EqualFold(name, targets[i].Name) {
+			return &targets[i]
+		}
+	}
+	return nil
+}
+
+// unknown reports that the next words name no target.
+func (l *line) unknown() error {
+	word := l.rest[0]
+	var names, below []string
+	for i := range l.targets {
+		name := l.targets[i].conventional()
+		names = append(names, name)
+		if strings.HasPrefix(name, kebab(word)+" ") {
+			below = append(below, name)
+		}
+	}
+	hint := "`" + program + " --help` lists the targets; the value of a flag is written --flag=value"
+	near := nearest(word, names)
+	if len(l.rest) > 1 && !isFlag(l.rest[1]) {
+		if both := nearest(word+l.rest[1], names); both != "" {
+			near, below = both, nil
+		}
+	}
+	if len(below) > 0 {
+		hint = "write " + strings.Join(below, ", or ")
+	} else if near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	return problem.New("", fmt.Sprintf("there is no target %q; no target ran", word), hint)
+}
+
+// A given is a flag as it was written.
+type given struct {
+	*Flag
+	name     string // with a hyphen, in Mage's spelling
+	value    string
+	hasValue bool
+}
+
+func (g given) String() string {
+	if g.hasValue {
+		return g.name + "=" + g.value
+	}
+	return g.name
+}
+
+// read returns the flag that begins words, and how many of them it takes.
+func (t *Target) read(words []string) (g given, n int, err error) {
+	name, value, hasValue := cutFlag(words[0])
+	f := t.named(name)
+	if f == nil {
+		var names []string
+		for i := range t.Flags {
+			names = append(names, t.Flags[i].conventional())
+		}
+		hint := fmt.Sprintf("`%s %s --help` lists its flags", program, t.conventional())
+		if near := nearest(name, names); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		word, _, _ := strings.Cut(words[0], "=")
+		return g, 0, problem.New(t.conventional(), "has no flag "+word+"; no target ran", hint)
+	}
+	g = given{f, "-" + f.Name, value, hasValue}
+	if written, _, _ := strings.Cut(words[0], "="); strings.EqualFold(written, g.name) {
+		g.name = written
+	}
+	switch {
+	case hasValue || f.Type == "bool":
+		return g, 1, nil
+	case len(words) > 1 && !isFlag(words[1]):
+		g.value, g.hasValue = words[1], true
+		return g, 2, nil
+	default:
+		return g, 0, problem.New(f.conventional(), "has no value", "write "+f.usage())
+	}
+}
+
+// check refuses a value that Mage could not convert.
+func (g given) check() (err error) {
+	what := ""
+	switch {
+	case !g.hasValue:
+		return nil
+	case g.Type == "bool":
+		_, err = strconv.ParseBool(g.value)
+		what = "write the flag alone, or with =false"
+	case g.Type == "int":
+		_, err = strconv.Atoi(g.value)
+		what = "write a whole number, such as 4"
+	case g.Type == "time.Duration":
+		_, err = time.ParseDuration(g.value)
+		what = "write a duration, such as 90s or 5m"
+	}
+	if err != nil {
+		return problem.New(g.conventional(), fmt.Sprintf("is %q; no target ran", g.value), what)
+	}
+	return nil
+}
+
+// join returns flags in Mage's spelling and each once: the values of a list are
+// joined. Of any other flag Mage would take the last value, and drop the others.
+func join(all []given) ([]string, error) {
+	var once []given
+	for _, g := range all {
+		i := slices.IndexFunc(once, func(o given) bool { return o.Flag == g.Flag })
+		switch {
+		case i < 0:
+			once = append(once, g)
+		case !g.List:
+			return nil, problem.New(g.conventional(), "is given twice, and has one value", "give it once")
+		case once[i].value == "" || g.value == "":
+			return nil, problem.New(g.conventional(), "is given twice, once without a value", "leave it out to name everything")
+		default:
+			once[i].value += "," + g.value
+		}
+	}
+	var words []string
+	for _, g := range once {
+		words = append(words, g.String())
+	}
+	return words, nil
+}
+
+// Repeated refuses a line in Mage's spelling that gives a flag of one target
+// twice. [InitFlags] joins lists, but not after a target of the provider's own,
+// whose arguments are not known.
+func Repeated(args []string) error {
+	var target *Target
+	var all []given
+	arguments := 0 // that the target still lacks
+	for _, word := range args {
+		l := &line{targets: table, rest: []string{word}}
+		switch {
+		case word == "--":
+			return nil
+		case arguments > 0:
+			arguments--
+		case !isFlag(word):
+			all = nil
+			if target, _ = l.match(); target != nil {
+				arguments = len(target.Args)
+			}
+		case target != nil:
+			g, _, err := target.read(l.rest)
+			if err != nil {
+				continue // Mage refuses it
+			}
+			all = append(all, g)
+			words, err := join(all)
+			if err != nil {
+				return err
+			}
+			if len(words) < len(all) {
+				i := slices.IndexFunc(words, func(w string) bool { name, _, _ := cutFlag(w); return strings.EqualFold(name, g.Name) })
+				return problem.New("-"+g.Name, "is given twice, and Mage takes the last", "write "+words[i])
+			}
+		}
+	}
+	return nil
+}
