@@ -34,8 +34,8 @@ const (
 // take back a pass at most, or a failure about where the name leads.
 func (e effect) decides() bool { return e >= needsNode }
 
-// doubtful reports whether the conflict takes back what the resolver's answer
-// comes to: it may be another resolver's luck.
+// doubtful reports whether the conflict makes the resolver's answer a matter of
+// luck: another resolver may get a different one.
 func (e effect) doubtful() bool { return e == inPart || e == contradiction || e == tooLittleKnown }
 
 // findConflicts returns the conflicts about the name and about the names in

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// fixes are, for every reason that is no pass, the one sentence that an operator
-// passes on: what to change, and to what.
+// fixes has a sentence for every reason that is not a pass, for the operator to
+// pass on: what to change, and to what.
 var fixes = map[Reason]func(*subject) string{
 	ReasonTooManyNames: func(s *subject) string {
 		return fmt.Sprintf("spread the names of %s over several virtual hosts, with %d each at most", s.Host, maxNames)
@@ -27,12 +27,12 @@ var fixes = map[Reason]func(*subject) string{
 	ReasonNoAddress:    (*subject).createRecords,
 	ReasonOnlyReserved: (*subject).createRecords,
 	ReasonLookupFailed: func(s *subject) string {
-		return fmt.Sprintf("try again; if it stays so, let whoever runs the name servers of %s mend them", s.zone())
+		return fmt.Sprintf("try again; if it stays so, ask the operator of the name servers of %s to mend them", s.zone())
 	},
 	ReasonInconsistent: (*subject).waitForServers,
 	ReasonInPart:       (*subject).waitForServers,
 	ReasonContradiction: func(s *subject) string {
-		return fmt.Sprintf("let whoever runs the name servers of %s mend the one that denies for one type what it has for another", s.zone())
+		return fmt.Sprintf("ask the operator of the name servers of %s to mend the one that denies for one type what it has for another", s.zone())
 	},
 	ReasonCAALookupFailed: func(s *subject) string {
 		return fmt.Sprintf("try again; if it stays so, the name servers of %s must answer questions for CAA, at least with no data", s.zone())

@@ -12,7 +12,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
-// Who embeds the judge and the gate needs no DNS library and no Mage.
+// A program that embeds the judge and the gate needs no DNS library and no Mage.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
@@ -56,8 +56,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// What servers say comes from anybody: it must not stop the gate for all, take
-// the terminal over, or fill the plan.
+// Any server on the internet can answer: its texts must not stop the gate, control
+// the terminal, or fill the plan.
 func TestHostileTexts(t *testing.T) {
 	const evil = "\xff\x1b[2J\u202e\x00"
 	long := strings.Repeat("x", 1<<20)
@@ -113,7 +113,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Ten thousand virtual hosts are judged and gated in no time.
+// Ten thousand virtual hosts are judged and gated within seconds.
 func TestScale(t *testing.T) {
 	var hosts []asking
 	facts := &Facts{Nodes: world().Nodes, Names: map[string]*NameFacts{}}

@@ -37,7 +37,7 @@ func DnsGate(ctx context.Context,
 	update *bool, // point failing names at their nodes, in Cloudflare's zones
 	adopt *bool, // with -update: take over records that are right already
 	sopsFile *string, // with -update: the sops file that holds Cloudflare's token, default secrets/secrets.yaml
-	facts *string, // judge recorded facts, ask nobody
+	facts *string, // judge recorded facts, without a lookup
 	record *string, // write the facts to a file
 	out *string, // the generated folder, default generated
 ) error {
@@ -93,13 +93,13 @@ func (r *gateRun) check() error {
 	case !slices.Contains(known, r.policy.OnUnknown):
 		return hinted(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
 	case r.facts != "" && (r.update || r.live || r.record != ""):
-		return errors.New("-facts asks nobody, and goes with none of -update, -live and -record")
+		return errors.New("-facts makes no lookup, and cannot be combined with -update, -live or -record")
 	case r.adopt && !r.update:
 		return hinted(errors.New("-adopt is nothing without -update"), "give both")
 	case r.explain != "" && r.update:
 		return errors.New("-explain changes nothing, and does not go with -update")
 	case r.explain != "" && r.json:
-		return hinted(errors.New("-explain tells people, and does not go with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
+		return hinted(errors.New("-explain prints text, and cannot be combined with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func printTable(decisions []dnsgate.Decision) error {
 	return w.Flush()
 }
 
-// ordered tells what becomes of a certificate.
+// ordered returns what becomes of a certificate.
 func ordered(d dnsgate.Decision) string {
 	text := onOff(d.On)
 	switch {

@@ -151,7 +151,7 @@ func isAlias(facts *dnsgate.NameFacts, node string) bool {
 	})
 }
 
-// mayUpdate refuses what -update has no leave to do, before anybody is asked:
+// mayUpdate refuses what -update may not do, before any request is sent:
 // to write where the provider has not said so, and to give the token to another
 // server than Cloudflare's.
 func (r *gateRun) mayUpdate(document map[string]any) (err error) {
@@ -195,7 +195,7 @@ func (r *gateRun) logBatch(entry cloudflare.Entry) error {
 }
 
 // await waits until every authoritative server has what was written. What has
-// not arrived in time is told, and judged as it is.
+// not arrived in time is reported, and judged as it is.
 func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *dnsgate.Facts) error {
 	show, done := counting("waiting for the name servers")
 	defer done()

@@ -75,21 +75,21 @@ func (e *APIError) Hint() string {
 	return ""
 }
 
-// Unauthorized tells that the token may not.
+// Unauthorized reports whether the token lacks the right.
 func (e *APIError) Unauthorized() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden ||
 		e.has(codeAuthentication, codeUnauthorized, codeInvalidHeaders)
 }
 
-// Limited tells that too much was asked for.
+// Limited reports whether the limit of requests was exceeded.
 func (e *APIError) Limited() bool { return e.Status == http.StatusTooManyRequests }
 
-// Unknown tells that nobody knows whether what was asked for was done.
+// Unknown reports whether the request may have been carried out or not.
 func (e *APIError) Unknown() bool {
 	return e.Status < http.StatusBadRequest || e.Status == http.StatusRequestTimeout || e.Status >= http.StatusInternalServerError
 }
 
-// raced tells that the records are not what they were when they were listed.
+// raced reports whether the records changed since they were listed.
 func (e *APIError) raced() bool {
 	return e.has(codeRecordAlike, codeCNAMEExists, codeRecordExists, codeRecordIdentical, codeRecordGone) ||
 		e.Status == http.StatusNotFound || e.Status == http.StatusConflict

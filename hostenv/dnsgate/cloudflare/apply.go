@@ -14,7 +14,7 @@ type Options struct {
 	// Log gets every batch with what takes it back, before it is sent and once
 	// more when it was carried out. If it fails, nothing is sent.
 	Log func(Entry) error
-	// Progress, if set, is told of every step.
+	// Progress, if set, is called after every step.
 	Progress func(line string)
 	// MaxWait bounds every wait that Cloudflare asks for, beside the context's
 	// deadline. 0 means a minute.
@@ -25,7 +25,7 @@ type Options struct {
 
 // An Entry of the log.
 type Entry struct {
-	// Stage is "before" or "after". Without the second, nobody knows whether
+	// Stage is "before" or "after". Without the second, it is not known whether
 	// the batch was carried out.
 	Stage   string `json:"stage"`
 	Batch   Batch  `json:"batch"`

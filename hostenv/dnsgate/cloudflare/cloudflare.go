@@ -21,11 +21,11 @@
 //     one transaction: no name that has an address record is ever without one
 //     in its database. (Its servers take the records over one by one.)
 //   - No write is repeated before the records were listed, and planned from,
-//     again. After an error nobody knows what was carried out; the list does.
+//     again. After an error it is not known what was carried out; the list shows it.
 //   - A second run writes nothing.
 //
 // What it cannot hold to: Cloudflare has no conditional writes. A record of the
-// provider's that somebody takes over (gives another comment) after it was
+// provider's that another tool takes over (gives another comment) after it was
 // listed, and before the batch arrives, is still taken for the provider's.
 // Records are listed anew before every batch that patches or deletes, so that
 // this is the time of one request.

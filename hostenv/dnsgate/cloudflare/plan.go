@@ -12,7 +12,7 @@ import (
 // Plan returns what must be written so that every wanted name points at its
 // target, zone by zone, and what becomes of each, sorted by name, if that is
 // written. It needs the records of those zones that wanted names lie in, as
-// [Assign] tells. The order of its input does not matter.
+// [Assign] says. The order of its input does not matter.
 func Plan(zones []ZoneRecords, wanted []Want, cfg Config) ([]Batch, []Outcome) {
 	bare := make([]Zone, len(zones))
 	byID := map[string][]Record{}

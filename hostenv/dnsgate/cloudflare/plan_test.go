@@ -41,7 +41,7 @@ func TestPlan(t *testing.T) {
 		{reason: "a TXT record beside ours stays where it is", records: []cloudflare.Record{record(host, "CNAME", other, mine), record(host, "TXT", "x", "")}, outcome: "upserted", ops: "0 1 0"},
 		{reason: "our comment copied onto a type that we never make", records: []cloudflare.Record{record(host, "MX", "mx.example", mine)}, outcome: "foreign"},
 		{reason: "a comment that only begins like ours", records: []cloudflare.Record{record(host, "CNAME", other, mine+".org")}, outcome: "foreign other-provider"},
-		{reason: "an A record of ours and one of somebody else", records: []cloudflare.Record{record(host, "A", "192.0.2.1", mine), record(host, "A", "192.0.2.2", "")}, outcome: "foreign"},
+		{reason: "an A record of ours and a foreign one", records: []cloudflare.Record{record(host, "A", "192.0.2.1", mine), record(host, "A", "192.0.2.2", "")}, outcome: "foreign"},
 		{reason: "foreign, and right", records: []cloudflare.Record{record(host, "CNAME", node, "")}, outcome: "foreign already-right"},
 		{reason: "adopted", adopt: true, records: []cloudflare.Record{record(host, "CNAME", node, "")}, outcome: "adopted", ops: "0 1 0"},
 		{reason: "adopted beside a TXT record", adopt: true, records: []cloudflare.Record{record(host, "CNAME", node, ""), record(host, "TXT", "x", "")}, outcome: "adopted", ops: "0 1 0"},

@@ -23,7 +23,7 @@ func (e *URLError) Hint() string {
 }
 
 // BaseURL returns what [URLVariable] says, for [WithBaseURL], "" where it is
-// not set. The server gets the token: whoever can set a variable in a shell or a
+// not set. The server gets the token: a person who can set a variable in a shell or a
 // CI job must not be able to send it elsewhere. So it is taken only if its host
 // is written as a loopback address; a name, even localhost, may be given any
 // address. The error is a *[URLError], which does not repeat the URL.

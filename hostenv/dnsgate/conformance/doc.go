@@ -21,5 +21,5 @@
 // that very behaviour tested, Boulder is given iana.IsReservedAddr and no
 // exception, as in production, and the hosts of the laboratory have addresses
 // that are not reserved: 11.0.0.0/8 is made local to the loopback device, and
-// so is 2e00:db8::/32, which belongs to nobody.
+// so is 2e00:db8::/32, which is not allocated.
 package conformance

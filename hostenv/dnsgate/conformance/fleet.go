@@ -43,7 +43,7 @@ var Servers = map[string]netip.Addr{
 
 const fleetDomain = "dnsfleet.net."
 
-// A Zone is a zone and who serves it.
+// A Zone is a zone and its servers.
 type Zone struct {
 	Origin  string   `json:"origin"`
 	Servers []string `json:"servers"`

@@ -48,7 +48,7 @@ func setupNetwork() error {
 		"link set lo up",
 		"route add local 11.0.0.0/16 dev lo",
 		"route add local 11.53.0.0/16 dev lo",
-		// What is sent there comes back, belongs to nobody, and is dropped. (With
+		// What is sent there comes back, belongs to no process, and is dropped. (With
 		// IPv6 the kernel says so: see the host h6.)
 		"route add 11.9.0.0/16 dev lo",
 	}

@@ -45,7 +45,7 @@ func (i Instance) NodeName() string { return i.Node + "." + strings.TrimSuffix(h
 // Names are all names of the certificate.
 func (i Instance) Names() []string { return append([]string{i.Host}, i.Aliases...) }
 
-// Instance gives the situation domains that nobody had before.
+// Instance gives the situation domains that no other instance has.
 func (s Situation) Instance() Instance {
 	n := counter.Add(1)
 	inst := Instance{Situation: s}

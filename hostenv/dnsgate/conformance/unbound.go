@@ -131,7 +131,7 @@ func (u *Unbound) serveHTTPS(cert, key string) error {
 			reply, _, err = client.ExchangeContext(r.Context(), query, u.Plain)
 		}
 		if err != nil {
-			return // nobody waits any more
+			return // no caller waits any more
 		}
 		if reply.Truncated {
 			client := dns.Client{Net: "tcp", Timeout: time.Minute}

@@ -28,10 +28,10 @@ var hosts = map[string]string{
 	"floop": "11.0.2.20", "fport": "11.0.2.21", "faway": "11.0.2.22", "fhttps": "11.0.2.23", "ftwice": "11.0.2.24",
 	"fsame": "11.0.2.25", "fbare": "11.0.2.26", "f6": "2e00:db8::f1", "fip": "11.0.2.27",
 	"fown":  "11.0.2.28",
-	"twin":  "11.0.3.2",                           // somebody else's, with the same program as the nodes
-	"older": "11.0.3.3",                           // somebody else's, with another version of it
+	"twin":  "11.0.3.2",                           // a foreign host, with the same program as the nodes
+	"older": "11.0.3.3",                           // a foreign host, with another version of it
 	"proxy": "11.0.3.1", "proxy6": "2e00:db8::f3", // hands the request on to the node
-	"slowhost": "11.0.3.9",  // accepts connections and says nothing
+	"slowhost": "11.0.3.9",  // accepts connections and does not answer
 	"reset":    "11.0.3.10", // accepts and hangs up
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A once holds what is worked out once, by whoever comes first.
+// A once holds what is worked out once, by the first caller.
 type once[K comparable, V any] struct {
 	mu  sync.Mutex
 	all map[K]func() V

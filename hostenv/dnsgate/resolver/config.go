@@ -44,7 +44,7 @@ type Config struct {
 	// the hosts over the network.
 	Live Live
 
-	// Progress is told how far a run is: twice a second and at its end, by one
+	// Progress is called with how far a run is: twice a second and at its end, by one
 	// goroutine.
 	Progress func(Progress)
 	// Now is the clock that dates facts, nil for time.Now.

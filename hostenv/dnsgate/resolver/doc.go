@@ -19,5 +19,5 @@
 //   - It changes nothing anywhere, and connects to hosts other than name
 //     servers only if the question asks for live checks.
 //
-// It is a package of its own so that who embeds the judge needs no DNS library.
+// It is a package of its own so that a program that embeds the judge needs no DNS library.
 package resolver

@@ -20,7 +20,7 @@ const (
 	giveUp, giveUpLater = 3, 32
 
 	// sockets a family. Replies to all servers come in on them; which query one
-	// answers is told by id, address and question.
+	// answers are matched by id, address and question.
 	socketsPerFamily = 4
 
 	tick = 5 * time.Millisecond
@@ -232,8 +232,8 @@ func (x *exchange) again(f *flight) {
 	x.launch(f)
 }
 
-// land ends a flight, sends the next one that waits for its server, and tells
-// who asked. It is called with the lock and lets go of it.
+// land ends a flight, sends the next one that waits for its server, and answers
+// the caller. It is called with the lock held, and releases it.
 func (x *exchange) land(f *flight, a *answer) {
 	if f.finished {
 		x.mu.Unlock()

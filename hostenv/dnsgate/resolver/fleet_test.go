@@ -221,7 +221,7 @@ func (f *fleet) config() Config {
 	}
 }
 
-// wordless reports whether a server owes a reply that anybody could take.
+// wordless reports whether a server sends no reply that a client could read.
 func (f *fleet) wordless() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

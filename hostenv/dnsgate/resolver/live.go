@@ -28,7 +28,7 @@ type Target struct {
 	Host string
 	// Address is asked first.
 	Address netip.Addr
-	// Token is what is asked for; one that nobody has.
+	// Token is what is asked for; no host has it.
 	Token string
 	// Nodes are the addresses that ought to answer in the end.
 	Nodes []netip.Addr
@@ -90,7 +90,7 @@ func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr)
 	return addrs
 }
 
-// live adds to the facts what connecting to the hosts tells: of names with
+// live adds to the facts what connecting to the hosts shows: of names with
 // addresses that are not their nodes'.
 func (c *collection) live(ctx context.Context, question dnsgate.Question, facts *dnsgate.Facts) {
 	checks := c.config.Live

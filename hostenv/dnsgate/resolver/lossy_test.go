@@ -43,7 +43,7 @@ func (l lossy) start(t testing.TB) Config {
 		t.Cleanup(func() { conn.Close() })
 		port = conn.LocalAddr().(*net.UDPAddr).Port
 		if i > 0 && i <= l.dead {
-			continue // it listens and says nothing
+			continue // it listens and does not answer
 		}
 		go l.serve(conn.(*net.UDPConn), i == 0)
 	}

@@ -74,10 +74,10 @@ func dialOutcome(err error) dnsgate.Dial {
 	return dnsgate.DialError
 }
 
-// Probe asks a host for a token that nobody has, at one address of it, and
+// Probe asks a host for a token that no host has, at one address of it, and
 // follows redirects as Let's Encrypt does: 301, 302, 307 and 308, at most 10,
 // http to port 80 and https to port 443 whatever the certificate, to names and
-// to addresses that are not reserved. What counts is who answers in the end, not
+// to addresses that are not reserved. What counts is the host that answers in the end, not
 // what: the node does not know the token either.
 func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts {
 	facts := &dnsgate.ProbeFacts{}

@@ -20,7 +20,7 @@ type question struct {
 	name  string
 	qtype uint16
 	// unchecked asks a validating resolver for what it has without validating
-	// (CD): to find servers, whose answers nobody relies on.
+	// (CD): to find servers, whose answers are checked elsewhere.
 	unchecked bool
 }
 

@@ -23,7 +23,7 @@ type Resolver struct {
 
 var _ dnsgate.Collector = (*Resolver)(nil)
 
-// New returns a Resolver. What is wrong with the configuration is told by the
+// New returns a Resolver. What is wrong with the configuration is returned by the
 // first run.
 func New(config Config) *Resolver {
 	return &Resolver{config: config.withDefaults()}
@@ -128,7 +128,7 @@ func walk(labels []string, promises []*promise) []dnsgate.CAALookup {
 	return lookups
 }
 
-// report tells Progress how far the run is, until the returned function is
+// report calls Progress with how far the run is, until the returned function is
 // called.
 func (c *collection) report(total int) (stop func()) {
 	if c.config.Progress == nil {

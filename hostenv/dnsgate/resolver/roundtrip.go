@@ -19,7 +19,7 @@ const (
 )
 
 // add takes the time of a question that was sent once: of one that was sent
-// twice nobody knows which try was answered.
+// twice it is not known which try was answered.
 func (r *roundTrip) add(took time.Duration) {
 	if r.samples++; r.samples == 1 {
 		r.mean, r.deviation = took, took/2

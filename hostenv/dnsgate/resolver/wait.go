@@ -34,7 +34,7 @@ type WaitConfig struct {
 	// First is the pause after the first round that a zone was not ready in,
 	// 0 for 1 s; each later pause is twice as long, up to Most, 0 for 30 s.
 	First, Most time.Duration
-	// Progress is told after each round of a zone, by one goroutine at a time.
+	// Progress is called after each round of a zone, by one goroutine at a time.
 	Progress func(WaitProgress)
 	// Now and After are the clock, nil for that of package time.
 	Now   func() time.Time
@@ -84,7 +84,7 @@ func (c WaitConfig) withDefaults() WaitConfig {
 // them over too. No resolver is asked for the names themselves, for it would
 // remember that they are not there yet.
 //
-// That a deadline came is no error: Ready tells. The error is a [*ConfigError]
+// A deadline that passed is not an error: Ready is false then. The error is a [*ConfigError]
 // or the context's, beside what is known until then.
 func (r *Resolver) Wait(ctx context.Context, wanted []Wanted, config WaitConfig) ([]Arrival, error) {
 	config = config.withDefaults()
@@ -287,7 +287,7 @@ func (e *NotReadyError) Error() string {
 
 // Hint says what to do.
 func (e *NotReadyError) Hint() string {
-	return "wait longer, and if a name server keeps saying something else, ask who runs it whether it takes up changes of the zone " + e.Arrival.Zone
+	return "wait longer; if a name server keeps its old answer, ask its operator whether it takes up changes of the zone " + e.Arrival.Zone
 }
 
 func says(s dnsgate.ServerFacts) string {

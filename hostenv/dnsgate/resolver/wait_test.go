@@ -13,7 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A fakeClock leaps to the end of every pause, and tells of it.
+// A fakeClock leaps to the end of every pause, and reports it.
 type fakeClock struct {
 	mu     sync.Mutex
 	now    time.Time
