@@ -129,13 +129,13 @@ const orderPatience, orderPause = 2 * time.Minute, time.Second
 
 // awaitOrders waits until a node has ordered these certificates, or has failed to,
 // or time is over. What an environment lacks then, its checks tell.
-func (it *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
+func (r *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
 	if len(names) == 0 {
 		return
 	}
 	over := time.After(orderPatience)
-	for !it.stopping(ctx) {
-		session, err := n.open(ctx, it)
+	for !r.stopping(ctx) {
+		session, err := n.open(ctx, r)
 		if err != nil {
 			return
 		}

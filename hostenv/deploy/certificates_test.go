@@ -175,7 +175,7 @@ func TestVerificationWaitsForOrders(t *testing.T) {
 				var asked []string
 				r.Verifier = relying{verifying{&asked}, test.names}
 				begun := time.Now()
-				if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err != nil {
+				if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes); err != nil {
 					t.Fatal(err)
 				}
 				if len(asked) != 1 || test.looks > 0 && looks != test.looks || test.looks == 0 && test.took == 0 && looks != 0 {

@@ -106,7 +106,7 @@ const (
 	ReasonChanged      Reason = "changed"       // pending: the node has another path
 	ReasonDoubtful     Reason = "doubtful"      // pending: it was activated, and nobody knows how that ended
 	ReasonNotRunning   Reason = "not-running"   // pending: the path is the profile's, and the node runs another system
-	ReasonComes        Reason = "comes"         // pending: the path is active, and the environment was elsewhere meanwhile
+	ReasonReturned     Reason = "returned"      // pending: the path is active, and the environment was on another node meanwhile
 	ReasonAdopted      Reason = "adopted"       // active: an interrupted run had brought it there
 	ReasonEvaluation   Reason = "evaluation"    // failed
 	ReasonBuild        Reason = "build"         // failed

@@ -113,7 +113,7 @@ func TestOldNodeIsGone(t *testing.T) {
 			if test.later {
 				r.Remote = losing{w}
 			}
-			o, err := r.Run(t.Context(), deploy.Deploy, nodes[1:], nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes[1:], nodes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,7 +136,7 @@ func TestOldNodeIsGone(t *testing.T) {
 		var asked []string
 		r := w.runner(t.TempDir(), "")
 		r.Mover = moving{ignore, &asked}
-		o, err := r.Run(t.Context(), deploy.Preview, nodes[1:], nodes, nil)
+		o, err := r.Run(t.Context(), deploy.Preview, nodes[1:], nodes)
 		if err != nil {
 			t.Fatal(err)
 		}

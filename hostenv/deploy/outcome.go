@@ -179,6 +179,16 @@ func (o Outcome) Code() int {
 	}
 }
 
+// refused reports whether a finding keeps a run from beginning.
+func refused(o Outcome) bool {
+	return slices.ContainsFunc(o.Findings, func(e Event) bool { return e.Finding.Level == Failure })
+}
+
+// allGood reports whether a run that was asked to stop had nothing left to do.
+func (o Outcome) allGood() bool {
+	return len(o.Profiles) > 0 && !slices.ContainsFunc(o.Profiles, func(p ProfileOutcome) bool { return !p.Good() })
+}
+
 // PreviewCode returns the exit code of a run that deploys nothing: what would
 // keep a deploy from beginning counts as it does there, and to have something to
 // deploy is a code of its own where that is asked for.

@@ -10,11 +10,12 @@ import (
 const (
 	FindingUnreachable   = "unreachable"
 	FindingLocked        = "locked"
-	FindingSSH           = "ssh"         // connected, and something else went wrong
-	FindingHostKey       = "host-key"    // it shows another one
-	FindingNoHostKey     = "no-host-key" // the provider names none
-	FindingNotNixOS      = "not-nixos"   //
-	FindingNoNix         = "no-nix"      //
+	FindingSSH           = "ssh"          // connected, and something else went wrong
+	FindingHostKey       = "host-key"     // it shows another one
+	FindingNoHostKey     = "no-host-key"  // the provider names none
+	FindingSameMachine   = "same-machine" // two nodes have one host key
+	FindingNotNixOS      = "not-nixos"    //
+	FindingNoNix         = "no-nix"       //
 	FindingKeyNotInFlake = "key-not-in-flake"
 	FindingKeyNotInPlan  = "key-not-in-plan"
 	FindingKeyNotOnNode  = "key-not-on-node"

@@ -60,8 +60,10 @@ type Observation struct {
 	// (hidepid), and so no activation of theirs.
 	ProcessesHidden bool `json:"processesHidden,omitempty"`
 	// ListsLeftovers says that the node's system can tell what environments left.
-	ListsLeftovers bool                `json:"listsLeftovers,omitempty"`
-	Profiles       map[string]Observed `json:"profiles"` // by the name of the profile
+	ListsLeftovers bool `json:"listsLeftovers,omitempty"`
+	// HostKeys are the public keys in the node's /etc/ssh, as it reports them.
+	HostKeys []string            `json:"hostKeys,omitempty"`
+	Profiles map[string]Observed `json:"profiles"` // by the name of the profile
 }
 
 // Observed is what a node says of one profile.
@@ -134,26 +136,6 @@ func (e *HostKeyError) Error() string {
 // Hint says what to do.
 func (e *HostKeyError) Hint() string {
 	return fmt.Sprintf("if the node was made anew, put its new key (`ssh-keyscan -t ed25519 HOST`, compared on the node's console) into provider.nodes.%q.hostKey and run `mage plan`; otherwise somebody is in between", e.Node)
-}
-
-// leastFree is what an activation may need: a generation is a link, and Nix's
-// database grows by some pages.
-const leastFree = 8 << 20
-
-// A NoRoomError says that a node has no room to activate anything. deploy-rs
-// cannot set a profile then, and can go back one generation too far.
-type NoRoomError struct {
-	Node string
-	Free int64 // bytes
-}
-
-func (e *NoRoomError) Error() string {
-	return fmt.Sprintf("node %s has no room left: %d KiB are free below /nix, and an activation may need %d", e.Node, e.Free>>10, leastFree>>10)
-}
-
-// Hint says what to do.
-func (e *NoRoomError) Hint() string {
-	return "make room on the node: nix-collect-garbage --delete-older-than 14d, as root"
 }
 
 // A LockedError says that another deploy is at work on a node.

@@ -205,7 +205,8 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 				}
 				return []fault{dies, diesAlone, diesLinked}[random.IntN(3)]
 			}
-			outcome, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, doubts(t, dir))
+			r.History.Doubts = doubts(t, dir)
+			outcome, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 			for key, path := range before {
 				node, profile, _ := strings.Cut(key, "/")
 				i := slices.IndexFunc(nodes, func(n deploy.Node) bool { return n.Name == node })
@@ -246,7 +247,7 @@ func TestJournalEveryPrefix(t *testing.T) {
 	w := newWorld(t, nodes)
 	dir := t.TempDir()
 	r := w.runner(dir, "")
-	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err != nil {
+	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, r.Journal.ID+".jsonl")
@@ -326,7 +327,7 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 			r := w.runner(t.TempDir(), "")
 			r.Moves = []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}}
 			r.Options.Jobs = 1
-			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,7 +354,7 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 			w := newWorld(t, nodes)
 			r := w.runner(t.TempDir(), "")
 			r.Moves = refusal.moves
-			o, err := r.Run(t.Context(), deploy.Deploy, refusal.nodes(nodes), nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, refusal.nodes(nodes), nodes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -364,7 +365,7 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 			for _, mode := range []deploy.Mode{deploy.Preview, deploy.Look} {
 				r := w.runner(t.TempDir(), "")
 				r.Moves = refusal.moves
-				o, err := r.Run(t.Context(), mode, refusal.nodes(nodes), nodes, nil)
+				o, err := r.Run(t.Context(), mode, refusal.nodes(nodes), nodes)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -391,7 +392,7 @@ func TestMoveWithLockedNode(t *testing.T) {
 		r := w.runner(t.TempDir(), "")
 		r.Moves = []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}}
 		r.Mover = from1{}
-		o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+		o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -414,7 +415,7 @@ func TestStop(t *testing.T) {
 	}
 	r := w.runner(t.TempDir(), "")
 	r.Stop = stop
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,7 +453,7 @@ func TestStopWhileNodesWait(t *testing.T) {
 			}
 			return none
 		}
-		o, err := r.Run(ctx, deploy.Deploy, nodes, nodes, nil)
+		o, err := r.Run(ctx, deploy.Deploy, nodes, nodes)
 		cancel()
 		if err != nil || !o.Ended || o.Code() != deploy.ExitInterrupted {
 			t.Errorf("at once %v: exit code %d, ended %v: %v", atOnce, o.Code(), o.Ended, err)
@@ -486,7 +487,7 @@ func TestEveryRefusalHasARemedy(t *testing.T) {
 	nodes := fleet(1, 1)
 	r := newWorld(t, nodes).runner(t.TempDir(), "")
 	r.Remote = silent{}
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil || len(o.Findings) != 1 || !strings.Contains(o.Findings[0].Finding.Hint, "ssh deploy@192.0.2.1") {
 		t.Errorf("%+v, %v", o.Findings, err)
 	}
@@ -510,7 +511,7 @@ func TestLostNodeIsUnknown(t *testing.T) {
 	}
 	dir := t.TempDir()
 	r := w.runner(dir, "")
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -537,7 +538,7 @@ func TestStopWhileBuilding(t *testing.T) {
 	}
 	r := w.runner(t.TempDir(), "")
 	r.Stop = stop
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -574,14 +575,15 @@ func TestAdoptedIsVerified(t *testing.T) {
 		}
 		return none
 	}
-	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err == nil {
+	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes); err == nil {
 		t.Fatal("it lives")
 	}
 	w.fault = func(string, string, string) fault { return none }
 	var asked []string
 	again := w.runner(dir, r.Journal.ID)
 	again.Verifier = verifying{&asked}
-	o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes, doubts(t, dir))
+	again.History.Doubts = doubts(t, dir)
+	o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -607,7 +609,7 @@ func TestPreviewCode(t *testing.T) {
 		test.prepare(w)
 		r := w.runner(t.TempDir(), "")
 		r.Options.DetailedExitcode = test.detailed
-		o, err := r.Run(t.Context(), deploy.Preview, nodes, nodes, nil)
+		o, err := r.Run(t.Context(), deploy.Preview, nodes, nodes)
 		if err != nil {
 			t.Fatal(err)
 		}

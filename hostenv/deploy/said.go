@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // What is taken from a log into a message.
@@ -173,5 +175,5 @@ func (e *ActivationError) Hint() string {
 	case s.Began && s.Status == nil:
 		return "see whether the node restarted in the middle; its own log of the activation is in /var/log/hostenv/activation, or ~/.local/state/hostenv/activation of the environment's user"
 	}
-	return HintOf(e.Err)
+	return problem.Hint(e.Err)
 }

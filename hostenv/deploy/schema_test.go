@@ -63,7 +63,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		if seed == 3 {
 			w.nodes["n1"].os = "debian"
 		}
-		if _, err := r.Run(t.Context(), mode, nodes, nodes, nil); err != nil {
+		if _, err := r.Run(t.Context(), mode, nodes, nodes); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(filepath.Join(dir, r.Journal.ID+".jsonl"))

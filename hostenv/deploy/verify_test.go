@@ -82,7 +82,7 @@ func TestEverythingIsAsked(t *testing.T) {
 			if err := r.Journal.Append(deploy.Event{Type: deploy.TypeRun, Start: &deploy.Start{Options: r.Options}}); err != nil {
 				t.Fatal(err)
 			}
-			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 			if (err != nil) != test.dies || err == nil && o.Code() != test.code {
 				t.Fatalf("exit code %d, %v", o.Code(), err)
 			}
@@ -101,8 +101,8 @@ func TestEverythingIsAsked(t *testing.T) {
 				}
 				asked = nil
 				again := w.runner(dir, id)
-				again.Verifier, again.Unasked = answering{&asked, test.answer}, history.Unasked
-				o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes, history.Doubts)
+				again.Verifier, again.History = answering{&asked, test.answer}, history
+				o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,7 @@ type machine struct {
 	locked     bool
 	keys       []string
 	os         string
+	hostKeys   []string
 	activated  []string // profile=path, each activation that began
 	restarted  []string // activations of what was active and good
 	restorable bool
@@ -74,12 +76,17 @@ func newWorld(t *testing.T, nodes []deploy.Node) *world {
 	return w
 }
 
+// hostKey makes a public key of a name.
+func hostKey(name string) string {
+	return "ssh-ed25519 " + base64.StdEncoding.EncodeToString([]byte("\x00\x00\x00\x0bssh-ed25519"+name))
+}
+
 // fleet makes n nodes of as many environments each.
 func fleet(nodes, environments int) []deploy.Node {
 	var all []deploy.Node
 	for i := range nodes {
 		name := fmt.Sprintf("n%d", i+1)
-		n := deploy.Node{Name: name, Address: "192.0.2.1", User: "deploy", HostKey: "ssh-ed25519 AAAA", AutoRollback: true, MagicRollback: true}
+		n := deploy.Node{Name: name, Address: "192.0.2.1", User: "deploy", HostKey: hostKey(name), AutoRollback: true, MagicRollback: true}
 		n.Profiles = append(n.Profiles, deploy.Profile{Node: name, Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Path: "/nix/store/1-system-" + name})
 		for j := range environments {
 			user := fmt.Sprintf("env%d-%s", j+1, name)
@@ -122,7 +129,7 @@ type session struct {
 }
 
 func (s *session) observe() deploy.Observation {
-	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
+	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKeys: s.m.hostKeys, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
 	for _, p := range s.n.Profiles {
 		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
 		if s.m.good[p.Name] {
@@ -339,7 +346,7 @@ func (w *world) runner(dir, id string) *deploy.Runner {
 // deploy runs once, without a journal before it.
 func (w *world) deploy(nodes []deploy.Node) deploy.Outcome {
 	w.t.Helper()
-	outcome, err := w.runner(w.t.TempDir(), "").Run(w.t.Context(), deploy.Deploy, nodes, nodes, nil)
+	outcome, err := w.runner(w.t.TempDir(), "").Run(w.t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		w.t.Fatal(err)
 	}

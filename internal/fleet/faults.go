@@ -76,6 +76,20 @@ func (n *Node) ChangeHostKey(t testing.TB) {
 	must(t, n.startSSH())
 }
 
+// CopyHostKey gives sshd the key of another node, as a copy of its image has.
+func (n *Node) CopyHostKey(t testing.TB, from *Node) {
+	t.Helper()
+	for _, name := range []string{hostKeyName, hostKeyName + ".pub"} {
+		file := "/etc/ssh/" + name
+		key, err := os.ReadFile(from.Path(file))
+		must(t, err)
+		must(t, os.WriteFile(n.Path(file), key, 0o600))
+	}
+	n.HostKey = from.HostKey
+	must(t, n.stopDaemon("sshd"))
+	must(t, n.startSSH())
+}
+
 // FillDisk leaves so many bytes free in /nix.
 func (n *Node) FillDisk(t testing.TB, free int64) {
 	t.Helper()

@@ -100,11 +100,9 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if err != nil {
 		return outcome, err
 	}
-	history, err := deploy.ReadHistory(d.runs)
-	if err != nil {
+	if runner.History, err = deploy.ReadHistory(d.runs); err != nil {
 		return outcome, err
 	}
-	runner.Arrived, runner.Unasked = history.Arrived, history.Unasked
 	if runner.Journal, err = d.journal(resumed); err != nil {
 		return outcome, err
 	}
@@ -116,7 +114,7 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if id := runner.Journal.ID; id != "" {
 		runner.Holder += ", run " + id
 	}
-	if outcome, err = runner.Run(ctx, d.Mode, d.selected, d.plan.Nodes, history.Doubts); err != nil || d.Mode != deploy.Deploy {
+	if outcome, err = runner.Run(ctx, d.Mode, d.selected, d.plan.Nodes); err != nil || d.Mode != deploy.Deploy {
 		return outcome, err
 	}
 	// What is deployed is recorded even if the run was interrupted.

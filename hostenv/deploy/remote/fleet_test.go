@@ -57,6 +57,9 @@ func TestFleet(t *testing.T) {
 	if o.OS != "nixos" || o.Nix == "" || o.TrustsUser || !slices.Contains(o.TrustedKeys, f.PublicKey) {
 		t.Errorf("the node is %+v", o)
 	}
+	if !slices.Contains(o.HostKeys, n.HostKey) {
+		t.Errorf("the node shows the host key %s, and reports %q", n.HostKey, o.HostKeys)
+	}
 	for _, p := range d.Profiles {
 		got := o.Profiles[p.Name]
 		if got.Active != old[p.Key()] || got.Temp != deploy.TempPrivate || got.UID != p.UID || len(got.Activating) != 0 {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // Observe asks the node about itself and about the profiles of its plan.
@@ -67,6 +68,7 @@ type report struct {
 	uids             map[string]int
 	owners           map[int]string
 	environments     map[int][]string
+	hostKeys         []string
 	free             *int64
 	folders          map[string]folder
 	missing          map[string]bool
@@ -88,7 +90,7 @@ type process struct {
 }
 
 // fieldsOf is how many values follow each kind of field.
-var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "free": 1, "running": 3, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
+var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "hostkeys": 1, "free": 1, "running": 3, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
 
 func readReport(data []byte) (*report, error) {
 	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, running: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
@@ -134,6 +136,12 @@ func (r *report) read(kind string, f []string) {
 			if kib, err := strconv.ParseInt(word, 10, 64); err == nil && kib >= 0 && kib < 1<<50 && (r.free == nil || kib<<10 < *r.free) {
 				bytes := kib << 10
 				r.free = &bytes
+			}
+		}
+	case "hostkeys":
+		for line := range strings.Lines(f[0]) {
+			if key, err := names.ParsePublicKey(strings.TrimSpace(line)); err == nil {
+				r.hostKeys = append(r.hostKeys, key.Bare())
 			}
 		}
 	case "missing":
@@ -195,6 +203,7 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		TrustedKeys:     strings.Fields(settings["trusted-public-keys"]),
 		TrustsUser:      settings["require-sigs"] == "false" || r.trusted(strings.Fields(settings["trusted-users"])),
 		Profiles:        map[string]deploy.Observed{},
+		HostKeys:        r.hostKeys,
 		Free:            r.free,
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,

@@ -72,7 +72,7 @@ var states = map[deploy.State]string{
 
 // reasons are the words for why it is.
 var reasons = map[deploy.Reason]string{
-	deploy.ReasonNew: "new", deploy.ReasonComes: "comes back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "once more, for nobody knows how its activation ended",
+	deploy.ReasonNew: "new", deploy.ReasonReturned: "back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "once more: it is not known how its activation ended",
 	deploy.ReasonNotRunning: "the node runs another system",
 	deploy.ReasonAdopted:    "an interrupted run had activated it", deploy.ReasonSystemFailed: "its node's system failed",
 	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted",

@@ -203,3 +203,22 @@ func TestUnpinnedWithoutEnvironments(t *testing.T) {
 	w.Nodes[0].ChangeHostKey(t)
 	contains(t, w.wants(w.deploy(), 1).stderr, "shows another host key")
 }
+
+// A node that is a copy of another one's image has its host key, and could be that
+// node under another name: the deploy begins on neither.
+func TestSameMachine(t *testing.T) {
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Inventory: func(all map[string]any) {
+		for _, n := range all["provider"].(map[string]any)["nodes"].(map[string]any) {
+			delete(n.(map[string]any), "hostKey")
+		}
+		all["projects"] = map[string]any{}
+	}})
+	w.Nodes[1].CopyHostKey(t, w.Nodes[0])
+	r := w.wants(w.deploy(), 1)
+	contains(t, r.stderr, "nodes n1 and n2 have the same host key, ssh-ed25519 ", "hint: one machine: remove the other name")
+	for _, n := range w.Nodes {
+		if ran := n.Activations(t, "system"); len(ran) > 0 {
+			t.Errorf("%s activated %v", n.Name, ran)
+		}
+	}
+}
