@@ -10,18 +10,16 @@
 #   system    the platform whose outputs of the projects are read.
 #   systems   the platforms that packages and apps are for, besides the nodes'.
 #   self      the provider's own flake.
-#   lockFile  its lock. Only a flake in a sub-folder of its repository needs to
-#             say `lockFile = ./flake.lock`, for there Nix before 2.14 does not
-#             tell a flake which folder is its own.
+#   lockFile  its lock. The flake's folder is the lock's.
 #
 # Nothing is evaluated before it is asked for: a provider whose one project is
 # broken still has its other outputs.
-{ inputs
+args@{ inputs
 , provider
 , system ? "x86_64-linux"
 , systems ? [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ]
 , self ? inputs.self
-, lockFile ? self.outPath + "/flake.lock"
+, lockFile ? import ./flake-folder.nix { inherit self args; } + "/flake.lock"
 }:
 let
   composed = import ./compose.nix {

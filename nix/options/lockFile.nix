@@ -10,8 +10,8 @@ in
     description = ''
       The provider's flake.lock, where the inventory finds what customers'
       projects come from. The folder that it lies in is where `nodes`, `secrets`
-      and `generated` are looked for. Only a flake in a sub-folder of its
-      repository needs to say it, and only for Nix before 2.14.
+      and `generated` are looked for. Only a flake-parts flake below the root
+      of its repository needs to say it, and only for Nix before 2.14.
     '';
   };
 }

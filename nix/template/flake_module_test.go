@@ -45,7 +45,7 @@ func TestFlake(t *testing.T) {
 		for name, content := range map[string]map[string]string{
 			"hostenv-provider": library(t), "flake-parts": flakeParts, "nixpkgs": nixpkgs,
 			"hostenv": {"flake.nix": "{ outputs = _: { }; }"}, "phps": {"flake.nix": "{ outputs = _: { }; }"},
-			"sops-nix": {"flake.nix": "{ outputs = _: { nixosModules.sops = { }; }; }"}, "deploy-rs": {"flake.nix": "{ outputs = _: { }; }"},
+			"sops-nix": {"flake.nix": "{ outputs = _: { nixosModules.sops = { }; }; }"}, "deploy-rs": {"flake.nix": deployRs},
 			"site": customer,
 		} {
 			repository(t, filepath.Join(world, name), content)
@@ -82,7 +82,7 @@ func TestFlake(t *testing.T) {
 			t.Errorf("the node's system is %q", out)
 		}
 		if runtime.GOARCH == "amd64" {
-			if out := r.run(t, mage, "nodesBuild", "sample"); !regexp.MustCompile(`(?s)node sample .*-system\n.*environment site-main-b7ea262 .*-site-main\n`).MatchString(out) {
+			if out := r.run(t, mage, "nodesBuild", "sample"); !regexp.MustCompile(`(?s)sample/system .*-activatable-system\n.*sample/site-main-b7ea262 .*-activatable-site-main\n`).MatchString(out) {
 				t.Errorf("built: %s", out)
 			}
 		}
@@ -91,6 +91,18 @@ func TestFlake(t *testing.T) {
 		}
 	})
 }
+
+// deployRs is a stand-in for deploy-rs: what it wraps is not activated here.
+const deployRs = `{
+  outputs = _: {
+    lib.x86_64-linux.activate = rec {
+      custom.__functor = _: base: script: derivation {
+        name = "activatable-${base.name}"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo ${base} > $out" ];
+      };
+      nixos = custom;
+    };
+  };
+}`
 
 // customer is a project as customers have it, with a stand-in for hostenv.
 var customer = map[string]string{
