@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Options are how a run goes about it; the zero value will do.
@@ -47,7 +49,7 @@ var zoneID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
 // listed last.
 //
 // Its error says that nothing could be done at all, for want of the zones: it
-// is an *[APIError], a *[ConfigError], or the context's. What befalls single
+// is an *[APIError], that of an option, or the context's. What befalls single
 // names is in their outcomes. A cancelled run returns its report.
 func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options) (*Report, error) {
 	u := &update{api: api, cfg: cfg, opts: opts, report: &Report{Outcomes: []Outcome{}, Written: []Batch{}}}
@@ -58,7 +60,8 @@ func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options
 		u.opts.Sleep = sleep
 	}
 	if cfg.ZoneID != "" && !zoneID.MatchString(cfg.ZoneID) {
-		return nil, &ConfigError{Option: "provider.cloudflare.zoneId", Value: cfg.ZoneID}
+		return nil, problem.New("provider.cloudflare.zoneId", fmt.Sprintf("is %q, which is not an id", cfg.ZoneID),
+			"copy the zone's id from its overview in Cloudflare's dashboard, or leave the option out: the zone is found by its name")
 	}
 	if len(wanted) == 0 {
 		return u.report, nil
@@ -84,18 +87,6 @@ func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options
 	}
 	sortOutcomes(u.report.Outcomes)
 	return u.report, nil
-}
-
-// A ConfigError says that an option of the provider's cannot be what it is.
-type ConfigError struct{ Option, Value string }
-
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("%s is %q, which is no id", e.Option, e.Value)
-}
-
-// Hint says where to find the right one.
-func (e *ConfigError) Hint() string {
-	return "copy the zone's id from its overview in Cloudflare's dashboard, or leave the option out: the zone is found by its name"
 }
 
 // An update is an Apply at work.

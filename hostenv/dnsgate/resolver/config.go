@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Config says whom a [Resolver] asks, and how patiently. The zero Config asks
@@ -102,24 +104,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// A ConfigError says that there is no resolver to ask.
-type ConfigError struct {
-	Problem string
-	Err     error
-}
-
-func (e *ConfigError) Error() string {
-	if e.Err != nil {
-		return e.Problem + ": " + e.Err.Error()
-	}
-	return e.Problem
-}
-
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-// Hint says what mends it.
-func (e *ConfigError) Hint() string {
-	return "name a validating resolver by its address, such as -resolver=127.0.0.1 or -resolver=[2001:db8::53]:5353"
+// noResolver returns the error of a run that has no resolver to ask.
+func noResolver(format string, args ...any) error {
+	return problem.WithHint(fmt.Errorf(format, args...), "name a validating resolver by its address, such as -resolver=127.0.0.1 or -resolver=[2001:db8::53]:5353")
 }
 
 // resolvers returns the addresses of the resolvers to ask.
@@ -131,7 +118,7 @@ func (c Config) resolvers() ([]netip.AddrPort, error) {
 	for spelling := range strings.SplitSeq(c.Resolver, ",") {
 		addr, err := parseServer(strings.TrimSpace(spelling), 53)
 		if err != nil {
-			return nil, &ConfigError{Problem: fmt.Sprintf("the resolver %q is no address", spelling), Err: err}
+			return nil, noResolver("the resolver %q is not an address: %w", spelling, err)
 		}
 		addrs = append(addrs, addr)
 	}
@@ -141,7 +128,7 @@ func (c Config) resolvers() ([]netip.AddrPort, error) {
 func systemResolvers(path string) ([]netip.AddrPort, error) {
 	conf, err := dns.ClientConfigFromFile(path)
 	if err != nil {
-		return nil, &ConfigError{Problem: "the system names no resolver", Err: err}
+		return nil, noResolver("the system names no resolver: %w", err)
 	}
 	port, err := strconv.Atoi(conf.Port)
 	if err != nil {
@@ -154,7 +141,7 @@ func systemResolvers(path string) ([]netip.AddrPort, error) {
 		}
 	}
 	if len(addrs) == 0 {
-		return nil, &ConfigError{Problem: "the system names no resolver: there is no nameserver in " + path}
+		return nil, noResolver("the system names no resolver: there is no nameserver in %s", path)
 	}
 	return addrs, nil
 }

@@ -30,8 +30,8 @@ func New(config Config) *Resolver {
 }
 
 // Collect gathers the facts that the question asks for. What cannot be looked
-// up stands in the facts as such; the error is a [*ConfigError], or the
-// context's, and there are no facts then.
+// up stands in the facts as such; the error is that of a [Config] without a
+// resolver, or the context's, and there are no facts then.
 func (r *Resolver) Collect(ctx context.Context, question dnsgate.Question) (*dnsgate.Facts, error) {
 	resolvers, err := r.config.resolvers()
 	if err != nil {

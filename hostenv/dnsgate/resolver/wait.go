@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Wanted is what every authoritative server of a name's zone is to say of it.
@@ -84,8 +84,9 @@ func (c WaitConfig) withDefaults() WaitConfig {
 // them over too. No resolver is asked for the names themselves, for it would
 // remember that they are not there yet.
 //
-// A deadline that passed is not an error: Ready is false then. The error is a [*ConfigError]
-// or the context's, beside what is known until then.
+// A deadline that passed is not an error: Ready is false then. The error is that
+// of a [Config] without a resolver, or the context's, beside what is known until
+// then.
 func (r *Resolver) Wait(ctx context.Context, wanted []Wanted, config WaitConfig) ([]Arrival, error) {
 	config = config.withDefaults()
 	resolvers, err := r.config.resolvers()
@@ -259,35 +260,25 @@ func (c *collection) zoneQuietly(name string) *zone {
 	return z
 }
 
-// Missing are the names of arrivals that are not ready, as an error for a
-// caller that has no use for the others.
+// Missing returns an error for each arrival that is not ready, with what its
+// servers say instead; nil if all are.
 func Missing(arrivals []Arrival) error {
-	var errs []error
+	var missing problem.List
 	for _, a := range arrivals {
-		if !a.Ready {
-			errs = append(errs, &NotReadyError{a})
+		if a.Ready {
+			continue
 		}
+		said := []string{"its name servers cannot be found (" + string(a.Err) + ")"}
+		if len(a.Servers) > 0 {
+			said = nil
+		}
+		for _, s := range a.Servers {
+			said = append(said, s.Name+" says "+says(s))
+		}
+		missing.Addf(a.Name, "wait longer; if a name server keeps its old answer, ask its operator whether it takes up changes of the zone "+a.Zone,
+			"has not arrived: %s", strings.Join(said, ", "))
 	}
-	return errors.Join(errs...)
-}
-
-// A NotReadyError says what servers say instead of what is wanted.
-type NotReadyError struct{ Arrival Arrival }
-
-func (e *NotReadyError) Error() string {
-	if len(e.Arrival.Servers) == 0 {
-		return e.Arrival.Name + " has not arrived: its name servers cannot be found (" + string(e.Arrival.Err) + ")"
-	}
-	var said []string
-	for _, s := range e.Arrival.Servers {
-		said = append(said, s.Name+" says "+says(s))
-	}
-	return e.Arrival.Name + " has not arrived: " + strings.Join(said, ", ")
-}
-
-// Hint says what to do.
-func (e *NotReadyError) Hint() string {
-	return "wait longer; if a name server keeps its old answer, ask its operator whether it takes up changes of the zone " + e.Arrival.Zone
+	return missing.Err()
 }
 
 func says(s dnsgate.ServerFacts) string {
