@@ -49,6 +49,12 @@ type Options struct {
 	// in place of their references, such as github:hercules-ci/flake-parts.
 	FlakeParts bool
 	Inputs     map[string]string
+
+	// Files are in place of embedded files or beside them, by their path, such as
+	// inputs/deploy-rs/flake.nix. Rename then replaces text in all files, such as
+	// domains and addresses.
+	Files  map[string]string
+	Rename *strings.Replacer
 }
 
 // branches of the customers' projects; the first is the one that the provider's
@@ -65,7 +71,7 @@ var branches = map[string][]string{
 // customers' with the same commits wherever and whenever they are made. Where
 // there is a nix, the provider's flake is locked.
 func Make(ctx context.Context, dest string, opts Options) error {
-	provider, err := contentOf("provider")
+	provider, err := opts.contentOf("provider")
 	if err != nil {
 		return fmt.Errorf("make the example: %w", err)
 	}
@@ -77,7 +83,7 @@ func Make(ctx context.Context, dest string, opts Options) error {
 	delete(provider, "inventory.json")
 	repositories := map[string][]branch{}
 	for project, names := range branches {
-		content, err := contentOf(path.Join("projects", project))
+		content, err := opts.contentOf(path.Join("projects", project))
 		if err != nil {
 			return fmt.Errorf("make the example: %w", err)
 		}
@@ -89,8 +95,8 @@ func Make(ctx context.Context, dest string, opts Options) error {
 	return nil
 }
 
-// contentOf reads a folder of the embedded files.
-func contentOf(dir string) (map[string]string, error) {
+// contentOf reads a folder of the embedded files, as the options change it.
+func (opts Options) contentOf(dir string) (map[string]string, error) {
 	content := map[string]string{}
 	err := fs.WalkDir(files, dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -100,6 +106,16 @@ func contentOf(dir string) (map[string]string, error) {
 		content[strings.TrimPrefix(name, dir+"/")] = string(text)
 		return err
 	})
+	for name, text := range opts.Files {
+		if within, ok := strings.CutPrefix(name, dir+"/"); ok {
+			content[within] = text
+		}
+	}
+	if opts.Rename != nil {
+		for name, text := range content {
+			content[name] = opts.Rename.Replace(text)
+		}
+	}
 	return content, err
 }
 
@@ -133,7 +149,7 @@ func build(ctx context.Context, dest string, own map[string]string, customers ma
 	}
 	repositories := maps.Clone(customers)
 	for _, name := range []string{"nixpkgs", "deploy-rs"} {
-		content, err := contentOf("inputs/" + name)
+		content, err := opts.contentOf("inputs/" + name)
 		if err != nil {
 			return err
 		}

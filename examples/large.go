@@ -13,7 +13,7 @@ func MakeLarge(ctx context.Context, dest string, projects, environments int, opt
 	if projects < 1 || environments < 1 {
 		return fmt.Errorf("make a large example: %d projects of %d environments are none", projects, environments)
 	}
-	content, err := contentOf("projects/acme-site")
+	content, err := opts.contentOf("projects/acme-site")
 	if err != nil {
 		return fmt.Errorf("make a large example: %w", err)
 	}

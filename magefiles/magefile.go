@@ -19,6 +19,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/examples"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 
 	//mage:import
@@ -181,6 +182,38 @@ func Demo(ctx context.Context) error {
 		}
 	}
 	return show(filepath.Join(provider, "generated"))
+}
+
+// Tutorial opens the shell of docs/tutorial.md: the example provider, two pretend
+// nodes to deploy it to, and mage. It asks sudo for root, for namespaces.
+func Tutorial() error {
+	if missing := fleet.Missing(); os.Geteuid() == 0 && len(missing) > 0 {
+		return fmt.Errorf("the tutorial needs %s, which this machine does not have (hint: docs/tutorial.md has the packages)", strings.Join(missing, ", "))
+	}
+	programs, err := os.MkdirTemp("", "hostenv-tutorial-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(programs)
+	checkout, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	fmt.Println("building the programs of the tutorial")
+	if err := errors.Join(
+		os.Chmod(programs, 0o755),
+		sh.RunV("go", "build", "-o", programs+"/", "./internal/deployrs/cmd/deploy", "./internal/deployrs/cmd/activate", "./internal/tutorial"),
+		testenv.Compile(checkout, filepath.Join(programs, "hostenv-provider")),
+	); err != nil {
+		return err
+	}
+	argv := []string{filepath.Join(programs, "tutorial"), checkout, programs}
+	if os.Geteuid() != 0 {
+		argv = append([]string{"sudo", "env", "PATH=" + os.Getenv("PATH")}, argv...)
+	}
+	shell := exec.Command(argv[0], argv[1:]...)
+	shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return shell.Run()
 }
 
 // show checks what the demo made, and says where it is.

@@ -74,12 +74,13 @@ type Fleet struct {
 	// finds it by itself.
 	SSHKey string
 
-	options Options
-	dir     string
-	env     []string
-	journal string // of the programs that were started
-	t       testing.TB
-	ended   sync.Once
+	options    Options
+	activateRS string // the program on this machine
+	dir        string
+	env        []string
+	journal    string // of the programs that were started
+	t          testing.TB
+	ended      sync.Once
 }
 
 var one sync.Mutex // there are no addresses for a second fleet
@@ -135,8 +136,11 @@ func (f *Fleet) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := f.makeActivateRS(); err != nil {
+		return err
+	}
 	for i := 1; i <= f.options.Nodes; i++ {
-		n, err := newNode(f, i)
+		n, err := newNode(f, nodeName(i), address(i), publicAddress(i))
 		if err != nil {
 			return err
 		}
@@ -164,7 +168,7 @@ func (f *Fleet) End() {
 		for _, n := range f.Nodes {
 			n.end()
 		}
-		if f.t.Failed() {
+		if f.t != nil && f.t.Failed() {
 			for _, n := range f.Nodes {
 				said := n.Log("sshd")
 				f.t.Logf("the last words of sshd on %s:\n%s", n.Name, said[max(0, len(said)-1000):])

@@ -167,7 +167,7 @@ func (n *Node) furnish(template, sudoers string) error {
 	if err := os.Symlink(sudo, root("run/wrappers/bin/sudo")); err != nil {
 		return err
 	}
-	return os.Link(n.fleet.Provider.activateRS, root(activateRS))
+	return os.Link(n.fleet.activateRS, root(activateRS))
 }
 
 // sshdConfig is as NixOS has it, but for the exchange of keys: what ssh prefers

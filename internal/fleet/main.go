@@ -45,35 +45,60 @@ const (
 // The programs are built before that, for from inside nothing can be fetched; see
 // [testenv.Prepare].
 func Main(m *testing.M, programs ...testenv.Program) {
+	playRole()
+	if Inside() || len(Missing()) > 0 {
+		os.Exit(m.Run())
+	}
+	remove, err := testenv.Prepare(programs...)
+	if err != nil {
+		fatal(err)
+	}
+	code, err := reexec()
+	remove()
+	if err != nil {
+		fatal(err)
+	}
+	os.Exit(code)
+}
+
+// Enter is [Main] for a program that is no test: it returns in the namespaces,
+// and outside of them ends the process with the exit code of the one inside.
+func Enter() {
+	playRole()
+	if Inside() {
+		return
+	}
+	code, err := reexec()
+	if err != nil {
+		fatal(err)
+	}
+	os.Exit(code)
+}
+
+// Missing returns the names of the tools that a fleet needs and this machine
+// does not have.
+func Missing() []string {
+	return slices.DeleteFunc(slices.Clone(tools), func(tool string) bool { return testenv.Find(tool) != "" })
+}
+
+// playRole runs what this process was started for by [command], and ends it.
+func playRole() {
 	role := os.Getenv(roleEnv)
 	if err := os.Unsetenv(roleEnv); err != nil {
 		fatal(err)
 	}
-	switch {
-	case role == "init":
+	switch role {
+	case "init":
 		code, err := runInit()
 		if err != nil {
 			fatal(err)
 		}
 		os.Exit(code)
-	case role == "node":
+	case "node":
 		if err := runNode(os.Stdin, os.Stdout); err != nil {
 			fatal(err)
 		}
 		os.Exit(0)
-	case Inside() || slices.ContainsFunc(tools, func(tool string) bool { return testenv.Find(tool) == "" }):
-		os.Exit(m.Run())
-	default:
-		remove, err := testenv.Prepare(programs...)
-		if err != nil {
-			fatal(err)
-		}
-		code, err := reexec()
-		remove()
-		if err != nil {
-			fatal(err)
-		}
-		os.Exit(code)
 	}
 }
 

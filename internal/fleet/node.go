@@ -43,10 +43,10 @@ type Node struct {
 	began   map[string]string // see check
 }
 
-func newNode(f *Fleet, i int) (*Node, error) {
+func newNode(f *Fleet, name, address, publicAddress string) (*Node, error) {
 	n := &Node{
-		Name: nodeName(i), Address: address(i), fleet: f, daemons: map[string]int{}, users: map[string]int{},
-		PublicName: nodeName(i) + "." + Domain, PublicAddress: publicAddress(i),
+		Name: name, Address: address, fleet: f, daemons: map[string]int{}, users: map[string]int{},
+		PublicName: name + "." + Domain, PublicAddress: publicAddress,
 	}
 	n.dir = filepath.Join(f.dir, n.Name)
 	if err := os.MkdirAll(n.etc("ssh"), 0o755); err != nil {

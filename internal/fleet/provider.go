@@ -34,10 +34,9 @@ type Provider struct {
 	Plan  plan.Document
 	State state.State
 
-	fleet      *Fleet
-	activateRS string // on this machine
-	facts      facts
-	inventory  map[string]any
+	fleet     *Fleet
+	facts     facts
+	inventory map[string]any
 }
 
 // facts are generated/fleet.json.
@@ -51,22 +50,14 @@ type facts struct {
 
 func newProvider(f *Fleet) (*Provider, error) {
 	p := &Provider{
-		Dir: filepath.Join(f.dir, "provider"), State: state.New(), fleet: f, activateRS: filepath.Join(f.dir, "activate-rs"),
+		Dir: filepath.Join(f.dir, "provider"), State: state.New(), fleet: f,
 		facts: facts{System: platform(), Salt: rand.Text(), Payload: cmp.Or(f.options.Payload, 64<<10), ActivateRS: activateRS, Versions: map[string]string{"": "1"}},
-	}
-	program := activateScript
-	if f.options.ActivateRS != "" {
-		var err error
-		if program, err = os.ReadFile(f.options.ActivateRS); err != nil {
-			return nil, err
-		}
 	}
 	repository, err := repository()
 	if err != nil {
 		return nil, err
 	}
 	files := []file{
-		{p.activateRS, 0o755, 0, string(program)},
 		folder(filepath.Join(p.Dir, "generated"), 0o755, 0),
 		{filepath.Join(p.Dir, "flake.nix"), 0o644, 0, string(providerNix)},
 		{filepath.Join(p.Dir, "flake.lock"), 0o644, 0, `{"nodes":{"root":{}},"root":"root","version":7}` + "\n"},
@@ -102,6 +93,19 @@ func newProvider(f *Fleet) (*Provider, error) {
 		}
 	}
 	return p, nil
+}
+
+// makeActivateRS makes the program that profiles call activate-rs.
+func (f *Fleet) makeActivateRS() error {
+	program := activateScript
+	if f.options.ActivateRS != "" {
+		var err error
+		if program, err = os.ReadFile(f.options.ActivateRS); err != nil {
+			return err
+		}
+	}
+	f.activateRS = filepath.Join(f.dir, "activate-rs")
+	return file{f.activateRS, 0o755, 0, string(program)}.make()
 }
 
 func toInt(v any) int64 {
