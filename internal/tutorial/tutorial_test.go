@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,7 +69,9 @@ func TestTutorial(t *testing.T) {
 		}
 		cwd = strings.TrimSpace(string(dir))
 		if out = bytes.TrimRight(out, "\n"); len(out) > 0 {
-			outputs[i] = strings.Split(string(out), "\n")
+			for line := range strings.Lines(string(out)) {
+				outputs[i] = append(outputs[i], strings.TrimRight(line, " \n"))
+			}
 		}
 		switch shown := c.Output; {
 		case console.Match(shown, outputs[i]):
@@ -97,8 +100,8 @@ func TestReadme(t *testing.T) {
 		return console.Parse(string(text)).Commands
 	}
 	shown := map[string][]string{}
-	for _, c := range commands(guide) {
-		shown[c.Line] = c.Output
+	for _, c := range slices.Backward(commands(guide)) {
+		shown[c.Line] = c.Output // the first time counts
 	}
 	for _, c := range commands("../../README.md") {
 		if output, ok := shown[c.Line]; !ok || !console.Match(c.Output, output) {
