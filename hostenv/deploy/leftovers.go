@@ -50,16 +50,14 @@ const (
 
 // fate says what became of the environment that a node calls left over.
 func (l Leftover) fate(d plan.Document, s state.State) Fate {
-	environments, _ := d.Value()["environments"].(map[string]any)
-	for _, v := range environments {
-		environment, _ := v.(map[string]any)
-		if uid, _ := environment["uid"].(int64); int(uid) != l.UID {
+	for _, e := range d.Environments {
+		if e.UID != l.UID {
 			continue
 		}
 		switch {
-		case environment["previousNode"] == l.Node:
+		case e.PreviousNode == l.Node:
 			return FatePlanned // what it left may be all that there is
-		case environment["node"] != l.Node:
+		case e.Node != l.Node:
 			return FateMoved
 		case l.Now != "":
 			return FateRenamed

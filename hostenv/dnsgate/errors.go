@@ -82,25 +82,6 @@ func (e *UnknownError) Hint() string {
 
 func (e *UnknownError) Unwrap() error { return ErrWithheld }
 
-// FilterError says that a filter names what the plan does not have.
-type FilterError struct{ Nodes, Users []string }
-
-func (e *FilterError) Error() string {
-	var parts []string
-	if len(e.Nodes) > 0 {
-		parts = append(parts, "no node "+listed(e.Nodes))
-	}
-	if len(e.Users) > 0 {
-		parts = append(parts, "no environment "+listed(e.Users))
-	}
-	return "the plan has " + strings.Join(parts, " and ")
-}
-
-// Hint says where to look.
-func (e *FilterError) Hint() string {
-	return "run `mage state:list` for users and nodes; -env takes user names"
-}
-
 func listed(names []string) string {
 	text := strings.Join(names[:min(len(names), maxListed)], ", ")
 	if more := len(names) - maxListed; more > 0 {

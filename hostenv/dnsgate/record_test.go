@@ -76,7 +76,7 @@ func TestHostileTexts(t *testing.T) {
 			t.Errorf("%s: it passes", name)
 		}
 		plan := gated(t, planOf(asking{host, "u", "n1", true}), v, Policy{}, host)
-		if text := Encode(plan); len(text) > 8<<10 {
+		if text := plan.Encode(); len(text) > 8<<10 {
 			t.Errorf("%s: the plan has %d bytes", name, len(text))
 		} else if _, err := canonjson.Decode(text); err != nil {
 			t.Errorf("%s: the plan cannot be read: %v", name, err)

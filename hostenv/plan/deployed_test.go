@@ -21,7 +21,7 @@ func TestWithDeployed(t *testing.T) {
 		moves := o.Plan.Moves()
 		moved += len(moves)
 		every, some := map[string]string{}, map[string]string{}
-		for _, node := range o.Plan.Nodes() {
+		for _, node := range o.Plan.NodeNames() {
 			for i, user := range o.Plan.Running(node) {
 				every[user] = node
 				if i%2 == 0 {
@@ -37,14 +37,10 @@ func TestWithDeployed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sources, err := plan.LockedSources(o.Plan.Encode())
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, deployed := range []map[string]string{nil, some, every} {
 			s := o.State.WithDeployed(deployed)
 			got := o.Plan.WithDeployed(deployed, s.Digest())
-			want, err := plan.Compute(inventory, sources, s)
+			want, err := plan.Compute(inventory, o.Plan.Sources(), s)
 			if err != nil {
 				continue // a transfer or a rename that is done cannot be done again
 			}

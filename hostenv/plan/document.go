@@ -1,40 +1,249 @@
 package plan
 
 import (
-	"maps"
-
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/tidwall/gjson"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// A Document is a plan.json.
-type Document struct{ value map[string]any }
+// Carried are the members of an object that this program does not read, in their
+// order and in compact canonical form. They are written as they were read. Make a
+// new one with its methods, for documents share them.
+type Carried = canonjson.Object
+
+// A Document is a plan.json: what the nodes shall be. Its maps are shared between
+// documents: clone what you change.
+//
+// A field with the zero value is left out of the JSON, unless it was there.
+type Document struct {
+	FormatVersion   int                    `json:"formatVersion"`
+	StateDigest     string                 `json:"stateDigest"` // of the state that it was made from
+	HostenvHostname string                 `json:"hostenvHostname"`
+	DeployUser      string                 `json:"deployUser"`
+	Environments    map[string]Environment `json:"environments"` // by user name
+	Nodes           map[string]Node        `json:"nodes"`
+	// NodeConnections holds the nodes of Nodes, and those that environments come
+	// from.
+	NodeConnections map[string]Connection `json:"nodeConnections"`
+	// DNSGate is what the DNS gate decided, by virtual host.
+	DNSGate    map[string]GateEntry `json:"dnsGate"`
+	Cloudflare *Cloudflare          `json:"cloudflare"`
+	NixSigning *NixSigning          `json:"nixSigning"`
+
+	Carried Carried `json:",inline"`
+}
+
+// An Environment is one environment of a plan.
+type Environment struct {
+	Enable    *bool  `json:"enable"` // see Runs
+	UID       int    `json:"uid"`
+	Node      string `json:"node"`
+	Placement string `json:"placement"` // the option that chose the node
+	// PreviousNode is where it was deployed to last, "" if that is Node.
+	PreviousNode string `json:"previousNode"`
+	// FormerNames are the user names that it had before.
+	FormerNames    []string               `json:"formerNames"`
+	AuthorizedKeys []string               `json:"authorizedKeys"`
+	Hostenv        Identity               `json:"hostenv"`
+	VirtualHosts   map[string]VirtualHost `json:"virtualHosts"` // by normalised name
+	Migrations     []string               `json:"migrations"`   // see Backups
+	Source         *Source                `json:"source"`       // nil if it is not locked
+	Repo           jsontext.Value         `json:"repo"`         // the input's reference, at the environment's git ref
+	// Verification is deploymentVerification as the project wrote it. Checks reads
+	// it.
+	Verification jsontext.Value `json:"deploymentVerification"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Runs reports whether an environment is enabled, as all are that do not say
+// otherwise.
+func (e Environment) Runs() bool { return e.Enable == nil || *e.Enable }
+
+// Backups returns the names of the backups that hold what the environment takes
+// along when it moves, each once. hostenv has them beside its own values, or
+// among them.
+func (e Environment) Backups() []string {
+	if e.Migrations == nil {
+		return unique(e.Hostenv.Migrations)
+	}
+	return unique(e.Migrations)
+}
+
+// An Identity is what hostenv calls an environment.
+type Identity struct {
+	Organisation    string   `json:"organisation"`
+	Project         string   `json:"project"`
+	EnvironmentName string   `json:"environmentName"`
+	UserName        string   `json:"userName"`
+	Hostname        string   `json:"hostname"`
+	Migrations      []string `json:"migrations"` // see Environment.Backups
+
+	Carried Carried `json:",inline"`
+}
+
+// A VirtualHost is one of an environment, or one of a node's nginx as NixOS
+// takes it.
+type VirtualHost struct {
+	EnableACME    *bool    `json:"enableACME"`
+	ForceSSL      *bool    `json:"forceSSL"`
+	ServerName    string   `json:"serverName"` // "" for the name of the virtual host
+	ServerAliases []string `json:"serverAliases"`
+
+	Carried Carried `json:",inline"`
+}
+
+// TLS is whether a virtual host has a certificate of its own, and whether it
+// redirects to HTTPS.
+type TLS struct{ EnableACME, ForceSSL bool }
+
+// TLS returns the virtual host's.
+func (v VirtualHost) TLS() TLS {
+	return TLS{EnableACME: v.EnableACME != nil && *v.EnableACME, ForceSSL: v.ForceSSL != nil && *v.ForceSSL}
+}
+
+// WithTLS returns the virtual host with another TLS.
+func (v VirtualHost) WithTLS(tls TLS) VirtualHost {
+	v.EnableACME, v.ForceSSL = &tls.EnableACME, &tls.ForceSSL
+	return v
+}
+
+// A Node is the NixOS module of a node.
+type Node struct {
+	Services Services `json:"services"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Services are the services of a node's module.
+type Services struct {
+	Nginx Nginx `json:"nginx"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Nginx is the front door of a node.
+type Nginx struct {
+	VirtualHosts map[string]VirtualHost `json:"virtualHosts"`
+
+	Carried Carried `json:",inline"`
+}
+
+// A Connection says how a node is reached and deployed to.
+type Connection struct {
+	Hostname      string   `json:"hostname"` // a host name or an IP address
+	System        string   `json:"system"`   // such as x86_64-linux
+	SSHPort       int      `json:"sshPort"`
+	SSHOpts       []string `json:"sshOpts"`
+	HostKey       string   `json:"hostKey"`
+	TempPath      string   `json:"tempPath"`
+	RemoteBuild   *bool    `json:"remoteBuild"`
+	AutoRollback  *bool    `json:"autoRollback"`
+	MagicRollback *bool    `json:"magicRollback"`
+
+	Carried Carried `json:",inline"`
+}
+
+// A Source is a locked source: the arguments of builtins.fetchTree, and dir.
+type Source struct {
+	Rev          string `json:"rev"`
+	NarHash      string `json:"narHash"`
+	LastModified *int64 `json:"lastModified"`
+
+	Attrs Carried `json:",inline"`
+}
+
+// A GateEntry is what the DNS gate decided of one virtual host. It is written
+// when a verdict begins, and stays as it is while the verdict lasts.
+type GateEntry struct {
+	Asked    Asked      `json:"asked"`
+	Decision string     `json:"decision,always"` // GateOn or GateOff
+	Node     string     `json:"node,always"`     // for which the verdict was taken
+	Verdict  string     `json:"verdict,always"`
+	Reason   string     `json:"reason,always"`
+	Name     string     `json:"name"` // the name of the certificate that decided
+	Evidence []Evidence `json:"evidence"`
+	Fix      string     `json:"fix"`
+	Since    string     `json:"since"`
+	// Ordered is since when the certificate is ordered for this node; "" if it was
+	// before the gate, or is off.
+	Ordered string `json:"ordered"`
+
+	Carried Carried `json:",inline"`
+}
+
+// The decisions of the DNS gate.
+const (
+	GateOn  = "on"
+	GateOff = "off"
+)
+
+// Asked is what an environment asks of its virtual host, whatever the gate
+// decided.
+type Asked struct {
+	EnableACME bool `json:"enableACME,always"`
+	ForceSSL   bool `json:"forceSSL,always"`
+
+	Carried Carried `json:",inline"`
+}
+
+// TLS returns what is asked for.
+func (a Asked) TLS() TLS { return TLS{EnableACME: a.EnableACME, ForceSSL: a.ForceSSL} }
+
+// Evidence is one thing that a verdict rests on.
+type Evidence struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Server string `json:"server"`
+	Saw    string `json:"saw,always"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Cloudflare is what the provider says of its zones at Cloudflare.
+type Cloudflare struct {
+	Enable         *bool  `json:"enable"`
+	ZoneID         string `json:"zoneId"`
+	APITokenSecret string `json:"apiTokenSecret"` // a key of the sops file
+
+	Carried Carried `json:",inline"`
+}
+
+// NixSigning says which signatures nodes trust.
+type NixSigning struct {
+	TrustedPublicKeys []string `json:"trustedPublicKeys"`
+
+	Carried Carried `json:",inline"`
+}
+
+// byHand is the remedy for a plan that this program did not write.
+const byHand = "run `mage plan`: generated/plan.json is not to be written by hand"
 
 // Encode returns the canonical bytes of plan.json.
-func (d Document) Encode() []byte { return canonjson.Encode(d.value) }
+func (d Document) Encode() []byte { return canonjson.Encode(d) }
 
-// Value returns the document as decoded JSON. It is shared: do not change it.
-func (d Document) Value() map[string]any { return d.value }
-
-// DecodeDocument reads a plan.json strictly, of this format version.
+// DecodeDocument reads a plan.json strictly, of this format version. Its error
+// holds all that is wrong, with line and place.
 func DecodeDocument(data []byte) (Document, error) {
-	v, err := canonjson.Decode(data)
-	if err != nil {
+	var d Document
+	errs := problem.List(canonjson.Read(data, &d, byHand))
+	if len(errs) == 0 && d.FormatVersion != FormatVersion {
+		errs.Addf("plan.formatVersion", "run `mage plan`", "is not %d, the one that this program reads", FormatVersion)
+	}
+	if err := errs.Err(); err != nil {
 		return Document{}, err
 	}
-	value, ok := v.(map[string]any)
-	if version, isInt := value["formatVersion"].(int64); !ok || !isInt || version != FormatVersion {
-		return Document{}, &InputError{Where: "plan.formatVersion", Problem: "is not one that this program reads", Remedy: "run `mage plan`"}
-	}
-	return Document{value}, nil
+	return d, nil
 }
 
 // CheckFresh refuses a plan that was made from another state than s, with a
 // *StaleError: its UIDs or host names may be another's by now.
 func CheckFresh(plan []byte, s state.State) error {
-	if err := valid(plan); err != nil {
+	if !gjson.ValidBytes(plan) {
+		_, err := canonjson.Parse(plan) // says where the text is broken
 		return err
 	}
 	want, got := s.Digest(), gjson.GetBytes(plan, "stateDigest").String()
@@ -42,66 +251,6 @@ func CheckFresh(plan []byte, s state.State) error {
 		return &StaleError{Plan: got, State: want}
 	}
 	return nil
-}
-
-// WithDeployed returns the plan after environments were deployed to nodes, by
-// user: the state that remembers it has the digest, and who is where the plan
-// has him has no previous node any more. Nothing else changes.
-func (d Document) WithDeployed(nodes map[string]string, digest string) Document {
-	value := maps.Clone(d.value)
-	value["stateDigest"] = digest
-	environments, _ := value["environments"].(map[string]any)
-	environments = maps.Clone(environments)
-	for user, node := range nodes {
-		environment, ok := environments[user].(map[string]any)
-		if !ok || environment["node"] != node {
-			continue
-		}
-		environment = maps.Clone(environment)
-		delete(environment, "previousNode")
-		environments[user] = environment
-	}
-	if environments != nil {
-		value["environments"] = environments
-	}
-	connected(value)
-	return Document{value}
-}
-
-// LockedSources returns the sources that a plan names, for one that is to be
-// made without asking anybody. A plan without any, or none at all, gives none.
-func LockedSources(plan []byte) (Sources, error) {
-	if err := valid(plan); err != nil {
-		return nil, err
-	}
-	sources := Sources{}
-	for _, environment := range gjson.GetBytes(plan, "environments").Map() {
-		value, err := canonjson.Decode([]byte(environment.Get("source").Raw))
-		source, ok := value.(map[string]any)
-		if err != nil || !ok {
-			continue
-		}
-		locked := Locked{}
-		locked.Rev, _ = source["rev"].(string)
-		locked.NarHash, _ = source["narHash"].(string)
-		locked.LastModified, _ = source["lastModified"].(int64)
-		attrs := maps.Clone(source)
-		for _, name := range []string{"rev", "narHash", "lastModified"} {
-			delete(attrs, name)
-		}
-		sources[sourceKey(attrs)] = locked
-	}
-	return sources, nil
-}
-
-// valid guards every use of gjson, which reads broken text without a word. The
-// strict decoder then says where the text is broken.
-func valid(plan []byte) error {
-	if gjson.ValidBytes(plan) {
-		return nil
-	}
-	_, err := canonjson.Decode(plan)
-	return err
 }
 
 // Users returns how many environments a plan names, 0 for what is no plan.

@@ -1,33 +1,33 @@
 package plan
 
 import (
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// environment builds environments.<userName>: the evaluated environment
-// untouched, with what the plan knows beside it.
-func (c *computation) environment(e *planned, entry state.Entry) map[string]any {
-	v := make(map[string]any, len(e.fields)+8)
-	for name, field := range e.fields {
-		v[name] = field
+// decided are the members of an environment that the plan decides. What the
+// environment itself says of them is not believed.
+var decided = []string{
+	"authorizedKeys", "formerNames", "node", "placement", "previousNode", "repo", "source", "uid", "virtualHosts",
+}
+
+// environment builds environments.<userName>: the evaluated environment as it
+// is, with what the plan knows beside it.
+func (c *computation) environment(e *placed, entry state.Entry) Environment {
+	var v Environment
+	canonjson.Fill(e.fields.Without(decided...), &v)
+	v.VirtualHosts = e.hosts
+	v.Node = e.node
+	v.Placement = e.placement
+	v.UID = entry.UID
+	v.AuthorizedKeys = e.AuthorizedKeys
+	v.Repo = e.repo()
+	if entry.DeployedNode != e.node {
+		v.PreviousNode = entry.DeployedNode
 	}
-	v["virtualHosts"] = e.hosts
-	v["node"] = e.node
-	v["placement"] = e.placement
-	v["uid"] = entry.UID
-	v["authorizedKeys"] = e.AuthorizedKeys
-	v["repo"] = e.repo()
-	// What the environment itself says of these is not believed.
-	delete(v, "previousNode")
-	if entry.DeployedNode != "" && entry.DeployedNode != e.node {
-		v["previousNode"] = entry.DeployedNode
-	}
-	delete(v, "formerNames")
 	if len(entry.FormerNames) > 0 {
-		v["formerNames"] = entry.FormerNames
+		v.FormerNames = entry.FormerNames
 	}
-	if source, ok := c.source(e); ok {
-		v["source"] = source
-	}
+	v.Source = c.source(e)
 	return v
 }

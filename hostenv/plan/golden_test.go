@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -61,9 +62,11 @@ func run(t testing.TB, dir string) outcome {
 	}
 	var sources plan.Sources
 	if old, err := os.ReadFile(filepath.Join(dir, "old-plan.json")); err == nil {
-		if sources, err = plan.LockedSources(old); err != nil {
+		document, err := plan.DecodeDocument(old)
+		if err != nil {
 			t.Fatal(err)
 		}
+		sources = document.Sources()
 	}
 	result, err := plan.Compute(inv, sources, prior)
 	return outcome{result, err, inv.Provider.DeployPublicKeys}
@@ -87,22 +90,13 @@ var accepted = []string{"plan.json", "next-state.json", "changes.json", "error.t
 // refusalText writes every error with its hint, as the command line does.
 func refusalText(err error) string {
 	var b strings.Builder
-	for _, err := range eachError(err) {
+	for _, err := range problem.Leaves(err) {
 		fmt.Fprintf(&b, "error: %v\n", err)
-		var hinter interface{ Hint() string }
-		if errors.As(err, &hinter) {
-			fmt.Fprintf(&b, "hint: %s\n", hinter.Hint())
+		if hint := problem.Hint(err); hint != "" {
+			fmt.Fprintf(&b, "hint: %s\n", hint)
 		}
 	}
 	return b.String()
-}
-
-func eachError(err error) []error {
-	var refused *state.Refused
-	if errors.As(err, &refused) {
-		return refused.Errors
-	}
-	return []error{err}
 }
 
 func TestGolden(t *testing.T) {

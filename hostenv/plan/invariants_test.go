@@ -16,6 +16,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -102,8 +103,13 @@ func checkResult(t testing.TB, name string, r *plan.Result) {
 	if err := plan.CheckFresh(data, r.State); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	environments := at(document.Value(), "environments")
-	nodes := at(document.Value(), "nodes")
+	v, err := canonjson.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := v.(map[string]any)
+	environments := at(tree, "environments")
+	nodes := at(tree, "nodes")
 	hosts := map[string]string{}
 	for user, v := range environments {
 		e := v.(map[string]any)
@@ -251,7 +257,7 @@ func FuzzCompute(f *testing.F) {
 		}
 		result, err := plan.Compute(inv, nil, state.New())
 		if err != nil {
-			for _, err := range eachError(err) {
+			for _, err := range problem.Leaves(err) {
 				hinter, ok := err.(interface{ Hint() string })
 				if !ok || hinter.Hint() == "" {
 					t.Errorf("%T has no hint: %v", err, err)

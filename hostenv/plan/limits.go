@@ -1,6 +1,10 @@
 package plan
 
-import "regexp"
+import (
+	"regexp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+)
 
 // Limits are the resource limits of a slice, in the words of
 // systemd.resource-control(5), and who has others.
@@ -17,7 +21,7 @@ type Limit struct {
 	MemoryMax string // bytes, with K, M, G or T; or a percentage; or infinity
 }
 
-// defaultLimit is today's.
+// defaultLimit is that of the legacy generator.
 var defaultLimit = Limit{CPUQuota: "200%", MemoryMax: "12G"}
 
 var (
@@ -25,7 +29,7 @@ var (
 	memoryMax = regexp.MustCompile(`^([1-9][0-9]{0,17}[KMGT]?|[1-9][0-9]?%|100%|infinity)$`)
 )
 
-func (r *reader) limits(from map[string]any) Limits {
+func (r *reader) limits(from canonjson.Object) Limits {
 	const where = "provider.limits"
 	l := Limits{Default: r.limit(from, where).or(defaultLimit), Organisations: map[string]Limit{}, Projects: map[string]Limit{}}
 	for name, object := range r.members(from, where, "organisations") {
@@ -37,7 +41,7 @@ func (r *reader) limits(from map[string]any) Limits {
 	return l
 }
 
-func (r *reader) limit(from map[string]any, where string) Limit {
+func (r *reader) limit(from canonjson.Object, where string) Limit {
 	l := Limit{CPUQuota: r.text(from, where, "cpuQuota", ""), MemoryMax: r.text(from, where, "memoryMax", "")}
 	if l.CPUQuota != "" && !cpuQuota.MatchString(l.CPUQuota) {
 		r.remedied(where, "cpuQuota", "write a percentage of one CPU, such as \"200%\"", "is %q, which CPUQuota= does not take", l.CPUQuota)

@@ -108,15 +108,15 @@ func TestWarnMove(t *testing.T) {
 // The plan says how the node is reached that an environment comes from, as long
 // as it does: nothing else may be on it.
 func TestConnectionToPrevious(t *testing.T) {
-	connection := func(d plan.Document) any { return d.Value()["nodeConnections"].(map[string]any)["node-old"] }
 	result, err := moving(t, func(_, _ map[string]any) {})
-	if err != nil || connection(result.Plan) == nil {
-		t.Fatalf("%v, %v", err, connection(result.Plan))
+	if err != nil || result.Plan.NodeConnections["node-old"].Hostname == "" {
+		t.Fatalf("%v, %+v", err, result)
 	}
-	if slices.Contains(result.Plan.Nodes(), "node-old") {
+	if slices.Contains(result.Plan.NodeNames(), "node-old") {
 		t.Error("nothing is placed on it, and it is a node to deploy to")
 	}
-	if d := result.Plan.WithDeployed(map[string]string{movingUser: "node-a"}, ""); connection(d) != nil {
+	d := result.Plan.WithDeployed(map[string]string{movingUser: "node-a"}, "")
+	if _, stays := d.NodeConnections["node-old"]; stays {
 		t.Error("it stays when nothing comes from it any more")
 	}
 }

@@ -7,108 +7,148 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
 // nodes builds nodes.<node>, a NixOS module each: for every node of
 // provider.nodes, and for every other one that an environment is placed on.
-func (c *computation) nodes(next state.State) map[string]any {
-	byNode := map[string][]*planned{}
+func (c *computation) nodes(next state.State) map[string]Node {
+	byNode := map[string][]*placed{}
 	for node := range c.inv.Provider.Nodes {
 		byNode[node] = nil
 	}
-	for _, e := range c.planned {
+	for _, e := range c.placed {
 		if e.Enable {
 			byNode[e.node] = append(byNode[e.node], e)
 		}
 	}
-	nodes := make(map[string]any, len(byNode))
+	nodes := make(map[string]Node, len(byNode))
 	for node, environments := range byNode {
 		nodes[node] = c.node(environments, next)
 	}
 	return nodes
 }
 
-func (c *computation) node(environments []*planned, next state.State) map[string]any {
+// What a node's module has of security, systemd and users. The plan only carries
+// these, for NixOS reads them.
+type (
+	security struct {
+		AcceptTerms *bool        `json:"acceptTerms"`
+		Defaults    acmeDefaults `json:"defaults"`
+	}
+	acmeDefaults struct {
+		Email string `json:"email,always"`
+	}
+	systemd struct {
+		Services map[string]service `json:"services"`
+		Slices   map[string]slice   `json:"slices"`
+	}
+	service struct {
+		OverrideStrategy string            `json:"overrideStrategy"`
+		ServiceConfig    map[string]string `json:"serviceConfig"`
+	}
+	slice struct {
+		Description string            `json:"description"`
+		SliceConfig map[string]string `json:"sliceConfig"`
+	}
+	users struct {
+		Groups map[string]group `json:"groups"`
+		Users  map[string]user  `json:"users"`
+	}
+	group struct {
+		GID int `json:"gid"`
+	}
+	user struct {
+		IsNormalUser bool    `json:"isNormalUser"`
+		CreateHome   bool    `json:"createHome"`
+		Linger       bool    `json:"linger"`
+		UID          int     `json:"uid"`
+		Group        string  `json:"group"`
+		OpenSSH      openssh `json:"openssh"`
+	}
+	openssh struct {
+		AuthorizedKeys authorizedKeys `json:"authorizedKeys"`
+	}
+	authorizedKeys struct {
+		Keys []string `json:"keys,always"`
+	}
+)
+
+func (c *computation) node(environments []*placed, next state.State) Node {
 	p := &c.inv.Provider
-	groups := make(map[string]any, len(environments))
-	users := make(map[string]any, len(environments))
-	services := make(map[string]any, len(environments))
-	hosts := map[string]any{"default": catchAll()}
-	units := map[string]any{}
+	accounts := users{Groups: make(map[string]group, len(environments)), Users: make(map[string]user, len(environments))}
+	units := systemd{Services: make(map[string]service, len(environments)), Slices: map[string]slice{}}
+	hosts := map[string]VirtualHost{"default": catchAll}
 	for _, e := range environments {
 		uid := next.Entries[e.UserName].UID
-		groups[e.UserName] = map[string]any{"gid": uid}
-		users[e.UserName] = map[string]any{
-			"isNormalUser": true,
-			"createHome":   true,
-			"linger":       true,
-			"uid":          uid,
-			"group":        e.UserName,
-			"openssh": map[string]any{"authorizedKeys": map[string]any{
-				"keys": e.AuthorizedKeys,
-			}},
+		accounts.Groups[e.UserName] = group{GID: uid}
+		accounts.Users[e.UserName] = user{
+			IsNormalUser: true, CreateHome: true, Linger: true, UID: uid, Group: e.UserName,
+			OpenSSH: openssh{authorizedKeys{e.AuthorizedKeys}},
 		}
-		slice := e.slice()
-		services["user@"+strconv.Itoa(uid)] = map[string]any{
-			"overrideStrategy": "asDropin",
-			"serviceConfig":    map[string]any{"Slice": fmt.Sprintf("%s-%d.slice", slice, uid)},
+		name := e.slice()
+		units.Services["user@"+strconv.Itoa(uid)] = service{
+			OverrideStrategy: "asDropin",
+			ServiceConfig:    map[string]string{"Slice": fmt.Sprintf("%s-%d.slice", name, uid)},
 		}
-		if _, made := units[slice]; !made {
+		if _, made := units.Slices[name]; !made {
 			limit := p.Limits.of(e.Input, e.Organisation)
-			units["user-"+e.Organisation+"-"] = map[string]any{}
-			units[slice+"-"] = map[string]any{}
-			units[slice] = map[string]any{
-				"description": e.slug() + " slice",
-				"sliceConfig": map[string]any{
+			units.Slices["user-"+e.Organisation+"-"] = slice{}
+			units.Slices[name+"-"] = slice{}
+			units.Slices[name] = slice{
+				Description: e.slug() + " slice",
+				SliceConfig: map[string]string{
 					"CPUAccounting": "yes", "CPUQuota": limit.CPUQuota,
 					"MemoryAccounting": "yes", "MemoryMax": limit.MemoryMax,
 				},
 			}
 		}
 		for _, v := range e.virtualHosts {
-			hosts[v.name] = v.nginx(e.hosts[v.name].(map[string]any))
+			hosts[v.name] = v.nginx(e.hosts[v.name])
 		}
 	}
-	return map[string]any{
-		"security": map[string]any{"acme": map[string]any{
-			"acceptTerms": p.LetsEncrypt.AcceptTerms,
-			"defaults":    map[string]any{"email": p.LetsEncrypt.AdminEmail},
-		}},
-		"services": map[string]any{"nginx": map[string]any{"virtualHosts": hosts}},
-		"systemd":  map[string]any{"services": services, "slices": units},
-		"users":    map[string]any{"groups": groups, "users": users},
+	acme := security{AcceptTerms: &p.LetsEncrypt.AcceptTerms, Defaults: acmeDefaults{p.LetsEncrypt.AdminEmail}}
+	return Node{
+		Services: Services{Nginx: Nginx{VirtualHosts: hosts}},
+		Carried: Carried{
+			{Name: "security", Value: canonjson.Marshal(map[string]security{"acme": acme})},
+			{Name: "systemd", Value: canonjson.Marshal(units)},
+			{Name: "users", Value: canonjson.Marshal(accounts)},
+		},
 	}
 }
 
-// catchAll answers for every name that no environment has: nothing.
-func catchAll() map[string]any {
-	return map[string]any{
-		"default":    true,
-		"serverName": "_",
-		"rejectSSL":  true,
-		"locations":  map[string]any{"/": map[string]any{"return": "444"}},
-	}
+// catchAll answers every name that no environment has with a closed connection.
+var catchAll = VirtualHost{
+	ServerName: "_",
+	Carried: Carried{
+		{Name: "default", Value: jsontext.Value("true")},
+		{Name: "locations", Value: jsontext.Value(`{"/":{"return":"444"}}`)},
+		{Name: "rejectSSL", Value: jsontext.Value("true")},
+	},
 }
 
 // slug is the first part of the user name, hostenv's short form of the
 // project.
-func (e *Environment) slug() string {
+func (e *EvaluatedEnvironment) slug() string {
 	slug, _, _ := strings.Cut(e.UserName, "-")
 	return slug
 }
 
 // slice is the systemd slice of the environment's project. The hyphens make
 // it a child of user-<organisation>, see systemd.slice(5).
-func (e *Environment) slice() string { return "user-" + e.Organisation + "-" + e.slug() }
+func (e *EvaluatedEnvironment) slice() string { return "user-" + e.Organisation + "-" + e.slug() }
 
 // limits refuses projects of one slice on one node whose limits differ.
 func (c *computation) limits() {
 	type place struct{ node, slice string }
-	first := map[place]*planned{}
+	first := map[place]*placed{}
 	said := map[[2]string]bool{}
 	l := c.inv.Provider.Limits
-	for _, e := range c.planned {
+	for _, e := range c.placed {
 		if !e.Enable {
 			continue
 		}
@@ -121,7 +161,9 @@ func (c *computation) limits() {
 		inputs := [2]string{other.Input, e.Input}
 		if l.of(e.Input, e.Organisation) != l.of(other.Input, other.Organisation) && !said[inputs] {
 			said[inputs] = true
-			c.refuse(&LimitsError{Slice: at.slice, Node: at.node, Projects: slices.Sorted(slices.Values(inputs[:]))})
+			slices.Sort(inputs[:])
+			c.errs.Addf("", "hostenv names a slice after the organisation and the first 11 characters of the project; give both projects the same provider.limits, or place them on different nodes",
+				"%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node)
 		}
 	}
 	for _, input := range slices.Sorted(maps.Keys(l.Projects)) {

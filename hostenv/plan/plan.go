@@ -6,23 +6,24 @@
 // server and knows no clock; the same input gives the same bytes, whatever its
 // order.
 //
-// It refuses, all at once and each with a hint, whatever could break a node or
-// harm another customer: a host name with two owners, a user name of two
+// It refuses, all at once and each with a hint, what could break a node or harm
+// another customer: a host name with two owners, a user name of two
 // environments, a node that the provider does not know, an inventory without
 // environments, names that a shell, systemd or Nix would read in its own way.
 // A refused run yields nothing.
 //
-// What it does not know in an environment it carries through untouched.
+// What it does not know in an environment it carries through as it is.
 // nodes.<node> of the document is a NixOS module: it holds only options that
 // NixOS has.
 //
-// The document keeps the structure that today's generator gives it;
+// The document keeps the structure that the legacy generator gives it;
 // golden/parity.json lists every difference.
 package plan
 
 import (
 	"slices"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -44,21 +45,21 @@ type Result struct {
 	Warnings []state.Warning
 }
 
-// Compute plans inv from the prior state. Its error is a *state.Refused, which
-// holds everything that stands in the way.
+// Compute plans inv from the prior state. Its error holds everything that
+// stands in the way, see problem.Leaves.
 func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error) {
 	c := &computation{inv: inv, sources: sources}
-	c.errs = append(c.errs, inv.problems...)
+	c.errs.Add(inv.problems...)
 	c.check()
 	c.place()
 	c.limits()
 
 	step, err := prior.Next(c.request())
 	if err != nil {
-		c.refuse(err)
+		c.errs.Add(err)
 	}
-	if len(c.errs) > 0 {
-		return nil, &state.Refused{Errors: c.errs}
+	if err := c.errs.Err(); err != nil {
+		return nil, err
 	}
 	document := c.document(step.State)
 	c.warnUnlocked()
@@ -66,7 +67,7 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	changes := append(step.Changes, nodeChanges(prior, step.State)...)
 	slices.SortFunc(changes, state.CompareChanges)
 	return &Result{
-		Plan:     Document{document},
+		Plan:     document,
 		State:    step.State,
 		Changes:  Changes{changes},
 		Warnings: append(c.warnings, step.Warnings...),
@@ -77,28 +78,18 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 type computation struct {
 	inv      *Inventory
 	sources  Sources
-	planned  []*planned // in the order of user names
-	unlocked []string   // users without a locked source
+	placed   []*placed // in the order of user names
+	unlocked []string  // users without a locked source
 	warnings []state.Warning
-	errs     []error
+	errs     problem.List
 }
 
-// planned is an environment on its way into the plan.
-type planned struct {
-	*Environment
-	node      string         // "" if it could not be placed
-	placement string         // the option that placed it
-	hosts     map[string]any // virtualHosts as the plan has them
-}
-
-func (c *computation) refuse(errs ...error) {
-	for _, err := range errs {
-		if all, ok := err.(interface{ Unwrap() []error }); ok {
-			c.errs = append(c.errs, all.Unwrap()...)
-		} else {
-			c.errs = append(c.errs, err)
-		}
-	}
+// placed is an environment on its way into the plan.
+type placed struct {
+	*EvaluatedEnvironment
+	node      string                 // "" if it could not be placed
+	placement string                 // the option that placed it
+	hosts     map[string]VirtualHost // as the plan has them
 }
 
 func (c *computation) warn(subject, message string) {
@@ -111,7 +102,7 @@ func (c *computation) warn(subject, message string) {
 func (c *computation) request() state.Request {
 	p := &c.inv.Provider
 	req := state.Request{UIDs: p.UIDRange, NodeNames: p.nodeNames()}
-	for _, e := range c.planned {
+	for _, e := range c.placed {
 		req.Claims = append(req.Claims, state.Claim{
 			UserName: e.UserName, Organisation: e.Organisation, Project: e.Project, Environment: e.Name,
 			Node: e.node, VirtualHosts: e.hostNames(),
@@ -127,29 +118,27 @@ func (c *computation) request() state.Request {
 }
 
 // document builds plan.json.
-func (c *computation) document(next state.State) map[string]any {
+func (c *computation) document(next state.State) Document {
 	p := &c.inv.Provider
-	environments := make(map[string]any, len(c.planned))
-	for _, e := range c.planned {
-		e.hosts = make(map[string]any, len(e.virtualHosts))
+	environments := make(map[string]Environment, len(c.placed))
+	for _, e := range c.placed {
+		e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
 		for _, v := range e.virtualHosts {
 			e.hosts[v.name] = v.planned(e.UserName)
 		}
-	}
-	nodes := c.nodes(next)
-	for _, e := range c.planned {
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
 	}
-	return map[string]any{
-		"formatVersion":   FormatVersion,
-		"stateDigest":     next.Digest(),
-		"hostenvHostname": p.HostenvHostname,
-		"environments":    environments,
-		"nodes":           nodes,
-		"nodeConnections": c.connections(nodes, environments),
-		"cloudflare":      p.Cloudflare,
-		"deployUser":      p.DeployUser,
-		"nixSigning":      p.NixSigning,
-		"dnsGate":         map[string]any{}, // the gate's own: dnsgate.Carry brings its decisions over
+	nodes := c.nodes(next)
+	return Document{
+		FormatVersion:   FormatVersion,
+		StateDigest:     next.Digest(),
+		HostenvHostname: p.HostenvHostname,
+		DeployUser:      p.DeployUser,
+		Environments:    environments,
+		Nodes:           nodes,
+		NodeConnections: c.connections(nodes, environments),
+		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over
+		Cloudflare:      p.Cloudflare,
+		NixSigning:      p.NixSigning,
 	}
 }

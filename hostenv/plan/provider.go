@@ -2,11 +2,12 @@ package plan
 
 import (
 	"fmt"
-	"maps"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
@@ -18,20 +19,20 @@ type Provider struct {
 	DeployPublicKeys []string
 	DeployUser       string
 	// NodeFor names a node by the type of an environment, and by "default".
-	// A value may be nil, as Nix gives it for an option that is not set.
-	NodeFor map[string]any
+	// A value may be null, as Nix gives it for an option that is not set.
+	NodeFor canonjson.Object
 	// Placement names a node by organisation__project/environment,
 	// organisation__project or organisation.
 	Placement map[string]string
 	// Nodes are the nodes there are; none if the provider does not list them.
-	Nodes      map[string]*Node
+	Nodes      map[string]*NodeOptions
 	UIDRange   state.UIDRange
 	Limits     Limits
 	Moved      []state.Moved
 	Transfers  []state.Transfer
 	AllowEmpty bool
-	Cloudflare map[string]any // carried through
-	NixSigning map[string]any // carried through
+	Cloudflare *Cloudflare
+	NixSigning *NixSigning
 }
 
 // LetsEncrypt is what security.acme needs.
@@ -42,17 +43,17 @@ type LetsEncrypt struct {
 	declined bool // acceptTerms is there, and false
 }
 
-// A Node says how a node is reached and deployed to.
-type Node struct {
+// NodeOptions say how a node is reached and deployed to.
+type NodeOptions struct {
 	System  string // such as aarch64-linux
 	Address string // host name or IP address; "" means <node>.<hostenvHostname>
-	fields  map[string]any
+	fields  canonjson.Object
 }
 
 // mailbox is an address of mail as an ACME account has it.
 var mailbox = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
 
-func (r *reader) provider(from map[string]any) Provider {
+func (r *reader) provider(from canonjson.Object) Provider {
 	const where = "provider"
 	p := Provider{
 		DeployPublicKeys: unique(r.keys(from, where, "deployPublicKeys")),
@@ -60,15 +61,12 @@ func (r *reader) provider(from map[string]any) Provider {
 		NodeFor:          r.optionalObject(from, where, "nodeFor"),
 		AllowEmpty:       r.boolean(from, where, "allowEmpty", false),
 		Cloudflare:       r.cloudflare(from),
-		NixSigning:       r.optionalObject(from, where, "nixSigning"),
-		Nodes:            map[string]*Node{},
+		NixSigning:       r.nixSigning(from),
+		Nodes:            map[string]*NodeOptions{},
 		Placement:        map[string]string{},
 	}
 	if _, err := names.ParseUser(p.DeployUser); err != nil {
 		r.wrong(where, "deployUser", "is %q: %v", p.DeployUser, err)
-	}
-	if p.NixSigning == nil {
-		p.NixSigning = map[string]any{}
 	}
 	if name := r.text(from, where, "hostenvHostname", required); name != "" {
 		host, err := names.ParseHost(name)
@@ -84,9 +82,9 @@ func (r *reader) provider(from map[string]any) Provider {
 		p.Nodes[name] = r.node(name, object)
 	}
 	placement := r.optionalObject(from, where, "placement")
-	for _, key := range slices.Sorted(maps.Keys(placement)) {
-		if node := r.text(placement, where+".placement", key, required); node != "" {
-			p.Placement[key] = node
+	for _, m := range placement {
+		if node := r.text(placement, where+".placement", m.Name, required); node != "" {
+			p.Placement[m.Name] = node
 		}
 	}
 	for i, object := range r.list(from, where, "moved") {
@@ -107,11 +105,11 @@ func (r *reader) provider(from map[string]any) Provider {
 }
 
 // members yields the members of an object whose members are objects.
-func (r *reader) members(from map[string]any, where, option string) func(yield func(string, map[string]any) bool) {
-	return func(yield func(string, map[string]any) bool) {
+func (r *reader) members(from canonjson.Object, where, option string) iter.Seq2[string, canonjson.Object] {
+	return func(yield func(string, canonjson.Object) bool) {
 		object := r.optionalObject(from, where, option)
-		for _, name := range slices.Sorted(maps.Keys(object)) {
-			if member := r.object(object, where+"."+option, name); !yield(name, member) {
+		for _, m := range object {
+			if member := r.object(object, where+"."+option, m.Name); !yield(m.Name, member) {
 				return
 			}
 		}
@@ -119,24 +117,25 @@ func (r *reader) members(from map[string]any, where, option string) func(yield f
 }
 
 // list returns a list of objects; what is none is noted and left nil.
-func (r *reader) list(from map[string]any, where, option string) []map[string]any {
-	list, ok := from[option].([]any)
-	if !ok && from[option] != nil {
+func (r *reader) list(from canonjson.Object, where, option string) []canonjson.Object {
+	v := from.Get(option)
+	list, ok := canonjson.ListOf(v)
+	if !ok && !canonjson.IsNull(v) {
 		r.wrong(where, option, "is not a list")
 	}
-	objects := make([]map[string]any, len(list))
+	objects := make([]canonjson.Object, len(list))
 	for i, v := range list {
-		if objects[i], ok = v.(map[string]any); !ok {
+		if objects[i], ok = canonjson.ObjectOf(v); !ok {
 			r.wrong(fmt.Sprintf("%s.%s[%d]", where, option, i), "", "is not an object")
 		}
 	}
 	return objects
 }
 
-func (r *reader) letsEncrypt(from map[string]any) LetsEncrypt {
+func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {
 	const where = "provider.letsEncrypt"
 	l := LetsEncrypt{AdminEmail: r.text(from, where, "adminEmail", required)}
-	if accept, ok := from["acceptTerms"].(bool); ok {
+	if accept, ok := canonjson.Bool(from.Get("acceptTerms")); ok {
 		l.AcceptTerms, l.declined = accept, !accept
 	} else if from != nil {
 		r.remedied(where, "acceptTerms", "read Let's Encrypt's terms of service, and set it to true", "is missing, and no certificate is issued without")
@@ -147,7 +146,7 @@ func (r *reader) letsEncrypt(from map[string]any) LetsEncrypt {
 	return l
 }
 
-func (r *reader) uidRange(from map[string]any) state.UIDRange {
+func (r *reader) uidRange(from canonjson.Object) state.UIDRange {
 	const where = "provider.uidRange"
 	return state.UIDRange{ // [state.State.Next] checks it
 		Min: r.number(from, where, "min", state.DefaultUIDRange.Min, 0, 1<<31-1),
@@ -155,30 +154,42 @@ func (r *reader) uidRange(from map[string]any) state.UIDRange {
 	}
 }
 
-// cloudflare is carried through, but for what would put a token into the plan
-// or the store.
-func (r *reader) cloudflare(from map[string]any) map[string]any {
+// cloudflare refuses what would put a token into the plan or the store.
+func (r *reader) cloudflare(from canonjson.Object) *Cloudflare {
 	const where = "provider.cloudflare"
 	const remedy = "name a key of the sops file with provider.cloudflare.apiTokenSecret, or set CF_API_TOKEN where the gate runs"
 	c := r.optionalObject(from, "provider", "cloudflare")
 	if c == nil {
-		return map[string]any{"enable": false}
+		return &Cloudflare{Enable: new(bool)}
 	}
-	if c["apiToken"] != nil {
+	if !canonjson.IsNull(c.Get("apiToken")) {
 		r.remedied(where, "apiToken", remedy, "holds a secret, and the plan is committed")
 	}
 	if file := r.text(c, where, "apiTokenFile", ""); strings.HasPrefix(file, "/nix/store/") {
 		r.remedied(where, "apiTokenFile", remedy, "is a path literal, which copies the token into the world-readable store")
 	}
-	return c
+	r.boolean(c, where, "enable", false)
+	r.text(c, where, "zoneId", "")
+	r.text(c, where, "apiTokenSecret", "")
+	options := &Cloudflare{}
+	canonjson.Fill(c, options)
+	return options
 }
 
-func (r *reader) node(name string, from map[string]any) *Node {
+func (r *reader) nixSigning(from canonjson.Object) *NixSigning {
+	options := r.optionalObject(from, "provider", "nixSigning")
+	r.texts(options, "provider.nixSigning", "trustedPublicKeys")
+	signing := &NixSigning{}
+	canonjson.Fill(options, signing)
+	return signing
+}
+
+func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	where := "provider.nodes." + quoteAttribute(name)
 	if _, err := names.ParseNode(name); err != nil {
 		r.wrong(where, "", "is no name for a node: %v", err)
 	}
-	n := &Node{
+	n := &NodeOptions{
 		System:  r.text(from, where, "system", "x86_64-linux"),
 		Address: r.text(from, where, "address", ""),
 		fields:  from,
@@ -217,8 +228,8 @@ func (p *Provider) nodeNames() map[string]string {
 	for node := range p.Nodes {
 		p.addNodeName(hosts, node)
 	}
-	for _, node := range p.NodeFor {
-		if node, ok := node.(string); ok && node != "" {
+	for _, m := range p.NodeFor {
+		if node, _ := canonjson.Text(m.Value); node != "" {
 			p.addNodeName(hosts, node)
 		}
 	}
@@ -231,26 +242,21 @@ func (p *Provider) addNodeName(hosts map[string]string, node string) {
 	}
 }
 
-// connection is how a node is reached: what provider.nodes says, and where it
-// says nothing the host name that belongs to the node.
-func (p *Provider) connection(node string) map[string]any {
-	hostname := node + "." + p.HostenvHostname
-	if host, err := names.ParseHost(hostname); err == nil {
-		hostname = string(host) // a node's name may have upper case
+// connection is how a node is reached: by what provider.nodes says, and without
+// an address by the host name that belongs to the node.
+func (p *Provider) connection(node string) Connection {
+	c := Connection{}
+	if n, ok := p.Nodes[node]; ok {
+		set := slices.DeleteFunc(n.fields.Without("address"), func(m canonjson.Member) bool { return canonjson.IsNull(m.Value) })
+		canonjson.Fill(set, &c)
+		c.System = n.System
+		c.Hostname = n.Address
 	}
-	c := map[string]any{"hostname": hostname}
-	n, ok := p.Nodes[node]
-	if !ok {
-		return c
-	}
-	for field, v := range n.fields {
-		if v != nil && field != "address" {
-			c[field] = v
+	if c.Hostname == "" {
+		c.Hostname = node + "." + p.HostenvHostname
+		if host, err := names.ParseHost(c.Hostname); err == nil {
+			c.Hostname = string(host) // a node's name may have upper case
 		}
-	}
-	c["system"] = n.System
-	if n.Address != "" {
-		c["hostname"] = n.Address
 	}
 	return c
 }

@@ -3,9 +3,12 @@ package plan
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
@@ -17,7 +20,7 @@ type virtualHost struct {
 	wildcard    bool     // it asked for a certificate that only DNS-01 could give
 	indexing    bool     // allowIndexing
 	redirects   bool     // globalRedirect is set
-	fields      map[string]any
+	fields      canonjson.Object
 }
 
 // nginxVirtualHost and nginxLocation are the options of a virtual host and of
@@ -41,27 +44,7 @@ func setOf(names ...string) map[string]bool {
 	return s
 }
 
-// only returns the members of object that known has.
-func only(object map[string]any, known map[string]bool) map[string]any {
-	kept := make(map[string]any, len(object))
-	for name, v := range object {
-		if known[name] {
-			kept[name] = v
-		}
-	}
-	return kept
-}
-
-func allKnown(object map[string]any, known map[string]bool) bool {
-	for name := range object {
-		if !known[name] {
-			return false
-		}
-	}
-	return true
-}
-
-func (r *reader) virtualHosts(fields map[string]any, where string) []*virtualHost {
+func (r *reader) virtualHosts(fields canonjson.Object, where string) []*virtualHost {
 	hosts := []*virtualHost{}
 	spelled := map[string]string{} // normalised name: as it stands in the project
 	for name, object := range r.members(fields, where, "virtualHosts") {
@@ -120,7 +103,7 @@ func (r *reader) virtualHosts(fields map[string]any, where string) []*virtualHos
 }
 
 // hostNames returns every host name that the environment claims.
-func (e *Environment) hostNames() []string {
+func (e *EvaluatedEnvironment) hostNames() []string {
 	var hosts []string
 	for _, v := range e.virtualHosts {
 		hosts = append(hosts, v.names...)
@@ -132,65 +115,73 @@ func (e *Environment) hostNames() []string {
 // planned returns the virtual host as the plan has it: enableACME and forceSSL
 // in place of enableLetsEncrypt, and the proxy to the environment as location
 // "/" unless the host redirects or the project has a "/" of its own.
-func (v *virtualHost) planned(user string) map[string]any {
-	host := make(map[string]any, len(v.fields)+1)
-	for name, value := range v.fields {
-		if name != "enableLetsEncrypt" {
-			host[name] = value
+func (v *virtualHost) planned(user string) VirtualHost {
+	locations, _ := canonjson.ObjectOf(v.fields.Get("locations"))
+	if own, _ := canonjson.ObjectOf(locations.Get("/")); !v.redirects && isUnset(own) {
+		proxy := canonjson.Object{
+			{Name: "proxyPass", Value: canonjson.Marshal("http://" + user + "_upstream")},
+			{Name: "recommendedProxySettings", Value: jsontext.Value("true")},
 		}
+		locations = locations.With("/", proxy.Value())
 	}
-	host["enableACME"] = v.certificate
-	host["forceSSL"] = v.certificate
-	locations, _ := v.fields["locations"].(map[string]any)
-	if own, _ := locations["/"].(map[string]any); !v.redirects && saysNothing(own) {
-		declared := locations
-		locations = make(map[string]any, len(declared)+1)
-		maps.Copy(locations, declared)
-		locations["/"] = map[string]any{"proxyPass": "http://" + user + "_upstream", "recommendedProxySettings": true}
-	}
-	if locations == nil {
-		locations = map[string]any{}
-	}
-	host["locations"] = locations
-	return host
+	var host VirtualHost
+	canonjson.Fill(v.fields.Without("enableLetsEncrypt").With("locations", locations.Value()), &host)
+	return host.WithTLS(TLS{EnableACME: v.certificate, ForceSSL: v.certificate})
 }
 
-// saysNothing tells a location whose options all stand at their default null,
-// as hostenv evaluates one that is merely mentioned: it would serve nginx's
-// own files.
-func saysNothing(location map[string]any) bool {
-	for _, v := range location {
-		if v != nil {
-			return false
-		}
-	}
-	return true
+// isUnset reports whether all options of a location are at their default null, as
+// hostenv evaluates one that is merely mentioned: it would serve nginx's own
+// files.
+func isUnset(location canonjson.Object) bool {
+	return !slices.ContainsFunc(location, func(m canonjson.Member) bool { return !canonjson.IsNull(m.Value) })
 }
 
 // nginx returns the planned virtual host as NixOS takes it.
-func (v *virtualHost) nginx(planned map[string]any) map[string]any {
-	host := only(planned, nginxVirtualHost)
-	host["locations"] = nginxLocations(planned["locations"].(map[string]any))
+func (v *virtualHost) nginx(host VirtualHost) VirtualHost {
+	host.Carried = host.Carried.Only(func(name string) bool { return nginxVirtualHost[name] })
+	host.Carried = host.Carried.With("locations", nginxLocations(host.Carried.Get("locations")))
 	if !v.indexing {
-		config, _ := host["extraConfig"].(string)
-		host["extraConfig"] = config + "add_header X-Robots-Tag \"noindex\" always;\n"
+		config, _ := canonjson.Text(host.Carried.Get("extraConfig"))
+		host.Carried = host.Carried.With("extraConfig", canonjson.Marshal(config+"add_header X-Robots-Tag \"noindex\" always;\n"))
 	}
 	return host
 }
 
-// nginxLocations returns locations as NixOS takes them. Nearly all are so
-// already, and stand in both places of the plan as one value.
-func nginxLocations(locations map[string]any) map[string]any {
-	kept, own := locations, false
-	for path, v := range locations {
-		location, isObject := v.(map[string]any)
-		if isObject && allKnown(location, nginxLocation) {
-			continue
+// nginxLocations returns locations as NixOS takes them.
+func nginxLocations(locations jsontext.Value) jsontext.Value {
+	kept, _ := canonjson.ObjectOf(locations)
+	changed := false
+	for i, m := range kept {
+		location, _ := canonjson.ObjectOf(m.Value)
+		if known := location.Only(func(name string) bool { return nginxLocation[name] }); len(known) < len(location) {
+			kept[i].Value, changed = known.Value(), true
 		}
-		if !own {
-			kept, own = maps.Clone(locations), true
-		}
-		kept[path] = only(location, nginxLocation)
 	}
-	return kept
+	if !changed {
+		return locations
+	}
+	return kept.Value()
+}
+
+// CertificateNames returns the names for which NixOS orders a certificate of the
+// virtual host (nixos/modules/services/web-servers/nginx).
+func (v VirtualHost) CertificateNames(host string) []string {
+	return append([]string{cmp.Or(v.ServerName, host)}, v.ServerAliases...)
+}
+
+// names are the host and its aliases, in lower case.
+func (v VirtualHost) names(host string) []string {
+	names := []string{strings.ToLower(host)}
+	for _, alias := range v.ServerAliases {
+		names = append(names, strings.ToLower(alias))
+	}
+	return names
+}
+
+// listensForTLS reports whether nginx serves the host over TLS. With enableACME
+// alone NixOS orders a certificate and does not listen for TLS
+// (nixos/modules/services/web-servers/nginx).
+func (v VirtualHost) listensForTLS() bool {
+	isTrue := func(name string) bool { value, _ := canonjson.Bool(v.Carried.Get(name)); return value }
+	return v.TLS().ForceSSL || isTrue("addSSL") || isTrue("onlySSL")
 }

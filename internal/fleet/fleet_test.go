@@ -32,9 +32,8 @@ func run(t *testing.T, f *fleet.Fleet, argv ...string) (string, error) {
 func sshOptions(t *testing.T, f *fleet.Fleet) []string {
 	t.Helper()
 	known := ""
-	for name, v := range f.Provider.Plan.Value()["nodeConnections"].(map[string]any) {
-		connection := v.(map[string]any)
-		known += name + " " + connection["hostKey"].(string) + "\n"
+	for name, connection := range f.Provider.Plan.NodeConnections {
+		known += name + " " + connection.HostKey + "\n"
 	}
 	config := "BatchMode yes\nStrictHostKeyChecking yes\nUserKnownHostsFile " + write(t, "known_hosts", known) + "\nConnectTimeout 60\n"
 	for _, n := range f.Nodes {
@@ -225,8 +224,8 @@ func TestProvider(t *testing.T) {
 	p.Replan(t, func(inventory map[string]any) {
 		inventory["provider"].(map[string]any)["placement"].(map[string]any)["acme__s1e1"] = "n2"
 	})
-	moved := p.Plan.Value()["environments"].(map[string]any)[users[0]].(map[string]any)
-	if moved["node"] != "n2" || p.State.Entries[users[0]].UID != f.Nodes[0].Deploy().Profiles[1].UID {
+	moved := p.Plan.Environments[users[0]]
+	if moved.Node != "n2" || p.State.Entries[users[0]].UID != f.Nodes[0].Deploy().Profiles[1].UID {
 		t.Errorf("the environment moved to %+v", moved)
 	}
 }

@@ -76,12 +76,10 @@ func newProvider(f *Fleet) (*Provider, error) {
 	if err := p.plan(f.options.Inventory); err != nil {
 		return nil, err
 	}
-	users := p.Plan.Value()["environments"].(map[string]any)
-	for user, v := range users {
-		environment := v.(map[string]any)
+	for user, e := range p.Plan.Environments {
 		for _, n := range f.Nodes {
-			if environment["node"] == n.Name {
-				n.users[user] = int(toInt(environment["uid"]))
+			if e.Node == n.Name {
+				n.users[user] = e.UID
 			}
 		}
 	}
@@ -106,16 +104,6 @@ func (f *Fleet) makeActivateRS() error {
 	}
 	f.activateRS = filepath.Join(f.dir, "activate-rs")
 	return file{f.activateRS, 0o755, 0, string(program)}.make()
-}
-
-func toInt(v any) int64 {
-	switch v := v.(type) {
-	case int:
-		return int64(v)
-	case int64:
-		return v
-	}
-	return 0
 }
 
 // inventory is what a flake of such a provider would evaluate to. The

@@ -329,11 +329,8 @@ func (p *Provider) Plan(t testing.TB) plan.Document {
 // User is the user name that the plan has for an environment.
 func (p *Provider) User(t testing.TB, organisation, project, environment string) string {
 	t.Helper()
-	environments, _ := p.Plan(t).Value()["environments"].(map[string]any)
-	for user, value := range environments {
-		e, _ := value.(map[string]any)
-		h, _ := e["hostenv"].(map[string]any)
-		if h["organisation"] == organisation && h["project"] == project && h["environmentName"] == environment {
+	for user, e := range p.Plan(t).Environments {
+		if h := e.Hostenv; h.Organisation == organisation && h.Project == project && h.EnvironmentName == environment {
 			return user
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // compare prints how the plan that would be made differs from an older one, and
@@ -53,11 +53,11 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		}
 		return none, hinted(in(older, err), another)
 	}
-	lastPlan, err := r.ReadIfThere(planFile)
+	last, err := r.lastPlan()
 	if err != nil {
 		return none, err
 	}
-	inv, sources, err := r.inputs(ctx, lastPlan)
+	inv, sources, err := r.inputs(ctx, last)
 	if err != nil {
 		return none, err
 	}
@@ -66,7 +66,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		return none, deliberate(err)
 	}
 	warn(result.Warnings)
-	after, err := parity.DecodeDocuments(carried(lastPlan, result.Plan), result.State.Encode())
+	after, err := parity.DecodeDocuments(last.carry(result.Plan).Encode(), result.State.Encode())
 	if err != nil {
 		return none, err
 	}
@@ -77,20 +77,15 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 // deliberate says, of every refusal that the generator before this one did not
 // make, why it is made now: that one went on, for there is a plan of its.
 func deliberate(err error) error {
-	var refused *state.Refused
-	if !errors.As(err, &refused) {
-		return err
-	}
-	noted := make([]error, len(refused.Errors))
-	for i, err := range refused.Errors {
-		noted[i] = err
+	var noted problem.List
+	for _, err := range problem.Leaves(err) {
 		for _, row := range parity.Rows() {
-			var hinter interface{ Hint() string }
-			if row.Refuses(err.Error()) && errors.As(err, &hinter) {
-				noted[i] = hinted(err, fmt.Sprintf("%s\nit is refused on purpose (%s): formerly %s; now %s", hinter.Hint(), row.ID, row.Today, row.Now))
+			if hint := problem.Hint(err); hint != "" && row.Refuses(err.Error()) {
+				err = hinted(err, fmt.Sprintf("%s\nit is refused on purpose (%s): formerly %s; now %s", hint, row.ID, row.Today, row.Now))
 				break
 			}
 		}
+		noted.Add(err)
 	}
-	return &state.Refused{Errors: noted}
+	return noted.Err()
 }

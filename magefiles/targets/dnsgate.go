@@ -10,7 +10,6 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
 // DnsGate turns off the certificates that Let's Encrypt would not issue.
@@ -109,7 +108,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	text, document, err := r.readPlan(prior)
+	document, text, err := r.Plan(prior)
 	if err != nil {
 		return err
 	}
@@ -145,22 +144,13 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := generated.File{Name: planFile, Before: text, After: dnsgate.Encode(gated.Plan)}
+	file := generated.File{Name: planFile, Before: text, After: gated.Plan.Encode()}
 	if !r.dryRun {
 		if err := r.Save(ctx, file); err != nil {
 			return err
 		}
 	}
 	return r.show(gated, file)
-}
-
-// readPlan returns the plan, if it is that of the state.
-func (r *gateRun) readPlan(s state.State) (text []byte, document map[string]any, err error) {
-	d, text, err := r.Plan(s)
-	if err != nil {
-		return nil, nil, err
-	}
-	return text, d.Value(), nil
 }
 
 // look gathers facts, and refuses those on which nothing can be decided.

@@ -15,11 +15,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // mend points failing names at their nodes where Cloudflare has their zone,
 // waits until the zone's servers say so, and returns the facts after that.
-func (r *gateRun) mend(ctx context.Context, document map[string]any, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
+func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
 	wants := r.wants(certificates, facts)
 	if len(wants) == 0 {
 		return facts, nil
@@ -154,12 +155,11 @@ func isAlias(facts *dnsgate.NameFacts, node string) bool {
 // mayUpdate refuses what -update may not do, before any request is sent:
 // to write where the provider has not said so, and to give the token to another
 // server than Cloudflare's.
-func (r *gateRun) mayUpdate(document map[string]any) (err error) {
+func (r *gateRun) mayUpdate(document plan.Document) (err error) {
 	if !r.update {
 		return nil
 	}
-	options, _ := document["cloudflare"].(map[string]any)
-	if enabled, _ := options["enable"].(bool); !enabled && !r.dryRun {
+	if c := document.Cloudflare; !r.dryRun && (c == nil || c.Enable == nil || !*c.Enable) {
 		return hinted(in(r.File(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
 			"set provider.cloudflare.enable = true and run `mage plan`, or look with -dryRun what would be written")
 	}
@@ -167,12 +167,13 @@ func (r *gateRun) mayUpdate(document map[string]any) (err error) {
 	return err
 }
 
-// cloudflareOf reads what the provider says of Cloudflare.
-func cloudflareOf(document map[string]any) (cloudflare.Config, cloudflare.TokenSource) {
-	text := func(m map[string]any, name string) string { s, _ := m[name].(string); return s }
-	options, _ := document["cloudflare"].(map[string]any)
-	return cloudflare.Config{Owner: text(document, "hostenvHostname"), ZoneID: text(options, "zoneId")},
-		cloudflare.TokenSource{Secret: text(options, "apiTokenSecret")}
+// cloudflareOf returns what the provider says of Cloudflare.
+func cloudflareOf(document plan.Document) (cloudflare.Config, cloudflare.TokenSource) {
+	options := document.Cloudflare
+	if options == nil {
+		options = &plan.Cloudflare{}
+	}
+	return cloudflare.Config{Owner: document.HostenvHostname, ZoneID: options.ZoneID}, cloudflare.TokenSource{Secret: options.APITokenSecret}
 }
 
 // logBatch appends a batch, and what takes it back, to the log of the generated

@@ -142,7 +142,7 @@ func factsOf(t *testing.T, text []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificates, err := dnsgate.Certificates(document.Value(), dnsgate.Filter{})
+	certificates, err := dnsgate.Certificates(document, dnsgate.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}

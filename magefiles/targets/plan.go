@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
@@ -65,11 +67,11 @@ func (r planRun) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	oldPlan, err := r.ReadIfThere(planFile)
+	last, err := r.lastPlan()
 	if err != nil {
 		return err
 	}
-	inv, sources, err := r.inputs(ctx, oldPlan)
+	inv, sources, err := r.inputs(ctx, last)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (r planRun) plan(ctx context.Context) error {
 	warn(result.Warnings)
 	files := []generated.File{
 		{Name: stateFile, Before: oldState, After: result.State.Encode()},
-		{Name: planFile, Before: oldPlan, After: carried(oldPlan, result.Plan)},
+		{Name: planFile, Before: last.text, After: last.carry(result.Plan).Encode()},
 	}
 	if !r.dryRun {
 		if err := r.Save(ctx, files...); err != nil {
@@ -90,26 +92,39 @@ func (r planRun) plan(ctx context.Context) error {
 	return r.show(result, files)
 }
 
-// carried returns the text of a plan with what the DNS gate decided in the old
-// one.
-func carried(oldPlan []byte, next plan.Document) []byte {
-	text := next.Encode()
-	if len(oldPlan) == 0 {
-		return text
+// A lastPlan is the plan of the run before, with what keeps it from being read.
+type lastPlan struct {
+	*plan.Document // nil where there is none
+	text           []byte
+	err            error
+}
+
+func (r planRun) lastPlan() (last lastPlan, err error) {
+	if last.text, err = r.ReadIfThere(planFile); len(last.text) == 0 || err != nil {
+		return last, err
 	}
-	old, err := plan.DecodeDocument(oldPlan)
+	document, err := plan.DecodeDocument(last.text)
 	if err != nil {
+		last.err = err
+		return last, nil
+	}
+	last.Document = &document
+	return last, nil
+}
+
+// carry returns a plan with what the DNS gate decided in the last one.
+func (last lastPlan) carry(next plan.Document) plan.Document {
+	if last.err != nil {
 		warn([]state.Warning{{Subject: planFile, Message: "the old one cannot be read, and what the DNS gate decided in it is lost: run `mage dnsGate` before you deploy"}})
-		return text
 	}
-	if gate, _ := old.Value()["dnsGate"].(map[string]any); len(gate) == 0 {
-		return text
+	if last.Document == nil {
+		return next
 	}
-	return dnsgate.Encode(dnsgate.Carry(old.Value(), next.Value()))
+	return dnsgate.Carry(*last.Document, next)
 }
 
 // inputs returns the inventory and the locked sources.
-func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, plan.Sources, error) {
+func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, plan.Sources, error) {
 	show, done := progress()
 	defer done()
 	runner := &nix.Runner{Dir: ".", Progress: show}
@@ -133,14 +148,13 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 		return nil, nil, err
 	}
 	if r.keepSources || r.inventory != "" {
-		if len(oldPlan) == 0 {
+		switch {
+		case last.err != nil && !gjson.ValidBytes(last.text): // one of the legacy generator has no sources
+			return nil, nil, hinted(in(r.File(planFile), last.err), "restore it from git, or run `mage plan` without -locked and -inventory")
+		case last.Document == nil:
 			return inv, nil, nil
 		}
-		sources, err := plan.LockedSources(oldPlan)
-		if err != nil {
-			err = hinted(in(r.File(planFile), err), "restore it from git, or run `mage plan` without -locked and -inventory")
-		}
-		return inv, sources, err
+		return inv, last.Sources(), nil
 	}
 	if len(inv.Problems()) > 0 {
 		return inv, nil, nil // Compute refuses it: nothing needs to be fetched

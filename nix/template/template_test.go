@@ -163,8 +163,8 @@ func TestTasks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if document, err := plan.DecodeDocument(text); err != nil || len(document.Nodes()) != 2 {
-		t.Errorf("the plan has the nodes %v (%v)", document.Nodes(), err)
+	if document, err := plan.DecodeDocument(text); err != nil || len(document.Nodes) != 2 {
+		t.Errorf("the plan has the nodes %v (%v)", document.NodeNames(), err)
 	}
 
 	// Git is told of what is to be committed, and leaves the rest alone.
@@ -398,7 +398,7 @@ func TestFlakeOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if nodes := result.Plan.Nodes(); !slices.Equal(nodes, []string{"sample"}) {
+		if nodes := result.Plan.NodeNames(); !slices.Equal(nodes, []string{"sample"}) {
 			t.Errorf("the plan has the nodes %v", nodes)
 		}
 	})

@@ -182,7 +182,7 @@ func (d *driver) sign() (none deploy.Signing, err error) {
 	if d.Mode != deploy.Deploy || d.RemoteBuild || !builds {
 		return none, nil
 	}
-	domain, _ := d.plan.Document.Value()["hostenvHostname"].(string)
+	domain := d.plan.Document.HostenvHostname
 	key, err := nix.OpenKey(d.gentle, d.Root, d.SigningKey, domain)
 	if err != nil {
 		return none, err

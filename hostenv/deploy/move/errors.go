@@ -6,14 +6,6 @@ import (
 	"strings"
 )
 
-// An InvalidError lists what is wrong with the migrations of a plan, or with
-// what was said of them on the command line.
-type InvalidError struct{ Problems []string }
-
-func (e *InvalidError) Error() string {
-	return "moves between nodes:\n  " + strings.Join(e.Problems, "\n  ")
-}
-
 // An Error says why an environment's data were not taken along.
 type Error struct {
 	User, From string

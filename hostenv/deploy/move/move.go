@@ -18,24 +18,31 @@ import (
 // A Mover is [deploy.Mover].
 type Mover struct {
 	options      Options
-	environments map[string]environment
+	environments map[string]plan.Environment
 	nodes        map[string]string // the public name of each
 	cache        cache
 }
 
 var _ deploy.Mover = (*Mover)(nil)
 
-// New returns the mover of a plan. Where the plan or the options cannot be, the
-// error is an *[InvalidError].
-func New(document plan.Document, options Options) (*Mover, error) {
-	environments, nodes, err := read(document, options)
-	if err != nil {
+// New returns the mover of a plan. It refuses options that the plan does not bear
+// out.
+func New(d plan.Document, options Options) (*Mover, error) {
+	// A node that has no environment any more is among the connections alone.
+	nodes := map[string]string{}
+	for node := range d.Nodes {
+		nodes[node] = node + "." + d.HostenvHostname
+	}
+	for node := range d.NodeConnections {
+		nodes[node] = node + "." + d.HostenvHostname
+	}
+	if err := options.check(d, nodes); err != nil {
 		return nil, err
 	}
 	if options.Resolver == nil {
 		options.Resolver = net.DefaultResolver
 	}
-	return &Mover{options: options, environments: environments, nodes: nodes, cache: cache{answers: map[string][]netip.Addr{}}}, nil
+	return &Mover{options: options, environments: d.Environments, nodes: nodes, cache: cache{answers: map[string][]netip.Addr{}}}, nil
 }
 
 // Prepare is [Mover.Backup] and then [Mover.Leave], unless the environment has
@@ -74,7 +81,7 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 	if from == nil {
 		failed.Problems = []string{"the node cannot be reached"}
 	} else {
-		for _, name := range m.environments[p.Name].migrations {
+		for _, name := range m.environments[p.Name].Backups() {
 			id, err := oldNode{from, p.Name}.snapshot(ctx, name)
 			switch {
 			case ctx.Err() != nil:

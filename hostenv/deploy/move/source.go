@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // From says which node an environment's data are on, "" where nothing is to be
@@ -35,10 +36,10 @@ func (m *Mover) From(ctx context.Context, n deploy.Node, p deploy.Profile) (stri
 // from is From, and tells whether DNS alone says so.
 func (m *Mover) from(ctx context.Context, n deploy.Node, p deploy.Profile) (node string, guessed bool, err error) {
 	e := m.environments[p.Name]
-	if p.IsSystem() || len(e.migrations) == 0 || slices.Contains(m.options.Skip, p.Name) {
+	if p.IsSystem() || len(e.Backups()) == 0 || slices.Contains(m.options.Skip, p.Name) {
 		return "", false, nil
 	}
-	for _, node := range []string{m.options.Sources[p.Name], e.previous, m.options.Deployed[p.Name]} {
+	for _, node := range []string{m.options.Sources[p.Name], e.PreviousNode, m.options.Deployed[p.Name]} {
 		switch {
 		case node == "":
 			continue
@@ -54,8 +55,8 @@ func (m *Mover) from(ctx context.Context, n deploy.Node, p deploy.Profile) (node
 }
 
 // discover asks DNS.
-func (m *Mover) discover(ctx context.Context, current, user string, e environment) (string, error) {
-	for _, names := range [][]string{{e.hostname}, e.virtualHosts} {
+func (m *Mover) discover(ctx context.Context, current, user string, e plan.Environment) (string, error) {
+	for _, names := range [][]string{{e.Hostenv.Hostname}, slices.Sorted(maps.Keys(e.VirtualHosts))} {
 		found, err := m.nodesOf(ctx, names)
 		if err != nil {
 			if ctx.Err() != nil {

@@ -49,7 +49,7 @@ func New(document plan.Document, options Options) *Verifier {
 	options.Concurrency = cmp.Or(options.Concurrency, 8)
 	options.Tries = cmp.Or(options.Tries, 5)
 	options.Pause = cmp.Or(options.Pause, time.Second)
-	return &Verifier{specs: checks.Read(document.Value()), options: options, slots: make(chan struct{}, options.Concurrency)}
+	return &Verifier{specs: document.Checks(), options: options, slots: make(chan struct{}, options.Concurrency)}
 }
 
 // Verify does all checks of an environment at once, and returns them by name and

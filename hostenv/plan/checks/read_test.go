@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
 // document is a plan with one environment, shop, on node-a: www.shop.test and
 // its alias over TLS, plain.shop.test without. Its verification is the text. The
 // node serves another customer's blog.other.test over TLS as well.
-func document(t *testing.T, verification string) map[string]any {
+func document(t *testing.T, verification string) plan.Document {
 	t.Helper()
 	hosts := `
 		"www.shop.test": {"forceSSL": true, "enableACME": true, "serverAliases": ["alias.shop.test"]},
@@ -22,19 +22,19 @@ func document(t *testing.T, verification string) map[string]any {
 		"plain.shop.test": {"forceSSL": false},
 		"gated.shop.test": {"forceSSL": false, "enableACME": true},
 		"*.wild.shop.test": {}`
-	v, err := canonjson.Decode([]byte(`{"environments": {"shop": {"enable": true, "node": "node-a", "hostenv": {"hostname": "plain.shop.test"},
+	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "environments": {"shop": {"enable": true, "node": "node-a", "hostenv": {"hostname": "plain.shop.test"},
 			"virtualHosts": {` + hosts + `}, "deploymentVerification": ` + verification + `}},
 		"nodes": {"node-a": {"services": {"nginx": {"virtualHosts": {"blog.other.test": {"onlySSL": true}, ` + hosts + `}}}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v.(map[string]any)
+	return d
 }
 
 // read reads a verification that has no problems.
 func read(t *testing.T, verification string) checks.Spec {
 	t.Helper()
-	spec := checks.Read(document(t, verification))["shop"]
+	spec := document(t, verification).Checks()["shop"]
 	if len(spec.Problems) > 0 {
 		t.Fatalf("%s: %v", verification, spec.Problems)
 	}
@@ -132,19 +132,21 @@ func TestReadNothing(t *testing.T) {
 		}
 	}
 	disabled := document(t, `7`)
-	disabled["environments"].(map[string]any)["shop"].(map[string]any)["enable"] = false
-	if specs := checks.Read(disabled); len(specs) != 0 {
+	shop := disabled.Environments["shop"]
+	shop.Enable = new(bool)
+	disabled.Environments["shop"] = shop
+	if specs := disabled.Checks(); len(specs) != 0 {
 		t.Errorf("of a disabled environment: %+v", specs)
 	}
 	golden, err := os.ReadFile("../../../golden/124-unknown-keys/plan.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := canonjson.Decode(golden)
+	d, err := plan.DecodeDocument(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if specs := checks.Read(v.(map[string]any)); len(specs) != 1 || len(specs["site-main-b7ea262"].Requests) != 0 {
+	if specs := d.Checks(); len(specs) != 1 || len(specs["site-main-b7ea262"].Requests) != 0 {
 		t.Errorf("%v", specs)
 	}
 }
@@ -177,7 +179,7 @@ func TestReadRefuses(t *testing.T) {
 		list = append(list, `{"name": "c", "request": `+test.request+`, "constraints": `+test.constraints+`}`)
 	}
 	list = append(list, `{"type": "ping"}`, `7`)
-	spec := checks.Read(document(t, `{"checks": [`+strings.Join(list, ",")+`]}`))["shop"]
+	spec := document(t, `{"checks": [`+strings.Join(list, ",")+`]}`).Checks()["shop"]
 	if len(spec.Problems) != len(tests)+2 || !spec.Enforce {
 		t.Fatalf("%d problems of %d mistakes: %v", len(spec.Problems), len(tests)+2, spec)
 	}
@@ -203,7 +205,7 @@ func TestReadNoObject(t *testing.T) {
 		`{"enforce": 1}`:    "enforce is an integer, neither true nor false",
 		`{"checks": "all"}`: "checks is a string, not a list",
 	} {
-		spec := checks.Read(document(t, verification))["shop"]
+		spec := document(t, verification).Checks()["shop"]
 		if len(spec.Problems) != 1 || spec.Problems[0].String() != "deploymentVerification: "+want || !spec.Enforce {
 			t.Errorf("%s: %+v, want %s", verification, spec, want)
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Spec is what is to be asked of an environment.
+// A Spec is what an environment is asked.
 type Spec struct {
 	Enforce  bool
 	Requests []Request
@@ -71,10 +71,9 @@ type Constraints struct {
 	// AllowFailure says that a request without a complete response does not fail
 	// by that alone: the other constraints decide.
 	AllowFailure bool
-	// Error are expressions that must not match what is said of a request that
-	// failed: the name could not be resolved, the connection was refused, TLS,
+	// Error are expressions that must not match the failure of a request: the name could not be resolved, the connection was refused, TLS,
 	// time, too many redirects. Where a response came in full there is no such
-	// text, as curl says nothing either.
+	// text, as with curl.
 	Error []*regexp.Regexp
 }
 

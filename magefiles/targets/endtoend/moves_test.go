@@ -238,10 +238,9 @@ func (w *world) when(node, profile string, state deploy.State) int {
 	})
 }
 
-func (w *world) previousNode(user string) any {
+func (w *world) previousNode(user string) string {
 	w.t.Helper()
-	environments := w.planned()["environments"].(map[string]any)
-	return environments[user].(map[string]any)["previousNode"]
+	return w.planned().Environments[user].PreviousNode
 }
 
 // An environment goes to another node with its data, and back.
@@ -274,7 +273,7 @@ func TestMove(t *testing.T) {
 	if got := w.deployedNode(user); got != "n2" {
 		t.Errorf("the state has it on %q", got)
 	}
-	if got := w.previousNode(user); got != nil {
+	if got := w.previousNode(user); got != "" {
 		t.Errorf("the plan still has it come from %v", got)
 	}
 	w.wants(w.run("status"), 0)
@@ -464,13 +463,13 @@ func TestMoveSource(t *testing.T) {
 }
 
 // planned is plan.json.
-func (w *world) planned() map[string]any {
+func (w *world) planned() plan.Document {
 	w.t.Helper()
 	document, err := plan.DecodeDocument([]byte(readFile(w.t, filepath.Join(w.Provider.Dir, "generated", "plan.json"))))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return document.Value()
+	return document
 }
 
 // forget makes state and plan those of a provider that never wrote down where an

@@ -62,12 +62,9 @@ func (s *story) point(n *nixosnode.Node, names ...string) {
 // pointAll lets every virtual host of the plan lead to its node.
 func (s *story) pointAll() {
 	s.t.Helper()
-	environments, _ := s.Provider.Plan(s.t).Value()["environments"].(map[string]any)
-	for _, value := range environments {
-		environment, _ := value.(map[string]any)
-		hosts, _ := environment["virtualHosts"].(map[string]any)
-		for host := range hosts {
-			s.point(s.Node(environment["node"].(string)), host)
+	for _, environment := range s.Provider.Plan(s.t).Environments {
+		for host := range environment.VirtualHosts {
+			s.point(s.Node(environment.Node), host)
 		}
 	}
 }

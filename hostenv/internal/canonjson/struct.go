@@ -1,0 +1,277 @@
+package canonjson
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+var (
+	valueType  = reflect.TypeFor[jsontext.Value]()
+	objectType = reflect.TypeFor[Object]()
+)
+
+// A layout is how a struct stands in JSON. Its fields have a tag `json:"name"`;
+// one of type Object without a name holds the members that the struct does not
+// name.
+//
+// Nothing is lost from Read to Encode: a member whose value is null, or the
+// zero value of its field, stays in the Object as well. A field with the zero
+// value is written as it stands there; where it does not, it is left out, but
+// for one whose tag has the option "always".
+type layout struct {
+	fields []field // sorted by name
+	rest   int     // the index of the Object, -1 for none
+}
+
+type field struct {
+	name   string
+	index  int
+	always bool
+}
+
+var layouts sync.Map // reflect.Type: *layout
+
+func layoutOf(t reflect.Type) *layout {
+	if known, ok := layouts.Load(t); ok {
+		return known.(*layout)
+	}
+	l := &layout{rest: -1}
+	for i := range t.NumField() {
+		name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		switch {
+		case name != "":
+			l.fields = append(l.fields, field{name, i, option == "always"})
+		case t.Field(i).Type == objectType:
+			l.rest = i
+		default:
+			panic(fmt.Sprintf("canonjson: the field %s of %s has no name", t.Field(i).Name, t))
+		}
+	}
+	slices.SortFunc(l.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
+	layouts.Store(t, l)
+	return l
+}
+
+// appendStruct merges the fields of a struct and the members of its Object, both
+// of which are sorted.
+func appendStruct(dst []byte, v reflect.Value, depth int) []byte {
+	l := layoutOf(v.Type())
+	var rest Object
+	if l.rest >= 0 {
+		rest = v.Field(l.rest).Interface().(Object)
+	}
+	dst = append(dst, '{')
+	filled := false
+	member := func(m Member) {
+		dst = appendRaw(appendName(dst, m.Name, filled, depth), m.Value, below(depth))
+		filled = true
+	}
+	for _, f := range l.fields {
+		for len(rest) > 0 && rest[0].Name < f.name {
+			member(rest[0])
+			rest = rest[1:]
+		}
+		stands := len(rest) > 0 && rest[0].Name == f.name
+		switch value := v.Field(f.index); {
+		case f.always || !value.IsZero():
+			dst = appendReflected(appendName(dst, f.name, filled, depth), value, below(depth))
+			filled = true
+		case stands:
+			member(rest[0])
+		}
+		if stands {
+			rest = rest[1:]
+		}
+	}
+	for _, m := range rest {
+		member(m)
+	}
+	return appendEnd(dst, '}', filled, depth)
+}
+
+// Read fills what into points to from the one document that data is. The fields
+// of structs are of type bool, int, int64, string, jsontext.Value or Object, or
+// structs, pointers, slices and maps by string of these.
+//
+// It returns all that does not fit, each a *SyntaxError with the given remedy, or
+// the one error of [Parse].
+func Read(data []byte, into any, remedy string) []error {
+	v, err := Parse(data)
+	if err != nil {
+		return []error{err}
+	}
+	b := binder{cursor: cursor{data: v}}
+	b.value(reflect.ValueOf(into).Elem())
+	var errs []error
+	for _, mismatch := range b.mismatches {
+		e := &SyntaxError{Pointer: string(mismatch.at), Problem: mismatch.problem, Remedy: remedy}
+		e.Line, e.Column = locate(data, mismatch.at)
+		errs = append(errs, e)
+	}
+	return errs
+}
+
+// Fill fills the fields of the struct that into points to from members of their
+// names, and leaves out what does not fit. What the fields do not name goes to
+// its Object.
+func Fill(members Object, into any) {
+	v := reflect.ValueOf(into).Elem()
+	l := layoutOf(v.Type())
+	rest := make(Object, 0, len(members))
+	for _, m := range members {
+		i, found := slices.BinarySearchFunc(l.fields, m.Name, func(f field, name string) int { return strings.Compare(f.name, name) })
+		if !found || IsNull(m.Value) {
+			rest = append(rest, m)
+			continue
+		}
+		b := binder{cursor: cursor{data: m.Value}}
+		value := v.Field(l.fields[i].index)
+		if b.value(value); value.IsZero() {
+			rest = append(rest, m)
+		}
+	}
+	v.Field(l.rest).Set(reflect.ValueOf(rest))
+}
+
+type binder struct {
+	cursor
+	path       []string // names and indices
+	mismatches []mismatch
+}
+
+// A mismatch is a value that is of another type than its field.
+type mismatch struct {
+	at      jsontext.Pointer
+	problem string
+}
+
+// value reads the next value into v.
+func (b *binder) value(v reflect.Value) {
+	kind := jsontext.Value(b.data[b.at:]).Kind()
+	switch t := v.Type(); {
+	case t == valueType:
+		v.SetBytes(b.skip())
+	case t == objectType && kind == jsontext.KindBeginObject:
+		v.Set(reflect.ValueOf(b.members()))
+	case t.Kind() == reflect.Pointer:
+		before := len(b.mismatches)
+		element := reflect.New(t.Elem())
+		if b.value(element.Elem()); len(b.mismatches) == before {
+			v.Set(element)
+		}
+	case t.Kind() == reflect.Bool && (kind == jsontext.KindTrue || kind == jsontext.KindFalse):
+		v.SetBool(kind == jsontext.KindTrue)
+		b.skip()
+	case t.Kind() == reflect.String && kind == jsontext.KindString:
+		v.SetString(unquote(b.skip()))
+	case (t.Kind() == reflect.Int || t.Kind() == reflect.Int64) && kind == jsontext.KindNumber:
+		raw := b.skip()
+		n, ok := Integer(raw)
+		if !ok {
+			b.mismatch(raw, t)
+		}
+		v.SetInt(n)
+	case t.Kind() == reflect.Slice && t != objectType && kind == jsontext.KindBeginArray:
+		b.list(v)
+	case t.Kind() == reflect.Map && kind == jsontext.KindBeginObject:
+		b.mapping(v)
+	case t.Kind() == reflect.Struct && kind == jsontext.KindBeginObject:
+		b.structure(v)
+	default:
+		b.mismatch(b.skip(), t)
+	}
+}
+
+// below reads the next value, which has a name or an index, into v.
+func (b *binder) below(name string, v reflect.Value) {
+	b.path = append(b.path, name)
+	b.value(v)
+	b.path = b.path[:len(b.path)-1]
+}
+
+func (b *binder) list(v reflect.Value) {
+	list := reflect.MakeSlice(v.Type(), 0, 4)
+	for b.next(']') {
+		element := reflect.New(v.Type().Elem()).Elem()
+		b.below(strconv.Itoa(list.Len()), element)
+		list = reflect.Append(list, element)
+	}
+	v.Set(list)
+}
+
+func (b *binder) mapping(v reflect.Value) {
+	m := reflect.MakeMap(v.Type())
+	for b.next('}') {
+		name := b.name()
+		element := reflect.New(v.Type().Elem()).Elem()
+		b.below(name, element)
+		m.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), element)
+	}
+	v.Set(m)
+}
+
+func (b *binder) structure(v reflect.Value) {
+	l := layoutOf(v.Type())
+	fields := l.fields
+	var rest Object
+	for b.next('}') {
+		name := b.name()
+		for len(fields) > 0 && fields[0].name < name {
+			fields = fields[1:]
+		}
+		if len(fields) == 0 || fields[0].name != name || b.data[b.at] == 'n' { // null
+			rest = append(rest, Member{name, b.skip()})
+			continue
+		}
+		start, value := b.at, v.Field(fields[0].index)
+		if b.below(name, value); value.IsZero() {
+			rest = append(rest, Member{name, b.data[start:b.at:b.at]})
+		}
+	}
+	if l.rest >= 0 {
+		v.Field(l.rest).Set(reflect.ValueOf(rest))
+	}
+}
+
+// kinds says what JSON has for a Go type.
+var kinds = map[reflect.Kind]string{
+	reflect.Bool: "true or false", reflect.String: "a string", reflect.Int: "an integer", reflect.Int64: "an integer",
+	reflect.Slice: "a list", reflect.Map: "an object", reflect.Struct: "an object",
+}
+
+func (b *binder) mismatch(v jsontext.Value, t reflect.Type) {
+	wanted := kinds[t.Kind()]
+	if t == objectType {
+		wanted = "an object"
+	}
+	var at jsontext.Pointer
+	for _, name := range b.path {
+		at = at.AppendToken(name)
+	}
+	b.mismatches = append(b.mismatches, mismatch{at, "is " + KindOf(v) + ", not " + wanted})
+}
+
+// locate returns where in data, which Parse accepts, a value begins: at its name,
+// or at the value itself within a list.
+func locate(data []byte, at jsontext.Pointer) (line, column int) {
+	dec := jsontext.NewDecoder(bytes.NewReader(data))
+	for {
+		before := dec.InputOffset()
+		if _, err := dec.ReadToken(); err != nil {
+			return 1, 1
+		}
+		if dec.StackPointer() == at {
+			for before < int64(len(data)) && strings.IndexByte(" \t\r\n,:", data[before]) >= 0 {
+				before++
+			}
+			return position(data, before)
+		}
+	}
+}
