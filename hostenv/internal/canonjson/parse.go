@@ -46,7 +46,6 @@ type parser struct {
 
 func (p *parser) value(depth int) error {
 	if depth > maxDepth {
-		_, _ = p.dec.ReadToken() // the error is at the value, not before it
 		return p.problem(fmt.Sprintf("nested deeper than %d levels", maxDepth), "this is no document that hostenv made")
 	}
 	switch p.dec.PeekKind() {

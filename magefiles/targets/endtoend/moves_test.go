@@ -399,9 +399,9 @@ func TestMoveFlags(t *testing.T) {
 	// Flags that cannot be.
 	for flag, words := range map[string]string{
 		"-migrationSource=" + user:         "environment=node",
-		"-migrationSource=" + user + "=n9": "no such node",
-		"-migrationSource=nobody=n1":       "no such environment",
-		"-skipMigrations=nobody":           "no such environment",
+		"-migrationSource=" + user + "=n9": "no node of the plan",
+		"-migrationSource=nobody=n1":       "no environment of the plan",
+		"-skipMigrations=nobody":           "no environment of the plan",
 	} {
 		contains(t, w.wants(w.deploy(flag), 1).stderr, words)
 	}
