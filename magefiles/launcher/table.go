@@ -40,7 +40,7 @@ var table = []Target{
 		{"update", "bool", false, "point failing names at their nodes, in Cloudflare's zones"},
 		{"adopt", "bool", false, "with -update: take over records that are right already"},
 		{"sopsFile", "string", false, "with -update: the sops file that holds Cloudflare's token, default secrets/secrets.yaml"},
-		{"facts", "string", false, "judge recorded facts, ask nobody"},
+		{"facts", "string", false, "judge recorded facts, without a lookup"},
 		{"record", "string", false, "write the facts to a file"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
@@ -51,7 +51,7 @@ var table = []Target{
 		{"json", "bool", false, "print JSON, a line for each"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nThe node is one of the plan, several with commas between, or all. It prints\nwhat was built, with the size of all that belongs to it; no links are left.\nAll that fails is named. It ends with 4 if the plan is older than the state.", []string{"node"}, []Flag{
+	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nThe node is one of the plan, several with commas between, or all. It builds the\nprofiles that deploy would, on this machine, and prints them with the size of\nall that belongs to each; it leaves no links. All that fails is named. It ends\nwith 4 if the plan is older than the state.", []string{"node"}, []Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
 	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates every customer's environments, locks their sources, gives new\nenvironments their UIDs and host names, and writes the state, then the plan.\nReview both, and commit them. It ends with 1 on an error, and with 3 when\nanother run holds the lock; what is refused leaves both files as they were.", []string{}, []Flag{
