@@ -26,8 +26,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 
-// Test fetches the modules that tests want, runs all tests, and says which were
-// left out for want of a program.
+// Test fetches the modules that tests need, runs all tests, and prints which were
+// left out because a program is missing.
 func Test() error {
 	testenv.PrintMissing(os.Stdout)
 	if err := fetch("."); err != nil {
@@ -55,9 +55,9 @@ func Test() error {
 	return errors.Join(err, runIn(laboratory, "go", append(args, ".")...))
 }
 
-// fetch has Go fetch all modules that the tests of a module want, before any of
-// them enters namespaces that have no network, or asks for modules with
-// GOPROXY=off. Where all are there it does so without a network.
+// fetch makes Go fetch all modules that the tests of a module need, before a test
+// enters a namespace without a network or runs Go with GOPROXY=off. It needs no
+// network if all modules are there.
 func fetch(dir string) error {
 	fmt.Printf("fetching modules for the tests of %s\n", dir)
 	for _, args := range [][]string{
@@ -67,31 +67,30 @@ func fetch(dir string) error {
 		cmd := exec.Command("go", args...)
 		cmd.Dir, cmd.Stderr = dir, os.Stderr
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("fetch modules, by go %s in %s: %w (hint: once, there must be a network, or a GOPROXY that has them)", strings.Join(args, " "), dir, err)
+			return fmt.Errorf("fetch modules, by go %s in %s: %w (hint: the first run needs a network, or a GOPROXY that has the modules)", strings.Join(args, " "), dir, err)
 		}
 	}
-	// And what the tests of those modules import, by which it is known whether
-	// go.mod is tidy. No other test wants that, so it may fail; what is not tidy
-	// is for a test to say.
+	// The test that go.mod is tidy needs what the tests of those modules import.
+	// This may fail: that test reports what is not tidy.
 	cmd := exec.Command("go", "mod", "tidy", "-diff")
 	cmd.Dir = dir
 	_ = cmd.Run()
 	return nil
 }
 
-// laboratory is a module of its own, so that nobody who embeds the library
-// fetches Let's Encrypt's software.
+// laboratory is a module of its own, so that a program that embeds the library
+// does not need Let's Encrypt's software.
 const laboratory = "hostenv/dnsgate/conformance"
 
-// nodeTools is a module of its own for the same reason: the programs that real
-// NixOS nodes of tests have beside Debian's.
+// nodeTools is a module of its own for the same reason. It has the programs that
+// Debian does not have for real NixOS nodes in tests.
 const nodeTools = "internal/nixosnode/tools"
 
-// withoutLaboratory says why the laboratory cannot run, "" if it can. Its module
-// is not built then: that would fetch much to be told so.
+// withoutLaboratory returns why the laboratory cannot run, "" if it can. To build
+// its module only to find out would fetch much.
 func withoutLaboratory() string {
 	if slices.Contains(strings.Fields(os.Getenv("GOFLAGS")), "-short") {
-		return "the tests are to be short"
+		return "GOFLAGS has -short"
 	}
 	for _, tool := range []string{"unshare", "ip", "unbound"} {
 		if testenv.Find(tool) == "" && !testenv.Required(tool) {
@@ -110,14 +109,14 @@ func runIn(dir, name string, args ...string) error {
 	return nil
 }
 
-// Golden accepts what the scenarios of golden/ now make; read the difference
-// before you commit it.
+// Golden records the plans that the scenarios of golden/ give now. Read the
+// difference before you commit it.
 func Golden() error {
 	return sh.RunV("go", "test", "./hostenv/plan", "-run=^TestGolden$", "-update")
 }
 
-// Record records anew what golden/ has of hostenv's newest generator, from the
-// real hostenv (see docs/development.md), and then what ours makes of it.
+// Record records in golden/ what the legacy generator of the real hostenv gives
+// (see docs/development.md), and then what ours gives for the same input.
 func Record() error {
 	if err := sh.RunWithV(map[string]string{"HOSTENV_TEST_REQUIRE": "real-hostenv,mirrors"},
 		"go", "test", "./nix/tests/realhostenv", "-run=^TestRecorded$", "-count=1", "-timeout=30m", "-update"); err != nil {
@@ -126,7 +125,7 @@ func Record() error {
 	return Golden()
 }
 
-// Bench runs the benchmarks that docs/benchmarks.md tells of.
+// Bench runs the benchmarks of docs/benchmarks.md.
 func Bench() error {
 	return sh.RunV("go", "test", "-run=^$", "-bench=.", "-benchmem", "./hostenv/...", "./nix/...")
 }
@@ -139,8 +138,8 @@ func Lint() error {
 	)
 }
 
-// Demo makes a plan of the example provider in a new folder and shows it: with
-// Nix from the flake, without from its recorded inventory.
+// Demo plans the example provider in a new folder and shows the plan. Without Nix
+// it plans from a recorded inventory.
 func Demo(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "hostenv-demo-")
 	if err != nil {
@@ -154,7 +153,7 @@ func Demo(ctx context.Context) error {
 			return err
 		}
 	} else {
-		fmt.Println("there is no Nix here: planning from the inventory that was recorded for the example, in", dir)
+		fmt.Println("Nix is missing: planning from the recorded inventory of the example, in", dir)
 		inventory = filepath.Join(provider, "inventory.json")
 		if err := os.MkdirAll(provider, 0o777); err != nil {
 			return err
@@ -216,7 +215,7 @@ func Tutorial() error {
 	return shell.Run()
 }
 
-// show checks what the demo made, and says where it is.
+// show checks the files of the demo, and prints where they are.
 func show(generated string) error {
 	data, err := os.ReadFile(filepath.Join(generated, "state.json"))
 	if err != nil {

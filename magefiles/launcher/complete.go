@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// completeCommand is what the scripts call: the words before the cursor follow
-// it, the one that is typed last.
+// completeCommand is what the scripts run, with the words up to the cursor, the
+// last of which may be empty.
 const completeCommand = "__complete"
 
 //go:embed completion.bash completion.fish completion.zsh

@@ -1,8 +1,8 @@
 package launcher
 
 import (
-	"context"
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"

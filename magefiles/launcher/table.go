@@ -44,9 +44,9 @@ var table = []Target{
 		{"record", "string", false, "write the facts to a file"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"leftovers", "Lists what environments that are gone left on nodes, and removes it.\n\nHomes, profiles and folders below /run/hostenv of environments that were\nremoved, that moved to another node or were renamed stay where they are. With\n-remove it tells what it would remove, and does so with -yes. It ends with 4\nwhere the plan is older than the state, and 5 where a deploy is at work.", []string{}, []Flag{
+	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moves to another node, its home, its\nprofile and its folders below /run/hostenv stay. With -remove it shows what it\nwould remove; with -yes as well it removes it. It ends with 4 if the plan is\nolder than the state, and with 5 if a deploy is at work.", []string{}, []Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
-		{"remove", "string", true, "what these users left, separated by commas: NAME, or NAME.UID"},
+		{"remove", "string", true, "only what these users left: NAME or NAME.UID, separated by commas"},
 		{"yes", "bool", false, "remove it"},
 		{"json", "bool", false, "print JSON, a line for each"},
 		{"out", "string", false, "the generated folder, default generated"},
@@ -75,7 +75,7 @@ var table = []Target{
 		{"yes", "bool", false, "write the state"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"status", "Shows where every node and environment stands.\n\nIt asks the nodes which store path is active, and compares it with the\nplanned one: in-sync, behind, diverged, not-ours or unreachable. It shows the\ncertificates that nodes lack, too, and why. It changes nothing, takes no lock,\nand ends with 2 if anything is not in sync or the order of a certificate\nfailed, and with 4 where the plan is older than the state.", []string{}, []Flag{
+	{"status", "Shows where every node and environment stands.\n\nIt asks the nodes which store path is active, and compares it with the\nplanned one: in-sync, behind, diverged, not-ours or unreachable. It also shows\nwhich certificates the nodes lack, and why. It changes nothing and takes no\nlock. It ends with 2 if anything is not in sync or the order of a certificate\nfailed, and with 4 if the plan is older than the state.", []string{}, []Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "not these nodes, environments, or node/environment"},

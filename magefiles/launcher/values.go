@@ -50,9 +50,8 @@ func words(all ...string) func(folder, string) []string {
 // A folder is the path of the generated folder, whose files give names.
 type folder string
 
-// keys returns the keys of an object in a file of the folder, none if there is
-// no such file or it is not JSON. They are read as raw text: one field of a
-// large file needs no full decoding.
+// object returns an object in a file of the folder, an empty one if the file is
+// missing or is not JSON. One field of a large file needs no full decoding.
 func (f folder) object(file, path string) map[string]gjson.Result {
 	text, err := os.ReadFile(filepath.Join(string(f), file))
 	if err != nil || !gjson.ValidBytes(text) {

@@ -15,11 +15,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
 
-// maxReported is how many errors are shown: of an input that is all wrong,
-// nobody reads a hundred thousand.
+// maxReported bounds the errors that are shown of one run.
 const maxReported = 100
 
-// errChanges ends a run that was asked with -detailedExitcode.
+// errChanges ends a run with -detailedExitcode that found changes.
 var errChanges = errors.New("there are changes")
 
 // outcomeError ends a run whose output says how it went.
@@ -30,9 +29,9 @@ type outcomeError struct {
 
 func (e *outcomeError) Error() string { return e.text }
 
-// fail prints an error, or every error that it holds, with the hints that
-// belong to them, and returns what makes Mage end with the right code: Mage
-// looks for it in the outermost error alone.
+// fail prints every error that err holds, with its hint, and returns an error
+// that makes Mage end with the right code: Mage reads the code of the outermost
+// error alone.
 func (f *folder) fail(err error) error {
 	if err == nil {
 		return nil
@@ -71,8 +70,8 @@ func (f *folder) fail(err error) error {
 	}
 }
 
-// leaves takes an error apart into those that it holds, each with the file
-// that it is about. That there are changes is none.
+// leaves returns the errors that err holds and that are shown. That there are
+// changes is not an error.
 func leaves(err error) []error {
 	var all []error
 	for _, leaf := range problem.Leaves(err) {

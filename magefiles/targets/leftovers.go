@@ -13,15 +13,15 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 )
 
-// Leftovers lists what environments that are gone left on nodes, and removes it.
+// Leftovers lists what former environments left on nodes, and removes it.
 //
-// Homes, profiles and folders below /run/hostenv of environments that were
-// removed, that moved to another node or were renamed stay where they are. With
-// -remove it tells what it would remove, and does so with -yes. It ends with 4
-// where the plan is older than the state, and 5 where a deploy is at work.
+// If an environment is removed, renamed or moves to another node, its home, its
+// profile and its folders below /run/hostenv stay. With -remove it shows what it
+// would remove; with -yes as well it removes it. It ends with 4 if the plan is
+// older than the state, and with 5 if a deploy is at work.
 func Leftovers(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
-	remove *string, // what these users left, separated by commas: NAME, or NAME.UID
+	remove *string, // only what these users left: NAME or NAME.UID, separated by commas
 	yes *bool, // remove it
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
@@ -35,29 +35,23 @@ func Leftovers(ctx context.Context,
 	return r.fail(r.leftovers(ctx, list(remove), value(yes, false)))
 }
 
-func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) (err error) {
+func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) error {
 	if yes && len(remove) == 0 {
-		return hinted(errors.New("-yes has no effect without -remove"), "name what is to be removed: -remove=NAME")
+		return hinted(errors.New("-yes has no effect without -remove"), "name what to remove: -remove=NAME")
 	}
-	p, err := drive.Read(r.Folder)
-	if err != nil {
-		return err
-	}
-	selected, err := r.selection.Of(p.Nodes)
-	if err != nil {
-		return err
-	}
-	config, err := remote.Write(ctx, "", selected)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, config.Close()) }()
+	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+		return r.clear(ctx, p, selected, config, remove, yes)
+	})
+}
+
+// clear lists leftovers, or removes those of some users.
+func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config, remove []string, yes bool) error {
 	nodes, found := remote.New(config), leftoversOf(p)
 	seen, wrong := deploy.Survey(ctx, nodes, selected, found.Ask)
-	// Of a node that does not answer there is one status, its system's.
+	// A node that does not answer has one status, that of its system.
 	for _, s := range seen {
 		if s.Standing == deploy.StandingUnreachable {
-			wrong = errors.Join(wrong, hinted(errors.New(s.Detail), "see that it runs and that ssh gets there, or name the others: -node="))
+			wrong = errors.Join(wrong, hinted(errors.New(s.Detail), "check that it runs and that ssh reaches it, or name the other nodes: -node="))
 		}
 	}
 	all := found.All()
@@ -67,7 +61,7 @@ func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) (err
 		}
 		return errors.Join(wrong, found.Deaf())
 	}
-	// What could not be looked at may have another of the same name.
+	// A node that did not answer may have leftovers of the same name.
 	if err := errors.Join(wrong, found.Deaf()); err != nil {
 		return err
 	}
@@ -96,12 +90,12 @@ func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) (err
 	return nil
 }
 
-// leftoversOf asks for leftovers, and knows them by the plan and the state.
+// leftoversOf returns an inquiry for what neither the plan nor the state has.
 func leftoversOf(p *drive.Plan) *deploy.Leftovers {
 	return &deploy.Leftovers{Plan: p.Document, State: p.State}
 }
 
-// showLeftovers prints them, or what is said of none.
+// showLeftovers prints leftovers, or a text if there are none.
 func (r *lookRun) showLeftovers(all []deploy.Leftover, none string) error {
 	if !r.json {
 		if len(all) == 0 {
@@ -117,13 +111,13 @@ func (r *lookRun) showLeftovers(all []deploy.Leftover, none string) error {
 	return nil
 }
 
-// leftOver prints what `mage status` has to say of leftovers.
+// leftOver prints leftovers below the output of `mage status`.
 func (r *lookRun) leftOver(all []deploy.Leftover) error {
 	if len(all) == 0 {
 		return nil
 	}
 	if !r.json {
-		fmt.Println("\nEnvironments that are gone left this behind; `mage leftovers -remove=NAME` removes it:")
+		fmt.Println("\nFormer environments left this behind; `mage leftovers -remove=NAME` removes it:")
 	}
 	return r.showLeftovers(all, "")
 }

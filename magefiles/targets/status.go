@@ -18,10 +18,10 @@ import (
 // Status shows where every node and environment stands.
 //
 // It asks the nodes which store path is active, and compares it with the
-// planned one: in-sync, behind, diverged, not-ours or unreachable. It shows the
-// certificates that nodes lack, too, and why. It changes nothing, takes no lock,
-// and ends with 2 if anything is not in sync or the order of a certificate
-// failed, and with 4 where the plan is older than the state.
+// planned one: in-sync, behind, diverged, not-ours or unreachable. It also shows
+// which certificates the nodes lack, and why. It changes nothing and takes no
+// lock. It ends with 2 if anything is not in sync or the order of a certificate
+// failed, and with 4 if the plan is older than the state.
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
@@ -38,7 +38,7 @@ func Status(ctx context.Context,
 	return r.fail(r.status(ctx))
 }
 
-// A lookRun looks at nodes, and prints lines of JSON or for people.
+// A lookRun looks at nodes, and prints text or lines of JSON.
 type lookRun struct {
 	*folder
 	selection deploy.Selection
@@ -52,7 +52,8 @@ func printJSON(v any) error {
 	return encoder.Encode(v)
 }
 
-func (r *lookRun) status(ctx context.Context) (err error) {
+// look reads the plan, selects nodes and calls do with a way to them.
+func (r *lookRun) look(ctx context.Context, do func(*drive.Plan, []deploy.Node, *remote.Config) error) error {
 	p, err := drive.Read(r.Folder)
 	if err != nil {
 		return err
@@ -65,7 +66,16 @@ func (r *lookRun) status(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, config.Close()) }()
+	return errors.Join(do(p, selected, config), config.Close())
+}
+
+func (r *lookRun) status(ctx context.Context) error {
+	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+		return r.survey(ctx, p, selected, config)
+	})
+}
+
+func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
 	for _, n := range selected {
 		if n.HostKey == "" {
 			finding := deploy.NoHostKey(n)
@@ -79,7 +89,7 @@ func (r *lookRun) status(ctx context.Context) (err error) {
 	if selected, err = p.Evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, r.selection); err != nil {
 		return err
 	}
-	// A node that cannot be looked at keeps nobody from seeing the others.
+	// A node that cannot be reached does not hide the others.
 	var certificates deploy.Certificates
 	var doors deploy.FrontDoors
 	left := leftoversOf(p)

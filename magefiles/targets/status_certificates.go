@@ -7,8 +7,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 )
 
-// showCertificates prints the certificates that were found, and returns how the
-// target ends where one failed.
+// showCertificates prints certificates, and returns how the target ends if the
+// order of one failed.
 func (r *lookRun) showCertificates(all []deploy.Certificate) (failed, err error) {
 	if r.json {
 		for _, c := range all {

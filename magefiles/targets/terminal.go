@@ -25,14 +25,14 @@ func warn(warnings []state.Warning) {
 	}
 }
 
-// terminal tells whether f is a terminal that knows escape codes.
+// terminal reports whether f is a terminal that understands escape codes.
 func terminal(f *os.File) bool {
 	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
 // printDiff writes the unified difference of two versions of a file, as git
-// apply and patch -p1 read it; in colour on a terminal whose user has nothing
-// against it (no-color.org).
+// apply and patch -p1 read it, in colour on a terminal without NO_COLOR
+// (no-color.org).
 func printDiff(path string, before, after []byte) error {
 	path = strings.TrimPrefix(path, "/")
 	old := "a/" + path
@@ -60,8 +60,8 @@ func coloured(text []byte) []byte {
 	return b.Bytes()
 }
 
-// progress shows what Nix is at: on a terminal one line that is overwritten,
-// elsewhere a line each. The function that it returns with it ends the line.
+// progress shows what Nix does: on a terminal in one line that is overwritten,
+// elsewhere in a line each. The function done removes the line.
 func progress() (show func(nix.Event), done func()) {
 	if !terminal(os.Stderr) {
 		return func(e nix.Event) { fmt.Fprintln(os.Stderr, doing(e)) }, func() {}
@@ -84,7 +84,7 @@ func doing(e nix.Event) string {
 	return text
 }
 
-// fitting cuts a line that would wrap, for only its last row could be erased.
+// fitting cuts a line that would wrap: only its last row could be erased.
 func fitting(line string) string {
 	width, _, err := term.GetSize(int(os.Stderr.Fd()))
 	if runes := []rune(line); err == nil && 0 < width && width <= len(runes) {
