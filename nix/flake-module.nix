@@ -16,7 +16,6 @@ let
     inherit inputs self;
     provider = cfg;
     inherit (cfg) system lockFile;
-    checkPlan = import ./plan-types.nix { inherit lib; };
   };
 in
 {

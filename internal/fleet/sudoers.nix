@@ -14,7 +14,6 @@ let
     mapAttrsToList = f: set: map (name: f name set.${name}) (builtins.attrNames set);
     inherit (builtins) mapAttrs replaceStrings;
   };
-  paths = import (repository + "/nix/lib/paths.nix");
 
   sudoers = users:
     let
@@ -26,7 +25,7 @@ let
             environments = builtins.listToAttrs (map (name: { inherit name; value = { }; }) users);
             deploy = {
               user = deployUser;
-              tempPath = paths.temp { };
+              tempPath = "/run/hostenv/deploy";
               sudoCommands = module.options.hostenv.deploy.sudoCommands.default;
             };
           };

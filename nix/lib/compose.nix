@@ -3,7 +3,6 @@
 #   inputs, self      the flake's
 #   provider          its options, completed by provider-defaults.nix
 #   system, lockFile  see provider-flake.nix
-#   checkPlan         see plan.nix
 #   callFlake         see environments.nix
 #
 # Gives nixosConfigurations and deploy; packagesFor, legacyPackagesFor, appsFor
@@ -22,7 +21,6 @@
 , provider
 , system
 , lockFile
-, checkPlan ? _: document: document
 , callFlake ? import ./call-flake.nix
 }:
 let
@@ -31,7 +29,7 @@ let
   fail = import ./fail.nix;
   inherit (import ./attrs.nix) default select;
 
-  committed = import ./plan.nix { inherit (provider) generatedPath; check = checkPlan; };
+  committed = import ./plan.nix { inherit (provider) generatedPath; };
   plan = committed.document;
 
   root = dirOf lockFile;
@@ -129,7 +127,7 @@ in
 
     # The committed plan, and of it how each node is reached.
     inherit plan;
-    connections = plan.nodeConnections or { };
+    connections = plan.nodeConnections;
   };
 
   nixosConfigurations = if provider.nixosSystem == null then { } else systems;

@@ -54,7 +54,7 @@ let
       nodeOf = name: _:
         let
           connection = connectionOf name;
-          system = connection.system or "x86_64-linux";
+          inherit (connection) system;
           users = filter (user: onNode name plan.environments.${user}) (attrNames plan.environments);
         in
         if ! is.node name then
@@ -67,7 +67,7 @@ let
           target name connection
           // only [ "autoRollback" "magicRollback" ] connection
           # deploy-rs reads remoteBuild; its interface.json does not list it.
-          // (if connection.remoteBuild or false then { remoteBuild = true; } else { })
+          // (if connection.remoteBuild then { remoteBuild = true; } else { })
           // {
             profilesOrder = [ "system" ] ++ users;
             profiles = { system = systemProfile name connection system; }
@@ -78,12 +78,8 @@ let
 
       connectionOf = node:
         let
-          connection = plan.nodeConnections.${node} or (fail {
-            subject = "node ${node}";
-            problem = "the plan does not say how it is reached";
-            hint = "run `mage plan`";
-          });
-          temp = paths.temp connection;
+          connection = import ./connection.nix plan node;
+          temp = connection.tempPath;
         in
         if is.plainPath temp then connection
         else
@@ -115,7 +111,7 @@ let
           user = "root";
           sshUser = deployUser;
           profilePath = paths.systemProfile;
-          tempPath = paths.temp connection;
+          inherit (connection) tempPath;
           # deploy-rs's `nixos` switches without a log. Its `custom` takes the
           # verbs for --dry-activate and --boot as attributes; a stand-in can be a
           # mere function, which cannot.

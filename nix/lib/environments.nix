@@ -18,7 +18,7 @@ let
   enabled = (import ./attrs.nix).select (environment: environment.enable or true) plan.environments;
 
   # systemOf node: the platform of a node.
-  systemOf = node: plan.nodeConnections.${node}.system or "x86_64-linux";
+  systemOf = node: (import ./connection.nix plan node).system;
 
   isLocked = user: enabled.${user}.source or null != null;
   keyOf = user: builtins.toJSON enabled.${user}.source;

@@ -6,7 +6,6 @@
 # nixpkgs: a module is data until NixOS evaluates it.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix;
-  paths = import ./paths.nix;
   inherit (import ./attrs.nix) default select;
   fail = import ./fail.nix;
 
@@ -82,15 +81,15 @@ let
   # word too, for a deploy goes by that.
   ofPlan = plan: node:
     let
-      connection = select (value: value != null) (plan.nodeConnections.${node} or { });
-      port = connection.sshPort or 22;
+      connection = import ./connection.nix plan node;
+      port = connection.sshPort;
     in
     {
       environments = environmentsOn plan node;
       disabled = disabledOn plan node;
-      deploy.user = default (plan.deployUser or "deploy");
-      deploy.tempPath = paths.temp connection;
-      deploy.remoteBuild = default (connection.remoteBuild or false);
+      deploy.user = default plan.deployUser;
+      deploy.tempPath = connection.tempPath;
+      deploy.remoteBuild = default connection.remoteBuild;
       # A port that is forwarded to the node's 22 must not lock anybody out.
       ssh.ports = default (if port == 22 then [ 22 ] else [ 22 port ]);
     };

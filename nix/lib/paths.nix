@@ -1,6 +1,6 @@
 # Where things are on a node. The NixOS modules that make these folders and the
 # deploy specification that uses them both read them here.
-rec {
+{
   # The generations of an environment. deploy-rs's own choice moves between
   # per-user/ and the user's home, by what exists on the node. Below
   # /nix/var/nix/profiles garbage collection finds its roots directly, and root and
@@ -14,9 +14,9 @@ rec {
 
   # Where deploy-rs leaves its canary, the file whose removal confirms an
   # activation. Its name is predictable, so no other customer may write where it
-  # is: root's lies in `temp`, a user's in a folder of its own below.
-  temp = connection: connection.tempPath or "/run/hostenv/deploy";
-  userTemp = connection: user: "${temp connection}/${user}";
+  # is: root's lies in the connection's tempPath, a user's in a folder of its own
+  # below.
+  userTemp = connection: user: "${connection.tempPath}/${user}";
 
   # The sockets where an environment and the front door meet.
   runtime = user: "/run/hostenv/user/${user}";

@@ -2,11 +2,14 @@
 # expression against text of unknown length: Nix's engine recurses once a character
 # and overflows the stack on some ten thousand of them.
 let
-  inherit (builtins) genList isList replaceStrings stringLength substring;
+  inherit (builtins) concatStringsSep genList isList match replaceStrings stringLength substring toJSON;
 in
 rec {
   # quote "it's" is 'it'\''s', one word for any shell.
   quote = text: "'${replaceStrings [ "'" ] [ "'\\''" ] text}'";
+
+  # showPath [ "a" "b.c" "0" ] is a."b.c".0, an attribute path for people.
+  showPath = path: concatStringsSep "." (map (name: if match "[A-Za-z0-9_'-]+" name != null then name else toJSON name) path);
 
   # hasPrefix "ab" "abc" is true.
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;

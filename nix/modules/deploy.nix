@@ -28,7 +28,7 @@ in
     };
     tempPath = mkOption {
       type = name.plainPath;
-      default = paths.temp { };
+      default = "/run/hostenv/deploy";
       example = "/run/hostenv/deploy";
       description = ''
         The folder where deploy-rs confirms an activation: the system's in it, that of an environment in a folder of its

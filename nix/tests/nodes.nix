@@ -11,6 +11,7 @@ let
       older-main-7654321 = removeAttrs (environment "n1") [ "enable" ];
     };
     nodes = { n1.users.users = { }; n2 = { }; };
+    nodeConnections = { n1.hostname = "n1.hosting.example"; n2.hostname = "n2.hosting.example"; };
   };
   inputs.sops-nix.nixosModules.sops = "sops-nix";
   machines = ./fixtures/nodes;
@@ -113,10 +114,6 @@ in
   of-plan-null = {
     expr = builtins.mapAttrs (_: plain) (connected { tempPath = null; remoteBuild = null; sshPort = null; }).deploy;
     expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
-  };
-  of-plan-without-user = {
-    expr = plain (builtins.elemAt (modules { plan = removeAttrs plan [ "deployUser" ]; }) 3).config.hostenv.deploy.user;
-    expected = "deploy";
   };
 
   port = { expr = plain (ofPlan { }).ssh.ports; expected = [ 22 ]; };

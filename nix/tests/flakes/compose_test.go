@@ -330,7 +330,8 @@ func TestProjectInTheProvidersRepository(t *testing.T) {
 	})
 }
 
-// What is wrong in the options, or in the plan, is told with where it stands.
+// A value of a wrong type, in the options or in the plan, is refused with its
+// place; one in the plan by mkProvider as by the flake-parts module.
 func TestTypes(t *testing.T) {
 	type example = struct {
 		name, replace, with string // in flake.nix
@@ -362,7 +363,7 @@ func TestTypes(t *testing.T) {
 			}},
 
 		{name: "uid of a plan", edit: func(plan map[string]any) { environment(plan)["uid"] = "1002" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.uid", "is not of type", "generated/plan.json"}},
-		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node", "no value defined"}},
+		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node is missing", "generated/plan.json"}},
 		{name: "source of a plan", edit: func(plan map[string]any) { environment(plan)["source"] = "somewhere" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.source", "is not of type", "generated/plan.json"}},
 		{name: "node of a plan", edit: func(plan map[string]any) { plan["nodes"].(map[string]any)["node-a"] = []string{} }, attribute: "nodes.node-a", want: []string{"nodes.node-a", "is not of type", "generated/plan.json"}},
 		{name: "connection of a plan", edit: func(plan map[string]any) {
@@ -372,11 +373,10 @@ func TestTypes(t *testing.T) {
 			environment(plan)["hostenv"].(map[string]any)["userName"] = "site-staging-d6e4934"
 		}, attribute: "nodes.node-b", want: []string{`generated/plan.json: environments."site-main-b7ea262".hostenv.userName is "site-staging-d6e4934"`, "hint: run 'mage plan'"}},
 	}
-	underEachNix(t, func(w *world) {
-		w.example(examples.Options{FlakeParts: true, Inputs: w.flakeParts()})
+	run := func(t *testing.T, w *world, tests []example) {
 		well := w.git("provider", "rev-parse", "HEAD")
 		for _, test := range tests {
-			w.TB.(*testing.T).Run(test.name, func(t *testing.T) {
+			t.Run(test.name, func(t *testing.T) {
 				w := *w
 				w.TB = t
 				w.git("provider", "reset", "-q", "--hard", well)
@@ -396,6 +396,20 @@ func TestTypes(t *testing.T) {
 				contains(w, strings.ReplaceAll(stderr, "`", "'"), test.want...)
 			})
 		}
+	}
+	underEachNix(t, func(w *world) {
+		w.TB.(*testing.T).Run("flake-parts", func(t *testing.T) {
+			w := *w
+			w.TB = t
+			w.example(examples.Options{FlakeParts: true, Inputs: w.flakeParts()})
+			run(t, &w, tests)
+		})
+		ofPlan := slices.DeleteFunc(slices.Clone(tests), func(test example) bool { return test.edit == nil })
+		w.TB.(*testing.T).Run("mkProvider", func(t *testing.T) {
+			w := *newWorld(t, w.nix)
+			w.example(examples.Options{})
+			run(t, &w, ofPlan)
+		})
 	})
 }
 
