@@ -45,7 +45,7 @@ type table struct {
 	Accepted map[string]string    // these are printed as they are
 	Refused  map[string]string    //
 	Spelled  map[string][2]string // parsed as the other; Nix, which reads what was parsed, refuses the first
-	// What Nix accepts, for it would have to decode Punycode, base64 or IPv6.
+	// What Nix accepts, for it would have to decode Punycode or IPv6.
 	GoOnly    map[string]string    // refused
 	GoSpelled map[string][2]string // parsed as the other
 }
@@ -127,6 +127,21 @@ func TestHostErrors(t *testing.T) {
 	} {
 		if got, err := names.ParseHost(in); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: got %q, %v; want an error with %q", in, got, err, want)
+		}
+	}
+}
+
+func TestPublicKeyCheck(t *testing.T) {
+	const key = "AAAAC3NzaC1lZDI1NTE5AAAAIBVyBGxy9P2Rdkf0u7mPTJ2wZQy9aJ7fX0JwZp0o0qXk"
+	for line, ok := range map[string]bool{
+		"ssh-ed25519 " + key: true, "ssh-ed25519 " + key + " root@n1": true,
+		"ssh-rsa " + key: false, "ssh-ed25519 AAAAHOST": false, "ssh-ed25519 AAAA": false, "ssh-ed25519 A": false,
+	} {
+		k, err := names.ParsePublicKey(line)
+		if err != nil {
+			t.Errorf("%q: %v", line, err)
+		} else if err := k.Check(); (err == nil) != ok {
+			t.Errorf("%q: got %v", line, err)
 		}
 	}
 }

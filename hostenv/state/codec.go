@@ -9,6 +9,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // The keys of the document that are no environments.
@@ -31,7 +32,7 @@ func Decode(data []byte) (State, error) {
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
-		return State{}, refuse(&EntryError{Problem: fmt.Sprintf("the document is %s, not an object", canonjson.Kind(v)), Remedy: "restore the file from git"})
+		return State{}, problem.New("the document", fmt.Sprintf("is %s, not an object", canonjson.Kind(v)), "restore the file from git")
 	}
 	d := decoder{lines: &lines{data: data}, reported: map[[2]string]bool{}}
 	s := State{Entries: make(map[string]Entry, len(object))}
@@ -52,9 +53,9 @@ func Decode(data []byte) (State, error) {
 	problems, _ := s.problems(d.lines, d.reported)
 	errs := append(d.errs, problems...)
 	if len(s.Entries) == 0 && s.Description == "" && len(errs) == 0 {
-		errs = append(errs, &EmptyError{})
+		errs.Add(errEmpty)
 	}
-	if err := refuse(errs...); err != nil {
+	if err := errs.Err(); err != nil {
 		return State{}, err
 	}
 	return s, nil
@@ -62,7 +63,7 @@ func Decode(data []byte) (State, error) {
 
 type decoder struct {
 	lines    *lines
-	errs     []error
+	errs     problem.List
 	reported map[[2]string]bool // entries and fields that are wrong
 }
 
@@ -72,8 +73,7 @@ const (
 )
 
 func (d *decoder) wrong(key, field, format string, args ...any) {
-	e := &EntryError{Entry: key, Field: field, Line: d.lines.of(key, field), Problem: fmt.Sprintf(format, args...), Remedy: byHand}
-	d.errs = append(d.errs, e)
+	d.errs.Add(entryError(d.lines.of(key, field), key, field, fmt.Sprintf(format, args...), byHand))
 	d.reported[[2]string{key, field}] = true
 }
 
@@ -83,10 +83,8 @@ func (d *decoder) wrong(key, field, format string, args ...any) {
 func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 	object, isObject := v.(map[string]any)
 	if !isObject {
-		d.errs = append(d.errs, &EntryError{
-			Entry: key, Line: d.lines.of(key, ""), Remedy: notNote,
-			Problem: fmt.Sprintf("is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", canonjson.Kind(v)),
-		})
+		d.errs.Add(entryError(d.lines.of(key, ""), key, "",
+			fmt.Sprintf("is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", canonjson.Kind(v)), notNote))
 		return Entry{}, false
 	}
 	for _, field := range []string{"userName", "uid", "virtualHosts"} {

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -64,22 +66,19 @@ func decode(t testing.TB, text string) state.State {
 	return s
 }
 
-// problems returns the texts of all errors in a *Refused, each of which must
-// have a hint. Anything else fails the test.
+// problems returns the texts of all errors in err, each of which must have a
+// hint.
 func problems(t testing.TB, err error) []string {
 	t.Helper()
 	if err == nil {
 		return nil
 	}
-	var refused *state.Refused
-	if !errors.As(err, &refused) || len(refused.Errors) == 0 {
-		t.Fatalf("%T is no *state.Refused with errors in it: %v", err, err)
-	}
-	texts := make([]string, len(refused.Errors))
-	for i, err := range refused.Errors {
+	whole, leaves := err.Error(), problem.Leaves(err)
+	texts := make([]string, len(leaves))
+	for i, err := range leaves {
 		texts[i] = err.Error()
 		hint(t, err)
-		if !strings.Contains(refused.Error(), texts[i]) {
+		if !strings.Contains(whole, texts[i]) {
 			t.Errorf("the whole does not say %q", texts[i])
 		}
 	}
@@ -142,9 +141,30 @@ func same(t testing.TB, what string, want, got state.State) {
 	}
 }
 
-// asOne tells whether err holds exactly one error, of the type of target, and
-// sets target to it, as a caller would by errors.As.
-func asOne[E error](t testing.TB, err error, target *E) bool {
+// only returns the one error that err holds.
+func only(t testing.TB, err error) error {
 	t.Helper()
-	return len(problems(t, err)) == 1 && errors.As(err, target)
+	if texts := problems(t, err); len(texts) != 1 {
+		t.Fatalf("%d errors, not one: %v", len(texts), err)
+	}
+	return problem.Leaves(err)[0]
+}
+
+// refusals are the kinds of errors of Next, each with what its text holds.
+var refusals = map[string]*regexp.Regexp{
+	"conflict":  regexp.MustCompile(`^the host name "\S+" (belongs to .* and is claimed by|is claimed by .*, and no one owns it)`),
+	"identity":  regexp.MustCompile(`^the user \S+ belongs to the environment`),
+	"node name": regexp.MustCompile(`^the host name "\S+" belongs to the node`),
+	"option":    regexp.MustCompile(`^provider\.\w+: \{`),
+	"UIDs":      regexp.MustCompile(`provider\.uidRange ends at`),
+	"wildcard":  regexp.MustCompile(`^the wildcard`),
+}
+
+func refusalOf(text string) string {
+	for _, kind := range []string{"node name", "conflict", "identity", "option", "UIDs", "wildcard"} {
+		if refusals[kind].MatchString(text) {
+			return kind
+		}
+	}
+	return "another: " + text
 }

@@ -239,8 +239,8 @@ func (h *history) plan(in inputs) {
 	}
 	if err != nil {
 		h.refused++
-		for i := range problems(h.t, err) {
-			h.seen[fmt.Sprintf("%T", err.(*state.Refused).Errors[i])]++
+		for _, text := range problems(h.t, err) {
+			h.seen[refusalOf(text)]++
 		}
 		h.say("refused: %v", err)
 		return
@@ -434,7 +434,7 @@ func TestHistories(t *testing.T) {
 	}
 	t.Logf("%d plans, %d of them refused: %v", steps, refused, seen)
 	for _, what := range []string{
-		"*state.HostnameError", "*state.WildcardError", "*state.NodeNameError", "*state.OptionError", "*state.UIDRangeError",
+		"conflict", "wildcard", "node name", "option", "UIDs",
 		"environment create new", "environment update adopted", "environment retire left-inputs", "environment revive back-in-inputs",
 		"environment move placement", "environment move renamed",
 		"hostname create declared", "hostname move declared", "hostname transfer transfer", "hostname release undeclared",

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Transfer hands a host name from one environment to another, across
@@ -34,7 +36,7 @@ func (st *step) hostnames() {
 	refused := map[string]error{}
 	for host, node := range st.req.NodeNames {
 		if users := st.claimants(host, claimed, dropped); len(users) > 0 {
-			refused[host] = &NodeNameError{Host: host, Node: node, Claimants: users}
+			refused[host] = nodeOwns(host, node, users)
 		}
 	}
 	transfers := st.transfers()
@@ -60,7 +62,7 @@ func (st *step) hostnames() {
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(refused)) {
-		st.errs = append(st.errs, refused[host])
+		st.errs.Add(refused[host])
 	}
 	st.assign(next)
 	st.finished(transfers)
@@ -132,26 +134,26 @@ func (st *step) sameProject(a, b string) bool {
 
 func (st *step) conflict(host, owner string, declared bool, losers []string) error {
 	retired := st.Entries[owner].Retired
-	e := &HostnameError{
+	c := conflict{
 		Host: host, Owner: owner, Declared: declared, Claimants: losers,
 		OwnerRetired: retired && !st.leaving[owner], OwnerLeaves: retired && st.leaving[owner],
 	}
-	e.SameProject = owner != "" && !slices.ContainsFunc(losers, func(user string) bool { return !st.sameProject(owner, user) })
-	return e
+	c.SameProject = owner != "" && !slices.ContainsFunc(losers, func(user string) bool { return !st.sameProject(owner, user) })
+	return c.problem()
 }
 
 // transfers returns provider.transfers by host.
 func (st *step) transfers() map[string]Transfer {
 	byHost := make(map[string]Transfer, len(st.req.Transfers))
 	for _, t := range st.req.Transfers {
-		problem := ""
+		wrong := ""
 		if other, ok := byHost[t.Host]; ok && other != t {
-			problem = "the name has a second entry, " + other.nix()
+			wrong = "the name has a second entry, " + other.nix()
 		} else if t.From == t.To {
-			problem = "from and to are the same"
+			wrong = "from and to are the same"
 		}
-		if problem != "" {
-			st.errs = append(st.errs, &OptionError{Option: "provider.transfers", Entry: t.nix(), Problem: problem, Remedy: "correct the entry, or remove it"})
+		if wrong != "" {
+			st.errs.Add(optionError("provider.transfers", t.nix(), wrong, "correct the entry, or remove it"))
 			continue
 		}
 		byHost[t.Host] = t
@@ -194,13 +196,13 @@ func (st *step) wildcards() {
 			other := st.owners[wildcard]
 			a, b := st.Entries[owner].Organisation, st.Entries[other].Organisation
 			if a != b && a != "" && b != "" {
-				st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: other, Host: host, HostOwner: owner, Retired: st.retired(other, owner)})
+				st.errs.Add(wildcardCovers(wildcard, other, host, owner, st.retired(other, owner)))
 			}
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(st.req.NodeNames)) {
 		for wildcard := range above(host, covers) {
-			st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: st.owners[wildcard], Host: host, Retired: st.retired(st.owners[wildcard])})
+			st.errs.Add(wildcardCovers(wildcard, st.owners[wildcard], host, "", st.retired(st.owners[wildcard])))
 		}
 	}
 }
@@ -259,16 +261,16 @@ func (st *step) assign(next map[string]string) {
 // name that is free again. A user that is not in the state, or not retired, is
 // an error, and nothing is freed.
 func (s State) Prune(users ...string) (State, []Change, error) {
-	var errs []error
+	var errs problem.List
 	for _, user := range users {
 		switch e, ok := s.Entries[user]; {
 		case !ok:
-			errs = append(errs, &EntryError{Entry: user, Problem: "there is no such user", Remedy: "`mage state:list` shows the user names"})
+			errs.Add(entryError(0, user, "", "there is no such user", "`mage state:list` shows the user names"))
 		case !e.Retired:
-			errs = append(errs, &EntryError{Entry: user, Problem: "is live, and its names are in use", Remedy: "remove the environment from the inputs and run `mage plan` first"})
+			errs.Add(entryError(0, user, "", "is live, and its names are in use", "remove the environment from the inputs and run `mage plan` first"))
 		}
 	}
-	if err := refuse(errs...); err != nil {
+	if err := errs.Err(); err != nil {
 		return State{}, nil, err
 	}
 	if len(users) == 0 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Claim is what the inputs say of one environment: that it exists, where it
@@ -67,11 +69,11 @@ type Warning struct {
 
 // Next computes the state after the environments of req were planned. It
 // changes nothing of s; what stays as it was, both share, so that a program
-// which changes entries by hand does so on a [State.Clone]. Every refusal of the step is in its error, a *Refused;
+// which changes entries by hand does so on a [State.Clone]. Its error holds every refusal of the step, see [problem.Leaves];
 // the step is then empty.
 func (s State) Next(req Request) (Step, error) {
 	problems, owners := s.problems(nil, nil)
-	if err := refuse(problems...); err != nil {
+	if err := problems.Err(); err != nil {
 		return Step{}, err
 	}
 	st := step{
@@ -84,14 +86,12 @@ func (s State) Next(req Request) (Step, error) {
 	st.Entries = maps.Clone(s.Entries) // what is in an entry is replaced, never changed
 	st.Description = Description
 	if err := req.UIDs.Check(); err != nil {
-		st.errs = append(st.errs, &OptionError{
-			Option: "provider.uidRange", Entry: fmt.Sprintf("{ min = %d; max = %d; }", req.UIDs.Min, req.UIDs.Max), Problem: err.Error(),
-			Remedy: fmt.Sprintf("choose a range clear of those of NixOS, nixbld and systemd, such as %d to %d", DefaultUIDRange.Min, DefaultUIDRange.Max),
-		})
+		st.errs.Add(optionError("provider.uidRange", fmt.Sprintf("{ min = %d; max = %d; }", req.UIDs.Min, req.UIDs.Max), err.Error(),
+			fmt.Sprintf("choose a range clear of those of NixOS, nixbld and systemd, such as %d to %d", DefaultUIDRange.Min, DefaultUIDRange.Max)))
 	}
 	for _, c := range req.Claims {
 		if other, ok := st.claims[c.UserName]; ok {
-			st.errs = append(st.errs, &IdentityError{UserName: c.UserName, Owner: other.identity(), From: c.identity()})
+			st.errs.Add(otherUser(c.UserName, other.identity(), c.identity()))
 		}
 		st.claims[c.UserName] = c
 	}
@@ -102,7 +102,7 @@ func (s State) Next(req Request) (Step, error) {
 	st.retireAndRevive()
 	st.allocate()
 	st.hostnames()
-	if err := refuse(st.errs...); err != nil {
+	if err := st.errs.Err(); err != nil {
 		return Step{}, err
 	}
 	slices.SortFunc(st.changes, CompareChanges)
@@ -120,7 +120,7 @@ type step struct {
 	leaving  map[string]bool   // users that this step retires
 	changes  []Change
 	warnings []Warning
-	errs     []error
+	errs     problem.List
 }
 
 func (c Claim) identity() string { return c.Organisation + "/" + c.Project + "/" + c.Environment }
@@ -149,7 +149,7 @@ func (st *step) retireAndRevive() {
 			st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
 				map[string]any{"organisation": c.Organisation, "project": c.Project, "environment": c.Environment})
 		case e.identity() != c.identity():
-			st.errs = append(st.errs, &IdentityError{UserName: name, Owner: e.identity(), From: c.identity()})
+			st.errs.Add(otherUser(name, e.identity(), c.identity()))
 		}
 		e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, c.Environment
 		if e.Retired {
@@ -189,7 +189,7 @@ func (st *step) allocate() {
 	}
 	next := max(st.req.UIDs.Min, st.HighestUID()+1)
 	if next+len(fresh)-1 > st.req.UIDs.Max {
-		st.errs = append(st.errs, &UIDRangeError{Range: st.req.UIDs, Next: next, Needed: len(fresh)})
+		st.errs.Add(noUIDs(st.req.UIDs, next, len(fresh)))
 	}
 	for i, name := range fresh {
 		c := st.claims[name]

@@ -1,8 +1,8 @@
 package state_test
 
 import (
-	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,8 +88,7 @@ func TestReviveAfterPrune(t *testing.T) {
 		t.Errorf("it is back as %+v", e)
 	}
 	_, err = taken.Next(request(env("acme/site/main", "a.test", "b.test"), b))
-	var conflict *state.HostnameError
-	if !errors.As(err, &conflict) || conflict.Owner != "acme-site-main" {
+	if err == nil || !strings.Contains(err.Error(), "belongs to acme-site-main") {
 		t.Errorf("its name is another's now, and the plan said %v", err)
 	}
 	next(t, pruned, request(main, b))

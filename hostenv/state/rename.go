@@ -129,7 +129,7 @@ func (st *step) rename() {
 }
 
 func (st *step) refuseMoved(m Moved, remedy, format string, args ...any) {
-	st.errs = append(st.errs, &OptionError{Option: "provider.moved", Entry: m.nix(), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+	st.errs.Add(optionError("provider.moved", m.nix(), fmt.Sprintf(format, args...), remedy))
 }
 
 // checkIdle judges an entry of provider.moved that found nothing to do, once

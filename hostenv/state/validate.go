@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // The bounds of any UID in a state. Below 1000 are the users of the system,
@@ -21,17 +22,17 @@ const (
 // [Decode] has done so already; a state that a program built wants it.
 func (s State) Validate() error {
 	errs, _ := s.problems(nil, nil)
-	return refuse(errs...)
+	return errs.Err()
 }
 
 // problems returns everything that is wrong with s. at finds the lines, if it
 // was read from a file; what is in reported, by entry and field, was said
 // already when it was read. It returns the owner of every host name as well,
 // for those who need that next.
-func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, owners map[string]string) {
+func (s State) problems(at *lines, reported map[[2]string]bool) (errs problem.List, owners map[string]string) {
 	wrong := func(entry, field, remedy, format string, args ...any) {
 		if !reported[[2]string{entry, field}] {
-			errs = append(errs, &EntryError{Entry: entry, Field: field, Line: at.of(entry, field), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+			errs.Add(entryError(at.of(entry, field), entry, field, fmt.Sprintf(format, args...), remedy))
 		}
 	}
 	uids, hosts := newHolders[int](len(s.Entries)), newHolders[string](3*len(s.Entries))
@@ -67,11 +68,11 @@ func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, o
 	}
 	for _, uid := range slices.Sorted(maps.Keys(uids.more)) {
 		users := uids.of(uid)
-		errs = append(errs, &DuplicateUIDError{UID: uid, Users: users, Lines: lines(users, "uid")})
+		errs.Add(duplicateUID(uid, users, lines(users, "uid")))
 	}
 	for _, host := range slices.Sorted(maps.Keys(hosts.more)) {
 		users := hosts.of(host)
-		errs = append(errs, &DuplicateHostnameError{Host: host, Users: users, Lines: lines(users, "virtualHosts")})
+		errs.Add(duplicateHost(host, users, lines(users, "virtualHosts")))
 	}
 	s.checkLastAllocated(wrong)
 	return errs, hosts.first

@@ -74,8 +74,8 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	return parity.Compare(before, after), nil
 }
 
-// deliberate says, of every refusal that the generator before this one did not
-// make, why it is made now: that one went on, for there is a plan of its.
+// deliberate adds to the hint of each refusal that the legacy generator did not
+// make why it is made now. There is a plan of that generator, so it did not refuse.
 func deliberate(err error) error {
 	var noted problem.List
 	for _, err := range problem.Leaves(err) {

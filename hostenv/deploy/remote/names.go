@@ -53,7 +53,11 @@ func checkNode(n deploy.Node) error {
 		return refuse(fmt.Sprintf("the deploy user is %q, which is no user name", n.User), "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`")
 	}
 	if n.HostKey != "" {
-		if _, err := names.ParsePublicKey(n.HostKey); err != nil {
+		key, err := names.ParsePublicKey(n.HostKey)
+		if err == nil {
+			err = key.Check()
+		}
+		if err != nil {
 			return refuse(fmt.Sprintf("its hostKey is %q, which is no public key", n.HostKey), fmt.Sprintf("set provider.nodes.%q.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", n.Name))
 		}
 	}
