@@ -78,10 +78,10 @@ type Lookup struct {
 	Server string `json:"server,omitempty"`
 }
 
-// Asked reports whether the question was put at all.
+// Asked reports whether the question was put.
 func (l Lookup) Asked() bool { return l.Outcome != "" }
 
-// Failed reports whether the question was put and nothing is known.
+// Failed reports whether the question was put and got no usable answer.
 func (l Lookup) Failed() bool { return l.Outcome == OutcomeError }
 
 // CAARecord is a CAA record as it stands in the zone (RFC 8659): nothing is

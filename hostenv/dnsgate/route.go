@@ -7,7 +7,7 @@ import (
 )
 
 // A route is where Let's Encrypt gets with the addresses that the resolver has:
-// it tries IPv6 first, and IPv4 only where there is none or nothing answers.
+// it tries IPv6 first, and IPv4 only if there is none or no host answers.
 type route struct {
 	way   way
 	lacks lack // then way has no meaning
@@ -19,7 +19,7 @@ type route struct {
 	six       bool      // it begins with IPv6
 	outside   addresses // those of the first family that are not the node's
 	mixed     bool      // others of that family are the node's
-	dead      addresses // those of outside where nothing answers
+	dead      addresses // those of outside where no host answers
 	fallsBack bool      // it leads to the node by IPv4, because of dead addresses
 }
 
@@ -145,7 +145,7 @@ func aaaaLookupFailed(s *subject) []string {
 // RFC 3879).
 var unroutable = prefixes("ff00::/8", "fec0::/10")
 
-// dead reports whether nothing answers at an address: it was dialled and refuses
+// dead reports whether no host answers at an address: it was dialled and refuses
 // or times out, or cannot be reached from anywhere. That this machine has no
 // route to it is no proof.
 func (s *subject) dead(a netip.Addr) bool {

@@ -13,8 +13,8 @@ type rule struct {
 	// evidence returns what the verdict rests on, the telling part first. Without
 	// evidence the rule does not apply.
 	evidence func(*subject) []Evidence
-	// warns stands in place of result, reason and evidence: the rule decides
-	// nothing, and its warnings come with whatever a later rule decides.
+	// warns stands in place of result, reason and evidence: the rule does
+	// not decide, and its warnings join the verdict of a later rule.
 	warns func(*subject) []string
 }
 

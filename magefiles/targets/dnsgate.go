@@ -94,9 +94,9 @@ func (r *gateRun) check() error {
 	case r.facts != "" && (r.update || r.live || r.record != ""):
 		return errors.New("-facts makes no lookup, and cannot be combined with -update, -live or -record")
 	case r.adopt && !r.update:
-		return hinted(errors.New("-adopt is nothing without -update"), "give both")
+		return hinted(errors.New("-adopt has no effect without -update"), "give both")
 	case r.explain != "" && r.update:
-		return errors.New("-explain changes nothing, and does not go with -update")
+		return errors.New("-explain leaves the plan as it is, and cannot be combined with -update")
 	case r.explain != "" && r.json:
 		return hinted(errors.New("-explain prints text, and cannot be combined with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
 	}
@@ -117,7 +117,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 		return in(r.File(planFile), err)
 	}
 	if r.explain != "" {
-		return r.tellAll(ctx, certificates)
+		return r.explainHost(ctx, certificates)
 	}
 	if err := r.mayUpdate(document); err != nil {
 		return err
@@ -153,7 +153,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	return r.show(gated, file)
 }
 
-// look gathers facts, and refuses those on which nothing can be decided.
+// look gathers facts, and refuses those that do not allow a decision.
 func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
 	facts, err := r.gather(ctx, certificates)
 	if err != nil {
@@ -165,7 +165,7 @@ func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) 
 	return facts, dnsgate.Available(facts, certificates)
 }
 
-// gather asks DNS, and records what it said if it shall, or reads such a record.
+// gather asks DNS, and records the answers with -record, or reads such a record.
 func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
 	if r.facts == "" {
 		facts, err := r.collect(ctx, dnsgate.QuestionOf(certificates, r.live))
@@ -195,8 +195,9 @@ func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {
 	return request
 }
 
-// tellAll explains the virtual host that has the name, or the alias.
-func (r *gateRun) tellAll(ctx context.Context, certificates []dnsgate.Certificate) error {
+// explainHost prints all that is known of the virtual host with the name or the
+// alias.
+func (r *gateRun) explainHost(ctx context.Context, certificates []dnsgate.Certificate) error {
 	normal := func(name string) string {
 		if query, err := dnsgate.QueryName(name); err == nil {
 			return query

@@ -81,7 +81,8 @@ func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates
 	return next, nil
 }
 
-// wrote notes the zones that were written to, for whatever ends the run later.
+// wrote notes the zones that were written to, for an error that ends the run
+// later.
 func (r *gateRun) wrote(report *cloudflare.Report) {
 	var zones []string
 	for _, batch := range report.Written {
@@ -106,8 +107,7 @@ func renew(report *cloudflare.Report, facts *dnsgate.Facts) {
 	}
 }
 
-// hideToken takes Cloudflare's token out of the environment, which git would
-// get too.
+// hideToken takes Cloudflare's token out of the environment, which git inherits.
 func (r *gateRun) hideToken() error {
 	r.token = os.Getenv(cloudflare.TokenVariable)
 	return os.Unsetenv(cloudflare.TokenVariable)
@@ -215,7 +215,7 @@ func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *d
 }
 
 // arriving are the names to wait for: those of new records. A record that was
-// changed may be proxied, and Cloudflare's servers then never tell its target.
+// changed may be proxied, and Cloudflare's servers then do not show its target.
 func arriving(report *cloudflare.Report, facts *dnsgate.Facts) []resolver.Wanted {
 	posted := map[string]bool{}
 	for _, batch := range report.Written {

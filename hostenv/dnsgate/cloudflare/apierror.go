@@ -44,7 +44,7 @@ func (e *APIError) Error() string {
 	return "cloudflare: " + e.Call + ": " + e.Detail()
 }
 
-// Detail is what Cloudflare said, or why nothing was heard of it.
+// Detail returns what Cloudflare said, or why there was no answer.
 func (e *APIError) Detail() string {
 	var parts []string
 	for _, m := range e.Errors {
@@ -57,12 +57,12 @@ func (e *APIError) Detail() string {
 		parts = append(parts, strings.TrimSpace(fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status))))
 	}
 	if e.RetryAfter > 0 {
-		parts = append(parts, fmt.Sprintf("to be asked again after %v", e.RetryAfter))
+		parts = append(parts, fmt.Sprintf("ask again after %v", e.RetryAfter))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// Hint says what mends it.
+// Hint returns what to do.
 func (e *APIError) Hint() string {
 	switch {
 	case e.Unauthorized():

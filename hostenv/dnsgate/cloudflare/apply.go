@@ -11,10 +11,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Options are how a run goes about it; the zero value will do.
+// Options of a run; the zero value is ready to use.
 type Options struct {
 	// Log gets every batch with what takes it back, before it is sent and once
-	// more when it was carried out. If it fails, nothing is sent.
+	// more when it was carried out. If it fails, the batch is not sent.
 	Log func(Entry) error
 	// Progress, if set, is called after every step.
 	Progress func(line string)
@@ -34,7 +34,7 @@ type Entry struct {
 	Inverse Batch  `json:"inverse"`
 }
 
-// A Report is what became of a run.
+// A Report is the result of a run.
 type Report struct {
 	Outcomes []Outcome `json:"outcomes"` // one for every wanted name, sorted
 	Written  []Batch   `json:"written"`  // what Cloudflare has confirmed
@@ -44,13 +44,11 @@ type Report struct {
 var zoneID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
 
 // Apply points every wanted name at its target, as [Plan] says: zone by zone it
-// lists the records, plans, writes, and lists again until there is nothing to
-// write or nothing more to be done. So every outcome is taken from what was
-// listed last.
+// lists the records, plans, writes, and lists again until no write is left or
+// possible. So every outcome rests on what was listed last.
 //
-// Its error says that nothing could be done at all, for want of the zones: it
-// is an *[APIError], that of an option, or the context's. What befalls single
-// names is in their outcomes. A cancelled run returns its report.
+// It returns an error if it cannot read the zones: an *[APIError], that of an
+// option, or the context's. Errors of single names are in their outcomes. A cancelled run returns its report.
 func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options) (*Report, error) {
 	u := &update{api: api, cfg: cfg, opts: opts, report: &Report{Outcomes: []Outcome{}, Written: []Batch{}}}
 	if u.opts.MaxWait == 0 {
@@ -107,7 +105,7 @@ func (u *update) progress(format string, args ...any) {
 // maxTries is how often in a row something is tried that gets no answer.
 const maxTries = 4
 
-// read makes a call that changes nothing, again if need be.
+// read makes a call that only reads, and repeats it if that may help.
 func (u *update) read(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Kind is what became of a wanted name. The set is open.
+// A Kind is the result for a wanted name. The set is open.
 type Kind string
 
 // Kinds of outcomes.
@@ -30,7 +30,7 @@ const (
 	ReasonNameInvalid     = "name-invalid"      // Refused
 	ReasonTargetInvalid   = "target-invalid"    // Refused
 	ReasonOwnerInvalid    = "owner-invalid"     // Refused: Config.Owner is no host name
-	ReasonWildcard        = "wildcard"          // Refused: HTTP-01 issues for none
+	ReasonWildcard        = "wildcard"          // Refused: HTTP-01 cannot prove one
 	ReasonTwoTargets      = "two-targets"       // Refused: wanted twice, differently
 	ReasonOwnTarget       = "own-target"        // Refused: it would point at itself
 	ReasonDelegated       = "delegated"         // Refused: below NS records, where the zone does not speak
@@ -45,10 +45,10 @@ const (
 	ReasonUnreachable     = "unreachable"       // Failed: no answer, or errors of the server
 	ReasonNotKept         = "not-kept"          // Failed: written, and changed back every time
 	ReasonInterrupted     = "interrupted"       // Failed
-	ReasonLogFailed       = "log-failed"        // Refused: what takes a batch back must be logged before it
+	ReasonLogFailed       = "log-failed"        // Refused: a batch is logged with its inverse before it is sent
 )
 
-// An Outcome is what became of a wanted name.
+// An Outcome is the result for a wanted name.
 type Outcome struct {
 	Host   string `json:"host"`
 	Target string `json:"target"`
@@ -59,7 +59,7 @@ type Outcome struct {
 	Detail string `json:"detail,omitempty"`
 	// Maybe is set if a write was sent and its outcome is not known.
 	Maybe bool `json:"maybe,omitempty"`
-	// Records are those in the way.
+	// Records are those that prevent the write.
 	Records []Record `json:"records,omitempty"`
 }
 

@@ -23,7 +23,7 @@ func (c Config) Comment() string {
 }
 
 // owns reports whether a record is the provider's own. It makes address records alone, so a
-// comment that was copied onto another type proves nothing.
+// comment that was copied onto another type is no proof.
 func (c Config) owns(r Record) bool {
 	return r.Comment == c.Comment() && isAddress(r.Type)
 }

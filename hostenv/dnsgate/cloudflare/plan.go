@@ -82,7 +82,7 @@ func Assign(zones []Zone, wanted []Want, cfg Config) ([]Assignment, []Outcome) {
 			found[z.Name].Wanted = append(found[z.Name].Wanted, w)
 			continue
 		}
-		if w.AdoptOnly { // where nothing can be adopted, nothing is amiss
+		if w.AdoptOnly { // a name without a record to adopt needs no write
 			o = Outcome{Host: w.Host, Target: w.Target, Zone: z.Name, Kind: Unchanged}
 		}
 		outcomes = append(outcomes, o)

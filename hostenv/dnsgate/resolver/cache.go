@@ -20,7 +20,7 @@ func (p *promise) wait() *answer {
 	return p.answer
 }
 
-// A cache asks the resolver, and nothing twice.
+// A cache asks the resolver, each question once.
 type cache struct {
 	x        *exchange
 	config   Config

@@ -13,12 +13,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Config says whom a [Resolver] asks, and how patiently. The zero Config asks
-// the system's resolver and is right for the Internet.
+// Config says which servers a [Resolver] asks, and how long it waits for them.
+// The zero Config asks the system's resolver and is right for the Internet.
 type Config struct {
 	// Resolver is the validating resolver: an address, with a port if it is not
-	// 53; several are separated by commas, and the next one is asked where one
-	// is silent or fails. "" is what ResolvConf names.
+	// 53; several are separated by commas, and the next one is asked if one is
+	// silent or fails. "" means those of ResolvConf.
 	Resolver string
 	// ResolvConf is read if Resolver is empty; "" is /etc/resolv.conf.
 	ResolvConf string
@@ -46,8 +46,8 @@ type Config struct {
 	// the hosts over the network.
 	Live Live
 
-	// Progress is called with how far a run is: twice a second and at its end, by one
-	// goroutine.
+	// Progress is called with how far a run is: twice a second and at its end, by
+	// one goroutine.
 	Progress func(Progress)
 	// Now is the clock that dates facts, nil for time.Now.
 	Now func() time.Time

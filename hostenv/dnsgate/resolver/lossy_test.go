@@ -93,13 +93,13 @@ func lossyReply(request *dns.Msg, recursive bool) *dns.Msg {
 		reply.Answer = append(reply.Answer, rr)
 	}
 	switch label := strings.TrimSuffix(rest, ".com"); {
-	case strings.HasPrefix(name, "s") && rest == "nic.com":
-		if q.Qtype == dns.TypeA {
-			add(&dns.A{A: net.ParseIP("127.0.4." + first[1:])})
+	case rest == "nic.com":
+		addr := "11.0.0.1" // n1
+		if first[0] == 's' {
+			addr = "127.0.4." + first[1:]
 		}
-	case name == "n1.nic.com":
 		if q.Qtype == dns.TypeA {
-			add(&dns.A{A: net.ParseIP("11.0.0.1")})
+			add(&dns.A{A: net.ParseIP(addr)})
 		}
 	case (name == "nic.com" || name == "com") && q.Qtype == dns.TypeNS:
 		add(&dns.NS{Ns: "s100.nic.com."})

@@ -15,7 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A Resolver collects facts. It keeps nothing from one run to the next, and may
+// A Resolver collects facts. It keeps no state from one run to the next, and may
 // be used by several goroutines.
 type Resolver struct {
 	config Config
@@ -23,8 +23,8 @@ type Resolver struct {
 
 var _ dnsgate.Collector = (*Resolver)(nil)
 
-// New returns a Resolver. What is wrong with the configuration is returned by the
-// first run.
+// New returns a Resolver. The first run returns an error if the configuration is
+// wrong.
 func New(config Config) *Resolver {
 	return &Resolver{config: config.withDefaults()}
 }

@@ -48,7 +48,7 @@ type WaitProgress struct {
 	Next         time.Duration // until the zone is asked again, 0 if it is ready
 }
 
-// Arrival is what came of one name. Servers are what the servers said last.
+// Arrival is the result for one name. Servers hold what the servers said last.
 type Arrival struct {
 	Name    string
 	Zone    string
