@@ -280,5 +280,8 @@ var storeTemplate = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(rootDir, "template")
+	if isLayered() {
+		return dir, os.CopyFS(filepath.Join(dir, "var"), os.DirFS("/nix/var"))
+	}
 	return dir, os.CopyFS(dir, os.DirFS("/nix"))
 })

@@ -85,11 +85,8 @@ func (n *Node) furnish(template, sudoers string) error {
 		}
 	}
 	store := filepath.Join(n.dir, "nix")
-	if err := mount("tmpfs", store, "tmpfs", fmt.Sprintf("mode=0755,size=%d", n.fleet.storeSize())); err != nil {
+	if err := mountNix(store, template, n.fleet.storeSize()); err != nil {
 		return err
-	}
-	if out, err := exec.Command("cp", "-a", template+"/.", store).CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
 	}
 
 	files := []file{
@@ -155,6 +152,11 @@ func (n *Node) furnish(template, sudoers string) error {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			continue
+		}
+		if strings.HasPrefix(path, machineBin) {
+			if path, err = os.Readlink(path); err != nil {
+				return err
+			}
 		}
 		if err := os.Symlink(path, root("run/current-system/sw/bin/"+name)); err != nil {
 			return err

@@ -184,7 +184,10 @@ func prepare() error {
 			return err
 		}
 	}
-	if err := mount("tmpfs", "/nix", "tmpfs", "mode=0755"); err != nil {
+	if err := keepMachineNix(); err != nil {
+		return err
+	}
+	if err := mountNix("/nix", "", 0); err != nil {
 		return err
 	}
 	var hosts strings.Builder

@@ -221,7 +221,7 @@ func (n *Node) startNix() error {
 	if err := os.RemoveAll(socket); err != nil {
 		return err
 	}
-	return n.daemon("nix-daemon", "unix", socket, testenv.Find("nix-daemon"))
+	return n.daemon("nix-daemon", "unix", socket, "/run/current-system/sw/bin/nix-daemon")
 }
 
 // end takes the node away, with all of its processes.
@@ -234,6 +234,9 @@ func (n *Node) end() {
 		_ = n.init.Wait()
 	}
 	_ = unix.Unmount(filepath.Join(n.dir, "nix"), unix.MNT_DETACH)
+	if isLayered() {
+		_ = unix.Unmount(filepath.Join(n.dir, "nix-layer"), unix.MNT_DETACH)
+	}
 }
 
 // Log is what a daemon of the node said: sshd or nix-daemon.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,6 +31,9 @@ func main() {
 func run() error {
 	if len(os.Args) != 3 {
 		return fmt.Errorf("usage: %s CHECKOUT PROGRAMS", filepath.Base(os.Args[0]))
+	}
+	if _, err := os.Stat("/run/current-system/sw"); err == nil && !fleet.Inside() {
+		return errors.New("the tutorial does not run on NixOS, whose programs its builds do not find (hint: use a virtual machine with Debian)")
 	}
 	if missing := fleet.Missing(); len(missing) > 0 && !fleet.Inside() {
 		return fmt.Errorf("this machine does not have %s (hint: docs/tutorial.md has the packages)", strings.Join(missing, ", "))
