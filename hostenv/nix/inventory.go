@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Inventory evaluates the provider's inventory and returns its JSON, with one
-// event a project. A project that cannot be evaluated makes it an *[EvalError],
-// which names all of them. flake.lock must be there and up to date: to lock is
-// the provider's own decision, never a side effect of making a plan.
+// event a project. The error holds an *[EvalError] for every project that cannot
+// be evaluated. flake.lock must exist and be up to date: locking is a decision of
+// the provider, and no side effect of a plan.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	events := &counter{runner: r, phase: Evaluate}
 	// What is wrong with the options ends this before minutes go by on projects.
@@ -46,7 +48,7 @@ func (r *Runner) apply(ctx context.Context, events *counter, function string) ([
 func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 	out, err := r.apply(ctx, nil, "p: p.projectNames")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
-		return &EvalError{Failures: []Failure{failureOf("", failed)}}
+		return failureOf("", failed)
 	}
 	if err != nil {
 		return err
@@ -63,7 +65,7 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 	}
 	var (
 		mu       sync.Mutex
-		failures []Failure
+		failures []*EvalError
 	)
 	err = inParallel(r.jobs(), functions, func(project, function string) error {
 		_, err := r.apply(ctx, nil, function)
@@ -80,14 +82,18 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 		return err
 	}
 	if len(failures) == 0 {
-		failures = []Failure{failureOf("", together)}
+		failures = []*EvalError{failureOf("", together)}
 	}
-	slices.SortFunc(failures, func(a, b Failure) int { return cmp.Compare(a.Project, b.Project) })
+	slices.SortFunc(failures, func(a, b *EvalError) int { return cmp.Compare(a.Project, b.Project) })
 	if own := failures[0]; own.Project == "" {
 		// A fault of the provider's options fails every project as well.
-		failures = append(failures[:1], slices.DeleteFunc(failures[1:], func(f Failure) bool { return f.Message == own.Message })...)
+		failures = append(failures[:1], slices.DeleteFunc(failures[1:], func(f *EvalError) bool { return f.Message == own.Message })...)
 	}
-	return &EvalError{Failures: failures}
+	var all problem.List
+	for _, f := range failures {
+		all.Add(f)
+	}
+	return all.Err()
 }
 
 const missingAttribute = "does not provide attribute"
@@ -100,23 +106,19 @@ var advice = []struct{ message, hint string }{
 	{"does not contain a", "run this in the provider's folder, and `git add` its flake.nix"},
 }
 
-func failureOf(project string, failed *nixError) Failure {
+func failureOf(project string, failed *nixError) *EvalError {
 	said, hint := splitHint(message(failed.log))
 	if said == "" {
 		said = failed.err.Error()
 	}
-	for _, a := range advice {
-		if hint == "" && strings.Contains(said, a.message) {
-			hint = a.hint
-		}
-	}
+	hint = cmp.Or(hint, Advice(said))
 	if project != "" {
 		said = strings.TrimPrefix(said, "project "+project+": ")
 	}
-	return Failure{Project: project, Message: said, Advice: hint}
+	return &EvalError{Project: project, Message: said, Advice: hint}
 }
 
-// Advice is what mends what nix itself says, "" if that is not known.
+// Advice says how to fix what Nix itself reports, "" if that is not known.
 func Advice(said string) string {
 	for _, a := range advice {
 		if strings.Contains(said, a.message) {
@@ -126,10 +128,10 @@ func Advice(said string) string {
 	return ""
 }
 
-// Quote writes a string for Nix, whatever is in it.
+// Quote writes any text as a string of Nix.
 func Quote(text string) string { return quote(text) }
 
-// SplitHint parts what our own Nix code says from what it advises.
+// SplitHint parts a message of our own Nix code from its hint.
 func SplitHint(message string) (said, hint string) { return splitHint(message) }
 
 func quote(text string) string {

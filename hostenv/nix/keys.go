@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Where the secret key is if nothing else is said, below the provider's root.
@@ -42,9 +43,8 @@ func (k Key) FlakeLine() string {
 // by name is not, for a name that is misspelt would be a new key that no node
 // trusts.
 //
-// A file that others can read, or that is in git, is refused with a *[KeyError],
-// and so is one that holds no secret key of Nix. Nothing of what is in it is
-// ever told.
+// A file that others can read, or that is in git, is refused, and so
+// is one that holds no secret key of Nix. No error quotes from it.
 func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 	file, ours := named, false
 	if file == "" {
@@ -62,8 +62,8 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 	_, alone := os.Lstat(public) // before, for whoever makes a key now writes this one last
 	if _, err := os.Stat(file); ours && errors.Is(err, fs.ErrNotExist) {
 		if alone == nil {
-			return Key{}, &KeyError{file, "is not there, and its public half is: a new one would have the same name, of which Nix knows one key alone",
-				"restore it from where a copy is kept, or name that with -signingKey=; to replace it make one of another name, mode 0600: `nix key generate-secret --key-name " + domain + "-2 >" + file + "`"}
+			return Key{}, keyProblem(file, "is not there, and its public half is: a new one would have the same name, of which Nix knows one key alone",
+				"restore it from where a copy is kept, or name that with -signingKey=; to replace it make one of another name, mode 0600: `nix key generate-secret --key-name "+domain+"-2 >"+file+"`")
 		}
 		if k.Made, err = makeKey(file, domain); err != nil {
 			return Key{}, fmt.Errorf("make a signing key: %w", err)
@@ -73,8 +73,8 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 		return Key{}, err
 	}
 	if inGit(ctx, file) {
-		return Key{}, &KeyError{file, "is in git: whoever reads the repository can sign for every node",
-			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys"}
+		return Key{}, keyProblem(file, "is in git: whoever reads the repository can sign for every node",
+			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys")
 	}
 	if ours {
 		if err := beside(public, k.Public+"\n"); err != nil {
@@ -84,13 +84,9 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 	return k, nil
 }
 
-// A KeyError says why a file is not taken for a signing key.
-type KeyError struct{ File, Problem, Remedy string }
-
-func (e *KeyError) Error() string { return "the signing key " + e.File + " " + e.Problem }
-
-// Hint says what mends it.
-func (e *KeyError) Hint() string { return e.Remedy }
+func keyProblem(file, text, fix string) error {
+	return problem.New("the signing key "+file, text, fix)
+}
 
 // PublicKey reads a secret key of Nix, NAME:BASE64 of an ed25519 key as libsodium
 // has it, and returns the public one. This is done here, without nix, whose
@@ -98,23 +94,23 @@ func (e *KeyError) Hint() string { return e.Remedy }
 func PublicKey(file string) (string, error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", &KeyError{file, "is not there", "see the path, or leave -signingKey and " + KeyVariable + " away to have one made at " + defaultKey}
+		return "", keyProblem(file, "is not there", "see the path, or leave -signingKey and "+KeyVariable+" away to have one made at "+defaultKey)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the signing key: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", &KeyError{file, "is no file", "name the file of a secret key of Nix"}
+		return "", keyProblem(file, "is no file", "name the file of a secret key of Nix")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", &KeyError{file, fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm()), "chmod 600 " + file}
+		return "", keyProblem(file, fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm()), "chmod 600 "+file)
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", fmt.Errorf("read the signing key: %w", err)
 	}
 	if len(data) > 1<<12 || bytes.Contains(data, []byte("ENC[")) {
-		return "", &KeyError{file, "is no secret key of Nix, but looks like a file of sops", "decrypt it to a file of its own that is not in git, mode 0600, and name that"}
+		return "", keyProblem(file, "is no secret key of Nix, but looks like a file of sops", "decrypt it to a file of its own that is not in git, mode 0600, and name that")
 	}
 	name, encoded, _ := strings.Cut(strings.TrimSpace(string(data)), ":")
 	secret, err := base64.StdEncoding.DecodeString(encoded)
@@ -123,13 +119,13 @@ func PublicKey(file string) (string, error) {
 		if err == nil && len(secret) == ed25519.PublicKeySize {
 			remedy = "this is the public half: name the file of the secret one"
 		}
-		return "", &KeyError{file, "is no secret key of Nix", remedy}
+		return "", keyProblem(file, "is no secret key of Nix", remedy)
 	}
 	// Its second half is the public key; one that does not belong to the first
 	// would sign what nobody can verify.
 	key := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
 	if !bytes.Equal(key, secret) {
-		return "", &KeyError{file, "is broken: its halves do not belong together", "restore it from a backup"}
+		return "", keyProblem(file, "is broken: its halves do not belong together", "restore it from a backup")
 	}
 	return name + ":" + base64.StdEncoding.EncodeToString(secret[ed25519.SeedSize:]), nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -43,8 +44,8 @@ func TestOpenKeyMakesOne(t *testing.T) {
 		t.Errorf("by the variable: %+v, %v", again, err)
 	}
 	missing := filepath.Join(root, "missing")
-	var failed *hostnix.KeyError
-	if _, err = hostnix.OpenKey(t.Context(), root, missing, "x"); !errors.As(err, &failed) || failed.File != missing {
+	var failed *problem.Problem
+	if _, err = hostnix.OpenKey(t.Context(), root, missing, "x"); !errors.As(err, &failed) || !strings.Contains(failed.Subject, missing) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -61,7 +62,7 @@ func TestOpenKeyOfClone(t *testing.T) {
 	if err := os.Remove(k.File); err != nil {
 		t.Fatal(err)
 	}
-	var refused *hostnix.KeyError
+	var refused *problem.Problem
 	if _, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example"); !errors.As(err, &refused) || !strings.Contains(refused.Hint(), "-signingKey=") {
 		t.Errorf("got %v", err)
 	}
@@ -190,7 +191,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := hostnix.PublicKey(file)
-			var failed *hostnix.KeyError
+			var failed *problem.Problem
 			if !errors.As(err, &failed) || !strings.Contains(err.Error(), c.want) || failed.Hint() == "" {
 				t.Fatalf("got %v, want %q", err, c.want)
 			}
@@ -233,7 +234,7 @@ func TestOpenKeyInGit(t *testing.T) {
 	}
 	run("add", "-f", k.File)
 	_, err = hostnix.OpenKey(t.Context(), root, "", "hosting.example")
-	var failed *hostnix.KeyError
+	var failed *problem.Problem
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "is in git") {
 		t.Errorf("got %v", err)
 	}

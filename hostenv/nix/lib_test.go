@@ -3,6 +3,7 @@ package nix_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -155,4 +157,24 @@ func (n nix) building(t *testing.T, dir string) *hostnix.Runner {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	return n.runner(dir)
+}
+
+// errorsOf returns the errors of a type that err holds.
+func errorsOf[E error](err error) (all []E) {
+	for _, leaf := range problem.Leaves(err) {
+		var e E
+		if errors.As(leaf, &e) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// hints returns the hints of all errors that err holds.
+func hints(err error) string {
+	var all []string
+	for _, leaf := range problem.Leaves(err) {
+		all = append(all, problem.Hint(leaf))
+	}
+	return strings.Join(all, "\n")
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 //go:embed lock-sources.nix
@@ -32,7 +34,7 @@ type Locked struct {
 // out, a relative path counts from the provider's folder.
 //
 // Equal sources are fetched once. Several processes fetch, but no two from the
-// same repository. If sources fail, the error is a *[LockError] with all that do.
+// same repository. The error holds a *[LockError] for every source that fails.
 func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]Locked, error) {
 	if len(sources) == 0 {
 		return nil, nil
@@ -56,7 +58,7 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 
 	events := &counter{runner: r, phase: Fetch, total: len(distinct)}
 	var mu sync.Mutex
-	var failures []SourceFailure
+	var failures []*LockError
 	err := inParallel(r.jobs(), numbered(batches(distinct, r.jobs())), func(_ int, inTurn [][]*source) error {
 		for _, batch := range inTurn {
 			failed, err := r.lockBatch(ctx, events, batch)
@@ -73,8 +75,12 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 		return nil, err
 	}
 	if len(failures) > 0 {
-		slices.SortFunc(failures, func(a, b SourceFailure) int { return a.Index - b.Index })
-		return nil, &LockError{Failures: failures}
+		slices.SortFunc(failures, func(a, b *LockError) int { return a.Index - b.Index })
+		var all problem.List
+		for _, f := range failures {
+			all.Add(f)
+		}
+		return nil, all.Err()
 	}
 	locked := make([]Locked, len(sources))
 	for i, s := range asked {
@@ -84,8 +90,8 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 }
 
 // lockBatch fetches a batch in one process, and if that fails each source in
-// its own: what was wrong with one must not hide what is wrong with the next.
-func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) ([]SourceFailure, error) {
+// its own: one failure must not hide the next.
+func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) ([]*LockError, error) {
 	err := r.fetch(ctx, events, batch)
 	failed := (*nixError)(nil)
 	if err == nil {
@@ -99,9 +105,9 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 		if errors.Is(failed, errStale) {
 			said = errStale.Error() + "\n" + said
 		}
-		return []SourceFailure{batch[0].failure(said)}, nil
+		return []*LockError{batch[0].failure(said)}, nil
 	}
-	var failures []SourceFailure
+	var failures []*LockError
 	for _, s := range batch {
 		alone, err := r.lockBatch(ctx, nil, []*source{s})
 		if err != nil {
@@ -113,9 +119,9 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 }
 
 // unlockable finds sources that were fetched, but at no commit: a working tree
-// with changes, that nobody else can fetch again.
-func (r *Runner) unlockable(batch []*source) []SourceFailure {
-	var failures []SourceFailure
+// with changes, which cannot be fetched again.
+func (r *Runner) unlockable(batch []*source) []*LockError {
+	var failures []*LockError
 	for _, s := range batch {
 		if s.needsRev() && strings.Trim(s.locked.Rev, "0") == "" {
 			failures = append(failures, s.failure("it has no commit, for its working tree has changes"))

@@ -178,11 +178,9 @@ func TestLockIsNotFromMemory(t *testing.T) {
 		if _, err := runner.LockSources(t.Context(), sources); err != nil {
 			t.Fatal(err)
 		}
-		var failed *hostnix.LockError
-
 		gitOutput(t, bare, "branch", "--delete", "--force", "old")
 		locked, err := runner.LockSources(t.Context(), sources)
-		if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Index != 1 {
+		if failed := errorsOf[*hostnix.LockError](err); len(failed) != 1 || failed[0].Index != 1 {
 			t.Errorf("a branch that is gone: locked to %v, error %v", locked, err)
 		}
 
@@ -190,7 +188,7 @@ func TestLockIsNotFromMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		locked, err = runner.LockSources(t.Context(), sources)
-		if !errors.As(err, &failed) || len(failed.Failures) != 2 {
+		if failed := errorsOf[*hostnix.LockError](err); len(failed) != 2 {
 			t.Errorf("a repository that is gone: locked to %v, error %v", locked, err)
 		}
 		t.Log(err)
@@ -216,8 +214,8 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 			git(site, "main"),
 		}
 		_, err := n.runner(root).LockSources(t.Context(), sources)
-		var failed *hostnix.LockError
-		if !errors.As(err, &failed) {
+		failed := errorsOf[*hostnix.LockError](err)
+		if failed == nil {
 			t.Fatalf("error %v, want a *LockError", err)
 		}
 		type told struct {
@@ -236,7 +234,7 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 			{6, "git+file://" + dirty, ask("file://" + dirty)},
 		}
 		var got []told
-		for _, f := range failed.Failures {
+		for _, f := range failed {
 			got = append(got, told{f.Index, f.Source, f.Advice})
 			if f.Message == "" {
 				t.Errorf("no message for %s", f.Source)
@@ -246,10 +244,10 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("failures (-want +got):\n%s", diff)
 		}
-		if all := err.Error() + failed.Hint() + fmt.Sprintf("%+v", failed.Failures); strings.Contains(all, "hunter2") {
+		if all := err.Error() + hints(err) + fmt.Sprintf("%+v", failed); strings.Contains(all, "hunter2") {
 			t.Errorf("a credential is told:\n%s", all)
 		}
-		if last := failed.Failures[len(failed.Failures)-1].Message; !strings.Contains(last, "working tree has changes") {
+		if last := failed[len(failed)-1].Message; !strings.Contains(last, "working tree has changes") {
 			t.Errorf("a working tree with changes: %q", last)
 		}
 	})
@@ -282,7 +280,7 @@ echo "error: it is not to be" >&2
 exit 1`)
 	runner := &hostnix.Runner{Nix: fake}
 	_, err := runner.LockSources(t.Context(), []map[string]any{{"type": "git", "url": "https://u:hunter2@localhost/x"}})
-	if failed := (*hostnix.LockError)(nil); !errors.As(err, &failed) || failed.Failures[0].Message != "it is not to be" {
+	if failed := errorsOf[*hostnix.LockError](err); len(failed) != 1 || failed[0].Message != "it is not to be" {
 		t.Errorf("error %v", err)
 	}
 	if got, want := read(t, filepath.Join(temp, "modes")), "drwx------\n-rw-------\n-rw-------\n1\n"; got != want {

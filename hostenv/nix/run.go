@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Lines by which our own Nix code tells what it is doing.
@@ -129,7 +131,8 @@ func (r *Runner) run(ctx context.Context, c Command, said *listener) (written []
 func (r *Runner) find(name string) (string, error) {
 	nix, err := r.lookPath(r.program())
 	if err != nil {
-		return "", &NotInstalledError{Program: r.program()}
+		return "", problem.New("", "run nix: there is no "+r.program(),
+			"install Nix 2.8 or newer (https://nixos.org/download), or give an inventory that was evaluated elsewhere")
 	}
 	if name == "" || name == "nix" {
 		return nix, nil

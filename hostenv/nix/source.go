@@ -119,8 +119,8 @@ func (s *source) needsRev() bool {
 	}
 }
 
-func (s *source) failure(said string) SourceFailure {
-	return SourceFailure{Index: s.index, Source: s.label, Message: said, Advice: s.advice()}
+func (s *source) failure(said string) *LockError {
+	return &LockError{Index: s.index, Source: s.label, Message: said, Advice: s.advice()}
 }
 
 // advice says how to look at the source by hand.
