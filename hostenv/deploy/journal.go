@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Journal is the append-only record of a run: <id>.jsonl in the folder of
@@ -162,13 +164,13 @@ func readJournal(path string) (events []Event, whole int64, err error) {
 		}
 		e, err := DecodeEvent(line)
 		if err != nil {
-			return nil, 0, &JournalError{Path: path, Line: n, Err: err}
+			return nil, 0, journalError(path, n, err)
 		}
 		if n == 1 {
 			major, _, _ := strings.Cut(e.Events, ".")
 			ours, _, _ := strings.Cut(EventsVersion, ".")
 			if e.Type != TypeVersion || major != ours {
-				return nil, 0, &JournalError{Path: path, Line: 1, Err: fmt.Errorf("it is of version %q, and this program reads %s", e.Events, EventsVersion)}
+				return nil, 0, journalError(path, 1, fmt.Errorf("it is of version %q, and this program reads %s", e.Events, EventsVersion))
 			}
 		}
 		events = append(events, e)
@@ -178,19 +180,10 @@ func readJournal(path string) (events []Event, whole int64, err error) {
 	return events, whole, nil
 }
 
-// A JournalError says that a journal cannot be read.
-type JournalError struct {
-	Path string
-	Line int
-	Err  error
-}
-
-func (e *JournalError) Error() string { return fmt.Sprintf("%s, line %d: %v", e.Path, e.Line, e.Err) }
-func (e *JournalError) Unwrap() error { return e.Err }
-
-// Hint says what to do.
-func (e *JournalError) Hint() string {
-	return "move the file away: the next run asks the nodes what they have, and only what was interrupted in the middle of an activation is then activated once more"
+// journalError is the error of a journal that cannot be read.
+func journalError(path string, line int, err error) error {
+	return problem.WithHint(fmt.Errorf("%s, line %d: %w", path, line, err),
+		"move the file away: the next run asks the nodes what they have, and activates again only what was interrupted in the middle of an activation")
 }
 
 // syncDir makes a new name in a folder durable.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -95,21 +96,8 @@ func readLeftovers(node string, data []byte) ([]Leftover, error) {
 	return document.Leftovers, nil
 }
 
-// A NoLeftoversError says that a node cannot tell what is left over there.
-type NoLeftoversError struct{ Node string }
-
-func (e *NoLeftoversError) Error() string {
-	return "node " + e.Node + " cannot tell what is left over: its system has no " + usersProgram
-}
-
-// Hint says what to do.
-func (e *NoLeftoversError) Hint() string { return "deploy its system: -node=" + e.Node }
-
 // leftovers asks a node.
 func leftovers(ctx context.Context, n Node, s Session) ([]Leftover, error) {
-	if !s.Observation().ListsLeftovers {
-		return nil, &NoLeftoversError{n.Name}
-	}
 	out, err := s.Run(ctx, "root", nil, usersProgram, "list")
 	if err != nil {
 		return nil, err
@@ -129,19 +117,20 @@ type Leftovers struct {
 
 	mu   sync.Mutex
 	all  []Leftover
-	deaf []error
+	deaf problem.List
 }
 
 // Ask asks a node. One that cannot tell is no error, see [Leftovers.Deaf].
 func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
+	if !s.Observation().ListsLeftovers {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.deaf.Addf("node "+n.Name, "deploy its system: -node="+n.Name, "cannot tell what is left over: its system has no "+usersProgram)
+		return nil
+	}
 	found, err := leftovers(ctx, n, s)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var deaf *NoLeftoversError
-	if errors.As(err, &deaf) {
-		a.deaf = append(a.deaf, deaf)
-		return nil
-	}
 	for _, l := range found {
 		l.Why = l.fate(a.Plan, a.State)
 		a.all = append(a.all, l)
@@ -162,14 +151,14 @@ func (a *Leftovers) All() []Leftover {
 func (a *Leftovers) Deaf() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return joined(a.deaf)
+	return a.deaf.Err()
 }
 
 // PickLeftovers returns those that are named, by user or by [Leftover.Name], each
 // of which must be one and removable. All that is wrong is in the error.
 func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 	var picked []Leftover
-	var wrong []error
+	var wrong problem.List
 	for _, name := range names {
 		var met []Leftover
 		for _, l := range all {
@@ -179,29 +168,21 @@ func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 		}
 		switch {
 		case len(met) == 0:
-			wrong = append(wrong, &LeftoverError{name, "nothing is left over of it", "`mage leftovers` lists what is"})
+			wrong.Addf("remove "+name+":", "`mage leftovers` lists what is left over", "nothing is left over of it")
 		case len(met) > 1:
 			var which []string
 			for _, l := range met {
 				which = append(which, l.Name()+" on "+l.Node)
 			}
-			wrong = append(wrong, &LeftoverError{name, "there is " + strings.Join(which, ", "), "name one, and its node by -node="})
+			wrong.Addf("remove "+name+":", "name one, and its node by -node=", "there is %s", strings.Join(which, ", "))
 		case met[0].Why == FatePlanned:
-			wrong = append(wrong, &LeftoverError{name, "the plan has this environment, and what is on " + met[0].Node + " is in use, or will be", "deploy first: `mage deploy`"})
+			wrong.Addf("remove "+name+":", "deploy first: `mage deploy`", "the plan has this environment, and what is on %s is in use, or will be", met[0].Node)
 		case !slices.ContainsFunc(picked, func(l Leftover) bool { return l.Node == met[0].Node && l.Name() == met[0].Name() }):
 			picked = append(picked, met[0])
 		}
 	}
-	return picked, joined(wrong)
+	return picked, wrong.Err()
 }
-
-// A LeftoverError says why something is not removed.
-type LeftoverError struct{ Name, Problem, hint string }
-
-func (e *LeftoverError) Error() string { return "remove " + e.Name + ": " + e.Problem }
-
-// Hint says what to do.
-func (e *LeftoverError) Hint() string { return e.hint }
 
 // RemoveLeftover removes what an environment left on a node, under the node's
 // deploy lock. The node refuses where the environment is there by now.

@@ -24,14 +24,14 @@ func TestSameMachine(t *testing.T) {
 		{"a comment is not part of a key", func(_ *world, nodes []deploy.Node) { nodes[2].HostKey = key + " root@n1" }, 3, "n1 and n3"},
 		{"two without a key in the plan report one", func(w *world, nodes []deploy.Node) {
 			for _, n := range nodes[:2] {
-				w.nodes[n.Name].hostKeys = []string{hostKey("own " + n.Name), hostKey("shared")}
+				w.nodes[n.Name].hostKey = hostKey("shared")
 			}
 			nodes[0].HostKey, nodes[1].HostKey = "", ""
 		}, 3, "n1 and n2"},
 		{"one reports what the plan names for another", func(w *world, nodes []deploy.Node) {
-			nodes[1].HostKey, w.nodes["n2"].hostKeys = "", []string{key}
+			nodes[1].HostKey, w.nodes["n2"].hostKey = "", key
 		}, 3, "n1 and n2"},
-		{"what a node reports does not replace the key that ssh requires", func(w *world, _ []deploy.Node) { w.nodes["n2"].hostKeys = []string{key} }, 3, ""},
+		{"what a node reports does not replace the key that ssh requires", func(w *world, _ []deploy.Node) { w.nodes["n2"].hostKey = key }, 3, ""},
 		{"the other node is not in the run", func(_ *world, nodes []deploy.Node) { nodes[2].HostKey = key }, 1, "n1 and n3"},
 		{"neither node is in the run", func(_ *world, nodes []deploy.Node) { nodes[2].HostKey = nodes[1].HostKey }, 1, ""},
 		{"nothing is deployed to the other node", func(_ *world, nodes []deploy.Node) { nodes[2].HostKey, nodes[2].Profiles = key, nil }, 1, ""},

@@ -61,8 +61,9 @@ type Observation struct {
 	ProcessesHidden bool `json:"processesHidden,omitempty"`
 	// ListsLeftovers says that the node's system can tell what environments left.
 	ListsLeftovers bool `json:"listsLeftovers,omitempty"`
-	// HostKeys are the public keys in the node's /etc/ssh, as it reports them.
-	HostKeys []string            `json:"hostKeys,omitempty"`
+	// HostKey is the public key in the node's ssh_host_ed25519_key.pub, which ssh
+	// prefers: other files may be of keys that sshd does not use.
+	HostKey  string              `json:"hostKey,omitempty"`
 	Profiles map[string]Observed `json:"profiles"` // by the name of the profile
 }
 

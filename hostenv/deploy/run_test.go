@@ -289,7 +289,7 @@ func TestSelection(t *testing.T) {
 		{"environments everywhere", deploy.Selection{Profiles: []string{"env1-*"}}, "n1/env1-n1 n2/env1-n2 n3/env1-n3"},
 		{"systems alone", deploy.Selection{Profiles: []string{"system"}, Exclude: []string{"n3"}}, "n1/system n2/system"},
 		{"all but one", deploy.Selection{Nodes: []string{"n[12]"}, Exclude: []string{"n1/env2-n1", "env1-n2"}}, "n1/system n1/env1-n1 n2/system n2/env2-n2"},
-		{"a typing mistake", deploy.Selection{Nodes: []string{"n1", "m1"}, Profiles: []string{"evn*"}}, `-node "m1" matches no node of the plan|-env "evn*" matches no enabled environment of the plan`},
+		{"a typing mistake", deploy.Selection{Nodes: []string{"n1", "m1"}, Profiles: []string{"evn*"}}, `2 problems|- -node "m1" matches no node of the plan|- -env "evn*" matches no enabled environment of the plan`},
 		{"no pattern", deploy.Selection{Nodes: []string{"["}}, `"[" is no pattern`},
 		{"nothing is left", deploy.Selection{Nodes: []string{"n1"}, Exclude: []string{"n*"}}, "nothing is left to deploy"},
 	}

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Selection says which profiles a run is about. Patterns are those of
@@ -19,14 +21,14 @@ type Selection struct {
 // alone that have any. A pattern that matches nothing is an error, for it is a
 // mistake in typing whose deploy would be "done".
 func (s Selection) Of(nodes []Node) ([]Node, error) {
-	var wrong []error
+	var wrong problem.List
 	for _, pattern := range slices.Concat(s.Nodes, s.Profiles, s.Exclude) {
 		if _, err := path.Match(pattern, ""); err != nil {
-			wrong = append(wrong, &PatternError{Pattern: pattern, Problem: "is no pattern"})
+			wrong.Addf("", patternHint(nil), "%q is no pattern", pattern)
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, joined(wrong)
+		return nil, wrong.Err()
 	}
 	met := map[string]bool{}
 	matches := func(kind string, patterns []string, names ...string) bool {
@@ -70,14 +72,14 @@ func (s Selection) Of(nodes []Node) ([]Node, error) {
 	} {
 		for _, pattern := range of.patterns {
 			if !met[of.kind+pattern] {
-				wrong = append(wrong, &PatternError{Pattern: pattern, Flag: of.flag, Problem: "matches " + of.what, known: known(nodes, of.kind)})
+				wrong.Addf("", patternHint(known(nodes, of.kind)), "%s %q matches %s", of.flag, pattern, of.what)
 			}
 		}
 	}
 	if len(wrong) == 0 && len(all) == 0 {
-		wrong = append(wrong, &PatternError{Problem: "nothing is left to deploy"})
+		wrong.Addf("", patternHint(nil), "nothing is left to deploy")
 	}
-	return all, joined(wrong)
+	return all, wrong.Err()
 }
 
 func known(nodes []Node, kind string) []string {
@@ -102,49 +104,14 @@ func known(nodes []Node, kind string) []string {
 	return slices.Compact(names)
 }
 
-// A PatternError says that a selection selects nothing.
-type PatternError struct {
-	Flag, Pattern, Problem string
-	known                  []string
-}
-
-func (e *PatternError) Error() string {
-	if e.Pattern == "" {
-		return e.Problem
-	}
-	return strings.TrimSpace(fmt.Sprintf("%s %q %s", e.Flag, e.Pattern, e.Problem))
-}
-
-// Hint names what there is.
-func (e *PatternError) Hint() string {
+// patternHint lists the names that a pattern can match.
+func patternHint(known []string) string {
 	const most = 12
 	switch {
-	case len(e.known) == 0:
+	case len(known) == 0:
 		return "`mage state:list` shows the environments, with their nodes"
-	case len(e.known) > most:
-		return fmt.Sprintf("there are %s and %d more", strings.Join(e.known[:most], ", "), len(e.known)-most)
+	case len(known) > most:
+		return fmt.Sprintf("there are %s and %d more", strings.Join(known[:most], ", "), len(known)-most)
 	}
-	return "there are " + strings.Join(e.known, ", ")
+	return "there are " + strings.Join(known, ", ")
 }
-
-// joined is an error that holds all of them, nil without any.
-func joined(errs []error) error {
-	if len(errs) == 0 {
-		return nil
-	}
-	return &Refused{errs}
-}
-
-// Refused holds every reason why a run does not begin.
-type Refused struct{ Errors []error }
-
-func (r *Refused) Error() string {
-	texts := make([]string, len(r.Errors))
-	for i, err := range r.Errors {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "\n")
-}
-
-// Unwrap lets errors.As and errors.Is see each of them.
-func (r *Refused) Unwrap() []error { return r.Errors }

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Standing is where a profile stands against the plan.
@@ -80,7 +82,7 @@ func StatusOf(p Profile, seen Observed) Status {
 func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(context.Context, Node, Session) error) ([]Status, error) {
 	var mu sync.Mutex
 	var all []Status
-	var wrong []error
+	var wrong problem.List
 	var group errgroup.Group
 	group.SetLimit(maxSessions)
 	for _, n := range nodes {
@@ -97,7 +99,7 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 			if err != nil {
 				var unreachable *UnreachableError
 				if !errors.As(err, &unreachable) {
-					wrong = append(wrong, err)
+					wrong.Add(err)
 				}
 				for _, p := range n.Profiles {
 					all = append(all, Status{Node: n.Name, Profile: p.Name, Standing: StandingUnreachable, Planned: p.Path, Detail: err.Error()})
@@ -105,7 +107,7 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 				return nil
 			}
 			if unasked := errors.Join(unasked...); unasked != nil {
-				wrong = append(wrong, unasked)
+				wrong.Add(unasked)
 			}
 			seen := session.Observation()
 			for _, p := range n.Profiles {
@@ -119,7 +121,7 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(rank(a.Profile), rank(b.Profile)), cmp.Compare(a.Profile, b.Profile))
 	})
 	if err == nil {
-		err = joined(wrong)
+		err = wrong.Err()
 	}
 	return all, err
 }

@@ -59,7 +59,7 @@ type machine struct {
 	locked     bool
 	keys       []string
 	os         string
-	hostKeys   []string
+	hostKey    string
 	activated  []string // profile=path, each activation that began
 	restarted  []string // activations of what was active and good
 	restorable bool
@@ -129,7 +129,7 @@ type session struct {
 }
 
 func (s *session) observe() deploy.Observation {
-	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKeys: s.m.hostKeys, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
+	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKey: s.m.hostKey, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
 	for _, p := range s.n.Profiles {
 		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
 		if s.m.good[p.Name] {

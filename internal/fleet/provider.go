@@ -69,7 +69,8 @@ func newProvider(f *Fleet) (*Provider, error) {
 			return nil, err
 		}
 	}
-	if err := os.CopyFS(filepath.Join(p.Dir, "lib"), os.DirFS(filepath.Join(repository, "nix", "lib"))); err != nil {
+	// Hidden: the files of a provider's own are searched for the options that they set.
+	if err := os.CopyFS(filepath.Join(p.Dir, ".lib"), os.DirFS(filepath.Join(repository, "nix", "lib"))); err != nil {
 		return nil, err
 	}
 	p.inventory = f.inventory()

@@ -188,7 +188,7 @@ observe() {
 		nix --extra-experimental-features nix-command config show 2>/dev/null ||
 			nix --extra-experimental-features nix-command show-config 2>/dev/null
 	)"
-	fields hostkeys "$(cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null)"
+	fields hostkey "$(cat /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null)"
 	fields free "$(df -Pk /nix/store /nix/var/nix 2>/dev/null | while read -r _ _ _ free _; do printf '%s ' "$free"; done)"
 	eval "set -- $links"
 	for path in "$@"; do

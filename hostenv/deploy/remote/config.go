@@ -29,8 +29,8 @@ type Config struct {
 }
 
 // Write writes the ssh_config of nodes into a private folder, made in parent;
-// "" is a place for temporary files. It fails with a *[RefusedError], one for
-// each, where something of a node does not belong there, and where ssh itself
+// "" is a place for temporary files. It reports every value, with a hint,
+// where something of a node does not belong there, and where ssh itself
 // does not understand the file.
 //
 // Of each option ssh takes the first value, and the order is: what a deploy
@@ -48,7 +48,7 @@ func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, er
 			options[i], err = settingsOf(n)
 		}
 		if folded := strings.ToLower(n.Name); seen[folded] {
-			errs = append(errs, &RefusedError{n.Name, "two nodes are called so", "give one of them another name"})
+			errs = append(errs, refused(n.Name, "two nodes are called so", "give one of them another name"))
 		} else {
 			seen[folded] = true
 		}
@@ -198,8 +198,8 @@ func (c *Config) check(ctx context.Context, node string, lines []string) error {
 		line, _ := strconv.Atoi(m[2])
 		if m[1] == c.Path+":" || m[1] == c.Path {
 			if line >= 1 && line <= len(lines) {
-				errs = append(errs, &RefusedError{lines[line-1], "ssh does not understand its sshOpts: " + m[3],
-					fmt.Sprintf("mend provider.nodes.%q.sshOpts, and run `mage plan`", lines[line-1])})
+				errs = append(errs, refused(lines[line-1], "ssh does not understand its sshOpts: "+m[3],
+					fmt.Sprintf("mend provider.nodes.%q.sshOpts, and run `mage plan`", lines[line-1])))
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -121,8 +122,8 @@ func TestConfigRefuses(t *testing.T) {
 	for what, n := range bad {
 		parent := t.TempDir()
 		c, err := remote.Write(t.Context(), parent, []deploy.Node{fine, n})
-		var refused *remote.RefusedError
-		if !errors.As(err, &refused) || refused.Node != n.Name || refused.Hint() == "" {
+		var refused *problem.Problem
+		if !errors.As(err, &refused) || refused.Subject != fmt.Sprintf("node %q:", n.Name) || refused.Fix == "" {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err == nil {
@@ -159,8 +160,7 @@ func FuzzConfig(f *testing.F) {
 		expands := strings.ContainsAny(identity, "~%$")
 		c, err := remote.Write(t.Context(), "", []deploy.Node{n})
 		if err != nil {
-			var refused *remote.RefusedError
-			if !errors.As(err, &refused) && !expands {
+			if !errors.As(err, new(*problem.Problem)) && !expands {
 				t.Fatal(err)
 			}
 			return

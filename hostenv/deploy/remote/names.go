@@ -5,6 +5,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 func isUserName(s string) bool {
@@ -24,22 +25,15 @@ func isStorePath(s string) bool {
 	return err == nil && p.Dir() == names.Store
 }
 
-// A RefusedError says that something of the plan cannot be given to ssh, to a
-// shell or to sudo.
-type RefusedError struct {
-	Node    string
-	Problem string
-	Advice  string
+// refused reports that something of the plan cannot be given to ssh, to a shell or
+// to sudo.
+func refused(node, text, fix string) error {
+	return problem.New(fmt.Sprintf("node %q:", node), text, fix)
 }
-
-func (e *RefusedError) Error() string { return fmt.Sprintf("node %q: %s", e.Node, e.Problem) }
-
-// Hint says what to do.
-func (e *RefusedError) Hint() string { return e.Advice }
 
 // checkNode refuses a node that cannot be written into an ssh_config.
 func checkNode(n deploy.Node) error {
-	refuse := func(problem, advice string) error { return &RefusedError{n.Name, problem, advice} }
+	refuse := func(problem, advice string) error { return refused(n.Name, problem, advice) }
 	_, badName := names.ParseNode(n.Name)
 	_, badAddress := names.ParseAddress(n.Address)
 	switch option := fmt.Sprintf("provider.nodes.%q", n.Name); {
@@ -66,18 +60,18 @@ func checkNode(n deploy.Node) error {
 
 // checkProfile refuses a profile that no command may be made of.
 func checkProfile(node string, p deploy.Profile) error {
-	var problem string
+	var text string
 	switch {
 	case !p.IsSystem() && !isUserName(p.Name):
-		problem = fmt.Sprintf("the profile %q has no user's name", p.Name)
+		text = fmt.Sprintf("the profile %q has no user's name", p.Name)
 	case !isUserName(p.User):
-		problem = fmt.Sprintf("the profile %s is activated as %q, which is no user name", p.Name, p.User)
+		text = fmt.Sprintf("the profile %s is activated as %q, which is no user name", p.Name, p.User)
 	case !isPlainPath(p.Link):
-		problem = fmt.Sprintf("the profile %s is at %q, which is no plain absolute path", p.Name, p.Link)
+		text = fmt.Sprintf("the profile %s is at %q, which is no plain absolute path", p.Name, p.Link)
 	case !isPlainPath(p.Temp):
-		problem = fmt.Sprintf("the profile %s has the tempPath %q, which is no plain absolute path", p.Name, p.Temp)
+		text = fmt.Sprintf("the profile %s has the tempPath %q, which is no plain absolute path", p.Name, p.Temp)
 	default:
 		return nil
 	}
-	return &RefusedError{node, problem, "run `mage plan`: generated/plan.json is not to be written by hand"}
+	return refused(node, text, "run `mage plan`: generated/plan.json is not to be written by hand")
 }

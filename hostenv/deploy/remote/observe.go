@@ -68,7 +68,7 @@ type report struct {
 	uids             map[string]int
 	owners           map[int]string
 	environments     map[int][]string
-	hostKeys         []string
+	hostKey          string
 	free             *int64
 	folders          map[string]folder
 	missing          map[string]bool
@@ -90,7 +90,7 @@ type process struct {
 }
 
 // fieldsOf is how many values follow each kind of field.
-var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "hostkeys": 1, "free": 1, "running": 3, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
+var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "hostkey": 1, "free": 1, "running": 3, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
 
 func readReport(data []byte) (*report, error) {
 	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, running: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
@@ -138,11 +138,9 @@ func (r *report) read(kind string, f []string) {
 				r.free = &bytes
 			}
 		}
-	case "hostkeys":
-		for line := range strings.Lines(f[0]) {
-			if key, err := names.ParsePublicKey(strings.TrimSpace(line)); err == nil {
-				r.hostKeys = append(r.hostKeys, key.Bare())
-			}
+	case "hostkey":
+		if key, err := names.ParsePublicKey(f[0]); err == nil {
+			r.hostKey = key.Bare()
 		}
 	case "missing":
 		r.missing[f[0]] = true
@@ -203,7 +201,7 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		TrustedKeys:     strings.Fields(settings["trusted-public-keys"]),
 		TrustsUser:      settings["require-sigs"] == "false" || r.trusted(strings.Fields(settings["trusted-users"])),
 		Profiles:        map[string]deploy.Observed{},
-		HostKeys:        r.hostKeys,
+		HostKey:         r.hostKey,
 		Free:            r.free,
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,

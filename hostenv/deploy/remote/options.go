@@ -67,8 +67,8 @@ var (
 // settingsOf translates a node's own options of ssh.
 func settingsOf(n deploy.Node) ([]setting, error) {
 	refuse := func(problem string) ([]setting, error) {
-		return nil, &RefusedError{n.Name, "its sshOpts " + problem,
-			fmt.Sprintf("write provider.nodes.%q.sshOpts as [ \"-o\" \"Option=value\" ], or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]; then run `mage plan`", n.Name)}
+		return nil, refused(n.Name, "its sshOpts "+problem,
+			fmt.Sprintf("write provider.nodes.%q.sshOpts as [ \"-o\" \"Option=value\" ], or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]; then run `mage plan`", n.Name))
 	}
 	var settings []setting
 	words := n.SSHOptions
@@ -112,8 +112,8 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 				break
 			}
 			if strings.EqualFold(keyword, "User") && value != n.User {
-				return nil, &RefusedError{n.Name, fmt.Sprintf("its sshOpts log in as %q, and the deploy user is %q", value, n.User),
-					fmt.Sprintf("take the user out of provider.nodes.%q.sshOpts; provider.deployUser sets it", n.Name)}
+				return nil, refused(n.Name, fmt.Sprintf("its sshOpts log in as %q, and the deploy user is %q", value, n.User),
+					fmt.Sprintf("take the user out of provider.nodes.%q.sshOpts; provider.deployUser sets it", n.Name))
 			}
 			if strings.EqualFold(keyword, "Include") {
 				path, err := includePath(value)

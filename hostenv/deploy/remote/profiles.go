@@ -15,7 +15,7 @@ func (s *session) Restore(ctx context.Context, p deploy.Profile, path string) er
 		return err
 	}
 	if !isStorePath(path) {
-		return &RefusedError{s.node.Name, fmt.Sprintf("%q cannot be restored for %s, for it is no store path", path, p.Name), "see what the profile's link leads to"}
+		return refused(s.node.Name, fmt.Sprintf("%q cannot be restored for %s, for it is no store path", path, p.Name), "see what the profile's link leads to")
 	}
 	kind := "environment"
 	if p.IsSystem() {
@@ -35,7 +35,7 @@ func (s *session) Remove(ctx context.Context, p deploy.Profile) error {
 		return err
 	}
 	if p.IsSystem() || p.User == "root" {
-		return &RefusedError{s.node.Name, "its system's profile cannot be removed", "restore an older system instead"}
+		return refused(s.node.Name, "its system's profile cannot be removed", "restore an older system instead")
 	}
 	a, err := s.request(ctx, "remove", nil, p.User, p.Link)
 	if err == nil && a.status != 0 {

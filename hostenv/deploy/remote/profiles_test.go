@@ -9,6 +9,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -91,8 +92,7 @@ func testRestore(t *testing.T, shell string) {
 		t.Errorf("activated was\n%sand should be\n%s", got, want)
 	}
 	for _, path := range []string{"/etc/passwd", pathA + "/..", pathA + "; id", ""} {
-		var refused *remote.RefusedError
-		if err := s.Restore(t.Context(), m.site(), path); !errors.As(err, &refused) {
+		if err := s.Restore(t.Context(), m.site(), path); !errors.As(err, new(*problem.Problem)) {
 			t.Errorf("restoring %q: %v", path, err)
 		}
 	}

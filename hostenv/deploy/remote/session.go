@@ -300,7 +300,7 @@ func (s *session) Observation() deploy.Observation { return s.observed }
 // *[CommandError], and stdout is what came until then.
 func (s *session) Run(ctx context.Context, user string, input []byte, argv ...string) ([]byte, error) {
 	if !isUserName(user) {
-		return nil, &RefusedError{s.node.Name, fmt.Sprintf("%q is no user name", user), "run `mage plan`"}
+		return nil, refused(s.node.Name, fmt.Sprintf("%q is no user name", user), "run `mage plan`")
 	}
 	if len(argv) == 0 || argv[0] == "" || argv[0][0] == '-' {
 		return nil, fmt.Errorf("node %s: run %q: this is no command", s.node.Name, argv)

@@ -102,6 +102,30 @@ log: runs/1/n1/shop.log
 	}
 }
 
+// What keeps several profiles of a node from their paths is written once.
+func TestSummarySaysOnce(t *testing.T) {
+	lost := func(profile, text string) deploy.Event {
+		e := event(profile, deploy.StateUnreachable, "")
+		e.Error, e.Hint = text, "start it"
+		return e
+	}
+	var got strings.Builder
+	if err := report.Summary(&got, deploy.OutcomeOf([]deploy.Event{lost("blog", "no route"), lost("shop", "no route"), lost("www", "refused")})); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+n1 blog and shop: no route
+hint: start it
+
+n1 www: refused
+hint: start it
+3 unreachable
+`
+	if _, details, _ := strings.Cut(got.String(), "unknown\n\n"); "\n"+details != want {
+		t.Error(cmp.Diff(want, "\n"+details))
+	}
+}
+
 func TestPreview(t *testing.T) {
 	pending := event("shop", deploy.StatePending, deploy.ReasonChanged)
 	pending.Active = old
@@ -136,6 +160,7 @@ func TestStatus(t *testing.T) {
 		{Node: "n1", Profile: "system", Standing: deploy.StandingInSync, Planned: planned, Active: planned},
 		{Node: "n1", Profile: "shop", Standing: deploy.StandingBehind, Planned: planned, Detail: "not deployed yet"},
 		{Node: "n2", Profile: "system", Standing: deploy.StandingUnreachable, Planned: planned, Detail: "node n2 is unreachable\nmore"},
+		{Node: "n2", Profile: "blog", Standing: deploy.StandingUnreachable, Planned: planned, Detail: "node n2 is unreachable\nmore"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +169,7 @@ func TestStatus(t *testing.T) {
 n1    system   in-sync      1123456-shop-2  1123456-shop-2  
 n1    shop     behind       1123456-shop-2  nothing         not deployed yet
 n2    system   unreachable  1123456-shop-2  unknown         node n2 is unreachable
+n2    blog     unreachable  1123456-shop-2  unknown         
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)

@@ -13,8 +13,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Summary writes where every profile stands, those that need somebody at the
-// end with all that is known of them, and one line for the whole.
+// Summary writes where every profile stands, then what is known of those that
+// failed, and one line for the whole.
 func Summary(w io.Writer, o deploy.Outcome) error {
 	w = visible{w}
 	if len(o.Profiles) > 0 {
@@ -27,9 +27,7 @@ func Summary(w io.Writer, o deploy.Outcome) error {
 			return err
 		}
 	}
-	for _, p := range o.Profiles {
-		details(w, p)
-	}
+	details(w, o.Profiles)
 	fmt.Fprintln(w, Total(o))
 	return nil
 }
@@ -58,17 +56,29 @@ func activeOf(p deploy.ProfileOutcome) string {
 	}
 }
 
-func details(w io.Writer, p deploy.ProfileOutcome) {
-	if p.Error != "" {
-		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, indented(p.Error))
-		for hint := range strings.Lines(problem.Visible(p.Hint)) {
-			fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
-		}
-		if p.Log != "" {
-			fmt.Fprintf(w, "log: %s\n", cell(p.Log))
-		}
+// details writes every failure, and every environment that does not work. What
+// several profiles of a node failed of, as a connection that was lost, is written
+// once.
+func details(w io.Writer, profiles []deploy.ProfileOutcome) {
+	type cause struct{ node, text, hint, log string }
+	causeOf := func(p deploy.ProfileOutcome) cause { return cause{p.Node, p.Error, p.Hint, p.Log} }
+	names := map[cause][]string{}
+	for _, p := range profiles {
+		names[causeOf(p)] = append(names[causeOf(p)], p.Profile)
 	}
-	if p.Verification != nil && !p.Verification.OK() {
+	for _, p := range profiles {
+		if c := causeOf(p); p.Error != "" && p.Profile == names[c][0] {
+			fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, problem.Join(names[c]), indented(p.Error))
+			for hint := range strings.Lines(problem.Visible(p.Hint)) {
+				fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
+			}
+			if p.Log != "" {
+				fmt.Fprintf(w, "log: %s\n", cell(p.Log))
+			}
+		}
+		if p.Verification == nil || p.Verification.OK() {
+			continue
+		}
 		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, verification(*p.Verification))
 		for _, c := range p.Verification.Checks {
 			if !c.OK {
@@ -171,14 +181,18 @@ func list(versions []string) string {
 	return strings.Join(named, ", ")
 }
 
-// Status writes where profiles stand, all of them or what is not in sync.
+// Status writes where profiles stand. Why a node is unreachable stands beside its
+// first profile alone.
 func Status(w io.Writer, all []deploy.Status) error {
 	table := tabwriter.NewWriter(visible{w}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tPROFILE\tSTANDING\tPLANNED\tACTIVE\tDETAIL")
-	for _, s := range all {
+	for i, s := range all {
 		active := Short(s.Active)
 		if s.Standing == deploy.StandingUnreachable {
 			active = "unknown"
+			if i > 0 && all[i-1].Node == s.Node {
+				s.Detail = ""
+			}
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Node, s.Profile, s.Standing, Short(s.Planned), cell(active), cell(firstLine(s.Detail)))
 	}
