@@ -1,10 +1,15 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
+	"maps"
+	"net"
+	"net/netip"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
@@ -81,6 +86,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 	for name, object := range r.members(from, where, "nodes") {
 		p.Nodes[name] = r.node(name, object)
 	}
+	r.machines(&p)
 	placement := r.optionalObject(from, where, "placement")
 	for _, m := range placement {
 		if node := r.text(placement, where+".placement", m.Name, required); node != "" {
@@ -220,6 +226,30 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	}
 	return n
 }
+
+// machines refuses two nodes that are one machine: the second would be deployed
+// onto the first.
+func (r *reader) machines(p *Provider) {
+	first := map[string]string{}
+	for _, node := range slices.Sorted(maps.Keys(p.Nodes)) {
+		c := p.connection(node)
+		host := c.Hostname
+		if ip, err := netip.ParseAddr(host); err == nil {
+			host = ip.Unmap().String()
+		}
+		at := net.JoinHostPort(host, strconv.Itoa(cmp.Or(c.SSHPort, sshPort)))
+		if other, taken := first[at]; taken {
+			r.remedied("provider.nodes."+quoteAttribute(node), "", "correct address or sshPort of one of the two, or remove one",
+				"is the same machine as the node %s: both are at %s", quoteAttribute(other), at)
+			continue
+		}
+		first[at] = node
+	}
+}
+
+// sshPort is where ssh connects to a node without one. It is not written to the
+// plan, where it would win over ~/.ssh/config.
+const sshPort = 22
 
 // nodeNames returns the host names of the nodes, which no environment may
 // have, each with its node.
