@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -16,10 +15,7 @@ import (
 var oneWord = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]+$`)
 
 // Where things are on a node, as `paths` of nix/lib/deploy.nix has it.
-const (
-	systemLink = "/nix/var/nix/profiles/system"
-	tempFolder = "/run/hostenv/deploy"
-)
+const systemLink = "/nix/var/nix/profiles/system"
 
 func userLink(user string) string { return "/nix/var/nix/profiles/per-user/" + user + "/hostenv" }
 
@@ -105,20 +101,13 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 	set := func(option string) string {
 		return fmt.Sprintf("set provider.nodes.%q.%s, and run `mage plan`", name, option)
 	}
-	isTrue := func(option *bool, missing bool) bool {
-		if option == nil {
-			return missing
-		}
-		return *option
+	if c.System == "" || c.TempPath == "" || c.RemoteBuild == nil || c.AutoRollback == nil || c.MagicRollback == nil {
+		errs.Addf(where, "run `mage plan`", "does not have all of system, tempPath, remoteBuild, autoRollback and magicRollback")
+		return Node{Name: name}
 	}
 	n := Node{
-		Name: name, Address: c.Hostname, Port: c.SSHPort, HostKey: c.HostKey, SSHOptions: c.SSHOpts,
-		Platform:    cmp.Or(c.System, "x86_64-linux"),
-		TempPath:    cmp.Or(c.TempPath, tempFolder),
-		RemoteBuild: isTrue(c.RemoteBuild, false),
-		// What deploy-rs does where nothing is said.
-		AutoRollback:  isTrue(c.AutoRollback, true),
-		MagicRollback: isTrue(c.MagicRollback, true),
+		Name: name, Address: c.Hostname, Port: c.SSHPort, HostKey: c.HostKey, SSHOptions: c.SSHOpts, Platform: c.System, TempPath: c.TempPath,
+		RemoteBuild: *c.RemoteBuild, AutoRollback: *c.AutoRollback, MagicRollback: *c.MagicRollback,
 	}
 	if address, err := names.ParseAddress(n.Address); err != nil || string(address) != n.Address {
 		errs.Addf(where+".hostname", set("address"), "is %q, neither a host name nor an IP address", n.Address)

@@ -24,6 +24,9 @@ func document(t *testing.T, text string) plan.Document {
 	return d
 }
 
+// complete are the options that every connection of a plan has.
+const complete = `"system": "x86_64-linux", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true`
+
 // planOf is a plan with one node and one environment, whose parts are given
 // where they are not as usual.
 func planOf(parts map[string]string) string {
@@ -34,9 +37,9 @@ func planOf(parts map[string]string) string {
 		return usual
 	}
 	return fmt.Sprintf(`{"formatVersion": 1, "deployUser": %s, "hostenvHostname": "hosting.example",
-		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1"}, "old": {"hostname": "old.hosting.example"}},
+		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1", `+complete+`}, "old": {"hostname": "old.hosting.example", `+complete+`}},
 		"environments": {%s: %s, "off": {"enable": false, "node": "gone"}}}`,
-		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example"}`),
+		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example", `+complete+`}`),
 		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000}`))
 }
 
@@ -86,16 +89,17 @@ func TestPlannedRefuses(t *testing.T) {
 		{"ssh would take it for an option", "node", `"-oProxyCommand=x"`, "is no name of a node"},
 		{"it would be an address", "node", `"10.1"`, "is no name of a node"},
 		{"more than one line", "node", `"n1\nHost *"`, "is no name of a node"},
-		{"ssh would take it for an option", "connection", `{"hostname": "-oProxyCommand=reboot"}`, "neither a host name nor an IP address"},
-		{"more than one line", "connection", `{"hostname": "n1\nProxyCommand x"}`, "neither a host name nor an IP address"},
-		{"nowhere to go", "connection", `{}`, "neither a host name nor an IP address"},
-		{"no port", "connection", `{"hostname": "n", "sshPort": 0}`, "is 0, which is no port"},
-		{"no port", "connection", `{"hostname": "n", "sshPort": 70000}`, "is 70000, which is no port"},
-		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB"}`, "which is no public key"},
-		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b"}`, "no plain absolute path"},
-		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc"}`, "no plain absolute path"},
-		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"]}`, "every option must be one word"},
-		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x"}`, "no system such as"},
+		{"ssh would take it for an option", "connection", `{"hostname": "-oProxyCommand=reboot", ` + complete + `}`, "neither a host name nor an IP address"},
+		{"more than one line", "connection", `{"hostname": "n1\nProxyCommand x", ` + complete + `}`, "neither a host name nor an IP address"},
+		{"nowhere to go", "connection", `{` + complete + `}`, "neither a host name nor an IP address"},
+		{"a plan of an older version", "connection", `{"hostname": "n"}`, "does not have all of system, tempPath"},
+		{"no port", "connection", `{"hostname": "n", "sshPort": 0, ` + complete + `}`, "is 0, which is no port"},
+		{"no port", "connection", `{"hostname": "n", "sshPort": 70000, ` + complete + `}`, "is 70000, which is no port"},
+		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB", ` + complete + `}`, "which is no public key"},
+		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
+		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
+		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"], ` + complete + `}`, "every option must be one word"},
+		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no platform such as"},
 		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is no user name"},
 		{"nobody", "deployUser", `null`, "no user name"},
 	} {
@@ -113,7 +117,7 @@ func TestPlannedRefuses(t *testing.T) {
 
 func TestPlannedRefusesAllAtOnce(t *testing.T) {
 	_, err := deploy.Planned(document(t, planOf(map[string]string{
-		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "tempPath": "x", "sshPort": -1}`, "environment": `{"node": "-n"}`,
+		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "environment": `{"node": "-n"}`,
 	})))
 	if len(problem.Leaves(err)) != 6 {
 		t.Errorf("want six problems, got %v", err)

@@ -196,7 +196,7 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 		r.wrong(where, "", "is no name for a node: %v", err)
 	}
 	n := &NodeOptions{
-		System:  r.text(from, where, "system", "x86_64-linux"),
+		System:  r.text(from, where, "system", defaultSystem),
 		Address: r.text(from, where, "address", ""),
 		fields:  from,
 	}
@@ -247,6 +247,9 @@ func (r *reader) machines(p *Provider) {
 	}
 }
 
+// defaultSystem is the platform of a node that names none.
+const defaultSystem = "x86_64-linux"
+
 // sshPort is where ssh connects to a node without one. It is not written to the
 // plan, where it would win over ~/.ssh/config.
 const sshPort = 22
@@ -272,16 +275,22 @@ func (p *Provider) addNodeName(hosts map[string]string, node string) {
 	}
 }
 
-// connection is how a node is reached: by what provider.nodes says, and without
-// an address by the host name that belongs to the node.
+// connection is how a node is reached: what provider.nodes says, and the default
+// of every option that it leaves out. The address is then the host name that
+// belongs to the node. Readers of the plan have no defaults of their own.
 func (p *Provider) connection(node string) Connection {
-	c := Connection{}
+	c := Connection{System: defaultSystem}
 	if n, ok := p.Nodes[node]; ok {
 		set := slices.DeleteFunc(n.fields.Without("address"), func(m canonjson.Member) bool { return canonjson.IsNull(m.Value) })
 		canonjson.Fill(set, &c)
 		c.System = n.System
 		c.Hostname = n.Address
 	}
+	c.TempPath = cmp.Or(c.TempPath, "/run/hostenv/deploy")
+	c.RemoteBuild = cmp.Or(c.RemoteBuild, new(bool))
+	rollback := true // as deploy-rs does by itself
+	c.AutoRollback = cmp.Or(c.AutoRollback, &rollback)
+	c.MagicRollback = cmp.Or(c.MagicRollback, &rollback)
 	if c.Hostname == "" {
 		c.Hostname = node + "." + p.HostenvHostname
 		if host, err := names.ParseHost(c.Hostname); err == nil {
