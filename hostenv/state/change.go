@@ -45,7 +45,7 @@ type Reason string
 // The reasons.
 const (
 	ReasonNew        Reason = "new"            // it is not in the prior state
-	ReasonAdopted    Reason = "adopted"        // an entry of today's generator, seen for the first time
+	ReasonAdopted    Reason = "adopted"        // an entry of the legacy generator, seen for the first time
 	ReasonLeft       Reason = "left-inputs"    // no input declares it any more
 	ReasonBack       Reason = "back-in-inputs" // an input declares it again
 	ReasonPlacement  Reason = "placement"      // the provider's options name another node

@@ -134,7 +134,7 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 }
 
 // allocation reads _lastAllocated, which looks like an entry for the sake of
-// today's readers and is none.
+// its readers and is none.
 func (d *decoder) allocation(v any) Allocation {
 	before := len(d.errs)
 	e, ok := d.entry(lastAllocatedKey, v)
@@ -182,7 +182,7 @@ func (d *decoder) users(key, field string, v any) []string {
 	return slices.Compact(users)
 }
 
-// hosts reads the host names of an entry. Today's generator wrote them as the
+// hosts reads the host names of an entry. The legacy generator wrote them as the
 // projects spelled them, so they are normalised here, at the border.
 func (d *decoder) hosts(key string, v any) []string {
 	list, ok := v.([]any)

@@ -14,7 +14,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// legacy is what today's generator wrote, with a note that somebody added, and
+// legacy is what the legacy generator wrote, with a note added by hand, and
 // host names as the projects spelled them.
 const legacy = `{
   "_description": "Persistent state to retain across deployments. Should be committed to version control.\n",
@@ -178,7 +178,7 @@ func TestDecodeRefuses(t *testing.T) {
 		reason, in string
 		want       []string
 	}{
-		{"nobody's state", `{}`, []string{"the state is empty, and allocation must never begin anew because a file was lost"}},
+		{"an empty state", `{}`, []string{"the state is empty, and allocation must never begin anew because a file was lost"}},
 		{"an empty note shows nothing", `{"_description": ""}`, []string{"the state is empty, and allocation must never begin anew because a file was lost"}},
 		{"a list", `[]`, []string{"the document is a list, not an object"}},
 		{"null", `null`, []string{"the document is null, not an object"}},
@@ -188,7 +188,7 @@ func TestDecodeRefuses(t *testing.T) {
 			`line 2: entry "b": userName is missing`, `line 2: entry "b": uid is missing`, `line 2: entry "b": virtualHosts is missing`,
 		}},
 		{"a missing uid, which gjson reads as 0", document(a, `"b": {"userName": "b", "virtualHosts": []}`), []string{`line 3: entry "b": uid is missing`}},
-		{"a uid of null, which today's generator passes on", document("\"b\": {\"userName\": \"b\",\n\"uid\": null, \"virtualHosts\": []}"), []string{`line 3: entry "b": uid is null, not an integer`}},
+		{"a uid of null, which the legacy generator passes on", document("\"b\": {\"userName\": \"b\",\n\"uid\": null, \"virtualHosts\": []}"), []string{`line 3: entry "b": uid is null, not an integer`}},
 		{"a uid in quotes", document(`"b": {"userName": "b", "uid": "1003", "virtualHosts": []}`), []string{`line 2: entry "b": uid is a string, not an integer`}},
 		{"a uid with a fraction", document(`"b": {"userName": "b", "uid": 1002.0, "virtualHosts": []}`), []string{`line 2: entry "b": uid is a number with a fraction or an exponent, not an integer`}},
 		{"a uid with an exponent", document(`"b": {"userName": "b", "uid": 1e3, "virtualHosts": []}`), []string{`line 2: entry "b": uid is a number with a fraction or an exponent, not an integer`}},
@@ -277,7 +277,7 @@ func TestDecodeRefusesText(t *testing.T) {
 		{"a file of NULs, as some file systems leave it", "\x00\x00\x00", 1, ""},
 		{"two entries of one key: JSON decoders take the last", document(entry("a", 1002, ""), entry("a", 1003, "")), 3, "the key stands twice"},
 		{"two UIDs in one entry", document("\"a\": {\"userName\": \"a\",\n\"uid\": 1002,\n\"uid\": 1003, \"virtualHosts\": []}"), 4, "the key stands twice"},
-		{"a merge that nobody finished", document("<<<<<<< HEAD\n"+entry("a", 1002, ""), "=======\n"+entry("b", 1002, ""), ">>>>>>> branch\n"+entry("c", 1003, "")), 2, "a git conflict marker (<<<<<<<) stands in the file"},
+		{"an unfinished merge", document("<<<<<<< HEAD\n"+entry("a", 1002, ""), "=======\n"+entry("b", 1002, ""), ">>>>>>> branch\n"+entry("c", 1003, "")), 2, "a git conflict marker (<<<<<<<) stands in the file"},
 		{"two states", canonical + canonical, 53, "there is more text after the end of the document"},
 		{"a comma too many", document(entry("a", 1002, "") + ","), 2, ""},
 		{"a uid of more than 64 bits", document(`"a": {"userName": "a", "uid": 18446744073709552618, "virtualHosts": []}`), 2, "the integer 18446744073709552618 does not fit 64 bits"},

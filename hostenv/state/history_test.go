@@ -58,7 +58,7 @@ func newHistory(t testing.TB, tape []byte) *history {
 	return h
 }
 
-// legacyWorld is a state as today's generator left it.
+// legacyWorld is a state as the legacy generator left it.
 func legacyWorld(t testing.TB) state.State {
 	return decode(t, document(
 		entry(everyUser[0], 1002, `"a.test"`), entry(everyUser[1], 1003, ""), entry(everyUser[2], 1005, `"b.test", "e.test"`),

@@ -40,7 +40,7 @@ func (st *step) hostnames() {
 		}
 	}
 	transfers := st.transfers()
-	next := map[string]string{} // the names that change hands, "" for nobody's
+	next := map[string]string{} // the names that change hands, "" for those without an owner
 	for host := range claimed.first {
 		if refused[host] != nil {
 			continue
@@ -229,7 +229,7 @@ func above(host string, covers map[string]string) func(yield func(string) bool) 
 	}
 }
 
-// assign gives names to their new owners, or to nobody. It replaces the lists
+// assign gives names to their new owners, or to none. It replaces the lists
 // of the entries: the old ones belong to the prior state.
 func (st *step) assign(next map[string]string) {
 	lost := map[string][]string{}

@@ -33,7 +33,7 @@ func TestHostnames(t *testing.T) {
 	)
 	checkAll(t, []stepTest{
 		{
-			reason:  "a name that nobody has",
+			reason:  "a name without an owner",
 			before:  []claims{{main}},
 			req:     request(mainW),
 			changes: []string{"hostname w.test: create (declared) {} > {owner:acme-site-main}"},
@@ -45,7 +45,7 @@ func TestHostnames(t *testing.T) {
 			changes: []string{"hostname w.test: create (declared) {} > {owner:acme-site-main}"},
 		},
 		{
-			reason: "two new claimants are both refused, for which is right nobody knows",
+			reason: "two new claimants are both refused: none is known to be right",
 			before: []claims{{main, beta}},
 			req:    request(mainW, betaW),
 			errs:   []string{`the host name "w.test" is claimed by acme-site-main and beta-b-main, and no one owns it yet`},
@@ -63,7 +63,7 @@ func TestHostnames(t *testing.T) {
 			errs:   []string{`the host name "w.test" is claimed by acme-site-main, beta-b-main and cond-c-main, and no one owns it yet`},
 		},
 		{
-			reason: "whoever has it keeps it against all others",
+			reason: "the owner keeps it against all others",
 			before: []claims{{main, betaW, cond}},
 			req:    request(mainW, betaW, condW),
 			errs:   []string{`the host name "w.test" belongs to beta-b-main, which declares it, and is claimed by acme-site-main and cond-c-main`},
@@ -115,7 +115,7 @@ func TestHostnames(t *testing.T) {
 			errs:   []string{`the host name "w.test" belongs to acme-site-main (retired) and is claimed by beta-b-main`},
 		},
 		{
-			reason:  "nobody declares it: it is free",
+			reason:  "no environment declares it: it is free",
 			before:  []claims{{mainW, beta}},
 			req:     request(main, beta),
 			changes: []string{"hostname w.test: release (undeclared) {owner:acme-site-main} > {}"},
@@ -233,7 +233,7 @@ func TestNodeNamesAndWildcards(t *testing.T) {
 			errs:   []string{`the host name "n1.host.test" belongs to the node n1 and is claimed by acme-a-main and beta-b-main`},
 		},
 		{
-			reason: "even if somebody had it before there was a node",
+			reason: "even if an environment had it before there was a node",
 			before: []claims{{env("acme/a/main", "n2.host.test")}},
 			req:    nodes(request(env("acme/a/main", "n2.host.test"))),
 			errs:   []string{`the host name "n2.host.test" belongs to the node n2 and is claimed by acme-a-main`},
@@ -405,7 +405,7 @@ func TestHostnameHintMends(t *testing.T) {
 			with(request(main, betaW, env("cond/c/main")), handOver),
 		},
 		{
-			"nobody has it: one drops out", []claims{{main, beta}},
+			"it has no owner: one drops out", []claims{{main, beta}},
 			request(mainW, betaW), []string{"let one environment alone declare it"}, request(main, betaW),
 		},
 	}

@@ -174,7 +174,7 @@ func TestMerge(t *testing.T) {
 			plan(request(newA, main, shop, staging)), plan(request(main, shop, staging, newZ)), []string{conflict},
 		},
 		{
-			"both allocate on a state of today's generator", legacyBase,
+			"both allocate on a state of the legacy generator", legacyBase,
 			plan(request(newA, main, shop, staging)), plan(request(main, shop, staging, newZ)), []string{conflict},
 		},
 		{
@@ -273,7 +273,7 @@ func TestMerge(t *testing.T) {
 			deployed, plan(request(onNode("n3", main), shop, staging)), []string{clean, conflict},
 		},
 		{
-			"both adopt a state of today's generator", legacyBase,
+			"both adopt a state of the legacy generator", legacyBase,
 			plan(request(main, shop, staging)), plan(request(main, shop, staging)), []string{clean},
 		},
 	}

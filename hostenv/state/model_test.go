@@ -94,7 +94,7 @@ func (m model) next(in inputs) (model, bool) {
 		return ok && (r.byUser || l.known)
 	}
 
-	// Whose are the entries of today's generator? A name of their project
+	// Whose are the entries of the legacy generator? A name of their project
 	// tells, in the inputs or among the renames.
 	adopted := func(l life) life {
 		if !l.known && l.deployed == "" {

@@ -22,7 +22,7 @@ type Claim struct {
 // are recorded already may lie outside of it.
 type UIDRange struct{ Min, Max int }
 
-// DefaultUIDRange is today's: the first UID of an empty state is 1002, and
+// DefaultUIDRange is the legacy generator's: the first UID of an empty state is 1002, and
 // 30001 is the first of Nix's build users.
 var DefaultUIDRange = UIDRange{Min: 1002, Max: 29999}
 
@@ -164,7 +164,7 @@ func (st *step) retireAndRevive() {
 	}
 }
 
-// adopt makes an entry of today's generator one of ours. Today's wrote down
+// adopt makes an entry of the legacy generator one of ours. That one wrote down
 // where it placed an environment when it deployed it, so that its node is the
 // one to move the environment's data from.
 func (e *Entry) adopt() {

@@ -112,7 +112,7 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason:  "those who have a UID keep it, whoever comes before them",
+			reason:  "environments that have a UID keep it, whichever sorts first",
 			before:  []claims{{b}},
 			req:     request(a, b),
 			changes: []string{"environment acme-a-main: create (new) {} > {node:n1 uid:1003}"},
@@ -126,7 +126,7 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "the UID of an entry that somebody deleted is taken",
+			reason: "the UID of a deleted entry is taken",
 			prior:  document(entry("z", 1002, ""), `"_lastAllocated": {"userName": "gone", "uid": 1040, "virtualHosts": []}`),
 			req:    request(a),
 			changes: []string{
@@ -135,7 +135,7 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "gaps are not filled: nobody knows whose they were",
+			reason: "gaps are not filled: it is unknown whose they were",
 			prior:  document(entry("acme-a-main", 1002, ""), entry("beta-b-main", 1500, "")),
 			req:    request(a, b, c),
 			changes: []string{
@@ -181,7 +181,7 @@ func TestAllocation(t *testing.T) {
 			errs:   []string{"2 new environments need a UID from 1003 on, and provider.uidRange ends at 1003"},
 		},
 		{
-			reason: "an exhausted range stops nobody who has a UID",
+			reason: "an exhausted range stops no environment that has a UID",
 			before: []claims{{a, b}},
 			req:    within(1002, 1003, a, b),
 		},
@@ -312,7 +312,7 @@ func TestAdoption(t *testing.T) {
 	elsewhere.Node = "n2"
 	checkAll(t, []stepTest{
 		{
-			reason:  "an entry of today's generator is adopted as it is",
+			reason:  "an entry of the legacy generator is adopted as it is",
 			prior:   legacyEntry,
 			req:     request(main),
 			changes: []string{"environment acme-site-main: update (adopted) {} > {environment:main organisation:acme project:site}"},
@@ -343,13 +343,13 @@ func TestAdoption(t *testing.T) {
 		},
 	})
 	if e := next(t, decode(t, legacyEntry), request(elsewhere)).State.Entries["acme-site-main"]; e.DeployedNode != "n1" || e.Node != "n2" {
-		t.Errorf("today's generator had deployed it to n1, and the entry says %q, now %q", e.DeployedNode, e.Node)
+		t.Errorf("the legacy generator had deployed it to n1, and the entry says %q, now %q", e.DeployedNode, e.Node)
 	}
 }
 
-// Retired entries of today's generator do not say whose they are. Their user
+// Retired entries of the legacy generator do not say whose they are. Their user
 // names prove it, as soon as another environment of their project is planned.
-// The names are those of recorded runs of today's generator.
+// The names are those of recorded runs of the legacy generator.
 func TestIdentify(t *testing.T) {
 	prior := decode(t, document(
 		entry("site-staging-d6e4934", 1003, `"staging.acme.test"`),

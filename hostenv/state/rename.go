@@ -221,7 +221,7 @@ func (st *step) awaits(ref string) bool {
 	})
 }
 
-// identify finds out which project the entries of today's generator belong to
+// identify finds out which project the entries of the legacy generator belong to
 // whose environments have left the inputs. hostenv's user names are
 // <project, at most 11 characters>-<environment, shortened>-<first 7 digits of
 // SHA-256 of "organisation-project-environment\n">, so a guess proves itself:

@@ -16,7 +16,7 @@
 // of state.json; the file itself, its lock and its durability are the matter
 // of the package hostenv/state/store below this one.
 //
-// The format is that of today's generator, {"<userName>": {"userName", "uid",
+// The format is that of the legacy generator, {"<userName>": {"userName", "uid",
 // "node", "virtualHosts"}, "_description": "..."}, and its readers, which fold
 // over every key but _description and read .uid, can read ours.
 package state
@@ -57,7 +57,7 @@ type Entry struct {
 	// VirtualHosts are the host names that it owns, normalised and sorted.
 	VirtualHosts []string
 	// Organisation, Project and Environment are hostenv's names for it, ""
-	// in an entry of today's generator that no plan has seen since.
+	// in an entry of the legacy generator that no plan has seen since.
 	Organisation, Project, Environment string
 	// FormerNames are the user names that it had before [Moved] gave it this one,
 	// sorted. On a node they are what proves that a user of another name with its

@@ -1,5 +1,5 @@
 // Package parity tells a plan's deliberate differences from all others: from
-// the plan that today's generator made of the same provider, or from any older
+// the plan that the legacy generator made of the same provider, or from any older
 // plan.
 //
 // golden/parity.json is the list of what is deliberate. Its rows have patterns,

@@ -157,7 +157,7 @@ func (c *Comparison) nginxOptions(d Difference) bool {
 
 // ownRootLocation: what stood there was the generator's proxy and nothing else,
 // and what stands there now is no proxy. (A project may declare a proxy itself;
-// but so would look one to another customer, and that somebody should see.)
+// but one to another customer would look the same, and must be shown.)
 func (c *Comparison) ownRootLocation(d Difference) bool {
 	location := d.Path[:slices.Index(d.Path, "/")+1]
 	before, after := object(c.before.Plan, location...), object(c.after.Plan, location...)

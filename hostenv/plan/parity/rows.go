@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/golden"
 )
 
-// A Row is one deliberate difference from today's generator.
+// A Row is one deliberate difference from the legacy generator.
 type Row struct {
 	ID    string `json:"id"`
 	Today string `json:"today"` // what that does, "" where it knows nothing of the kind
