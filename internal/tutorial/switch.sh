@@ -41,6 +41,7 @@ sed -n 's/^host //p' "$profile/accounts" >/etc/hostenv-hosts
 
 # Data that follow an environment are restored by systemd and restic, which a
 # pretend node does not have: there is never a restore plan to discard.
+# shellcheck disable=SC2016 # the program is another shell's
 printf '#!/run/current-system/sw/bin/bash\n[ "$1" = discard ]\n' >/run/current-system/sw/bin/hostenv-move
 chmod +x /run/current-system/sw/bin/hostenv-move
 echo "switched to $profile"

@@ -6,7 +6,7 @@
 #   callFlake  what evaluates a flake from a locked source, for tests
 #
 # Gives { enabled; packages; systemOf; }. Nothing of a customer is fetched or
-# evaluated before his package is asked for, and a source only once, however
+# evaluated before its package is used, and a source only once, however
 # many environments share it.
 { plan, overrides, root, callFlake ? import ./call-flake.nix }:
 let

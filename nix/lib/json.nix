@@ -58,7 +58,7 @@ let
     if inside != null then inside
     else
       refuse path "is a path literal (${toString value})"
-        "write it as a string, in quotes: a path literal is copied into the store, where everybody can read it";
+        "write it as a string, in quotes: a path literal is copied into the store, which every user can read";
 
   # Evaluation is lazy: what fails in a value fails here, attribute by
   # attribute, and so here the customer's own errors learn where they are.

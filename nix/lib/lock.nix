@@ -113,7 +113,7 @@ in
     absolute root (node.locked // node.info or { });
 
   # sourceOf lock input: { original; } as the flake asked for it. A name of the
-  # registry says nothing outside of this machine, so an `indirect` one comes
+  # registry has a meaning on this machine alone, so an `indirect` one comes
   # with `resolved`, what it stood for when it was locked, less the commit.
   sourceOf = lock: input:
     let

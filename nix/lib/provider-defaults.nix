@@ -1,6 +1,5 @@
-# What the provider's options are where the provider says nothing, as far as it
-# follows from his flake: the folders in it, and what its inputs give, or null
-# where the input is not there.
+# Defaults of the provider's options that follow from its flake: folders in it, and
+# what its inputs give, or null without the input.
 #
 #   inputs  the flake's
 #   root    the folder of its flake.nix

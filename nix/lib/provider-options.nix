@@ -4,7 +4,7 @@ let
   formerly = import ./formerly.nix;
   toData = import ./json.nix { subject = "provider"; root = null; };
 
-  # What only concerns the provider's own flake, such as folders, modules and
+  # What concerns the provider's own flake alone, such as folders, modules and
   # functions, which Nix reads and never a plan.
   notInInventory = [
     "accessTokensSecret"
@@ -29,7 +29,7 @@ let
     if token != null then
       fail {
         subject = "provider";
-        problem = "cloudflare.apiToken is a secret in plain sight: flakes are copied into the store, where everybody can read them";
+        problem = "cloudflare.apiToken is a secret in plain sight: flakes are copied into the store, which every user can read";
         hint = "name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN where the plan is made";
       }
     else provider;

@@ -29,8 +29,8 @@ rec {
 
   # complaint: what keeps a node from having keys of the sops file, or null.
   #
-  #   needs    who needs them, as in "environments on node-a make backups"
-  #   who      the same for where the names of who needs them matter
+  #   needs    what needs them, as in "environments on node-a make backups"
+  #   who      the same with the names, where these matter
   #   for      what the keys are, as in "the backups of environments on node-a"
   #   all      the keys, [ ] where none is needed, each a text for people
   #   missing  those of them that the file has not

@@ -3,7 +3,7 @@
 # sends them.
 #
 #   virtualHost  as the plan has it. Without `security` it gets none of these
-#                headers: nothing is made up for an environment that says nothing
+#                headers: no header is invented for an environment that asks for none
 #   tls          whether it answers over TLS alone; over plain HTTP
 #                Strict-Transport-Security must not be sent (RFC 6797 section 7.2)
 #   maxAge       of Strict-Transport-Security, in seconds

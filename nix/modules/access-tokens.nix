@@ -3,8 +3,9 @@
 # them.
 { config, lib, options, ... }:
 let
-  inherit (lib) mkDefault mkIf mkOption types;
+  inherit (lib) mkIf mkOption types;
   file = config.hostenv.secrets;
+  sops = import ./sops-secret.nix { inherit lib; };
   cfg = config.hostenv.accessTokens;
   present = cfg.secret != null && file.file != null && options ? sops;
 
@@ -35,24 +36,14 @@ in
     nix.extraOptions = mkIf present "!include ${config.sops.templates.hostenv-access-tokens.path}";
   } // lib.optionalAttrs (options ? sops) {
     sops = mkIf present {
-      secrets.access_tokens = {
-        key = mkDefault cfg.secret;
-        owner = mkDefault "root";
-        group = mkDefault "root";
-        mode = mkDefault "0400";
-        sopsFile = mkDefault file.file;
-        format = mkDefault "yaml";
-      };
+      secrets.access_tokens = sops.secret { inherit (file) file; key = cfg.secret; };
       # The line begins here: Nix refuses to start where nix.conf has a line that
       # it does not know, and passes over words among tokens that are none.
       templates.hostenv-access-tokens = {
         content = "extra-access-tokens = ${config.sops.placeholder.access_tokens}";
-        owner = mkDefault "root";
-        group = mkDefault "root";
-        mode = mkDefault "0400";
         # The daemon reads nix.conf when it starts.
         restartUnits = [ "nix-daemon.service" ];
-      };
+      } // sops.access "root";
     };
   };
 }

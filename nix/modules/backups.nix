@@ -3,8 +3,9 @@
 # may be the environment's, the project's or the organisation's.
 { config, lib, options, ... }:
 let
-  inherit (lib) concatMap mkDefault mkOption types;
+  inherit (lib) concatMap mkOption types;
   secrets = import ../lib/secrets.nix;
+  sops = import ./sops-secret.nix { inherit lib; };
   inherit (config.hostenv) environments nodeName;
   file = config.hostenv.secrets;
   cfg = config.hostenv.backups;
@@ -67,14 +68,7 @@ in
     # The path is sops-nix's own for the name: never one that a customer's
     # environment asks for, for root would make a link there.
     sops.secrets = lib.listToAttrs (map
-      (s: lib.nameValuePair "${s.user}/${s.secret}" {
-        key = mkDefault s.key;
-        owner = mkDefault s.user;
-        group = mkDefault s.user;
-        mode = mkDefault "0400";
-        sopsFile = mkDefault file.file;
-        format = mkDefault "yaml";
-      })
+      (s: lib.nameValuePair "${s.user}/${s.secret}" (sops.secret { inherit (file) file; inherit (s) key; owner = s.user; }))
       (lib.filter (s: s.key != null && file.file != null) needed));
   };
 }

@@ -19,14 +19,8 @@ let
   url = cfg.url + lib.optionalString (builtins.match ".*[?&]priority=.*" cfg.url == null)
     "${if lib.hasInfix "?" cfg.url then "&" else "?"}priority=10";
 
-  secret = key: {
-    key = mkDefault key;
-    owner = mkDefault "root";
-    group = mkDefault "root";
-    mode = mkDefault "0400";
-    sopsFile = mkDefault file.file;
-    format = mkDefault "yaml";
-  };
+  sops = import ./sops-secret.nix { inherit lib; };
+  secret = key: sops.secret { inherit (file) file; inherit key; };
 
   complaint = (import ../lib/secrets.nix).complaint {
     needs = "${config.hostenv.nodeName} logs in to a binary cache (provider.cache)";
@@ -38,11 +32,7 @@ let
     hasSops = options ? sops;
   };
 
-  nullable = type: example: description: mkOption {
-    type = types.nullOr type;
-    default = null;
-    inherit example description;
-  };
+  inherit (import ../lib/option.nix { inherit lib; }) nullable;
   key = types.strMatching "[^/]+(/[^/]+)?";
 in
 {
@@ -98,10 +88,7 @@ in
           secrets."hostenv/cache_password" = secret cfg.passwordSecret;
           templates.hostenv-cache-netrc = {
             content = "machine ${lib.head host}${lib.optionalString (cfg.login != null) " login ${cfg.login}"} password ${config.sops.placeholder."hostenv/cache_password"}";
-            owner = mkDefault "root";
-            group = mkDefault "root";
-            mode = mkDefault "0400";
-          };
+          } // sops.access "root";
         })
       ];
     })

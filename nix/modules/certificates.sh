@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2016 # jq has variables of its own
-# Orders the node's certificates outside of switches, and says how they are:
+# Orders the node's certificates outside of switches, and reports their state:
 # nix/modules/acme.nix installs it, and hostenv/deploy/remote asks it.
 #
 #   hostenv-certificates order           orders what is missing, changed, or failed a while ago
 #   hostenv-certificates retry [NAME...] orders these now, all that are missing or failed without a name
-#   hostenv-certificates status          how all of them are, as JSON
-#   hostenv-certificates check           puts aside what a power cut left half of; before nginx starts
-#   hostenv-certificates begin NAME ID   an order begins, of the certificate as ID has it; NixOS's unit says so
-#   hostenv-certificates end NAME        and it has ended: systemd says how
+#   hostenv-certificates status          the state of all of them, as JSON
+#   hostenv-certificates check           removes files that a power cut left incomplete; before nginx starts
+#   hostenv-certificates begin NAME ID   NixOS's unit begins an order of the certificate that ID identifies
+#   hostenv-certificates end NAME        the order has ended; systemd says how
 #
 # What is known of a certificate is in a file of its own, for all to read: whose
 # it is, how long it is valid, and how its last order went. A failed order is no
@@ -168,7 +168,7 @@ said() {
   tail -n 12 <<<"${errors:-$text}" | cut -c 1-500
 }
 
-# end NAME is told by systemd how the order ended.
+# end NAME records how the order ended, which systemd passes in the environment.
 end() {
   local name=$1 id reason
   id=$(cat "$orders/$name" 2>/dev/null) || id=

@@ -1,5 +1,5 @@
 # The user that deploys: who logs in, and the folders that deploy-rs needs, as
-# ../lib/paths.nix has them. What he may do as others is in sudo.nix.
+# ../lib/paths.nix has them. What it may do as other users is in sudo.nix.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -70,8 +70,8 @@ in
       };
       groups.${cfg.user} = { };
 
-      # Who can deploy is not locked out, though root has no password and nobody
-      # is in the group wheel.
+      # The deploy user can log in, although root has no password and the group
+      # wheel has no member.
       allowNoPasswordLogin = mkDefault (cfg.publicKeys != [ ]);
     };
 

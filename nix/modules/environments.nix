@@ -1,11 +1,11 @@
 # The environments on this node, as the plan has them: data that the branches
-# read. What becomes of them in NixOS's own options is in the plan's nodes.<node>.
+# read. NixOS's own options for them are in the plan's nodes.<node>.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
   inherit (import ../lib/nginx.nix) quote;
 
-  # Whatever else hostenv says of an environment is carried along unseen.
+  # Other attributes of an environment are carried through.
   open = options: types.submodule {
     freeformType = types.lazyAttrsOf types.raw;
     inherit options;
@@ -22,12 +22,8 @@ let
   };
   word = types.strMatching "[A-Za-z0-9._-]{1,100}";
 
-  # option type example description: null says that the environment does not.
-  optional = type: example: description: mkOption {
-    type = types.nullOr type;
-    default = null;
-    inherit example description;
-  };
+  # Null where the environment does not set it.
+  optional = (import ../lib/option.nix { inherit lib; }).nullable;
 
   security = open {
     csp = optional headerValue "default-src 'self'" "Content-Security-Policy.";
@@ -64,7 +60,7 @@ let
     organisation = mkOption {
       type = types.str;
       example = "acme";
-      description = "Whose environment it is.";
+      description = "The organisation that it belongs to.";
     };
     project = mkOption {
       type = types.str;
@@ -96,7 +92,7 @@ in
       hostenv = mkOption {
         type = identity;
         example = { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; };
-        description = "Who the environment is.";
+        description = "The identity of the environment.";
       };
       virtualHosts = mkOption {
         type = types.attrsOf virtualHost;

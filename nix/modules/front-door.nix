@@ -83,7 +83,7 @@ in
       # Host names of environments are long.
       serverNamesHashBucketSize = mkDefault 128;
 
-      # Whatever an environment takes and answers, the front door lets through.
+      # The front door passes on what an environment accepts and answers.
       clientMaxBodySize = mkDefault cfg.clientMaxBodySize;
       proxyTimeout = mkDefault cfg.proxyTimeout;
       commonHttpConfig = ''

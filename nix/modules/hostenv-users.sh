@@ -30,7 +30,7 @@ profiles=/nix/var/nix/profiles/per-user
 roots=/nix/var/nix/gcroots/auto
 lingering=/var/lib/systemd/linger
 # How long services have to end, and logind to forget a user whose last session
-# has just ended (UserStopDelaySec, which is 10 s where nobody sets it).
+# has just ended (UserStopDelaySec, 10 s by default).
 stopTimeout=90
 forgetTimeout=60
 
@@ -409,8 +409,8 @@ leftOf() {
   if [ -z "${passwd[$2]-}" ] && [ -e "$lingering/$2" ]; then printf '%s\n' "$lingering/$2"; fi
 }
 
-# runs UID: whether something runs as an environment's user that is not here. That
-# logind still knows the user says nothing: it does so for a while.
+# runs UID: whether something runs as an environment's user that is not here. logind
+# is not asked: it knows a user for a while longer.
 runs() { [ -z "${named[$1]-}" ] && pgrep -U "$1" >/dev/null; }
 
 # isLeft UID NAME: whether the environment is not here by that name.

@@ -20,8 +20,8 @@ in
       default = false;
       example = true;
       description = ''
-        Whether Nix trusts the deploy user, so that the node takes whatever he pushes, unsigned. Off, the node trusts
-        the provider's signing key in place of whoever holds an ssh key.
+        Whether Nix trusts the deploy user, so that the node takes unsigned closures from it. Off, the node trusts the
+        provider's signing key, and an ssh key alone is not enough.
       '';
     };
     remoteBuild = mkOption {

@@ -25,7 +25,8 @@ in
       XDG_STATE_HOME = "$HOME/.local/state";
     };
 
-    # Who is here, for programs that monitor: by hostenv's name for it.
+    # The environments of this node, for programs that monitor, by hostenv's name for
+    # the variable.
     variables = mkIf config.hostenv.monitoring.enable {
       HOSTENV_ENVIRONMENTS_JSON = mkDefault (quoted (builtins.toJSON (mapAttrs
         (user: e: { env = user; inherit user; hostname = e.hostenv.hostname; })
@@ -37,7 +38,7 @@ in
   };
 
   # Each one's systemd is up once a switch is over, when it is to be activated.
-  # NixOS starts those of users whose mark to linger is new; that of a user who
+  # NixOS starts those of users whose mark to linger is new; that of a user that
   # was gone for a while, as a system that failed was taken back, is not.
   systemd.targets.multi-user.wants = lib.mapAttrsToList (_: e: "user@${toString e.uid}.service") environments;
 }

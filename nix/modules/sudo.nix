@@ -1,7 +1,7 @@
 # What the deploy user may do as root and as an environment's user: the commands
 # that deploy-rs gives for their profiles, word for word, and those that bring
-# back what deploy-rs did not. docs/nodes.md explains each, and what these rules
-# are not: a boundary against whoever has the deploy key.
+# back what deploy-rs did not. docs/nodes.md explains each, and why these rules
+# are no boundary against the holder of the deploy key.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;

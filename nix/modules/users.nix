@@ -1,8 +1,8 @@
-# Users: nobody is added by hand, and nobody has what belongs to an environment.
+# Users: none is added by hand, and no other user has an environment's UID or GID.
 # The users, groups and slices themselves are in the plan's nodes.<node>. What
 # NixOS does not do for them, hostenv-users.sh does: a renamed environment keeps
-# its home, one that is gone does not run on, and what it left is told and taken
-# away by command.
+# its home, one that is gone does not run on, and what it left is reported, and removed
+# by command.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) attrNames concatLists concatStringsSep filterAttrs mapAttrsToList mkOption types;
@@ -12,7 +12,7 @@ let
   quoted = concatStringsSep " and ";
 
   # owned kind id option all user e: that the id which the plan gave to an
-  # environment is the one it has here, and nobody else's.
+  # environment is the one that it has here, and no other user's.
   owned = kind: id: option: all: user: e:
     let
       others = attrNames (filterAttrs (name: other: name != user && other.${id} == e.uid) all);
@@ -35,7 +35,7 @@ let
   floating = attrNames (filterAttrs (_: u: u.uid == null) own);
   reach = lib.any (e: e.uid >= 1000 && e.uid < 30000) (lib.attrValues environments);
 
-  # What hostenv-users goes by, a line each.
+  # The table that hostenv-users reads, a line each.
   line = kind: name: uid: formers: home: "${kind} ${name} ${if uid == null then "-" else toString uid} ${if formers == [ ] then "-" else concatStringsSep "," formers} ${home}\n";
   table = pkgs.writeText "hostenv-users-table" (lib.concatStrings (
     mapAttrsToList (user: e: line "environment" user e.uid e.formerNames (config.users.users.${user}.home or "/home/${user}")) environments

@@ -1,12 +1,6 @@
 { lib, ... }:
 let
-  inherit (lib) mkOption types;
-
-  nullable = example: description: mkOption {
-    type = types.nullOr types.singleLineStr;
-    default = null;
-    inherit example description;
-  };
+  nullable = (import ../lib/option.nix { inherit lib; }).nullable lib.types.singleLineStr;
 in
 {
   options.provider.cache = {

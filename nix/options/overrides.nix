@@ -15,9 +15,9 @@ in
     description = ''
       Inputs of the customers' flakes that the provider replaces, by input path,
       as `follows` would. `hostenv`, `nixpkgs`, `flake-parts` and `phps` are
-      replaced by the provider's own inputs of these names, where he has them;
+      replaced by the provider's own inputs of these names, where it has them;
       `null` leaves what the customer's flake.lock says. An input that a flake
-      does not have is passed over.
+      does not have is ignored.
     '';
   };
 }
