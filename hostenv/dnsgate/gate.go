@@ -74,8 +74,8 @@ type Gated struct {
 // of which the resolver only remembers otherwise. The same verdicts a second
 // time change nothing.
 //
-// Its errors all are [ErrWithheld]: *FlipError where too many certificates
-// would be turned off at once, *UnknownError with [OnUnknownFail].
+// Its errors all are [ErrWithheld]: too many certificates would be turned off at
+// once, or one has no verdict with [OnUnknownFail].
 func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, error) {
 	gate := map[string]plan.GateEntry{}
 	out := &Gated{}
@@ -194,17 +194,17 @@ func (p Policy) check(decisions []Decision) error {
 	slices.Sort(flips)
 	slices.Sort(unknown)
 	if p.OnUnknown == OnUnknownFail && len(unknown) > 0 {
-		return &UnknownError{Hosts: unknown}
+		return errNoVerdict(unknown)
 	}
 	if !p.AllowFlips && len(flips) >= minFlips && len(flips)*100 > on*maxFlips {
-		return &FlipError{Hosts: flips, Of: on}
+		return errFlips(flips, on)
 	}
 	return nil
 }
 
-// Available refuses facts on which no plan may be changed: those of a resolver
-// that answers nothing (*ResolverError), and those that lack the addresses of a
-// node that is to be judged against (*NodeError).
+// Available refuses facts on which no plan may be changed, with [ErrWithheld]:
+// those of a resolver that answers no question, and those that lack the
+// addresses of a node of the certificates.
 func Available(facts *Facts, certificates []Certificate) error {
 	if len(certificates) == 0 {
 		return nil
@@ -239,14 +239,14 @@ func Available(facts *Facts, certificates []Certificate) error {
 	}
 	switch {
 	case asked > 0 && answered == 0:
-		return &ResolverError{Resolver: facts.Resolver, Lookups: asked}
+		return errNoAnswer(facts.Resolver, asked)
 	case len(dark) > 0:
-		e := &NodeError{}
-		for _, name := range slices.Sorted(maps.Keys(dark)) {
-			e.Nodes = append(e.Nodes, name)
-			e.Saw = append(e.Saw, fmt.Sprintf("%s: %s", name, describe(dark[name])))
+		nodes := slices.Sorted(maps.Keys(dark))
+		var saw []string
+		for _, name := range nodes {
+			saw = append(saw, fmt.Sprintf("%s: %s", name, describe(dark[name])))
 		}
-		return e
+		return errDarkNodes(nodes, saw)
 	}
 	return nil
 }
