@@ -231,5 +231,6 @@ func show(generated string) error {
 	}
 	fmt.Printf("\nthe plan: %s (%d lines, %d environments)\nthe state: %s\n",
 		filepath.Join(generated, "plan.json"), bytes.Count(plan, []byte("\n")), len(s.Entries), filepath.Join(generated, "state.json"))
+	fmt.Println("to gate and deploy a plan: go tool mage tutorial, with docs/tutorial.md")
 	return nil
 }
