@@ -134,7 +134,7 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 }
 
 // allocation reads _lastAllocated, which looks like an entry for the sake of
-// its readers and is none.
+// the readers of other versions and is none.
 func (d *decoder) allocation(v any) Allocation {
 	before := len(d.errs)
 	e, ok := d.entry(lastAllocatedKey, v)
