@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What a deploy has done as an environment's user, to take the environment's data
-# to another node: hostenv/deploy/move asks for it, nix/modules/move.nix installs
-# it, and sudo lets the deploy user run it as an environment's user and no other.
+# What a deploy runs as an environment's user, to take the environment's data to
+# another node. hostenv/deploy/move calls it, nix/modules/move.nix installs it, and
+# sudo lets the deploy user run it as an environment's user and as no other.
 #
 #   hostenv-move backup NAME          backs up now; "since EPOCH.NANOSECONDS", or "missing"
 #   hostenv-move snapshots NAME WHICH restic's newest snapshots as JSON: tagged or all
-#   hostenv-move journal NAME EPOCH   what the backup has said since then
+#   hostenv-move journal NAME EPOCH   what the backup has logged since then
 #   hostenv-move holds NAME           the data over which hostenv does not restore NAME, a path a line
 #   hostenv-move plan LENGTH          writes the restore plan, from standard input
 #   hostenv-move discard              removes it

@@ -8,10 +8,10 @@
 #   hostenv-nginx switch   reloads nginx.service, and says why where that fails
 #   hostenv-nginx kept     says which settings of the unit nginx runs without
 #
-# A new program takes over as nginx's documentation tells of it: the old master
-# starts the new one, which gets its listening sockets, and both serve; when the
-# new one has workers the old one is told to finish what it has. Until then the
-# new one can fail, and the old one goes on.
+# A new program takes over as nginx documents it: the old master starts the new one,
+# which inherits the listening sockets, and both serve. Once the new one has workers,
+# a signal makes the old one finish its requests. If the new one fails before that,
+# the old one continues.
 set -euo pipefail
 
 # The program by a path that is the same in every system: a master starts the

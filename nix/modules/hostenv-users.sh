@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# The users of environments on a node, beyond what NixOS does for them: to NixOS a
-# renamed user is one that goes and one that comes, what runs of a user that goes
-# runs on, and a new user gets whatever is where its home will be. users.nix
-# installs this program; docs/nodes.md says what it does.
+# The users of environments on a node, beyond what NixOS does for them. NixOS takes a
+# renamed user for a removed one and a new one, leaves the processes of a removed
+# user running, and gives a new user the folder that stands at its home. users.nix
+# installs this program; docs/nodes.md describes it.
 #
 #   hostenv-users activate         before NixOS makes users, in the system's activation
-#   hostenv-users list             what environments that are not here any more left, as JSON
-#   hostenv-users remove NAME UID  removes what one of them left
+#   hostenv-users list             what environments that have gone left behind, as JSON
+#   hostenv-users remove NAME UID  removes what one of them left behind
 #
 # A home belongs to a UID, for that is whom its files belong to. The plan never
 # gives a UID twice, but a plan whose state was lost does: a home follows a UID to
