@@ -8,7 +8,7 @@ import (
 // Activator makes a profile that is on the node already the active one.
 type Activator interface {
 	// Activate returns once the activation is decided or cannot be. An error
-	// says nothing of the node: the caller asks it what is active.
+	// does not tell the node's state: the caller asks the node what is active.
 	//
 	// The process that activates outlives this one if need be. It leaves its
 	// exit status in status, a file that is not there until then.

@@ -1,7 +1,7 @@
 package deploy
 
-// A Doubt is an activation of which no journal knows how it ended: whoever
-// drove it died, or lost the node.
+// A Doubt is an activation of which no journal knows how it ended: the
+// run died, or lost the node.
 type Doubt struct {
 	From string // what was active before
 	Path string // what was being activated
@@ -60,7 +60,7 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 		return Decision{State: StateInSync}
 	case seen.Active == p.Path:
 		// deploy-rs goes back by generations, of which this path has one already.
-		// Where nobody knows what was there before there is nothing to go back to.
+		// If it is not known what was there before, there is nothing to go back to.
 		from := p.Path
 		if doubt != nil && doubt.Path == p.Path {
 			from = doubt.From
@@ -74,7 +74,7 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 }
 
 // certain reports whether the planned path, which is active, came up: the node
-// says so, or deploy-rs did of an activation that nobody waited for.
+// says so, or deploy-rs did of an activation whose run had died.
 //
 // That the node did not take it back proves nothing: activate-rs, whose link
 // was lost, dies before it could.

@@ -74,7 +74,7 @@ const (
 	StateSigning    State = "signing"    //
 	StatePushing    State = "pushing"    //
 	StatePushed     State = "pushed"     // it is on the node
-	StateWaiting    State = "waiting"    // for an activation that somebody else began
+	StateWaiting    State = "waiting"    // for an activation that another run began
 	StateMoving     State = "moving"     // its data is backed up on the old node
 	StateActivating State = "activating" // from here on the node is changed
 	StateRestoring  State = "restoring"  // the path from before is made active again
@@ -104,7 +104,7 @@ type Reason string
 const (
 	ReasonNew          Reason = "new"           // pending: the node has no such profile
 	ReasonChanged      Reason = "changed"       // pending: the node has another path
-	ReasonDoubtful     Reason = "doubtful"      // pending: it was activated, and nobody knows how that ended
+	ReasonDoubtful     Reason = "doubtful"      // pending: it was activated, and it is not known how that ended
 	ReasonNotRunning   Reason = "not-running"   // pending: the path is the profile's, and the node runs another system
 	ReasonReturned     Reason = "returned"      // pending: the path is active, and the environment was on another node meanwhile
 	ReasonAdopted      Reason = "adopted"       // active: an interrupted run had brought it there
@@ -149,7 +149,7 @@ type End struct {
 	Counts      map[string]int `json:"counts"` // of profiles, by state
 }
 
-// A Finding is what a preflight found, or what somebody should know.
+// A Finding is what a preflight found, or what the operator should know.
 type Finding struct {
 	Level   Level  `json:"level"`
 	Code    string `json:"code"`

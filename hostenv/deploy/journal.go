@@ -64,7 +64,7 @@ func NewStory(seen func(Event)) *Journal {
 }
 
 // OpenJournal takes up one that a run before left. What it has of a line that
-// was never finished is cut off: whoever wrote it never went on from there.
+// was never finished is cut off: the process that wrote it did nothing after it.
 func OpenJournal(runs, id string, seen func(Event)) (*Journal, error) {
 	path := filepath.Join(runs, id+".jsonl")
 	events, whole, err := readJournal(path)

@@ -91,7 +91,7 @@ func TestLeftovers(t *testing.T) {
 		{"moved", "moved.1 n1", ""},
 		{"old,again.7,moved,again", "old.3 n1,again.7 n1,moved.1 n1", ""},
 		{"gone", "", "gone.6 on n1, gone.6 on n2"},
-		{"nobody,back,off,moving", "", "nobody: nothing is left over"},
+		{"absent,back,off,moving", "", "absent: nothing is left over"},
 		{"moving", "", "the plan has this environment"},
 		{"again.9", "", "nothing is left over"},
 	} {

@@ -38,7 +38,7 @@ type ProfileOutcome struct {
 	Verification  *Verification
 	Moved         *Moved
 	Diff          *Diff
-	Doubt         *Doubt // left by an activation of which nobody knows how it ended
+	Doubt         *Doubt // left by an activation of which it is not known how it ended
 }
 
 // Good reports whether the profile is where the plan wants it, and works as far

@@ -76,7 +76,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 			fail(FindingForeign, "see who made it; `rm "+p.Link+"` on the node lets the deploy make its own", "node %s: %s leads to %s, which is no profile of Nix", n.Name, p.Link, seen.Linked)
 		}
 		if len(seen.Activating) > 0 {
-			fail(FindingActivating, "wait for it to end: it is taken back by itself where nobody confirms it; `ps` on the node shows it", "node %s: an activation of %s is at work: %s", n.Name, p.Name, strings.Join(seen.Activating, ", "))
+			fail(FindingActivating, "wait for it to end: the node takes it back if it is not confirmed; `ps` on the node shows it", "node %s: an activation of %s is at work: %s", n.Name, p.Name, strings.Join(seen.Activating, ", "))
 		}
 		if p.IsSystem() {
 			found = append(found, tempFinding(n, p, seen)...)
@@ -86,7 +86,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		switch {
 		case seen.UID != 0 && seen.UID != p.UID:
 		case seen.UID != 0:
-			// Without him, the system that brings him brings the folder, too.
+			// If there is no user yet, the system that brings it brings the folder, too.
 			if !systemPending {
 				found = append(found, tempFinding(n, p, seen)...)
 			}

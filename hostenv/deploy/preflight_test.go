@@ -113,7 +113,7 @@ func TestPreflight(t *testing.T) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.HomeOwner = 0, "", 4711 })(s)
 		}, deploy.FindingHomeSetAside, deploy.Warning, ""},
-		{"no user, and no system that brings him", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
+		{"no user, and no system that brings it", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
 		{"no user yet", func(s *situation) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)

@@ -37,7 +37,7 @@ type Session interface {
 	// it, by path and not by generation.
 	Restore(ctx context.Context, p Profile, path string) error
 	// Remove takes away the link of an environment's profile whose first
-	// activation failed, so that nobody takes it for active.
+	// activation failed, so that it is not taken for active.
 	Remove(ctx context.Context, p Profile) error
 	// Run runs a command as a user of the node and returns its output. The
 	// arguments arrive as they are, whatever is in them; input is its stdin.
@@ -136,7 +136,7 @@ func (e *HostKeyError) Error() string {
 
 // Hint says what to do.
 func (e *HostKeyError) Hint() string {
-	return fmt.Sprintf("if the node was made anew, put its new key (`ssh-keyscan -t ed25519 HOST`, compared on the node's console) into provider.nodes.%q.hostKey and run `mage plan`; otherwise somebody is in between", e.Node)
+	return fmt.Sprintf("if you installed the node anew, put its new key (`ssh-keyscan -t ed25519 HOST`, compared on the node's console) into provider.nodes.%q.hostKey and run `mage plan`; otherwise another machine may answer in its place", e.Node)
 }
 
 // A LockedError says that another deploy is at work on a node.

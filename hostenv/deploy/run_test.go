@@ -89,7 +89,7 @@ func TestFaults(t *testing.T) {
 		{"the node trusts no key", "", "", none, func(w *world) { w.nodes["n1"].keys = nil }, map[string]string{}, nil, 1},
 		{"the node is another machine", "", "", none, func(w *world) { w.nodes["n1"].os = "debian" }, map[string]string{}, nil, 1},
 		{"the node is out of reach", "", "", none, func(w *world) { w.nodes["n1"].unreached = true }, map[string]string{}, nil, 1},
-		{"somebody deploys already", "", "", none, func(w *world) { w.nodes["n1"].locked = true }, map[string]string{}, nil, 5},
+		{"another deploy is at work", "", "", none, func(w *world) { w.nodes["n1"].locked = true }, map[string]string{}, nil, 5},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
@@ -361,7 +361,7 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 			if len(o.Findings) != 1 || o.Findings[0].Finding.Code != refusal.code || o.Code() != deploy.ExitFailed || len(w.built) > 0 {
 				t.Errorf("got %+v, %d", o.Findings, o.Code())
 			}
-			// Whoever only looks is told so, too, and sees all the same what would change.
+			// A preview shows it, too, and also what would change.
 			for _, mode := range []deploy.Mode{deploy.Preview, deploy.Look} {
 				r := w.runner(t.TempDir(), "")
 				r.Moves = refusal.moves
@@ -382,7 +382,7 @@ type from1 struct{ deploy.Mover }
 
 func (from1) From(context.Context, deploy.Node, deploy.Profile) (string, error) { return "n1", nil }
 
-// A node of the run that cannot be had is told of once, and the exit code is
+// A node of the run that cannot be had is reported once, and the exit code is
 // its: what it keeps from being moved is no other trouble.
 func TestMoveWithLockedNode(t *testing.T) {
 	for _, locked := range []string{"n1", "n2"} {
@@ -475,7 +475,7 @@ func TestStopWhileNodesWait(t *testing.T) {
 	}
 }
 
-// silent is a way to nodes that says nothing of what mends it.
+// silent is a way to nodes whose errors have no hint.
 type silent struct{ deploy.Remote }
 
 func (silent) Open(context.Context, deploy.Node, deploy.OpenOptions) (deploy.Session, error) {

@@ -61,9 +61,9 @@ func PruneRuns(runs string) error {
 	for _, id := range ids[:max(len(ids)-keptRuns, 0)] {
 		events, err := ReadJournal(runs, id)
 		if err != nil || slices.ContainsFunc(OutcomeOf(events).Profiles, func(p ProfileOutcome) bool { return p.Doubt != nil }) {
-			continue // what cannot be read is somebody's to look at
+			continue // a person has to look at what cannot be read
 		}
-		// The journal goes last: without it the folder would be nobody's.
+		// The journal goes last: without it no run would own the folder.
 		if err := errors.Join(os.RemoveAll(filepath.Join(runs, id)), os.Remove(filepath.Join(runs, id+".jsonl"))); err != nil {
 			return err
 		}

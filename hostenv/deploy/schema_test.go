@@ -44,7 +44,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		}
 		dir := t.TempDir()
 		r := w.runner(dir, "")
-		start := &deploy.Start{Plan: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", By: "somebody", Options: r.Options,
+		start := &deploy.Start{Plan: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", By: "alice", Options: r.Options,
 			Migrations: &deploy.Migrations{Skip: []string{"shop"}, Sources: map[string]string{"blog": "n2"}, IgnoreErrors: true}}
 		more := []deploy.Event{
 			{Type: deploy.TypeRun, Start: start}, {Type: deploy.TypeResume},

@@ -20,7 +20,7 @@ type Standing string
 const (
 	StandingInSync      Standing = "in-sync"     // the planned path is active
 	StandingBehind      Standing = "behind"      // another one is, that a deploy brought; or none yet
-	StandingDiverged    Standing = "diverged"    // somebody went back, or brought something by other means
+	StandingDiverged    Standing = "diverged"    // an operator went back, or brought something by other means
 	StandingForeign     Standing = "not-ours"    // what is there is no profile of Nix
 	StandingUnreachable Standing = "unreachable" // the node does not answer
 	StandingBroken      Standing = "broken"      // the planned path cannot be told: its evaluation fails

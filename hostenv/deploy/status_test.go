@@ -23,8 +23,8 @@ func TestStatusOf(t *testing.T) {
 		{"an older one that a deploy brought", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true}, deploy.StandingBehind},
 		{"nothing yet", p, deploy.Observed{}, deploy.StandingBehind},
 		{"an activation is at work", p, deploy.Observed{Active: p.Path, Activating: []string{"4711"}}, deploy.StandingBehind},
-		{"somebody went back", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true, RolledBack: true}, deploy.StandingDiverged},
-		{"somebody brought something else", p, deploy.Observed{Active: "/nix/store/0-hello"}, deploy.StandingDiverged},
+		{"an operator went back", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true, RolledBack: true}, deploy.StandingDiverged},
+		{"an operator brought something else", p, deploy.Observed{Active: "/nix/store/0-hello"}, deploy.StandingDiverged},
 		{"no profile of Nix", p, deploy.Observed{Linked: "/home/shop/build"}, deploy.StandingForeign},
 		{"its evaluation fails", deploy.Profile{Broken: errors.New("a typing mistake")}, deploy.Observed{Active: p.Path}, deploy.StandingBroken},
 	}

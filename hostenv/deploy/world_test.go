@@ -113,7 +113,7 @@ func (w *world) Open(_ context.Context, n deploy.Node, how deploy.OpenOptions) (
 		return nil, &deploy.UnreachableError{Node: n.Name, Cause: "no route"}
 	}
 	if m.locked && how.Lock {
-		return nil, &deploy.LockedError{Node: n.Name, Holder: "somebody"}
+		return nil, &deploy.LockedError{Node: n.Name, Holder: "alice"}
 	}
 	s := &session{w: w, n: n, m: m, lost: make(chan struct{})}
 	s.first = s.observe()
@@ -299,7 +299,7 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 		m.set(p.Name, p.Path, true)
 		leave(0)
 		return errDead
-	case diesAlone: // nobody confirms: the node goes back, if it can
+	case diesAlone: // no confirmation arrives: the node goes back, if it can
 		back()
 		return errDead
 	case diesLinked:

@@ -15,17 +15,17 @@ const mageIsSlow = time.Second / 2
 // interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
 // process five seconds later. The first one ends gentle, for what can be given up
 // at any time; the second one ends ctx. When the time of Mage's -t is up it ends
-// the process at once, which is for nobody here to stop.
+// the process at once, which this package cannot prevent.
 //
-// Nor does it end when nobody reads on what it prints, as with `| head`: what is
-// written then fails, and the journal has it.
+// The process also goes on when the reader of a pipe is gone, as with `| head`:
+// its writes fail then, and the journal has everything.
 func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	take := func() {
-		signal.Ignore(os.Interrupt) // which takes it from Mage, and ends nobody
+		signal.Ignore(os.Interrupt) // which takes it from Mage, and ends no process
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	}
 	take()
@@ -58,7 +58,7 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 			switch count {
 			case 1:
 				stop()
-				say("interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
+				say("interrupted: a running activation is brought to its end, and no other begins; interrupt again to stop at once")
 			default:
 				cancel()
 			}

@@ -87,7 +87,7 @@ func orDefault(d *time.Duration, value time.Duration) {
 }
 
 // Activate implements [deploy.Activator]. If ctx is done then the activation is
-// stopped at once: what it leaves on the node nobody knows.
+// stopped at once: what it leaves on the node is not known.
 //
 // The error is a *[NameError], a *[ProgramError], a *[VersionError] or a
 // *[StatusError] if nothing was done, an *[ExitError] if deploy-rs failed, and
@@ -173,7 +173,7 @@ func (a *Activator) environment() []string {
 			env = append(env, name+"="+value)
 		}
 	}
-	// deploy-rs leaves it to whoever calls it to switch flakes on, and without
+	// deploy-rs leaves it to the caller to switch flakes on, and without
 	// them takes another way with no more than a warning.
 	config := strings.TrimSpace(strings.TrimSpace(os.Getenv("NIX_CONFIG")) + "\nextra-experimental-features = nix-command flakes")
 	return append(env, "RUST_LOG=info", "NIX_CONFIG="+config)

@@ -51,7 +51,7 @@ type StatusError struct{ File string }
 
 func (e *StatusError) Error() string { return e.File + " is the exit status of another activation" }
 
-// An ExitError says that deploy-rs failed. Of the node it says nothing.
+// An ExitError says that deploy-rs failed. It does not tell the node's state.
 type ExitError struct {
 	Profile string
 	Code    int // the shell's: 128 and the signal's number if one ended it

@@ -173,13 +173,13 @@ func TestFails(t *testing.T) {
 		if err := w.activate(t, t.Context(), 1, true); !errors.As(err, &exit) || exit.Code != 1 || w.n.Active(t, p.Name) != p.Path {
 			t.Errorf("%v, and active is %q", err, w.n.Active(t, p.Name))
 		}
-		// Whoever waited for it does so no more.
+		// The process that waited for it has ended.
 		w.n.WaitConnections(t, 0)
 	})
 }
 
 // The link is lost while the node activates: what activates goes on, but
-// deploy-rs's activate-rs, with nobody to tell, ends with neither a confirmation
+// deploy-rs's activate-rs, with no process to tell, ends with neither a confirmation
 // nor a rollback. It is for the caller to see what is active.
 func TestLosesTheLink(t *testing.T) {
 	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
@@ -228,9 +228,9 @@ func TestIsWaitedFor(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- w.activate(t, t.Context(), 1, true) }()
 		w.n.WaitBlocked(t, p.Name)
-		// Whoever waits for the activation may come late, and must be there first.
+		// The process that waits for the activation may come late, and must be there first.
 		testenv.Await(t, "who waits for the activation", func() bool { return w.waiting(t, made) })
-		w.n.WaitConnections(t, 1) // nobody waits any more, but for the activation itself
+		w.n.WaitConnections(t, 1) // only the activation itself is left
 		select {
 		case err := <-done:
 			t.Errorf("it returned while the node activates: %v", err)

@@ -82,7 +82,7 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 var activateProgram = regexp.MustCompile(`(/[0-9A-Za-z+._?=/-]+)/bin/activate\b`)
 
 // packageOf returns the package of deploy-rs whose activate-rs a profile has, ""
-// if the profile is not here or says nothing of it.
+// if the profile is not here or does not name it.
 func packageOf(path string) string {
 	text, err := os.ReadFile(filepath.Join(path, "activate-rs"))
 	if err != nil {

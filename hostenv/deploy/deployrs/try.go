@@ -29,7 +29,7 @@ func (t *trial) once(ctx context.Context, try func() error) error {
 	if !t.done {
 		err := try()
 		if ctx.Err() != nil {
-			return err // which says nothing of the program
+			return err // which does not come from the program
 		}
 		t.done, t.err = true, err
 	}

@@ -128,7 +128,7 @@ func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
 	write("RequestTTY", "no")
 	write("RemoteCommand", "none")
 	write("ClearAllForwardings", "yes")
-	write("LogLevel", "INFO") // at QUIET nobody would learn why
+	write("LogLevel", "INFO") // QUIET would hide the cause
 	write("UpdateHostKeys", "no")
 	if n.HostKey != "" {
 		write("HostKeyAlias", strings.ToLower(n.Name))

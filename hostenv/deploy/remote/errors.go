@@ -8,7 +8,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// An AuthError says that a node was reached, and let the deploy user not in.
+// An AuthError says that a node was reached, and refused the deploy user.
 type AuthError struct {
 	Node, User string
 	Keys       []string // the public keys' files that ssh has here
@@ -25,7 +25,7 @@ func (e *AuthError) Hint() string {
 	if len(e.Keys) > 0 {
 		key = "what is in " + strings.Join(e.Keys, " or ")
 	}
-	return "put " + key + " into provider.deployPublicKeys, run `mage plan`, and have somebody deploy the node whose key is there already; a key with a passphrase needs an ssh-agent"
+	return "put " + key + " into provider.deployPublicKeys, run `mage plan`, and have an operator whose key is on the node deploy it; a key with a passphrase needs an ssh-agent"
 }
 
 // A CommandError says that a command on a node failed.

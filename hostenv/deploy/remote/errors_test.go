@@ -20,15 +20,15 @@ import (
 // TestErrors has everything that can keep ssh from a session.
 func TestErrors(t *testing.T) {
 	m := newMachine(t, "", "")
-	nobody, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and closes without a word
+	closing, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and closes without a word
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nobody.Close()
+	defer closing.Close()
 	var asked atomic.Int32
 	go func() {
 		for {
-			c, err := nobody.Accept()
+			c, err := closing.Accept()
 			if err != nil {
 				return
 			}
@@ -50,13 +50,13 @@ func TestErrors(t *testing.T) {
 		as     any
 		says   string
 	}{
-		{"nobody listens", func(n *deploy.Node) { n.Port = freePort(t) }, &unreachable, "Connection refused"},
+		{"no process listens", func(n *deploy.Node) { n.Port = freePort(t) }, &unreachable, "Connection refused"},
 		{"no such name", func(n *deploy.Node) { n.Address = "nowhere.invalid" }, &unreachable, "Could not resolve hostname"},
 		{"no route", func(n *deploy.Node) {
 			n.Address = "192.0.2.1"
 			n.SSHOptions = append(n.SSHOptions, "-o", "ConnectTimeout=1")
 		}, &unreachable, ""},
-		{"dropped", func(n *deploy.Node) { n.Port = nobody.Addr().(*net.TCPAddr).Port }, &unreachable, "kex_exchange_identification"},
+		{"dropped", func(n *deploy.Node) { n.Port = closing.Addr().(*net.TCPAddr).Port }, &unreachable, "kex_exchange_identification"},
 		{"a jump host that is away", func(n *deploy.Node) {
 			n.SSHOptions = append(n.SSHOptions, "-J", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 		}, &unreachable, ""},
@@ -187,7 +187,7 @@ func TestManySessions(t *testing.T) {
 	}
 }
 
-// TestFirstUse believes a host key that nobody named, and says which.
+// TestFirstUse accepts a host key that the plan does not name, and says which.
 func TestFirstUse(t *testing.T) {
 	m := newMachine(t, "", "")
 	t.Setenv("HOME", t.TempDir())
@@ -249,14 +249,14 @@ func TestPinnedKeyAlone(t *testing.T) {
 	}
 }
 
-// A node that lets us in and then hangs is out of reach, and keeps nobody from
+// A node that lets us in and then hangs is out of reach, and keeps no other node from
 // the others; one whose lock is another's is waited for.
 func TestSilentNode(t *testing.T) {
 	m := newMachine(t, "mkdir -p /run/state && touch /run/state/hang", "ForceCommand [ ! -e /run/state/hang ] || sleep 600; exec sh -c \"$SSH_ORIGINAL_COMMAND\"")
 	r := m.remote(t)
 	r.Patience = 2 * time.Second
 	var unreachable *deploy.UnreachableError
-	if _, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{}); !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "said nothing for 2s") {
+	if _, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{}); !errors.As(err, &unreachable) || !strings.Contains(err.Error(), "no answer for 2s") {
 		t.Errorf("it hangs: %v", err)
 	}
 	m.sh(t, "rm /run/state/hang")

@@ -14,7 +14,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// onFleet opens a node of a fleet, as whoever deploys there.
+// onFleet opens a node of a fleet, as its operator does.
 func onFleet(t *testing.T, f *fleet.Fleet, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {
 	t.Helper()
 	own := os.Environ()

@@ -49,7 +49,7 @@ func testLock(t *testing.T, shell string) {
 		t.Error("there is no observation")
 	}
 
-	// Who waits is told for whom, and gets it when that one is done.
+	// The one that waits learns who holds the lock, and gets it after that.
 	waits := make(chan *deploy.LockedError, 1)
 	opened := make(chan error, 1)
 	go func() {
@@ -166,7 +166,7 @@ func testKilledDriver(t *testing.T, shell string) {
 			t.Fatalf("the driver says %q: %v", line, err)
 		}
 		m.sh(t, "until [ -e /home/deploy/busy ]; do sleep 0.01; done; rm /home/deploy/busy")
-		// Somebody waits already, so that what is measured is the lock alone.
+		// Another one waits already, so that what is measured is the lock alone.
 		waits := make(chan struct{})
 		next := make(chan deploy.Session, 1)
 		go func() {
@@ -216,7 +216,7 @@ func TestLost(t *testing.T) {
 }
 
 // TestCancelledRequest leaves the session in order: the next request waits for
-// the command that nobody waits for any more.
+// the command whose caller is gone.
 func TestCancelledRequest(t *testing.T) {
 	m := newMachine(t, "mkfifo -m 666 /home/fifo", "")
 	s := m.open(t, lockAs("alice", 0))

@@ -335,7 +335,7 @@ func activates(argv []string, p deploy.Profile) (storePath string, ok bool) {
 	return "", false
 }
 
-// onlyStorePath keeps other text of a process from whoever reads of it.
+// onlyStorePath keeps other text of a process out of messages.
 func onlyStorePath(s string) string {
 	if isStorePath(s) {
 		return s

@@ -17,7 +17,7 @@ import (
 
 // Remote opens sessions. It is for many goroutines at once.
 type Remote struct {
-	// Patience is how long a node may say nothing before it counts as out of
+	// Patience is how long a node may be silent before it counts as out of
 	// reach, as one whose disk hangs while it logs us in; 0 is two minutes.
 	Patience time.Duration
 
@@ -104,7 +104,7 @@ func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	// Whoever waits for a lock is logged in.
+	// A session that waits for a lock is logged in.
 	leave := sync.OnceFunc(func() { <-gate })
 	defer leave()
 

@@ -34,9 +34,9 @@ type session struct {
 	stderr   tail
 	observed deploy.Observation
 
-	turn    chan struct{} // holds a token while nobody waits for an answer
+	turn    chan struct{} // holds a token while no request waits for an answer
 	ended   chan struct{} // closed when ssh is gone
-	lost    chan struct{} // and this, if nobody had asked for it
+	lost    chan struct{} // and this, unless Close was called
 	closing chan struct{}
 	close   sync.Once
 }
@@ -99,19 +99,19 @@ func (s *session) wait() {
 	default:
 		close(s.lost)
 	}
-	// Whoever writes or reads is woken; one last answer may still be in the pipe.
+	// This wakes what writes or reads; one last answer may still be in the pipe.
 	_ = s.stdin.Close()
 	_ = s.stdout.SetReadDeadline(time.Now().Add(time.Second))
 }
 
 // begin reads until the agent is ready, and what it observes. admitted is called
-// once the node has let us in. A node that says nothing for so long is out of
-// reach; to wait for another's lock is no silence.
+// once the node has let us in. A node that is silent for so long is out of
+// reach; a wait for another's lock does not count.
 func (s *session) begin(ctx context.Context, how deploy.OpenOptions, patience time.Duration, admitted func()) error {
 	asked, give := context.WithCancelCause(ctx)
 	defer give(nil)
 	silent := time.AfterFunc(patience, func() {
-		give(&deploy.UnreachableError{Node: s.node.Name, Cause: fmt.Sprintf("it has said nothing for %v", patience)})
+		give(&deploy.UnreachableError{Node: s.node.Name, Cause: fmt.Sprintf("there was no answer for %v", patience)})
 	})
 	defer silent.Stop()
 	done := make(chan error, 1)

@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Line returns an event as a line without its end, "" for one that says nothing
-// to people. It begins with the node and the profile that it is about.
+// Line returns an event as a line without its end, "" for one without
+// news for people. It begins with the node and the profile that it is about.
 func Line(e deploy.Event) string {
 	text := ""
 	switch e.Type {

@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// A Live shows events as they come. On a terminal each profile that something
+// A Live shows events as they happen. On a terminal each profile that something
 // is being done with has a line of its own, with what is done and for how long;
 // what is over stands above them and stays. Elsewhere every event is a line.
 type Live struct {
@@ -166,5 +166,5 @@ func (l *Live) draw() {
 	if more > 0 {
 		l.drawn++
 	}
-	_, _ = io.WriteString(l.w, b.String()) // a terminal that is gone is nobody's loss
+	_, _ = io.WriteString(l.w, b.String()) // the terminal may be gone
 }

@@ -116,9 +116,9 @@ func TestStateIsLocked(t *testing.T) {
 	w.atPlan(w.Provider.Paths(t), 1)
 }
 
-// A run goes on to its end if whoever reads what it prints does not, as with
+// A run goes on to its end if the reader of its output is gone, as with
 // `mage deploy | head -1`.
-func TestNobodyReads(t *testing.T) {
+func TestReaderGone(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	for i, flags := range [][]string{{"-json"}, nil} {
 		w.Provider.SetVersion(t, fmt.Sprint(2+i))

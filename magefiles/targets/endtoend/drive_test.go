@@ -171,7 +171,7 @@ func family(pid int) []int {
 // when its machine dies.
 func (p *process) kill(withFamily bool) {
 	if withFamily {
-		_ = p.Process.Signal(syscall.SIGSTOP) // it starts nobody else
+		_ = p.Process.Signal(syscall.SIGSTOP) // it starts no other process
 		killed := map[int]bool{}
 		for again := true; again; {
 			again = false
@@ -349,7 +349,7 @@ func (w *world) cameUp(node, profile, path string) bool {
 // lockFile is where this process finds a node's deploy lock.
 func lockFile(n *fleet.Node) string { return n.Path("/var/lib/deploy/.hostenv-deploy/lock") }
 
-// takeLock takes a node's deploy lock as somebody else.
+// takeLock takes a node's deploy lock as another operator.
 func takeLock(t testing.TB, n *fleet.Node) (free func(), ok bool) {
 	t.Helper()
 	file, err := os.OpenFile(lockFile(n), os.O_RDWR, 0)

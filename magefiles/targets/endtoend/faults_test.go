@@ -175,7 +175,7 @@ func (g *ground) script(text string) string {
 }
 
 // crash ends all connections and processes of a node but its daemons, as when
-// its power fails; nobody gets there until StartSSH.
+// its power fails; it is out of reach until StartSSH.
 func crash(t testing.TB, n *fleet.Node) {
 	n.StopSSH(t)
 	pids := []string{"-9"}
@@ -298,7 +298,7 @@ func faultCases() []faultCase {
 	return []faultCase{
 		refuses("unreachable, refused", 1, func(g *ground) func() { g.n.StopSSH(g.t); return func() { g.n.StartSSH(g.t) } }),
 		{reason: "unreachable, silent", code: 1, anew: true, fault: func(g *ground) func() {
-			g.sshOpts("-o", "ConnectTimeout=3") // nobody is to wait for long for what never comes
+			g.sshOpts("-o", "ConnectTimeout=3") // no test is to wait long for a connection that fails
 			g.n.Blackhole(g.t)
 			return func() { g.n.Thaw(g.t); g.sshOpts() }
 		}},
@@ -377,7 +377,7 @@ func faultCases() []faultCase {
 			g.n.Trust(g.t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 			return func() { g.n.Trust(g.t, g.PublicKey) }
 		}),
-		{reason: "nobody knows the key", code: 1, anew: true, fault: func(g *ground) func() {
+		{reason: "neither flake nor node has the key", code: 1, anew: true, fault: func(g *ground) func() {
 			g.n.Trust(g.t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 			g.trusts(nil)
 			return func() { g.n.Trust(g.t, g.PublicKey); g.trusts([]any{g.PublicKey}) }
@@ -423,7 +423,7 @@ func faultCases() []faultCase {
 				g.must(err)
 			}
 		}},
-		{reason: "the link is somebody else's", foreign: true, code: 1, fault: func(g *ground) func() {
+		{reason: "the link leads to no store path", foreign: true, code: 1, fault: func(g *ground) func() {
 			link := g.n.Path("/nix/var/nix/profiles/per-user/" + g.user + "/hostenv")
 			to, err := os.Readlink(link)
 			g.must(err)

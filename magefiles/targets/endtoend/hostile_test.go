@@ -13,7 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// A plan that somebody has edited may say anything. What could do harm in a
+// A plan that was edited by hand may hold anything. What could do harm in a
 // shell, in ssh's or in Nix's hands is refused, all of it at once, before any
 // program is started.
 func TestHostileNames(t *testing.T) {
@@ -117,7 +117,7 @@ func TestHostileNames(t *testing.T) {
 }
 
 // The link of a profile is its user's, and so is what it says; it is shown to
-// whoever deploys, and does nothing to his terminal.
+// the operator, and does nothing to the terminal.
 func TestHostileLink(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1, Deployed: true})
 	n := w.Nodes[0]

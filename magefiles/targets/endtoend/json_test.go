@@ -66,7 +66,7 @@ func (w *world) journalsAreAsSaid() {
 		}
 		for line := range bytes.Lines(text) {
 			if !bytes.HasSuffix(line, []byte("\n")) {
-				break // whoever wrote it was killed in the middle
+				break // the process was killed while it wrote this
 			}
 			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
 			if err == nil {
@@ -148,7 +148,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Somebody goes back on a node, brings something by hand, or takes the profile
+// An operator goes back on a node, brings something by hand, or takes the profile
 // away: status tells them apart, and changes nothing.
 func TestStatusTellsApart(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 4})
@@ -186,7 +186,7 @@ func TestStatusTellsApart(t *testing.T) {
 }
 
 // A node without environments is deployed as any other; and where the provider
-// names no host key the first is believed, and everybody told so.
+// names no host key the first is accepted, with a warning.
 func TestUnpinnedWithoutEnvironments(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Inventory: func(all map[string]any) {
 		for _, n := range all["provider"].(map[string]any)["nodes"].(map[string]any) {
@@ -207,13 +207,12 @@ func TestUnpinnedWithoutEnvironments(t *testing.T) {
 // A node that is a copy of another one's image has its host key, and could be that
 // node under another name: the deploy begins on neither.
 func TestSameMachine(t *testing.T) {
-	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Inventory: func(all map[string]any) {
-		for _, n := range all["provider"].(map[string]any)["nodes"].(map[string]any) {
-			delete(n.(map[string]any), "hostKey")
-		}
-		all["projects"] = map[string]any{}
-	}})
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Inventory: func(all map[string]any) { all["projects"] = map[string]any{} }})
 	w.Nodes[1].CopyHostKey(t, w.Nodes[0])
+	w.Provider.Replan(t, func(all map[string]any) {
+		nodes := all["provider"].(map[string]any)["nodes"].(map[string]any)
+		nodes["n2"].(map[string]any)["hostKey"] = w.Nodes[0].HostKey
+	})
 	r := w.wants(w.deploy(), 1)
 	contains(t, r.stderr, "nodes n1 and n2 have the same host key, ssh-ed25519 ", "hint: one machine: remove the other name")
 	for _, n := range w.Nodes {

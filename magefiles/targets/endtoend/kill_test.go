@@ -17,7 +17,7 @@ import (
 type point struct {
 	events, commands int
 	activation       string // a profile of the first node
-	fails            bool   // and the activation fails when nobody is there any more
+	fails            bool   // and the activation fails after the driver has died
 	family           bool   // with all that it started, as when the machine dies
 	first            bool   // in a first deploy; else in an upgrade
 }
@@ -171,7 +171,7 @@ func (k *killing) point(at point) {
 
 // explained holds every activation to what the journal says of it: a planned
 // path is activated once, and again only where the node went back from it or
-// where nobody knew how that had ended.
+// if it was not known how that had ended.
 func (k *killing) explained(was map[string]string) {
 	k.t.Helper()
 	id, _ := k.newest()

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 // program is the binary that Mage compiles of the targets.
 var program = testenv.Targets("../../..")
 
-// A world is a fleet, and whoever deploys to it.
+// A world is a fleet, and the operator who deploys to it.
 type world struct {
 	*fleet.Fleet
 	t        testing.TB

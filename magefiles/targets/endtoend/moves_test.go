@@ -400,8 +400,8 @@ func TestMoveFlags(t *testing.T) {
 	for flag, words := range map[string]string{
 		"-migrationSource=" + user:         "environment=node",
 		"-migrationSource=" + user + "=n9": "no node of the plan",
-		"-migrationSource=nobody=n1":       "no environment of the plan",
-		"-skipMigrations=nobody":           "no environment of the plan",
+		"-migrationSource=absent=n1":       "no environment of the plan",
+		"-skipMigrations=absent":           "no environment of the plan",
 	} {
 		contains(t, w.wants(w.deploy(flag), 1).stderr, words)
 	}
@@ -441,14 +441,14 @@ func TestMoveResumed(t *testing.T) {
 	}
 }
 
-// Where nobody knows where the data are, DNS is asked; one that does not answer
+// If neither plan nor state knows where the data are, DNS is asked; one that does not answer
 // is no answer. The flag says it.
 func TestMoveSource(t *testing.T) {
 	w, user := movable(t)
 	n2 := w.Nodes[1]
 	w.place("n2", "2")
 	w.forget(user)
-	// Whoever only looks learns it, too.
+	// A preview shows it, too.
 	for _, mode := range []string{"-plan", "-dryRun"} {
 		r := w.wants(w.deploy(mode), 1)
 		contains(t, r.stderr, "-migrationSource="+user+"=")

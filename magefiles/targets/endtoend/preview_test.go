@@ -79,7 +79,7 @@ func TestPreview(t *testing.T) {
 		t.Errorf("%d bytes in %d paths are to be copied of %d", d.Copy, d.Paths, d.Size)
 	}
 
-	// A node that is off is told, and the others are shown.
+	// A node that is off is reported, and the others are shown.
 	w.Nodes[0].StopSSH(t)
 	r = w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
 	contains(t, r.stdout, "n1 system: unreachable", "1 to be activated")
@@ -111,7 +111,7 @@ func (w *world) everything() map[string]string {
 	}
 	add("provider", w.Provider.Dir)
 	maps.DeleteFunc(all, func(name, _ string) bool {
-		// The latter are made by Nix for whoever asks it anything.
+		// Nix makes the latter for every command.
 		return strings.HasPrefix(name, "provider/.git/") || strings.HasSuffix(name, "/per-user/deploy")
 	})
 	return all

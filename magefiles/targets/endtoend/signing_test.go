@@ -75,7 +75,7 @@ func TestSigningKey(t *testing.T) {
 		t.Errorf("the environment was not built here: %v", err)
 	}
 
-	// A push that nobody signed is refused by the node, whoever pushes; what one
+	// The node refuses a push that is not signed, from every user; what one
 	// says on the command line of nix changes nothing.
 	w.Provider.SetVersion(t, "3", "n1/"+user)
 	fresh := w.Provider.Build(t)["n1/"+user]
@@ -88,7 +88,7 @@ func TestSigningKey(t *testing.T) {
 		}
 	}
 	if n.Has(fresh) {
-		t.Error("the node has what nobody signed")
+		t.Error("the node has what is not signed")
 	}
 	// Nor is what a key has signed that it does not trust.
 	w.env = nil

@@ -27,7 +27,7 @@ func TestUnchanged(t *testing.T) {
 	contains(t, r.stdout, "48 in sync\n")
 	counts := w.Counts(t)
 	t.Logf("an unchanged fleet of %d nodes with %d environments each: %v", large.Nodes, large.Environments, counts)
-	// One more ssh checks the settings of all, and connects to nobody.
+	// One more ssh checks the settings of all, and connects to no node.
 	if counts["nix"] != 1 || counts["ssh"] > large.Nodes+1 || others(counts) > 0 {
 		t.Errorf("%v were started:\n%s", counts, w.started())
 	}

@@ -167,7 +167,7 @@ func TestVerificationOverTLS(t *testing.T) {
 	if server.Listener, err = net.Listen("tcp", net.JoinHostPort(n.PublicAddress, "443")); err != nil {
 		t.Fatal(err)
 	}
-	server.StartTLS() // with a certificate of nobody's
+	server.StartTLS() // with a certificate that no CA issued
 	t.Cleanup(server.Close)
 
 	w.wants(w.deploy(), 0)

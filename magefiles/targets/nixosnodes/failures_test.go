@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// What fails on a node leaves it where it was, up, and is told by its name and
+// What fails on a node leaves it where it was, up, and is reported by its name and
 // its last words; the other node and the other environments go on.
 func TestFailures(t *testing.T) {
 	t.Parallel()

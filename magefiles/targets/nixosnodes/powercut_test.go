@@ -121,7 +121,7 @@ func (p *powercuts) cut(number int) {
 		<-p.deploy.Done()
 	}
 	p.t.Logf("cut %d: %s after %q, the program killed: %v", number, while.Round(time.Millisecond), last, killed)
-	// Nobody reaches it before it was looked at.
+	// It is out of reach until it was looked at.
 	p.node.CutOff(p.t)
 	p.node.Start(p.t)
 	p.node.WaitUp(p.t)

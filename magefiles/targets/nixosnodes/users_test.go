@@ -31,7 +31,7 @@ func TestUsers(t *testing.T) {
 	s.put(site+"/data/order", "an order of the shop")
 	s.put("https://"+s.host("beta", "portal")+"/data/page", "a page of the portal")
 
-	t.Log("beta's portal goes: it does not run on, and what it left is told")
+	t.Log("beta's portal goes: it does not run on, and what it left is reported")
 	s.Provider.Remove(t, "beta", "portal")
 	s.mage(0, "plan")
 	s.mage(0, "deploy")
