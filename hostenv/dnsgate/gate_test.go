@@ -321,8 +321,8 @@ func TestCarry(t *testing.T) {
 	}
 }
 
-// TestHistories plays random histories of DNS, of projects and of the gate.
-// Whatever happens, what the issue forbids never does.
+// TestHistories plays random histories of DNS, of projects and of the gate. In
+// each, the last verdict that was not unknown decides about a certificate.
 func TestHistories(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -343,19 +343,7 @@ func TestHistories(t *testing.T) {
 		for step := range 40 {
 			switch r.IntN(4) {
 			case 0: // projects change
-				name := fmt.Sprintf("h%d.example", r.IntN(12))
-				h, ok := hosts[name]
-				switch {
-				case !ok:
-					hosts[name] = &asking{name, "u" + name[1:2], "n1", true}
-				case r.IntN(3) == 0:
-					delete(hosts, name)
-					delete(last, name)
-				case r.IntN(2) == 0:
-					if h.acme = !h.acme; !h.acme {
-						delete(last, name)
-					}
-				}
+				changeProject(r, hosts, last)
 				d = compute()
 			case 1: // nothing changes
 				if again := compute(); !bytes.Equal(again.Encode(), d.Encode()) {
@@ -431,5 +419,23 @@ func TestEntryIsJSON(t *testing.T) {
 		`"fix":"change it","node":"n1","reason":"a-mismatch","since":"2026-03-01T12:00:00Z","verdict":"fail"}}`
 	if string(got) != want {
 		t.Errorf("dnsGate is\n%s, want\n%s", got, want)
+	}
+}
+
+// changeProject adds a virtual host, removes one, or has one ask for a
+// certificate or no longer.
+func changeProject(r *rand.Rand, hosts map[string]*asking, last map[string]Result) {
+	name := fmt.Sprintf("h%d.example", r.IntN(12))
+	h, ok := hosts[name]
+	switch {
+	case !ok:
+		hosts[name] = &asking{name, "u" + name[1:2], "n1", true}
+	case r.IntN(3) == 0:
+		delete(hosts, name)
+		delete(last, name)
+	case r.IntN(2) == 0:
+		if h.acme = !h.acme; !h.acme {
+			delete(last, name)
+		}
 	}
 }
