@@ -16,7 +16,7 @@ var (
 	// the whole.
 	dependent = regexp.MustCompile(`^error: (\d+ dependenc(y|ies) of derivation|build of '|some builds failed|build of resolved)`)
 	reason    = regexp.MustCompile(`(?m)^\s*Reason: \d+ dependenc(y|ies) failed`)
-	// Where else to look, and paths that nobody asked about.
+	// Advice of Nix where else to look, and output paths.
 	aside = regexp.MustCompile(`^\s*(For full logs, run|nix log |Output paths:|/\S+$)`)
 )
 

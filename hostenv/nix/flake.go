@@ -116,7 +116,7 @@ func (r *Runner) urlOf(ctx context.Context, c checkout) (string, error) {
 		}
 		if !AtLeast(version, 2, 26) {
 			return "", problem.New("the folder "+c.folder,
-				fmt.Sprintf("cannot be named to Nix %s, which reads its path as that of another folder, for %q", version, c.special()),
+				fmt.Sprintf("cannot be read by Nix %s: it takes %q in a path for part of a URL, and would read another folder", version, c.special()),
 				"use Nix 2.26 or newer, or move the folder to a path of letters, digits and any of ._~+@,=:-")
 		}
 	}

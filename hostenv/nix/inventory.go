@@ -19,7 +19,7 @@ import (
 // the provider, and no side effect of a plan.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	events := &counter{runner: r, phase: Evaluate}
-	// What is wrong with the options ends this before minutes go by on projects.
+	// An error in the options ends this before minutes go by on projects.
 	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = true; }; in builtins.seq i.provider i")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
 		return nil, r.findFailures(ctx, failed)
@@ -58,7 +58,7 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 		return fmt.Errorf("read the names of the projects: %w", err)
 	}
 
-	// Forced to the end, for an error may sit deep inside.
+	// An error may sit deep inside, so each value is forced to the end.
 	functions := map[string]string{"": "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ ]; })) true"}
 	for _, project := range projects {
 		functions[project] = "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ " + quote(project) + " ]; }).projects) true"

@@ -18,7 +18,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Where the secret key is if nothing else is said, below the provider's root.
+// The default place of the secret key, below the provider's root.
 const defaultKey = "secrets/signing/secret.key"
 
 // KeyVariable names a file with the secret key.
@@ -40,8 +40,7 @@ func (k Key) FlakeLine() string {
 // -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key.
 // The last is made where neither it nor its public key is there, under the name
 // of the provider's domain, with the public key beside it; one that was asked for
-// by name is not, for a name that is misspelt would be a new key that no node
-// trusts.
+// by name is not: a misspelt name would become a new key that no node trusts.
 //
 // A file that others can read, or that is in git, is refused, and so
 // is one that holds no secret key of Nix. No error quotes from it.
@@ -59,7 +58,7 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 	}
 	k := Key{File: file}
 	public := filepath.Join(filepath.Dir(file), "public.key")
-	_, alone := os.Lstat(public) // before, for whoever makes a key now writes this one last
+	_, alone := os.Lstat(public) // looked up first: a run that makes a key now writes this file last
 	if _, err := os.Stat(file); ours && errors.Is(err, fs.ErrNotExist) {
 		if alone == nil {
 			return Key{}, keyProblem(file, "is not there, and its public half is: a new one would have the same name, of which Nix knows one key alone",
@@ -73,7 +72,7 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 		return Key{}, err
 	}
 	if inGit(ctx, file) {
-		return Key{}, keyProblem(file, "is in git: whoever reads the repository can sign for every node",
+		return Key{}, keyProblem(file, "is in git: every reader of the repository can sign for every node",
 			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys")
 	}
 	if ours {
@@ -122,7 +121,7 @@ func PublicKey(file string) (string, error) {
 		return "", keyProblem(file, "is no secret key of Nix", remedy)
 	}
 	// Its second half is the public key; one that does not belong to the first
-	// would sign what nobody can verify.
+	// would make signatures that fail to verify.
 	key := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
 	if !bytes.Equal(key, secret) {
 		return "", keyProblem(file, "is broken: its halves do not belong together", "restore it from a backup")
@@ -130,8 +129,8 @@ func PublicKey(file string) (string, error) {
 	return name + ":" + base64.StdEncoding.EncodeToString(secret[ed25519.SeedSize:]), nil
 }
 
-// makeKey makes a key unless somebody else does at the same time, whose key is
-// then as good.
+// makeKey makes a key. If another process makes one at the same time, that one is
+// kept.
 func makeKey(file, domain string) (made bool, err error) {
 	name := domain + "-1"
 	if _, err := names.ParseKeyName(name); err != nil {
@@ -171,7 +170,7 @@ func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
 		}
 	}()
 	if err := os.Link(tmp, path); errors.Is(err, fs.ErrExist) {
-		return false, nil // somebody else was quicker
+		return false, nil // another process was faster
 	} else if err != nil {
 		return false, err
 	}

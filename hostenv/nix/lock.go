@@ -29,8 +29,8 @@ type Locked struct {
 }
 
 // LockSources fetches sources, given as attributes of Nix's fetchTree, and
-// returns what each is now, in their order; no cache's answer is taken for what
-// a git ref stands for. The flake's `dir` is no part of a source and is left
+// returns what each is now, in their order. It asks the remote for each git ref,
+// and takes no cached answer. The flake's `dir` is no part of a source and is left
 // out, a relative path counts from the provider's folder.
 //
 // Equal sources are fetched once. Several processes fetch, but no two from the
@@ -124,7 +124,7 @@ func (r *Runner) unlockable(batch []*source) []*LockError {
 	var failures []*LockError
 	for _, s := range batch {
 		if s.needsRev() && strings.Trim(s.locked.Rev, "0") == "" {
-			failures = append(failures, s.failure("it has no commit, for its working tree has changes"))
+			failures = append(failures, s.failure("it has no commit: its working tree has changes"))
 		}
 	}
 	return failures

@@ -6,7 +6,7 @@ import (
 )
 
 var (
-	// Colours and whatever else a terminal would hide.
+	// Colours, and other sequences that a terminal does not show.
 	escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
 	// Lines of source that nix shows around a position: they may hold anything.
 	excerpt = regexp.MustCompile(`^\s*[0-9]*\|`)
@@ -20,16 +20,16 @@ var (
 
 func plain(text string) string { return escapes.ReplaceAllString(text, "") }
 
-// redact leaves no password and no token in the URLs of a text.
+// redact removes passwords and tokens from the URLs in a text.
 func redact(text string) string {
 	text = httpUser.ReplaceAllString(text, "$1")
 	text = password.ReplaceAllString(text, "$1@")
 	return token.ReplaceAllString(text, "$1...")
 }
 
-// message returns what was wrong, of all that nix says when it fails, without
-// the trace that leads there: old versions print it after the message, new ones
-// before. Of positions only the message's own is kept, of source text nothing.
+// message returns the innermost error of a log of nix, without the trace: old
+// versions print the trace after the message, new ones before it. It keeps the
+// position of the message, and no source text.
 func message(log string) string {
 	lines := strings.Split(redact(log), "\n")
 	start := -1
@@ -92,7 +92,7 @@ func dedent(line string) string {
 	return strings.TrimRight(line[min(have, indentation):], " ")
 }
 
-// splitHint parts what our own Nix code says from what it advises.
+// splitHint parts a message of our own Nix code from its hint.
 func splitHint(message string) (said, hint string) {
 	said, hint, _ = strings.Cut(message, "\nhint: ")
 	return said, hint

@@ -1,11 +1,12 @@
-// Package nix asks Nix what a plan is made from: the inventory of a provider's
-// flake, and the commits that its environments' git refs stand for; and has it
-// build what a plan comes to.
+// Package nix runs Nix for a provider: it evaluates the inventory of the flake,
+// locks the sources of environments, names the flake, runs any command of Nix,
+// and reads what Nix reports about failures and about its store. It keeps the key
+// that closures are signed with.
 //
-// It runs the nix command and nothing else; what it returns is plain data. It
-// works with every Nix from 2.8 on, writes no lock file, and reports all that
-// is wrong at once: one broken project does not hide another. A cancelled
-// context ends nix and everything that nix started.
+// It works with every Nix from 2.8 on and writes no lock file. It reports all
+// errors of a run: one broken project does not hide another. A cancelled context
+// ends nix and all processes that nix started. No error and no log holds the
+// credentials of a URL.
 package nix
 
 import (
@@ -18,7 +19,7 @@ type Runner struct {
 	Dir      string      // the provider's root, where its flake.nix is
 	Nix      string      // the nix program, "nix" if empty
 	Env      []string    // its environment, the process's own if nil
-	Progress func(Event) // told what happens, if not nil; never by two at a time
+	Progress func(Event) // receives what happens, if not nil; calls do not overlap
 	Jobs     int         // how many nix processes may run at once, 4 if zero
 
 	progress sync.Mutex
@@ -36,7 +37,7 @@ const (
 	Building Phase = "build"    // a node's system or an environment
 )
 
-// An Event tells that the work on a subject begins.
+// An Event reports that the work on a subject begins.
 type Event struct {
 	Phase   Phase
 	Subject string // the project's input, the source without credentials, or what is built

@@ -103,7 +103,7 @@ func (r *Runner) run(ctx context.Context, c Command, said *listener) (written []
 	cmd.Env = append(r.environment(), c.Env...)
 	cmd.Stdin = c.Input
 	// Without a terminal and with a process group of their own, nix, git and ssh
-	// are ended together, and none stops to ask what nobody can answer.
+	// are ended together, and none waits for an answer.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
 	cmd.WaitDelay = grace

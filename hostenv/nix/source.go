@@ -23,7 +23,7 @@ type source struct {
 func (r *Runner) sourceOf(index int, attributes map[string]any) (*source, error) {
 	tree := maps.Clone(attributes)
 	s := &source{index: index, tree: tree}
-	// All refs of a repository are never needed, for the ref is named.
+	// The ref is named, so Nix does not need all refs of the repository.
 	delete(tree, "allRefs")
 	// The folder is the flake's in the tree, and no part of the tree's address.
 	if _, ok := tree["dir"]; ok {

@@ -37,12 +37,12 @@ func (r *Runner) AccessTokens(ctx context.Context) (*SecretKey, error) {
 	return key, nil
 }
 
-// An UndecryptedError says that the tokens cannot be read on this machine.
+// An UndecryptedError reports that this machine cannot read the tokens.
 type UndecryptedError struct{ Problem, Remedy string }
 
 func (e *UndecryptedError) Error() string { return "read the access tokens: " + e.Problem }
 
-// Hint says what mends it.
+// Hint says how to fix it.
 func (e *UndecryptedError) Hint() string { return e.Remedy }
 
 // ReadTokens gives Nix the access tokens of a key, see UseTokens. sops is run
@@ -73,7 +73,7 @@ var (
 )
 
 // UseTokens gives Nix access tokens, beside those of its own configuration: by
-// its environment, for arguments can be seen by everybody on the machine. The
+// its environment, since every user of the machine can see arguments. The
 // text is HOST=TOKEN, several with spaces between, with or without
 // `access-tokens =` before them. The error does not hold any part of it.
 //

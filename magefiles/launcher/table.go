@@ -58,7 +58,7 @@ var table = []Target{
 		{"dryRun", "bool", false, "show the changes and the difference, write nothing"},
 		{"json", "bool", false, "print the changes as JSON"},
 		{"detailedExitcode", "bool", false, "end with 2 if there are changes"},
-		{"locked", "bool", false, "keep the locked sources of the last plan, ask nobody"},
+		{"locked", "bool", false, "keep the locked sources of the last plan, fetch nothing"},
 		{"inventory", "string", false, "read the inventory from a file, in place of Nix; implies -locked"},
 		{"out", "string", false, "the generated folder, default generated"},
 		{"compare", "string", false, "hold what would be planned against an older plan.json, write nothing"},

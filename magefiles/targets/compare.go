@@ -14,7 +14,7 @@ import (
 )
 
 // compare prints how the plan that would be made differs from an older one, and
-// the state from what it is. It takes no lock, for it writes nothing.
+// the state from what it is. It writes nothing and takes no lock.
 func (r planRun) compare(ctx context.Context, older string) error {
 	report, err := r.differences(ctx, older)
 	if err != nil {
@@ -46,8 +46,8 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	}
 	before, err := parity.DecodeDocuments(text, oldState)
 	if err != nil {
-		// What mends a file of the provider's own is no advice here: this one is
-		// most often another than was meant, or was cut off by the shell.
+		// The hint for the provider's own plan does not fit: this file is most often
+		// the wrong one, or was truncated by the shell.
 		if errors.As(err, new(*parity.NoPlanError)) {
 			return none, in(older, err)
 		}

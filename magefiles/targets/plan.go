@@ -24,7 +24,7 @@ func Plan(ctx context.Context,
 	dryRun *bool, // show the changes and the difference, write nothing
 	json *bool, // print the changes as JSON
 	detailedExitcode *bool, // end with 2 if there are changes
-	locked *bool, // keep the locked sources of the last plan, ask nobody
+	locked *bool, // keep the locked sources of the last plan, fetch nothing
 	inventory *string, // read the inventory from a file, in place of Nix; implies -locked
 	out *string, // the generated folder, default generated
 	compare *string, // hold what would be planned against an older plan.json, write nothing
@@ -115,7 +115,7 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 // carry returns a plan with what the DNS gate decided in the last one.
 func (last lastPlan) carry(next plan.Document) plan.Document {
 	if last.err != nil {
-		warn([]state.Warning{{Subject: planFile, Message: "the old one cannot be read, and what the DNS gate decided in it is lost: run `mage dnsGate` before you deploy"}})
+		warn([]state.Warning{{Subject: planFile, Message: "the last plan cannot be read, and the verdicts of the DNS gate in it are lost: run `mage dnsGate` before you deploy"}})
 	}
 	if last.Document == nil {
 		return next

@@ -63,7 +63,7 @@ func (f *folder) stateLost(plan string) error {
 		"restore the state (git checkout -- "+f.File(stateFile)+"): a new one would give UIDs of old users to others")
 }
 
-// lost tells a state.json that holds nothing that could be lost any more.
+// lost reports whether a state.json is empty.
 func lost(data []byte) bool {
 	text := strings.TrimSpace(string(data))
 	return text == "" || text == "{}"
@@ -110,7 +110,7 @@ func dash(s string) string {
 
 // Prune frees the host names of retired environments, never their UIDs.
 //
-// Without -yes it writes nothing and tells which names it would free.
+// Without -yes it writes nothing and shows which names it would free.
 func (State) Prune(ctx context.Context,
 	user *string, // only these users, separated by commas
 	yes *bool, // write the state
@@ -152,6 +152,6 @@ func prune(ctx context.Context, f *folder, only []string, yes bool) error {
 	if err := f.Save(ctx, generated.File{Name: stateFile, Before: old, After: next.Encode()}); err != nil {
 		return err
 	}
-	fmt.Println("wrote", f.File(stateFile)+"; run `mage plan` now, for the plan is older than the state")
+	fmt.Println("wrote", f.File(stateFile)+"; run `mage plan` now: the plan is older than the state")
 	return nil
 }

@@ -60,7 +60,7 @@ func (s *Store) Build(ctx context.Context, n deploy.Node, profiles []deploy.Prof
 				rest = append(rest, p)
 			}
 		}
-		if len(rest) == len(missing) { // nobody to leave out
+		if len(rest) == len(missing) { // none can be left out
 			for _, p := range rest {
 				failed[p.Name] = unexplainedBuild(p, why)
 			}
@@ -213,7 +213,7 @@ func newBuildError(p deploy.Profile, complaints []nix.FailedBuild) *BuildError {
 		e.Derivations = append(e.Derivations, c.Derivation)
 	}
 	e.Message = strings.Join(messages, "\n")
-	e.Advice = buildAdvice(e)
+	e.Advice = buildAdvice(e, maker(p))
 	return e
 }
 
@@ -227,11 +227,11 @@ func unexplainedBuild(p deploy.Profile, said *nix.CommandError) *BuildError {
 		return e
 	}
 	e.Message = said.Message()
-	e.Advice = buildAdvice(e)
+	e.Advice = buildAdvice(e, maker(p))
 	return e
 }
 
-func buildAdvice(e *BuildError) string {
+func buildAdvice(e *BuildError, maker string) string {
 	for _, a := range []struct{ message, hint string }{
 		{"is required to build", "this machine cannot build for that platform: set up a remote builder (nix.buildMachines), or let the node build: -remoteBuild"},
 		{"platform mismatch", "this machine cannot build for that platform: set up a remote builder (nix.buildMachines), or let the node build: -remoteBuild"},
@@ -246,5 +246,5 @@ func buildAdvice(e *BuildError) string {
 	if len(e.Derivations) > 0 {
 		return "nix log " + e.Derivations[0] + " shows all that it said"
 	}
-	return "the log of the node's build shows all that nix said"
+	return "nix-store --realise " + maker + " shows all that nix writes"
 }
