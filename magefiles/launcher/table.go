@@ -70,7 +70,7 @@ var table = []Target{
 		{"json", "bool", false, "print JSON"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it writes nothing and tells which names it would free.", []string{}, []Flag{
+	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it writes nothing and shows which names it would free.", []string{}, []Flag{
 		{"user", "string", true, "only these users, separated by commas"},
 		{"yes", "bool", false, "write the state"},
 		{"out", "string", false, "the generated folder, default generated"},
