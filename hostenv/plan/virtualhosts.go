@@ -139,7 +139,10 @@ func isUnset(location canonjson.Object) bool {
 // nginx returns the planned virtual host as NixOS takes it.
 func (v *virtualHost) nginx(host VirtualHost) VirtualHost {
 	host.Carried = host.Carried.Only(func(name string) bool { return nginxVirtualHost[name] })
-	host.Carried = host.Carried.With("locations", nginxLocations(host.Carried.Get("locations")))
+	declared := host.Carried.Get("locations")
+	if known := nginxLocations(declared); len(known) < len(declared) {
+		host.Carried = host.Carried.With("locations", known)
+	}
 	if !v.indexing {
 		config, _ := canonjson.Text(host.Carried.Get("extraConfig"))
 		host.Carried = host.Carried.With("extraConfig", canonjson.Marshal(config+"add_header X-Robots-Tag \"noindex\" always;\n"))

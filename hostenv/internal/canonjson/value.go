@@ -210,7 +210,7 @@ func (c *cursor) name() string {
 }
 
 func (c *cursor) members() Object {
-	members := Object{}
+	members := make(Object, 0, 8)
 	for c.next('}') {
 		members = append(members, Member{c.name(), c.skip()})
 	}
