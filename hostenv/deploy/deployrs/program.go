@@ -55,7 +55,7 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 		if _, err := names.ParseStorePath(own); err == nil && pkg != "" && own != pkg && n.Platform == platform() {
 			return "", &VersionError{
 				Text: fmt.Sprintf("the deploy-rs that is named, %s, is not the one that %s is activated by, %s", own, p.Key(), pkg),
-				Mend: "leave -deployRs and HOSTENV_DEPLOY_RS away, or name " + pkg + "/bin/deploy",
+				Mend: "leave -deployRs away, or name " + pkg + "/bin/deploy",
 			}
 		}
 		return program, nil
