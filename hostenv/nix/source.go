@@ -1,6 +1,7 @@
 package nix
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -133,11 +134,11 @@ func (s *source) advice() string {
 	case "git":
 		address = s.text("url")
 	case "github":
-		address = fmt.Sprintf("https://%s/%s/%s", orElse(host, "github.com"), s.text("owner"), s.text("repo"))
+		address = fmt.Sprintf("https://%s/%s/%s", cmp.Or(host, "github.com"), s.text("owner"), s.text("repo"))
 	case "gitlab":
-		address = fmt.Sprintf("https://%s/%s/%s", orElse(host, "gitlab.com"), unescape(s.text("owner")), s.text("repo"))
+		address = fmt.Sprintf("https://%s/%s/%s", cmp.Or(host, "gitlab.com"), unescape(s.text("owner")), s.text("repo"))
 	case "sourcehut":
-		address = fmt.Sprintf("https://%s/%s/%s", orElse(host, "git.sr.ht"), s.text("owner"), s.text("repo"))
+		address = fmt.Sprintf("https://%s/%s/%s", cmp.Or(host, "git.sr.ht"), s.text("owner"), s.text("repo"))
 	default:
 		return "is " + s.label + " reachable from here?"
 	}
@@ -146,13 +147,6 @@ func (s *source) advice() string {
 		command += " " + ref
 	}
 	return "does the ref exist, and is the repository reachable from here? ask `" + command + "`"
-}
-
-func orElse(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }
 
 func unescape(path string) string {
