@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Completion of hostenv-provider in bash:
 #   source <(hostenv-provider completion bash)
 

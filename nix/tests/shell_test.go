@@ -18,7 +18,7 @@ var ofShell = regexp.MustCompile(`(?m)\A(#!.*/(sh|bash)\n|(#!.*\n)?# shellcheck 
 // TestShell holds every shell program of the repository against its shell's
 // grammar and against shellcheck.
 func TestShell(t *testing.T) {
-	list, err := exec.CommandContext(t.Context(), testenv.Need(t, "git"), "-C", "../..", "ls-files", "*.sh").Output()
+	list, err := exec.CommandContext(t.Context(), testenv.Need(t, "git"), "-C", "../..", "ls-files", "*.sh", "*.bash").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
