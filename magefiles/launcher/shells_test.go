@@ -96,11 +96,6 @@ func FuzzComplete(f *testing.F) {
 	for _, test := range completions {
 		f.Add(test.line)
 	}
-	dir, err := filepath.Abs("testdata")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Chdir(dir)
 	f.Fuzz(func(t *testing.T, line string) {
 		words := strings.Split(line, " ")
 		var out bytes.Buffer
