@@ -81,7 +81,7 @@ func (e *MismatchError) differs(of, what, flake, planned string) {
 
 func (e *MismatchError) fill(n Node, from Evaluated) []Profile {
 	host := n.Address
-	if strings.Contains(host, ":") {
+	if names.Address(host).IsIPv6() {
 		host = n.Name // a store's URI takes no IPv6 address
 	}
 	if from.Hostname != "" {

@@ -83,7 +83,7 @@ type bucket struct {
 // allow it. Every node has an ACME account of its own. What was ordered lately
 // is read from the plan: a certificate that was turned on within the window.
 // When it was deployed the plan does not tell, so a limit that these alone exceed
-// is told until the window is over, whatever was told before.
+// is reported until the window is over, in every run.
 //
 // What fails counts by name, account and hour. A node orders what failed again at
 // switches and every hour, just below the limit; an order by hand exceeds it. The

@@ -44,14 +44,14 @@ func TestNodesAreNixOS(t *testing.T) {
 }
 
 // TestTodaysNodesAreNot shows that the evaluation can refuse a plan: that of
-// today's generator.
+// the legacy generator.
 func TestTodaysNodesAreNot(t *testing.T) {
 	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
 	testenv.Need(t, "nix")
 	dir := scenarios(t)[slices.IndexFunc(scenarios(t), func(dir string) bool { return strings.HasPrefix(filepath.Base(dir), "001-") })]
 	out, err := exec.Command(eval, filepath.Join(dir, "legacy-plan.json"), "node-a").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "allowIndexing' does not exist") {
-		t.Errorf("today's plan should be refused for allowIndexing, got %v\n%s", err, tail(out))
+		t.Errorf("the legacy plan should be refused for allowIndexing, got %v\n%s", err, tail(out))
 	}
 }
 

@@ -35,7 +35,7 @@ func documents(t *testing.T, plan, state []byte) parity.Documents {
 	return d
 }
 
-// TestParity holds ours against the recorded runs of today's generator: every
+// TestParity holds ours against the recorded runs of the legacy generator: every
 // difference is a row of golden/parity.json, and every row is shown by the
 // scenarios and tests that it names.
 func TestParity(t *testing.T) {
@@ -71,10 +71,10 @@ func TestParity(t *testing.T) {
 			})
 		case refusal != "":
 			if !explained(scenario, byRefusal) {
-				t.Errorf("%s: today's generator does not refuse it so, and no row of parity.json says why we do:\n%s", scenario, refusal)
+				t.Errorf("%s: the legacy generator does not refuse it so, and no row of parity.json says why we do:\n%s", scenario, refusal)
 			}
 		case noPlan != nil:
-			t.Errorf("%s: today's generator refuses what we plan", scenario)
+			t.Errorf("%s: the legacy generator refuses what we plan", scenario)
 		default:
 			ours := documents(t, o.Plan.Encode(), o.State.Encode())
 			ours.DeployPublicKeys = o.deployKeys

@@ -47,7 +47,7 @@ func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts
 			// The client would refuse the response, whether or not it is to follow.
 			if _, err := request.URL.Parse(response.Header.Get("Location")); err != nil {
 				if q.FollowRedirects && isRedirect(response.StatusCode) {
-					_ = response.Body.Close() // nobody reads it
+					_ = response.Body.Close() // its body is not read
 					return nil, errLocation
 				}
 				response.Header.Del("Location")

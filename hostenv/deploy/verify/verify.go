@@ -113,7 +113,7 @@ func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, h
 	for try := 1; ; try++ {
 		a := v.ask(limited, n.PublicName, q, hosts)
 		if ctx.Err() != nil {
-			// What was cut off here says nothing, whatever the constraints allow.
+			// An answer that was cut off passes no constraints.
 			c.Status, c.Problem = 0, interrupted
 			return c
 		}

@@ -166,7 +166,7 @@ func (d *frontDoor) one(t *testing.T, request, constraints string) deploy.Check 
 	return got.Checks[0]
 }
 
-// site is a customer's: what it serves is told by host and path.
+// site is a customer's site: host and path decide what it serves.
 func site(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/ok", "//other.test/@other.test:1/../ok":
@@ -364,7 +364,7 @@ func TestTimeIsOver(t *testing.T) {
 		{"nothing comes", "", 0, 1, "timed out"},
 		{"half an answer comes", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", 200, 1, "the response broke off: timed out: no complete response within timeoutSeconds"},
 		// The pauses do not go beyond the time that the check has, and what an
-		// answer said is told, not that the time is over.
+		// answer said is reported, not that the time is over.
 		{"there is no time for a second try", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 502, 1, "the status is 502"},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
@@ -378,7 +378,7 @@ func TestTimeIsOver(t *testing.T) {
 						request := bufio.NewReader(server)
 						_, _ = http.ReadRequest(request)
 						_, _ = io.WriteString(server, test.answer)
-						_, _ = request.ReadByte() // until nobody listens any more
+						_, _ = request.ReadByte() // until the client is gone
 					}()
 					return client, nil
 				}}}
