@@ -1,20 +1,18 @@
 # connection plan node: how the node is reached, from the plan. Everything that
-# reads a connection reads it here.
+# reads a connection reads it here. `mage plan` writes every default; a plan without
+# them is older than this program.
 let
+  inherit (builtins) concatStringsSep filter;
   inherit (import ./attrs.nix) select;
   fail = import ./fail.nix;
 in
 plan: node:
-{
-  # Where a plan leaves these out, they are what the tools take.
-  system = "x86_64-linux";
-  sshPort = 22;
-  sshOpts = [ ];
-  remoteBuild = false;
-  tempPath = "/run/hostenv/deploy";
-}
-// select (value: value != null) (plan.nodeConnections.${node} or (fail {
-  subject = "node ${node}";
-  problem = "the plan does not say how it is reached";
-  hint = "run `mage plan`";
-}))
+let
+  found = select (value: value != null) (plan.nodeConnections.${node} or (refuse "the plan does not say how it is reached"));
+  missing = filter (name: ! found ? ${name}) [ "system" "tempPath" "remoteBuild" ];
+  refuse = problem: fail { subject = "node ${node}"; inherit problem; hint = "run `mage plan`"; };
+in
+if missing != [ ] then refuse "the plan does not say its ${concatStringsSep ", " missing}"
+else
+  # ssh's own port and no options, where the plan has none.
+  { sshPort = 22; sshOpts = [ ]; } // found

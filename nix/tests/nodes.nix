@@ -2,6 +2,7 @@ let
   nodes = import ../lib/nodes.nix;
 
   environment = node: { inherit node; enable = true; hostenv.userName = "site-main-b7ea262"; };
+  reached = { system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
   plan = {
     deployUser = "deployer";
     environments = {
@@ -11,7 +12,7 @@ let
       older-main-7654321 = removeAttrs (environment "n1") [ "enable" ];
     };
     nodes = { n1.users.users = { }; n2 = { }; };
-    nodeConnections = { n1.hostname = "n1.hosting.example"; n2.hostname = "n2.hosting.example"; };
+    nodeConnections = { n1 = reached // { hostname = "n1.hosting.example"; }; n2 = reached // { hostname = "n2.hosting.example"; }; };
   };
   inputs.sops-nix.nixosModules.sops = "sops-nix";
   machines = ./fixtures/nodes;
@@ -22,7 +23,7 @@ let
   plain = value: value.content or value;
   ofProvider = provider: (builtins.elemAt (modules { inherit provider; }) 1).config.hostenv;
   ofPlan = extra: (builtins.elemAt (modules { plan = plan // extra; }) 3).config.hostenv;
-  connected = connection: ofPlan { nodeConnections.n1 = { hostname = "n1.hosting.example"; } // connection; };
+  connected = connection: ofPlan { nodeConnections.n1 = plan.nodeConnections.n1 // connection; };
 
   # One word for each module, in their order.
   names = map (module:
@@ -112,7 +113,7 @@ in
     expected = { user = "deployer"; tempPath = "/var/lib/deploy"; remoteBuild = true; };
   };
   of-plan-null = {
-    expr = builtins.mapAttrs (_: plain) (connected { tempPath = null; remoteBuild = null; sshPort = null; }).deploy;
+    expr = builtins.mapAttrs (_: plain) (connected { sshPort = null; }).deploy;
     expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
   };
 
