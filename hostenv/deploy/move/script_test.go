@@ -48,7 +48,7 @@ func newMachine(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.program(m.script, "", bash, strings.NewReplacer("@profile@", m.profile, "@runtimeDir@", m.runtime).Replace(string(text)))
+	m.program(m.script, "", bash, strings.NewReplacer("@profile@", m.profile, "@runtime@", m.runtime).Replace(string(text)))
 	record := fmt.Sprintf(`printf '%%s\n' "$(basename "$0") $* [$XDG_RUNTIME_DIR]" >>'%s'`+"\n", m.calls)
 	m.program(m.bin, "systemctl", bash, record+fmt.Sprintf(`
 		unit='%s'/${!#}

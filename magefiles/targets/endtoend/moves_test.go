@@ -39,7 +39,7 @@ func movable(t *testing.T) (w *world, user string) {
 	user = w.Nodes[0].Users()[0]
 	const bash = "#!/run/current-system/sw/bin/bash\n"
 	mover := readFile(t, "../../../nix/modules/hostenv-move.sh")
-	mover = strings.NewReplacer("@profile@", "/nix/var/nix/profiles/per-user/$user/hostenv", "@runtimeDir@", "/run/hostenv/user/$user").Replace(mover)
+	mover = strings.NewReplacer("@profile@", "/nix/var/nix/profiles/per-user/$user/hostenv", "@runtime@", "/run/hostenv/user/$user").Replace(mover)
 	// All nodes see this folder, as they do the provider's server of backups.
 	repository, err := os.MkdirTemp("/dev/shm", "hostenv-repository-")
 	if err != nil {
