@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"net"
 	"net/netip"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
@@ -237,7 +235,7 @@ func (r *reader) machines(p *Provider) {
 		if ip, err := netip.ParseAddr(host); err == nil {
 			host = ip.Unmap().String()
 		}
-		at := net.JoinHostPort(host, strconv.Itoa(cmp.Or(c.SSHPort, sshPort)))
+		at := fmt.Sprintf("%s, port %d", host, cmp.Or(c.SSHPort, sshPort))
 		if other, taken := first[at]; taken {
 			r.remedied("provider.nodes."+quoteAttribute(node), "", "correct address or sshPort of one of the two, or remove one",
 				"is the same machine as the node %s: both are at %s", quoteAttribute(other), at)
