@@ -71,28 +71,19 @@ func (l *line) put(n int, words ...string) {
 	l.rest = l.rest[n:]
 }
 
+// programFlags has Mage's name of each flag of the program, "" for one of the
+// launcher's own.
+var programFlags = map[string]string{"v": "v", "l": "l", "h": "h", "t": "t", "verbose": "v", "list": "l", "help": "h", "timeout": "t", "version": ""}
+
 // globals translates what precedes the first target.
 func (l *line) globals() error {
 	list := false
 	for len(l.rest) > 0 && isFlag(l.rest[0]) && l.rest[0] != "--" {
-		word := l.rest[0]
-		name, value, hasValue := cutFlag(word)
-		mage, known := map[string]string{"v": "v", "l": "l", "h": "h", "t": "t", "verbose": "v", "list": "l", "help": "h", "timeout": "t", "version": ""}[name]
-		switch {
-		case !known:
-			return problem.New("flag "+word, "precedes the first target, and is none of the program", "write a flag of a target after the target's name")
-		case name == "version":
-			l.version = true
-			return nil
-		case name != mage:
-			word = given{name: "-" + mage, value: value, hasValue: hasValue}.String()
+		name, on, err := l.global()
+		if err != nil || l.version {
+			return err
 		}
-		l.put(1, word)
-		if mage == "t" && !hasValue && len(l.rest) > 0 {
-			l.put(1, l.rest[0])
-		}
-		off := hasValue && value == "false"
-		l.help, list = l.help || mage == "h" && !off, list || mage == "l" && !off
+		l.help, list = l.help || name == "h" && on, list || name == "l" && on
 	}
 	if err := mageFlags().Parse(l.done); err != nil {
 		return problem.New("", err.Error(), "write a duration as in --timeout 5m, and a switch without a value")
@@ -101,6 +92,34 @@ func (l *line) globals() error {
 		l.put(len(l.rest), l.rest...) // Mage lists whatever follows
 		return nil
 	}
+	return l.topic()
+}
+
+// global translates one flag of the program with its value, and returns Mage's
+// name for it and whether it is on.
+func (l *line) global() (mage string, on bool, err error) {
+	word := l.rest[0]
+	name, value, hasValue := cutFlag(word)
+	mage, known := programFlags[name]
+	if !known {
+		return "", false, problem.New("flag "+word, "precedes the first target, and is none of the program", "write a flag of a target after the target's name")
+	}
+	if mage == "" {
+		l.version = true
+		return "", true, nil
+	}
+	if name != mage {
+		word = given{name: "-" + mage, value: value, hasValue: hasValue}.String()
+	}
+	l.put(1, word)
+	if mage == "t" && !hasValue && len(l.rest) > 0 {
+		l.put(1, l.rest[0])
+	}
+	return mage, !hasValue || value != "false", nil
+}
+
+// topic finds what help is asked about, by --help TARGET or by help TARGET.
+func (l *line) topic() error {
 	if !l.help && !l.foreign && len(l.rest) > 0 && l.rest[0] == "help" {
 		l.help = true
 		l.put(1)
@@ -139,30 +158,9 @@ func (l *line) call() error {
 	}
 	l.put(n, name)
 	l.called = append(l.called, target)
-	var args []string
-	var all []given
-	var err error
-	for len(l.rest) > 0 && err == nil {
-		if !isFlag(l.rest[0]) {
-			if len(args) == len(target.Args) {
-				break
-			}
-			args = append(args, l.rest[0])
-			l.put(1)
-			continue
-		}
-		var g given
-		if g, n, err = target.read(l.rest); err != nil {
-			if name, _, _ := cutFlag(l.rest[0]); !l.foreign && (name == "h" || name == "help") {
-				l.help, l.about = true, target
-				return nil
-			}
-			break
-		}
-		if err = g.check(); err == nil || l.foreign {
-			all, err = append(all, g), nil
-			l.put(n)
-		}
+	args, all, err := l.operands(target)
+	if l.help {
+		return nil
 	}
 	words, twice := join(all)
 	if twice != nil && l.foreign { // for Repeated to refuse
@@ -181,6 +179,34 @@ func (l *line) call() error {
 		return problem.New(target.conventional(), "lacks its "+target.Args[len(args)], "write "+target.usage())
 	}
 	return nil
+}
+
+// operands takes the arguments and flags of a target out of rest. On an error
+// rest begins with the word that is wrong.
+func (l *line) operands(target *Target) (args []string, flags []given, err error) {
+	for len(l.rest) > 0 {
+		if !isFlag(l.rest[0]) {
+			if len(args) == len(target.Args) {
+				break
+			}
+			args = append(args, l.rest[0])
+			l.put(1)
+			continue
+		}
+		g, n, err := target.read(l.rest)
+		if err != nil {
+			if name, _, _ := cutFlag(l.rest[0]); !l.foreign && (name == "h" || name == "help") {
+				l.help, l.about = true, target
+			}
+			return args, flags, err
+		}
+		if err := g.check(); err != nil && !l.foreign {
+			return args, flags, err
+		}
+		flags = append(flags, g)
+		l.put(n)
+	}
+	return args, flags, nil
 }
 
 // match returns the target whose name the next n words make up, or nil: the
