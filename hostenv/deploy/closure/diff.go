@@ -9,9 +9,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
-// compare computes the differences. lacking are the paths that the node does not
-// have; one that several profiles need is counted for the first of them, so
-// that the sum is what will be copied.
+// compare computes the differences. The node lacks the paths in lacking; one that
+// several profiles need counts for the first of them, so that the sum is what a
+// push copies.
 func compare(pairs []deploy.Pair, before, after nix.Paths, lacking map[string]bool) []deploy.Diff {
 	counted := map[string]bool{}
 	diffs := make([]deploy.Diff, len(pairs))
@@ -32,7 +32,7 @@ func compare(pairs []deploy.Pair, before, after nix.Paths, lacking map[string]bo
 	return diffs
 }
 
-// versions are those of each package of a closure, none for what has none.
+// versions returns the versions of each package of a closure, by its name.
 func versions(closure map[string]bool) map[string]map[string]bool {
 	packages := map[string]map[string]bool{}
 	for path := range closure {
@@ -47,9 +47,9 @@ func versions(closure map[string]bool) map[string]map[string]bool {
 	return packages
 }
 
-// comparePackages sorts packages into three lists by name. One that is made
-// anew in the same versions is in none of them, or a new compiler would list
-// all there is.
+// comparePackages sorts packages into three lists by name. A package that is
+// rebuilt in the same versions is in none of them: a new compiler would list
+// every package otherwise.
 func comparePackages(was, will map[string]map[string]bool) (added, removed, changed []deploy.PackageChange) {
 	for name, old := range was {
 		now, stays := will[name]

@@ -11,14 +11,15 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// p is a store path of a name.
+// p returns a store path with a name.
 func p(name string) string {
 	return fmt.Sprintf("/nix/store/%032d-%s", len(name), name)
 }
 
-// store makes a store of "name: size reference reference".
+// storeOf returns the paths of lines "name: size reference reference".
 func storeOf(lines ...string) nix.Paths {
 	made := nix.Paths{}
 	for _, line := range lines {
@@ -53,7 +54,7 @@ func TestCompare(t *testing.T) {
 			Changed: []change{{Name: "php", Old: []string{"8.2.0"}, New: []string{"8.2.0", "8.3.0"}}},
 			Copy:    2 + 31, Paths: 2, Size: 2 + 31 + 30 + 1 + 101, Delta: 165 - 36},
 		{Profile: "new", Added: []change{{Name: "glibc", New: []string{"2.39.1"}}, {Name: "php", New: []string{"8.2.0", "8.3.0"}}, {Name: "shared"}, {Name: "sites"}},
-			Size: 165, Delta: 165}, // what it needs is counted already
+			Size: 165, Delta: 165}, // the profile before it counts what this one needs
 		{Profile: "same", Size: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -64,8 +65,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// What was seen of nix here and on the node, and of ssh.
-func TestPushError(t *testing.T) {
+// The logs are what nix, here and on the node, and ssh wrote.
+func TestNodeError(t *testing.T) {
 	const path = "/nix/store/kb8rqw8h0a2a4af9djnkgzv28bybwrxk-library-1.0"
 	for _, c := range []struct{ log, want, seen string }{
 		{"copying 3 paths...\nerror: cannot add path '" + path + "' because it lacks a valid signature\n", "unsigned", "2.8 on the node"},
@@ -89,7 +90,7 @@ func TestPushError(t *testing.T) {
 		{"error: path '" + path + "' is not valid\n", "other", "2.8 here"},
 		{"error: cannot add path '" + path + "' because it is not signed by a trusted key\n", "unsigned", "no version yet"},
 	} {
-		err := pushError("n1", &nix.CommandError{Log: c.log, Err: errors.New("exit status 1")})
+		broken, err := nodeError("n1", &nix.CommandError{Log: c.log, Err: errors.New("exit status 1")})
 		var got string
 		switch err := err.(type) {
 		case *deploy.UnsignedError:
@@ -97,30 +98,30 @@ func TestPushError(t *testing.T) {
 			if err.Path != path {
 				t.Errorf("%s: of path %q", c.seen, err.Path)
 			}
-		case *DiskFullError:
-			got = "full"
-		case *DroppedError:
-			got = "dropped"
 		case *deploy.UnreachableError:
 			got = "unreachable"
 		case *deploy.HostKeyError:
 			got = "host key"
-		case *NoNixError:
-			got = "no nix"
+		case *problem.Problem:
+			for text, kind := range map[string]string{"has no room left": "full", "broke off twice": "dropped", "has no nix-daemon": "no nix"} {
+				if strings.Contains(err.Error(), text) && err.Fix != "" {
+					got = kind
+				}
+			}
 		case *nix.CommandError:
 			got = "other"
 		}
-		if got != c.want || err.Error() == "" {
+		if got != c.want || broken != (c.want == "dropped") || err.Error() == "" {
 			t.Errorf("%s: got %s (%v), want %s", c.seen, got, err, c.want)
 		}
 	}
 }
 
-func FuzzPushError(f *testing.F) {
+func FuzzNodeError(f *testing.F) {
 	f.Add("error: cannot add path '/nix/store/x' because it lacks a valid signature\n")
 	f.Fuzz(func(t *testing.T, log string) {
-		if pushError("n1", &nix.CommandError{Log: log, Err: errors.New("x")}) == nil {
-			t.Error("an error is lost")
+		if _, err := nodeError("n1", &nix.CommandError{Log: log, Err: errors.New("x")}); err == nil {
+			t.Error("nodeError lost the error")
 		}
 	})
 }

@@ -13,8 +13,8 @@ import (
 )
 
 // Diff implements [deploy.Store] with one process here and one connection to the
-// node. The node's own nix answers there: over ssh-ng each path of a closure
-// would be a question of its own, which waits for the answer to the one before.
+// node, where the node's own nix answers: over ssh-ng each path of a closure
+// would be one request, which waits for the response before it.
 func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([]deploy.Diff, error) {
 	var olds, news []string
 	for _, p := range pairs {
@@ -30,7 +30,7 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 		return nil, fmt.Errorf("compare closures of node %s: %w", n.Name, err)
 	}
 	if n.RemoteBuild {
-		// What the node built is nowhere else, and not to be copied.
+		// The node alone has what it built, and there is nothing to copy.
 		there, _, err := s.ask(ctx, n, append(olds, news...), nil)
 		if err != nil {
 			return nil, err
@@ -55,10 +55,9 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 }
 
 // question is a script for a node's shell. Its input is two lines: paths whose
-// closures to describe, and paths of which to name those that are not there. It
-// writes JSON, a line with a dot, and a path a line. There is no path in the
-// script itself: nothing of what is asked about is ever read by a shell as
-// anything but text.
+// closures it describes, and paths of which it names those that the node lacks.
+// It writes JSON, a line with a dot, and a path a line. The paths are input and
+// not part of the script, so that a shell never reads them as code.
 const question = `set -f; read -r known; read -r new; ` +
 	`nix="nix --extra-experimental-features nix-command path-info --json --recursive"; ` +
 	`if [ -n "$known" ]; then $nix --json-format 1 $known 2>/dev/null || $nix $known || exit; fi; ` +
@@ -88,7 +87,7 @@ func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (th
 	}
 	infos, invalid, ended := bytes.Cut(written, []byte("\n.\n"))
 	if !ended {
-		return nil, nil, fmt.Errorf("ask node %s for its closures: it says %.200q", n.Name, written)
+		return nil, nil, fmt.Errorf("ask node %s for its closures: it wrote %.200q", n.Name, written)
 	}
 	if there, err = nix.ParsePaths(infos); err != nil {
 		return nil, nil, fmt.Errorf("ask node %s for its closures: %w", n.Name, err)
