@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// An Address is where ssh reaches a node: a [Host] that is no wildcard, an IPv4
-// address, or an IPv6 address in the spelling of RFC 5952, which may have a zone.
+// An Address is where ssh reaches a node: a [Host] that is not a wildcard, an
+// IPv4 address, or an IPv6 address in the spelling of RFC 5952, with or without
+// a zone.
 type Address string
 
 // zone is the name or number of a network interface.
@@ -18,7 +19,7 @@ var zone = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$`)
 func ParseAddress(s string) (Address, error) {
 	if ip, err := netip.ParseAddr(s); err == nil {
 		if ip.Zone() != "" && !zone.MatchString(ip.Zone()) {
-			return "", errors.New("its zone is no name of a network interface")
+			return "", errors.New("its zone is not the name of a network interface")
 		}
 		return Address(ip.String()), nil
 	}
@@ -29,6 +30,6 @@ func ParseAddress(s string) (Address, error) {
 	return Address(host), nil
 }
 
-// IsIPv6 reports whether a is an IPv6 address. ssh takes one as it is; the URI of
-// a Nix store does not.
+// IsIPv6 reports whether a is an IPv6 address. ssh takes a bare one; the URI of a
+// Nix store needs brackets around it.
 func (a Address) IsIPv6() bool { return strings.Contains(string(a), ":") }

@@ -20,10 +20,10 @@ func (h Host) Wildcard() bool { return strings.HasPrefix(string(h), "*.") }
 // maxHost is RFC 1035's limit of 255 octets, written out.
 const maxHost = 253
 
-// ParseHost returns the one spelling of a host name. It refuses what is none by
-// RFC 1123, section 2.1, and RFC 1035, section 2.3.4: a character other than
-// letters, digits and hyphens, a hyphen at an end of a label, a label over 63
-// bytes, a name over 253, an IP address.
+// ParseHost returns the one spelling of a host name. By RFC 1123, section 2.1,
+// and RFC 1035, section 2.3.4, it refuses characters other than letters, digits
+// and hyphens, a hyphen at either end of a label, a label over 63 bytes, a name
+// over 253 bytes, and an IP address.
 func ParseHost(s string) (Host, error) {
 	if isNormal(s) {
 		return Host(s), nil
@@ -34,7 +34,7 @@ func ParseHost(s string) (Host, error) {
 		return "", errors.New("it is empty")
 	}
 	if len(bare) > maxSpelling {
-		return "", fmt.Errorf("it has %d bytes, and %d is the most", len(bare), maxHost)
+		return "", fmt.Errorf("it has %d bytes, and the limit is %d", len(bare), maxHost)
 	}
 	if !utf8.ValidString(bare) {
 		return "", errors.New("it is not UTF-8")
@@ -44,7 +44,7 @@ func ParseHost(s string) (Host, error) {
 	}
 	ascii, err := asciiHost.ToASCII(bare)
 	if err != nil {
-		return "", fmt.Errorf("it is no host name: %w", err)
+		return "", fmt.Errorf("it is not a host name: %w", err)
 	}
 	ascii = strings.TrimSuffix(ascii, ".") // a full-width final dot
 	if strings.HasSuffix(bare, ".") {
@@ -60,10 +60,10 @@ func ParseHost(s string) (Host, error) {
 }
 
 // asciiHost maps what people write (upper case, ß, full-width dots) to what
-// DNS carries. It follows UTS #46, non-transitional, and the STD3 rules, that
-// is letters, digits and hyphens. The hyphen rule of IDNA2008 (no "??--" but
-// "xn--") is left to the DNS gate: DNS and nginx serve such names, only Let's
-// Encrypt refuses them, and hostenv makes some ("ab--a7bcf0a").
+// DNS carries. It follows UTS #46, non-transitional, and the STD3 rules: letters,
+// digits and hyphens. It does not apply the hyphen rule of IDNA2008 (of "??--"
+// only "xn--"), because DNS and nginx serve such names and hostenv makes some
+// ("ab--a7bcf0a"). Only Let's Encrypt refuses them, so the DNS gate checks it.
 var asciiHost = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),
@@ -73,12 +73,13 @@ var asciiHost = idna.New(
 	idna.CheckHyphens(false), // after ValidateLabels, which turns it on
 )
 
-// maxSpelling bounds what IDNA is asked about, whose time grows with the
-// square of the length: 253 characters of four bytes, and room.
+// maxSpelling bounds what we pass to IDNA, whose run time grows with the square
+// of the length. 253 characters of four bytes fit.
 const maxSpelling = 1024
 
-// isNormal reports whether a plain name is already as it should be, without the
-// cost of IDNA. Nearly all are. A label that begins with xn-- needs a closer look.
+// isNormal reports whether a name is already in its one spelling, without the
+// cost of IDNA. Nearly all names are. It reports false for a name with "xn--",
+// whose Punycode only IDNA can check.
 func isNormal(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -89,11 +90,11 @@ func isNormal(s string) bool {
 	return !strings.Contains(s, "xn--") && checkHost(s) == nil
 }
 
-// number is what browsers and inet_aton take for the end of an IPv4 address
-// (WHATWG URL, "ends in a number").
+// number matches a last label that browsers and inet_aton read as the end of an
+// IPv4 address (WHATWG URL, "ends in a number").
 var number = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
 
-// checkHost checks length and shape of a name in ASCII.
+// checkHost checks the length and the labels of a name in ASCII.
 func checkHost(s string) error {
 	if len(s) > maxHost {
 		return tooLong(s)
@@ -105,14 +106,14 @@ func checkHost(s string) error {
 		case label == "":
 			return errors.New("it has an empty label")
 		case len(label) > 63:
-			return fmt.Errorf("its label %q has %d characters, and 63 is the most", label, len(label))
+			return fmt.Errorf("its label %q has %d characters, and the limit is 63", label, len(label))
 		case label[0] == '-' || label[len(label)-1] == '-':
 			return fmt.Errorf("its label %q begins or ends with a hyphen", label)
 		}
 		last = label
 	}
 	if last[0] <= '9' && number.MatchString(last) {
-		return errors.New("its last label is a number: it is an IP address, or would be taken for one")
+		return errors.New("its last label is a number, so programs read it as an IP address")
 	}
 	return nil
 }

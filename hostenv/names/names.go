@@ -1,24 +1,23 @@
-// Package names is the one vocabulary of names: of nodes, users, hosts, paths,
-// keys. What reaches the plan, a command line on a node, a configuration of ssh
-// or a Nix expression is parsed here first, and is then printed as it is.
+// Package names parses the names of nodes, users, hosts, paths and keys. Every
+// name is parsed here before it enters the plan, a command line on a node, a
+// configuration of ssh or a Nix expression, and is printed there unchanged.
 //
-// Parse accepts or refuses; where a name has several spellings (a host, an
-// address), it returns the one that every comparison uses, and accepts that one
-// again unchanged. Of each type but [Ref], which git allows almost everything,
-// a value
+// Where a name has several spellings (a host, an address), its parser returns
+// the one that every comparison uses, and parses that one to itself. A value of
+// any type but [Ref], for which git allows almost every character,
 //
-//   - has no blank (but in the comment of a [PublicKey]), control character,
-//     quote, backslash, dollar or semicolon, so that it stands in a Nix string
-//     and in a line of ssh_config as it is;
-//   - does not begin with a hyphen, and so is no option of a command;
-//   - is one word for a shell. Only a wildcard [Host] (*) and a [StorePath] (?)
+//   - has no blank (except in the comment of a [PublicKey]), control character,
+//     quote, backslash, dollar or semicolon, so that a Nix string and a line of
+//     ssh_config take it without escapes;
+//   - does not begin with a hyphen, so that no command reads it as an option;
+//   - is one word of a shell. Only a wildcard [Host] (*) and a [StorePath] (?)
 //     may hold a character that a shell expands.
 //
 // An error is a reason that continues "the name is refused:", such as "it is
-// empty". The caller knows where the name was written and says what to do.
+// empty". The caller adds where the name stands and what to do.
 //
-// nix/lib/is.nix has the same rules in Nix. Both are held to the accepted and
-// refused names of testdata/.
+// nix/lib/is.nix has the same rules in Nix. The tests of both read the accepted
+// and refused names in testdata/.
 package names
 
 import (
@@ -29,27 +28,27 @@ import (
 )
 
 // A Node names a machine in the provider's flake, in the plan, in `Host` lines
-// of ssh_config and in `.#"node"."profile"` of deploy-rs. Before the provider's
-// domain it is the machine's host name: labels as in RFC 1123, section 2.1,
-// that may be upper case, with dots between them, and a letter in one of them,
-// for deploy-rs and Nix read a number as one.
+// of ssh_config and in `.#"node"."profile"` of deploy-rs. Followed by the
+// provider's domain it is the machine's host name, so it consists of labels as in
+// RFC 1123, section 2.1, in either case, with dots between them. It has at least
+// one letter, because deploy-rs and Nix read digits alone as a number.
 type Node string
 
 // A User names a Unix user of a node: an environment's, or the deploy user.
 //
-// It has 1 to 31 characters (NixOS refuses 32, as utmp and systemd do) of a-z,
-// 0-9, - and _, which are those that both useradd of shadow and systemd's strict
-// rule allow. Unlike theirs it may begin with a digit, for hostenv makes it of
-// the project's name; it is no number, which ssh, chown and systemd read as a
-// UID. It does not begin with _, for such keys of state.json are the file's own.
+// It has 1 to 31 characters (NixOS, utmp and systemd refuse 32) of a-z, 0-9, -
+// and _, which both useradd and systemd's strict rule allow. Unlike theirs it may
+// begin with a digit, because hostenv begins it with the project's name. It is
+// not a number, because ssh, chown and systemd read a number as a UID. It does
+// not begin with _, which marks the keys of state.json that are no environments.
 type User string
 
 // A System is what Nix calls a platform: the processor and the kernel, as in
 // x86_64-linux.
 type System string
 
-// A KeyName names a key that signs store paths. It stands before a colon in
-// nix.conf, where blanks part keys.
+// A KeyName names a key that signs store paths. In nix.conf a colon follows it,
+// and blanks separate keys.
 type KeyName string
 
 const label = `[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?`
@@ -68,9 +67,9 @@ func ParseNode(s string) (Node, error) {
 	case len(s) > maxHost:
 		return "", tooLong(s)
 	case !node.MatchString(s):
-		return "", errors.New("it is not made of labels of letters, digits and hyphens with dots between them")
+		return "", errors.New("it must be labels of letters, digits and hyphens with dots between them")
 	case !letter.MatchString(s):
-		return "", errors.New("it has no letter, and would be read as a number")
+		return "", errors.New("it has no letter, so deploy-rs and Nix read it as a number")
 	}
 	return Node(s), nil
 }
@@ -79,9 +78,9 @@ func ParseNode(s string) (Node, error) {
 func ParseUser(s string) (User, error) {
 	switch {
 	case !user.MatchString(s):
-		return "", errors.New("it is not made of a-z, 0-9, - and _, at most 31, with a letter or digit first")
+		return "", errors.New("it must be 1 to 31 of a-z, 0-9, - and _, with a letter or digit first")
 	case strings.Trim(s, "0123456789") == "":
-		return "", errors.New("it is a number, which ssh and systemd would read as a UID")
+		return "", errors.New("it is a number, which ssh and systemd read as a UID")
 	}
 	return User(s), nil
 }
@@ -89,7 +88,7 @@ func ParseUser(s string) (User, error) {
 // ParseSystem parses the name of a platform.
 func ParseSystem(s string) (System, error) {
 	if len(s) > maxWord || !system.MatchString(s) {
-		return "", errors.New("it is no platform such as x86_64-linux")
+		return "", errors.New("it is not a platform such as x86_64-linux")
 	}
 	return System(s), nil
 }
@@ -97,14 +96,14 @@ func ParseSystem(s string) (System, error) {
 // ParseKeyName parses the name of a key that signs store paths.
 func ParseKeyName(s string) (KeyName, error) {
 	if len(s) > maxHost+10 || !keyName.MatchString(s) {
-		return "", errors.New("it is not made of letters, digits and . _ + @ -, with a letter or digit first")
+		return "", errors.New("it must be letters, digits and . _ + @ -, with a letter or digit first")
 	}
 	return KeyName(s), nil
 }
 
-// maxWord is what a file name may have in Linux.
+// maxWord is the longest file name of Linux, in bytes.
 const maxWord = 255
 
 func tooLong(s string) error {
-	return fmt.Errorf("it has %d characters, and %d is the most", len(s), maxHost)
+	return fmt.Errorf("it has %d characters, and the limit is %d", len(s), maxHost)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// parsers has the parser of each file of testdata/.
+// parsers holds the parser for each file of testdata/.
 var parsers = map[string]func(string) (string, error){
 	"address":   text(names.ParseAddress),
 	"host":      text(names.ParseHost),
@@ -39,15 +39,15 @@ func text[T ~string](parse func(string) (T, error)) func(string) (string, error)
 	}
 }
 
-// A table is a file of testdata/, each example with its reason. nix/tests/is.nix
-// reads the same files.
+// A table is a file of testdata/: examples by the reason for each.
+// nix/tests/is.nix reads the same files.
 type table struct {
-	Accepted map[string]string    // these are printed as they are
-	Refused  map[string]string    //
-	Spelled  map[string][2]string // parsed as the other; Nix, which reads what was parsed, refuses the first
-	// What Nix accepts, for it would have to decode Punycode or IPv6.
-	GoOnly    map[string]string    // refused
-	GoSpelled map[string][2]string // parsed as the other
+	Accepted map[string]string    // parsed to themselves
+	Refused  map[string]string    // by Go and by Nix
+	Spelled  map[string][2]string // the first is parsed to the second; Nix, which reads only parsed names, refuses it
+	// Nix accepts these, because it cannot decode Punycode or IPv6.
+	GoOnly    map[string]string    // refused by Go
+	GoSpelled map[string][2]string // the first is parsed to the second
 }
 
 func tables(t testing.TB) map[string]table {
@@ -100,7 +100,7 @@ func TestTables(t *testing.T) {
 		for reason, in := range of.GoOnly {
 			refuse(reason, in)
 		}
-		// What JSON cannot hold, or would hold at length.
+		// Names that JSON cannot hold, or that are too long for the files.
 		refuse("NUL", "a\x00b")
 		refuse("invalid UTF-8", "/a\xff.test")
 		if kind != "ref" {
@@ -109,17 +109,17 @@ func TestTables(t *testing.T) {
 	}
 }
 
-// TestHostErrors holds the reasons that people read of host names.
+// TestHostErrors checks the reason that each refusal of a host name gives.
 func TestHostErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                              "it is empty",
 		"a*.test":                       "its wildcard",
 		"www..test":                     "it has an empty label",
 		"-a.test":                       "a hyphen",
-		"acme.test:443":                 "it is no host name",
+		"acme.test:443":                 "it is not a host name",
 		"a\xff.test":                    "it is not UTF-8",
-		"xn--a-.test":                   "it is no host name",
-		"xn--Bcher-Kva0.test":           "it is no host name",
+		"xn--a-.test":                   "it is not a host name",
+		"xn--Bcher-Kva0.test":           "it is not a host name",
 		strings.Repeat("a", 64):         "63",
 		strings.Repeat("a.", 127) + "a": "253",
 		strings.Repeat("ü", 1<<20):      "253",
@@ -163,9 +163,10 @@ func TestCutStorePath(t *testing.T) {
 	}
 }
 
-// word is what a shell, a Nix string, a line of ssh_config and a file system
-// take as it is; a colon and a percent sign are an address's, the question mark
-// a store path's. A slash is a path's.
+// word has, by kind, the characters that a value may have. A shell, a Nix string,
+// a line of ssh_config and a file system take nearly all of them without quotes.
+// Only addresses have colons and percent signs, only store paths question marks,
+// and only paths slashes.
 var word = map[string]*regexp.Regexp{
 	"address":   regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9._:%-]*$`),
 	"host":      regexp.MustCompile(`^(\*\.)?[a-z0-9][a-z0-9.-]*$`),
@@ -179,8 +180,8 @@ var word = map[string]*regexp.Regexp{
 	"ref":       regexp.MustCompile(`^[^[:cntrl:]]+$`),
 }
 
-// FuzzParse holds that what is accepted is printed as it is, and that it then is
-// accepted unchanged: a name has one spelling.
+// FuzzParse checks that a parsed name needs no quotes anywhere, and is parsed to
+// itself: a name has one spelling.
 func FuzzParse(f *testing.F) {
 	for _, of := range tables(f) {
 		for _, examples := range []map[string]string{of.Accepted, of.Refused, of.GoOnly} {
@@ -208,7 +209,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%s: %q became %q, which is not one plain word", kind, in, got)
 			}
 			checkFileName(t, kind, got)
-			// Only these have more than one spelling.
+			// Names of the other kinds have one spelling.
 			if got != in && !slices.Contains([]string{"address", "host", "publicKey"}, kind) {
 				t.Errorf("%s: %q became %q", kind, in, got)
 			}
@@ -223,7 +224,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkFileName checks that a file can have the name, or each part of a path.
+// checkFileName checks that a file can have this name; of a path, each part.
 func checkFileName(t *testing.T, kind, name string) {
 	parts := []string{name}
 	if kind == "plainPath" || kind == "storePath" {

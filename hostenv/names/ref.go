@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// A Ref is a branch or tag of git, or a whole name below refs/. It is printed
+// A Ref is a branch or tag of git, or a full name below refs/. It is printed
 // within quotes.
 //
-// An environment that sets no ref has its own name as one, which may be none
-// that git allows ("déjà vu"): git says so when the source is locked, and for
-// that project alone. Here it only has to be text of one line.
+// It may be any text on one line. The ref of an environment that sets none is
+// the environment's own name, which git may refuse ("déjà vu"). It does so when
+// Nix locks the source, for that project alone, so we do not repeat git's rules.
 type Ref string
 
 // ParseRef parses a ref.

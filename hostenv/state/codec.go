@@ -12,19 +12,19 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// The keys of the document that are no environments.
+// Keys of the document that are not environments.
 const (
 	descriptionKey   = "_description"
 	lastAllocatedKey = "_lastAllocated"
 )
 
 // Decode reads a state.json strictly and validates it. Its error is a
-// *canonjson.SyntaxError, which names line and remedy, or a *Refused that
-// holds every problem, each with its line and a hint.
+// *canonjson.SyntaxError, or holds every problem with its line and a hint, see
+// [problem.Leaves].
 //
-// An empty object is refused like an empty file: allocation must never begin
-// anew because a file was lost. [New] and `mage state:init` make a state that
-// is empty on purpose.
+// It refuses an empty object as it refuses an empty file, because UIDs must not
+// be allocated from the start again after a file was lost. [New] and
+// `mage state:init` make a valid empty state.
 func Decode(data []byte) (State, error) {
 	v, err := canonjson.Decode(data)
 	if err != nil {
@@ -77,9 +77,9 @@ func (d *decoder) wrong(key, field, format string, args ...any) {
 	d.reported[[2]string{key, field}] = true
 }
 
-// entry reads one member of the document. What is wrong in it is reported and
-// left zero, so that the rest can be checked all the same; ok is false if it
-// is no object.
+// entry reads one member of the document. It reports invalid fields and leaves
+// them zero, so that the rest is checked as well. ok is false if the member is
+// not an object.
 func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 	object, isObject := v.(map[string]any)
 	if !isObject {
@@ -133,16 +133,16 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 	return e, true
 }
 
-// allocation reads _lastAllocated, which looks like an entry for the sake of
-// the readers of other versions and is none.
+// allocation reads _lastAllocated. It is not an environment, and has the fields of
+// one for programs that read every key as an entry.
 func (d *decoder) allocation(v any) Allocation {
 	before := len(d.errs)
 	e, ok := d.entry(lastAllocatedKey, v)
 	if ok && len(d.errs) == before && (e.UserName == "" || e.UID == 0) {
-		d.wrong(lastAllocatedKey, "", "names no allocation: userName is %q and uid %d", e.UserName, e.UID)
+		d.wrong(lastAllocatedKey, "", "is not an allocation: userName is %q and uid is %d", e.UserName, e.UID)
 	}
 	if ok && len(e.VirtualHosts) > 0 {
-		d.wrong(lastAllocatedKey, "virtualHosts", "holds %s, which would be lost: only an environment owns host names", all(e.VirtualHosts))
+		d.wrong(lastAllocatedKey, "virtualHosts", "holds %s, but only an environment can own host names", all(e.VirtualHosts))
 	}
 	if len(d.errs) > before {
 		return Allocation{}
@@ -182,8 +182,8 @@ func (d *decoder) users(key, field string, v any) []string {
 	return slices.Compact(users)
 }
 
-// hosts reads the host names of an entry. The legacy generator wrote them as the
-// projects spelled them, so they are normalised here, at the border.
+// hosts reads and normalises the host names of an entry, because the legacy
+// generator wrote them as the projects spelled them.
 func (d *decoder) hosts(key string, v any) []string {
 	list, ok := v.([]any)
 	if !ok {
@@ -248,9 +248,9 @@ func (e Entry) value() map[string]any {
 	return v
 }
 
-// Digest returns the SHA-256 of the canonical bytes in lower-case hexadecimal,
-// what `sha256sum generated/state.json` prints. A plan carries the digest of
-// the state it belongs to.
+// Digest returns the SHA-256 of the canonical bytes in lower-case hexadecimal, as
+// `sha256sum generated/state.json` prints it. A plan holds the digest of the state
+// that it was made with.
 func (s State) Digest() string {
 	sum := sha256.Sum256(s.Encode())
 	return hex.EncodeToString(sum[:])

@@ -17,8 +17,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// env is a claim of an environment "organisation/project/environment" on node
-// n1. Its user name is the same with hyphens, so that tables read well.
+// env returns the claim of an environment "organisation/project/environment" on
+// node n1. To be readable, its user name is the same text with hyphens.
 func env(id string, hosts ...string) state.Claim {
 	parts := strings.Split(id, "/")
 	return state.Claim{
@@ -28,7 +28,7 @@ func env(id string, hosts ...string) state.Claim {
 	}
 }
 
-// hostenvName is the user name that hostenv gives an environment.
+// hostenvName returns the user name that hostenv gives an environment.
 func hostenvName(organisation, project, environment string) string {
 	sum := sha256.Sum256([]byte(organisation + "-" + project + "-" + environment + "\n"))
 	return fmt.Sprintf("%s-%s-%s", project[:min(11, len(project))], environment, hex.EncodeToString(sum[:])[:7])
@@ -38,7 +38,7 @@ func request(claims ...state.Claim) state.Request {
 	return state.Request{Claims: claims, UIDs: state.DefaultUIDRange}
 }
 
-// planned is the state after plans of each of inputs, one after another.
+// planned returns the state after one plan for each of inputs.
 func planned(t testing.TB, inputs ...[]state.Claim) state.State {
 	t.Helper()
 	s := state.New()
@@ -79,7 +79,7 @@ func problems(t testing.TB, err error) []string {
 		texts[i] = err.Error()
 		hint(t, err)
 		if !strings.Contains(whole, texts[i]) {
-			t.Errorf("the whole does not say %q", texts[i])
+			t.Errorf("the joined error does not contain %q", texts[i])
 		}
 	}
 	return texts
@@ -96,8 +96,8 @@ func hint(t testing.TB, err error) string {
 	return hinter.Hint()
 }
 
-// told writes changes as lines: "environment acme-site-main: create (new) {} > {node:n1 uid:1002}".
-func told(changes []state.Change) []string {
+// describe renders changes: "environment acme-site-main: create (new) {} > {node:n1 uid:1002}".
+func describe(changes []state.Change) []string {
 	var lines []string
 	for _, c := range changes {
 		lines = append(lines, fmt.Sprintf("%s %s: %s (%s) %s > %s", c.Kind, c.Key, c.Action, c.Reason, fields(c.Before), fields(c.After)))
@@ -113,7 +113,7 @@ func fields(m map[string]any) string {
 	return "{" + strings.Join(parts, " ") + "}"
 }
 
-// owners returns who owns each host name.
+// owners returns the owner of each host name.
 func owners(s state.State) map[string]string {
 	owners := map[string]string{}
 	for name, e := range s.Entries {
@@ -150,9 +150,9 @@ func only(t testing.TB, err error) error {
 	return problem.Leaves(err)[0]
 }
 
-// refusals are the kinds of errors of Next, each with what its text holds.
+// refusals has, for each kind of error of Next, the pattern of its text.
 var refusals = map[string]*regexp.Regexp{
-	"conflict":  regexp.MustCompile(`^the host name "\S+" (belongs to .* and is claimed by|is claimed by .*, and no one owns it)`),
+	"conflict":  regexp.MustCompile(`^the host name "\S+" (belongs to .* and is claimed by|is claimed by .*, and has no owner yet)`),
 	"identity":  regexp.MustCompile(`^the user \S+ belongs to the environment`),
 	"node name": regexp.MustCompile(`^the host name "\S+" belongs to the node`),
 	"option":    regexp.MustCompile(`^provider\.\w+: \{`),

@@ -10,17 +10,16 @@ import (
 )
 
 // A Transfer hands a host name from one environment to another, across
-// projects or organisations. From and To are user names; Host is normalised
-// by the caller.
+// projects or organisations. From and To are user names. Host must be normalised.
 type Transfer struct{ Host, From, To string }
 
 func (t Transfer) nix() string {
 	return fmt.Sprintf("{ host = %q; from = %q; to = %q; }", t.Host, t.From, t.To)
 }
 
-// hostnames decides who owns which host name. Nearly all names stay with who
-// has them: beyond a comparison of two sorted lists, only those that are
-// claimed anew or declared no more cost anything.
+// hostnames decides which environment owns which host name. Nearly all names keep
+// their owner, so it compares two sorted lists per environment first, and does the
+// costly work only for names that the lists do not share.
 func (st *step) hostnames() {
 	claimed := newHolders[string](0) // names that their claimants do not own
 	dropped := map[string]string{}   // names that their live owner no longer declares
@@ -40,7 +39,7 @@ func (st *step) hostnames() {
 		}
 	}
 	transfers := st.transfers()
-	next := map[string]string{} // the names that change hands, "" for those without an owner
+	next := map[string]string{} // the new owner of each name that changes owner, "" for none
 	for host := range claimed.first {
 		if refused[host] != nil {
 			continue
@@ -65,12 +64,12 @@ func (st *step) hostnames() {
 		st.errs.Add(refused[host])
 	}
 	st.assign(next)
-	st.finished(transfers)
+	st.warnIdleTransfers(transfers)
 	st.wildcards()
 }
 
-// claimants returns, in order, all who declare a host name: those to whom it
-// is new, and its owner if it is live and declares it still.
+// claimants returns, sorted, the users that declare a host name: those that do
+// not own it, and its owner if that still declares it.
 func (st *step) claimants(host string, claimed holders[string], dropped map[string]string) []string {
 	var users []string
 	if claimed.first[host] != "" {
@@ -83,8 +82,8 @@ func (st *step) claimants(host string, claimed holders[string], dropped map[stri
 	return users
 }
 
-// compareSorted returns what is only in b, and what is only in a. Both are
-// sorted in nearly all cases, and equal in most.
+// compareSorted returns what is only in b, and what is only in a. It is fast for
+// equal lists, which most are.
 func compareSorted(a, b []string) (added, gone []string) {
 	if slices.Equal(a, b) {
 		return nil, nil
@@ -93,7 +92,7 @@ func compareSorted(a, b []string) (added, gone []string) {
 	return without(b, a), without(a, b)
 }
 
-// without returns what of list the sorted list others has not.
+// without returns the elements of list that are not in others, which is sorted.
 func without(list, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool {
 		_, found := slices.BinarySearch(others, s)
@@ -108,8 +107,8 @@ func ownerValue(user string) map[string]any {
 	return map[string]any{"owner": user}
 }
 
-// judge decides on one host name: who has it from now on, how it comes to him
-// (action is "" if he had it), and who claims it in vain.
+// judge decides on one host name. It returns the owner from now on, the change
+// that makes it so (action is "" for none), and the users whose claims fail.
 func (st *step) judge(owner string, users []string, t Transfer) (winner string, action Action, reason Reason, losers []string) {
 	switch {
 	case owner == "" && len(users) == 1:
@@ -161,9 +160,9 @@ func (st *step) transfers() map[string]Transfer {
 	return byHost
 }
 
-// finished warns of transfers that do nothing: done before, or not yet to be
-// done, in which case the name may be released meanwhile.
-func (st *step) finished(transfers map[string]Transfer) {
+// warnIdleTransfers warns of transfers without effect. Some were carried out by an
+// earlier plan. For the others, this plan may release the name.
+func (st *step) warnIdleTransfers(transfers map[string]Transfer) {
 	for _, host := range slices.Sorted(maps.Keys(transfers)) {
 		t := transfers[host]
 		switch {
@@ -171,17 +170,17 @@ func (st *step) finished(transfers map[string]Transfer) {
 		case st.owners[host] == t.To:
 			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has been carried out and can be removed"})
 		default:
-			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " does nothing: " + t.To + " does not declare the name, or " + t.From + " does not own it"})
+			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has no effect: " + t.To + " does not declare the name, or " + t.From + " does not own it"})
 		}
 	}
 }
 
-// wildcards refuses a wildcard over a name of another organisation, and over
-// a node's. nginx lets "*.acme.test" stand for names of any depth below it.
-// An owner whose organisation is unknown, a retired entry of today's
-// generator, is passed over: once it is back its organisation is known.
+// wildcards refuses a wildcard over a name of another organisation or of a node.
+// For nginx "*.acme.test" covers names of any depth below acme.test. It skips
+// retired entries of the legacy generator, which have no organisation; a plan that
+// revives one gives it its organisation.
 func (st *step) wildcards() {
-	covers := map[string]string{} // what stands behind "*.": the wildcard
+	covers := map[string]string{} // the wildcard by what follows its "*."
 	for host := range st.owners {
 		if suffix, ok := strings.CutPrefix(host, "*."); ok {
 			covers[suffix] = host
@@ -207,8 +206,8 @@ func (st *step) wildcards() {
 	}
 }
 
-// retired returns those of users that were retired before this step, and whose
-// names can thus be pruned.
+// retired returns those of users that were retired before this step. Only their
+// names can be pruned.
 func (st *step) retired(users ...string) []string {
 	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired || st.leaving[user] })
 }
@@ -229,8 +228,8 @@ func above(host string, covers map[string]string) func(yield func(string) bool) 
 	}
 }
 
-// assign gives names to their new owners, or to none. It replaces the lists
-// of the entries: the old ones belong to the prior state.
+// assign gives each name to its new owner, or to none. It replaces the lists of the
+// entries, because the prior state shares the old ones.
 func (st *step) assign(next map[string]string) {
 	lost := map[string][]string{}
 	won := map[string][]string{}
@@ -257,9 +256,9 @@ func (st *step) assign(next map[string]string) {
 }
 
 // Prune frees the host names of retired environments: of users, or of all if
-// users is empty. UIDs stay reserved for ever. The changes name every host
-// name that is free again. A user that is not in the state, or not retired, is
-// an error, and nothing is freed.
+// users is empty. UIDs stay reserved. There is one change for each freed host
+// name. If a user is unknown or not retired, Prune frees no names and returns an
+// error.
 func (s State) Prune(users ...string) (State, []Change, error) {
 	var errs problem.List
 	for _, user := range users {

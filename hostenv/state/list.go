@@ -2,7 +2,7 @@ package state
 
 import "github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 
-// List returns the entries in the order of their user names.
+// List returns the entries, sorted by user name.
 func (s State) List() []Entry {
 	list := make([]Entry, 0, len(s.Entries))
 	for _, name := range s.names() {
@@ -12,9 +12,8 @@ func (s State) List() []Entry {
 }
 
 // EncodeList returns the entries as a JSON document for other programs:
-// {"formatVersion": 1, "environments": [...]}, an entry each as in state.json,
-// in the order of their user names. Unlike there, no field is left out:
-// retired is true or false, and what is unknown is "".
+// {"formatVersion": 1, "environments": [...]}, sorted by user name. Each is as in
+// state.json, but with every field: retired may be false, and a name "".
 func (s State) EncodeList() []byte {
 	list := []any{}
 	for _, e := range s.List() {
