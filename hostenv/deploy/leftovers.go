@@ -125,7 +125,7 @@ func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
 	if !s.Observation().ListsLeftovers {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.deaf.Addf("node "+n.Name, "deploy its system: -node="+n.Name, "cannot tell what is left over: its system has no "+usersProgram)
+		a.deaf.Addf("node "+n.Name, "deploy its system: `mage deploy -env=system -node="+n.Name+"`", "cannot tell what is left over: its system has no "+usersProgram)
 		return nil
 	}
 	found, err := leftovers(ctx, n, s)

@@ -131,7 +131,7 @@ func (e *UnreachableError) Hint() string {
 type HostKeyError struct{ Node, Cause string }
 
 func (e *HostKeyError) Error() string {
-	return "node " + e.Node + " shows another host key than it should: " + e.Cause
+	return "node " + e.Node + " shows another host key than the plan names: " + e.Cause
 }
 
 // Hint says what to do.

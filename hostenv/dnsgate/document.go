@@ -2,8 +2,8 @@ package dnsgate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
-	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
@@ -62,28 +62,18 @@ func isServed(d plan.Document, c Certificate) bool {
 }
 
 func (f Filter) check(d plan.Document) error {
-	var nodes, users []string
+	var unknown problem.List
 	for _, node := range f.Nodes {
 		if _, known := d.Nodes[node]; !known {
-			nodes = append(nodes, node)
+			unknown.Addf("the plan", "its nodes are "+listed(slices.Sorted(maps.Keys(d.Nodes))), "has no node %q", node)
 		}
 	}
 	for _, user := range f.Users {
 		if _, known := d.Environments[user]; !known {
-			users = append(users, user)
+			unknown.Addf("the plan", "`mage state:list` shows the user names", "has no environment %q", user)
 		}
 	}
-	var parts []string
-	if len(nodes) > 0 {
-		parts = append(parts, "no node "+listed(nodes))
-	}
-	if len(users) > 0 {
-		parts = append(parts, "no environment "+listed(users))
-	}
-	if len(parts) == 0 {
-		return nil
-	}
-	return problem.New("the plan", "has "+strings.Join(parts, " and "), "run `mage state:list` for users and nodes; -env takes user names")
+	return unknown.Err()
 }
 
 // wanted returns what environments ask for, on a node or not, by host.

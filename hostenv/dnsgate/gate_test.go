@@ -174,7 +174,7 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%+v selects %s, %v, want %s", c.filter, got, err, c.want)
 		}
 	}
-	if _, err := Certificates(d, Filter{Nodes: []string{"n9"}}); err == nil || err.Error() != "the plan has no node n9" {
+	if _, err := Certificates(d, Filter{Nodes: []string{"n9"}}); err == nil || err.Error() != `the plan has no node "n9"` {
 		t.Errorf("a node that there is not: %v", err)
 	}
 }

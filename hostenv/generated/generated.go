@@ -74,6 +74,9 @@ func (f *Folder) Exists() error {
 }
 
 func (f *Folder) stateless() error {
+	if err := f.Here(); err != nil {
+		return err
+	}
 	out := "" // state:init makes it in the same folder alone
 	if f.Path() != Default {
 		out = " -out=" + f.Path()

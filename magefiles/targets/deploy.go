@@ -15,6 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Deploy brings the nodes to where the plan says.
@@ -65,6 +66,9 @@ func Deploy(ctx context.Context,
 	}
 	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude, "-skipMigrations": skipMigrations, "-migrationSource": migrationSource}); err != nil {
 		return f.fail(err)
+	}
+	if jobs != nil && *jobs == 0 { // in the options it is the default
+		return f.fail(problem.New("-jobs", "is 0", "omit it for the default"))
 	}
 	var err error
 	if o.Migrations.Sources, err = migrationSources(list(migrationSource)); err != nil {

@@ -91,8 +91,8 @@ func (r *gateRun) check() error {
 	switch {
 	case !slices.Contains(known, r.policy.OnUnknown):
 		return hinted(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
-	case r.facts != "" && (r.update || r.live || r.record != ""):
-		return errors.New("-facts makes no lookup, and cannot be combined with -update, -live or -record")
+	case r.facts != "" && (r.update || r.live || r.record != "" || r.resolver != ""):
+		return hinted(errors.New("-facts makes no lookup, and cannot be combined with -resolver, -update, -live or -record"), "omit -facts to ask DNS")
 	case r.adopt && !r.update:
 		return hinted(errors.New("-adopt has no effect without -update"), "give both")
 	case r.explain != "" && r.update:
@@ -180,7 +180,7 @@ func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate
 	}
 	text, err := os.ReadFile(r.facts)
 	if err != nil {
-		return nil, err
+		return nil, hinted(err, "name a file that `mage dnsGate -record=FILE` wrote")
 	}
 	facts, err := dnsgate.DecodeFacts(text)
 	if err != nil {

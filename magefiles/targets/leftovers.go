@@ -55,15 +55,16 @@ func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.No
 		}
 	}
 	all := found.All()
+	wrong = errors.Join(wrong, found.Deaf())
 	if len(remove) == 0 {
-		if err := r.showLeftovers(all, "nothing is left over"); err != nil {
-			return err
+		if len(all) > 0 || wrong == nil {
+			wrong = errors.Join(r.showLeftovers(all, "nothing is left over"), wrong)
 		}
-		return errors.Join(wrong, found.Deaf())
+		return wrong
 	}
 	// A node that did not answer may have leftovers of the same name.
-	if err := errors.Join(wrong, found.Deaf()); err != nil {
-		return err
+	if wrong != nil {
+		return wrong
 	}
 	picked, err := deploy.PickLeftovers(all, remove)
 	if err != nil {

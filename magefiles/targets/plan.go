@@ -105,6 +105,9 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 	}
 	document, err := plan.DecodeDocument(last.text)
 	if err != nil {
+		if !gjson.ValidBytes(last.text) { // the flake reads it as well, and Nix would not name the file
+			return last, hinted(in(r.File(planFile), err), "restore it (git checkout HEAD -- "+r.File(planFile)+"), or remove it and run `mage plan`, then `mage dnsGate`")
+		}
 		last.err = err
 		return last, nil
 	}
@@ -148,10 +151,7 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 		return nil, nil, err
 	}
 	if r.keepSources || r.inventory != "" {
-		switch {
-		case last.err != nil && !gjson.ValidBytes(last.text): // one of the legacy generator has no sources
-			return nil, nil, hinted(in(r.File(planFile), last.err), "restore it from git, or run `mage plan` without -locked and -inventory")
-		case last.Document == nil:
+		if last.Document == nil { // one of the legacy generator has no sources
 			return inv, nil, nil
 		}
 		return inv, last.Sources(), nil

@@ -30,6 +30,9 @@ func (State) Init(ctx context.Context,
 	if err := usage(nil); err != nil {
 		return f.fail(err)
 	}
+	if err := f.Here(); err != nil {
+		return f.fail(err)
+	}
 	return f.fail(f.Locked(ctx, func() error { return initState(ctx, f) }))
 }
 

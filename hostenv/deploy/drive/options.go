@@ -9,7 +9,6 @@ package drive
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -90,13 +89,13 @@ func (o Options) check() error {
 	selects := len(o.Selection.Nodes)+len(o.Selection.Profiles)+len(o.Selection.Exclude) > 0
 	switch {
 	case o.Resume && o.Mode != deploy.Deploy:
-		return errors.New("-resume deploys, and cannot be combined with -plan or -dryRun")
+		return problem.New("", "-resume deploys, and cannot be combined with -plan or -dryRun", "omit -resume to see what a deploy would change")
 	case o.Resume && selects:
 		return problem.New("", "-resume has the selection of the last run, and cannot be combined with -node, -env or -exclude", "omit -resume to deploy something else")
 	case o.DetailedExitcode && o.Mode == deploy.Deploy:
 		return problem.New("", "-detailedExitcode has no effect without -plan or -dryRun", "add -plan")
 	case o.Jobs < 0:
-		return fmt.Errorf("-jobs is %d", o.Jobs)
+		return problem.New("-jobs", fmt.Sprintf("is %d", o.Jobs), "write a whole number above 0, such as 4")
 	}
 	return nil
 }

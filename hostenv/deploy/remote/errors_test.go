@@ -60,7 +60,7 @@ func TestErrors(t *testing.T) {
 		{"a jump host that is away", func(n *deploy.Node) {
 			n.SSHOptions = append(n.SSHOptions, "-J", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 		}, &unreachable, ""},
-		{"another host key", func(n *deploy.Node) { n.HostKey = stranger[0] + " " + stranger[1] }, &hostKey, "Host key verification failed"},
+		{"another host key", func(n *deploy.Node) { n.HostKey = stranger[0] + " " + stranger[1] }, &hostKey, "another host key than the plan names: ED25519 SHA256:"},
 		{"a key that is not let in", func(n *deploy.Node) { n.SSHOptions[3] = m.file("stranger") }, &auth, "Permission denied (publickey)"},
 		{"a user that is not there", func(n *deploy.Node) { n.User = "nosuch" }, &auth, "Permission denied (publickey)"},
 	}
