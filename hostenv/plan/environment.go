@@ -15,7 +15,7 @@ var decided = []string{
 // is, with what the plan knows beside it.
 func (c *computation) environment(e *placed, entry state.Entry) Environment {
 	var v Environment
-	canonjson.Fill(e.fields.Without(decided...), &v)
+	canonjson.Fill(e.fields, &v, decided...)
 	v.VirtualHosts = e.hosts
 	v.Node = e.node
 	v.Placement = e.placement

@@ -115,25 +115,37 @@ func (e *EvaluatedEnvironment) hostNames() []string {
 // planned returns the virtual host as the plan has it: enableACME and forceSSL
 // in place of enableLetsEncrypt, and the proxy to the environment as location
 // "/" unless the host redirects or the project has a "/" of its own.
-func (v *virtualHost) planned(user string) VirtualHost {
-	locations, _ := canonjson.ObjectOf(v.fields.Get("locations"))
-	if own, _ := canonjson.ObjectOf(locations.Get("/")); !v.redirects && isUnset(own) {
-		proxy := canonjson.Object{
-			{Name: "proxyPass", Value: canonjson.Marshal("http://" + user + "_upstream")},
-			{Name: "recommendedProxySettings", Value: jsontext.Value("true")},
-		}
-		locations = locations.With("/", proxy.Value())
-	}
+func (v *virtualHost) planned(proxy jsontext.Value) VirtualHost {
 	var host VirtualHost
-	canonjson.Fill(v.fields.Without("enableLetsEncrypt").With("locations", locations.Value()), &host)
+	canonjson.Fill(v.fields, &host, "enableLetsEncrypt")
+	locations, declared := canonjson.ObjectOf(host.Carried.Get("locations"))
+	if !v.redirects && isUnset(locations.Get("/")) {
+		locations, declared = locations.With("/", proxy), false
+	}
+	if !declared {
+		host.Carried = host.Carried.With("locations", locations.Value())
+	}
 	return host.WithTLS(TLS{EnableACME: v.certificate, ForceSSL: v.certificate})
+}
+
+// proxyTo returns the location that passes requests to an environment.
+func proxyTo(user string) jsontext.Value {
+	return canonjson.Object{
+		{Name: "proxyPass", Value: canonjson.Marshal("http://" + user + "_upstream")},
+		{Name: "recommendedProxySettings", Value: jsontext.Value("true")},
+	}.Value()
 }
 
 // isUnset reports whether all options of a location are at their default null, as
 // hostenv evaluates one that is merely mentioned: it would serve nginx's own
 // files.
-func isUnset(location canonjson.Object) bool {
-	return !slices.ContainsFunc(location, func(m canonjson.Member) bool { return !canonjson.IsNull(m.Value) })
+func isUnset(location jsontext.Value) bool {
+	for _, option := range canonjson.Members(location) {
+		if !canonjson.IsNull(option) {
+			return false
+		}
+	}
+	return true
 }
 
 // nginx returns the planned virtual host as NixOS takes it.
@@ -152,18 +164,29 @@ func (v *virtualHost) nginx(host VirtualHost) VirtualHost {
 
 // nginxLocations returns locations as NixOS takes them.
 func nginxLocations(locations jsontext.Value) jsontext.Value {
+	if onlyKnown(locations) {
+		return locations
+	}
 	kept, _ := canonjson.ObjectOf(locations)
-	changed := false
 	for i, m := range kept {
 		location, _ := canonjson.ObjectOf(m.Value)
 		if known := location.Only(func(name string) bool { return nginxLocation[name] }); len(known) < len(location) {
-			kept[i].Value, changed = known.Value(), true
+			kept[i].Value = known.Value()
 		}
 	}
-	if !changed {
-		return locations
-	}
 	return kept.Value()
+}
+
+// onlyKnown reports whether NixOS has all options of locations.
+func onlyKnown(locations jsontext.Value) bool {
+	for _, location := range canonjson.Members(locations) {
+		for option := range canonjson.Members(location) {
+			if !nginxLocation[option] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // CertificateNames returns the names for which NixOS orders a certificate of the

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -18,6 +19,15 @@ func Encode(v any) []byte { return append(appendValue(nil, v, 0), '\n') }
 
 // Marshal returns v, of the types that Encode takes, in compact canonical form.
 func Marshal(v any) jsontext.Value { return appendValue(nil, v, compact) }
+
+// roomy doubles a buffer that is nearly full: append makes a large one longer by
+// only a quarter, and copies it each time.
+func roomy(dst []byte) []byte {
+	if cap(dst)-len(dst) < 512 && len(dst) > 512 {
+		return slices.Grow(dst, len(dst))
+	}
+	return dst
+}
 
 // compact, in place of a depth, leaves out line breaks and indentation.
 const compact = -1
@@ -97,17 +107,25 @@ func appendReflected(dst []byte, v reflect.Value, depth int) []byte {
 }
 
 func appendReflectedMap(dst []byte, v reflect.Value, depth int) []byte {
-	keys := make([]string, 0, v.Len())
-	for key := range v.Seq() {
-		keys = append(keys, key.String())
+	type entry struct {
+		key string
+		at  int // in values
 	}
-	slices.Sort(keys)
+	entries := make([]entry, v.Len())
+	values := reflect.MakeSlice(reflect.SliceOf(v.Type().Elem()), v.Len(), v.Len())
+	key := reflect.New(v.Type().Key()).Elem()
+	for i, all := 0, v.MapRange(); all.Next(); i++ {
+		key.SetIterKey(all)
+		values.Index(i).SetIterValue(all)
+		entries[i] = entry{key.String(), i}
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	dst = append(dst, '{')
-	for i, key := range keys {
-		dst = appendName(dst, key, i > 0, depth)
-		dst = appendReflected(dst, v.MapIndex(reflect.ValueOf(key).Convert(v.Type().Key())), below(depth))
+	for i, e := range entries {
+		dst = appendName(dst, e.key, i > 0, depth)
+		dst = appendReflected(dst, values.Index(e.at), below(depth))
 	}
-	return appendEnd(dst, '}', len(keys) > 0, depth)
+	return appendEnd(dst, '}', len(entries) > 0, depth)
 }
 
 func appendList[E any](dst []byte, list []E, depth int) []byte {
@@ -178,7 +196,7 @@ func appendSeparator(dst []byte, further bool, depth int) []byte {
 }
 
 func appendName(dst []byte, name string, further bool, depth int) []byte {
-	dst = appendString(appendSeparator(dst, further, depth), name)
+	dst = appendString(appendSeparator(roomy(dst), further, depth), name)
 	if depth == compact {
 		return append(dst, ':')
 	}

@@ -65,7 +65,7 @@ func appendStruct(dst []byte, v reflect.Value, depth int) []byte {
 	l := layoutOf(v.Type())
 	var rest Object
 	if l.rest >= 0 {
-		rest = v.Field(l.rest).Interface().(Object)
+		rest = objectIn(v.Field(l.rest))
 	}
 	dst = append(dst, '{')
 	filled := false
@@ -96,6 +96,14 @@ func appendStruct(dst []byte, v reflect.Value, depth int) []byte {
 	return appendEnd(dst, '}', filled, depth)
 }
 
+// objectIn returns the Object that v is. It copies none where v has an address.
+func objectIn(v reflect.Value) Object {
+	if v.CanAddr() {
+		return *v.Addr().Interface().(*Object)
+	}
+	return v.Interface().(Object)
+}
+
 // Read fills what into points to from the one document that data is. The fields
 // of structs are of type bool, int, int64, string, jsontext.Value or Object, or
 // structs, pointers, slices and maps by string of these.
@@ -119,30 +127,35 @@ func Read(data []byte, into any, remedy string) []error {
 }
 
 // Fill fills the fields of the struct that into points to from members of their
-// names, and leaves out what does not fit. What the fields do not name goes to
-// its Object.
-func Fill(members Object, into any) {
+// names, and leaves out what does not fit, and the members that are named without.
+// What the fields do not name goes to its Object.
+func Fill(members Object, into any, without ...string) {
 	v := reflect.ValueOf(into).Elem()
 	l := layoutOf(v.Type())
 	rest := make(Object, 0, len(members))
+	var b binder
 	for _, m := range members {
+		if slices.Contains(without, m.Name) {
+			continue
+		}
 		i, found := slices.BinarySearchFunc(l.fields, m.Name, func(f field, name string) int { return strings.Compare(f.name, name) })
 		if !found || IsNull(m.Value) {
 			rest = append(rest, m)
 			continue
 		}
-		b := binder{cursor: cursor{data: m.Value}}
+		b.cursor = cursor{data: m.Value}
 		value := v.Field(l.fields[i].index)
 		if b.value(value); value.IsZero() {
 			rest = append(rest, m)
 		}
 	}
-	v.Field(l.rest).Set(reflect.ValueOf(rest))
+	*v.Field(l.rest).Addr().Interface().(*Object) = rest
 }
 
 type binder struct {
 	cursor
 	path       []string // names and indices
+	rest       Object   // of the structs that are being read, the innermost last
 	mismatches []mismatch
 }
 
@@ -159,7 +172,7 @@ func (b *binder) value(v reflect.Value) {
 	case t == valueType:
 		v.SetBytes(b.skip())
 	case t == objectType && kind == jsontext.KindBeginObject:
-		v.Set(reflect.ValueOf(b.members()))
+		*v.Addr().Interface().(*Object) = b.members()
 	case t.Kind() == reflect.Pointer:
 		before := len(b.mismatches)
 		element := reflect.New(t.Elem())
@@ -197,22 +210,22 @@ func (b *binder) below(name string, v reflect.Value) {
 }
 
 func (b *binder) list(v reflect.Value) {
-	list := reflect.MakeSlice(v.Type(), 0, 4)
-	for b.next(']') {
-		element := reflect.New(v.Type().Elem()).Elem()
-		b.below(strconv.Itoa(list.Len()), element)
-		list = reflect.Append(list, element)
+	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	for i := 0; b.next(']'); i++ {
+		v.Grow(1)
+		v.SetLen(i + 1)
+		b.below(strconv.Itoa(i), v.Index(i))
 	}
-	v.Set(list)
 }
 
 func (b *binder) mapping(v reflect.Value) {
 	m := reflect.MakeMap(v.Type())
+	key, element := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
 	for b.next('}') {
-		name := b.name()
-		element := reflect.New(v.Type().Elem()).Elem()
-		b.below(name, element)
-		m.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), element)
+		key.SetString(b.name())
+		element.SetZero()
+		b.below(key.String(), element)
+		m.SetMapIndex(key, element)
 	}
 	v.Set(m)
 }
@@ -220,24 +233,25 @@ func (b *binder) mapping(v reflect.Value) {
 func (b *binder) structure(v reflect.Value) {
 	l := layoutOf(v.Type())
 	fields := l.fields
-	var rest Object
+	outer := len(b.rest)
 	for b.next('}') {
 		name := b.name()
 		for len(fields) > 0 && fields[0].name < name {
 			fields = fields[1:]
 		}
 		if len(fields) == 0 || fields[0].name != name || b.data[b.at] == 'n' { // null
-			rest = append(rest, Member{name, b.skip()})
+			b.rest = append(b.rest, Member{name, b.skip()})
 			continue
 		}
 		start, value := b.at, v.Field(fields[0].index)
 		if b.below(name, value); value.IsZero() {
-			rest = append(rest, Member{name, b.data[start:b.at:b.at]})
+			b.rest = append(b.rest, Member{name, b.data[start:b.at:b.at]})
 		}
 	}
-	if l.rest >= 0 {
-		v.Field(l.rest).Set(reflect.ValueOf(rest))
+	if l.rest >= 0 && len(b.rest) > outer {
+		*v.Field(l.rest).Addr().Interface().(*Object) = slices.Clone(b.rest[outer:])
 	}
+	b.rest = b.rest[:outer]
 }
 
 // kinds says what JSON has for a Go type.

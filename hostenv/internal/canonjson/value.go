@@ -3,6 +3,7 @@ package canonjson
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,13 @@ func (o Object) Only(wanted func(name string) bool) Object {
 }
 
 // Value returns the object as one value.
-func (o Object) Value() jsontext.Value { return o.append(nil, compact) }
+func (o Object) Value() jsontext.Value {
+	size := len("{}")
+	for _, m := range o {
+		size += len(m.Name) + len(m.Value) + len(`"":,`)
+	}
+	return o.append(make([]byte, 0, size), compact)
+}
 
 func (o Object) append(dst []byte, depth int) []byte {
 	dst = append(dst, '{')
@@ -78,6 +85,22 @@ func ObjectOf(v jsontext.Value) (Object, bool) {
 	}
 	c := cursor{data: v}
 	return c.members(), true
+}
+
+// Members yields the members of v, none if it is no object. It allocates less
+// than ObjectOf.
+func Members(v jsontext.Value) iter.Seq2[string, jsontext.Value] {
+	return func(yield func(string, jsontext.Value) bool) {
+		if v.Kind() != jsontext.KindBeginObject {
+			return
+		}
+		c := cursor{data: v}
+		for c.next('}') {
+			if !yield(c.name(), c.skip()) {
+				return
+			}
+		}
+	}
 }
 
 // ListOf returns the elements of v, and whether it is a list.
@@ -204,17 +227,18 @@ func (c *cursor) next(closing byte) bool {
 
 // name reads the name of a member.
 func (c *cursor) name() string {
-	name := unquote(c.skip())
+	quoted := c.skip()
 	c.at++ // the colon
-	return name
+	return words.get(quoted)
 }
 
 func (c *cursor) members() Object {
-	members := make(Object, 0, 8)
+	var few [24]Member // on the stack, until their number is known
+	members := few[:0]
 	for c.next('}') {
 		members = append(members, Member{c.name(), c.skip()})
 	}
-	return members
+	return append(make(Object, 0, len(members)), members...)
 }
 
 // skip returns the next value.
