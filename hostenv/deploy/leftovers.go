@@ -117,7 +117,7 @@ type Leftovers struct {
 
 	mu   sync.Mutex
 	all  []Leftover
-	deaf problem.List
+	deaf []string // nodes that cannot tell
 }
 
 // Ask asks a node. One that cannot tell is no error, see [Leftovers.Deaf].
@@ -125,7 +125,7 @@ func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
 	if !s.Observation().ListsLeftovers {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.deaf.Addf("node "+n.Name, "deploy its system: `mage deploy -env=system -node="+n.Name+"`", "cannot tell what is left over: its system has no "+usersProgram)
+		a.deaf = append(a.deaf, n.Name)
 		return nil
 	}
 	found, err := leftovers(ctx, n, s)
@@ -151,7 +151,11 @@ func (a *Leftovers) All() []Leftover {
 func (a *Leftovers) Deaf() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.deaf.Err()
+	var deaf problem.List
+	for _, node := range slices.Sorted(slices.Values(a.deaf)) {
+		deaf.Addf("node "+node, "deploy the system: `mage deploy -env=system`", "cannot tell what is left over: its system has no "+usersProgram)
+	}
+	return deaf.Err()
 }
 
 // PickLeftovers returns those that are named, by user or by [Leftover.Name], each

@@ -178,13 +178,14 @@ func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate
 		}
 		return facts, os.WriteFile(r.record, text, 0o666)
 	}
+	const remedy = "name a file that `mage dnsGate -record=FILE` wrote"
 	text, err := os.ReadFile(r.facts)
 	if err != nil {
-		return nil, hinted(err, "name a file that `mage dnsGate -record=FILE` wrote")
+		return nil, hinted(err, remedy)
 	}
 	facts, err := dnsgate.DecodeFacts(text)
 	if err != nil {
-		return nil, in(r.facts, err)
+		return nil, hinted(in(r.facts, err), remedy)
 	}
 	return facts, nil
 }

@@ -67,7 +67,7 @@ func (*NoPlanError) Error() string { return "it has no environments, so it is no
 
 // Hint says which file is wanted.
 func (*NoPlanError) Hint() string {
-	return "name the plan.json that the old generator wrote last, as a rule generated/plan.json of the commit that is deployed"
+	return "name the plan.json that the legacy generator wrote last, as a rule generated/plan.json of the commit that is deployed"
 }
 
 // A Finding is a difference and what explains it.
