@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -47,8 +46,11 @@ type (
 		Slices   map[string]slice   `json:"slices"`
 	}
 	service struct {
-		OverrideStrategy string            `json:"overrideStrategy"`
-		ServiceConfig    map[string]string `json:"serviceConfig"`
+		OverrideStrategy string        `json:"overrideStrategy"`
+		ServiceConfig    serviceConfig `json:"serviceConfig"`
+	}
+	serviceConfig struct {
+		Slice string `json:"Slice"`
 	}
 	slice struct {
 		Description string            `json:"description"`
@@ -81,7 +83,12 @@ func (c *computation) node(environments []*placed, next state.State) Node {
 	p := &c.inv.Provider
 	accounts := users{Groups: make(map[string]group, len(environments)), Users: make(map[string]user, len(environments))}
 	units := systemd{Services: make(map[string]service, len(environments)), Slices: map[string]slice{}}
-	hosts := map[string]VirtualHost{"default": catchAll}
+	count := 1
+	for _, e := range environments {
+		count += len(e.virtualHosts)
+	}
+	hosts := make(map[string]VirtualHost, count)
+	hosts["default"] = catchAll
 	for _, e := range environments {
 		uid := next.Entries[e.UserName].UID
 		accounts.Groups[e.UserName] = group{GID: uid}
@@ -92,7 +99,7 @@ func (c *computation) node(environments []*placed, next state.State) Node {
 		name := e.slice()
 		units.Services["user@"+strconv.Itoa(uid)] = service{
 			OverrideStrategy: "asDropin",
-			ServiceConfig:    map[string]string{"Slice": fmt.Sprintf("%s-%d.slice", name, uid)},
+			ServiceConfig:    serviceConfig{Slice: name + "-" + strconv.Itoa(uid) + ".slice"},
 		}
 		if _, made := units.Slices[name]; !made {
 			limit := p.Limits.of(e.Input, e.Organisation)

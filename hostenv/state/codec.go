@@ -124,10 +124,7 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 		case "formerNames":
 			e.FormerNames = d.users(key, field, v)
 		default:
-			if e.extra == nil {
-				e.extra = map[string]any{}
-			}
-			e.extra[field] = v
+			e.extra = e.extra.With(field, canonjson.Marshal(v))
 		}
 	}
 	return e, true
@@ -215,35 +212,49 @@ func (s State) Encode() []byte {
 		object[descriptionKey] = s.Description
 	}
 	if s.LastAllocated.UID != 0 {
-		object[lastAllocatedKey] = map[string]any{
-			"userName": s.LastAllocated.UserName, "uid": s.LastAllocated.UID, "virtualHosts": []string{},
-		}
+		object[lastAllocatedKey] = allocation{UserName: s.LastAllocated.UserName, UID: s.LastAllocated.UID}
 	}
+	entries := make([]entry, 0, len(s.Entries))
 	for name, e := range s.Entries {
-		object[name] = e.value()
+		entries = append(entries, e.document())
+		object[name] = &entries[len(entries)-1]
 	}
 	return canonjson.Encode(object)
 }
 
-func (e Entry) value() map[string]any {
-	v := make(map[string]any, 9+len(e.extra))
-	maps.Copy(v, e.extra)
-	v["userName"] = e.UserName
-	v["uid"] = e.UID
-	v["node"] = e.Node
-	v["virtualHosts"] = slices.Compact(slices.Sorted(slices.Values(e.VirtualHosts)))
-	for field, text := range map[string]string{
-		"deployedNode": e.DeployedNode, "organisation": e.Organisation, "project": e.Project, "environment": e.Environment,
-	} {
-		if text != "" {
-			v[field] = text
-		}
+// An entry is an Entry as state.json has it.
+type entry struct {
+	UserName     string   `json:"userName,always"`
+	UID          int      `json:"uid,always"`
+	Node         string   `json:"node,always"`
+	VirtualHosts []string `json:"virtualHosts,always"`
+	DeployedNode string   `json:"deployedNode"`
+	Organisation string   `json:"organisation"`
+	Project      string   `json:"project"`
+	Environment  string   `json:"environment"`
+	FormerNames  []string `json:"formerNames"`
+	Retired      bool     `json:"retired"`
+
+	Extra canonjson.Object `json:",inline"`
+}
+
+// An allocation is _lastAllocated.
+type allocation struct {
+	UserName     string   `json:"userName"`
+	UID          int      `json:"uid"`
+	VirtualHosts []string `json:"virtualHosts,always"` // empty, see decoder.allocation
+}
+
+func (e Entry) document() entry {
+	v := entry{
+		UserName: e.UserName, UID: e.UID, Node: e.Node, DeployedNode: e.DeployedNode,
+		Organisation: e.Organisation, Project: e.Project, Environment: e.Environment,
+		VirtualHosts: slices.Clone(e.VirtualHosts), Retired: e.Retired, Extra: e.extra,
 	}
+	slices.Sort(v.VirtualHosts)
+	v.VirtualHosts = slices.Compact(v.VirtualHosts)
 	if len(e.FormerNames) > 0 {
-		v["formerNames"] = e.FormerNames
-	}
-	if e.Retired {
-		v["retired"] = true
+		v.FormerNames = e.FormerNames
 	}
 	return v
 }

@@ -15,13 +15,28 @@ func (s State) List() []Entry {
 // {"formatVersion": 1, "environments": [...]}, sorted by user name. Each is as in
 // state.json, but with every field: retired may be false, and a name "".
 func (s State) EncodeList() []byte {
-	list := []any{}
+	list := make([]listed, 0, len(s.Entries))
 	for _, e := range s.List() {
-		v := map[string]any{"organisation": "", "project": "", "environment": "", "deployedNode": "", "formerNames": []string{}, "retired": false}
-		for field, known := range e.value() {
-			v[field] = known
-		}
-		list = append(list, v)
+		list = append(list, listed(e.document()))
 	}
-	return canonjson.Encode(map[string]any{"formatVersion": 1, "environments": list})
+	return canonjson.Encode(struct {
+		FormatVersion int      `json:"formatVersion"`
+		Environments  []listed `json:"environments,always"`
+	}{1, list})
+}
+
+// listed is an entry with every field.
+type listed struct {
+	UserName     string   `json:"userName,always"`
+	UID          int      `json:"uid,always"`
+	Node         string   `json:"node,always"`
+	VirtualHosts []string `json:"virtualHosts,always"`
+	DeployedNode string   `json:"deployedNode,always"`
+	Organisation string   `json:"organisation,always"`
+	Project      string   `json:"project,always"`
+	Environment  string   `json:"environment,always"`
+	FormerNames  []string `json:"formerNames,always"`
+	Retired      bool     `json:"retired,always"`
+
+	Extra canonjson.Object `json:",inline"`
 }

@@ -23,6 +23,8 @@ package state
 import (
 	"maps"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
 // Description is what [New] writes into the file for those who open it.
@@ -66,8 +68,8 @@ type Entry struct {
 	// and host names stay reserved; if it comes back, it gets them again.
 	Retired bool
 
-	// extra holds unknown fields.
-	extra map[string]any
+	// extra holds unknown fields. Copies share it.
+	extra canonjson.Object
 }
 
 // An Allocation is a UID given to a user.
@@ -87,7 +89,6 @@ func (s State) Clone() State {
 	for name, e := range s.Entries {
 		e.VirtualHosts = slices.Clone(e.VirtualHosts)
 		e.FormerNames = slices.Clone(e.FormerNames)
-		e.extra = maps.Clone(e.extra)
 		entries[name] = e
 	}
 	s.Entries = entries

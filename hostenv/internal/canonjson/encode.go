@@ -18,13 +18,18 @@ import (
 func Encode(v any) []byte { return append(appendValue(nil, v, 0), '\n') }
 
 // Marshal returns v, of the types that Encode takes, in compact canonical form.
-func Marshal(v any) jsontext.Value { return appendValue(nil, v, compact) }
+func Marshal(v any) jsontext.Value {
+	if text, ok := v.(string); ok {
+		return appendString(make([]byte, 0, len(text)+2), text)
+	}
+	return appendValue(nil, v, compact)
+}
 
 // roomy doubles a buffer that is nearly full: append makes a large one longer by
 // only a quarter, and copies it each time.
 func roomy(dst []byte) []byte {
-	if cap(dst)-len(dst) < 512 && len(dst) > 512 {
-		return slices.Grow(dst, len(dst))
+	if cap(dst)-len(dst) < 512 && len(dst) > 128 {
+		return slices.Grow(dst, len(dst)+512)
 	}
 	return dst
 }
