@@ -52,9 +52,13 @@ func (r *run) connected(n *nodeRun, err error) error {
 		level = Warning
 	}
 	n.refused = level == Failure
+	hint := cmp.Or(problem.Hint(err), "try `ssh "+n.User+"@"+n.Address+"`, and run it again")
+	if code == FindingUnreachable && r.Options.SkipOffline {
+		hint = reachable // it is left out already
+	}
 	events := []Event{
 		{Type: TypeNode, Node: n.Name, State: state, Error: err.Error()},
-		{Type: TypeFinding, Node: n.Name, Finding: &Finding{Level: level, Code: code, Message: err.Error(), Hint: cmp.Or(problem.Hint(err), "try `ssh "+n.User+"@"+n.Address+"`, and run it again")}},
+		{Type: TypeFinding, Node: n.Name, Finding: &Finding{Level: level, Code: code, Message: err.Error(), Hint: hint}},
 	}
 	if level == Warning {
 		for _, p := range n.profiles {

@@ -121,9 +121,11 @@ type UnreachableError struct {
 
 func (e *UnreachableError) Error() string { return "node " + e.Node + " is unreachable: " + e.Cause }
 
+const reachable = "check that it runs and that ssh reaches it"
+
 // Hint says what to do.
 func (e *UnreachableError) Hint() string {
-	return "see that it runs and that ssh gets there, or leave it out: -exclude=" + e.Node + " or -skipOffline"
+	return reachable + ", or leave it out: -exclude=" + e.Node + " or -skipOffline"
 }
 
 // A HostKeyError says that a node showed another host key than the provider

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -99,11 +100,16 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 const missingAttribute = "does not provide attribute"
 
 // advice is for what nix itself says.
-var advice = []struct{ message, hint string }{
-	{"requires lock file changes", "run `nix flake lock` in the provider's folder"},
-	{missingAttribute, "let the provider's flake.nix return hostenv-provider.lib.mkProvider { inherit inputs; provider = { ... }; }"},
-	{"could not find a flake.nix", "run this in the provider's folder, where its flake.nix is"},
-	{"does not contain a", "run this in the provider's folder, and `git add` its flake.nix"},
+var advice = []struct {
+	message *regexp.Regexp
+	hint    string
+}{
+	{regexp.MustCompile("requires lock file changes"), "run `nix flake lock` in the provider's folder"},
+	{regexp.MustCompile(missingAttribute), "let the provider's flake.nix return hostenv-provider.lib.mkProvider { inherit inputs; provider = { ... }; }"},
+	{regexp.MustCompile(`could not find a flake\.nix`), "run this in the provider's folder, where its flake.nix is"},
+	{regexp.MustCompile("does not contain a"), "run this in the provider's folder, and `git add` its flake.nix"},
+	{regexp.MustCompile(`/nix/store/[^/]+/.*(No such file or directory|does not exist)`), "if that file exists, `git add` it: a flake sees only the files that git knows"},
+	{regexp.MustCompile("Could(n't| not) resolve host"), "run the command again once this machine finds the host in DNS"},
 }
 
 func failureOf(project string, failed *nixError) *EvalError {
@@ -121,7 +127,7 @@ func failureOf(project string, failed *nixError) *EvalError {
 // Advice says how to fix what Nix itself reports, "" if that is not known.
 func Advice(said string) string {
 	for _, a := range advice {
-		if strings.Contains(said, a.message) {
+		if a.message.MatchString(said) {
 			return a.hint
 		}
 	}
