@@ -99,7 +99,7 @@ func TestPlannedRefuses(t *testing.T) {
 		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
 		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
 		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"], ` + complete + `}`, "every option must be one word"},
-		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no platform such as"},
+		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a platform such as"},
 		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is no user name"},
 		{"nobody", "deployUser", `null`, "no user name"},
 	} {
