@@ -43,7 +43,7 @@ in
   config = {
     provider = lib.mapAttrs (_: lib.mkOptionDefault) (
       { lockFile = self.outPath + "/flake.lock"; }
-      // import ./lib/provider-defaults.nix { inherit inputs; root = dirOf cfg.lockFile; }
+      // (import ./lib/provider-defaults.nix).ofFlake { inherit inputs; root = dirOf cfg.lockFile; }
     );
 
     flake = {

@@ -14,8 +14,12 @@ import (
 // oneWord is an option of ssh that Nix does not split.
 var oneWord = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]+$`)
 
-// Where things are on a node, as `paths` of nix/lib/deploy.nix has it.
+// Where things are on a node. nix/lib/paths.nix has these paths for what is made
+// from Nix; testdata/paths.json is tested with both.
 const systemLink = "/nix/var/nix/profiles/system"
+
+// ActivationLogs says to a person where a node keeps the logs of activations.
+const ActivationLogs = "/var/log/hostenv/activation, or ~/.local/state/hostenv/activation of the environment's user"
 
 func userLink(user string) string { return "/nix/var/nix/profiles/per-user/" + user + "/hostenv" }
 

@@ -173,7 +173,7 @@ func (e *ActivationError) Hint() string {
 	case len(s.Units) > 0:
 		return "it is the customer's to mend; as the environment's user on the node `journalctl --user-unit=NAME` has more of it"
 	case s.Began && s.Status == nil:
-		return "see whether the node restarted in the middle; its own log of the activation is in /var/log/hostenv/activation, or ~/.local/state/hostenv/activation of the environment's user"
+		return "see whether the node restarted in the middle; its own log of the activation is in " + ActivationLogs
 	}
 	return problem.Hint(e.Err)
 }

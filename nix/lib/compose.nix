@@ -92,7 +92,7 @@ in
 {
   library = {
     # The names of the inputs that are projects.
-    projectNames = (import ./names.nix).projects inputs (provider.notProjects or [ ]);
+    projectNames = (import ./names.nix).projects inputs provider.notProjects;
 
     # The document that plans are made from: JSON-safe, without store paths.
     # What is wrong with the options is reported before minutes go by on projects.
@@ -106,7 +106,7 @@ in
     # repositories: a key of the sops file; null for none.
     accessTokens =
       let
-        secret = provider.accessTokensSecret or null;
+        secret = provider.accessTokensSecret;
         text = path: builtins.unsafeDiscardStringContext (toString path);
         root = text (dirOf lockFile) + "/";
         file = text provider.secretsPath;

@@ -28,7 +28,6 @@
 # customer's own profile alone.
 let
   inherit (builtins) attrNames concatStringsSep elem filter isAttrs listToAttrs mapAttrs toJSON;
-  inherit (import ./attrs.nix) only;
   fail = import ./fail.nix;
   paths = import ./paths.nix;
   activation = import ./activation.nix;
@@ -65,7 +64,7 @@ let
           }
         else
           target name connection
-          // only [ "autoRollback" "magicRollback" ] connection
+          // { inherit (connection) autoRollback magicRollback; }
           # deploy-rs reads remoteBuild; its interface.json does not list it.
           // (if connection.remoteBuild then { remoteBuild = true; } else { })
           // {

@@ -6,7 +6,8 @@
 # nixpkgs: a module is data until NixOS evaluates it.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix;
-  inherit (import ./attrs.nix) default select;
+  inherit (builtins) attrValues filter;
+  inherit (import ./attrs.nix) default only select;
   fail = import ./fail.nix;
 
   # How errors of NixOS name what comes from the plan.
@@ -46,10 +47,9 @@ let
   # machine: the machine's own configuration, [ ] where the provider keeps none.
   machine = { provider, node, self }:
     let
-      nodesPath = provider.nodesPath or null;
-      file = nodesPath + "/${node}/configuration.nix";
+      file = provider.nodesPath + "/${node}/configuration.nix";
     in
-    if nodesPath == null then [ ]
+    if provider.nodesPath == null then [ ]
     else if builtins.pathExists file then [
       # Read here, and named by text alone: NixOS keeps the names of its modules,
       # and one with the context of the provider's repository would take all of
@@ -70,11 +70,11 @@ let
   # What the provider's options say, as options of ../modules.
   ofProvider = { provider, node }: {
     nodeName = node;
-    deploy.publicKeys = provider.deployPublicKeys or [ ];
-    deploy.trustedPublicKeys = orElse [ ] ((orElse { } (provider.nixSigning or null)).trustedPublicKeys or null);
-    secrets.file = default (provider.secretsPath or null);
-    accessTokens = builtins.mapAttrs (_: default) (select (value: value != null) { secret = provider.accessTokensSecret or null; });
-    cache = builtins.mapAttrs (_: default) (select (value: value != null) (provider.cache or { }));
+    deploy.publicKeys = provider.deployPublicKeys;
+    deploy.trustedPublicKeys = orElse [ ] (provider.nixSigning.trustedPublicKeys or null);
+    secrets.file = default provider.secretsPath;
+    accessTokens = builtins.mapAttrs (_: default) (select (value: value != null) { secret = provider.accessTokensSecret; });
+    cache = builtins.mapAttrs (_: default) (select (value: value != null) provider.cache);
   };
 
   # What the plan says of the node, the same. How it is reached is the plan's
@@ -82,7 +82,6 @@ let
   ofPlan = plan: node:
     let
       connection = import ./connection.nix plan node;
-      port = connection.sshPort;
     in
     {
       environments = environmentsOn plan node;
@@ -90,8 +89,9 @@ let
       deploy.user = default plan.deployUser;
       deploy.tempPath = connection.tempPath;
       deploy.remoteBuild = default connection.remoteBuild;
-      # A port that is forwarded to the node's 22 must not lock anybody out.
-      ssh.ports = default (if port == 22 then [ 22 ] else [ 22 port ]);
+      # sshd keeps its port 22: the plan's port can be one that another machine
+      # forwards to it.
+      ssh.ports = default ([ 22 ] ++ filter (port: port != 22) (attrValues (only [ "sshPort" ] connection)));
     };
 in
 {
@@ -100,7 +100,7 @@ in
   # modulesOf: the list of modules, for nixosSystem.
   #
   #   plan      the decoded plan.json
-  #   provider  the provider's options, see docs/plan.md and docs/nodes.md
+  #   provider  the provider's options, completed by provider-defaults.nix
   #   node      the node's name
   #   inputs    the provider's flake inputs; of them `sops-nix` is used if it is
   #             there, and only a node with secrets needs it
@@ -114,7 +114,7 @@ in
       }
     ]
     ++ (if inputs ? sops-nix then [ inputs.sops-nix.nixosModules.sops ] else [ ])
-    ++ provider.nodeModules or [ ]
+    ++ provider.nodeModules
     ++ machine { inherit provider node self; }
     ++ [
       {

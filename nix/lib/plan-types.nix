@@ -37,14 +37,14 @@ let
 
   connection = record {
     hostname = string;
-    system = optional string;
+    system = string;
     sshPort = optional port;
     sshOpts = optional strings;
     hostKey = optional string;
-    remoteBuild = optional boolean;
-    magicRollback = optional boolean;
-    autoRollback = optional boolean;
-    tempPath = optional string;
+    remoteBuild = boolean;
+    magicRollback = boolean;
+    autoRollback = boolean;
+    tempPath = string;
   };
 
   show = value: if isAttrs value || isList value then "a ${typeOf value}" else toJSON value;

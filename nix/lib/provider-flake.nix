@@ -14,9 +14,12 @@
 #
 # Nothing is evaluated before it is asked for: a provider whose one project is
 # broken still has its other outputs.
+let
+  defaults = import ./provider-defaults.nix;
+in
 args@{ inputs
 , provider
-, system ? "x86_64-linux"
+, system ? defaults.plain.system
 , systems ? [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ]
 , self ? inputs.self
 , lockFile ? import ./flake-folder.nix { inherit self args; } + "/flake.lock"
@@ -24,12 +27,12 @@ args@{ inputs
 let
   composed = import ./compose.nix {
     inherit inputs self system lockFile;
-    provider = import ./provider-defaults.nix { inherit inputs; root = dirOf lockFile; } // provider;
+    provider = defaults.complete { inherit inputs; root = dirOf lockFile; } provider;
   };
 
   # What the options say of nodes, not what the plan says: without a plan there
   # are packages all the same.
-  ofNodes = map (node: node.system or "x86_64-linux") (builtins.attrValues provider.nodes or { });
+  ofNodes = map (node: (defaults.node // node).system) (builtins.attrValues provider.nodes or { });
   perSystem = value: builtins.listToAttrs
     (map (name: { inherit name; value = value name; }) (systems ++ ofNodes));
 in

@@ -31,7 +31,7 @@ let
   # ssh takes a bare IPv6 address, a store's URI does not.
   isAddress6 = contains ":" hostname;
 
-  own = connection.sshOpts;
+  own = connection.sshOpts or [ ];
   spaced = filter (word: ! isOneWord word) own;
 
   # ssh accepts this key of the host and no other, whatever the known hosts of the
@@ -57,6 +57,6 @@ if spaced != [ ] then
 else {
   hostname = if isAddress6 then node else hostname;
   sshOpts = concatLists (map (value: [ "-o" value ]) options)
-    ++ (if connection.sshPort != 22 then [ "-p" (toString connection.sshPort) ] else [ ])
+    ++ (if connection ? sshPort then [ "-p" (toString connection.sshPort) ] else [ ])
     ++ own;
 }

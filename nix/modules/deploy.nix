@@ -16,7 +16,7 @@ in
   options.hostenv.deploy = {
     user = mkOption {
       type = name.user;
-      default = "deploy";
+      default = (import ../lib/provider-defaults.nix).plain.deployUser;
       example = "deploy";
       description = "The user that logs in to deploy. `provider.deployUser` sets it.";
     };
@@ -28,7 +28,7 @@ in
     };
     tempPath = mkOption {
       type = name.plainPath;
-      default = "/run/hostenv/deploy";
+      default = paths.temp;
       example = "/run/hostenv/deploy";
       description = ''
         The folder where deploy-rs confirms an activation: the system's in it, that of an environment in a folder of its

@@ -4,14 +4,15 @@
 { config, lib, pkgs, ... }:
 let
   inherit (lib) concatStrings mapAttrsToList mkDefault mkForce mkIf mkOption optionalString types;
+  paths = import ../lib/paths.nix;
   cfg = config.hostenv.frontDoor;
   nginx = config.services.nginx;
   unit = config.systemd.services.nginx;
 
   # The same words in every system, for nginx starts the next nginx by them.
   binary = "/etc/hostenv/nginx";
-  settings = "/etc/hostenv/nginx-unit";
-  started = "/run/hostenv/nginx-unit";
+  settings = paths.frontDoor;
+  started = paths.frontDoorStarted;
   pidfile = "/run/nginx/nginx.pid";
 
   program = pkgs.writeShellScript "hostenv-nginx" (import ../lib/fill.nix ./hostenv-nginx.sh {
@@ -50,7 +51,7 @@ in
 
   config = mkIf (nginx.enable && nginx.enableReload) {
     environment.etc."hostenv/nginx".source = "${nginx.package}/bin/nginx";
-    environment.etc."hostenv/nginx-unit".text = kept;
+    environment.etc.${lib.removePrefix "/etc/" settings}.text = kept;
 
     services.nginx.appendConfig = mkDefault ''
       worker_shutdown_timeout ${cfg.drainTimeout};

@@ -5,7 +5,7 @@ in
 {
   options.provider.accessTokensSecret = mkOption {
     type = types.nullOr types.singleLineStr;
-    default = null;
+    default = (import ../lib/provider-defaults.nix).plain.accessTokensSecret;
     example = "access_tokens";
     description = ''
       The key in the sops file `provider.secretsPath` that holds the tokens by

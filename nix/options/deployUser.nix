@@ -5,7 +5,7 @@ in
 {
   options.provider.deployUser = mkOption {
     type = (import ../lib/name-type.nix lib).user;
-    default = "deploy";
+    default = (import ../lib/provider-defaults.nix).plain.deployUser;
     description = "The user of every node that `mage deploy` logs in as.";
   };
 }

@@ -1,8 +1,8 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
-
   inherit (import ../lib/option.nix { inherit lib; }) nullable;
+  defaults = import ../lib/provider-defaults.nix;
 in
 {
   options.provider.nodes = mkOption {
@@ -10,7 +10,7 @@ in
       options = {
         system = mkOption {
           type = types.str;
-          default = "x86_64-linux";
+          default = defaults.node.system;
           example = "aarch64-linux";
           description = "The node's platform.";
         };
@@ -48,7 +48,7 @@ in
           '';
       };
     });
-    default = { };
+    default = defaults.plain.nodes;
     example = {
       node-a = { address = "192.0.2.10"; };
       node-b = { address = "192.0.2.20"; system = "aarch64-linux"; };

@@ -5,7 +5,7 @@ in
 {
   options.provider.notProjects = mkOption {
     type = types.listOf types.str;
-    default = [ ];
+    default = (import ../lib/provider-defaults.nix).plain.notProjects;
     example = [ "vendor__lib" ];
     description = ''
       Inputs that are no customers' projects, although their names hold `__`.

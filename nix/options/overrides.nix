@@ -5,7 +5,7 @@ in
 {
   options.provider.overrides = mkOption {
     type = types.attrsOf types.raw;
-    default = { };
+    default = (import ../lib/provider-defaults.nix).plain.overrides;
     example = lib.literalExpression ''
       {
         "drupal/nixpkgs" = inputs.nixpkgs;

@@ -5,7 +5,7 @@ in
 {
   options.provider.system = mkOption {
     type = types.str;
-    default = "x86_64-linux";
+    default = (import ../lib/provider-defaults.nix).plain.system;
     example = "aarch64-linux";
     description = ''
       The platform whose `lib.hostenv` of the customers' flakes says which

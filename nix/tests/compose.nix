@@ -11,7 +11,7 @@ let
       self = nothing;
       system = "x86_64-linux";
       lockFile = root + "/flake.lock";
-      provider = import ../lib/provider-defaults.nix { inherit inputs root; } // provider;
+      provider = (import ../lib/provider-defaults.nix).complete { inherit inputs root; } provider;
     } // removeAttrs args [ "plan" "inputs" "provider" ]);
 
   # A flake whose packages say how it was called.
@@ -59,7 +59,7 @@ in
         node-b = c.library.connections.node-b;
         digest = builtins.hashString "sha256" (builtins.toJSON c.library.plan) == builtins.hashString "sha256" (builtins.toJSON (builtins.fromJSON (builtins.readFile (plans + "/well/generated/plan.json"))));
       };
-    expected = { node-b = { hostname = "192.0.2.2"; system = "aarch64-linux"; remoteBuild = false; tempPath = "/run/hostenv/deploy"; }; digest = true; };
+    expected = { node-b = { hostname = "192.0.2.2"; system = "aarch64-linux"; remoteBuild = false; tempPath = "/run/hostenv/deploy"; autoRollback = true; magicRollback = true; }; digest = true; };
   };
 
   environment = {

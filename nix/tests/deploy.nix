@@ -10,7 +10,7 @@ let
   planOf = { environments ? { }, connection ? { }, nodes ? { n1 = { }; }, deployUser ? "deploy" }: {
     inherit nodes deployUser;
     environments = builtins.mapAttrs (user: extra: environment extra user) environments;
-    nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; } // connection) nodes;
+    nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; } // connection) nodes;
   };
 
   # What stands in for deploy-rs's functions writes down how it was called.
@@ -68,12 +68,16 @@ in
         n1 = {
           hostname = "n1.hosting.example";
           sshOpts = [ ];
+          autoRollback = true;
+          magicRollback = true;
           profilesOrder = [ "system" "blog-main" "shop-main" ];
           profiles = { system = system "n1"; blog-main = profile "blog-main"; shop-main = profile "shop-main"; };
         };
         n2 = {
           hostname = "n2.hosting.example";
           sshOpts = [ ];
+          autoRollback = true;
+          magicRollback = true;
           profilesOrder = [ "system" "elsewhere" ];
           profiles = { system = system "n2"; elsewhere = profile "elsewhere"; };
         };
@@ -169,7 +173,6 @@ in
   deploy-user = { expr = n1 { deployUser = "-oProxyCommand=x"; }; error = "deployUser is \"-oProxyCommand=x\", which is no user name.*hint: set provider.deployUser"; };
   no-deploy-user = { expr = n1 { deployUser = null; }; error = "deployUser is null"; };
   no-connection = { expr = specOf (planOf { } // { nodeConnections = { }; }) { }; error = "node n1: the plan does not say how it is reached.*hint: run `mage plan`"; };
-  older-plan = { expr = specOf (planOf { } // { nodeConnections.n1.hostname = "n1"; }) { }; error = "node n1: the plan does not say its system, tempPath, remoteBuild.*hint: run `mage plan`"; };
   no-system = { expr = specOf (planOf { }) { systems = { }; }; error = "node n1: there is no NixOS configuration for it.*hint: the systems must have every node of the plan: n1"; };
   no-package = { expr = specOf (planOf { environments.a = { }; }) { packages = { }; }; error = "environment \"a\" on node n1: there is no package of it"; };
   temp-path = { expr = connected { tempPath = "/run/a b"; }; error = "node n1: tempPath is \"/run/a b\", which is no plain absolute path.*hint: set provider.nodes.\"n1\".tempPath"; };

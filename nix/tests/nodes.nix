@@ -2,7 +2,7 @@ let
   nodes = import ../lib/nodes.nix;
 
   environment = node: { inherit node; enable = true; hostenv.userName = "site-main-b7ea262"; };
-  reached = { system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
+  reached = { system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
   plan = {
     deployUser = "deployer";
     environments = {
@@ -17,7 +17,9 @@ let
   inputs.sops-nix.nixosModules.sops = "sops-nix";
   machines = ./fixtures/nodes;
 
-  modules = arguments: nodes.modulesOf ({ inherit plan inputs; provider = { }; node = "n1"; self.outPath = toString ./fixtures; } // arguments);
+  complete = provider: (import ../lib/provider-defaults.nix).plain // { nodesPath = null; secretsPath = null; } // provider;
+  modules = arguments@{ provider ? { }, ... }:
+    nodes.modulesOf ({ inherit plan inputs; node = "n1"; self.outPath = toString ./fixtures; } // arguments // { provider = complete provider; });
 
   # What was said of an option: definitions by default are { content; ... }.
   plain = value: value.content or value;
@@ -36,7 +38,7 @@ in
     expected = [ "common.nix" "provider" "sops-nix" "of the provider" "nodes/n1/configuration.nix" "generated/plan.json" "generated/plan.json" ];
   };
   without-anything = {
-    expr = names (nodes.modulesOf { inherit plan; provider = { }; node = "n2"; });
+    expr = names (nodes.modulesOf { inherit plan; provider = complete { }; node = "n2"; });
     expected = [ "common.nix" "provider" "generated/plan.json" "generated/plan.json" ];
   };
   no-machines = { expr = builtins.length (modules { provider.nodesPath = null; }); expected = 5; };

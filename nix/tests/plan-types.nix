@@ -10,7 +10,7 @@ let
   plan = {
     environments.a = environment;
     nodes.n1 = { };
-    nodeConnections.n1.hostname = "n1.hosting.example";
+    nodeConnections.n1 = { hostname = "n1.hosting.example"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
     deployUser = "deploy";
     hostenvHostname = "hosting.example";
     future = 1;
@@ -33,6 +33,10 @@ in
   user-name = { expr = of { hostenv = environment.hostenv // { userName = 1; }; }; error = "environments.a.hostenv.userName is 1"; };
   a-node = { expr = (typed (plan // { nodes.n1 = [ ]; })).nodes.n1; error = "nodes.n1 is a list, which is not of type set of sets"; };
   port = { expr = connected { sshPort = 70000; }; error = "nodeConnections.n1.sshPort is 70000, which is not of type port"; };
+  older = {
+    expr = (typed (plan // { nodeConnections.n1.hostname = "n1"; })).nodeConnections.n1;
+    error = "nodeConnections.n1.autoRollback is missing; nodeConnections.n1.magicRollback is missing; nodeConnections.n1.remoteBuild is missing; nodeConnections.n1.system is missing; nodeConnections.n1.tempPath is missing.*hint: run `mage plan`";
+  };
   no-connections = { expr = (typed (removeAttrs plan [ "nodeConnections" ])).nodeConnections; error = "nodeConnections is null, which is not of type set"; };
   no-user = { expr = (typed (removeAttrs plan [ "deployUser" ])).deployUser; error = "deployUser is null, which is not of type string"; };
 }

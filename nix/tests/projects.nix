@@ -22,9 +22,8 @@ let
     (import ../lib/compose.nix {
       inherit inputs system callFlake;
       self = throw "not asked for";
-      provider = {
+      provider = (import ../lib/provider-defaults.nix).plain // {
         hostenvHostname = "hosting.example";
-        overrides = { };
         generatedPath = throw "not asked for";
       } // provider;
       lockFile = builtins.toFile "flake.lock" (builtins.toJSON lock);
@@ -120,7 +119,7 @@ in
     expected = {
       formatVersion = 1;
       system = "x86_64-linux";
-      provider = { hostenvHostname = "hosting.example"; nodeFor.default = "a"; };
+      provider = { hostenvHostname = "hosting.example"; nodeFor.default = "a"; deployPublicKeys = [ ]; deployUser = "deploy"; nodes = { }; notProjects = [ ]; };
       projects.acme__site = {
         source.original = { type = "git"; url = "https://git.example/acme__site"; };
         defaultEnvironment = "main";

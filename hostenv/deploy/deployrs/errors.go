@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
 // A NameError says that a node or a profile cannot be handed to deploy-rs, which
@@ -76,7 +78,7 @@ func (e *ExitError) Hint() string {
 	if e.Code == 2 {
 		return "this hostenv-provider and that deploy-rs do not fit: please report it, with the log"
 	}
-	return "the log of the profile has what it said, and /var/log/hostenv/activation of the node, or ~/.local/state/hostenv/activation of the environment's user, what the activation said"
+	return "read the log of the profile for the output of deploy-rs, and on the node the log of the activation, in " + deploy.ActivationLogs
 }
 
 // lastLine is what a failed program said last: its last error, if it calls any

@@ -79,13 +79,13 @@ func (w *world) fiftyEnvironments() {
 			w.repo(name, map[string]string{"revision": fmt.Sprint(environment)})
 			user := fmt.Sprintf("%s-%d", name, environment)
 			fmt.Fprintf(&inputs, "%s.url = %q; %[1]s.inputs.nixpkgs.follows = \"nixpkgs\"; %[1]s.inputs.hostenv.follows = \"hostenv\";\n", user, w.ref(name, ""))
-			fmt.Fprintf(&environments, "%s = { uid = %d; hostenv = { userName = %q; environmentName = \"main\"; }; node = \"node-%d\"; source = %s; };\n", user, 2000+10*project+environment, user, environment%2, w.source(name, ""))
+			fmt.Fprintf(&environments, "%s = { uid = %d; authorizedKeys = [ ]; virtualHosts = { }; hostenv = { organisation = \"acme\"; project = \"site\"; userName = %q; environmentName = \"main\"; }; node = \"node-%d\"; source = %s; };\n", user, 2000+10*project+environment, user, environment%2, w.source(name, ""))
 		}
 	}
 	plan := w.mustRun(w.nix, "eval", "--raw", "--expr", `builtins.toJSON {
 		formatVersion = 1; hostenvHostname = "hosting.example"; deployUser = "deploy";
 		nodes = { node-0 = { }; node-1 = { }; };
-		nodeConnections = { node-0.hostname = "node-0"; node-1.hostname = "node-1"; };
+		nodeConnections = { node-0 = `+connection+`; node-1 = `+connection+`; };
 		environments = {`+environments.String()+`};
 	}`)
 	library := w.checkout()

@@ -103,7 +103,8 @@ func TestExampleIsComposed(t *testing.T) {
 	})
 }
 
-// Both ways to write a provider's flake make the same of one plan.
+// Both ways to write a provider's flake make one plan, and the same of it: the
+// defaults of the options of nix/options are those of `mage plan`.
 func TestVariantsAreTheSame(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		inputs := w.flakeParts()
@@ -123,6 +124,7 @@ func TestVariantsAreTheSame(t *testing.T) {
 			return string(text)
 		}
 		plain := all()
+		planned := read(w, w.path("provider/generated/plan.json"))
 		flake := strings.ReplaceAll(read(w, "../../../examples/provider/flake-parts.nix"), examples.Placeholder+"/", "file://"+w.path("")+"/")
 		for reference, input := range inputs {
 			flake = strings.ReplaceAll(flake, `"`+reference+`"`, `"`+input+`"`)
@@ -130,6 +132,8 @@ func TestVariantsAreTheSame(t *testing.T) {
 		w.repo("provider", map[string]string{"flake.nix": flake})
 		w.mustLock("provider", "")
 		equal(w, "flake-parts, against mkProvider", all(), plain)
+		w.plan()
+		equal(w, "the plan of flake-parts, against that of mkProvider", read(w, w.path("provider/generated/plan.json")), planned)
 	})
 }
 
@@ -243,6 +247,9 @@ func TestWithoutInputs(t *testing.T) {
 	})
 }
 
+// connection is how a plan says that a node is reached.
+const connection = `{ hostname = "node.hosting.example"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; }`
+
 // Two environments of one project at two refs are built of their own revisions;
 // what else they pin is of their own lock, and nixpkgs is the provider's.
 func TestEnvironmentsAreTheirOwn(t *testing.T) {
@@ -280,9 +287,9 @@ func TestEnvironmentsAreTheirOwn(t *testing.T) {
 
 		var environments strings.Builder
 		for name, source := range sources {
-			fmt.Fprintf(&environments, "site-%s = { hostenv = { userName = %q; environmentName = %q; }; node = \"a\"; source = %s; };\n", name, "site-"+name, name, source)
+			fmt.Fprintf(&environments, "site-%s = { uid = 1002; authorizedKeys = [ ]; virtualHosts = { }; hostenv = { organisation = \"acme\"; project = \"site\"; userName = %q; environmentName = %q; }; node = \"a\"; source = %s; };\n", name, "site-"+name, name, source)
 		}
-		plan := w.mustRun(w.nix, "eval", "--raw", "--expr", "builtins.toJSON { formatVersion = 1; nodes.a = { }; environments = {"+environments.String()+"}; }")
+		plan := w.mustRun(w.nix, "eval", "--raw", "--expr", "builtins.toJSON { formatVersion = 1; nodes.a = { }; nodeConnections.a = "+connection+"; environments = {"+environments.String()+"}; }")
 		library := w.checkout()
 		w.repo("provider", map[string]string{"generated/plan.json": plan, "flake.nix": fmt.Sprintf(`{
 			inputs.hostenv-provider.url = "path:%s";

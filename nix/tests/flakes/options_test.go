@@ -34,8 +34,8 @@ func TestOptionsDoc(t *testing.T) {
 	})
 }
 
-// One option, one file of its name; whatever has a default in provider-defaults
-// is an option, and what is no data stays out of the inventory.
+// One option, one file of its name; all that provider-defaults has a default for,
+// and all that stays out of the inventory, are options.
 func TestOptionsHaveTheirFiles(t *testing.T) {
 	entries, err := os.ReadDir("../../options")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestOptionsHaveTheirFiles(t *testing.T) {
 		}
 	}
 	for file, pattern := range map[string]string{
-		"../../lib/provider-defaults.nix": `(?m)^  (\w+) = `,
+		"../../lib/provider-defaults.nix": `(?m)^    (\w+) = `,
 		"../../lib/provider-options.nix":  `(?m)^    "(\w+)"$`,
 	} {
 		names := regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, file), -1)

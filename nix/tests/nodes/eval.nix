@@ -48,12 +48,12 @@ let
       inherit lib;
       specialArgs = { inherit inputs; };
       modules = [
-        { nixpkgs.pkgs = packages.${plan.nodeConnections.${case.node}.system or "x86_64-linux"}; }
+        { nixpkgs.pkgs = packages.${plan.nodeConnections.${case.node}.system}; }
       ] ++ nodes.modulesOf {
         inherit plan inputs;
         inherit (case) node;
         self.outPath = dirOf case.plan;
-        provider = case.provider // {
+        provider = (import ../../lib/provider-defaults.nix).plain // case.provider // {
           nodeModules = [ ./machine.nix ] ++ map path case.modules;
           nodesPath = path case.nodesPath;
           secretsPath = path case.secretsPath;
