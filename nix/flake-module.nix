@@ -4,8 +4,8 @@
 #   imports = [ inputs.hostenv-provider.flakeModules.default ];
 #   provider = { hostenvHostname = "hosting.example"; ... };
 #
-# Here are types, defaults and documentation; what is made of the options is
-# nix/lib/compose.nix's, as for a flake without flake-parts.
+# This file has types, defaults and documentation. nix/lib/compose.nix makes the
+# outputs, as it does for mkProvider.
 { config, lib, inputs, self, ... }:
 let
   cfg = config.provider;
@@ -22,8 +22,8 @@ in
   _class = "flake";
 
   imports = map (file: ./options + "/${file}") (builtins.attrNames (builtins.readDir ./options))
-    # What hostenv's own module had is refused with what to write in its place,
-    # and not as an option that does not exist. Below cloudflare anything may be.
+    # Options of hostenv's own module are refused with their replacement, and not as
+    # options that do not exist. cloudflare accepts all attributes by itself.
     ++ map (path: { options.provider = lib.setAttrByPath path formerly; })
     (lib.filter (path: lib.head path != "cloudflare") (import ./lib/formerly.nix).paths);
 
@@ -36,7 +36,7 @@ in
     lib.hostenvProvider = lib.mkOption {
       type = lib.types.lazyAttrsOf lib.types.raw;
       default = { };
-      description = "What `mage plan` and its companions evaluate.";
+      description = "What `mage plan` and the other targets evaluate.";
     };
   };
 

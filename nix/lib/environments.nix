@@ -14,7 +14,7 @@ let
   fail = import ./fail.nix;
   relock = "commit that, and run `mage plan`";
 
-  # A disabled environment is on no node, and often has no branch any more.
+  # A disabled environment is on no node, and often its branch was deleted.
   enabled = (import ./attrs.nix).select (environment: environment.enable or true) plan.environments;
 
   # systemOf node: the platform of a node.
@@ -24,7 +24,7 @@ let
   keyOf = user: builtins.toJSON enabled.${user}.source;
   flakes = builtins.mapAttrs
     (_: users: callFlake {
-      # Errors name all whom they concern.
+      # Errors name all environments of the source.
       subject = "environment '${builtins.concatStringsSep "' and '" users}'";
       source = locks.absolute root enabled.${builtins.head users}.source;
       inherit overrides;

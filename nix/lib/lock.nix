@@ -1,4 +1,4 @@
-# The provider's flake.lock: what an input was asked for and where.
+# The provider's flake.lock: the reference of each input, and its locked source.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix splitOn;
   fail = import ./fail.nix;
@@ -18,7 +18,7 @@ let
     "lastModifiedDate"
   ];
 
-  # read path: the parsed lock. It is read when something of it is needed.
+  # read path: the parsed lock, which is read when a value of it is used.
   read = path:
     if ! builtins.pathExists path then
       fail {

@@ -1,8 +1,7 @@
 # A node of a plan, as the NixOS modules that it is made of.
 #
-# One trunk (../modules/common.nix) holds what every node is; branches beside it
-# each hold one aspect. After them come the provider's own modules, the
-# machine's own configuration, and last what the plan says. Nothing here needs
+# First ../modules/common.nix, for every node; then the provider's own modules, the
+# machine's own configuration, and last the plan's module. This file needs no
 # nixpkgs: a module is data until NixOS evaluates it.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix;
@@ -13,10 +12,10 @@ let
   # How errors of NixOS name what comes from the plan.
   planFile = "generated/plan.json";
 
-  # orElse fallback value: the value, or what stands for null.
+  # orElse fallback value: the value, or the fallback for null.
   orElse = fallback: value: if value == null then fallback else value;
 
-  # shown self path: the path as the provider knows it, within its own flake.
+  # shown self path: the path within the provider's flake, for errors.
   shown = self: path:
     let
       text = builtins.unsafeDiscardStringContext (toString path);
@@ -24,8 +23,7 @@ let
     in
     if root != "" && hasPrefix root text then dropPrefix root text else text;
 
-  # environmentsOn plan node: the live environments that the plan places on the
-  # node, as it has them.
+  # environmentsOn plan node: the enabled environments of the node, from the plan.
   environmentsOn = plan: node:
     select (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
 
@@ -44,16 +42,16 @@ let
         hint = "the plan is older than provider.nodes: run `mage plan`";
       };
 
-  # machine: the machine's own configuration, [ ] where the provider keeps none.
+  # machine: the machine's own configuration, [ ] if the provider has none.
   machine = { provider, node, self }:
     let
       file = provider.nodesPath + "/${node}/configuration.nix";
     in
     if provider.nodesPath == null then [ ]
     else if builtins.pathExists file then [
-      # Read here, and named by text alone: NixOS keeps the names of its modules,
-      # and one with the context of the provider's repository would take all of
-      # that to the node.
+      # NixOS keeps the names of its modules. A name with the string context of the
+      # provider's repository would copy the whole repository to the node: so the
+      # file is imported here, and named by plain text.
       {
         _file = shown self file;
         key = shown self file;
@@ -64,7 +62,7 @@ let
       fail {
         subject = "node ${node}";
         problem = "there is no ${shown self file}";
-        hint = "write the machine's own configuration there (disks, boot loader, system.stateVersion) and `git add` it, for a flake sees no other files; or set provider.nodesPath = null and configure it by provider.nodeModules";
+        hint = "write the machine's own configuration there (disks, boot loader, system.stateVersion) and `git add` it, because a flake sees only files that git knows; or set provider.nodesPath = null and configure it by provider.nodeModules";
       };
 
   # What the provider's options say, as options of ../modules.
@@ -77,8 +75,8 @@ let
     cache = builtins.mapAttrs (_: default) (select (value: value != null) provider.cache);
   };
 
-  # What the plan says of the node, the same. How it is reached is the plan's
-  # word too, for a deploy goes by that.
+  # What the plan says of the node, as options of ../modules. The connection is the
+  # plan's too, because `mage deploy` uses it.
   ofPlan = plan: node:
     let
       connection = import ./connection.nix plan node;
@@ -102,8 +100,8 @@ in
   #   plan      the decoded plan.json
   #   provider  the provider's options, completed by provider-defaults.nix
   #   node      the node's name
-  #   inputs    the provider's flake inputs; of them `sops-nix` is used if it is
-  #             there, and only a node with secrets needs it
+  #   inputs    the provider's flake inputs; only a node with secrets needs
+  #             sops-nix among them
   #   self      the provider's flake, for the names of files in errors
   modulesOf = { plan, provider, node, inputs ? { }, self ? null }:
     [

@@ -11,7 +11,7 @@ let
   fail = import ./fail.nix;
   formatVersion = 1;
 
-  # As people know it: generated/plan.json, not the store path.
+  # For errors: generated/plan.json, not the store path.
   name = "${baseNameOf (builtins.unsafeDiscardStringContext (toString generatedPath))}/plan.json";
   file = generatedPath + "/plan.json";
   exists = builtins.pathExists file;
@@ -28,7 +28,7 @@ let
 
   show = value: if value == null then "missing" else builtins.toJSON value;
 
-  # An environment under another's name would get its user, and so its files.
+  # An environment under another one's name would get its user, and its files.
   misnamed = builtins.filter
     (user: parsed.environments.${user}.hostenv.userName or null != user)
     (builtins.attrNames parsed.environments);

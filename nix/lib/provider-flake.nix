@@ -12,8 +12,7 @@
 #   self      the provider's own flake.
 #   lockFile  its lock. The flake's folder is the lock's.
 #
-# Nothing is evaluated before it is asked for: a provider whose one project is
-# broken still has its other outputs.
+# Evaluation is lazy: a provider with a broken project still has its other outputs.
 let
   defaults = import ./provider-defaults.nix;
 in
@@ -30,8 +29,7 @@ let
     provider = defaults.complete { inherit inputs; root = dirOf lockFile; } provider;
   };
 
-  # What the options say of nodes, not what the plan says: without a plan there
-  # are packages all the same.
+  # From the options and not from the plan: there are packages without a plan too.
   ofNodes = map (node: (defaults.node // node).system) (builtins.attrValues provider.nodes or { });
   perSystem = value: builtins.listToAttrs
     (map (name: { inherit name; value = value name; }) (systems ++ ofNodes));

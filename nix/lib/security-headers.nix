@@ -2,7 +2,7 @@
 # (hostenv's options virtualHosts.<name>.security and .hsts), as the front door
 # sends them.
 #
-#   virtualHost  as the plan has it. Without `security` it gets none of these
+#   virtualHost  from the plan. Without `security` it gets none of these
 #                headers: no header is invented for an environment that asks for none
 #   tls          whether it answers over TLS alone; over plain HTTP
 #                Strict-Transport-Security must not be sent (RFC 6797 section 7.2)

@@ -1,6 +1,6 @@
-# The secrets of backups: passphrase and credentials, which an environment that
-# makes backups finds in /run/secrets/<user>, and whose place in the sops file
-# may be the environment's, the project's or the organisation's.
+# The secrets of backups: an environment that makes backups finds its passphrase and
+# its credentials in /run/secrets/<user>. In the sops file they belong to the
+# environment, its project or its organisation.
 { config, lib, options, ... }:
 let
   inherit (lib) concatMap mkOption types;
@@ -61,7 +61,7 @@ in
         let said = s.environment.${names.${s.secret}}; in
         {
           assertion = said == null || said == s.path;
-          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString said}, and a node has ${s.path} for it";
+          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString said}, and on a node it must be ${s.path}";
         })
       needed;
   } // lib.optionalAttrs (options ? sops) {

@@ -1,4 +1,4 @@
-# A binary cache of the provider's: asked before the others, which stay.
+# The provider's own binary cache: Nix asks it before the others, which stay.
 { config, lib, options, ... }:
 let
   inherit (lib) mkBefore mkDefault mkIf mkMerge mkOption types;
@@ -58,7 +58,7 @@ in
         }
         {
           assertion = leaks || cfg.url == null || cfg.publicKey != null;
-          message = "provider.cache.publicKey is not set, and without it nothing is taken from ${toString cfg.url}: set it to the public key that the cache signs with";
+          message = "provider.cache.publicKey is not set, and without it Nix takes no package from ${toString cfg.url}: set it to the public key that the cache signs with";
         }
         {
           assertion = cfg.passwordSecret == null || cfg.netrcSecret == null;
@@ -75,7 +75,7 @@ in
         # Lists add up with NixOS's own: cache.nixos.org and its key stay.
         substituters = mkBefore [ url ];
         trusted-public-keys = lib.optional (cfg.publicKey != null) cfg.publicKey;
-        # The daemon, which is root, is who downloads.
+        # The daemon downloads, as root.
         netrc-file =
           if present cfg.netrcSecret then mkDefault config.sops.secrets."hostenv/cache_netrc".path
           else mkIf (present cfg.passwordSecret && host != null) (mkDefault config.sops.templates.hostenv-cache-netrc.path);

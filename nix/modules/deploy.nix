@@ -1,5 +1,5 @@
-# The user that deploys: who logs in, and the folders that deploy-rs needs, as
-# ../lib/paths.nix has them. What it may do as other users is in sudo.nix.
+# The deploy user, with its ssh keys, and the folders that deploy-rs needs (see
+# ../lib/paths.nix). sudo.nix says what it may do as other users.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -31,9 +31,10 @@ in
       default = paths.temp;
       example = "/run/hostenv/deploy";
       description = ''
-        The folder where deploy-rs confirms an activation: the system's in it, that of an environment in a folder of its
-        own below. The name of the file there can be foretold: where others may write, one of them could block or feign
-        the confirmation. `provider.nodes.<node>.tempPath` sets it, by way of the plan, and the deploy relies on that.
+        The folder of the files by which deploy-rs confirms an activation: the system's file is in the folder itself, the
+        file of an environment in a folder of its own below. The names of the files are predictable: a user who may write
+        there could block or fake the confirmation. `provider.nodes.<node>.tempPath` sets it through the plan, and
+        `mage deploy` uses the plan's value.
       '';
     };
   };
@@ -42,7 +43,7 @@ in
     assertions = [
       {
         assertion = cfg.user != "root";
-        message = "hostenv.deploy.user is root, who cannot log in here: set provider.deployUser to a user of its own, such as \"deploy\"";
+        message = "hostenv.deploy.user is root, which cannot log in here: set provider.deployUser to a user of its own, such as \"deploy\"";
       }
       {
         assertion = ! isEnvironment;
@@ -50,15 +51,15 @@ in
       }
       {
         assertion = ! lib.elem cfg.tempPath [ "/tmp" "/var/tmp" "/run" "/dev/shm" ];
-        message = "hostenv.deploy.tempPath is ${cfg.tempPath}, which others use: name a folder that deploy-rs has for itself, such as /run/hostenv/deploy, in provider.nodes.<node>.tempPath";
+        message = "hostenv.deploy.tempPath is ${cfg.tempPath}, which other programs use: set provider.nodes.<node>.tempPath to a folder for deploy-rs alone, such as /run/hostenv/deploy";
       }
     ];
 
-    # A name that is refused above is another's, whose definitions these would
-    # clash with before anything is said.
+    # A name that is refused above belongs to another user. These definitions would
+    # conflict with that user's, and NixOS would report the conflict only.
     users = lib.mkIf (cfg.user != "root" && ! isEnvironment) {
-      # A system user, whose UID NixOS takes from below 1000: that of a normal
-      # user could be one that the plan gives to an environment.
+      # A system user has a UID below 1000. NixOS could give a normal user a UID
+      # that the plan gives to an environment.
       users.${cfg.user} = {
         isSystemUser = mkDefault true;
         description = mkDefault "deploys the system and environments";

@@ -13,9 +13,9 @@ let
 in
 {
   environment = {
-    # The profile that a deploy sets, by its link: the system must not depend on
-    # the package, which is deployed without it. After what the user installed
-    # for itself, as `hostenv deploy` does, and before the system's own.
+    # The link of the profile that a deploy sets: the system must not depend on the
+    # package, which is deployed separately. It comes after the profiles that the user
+    # installs (`hostenv deploy` does), and before those of the system.
     profiles = mkIf (environments != { }) (lib.mkOrder 1200 [ (paths.profile "$USER") ]);
 
     sessionVariables = mapAttrs (_: mkDefault) {
@@ -37,8 +37,8 @@ in
     systemPackages = mkIf (environments != { }) [ pkgs.gitMinimal pkgs.rsync ];
   };
 
-  # Each one's systemd is up once a switch is over, when it is to be activated.
-  # NixOS starts those of users whose mark to linger is new; that of a user that
-  # was gone for a while, as a system that failed was taken back, is not.
+  # The user managers run when a switch ends and environments are activated. NixOS
+  # starts one for a user who begins to linger. It starts none for a user that a
+  # rolled back system had removed for a while, and who lingers already.
   systemd.targets.multi-user.wants = lib.mapAttrsToList (_: e: "user@${toString e.uid}.service") environments;
 }

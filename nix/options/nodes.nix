@@ -16,7 +16,7 @@ in
         };
 
         address = nullable types.str "192.0.2.10"
-          "The host name or IP address that it is reached at. `null` for `<node>.<hostenvHostname>`.";
+          "The host name or IP address of the node. `null` for `<node>.<hostenvHostname>`.";
 
         sshPort = nullable types.port 2222
           "The port of its ssh server. `null` for 22.";
@@ -29,13 +29,13 @@ in
         };
 
         hostKey = nullable types.singleLineStr "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA..."
-          "Its ssh host key. `null` to ask the known hosts of the user that deploys.";
+          "Its ssh host key. `null` for the known hosts of the user that deploys.";
 
         remoteBuild = nullable types.bool true
           "Whether to build on the node itself. `null` for no.";
 
         magicRollback = nullable types.bool false
-          "Whether the node rolls back by itself when it cannot be reached after an activation. `null` for yes.";
+          "Whether the node rolls back by itself if the deploying machine cannot reach it after an activation. `null` for yes.";
 
         autoRollback = nullable types.bool false
           "Whether the node rolls back when an activation fails. `null` for yes.";
@@ -43,8 +43,8 @@ in
         tempPath = nullable types.str "/run/hostenv/deploy"
           ''
             The folder for the files by which deploy-rs confirms an activation.
-            It must be private: in a shared one, an environment's user could fake
-            them. `null` for one that the node's own configuration makes.
+            No other user may write to it: an environment's user could fake
+            the files. `null` for `/run/hostenv/deploy`.
           '';
       };
     });
@@ -54,8 +54,8 @@ in
       node-b = { address = "192.0.2.20"; system = "aarch64-linux"; };
     };
     description = ''
-      The nodes there are. If any is named, `provider.nodeFor` and
-      `provider.placement` must name no others.
+      The provider's nodes. If one is listed here, `provider.nodeFor` and
+      `provider.placement` may name only nodes of this list.
     '';
   };
 }

@@ -8,7 +8,7 @@ in
     default = (import ../lib/provider-defaults.nix).plain.notProjects;
     example = [ "vendor__lib" ];
     description = ''
-      Inputs that are no customers' projects, although their names hold `__`.
+      Inputs that are not projects of customers, although their names hold `__`.
       Each must be an input of the flake.
     '';
   };

@@ -15,8 +15,8 @@ in
     description = ''
       Inputs of the customers' flakes that the provider replaces, by input path,
       as `follows` would. `hostenv`, `nixpkgs`, `flake-parts` and `phps` are
-      replaced by the provider's own inputs of these names, where it has them;
-      `null` leaves what the customer's flake.lock says. An input that a flake
+      replaced by the provider's own inputs of these names, if it has them;
+      `null` keeps the input of the customer's flake.lock. An input that a flake
       does not have is ignored.
     '';
   };
