@@ -1,7 +1,7 @@
 # What is composed of a plan, with a stand-in for callFlake that gives back what
 # it is called with, and inputs that must not be looked at.
 let
-  nothing = throw "nobody needs this";
+  nothing = throw "not asked for";
   plans = ./fixtures/plans;
 
   compose = { plan ? "well", inputs ? { }, provider ? { }, callFlake ? _: nothing, ... }@args:

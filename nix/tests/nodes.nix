@@ -71,7 +71,7 @@ in
   machine-missing = {
     expr = map builtins.typeOf (modules { node = "n2"; provider.nodesPath = machines; });
     error = "node n2: there is no nodes/n2/configuration.nix.*hint: write .*git add.*provider.nodesPath = null";
-    # The provider knows where his flake is.
+    # Errors show the path within the provider's flake.
     errorNot = "/fixtures/nodes/n2";
   };
   machine-missing-elsewhere = {
@@ -102,7 +102,7 @@ in
     expr = (ofProvider { }).deploy;
     expected = { publicKeys = [ ]; trustedPublicKeys = [ ]; };
   };
-  # As options of the module system are that nobody set.
+  # As unset options of the module system are.
   of-provider-null = { expr = (ofProvider { nixSigning.trustedPublicKeys = null; }).deploy.trustedPublicKeys; expected = [ ]; };
   of-provider-signing-null = { expr = (ofProvider { nixSigning = null; }).deploy.trustedPublicKeys; expected = [ ]; };
 

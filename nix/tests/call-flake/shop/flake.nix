@@ -1,4 +1,4 @@
-# A customer: what he pins himself, what the provider replaces, and follows that
+# A customer: what it pins itself, what the provider replaces, and follows that
 # lead through both.
 {
   inputs = {
