@@ -1,8 +1,8 @@
-// Package examples makes example providers: repositories of a provider and of
-// its customers, in a folder of their own, that work without a network.
+// Package examples makes example providers: the repositories of a provider and its
+// customers in one folder, which work without a network.
 //
-// The files are those of provider/, projects/ and inputs/ beside this package. They name
-// each other as git+file:///srv/example/..., which [Make] replaces.
+// It makes them from provider/, projects/ and inputs/ beside this package. The files
+// refer to each other as git+file:///srv/example/..., which [Make] replaces.
 package examples
 
 import (
@@ -24,12 +24,11 @@ import (
 //go:embed all:provider all:projects all:inputs
 var files embed.FS
 
-// Placeholder is where the recorded example lies: what stands for the folder
-// that [Make] was given.
+// Placeholder is the URL of the example's folder in the embedded files.
 const Placeholder = "file:///srv/example"
 
-// Inventory returns the inventory of the example provider as Nix evaluates it,
-// recorded, with [Placeholder] in its URLs.
+// Inventory returns the recorded inventory of the example provider, as Nix
+// evaluates it, with [Placeholder] in its URLs.
 func Inventory() []byte {
 	recorded, err := files.ReadFile("provider/inventory.json")
 	if err != nil {
@@ -38,7 +37,7 @@ func Inventory() []byte {
 	return recorded
 }
 
-// Options say what [Make] and [MakeLarge] work with.
+// Options are the options of [Make] and [MakeLarge].
 type Options struct {
 	Library string   // a checkout of hostenv-provider; the one around the working directory if empty
 	Nix     string   // the nix program, "nix" if empty; where there is none, nothing is locked
@@ -64,7 +63,7 @@ var branches = map[string][]string{
 	"beta-portal": {"production", "release"},
 }
 
-// Make makes the example in a folder, which must not be there yet or be empty:
+// Make makes the example in a folder, which must be empty or not exist:
 // dest/provider, the customers' dest/acme-site and dest/beta-portal, and
 // dest/hostenv-provider with what the provider's flake uses of this repository.
 // dest/nixpkgs and dest/deploy-rs stand for those. All are git repositories, the
@@ -119,7 +118,7 @@ func (opts Options) contentOf(dir string) (map[string]string, error) {
 	return content, err
 }
 
-// withBranches gives every branch the same content but for its page.
+// withBranches returns branches with the same content, except for the page.
 func withBranches(content map[string]string, names []string) []branch {
 	all := []branch{{name: names[0], files: content}}
 	for _, name := range names[1:] {
@@ -182,7 +181,7 @@ func build(ctx context.Context, dest string, own map[string]string, customers ma
 func lock(ctx context.Context, provider string, opts Options) error {
 	program, err := exec.LookPath(cmp.Or(opts.Nix, "nix"))
 	if err != nil {
-		return nil //nolint:nilerr // without nix there is nothing to lock for
+		return nil //nolint:nilerr // without nix, the flake stays unlocked
 	}
 	nix := exec.CommandContext(ctx, program, "--extra-experimental-features", "nix-command flakes", "flake", "lock")
 	nix.Dir = provider
@@ -244,7 +243,7 @@ func findCheckout() (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("%s is in no checkout of hostenv-provider: say where one is", start)
+			return "", fmt.Errorf("%s is not in a checkout of hostenv-provider: set Options.Library", start)
 		}
 	}
 }

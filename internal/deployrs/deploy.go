@@ -93,7 +93,7 @@ func (r *run) deploy() error {
 		if !errors.As(flakes, &exit) {
 			return fmt.Errorf("failed to test for flake support: %w", flakes)
 		}
-		return errors.New("a Nix without flakes is not what this stands in for")
+		return errors.New("the stand-in supports only a Nix with flakes")
 	}
 	if !r.has("skip-checks") {
 		for _, t := range targets {
@@ -124,7 +124,7 @@ func (r *run) deploy() error {
 		if errors.Is(err, errPanic) {
 			return err
 		}
-		// Even after a dry run, whatever it says then.
+		// Even after a dry run, as deploy-rs does.
 		if r.get("rollback-succeeded") != "false" && r.get("auto-rollback") != "false" {
 			for _, done := range jobs[:i] {
 				if or(done.AutoRollback, true) {
@@ -256,7 +256,7 @@ func (r *run) push(j job) error {
 	return r.command([]string{"NIX_SSHOPTS=" + strings.Join(j.opts, " ")}, "nix", args...)
 }
 
-// ssh is a command on the node, for its user's shell to read.
+// ssh returns the ssh process for a shell command on the node.
 func (r *run) ssh(j job, command string) *exec.Cmd {
 	cmd := exec.Command("ssh", append(append([]string{j.sshUser + "@" + j.hostname}, j.opts...), command)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -310,8 +310,8 @@ func (r *run) activate(j job) error {
 	waited := make(chan error, 1)
 	go func() { waited <- waiting.Wait() }()
 
-	// Whichever ends first; the other is left to itself. That an activation
-	// succeeds which nobody has confirmed is not thought of.
+	// Wait for the first to end; the other is left running. deploy-rs panics if an
+	// activation succeeds before it was confirmed.
 	select {
 	case err := <-waited:
 		if err != nil {
@@ -324,7 +324,7 @@ func (r *run) activate(j job) error {
 		return fmt.Errorf("activating over SSH: %w", err)
 	}
 	confirmed := r.ssh(j, j.sudo+"rm "+canary(temp, j.path)).Run()
-	// Nor of one that fails now: whoever would hear of it has gone on.
+	// deploy-rs panics too if the activation fails after the confirmation.
 	if err := <-activated; err != nil {
 		return errPanic
 	}

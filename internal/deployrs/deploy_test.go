@@ -18,9 +18,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// shim stands for nix and ssh, writes down how it is called, and fails where it
-// is told to. An activation lasts until it is confirmed, as a real one does;
-// what waits for one that failed waits on.
+// shim replaces nix and ssh, logs its command line, and fails where the test asks
+// for it. An activation lasts until it is confirmed, as a real one does. The wait
+// for a failed activation does not end.
 const shim = `#!/bin/sh
 over() { [ -e "$RECORD/over" ] || ! [ -e "$RECORD/data" ]; }
 name=${0##*/}
@@ -195,9 +195,9 @@ func TestDeployDiffersNowhere(t *testing.T) {
 		{args: line("-s --magic-rollback false .#n1"), fail: "activate@2", data: each("autoRollback", false)},
 
 		// data that are not what they should be
-		{args: line("-s .#n1.nobody")},
-		{args: line("-s .#nobody.system")},
-		{args: line("-s .#nobody")},
+		{args: line("-s .#n1.missing")},
+		{args: line("-s .#missing.system")},
+		{args: line("-s .#missing")},
 		{args: line("-s " + n1), data: each("path", 1)},
 		{args: line("-s " + n1), data: each("path", nil)},
 		{args: line("-s " + n1), data: each("sshOpts", nil)},
@@ -317,7 +317,7 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
-	// Whoever waits for an activation that failed may have been started late.
+	// The wait for a failed activation may have started late.
 	if phases := read(t, filepath.Join(dir, "phases")); strings.Contains(s.fail, "activate") && strings.Contains(phases, "activate\n") && strings.Contains(read(t, filepath.Join(dir, "calls")), "--magic-rollback") && !slices.Contains(s.args, "--boot") && !slices.Contains(s.args, "--dry-activate") {
 		testenv.Await(t, "who waits for the activation", func() bool { return strings.Contains(read(t, filepath.Join(dir, "phases")), "wait\n") })
 	}

@@ -196,7 +196,7 @@ func TestCheck(t *testing.T) {
 			must(t, err)
 		}},
 		{"it trusts another key", "/etc/nix/nix.conf is", func() { n.Trust(t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=") }, func() { n.Trust(t, f.PublicKey) }},
-		{"it lets no one in", "Permission denied", func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o777)) }, func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o755)) }},
+		{"sshd refuses every user", "Permission denied", func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o777)) }, func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o755)) }},
 	} {
 		fault.do()
 		if err := f.Check(); err == nil || !strings.Contains(err.Error(), fault.says) {

@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { fleet.Main(m) }
 
-// run runs a command as whoever deploys, and returns all that it says.
+// run runs a command on the deploying machine, and returns its output.
 func run(t *testing.T, f *fleet.Fleet, argv ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "env", argv...) // which looks in the PATH of Env
@@ -158,7 +158,7 @@ func TestCommandsWhileTheyStart(t *testing.T) {
 		}
 		for _, argv := range all {
 			if !slices.Equal(argv[2:], long) {
-				t.Fatalf("a command is told of as %.100q", argv)
+				t.Fatalf("the journal has the command %.100q", argv)
 			}
 		}
 	}
@@ -230,7 +230,7 @@ func TestProvider(t *testing.T) {
 	}
 }
 
-// The node's Nix decides what it takes, whatever the Nix of whoever deploys.
+// The node's Nix checks signatures, with any Nix on the deploying machine.
 func TestSignatures(t *testing.T) {
 	for _, nix := range testenv.NixBinaries(t) {
 		t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {

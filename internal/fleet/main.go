@@ -24,8 +24,8 @@ const roleEnv = "HOSTENV_FLEET_ROLE"
 // insideEnv is set for the tests and their children, once there are namespaces.
 const insideEnv = "HOSTENV_FLEET_INSIDE"
 
-// Where things are in the namespaces of the tests: a tmpfs that no other
-// process of this machine sees, and that is gone with them.
+// Folders in the namespaces of the tests: a tmpfs that other processes of this
+// machine do not see, and that ends with the namespaces.
 const (
 	rootDir = "/run/fleet"
 	homeDir = rootDir + "/home" // root's, by passwd, which is where ssh looks
@@ -36,13 +36,12 @@ const (
 //
 //	func TestMain(m *testing.M) { fleet.Main(m) }
 //
-// It runs this program once more in namespaces of its own, of mounts, network
-// and processes, so that the tests may use any port, and so that whatever they
-// leave running ends with them, even where they are killed. Where something is
-// missing that a fleet needs the tests run as they are, and [Start] leaves out
-// those that want one.
+// It runs this program again in new namespaces of mounts, network and processes, so
+// that the tests may use any port, and so that all their processes end with them,
+// even if they are killed. If a tool is missing, the tests run without namespaces,
+// and [Start] skips those that need a fleet.
 //
-// The programs are built before that, for from inside nothing can be fetched; see
+// It builds the programs first, because the namespaces have no network, see
 // [testenv.Prepare].
 func Main(m *testing.M, programs ...testenv.Program) {
 	playRole()
@@ -81,7 +80,8 @@ func Missing() []string {
 	return slices.DeleteFunc(slices.Clone(tools), func(tool string) bool { return testenv.Find(tool) != "" })
 }
 
-// playRole runs what this process was started for by [command], and ends it.
+// playRole runs the role for which [command] started this process, if any, and ends
+// the process.
 func playRole() {
 	role := os.Getenv(roleEnv)
 	if err := os.Unsetenv(roleEnv); err != nil {
@@ -120,7 +120,7 @@ func command(role string, flags uintptr) *exec.Cmd {
 }
 
 func reexec() (code int, err error) {
-	// The signal of Pdeathsig comes when the thread ends that started the process.
+	// The kernel sends Pdeathsig when the thread that started the process ends.
 	runtime.LockOSThread()
 	cmd := command("init", unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWPID)
 	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
@@ -167,8 +167,8 @@ func runInit() (code int, err error) {
 	}
 }
 
-// prepare makes the machine of whoever deploys: with a store, a home, a
-// loopback device and a hosts file of its own.
+// prepare makes the deploying machine, with its own store, home, loopback device
+// and hosts file.
 func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -208,7 +208,7 @@ func prepare() error {
 			return err
 		}
 	}
-	// Where all addresses are loopback's, Nix says that there is no Internet.
+	// With loopback addresses only, Nix reports that there is no Internet.
 	for _, line := range []string{"link set lo up", "addr add 192.0.2.1/32 dev lo"} {
 		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", line, err, out)
@@ -217,7 +217,7 @@ func prepare() error {
 	return nil
 }
 
-// withHome returns a passwd file in which a user has another home.
+// withHome returns a copy of a passwd file with another home for a user.
 func withHome(file, user, home string) (string, error) {
 	data, err := os.Open(file)
 	if err != nil {

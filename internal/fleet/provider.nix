@@ -44,7 +44,7 @@
         '';
 
       # deploy-rs's lib.<system>.activate, which joins the package with two
-      # scripts. It is told of the attributes dryActivate and boot.
+      # scripts. It gets the attributes dryActivate and boot.
       custom = {
         __functor = self: package: script:
           let printed = "printf '%s\\n' ${package}"; in

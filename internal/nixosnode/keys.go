@@ -26,7 +26,7 @@ const (
 	caCertificate = "pebble-ca.pem"
 )
 
-// makeKeys makes all of them in a folder. They are secret to no one, and the
+// makeKeys makes all of them in a folder. They are not secret, and the
 // same in all labs: what a node trusts is part of its system.
 func makeKeys(dir string) error {
 	if _, err := output(exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", filepath.Join(dir, sshKey))); err != nil {

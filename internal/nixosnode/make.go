@@ -219,7 +219,7 @@ func goBuild(in, to string, packages ...string) error {
 }
 
 // buildTools puts sops and what belongs to it into a folder. Their module is one
-// of its own, so that no one who embeds the library fetches it; they take
+// of its own, so that programs that embed the library do not fetch it; they take
 // minutes to build, and so are cached.
 func buildTools(root, dir string) error {
 	module := filepath.Join(root, "internal", "nixosnode", "tools")

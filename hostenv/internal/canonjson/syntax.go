@@ -71,8 +71,8 @@ func (p *parser) located(err error) error {
 	return e
 }
 
-// refuseMarkers looks for what an unfinished git merge leaves, because the
-// decoder's own words about a '<' would not help anybody.
+// refuseMarkers looks for the markers of an unfinished git merge, because the
+// decoder's error about a '<' does not say what to do.
 func refuseMarkers(data []byte) error {
 	if !bytes.Contains(data, []byte("<<<<<<<")) && !bytes.Contains(data, []byte(">>>>>>>")) {
 		return nil

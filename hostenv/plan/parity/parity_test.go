@@ -35,7 +35,7 @@ const asking = `{"a":{"node":"n","virtualHosts":{
 		   "raw.test":{"security":{"xFrameOptions":"DENY"}},
 		   "plain.test":{"hsts":true,"security":{"xFrameOptions":"DENY"}}}}}`
 
-// TestExplain holds single differences: which row explains it, or none.
+// TestExplain checks which row explains a difference, if any.
 func TestExplain(t *testing.T) {
 	tests := []struct {
 		name, before, after string // plans
@@ -67,7 +67,7 @@ func TestExplain(t *testing.T) {
 			"plan added /nodes/n/systemd/services/user@1006: ",
 		},
 	}, {
-		"a repeated key that stands once is expected, one that is gone is not",
+		"a repeated key may be written once, but not removed",
 		`{"environments":{"a":{"authorizedKeys":["x","y","x"]},"b":{"authorizedKeys":["x","y"]}}}`,
 		`{"environments":{"a":{"authorizedKeys":["x","y"]},"b":{"authorizedKeys":["x"]}}}`,
 		[]string{"plan changed /environments/a/authorizedKeys: keys-once", "plan changed /environments/b/authorizedKeys: "},
@@ -142,7 +142,7 @@ func TestExplain(t *testing.T) {
 			"plan changed /environments/a/virtualHosts/j/locations/~1/proxyPass: ",
 		},
 	}, {
-		"a disabled environment leaves its node, and takes nobody else along",
+		"a disabled environment leaves its node, and no other environment does",
 		`{"environments":{"off-x":{"enable":false,"node":"n","uid":7,"hostenv":{"organisation":"o"},"virtualHosts":{"off.test":{}}},
 		                  "on-x":{"enable":true,"node":"n","uid":8,"hostenv":{"organisation":"o"},"virtualHosts":{"on.test":{}}}},
 		  "nodes":{"n":{"users":{"users":{"off-x":{},"on-x":{}},"groups":{"off-x":{}}},
@@ -168,7 +168,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"enable":false,"node":"n"},"b":{"enable":true,"node":"m"}},"nodes":{}}`,
 		[]string{"plan removed /nodes/m: ", "plan removed /nodes/n: disabled"},
 	}, {
-		"a node without environments is new, one with an environment is another thing",
+		"a new node without environments is expected, one with an environment is not",
 		`{"environments":{"a":{"node":"n"}},"nodes":{"n":{}}}`,
 		`{"environments":{"a":{"node":"m"}},"nodes":{"n":{},"m":{},"o":{}}}`,
 		[]string{"plan changed /environments/a/node: ", "plan added /nodes/m: ", "plan added /nodes/o: empty-nodes"},
@@ -185,7 +185,7 @@ func TestExplain(t *testing.T) {
 			"plan changed /environments/a/z: ",
 		},
 	}, {
-		"a wildcard does without a certificate, other names do not",
+		"a wildcard may lose its certificate, other names may not",
 		`{"environments":{"a":{"virtualHosts":{"*.a.test":{"enableACME":true,"forceSSL":true},"a.test":{"enableACME":true,"forceSSL":true}}}}}`,
 		`{"environments":{"a":{"virtualHosts":{"*.a.test":{"enableACME":false,"forceSSL":false},"a.test":{"enableACME":false,"forceSSL":true}}}}}`,
 		[]string{
@@ -223,7 +223,7 @@ func TestExplain(t *testing.T) {
 			"plan changed /cloudflare/zoneId: ",
 		},
 	}, {
-		"a token file on the node that is not named any more",
+		"the plan no longer names a token file on the node",
 		`{"environments":{},"cloudflare":{"apiTokenFile":"/run/secrets/token"}}`,
 		`{"environments":{},"cloudflare":{}}`,
 		[]string{"plan removed /cloudflare/apiTokenFile: "},
@@ -326,7 +326,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{},"nodeConnections":{"a":{"remoteBuild":true},"b":{}}}`,
 		[]string{"plan added /nodeConnections/a/remoteBuild: remote-build", "plan removed /nodeRemoteBuild: remote-build"},
 	}, {
-		"a node that built for itself is forgotten",
+		"a node that built for itself is missing",
 		`{"environments":{},"nodeRemoteBuild":{"a":true,"b":true},"nodeConnections":{"a":{},"b":{}}}`,
 		`{"environments":{},"nodeConnections":{"a":{"remoteBuild":true},"b":{}}}`,
 		[]string{"plan added /nodeConnections/a/remoteBuild: ", "plan removed /nodeRemoteBuild: "},
@@ -336,7 +336,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"node":"n"}},"nodeConnections":{"n":{},"m":{"hostname":"m.test"}}}`,
 		[]string{"plan added /nodeConnections/m: empty-nodes"},
 	}, {
-		"what the modules of a node make of its environments is in the plan no more, and anything else is missed",
+		"the plan no longer has what the node's modules make of its environments, but keeps everything else",
 		`{"environments":{"a":{"node":"n"}},"nodes":{
 		   "n":{"networking":{"firewall":{"allowedTCPPorts":[80,443,22]}},
 		        "services":{"nginx":{"enable":true,"recommendedProxySettings":true,"upstreams":{"a_upstream":{"servers":{"unix:/run/hostenv/nginx/a/in.sock":{}}}}}}},
@@ -443,8 +443,7 @@ func explained(c *parity.Comparison) []string {
 	return got
 }
 
-// A name may leave an entry of the state for another of its project, and for
-// nobody else.
+// In the state, a name may move to another entry of its project only.
 func TestExplainState(t *testing.T) {
 	plan := object(t, `{"environments":{}}`)
 	before := object(t, `{
@@ -468,9 +467,8 @@ func TestExplainState(t *testing.T) {
 	}
 }
 
-// TestTampering changes every member of every recorded plan that ours has in
-// common with it, and every one that ours does without: no such change passes
-// for a deliberate one.
+// TestTampering changes each member of the recorded plans: those that our plan
+// shares, and those that it does not have. No row may explain such a change.
 func TestTampering(t *testing.T) {
 	dirs, err := filepath.Glob("../../../golden/0*")
 	newest, newestErr := filepath.Glob("../../../golden/201*")
@@ -621,7 +619,7 @@ unexpected:
 func TestDecodeDocuments(t *testing.T) {
 	for _, text := range []string{``, `[]`, `{"environments":1}`, `{"a":{"uid":1002}}`, `{"environments":{},"environments":{}}`} {
 		if _, err := parity.DecodeDocuments([]byte(text), nil); err == nil {
-			t.Errorf("%s passes for a plan", text)
+			t.Errorf("DecodeDocuments accepts %s as a plan", text)
 		} else if hinter := (interface{ Hint() string })(nil); !errors.As(err, &hinter) && text != `[]` {
 			t.Errorf("%s: %v has no hint", text, err)
 		}
