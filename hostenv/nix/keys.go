@@ -93,7 +93,7 @@ func keyProblem(file, text, fix string) error {
 func PublicKey(file string) (string, error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", keyProblem(file, "is not there", "see the path, or leave -signingKey and "+KeyVariable+" away to have one made at "+defaultKey)
+		return "", keyProblem(file, "is not there", "correct the path, or omit -signingKey and "+KeyVariable+" to have one made at "+defaultKey)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the signing key: %w", err)
