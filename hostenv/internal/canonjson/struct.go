@@ -171,34 +171,42 @@ func (b *binder) value(v reflect.Value) {
 	switch t := v.Type(); {
 	case t == valueType:
 		v.SetBytes(b.skip())
-	case t == objectType && kind == jsontext.KindBeginObject:
-		*v.Addr().Interface().(*Object) = b.members()
 	case t.Kind() == reflect.Pointer:
 		before := len(b.mismatches)
 		element := reflect.New(t.Elem())
 		if b.value(element.Elem()); len(b.mismatches) == before {
 			v.Set(element)
 		}
-	case t.Kind() == reflect.Bool && (kind == jsontext.KindTrue || kind == jsontext.KindFalse):
+	case !slices.Contains(kindsOf(t).json, kind):
+		b.mismatch(b.skip(), t)
+	case t == objectType:
+		*v.Addr().Interface().(*Object) = b.members()
+	default:
+		b.typed(v, kind)
+	}
+}
+
+// typed reads the next value into v, whose type takes its kind.
+func (b *binder) typed(v reflect.Value, kind jsontext.Kind) {
+	switch v.Kind() { //nolint:exhaustive // the others take no kind
+	case reflect.Bool:
 		v.SetBool(kind == jsontext.KindTrue)
 		b.skip()
-	case t.Kind() == reflect.String && kind == jsontext.KindString:
+	case reflect.String:
 		v.SetString(unquote(b.skip()))
-	case (t.Kind() == reflect.Int || t.Kind() == reflect.Int64) && kind == jsontext.KindNumber:
+	case reflect.Int, reflect.Int64:
 		raw := b.skip()
 		n, ok := Integer(raw)
 		if !ok {
-			b.mismatch(raw, t)
+			b.mismatch(raw, v.Type())
 		}
 		v.SetInt(n)
-	case t.Kind() == reflect.Slice && t != objectType && kind == jsontext.KindBeginArray:
+	case reflect.Slice:
 		b.list(v)
-	case t.Kind() == reflect.Map && kind == jsontext.KindBeginObject:
+	case reflect.Map:
 		b.mapping(v)
-	case t.Kind() == reflect.Struct && kind == jsontext.KindBeginObject:
+	case reflect.Struct:
 		b.structure(v)
-	default:
-		b.mismatch(b.skip(), t)
 	}
 }
 
@@ -254,22 +262,35 @@ func (b *binder) structure(v reflect.Value) {
 	b.rest = b.rest[:outer]
 }
 
-// kinds says what JSON has for a Go type.
-var kinds = map[reflect.Kind]string{
-	reflect.Bool: "true or false", reflect.String: "a string", reflect.Int: "an integer", reflect.Int64: "an integer",
-	reflect.Slice: "a list", reflect.Map: "an object", reflect.Struct: "an object",
+// A jsonKind is what JSON has for a Go type.
+type jsonKind struct {
+	name string
+	json []jsontext.Kind
+}
+
+var kinds = [reflect.UnsafePointer + 1]jsonKind{
+	reflect.Bool:   {"true or false", []jsontext.Kind{jsontext.KindTrue, jsontext.KindFalse}},
+	reflect.String: {"a string", []jsontext.Kind{jsontext.KindString}},
+	reflect.Int:    {"an integer", []jsontext.Kind{jsontext.KindNumber}},
+	reflect.Int64:  {"an integer", []jsontext.Kind{jsontext.KindNumber}},
+	reflect.Slice:  {"a list", []jsontext.Kind{jsontext.KindBeginArray}},
+	reflect.Map:    {"an object", []jsontext.Kind{jsontext.KindBeginObject}},
+	reflect.Struct: {"an object", []jsontext.Kind{jsontext.KindBeginObject}},
+}
+
+func kindsOf(t reflect.Type) *jsonKind {
+	if t == objectType { // a slice that stands for an object
+		return &kinds[reflect.Map]
+	}
+	return &kinds[t.Kind()]
 }
 
 func (b *binder) mismatch(v jsontext.Value, t reflect.Type) {
-	wanted := kinds[t.Kind()]
-	if t == objectType {
-		wanted = "an object"
-	}
 	var at jsontext.Pointer
 	for _, name := range b.path {
 		at = at.AppendToken(name)
 	}
-	b.mismatches = append(b.mismatches, mismatch{at, "is " + KindOf(v) + ", not " + wanted})
+	b.mismatches = append(b.mismatches, mismatch{at, "is " + KindOf(v) + ", not " + kindsOf(t).name})
 }
 
 // locate returns where in data, which Parse accepts, a value begins: at its name,

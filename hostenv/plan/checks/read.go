@@ -151,9 +151,8 @@ func (r *reader) request(check canonjson.Object, served Names) Request {
 
 const curl = "httpHostHeaderCurl"
 
-// constraints reads a list of { rule, value }, as hostenv has it, or an object
-// of them. All of a list hold: of two limits the stricter.
-func (r *reader) constraints(v jsontext.Value) Constraints {
+// rules reads a list of { rule, value }, as hostenv has it, or an object of them.
+func (r *reader) rules(v jsontext.Value) canonjson.Object {
 	rules, ok := canonjson.ObjectOf(v)
 	list, isList := canonjson.ListOf(v)
 	if !ok && !isList && !canonjson.IsNull(v) {
@@ -168,10 +167,15 @@ func (r *reader) constraints(v jsontext.Value) Constraints {
 		}
 		rules = append(rules, canonjson.Member{Name: name, Value: fields.Get("value")})
 	}
+	return rules
+}
 
+// constraints reads the rules of a check. All of them hold: of two limits the
+// stricter.
+func (r *reader) constraints(v jsontext.Value) Constraints {
 	c := Constraints{AllowFailure: true}
 	allowed := false // whether allowNonZeroExitStatus is given at all
-	for _, rule := range rules {
+	for _, rule := range r.rules(v) {
 		if canonjson.IsNull(rule.Value) {
 			continue
 		}
