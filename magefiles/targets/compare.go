@@ -38,7 +38,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	const another = "name a plan.json that was made earlier: git show COMMIT:generated/plan.json > old-plan.json"
 	text, err := os.ReadFile(older)
 	if err != nil {
-		return none, hinted(err, another)
+		return none, problem.WithHint(err, another)
 	}
 	prior, oldState, err := r.State()
 	if err != nil {
@@ -49,9 +49,9 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		// The hint for the provider's own plan does not fit: this file is most often
 		// the wrong one, or was truncated by the shell.
 		if errors.As(err, new(*parity.NoPlanError)) {
-			return none, in(older, err)
+			return none, problem.In(older, err)
 		}
-		return none, hinted(in(older, err), another)
+		return none, problem.WithHint(problem.In(older, err), another)
 	}
 	last, err := r.lastPlan()
 	if err != nil {
@@ -81,7 +81,7 @@ func deliberate(err error) error {
 	for _, err := range problem.Leaves(err) {
 		for _, row := range parity.Rows() {
 			if hint := problem.Hint(err); hint != "" && row.Refuses(err.Error()) {
-				err = hinted(err, fmt.Sprintf("%s\nit is refused on purpose (%s): formerly %s; now %s", hint, row.ID, row.Today, row.Now))
+				err = problem.WithHint(err, fmt.Sprintf("%s\nit is refused on purpose (%s): formerly %s; now %s", hint, row.ID, row.Today, row.Now))
 				break
 			}
 		}

@@ -29,19 +29,19 @@ import (
 func Deploy(ctx context.Context,
 	node *string, // only these nodes: names and patterns (n*), separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
-	exclude *string, // not these nodes, environments, or node/environment
+	exclude *string, // leave out these nodes, environments, or node/environment
 	plan *bool, // build, show what would change, and deploy nothing
 	detailedExitcode *bool, // with -plan or -dryRun: end with 2 if there is something to deploy
 	dryRun *bool, // show what would be deployed, without building it
-	resume *bool, // go on with the last run, which was interrupted or failed
+	resume *bool, // continue the last run, which was interrupted or failed
 	jobs *int, // how many builds, copies and activations at once, default 4
-	lockWait *time.Duration, // how long to wait for another deploy, default not at all
+	lockWait *time.Duration, // how long to wait for another deploy, default 0s
 	skipOffline *bool, // deploy to the other nodes where some cannot be reached
 	remoteBuild *bool, // build on the nodes
-	skipVerification *bool, // do not ask environments whether they work
+	skipVerification *bool, // do not check whether environments work
 	skipMigrations *string, // leave the data of these environments on their old nodes; * for all
 	migrationSource *string, // where data is: environment=node, separated by commas
-	ignoreMigrationErrors *bool, // go on without data that cannot be taken along
+	ignoreMigrationErrors *bool, // continue without data that cannot be moved
 	signingKey *string, // the file of the signing key, default secrets/signing/secret.key
 	deployRs *string, // deploy-rs's program, default that of the flake's input
 	json *bool, // print events as JSON, a line each
@@ -89,10 +89,10 @@ func migrationSources(pairs []string) (map[string]string, error) {
 	for _, pair := range pairs {
 		user, node, _ := strings.Cut(pair, "=")
 		if user == "" || node == "" || strings.Contains(node, "=") {
-			return nil, hinted(fmt.Errorf("-migrationSource is %q", pair), "write environment=node, several with commas between")
+			return nil, problem.WithHint(fmt.Errorf("-migrationSource is %q", pair), "write environment=node, several with commas between")
 		}
 		if other := sources[user]; other != "" && other != node {
-			return nil, hinted(fmt.Errorf("-migrationSource takes the data of %s from %s and from %s", user, other, node), "name one node")
+			return nil, problem.WithHint(fmt.Errorf("-migrationSource takes the data of %s from %s and from %s", user, other, node), "name one node")
 		}
 		sources[user] = node
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // DnsGate turns off the certificates that Let's Encrypt would not issue.
@@ -28,9 +29,9 @@ func DnsGate(ctx context.Context,
 	dryRun *bool, // show the verdicts and the difference, write nothing
 	json *bool, // print the verdicts as JSON
 	detailedExitcode *bool, // end with 2 if a certificate is off
-	explain *string, // tell all about one virtual host, write nothing
+	explain *string, // print everything about one virtual host, write nothing
 	onUnknown *string, // disable, keep or fail: for virtual hosts without any verdict
-	allowFlips *bool, // turn off however many certificates at once
+	allowFlips *bool, // allow any number of certificates to turn off at once
 	live *bool, // connect to hosts that seem to be elsewhere
 	accountUri *string, // the nodes' ACME account, for CAA records that name one
 	update *bool, // point failing names at their nodes, in Cloudflare's zones
@@ -90,15 +91,15 @@ func (r *gateRun) check() error {
 	known := []dnsgate.OnUnknown{dnsgate.OnUnknownDefault, dnsgate.OnUnknownDisable, dnsgate.OnUnknownKeep, dnsgate.OnUnknownFail}
 	switch {
 	case !slices.Contains(known, r.policy.OnUnknown):
-		return hinted(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
+		return problem.WithHint(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
 	case r.facts != "" && (r.update || r.live || r.record != "" || r.resolver != ""):
-		return hinted(errors.New("-facts makes no lookup, and cannot be combined with -resolver, -update, -live or -record"), "omit -facts to ask DNS")
+		return problem.WithHint(errors.New("-facts makes no lookup, and cannot be combined with -resolver, -update, -live or -record"), "omit -facts to ask DNS")
 	case r.adopt && !r.update:
-		return hinted(errors.New("-adopt has no effect without -update"), "give both")
+		return problem.WithHint(errors.New("-adopt has no effect without -update"), "give both")
 	case r.explain != "" && r.update:
 		return errors.New("-explain leaves the plan as it is, and cannot be combined with -update")
 	case r.explain != "" && r.json:
-		return hinted(errors.New("-explain prints text, and cannot be combined with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
+		return problem.WithHint(errors.New("-explain prints text, and cannot be combined with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
 	}
 	return nil
 }
@@ -114,7 +115,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	}
 	certificates, err := dnsgate.Certificates(document, r.filter)
 	if err != nil {
-		return in(r.File(planFile), err)
+		return problem.In(r.File(planFile), err)
 	}
 	if r.explain != "" {
 		return r.explainHost(ctx, certificates)
@@ -181,11 +182,11 @@ func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate
 	const remedy = "name a file that `mage dnsGate -record=FILE` wrote"
 	text, err := os.ReadFile(r.facts)
 	if err != nil {
-		return nil, hinted(err, remedy)
+		return nil, problem.WithHint(err, remedy)
 	}
 	facts, err := dnsgate.DecodeFacts(text)
 	if err != nil {
-		return nil, hinted(in(r.facts, err), remedy)
+		return nil, problem.WithHint(problem.In(r.facts, err), remedy)
 	}
 	return facts, nil
 }
@@ -210,7 +211,7 @@ func (r *gateRun) explainHost(ctx context.Context, certificates []dnsgate.Certif
 		return c.Host == wanted || slices.ContainsFunc(c.Names, func(name string) bool { return normal(name) == wanted })
 	})
 	if i < 0 {
-		return hinted(fmt.Errorf("no virtual host that asks for a certificate has the name %q", r.explain),
+		return problem.WithHint(fmt.Errorf("no virtual host that asks for a certificate has the name %q", r.explain),
 			"run `mage state:list` for all host names; enableLetsEncrypt = false asks for none")
 	}
 	facts, err := r.gather(ctx, certificates[i:i+1])

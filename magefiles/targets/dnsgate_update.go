@@ -16,6 +16,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // mend points failing names at their nodes where Cloudflare has their zone,
@@ -160,7 +161,7 @@ func (r *gateRun) mayUpdate(document plan.Document) (err error) {
 		return nil
 	}
 	if c := document.Cloudflare; !r.dryRun && (c == nil || c.Enable == nil || !*c.Enable) {
-		return hinted(in(r.File(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
+		return problem.WithHint(problem.In(r.File(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
 			"set provider.cloudflare.enable = true and run `mage plan`, or look with -dryRun what would be written")
 	}
 	r.cloudflareURL, err = cloudflare.BaseURL()

@@ -29,9 +29,8 @@ type outcomeError struct {
 
 func (e *outcomeError) Error() string { return e.text }
 
-// fail prints every error that err holds, with its hint, and returns an error
-// that makes Mage end with the right code: Mage reads the code of the outermost
-// error alone.
+// fail prints every error that err holds, with its hint, and returns one with the
+// exit code for Mage, which reads only the code of the outermost error.
 func (f *folder) fail(err error) error {
 	if err == nil {
 		return nil
@@ -70,8 +69,8 @@ func (f *folder) fail(err error) error {
 	}
 }
 
-// leaves returns the errors that err holds and that are shown. That there are
-// changes is not an error.
+// leaves returns the errors that err holds and that fail prints: the end of a
+// run with changes is not one of them.
 func leaves(err error) []error {
 	var all []error
 	for _, leaf := range problem.Leaves(err) {
@@ -85,7 +84,3 @@ func leaves(err error) []error {
 	}
 	return all
 }
-
-func in(path string, err error) error { return problem.In(path, err) }
-
-func hinted(err error, hint string) error { return problem.WithHint(err, hint) }

@@ -11,6 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Leftovers lists what former environments left on nodes, and removes it.
@@ -37,7 +38,7 @@ func Leftovers(ctx context.Context,
 
 func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) error {
 	if yes && len(remove) == 0 {
-		return hinted(errors.New("-yes has no effect without -remove"), "name what to remove: -remove=NAME")
+		return problem.WithHint(errors.New("-yes has no effect without -remove"), "name what to remove: -remove=NAME")
 	}
 	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
 		return r.clear(ctx, p, selected, config, remove, yes)
@@ -51,7 +52,7 @@ func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.No
 	// A node that does not answer has one status, that of its system.
 	for _, s := range seen {
 		if s.Standing == deploy.StandingUnreachable {
-			wrong = errors.Join(wrong, hinted(errors.New(s.Detail), "check that it runs and that ssh reaches it, or name the other nodes: -node="))
+			wrong = errors.Join(wrong, problem.WithHint(errors.New(s.Detail), "check that it runs and that ssh reaches it, or name the other nodes: -node="))
 		}
 	}
 	all := found.All()

@@ -11,6 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -27,7 +28,7 @@ func Plan(ctx context.Context,
 	locked *bool, // keep the locked sources of the last plan, fetch nothing
 	inventory *string, // read the inventory from a file, in place of Nix; implies -locked
 	out *string, // the generated folder, default generated
-	compare *string, // hold what would be planned against an older plan.json, write nothing
+	compare *string, // compare the new plan with an older plan.json, write nothing
 ) error {
 	run := planRun{
 		folder: openFolder(out),
@@ -106,7 +107,7 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 	document, err := plan.DecodeDocument(last.text)
 	if err != nil {
 		if !gjson.ValidBytes(last.text) { // the flake reads it as well, and Nix would not name the file
-			return last, hinted(in(r.File(planFile), err), "restore it (git checkout HEAD -- "+r.File(planFile)+"), or remove it and run `mage plan`, then `mage dnsGate`")
+			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+r.File(planFile)+"), or remove it and run `mage plan`, then `mage dnsGate`")
 		}
 		last.err = err
 		return last, nil
@@ -135,7 +136,7 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 	var err error
 	if r.inventory != "" {
 		if data, err = os.ReadFile(r.inventory); err != nil {
-			err = hinted(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
+			err = problem.WithHint(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
 		}
 	} else if runner, err = withTokens(ctx, runner); err == nil {
 		data, err = runner.Inventory(ctx)
@@ -146,7 +147,7 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 	inv, err := plan.DecodeInventory(data)
 	if err != nil {
 		if r.inventory != "" {
-			err = in(r.inventory, err)
+			err = problem.In(r.inventory, err)
 		}
 		return nil, nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -42,7 +43,7 @@ func initState(ctx context.Context, f *folder) error {
 		return err
 	}
 	if !lost(old) {
-		return hinted(fmt.Errorf("there is a %s already", f.File(stateFile)), "run `mage plan`; to see what the state holds, run `mage state:list`")
+		return problem.WithHint(fmt.Errorf("there is a %s already", f.File(stateFile)), "run `mage plan`; to see what the state holds, run `mage state:list`")
 	}
 	oldPlan, err := f.ReadIfThere(planFile)
 	if err != nil {
@@ -62,7 +63,7 @@ func initState(ctx context.Context, f *folder) error {
 }
 
 func (f *folder) stateLost(plan string) error {
-	return hinted(fmt.Errorf("%s %s, and the state that belongs to it was lost", f.File(planFile), plan),
+	return problem.WithHint(fmt.Errorf("%s %s, and the state that belongs to it was lost", f.File(planFile), plan),
 		"restore the state (git checkout -- "+f.File(stateFile)+"): a new one would give UIDs of old users to others")
 }
 

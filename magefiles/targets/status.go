@@ -25,7 +25,7 @@ import (
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
-	exclude *string, // not these nodes, environments, or node/environment
+	exclude *string, // leave out these nodes, environments, or node/environment
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
 ) error {
