@@ -20,12 +20,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// agreement guards what runs under several Nixes have in common.
+// agreement guards what tests of several versions of Nix share.
 var agreement sync.Mutex
 
 var update = flag.Bool("update", false, "rewrite the recorded inventory of the example")
 
-// makeExample makes the example provider for a Nix, and returns its folder.
+// makeExample makes the example provider for one Nix, and returns its folder.
 func makeExample(t *testing.T, n nix) string {
 	t.Helper()
 	testenv.Need(t, "git")
@@ -36,7 +36,7 @@ func makeExample(t *testing.T, n nix) string {
 	return dest
 }
 
-// realTempDir is t.TempDir without symbolic links, as Nix writes paths.
+// realTempDir returns t.TempDir() without symbolic links, as Nix writes paths.
 func realTempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -50,7 +50,7 @@ func (n nix) runner(dir string) *hostnix.Runner {
 	return &hostnix.Runner{Dir: dir, Nix: n.binary, Env: n.env, Jobs: 2}
 }
 
-// The inventory that machines without Nix use is what every Nix evaluates.
+// Every Nix evaluates the recorded inventory, which machines without Nix use.
 func TestExampleIsRecorded(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		dest := makeExample(t, n)
@@ -87,9 +87,8 @@ func TestExampleIsRecorded(t *testing.T) {
 	})
 }
 
-// Every environment of the example can be locked: its git ref is a branch of
-// the repository that Make makes, with a commit of its own, and all Nixes lock
-// it alike, wherever it lies.
+// Every environment of the example can be locked: its git ref is a branch with its
+// own commit, and all versions of Nix lock it alike, in any folder.
 func TestExampleCanBeLocked(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		dest := makeExample(t, n)
@@ -148,7 +147,7 @@ func gitOutput(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// The customers' repositories are the same wherever and whenever they are made.
+// The customers' repositories have the same commits at every time and place.
 func TestExampleIsReproducible(t *testing.T) {
 	testenv.Need(t, "git")
 	heads := func() string {
@@ -163,7 +162,7 @@ func TestExampleIsReproducible(t *testing.T) {
 	}
 }
 
-// The stand-in for hostenv is one file, which each project has a copy of.
+// Each project has the same copy of the file that stands for hostenv.
 func TestStandInIsTheSame(t *testing.T) {
 	read := func(project string) string {
 		text, err := os.ReadFile("../../examples/projects/" + project + "/.hostenv/evaluate.nix")
@@ -177,7 +176,7 @@ func TestStandInIsTheSame(t *testing.T) {
 	}
 }
 
-// A folder that holds something is left as it is.
+// Make refuses a folder that is not empty.
 func TestExampleWantsAnEmptyFolder(t *testing.T) {
 	dest := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dest, "mine"), nil, 0o666); err != nil {

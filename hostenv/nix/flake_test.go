@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// special are names of folders of which each has a neighbour that a Nix would
-// read if it took the name for a part of a URL.
+// special has names of folders. Each has a neighbour that Nix would read if it
+// parsed the name as part of a URL.
 var special = map[string]string{"a#b": "a", "a?b": "a", "a b": "a%20b", "ä": "%C3%A4", "a%20b": "a b", "a&b=c": "a", "a+b": "a b"}
 
 func named(t *testing.T, dir, name string) string {
@@ -59,7 +59,7 @@ func newEnough(t *testing.T, n nix) bool {
 	return hostnix.AtLeast(v, 2, 26)
 }
 
-// refused checks that the error names the folder and what to do.
+// refused checks that the error names the folder and has a hint.
 func refused(t *testing.T, err error, dir string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(problem.Hint(err), "move the folder") {
@@ -67,7 +67,7 @@ func refused(t *testing.T, err error, dir string) {
 	}
 }
 
-// A folder is read as itself, whatever its name, or it is refused.
+// Nix reads the folder that is meant, or none: a name that it cannot read is refused.
 func TestFoldersWithSpecialNames(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		for name, neighbour := range special {
@@ -92,7 +92,7 @@ func TestFoldersWithSpecialNames(t *testing.T) {
 			commitAll(t, named(t, repository, neighbour))
 			plain = named(t, repository, name)
 			commitAll(t, plain)
-			// What is not committed counts as well.
+			// Nix also reads what is not committed.
 			write(t, plain, map[string]string{"flake.nix": fmt.Sprintf("{ outputs = _: { name = %q; }; }", "changed "+name)})
 			installable, reference, err = nameBy(t, n, plain)
 			if newEnough(t, n) || literal {
@@ -112,8 +112,8 @@ func TestFoldersWithSpecialNames(t *testing.T) {
 	})
 }
 
-// Below the root of a repository every name is read by every Nix, in a shallow
-// clone as well.
+// Below the root of a repository every Nix reads every name, also in a shallow
+// clone.
 func TestFlakeBelowTheRootOfARepository(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		root := realTempDir(t)
@@ -134,13 +134,13 @@ func TestFlakeBelowTheRootOfARepository(t *testing.T) {
 				}
 			}
 		}
-		// By way of a symlink, too.
+		// A symlink leads to the same flake.
 		link := filepath.Join(realTempDir(t), "a#b")
 		if err := os.Symlink(filepath.Join(root, "plain"), link); err != nil {
 			t.Fatal(err)
 		}
 		if installable, _, err := nameBy(t, n, link); installable != "plain" || err != nil {
-			t.Errorf("by a symlink: got %q, %v", installable, err)
+			t.Errorf("through a symlink: got %q, %v", installable, err)
 		}
 	})
 }

@@ -113,21 +113,21 @@ var advice = []struct {
 }
 
 func failureOf(project string, failed *nixError) *EvalError {
-	said, hint := splitHint(message(failed.log))
-	if said == "" {
-		said = failed.err.Error()
+	text, hint := splitHint(message(failed.log))
+	if text == "" {
+		text = failed.err.Error()
 	}
-	hint = cmp.Or(hint, Advice(said))
+	hint = cmp.Or(hint, Advice(text))
 	if project != "" {
-		said = strings.TrimPrefix(said, "project "+project+": ")
+		text = strings.TrimPrefix(text, "project "+project+": ")
 	}
-	return &EvalError{Project: project, Message: said, Advice: hint}
+	return &EvalError{Project: project, Message: text, Advice: hint}
 }
 
 // Advice says how to fix what Nix itself reports, "" if that is not known.
-func Advice(said string) string {
+func Advice(text string) string {
 	for _, a := range advice {
-		if a.message.MatchString(said) {
+		if a.message.MatchString(text) {
 			return a.hint
 		}
 	}
@@ -138,7 +138,7 @@ func Advice(said string) string {
 func Quote(text string) string { return quote(text) }
 
 // SplitHint parts a message of our own Nix code from its hint.
-func SplitHint(message string) (said, hint string) { return splitHint(message) }
+func SplitHint(message string) (text, hint string) { return splitHint(message) }
 
 func quote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(text) + `"`

@@ -18,7 +18,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// write writes files below a folder that it returns.
+// write writes files below a folder, and returns the folder.
 func write(t *testing.T, dir string, files map[string]string) string {
 	t.Helper()
 	for name, content := range files {
@@ -33,8 +33,8 @@ func write(t *testing.T, dir string, files map[string]string) string {
 	return dir
 }
 
-// A provider is written to a folder: its library, its customers, and a flake
-// that names them.
+// A provider is a folder with its library, its customers, and a flake that names
+// them.
 type provider struct {
 	inputs       string            // further inputs, Nix
 	provider     string            // further options, Nix
@@ -42,7 +42,7 @@ type provider struct {
 	files        map[string]string // further files, by path in the folder of all
 	repositories []string          // which of the folders are git repositories
 
-	// In inputs and files, DIR is the folder of all.
+	// In inputs and files, DIR stands for the folder that holds them.
 }
 
 // flake returns the flake.nix of a provider in dir/provider.
@@ -134,9 +134,8 @@ func decode(t *testing.T, document []byte) (inventory struct {
 	return inventory
 }
 
-// One run names every customer whose project fails, with what Nix says and
-// where, without the trace that leads there, the lines of source around it, or
-// the projects that are well.
+// One run names every customer whose project fails, with the message of Nix and
+// its place, without the trace, the lines of source, or the other projects.
 func TestEveryBrokenCustomerIsReported(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		root := provider{customers: map[string]string{
@@ -173,7 +172,7 @@ func TestEveryBrokenCustomerIsReported(t *testing.T) {
 		for _, f := range failed {
 			names = append(names, f.Project)
 			if pattern := want[f.Project]; pattern == "" {
-				t.Errorf("project %q is well, and yet: %s", f.Project, f.Message)
+				t.Errorf("project %q is correct, and is reported: %s", f.Project, f.Message)
 			} else if !regexp.MustCompile("(?s)" + pattern).MatchString(f.Message) {
 				t.Errorf("project %s: no match of %q in:\n%s", f.Project, pattern, f.Message)
 			}
@@ -197,8 +196,8 @@ func TestEveryBrokenCustomerIsReported(t *testing.T) {
 	})
 }
 
-// What is wrong with the provider's own flake is said once, whatever the
-// number of customers, and beside what is wrong with them.
+// An error of the provider's own flake is reported once, whatever the number of
+// customers, together with the customers' errors.
 func TestProvidersOwnFaults(t *testing.T) {
 	well := map[string]string{"acme__site": customer("acme", "site", ""), "beta__portal": customer("beta", "portal", "")}
 	tests := []struct {
@@ -282,7 +281,7 @@ func TestProvidersOwnFaults(t *testing.T) {
 					t.Errorf("hint %q lacks %q", hints(err), test.hint)
 				}
 				if strings.Contains(err.Error(), "s3cret") {
-					t.Errorf("the error tells the secret:\n%v", err)
+					t.Errorf("the error contains the secret:\n%v", err)
 				}
 			})
 		})
@@ -296,7 +295,7 @@ func remove(t *testing.T, elements ...string) {
 	}
 }
 
-// flake.lock is neither written nor, with an outdated one, worked around.
+// The inventory does not write flake.lock, and refuses an outdated one.
 func TestInventoryWritesNothing(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		root := provider{customers: map[string]string{"acme__site": customer("acme", "site", "")}}.make(t, n)
@@ -386,16 +385,16 @@ func TestSourcesFromRealLocks(t *testing.T) {
 	})
 }
 
-// Both forms of makeHostenv, of a flake that the provider calls hostenv, in place
-// of the one that the customer's flake names: every environment is evaluated as
-// itself, with all that the customer's flake.nix gives to hostenv.
+// The provider's hostenv, with both forms of makeHostenv, replaces the one that the
+// customer's flake names: Nix evaluates every environment as itself, with all that
+// the customer's flake.nix gives to hostenv.
 func TestProvidersHostenvEvaluates(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		for _, form := range []string{"curried", "asSet"} {
 			t.Run(form, func(t *testing.T) {
 				const fixtures = "../../nix/tests/fixtures/"
 				p := provider{
-					// A real customer's hostenv can be had, and needs no follows.
+					// A real customer's hostenv can be fetched, and needs no follows.
 					inputs: `
     hostenv.url = "path:DIR/hostenv";
     acme__site = { url = "git+file://DIR/site?dir=.hostenv&ref=main"; inputs.hostenv.follows = "hostenv"; };
@@ -452,7 +451,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// Without nix the error says how to do without; a cancelled run says so.
+// Without nix the hint says what to install; a cancelled run returns its cause.
 func TestNoNix(t *testing.T) {
 	runner := &hostnix.Runner{Dir: t.TempDir(), Nix: "no-such-nix"}
 	_, err := runner.Inventory(t.Context())

@@ -36,9 +36,9 @@ func TestOpenKeyMakesOne(t *testing.T) {
 	}
 	again, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil || again.Made || again.Public != k.Public {
-		t.Errorf("once more: %+v, %v", again, err)
+		t.Errorf("a second call: %+v, %v", again, err)
 	}
-	// The variable and the flag name others, which are not made.
+	// OpenKey makes no key that the variable or the flag names.
 	t.Setenv(hostnix.KeyVariable, k.File)
 	if again, err = hostnix.OpenKey(t.Context(), t.TempDir(), "", "x"); err != nil || again.Public != k.Public {
 		t.Errorf("by the variable: %+v, %v", again, err)
@@ -50,8 +50,8 @@ func TestOpenKeyMakesOne(t *testing.T) {
 	}
 }
 
-// The public key is in git, and the secret one is not: who has but the former,
-// as in a fresh clone, gets no other key of its name.
+// A fresh clone has the public key and not the secret one: OpenKey makes no other
+// key with the same name.
 func TestOpenKeyOfClone(t *testing.T) {
 	t.Setenv(hostnix.KeyVariable, "")
 	root, other := t.TempDir(), t.TempDir()
@@ -67,9 +67,9 @@ func TestOpenKeyOfClone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(k.File); err == nil {
-		t.Error("another key is made")
+		t.Error("OpenKey made another key")
 	}
-	// A key that takes the place of the old one has its own public key beside it.
+	// OpenKey writes the public key of a secret key that replaces the old one.
 	another, err := hostnix.OpenKey(t.Context(), other, "", "other.example")
 	if err != nil {
 		t.Fatal(err)
@@ -83,17 +83,17 @@ func TestOpenKeyOfClone(t *testing.T) {
 	}
 	public := filepath.Join(root, "secrets/signing/public.key")
 	if text, err := os.ReadFile(public); err != nil || string(text) != another.Public+"\n" {
-		t.Errorf("beside it is %q, %v", text, err)
+		t.Errorf("public.key holds %q, %v", text, err)
 	}
 	if info, err := os.Stat(public); err != nil || info.Mode().Perm() != 0o644 {
-		t.Errorf("%v, %v", info, err)
+		t.Errorf("public.key is %v, %v", info, err)
 	}
 	if entries, _ := os.ReadDir(filepath.Dir(public)); len(entries) != 3 {
 		t.Errorf("there are %v", entries)
 	}
 }
 
-// Many at once make one key.
+// Concurrent calls make one key.
 func TestOpenKeyAtOnce(t *testing.T) {
 	t.Setenv(hostnix.KeyVariable, "")
 	root := t.TempDir()
@@ -118,12 +118,12 @@ func TestOpenKeyAtOnce(t *testing.T) {
 		}
 	}
 	if made != 1 {
-		t.Errorf("%d say that they made it", made)
+		t.Errorf("%d calls report that they made it", made)
 	}
 }
 
-// Nix takes the keys made here, and reads the same public key in them, as in
-// its own.
+// Nix accepts the keys of OpenKey. PublicKey reads the same public key as Nix, in
+// these and in keys that Nix makes.
 func TestKeysAreNix(t *testing.T) {
 	t.Setenv(hostnix.KeyVariable, "")
 	for _, binary := range testenv.NixBinaries(t) {
@@ -147,7 +147,7 @@ func TestKeysAreNix(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got, err := hostnix.PublicKey(file); err != nil || got != strings.TrimSpace(string(want)) {
-				t.Errorf("got %q, %v; nix says %q", got, err, want)
+				t.Errorf("got %q, %v; nix has %q", got, err, want)
 			}
 		}
 	}
@@ -197,7 +197,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 			}
 			for _, secret := range []string{"topsecret", string(good[25:40]), string(good[70:90])} {
 				if strings.Contains(err.Error()+failed.Hint(), secret) {
-					t.Errorf("it tells of the file's content: %v", err)
+					t.Errorf("the error contains a part of the file: %v", err)
 				}
 			}
 		})
@@ -207,7 +207,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 	}
 }
 
-// A key in git is everybody's; the one that is made cannot get there by `git add`.
+// OpenKey refuses a key in git. `git add` does not add the key that it makes.
 func TestOpenKeyInGit(t *testing.T) {
 	git := testenv.Need(t, "git")
 	t.Setenv(hostnix.KeyVariable, "")

@@ -20,7 +20,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A nix is one Nix with a store of its own.
+// A nix is one Nix with its own store.
 type nix struct {
 	binary string
 	env    []string
@@ -46,7 +46,7 @@ func version(t *testing.T, binary string) string {
 	return fields[len(fields)-1]
 }
 
-// run returns what nix writes, and what it says.
+// run returns the standard output and the standard error of nix.
 func (n nix) run(t *testing.T, dir string, args ...string) (stdout []byte, stderr string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), n.binary, args...)
@@ -58,7 +58,7 @@ func (n nix) run(t *testing.T, dir string, args ...string) (stdout []byte, stder
 	return out.Bytes(), log.String(), err
 }
 
-// casesOf reads a file of cases without touching what must fail.
+// casesOf reads a file of cases without evaluating what must fail.
 const casesOf = `builtins.mapAttrs (_: case:
   let list = value: if builtins.isList value then value else [ value ]; in
   if case ? error
@@ -124,8 +124,8 @@ func runCases(t *testing.T, n nix, file string) {
 	}
 }
 
-// mustMatch holds what nix said against regular expressions, in which . stands
-// for line ends, too.
+// mustMatch compares a log of nix with regular expressions, in which . also stands
+// for line ends.
 func mustMatch(t *testing.T, log string, patterns ...string) {
 	t.Helper()
 	for _, pattern := range patterns {
@@ -135,7 +135,7 @@ func mustMatch(t *testing.T, log string, patterns ...string) {
 	}
 }
 
-// platform is this machine's, as Nix calls it.
+// platform returns this machine's platform, as Nix names it.
 func platform(t *testing.T) string {
 	t.Helper()
 	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
@@ -146,8 +146,8 @@ func platform(t *testing.T) string {
 	return architecture + "-linux"
 }
 
-// building returns the Nix with a store in which it can build: in the store of
-// [testenv.NixEnv], whose root is not the machine's, there is no /bin/sh.
+// building returns the Nix with a store in which it can build: the root of the store
+// of [testenv.NixEnv] has no /bin/sh.
 func (n nix) building(t *testing.T, dir string) *hostnix.Runner {
 	t.Helper()
 	store := testenv.NixDir(t)

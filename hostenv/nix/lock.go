@@ -101,11 +101,11 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 		return nil, err
 	}
 	if len(batch) == 1 {
-		said, _ := splitHint(message(failed.log))
+		text, _ := splitHint(message(failed.log))
 		if errors.Is(failed, errStale) {
-			said = errStale.Error() + "\n" + said
+			text = errStale.Error() + "\n" + text
 		}
-		return []*LockError{batch[0].failure(said)}, nil
+		return []*LockError{batch[0].failure(text)}, nil
 	}
 	var failures []*LockError
 	for _, s := range batch {
@@ -185,8 +185,8 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 // to plan with that would bring back an old commit, or a branch that is gone.
 var errStale = errors.New("it could not be asked, and an answer of an earlier time is not taken")
 
-// isStale tells from what nix and git say whether nix has answered from memory.
-// Nix 2.26 does so without a word of its own; git then says why it failed.
+// isStale reports whether nix has answered from its cache, by what nix and git
+// write. Nix 2.26 itself writes nothing then; git writes why it failed.
 func isStale(log string) bool {
 	return strings.Contains(log, "continuing with the most recent version") ||
 		strings.Contains(log, "; using cached version") ||

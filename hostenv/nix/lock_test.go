@@ -20,8 +20,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// repository makes a git repository with a commit a branch, and returns its
-// folder. The first is checked out.
+// repository makes a git repository with one commit for each branch, checks out
+// the first, and returns the folder.
 func repository(t *testing.T, branches ...string) string {
 	t.Helper()
 	testenv.Need(t, "git")
@@ -46,8 +46,8 @@ func git(dir, ref string) map[string]any {
 	return map[string]any{"type": "git", "url": "file://" + dir, "ref": ref}
 }
 
-// Every source is locked to what git says its ref is, in the order asked for;
-// dir is of no account, and equal sources are one.
+// LockSources locks each source to the commit that its ref has in git, and returns
+// them in order. It ignores dir, and fetches equal sources once.
 func TestLockSources(t *testing.T) {
 	site := repository(t, "main", "feature/search", "release")
 	portal := repository(t, "production")
@@ -55,8 +55,8 @@ func TestLockSources(t *testing.T) {
 		dir := realTempDir(t)
 		write(t, dir, map[string]string{"provider/flake.nix": "", "near/file": "text"})
 		runner := n.runner(filepath.Join(dir, "provider"))
-		// A store that two processes make at once may be busy for one of them,
-		// whose sources are then tried again, each alone and without a word.
+		// Make the store first: it may be busy for one of two processes that make it,
+		// which then tries its sources again, each alone and without progress.
 		if _, err := runner.LockSources(t.Context(), []map[string]any{{"type": "path", "path": "../near"}}); err != nil {
 			t.Fatal(err)
 		}
@@ -98,15 +98,15 @@ func TestLockSources(t *testing.T) {
 			t.Errorf("lastModified %d, want %s", locked[0].LastModified, seconds)
 		}
 
-		var told []string
+		var subjects []string
 		for i, e := range events {
-			told = append(told, e.Subject)
+			subjects = append(subjects, e.Subject)
 			if e.Phase != hostnix.Fetch || e.Number != i+1 || e.Total != 6 {
 				t.Errorf("event %+v is not number %d of 6", e, i+1)
 			}
 		}
-		slices.Sort(told)
-		wantTold := []string{
+		slices.Sort(subjects)
+		wantSubjects := []string{
 			"git+file://" + portal + "?ref=production",
 			"git+file://" + site + "?ref=feature/search",
 			"git+file://" + site + "?ref=main",
@@ -114,18 +114,18 @@ func TestLockSources(t *testing.T) {
 			"git+file://" + site + "?ref=release",
 			"path:" + dir + "/near",
 		}
-		slices.Sort(wantTold)
-		if diff := cmp.Diff(wantTold, told); diff != "" {
+		slices.Sort(wantSubjects)
+		if diff := cmp.Diff(wantSubjects, subjects); diff != "" {
 			t.Errorf("progress (-want +got):\n%s", diff)
 		}
-		// What was asked for is the caller's.
+		// The caller's sources do not change.
 		if inFolder["dir"] != ".hostenv" {
 			t.Errorf("the caller's source was changed: %v", inFolder)
 		}
 	})
 }
 
-// All Nixes lock a source alike: a plan made with one holds for the others.
+// All versions of Nix lock a source alike: a plan of one is valid for the others.
 func TestLocksAgree(t *testing.T) {
 	site := repository(t, "main")
 	answers := map[hostnix.Locked][]string{}
@@ -138,14 +138,13 @@ func TestLocksAgree(t *testing.T) {
 		defer agreement.Unlock()
 		answers[locked[0]] = append(answers[locked[0]], n.binary)
 		if len(answers) > 1 {
-			t.Errorf("Nixes disagree: %v", answers)
+			t.Errorf("the versions of Nix disagree: %v", answers)
 		}
 	})
 }
 
-// A ref is what it is now, and not what a cache remembers: the repository is
-// bare, as a server's is, and the second commit comes right after the first
-// was locked.
+// A ref is locked to its present commit, not to a cached one. The repository is
+// bare, as on a server, and the second commit follows at once after the first lock.
 func TestLockIsFresh(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		work := repository(t, "main")
@@ -166,8 +165,8 @@ func TestLockIsFresh(t *testing.T) {
 	})
 }
 
-// What Nix remembers of a branch or a repository that is gone is no answer,
-// though Nix itself takes it for one, with a warning.
+// LockSources refuses a branch or repository that is gone, for which Nix itself
+// uses its cache, with a warning.
 func TestLockIsNotFromMemory(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		work := repository(t, "main", "old")
@@ -195,8 +194,8 @@ func TestLockIsNotFromMemory(t *testing.T) {
 	})
 }
 
-// All sources that fail are named, in the order asked for, with git's own
-// words and a command to try; what is secret in their URLs is not told.
+// The error names all sources that fail, in order, with git's message and a command
+// to try, and without the secrets in their URLs.
 func TestEveryBrokenSourceIsReported(t *testing.T) {
 	site := repository(t, "main")
 	dirty := repository(t, "main")
@@ -218,14 +217,14 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 		if failed == nil {
 			t.Fatalf("error %v, want a *LockError", err)
 		}
-		type told struct {
+		type failure struct {
 			Index          int
 			Source, Advice string
 		}
 		ask := func(command string) string {
 			return "does the ref exist, and is the repository reachable from here? ask `git ls-remote " + command + "`"
 		}
-		want := []told{
+		want := []failure{
 			{1, "git+file://" + site + "?ref=no-such-branch", ask("file://" + site + " no-such-branch")},
 			{2, "git+file://" + site + "-gone?ref=main", ask("file://" + site + "-gone main")},
 			{3, "path:" + root + "/nothing", "does the folder " + root + "/nothing exist?"},
@@ -233,9 +232,9 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 			{5, "git+https://localhost:1/site.git?private_token=...&ref=main", ask("https://localhost:1/site.git?private_token=... main")},
 			{6, "git+file://" + dirty, ask("file://" + dirty)},
 		}
-		var got []told
+		var got []failure
 		for _, f := range failed {
-			got = append(got, told{f.Index, f.Source, f.Advice})
+			got = append(got, failure{f.Index, f.Source, f.Advice})
 			if f.Message == "" {
 				t.Errorf("no message for %s", f.Source)
 			}
@@ -245,7 +244,7 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 			t.Errorf("failures (-want +got):\n%s", diff)
 		}
 		if all := err.Error() + hints(err) + fmt.Sprintf("%+v", failed); strings.Contains(all, "hunter2") {
-			t.Errorf("a credential is told:\n%s", all)
+			t.Errorf("the error contains a credential:\n%s", all)
 		}
 		if last := failed[len(failed)-1].Message; !strings.Contains(last, "working tree has changes") {
 			t.Errorf("a working tree with changes: %q", last)
@@ -253,7 +252,7 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 	})
 }
 
-// Nothing to lock needs no Nix; what is no source is refused before one runs.
+// An empty list needs no Nix, and an invalid source is refused before Nix runs.
 func TestLockNothing(t *testing.T) {
 	runner := &hostnix.Runner{Nix: "no-such-nix"}
 	if locked, err := runner.LockSources(t.Context(), nil); err != nil || len(locked) != 0 {
@@ -266,8 +265,8 @@ func TestLockNothing(t *testing.T) {
 	}
 }
 
-// What holds the list of sources is for nobody else to read, and gone when
-// nix has ended.
+// Only the user can read the file with the list of sources, which is removed when
+// nix ends.
 func TestSourcesAreNotLeftBehind(t *testing.T) {
 	temp := realTempDir(t)
 	t.Setenv("TMPDIR", temp)
@@ -276,11 +275,11 @@ for last; do :; done
 dir=$(dirname "$last")
 ls -ld "$dir" "$dir"/* | cut -c1-10 > `+temp+`/modes
 grep -c hunter2 "$dir/sources.json" >> `+temp+`/modes
-echo "error: it is not to be" >&2
+echo "error: no such host" >&2
 exit 1`)
 	runner := &hostnix.Runner{Nix: fake}
 	_, err := runner.LockSources(t.Context(), []map[string]any{{"type": "git", "url": "https://u:hunter2@localhost/x"}})
-	if failed := errorsOf[*hostnix.LockError](err); len(failed) != 1 || failed[0].Message != "it is not to be" {
+	if failed := errorsOf[*hostnix.LockError](err); len(failed) != 1 || failed[0].Message != "no such host" {
 		t.Errorf("error %v", err)
 	}
 	if got, want := read(t, filepath.Join(temp, "modes")), "drwx------\n-rw-------\n-rw-------\n1\n"; got != want {
@@ -291,8 +290,8 @@ exit 1`)
 	}
 }
 
-// A cancelled run ends nix and what nix has started, whatever that does about
-// it, and soon.
+// A cancelled run soon kills nix and all its child processes, even if they ignore
+// SIGTERM.
 func TestCancelEndsEverything(t *testing.T) {
 	dir := realTempDir(t)
 	fake := script(t, `
@@ -331,8 +330,7 @@ while :; do sleep 0.1; done`)
 	}
 }
 
-// gone tells whether a process has ended, be it that nobody has asked for its
-// status yet.
+// gone reports whether a process has ended. A zombie has.
 func gone(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true
@@ -352,8 +350,8 @@ func eventually(t *testing.T, holds func() bool, otherwise string) {
 	}
 }
 
-// script writes a program that stands for nix where a real one cannot be
-// brought to do what is tested.
+// script writes a program in place of nix, for what a real one does not do on
+// demand.
 func script(t *testing.T, body string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "nix")
@@ -363,8 +361,7 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-// No more processes run at once than Jobs says, and no two fetch from the same
-// repository.
+// At most Jobs processes run at once, and no two fetch from one repository.
 func TestProcessesAtOnce(t *testing.T) {
 	dir := realTempDir(t)
 	fake := script(t, `
@@ -375,7 +372,7 @@ ls -d `+dir+`/running.* | wc -l >> `+dir+`/counts
 for repository in $(grep -o 'file:///[a-z0-9]*' "$sources" | sort -u | tr / _); do
   mkdir "`+dir+`/$repository" || echo "$repository" >> `+dir+`/twice
 done
-# The first wait until they are three; where they never are, not for long.
+# The first ones wait until three run, for 30 seconds at most.
 i=0; until [ -e `+dir+`/three ] || [ $i -ge 3000 ]; do
   [ "$(ls -d `+dir+`/running.* | wc -l)" -lt 3 ] || : > `+dir+`/three
   sleep 0.01; i=$((i+1))

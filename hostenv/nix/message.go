@@ -93,7 +93,7 @@ func dedent(line string) string {
 }
 
 // splitHint parts a message of our own Nix code from its hint.
-func splitHint(message string) (said, hint string) {
-	said, hint, _ = strings.Cut(message, "\nhint: ")
-	return said, hint
+func splitHint(message string) (text, hint string) {
+	text, hint, _ = strings.Cut(message, "\nhint: ")
+	return text, hint
 }

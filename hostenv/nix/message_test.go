@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What nix says, in the words of several versions, and what of it is told.
+// The logs are those of several versions of nix.
 func TestMessage(t *testing.T) {
 	tests := []struct{ name, log, want string }{{
 		name: "2.8: the message first",
@@ -62,7 +62,7 @@ error: attribute 'foo' missing
 		log:  "error: \n       Failed assertions:\n       - provider.cache.publicKey is not set\n\n       … while evaluating the attribute 'value'\n",
 		want: "Failed assertions:\n- provider.cache.publicKey is not set",
 	}, {
-		name: "git speaks before nix",
+		name: "git writes before nix",
 		log:  "fatal: couldn't find remote ref refs/heads/nope\nerror: program 'git' failed with exit code 128\n",
 		want: "program 'git' failed with exit code 128\ncouldn't find remote ref refs/heads/nope",
 	}, {
@@ -93,26 +93,26 @@ error: attribute 'foo' missing
 	}
 }
 
-// Progress is told whole lines, however they arrive; colours are no part of a
-// line, and everything else is kept for the error.
+// Progress receives whole lines without colours, however nix writes them; the
+// listener keeps all others for the error.
 func TestListener(t *testing.T) {
-	var told []string
-	runner := &Runner{Progress: func(e Event) { told = append(told, e.Subject) }}
+	var subjects []string
+	runner := &Runner{Progress: func(e Event) { subjects = append(subjects, e.Subject) }}
 	l := &listener{events: &counter{runner: runner, phase: Evaluate}}
 	for _, part := range []string{"trace: hostenv-pro", "vider: evaluating acme__site\nwarn", "ing: x\n\x1b[35mtrace: hostenv-provider: fetching y\x1b[0m\n", "trace: mine\nerror: z"} {
 		if _, err := l.Write([]byte(part)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"acme__site", "y"}, told); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{"acme__site", "y"}, subjects); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff("warning: x\ntrace: mine\nerror: z", l.log()); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
 
-// However much nix says, the end of it is kept, and no more than a bound.
+// The listener keeps the end of what nix writes, up to a limit.
 func TestListenerIsBounded(t *testing.T) {
 	l := &listener{}
 	line := make([]byte, 1<<16)

@@ -62,7 +62,7 @@ type counter struct {
 	number int
 }
 
-func (c *counter) tell(subject string) {
+func (c *counter) report(subject string) {
 	if c == nil || c.runner.Progress == nil {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// p is a store path of a name.
+// p returns a store path with a name.
 func p(name string) string {
 	return fmt.Sprintf("/nix/store/%032d-%s", len(name), name)
 }
@@ -67,7 +67,7 @@ func TestParsePaths(t *testing.T) {
 		t.Errorf("nothing: got %v, %v", got, err)
 	}
 	if _, err := hostnix.ParsePaths([]byte("sh: nix: not found")); err == nil {
-		t.Error("what is no JSON is taken for it")
+		t.Error("ParsePaths accepts a text that is not JSON")
 	}
 }
 
@@ -88,7 +88,7 @@ func TestFailedBuilds(t *testing.T) {
 		for _, found := range (&hostnix.CommandError{Log: c.log}).FailedBuilds() {
 			messages = append(messages, found.Message)
 			if found.Derivation != a {
-				t.Errorf("%s: about %s", c.seen, found.Derivation)
+				t.Errorf("%s: the failed build is %s", c.seen, found.Derivation)
 			}
 		}
 		if diff := cmp.Diff(c.want, strings.Join(messages, "\n---\n")); diff != "" {

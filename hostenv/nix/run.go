@@ -18,7 +18,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Lines by which our own Nix code tells what it is doing.
+// Lines by which our own Nix code reports its progress.
 const (
 	traceEvaluate = "trace: hostenv-provider: evaluating "
 	traceFetch    = "trace: hostenv-provider: fetching "
@@ -27,10 +27,10 @@ const (
 // grace is how long nix may take to clear up once it was asked to end.
 const grace = 2 * time.Second
 
-// maxLog is how much of what nix says is kept for an error, from its end.
+// maxLog is how much of what nix writes an error keeps, from the end.
 const maxLog = 1 << 20
 
-// A nixError is what nix said when it failed, or when what it did is of no use.
+// A nixError is what nix wrote when it failed, or when its result cannot be used.
 type nixError struct {
 	log string
 	err error
@@ -45,17 +45,17 @@ func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (wri
 }
 
 // command runs `nix NAME --json` with further arguments and returns what it
-// writes, and what it says meanwhile. Progress goes to events. The error is a
+// writes to standard output and standard error. Progress goes to events. The error is a
 // *nixError if nix ran and failed, the context's if that was cancelled.
 func (r *Runner) command(ctx context.Context, events *counter, name string, args ...string) (written []byte, log string, err error) {
-	// A cache of evaluations would repeat an error without its message.
+	// The evaluation cache would repeat an error without its message.
 	args = slices.Concat([]string{name, "--json", "--option", "eval-cache", "false"}, Features, args)
-	said := &listener{events: events}
-	written, err = r.run(ctx, Command{Args: args}, said)
+	output := &listener{events: events}
+	written, err = r.run(ctx, Command{Args: args}, output)
 	if err != nil {
 		return nil, "", err
 	}
-	return written, said.log(), nil
+	return written, output.log(), nil
 }
 
 // Features lets nix commands work where the settings do not have them.
@@ -67,19 +67,19 @@ type Command struct {
 	Args    []string  // as they are: no flag is added
 	Env     []string  // variables that the Runner's Env does not have
 	Input   io.Reader // its stdin, if not nil
-	Log     io.Writer // is written what it says, line by line, if not nil
+	Log     io.Writer // receives standard error, line by line, if not nil
 }
 
-// A CommandError is what a [Command] said when it failed.
+// A CommandError is what a [Command] wrote when it failed.
 type CommandError struct {
-	Log string // all that was kept of it, without secrets in URLs
+	Log string // the end of what it wrote, without secrets in URLs
 	Err error  // how it ended
 }
 
 func (e *CommandError) Error() string { return cmp.Or(e.Message(), e.Err.Error()) }
 func (e *CommandError) Unwrap() error { return e.Err }
 
-// Message is what was wrong, of all that was said.
+// Message returns the error in the log.
 func (e *CommandError) Message() string { return message(e.Log) }
 
 // Run runs a command and returns what it writes. The error is a *[CommandError]
@@ -93,7 +93,7 @@ func (r *Runner) Run(ctx context.Context, c Command) (written []byte, err error)
 	return written, err
 }
 
-func (r *Runner) run(ctx context.Context, c Command, said *listener) (written []byte, err error) {
+func (r *Runner) run(ctx context.Context, c Command, output *listener) (written []byte, err error) {
 	program, err := r.find(c.Program)
 	if err != nil {
 		return nil, err
@@ -109,16 +109,16 @@ func (r *Runner) run(ctx context.Context, c Command, said *listener) (written []
 	cmd.WaitDelay = grace
 
 	var stdout bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, said
+	cmd.Stdout, cmd.Stderr = &stdout, output
 	err = cmd.Run()
-	said.end()
+	output.end()
 	if ctx.Err() != nil {
 		// What has not ended by itself within the grace.
 		_ = signalGroup(cmd, syscall.SIGKILL)
 		return nil, context.Cause(ctx)
 	}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return nil, &nixError{log: said.log(), err: err}
+		return nil, &nixError{log: output.log(), err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", filepath.Base(program), err)
@@ -184,11 +184,11 @@ func signalGroup(cmd *exec.Cmd, signal syscall.Signal) error {
 	return nil
 }
 
-// A listener is written what nix says: it passes progress on, line by line, and
-// keeps the rest.
+// A listener receives the standard error of nix: it passes progress on, line by
+// line, and keeps the rest.
 type listener struct {
 	events *counter
-	copy   io.Writer // is written each line without what would be a secret, if not nil
+	copy   io.Writer // receives each line without secrets, if not nil
 	line   []byte    // begun and not ended
 	kept   []byte
 }
@@ -208,12 +208,12 @@ func (l *listener) Write(text []byte) (int, error) {
 func (l *listener) take(line string) {
 	for _, trace := range []string{traceEvaluate, traceFetch} {
 		if subject, ok := strings.CutPrefix(line, trace); ok {
-			l.events.tell(strings.TrimSpace(subject))
+			l.events.report(strings.TrimSpace(subject))
 			return
 		}
 	}
 	if l.copy != nil {
-		// A log that cannot be written must not end what it is about.
+		// nix goes on if its log cannot be written.
 		_, _ = io.WriteString(l.copy, redact(line)+"\n")
 	}
 	l.kept = append(l.kept, line...)
@@ -223,7 +223,7 @@ func (l *listener) take(line string) {
 	}
 }
 
-// end takes what nix said last, without a line's end.
+// end takes the last line where no line break ends it.
 func (l *listener) end() {
 	if len(l.line) > 0 {
 		l.take(plain(string(l.line)))

@@ -110,7 +110,7 @@ func (s *source) describe() string {
 	}
 }
 
-// needsRev tells whether what was fetched must be a commit.
+// needsRev reports whether the source must have a commit.
 func (s *source) needsRev() bool {
 	switch s.text("type") {
 	case "git", "hg", "github", "gitlab", "sourcehut":
@@ -120,11 +120,11 @@ func (s *source) needsRev() bool {
 	}
 }
 
-func (s *source) failure(said string) *LockError {
-	return &LockError{Index: s.index, Source: s.label, Message: said, Advice: s.advice()}
+func (s *source) failure(text string) *LockError {
+	return &LockError{Index: s.index, Source: s.label, Message: text, Advice: s.advice()}
 }
 
-// advice says how to look at the source by hand.
+// advice returns how to check the source by hand.
 func (s *source) advice() string {
 	var address string
 	host := s.text("host")

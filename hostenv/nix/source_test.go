@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What of a source is fetched, what it is called, and how to look at it.
+// A source has a tree to fetch, a label for messages, and advice for a failure.
 func TestSource(t *testing.T) {
 	type attributes = map[string]any
 	ask := func(command string) string {
@@ -79,8 +79,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// However sources are divided, each is fetched once, a repository by one
-// process after the other, and no process gets more than it should.
+// Each source is in one batch of at most maxBatch, and all batches of a repository
+// are in turn.
 func TestBatches(t *testing.T) {
 	for _, processes := range []int{1, 2, 4, 16} {
 		for _, repositories := range []int{1, 3, 40} {
@@ -116,7 +116,7 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// A name may hold whatever Nix would take for the end of a string or for code.
+// A name may hold what ends a string in Nix, or code.
 func TestQuote(t *testing.T) {
 	if got, want := quote(`a"b\c${d}$e`), `"a\"b\\c\${d}$e"`; got != want {
 		t.Errorf("quote gives %s, want %s", got, want)

@@ -53,8 +53,8 @@ func TestUseTokens(t *testing.T) {
 	}
 }
 
-// The tokens of a key are those that Nix then has, beside its own, and they are
-// in no argument of a program.
+// ReadTokens adds the tokens of a key to Nix's configuration, and passes them in no
+// argument of a program.
 func TestReadTokens(t *testing.T) {
 	dir := t.TempDir()
 	script := "#!/bin/sh\nprintf '%s\\n' \"$@\" >>\"$ARGV\"\ncase $4 in */secrets.yaml) ;; *) echo none here >&2; exit 100 ;; esac\necho 'access-tokens = github.com=ghp_hunter2'\n"
@@ -69,7 +69,7 @@ func TestReadTokens(t *testing.T) {
 		if err := r.ReadTokens(t.Context(), hostnix.SecretKey{Secret: "access_tokens", File: "secrets.yaml"}, env); err != nil {
 			t.Fatal(err)
 		}
-		// The command was called otherwise before 2.20.
+		// The command has another name before 2.20.
 		out, err := r.Run(t.Context(), hostnix.Command{Args: []string{"show-config"}})
 		if err != nil {
 			out, err = r.Run(t.Context(), hostnix.Command{Args: []string{"config", "show"}})
