@@ -14,6 +14,9 @@ func TestAdvice(t *testing.T) {
 		"path '" + source + "/nodes/node-a/configuration.nix' does not exist":             "`git add` it",
 		"unable to download 'https://git.example/a': Couldn't resolve host name (6)":      "finds the host in DNS",
 		"ssh: Could not resolve hostname git.example: Name or service not known":          "finds the host in DNS",
+		"The option `provider.nodefor' does not exist. Definition values:":                "docs/options.md",
+		"A definition for option `provider.uidRange.min' is not of type `int'":            "docs/options.md",
+		"The option `services.nginx' does not exist":                                      "",
 		"opening file '/home/operator/key': No such file or directory":                    "",
 		"flake 'git+file:///p' requires lock file changes but they're not allowed due to": "nix flake lock",
 	} {

@@ -109,6 +109,7 @@ var advice = []struct {
 	{regexp.MustCompile(`could not find a flake\.nix`), "run this in the provider's folder, where its flake.nix is"},
 	{regexp.MustCompile("does not contain a"), "run this in the provider's folder, and `git add` its flake.nix"},
 	{regexp.MustCompile(`/nix/store/[^/]+/.*(No such file or directory|does not exist)`), "if that file exists, `git add` it: a flake sees only the files that git knows"},
+	{regexp.MustCompile("(?i)the option `provider\\.[^']*' does not exist|definition for option `provider\\."), "correct the option in flake.nix; docs/options.md of hostenv-provider lists all"},
 	{regexp.MustCompile("Could(n't| not) resolve host"), "run the command again once this machine finds the host in DNS"},
 }
 
