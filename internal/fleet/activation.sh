@@ -29,7 +29,7 @@ if [ -e "$rules/block" ]; then
   while [ -e "$rules/block" ]; do sleep 0.02; done
 fi
 if [ -e "$rules/fail" ]; then
-  echo "told to fail with $(<"$rules/fail")" >&2
+  echo "the test made this fail with $(<"$rules/fail")" >&2
   exit "$(<"$rules/fail")"
 fi
 if [ -e "$rules/run" ]; then

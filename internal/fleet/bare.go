@@ -11,8 +11,8 @@ import (
 type Machine struct{ Name, Address string }
 
 // StartBare starts machines as an installer leaves them, with sshd, sudo, Nix and
-// the deploy user, and without any environment. They are for a program that was
-// entered by [Enter], and have no provider: what is deployed makes its own users.
+// the deploy user, and without environments. They are for a program that called
+// [Enter], and have no provider: activating a system makes the users.
 // The deploy user may run any command as any user, where a real node allows only
 // those of nix/modules/sudo.nix. activateRS is as in [Options].
 func StartBare(activateRS string, machines ...Machine) (*Fleet, error) {

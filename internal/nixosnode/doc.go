@@ -1,5 +1,5 @@
-// Package nixosnode gives tests real NixOS nodes, and an operator who deploys to
-// them.
+// Package nixosnode gives tests real NixOS nodes, and an operator's machine that
+// deploys to them.
 //
 // A node runs a system that Nix built of NixOS's own modules: stage 2, systemd
 // as process 1, activation, switching. It has namespaces in place of a machine,
@@ -19,8 +19,8 @@
 //		lab.Install(t)
 //		...
 //
-// The whole runs in namespaces of its own, see [Main]. Nothing of it outlives
-// the tests, not even if they are killed, but for the cache.
+// All of it runs in new namespaces, see [Main], and ends with the tests, even if
+// they are killed. Only the cache stays.
 //
 // # The cache
 //

@@ -197,7 +197,7 @@ func (l *Lab) Client() *http.Client {
 const Deadline = 5 * time.Minute
 
 // Eventually waits until is returns nil, and fails the test with its last error
-// where it never does.
+// after [Deadline].
 func Eventually(t testing.TB, what string, is func() error) {
 	t.Helper()
 	var err error
@@ -209,10 +209,10 @@ func Eventually(t testing.TB, what string, is func() error) {
 			break
 		}
 	}
-	t.Fatalf("%s: it never comes: %v", what, err)
+	t.Fatalf("%s: not within %v: %v", what, Deadline, err)
 }
 
-// logConsoles shows what nodes said.
+// logConsoles logs the consoles of the nodes.
 func (l *Lab) logConsoles(t testing.TB) {
 	for _, n := range l.Nodes {
 		t.Logf("the console of %s:\n%s", n.Name, last(n.Console(), 4000))

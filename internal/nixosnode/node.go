@@ -119,7 +119,7 @@ func (n *Node) Console() string {
 	return string(data)
 }
 
-// unmake takes the machine away.
+// unmake removes the machine.
 func (n *Node) unmake() error {
 	n.powerOff()
 	return errors.Join(unmount(n.lab.Operator.Path("/nodes/"+n.Name)), unmount(n.dir))
@@ -374,7 +374,7 @@ func (n *Node) WaitReboot(t testing.TB, boots int) {
 	n.WaitUp(t)
 }
 
-// CutOff pulls the node's cable: it neither hears nor is heard, and is not told.
+// CutOff disconnects the node from the network, without a signal to the node.
 func (n *Node) CutOff(t testing.TB) {
 	t.Helper()
 	must(t, n.connect(false))
@@ -446,8 +446,8 @@ func (n *Node) Run(t testing.TB, argv ...string) string {
 	return out
 }
 
-// WaitUp waits until systemd has started all that it is to start, and fails the
-// test where a unit failed.
+// WaitUp waits until systemd has started all units, and fails the test if one
+// failed.
 func (n *Node) WaitUp(t testing.TB) {
 	t.Helper()
 	if state := n.WaitStarted(t); state != "running" {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// An Operator is the machine of the one who deploys: Debian, with Nix, git, ssh,
-// the provider's targets, deploy-rs and sops. What it changes is its own.
+// An Operator is the operator's machine: Debian, with Nix, git, ssh, the provider's
+// targets, deploy-rs and sops. Its changes do not affect the real machine.
 type Operator struct {
 	Root string // where this process finds its files
 
@@ -170,7 +170,7 @@ func (r Result) String() string {
 	return fmt.Sprintf("mage %s: exit code %d after %s\n-- stdout\n%s-- stderr\n%s", strings.Join(r.Args, " "), r.Code, r.Took.Round(time.Millisecond), r.Stdout, r.Stderr)
 }
 
-// Want holds a run to its exit code.
+// Want checks the exit code of a run.
 func (r Result) Want(t testing.TB, code int) Result {
 	t.Helper()
 	if r.Code != code {
@@ -185,7 +185,7 @@ func (o *Operator) Mage(t testing.TB, args ...string) Result {
 	return o.Begin(t, args...).Wait(t)
 }
 
-// A Process is a run of the targets that is at work.
+// A Process is a running program of the targets.
 type Process struct {
 	args           []string
 	cmd            *exec.Cmd

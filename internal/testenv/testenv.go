@@ -1,9 +1,8 @@
 // Package testenv tells tests which outside programs they may use.
 //
-// A test that needs a program asks for it here. Where it is missing the test
-// is skipped with the reason; where HOSTENV_TEST_REQUIRE names the program, as
-// CI does of all that it installs, or is 1, the test fails instead, so that a
-// green run there has left out nothing but what it said.
+// A test that needs a program calls [Need]. If the program is missing, the test is
+// skipped with the reason, or fails if HOSTENV_TEST_REQUIRE names the program or is
+// 1. CI names all programs that it installs, so that it cannot skip their tests.
 // `mage test` prints the same table before it runs.
 package testenv
 
@@ -28,7 +27,7 @@ type Tool struct {
 	find func() string
 }
 
-// Path returns where the tool is, or "" where it is not on this machine.
+// Path returns the path of the tool, or "" if it is missing.
 func (t Tool) Path() string {
 	if t.find != nil {
 		return t.find()
@@ -264,8 +263,8 @@ func Mirrored(t testing.TB, repository, path string) []byte {
 	return data
 }
 
-// NixBinaries returns every Nix that tests are run under: the one on PATH and
-// those of HOSTENV_TEST_NIX. Without any, the test is skipped as by [Need].
+// NixBinaries returns every Nix to test with: the one on PATH and those of
+// HOSTENV_TEST_NIX. If nix is missing, the test is skipped, see [Need].
 func NixBinaries(t testing.TB) []string {
 	t.Helper()
 	binaries := []string{Need(t, "nix")}
@@ -333,8 +332,7 @@ func Find(name string) string {
 	return ""
 }
 
-// PrintMissing says what will be left out on this machine, and how to have it
-// tested.
+// PrintMissing prints which tests this machine skips, and how to enable them.
 func PrintMissing(w io.Writer) {
 	for _, tool := range Tools {
 		if tool.Path() == "" {
