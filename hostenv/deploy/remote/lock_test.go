@@ -242,7 +242,7 @@ func TestCancelledRequest(t *testing.T) {
 	}
 }
 
-// TestInterrupt sends the Ctrl-C of a terminal to everybody but the driver
+// TestInterrupt sends the Ctrl-C of a terminal to all processes but the driver
 // itself: sessions are in groups of their own.
 func TestInterrupt(t *testing.T) {
 	m := newMachine(t, "", "")
