@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// A Key is one of a sops file.
+// A Key is a key of a sops file.
 type Key struct {
-	Name    string   // with "/" between the levels
+	Name    string   // levels are separated by "/"
 	File    string   // the sops file
 	Program string   // "" means the sops of PATH
 	Env     []string // the program's environment, the process's own if nil
@@ -26,7 +26,7 @@ type Key struct {
 // ErrNotInstalled reports that sops is not installed.
 var ErrNotInstalled = errors.New("not installed")
 
-// An Error says why a key cannot be read. It holds no part of a value.
+// An Error is a failure to read a key. It holds no part of a value.
 type Error struct {
 	Problem, Remedy string
 	Err             error
