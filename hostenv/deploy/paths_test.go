@@ -39,7 +39,6 @@ func TestPaths(t *testing.T) {
 		"systemProfile":    system.Link == table["systemProfile"],
 		"profile":          ofUser(environment.Link) == table["profile"],
 		"temp":             system.Temp == table["temp"],
-		"userTemp":         ofUser(environment.Temp) == table["userTemp"],
 		"systemLogs":       strings.HasPrefix(logs, table["systemLogs"]+","),
 		"userLogs":         strings.Contains(logs, " "+table["userLogs"]+" "),
 		"frontDoor":        strings.Contains(askFrontDoor, " "+table["frontDoor"]+" "),

@@ -14,14 +14,8 @@ import (
 // oneWord is an option of ssh that Nix does not split.
 var oneWord = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]+$`)
 
-// Where things are on a node. nix/lib/paths.nix has these paths for what is made
-// from Nix; testdata/paths.json is tested with both.
-const systemLink = "/nix/var/nix/profiles/system"
-
 // ActivationLogs says to a person where a node keeps the logs of activations.
 const ActivationLogs = "/var/log/hostenv/activation, or ~/.local/state/hostenv/activation of the environment's user"
-
-func userLink(user string) string { return "/nix/var/nix/profiles/per-user/" + user + "/hostenv" }
 
 // Planned returns the nodes of a plan by name, with their profiles: the system
 // and the enabled environments. The flake knows the store paths, see [Fill]. A
@@ -45,7 +39,7 @@ func Planned(d plan.Document) ([]Node, error) {
 		n := connected(name, d.NodeConnections[name], &errs)
 		n.User, n.PublicName = d.DeployUser, name+"."+d.HostenvHostname
 		if own {
-			n.Profiles = []Profile{{Node: name, Name: SystemProfile, User: "root", Link: systemLink, Temp: n.TempPath}}
+			n.Profiles = []Profile{{Node: name, Name: SystemProfile, User: "root", Link: d.NodeConnections[name].ProfileLink, Temp: n.TempPath}}
 		}
 		nodes[name] = &n
 	}
@@ -60,7 +54,7 @@ func Planned(d plan.Document) ([]Node, error) {
 			errs.Addf(fmt.Sprintf("plan.environments.%q", user), byHand, "is on the node %q, which the plan does not have", e.Node)
 		} else if n, reached := nodes[e.Node]; reached {
 			n.Profiles = append(n.Profiles, Profile{
-				Node: e.Node, Name: user, User: user, UID: e.UID, Formerly: e.FormerNames, Link: userLink(user), Temp: n.TempPath + "/" + user,
+				Node: e.Node, Name: user, User: user, UID: e.UID, Formerly: e.FormerNames, Link: e.ProfileLink, Temp: e.TempPath,
 			})
 		}
 	}
@@ -105,8 +99,8 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 	set := func(option string) string {
 		return fmt.Sprintf("set provider.nodes.%q.%s, and run `mage plan`", name, option)
 	}
-	if c.System == "" || c.TempPath == "" || c.RemoteBuild == nil || c.AutoRollback == nil || c.MagicRollback == nil {
-		errs.Addf(where, "run `mage plan`", "does not have all of system, tempPath, remoteBuild, autoRollback and magicRollback")
+	if c.System == "" || c.ProfileLink == "" || c.TempPath == "" || c.RemoteBuild == nil || c.AutoRollback == nil || c.MagicRollback == nil {
+		errs.Addf(where, "run `mage plan`", "does not have all of system, profileLink, tempPath, remoteBuild, autoRollback and magicRollback")
 		return Node{Name: name}
 	}
 	n := Node{
@@ -125,15 +119,20 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 	if _, err := names.ParseSystem(n.Platform); err != nil {
 		errs.Addf(where+".system", set("system"), "is %q: %v", n.Platform, err)
 	}
-	if _, err := names.ParsePlainPath(n.TempPath); err != nil {
-		errs.Addf(where+".tempPath", set("tempPath")+" to one of letters, digits, dots, hyphens and slashes", "is %q, which is no plain absolute path", n.TempPath)
-	}
+	checkPath(where+".profileLink", c.ProfileLink, byHand, errs)
+	checkPath(where+".tempPath", n.TempPath, set("tempPath")+" to one of letters, digits, dots, hyphens and slashes", errs)
 	for _, option := range n.SSHOptions {
 		if !oneWord.MatchString(option) {
 			errs.Addf(where+".sshOpts", set("sshOpts")+`: [ "-o" "Option=value" ] with a value without spaces`, "holds %q, and every option must be one word", option)
 		}
 	}
 	return n
+}
+
+func checkPath(where, path, fix string, errs *problem.List) {
+	if _, err := names.ParsePlainPath(path); err != nil {
+		errs.Addf(where, fix, "is %q, which is no plain absolute path", path)
+	}
 }
 
 // checkEnvironment refuses what no command may be made of.
@@ -156,4 +155,10 @@ func checkEnvironment(user string, e plan.Environment, deployUser string, errs *
 	if e.UID <= 0 {
 		errs.Addf(where, byHand, "has no uid")
 	}
+	if e.ProfileLink == "" || e.TempPath == "" {
+		errs.Addf(where, "run `mage plan`", "does not have both of profileLink and tempPath")
+		return
+	}
+	checkPath(where+".profileLink", e.ProfileLink, byHand, errs)
+	checkPath(where+".tempPath", e.TempPath, byHand, errs)
 }

@@ -25,7 +25,10 @@ func document(t *testing.T, text string) plan.Document {
 }
 
 // complete are the options that every connection of a plan has.
-const complete = `"system": "x86_64-linux", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true`
+const complete = `"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true`
+
+// paths are what every environment of a plan has.
+const paths = `"profileLink": "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", "tempPath": "/run/hostenv/deploy/site-main-b7ea262"`
 
 // planOf is a plan with one node and one environment, whose parts are given
 // where they are not as usual.
@@ -40,13 +43,13 @@ func planOf(parts map[string]string) string {
 		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1", `+complete+`}, "old": {"hostname": "old.hosting.example", `+complete+`}},
 		"environments": {%s: %s, "off": {"enable": false, "node": "gone"}}}`,
 		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example", `+complete+`}`),
-		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000}`))
+		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000, `+paths+`}`))
 }
 
 func TestPlanned(t *testing.T) {
 	nodes, err := deploy.Planned(document(t, planOf(map[string]string{
 		"connection": `{"hostname": "192.0.2.7", "sshPort": 2222, "hostKey": "ssh-ed25519 AAAA n1", "sshOpts": ["-o", "Compression=yes"],
-			"system": "aarch64-linux", "tempPath": "/run/x", "remoteBuild": true, "autoRollback": false, "magicRollback": false, "unknown": 7}`,
+			"system": "aarch64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/x", "remoteBuild": true, "autoRollback": false, "magicRollback": false, "unknown": 7}`,
 	})))
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +61,7 @@ func TestPlanned(t *testing.T) {
 		Profiles: []deploy.Profile{
 			{Node: "n1", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/x"},
 			{Node: "n1", Name: "site-main-b7ea262", User: "site-main-b7ea262", UID: 40000,
-				Link: "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", Temp: "/run/x/site-main-b7ea262"},
+				Link: "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", Temp: "/run/hostenv/deploy/site-main-b7ea262"},
 		},
 	}, {
 		Name: "n2", Address: "2001:db8::1", User: "deploy", Platform: "x86_64-linux", PublicName: "n2.hosting.example",
@@ -84,6 +87,8 @@ func TestPlannedRefuses(t *testing.T) {
 		{"the plan would lie", "environment", `{"node": "n1", "uid": 1, "hostenv": {"userName": "other"}}`, `has the hostenv.userName "other"`},
 		{"a former name that is none", "environment", `{"node": "n1", "uid": 1, "formerNames": ["a", "../b"]}`, `"../b", which is no name of a user`},
 		{"nobody to compare with", "environment", `{"node": "n1"}`, "has no uid"},
+		{"a plan of an older version", "environment", `{"node": "n1", "uid": 1}`, "does not have both of profileLink and tempPath"},
+		{"a link that would leave", "environment", `{"node": "n1", "uid": 1, "profileLink": "/p/../q", "tempPath": "/t"}`, `profileLink is "/p/../q", which is no plain absolute path`},
 		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which the plan does not have`},
 		{"deploy-rs cannot quote", "node", `"n\"1"`, "is no name of a node"},
 		{"ssh would take it for an option", "node", `"-oProxyCommand=x"`, "is no name of a node"},
@@ -92,14 +97,14 @@ func TestPlannedRefuses(t *testing.T) {
 		{"ssh would take it for an option", "connection", `{"hostname": "-oProxyCommand=reboot", ` + complete + `}`, "neither a host name nor an IP address"},
 		{"more than one line", "connection", `{"hostname": "n1\nProxyCommand x", ` + complete + `}`, "neither a host name nor an IP address"},
 		{"nowhere to go", "connection", `{` + complete + `}`, "neither a host name nor an IP address"},
-		{"a plan of an older version", "connection", `{"hostname": "n"}`, "does not have all of system, tempPath"},
+		{"a plan of an older version", "connection", `{"hostname": "n"}`, "does not have all of system, profileLink, tempPath"},
 		{"no port", "connection", `{"hostname": "n", "sshPort": 0, ` + complete + `}`, "is 0, which is no port"},
 		{"no port", "connection", `{"hostname": "n", "sshPort": 70000, ` + complete + `}`, "is 70000, which is no port"},
 		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB", ` + complete + `}`, "which is no public key"},
-		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
-		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
+		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
+		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
 		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"], ` + complete + `}`, "every option must be one word"},
-		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a platform such as"},
+		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "profileLink": "/p", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a platform such as"},
 		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is no user name"},
 		{"nobody", "deployUser", `null`, "no user name"},
 	} {
@@ -117,7 +122,7 @@ func TestPlannedRefuses(t *testing.T) {
 
 func TestPlannedRefusesAllAtOnce(t *testing.T) {
 	_, err := deploy.Planned(document(t, planOf(map[string]string{
-		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "environment": `{"node": "-n"}`,
+		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "profileLink": "/p", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "environment": `{"node": "-n", ` + paths + `}`,
 	})))
 	if len(problem.Leaves(err)) != 6 {
 		t.Errorf("want six problems, got %v", err)

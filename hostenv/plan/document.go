@@ -45,7 +45,11 @@ type Environment struct {
 	// PreviousNode is where it was deployed to last, "" if that is Node.
 	PreviousNode string `json:"previousNode"`
 	// FormerNames are the user names that it had before.
-	FormerNames    []string               `json:"formerNames"`
+	FormerNames []string `json:"formerNames"`
+	// ProfileLink is its profile on the node; TempPath is the folder where
+	// deploy-rs confirms its activation.
+	ProfileLink    string                 `json:"profileLink"`
+	TempPath       string                 `json:"tempPath"`
 	AuthorizedKeys []string               `json:"authorizedKeys"`
 	Hostenv        Identity               `json:"hostenv"`
 	VirtualHosts   map[string]VirtualHost `json:"virtualHosts"` // by normalised name
@@ -139,7 +143,8 @@ type Connection struct {
 	SSHPort       int      `json:"sshPort"`
 	SSHOpts       []string `json:"sshOpts"`
 	HostKey       string   `json:"hostKey"`
-	TempPath      string   `json:"tempPath"`
+	ProfileLink   string   `json:"profileLink"` // the system's profile on the node
+	TempPath      string   `json:"tempPath"`    // where deploy-rs confirms the activation of the system
 	RemoteBuild   *bool    `json:"remoteBuild"`
 	AutoRollback  *bool    `json:"autoRollback"`
 	MagicRollback *bool    `json:"magicRollback"`

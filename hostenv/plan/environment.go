@@ -8,7 +8,7 @@ import (
 // decided are the members of an environment that the plan decides. What the
 // environment itself says of them is not believed.
 var decided = []string{
-	"authorizedKeys", "formerNames", "node", "placement", "previousNode", "repo", "source", "uid", "virtualHosts",
+	"authorizedKeys", "formerNames", "node", "placement", "previousNode", "profileLink", "repo", "source", "tempPath", "uid", "virtualHosts",
 }
 
 // environment builds environments.<userName>: the evaluated environment as it
@@ -22,6 +22,8 @@ func (c *computation) environment(e *placed, entry state.Entry) Environment {
 	v.UID = entry.UID
 	v.AuthorizedKeys = e.AuthorizedKeys
 	v.Repo = e.repo()
+	v.ProfileLink = profileLink(e.UserName)
+	v.TempPath = tempPath(c.inv.Provider.connection(e.node), e.UserName)
 	if entry.DeployedNode != e.node {
 		v.PreviousNode = entry.DeployedNode
 	}

@@ -225,23 +225,34 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	return n
 }
 
-// machines refuses two nodes that are one machine: the second would be deployed
-// onto the first.
+// machines refuses two nodes that are one machine, by their address or by their
+// host key: the second would be deployed onto the first.
 func (r *reader) machines(p *Provider) {
-	first := map[string]string{}
+	byAddress, byKey := map[string]string{}, map[string]string{}
 	for _, node := range slices.Sorted(maps.Keys(p.Nodes)) {
 		c := p.connection(node)
 		host := c.Hostname
 		if ip, err := netip.ParseAddr(host); err == nil {
 			host = ip.Unmap().String()
 		}
+		where := "provider.nodes." + quoteAttribute(node)
 		at := fmt.Sprintf("%s, port %d", host, cmp.Or(c.SSHPort, sshPort))
-		if other, taken := first[at]; taken {
-			r.remedied("provider.nodes."+quoteAttribute(node), "", "correct address or sshPort of one of the two, or remove one",
+		if other, taken := byAddress[at]; taken {
+			r.remedied(where, "", "correct address or sshPort of one of the two, or remove one",
 				"is the same machine as the node %s: both are at %s", quoteAttribute(other), at)
+			continue // which explains a common key as well
+		}
+		byAddress[at] = node
+		key, err := names.ParsePublicKey(c.HostKey)
+		if err != nil {
 			continue
 		}
-		first[at] = node
+		if other, taken := byKey[key.Bare()]; taken {
+			r.remedied(where, "", "correct hostKey of one of the two; remove one, if they are one machine; or give each copy of an image its own host key",
+				"has the host key of the node %s, %s: they are one machine, or copies of one image", quoteAttribute(other), key.Bare())
+			continue
+		}
+		byKey[key.Bare()] = node
 	}
 }
 
@@ -284,7 +295,8 @@ func (p *Provider) connection(node string) Connection {
 		c.System = n.System
 		c.Hostname = n.Address
 	}
-	c.TempPath = cmp.Or(c.TempPath, "/run/hostenv/deploy")
+	c.ProfileLink = systemProfile
+	c.TempPath = cmp.Or(c.TempPath, defaultTempPath)
 	c.RemoteBuild = cmp.Or(c.RemoteBuild, new(bool))
 	rollback := true // as deploy-rs does by itself
 	c.AutoRollback = cmp.Or(c.AutoRollback, &rollback)

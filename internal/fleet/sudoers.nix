@@ -22,9 +22,15 @@ let
         config = {
           security.sudo = { enable = true; execWheelOnly = false; };
           hostenv = {
-            environments = builtins.listToAttrs (map (name: { inherit name; value = { }; }) users);
+            environments = builtins.listToAttrs (map
+              (name: {
+                inherit name;
+                value = { profileLink = "/nix/var/nix/profiles/per-user/${name}/hostenv"; tempPath = "/run/hostenv/deploy/${name}"; };
+              })
+              users);
             deploy = {
               user = deployUser;
+              profileLink = "/nix/var/nix/profiles/system";
               tempPath = "/run/hostenv/deploy";
               sudoCommands = module.options.hostenv.deploy.sudoCommands.default;
             };

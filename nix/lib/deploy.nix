@@ -22,14 +22,13 @@
 # or a customer.
 #
 # A node has, by nix/modules: sudo rules for the deploy user (sudo.nix), and the
-# folders of paths.nix (deploy.nix).
+# folders of its profiles (deploy.nix).
 #
 # Evaluation is lazy: a customer's broken package breaks the `path` of the
 # customer's own profile alone.
 let
   inherit (builtins) attrNames concatStringsSep elem filter isAttrs listToAttrs mapAttrs toJSON;
   fail = import ./fail.nix;
-  paths = import ./paths.nix;
   activation = import ./activation.nix;
   target = import ./ssh.nix;
 
@@ -109,7 +108,7 @@ let
         {
           user = "root";
           sshUser = deployUser;
-          profilePath = paths.systemProfile;
+          profilePath = connection.profileLink;
           inherit (connection) tempPath;
           # deploy-rs's `nixos` switches without a log. Its `custom` takes the
           # verbs for --dry-activate and --boot as attributes; a stand-in can be a
@@ -124,6 +123,7 @@ let
       environmentProfile = node: connection: system: user:
         let
           environment = plan.environments.${user};
+          missing = filter (name: ! environment ? ${name}) [ "uid" "profileLink" "tempPath" ];
           ref = environment.hostenv.userName or user;
           refuse = problem: fail {
             subject = "environment ${toJSON user} on node ${node}";
@@ -136,12 +136,12 @@ let
         if ! is.user user then refuse "its name is no user name"
         else if elem user [ "root" "system" deployUser ] then refuse "an environment cannot be the user ${user}"
         else if ref != user then refuse "its hostenv.userName is ${toJSON ref}"
-        else if ! environment ? uid then refuse "it has no uid"
+        else if missing != [ ] then refuse "it has no ${concatStringsSep ", " missing}"
         else {
           inherit user;
           sshUser = deployUser;
-          profilePath = paths.profile user;
-          tempPath = paths.userTemp connection user;
+          profilePath = environment.profileLink;
+          inherit (environment) tempPath;
           path = builtins.addErrorContext "while evaluating the profile of environment ${user} on node ${node}"
             "${(activate system).custom package script}";
         };

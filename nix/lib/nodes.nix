@@ -85,7 +85,7 @@ let
       environments = environmentsOn plan node;
       disabled = disabledOn plan node;
       deploy.user = default plan.deployUser;
-      deploy.tempPath = connection.tempPath;
+      deploy = { inherit (connection) profileLink tempPath; };
       deploy.remoteBuild = default connection.remoteBuild;
       # sshd keeps its port 22: the plan's port can be one that another machine
       # forwards to it.

@@ -29,6 +29,8 @@ let
     node = string;
     previousNode = optional string;
     formerNames = optional strings;
+    profileLink = optional string;
+    tempPath = optional string;
     authorizedKeys = strings;
     virtualHosts = sets;
     hostenv = record { userName = string; organisation = string; project = string; environmentName = string; };
@@ -44,6 +46,7 @@ let
     remoteBuild = boolean;
     magicRollback = boolean;
     autoRollback = boolean;
+    profileLink = string;
     tempPath = string;
   };
 

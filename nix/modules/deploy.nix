@@ -1,5 +1,5 @@
-# The deploy user, with its ssh keys, and the folders that deploy-rs needs (see
-# ../lib/paths.nix). sudo.nix says what it may do as other users.
+# The deploy user, with its ssh keys, and the folders that deploy-rs needs, which the
+# plan names. sudo.nix says what it may do as other users.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -8,7 +8,7 @@ let
   inherit (config.hostenv) environments;
   cfg = config.hostenv.deploy;
 
-  each = f: lib.mapAttrs' (user: _: f user) environments;
+  each = f: lib.mapAttrs' f environments;
   folder = import ./folder.nix { inherit lib; };
   isEnvironment = environments ? ${cfg.user};
 in
@@ -25,6 +25,12 @@ in
       default = [ ];
       example = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA... deploy@hosting.example" ];
       description = "The ssh keys that may log in as that user. `provider.deployPublicKeys` sets it.";
+    };
+    profileLink = mkOption {
+      type = name.plainPath;
+      default = paths.systemProfile;
+      example = "/nix/var/nix/profiles/system";
+      description = "The link to the system that is active, beside its generations. The plan sets it.";
     };
     tempPath = mkOption {
       type = name.plainPath;
@@ -53,7 +59,14 @@ in
         assertion = ! lib.elem cfg.tempPath [ "/tmp" "/var/tmp" "/run" "/dev/shm" ];
         message = "hostenv.deploy.tempPath is ${cfg.tempPath}, which other programs use: set provider.nodes.<node>.tempPath to a folder for deploy-rs alone, such as /run/hostenv/deploy";
       }
-    ];
+    ]
+    # Sessions and hostenv-move find the profile by the name of their user.
+    ++ lib.mapAttrsToList
+      (user: e: {
+        assertion = e.profileLink == paths.profile user;
+        message = "generated/plan.json: environments.${user}.profileLink is ${e.profileLink}, and a session finds the environment at ${paths.profile user}: run `mage plan`, of the same version as the input hostenv-provider";
+      })
+      environments;
 
     # A name that is refused above belongs to another user. These definitions would
     # conflict with that user's, and NixOS would report the conflict only.
@@ -78,7 +91,7 @@ in
 
     systemd.tmpfiles.settings."10-hostenv-deploy" =
       { ${cfg.tempPath} = folder "0711" "root" "root"; }
-      // each (user: lib.nameValuePair (paths.userTemp { inherit (cfg) tempPath; } user) (folder "0700" user user))
-      // each (user: lib.nameValuePair (dirOf (paths.profile user)) (folder "0755" user user));
+      // each (user: e: lib.nameValuePair e.tempPath (folder "0700" user user))
+      // each (user: e: lib.nameValuePair (dirOf e.profileLink) (folder "0755" user user));
   };
 }

@@ -4,6 +4,7 @@
 let
   inherit (lib) mkOption types;
   inherit (import ../lib/nginx.nix) quote;
+  name = import ../lib/name-type.nix lib;
 
   # Other attributes of an environment are carried through.
   open = options: types.submodule {
@@ -84,10 +85,20 @@ in
         description = "The UID that the plan gave to the environment, and its GID.";
       };
       formerNames = mkOption {
-        type = types.listOf (import ../lib/name-type.nix lib).user;
+        type = types.listOf name.user;
         default = [ ];
         example = [ "website-main-0a1b2c3" ];
         description = "Former user names of the environment (`provider.moved`). The node finds its user and home by them.";
+      };
+      profileLink = mkOption {
+        type = name.plainPath;
+        example = "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv";
+        description = "The link to the package that is active, beside its generations.";
+      };
+      tempPath = mkOption {
+        type = name.plainPath;
+        example = "/run/hostenv/deploy/site-main-b7ea262";
+        description = "The folder where deploy-rs confirms an activation.";
       };
       hostenv = mkOption {
         type = identity;

@@ -5,7 +5,6 @@
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
-  paths = import ../lib/paths.nix;
   cfg = config.hostenv.deploy;
 
   bin = "/run/current-system/sw/bin";
@@ -41,16 +40,16 @@ in
   options.hostenv.deploy.sudoCommands = mkOption {
     type = types.attrsOf (types.listOf types.singleLineStr);
     default = {
-      root = commandsFor { profile = paths.systemProfile; temp = cfg.tempPath; }
+      root = commandsFor { profile = cfg.profileLink; temp = cfg.tempPath; }
         # A system that deploy-rs did not deploy has no activate-rs.
         ++ [ (rule "${storePath}/bin/switch-to-configuration" "(switch|boot|dry-activate)") leftovers ];
     }
     // lib.mapAttrs
-      (user: _: commandsFor { profile = paths.profile user; temp = paths.userTemp { inherit (cfg) tempPath; } user; }
+      (_: e: commandsFor { profile = e.profileLink; temp = e.tempPath; }
         ++ [
         # A failed first activation leaves a profile without a generation to go back
         # to: we remove its link. We never remove the system's.
-        (rule "${literally bin}/rm" (paths.profile user))
+        (rule "${literally bin}/rm" e.profileLink)
         move
       ])
       config.hostenv.environments;

@@ -3,6 +3,8 @@ let
 
   environment = { node ? "n1", uid ? 1002, enable ? true, hostenv ? { } }: user: {
     inherit enable node uid;
+    profileLink = "/nix/var/nix/profiles/per-user/${user}/hostenv";
+    tempPath = "/run/hostenv/deploy/${user}";
     hostenv = { userName = user; stateDir = "/home/${user}/.local/state"; } // hostenv;
   };
 
@@ -10,7 +12,7 @@ let
   planOf = { environments ? { }, connection ? { }, nodes ? { n1 = { }; }, deployUser ? "deploy" }: {
     inherit nodes deployUser;
     environments = builtins.mapAttrs (user: extra: environment extra user) environments;
-    nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; } // connection) nodes;
+    nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; } // connection) nodes;
   };
 
   # What stands in for deploy-rs's functions writes down how it was called.
@@ -104,7 +106,6 @@ in
     };
   };
   remote-build-unless = { expr = connected { remoteBuild = false; } ? remoteBuild; expected = false; };
-  temp-of-user = { expr = (n1 { environments.u = { }; connection.tempPath = "/run/private"; }).profiles.u.tempPath; expected = "/run/private/u"; };
 
   address4 = { expr = (connected { hostname = "192.0.2.7"; }).hostname; expected = "192.0.2.7"; };
   address6 = {
@@ -169,6 +170,11 @@ in
     expr = let plan = planOf { environments.a = { }; }; in
       (specOf (plan // { environments.a = removeAttrs plan.environments.a [ "uid" ]; }) { }).n1;
     error = "environment \"a\" on node n1: it has no uid";
+  };
+  environment-of-older-plan = {
+    expr = let plan = planOf { environments.a = { }; }; in
+      (specOf (plan // { environments.a = removeAttrs plan.environments.a [ "profileLink" "tempPath" ]; }) { }).n1;
+    error = "environment \"a\" on node n1: it has no profileLink, tempPath.*hint: run `mage plan`";
   };
   deploy-user = { expr = n1 { deployUser = "-oProxyCommand=x"; }; error = "deployUser is \"-oProxyCommand=x\", which is no user name.*hint: set provider.deployUser"; };
   no-deploy-user = { expr = n1 { deployUser = null; }; error = "deployUser is null"; };

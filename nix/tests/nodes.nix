@@ -2,7 +2,7 @@ let
   nodes = import ../lib/nodes.nix;
 
   environment = node: { inherit node; enable = true; hostenv.userName = "site-main-b7ea262"; };
-  reached = { system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
+  reached = { system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
   plan = {
     deployUser = "deployer";
     environments = {
@@ -108,15 +108,15 @@ in
 
   of-plan = {
     expr = builtins.mapAttrs (_: plain) (ofPlan { }).deploy;
-    expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
+    expected = { user = "deployer"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
   };
   of-plan-connection = {
     expr = builtins.mapAttrs (_: plain) (connected { tempPath = "/var/lib/deploy"; remoteBuild = true; }).deploy;
-    expected = { user = "deployer"; tempPath = "/var/lib/deploy"; remoteBuild = true; };
+    expected = { user = "deployer"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/var/lib/deploy"; remoteBuild = true; };
   };
   of-plan-null = {
     expr = builtins.mapAttrs (_: plain) (connected { sshPort = null; }).deploy;
-    expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
+    expected = { user = "deployer"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
   };
 
   port = { expr = plain (ofPlan { }).ssh.ports; expected = [ 22 ]; };

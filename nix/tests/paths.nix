@@ -1,7 +1,6 @@
 # The paths on a node that nix/lib/paths.nix and hostenv/deploy both have, of the
 # environment site-main: one table is tested with both.
 let
-  inherit (import ../lib/paths.nix) frontDoor frontDoorStarted profile systemLogs systemProfile temp userLogs userTemp;
   user = "site-main";
 in
 {
@@ -9,7 +8,6 @@ in
     expr = {
       inherit frontDoor frontDoorStarted systemLogs systemProfile temp userLogs;
       profile = profile user;
-      userTemp = userTemp { tempPath = temp; } user;
     };
     expected = builtins.fromJSON (builtins.readFile ../../hostenv/deploy/testdata/paths.json);
   };

@@ -89,6 +89,21 @@ func (c *Comparison) nodeOptions(d Difference) bool {
 	return field != "remoteBuild" || object(c.before.Plan, "nodeRemoteBuild") == nil
 }
 
+// paths: they are the environment's own. Its link is named after its user, and its
+// folder lies in that of its node.
+func (c *Comparison) paths(d Difference) bool {
+	user := d.Path[1]
+	if d.Path[2] == "profileLink" {
+		return d.After == "/nix/var/nix/profiles/per-user/"+user+"/hostenv"
+	}
+	node, _ := get(c.after.Plan, "environments", user, "node").(string)
+	temp, ok := get(c.after.Plan, "nodeConnections", node, "tempPath").(string)
+	if !ok { // a node with disabled environments alone
+		temp = "/run/hostenv/deploy"
+	}
+	return d.After == temp+"/"+user
+}
+
 // remoteBuild: the same nodes build their own profiles.
 func (c *Comparison) remoteBuild(d Difference) bool {
 	older, ok := c.before.Plan["nodeRemoteBuild"].(map[string]any)

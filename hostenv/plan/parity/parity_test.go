@@ -409,6 +409,20 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{}}}`,
 		[]string{"plan removed /_description: plan-description", "plan removed /environments/a/_description: "},
 	}, {
+		"an environment's paths are its own",
+		`{"environments":{"a":{"node":"n"},"b":{"node":"n"}},"nodeConnections":{"n":{}}}`,
+		`{"environments":{
+		   "a":{"node":"n","profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"},
+		   "b":{"node":"n","profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"}},
+		  "nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
+		[]string{
+			"plan added /environments/a/profileLink: paths",
+			"plan added /environments/a/tempPath: paths",
+			"plan added /environments/b/profileLink: ",
+			"plan added /environments/b/tempPath: ",
+			"plan added /nodeConnections/n/tempPath: node-options",
+		},
+	}, {
 		"keys that are new stand beside the old ones, and others are not expected",
 		`{"environments":{"a":{}}}`,
 		`{"environments":{"a":{"source":{},"placement":"p","type":"x"}},"formatVersion":1,"stateDigest":"0","extra":1}`,

@@ -76,6 +76,7 @@ func init() {
 		"no-previous-node":     (*Comparison).noPreviousNode,
 		"connection":           (*Comparison).connection,
 		"node-options":         (*Comparison).nodeOptions,
+		"paths":                (*Comparison).paths,
 		"remote-build":         (*Comparison).remoteBuild,
 		"node-provider":        (*Comparison).nodeProvider,
 		"node-modules":         (*Comparison).nodeModules,
