@@ -10,7 +10,7 @@ let
   plan = {
     environments.a = environment;
     nodes.n1 = { };
-    nodeConnections.n1 = { hostname = "n1.hosting.example"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
+    nodeConnections.n1 = { hostname = "n1.hosting.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
     deployUser = "deploy";
     hostenvHostname = "hosting.example";
     future = 1;
