@@ -25,6 +25,10 @@ var (
 // zero value of its field, stays in the Object as well. A field with the zero
 // value is written as it stands there; where it does not, it is left out, but
 // for one whose tag has the option "always".
+//
+// We bind fields ourselves: json.Unmarshal of go-json-experiment, with ",embed" for
+// the rest, stops at the first wrong value, drops members of a field that are null,
+// 0 or "", and json.Marshal writes the rest after the fields, not in order.
 type layout struct {
 	fields []field // sorted by name
 	rest   int     // the index of the Object, -1 for none
