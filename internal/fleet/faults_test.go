@@ -170,7 +170,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// A fault that was not undone is found, and one that was is none.
+// Check finds a fault that was not undone, and none after it was undone.
 func TestCheck(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1, Deployed: true})
 	n := f.Nodes[0]

@@ -119,7 +119,7 @@ func TestANode(t *testing.T) {
 	} else {
 		server.Close()
 	}
-	// What was done to a node is done to that node alone.
+	// A change to one node does not affect the others.
 	if _, err := n.Exec("touch", "/etc/here", "/usr/bin/here"); err != nil {
 		t.Error(err)
 	}

@@ -34,7 +34,7 @@ func TestWait(t *testing.T) {
 	testenv.UntilKilled()
 }
 
-// Of tests that are killed no process is left, nor a file.
+// Killed tests leave no processes and no files.
 func TestKilled(t *testing.T) {
 	fleet.Start(t, fleet.Options{Nodes: 1}) // or it is left out
 	before, temporary := namespaces(t), folders(t)

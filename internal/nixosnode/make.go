@@ -51,7 +51,7 @@ func (m *made) parse(text string) {
 	m.tree, m.treeKey, m.programs, m.cgroup = words[0], words[1], words[2], words[3]
 }
 
-// cacheDir is the folder that is kept between runs.
+// cacheDir returns the folder that is kept between runs.
 func cacheDir() (string, error) {
 	dir := os.Getenv("HOSTENV_TEST_CACHE")
 	if dir == "" {
@@ -71,7 +71,7 @@ func cacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// unusedFor is how long the cache keeps what no run used.
+// unusedFor is how long the cache keeps unused folders.
 const unusedFor = 14 * 24 * time.Hour
 
 // cached returns a folder kind-key of the cache. Where it is not there, fill
@@ -165,8 +165,7 @@ func makeOutside(r *run) (*made, error) {
 	return m, buildPrograms(m.programs)
 }
 
-// repository is where this repository is, of which a test binary knows its
-// sources only.
+// repository returns the path of this repository, from the path of this source file.
 func repository() (string, error) {
 	_, file, _, ok := runtime.Caller(0)
 	dir := filepath.Join(filepath.Dir(file), "..", "..")
@@ -255,7 +254,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, data, 0o755)
 }
 
-// keyOf names what is made of these.
+// keyOf returns the cache key of these inputs.
 func keyOf(parts ...[]byte) string {
 	sum := sha256.New()
 	for _, part := range parts {
@@ -280,7 +279,7 @@ func hashTree(sum io.Writer, fsys fs.FS, root string) error {
 	})
 }
 
-// A base is what labs start from, in the cache.
+// A base is the part of the cache that labs start from.
 type base struct {
 	srv  string // the flakes that are inputs, the operator's /srv
 	nix  string // the operator's /nix

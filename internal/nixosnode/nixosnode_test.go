@@ -101,7 +101,7 @@ func TestNode(t *testing.T) {
 	nixosnode.Eventually(t, "ssh to the new machine, by the same host key", ssh)
 }
 
-// Secrets reach their owner, and no store.
+// Secrets reach their owner, and are not in a store.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	l := nixosnode.Start(t, nixosnode.Options{Nodes: []string{"node-a"}})
@@ -112,7 +112,7 @@ func TestSecrets(t *testing.T) {
 	}})
 	l.Operator.Mage(t, "state:init").Want(t, 0)
 	l.Operator.Mage(t, "plan").Want(t, 0)
-	// The names lead nowhere: no certificate is ordered, of which there is no CA.
+	// The names have no addresses, so no certificate is ordered: there is no CA.
 	if r := l.Operator.Mage(t, "dnsGate").Want(t, 0); !strings.Contains(r.Stdout, "nxdomain") {
 		t.Errorf("the gate has not seen that names lead nowhere: %s", r)
 	}

@@ -103,7 +103,7 @@ func (p *Pebble) start() error {
 	return p.fetchRoot()
 }
 
-// fetchRoot waits until it answers, and asks for the root of what it issues.
+// fetchRoot waits until Pebble answers, and fetches its root certificate.
 func (p *Pebble) fetchRoot() error {
 	certificate, err := os.ReadFile(filepath.Join(p.lab.base.keys, caCertificate))
 	if err != nil {
@@ -124,14 +124,14 @@ func (p *Pebble) fetchRoot() error {
 		}
 		p.roots = x509.NewCertPool()
 		if !p.roots.AppendCertsFromPEM(bytes.TrimSpace(root)) {
-			return fmt.Errorf("pebble's root is no certificate: %s", root)
+			return fmt.Errorf("pebble's root is not a certificate: %s", root)
 		}
 		return nil
 	}
 	return fmt.Errorf("pebble does not answer: %w\n%s", err, p.Log())
 }
 
-// tls trusts what it issues; p may be nil.
+// tls returns a configuration that trusts Pebble's certificates; p may be nil.
 func (p *Pebble) tls() *tls.Config {
 	if p == nil {
 		return nil
@@ -139,7 +139,7 @@ func (p *Pebble) tls() *tls.Config {
 	return &tls.Config{RootCAs: p.roots}
 }
 
-// Log is all that it has said.
+// Log returns the log of Pebble.
 func (p *Pebble) Log() string {
 	data, err := os.ReadFile(p.log)
 	if err != nil {
@@ -155,7 +155,7 @@ func (p *Pebble) Validations(host string) int {
 	return strings.Count(p.Log(), "Attempting to validate w/ HTTP: http://"+host+":80/") + strings.Count(p.Log(), "Attempting to validate w/ HTTP: http://"+host+"/")
 }
 
-// close ends it; p may be nil.
+// close ends the process of Pebble; p may be nil.
 func (p *Pebble) close() error {
 	if p == nil || p.cmd == nil || p.cmd.Process == nil || p.cmd.ProcessState != nil {
 		return nil
