@@ -364,7 +364,7 @@ func TestValues(t *testing.T) {
 		{"an environment elsewhere", with(func(n *node) {
 			n.Plan = of(func(plan map[string]any) {
 				path(plan, "nodes")["empty"] = map[string]any{}
-				path(plan, "nodeConnections")["empty"] = map[string]any{"system": "x86_64-linux", "tempPath": "/run/hostenv/deploy", "sshPort": 2222, "remoteBuild": true}
+				path(plan, "nodeConnections")["empty"] = map[string]any{"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "sshPort": 2222, "remoteBuild": true}
 			})
 			n.Node = "empty"
 			n.Provider["nixSigning"] = map[string]any{}
