@@ -66,7 +66,7 @@ func (p *Provider) placement(e *EvaluatedEnvironment, used map[string]bool) (nod
 			case canonjson.IsNull(v):
 				state = "is null"
 			}
-			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s, provider.nodeFor.default or provider.placement.%q", e.Type, e.Ref()))
+			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", e.Type))
 		}
 	}
 	if _, err := names.ParseNode(node); err != nil {

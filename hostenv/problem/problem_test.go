@@ -60,6 +60,13 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+func TestCauses(t *testing.T) {
+	errs := []error{problem.New("a", "is bad", "mend it"), problem.New("b", "is bad", "mend it"), io.EOF, io.EOF, io.ErrShortWrite}
+	if got := problem.Causes(errs); got != 3 {
+		t.Errorf("%d causes", got)
+	}
+}
+
 func TestList(t *testing.T) {
 	if err := (problem.List{}).Err(); err != nil {
 		t.Errorf("an empty list is the error %v", err)

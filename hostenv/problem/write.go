@@ -42,6 +42,15 @@ func Write(w io.Writer, errs []error, limit int) error {
 	return err
 }
 
+// Causes returns how many causes [Write] finds in errs.
+func Causes(errs []error) int {
+	n := 0
+	for _, group := range grouped(errs) {
+		n += len(group.causes)
+	}
+	return n
+}
+
 // A cause is what one line says.
 type cause struct {
 	subjects []string // none for an error that is no *Problem, or has no subject

@@ -59,6 +59,8 @@ func Deploy(ctx context.Context,
 		Nix: func(ctx context.Context) (*nix.Runner, error) { return withTokens(ctx, &nix.Runner{Dir: "."}) },
 	}
 	switch {
+	case value(plan, false) && value(dryRun, false):
+		return f.fail(problem.New("", "-plan and -dryRun exclude each other", "-plan builds and shows what changes; -dryRun shows it without building"))
 	case value(plan, false):
 		o.Mode = deploy.Preview
 	case value(dryRun, false):

@@ -46,6 +46,7 @@ func (f *folder) fail(err error) error {
 	if err := problem.Write(os.Stderr, each, maxReported); err != nil {
 		return mg.Fatal(exitError, err)
 	}
+	causes := problem.Causes(each)
 	outcome := "nothing was written"
 	if len(f.Written) > 0 {
 		outcome = "stopped after writing " + strings.Join(f.Written, " and ")
@@ -62,8 +63,8 @@ func (f *folder) fail(err error) error {
 		return mg.Fatal(exitWithheld, "the plan stays as it is, ", outcome)
 	case errors.As(err, &stale):
 		return mg.Fatal(exitStale, "the plan is stale, ", outcome)
-	case len(each) > 1:
-		return mg.Fatalf(exitError, "%d problems, %s", len(each), outcome)
+	case causes > 1:
+		return mg.Fatalf(exitError, "%d problems, %s", causes, outcome)
 	default:
 		return mg.Fatal(exitError, outcome)
 	}

@@ -252,7 +252,7 @@ func TestMove(t *testing.T) {
 		t.Fatalf("the plan has it come from %v", got)
 	}
 	// Alone, the old node's system would take its user away.
-	contains(t, w.wants(w.deploy("-node=n1"), 1).stderr, "the new system of n1 is without "+user, "-node=n1,n2")
+	contains(t, w.wants(w.deploy("-node=n1"), 1).stderr, "the new system of n1 does not have "+user, "-node=n1,n2")
 
 	r := w.wants(w.deploy(), 0)
 	contains(t, r.stderr, "n2 "+user+": takes its data along from n1 (1 snapshots)")
