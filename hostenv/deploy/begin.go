@@ -16,14 +16,14 @@ func (r *run) connect(ctx context.Context) error {
 	group.SetLimit(maxSessions)
 	for _, n := range r.nodes {
 		group.Go(func() error {
-			session, err := n.open(ctx, r)
-			if err == nil {
+			session, failed := n.open(ctx, r)
+			if failed == nil {
 				n.seen = session.Observation()
 			}
 			if ctx.Err() != nil { // nothing was begun, and nothing will be
-				return nil
+				return nil //nolint:nilerr // an interrupted run blames no node
 			}
-			return r.connected(n, err)
+			return r.connected(n, failed)
 		})
 	}
 	return group.Wait()

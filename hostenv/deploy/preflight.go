@@ -132,7 +132,7 @@ func ownerFinding(n Node, p Profile, seen Observed, systemPending bool) (found [
 	case owner == "":
 		return finding(Failure, FindingUIDTaken, lostState,
 			"node %s: UID %d, which the plan gives to %s, was that of %s, whose files may be there", n.Name, p.UID, p.User, strings.Join(seen.UIDNames, ", ")), true
-	case !own(owner) && !(linked && slices.Contains(seen.UIDNames, owner)):
+	case !own(owner) && (!linked || !slices.Contains(seen.UIDNames, owner)):
 		return finding(Failure, FindingUIDTaken, "if that is a user of the node's own, give it another UID in the node's configuration and on the node, or take it off. If it is an environment, "+lostState,
 			"node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, owner), true
 	case !systemPending:

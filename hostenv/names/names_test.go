@@ -227,9 +227,10 @@ func FuzzParse(f *testing.F) {
 // checkFileName checks that a file can have this name; of a path, each part.
 func checkFileName(t *testing.T, kind, name string) {
 	parts := []string{name}
-	if kind == "plainPath" || kind == "storePath" {
+	switch kind {
+	case "plainPath", "storePath":
 		parts = strings.Split(name, "/")[1:]
-	} else if kind == "publicKey" || kind == "ref" {
+	case "publicKey", "ref":
 		return
 	}
 	for _, part := range parts {

@@ -19,46 +19,46 @@ type Carried = canonjson.Object
 //
 // A field with the zero value is left out of the JSON, unless it was there.
 type Document struct {
-	FormatVersion   int                    `json:"formatVersion"`
-	StateDigest     string                 `json:"stateDigest"` // of the state that it was made from
-	HostenvHostname string                 `json:"hostenvHostname"`
-	DeployUser      string                 `json:"deployUser"`
-	Environments    map[string]Environment `json:"environments"` // by user name
-	Nodes           map[string]Node        `json:"nodes"`
+	FormatVersion   int                    `json:"formatVersion,omitzero"`
+	StateDigest     string                 `json:"stateDigest,omitzero"` // of the state that it was made from
+	HostenvHostname string                 `json:"hostenvHostname,omitzero"`
+	DeployUser      string                 `json:"deployUser,omitzero"`
+	Environments    map[string]Environment `json:"environments,omitzero"` // by user name
+	Nodes           map[string]Node        `json:"nodes,omitzero"`
 	// NodeConnections holds the nodes of Nodes, and those that environments come
 	// from.
-	NodeConnections map[string]Connection `json:"nodeConnections"`
+	NodeConnections map[string]Connection `json:"nodeConnections,omitzero"`
 	// DNSGate is what the DNS gate decided, by virtual host.
-	DNSGate    map[string]GateEntry `json:"dnsGate"`
-	Cloudflare *Cloudflare          `json:"cloudflare"`
-	NixSigning *NixSigning          `json:"nixSigning"`
+	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
+	Cloudflare *Cloudflare          `json:"cloudflare,omitzero"`
+	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
 // An Environment is one environment of a plan.
 type Environment struct {
-	Enable    *bool  `json:"enable"` // see Runs
-	UID       int    `json:"uid"`
-	Node      string `json:"node"`
-	Placement string `json:"placement"` // the option that chose the node
+	Enable    *bool  `json:"enable,omitzero"` // see Runs
+	UID       int    `json:"uid,omitzero"`
+	Node      string `json:"node,omitzero"`
+	Placement string `json:"placement,omitzero"` // the option that chose the node
 	// PreviousNode is where it was deployed to last, "" if that is Node.
-	PreviousNode string `json:"previousNode"`
+	PreviousNode string `json:"previousNode,omitzero"`
 	// FormerNames are the user names that it had before.
-	FormerNames []string `json:"formerNames"`
+	FormerNames []string `json:"formerNames,omitzero"`
 	// ProfileLink is its profile on the node; TempPath is the folder where
 	// deploy-rs confirms its activation.
-	ProfileLink    string                 `json:"profileLink"`
-	TempPath       string                 `json:"tempPath"`
-	AuthorizedKeys []string               `json:"authorizedKeys"`
-	Hostenv        Identity               `json:"hostenv"`
-	VirtualHosts   map[string]VirtualHost `json:"virtualHosts"` // by normalised name
-	Migrations     []string               `json:"migrations"`   // see Backups
-	Source         *Source                `json:"source"`       // nil if it is not locked
-	Repo           jsontext.Value         `json:"repo"`         // the input's reference, at the environment's git ref
+	ProfileLink    string                 `json:"profileLink,omitzero"`
+	TempPath       string                 `json:"tempPath,omitzero"`
+	AuthorizedKeys []string               `json:"authorizedKeys,omitzero"`
+	Hostenv        Identity               `json:"hostenv,omitzero"`
+	VirtualHosts   map[string]VirtualHost `json:"virtualHosts,omitzero"` // by normalised name
+	Migrations     []string               `json:"migrations,omitzero"`   // see Backups
+	Source         *Source                `json:"source,omitzero"`       // nil if it is not locked
+	Repo           jsontext.Value         `json:"repo,omitzero"`         // the input's reference, at the environment's git ref
 	// Verification is deploymentVerification as the project wrote it. Checks reads
 	// it.
-	Verification jsontext.Value `json:"deploymentVerification"`
+	Verification jsontext.Value `json:"deploymentVerification,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -79,12 +79,12 @@ func (e Environment) Backups() []string {
 
 // An Identity is what hostenv calls an environment.
 type Identity struct {
-	Organisation    string   `json:"organisation"`
-	Project         string   `json:"project"`
-	EnvironmentName string   `json:"environmentName"`
-	UserName        string   `json:"userName"`
-	Hostname        string   `json:"hostname"`
-	Migrations      []string `json:"migrations"` // see Environment.Backups
+	Organisation    string   `json:"organisation,omitzero"`
+	Project         string   `json:"project,omitzero"`
+	EnvironmentName string   `json:"environmentName,omitzero"`
+	UserName        string   `json:"userName,omitzero"`
+	Hostname        string   `json:"hostname,omitzero"`
+	Migrations      []string `json:"migrations,omitzero"` // see Environment.Backups
 
 	Carried Carried `json:",inline"`
 }
@@ -92,10 +92,10 @@ type Identity struct {
 // A VirtualHost is one of an environment, or one of a node's nginx as NixOS
 // takes it.
 type VirtualHost struct {
-	EnableACME    *bool    `json:"enableACME"`
-	ForceSSL      *bool    `json:"forceSSL"`
-	ServerName    string   `json:"serverName"` // "" for the name of the virtual host
-	ServerAliases []string `json:"serverAliases"`
+	EnableACME    *bool    `json:"enableACME,omitzero"`
+	ForceSSL      *bool    `json:"forceSSL,omitzero"`
+	ServerName    string   `json:"serverName,omitzero"` // "" for the name of the virtual host
+	ServerAliases []string `json:"serverAliases,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -117,46 +117,46 @@ func (v VirtualHost) WithTLS(tls TLS) VirtualHost {
 
 // A Node is the NixOS module of a node.
 type Node struct {
-	Services Services `json:"services"`
+	Services Services `json:"services,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
 // Services are the services of a node's module.
 type Services struct {
-	Nginx Nginx `json:"nginx"`
+	Nginx Nginx `json:"nginx,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
 // Nginx is the front door of a node.
 type Nginx struct {
-	VirtualHosts map[string]VirtualHost `json:"virtualHosts"`
+	VirtualHosts map[string]VirtualHost `json:"virtualHosts,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
 // A Connection says how a node is reached and deployed to.
 type Connection struct {
-	Hostname      string   `json:"hostname"` // a host name or an IP address
-	System        string   `json:"system"`   // such as x86_64-linux
-	SSHPort       int      `json:"sshPort"`
-	SSHOpts       []string `json:"sshOpts"`
-	HostKey       string   `json:"hostKey"`
-	ProfileLink   string   `json:"profileLink"` // the system's profile on the node
-	TempPath      string   `json:"tempPath"`    // where deploy-rs confirms the activation of the system
-	RemoteBuild   *bool    `json:"remoteBuild"`
-	AutoRollback  *bool    `json:"autoRollback"`
-	MagicRollback *bool    `json:"magicRollback"`
+	Hostname      string   `json:"hostname,omitzero"` // a host name or an IP address
+	System        string   `json:"system,omitzero"`   // such as x86_64-linux
+	SSHPort       int      `json:"sshPort,omitzero"`
+	SSHOpts       []string `json:"sshOpts,omitzero"`
+	HostKey       string   `json:"hostKey,omitzero"`
+	ProfileLink   string   `json:"profileLink,omitzero"` // the system's profile on the node
+	TempPath      string   `json:"tempPath,omitzero"`    // where deploy-rs confirms the activation of the system
+	RemoteBuild   *bool    `json:"remoteBuild,omitzero"`
+	AutoRollback  *bool    `json:"autoRollback,omitzero"`
+	MagicRollback *bool    `json:"magicRollback,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
 // A Source is a locked source: the arguments of builtins.fetchTree, and dir.
 type Source struct {
-	Rev          string `json:"rev"`
-	NarHash      string `json:"narHash"`
-	LastModified *int64 `json:"lastModified"`
+	Rev          string `json:"rev,omitzero"`
+	NarHash      string `json:"narHash,omitzero"`
+	LastModified *int64 `json:"lastModified,omitzero"`
 
 	Attrs Carried `json:",inline"`
 }
@@ -164,18 +164,18 @@ type Source struct {
 // A GateEntry is what the DNS gate decided of one virtual host. It is written
 // when a verdict begins, and stays as it is while the verdict lasts.
 type GateEntry struct {
-	Asked    Asked      `json:"asked"`
-	Decision string     `json:"decision,always"` // GateOn or GateOff
-	Node     string     `json:"node,always"`     // for which the verdict was taken
-	Verdict  string     `json:"verdict,always"`
-	Reason   string     `json:"reason,always"`
-	Name     string     `json:"name"` // the name of the certificate that decided
-	Evidence []Evidence `json:"evidence"`
-	Fix      string     `json:"fix"`
-	Since    string     `json:"since"`
+	Asked    Asked      `json:"asked,omitzero"`
+	Decision string     `json:"decision"` // GateOn or GateOff
+	Node     string     `json:"node"`     // for which the verdict was taken
+	Verdict  string     `json:"verdict"`
+	Reason   string     `json:"reason"`
+	Name     string     `json:"name,omitzero"` // the name of the certificate that decided
+	Evidence []Evidence `json:"evidence,omitzero"`
+	Fix      string     `json:"fix,omitzero"`
+	Since    string     `json:"since,omitzero"`
 	// Ordered is since when the certificate is ordered for this node; "" if it was
 	// before the gate, or is off.
-	Ordered string `json:"ordered"`
+	Ordered string `json:"ordered,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -189,8 +189,8 @@ const (
 // Asked is what an environment asks of its virtual host, whatever the gate
 // decided.
 type Asked struct {
-	EnableACME bool `json:"enableACME,always"`
-	ForceSSL   bool `json:"forceSSL,always"`
+	EnableACME bool `json:"enableACME"`
+	ForceSSL   bool `json:"forceSSL"`
 
 	Carried Carried `json:",inline"`
 }
@@ -200,26 +200,26 @@ func (a Asked) TLS() TLS { return TLS{EnableACME: a.EnableACME, ForceSSL: a.Forc
 
 // Evidence is one thing that a verdict rests on.
 type Evidence struct {
-	Name   string `json:"name"`
-	Type   string `json:"type"`
-	Server string `json:"server"`
-	Saw    string `json:"saw,always"`
+	Name   string `json:"name,omitzero"`
+	Type   string `json:"type,omitzero"`
+	Server string `json:"server,omitzero"`
+	Saw    string `json:"saw"`
 
 	Carried Carried `json:",inline"`
 }
 
 // Cloudflare is what the provider says of its zones at Cloudflare.
 type Cloudflare struct {
-	Enable         *bool  `json:"enable"`
-	ZoneID         string `json:"zoneId"`
-	APITokenSecret string `json:"apiTokenSecret"` // a key of the sops file
+	Enable         *bool  `json:"enable,omitzero"`
+	ZoneID         string `json:"zoneId,omitzero"`
+	APITokenSecret string `json:"apiTokenSecret,omitzero"` // a key of the sops file
 
 	Carried Carried `json:",inline"`
 }
 
 // NixSigning says which signatures nodes trust.
 type NixSigning struct {
-	TrustedPublicKeys []string `json:"trustedPublicKeys"`
+	TrustedPublicKeys []string `json:"trustedPublicKeys,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

@@ -35,47 +35,47 @@ func (c *computation) nodes(next state.State) map[string]Node {
 // these, for NixOS reads them.
 type (
 	security struct {
-		AcceptTerms *bool        `json:"acceptTerms"`
-		Defaults    acmeDefaults `json:"defaults"`
+		AcceptTerms *bool        `json:"acceptTerms,omitzero"`
+		Defaults    acmeDefaults `json:"defaults,omitzero"`
 	}
 	acmeDefaults struct {
-		Email string `json:"email,always"`
+		Email string `json:"email"`
 	}
 	systemd struct {
-		Services map[string]service `json:"services"`
-		Slices   map[string]slice   `json:"slices"`
+		Services map[string]service `json:"services,omitzero"`
+		Slices   map[string]slice   `json:"slices,omitzero"`
 	}
 	service struct {
-		OverrideStrategy string        `json:"overrideStrategy"`
-		ServiceConfig    serviceConfig `json:"serviceConfig"`
+		OverrideStrategy string        `json:"overrideStrategy,omitzero"`
+		ServiceConfig    serviceConfig `json:"serviceConfig,omitzero"`
 	}
 	serviceConfig struct {
-		Slice string `json:"Slice"`
+		Slice string `json:"Slice,omitzero"`
 	}
 	slice struct {
-		Description string            `json:"description"`
-		SliceConfig map[string]string `json:"sliceConfig"`
+		Description string            `json:"description,omitzero"`
+		SliceConfig map[string]string `json:"sliceConfig,omitzero"`
 	}
 	users struct {
-		Groups map[string]group `json:"groups"`
-		Users  map[string]user  `json:"users"`
+		Groups map[string]group `json:"groups,omitzero"`
+		Users  map[string]user  `json:"users,omitzero"`
 	}
 	group struct {
-		GID int `json:"gid"`
+		GID int `json:"gid,omitzero"`
 	}
 	user struct {
-		IsNormalUser bool    `json:"isNormalUser"`
-		CreateHome   bool    `json:"createHome"`
-		Linger       bool    `json:"linger"`
-		UID          int     `json:"uid"`
-		Group        string  `json:"group"`
-		OpenSSH      openssh `json:"openssh"`
+		IsNormalUser bool    `json:"isNormalUser,omitzero"`
+		CreateHome   bool    `json:"createHome,omitzero"`
+		Linger       bool    `json:"linger,omitzero"`
+		UID          int     `json:"uid,omitzero"`
+		Group        string  `json:"group,omitzero"`
+		OpenSSH      openssh `json:"openssh,omitzero"`
 	}
 	openssh struct {
-		AuthorizedKeys authorizedKeys `json:"authorizedKeys"`
+		AuthorizedKeys authorizedKeys `json:"authorizedKeys,omitzero"`
 	}
 	authorizedKeys struct {
-		Keys []string `json:"keys,always"`
+		Keys []string `json:"keys"`
 	}
 )
 

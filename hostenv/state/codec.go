@@ -224,25 +224,25 @@ func (s State) Encode() []byte {
 
 // An entry is an Entry as state.json has it.
 type entry struct {
-	UserName     string   `json:"userName,always"`
-	UID          int      `json:"uid,always"`
-	Node         string   `json:"node,always"`
-	VirtualHosts []string `json:"virtualHosts,always"`
-	DeployedNode string   `json:"deployedNode"`
-	Organisation string   `json:"organisation"`
-	Project      string   `json:"project"`
-	Environment  string   `json:"environment"`
-	FormerNames  []string `json:"formerNames"`
-	Retired      bool     `json:"retired"`
+	UserName     string   `json:"userName"`
+	UID          int      `json:"uid"`
+	Node         string   `json:"node"`
+	VirtualHosts []string `json:"virtualHosts"`
+	DeployedNode string   `json:"deployedNode,omitzero"`
+	Organisation string   `json:"organisation,omitzero"`
+	Project      string   `json:"project,omitzero"`
+	Environment  string   `json:"environment,omitzero"`
+	FormerNames  []string `json:"formerNames,omitzero"`
+	Retired      bool     `json:"retired,omitzero"`
 
 	Extra canonjson.Object `json:",inline"`
 }
 
 // An allocation is _lastAllocated.
 type allocation struct {
-	UserName     string   `json:"userName"`
-	UID          int      `json:"uid"`
-	VirtualHosts []string `json:"virtualHosts,always"` // empty, see decoder.allocation
+	UserName     string   `json:"userName,omitzero"`
+	UID          int      `json:"uid,omitzero"`
+	VirtualHosts []string `json:"virtualHosts"` // empty, see decoder.allocation
 }
 
 func (e Entry) document() entry {

@@ -20,23 +20,23 @@ func (s State) EncodeList() []byte {
 		list = append(list, listed(e.document()))
 	}
 	return canonjson.Encode(struct {
-		FormatVersion int      `json:"formatVersion"`
-		Environments  []listed `json:"environments,always"`
+		FormatVersion int      `json:"formatVersion,omitzero"`
+		Environments  []listed `json:"environments"`
 	}{1, list})
 }
 
 // listed is an entry with every field.
 type listed struct {
-	UserName     string   `json:"userName,always"`
-	UID          int      `json:"uid,always"`
-	Node         string   `json:"node,always"`
-	VirtualHosts []string `json:"virtualHosts,always"`
-	DeployedNode string   `json:"deployedNode,always"`
-	Organisation string   `json:"organisation,always"`
-	Project      string   `json:"project,always"`
-	Environment  string   `json:"environment,always"`
-	FormerNames  []string `json:"formerNames,always"`
-	Retired      bool     `json:"retired,always"`
+	UserName     string   `json:"userName"`
+	UID          int      `json:"uid"`
+	Node         string   `json:"node"`
+	VirtualHosts []string `json:"virtualHosts"`
+	DeployedNode string   `json:"deployedNode"`
+	Organisation string   `json:"organisation"`
+	Project      string   `json:"project"`
+	Environment  string   `json:"environment"`
+	FormerNames  []string `json:"formerNames"`
+	Retired      bool     `json:"retired"`
 
 	Extra canonjson.Object `json:",inline"`
 }

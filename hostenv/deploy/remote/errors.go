@@ -80,8 +80,8 @@ func (e *ShellError) Hint() string {
 var (
 	hostKeyFailed = regexp.MustCompile(`REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known for .* requested strict checking`)
 	// Of ssh's warning this alone helps: its advice is about files of this run.
-	keySent       = regexp.MustCompile(`fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:[A-Za-z0-9+/]+)`)
-	authFailed    = regexp.MustCompile(`(?m)^(.*: )?(Permission denied \(.*\)\.?|Too many authentication failures|No supported authentication methods.*)\r?$|Received disconnect from .*: Too many authentication failures`)
+	keySent    = regexp.MustCompile(`fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:[A-Za-z0-9+/]+)`)
+	authFailed = regexp.MustCompile(`(?m)^(.*: )?(Permission denied \(.*\)\.?|Too many authentication failures|No supported authentication methods.*)\r?$|Received disconnect from .*: Too many authentication failures`)
 	// What sshd does to connections above MaxStartups, and while it starts.
 	dropped = regexp.MustCompile(`(kex|ssh)_exchange_identification: (read: Connection reset by peer|Connection closed by remote host|banner line contains invalid|.*Not allowed at this time|.*Exceeded MaxStartups)|Connection (closed|reset) by \S+ port \d+`)
 )

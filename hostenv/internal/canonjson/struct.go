@@ -23,21 +23,20 @@ var (
 //
 // Nothing is lost from Read to Encode: a member whose value is null, or the
 // zero value of its field, stays in the Object as well. A field with the zero
-// value is written as it stands there; where it does not, it is left out, but
-// for one whose tag has the option "always".
+// value is written as it stands there. If it does not stand there, a field whose
+// tag has the option "omitzero" is left out.
 //
-// We bind fields ourselves: json.Unmarshal of go-json-experiment, with ",embed" for
-// the rest, stops at the first wrong value, drops members of a field that are null,
-// 0 or "", and json.Marshal writes the rest after the fields, not in order.
+// We bind fields ourselves, because json.Unmarshal of go-json-experiment stops at
+// the first wrong value, and loses a member of a field that is null, 0 or "".
 type layout struct {
 	fields []field // sorted by name
 	rest   int     // the index of the Object, -1 for none
 }
 
 type field struct {
-	name   string
-	index  int
-	always bool
+	name     string
+	index    int
+	omitzero bool
 }
 
 var layouts sync.Map // reflect.Type: *layout
@@ -51,7 +50,7 @@ func layoutOf(t reflect.Type) *layout {
 		name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		switch {
 		case name != "":
-			l.fields = append(l.fields, field{name, i, option == "always"})
+			l.fields = append(l.fields, field{name, i, option == "omitzero"})
 		case t.Field(i).Type == objectType:
 			l.rest = i
 		default:
@@ -84,7 +83,7 @@ func appendStruct(dst []byte, v reflect.Value, depth int) []byte {
 		}
 		stands := len(rest) > 0 && rest[0].Name == f.name
 		switch value := v.Field(f.index); {
-		case f.always || !value.IsZero():
+		case !f.omitzero || !value.IsZero():
 			dst = appendReflected(appendName(dst, f.name, filled, depth), value, below(depth))
 			filled = true
 		case stands:

@@ -154,8 +154,9 @@ func KindOf(v jsontext.Value) string {
 			return "an integer"
 		}
 		return "a number with a fraction or an exponent"
+	default:
+		return "null"
 	}
-	return "null"
 }
 
 // Kind is KindOf for a value of a tree.
@@ -188,8 +189,9 @@ func Tree(v jsontext.Value) any {
 			object[m.Name] = Tree(m.Value)
 		}
 		return object
+	default:
+		return nil
 	}
-	return nil
 }
 
 // unquote reads a quoted string that is valid.

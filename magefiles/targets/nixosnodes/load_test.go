@@ -275,6 +275,7 @@ func (l *load) webSocket(site string) (err error) {
 	if err != nil {
 		return err
 	}
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		return fmt.Errorf("it answers %s", response.Status)
 	}
