@@ -45,6 +45,7 @@ func TestWrite(t *testing.T) {
 		{"the same text with another hint is another cause", []error{problem.New("a", "is bad", "x"), problem.New("b", "is bad", "y")}, 9, "error: a is bad\nhint: x\nerror: b is bad\nhint: y\n"},
 		{"a text is not mistaken for a subject", []error{problem.New("", "is bad", ""), problem.New("a", "is bad", "")}, 9, "error: is bad\nerror: a is bad\n"},
 		{"many subjects are counted", many, 9, "error: n0, n1, n2, n3, n4, n5, n6, n7 and 4 more: each is away\n"},
+		{"one place is said once", []error{problem.In("f", problem.New("a", "is bad", "")), problem.In("f", problem.New("b", "is bad", "")), problem.In("g", problem.New("b", "is bad", ""))}, 9, "error: f: a and b: each is bad\nerror: g: b is bad\n"},
 		{"the limit counts causes", []error{errors.New("a"), errors.New("b"), errors.New("c")}, 2, "error: a\nerror: b\nerror: and 1 more\n"},
 		{"a text cannot look like another error", []error{errors.New("a\nerror: b")}, 9, "error: a\n  error: b\n"},
 		{"a hint has a line each", []error{problem.New("a", "is bad", "x\ny")}, 9, "error: a is bad\nhint: x\nhint: y\n"},

@@ -53,6 +53,7 @@ func Causes(errs []error) int {
 
 // A cause is what one line says.
 type cause struct {
+	place    string   // as In has it, with its colon, or ""
 	subjects []string // none for an error that is no *Problem, or has no subject
 	text     string
 }
@@ -60,15 +61,15 @@ type cause struct {
 func (c *cause) String() string {
 	names := c.subjects
 	if len(names) == 0 {
-		return c.text
+		return c.place + c.text
 	}
 	if more := len(names) - maxSubjects; more > 0 {
 		names = append(names[:maxSubjects:maxSubjects], fmt.Sprintf("%d more", more))
 	}
 	if len(names) > 1 {
-		return Join(names) + ": each " + c.text
+		return c.place + Join(names) + ": each " + c.text
 	}
-	return names[0] + " " + c.text
+	return c.place + names[0] + " " + c.text
 }
 
 type group struct {
@@ -80,8 +81,8 @@ type group struct {
 // first. Errors without a hint are groups of their own.
 func grouped(errs []error) []*group {
 	type key struct {
-		hint, text string
-		subject    bool
+		hint, place, text string
+		subject           bool
 	}
 	var groups []*group
 	byHint := map[string]*group{}
@@ -93,16 +94,17 @@ func grouped(errs []error) []*group {
 			continue
 		}
 		said[[2]string{hint, whole}] = true
-		subject, text := "", whole
-		if p, ok := err.(*Problem); ok && p.Subject != "" { //nolint:errorlint // a wrapped problem says more than its subject and text
+		place, inner := placeOf(err)
+		subject, text := "", inner.Error()
+		if p, ok := inner.(*Problem); ok && p.Subject != "" { //nolint:errorlint // a wrapped problem says more than its subject and text
 			subject, text = p.Subject, p.Text
 		}
-		k := key{hint, text, subject != ""}
+		k := key{hint, place, text, subject != ""}
 		if c := causes[k]; c != nil {
 			c.subjects = append(c.subjects, subject)
 			continue
 		}
-		c := &cause{text: text}
+		c := &cause{place: place, text: text}
 		if subject != "" {
 			c.subjects = []string{subject}
 		}
@@ -116,6 +118,17 @@ func grouped(errs []error) []*group {
 		g.causes = append(g.causes, c)
 	}
 	return groups
+}
+
+// placeOf takes the places of [In] off err.
+func placeOf(err error) (place string, inner error) {
+	for {
+		p, ok := err.(*placed) //nolint:errorlint // only the outermost errors are places
+		if !ok {
+			return place, err
+		}
+		place, err = place+p.place+": ", p.err
+	}
 }
 
 // Join lists names as a sentence does: "a", "a and b", "a, b and c".

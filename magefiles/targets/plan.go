@@ -78,9 +78,6 @@ func (r planRun) plan(ctx context.Context) error {
 	}
 	result, err := plan.Compute(inv, sources, prior)
 	if err != nil {
-		if r.inventory != "" {
-			err = problem.In(r.inventory, err)
-		}
 		return err
 	}
 	warn(result.Warnings)
