@@ -80,12 +80,8 @@ func (e *MismatchError) differs(of, what, flake, planned string) {
 }
 
 func (e *MismatchError) fill(n Node, from Evaluated) []Profile {
-	host := n.Address
-	if names.Address(host).IsIPv6() {
-		host = n.Name // a store's URI takes no IPv6 address
-	}
 	if from.Hostname != "" {
-		e.differs("node "+n.Name, "hostname", from.Hostname, host)
+		e.differs("node "+n.Name, "hostname", from.Hostname, names.Address(n.Address).Deploy(n.Name))
 	}
 	profiles := slices.Clone(n.Profiles)
 	for i := range profiles {

@@ -30,6 +30,16 @@ func ParseAddress(s string) (Address, error) {
 	return Address(host), nil
 }
 
-// IsIPv6 reports whether a is an IPv6 address. ssh takes a bare one; the URI of a
-// Nix store needs brackets around it.
-func (a Address) IsIPv6() bool { return strings.Contains(string(a), ":") }
+// SSH returns the value of ssh's HostName: ssh expands "%", which begins the zone
+// of an IPv6 address. nix/lib/address.nix has this and Deploy as well.
+func (a Address) SSH() string { return strings.ReplaceAll(string(a), "%", "%%") }
+
+// Deploy returns the hostname of a node in deploy-rs's terms. deploy-rs puts it
+// into the URI of a Nix store, which takes no bare IPv6 address: of one it is the
+// node's name, and ssh's HostName must say the address.
+func (a Address) Deploy(node string) string {
+	if strings.Contains(string(a), ":") {
+		return node
+	}
+	return string(a)
+}

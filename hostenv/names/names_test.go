@@ -12,7 +12,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// parsers holds the parser for each file of testdata/.
+// parsers holds the parser for each file of testdata/ but addressForms.json.
 var parsers = map[string]func(string) (string, error){
 	"address":   text(names.ParseAddress),
 	"host":      text(names.ParseHost),
@@ -53,6 +53,7 @@ type table struct {
 func tables(t testing.TB) map[string]table {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.json")
+	files = slices.DeleteFunc(files, func(file string) bool { return file == addressForms })
 	if err != nil || len(files) != len(parsers) {
 		t.Fatalf("%d files in testdata, %d parsers: %v", len(files), len(parsers), err)
 	}
@@ -236,6 +237,27 @@ func checkFileName(t *testing.T, kind, name string) {
 	for _, part := range parts {
 		if part == "" || part == "." || part == ".." || kind != "plainPath" && len(part) > 255 || strings.ContainsAny(part, "/\x00") {
 			t.Errorf("%s: %q cannot be the name of a file", kind, part)
+		}
+	}
+}
+
+const addressForms = "testdata/addressForms.json"
+
+// TestAddressForms holds what programs are given for an address against the table
+// that nix/tests/address.nix holds nix/lib/address.nix against.
+func TestAddressForms(t *testing.T) {
+	data, err := os.ReadFile(addressForms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var forms map[string]struct{ Address, Node, SSH, Deploy string }
+	if err := json.Unmarshal(data, &forms); err != nil || len(forms) == 0 {
+		t.Fatalf("%d forms: %v", len(forms), err)
+	}
+	for reason, want := range forms {
+		a, err := names.ParseAddress(want.Address)
+		if err != nil || a.SSH() != want.SSH || a.Deploy(want.Node) != want.Deploy {
+			t.Errorf("%s: got %q, %q, %v; want %q, %q", reason, a.SSH(), a.Deploy(want.Node), err, want.SSH, want.Deploy)
 		}
 	}
 }

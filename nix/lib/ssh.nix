@@ -11,8 +11,8 @@
 # of the host key stands before the node's own options, because ssh takes the first
 # value of each option.
 let
-  inherit (builtins) concatLists concatStringsSep filter isString match replaceStrings toJSON;
-  inherit (import ./strings.nix) contains;
+  inherit (builtins) concatLists concatStringsSep filter isString match toJSON;
+  address = import ./address.nix;
   is = import ./is.nix;
   fail = import ./fail.nix;
 
@@ -28,8 +28,6 @@ let
     else
       refuse "its address is ${toJSON connection.hostname}, neither a host name nor an IP address"
         "set ${option}.address, and run `mage plan`";
-  # ssh takes a bare IPv6 address, a store's URI does not.
-  isAddress6 = contains ":" hostname;
 
   own = connection.sshOpts or [ ];
   spaced = filter (word: ! isOneWord word) own;
@@ -49,13 +47,13 @@ let
         "set ${option}.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host";
 
   options = (if connection ? hostKey then pinned connection.hostKey else [ ])
-    ++ (if isAddress6 then [ "HostName=${replaceStrings [ "%" ] [ "%%" ] hostname}" ] else [ ]);
+    ++ (if address.isIPv6 hostname then [ "HostName=${address.ssh hostname}" ] else [ ]);
 in
 if spaced != [ ] then
   refuse "sshOpts holds ${concatStringsSep ", " (map toJSON spaced)}, and Nix splits ssh's options at every space"
     "write [ \"-o\" \"Option=value\" ] with a value without spaces, or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]"
 else {
-  hostname = if isAddress6 then node else hostname;
+  hostname = address.deploy node hostname;
   sshOpts = concatLists (map (value: [ "-o" value ]) options)
     ++ (if connection ? sshPort then [ "-p" (toString connection.sshPort) ] else [ ])
     ++ own;

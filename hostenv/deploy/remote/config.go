@@ -120,7 +120,7 @@ func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
 	write := func(keyword, value string) { fmt.Fprintf(b, "  %s %s\n", keyword, value) }
 	// ssh compares the name as it is written, and takes the lower case later.
 	fmt.Fprintf(b, "Host %s\n", n.Name)
-	write("HostName", strings.ReplaceAll(n.Address, "%", "%%"))
+	write("HostName", names.Address(n.Address).SSH())
 	write("User", n.User)
 	write("BatchMode", "yes")
 	write("ControlMaster", "no")

@@ -1,0 +1,12 @@
+# How programs are given an address, by the table that hostenv/names is tested with.
+let
+  inherit (builtins) fromJSON mapAttrs readFile;
+  forms = import ../lib/address.nix;
+  table = fromJSON (readFile ../../hostenv/names/testdata/addressForms.json);
+in
+{
+  forms = {
+    expr = mapAttrs (_: { address, node, ... }: { inherit address node; ssh = forms.ssh address; deploy = forms.deploy node address; }) table;
+    expected = table;
+  };
+}
