@@ -33,11 +33,11 @@ func (d Document) TrustedPublicKeys() []string {
 	return d.NixSigning.TrustedPublicKeys
 }
 
-// Move is an environment that was deployed to another node than the plan's.
+// A Move is an environment that was last deployed to another node than the plan's.
 type Move struct{ User, From, To string }
 
-// Moves returns the environments that a deploy takes from one node to another,
-// by user. A disabled one goes to none.
+// Moves returns the environments that a deploy moves to another node, sorted by
+// user. It leaves out disabled environments.
 func (d Document) Moves() []Move {
 	var moves []Move
 	for user, e := range d.Environments {
@@ -49,8 +49,8 @@ func (d Document) Moves() []Move {
 	return moves
 }
 
-// Sources returns the locked sources of the plan, for one that is made without a
-// question to Nix.
+// Sources returns the locked sources of the plan. With them a new plan needs no
+// call of Nix.
 func (d Document) Sources() Sources {
 	sources := Sources{}
 	for _, e := range d.Environments {
@@ -65,8 +65,8 @@ func (d Document) Sources() Sources {
 	return sources
 }
 
-// Checks returns what an environment is asked once it is deployed, by user.
-// Disabled environments, and those whose verification is disabled, are left out.
+// Checks returns the checks that a deploy runs for each environment, by user. It
+// leaves out disabled environments, and those whose verification is disabled.
 func (d Document) Checks() map[string]checks.Spec {
 	served := map[string]map[string]bool{} // by node
 	specs := map[string]checks.Spec{}
@@ -86,8 +86,8 @@ func (d Document) Checks() map[string]checks.Spec {
 }
 
 // servedBy returns the names that virtual hosts answer to, in lower case, and
-// whether each is served over TLS. Of a host that the node has as well, the node
-// decides: after the DNS gate that may be otherwise than the environment asks.
+// whether nginx serves each over TLS. If the node has the host as well, the node's
+// value counts: the DNS gate may change it from what the environment asks.
 func servedBy(hosts map[string]VirtualHost, node map[string]bool) map[string]bool {
 	served := map[string]bool{}
 	for host, v := range hosts {
@@ -103,9 +103,9 @@ func servedBy(hosts map[string]VirtualHost, node map[string]bool) map[string]boo
 	return served
 }
 
-// WithDeployed returns the plan after environments were deployed to nodes, by
-// user: it has the digest of the state that remembers this, and an environment
-// that is where the plan has it has no previous node any more.
+// WithDeployed returns the plan after a deploy of environments, given as nodes by
+// user. The new plan has the digest of the state that records the deploy. An
+// environment that is now on its planned node loses its previous node.
 func (d Document) WithDeployed(nodes map[string]string, digest string) Document {
 	d.StateDigest = digest
 	d.Environments = maps.Clone(d.Environments)
@@ -137,7 +137,7 @@ func previousNodes(environments map[string]Environment) map[string]bool {
 }
 
 // WithTLS returns the plan with the TLS of virtual hosts changed, by environment
-// and host, at both places where it stands: the environment's and its node's.
+// and host. It changes both copies: the environment's and its node's.
 func (d Document) WithTLS(changes map[string]map[string]TLS) Document {
 	d.Environments = maps.Clone(d.Environments)
 	nodes := map[string]map[string]VirtualHost{} // those that change

@@ -9,15 +9,16 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// Carried are the members of an object that this program does not read, in their
-// order and in compact canonical form. They are written as they were read. Make a
-// new one with its methods, for documents share them.
+// Carried holds the members of an object that this program does not interpret, in
+// their order and in compact canonical form. Encode writes them as they were read.
+// Documents share it: use its methods to make a changed copy.
 type Carried = canonjson.Object
 
-// A Document is a plan.json: what the nodes shall be. Its maps are shared between
-// documents: clone what you change.
+// A Document is a plan.json: the desired contents of the nodes. Documents share
+// their maps: clone a map before you change it.
 //
-// A field with the zero value is left out of the JSON, unless it was there.
+// Encode leaves out a field with the zero value, unless the document that was
+// read had it.
 type Document struct {
 	FormatVersion   int                    `json:"formatVersion,omitzero"`
 	StateDigest     string                 `json:"stateDigest,omitzero"` // of the state that it was made from
@@ -25,8 +26,8 @@ type Document struct {
 	DeployUser      string                 `json:"deployUser,omitzero"`
 	Environments    map[string]Environment `json:"environments,omitzero"` // by user name
 	Nodes           map[string]Node        `json:"nodes,omitzero"`
-	// NodeConnections holds the nodes of Nodes, and those that environments come
-	// from.
+	// NodeConnections holds the nodes of Nodes, and the previous nodes of
+	// environments.
 	NodeConnections map[string]Connection `json:"nodeConnections,omitzero"`
 	// DNSGate is what the DNS gate decided, by virtual host.
 	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
@@ -42,9 +43,9 @@ type Environment struct {
 	UID       int    `json:"uid,omitzero"`
 	Node      string `json:"node,omitzero"`
 	Placement string `json:"placement,omitzero"` // the option that chose the node
-	// PreviousNode is where it was deployed to last, "" if that is Node.
+	// PreviousNode is the node of the last deploy, "" if that is Node.
 	PreviousNode string `json:"previousNode,omitzero"`
-	// FormerNames are the user names that it had before.
+	// FormerNames are the earlier user names of the environment.
 	FormerNames []string `json:"formerNames,omitzero"`
 	// ProfileLink is its profile on the node; TempPath is the folder where
 	// deploy-rs confirms its activation.
@@ -56,20 +57,19 @@ type Environment struct {
 	Migrations     []string               `json:"migrations,omitzero"`   // see Backups
 	Source         *Source                `json:"source,omitzero"`       // nil if it is not locked
 	Repo           jsontext.Value         `json:"repo,omitzero"`         // the input's reference, at the environment's git ref
-	// Verification is deploymentVerification as the project wrote it. Checks reads
-	// it.
+	// Verification is deploymentVerification as the project wrote it. Package
+	// checks reads it.
 	Verification jsontext.Value `json:"deploymentVerification,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
-// Runs reports whether an environment is enabled, as all are that do not say
-// otherwise.
+// Runs reports whether an environment is enabled, which is the default.
 func (e Environment) Runs() bool { return e.Enable == nil || *e.Enable }
 
-// Backups returns the names of the backups that hold what the environment takes
-// along when it moves, each once. hostenv has them beside its own values, or
-// among them.
+// Backups returns the names of the backups that carry the environment's data in a
+// move, each once: those of migrations, or if it is not set, of
+// hostenv.migrations.
 func (e Environment) Backups() []string {
 	if e.Migrations == nil {
 		return unique(e.Hostenv.Migrations)
@@ -77,7 +77,7 @@ func (e Environment) Backups() []string {
 	return unique(e.Migrations)
 }
 
-// An Identity is what hostenv calls an environment.
+// An Identity holds hostenv's names for an environment.
 type Identity struct {
 	Organisation    string   `json:"organisation,omitzero"`
 	Project         string   `json:"project,omitzero"`
@@ -89,8 +89,8 @@ type Identity struct {
 	Carried Carried `json:",inline"`
 }
 
-// A VirtualHost is one of an environment, or one of a node's nginx as NixOS
-// takes it.
+// A VirtualHost is a virtual host of an environment, or of a node's nginx with
+// the options of NixOS.
 type VirtualHost struct {
 	EnableACME    *bool    `json:"enableACME,omitzero"`
 	ForceSSL      *bool    `json:"forceSSL,omitzero"`
@@ -100,7 +100,7 @@ type VirtualHost struct {
 	Carried Carried `json:",inline"`
 }
 
-// TLS is whether a virtual host has a certificate of its own, and whether it
+// TLS says whether a virtual host has a certificate of its own, and whether it
 // redirects to HTTPS.
 type TLS struct{ EnableACME, ForceSSL bool }
 
@@ -136,7 +136,7 @@ type Nginx struct {
 	Carried Carried `json:",inline"`
 }
 
-// A Connection says how a node is reached and deployed to.
+// A Connection says how to reach a node and how to deploy to it.
 type Connection struct {
 	Hostname      string   `json:"hostname,omitzero"` // a host name or an IP address
 	System        string   `json:"system,omitzero"`   // such as x86_64-linux
@@ -161,20 +161,20 @@ type Source struct {
 	Attrs Carried `json:",inline"`
 }
 
-// A GateEntry is what the DNS gate decided of one virtual host. It is written
-// when a verdict begins, and stays as it is while the verdict lasts.
+// A GateEntry is the DNS gate's decision on one virtual host. The gate writes it
+// when a verdict begins, and keeps it unchanged while the verdict lasts.
 type GateEntry struct {
 	Asked    Asked      `json:"asked,omitzero"`
 	Decision string     `json:"decision"` // GateOn or GateOff
-	Node     string     `json:"node"`     // for which the verdict was taken
+	Node     string     `json:"node"`     // the node that the verdict is about
 	Verdict  string     `json:"verdict"`
 	Reason   string     `json:"reason"`
 	Name     string     `json:"name,omitzero"` // the name of the certificate that decided
 	Evidence []Evidence `json:"evidence,omitzero"`
 	Fix      string     `json:"fix,omitzero"`
 	Since    string     `json:"since,omitzero"`
-	// Ordered is since when the certificate is ordered for this node; "" if it was
-	// before the gate, or is off.
+	// Ordered is the time since which the node orders the certificate; "" if it
+	// did so before the first run of the gate, or if the certificate is off.
 	Ordered string `json:"ordered,omitzero"`
 
 	Carried Carried `json:",inline"`
@@ -186,8 +186,7 @@ const (
 	GateOff = "off"
 )
 
-// Asked is what an environment asks of its virtual host, whatever the gate
-// decided.
+// Asked is what an environment asks for its virtual host, before the gate decides.
 type Asked struct {
 	EnableACME bool `json:"enableACME"`
 	ForceSSL   bool `json:"forceSSL"`
@@ -195,10 +194,10 @@ type Asked struct {
 	Carried Carried `json:",inline"`
 }
 
-// TLS returns what is asked for.
+// TLS returns the TLS that the environment asks for.
 func (a Asked) TLS() TLS { return TLS{EnableACME: a.EnableACME, ForceSSL: a.ForceSSL} }
 
-// Evidence is one thing that a verdict rests on.
+// Evidence is one fact that a verdict is based on.
 type Evidence struct {
 	Name   string `json:"name,omitzero"`
 	Type   string `json:"type,omitzero"`
@@ -208,7 +207,7 @@ type Evidence struct {
 	Carried Carried `json:",inline"`
 }
 
-// Cloudflare is what the provider says of its zones at Cloudflare.
+// Cloudflare holds the provider's options for its zones at Cloudflare.
 type Cloudflare struct {
 	Enable         *bool  `json:"enable,omitzero"`
 	ZoneID         string `json:"zoneId,omitzero"`
@@ -224,14 +223,14 @@ type NixSigning struct {
 	Carried Carried `json:",inline"`
 }
 
-// byHand is the remedy for a plan that this program did not write.
+// byHand is the hint for a plan that this program did not write.
 const byHand = "run `mage plan`: generated/plan.json is not to be written by hand"
 
 // Encode returns the canonical bytes of plan.json.
 func (d Document) Encode() []byte { return canonjson.Encode(d) }
 
-// DecodeDocument reads a plan.json strictly, of this format version. Its error
-// holds all that is wrong, with line and place.
+// DecodeDocument reads a plan.json of this format version strictly. Its error
+// holds every mistake, with its line and place.
 func DecodeDocument(data []byte) (Document, error) {
 	var d Document
 	errs := problem.List(canonjson.Read(data, &d, byHand))
@@ -245,10 +244,10 @@ func DecodeDocument(data []byte) (Document, error) {
 }
 
 // CheckFresh refuses a plan that was made from another state than s, with a
-// *StaleError: its UIDs or host names may be another's by now.
+// *StaleError: another environment may have its UIDs or host names by now.
 func CheckFresh(plan []byte, s state.State) error {
 	if !gjson.ValidBytes(plan) {
-		_, err := canonjson.Parse(plan) // says where the text is broken
+		_, err := canonjson.Parse(plan) // its error has the line of a syntax error
 		return err
 	}
 	want, got := s.Digest(), gjson.GetBytes(plan, "stateDigest").String()
@@ -258,7 +257,7 @@ func CheckFresh(plan []byte, s state.State) error {
 	return nil
 }
 
-// Users returns how many environments a plan names, 0 for what is no plan.
+// Users returns the number of environments in a plan, 0 if the text is not a plan.
 func Users(plan []byte) int {
 	if !gjson.ValidBytes(plan) {
 		return 0

@@ -5,14 +5,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// decided are the members of an environment that the plan decides. What the
-// environment itself says of them is not believed.
+// decided are the members of an environment that the plan decides. It ignores the
+// environment's own values of them.
 var decided = []string{
 	"authorizedKeys", "formerNames", "node", "placement", "previousNode", "profileLink", "repo", "source", "tempPath", "uid", "virtualHosts",
 }
 
-// environment builds environments.<userName>: the evaluated environment as it
-// is, with what the plan knows beside it.
+// environment builds environments.<userName>: the evaluated environment, with the
+// members that the plan decides.
 func (c *computation) environment(e *placed, entry state.Entry) Environment {
 	var v Environment
 	canonjson.Fill(e.fields, &v, decided...)

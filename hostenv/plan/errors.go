@@ -13,5 +13,5 @@ func (e *StaleError) Error() string {
 	return fmt.Sprintf("the plan was made from the state %.12s, and the state is now %.12s", e.Plan, e.State)
 }
 
-// Hint says what to do.
+// Hint returns the fix.
 func (e *StaleError) Hint() string { return "run `mage plan`, and review and commit what it changes" }

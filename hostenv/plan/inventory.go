@@ -12,8 +12,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// An Inventory is what `nix eval --json .#lib.hostenvProvider.inventory` says
-// of a provider: its options and its customers' evaluated environments.
+// An Inventory is the output of `nix eval --json .#lib.hostenvProvider.inventory`:
+// the provider's options and its customers' evaluated environments.
 type Inventory struct {
 	System   string
 	Provider Provider
@@ -29,7 +29,7 @@ type Project struct {
 	Organisation, Project string // sanitised, from the name of the input
 	Environments          map[string]*EvaluatedEnvironment
 
-	original canonjson.Object // where it comes from, in the words of the lock
+	original canonjson.Object // the input's reference, as flake.lock has it
 	fetch    canonjson.Object // the same, without registry indirection
 }
 
@@ -46,16 +46,16 @@ type EvaluatedEnvironment struct {
 	named        string         // hostenv.environmentName
 	virtualHosts []*virtualHost // in the order of their names
 	project      *Project
-	fields       canonjson.Object // the whole, as it was evaluated
+	fields       canonjson.Object // the whole environment, as Nix evaluated it
 }
 
 // Ref is the environment's name among all, organisation__project/environment.
 func (e *EvaluatedEnvironment) Ref() string { return e.Input + "/" + e.Name }
 
-// DecodeInventory reads an inventory strictly. Text that is no JSON, or that
-// has another format version, is an error at once; what is wrong with single
-// values is kept, so that [Compute] can report it beside all else, and
-// [Inventory.Problems] returns it.
+// DecodeInventory reads an inventory strictly. It returns an error for text that
+// is not JSON or that has another format version. It keeps mistakes in single
+// values: [Inventory.Problems] returns them, and [Compute] reports them together
+// with its own.
 func DecodeInventory(data []byte) (*Inventory, error) {
 	v, err := canonjson.Parse(data)
 	if err != nil {
@@ -95,7 +95,7 @@ func DecodeInventory(data []byte) (*Inventory, error) {
 
 const remakeInventory = "make it anew with `nix eval --json .#lib.hostenvProvider.inventory`"
 
-// Problems returns what is wrong with single values of the inventory.
+// Problems returns the mistakes in single values of the inventory.
 func (inv *Inventory) Problems() []error { return slices.Clone(inv.problems) }
 
 // environments returns those of all projects, by input and name.
@@ -129,9 +129,8 @@ func (r *reader) project(input string, object canonjson.Object) *Project {
 			r.wrong(where, "", "is not an object")
 			continue
 		}
-		// One without a user name cannot be told from others; what else is
-		// wrong with an environment does not keep its claims from being judged
-		// in the same run.
+		// The user name identifies an environment: leave out one without it. Keep
+		// one with other mistakes, so that this run also checks its claims.
 		if e := r.environment(p, name, where, fields); e.UserName != "" {
 			p.Environments[name] = e
 		}
@@ -139,8 +138,8 @@ func (r *reader) project(input string, object canonjson.Object) *Project {
 	return p
 }
 
-// noPassword refuses a reference whose URL carries a password or token: the
-// plan is committed, and Nix would write it into the store.
+// noPassword refuses a reference whose URL contains a password or token: it would
+// be in the plan, which is committed, and in the Nix store.
 func (r *reader) noPassword(where string, source canonjson.Object) {
 	for _, option := range []string{"original", "resolved"} {
 		reference, _ := canonjson.ObjectOf(source.Get(option))
@@ -184,8 +183,8 @@ func (r *reader) environment(p *Project, name, where string, fields canonjson.Ob
 	return e
 }
 
-// authorizedKeys collects the keys of an environment's people, in the order of
-// their names, each key once: two of them may share one.
+// authorizedKeys collects the keys of an environment's users, in the order of
+// their names. Two users may share a key; the result has each key once.
 func (r *reader) authorizedKeys(fields canonjson.Object, where string) []string {
 	keys := []string{}
 	users := r.optionalObject(fields, where, "users")
@@ -200,10 +199,10 @@ func (r *reader) authorizedKeys(fields canonjson.Object, where string) []string 
 	return unique(keys)
 }
 
-// unique drops every string but the first of its like.
+// unique keeps the first of equal strings.
 func unique(list []string) []string {
 	kept := list[:0:0]
-	var seen map[string]bool // where the list is longer than people's keys are
+	var seen map[string]bool // only for long lists, where a linear search is slow
 	if len(list) > 32 {
 		seen = make(map[string]bool, len(list))
 	}

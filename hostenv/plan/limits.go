@@ -6,22 +6,22 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
-// Limits are the resource limits of a slice, in the words of
-// systemd.resource-control(5), and who has others.
+// Limits are the default resource limits of a slice, in the words of
+// systemd.resource-control(5), and the exceptions.
 type Limits struct {
 	Default       Limit
 	Organisations map[string]Limit // by sanitised name
 	Projects      map[string]Limit // by input
 }
 
-// A Limit is what the environments of one slice may use together. An empty
-// field means the next wider one.
+// A Limit is what the environments of one slice may use together. For an empty
+// field the next wider limit applies: the organisation's, then the default.
 type Limit struct {
 	CPUQuota  string // such as 200%, of one CPU
 	MemoryMax string // bytes, with K, M, G or T; or a percentage; or infinity
 }
 
-// defaultLimit is that of the legacy generator.
+// defaultLimit equals the limit of the legacy generator.
 var defaultLimit = Limit{CPUQuota: "200%", MemoryMax: "12G"}
 
 var (

@@ -13,24 +13,24 @@ import (
 
 // The reasons of warnings about environments.
 const (
-	// WarnMoveWithoutData: it goes to another node, and its data stay.
+	// WarnMoveWithoutData: the environment moves to another node without its data.
 	WarnMoveWithoutData = "move-without-data"
-	// WarnMoveFromUnknownNode: it was deployed to a node that the provider no
-	// longer lists, and its data cannot be fetched from there.
+	// WarnMoveFromUnknownNode: the environment was deployed to a node that the
+	// provider no longer lists, so a deploy cannot fetch its data from there.
 	WarnMoveFromUnknownNode = "move-from-unknown-node"
-	// WarnUnreadableCheck: a check of its deploymentVerification cannot be asked,
-	// and so does not pass.
+	// WarnUnreadableCheck: a check of the environment's deploymentVerification
+	// cannot be read, and so does not pass.
 	WarnUnreadableCheck = "unreadable-check"
 )
 
-// isBackup holds a name to what may be part of a unit's and a program's name.
-// The same stands in nix/modules: hostenv-move.sh and sudo.nix.
+// isBackup matches names that may be part of a unit's and a program's name. The
+// same pattern is in nix/modules: hostenv-move.sh and sudo.nix.
 var isBackup = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
 
 // IsBackup reports whether a name can be that of a backup.
 func IsBackup(name string) bool { return isBackup.MatchString(name) }
 
-// migrations refuses names of backups that no backup can have.
+// migrations refuses names that a backup cannot have.
 func (r *reader) migrations(where string, fields, hostenv canonjson.Object) {
 	const remedy = "name it with letters, digits, dots, hyphens and underscores in services.restic.backups"
 	at, v := "migrations", fields.Get("migrations")
@@ -48,9 +48,9 @@ func (r *reader) migrations(where string, fields, hostenv canonjson.Object) {
 	}
 }
 
-// connections says how nodes are reached: those of the plan, and those that
-// environments come from. Where the provider lists its nodes, one that it does
-// not list is gone.
+// connections returns the connections of the plan's nodes and of the previous
+// nodes of environments. If the provider lists its nodes, a previous node that is
+// not in the list is gone, and gets no connection.
 func (c *computation) connections(nodes map[string]Node, environments map[string]Environment) map[string]Connection {
 	p := &c.inv.Provider
 	connections := make(map[string]Connection, len(nodes))
@@ -65,8 +65,8 @@ func (c *computation) connections(nodes map[string]Node, environments map[string
 	return connections
 }
 
-// warnEnvironments warns of environments that leave their data behind, and of
-// checks that cannot be asked.
+// warnEnvironments warns of environments that move without their data, and of
+// checks that cannot be read.
 func (c *computation) warnEnvironments(document Document) {
 	warn := func(user, reason, hint, format string, args ...any) {
 		c.warnings = append(c.warnings, state.Warning{Subject: user, Reason: reason, Message: fmt.Sprintf(format, args...), Hint: hint})

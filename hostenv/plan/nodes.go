@@ -13,7 +13,7 @@ import (
 )
 
 // nodes builds nodes.<node>, a NixOS module each: for every node of
-// provider.nodes, and for every other one that an environment is placed on.
+// provider.nodes, and for every other node with an environment.
 func (c *computation) nodes(next state.State) map[string]Node {
 	byNode := map[string][]*placed{}
 	for node := range c.inv.Provider.Nodes {
@@ -31,8 +31,8 @@ func (c *computation) nodes(next state.State) map[string]Node {
 	return nodes
 }
 
-// What a node's module has of security, systemd and users. The plan only carries
-// these, for NixOS reads them.
+// The parts security, systemd and users of a node's module. Only NixOS reads
+// them; the document keeps them as Carried.
 type (
 	security struct {
 		AcceptTerms *bool        `json:"acceptTerms,omitzero"`
@@ -128,7 +128,7 @@ func (c *computation) node(environments []*placed, next state.State) Node {
 	}
 }
 
-// catchAll answers every name that no environment has with a closed connection.
+// catchAll closes the connection of a request for a name that no environment has.
 var catchAll = VirtualHost{
 	ServerName: "_",
 	Carried: Carried{
@@ -180,7 +180,8 @@ func (c *computation) limits() {
 	}
 }
 
-// nodeChanges are the nodes that begin or cease to have environments.
+// nodeChanges returns the nodes that get their first environment or lose their
+// last.
 func nodeChanges(prior, next state.State) []state.Change {
 	before, after := liveNodes(prior), liveNodes(next)
 	var changes []state.Change

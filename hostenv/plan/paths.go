@@ -1,27 +1,27 @@
 package plan
 
-// Where a deploy finds things on a node. They are written into the plan, and
-// readers of the plan take them from there.
+// The paths of a deploy on a node. Compute writes them into the plan, and readers
+// of the plan take them from there.
 
-// systemProfile is where NixOS keeps the generations of the system.
+// systemProfile is the link to the generations of the NixOS system.
 const systemProfile = "/nix/var/nix/profiles/system"
 
-// defaultTempPath is where deploy-rs leaves its canary of the system, the file
-// whose removal confirms an activation. Its name is predictable, so no customer
-// may write there.
+// defaultTempPath is the folder of deploy-rs's canary of the system: the file
+// whose removal confirms an activation. The name of the canary is predictable, so
+// customers must not be able to write to the folder.
 const defaultTempPath = "/run/hostenv/deploy"
 
-// profileLink is where the generations of an environment are. deploy-rs's own
-// choice moves between per-user/ and the user's home, by what exists on the node.
-// Below /nix/var/nix/profiles garbage collection finds its roots directly, and
-// root and the deploy user read which generation is active without entering a
-// customer's home, which can be private or not mounted. It stands beside
-// `profile`, which is the user's own `nix-env`.
+// profileLink is the link to the generations of an environment. deploy-rs by
+// itself chooses between per-user/ and the user's home, by what exists on the
+// node. Below /nix/var/nix/profiles the garbage collector finds its roots
+// directly. Root and the deploy user can read the active generation there and need
+// no access to a customer's home, which can be private or not mounted. The link
+// beside it, `profile`, belongs to the user's own `nix-env`.
 //
-// nix/lib/paths.nix has it as well, for programs of a node that run as any user;
-// nix/modules/deploy.nix refuses a plan that differs.
+// nix/lib/paths.nix has the same path, for programs of a node that run as any
+// user; nix/modules/deploy.nix refuses a plan that differs.
 func profileLink(user string) string { return "/nix/var/nix/profiles/per-user/" + user + "/hostenv" }
 
-// tempPath is where deploy-rs leaves its canary of an environment: a folder of
-// its own, into which no other customer can write.
+// tempPath is the folder of deploy-rs's canary of an environment. Each environment
+// has its own folder, and other customers cannot write to it.
 func tempPath(c Connection, user string) string { return c.TempPath + "/" + user }

@@ -37,8 +37,8 @@ func (c *computation) place() {
 	}
 }
 
-// placement returns the node of e and the option that names it, and notes
-// which keys of provider.placement mean something.
+// placement returns the node of e and the option that names it, and marks the
+// keys of provider.placement that match an environment as used.
 func (p *Provider) placement(e *EvaluatedEnvironment, used map[string]bool) (node, option string, err error) {
 	for _, key := range []string{e.Ref(), e.Input, e.Organisation} {
 		if n, ok := p.Placement[key]; ok {
@@ -79,8 +79,8 @@ func unplaced(e *EvaluatedEnvironment, option, text, fix string) error {
 	return problem.New("the environment "+e.Ref(), "has no node: "+option+" "+text, fix)
 }
 
-// knownNodes holds every option that names a node against provider.nodes, used
-// or not: a name that is spelled wrongly would place the next environment.
+// knownNodes compares every option that names a node with provider.nodes. It
+// includes unused options: a misspelt one would place an environment later.
 func (c *computation) knownNodes() {
 	p := &c.inv.Provider
 	if len(p.Nodes) == 0 {
@@ -101,8 +101,8 @@ func (c *computation) knownNodes() {
 	}
 }
 
-// check looks at what must hold before anything can be placed, and fills
-// c.placed with the environments in the order of their user names.
+// check collects the errors that placement does not depend on, and fills c.placed
+// with the environments, in the order of their user names.
 func (c *computation) check() {
 	inputs := map[string]string{} // organisation/project: input
 	for _, input := range slices.Sorted(maps.Keys(c.inv.Projects)) {
@@ -126,7 +126,7 @@ func (c *computation) check() {
 	users := map[string]*EvaluatedEnvironment{}
 	for _, e := range c.inv.environments() {
 		if inputs[e.project.Organisation+"/"+e.project.Project] != e.Input {
-			continue // refused, or passed over, as a whole
+			continue // its whole project is refused or ignored
 		}
 		c.errs.Add(c.checkEnvironment(e)...)
 		if other, ok := users[e.UserName]; ok {
@@ -148,8 +148,8 @@ func (c *computation) check() {
 	}
 }
 
-// collide refuses two inputs, or two environments, that are one and the same once
-// hostenv has shortened their names.
+// collide refuses two inputs, or two environments, whose names are equal after
+// hostenv shortens them.
 func (c *computation) collide(name, one, other string) {
 	c.errs.Addf("", "rename one of the two inputs, so that organisation or project differ in letters and digits",
 		"%s and %s are both %s once their names are sanitised", one, other, name)
@@ -168,9 +168,9 @@ func (c *computation) production(p *Project) {
 	}
 }
 
-// checkEnvironment holds what an environment says of itself against the name
-// of its input and the provider: a project that exports its own evaluation
-// could otherwise pose as another.
+// checkEnvironment compares the identity that an environment claims with the name
+// of its input and with the provider. A project exports its own evaluation, and
+// could otherwise claim to be another project.
 func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 	wrong := func(option, remedy, format string, args ...any) {
 		errs = append(errs, problem.New(e.Ref()+": "+option, fmt.Sprintf(format, args...), remedy))

@@ -1,22 +1,21 @@
-// Package plan turns what a provider's flake says into what its nodes shall be.
+// Package plan turns the values of a provider's flake into the plan of its nodes.
 //
 // [Compute] takes the inventory that Nix evaluates, the locked sources and the
 // prior state, and returns the plan document, the next state, the changes
 // between the two states, and warnings. It is pure: it reads no file, asks no
-// server and knows no clock; the same input gives the same bytes, whatever its
-// order.
+// server and no clock. The same input gives the same bytes, in any order of its
+// members.
 //
-// It refuses, all at once and each with a hint, what could break a node or harm
-// another customer: a host name with two owners, a user name of two
-// environments, a node that the provider does not know, an inventory without
-// environments, names that a shell, systemd or Nix would read in its own way.
-// A refused run yields nothing.
+// It refuses input that could break a node or harm another customer: a host name
+// with two owners, a user name of two environments, a node that the provider does
+// not list, an inventory without environments, names with a special meaning for a
+// shell, systemd or Nix. It reports all errors together, each with a hint, and
+// returns no plan beside them.
 //
-// What it does not know in an environment it carries through as it is.
-// nodes.<node> of the document is a NixOS module: it holds only options that
-// NixOS has.
+// It copies the members of an environment that it does not know. nodes.<node> of
+// the document is a NixOS module: it has only options that NixOS has.
 //
-// The document keeps the structure that the legacy generator gives it;
+// The document has the structure of the legacy generator's plan;
 // golden/parity.json lists every difference.
 package plan
 
@@ -28,11 +27,11 @@ import (
 )
 
 // FormatVersion is the version of the inventory, of the plan document and of
-// the changes that this package reads and writes. Another major version is
-// refused; fields may be added within one.
+// the changes that this package reads and writes. It refuses other versions. New
+// fields do not change the version.
 const FormatVersion = 1
 
-// A Result is what Compute makes.
+// A Result is the result of Compute.
 type Result struct {
 	// Plan is generated/plan.json.
 	Plan Document
@@ -41,12 +40,12 @@ type Result struct {
 	State state.State
 	// Changes are the steps from the prior state to State.
 	Changes Changes
-	// Warnings deserve a look and stop nothing.
+	// Warnings are for the operator to read. They do not stop a run.
 	Warnings []state.Warning
 }
 
-// Compute plans inv from the prior state. Its error holds everything that
-// stands in the way, see problem.Leaves.
+// Compute plans inv from the prior state. Its error holds all problems, see
+// problem.Leaves.
 func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error) {
 	c := &computation{inv: inv, sources: sources}
 	c.errs.Add(inv.problems...)
@@ -74,7 +73,7 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	}, nil
 }
 
-// computation is a Compute at work.
+// computation holds the values of one call of Compute.
 type computation struct {
 	inv      *Inventory
 	sources  Sources
@@ -84,7 +83,7 @@ type computation struct {
 	errs     problem.List
 }
 
-// placed is an environment on its way into the plan.
+// placed is an environment with its node and its virtual hosts.
 type placed struct {
 	*EvaluatedEnvironment
 	node      string                 // "" if it could not be placed
@@ -96,9 +95,9 @@ func (c *computation) warn(subject, message string) {
 	c.warnings = append(c.warnings, state.Warning{Subject: subject, Message: message})
 }
 
-// request is what the state is asked for. Where the inventory has problems,
-// environments may be missing from it, so that renames and transfers would be
-// blamed for what they did not do: they wait for a whole inventory.
+// request returns the request to the state. An inventory with problems may lack
+// environments, and the state would then report false errors for renames and
+// transfers: the request has them only if the inventory has no problems.
 func (c *computation) request() state.Request {
 	p := &c.inv.Provider
 	req := state.Request{UIDs: p.UIDRange, NodeNames: p.nodeNames()}

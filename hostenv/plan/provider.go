@@ -15,7 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// A Provider is what the provider's own options say.
+// A Provider holds the provider's own options.
 type Provider struct {
 	HostenvHostname  string // normalised
 	LetsEncrypt      LetsEncrypt
@@ -27,7 +27,7 @@ type Provider struct {
 	// Placement names a node by organisation__project/environment,
 	// organisation__project or organisation.
 	Placement map[string]string
-	// Nodes are the nodes there are; none if the provider does not list them.
+	// Nodes are the provider's nodes; it is empty if the provider does not list them.
 	Nodes      map[string]*NodeOptions
 	UIDRange   state.UIDRange
 	Limits     Limits
@@ -38,22 +38,22 @@ type Provider struct {
 	NixSigning *NixSigning
 }
 
-// LetsEncrypt is what security.acme needs.
+// LetsEncrypt holds the options for NixOS' security.acme.
 type LetsEncrypt struct {
 	AcceptTerms bool
 	AdminEmail  string
 
-	declined bool // acceptTerms is there, and false
+	declined bool // acceptTerms is set to false
 }
 
-// NodeOptions say how a node is reached and deployed to.
+// NodeOptions say how to reach a node and how to deploy to it.
 type NodeOptions struct {
 	System  string // such as aarch64-linux
 	Address string // host name or IP address; "" means <node>.<hostenvHostname>
 	fields  canonjson.Object
 }
 
-// mailbox is an address of mail as an ACME account has it.
+// mailbox matches a mail address that an ACME account may have.
 var mailbox = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
 
 func (r *reader) provider(from canonjson.Object) Provider {
@@ -120,7 +120,8 @@ func (r *reader) members(from canonjson.Object, where, option string) iter.Seq2[
 	}
 }
 
-// list returns a list of objects; what is none is noted and left nil.
+// list returns a list of objects. It reports an element that is not an object, and
+// leaves it nil.
 func (r *reader) list(from canonjson.Object, where, option string) []canonjson.Object {
 	v := from.Get(option)
 	list, ok := canonjson.ListOf(v)
@@ -158,7 +159,8 @@ func (r *reader) uidRange(from canonjson.Object) state.UIDRange {
 	}
 }
 
-// cloudflare refuses what would put a token into the plan or the store.
+// cloudflare reads the options for Cloudflare. It refuses values that would put a
+// token into the plan or the Nix store.
 func (r *reader) cloudflare(from canonjson.Object) *Cloudflare {
 	const where = "provider.cloudflare"
 	const remedy = "name a key of the sops file with provider.cloudflare.apiTokenSecret, or set CF_API_TOKEN where the gate runs"
@@ -225,8 +227,8 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	return n
 }
 
-// machines refuses two nodes that are one machine, by their address or by their
-// host key: the second would be deployed onto the first.
+// machines refuses two nodes with one address or one host key: they are one
+// machine, and a deploy would replace the first with the second.
 func (r *reader) machines(p *Provider) {
 	byAddress, byKey := map[string]string{}, map[string]string{}
 	for _, node := range slices.Sorted(maps.Keys(p.Nodes)) {
@@ -240,7 +242,7 @@ func (r *reader) machines(p *Provider) {
 		if other, taken := byAddress[at]; taken {
 			r.remedied(where, "", "correct address or sshPort of one of the two, or remove one",
 				"is the same machine as the node %s: both are at %s", quoteAttribute(other), at)
-			continue // which explains a common key as well
+			continue // one machine has one key: do not report that as well
 		}
 		byAddress[at] = node
 		key, err := names.ParsePublicKey(c.HostKey)
@@ -256,15 +258,15 @@ func (r *reader) machines(p *Provider) {
 	}
 }
 
-// defaultSystem is the platform of a node that names none.
+// defaultSystem is the platform of a node without `system`.
 const defaultSystem = "x86_64-linux"
 
-// sshPort is where ssh connects to a node without one. It is not written to the
-// plan, where it would win over ~/.ssh/config.
+// sshPort is the default port of ssh. It is not written to the plan: there it would
+// override ~/.ssh/config.
 const sshPort = 22
 
-// nodeNames returns the host names of the nodes, which no environment may
-// have, each with its node.
+// nodeNames returns the nodes by host name. An environment must not have one of
+// these names.
 func (p *Provider) nodeNames() map[string]string {
 	hosts := map[string]string{}
 	for node := range p.Nodes {
@@ -284,9 +286,9 @@ func (p *Provider) addNodeName(hosts map[string]string, node string) {
 	}
 }
 
-// connection is how a node is reached: what provider.nodes says, and the default
-// of every option that it leaves out. The address is then the host name that
-// belongs to the node. Readers of the plan have no defaults of their own.
+// connection returns the connection of a node: its options in provider.nodes, and
+// defaults for the others. The default address is the node's host name. Readers of
+// the plan have no defaults of their own.
 func (p *Provider) connection(node string) Connection {
 	c := Connection{System: defaultSystem}
 	if n, ok := p.Nodes[node]; ok {

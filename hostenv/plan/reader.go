@@ -8,11 +8,11 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A reader takes typed values out of the inventory and notes all that are not
-// what they should be.
+// A reader takes typed values out of the inventory and collects an error for each
+// value that is not valid.
 type reader struct{ problems problem.List }
 
-// required, in place of a default, says that there is none.
+// required, in place of a default, marks an option that must be set.
 const required = "\x00required"
 
 func (r *reader) wrong(where, option, format string, args ...any) {
@@ -52,7 +52,7 @@ func (r *reader) optionalObject(from canonjson.Object, where, option string) can
 	return object
 }
 
-// text returns a string; null is like missing.
+// text returns a string, or the fallback if it is null or missing.
 func (r *reader) text(from canonjson.Object, where, option, fallback string) string {
 	v := from.Get(option)
 	text, ok := canonjson.Text(v)
@@ -132,14 +132,14 @@ func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
-// examples are values of options that every provider must set.
+// examples are example values for options that every provider must set.
 var examples = map[string]string{
 	"provider.hostenvHostname":        `"hosting.example"`,
 	"provider.letsEncrypt":            `{ acceptTerms = true; adminEmail = "ops@hosting.example"; }`,
 	"provider.letsEncrypt.adminEmail": `"ops@hosting.example"`,
 }
 
-// set returns the line that sets an option: by an example, or in the given form.
+// set returns a line that sets an option, with its example or in the given form.
 func set(where, option, form string) string {
 	name := where + "." + quoteAttribute(option)
 	if example, ok := examples[name]; ok {

@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
-// A Locked is what a source was at a moment: enough for Nix to fetch the same
-// again, and to refuse anything else.
+// A Locked is a source at one moment. With it Nix fetches the same content again,
+// and refuses other content.
 type Locked struct {
 	Rev          string // the commit; "" where the kind of source has none
 	NarHash      string // SRI
@@ -26,10 +26,10 @@ type Sources map[string]Locked
 type SourceRequest struct {
 	// Key identifies the source among those of an inventory.
 	Key string
-	// Attrs are arguments of builtins.fetchTree, and dir, which is none: it
-	// says where in the tree the flake is.
+	// Attrs are the arguments of builtins.fetchTree, and dir, the folder of the
+	// flake in the tree, which is not such an argument.
 	Attrs map[string]any
-	// Environments are those that want it, organisation__project/environment.
+	// Environments are those with this source, as organisation__project/environment.
 	Environments []string
 }
 
@@ -66,9 +66,9 @@ func (e *EvaluatedEnvironment) repo() jsontext.Value {
 	return e.project.original.With("ref", canonjson.Marshal(e.GitRef)).Value()
 }
 
-// pinned are the attributes of a reference that say which version is wanted.
-// The ref of the environment takes their place. allRefs would fetch every
-// branch, and revCount needs the whole history.
+// pinned are the attributes of a reference that choose a version. The ref of the
+// environment replaces them. allRefs would fetch every branch, and revCount needs
+// the whole history.
 var pinned = []string{"ref", "rev", "narHash", "lastModified", "lastModifiedDate", "revCount", "allRefs"}
 
 // fetch returns the reference of the environment's source: the input's, at the
@@ -96,7 +96,7 @@ func (c *computation) source(e *placed) *Source {
 	return nil
 }
 
-// warnUnlocked says once which environments have no locked source.
+// warnUnlocked warns of the environments without a locked source, in one warning.
 func (c *computation) warnUnlocked() {
 	if len(c.unlocked) == 0 {
 		return

@@ -12,21 +12,21 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// A virtualHost is one that an environment declares.
+// A virtualHost is a virtual host of an environment, as the project declares it.
 type virtualHost struct {
 	name        string   // normalised
 	names       []string // name, serverName and serverAliases, normalised
-	certificate bool     // enableLetsEncrypt, where Let's Encrypt can
-	wildcard    bool     // it asked for a certificate that only DNS-01 could give
+	certificate bool     // enableLetsEncrypt, if Let's Encrypt can issue one
+	wildcard    bool     // the project asks for a certificate that needs DNS-01
 	indexing    bool     // allowIndexing
 	redirects   bool     // globalRedirect is set
 	fields      canonjson.Object
 }
 
-// nginxVirtualHost and nginxLocation are the options of a virtual host and of
-// a location that NixOS has (nixos/modules/services/web-servers/nginx,
-// vhost-options.nix and location-options.nix). What else hostenv knows about a
-// virtual host stays in environments.<userName>.virtualHosts.
+// nginxVirtualHost and nginxLocation are NixOS' options of a virtual host and of
+// a location (nixos/modules/services/web-servers/nginx, vhost-options.nix and
+// location-options.nix). hostenv's other options of a virtual host are only in
+// environments.<userName>.virtualHosts.
 var (
 	nginxVirtualHost = setOf("acmeFallbackHost", "acmeRoot", "addSSL", "basicAuth", "basicAuthFile", "default", "enableACME",
 		"extraConfig", "forceSSL", "globalRedirect", "http2", "http3", "http3_hq", "kTLS", "listen", "listenAddresses",
@@ -46,7 +46,7 @@ func setOf(names ...string) map[string]bool {
 
 func (r *reader) virtualHosts(fields canonjson.Object, where string) []*virtualHost {
 	hosts := []*virtualHost{}
-	spelled := map[string]string{} // normalised name: as it stands in the project
+	spelled := map[string]string{} // normalised name: the project's spelling
 	for name, object := range r.members(fields, where, "virtualHosts") {
 		at := fmt.Sprintf("%s: virtualHosts.%q", where, name)
 		v := &virtualHost{
@@ -112,9 +112,9 @@ func (e *EvaluatedEnvironment) hostNames() []string {
 	return slices.Compact(hosts)
 }
 
-// planned returns the virtual host as the plan has it: enableACME and forceSSL
-// in place of enableLetsEncrypt, and the proxy to the environment as location
-// "/" unless the host redirects or the project has a "/" of its own.
+// planned returns the virtual host for the plan: enableACME and forceSSL replace
+// enableLetsEncrypt, and location "/" is the proxy to the environment, unless the
+// host redirects or the project has its own "/".
 func (v *virtualHost) planned(proxy jsontext.Value) VirtualHost {
 	var host VirtualHost
 	canonjson.Fill(v.fields, &host, "enableLetsEncrypt")
@@ -136,9 +136,9 @@ func proxyTo(user string) jsontext.Value {
 	}.Value()
 }
 
-// isUnset reports whether all options of a location are at their default null, as
-// hostenv evaluates one that is merely mentioned: it would serve nginx's own
-// files.
+// isUnset reports whether all options of a location have their default, null.
+// hostenv evaluates `"/" = { };` to such a location, and nginx would serve its own
+// files there.
 func isUnset(location jsontext.Value) bool {
 	for _, option := range canonjson.Members(location) {
 		if !canonjson.IsNull(option) {
@@ -148,7 +148,7 @@ func isUnset(location jsontext.Value) bool {
 	return true
 }
 
-// nginx returns the planned virtual host as NixOS takes it.
+// nginx returns the planned virtual host with the options of NixOS alone.
 func (v *virtualHost) nginx(host VirtualHost) VirtualHost {
 	host.Carried = host.Carried.Only(func(name string) bool { return nginxVirtualHost[name] })
 	declared := host.Carried.Get("locations")
@@ -162,7 +162,7 @@ func (v *virtualHost) nginx(host VirtualHost) VirtualHost {
 	return host
 }
 
-// nginxLocations returns locations as NixOS takes them.
+// nginxLocations returns locations with the options of NixOS alone.
 func nginxLocations(locations jsontext.Value) jsontext.Value {
 	if onlyKnown(locations) {
 		return locations
@@ -177,7 +177,7 @@ func nginxLocations(locations jsontext.Value) jsontext.Value {
 	return kept.Value()
 }
 
-// onlyKnown reports whether NixOS has all options of locations.
+// onlyKnown reports whether NixOS knows all options of the locations.
 func onlyKnown(locations jsontext.Value) bool {
 	for _, location := range canonjson.Members(locations) {
 		for option := range canonjson.Members(location) {

@@ -1,6 +1,6 @@
 // Package checks reads the deploymentVerification of an environment: the requests
-// that it is asked once it is deployed. The plan reports what cannot be read,
-// hostenv/deploy/verify asks the rest.
+// that a deploy sends to it. Package plan reports the checks that cannot be read;
+// hostenv/deploy/verify sends the others.
 package checks
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// The defaults of a request, and the most that it may ask for: a customer's check
-// must not hold up a deploy.
+// The defaults of a request, and its upper limits: a customer's check must not
+// delay a deploy for long.
 const (
 	defaultTimeout   = 15 * time.Second
 	maxTimeout       = 10 * time.Minute
@@ -26,20 +26,19 @@ const (
 	maxRedirects     = 50
 )
 
-// Names are the host names that an environment's checks may ask for, in lower
-// case, each with whether it is served over TLS.
+// Names are the host names that an environment's checks may request, in lower
+// case. The value is true if nginx serves the name over TLS.
 type Names struct {
 	Own      map[string]bool // those of the environment
-	Node     map[string]bool // all that its node answers to
-	Hostname string          // for a check that names none
+	Node     map[string]bool // all names that its node answers to
+	Hostname string          // for a check without a host name
 }
 
-// Read returns what an environment is asked by its deploymentVerification, and
-// reports whether that is enabled. Both enable and enforce are true where they are
-// not given, as in hostenv.
+// Read returns the checks of a deploymentVerification, and reports whether it is
+// enabled. The default of enable and of enforce is true, as in hostenv.
 //
-// What it does not understand is among the Problems and never left out, for a
-// check that is not done must not count as one that passed.
+// The Problems hold every part that Read cannot read: a check that does not run
+// must not count as passed.
 func Read(verification jsontext.Value, served Names) (spec Spec, asks bool) {
 	if canonjson.IsNull(verification) {
 		return Spec{}, false
@@ -56,7 +55,7 @@ func Read(verification jsontext.Value, served Names) (spec Spec, asks bool) {
 	return r.spec(fields, served), true
 }
 
-// A reader collects what is wrong, and where.
+// A reader collects mistakes and their places.
 type reader struct {
 	where    string
 	check    string
@@ -94,8 +93,8 @@ func (r *reader) spec(v canonjson.Object, served Names) Spec {
 	return spec
 }
 
-// methods are those of requests to the front door. CONNECT and TRACE are about
-// the way there.
+// methods are the methods of requests to the front door. CONNECT and TRACE are for
+// proxies on the way.
 var methods = []string{"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 
 func (r *reader) request(check canonjson.Object, served Names) Request {
@@ -106,7 +105,7 @@ func (r *reader) request(check canonjson.Object, served Names) Request {
 	if !ok && !canonjson.IsNull(check.Get("request")) {
 		r.problem("request is %s, not an object", canonjson.KindOf(check.Get("request")))
 	}
-	// targetHostSource is not read: it is the node's public name, always.
+	// We ignore targetHostSource: the target is always the node's public name.
 	q := Request{
 		Name:            r.text(check, "name", ""),
 		VirtualHost:     r.text(v, "virtualHost", served.Hostname),
@@ -123,8 +122,8 @@ func (r *reader) request(check canonjson.Object, served Names) Request {
 	} else {
 		r.problem("virtualHost is %q, which is no host name that can be asked for", q.VirtualHost)
 	}
-	// A host that is not the environment's is asked for at its node as well, and
-	// answered by what the node has for it.
+	// A request for a host of another environment also goes to this node, and gets
+	// the node's answer.
 	tls, known := served.Own[q.VirtualHost]
 	if !known {
 		tls = served.Node[q.VirtualHost]
@@ -170,11 +169,11 @@ func (r *reader) rules(v jsontext.Value) canonjson.Object {
 	return rules
 }
 
-// constraints reads the rules of a check. All of them hold: of two limits the
-// stricter.
+// constraints reads the rules of a check. All rules apply: of two limits, the
+// stricter counts.
 func (r *reader) constraints(v jsontext.Value) Constraints {
 	c := Constraints{AllowFailure: true}
-	allowed := false // whether allowNonZeroExitStatus is given at all
+	allowed := false // whether the check has allowNonZeroExitStatus
 	for _, rule := range r.rules(v) {
 		if canonjson.IsNull(rule.Value) {
 			continue
@@ -207,13 +206,13 @@ func (r *reader) constraints(v jsontext.Value) Constraints {
 	return c
 }
 
-// expressions reads one regular expression. ^ and $ are the ends of a line, as
-// they are to the tools that the checks were written for.
+// expressions reads one regular expression. ^ and $ match at the ends of a line,
+// as in the tools that projects write their checks for.
 func (r *reader) expressions(v canonjson.Object, name string) []*regexp.Regexp {
 	text := r.text(v, name, "")
 	compiled, err := regexp.Compile("(?m)" + text)
 	if err != nil {
-		// Without the flag the error shows what stands in the plan.
+		// Compile without the flag, so that the error quotes the text of the plan.
 		_, plain := regexp.Compile(text)
 		if plain != nil {
 			err = plain

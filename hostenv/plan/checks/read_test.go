@@ -11,9 +11,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
-// document is a plan with one environment, shop, on node-a: www.shop.test and
-// its alias over TLS, plain.shop.test without. Its verification is the text. The
-// node serves another customer's blog.other.test over TLS as well.
+// document is a plan with one environment, shop, on node-a. It serves
+// www.shop.test and its alias over TLS, and plain.shop.test without TLS. The text
+// is its verification. The node also serves another customer's blog.other.test
+// over TLS.
 func document(t *testing.T, verification string) plan.Document {
 	t.Helper()
 	hosts := `
@@ -41,13 +42,13 @@ func read(t *testing.T, verification string) checks.Spec {
 	return spec
 }
 
-// verification is one with a single check.
+// verification returns a verification with a single check.
 func verification(request, constraints string) string {
 	return `{"checks": [{"name": "it", "request": ` + request + `, "constraints": ` + constraints + `}]}`
 }
 
 func TestRead(t *testing.T) {
-	// What hostenv's Drupal has, word for word.
+	// The checks of hostenv's Drupal, word for word.
 	spec := read(t, verification(
 		`{"virtualHost": "WWW.shop.test", "path": "/user/login", "method": "GET", "targetHostSource": "nodeConnectionHost",
 		  "followRedirects": true, "maxRedirects": 3, "timeoutSeconds": 20, "tlsMode": "insecure"}`,
@@ -64,7 +65,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 
-	// What is left out, and constraints as an object.
+	// A check with defaults, and with its constraints as an object.
 	spec = read(t, `{"checks": [
 		{"request": {}, "constraints": {"allowNonZeroExitStatus": true, "minHttpStatus": null, "skipStdoutRegexOnRedirect": true}}, {"request": null}]}`)
 	q = spec.Requests[0]
@@ -79,7 +80,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestDefaults: hostenv's own are that checks are done, and count.
+// TestDefaults expects hostenv's defaults: checks run, and a failure counts.
 func TestDefaults(t *testing.T) {
 	for _, test := range []struct {
 		verification   string
@@ -97,7 +98,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestNormal: hostenv takes a path and a method as they come.
+// TestNormal normalises a path and a method, which hostenv does not check.
 func TestNormal(t *testing.T) {
 	for request, want := range map[string]string{
 		`{"path": "user/login", "method": "post"}`: "POST http://plain.shop.test/user/login",
@@ -111,8 +112,8 @@ func TestNormal(t *testing.T) {
 	}
 }
 
-// TestScheme asks for the scheme that the node serves, not the project wanted;
-// also of a host that is not the environment's.
+// TestScheme expects the scheme that the node serves and not the one that the
+// project asks for, also for a host of another environment.
 func TestScheme(t *testing.T) {
 	for host, want := range map[string]string{
 		"www.shop.test": "https", "alias.shop.test": "https", "plain.shop.test": "http", "gated.shop.test": "http",
@@ -151,7 +152,7 @@ func TestReadNothing(t *testing.T) {
 	}
 }
 
-// TestReadRefuses has every mistake of a plan in one error.
+// TestReadRefuses expects one problem for every mistake of a verification.
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ request, constraints, want string }{
 		{`{"virtualHost": "*.wild.shop.test"}`, `[]`, `which is no host name that can be asked for`},
@@ -183,7 +184,7 @@ func TestReadRefuses(t *testing.T) {
 	if len(spec.Problems) != len(tests)+2 || !spec.Enforce {
 		t.Fatalf("%d problems of %d mistakes: %v", len(spec.Problems), len(tests)+2, spec)
 	}
-	// What can be read is asked all the same.
+	// Read also returns the checks without mistakes.
 	if len(spec.Requests) != 1 || spec.Requests[0].Name != "good" {
 		t.Errorf("%+v", spec.Requests)
 	}
@@ -195,8 +196,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestReadNoObject: what cannot be read at all is not left out either, and
-// counts.
+// TestReadNoObject expects a problem that counts, also if the whole verification
+// cannot be read.
 func TestReadNoObject(t *testing.T) {
 	for verification, want := range map[string]string{
 		`[{"checks": []}]`:  "it is a list, not an object",
