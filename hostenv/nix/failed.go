@@ -6,22 +6,21 @@ import (
 	"strings"
 )
 
-// A FailedBuild is a derivation whose own build failed, and what Nix writes about
-// it.
+// A FailedBuild is a derivation whose own build failed, and Nix's message about it.
 type FailedBuild struct{ Derivation, Message string }
 
 var (
 	blamed = regexp.MustCompile(`'(/[^']+\.drv)'`)
-	// Of what merely needs something that failed, up to 2.29 and since; and of
-	// the whole.
+	// Errors of derivations that only depend on a failed one, up to Nix 2.29 and
+	// later; and of the whole command.
 	dependent = regexp.MustCompile(`^error: (\d+ dependenc(y|ies) of derivation|build of '|some builds failed|build of resolved)`)
 	reason    = regexp.MustCompile(`(?m)^\s*Reason: \d+ dependenc(y|ies) failed`)
-	// Advice of Nix where else to look, and output paths.
+	// Nix's advice on logs, and output paths.
 	aside = regexp.MustCompile(`^\s*(For full logs, run|nix log |Output paths:|/\S+$)`)
 )
 
-// FailedBuilds finds the derivations whose own build failed, each with the last
-// lines of its log. It leaves out what could not be built because of them.
+// FailedBuilds returns the derivations whose own build failed, each with the last
+// lines of its log. It leaves out derivations that only depend on a failed one.
 func (e *CommandError) FailedBuilds() []FailedBuild {
 	log := e.Log
 	lines := strings.Split(log, "\n")
@@ -58,8 +57,8 @@ func (e *CommandError) FailedBuilds() []FailedBuild {
 
 var isLogLine = regexp.MustCompile(`^[^\s>]+> `)
 
-// lastLines returns the last ten lines that a derivation's builder wrote, which
-// `bar-with-logs` has the name of the package before.
+// lastLines returns the last ten lines that a derivation's builder wrote. The log
+// format `bar-with-logs` puts the name of the package before each.
 func lastLines(lines []string, derivation string) []string {
 	name, _ := PackageOf(strings.TrimSuffix(derivation, ".drv"))
 	var last []string

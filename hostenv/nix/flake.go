@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// unreserved is what a URL holds as it is, with the slash between folders.
+	// unreserved are the characters that need no escape in a URL, and the slash
+	// between folders.
 	unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/"
-	// literal is what may stand in the path of a URL as well. Every Nix reads a
-	// path of these as it is.
+	// literal are all characters that need no escape in the path of a URL. Every
+	// Nix reads a path of these characters unchanged.
 	literal = unreserved + "+@,=:"
 )
 
@@ -33,8 +34,8 @@ func escaped(text, keep string) string {
 	return b.String()
 }
 
-// A checkout is the folder of a flake, as Nix finds it: of the git repository
-// that it is in, Nix sees only the files that git knows.
+// A checkout is the folder of a flake and its git repository. In a repository Nix
+// sees only the files that git tracks.
 type checkout struct {
 	folder string // absolute, without symlinks
 	root   string // of the git repository, "" if it is in none
@@ -98,8 +99,9 @@ func (c checkout) special() string {
 // the nix command take it, from any folder. In a git repository it names the
 // repository's root, and the flake's folder in it.
 //
-// Nix before 2.26 does not decode the path of a URL: it would read a neighbour,
-// or only what is committed. There a folder whose path needs escapes is refused.
+// Nix before 2.26 does not decode the path of a URL: it would read another folder,
+// or only committed files. With such a Nix, Flake refuses a folder whose path
+// needs escapes.
 func (r *Runner) Flake(ctx context.Context) (string, error) {
 	c, err := checkoutOf(r.Dir)
 	if err != nil {
@@ -137,9 +139,9 @@ func (r *Runner) Installable(ctx context.Context, attribute string) (string, err
 	return url + "#" + attribute, err
 }
 
-// BuildInput builds the package of an input of the provider's flake, with all
-// that the provider has it follow, and returns its path: the package of the
-// input's name, else the default one.
+// BuildInput builds a package of an input of the provider's flake, with the
+// `follows` of the provider, and returns its path. It builds the package with the
+// input's name, or else the default package.
 func (r *Runner) BuildInput(ctx context.Context, input string) (string, error) {
 	flake, err := r.Flake(ctx)
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Inventory evaluates the provider's inventory and returns its JSON, with one
-// event a project. The error holds an *[EvalError] for every project that cannot
-// be evaluated. flake.lock must exist and be up to date: locking is a decision of
-// the provider, and no side effect of a plan.
+// Inventory evaluates the provider's inventory and returns its JSON. It reports
+// one event for each project. The error holds an *[EvalError] for every project
+// that cannot be evaluated. flake.lock must exist and be up to date: only the
+// provider decides to change it.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	events := &counter{runner: r, phase: Evaluate}
-	// An error in the options ends this before minutes go by on projects.
+	// Evaluate the options first: projects take minutes.
 	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = true; }; in builtins.seq i.provider i")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
 		return nil, r.findFailures(ctx, failed)
@@ -44,8 +44,8 @@ func (r *Runner) apply(ctx context.Context, events *counter, function string) ([
 	return written, err
 }
 
-// findFailures evaluates the provider's options and every project on their own,
-// after all of them together failed.
+// findFailures evaluates the provider's options and every project separately,
+// after the evaluation of all together failed.
 func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 	out, err := r.apply(ctx, nil, "p: p.projectNames")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
@@ -59,7 +59,7 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 		return fmt.Errorf("read the names of the projects: %w", err)
 	}
 
-	// An error may sit deep inside, so each value is forced to the end.
+	// builtins.toJSON forces the whole value, to find errors deep inside.
 	functions := map[string]string{"": "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ ]; })) true"}
 	for _, project := range projects {
 		functions[project] = "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ " + quote(project) + " ]; }).projects) true"
@@ -87,7 +87,7 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 	}
 	slices.SortFunc(failures, func(a, b *EvalError) int { return cmp.Compare(a.Project, b.Project) })
 	if own := failures[0]; own.Project == "" {
-		// A fault of the provider's options fails every project as well.
+		// An error in the provider's options also fails every project.
 		failures = append(failures[:1], slices.DeleteFunc(failures[1:], func(f *EvalError) bool { return f.Message == own.Message })...)
 	}
 	var all problem.List
@@ -99,7 +99,7 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 
 const missingAttribute = "does not provide attribute"
 
-// advice is for what nix itself says.
+// advice holds the hints for Nix's own messages.
 var advice = []struct {
 	message *regexp.Regexp
 	hint    string
@@ -125,7 +125,7 @@ func failureOf(project string, failed *nixError) *EvalError {
 	return &EvalError{Project: project, Message: text, Advice: hint}
 }
 
-// Advice says how to fix what Nix itself reports, "" if that is not known.
+// Advice returns the hint for a message of Nix itself, "" if there is none.
 func Advice(text string) string {
 	for _, a := range advice {
 		if a.message.MatchString(text) {
@@ -138,7 +138,7 @@ func Advice(text string) string {
 // Quote writes any text as a string of Nix.
 func Quote(text string) string { return quote(text) }
 
-// SplitHint parts a message of our own Nix code from its hint.
+// SplitHint splits a message of our own Nix code into its text and its hint.
 func SplitHint(message string) (text, hint string) { return splitHint(message) }
 
 func quote(text string) string {
@@ -171,9 +171,9 @@ func inParallel[K comparable, V any](n int, entries map[K]V, do func(K, V) error
 	return first
 }
 
-// TrustedPublicKeys evaluates provider.nixSigning.trustedPublicKeys as the
-// provider's flake has them now, which a plan may not have yet. No project is
-// evaluated.
+// TrustedPublicKeys evaluates provider.nixSigning.trustedPublicKeys of the
+// provider's flake. The plan may be older and lack some of them. It evaluates no
+// project.
 func (r *Runner) TrustedPublicKeys(ctx context.Context) ([]string, error) {
 	written, err := r.apply(ctx, nil, "p: (p.inventoryWith { only = [ ]; }).provider.nixSigning.trustedPublicKeys or [ ]")
 	if err != nil {

@@ -24,26 +24,26 @@ const defaultKey = "secrets/signing/secret.key"
 // KeyVariable names a file with the secret key.
 const KeyVariable = "HOSTENV_SIGNING_KEY_FILE"
 
-// A Key is what closures are signed with. The secret is not in it.
+// A Key is the key that signs closures. It does not contain the secret.
 type Key struct {
 	File   string // of the secret key
 	Public string // "hosting.example-1:VpyN..."
 	Made   bool   // by this call
 }
 
-// FlakeLine is what makes the nodes of a provider trust a key.
+// FlakeLine returns the line of flake.nix by which a provider's nodes trust a key.
 func (k Key) FlakeLine() string {
 	return fmt.Sprintf("provider.nixSigning.trustedPublicKeys = [ %q ];", k.Public)
 }
 
 // OpenKey finds the key of the provider at root: the file that is named (by
 // -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key.
-// The last is made where neither it nor its public key is there, under the name
-// of the provider's domain, with the public key beside it; one that was asked for
-// by name is not: a misspelt name would become a new key that no node trusts.
+// If neither the last nor its public key exists, OpenKey makes both, under the
+// name of the provider's domain. It does not make a key that the flag or the
+// variable names: a misspelt name would give a new key that no node trusts.
 //
-// A file that others can read, or that is in git, is refused, and so
-// is one that holds no secret key of Nix. No error quotes from it.
+// It refuses a file that other users can read, that is in git, or that is not a
+// secret key of Nix. Errors do not quote the file.
 func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 	file, ours := named, false
 	if file == "" {
@@ -87,9 +87,9 @@ func keyProblem(file, text, fix string) error {
 	return problem.New("the signing key "+file, text, fix)
 }
 
-// PublicKey reads a secret key of Nix, NAME:BASE64 of an ed25519 key as libsodium
-// has it, and returns the public one. This is done here, without nix, whose
-// messages about broken keys quote from them.
+// PublicKey reads a secret key of Nix, NAME:BASE64 of an ed25519 key in
+// libsodium's format, and returns the public key. It does not run nix, whose
+// messages quote a broken key.
 func PublicKey(file string) (string, error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,8 +120,8 @@ func PublicKey(file string) (string, error) {
 		}
 		return "", keyProblem(file, "is no secret key of Nix", remedy)
 	}
-	// Its second half is the public key; one that does not belong to the first
-	// would make signatures that fail to verify.
+	// The second half is the public key. If it does not belong to the first, the
+	// signatures fail to verify.
 	key := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
 	if !bytes.Equal(key, secret) {
 		return "", keyProblem(file, "is broken: its halves do not belong together", "restore it from a backup")
@@ -129,8 +129,7 @@ func PublicKey(file string) (string, error) {
 	return name + ":" + base64.StdEncoding.EncodeToString(secret[ed25519.SeedSize:]), nil
 }
 
-// makeKey makes a key. If another process makes one at the same time, that one is
-// kept.
+// makeKey makes a key. It keeps a key that another process makes at the same time.
 func makeKey(file, domain string) (made bool, err error) {
 	name := domain + "-1"
 	if _, err := names.ParseKeyName(name); err != nil {
@@ -143,7 +142,7 @@ func makeKey(file, domain string) (made bool, err error) {
 	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return false, err
 	}
-	// First, so that there is no moment at which `git add` would take the key.
+	// Write .gitignore first, so that `git add` never adds the key.
 	if _, err := writeOnce(filepath.Join(folder, ".gitignore"), "*\n!.gitignore\n!public.key\n", 0o644); err != nil {
 		return false, err
 	}
@@ -154,8 +153,8 @@ func makeKey(file, domain string) (made bool, err error) {
 	return writeOnce(file, name+":"+base64.StdEncoding.EncodeToString(secret)+"\n", 0o600)
 }
 
-// writeOnce writes a file that is not there yet, whole or not at all, and says
-// whether it did.
+// writeOnce writes a file that does not exist yet, whole or not at all, and
+// reports whether it did.
 func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
 	if _, err := os.Stat(path); err == nil {
 		return false, nil
@@ -181,8 +180,8 @@ func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
 	return true, errors.Join(folder.Sync(), folder.Close())
 }
 
-// beside writes the public key, also where that of an older one is. Only what
-// another run may be reading is replaced as a whole.
+// beside writes the public key, or replaces that of an older key. It replaces the
+// file as a whole, because another run may be reading it.
 func beside(path, text string) error {
 	if _, err := writeOnce(path, text, 0o644); err != nil {
 		return err
@@ -200,7 +199,7 @@ func beside(path, text string) error {
 	return nil
 }
 
-// writeTemp writes a file beside path, which is to take its name.
+// writeTemp writes a temporary file beside path, for a rename to path.
 func writeTemp(path, text string, mode fs.FileMode) (string, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
@@ -213,8 +212,8 @@ func writeTemp(path, text string, mode fs.FileMode) (string, error) {
 	return f.Name(), nil
 }
 
-// inGit reports whether git tracks a file. Where there is no git, or no
-// repository, nothing does.
+// inGit reports whether git tracks a file. It returns false without git or without
+// a repository.
 func inGit(ctx context.Context, file string) bool {
 	cmd := exec.CommandContext(ctx, "git", "ls-files", "--error-unmatch", "--", filepath.Base(file))
 	cmd.Dir = filepath.Dir(file)

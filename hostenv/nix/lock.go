@@ -21,7 +21,7 @@ var lockSources []byte
 // maxBatch is how many sources one nix process fetches.
 const maxBatch = 50
 
-// Locked is what a source stood for when it was asked.
+// Locked is the content of a source at the time of the lock.
 type Locked struct {
 	Rev          string `json:"rev"` // "" for a source that has none, such as a path
 	NarHash      string `json:"narHash"`
@@ -29,12 +29,13 @@ type Locked struct {
 }
 
 // LockSources fetches sources, given as attributes of Nix's fetchTree, and
-// returns what each is now, in their order. It asks the remote for each git ref,
-// and takes no cached answer. The flake's `dir` is no part of a source and is left
-// out, a relative path counts from the provider's folder.
+// returns the lock of each, in their order. It asks the remote for each git ref,
+// and refuses a cached answer. It ignores the flake's `dir`, which is not part of
+// a source. A relative path counts from the provider's folder.
 //
-// Equal sources are fetched once. Several processes fetch, but no two from the
-// same repository. The error holds a *[LockError] for every source that fails.
+// It fetches equal sources once. Several processes fetch at the same time, but
+// only one from each repository. The error holds a *[LockError] for every source
+// that fails.
 func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]Locked, error) {
 	if len(sources) == 0 {
 		return nil, nil
@@ -89,8 +90,8 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 	return locked, nil
 }
 
-// lockBatch fetches a batch in one process, and if that fails each source in
-// its own: one failure must not hide the next.
+// lockBatch fetches a batch in one process. If that fails, it fetches each source
+// in its own process: one failure must not hide the next.
 func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) ([]*LockError, error) {
 	err := r.fetch(ctx, events, batch)
 	failed := (*nixError)(nil)
@@ -118,8 +119,8 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 	return failures, nil
 }
 
-// unlockable finds sources that were fetched, but at no commit: a working tree
-// with changes, which cannot be fetched again.
+// unlockable finds fetched sources without a commit: a working tree with changes,
+// which Nix cannot fetch again.
 func (r *Runner) unlockable(batch []*source) []*LockError {
 	var failures []*LockError
 	for _, s := range batch {
@@ -130,7 +131,7 @@ func (r *Runner) unlockable(batch []*source) []*LockError {
 	return failures
 }
 
-// fetch runs one nix over sources and records what they are.
+// fetch runs one nix process for sources and records their locks.
 func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (err error) {
 	type entry struct {
 		Label string         `json:"label"`
@@ -145,8 +146,8 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 		return fmt.Errorf("write the list of sources: %w", err)
 	}
 
-	// Sources may hold credentials: the folder and its files are our own, and
-	// gone afterwards.
+	// Sources may contain credentials: only our user can read the folder, and we
+	// remove it afterwards.
 	dir, err := os.MkdirTemp("", "hostenv-sources-")
 	if err != nil {
 		return fmt.Errorf("write the list of sources: %w", err)
@@ -160,7 +161,7 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 		return fmt.Errorf("write the list of sources: %w", err)
 	}
 
-	// Without --refresh a ref would be what it was up to an hour ago.
+	// Without --refresh Nix answers from a cache, which may be an hour old.
 	out, log, err := r.eval(ctx, events, "--impure", "--refresh", "--file", expression)
 	if err != nil {
 		return err
@@ -181,20 +182,20 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 	return nil
 }
 
-// errStale is for a source that nix could not ask, and answered from memory:
-// to plan with that would bring back an old commit, or a branch that is gone.
+// errStale reports that nix could not reach a source and answered from its cache.
+// A plan with that answer could have an old commit, or a branch that is gone.
 var errStale = errors.New("it could not be asked, and an answer of an earlier time is not taken")
 
-// isStale reports whether nix has answered from its cache, by what nix and git
-// write. Nix 2.26 itself writes nothing then; git writes why it failed.
+// isStale reports whether nix answered from its cache, by the messages of nix and
+// git. Nix 2.26 itself prints no message then, but git prints its error.
 func isStale(log string) bool {
 	return strings.Contains(log, "continuing with the most recent version") ||
 		strings.Contains(log, "; using cached version") ||
 		strings.HasPrefix(log, "fatal: ") || strings.Contains(log, "\nfatal: ")
 }
 
-// batches divides sources for processes that run at the same time. Each gets
-// whole repositories, and one list of sources after the other.
+// batches divides sources among processes that run at the same time. Each process
+// gets all sources of its repositories, as lists that it fetches in turn.
 func batches(sources []*source, processes int) [][][]*source {
 	size := min(maxBatch, (len(sources)+processes-1)/processes)
 
@@ -206,7 +207,7 @@ func batches(sources []*source, processes int) [][][]*source {
 		}
 		of[s.repository] = append(of[s.repository], s)
 	}
-	// The largest first, so that none is left for the end.
+	// Start with the largest, so that it does not run alone at the end.
 	slices.SortStableFunc(repositories, func(a, b string) int { return len(of[b]) - len(of[a]) })
 
 	var all [][][]*source

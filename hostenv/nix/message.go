@@ -6,13 +6,13 @@ import (
 )
 
 var (
-	// Colours, and other sequences that a terminal does not show.
+	// Colours, and other control sequences of terminals.
 	escapes = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
-	// Lines of source that nix shows around a position: they may hold anything.
+	// Lines of source that nix shows around a position: they may contain secrets.
 	excerpt = regexp.MustCompile(`^\s*[0-9]*\|`)
-	// Where an error is.
+	// The position of an error.
 	position = regexp.MustCompile(`^\s*at (.+:[0-9]+:[0-9]+):?$`)
-	// A user's part of a URL; in one for http it may be a token without a name.
+	// The user part of a URL; for http it may be a token without a name.
 	httpUser = regexp.MustCompile(`\b(https?://)[^/@\s"']+@`)
 	password = regexp.MustCompile(`\b([A-Za-z][A-Za-z0-9+.-]*://[^/:@\s"']*):[^/@\s"']*@`)
 	token    = regexp.MustCompile(`(?i)([?&](?:[a-z_-]*token|password|secret|api_?key)=)[^&\s"']+`)
@@ -41,7 +41,7 @@ func message(log string) string {
 		if strings.HasPrefix(trimmed, "error:") && (trimmed != "error:" || start < 0 || !beginsTrace(lines[i+1:])) {
 			start = i
 		}
-		// Git speaks for itself.
+		// An error of git.
 		if strings.HasPrefix(line, "fatal: ") {
 			causes = append(causes, strings.TrimPrefix(line, "fatal: "))
 		}
@@ -92,7 +92,7 @@ func dedent(line string) string {
 	return strings.TrimRight(line[min(have, indentation):], " ")
 }
 
-// splitHint parts a message of our own Nix code from its hint.
+// splitHint splits a message of our own Nix code into its text and its hint.
 func splitHint(message string) (text, hint string) {
 	text, hint, _ = strings.Cut(message, "\nhint: ")
 	return text, hint

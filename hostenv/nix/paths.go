@@ -10,16 +10,16 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A PathInfo is what a store knows about a path.
+// A PathInfo describes a store path.
 type PathInfo struct {
-	Size       int64 // of its NAR, which is copied before compression
+	Size       int64 // of its NAR, without compression
 	References []string
 }
 
 // Paths is a part of a store that holds the closure of each of its members.
 type Paths map[string]PathInfo
 
-// Closure returns all that a path needs, including the path; nothing for "".
+// Closure returns a path and all paths that it needs; it is empty for "".
 func (p Paths) Closure(root string) map[string]bool {
 	seen := map[string]bool{}
 	if root == "" {
@@ -53,7 +53,7 @@ func (r *Runner) Closures(ctx context.Context, roots []string) (Paths, error) {
 	if err != nil {
 		return nil, err
 	}
-	if AtLeast(version, 2, 33) { // which asks for a choice of the format
+	if AtLeast(version, 2, 33) { // where the caller must choose the format
 		args = append(args, "--json-format", "1")
 	}
 	written, err := r.Run(ctx, Command{Args: append(append(args, Features...), roots...)})
@@ -67,9 +67,9 @@ func missing(path string) error {
 	return problem.New(path, "is not in the store", "")
 }
 
-// ParsePaths reads what nix path-info --json writes: up to 2.18 a list, since then an
-// object by path, and in the form 2 of 2.33 one below `info`, whose paths are
-// without their folder.
+// ParsePaths reads the output of nix path-info --json: a list up to Nix 2.18, an
+// object by path in later versions, and in format 2 of Nix 2.33 an object below
+// `info`, with paths relative to the store.
 func ParsePaths(written []byte) (Paths, error) {
 	found := Paths{}
 	if len(bytes.TrimSpace(written)) == 0 {

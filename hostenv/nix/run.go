@@ -24,13 +24,13 @@ const (
 	traceFetch    = "trace: hostenv-provider: fetching "
 )
 
-// grace is how long nix may take to clear up once it was asked to end.
+// grace is how long nix may take to end after SIGTERM.
 const grace = 2 * time.Second
 
-// maxLog is how much of what nix writes an error keeps, from the end.
+// maxLog is how many bytes of nix's output an error keeps, from the end.
 const maxLog = 1 << 20
 
-// A nixError is what nix wrote when it failed, or when its result cannot be used.
+// A nixError holds the log of a nix that failed, or whose result cannot be used.
 type nixError struct {
 	log string
 	err error
@@ -44,9 +44,9 @@ func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (wri
 	return r.command(ctx, events, "eval", args...)
 }
 
-// command runs `nix NAME --json` with further arguments and returns what it
-// writes to standard output and standard error. Progress goes to events. The error is a
-// *nixError if nix ran and failed, the context's if that was cancelled.
+// command runs `nix NAME --json` with further arguments and returns its standard
+// output and standard error. Progress goes to events. The error is a *nixError if
+// nix ran and failed, or the context's error if it was cancelled.
 func (r *Runner) command(ctx context.Context, events *counter, name string, args ...string) (written []byte, log string, err error) {
 	// The evaluation cache would repeat an error without its message.
 	args = slices.Concat([]string{name, "--json", "--option", "eval-cache", "false"}, Features, args)
@@ -58,21 +58,21 @@ func (r *Runner) command(ctx context.Context, events *counter, name string, args
 	return written, output.log(), nil
 }
 
-// Features lets nix commands work where the settings do not have them.
+// Features turns on nix commands and flakes, which the settings may lack.
 var Features = []string{"--extra-experimental-features", "nix-command flakes"}
 
 // A Command is one run of a program that belongs to Nix.
 type Command struct {
 	Program string    // "nix" if empty; "nix-store" is looked for beside nix
-	Args    []string  // as they are: no flag is added
+	Args    []string  // Run adds no flags
 	Env     []string  // variables that the Runner's Env does not have
 	Input   io.Reader // its stdin, if not nil
 	Log     io.Writer // receives standard error, line by line, if not nil
 }
 
-// A CommandError is what a [Command] wrote when it failed.
+// A CommandError reports that a [Command] failed.
 type CommandError struct {
-	Log string // the end of what it wrote, without secrets in URLs
+	Log string // the end of its standard error, without secrets in URLs
 	Err error  // how it ended
 }
 
@@ -82,9 +82,9 @@ func (e *CommandError) Unwrap() error { return e.Err }
 // Message returns the error in the log.
 func (e *CommandError) Message() string { return message(e.Log) }
 
-// Run runs a command and returns what it writes. The error is a *[CommandError]
-// if it ran and failed, and the context's cause if that was cancelled, which
-// ends all that the command started.
+// Run runs a command and returns its standard output. The error is a
+// *[CommandError] if the command ran and failed, or the context's cause if that
+// was cancelled. A cancelled context ends all processes of the command.
 func (r *Runner) Run(ctx context.Context, c Command) (written []byte, err error) {
 	written, err = r.run(ctx, c, &listener{copy: c.Log})
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
@@ -102,8 +102,8 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 	cmd.Dir = r.Dir
 	cmd.Env = append(r.environment(), c.Env...)
 	cmd.Stdin = c.Input
-	// Without a terminal and with a process group of their own, nix, git and ssh
-	// are ended together, and none waits for an answer.
+	// nix, git and ssh run in their own process group, to end together, and without
+	// a terminal, so that they cannot wait for an answer.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
 	cmd.WaitDelay = grace
@@ -113,7 +113,7 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 	err = cmd.Run()
 	output.end()
 	if ctx.Err() != nil {
-		// What has not ended by itself within the grace.
+		// Kill the processes that did not end within the grace.
 		_ = signalGroup(cmd, syscall.SIGKILL)
 		return nil, context.Cause(ctx)
 	}
@@ -126,8 +126,8 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 	return stdout.Bytes(), nil
 }
 
-// find returns the path of a program by the PATH of the environment that it will
-// have; one of Nix's own where nix is.
+// find returns the path of a program. It looks in the PATH that the program will
+// have, and for Nix's own programs beside nix.
 func (r *Runner) find(name string) (string, error) {
 	nix, err := r.lookPath(r.program())
 	if err != nil {
@@ -173,7 +173,7 @@ func (r *Runner) environment() []string {
 	if env == nil {
 		env = os.Environ()
 	}
-	// Git must fail where it would ask.
+	// Git must fail and not ask for a password.
 	return append(env[:len(env):len(env)], "GIT_TERMINAL_PROMPT=0")
 }
 
@@ -189,7 +189,7 @@ func signalGroup(cmd *exec.Cmd, signal syscall.Signal) error {
 type listener struct {
 	events *counter
 	copy   io.Writer // receives each line without secrets, if not nil
-	line   []byte    // begun and not ended
+	line   []byte    // the line that has not ended yet
 	kept   []byte
 }
 
@@ -213,7 +213,7 @@ func (l *listener) take(line string) {
 		}
 	}
 	if l.copy != nil {
-		// nix goes on if its log cannot be written.
+		// A failure to write the log does not stop nix.
 		_, _ = io.WriteString(l.copy, redact(line)+"\n")
 	}
 	l.kept = append(l.kept, line...)
@@ -223,7 +223,7 @@ func (l *listener) take(line string) {
 	}
 }
 
-// end takes the last line where no line break ends it.
+// end handles a last line without a line break.
 func (l *listener) end() {
 	if len(l.line) > 0 {
 		l.take(plain(string(l.line)))
@@ -231,5 +231,5 @@ func (l *listener) end() {
 	}
 }
 
-// log returns what was kept, once nix has ended.
+// log returns the lines that were kept. Call it after nix has ended.
 func (l *listener) log() string { return string(l.kept) + plain(string(l.line)) }

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// A source is one thing to fetch.
+// A source is a tree to fetch.
 type source struct {
-	index      int            // in the list that was asked for
+	index      int            // in the caller's list
 	tree       map[string]any // attributes of fetchTree
 	key        string         // equal for equal sources
-	repository string         // equal for sources that share what nix keeps of them
+	repository string         // equal for sources that share a cache of nix
 	label      string         // for people, without credentials
 	locked     Locked
 }
@@ -26,7 +26,7 @@ func (r *Runner) sourceOf(index int, attributes map[string]any) (*source, error)
 	s := &source{index: index, tree: tree}
 	// The ref is named, so Nix does not need all refs of the repository.
 	delete(tree, "allRefs")
-	// The folder is the flake's in the tree, and no part of the tree's address.
+	// dir is the flake's folder in the tree, and not part of the tree's address.
 	if _, ok := tree["dir"]; ok {
 		delete(tree, "dir")
 		if address := s.text("url"); address != "" {
@@ -54,7 +54,7 @@ func (r *Runner) sourceOf(index int, attributes map[string]any) (*source, error)
 		tree["path"] = path
 		s.repository = path
 	case "github", "gitlab", "sourcehut":
-		// What these are asked for is a branch's plain name.
+		// The APIs of these take the plain name of a branch.
 		if ref := s.text("ref"); ref != "" {
 			tree["ref"] = strings.TrimPrefix(ref, "refs/heads/")
 		}
@@ -156,8 +156,8 @@ func unescape(path string) string {
 	return path
 }
 
-// withoutDir takes the parameter dir from a URL: Nix up to 2.8 leaves the
-// flake's folder there, where git takes it for a part of the address.
+// withoutDir removes the parameter dir from a URL: Nix up to 2.8 leaves the
+// flake's folder there, and git would read it as part of the address.
 func withoutDir(address string) string {
 	base, query, found := strings.Cut(address, "?")
 	if !found {

@@ -20,8 +20,8 @@ type SecretKey struct {
 	File   string `json:"file"`   // in the provider's root, or absolute
 }
 
-// AccessTokens says where the provider keeps the tokens by which Nix reads
-// private repositories, which is provider.accessTokensSecret; nil for none.
+// AccessTokens returns provider.accessTokensSecret: the place of the tokens with
+// which Nix reads private repositories. It returns nil if the option is not set.
 func (r *Runner) AccessTokens(ctx context.Context) (*SecretKey, error) {
 	out, err := r.apply(ctx, nil, "p: p.accessTokens or null")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
@@ -42,12 +42,12 @@ type UndecryptedError struct{ Problem, Remedy string }
 
 func (e *UndecryptedError) Error() string { return "read the access tokens: " + e.Problem }
 
-// Hint says how to fix it.
+// Hint returns the fix.
 func (e *UndecryptedError) Hint() string { return e.Remedy }
 
-// ReadTokens gives Nix the access tokens of a key, see UseTokens. sops is run
-// with env, the process's own environment if nil. Where it cannot read the key
-// the error is an *[UndecryptedError].
+// ReadTokens gives Nix the access tokens of a key, see UseTokens. It runs sops
+// with env, or with the process's own environment if env is nil. If sops cannot
+// read the key, the error is an *[UndecryptedError].
 func (r *Runner) ReadTokens(ctx context.Context, key SecretKey, env []string) error {
 	file := key.File
 	if !filepath.IsAbs(file) {
@@ -72,14 +72,14 @@ var (
 	noHost       = regexp.MustCompile(`^(?:extra-)?access-tokens=`)
 )
 
-// UseTokens gives Nix access tokens, beside those of its own configuration: by
-// its environment, since every user of the machine can see arguments. The
-// text is HOST=TOKEN, several with spaces between, with or without
-// `access-tokens =` before them. The error does not hold any part of it.
+// UseTokens gives Nix access tokens, in addition to those of its own
+// configuration. It passes them in the environment, because every user of the
+// machine can see arguments. The text is HOST=TOKEN, several separated by spaces,
+// with or without `access-tokens =` before them. Errors contain no part of it.
 //
-// What a node could not read is refused here: there the text is the end of a line
-// of nix.conf (nix/modules/access-tokens.nix). With a second line Nix would not
-// start, and print it.
+// UseTokens refuses a text that a node could not read: there it is the end of a
+// line of nix.conf (nix/modules/access-tokens.nix). With a second line Nix on the
+// node would not start, and would print that line.
 func (r *Runner) UseTokens(text string) error {
 	var tokens []string
 	for i, line := range strings.Split(text, "\n") {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Version returns the version of Nix, as in "2.28.3". It asks once.
+// Version returns the version of Nix, such as "2.28.3". It runs nix only once.
 func (r *Runner) Version(ctx context.Context) (string, error) {
 	r.once.Lock()
 	defer r.once.Unlock()
@@ -31,7 +31,7 @@ func (r *Runner) Version(ctx context.Context) (string, error) {
 
 var isVersion = regexp.MustCompile(`^([0-9]+)\.([0-9]+)`)
 
-// AtLeast compares versions by their first two numbers.
+// AtLeast reports whether a version is at least major.minor.
 func AtLeast(version string, major, minor int) bool {
 	numbers := isVersion.FindStringSubmatch(version)
 	if numbers == nil {
@@ -42,7 +42,7 @@ func AtLeast(version string, major, minor int) bool {
 	return haveMajor > major || haveMajor == major && haveMinor >= minor
 }
 
-// decodeJSON reads what nix wrote.
+// decodeJSON reads the output of nix.
 func decodeJSON(written []byte, into any) error {
 	if err := json.Unmarshal(written, into); err != nil {
 		return fmt.Errorf("read what nix wrote: %w", err)
