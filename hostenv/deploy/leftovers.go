@@ -17,39 +17,39 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// usersProgram is what lists and removes leftovers on a node:
+// usersProgram lists and removes leftovers on a node. Its source is
 // nix/modules/hostenv-users.sh.
 const usersProgram = "hostenv-users"
 
-// A Leftover is what an environment left on a node that does not have it any
-// more, by the name that it had there.
+// A Leftover is what an environment left behind on a node that no longer has it,
+// under the name that it had there.
 type Leftover struct {
 	Node    string   `json:"node"`
 	User    string   `json:"user"`
 	UID     int      `json:"uid"`
 	Why     Fate     `json:"why"`
 	Now     string   `json:"now,omitempty"` // the name by which that node has the environment now
-	Running bool     `json:"running"`       // whether something runs as the user
+	Running bool     `json:"running"`       // whether processes run as the user
 	Paths   []string `json:"paths"`
 }
 
-// Name tells leftovers of one user name on a node apart: environments had it
-// one after the other.
+// Name is unique on a node, which User is not: several environments may have had
+// one user name, one after the other.
 func (l Leftover) Name() string { return l.User + "." + strconv.Itoa(l.UID) }
 
-// Fate says what became of an environment that left something.
+// Fate is what became of an environment that has leftovers.
 type Fate string
 
 // The fates.
 const (
-	FateRetired Fate = "retired" // it is in no plan any more
+	FateRetired Fate = "retired" // it is no longer in the plan
 	FateMoved   Fate = "moved"   // it is on another node
 	FateRenamed Fate = "renamed" // it has another name on this node
-	FatePlanned Fate = "planned" // it is not gone: a deploy brings it back to this node, or has yet to take it away
+	FatePlanned Fate = "planned" // it is still in the plan for this node, or a deploy has not moved it away yet
 	FateUnknown Fate = "unknown" // the state does not know its UID
 )
 
-// fate says what became of the environment that a node calls left over.
+// fate finds out what became of the environment that the leftover is from.
 func (l Leftover) fate(d plan.Document, s state.State) Fate {
 	for _, e := range d.Environments {
 		if e.UID != l.UID {
@@ -57,7 +57,7 @@ func (l Leftover) fate(d plan.Document, s state.State) Fate {
 		}
 		switch {
 		case e.PreviousNode == l.Node:
-			return FatePlanned // what it left may be all that there is
+			return FatePlanned // the leftover may be the only copy of its data
 		case e.Node != l.Node:
 			return FateMoved
 		case l.Now != "":
@@ -73,8 +73,8 @@ func (l Leftover) fate(d plan.Document, s state.State) Fate {
 	return FateUnknown
 }
 
-// readLeftovers reads what a node prints. What it says is shown, and becomes
-// part of a command: it is held to what it can be.
+// readLeftovers reads the list that a node prints. It refuses names and paths that
+// are not plain, because they become part of a command.
 func readLeftovers(node string, data []byte) ([]Leftover, error) {
 	var document struct {
 		Leftovers []Leftover `json:"leftovers"`
@@ -96,7 +96,7 @@ func readLeftovers(node string, data []byte) ([]Leftover, error) {
 	return document.Leftovers, nil
 }
 
-// leftovers asks a node.
+// leftovers asks a node for its leftovers.
 func leftovers(ctx context.Context, n Node, s Session) ([]Leftover, error) {
 	out, err := s.Run(ctx, "root", nil, usersProgram, "list")
 	if err != nil {
@@ -109,18 +109,19 @@ func leftovers(ctx context.Context, n Node, s Session) ([]Leftover, error) {
 	return all, nil
 }
 
-// Leftovers collects what is left over on nodes. Its Ask is for [Survey], and may
-// be called by several at once.
+// Leftovers collects the leftovers of nodes. Its method Ask is for [Survey], and
+// is safe for concurrent use.
 type Leftovers struct {
 	Plan  plan.Document
 	State state.State
 
 	mu   sync.Mutex
 	all  []Leftover
-	deaf []string // nodes that cannot tell
+	deaf []string // nodes that cannot list their leftovers
 }
 
-// Ask asks a node. One that cannot tell is no error, see [Leftovers.Deaf].
+// Ask adds the leftovers of a node. A node that cannot list them is not an error
+// here, see [Leftovers.Deaf].
 func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
 	if !s.Observation().ListsLeftovers {
 		a.mu.Lock()
@@ -138,7 +139,7 @@ func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
 	return err
 }
 
-// All returns what was found, by node, user and UID.
+// All returns the leftovers that Ask found, sorted by node, user and UID.
 func (a *Leftovers) All() []Leftover {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -147,7 +148,8 @@ func (a *Leftovers) All() []Leftover {
 	})
 }
 
-// Deaf is an error for each node that cannot tell, nil if all could.
+// Deaf returns an error for each node that cannot list its leftovers, nil if all
+// can.
 func (a *Leftovers) Deaf() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -158,8 +160,9 @@ func (a *Leftovers) Deaf() error {
 	return deaf.Err()
 }
 
-// PickLeftovers returns those that are named, by user or by [Leftover.Name], each
-// of which must be one and removable. All that is wrong is in the error.
+// PickLeftovers returns the leftovers with the given names: a user, or a
+// [Leftover.Name]. Each name must match one leftover, which may be removed. The
+// error holds every name that does not.
 func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 	var picked []Leftover
 	var wrong problem.List
@@ -188,8 +191,8 @@ func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 	return picked, wrong.Err()
 }
 
-// RemoveLeftover removes what an environment left on a node, under the node's
-// deploy lock. The node refuses where the environment is there by now.
+// RemoveLeftover removes what an environment left on a node. It holds the node's
+// deploy lock. The node refuses if it has the environment again.
 func RemoveLeftover(ctx context.Context, remote Remote, n Node, how OpenOptions, l Leftover) (err error) {
 	how.Lock = true
 	session, err := remote.Open(ctx, n, how)
