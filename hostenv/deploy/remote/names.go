@@ -18,15 +18,14 @@ func isPlainPath(s string) bool {
 	return err == nil
 }
 
-// isStorePath reports whether s is a path of a node's store, which is at
-// /nix/store.
+// isStorePath reports whether s is a path in a node's store, /nix/store.
 func isStorePath(s string) bool {
 	p, err := names.ParseStorePath(s)
 	return err == nil && p.Dir() == names.Store
 }
 
-// refused reports that something of the plan cannot be given to ssh, to a shell or
-// to sudo.
+// refused returns the error for a value of the plan that ssh, a shell or sudo must
+// not get.
 func refused(node, text, fix string) error {
 	return problem.New(fmt.Sprintf("node %q:", node), text, fix)
 }
@@ -58,7 +57,8 @@ func checkNode(n deploy.Node) error {
 	return nil
 }
 
-// checkProfile refuses a profile that no command may be made of.
+// checkProfile refuses a profile whose names or paths must not become part of a
+// command.
 func checkProfile(node string, p deploy.Profile) error {
 	var text string
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Observe asks the node about itself and about the profiles of its plan.
+// Observe asks the node about itself and about its profiles in the plan.
 func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	var links, users, temps, folders []string
 	for _, p := range s.node.Profiles {
@@ -50,7 +50,7 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	return r.observation(s.node.Profiles), nil
 }
 
-// home returns the home of a user; the node's configuration may have another.
+// home returns the usual home of a user. The node's configuration may set another.
 func home(user string) string { return "/home/" + user }
 
 func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
@@ -70,7 +70,7 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,
 	}
-	// nix (Nix) 2.8.0, and such as 2.24pre20240723_abcdef0
+	// The version is the last word: "nix (Nix) 2.8.0", or 2.24pre20240723_abcdef0.
 	if words := strings.Fields(r.nix); len(words) > 0 {
 		o.Nix = words[len(words)-1]
 	}
@@ -87,7 +87,7 @@ func (r *report) trusted(users []string) bool {
 	})
 }
 
-// osID reads os-release(5).
+// osID returns the ID of an os-release(5) file.
 func osID(text string) string {
 	for line := range strings.Lines(text) {
 		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "ID="); ok {
@@ -124,8 +124,9 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 	return o
 }
 
-// temp judges a folder and all above it: a user that can write to one of them can
-// replace what is below. It also returns the one that is open, or a link.
+// temp checks a folder and all folders above it: a user that can write to one of
+// them can replace what is below. It also returns the folder that is open or a
+// link.
 func (r *report) temp(at string, owner int, known bool) (temp deploy.Temp, where string) {
 	f, ok := r.folders[at]
 	switch {
@@ -155,8 +156,9 @@ func (r *report) temp(at string, owner int, known bool) (temp deploy.Temp, where
 	}
 }
 
-// activating finds activations of a profile among the processes of root and of the
-// profile's owner: any user can give their own process any words.
+// activating finds running activations of a profile. It looks only at processes of
+// root and of the profile's owner, because any user can give their own process any
+// command line.
 func (r *report) activating(p deploy.Profile, owner int, known bool) []string {
 	byPath := map[string]int{} // the highest pid, by store path
 	for _, proc := range r.processes {
@@ -175,8 +177,9 @@ func (r *report) activating(p deploy.Profile, owner int, known bool) []string {
 	return found
 }
 
-// activates reads a command line: activate-rs, which is a script that becomes
-// the program `activate`, or the switch to another system; by sudo or not.
+// activates reports whether a command line activates a profile, and which path.
+// Either it runs activate-rs, a script that executes the program `activate`, or it
+// switches to another system. Both may be started by sudo.
 func activates(argv []string, p deploy.Profile) (storePath string, ok bool) {
 	for i, arg := range argv {
 		switch path.Base(arg) {
@@ -199,7 +202,8 @@ func activates(argv []string, p deploy.Profile) (storePath string, ok bool) {
 	return "", false
 }
 
-// onlyStorePath keeps any other text of a process out of messages.
+// onlyStorePath returns s if it is a store path, and "" otherwise: a process
+// chooses its own command line, which must not get into messages.
 func onlyStorePath(s string) string {
 	if isStorePath(s) {
 		return s

@@ -7,9 +7,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Restore activates a path; see [deploy.Session]. On the node it lives on when
-// the connection is lost, and what it says is in ~/.hostenv-deploy/<profile>.log
-// of the deploy user.
+// Restore activates a path; see [deploy.Session]. It goes on, on the node, if the
+// connection is lost. Its output is in ~/.hostenv-deploy/<profile>.log of the
+// deploy user.
 func (s *session) Restore(ctx context.Context, p deploy.Profile, path string) error {
 	if err := checkProfile(s.node.Name, p); err != nil {
 		return err
@@ -28,8 +28,8 @@ func (s *session) Restore(ctx context.Context, p deploy.Profile, path string) er
 	return err
 }
 
-// Remove removes the link of an environment; see [deploy.Session]. There is
-// nothing to do where there is none.
+// Remove removes the link of an environment; see [deploy.Session]. A link that
+// does not exist is not an error.
 func (s *session) Remove(ctx context.Context, p deploy.Profile) error {
 	if err := checkProfile(s.node.Name, p); err != nil {
 		return err

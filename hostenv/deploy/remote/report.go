@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// A report is what the agent's observe prints.
+// A report is the answer of the agent to the request observe.
 type report struct {
 	os, nix, config  string
 	user             string
@@ -31,7 +31,7 @@ type report struct {
 	listsLeftovers   bool
 }
 
-// A folder is what stat says of one; mode is stat's st_mode, with the type.
+// A folder holds st_mode, with the type bits, and st_uid of stat(2).
 type folder struct{ mode, uid int }
 
 func (f folder) isLink() bool { return f.mode&0o170000 == 0o120000 }
@@ -43,14 +43,14 @@ type process struct {
 	argv     []string
 }
 
-// A kind is a kind of field in what the agent's observe prints.
+// A kind is one kind of field in the agent's answer.
 type kind struct {
 	values int // how many follow the kind's name
 	read   func(r *report, values []string)
 }
 
-// kinds has each kind by its name. Values that cannot be read are left out: the
-// node's own programs and users write them.
+// kinds holds each kind by its name. Values that cannot be read are ignored,
+// because the node's own programs and users write them.
 var kinds = map[string]kind{
 	"os":     {1, func(r *report, v []string) { r.os = v[0] }},
 	"nix":    {1, func(r *report, v []string) { r.nix = v[0] }},
@@ -90,14 +90,15 @@ func readReport(data []byte) (*report, error) {
 	return r, nil
 }
 
-// readRunning reads a link, the system that runs and the one that was booted.
+// readRunning reads the system's link, the system that runs, and the one that the
+// link leads to.
 func (r *report) readRunning(v []string) {
 	if v[1] != v[2] && isStorePath(v[1]) {
 		r.running[v[0]] = v[1]
 	}
 }
 
-// readFree keeps the lesser of the free spaces of two folders, which are in KiB.
+// readFree reads the free space of two folders in KiB, and keeps the smaller one.
 func (r *report) readFree(v []string) {
 	for _, word := range strings.Fields(v[0]) {
 		if kib, err := strconv.ParseInt(word, 10, 64); err == nil && kib >= 0 && kib < 1<<50 && (r.free == nil || kib<<10 < *r.free) {
@@ -113,7 +114,7 @@ func (r *report) readHostKey(v []string) {
 	}
 }
 
-// readUsers reads passwd(5). The first user of a UID owns it.
+// readUsers reads passwd(5). The first user with a UID is its owner.
 func (r *report) readUsers(v []string) {
 	for line := range strings.Lines(v[0]) {
 		parts := strings.Split(line, ":")
@@ -131,7 +132,7 @@ func (r *report) readUsers(v []string) {
 	}
 }
 
-// readEnvironments reads lines of a UID and the name of an environment.
+// readEnvironments reads lines that hold a UID and the name of an environment.
 func (r *report) readEnvironments(v []string) {
 	for line := range strings.Lines(v[0]) {
 		if parts := strings.Fields(line); len(parts) > 1 && isUserName(parts[1]) {
@@ -142,7 +143,7 @@ func (r *report) readEnvironments(v []string) {
 	}
 }
 
-// readFolders reads lines of a mode, a UID and a path.
+// readFolders reads lines that hold a mode, a UID and a path.
 func (r *report) readFolders(v []string) {
 	for line := range strings.Lines(v[0]) {
 		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)
@@ -157,7 +158,7 @@ func (r *report) readFolders(v []string) {
 	}
 }
 
-// readProcess reads a pid, a UID and a command line as base64.
+// readProcess reads a pid, a UID and a command line in base64.
 func (r *report) readProcess(v []string) {
 	pid, err := strconv.Atoi(v[0])
 	uid, err2 := strconv.Atoi(v[1])
