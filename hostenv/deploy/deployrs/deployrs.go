@@ -16,6 +16,7 @@ package deployrs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -89,15 +90,13 @@ func orDefault(d *time.Duration, value time.Duration) {
 // Activate implements [deploy.Activator]. If ctx is done then the activation is
 // stopped at once: what it leaves on the node is not known.
 //
-// The error is a *[NameError], a *[ProgramError], a *[VersionError] or a
-// *[StatusError] if nothing was done, an *[ExitError] if deploy-rs failed, and
-// has ctx's in it if that stopped it.
+// The error has ctx's in it if that stopped the activation.
 func (a *Activator) Activate(ctx context.Context, n deploy.Node, p deploy.Profile, how deploy.ActivateOptions, log io.Writer) error {
 	if err := Check(n, p); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(how.Status); err == nil {
-		return &StatusError{how.Status}
+		return errors.New(how.Status + " is the exit status of another activation")
 	}
 	program, err := a.Program(ctx, n, p)
 	if err != nil {
@@ -118,7 +117,7 @@ func (a *Activator) Activate(ctx context.Context, n deploy.Node, p deploy.Profil
 	case err != nil:
 		return fmt.Errorf("run deploy-rs for %s: %w", p.Key(), err)
 	case code != 0:
-		return &ExitError{Profile: p.Key(), Code: code}
+		return exitError(p, code)
 	}
 	return nil
 }

@@ -1,12 +1,16 @@
 package deployrs
 
 import (
+	"fmt"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Check refuses names that deploy-rs would make something else of. It looks at
-// nothing but its arguments.
+// Check refuses names that deploy-rs would make something else of: it puts names
+// and paths into Nix's language and into a remote shell without escaping them.
+// Check looks at nothing but its arguments.
 func Check(n deploy.Node, p deploy.Profile) error {
 	for _, field := range []struct {
 		what, value string
@@ -21,7 +25,8 @@ func Check(n deploy.Node, p deploy.Profile) error {
 		{"the folder for temporary files of " + p.Key(), p.Temp, parses(names.ParsePlainPath)},
 	} {
 		if err := field.parse(field.value); err != nil {
-			return &NameError{field.what, field.value}
+			return problem.New(field.what, fmt.Sprintf("is %q, which deploy-rs cannot be given", field.value),
+				"run `mage plan`: generated/plan.json has no such name, unless it was written by hand")
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Program returns the `deploy` that activates a profile, once it is known to fit
@@ -49,14 +50,13 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 			program, err = filepath.EvalSymlinks(program)
 		}
 		if err != nil {
-			return "", &ProgramError{p.Key(), err}
+			return "", programError(p, err)
 		}
 		own := filepath.Dir(filepath.Dir(program))
 		if _, err := names.ParseStorePath(own); err == nil && pkg != "" && own != pkg && n.Platform == platform() {
-			return "", &VersionError{
-				Text: fmt.Sprintf("the deploy-rs that is named, %s, is not the one that %s is activated by, %s", own, p.Key(), pkg),
-				Mend: "leave -deployRs away, or name " + pkg + "/bin/deploy",
-			}
+			return "", problem.New("the deploy-rs that is named, "+own+",",
+				fmt.Sprintf("is not the one that %s is activated by, %s", p.Key(), pkg),
+				"leave -deployRs away, or name "+pkg+"/bin/deploy")
 		}
 		return program, nil
 	}
@@ -74,7 +74,7 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 	a.mu.Unlock()
 	program, err := build()
 	if err != nil {
-		return "", &ProgramError{p.Key(), err}
+		return "", programError(p, err)
 	}
 	return program, nil
 }

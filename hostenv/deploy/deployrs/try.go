@@ -14,6 +14,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A trial is the outcome of trying a program once.
@@ -93,19 +94,15 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil && !errors.As(err, &exit):
-		return &ProgramError{p.Key(), err}
+		return programError(p, err)
 	case exit != nil && exit.ExitCode() == 2:
-		return &VersionError{
-			Text: fmt.Sprintf("%s does not take the arguments that it is given: %s", program, lastLine(output)),
-			Mend: "`nix flake update deploy-rs` brings the provider another one",
-		}
+		return problem.New(program, "does not take the arguments that it is given: "+lastLine(output),
+			"`nix flake update deploy-rs` brings the provider another one")
 	}
 	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
 	if errors.Is(err, os.ErrNotExist) {
-		return &VersionError{
-			Text: fmt.Sprintf("%s comes to no result with this Nix (%s): %s", program, a.nixVersion(ctx), lastLine(output)),
-			Mend: "see that `nix show-derivation " + p.Path + "` finds what the profile was built of",
-		}
+		return problem.New(program, fmt.Sprintf("comes to no result with this Nix (%s): %s", a.nixVersion(ctx), lastLine(output)),
+			"see that `nix show-derivation "+p.Path+"` finds what the profile was built of")
 	} else if err != nil {
 		return fmt.Errorf("try deploy-rs: %w", err)
 	}
@@ -115,11 +112,9 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 			return nil
 		}
 	}
-	return &VersionError{
-		Text: fmt.Sprintf("%s does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would run `nix %s`",
-			program, a.nixVersion(ctx), strings.Join(strings.Fields(string(asked)), " ")),
-		Mend: "bring a newer deploy-rs, `nix flake update deploy-rs`, or run this with a Nix before 2.33",
-	}
+	return problem.New(program, fmt.Sprintf("does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would run `nix %s`",
+		a.nixVersion(ctx), strings.Join(strings.Fields(string(asked)), " ")),
+		"bring a newer deploy-rs, `nix flake update deploy-rs`, or run this with a Nix before 2.33")
 }
 
 func (a *Activator) nixVersion(ctx context.Context) string {
