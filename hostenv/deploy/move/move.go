@@ -46,8 +46,7 @@ func New(d plan.Document, options Options) (*Mover, error) {
 }
 
 // Prepare is [Mover.Backup] and then [Mover.Leave], unless the environment has
-// older data on its new node, over which it does not restore: then the error is a
-// *[HeldError].
+// older data on its new node, over which it does not restore: then it fails.
 func (m *Mover) Prepare(ctx context.Context, from, to deploy.Session, n deploy.Node, p deploy.Profile) (*deploy.Moved, error) {
 	moved, err := m.Backup(ctx, from, n, p)
 	if err != nil || moved == nil {
@@ -64,7 +63,7 @@ func (m *Mover) Prepare(ctx context.Context, from, to deploy.Session, n deploy.N
 
 // Backup makes the backups of an environment on the node that its data are on
 // (from is a session there), n being where it is deployed to. It returns nil
-// where there is nothing to take along, and an *[Error] with all that went wrong.
+// where there is nothing to take along, and an error with all that went wrong.
 //
 // With IgnoreErrors it returns what could be had. Of a restore plan that lacks a
 // snapshot the environment may complain when it is activated.
@@ -76,10 +75,10 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 		}
 		return nil, err
 	}
-	failed := &Error{User: p.Name, From: source}
+	var problems []string
 	moved := &deploy.Moved{From: source, Snapshots: map[string]string{}}
 	if from == nil {
-		failed.Problems = []string{"the node cannot be reached"}
+		problems = []string{"the node cannot be reached"}
 	} else {
 		for _, name := range m.environments[p.Name].Backups() {
 			id, err := oldNode{from, p.Name}.snapshot(ctx, name)
@@ -92,12 +91,14 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 				// DNS leads there, as a wildcard may, and it never was there.
 				return nil, nil
 			default:
-				failed.Problems = append(failed.Problems, "backup "+name+": "+told(err))
+				problems = append(problems, "backup "+name+": "+told(err))
 			}
 		}
 	}
-	if len(failed.Problems) > 0 && !m.ignore(ctx, p.Name, failed) {
-		return nil, failed
+	if len(problems) > 0 {
+		if failed := backupError(p.Name, source, problems); !m.ignore(ctx, p.Name, failed) {
+			return nil, failed
+		}
 	}
 	if len(moved.Snapshots) == 0 {
 		return nil, nil
@@ -111,20 +112,20 @@ func isUnknownUser(err error) bool { return strings.Contains(err.Error(), "unkno
 // leave writes the restore plan, unless the environment would not restore from it
 // and start with older data instead, as hostenv's modules do without an error.
 func (m *Mover) leave(ctx context.Context, to deploy.Session, n deploy.Node, p deploy.Profile, moved deploy.Moved) error {
-	held := &HeldError{User: p.Name, From: moved.From, Node: n.Name}
+	var held []string
 	for _, name := range slices.Sorted(maps.Keys(moved.Snapshots)) {
 		out, err := to.Run(ctx, p.Name, nil, program, "holds", name)
 		if err != nil {
 			return &nodeError{"look for older data of " + p.Name, err}
 		}
 		for line := range strings.Lines(string(out)) {
-			if path := strings.TrimSuffix(line, "\n"); !slices.Contains(held.Paths, path) {
-				held.Paths = append(held.Paths, path)
+			if path := strings.TrimSuffix(line, "\n"); !slices.Contains(held, path) {
+				held = append(held, path)
 			}
 		}
 	}
-	if len(held.Paths) > 0 {
-		return held
+	if len(held) > 0 {
+		return heldError(p.Name, moved.From, n.Name, held)
 	}
 	return m.Leave(ctx, to, p, moved)
 }

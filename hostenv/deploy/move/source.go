@@ -23,7 +23,8 @@ import (
 // of an environment that none of them knows is DNS asked: where its generated
 // host name leads, and if that is to no other node than the one it is deployed
 // to, where its virtual hosts lead. The one other node that is found is it. With
-// several, or where DNS does not answer, the error is a *[SourceError]. A proxy
+// several, or where DNS does not answer, it fails, and the hint names
+// the options to use. A proxy
 // in front of the nodes hides them: then nothing is found.
 func (m *Mover) From(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
 	node, _, err := m.from(ctx, n, p)
@@ -46,7 +47,7 @@ func (m *Mover) from(ctx context.Context, n deploy.Node, p deploy.Profile) (node
 		case node == n.Name:
 			return "", false, nil
 		case m.nodes[node] == "":
-			return "", false, &SourceError{User: p.Name, Problem: "it was deployed to " + node + ", which is no node of the plan any more"}
+			return "", false, sourceError(p.Name, "it was deployed to "+node+", which is no node of the plan any more")
 		}
 		return node, false, nil
 	}
@@ -62,7 +63,7 @@ func (m *Mover) discover(ctx context.Context, current, user string, e plan.Envir
 			if ctx.Err() != nil {
 				return "", ctx.Err()
 			}
-			return "", &SourceError{User: user, Problem: "DNS does not say: " + err.Error()}
+			return "", sourceError(user, "DNS does not say: "+err.Error())
 		}
 		// Some of its names may lead to the new node already.
 		found = slices.DeleteFunc(found, func(node string) bool { return node == current })
@@ -71,7 +72,7 @@ func (m *Mover) discover(ctx context.Context, current, user string, e plan.Envir
 		case 1:
 			return found[0], nil
 		default:
-			return "", &SourceError{User: user, Nodes: found, Problem: fmt.Sprintf("%s lead to %s", strings.Join(names, ", "), strings.Join(found, " and "))}
+			return "", sourceError(user, fmt.Sprintf("%s lead to %s", strings.Join(names, ", "), strings.Join(found, " and ")), found...)
 		}
 	}
 	return "", nil
