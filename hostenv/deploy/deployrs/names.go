@@ -8,9 +8,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Check refuses names that deploy-rs would make something else of: it puts names
-// and paths into Nix's language and into a remote shell without escaping them.
-// Check looks at nothing but its arguments.
+// Check refuses names and paths that deploy-rs would misread: it puts them into
+// the Nix language and into a remote shell without escaping them. Check reads only
+// its arguments, no files.
 func Check(n deploy.Node, p deploy.Profile) error {
 	for _, field := range []struct {
 		what, value string

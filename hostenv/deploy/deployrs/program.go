@@ -17,8 +17,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Program returns the `deploy` that activates a profile, once it is known to fit
-// the profile's activate-rs and the Nix here. The profile has been built.
+// Program returns the `deploy` that activates a profile. It checks that the program
+// works with the profile's activate-rs and with this machine's Nix. The profile
+// must be built.
 func (a *Activator) Program(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
 	if err := Check(n, p); err != nil {
 		return "", err
@@ -39,8 +40,8 @@ func (a *Activator) Program(ctx context.Context, n deploy.Node, p deploy.Profile
 
 // find finds the program, see [Options.Program].
 //
-// A profile's activate-rs is a script that executes bin/activate of the package
-// of deploy-rs, whose bin/deploy is the command: of one build, and from the
+// A profile's activate-rs is a script that executes bin/activate of a deploy-rs
+// package. bin/deploy of the same package always matches it, and comes from the
 // provider's own input.
 func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
 	pkg := packageOf(p.Path)
@@ -81,8 +82,8 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 
 var activateProgram = regexp.MustCompile(`(/[0-9A-Za-z+._?=/-]+)/bin/activate\b`)
 
-// packageOf returns the package of deploy-rs whose activate-rs a profile has, ""
-// if the profile is not here or does not name it.
+// packageOf returns the deploy-rs package of a profile's activate-rs, "" if the
+// profile is not on this machine or does not name the package.
 func packageOf(path string) string {
 	text, err := os.ReadFile(filepath.Join(path, "activate-rs"))
 	if err != nil {
@@ -107,7 +108,7 @@ func (a *Activator) build(ctx context.Context) (string, error) {
 	return exec.LookPath(filepath.Join(path, "bin", "deploy"))
 }
 
-// platform is Nix's name of this machine's.
+// platform returns Nix's name for this machine's platform.
 func platform() string {
 	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}[runtime.GOARCH]
 	return strings.Join([]string{arch, runtime.GOOS}, "-")

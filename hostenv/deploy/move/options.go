@@ -11,20 +11,19 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Options say where data come from, and whose are left.
+// Options say which data move, and from which node.
 type Options struct {
-	// Skip are environments, by user, whose data stay where they are.
+	// Skip are the users of environments whose data do not move.
 	Skip []string
-	// Sources are nodes that data are on, by the environment's user, whatever the
-	// plan and DNS say.
+	// Sources are the nodes that have the data, by the environment's user. They
+	// take precedence over the plan and DNS.
 	Sources map[string]string
-	// IgnoreErrors goes on without the data that cannot be taken along. Each
-	// error goes to Warn instead, which may be called for several at once.
+	// With IgnoreErrors a deploy goes on without the data that cannot be moved.
+	// Each error goes to Warn instead, which must be safe for concurrent use.
 	IgnoreErrors bool
 	Warn         func(user string, err error)
-	// Deployed are the nodes that environments were deployed to last, by user, as
-	// the state has them: only of an environment that is not among them is DNS
-	// asked.
+	// Deployed are the nodes that environments were last deployed to, by user, from
+	// the state. DNS is asked only about an environment that is not among them.
 	Deployed map[string]string
 	// Resolver asks DNS; nil is net.DefaultResolver.
 	Resolver Resolver
@@ -35,8 +34,8 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// check refuses what the plan does not bear out: backups that no backup can be
-// called, and options about environments and nodes that it does not have.
+// check refuses invalid names of backups in the plan, and options about
+// environments and nodes that the plan does not have.
 func (o Options) check(d plan.Document, nodes map[string]string) error {
 	var errs problem.List
 	for _, user := range slices.Sorted(maps.Keys(d.Environments)) {

@@ -13,8 +13,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Summary writes where every profile stands, then what is known of those that
-// failed, and one line for the whole.
+// Summary writes a table of all profiles, then the details of each failure, and
+// then one line for the whole run.
 func Summary(w io.Writer, o deploy.Outcome) error {
 	w = visible{w}
 	if len(o.Profiles) > 0 {
@@ -52,12 +52,12 @@ func activeOf(p deploy.ProfileOutcome) string {
 	case deploy.StateFailed, deploy.StateSkipped, deploy.StatePending:
 		return Short(p.Active)
 	default:
-		return "unknown" // it is on the way
+		return "unknown" // the run still works on it
 	}
 }
 
-// details writes every failure, and every environment that does not work. What
-// several profiles of a node failed of, as a connection that was lost, is written
+// details writes every failure, and every environment whose checks failed. A cause
+// that several profiles of a node share, such as a lost connection, is written
 // once.
 func details(w io.Writer, profiles []deploy.ProfileOutcome) {
 	type cause struct{ node, text, hint, log string }
@@ -88,7 +88,7 @@ func details(w io.Writer, profiles []deploy.ProfileOutcome) {
 	}
 }
 
-// Total is a run in one line.
+// Total returns the outcome of a run in one line.
 func Total(o deploy.Outcome) string {
 	counts := o.Counts()
 	var parts []string
@@ -181,8 +181,8 @@ func list(versions []string) string {
 	return strings.Join(named, ", ")
 }
 
-// Status writes where profiles stand. Why a node is unreachable stands beside its
-// first profile alone.
+// Status writes a table of the standing of profiles. If a node is unreachable, only
+// its first profile shows why.
 func Status(w io.Writer, all []deploy.Status) error {
 	table := tabwriter.NewWriter(visible{w}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tPROFILE\tSTANDING\tPLANNED\tACTIVE\tDETAIL")

@@ -7,16 +7,18 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// cell is a text for a table, of one line: another line looks like another's.
+// cell returns a text as one line for a table. A second line would look like
+// another row.
 func cell(text string) string { return strings.ReplaceAll(problem.Visible(text), "\n", " ") }
 
-// indented is a text whose further lines cannot look like others.
+// indented returns a text with every line but the first indented, so that they
+// cannot look like lines of our own.
 func indented(text string) string {
 	return strings.ReplaceAll(problem.Visible(strings.TrimSpace(text)), "\n", "\n  ")
 }
 
-// A visible writer writes what is [problem.Visible]. A write must not
-// cut a character in two.
+// A visible writer writes text through [problem.Visible]. Each Write must hold
+// whole characters.
 type visible struct{ w io.Writer }
 
 func (v visible) Write(text []byte) (int, error) {
