@@ -1,11 +1,13 @@
 package remote
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // An AuthError says that a node was reached, and refused the deploy user.
@@ -52,29 +54,21 @@ func (e *CommandError) Hint() string {
 	return ""
 }
 
-// A LostError says that the connection ended before an answer came. What was
+// lostError reports that the connection ended before an answer came. What was
 // asked for may have been done, or be at work still.
-type LostError struct{ Node, Cause string }
-
-func (e *LostError) Error() string {
-	text := "node " + e.Node + ": the connection was lost"
-	if e.Cause != "" {
-		text += ": " + e.Cause
+func lostError(node, cause string) error {
+	text := "node " + node + ": the connection was lost"
+	if cause != "" {
+		text += ": " + cause
 	}
-	return text
+	return errors.New(text)
 }
 
-// A ShellError says that the node let the deploy user in, and did not run the
+// shellError reports that the node let the deploy user in, and did not run the
 // session's script.
-type ShellError struct{ Node, Cause string }
-
-func (e *ShellError) Error() string {
-	return "node " + e.Node + " does not start a session: " + e.Cause
-}
-
-// Hint says what to do.
-func (e *ShellError) Hint() string {
-	return "see `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo"
+func shellError(node, cause string) error {
+	return problem.New("node "+node, "does not start a session: "+cause,
+		"see `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo")
 }
 
 var (
@@ -99,7 +93,7 @@ func failed(n deploy.Node, status int, stderr, stdout string) error {
 		if cause == "" {
 			cause = fmt.Sprintf("exit status %d", status)
 		}
-		return &ShellError{n.Name, cause}
+		return shellError(n.Name, cause)
 	case hostKeyFailed.MatchString(stderr):
 		if sent := keySent.FindStringSubmatch(stderr); sent != nil {
 			cause = sent[1] + " " + sent[2]

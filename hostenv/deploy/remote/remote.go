@@ -52,8 +52,7 @@ const (
 )
 
 // Open connects to a node; see [deploy.Remote]. If the node refuses the login, the
-// error is an *[AuthError]; if the login succeeds but the session does not begin,
-// a *[ShellError].
+// error is an *[AuthError].
 func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {
 	if err := checkNode(n); err != nil {
 		return nil, err

@@ -154,7 +154,7 @@ func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
 			break
 		}
 		if said.WriteString(line + "\n"); said.Len() > tailSize {
-			return &ShellError{s.node.Name, "it prints without end: " + brief(said.String()[:200])}
+			return shellError(s.node.Name, "it prints without end: "+brief(said.String()[:200]))
 		}
 	}
 	admitted()
@@ -175,7 +175,7 @@ func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
 		case "busy":
 			return s.locked(rest)
 		default:
-			return &ShellError{s.node.Name, brief(rest)}
+			return shellError(s.node.Name, brief(rest))
 		}
 	}
 }
@@ -292,7 +292,7 @@ func (a *answer) end(text string) error {
 }
 
 func (s *session) lostError() error {
-	return &LostError{s.node.Name, brief(s.stderr.String())}
+	return lostError(s.node.Name, brief(s.stderr.String()))
 }
 
 // Observation returns what the node reported when the session began.
