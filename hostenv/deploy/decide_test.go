@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// What is activated again, and what is taken for good.
+// Decide activates a path again only if it is unknown whether it came up.
 func TestDecide(t *testing.T) {
 	const old, path = "/nix/store/0-old", "/nix/store/1-new"
 	status := func(n int) *int { return &n }
@@ -18,7 +18,7 @@ func TestDecide(t *testing.T) {
 	for _, test := range []struct {
 		reason string
 		active string
-		cameUp string // by what the node has noted
+		cameUp string // the path that the node recorded as activated
 		runs   string // another system than the active one
 		doubt  *deploy.Doubt
 		want   deploy.Decision
@@ -45,7 +45,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// A doubt lasts until something is known of that very path.
+// A doubt lasts until the result for the same path is known.
 func TestDoubts(t *testing.T) {
 	const old, path = "/nix/store/0-old", "/nix/store/1-new"
 	left := deploy.ProfileOutcome{Node: "n1", Profile: "a", State: deploy.StateUnknown, Doubt: &deploy.Doubt{From: old, Path: path}}
@@ -71,7 +71,7 @@ func TestDoubts(t *testing.T) {
 	}
 }
 
-// The newest run comes last, whatever the clock does.
+// The newest run comes last, even if the clock goes back.
 func TestRunsAreInOrder(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Date(2026, 11, 23, 4, 5, 6, 789, time.UTC)
@@ -95,7 +95,7 @@ func TestRunsAreInOrder(t *testing.T) {
 	}
 }
 
-// One node that cannot be looked at hides no other.
+// One node that fails does not hide the others.
 func TestSurveyShowsTheOthers(t *testing.T) {
 	nodes := fleet(2, 1)
 	w := newWorld(t, nodes)

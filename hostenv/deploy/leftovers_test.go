@@ -15,8 +15,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// left is a fleet in memory whose nodes say what is left over there: a document
-// each, "" for one whose system cannot tell.
+// left is a fleet in memory. It has the document of leftovers of each node, "" for
+// a node whose system cannot list them.
 type left struct {
 	*world
 	says map[string]string
@@ -53,7 +53,7 @@ func leftOf(user string, uid int, more string) string {
 	return fmt.Sprintf(`{"user":%q,"uid":%d,"running":false,"paths":["/home/%s"]%s}`, user, uid, user, more)
 }
 
-// What a node calls left over is judged by UID, for names come and go.
+// The fate of a leftover depends on its UID, because names are used again.
 func TestLeftovers(t *testing.T) {
 	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "environments": {
 		"moved": {"uid": 1, "node": "n2"}, "moving": {"uid": 2, "node": "n2", "previousNode": "n1"}, "new": {"uid": 3, "node": "n1"},
@@ -118,8 +118,8 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// What a node says is part of a command and of what is shown: it is refused where
-// it could be no leftover.
+// The answer of a node becomes part of commands and of output, so names and paths
+// that no leftover can have are refused.
 func TestLeftoversRefused(t *testing.T) {
 	nodes := fleet(1, 1)
 	for _, says := range []string{

@@ -42,14 +42,14 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-// Nodes that cannot be reached are a standing of their own; where a node answers
-// and cannot be asked that is an error, too.
+// A node that cannot be reached has a standing of its own. A node that answers but
+// cannot be examined is also an error.
 func TestSurvey(t *testing.T) {
 	nodes := fleet(3, 1)
 	w := newWorld(t, nodes)
 	w.nodes["n2"].unreached = true
 	w.nodes["n1"].active["system"], w.nodes["n1"].good["system"] = nodes[0].Profiles[0].Path, true
-	w.nodes["n3"].locked = true // which is nothing to who only looks
+	w.nodes["n3"].locked = true // a survey takes no lock, so this has no effect
 	all, err := deploy.Survey(t.Context(), w, nodes)
 	if err != nil {
 		t.Fatal(err)

@@ -92,7 +92,7 @@ func derivation(t *testing.T, nix string) (deploy.Node, deploy.Profile) {
 	return n, p
 }
 
-// fits says whether deploy-rs at d5eff7f works with a Nix.
+// fits reports whether deploy-rs at d5eff7f works with a version of Nix.
 func fits(t *testing.T, nix string) bool {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), nix, "--version").Output()
@@ -127,7 +127,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// What runs sees no secret, and the user's settings of Nix.
+// deploy-rs sees the user's settings of Nix, but no secrets.
 func TestEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "deploy")

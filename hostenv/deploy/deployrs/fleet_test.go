@@ -155,7 +155,7 @@ func TestActivatesWhatIsNotHere(t *testing.T) {
 
 func TestFails(t *testing.T) {
 	eachProgram(t, fleet.Options{}, func(t *testing.T, w *world) {
-		// With nothing to go back to, nothing is gone back to.
+		// Without a previous path the node does not go back.
 		w.version(t, "1")
 		p := w.node.Profiles[1]
 		w.n.OnActivation(t, p.Name, fleet.Behaviour{Fail: 7, Print: 3})
@@ -166,7 +166,7 @@ func TestFails(t *testing.T) {
 		if err := w.activate(t, t.Context(), 1, false); err != nil {
 			t.Error(err)
 		}
-		// With a good one before, the node goes back to it.
+		// The node goes back to a previous path that came up.
 		w.version(t, "2")
 		w.n.OnActivation(t, p.Name, fleet.Behaviour{Fail: 7})
 		if err := w.activate(t, t.Context(), 1, true); err == nil || err.Error() != "deploy-rs failed to activate "+p.Key() || w.n.Active(t, p.Name) != p.Path {
@@ -179,7 +179,7 @@ func TestFails(t *testing.T) {
 
 // The link is lost while the node activates: what activates goes on, but
 // deploy-rs's activate-rs, with no process to tell, ends with neither a confirmation
-// nor a rollback. It is for the caller to see what is active.
+// nor a rollback. The caller must observe which path is active.
 func TestLosesTheLink(t *testing.T) {
 	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
 		w.version(t, "2")
@@ -305,7 +305,7 @@ func TestDriver(t *testing.T) {
 	t.Fatal(deployrs.New(a.Options).Activate(t.Context(), a.Node, a.Node.Profiles[1], a.How, os.Stdout))
 }
 
-// What activates outlives who asked for it, and so does his lock.
+// An activation outlives the driver that began it, and so does the driver's lock.
 func TestOutlivesItsDriver(t *testing.T) {
 	eachProgram(t, fleet.Options{}, func(t *testing.T, w *world) {
 		w.version(t, "1")

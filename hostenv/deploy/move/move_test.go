@@ -86,7 +86,7 @@ var (
 	twoNew   = "[" + listed(id, "2026-11-23T03:57:41Z") + "," + listed(other, "2026-11-23T03:57:42Z") + "]"
 )
 
-// TestSnapshot finds what a backup made, or says all that was in the way.
+// TestSnapshot finds the snapshot of a backup, or reports every attempt that failed.
 func TestSnapshot(t *testing.T) {
 	const (
 		backup, tagged, all = "backup drupal-migrate", "snapshots drupal-migrate tagged", "snapshots drupal-migrate all"
@@ -275,7 +275,7 @@ func TestDiscard(t *testing.T) {
 	if err := m.Discard(t.Context(), failing{err: lost}, shop); !errors.Is(err, lost) {
 		t.Errorf("%v", err)
 	}
-	// Of one that is skipped nothing is asked.
+	// An environment that is skipped causes no request.
 	if got, err := m.Prepare(t.Context(), to, to, newNode, shop); got != nil || err != nil || len(to.asked) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A zone is what DNS says: addresses by name; "?" for a name of which it says
-// nothing.
+// A zone holds the answers of DNS: addresses by name, "?" for a name about which
+// DNS does not answer.
 type zone map[string]string
 
 func (z zone) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
@@ -115,8 +115,9 @@ func (n nobody) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, er
 	return nil, errors.New("no")
 }
 
-// TestGuess: a wildcard may lead to a node where the environment never was. Told
-// by DNS alone, that is no error; told by state or command line, it is.
+// TestGuess: a wildcard may lead to a node that has never had the environment. If
+// only DNS names the node, that is not an error; if the state or the command line
+// names it, it is.
 func TestGuess(t *testing.T) {
 	from := &session{answers: map[string]answer{"backup a": {err: "exit status 1: sudo: unknown user shop"}}}
 	dns := zone{"old.hosting.test": "192.0.2.1", "shop.hosting.test": "192.0.2.1"}

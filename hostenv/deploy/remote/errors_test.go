@@ -18,10 +18,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestErrors has everything that can keep ssh from a session.
+// TestErrors tests every cause for which a session does not begin.
 func TestErrors(t *testing.T) {
 	m := newMachine(t, "", "")
-	closing, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and closes without a word
+	closing, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and closes at once
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("a connection that is dropped is tried %d times", n)
 	}
 
-	// Let in, and no shell there.
+	// The login succeeds, but there is no shell.
 	m.sh(t, "sed -i 's,^\\(deploy:.*\\):/bin/sh$,\\1:/usr/sbin/nologin,' /etc/passwd 2>/dev/null || { sed 's,^\\(deploy:.*\\):/bin/sh$,\\1:/usr/sbin/nologin,' /etc/passwd >/run/p && cat /run/p >/etc/passwd; }")
 	_, err = m.remote(t).Open(t.Context(), m.Node, deploy.OpenOptions{})
 	if err == nil || !strings.Contains(err.Error(), "node n1 does not start a session: ") || !strings.Contains(err.Error(), "not available") || problem.Hint(err) == "" {
@@ -92,7 +92,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestNoise has a login that talks, on either channel.
+// TestNoise tests a login shell that prints to stdout and stderr.
 func TestNoise(t *testing.T) {
 	m := newMachine(t, "printf 'echo ready; echo hostenv-agent; printf .WzBd; echo to stderr >&2\\n' >/home/deploy/.ssh/rc", "")
 	m.open(t, lockAs("alice", 0))
@@ -149,8 +149,8 @@ func TestCancelledOpen(t *testing.T) {
 	}
 }
 
-// TestManySessions opens more at once than sshd lets log in, at its own choice
-// of MaxStartups and at one that leaves no way but to try again.
+// TestManySessions opens more sessions at once than sshd allows, with its default
+// MaxStartups and with one so low that the logins must be repeated.
 func TestManySessions(t *testing.T) {
 	for _, settings := range []string{"", "MaxStartups 2:50:4"} {
 		m := newMachine(t, "", settings)
@@ -219,8 +219,8 @@ func TestFirstUse(t *testing.T) {
 	}
 }
 
-// Nothing else vouches for a key where the provider names one: no command that
-// the node's options or the user's ssh_config have, and no record of DNS.
+// If the provider sets a host key, nothing else can confirm another one: neither a
+// command in the node's options or in the user's ssh_config, nor a record in DNS.
 func TestPinnedKeyAlone(t *testing.T) {
 	m := newMachine(t, "", "")
 	n := m.Node
@@ -249,8 +249,8 @@ func TestPinnedKeyAlone(t *testing.T) {
 	}
 }
 
-// A node that lets us in and then hangs is out of reach, and keeps no other node from
-// the others; one whose lock is another's is waited for.
+// A node that hangs after the login is unreachable, and does not delay other nodes.
+// A node whose lock is held is waited for.
 func TestSilentNode(t *testing.T) {
 	m := newMachine(t, "mkdir -p /run/state && touch /run/state/hang", "ForceCommand [ ! -e /run/state/hang ] || sleep 600; exec sh -c \"$SSH_ORIGINAL_COMMAND\"")
 	r := m.remote(t)

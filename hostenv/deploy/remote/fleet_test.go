@@ -100,13 +100,14 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// TestFleetFaults has a network that fails, and nodes that are not who they were.
+// TestFleetFaults tests a network that fails, and nodes that another machine has
+// replaced.
 func TestFleetFaults(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 3, Environments: 1, Deployed: true})
 	path := f.Provider.Paths(t)
 
-	// In mid-activation the connection breaks: it ends all the same, and the
-	// lock is free for who looks what became of it.
+	// The connection breaks during an activation. The activation still finishes, and
+	// the lock is free, so that the result can be observed.
 	n := f.Nodes[0]
 	d := n.Deploy()
 	env := d.Profiles[1]

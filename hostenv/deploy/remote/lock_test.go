@@ -43,7 +43,7 @@ func testLock(t *testing.T, shell string) {
 		t.Errorf("it is held since %v", locked.Since)
 	}
 
-	// Who only looks is let in, and takes nothing.
+	// A session that only observes begins, and takes no lock.
 	look := m.open(t, deploy.OpenOptions{})
 	if look.Observation().Profiles == nil {
 		t.Error("there is no observation")
@@ -95,7 +95,7 @@ func TestLockWaitEnds(t *testing.T) {
 	}
 }
 
-// TestLockPlace has a home that is not the deploy user's alone.
+// TestLockPlace tests a home that other users can write to.
 func TestLockPlace(t *testing.T) {
 	m := newMachine(t, "mkdir /home/theirs; chmod 777 /home/theirs; ln -s /home/theirs /home/deploy/.hostenv-deploy", "")
 	_, err := m.remote(t).Open(t.Context(), m.Node, lockAs("alice", 0))
@@ -104,7 +104,7 @@ func TestLockPlace(t *testing.T) {
 	}
 }
 
-// TestMain is a driver of its own where TestKilledDriver wants one to kill.
+// TestMain becomes the driver that TestKilledDriver kills, if that asks for it.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("HOSTENV_TEST_DRIVER"); path != "" {
 		driver(path)
@@ -213,8 +213,8 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestCancelledRequest leaves the session in order: the next request waits for
-// the command whose caller is gone.
+// TestCancelledRequest cancels a request. The session stays usable: the next
+// request waits until the cancelled command has finished.
 func TestCancelledRequest(t *testing.T) {
 	m := newMachine(t, "mkfifo -m 666 /home/fifo", "")
 	s := m.open(t, lockAs("alice", 0))

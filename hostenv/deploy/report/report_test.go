@@ -102,7 +102,7 @@ log: runs/1/n1/shop.log
 	}
 }
 
-// What keeps several profiles of a node from their paths is written once.
+// A cause that several profiles of a node share is written once.
 func TestSummarySaysOnce(t *testing.T) {
 	lost := func(profile, text string) deploy.Event {
 		e := event(profile, deploy.StateUnreachable, "")
@@ -176,9 +176,9 @@ n2    blog     unreachable  1123456-shop-2  unknown
 	}
 }
 
-// What nodes, programs and customers' builds say goes into no terminal as it is:
-// it could set the clipboard, take back what stands above it, or write what looks
-// like another profile's line.
+// The output of nodes, programs and customers' builds never goes to a terminal
+// unchanged: it could set the clipboard, erase the lines above it, or look like the
+// line of another profile.
 func TestLeftovers(t *testing.T) {
 	var b strings.Builder
 	if err := report.Leftovers(&b, nil); err != nil || b.Len() > 0 {
@@ -262,8 +262,8 @@ func (s *screen) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// What is at work has a line that moves; what is over stays above it; no line
-// wraps, and none is left behind.
+// A profile that the run works on has a live line, and results stay above it. No
+// line wraps, and no live line remains at the end.
 //
 // The clock of the bubble stands still: nothing is drawn behind the test's back.
 func TestLiveOnTerminal(t *testing.T) { synctest.Test(t, testLiveOnTerminal) }
@@ -294,8 +294,7 @@ func testLiveOnTerminal(t *testing.T) {
 	}
 }
 
-// What is said besides stays, too; and of what a preview is done with nothing
-// moves any more.
+// Notes stay too. A profile that a preview has finished with has no live line.
 func TestLiveNote(t *testing.T) {
 	s := &screen{t: t}
 	l := report.NewLive(s, func() (int, int) { return 80, 25 }, func() time.Time { return time.Unix(0, 0) })

@@ -226,7 +226,7 @@ func (n neverending) Read(p []byte) (int, error) {
 }
 
 func TestChecks(t *testing.T) {
-	// A proxy that anybody's environment names must not be asked.
+	// A proxy that the environment variables name must not be used.
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
 		t.Setenv(name, "http://127.0.0.1:1")
 	}
@@ -309,8 +309,8 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// TestHost has what arrives at the node: name of the virtual host in Host and
-// SNI, at every step.
+// TestHost tests that every request to the node has the name of the virtual host
+// in Host and in SNI.
 func TestHost(t *testing.T) {
 	door := newFrontDoor(t, []string{"www.shop.test"}, site)
 	if got := door.one(t, `{"virtualHost": "www.shop.test", "path": "/to-plain?a=b%20c", "followRedirects": true, "method": "POST"}`, `[]`); !got.OK {
@@ -403,7 +403,7 @@ func TestAll(t *testing.T) {
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		if n == limit {
-			// Nobody is answered before all three are there.
+			// No request gets an answer before all three have arrived.
 			select {
 			case <-full:
 			default:
@@ -435,7 +435,7 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// TestInterrupted: a check that is cut off did not pass, whatever it allows.
+// TestInterrupted: a check that is interrupted fails, even if it allows failures.
 func TestInterrupted(t *testing.T) {
 	arrived := make(chan struct{})
 	door := newFrontDoor(t, nil, func(w http.ResponseWriter, r *http.Request) {
@@ -453,7 +453,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestNoHTTP: what answers is no web server.
+// TestNoHTTP: the server that answers is not a web server.
 func TestNoHTTP(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
 	for _, says := range []string{"SSH-2.0-OpenSSH_9.9\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20),
@@ -479,8 +479,7 @@ func TestNoHTTP(t *testing.T) {
 	}
 }
 
-// An environment that is asked over TLS relies on certificates, but where any will
-// do.
+// A check over TLS relies on a certificate, unless it accepts any certificate.
 func TestCertificates(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
 	v := verify.New(document(t, `{"checks": [
@@ -495,7 +494,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// What cannot be read does not pass, and keeps no other check from being asked.
+// A check that cannot be read fails, and does not stop the other checks.
 func TestUnreadable(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
 	v := verify.New(document(t, `{"checks": [
