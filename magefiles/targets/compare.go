@@ -13,8 +13,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// compare prints how the plan that would be made differs from an older one, and
-// the state from what it is. It writes nothing and takes no lock.
+// compare prints how a new plan would differ from an older one, and how the new
+// state would differ from the present one. It writes no file and takes no lock.
 func (r planRun) compare(ctx context.Context, older string) error {
 	report, err := r.differences(ctx, older)
 	if err != nil {
@@ -74,8 +74,8 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	return parity.Compare(before, after), nil
 }
 
-// deliberate adds to the hint of each refusal that the legacy generator did not
-// make why it is made now. There is a plan of that generator, so it did not refuse.
+// deliberate adds the reason to the hint of each refusal that the legacy generator
+// did not make: the older plan exists, so that generator did not refuse.
 func deliberate(err error) error {
 	var noted problem.List
 	for _, err := range problem.Leaves(err) {

@@ -69,7 +69,7 @@ func Deploy(ctx context.Context,
 	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude, "-skipMigrations": skipMigrations, "-migrationSource": migrationSource}); err != nil {
 		return f.fail(err)
 	}
-	if jobs != nil && *jobs == 0 { // in the options it is the default
+	if jobs != nil && *jobs == 0 { // in drive.Options 0 means the default
 		return f.fail(problem.New("-jobs", "is 0", "omit it for the default"))
 	}
 	var err error
@@ -101,11 +101,10 @@ func migrationSources(pairs []string) (map[string]string, error) {
 	return sources, nil
 }
 
-// showDeploy deploys, shows it as it goes, and returns the error that ends with
-// its code.
+// showDeploy deploys, shows the progress, and returns an error with the exit code.
 func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 	defer show.done()
-	// First of all: Mage may not have asked for Ctrl-C yet.
+	// Do this first: Mage may not have registered for Ctrl-C yet.
 	ctx, gentle, release := interrupts(ctx, show.say)
 	defer release()
 	o.Stop = gentle.Done()

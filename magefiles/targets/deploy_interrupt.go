@@ -17,15 +17,15 @@ const mageIsSlow = time.Second / 2
 // stop at any time; the second ends ctx. It cannot prevent that Mage ends the
 // process when the time of -t is up.
 //
-// The process also continues when the reader of a pipe is gone, as with `| head`:
-// its writes fail then, and the journal has all events.
+// The process also continues after the reader of a pipe ends, as with `| head`.
+// Its writes fail then, and the journal has all events.
 func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	take := func() {
-		signal.Ignore(os.Interrupt) // takes it from Mage, and does not end the process
+		signal.Ignore(os.Interrupt) // removes Mage's handler, and does not end the process
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	}
 	take()
@@ -36,9 +36,9 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 	// machine after the lines above.
 	wait := mageIsSlow
 	again := time.NewTimer(wait)
-	// Go ends a process that writes to a pipe without a reader, unless it asks for
-	// the signal. It asks until its end, as error texts may go to the pipe as well.
-	// Child processes still end.
+	// Go ends a process that writes to a pipe without a reader, unless the process
+	// registers for SIGPIPE. Stay registered until the end, because error texts may
+	// go to the pipe as well. SIGPIPE still ends child processes.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		for count := 0; ; {

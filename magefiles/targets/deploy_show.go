@@ -14,11 +14,11 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 )
 
-// shown shows a deploy as it goes: events as JSON on standard output, or for
-// people on standard error.
+// shown shows the progress of a deploy: events as JSON on standard output, or
+// lines for people on standard error.
 type shown struct {
 	json  bool
-	begun bool // whether the first line is out
+	begun bool // whether the first line is written
 	live  *report.Live
 	done  func()
 }
@@ -44,7 +44,7 @@ func newShown(json bool) *shown {
 
 func (s *shown) event(e deploy.Event) {
 	if s.json {
-		// The journal of a run that is taken up begins with an older line.
+		// A resumed journal begins with an older line.
 		if !s.begun && e.Type != deploy.TypeVersion {
 			_, _ = os.Stdout.Write(deploy.Event{Type: deploy.TypeVersion, Events: deploy.EventsVersion}.Encode())
 		}
@@ -63,7 +63,7 @@ func (s *shown) phase(text string) {
 
 func (s *shown) warn(text string) { s.say("warning: " + text) }
 
-// say shows a line of something that is no event.
+// say shows a line that is not an event.
 func (s *shown) say(text string) {
 	if s.json {
 		fmt.Fprintln(os.Stderr, problem.Visible(text))

@@ -62,13 +62,13 @@ type gateRun struct {
 	policy                              dnsgate.Policy
 	resolver, explain, account          string
 	facts, record, sopsFile             string
-	token                               string // CF_API_TOKEN, out of the environment until it is needed
-	cloudflareURL                       string // "" is Cloudflare's own
+	token                               string // CF_API_TOKEN, which is no longer in the environment
+	cloudflareURL                       string // "" means Cloudflare's own
 	dryRun, json, detailed, live, adopt bool
 	update                              bool
 }
 
-// errOff ends a run that was asked with -detailedExitcode.
+// errOff ends a run with -detailedExitcode after which certificates are off.
 var errOff = errors.New("certificates are off")
 
 func (r *gateRun) do(ctx context.Context) error {
@@ -133,7 +133,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 		}
 	}
 	r.policy.Now = facts.Taken
-	r.policy.Deployed = func(user string) bool { // where the plan has it: certificates do not move along
+	r.policy.Deployed = func(user string) bool { // on the planned node: certificates do not move with an environment
 		e := prior.Entries[user]
 		return e.DeployedNode != "" && e.DeployedNode == e.Node
 	}
@@ -154,7 +154,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	return r.show(gated, file)
 }
 
-// look gathers facts, and refuses those that do not allow a decision.
+// look gathers facts, and refuses facts that do not allow a decision.
 func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
 	facts, err := r.gather(ctx, certificates)
 	if err != nil {
@@ -197,14 +197,14 @@ func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {
 	return request
 }
 
-// explainHost prints all that is known of the virtual host with the name or the
-// alias.
+// explainHost prints all facts about the virtual host with the name or alias of
+// -explain.
 func (r *gateRun) explainHost(ctx context.Context, certificates []dnsgate.Certificate) error {
 	normal := func(name string) string {
 		if query, err := dnsgate.QueryName(name); err == nil {
 			return query
 		}
-		return name // one that is not issued, as it is written
+		return name // not a name that a certificate can have
 	}
 	wanted := normal(r.explain)
 	i := slices.IndexFunc(certificates, func(c dnsgate.Certificate) bool {

@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 )
 
-// show prints what was, or would be, decided and written.
+// show prints the decisions and the files that a run wrote, or would write.
 func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	limits := dnsgate.Forecast(gated, r.policy.Now)
 	for _, l := range limits {
@@ -67,7 +67,7 @@ func printTable(decisions []dnsgate.Decision) error {
 	return w.Flush()
 }
 
-// ordered returns what becomes of a certificate.
+// ordered returns the text for a decision on a certificate.
 func ordered(d dnsgate.Decision) string {
 	text := onOff(d.On)
 	switch {

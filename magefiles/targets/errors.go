@@ -15,7 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
 
-// maxReported bounds the errors that are shown of one run.
+// maxReported is the largest number of errors that one run prints.
 const maxReported = 100
 
 // errChanges ends a run with -detailedExitcode that found changes.

@@ -49,7 +49,7 @@ func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) erro
 func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config, remove []string, yes bool) error {
 	nodes, found := remote.New(config), leftoversOf(p)
 	seen, wrong := deploy.Survey(ctx, nodes, selected, found.Ask)
-	// A node that does not answer has one status, that of its system.
+	// A node that does not answer has one status, for its system.
 	for _, s := range seen {
 		if s.Standing == deploy.StandingUnreachable {
 			wrong = errors.Join(wrong, problem.WithHint(errors.New(s.Detail), "check that it runs and that ssh reaches it, or name the other nodes: -node="))
@@ -92,7 +92,8 @@ func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.No
 	return nil
 }
 
-// leftoversOf returns an inquiry for what neither the plan nor the state has.
+// leftoversOf returns an inquiry for data that belong to no environment of the
+// plan or the state.
 func leftoversOf(p *drive.Plan) *deploy.Leftovers {
 	return &deploy.Leftovers{Plan: p.Document, State: p.State}
 }

@@ -78,7 +78,7 @@ func (f *folder) build(ctx context.Context, nodes string) (err error) {
 }
 
 // build builds all profiles of nodes on this machine, and returns their paths.
-// The error has all that fails.
+// The error holds every failure.
 func build(ctx context.Context, store *closure.Store, nodes []deploy.Node) (paths []string, err error) {
 	show, done := progress()
 	defer done()
@@ -114,8 +114,8 @@ func named(planned []deploy.Node, text string) (deploy.Selection, error) {
 			known = append(known, n.Name)
 		}
 	}
-	// Mage gives a required argument the word after the target, so that -all
-	// arrives here, too. A node may have the name all.
+	// Mage passes the word after the target as the required argument, also -all.
+	// A node may have the name all.
 	if text == "-all" || text == "all" && !slices.Contains(known, "all") {
 		return deploy.Selection{Nodes: known}, nil
 	}

@@ -51,8 +51,8 @@ type planRun struct {
 	inventory                           string
 }
 
-// do holds the lock from before the inventory is read: of two runs at once the
-// one that read older inputs would otherwise win over the newer.
+// do takes the lock before it reads the inventory: otherwise, of two concurrent
+// runs, the one with older inputs could write last.
 func (r planRun) do(ctx context.Context) error {
 	if r.dryRun {
 		return r.plan(ctx)
@@ -93,9 +93,9 @@ func (r planRun) plan(ctx context.Context) error {
 	return r.show(result, files)
 }
 
-// A lastPlan is the plan of the run before, with what keeps it from being read.
+// A lastPlan is the plan of the run before, or the reason why it cannot be read.
 type lastPlan struct {
-	*plan.Document // nil where there is none
+	*plan.Document // nil if there is none
 	text           []byte
 	err            error
 }
@@ -106,7 +106,7 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 	}
 	document, err := plan.DecodeDocument(last.text)
 	if err != nil {
-		if !gjson.ValidBytes(last.text) { // the flake reads it as well, and Nix would not name the file
+		if !gjson.ValidBytes(last.text) { // the flake also reads the file, and Nix's error would not name it
 			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+r.File(planFile)+"), or remove it and run `mage plan`, then `mage dnsGate`")
 		}
 		last.err = err
@@ -116,7 +116,7 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 	return last, nil
 }
 
-// carry returns a plan with what the DNS gate decided in the last one.
+// carry returns a plan with the DNS gate's decisions of the last plan.
 func (last lastPlan) carry(next plan.Document) plan.Document {
 	if last.err != nil {
 		warn([]state.Warning{{Subject: planFile, Message: "the last plan cannot be read, and the verdicts of the DNS gate in it are lost: run `mage dnsGate` before you deploy"}})
@@ -152,13 +152,13 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 		return nil, nil, err
 	}
 	if r.keepSources || r.inventory != "" {
-		if last.Document == nil { // one of the legacy generator has no sources
+		if last.Document == nil { // a plan of the legacy generator has no sources
 			return inv, nil, nil
 		}
 		return inv, last.Sources(), nil
 	}
 	if len(inv.Problems()) > 0 {
-		return inv, nil, nil // Compute refuses it: nothing needs to be fetched
+		return inv, nil, nil // Compute refuses the inventory: do not fetch sources
 	}
 	requests := inv.SourceRequests()
 	attrs := make([]map[string]any, len(requests))
@@ -176,7 +176,7 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 	return inv, sources, nil
 }
 
-// show prints what was, or would be, written.
+// show prints the changes and the files that a run wrote, or would write.
 func (r planRun) show(result *plan.Result, files []generated.File) error {
 	changed := false
 	for _, f := range files {

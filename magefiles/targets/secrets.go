@@ -9,7 +9,8 @@ var secretVariables = []string{
 	"SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "RESTIC_PASSWORD",
 }
 
-// withheld has the variables that withhold removed, as name=value, for sops alone.
+// withheld holds the variables that withhold removed, as name=value. Only sops
+// gets them.
 var withheld []string
 
 // withhold removes the secrets from the environment. The caller calls restore at

@@ -15,7 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// tokensOption is the option by which a provider names its access tokens.
+// tokensOption is the option with the place of a provider's access tokens.
 const tokensOption = "accessTokensSecret"
 
 // withTokens gives Nix the access tokens of the sops file, if the provider has

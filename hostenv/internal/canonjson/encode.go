@@ -11,10 +11,10 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Encode writes v canonically. v is made of the types of the package comment, of
-// other integers, and of structs, pointers, slices, and maps by string of these.
-// It panics at any other type, for that is a mistake in the program, not in its
-// input.
+// Encode returns v in canonical form. v consists of the types of the package
+// comment, of other integers, and of structs, pointers, slices, and maps by string
+// of these. Encode panics at any other type: that is a mistake in the program, not
+// in its input.
 func Encode(v any) []byte { return append(appendValue(nil, v, 0), '\n') }
 
 // Marshal returns v, of the types that Encode takes, in compact canonical form.
@@ -235,7 +235,7 @@ func appendString(dst []byte, s string) []byte {
 	return quoted
 }
 
-// appendFloat keeps a float a float: Nix tells 1 and 1.0 apart.
+// appendFloat writes a float so that it stays a float: in Nix 1 and 1.0 differ.
 func appendFloat(dst []byte, f float64) []byte {
 	start := len(dst)
 	dst = strconv.AppendFloat(dst, f, 'g', -1, 64)

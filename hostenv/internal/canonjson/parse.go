@@ -17,8 +17,8 @@ import (
 // bound well below the decoder's own keeps hostile input off the stack.
 const maxDepth = 200
 
-// Parse reads the one document that data is, and returns it in compact canonical
-// form. Its error is a *SyntaxError.
+// Parse reads data, which must be one document, and returns it in compact
+// canonical form. Its error is a *SyntaxError.
 func Parse(data []byte) (jsontext.Value, error) {
 	if err := refuseMarkers(data); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func Parse(data []byte) (jsontext.Value, error) {
 	return nil, p.located(err)
 }
 
-// A parser appends to out what it reads.
+// A parser appends the values that it reads to out.
 type parser struct {
 	data []byte
 	dec  *jsontext.Decoder
@@ -126,7 +126,7 @@ func (p *parser) sort(start int) {
 	p.out = members.append(p.out[:start], compact)
 }
 
-// compareNames compares two quoted names by what they say.
+// compareNames compares two quoted names by their unquoted text.
 func compareNames(a, b []byte) int {
 	if bytes.IndexByte(a, '\\') < 0 && bytes.IndexByte(b, '\\') < 0 {
 		return bytes.Compare(a[1:len(a)-1], b[1:len(b)-1])

@@ -17,14 +17,14 @@ var (
 	objectType = reflect.TypeFor[Object]()
 )
 
-// A layout is how a struct stands in JSON. Its fields have a tag `json:"name"`;
-// one of type Object without a name holds the members that the struct does not
+// A layout is the form of a struct in JSON. Its fields have a tag `json:"name"`; a
+// field of type Object without a name holds the members that the struct does not
 // name.
 //
-// Nothing is lost from Read to Encode: a member whose value is null, or the
-// zero value of its field, stays in the Object as well. A field with the zero
-// value is written as it stands there. If it does not stand there, a field whose
-// tag has the option "omitzero" is left out.
+// Encode after Read keeps every member: the Object also holds a member whose value
+// is null, or the zero value of its field. Encode writes a field with the zero
+// value as the Object has it. If the Object does not have it, Encode leaves out a
+// field whose tag has the option "omitzero".
 //
 // We bind fields ourselves, because json.Unmarshal of go-json-experiment stops at
 // the first wrong value, and loses a member of a field that is null, 0 or "".
@@ -99,7 +99,7 @@ func appendStruct(dst []byte, v reflect.Value, depth int) []byte {
 	return appendEnd(dst, '}', filled, depth)
 }
 
-// objectIn returns the Object that v is. It copies none where v has an address.
+// objectIn returns the Object in v. It makes no copy if v has an address.
 func objectIn(v reflect.Value) Object {
 	if v.CanAddr() {
 		return *v.Addr().Interface().(*Object)
@@ -107,12 +107,12 @@ func objectIn(v reflect.Value) Object {
 	return v.Interface().(Object)
 }
 
-// Read fills what into points to from the one document that data is. The fields
-// of structs are of type bool, int, int64, string, jsontext.Value or Object, or
-// structs, pointers, slices and maps by string of these.
+// Read reads data, which must be one document, into the value that into points to.
+// The fields of structs are of type bool, int, int64, string, jsontext.Value or
+// Object, or structs, pointers, slices and maps by string of these.
 //
-// It returns all that does not fit, each a *SyntaxError with the given remedy, or
-// the one error of [Parse].
+// Read returns a *SyntaxError with the given remedy for each value of a wrong
+// type, or the one error of [Parse].
 func Read(data []byte, into any, remedy string) []error {
 	v, err := Parse(data)
 	if err != nil {
@@ -129,9 +129,9 @@ func Read(data []byte, into any, remedy string) []error {
 	return errs
 }
 
-// Fill fills the fields of the struct that into points to from members of their
-// names, and leaves out what does not fit, and the members that are named without.
-// What the fields do not name goes to its Object.
+// Fill sets the fields of the struct that into points to from the members with
+// their names. It ignores values of a wrong type and the members that are named in
+// without. Members that no field names go to the struct's Object.
 func Fill(members Object, into any, without ...string) {
 	v := reflect.ValueOf(into).Elem()
 	l := layoutOf(v.Type())
@@ -191,7 +191,7 @@ func (b *binder) value(v reflect.Value) {
 
 // typed reads the next value into v, whose type takes its kind.
 func (b *binder) typed(v reflect.Value, kind jsontext.Kind) {
-	switch v.Kind() { //nolint:exhaustive // the others take no kind
+	switch v.Kind() { //nolint:exhaustive // no other kind takes a JSON value
 	case reflect.Bool:
 		v.SetBool(kind == jsontext.KindTrue)
 		b.skip()
@@ -265,7 +265,7 @@ func (b *binder) structure(v reflect.Value) {
 	b.rest = b.rest[:outer]
 }
 
-// A jsonKind is what JSON has for a Go type.
+// A jsonKind is the kind of JSON value for a Go type.
 type jsonKind struct {
 	name string
 	json []jsontext.Kind
@@ -282,7 +282,7 @@ var kinds = [reflect.UnsafePointer + 1]jsonKind{
 }
 
 func kindsOf(t reflect.Type) *jsonKind {
-	if t == objectType { // a slice that stands for an object
+	if t == objectType { // a slice in Go, an object in JSON
 		return &kinds[reflect.Map]
 	}
 	return &kinds[t.Kind()]

@@ -9,12 +9,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A SyntaxError says where and why text is no document of ours.
+// A SyntaxError reports where and why a text is not a valid document.
 type SyntaxError struct {
 	Line, Column int    // counted from 1; the column in bytes
 	Pointer      string // RFC 6901 pointer of the value at fault, "" for the whole
 	Problem      string
-	Remedy       string // what mends it
+	Remedy       string // the fix
 }
 
 func (e *SyntaxError) Error() string {
@@ -27,10 +27,10 @@ func (e *SyntaxError) Error() string {
 	return at + ": " + e.Problem
 }
 
-// Hint says what mends the text.
+// Hint returns the fix.
 func (e *SyntaxError) Hint() string { return e.Remedy }
 
-// problem is an error at the token that was read last.
+// problem returns an error at the token that was read last.
 func (p *parser) problem(problem, remedy string) error {
 	e := &SyntaxError{Pointer: string(p.dec.StackPointer()), Problem: problem, Remedy: remedy}
 	e.Line, e.Column = position(p.data, p.dec.InputOffset())

@@ -116,7 +116,7 @@ func ListOf(v jsontext.Value) ([]jsontext.Value, bool) {
 	return list, true
 }
 
-// Text returns the string that v is, and whether it is one.
+// Text returns the string in v, and whether v is a string.
 func Text(v jsontext.Value) (string, bool) {
 	if v.Kind() != jsontext.KindString {
 		return "", false
@@ -124,21 +124,21 @@ func Text(v jsontext.Value) (string, bool) {
 	return unquote(v), true
 }
 
-// Bool returns the boolean that v is, and whether it is one.
+// Bool returns the boolean in v, and whether v is a boolean.
 func Bool(v jsontext.Value) (value, ok bool) {
 	return v.Kind() == jsontext.KindTrue, v.Kind() == jsontext.KindTrue || v.Kind() == jsontext.KindFalse
 }
 
-// Integer returns the integer that v is, and whether it is one.
+// Integer returns the integer in v, and whether v is an integer.
 func Integer(v jsontext.Value) (int64, bool) {
 	n, err := strconv.ParseInt(string(v), 10, 64)
 	return n, err == nil
 }
 
-// IsNull reports whether v is null, or is not there.
+// IsNull reports whether v is null or empty.
 func IsNull(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == jsontext.KindNull }
 
-// KindOf names the type of v, with its article, for errors.
+// KindOf returns the name of v's type, with its article, for errors.
 func KindOf(v jsontext.Value) string {
 	switch v.Kind() {
 	case jsontext.KindTrue, jsontext.KindFalse:
@@ -213,8 +213,8 @@ type cursor struct {
 	at   int
 }
 
-// next steps over the opening bracket or comma before the next element, and
-// reports false, stepping over the closing bracket, where there is none.
+// next steps over the opening bracket or comma before the next element. If there is
+// no next element, it steps over the closing bracket and returns false.
 func (c *cursor) next(closing byte) bool {
 	c.at++
 	switch {
@@ -280,7 +280,7 @@ func (c *cursor) skip() jsontext.Value {
 	return c.data[start:c.at:c.at]
 }
 
-// stringEnd returns where the string ends that begins at start.
+// stringEnd returns the end of the string that begins at start.
 func stringEnd(data []byte, start int) int {
 	for i := start + 1; ; i++ {
 		switch data[i] {

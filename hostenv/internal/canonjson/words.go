@@ -2,9 +2,8 @@ package canonjson
 
 import "sync/atomic"
 
-// A wordTable holds strings that stand in documents again and again: names of
-// options, of letters only. Each slot keeps the word that came last, so the table
-// does not grow.
+// A wordTable holds strings that are frequent in documents: names of options, of
+// letters only. Each slot keeps the last word, so the table does not grow.
 type wordTable [4096]atomic.Pointer[string]
 
 var words wordTable

@@ -1,5 +1,5 @@
-// Package sops reads one key of an encrypted file by running sops. The value
-// comes through a pipe and stays in memory: it is in no argument, log or file.
+// Package sops runs sops to read one key of an encrypted file. The value comes
+// through a pipe and stays in memory: no argument, log or file contains it.
 package sops
 
 import (
@@ -26,7 +26,7 @@ type Key struct {
 // ErrNotInstalled reports that sops is not installed.
 var ErrNotInstalled = errors.New("not installed")
 
-// An Error is a failure to read a key. It holds no part of a value.
+// An Error reports that a key cannot be read. It contains no part of a value.
 type Error struct {
 	Problem, Remedy string
 	Err             error
@@ -34,7 +34,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Problem }
 
-// Hint says how to fix it.
+// Hint returns the fix.
 func (e *Error) Hint() string { return e.Remedy }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -51,10 +51,10 @@ func Path(name string) (string, error) {
 	return path.String(), nil
 }
 
-// grace is how long sops may take to end after it is asked to.
+// grace is how long sops may take to end after SIGTERM.
 const grace = 2 * time.Second
 
-// Read returns the value. Its error is an *[Error], or the context's.
+// Read returns the value of the key. Its error is an *[Error], or the context's.
 func (k Key) Read(ctx context.Context) (string, error) {
 	path, err := Path(k.Name)
 	if err != nil {
