@@ -51,7 +51,7 @@ func Path(name string) (string, error) {
 	return path.String(), nil
 }
 
-// grace is how long sops may take to end after SIGTERM.
+// grace is how long Read waits for the output of a sops that was killed.
 const grace = 2 * time.Second
 
 // Read returns the value of the key. Its error is an *[Error], or the context's.
