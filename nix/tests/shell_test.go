@@ -11,12 +11,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// Which shell a program is for: its first lines say it, to shellcheck or to the
+// The shell of a program: its first lines name it, for shellcheck or for the
 // kernel.
 var ofShell = regexp.MustCompile(`(?m)\A(#!.*/(sh|bash)\n|(#!.*\n)?# shellcheck shell=(sh|bash)\b)`)
 
-// TestShell holds every shell program of the repository against its shell's
-// grammar and against shellcheck.
+// TestShell checks every shell program of the repository by its shell's grammar
+// and by shellcheck.
 func TestShell(t *testing.T) {
 	list, err := exec.CommandContext(t.Context(), testenv.Need(t, "git"), "-C", "../..", "ls-files", "*.sh", "*.bash").Output()
 	if err != nil {

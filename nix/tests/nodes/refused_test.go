@@ -17,15 +17,15 @@ const (
 	user     = "site-main-b7ea262"
 )
 
-// A breakage is a plan, or a provider, that makes no system.
+// A breakage is a change after which a plan or a provider makes no system.
 type breakage struct {
 	name   string
 	change func(t *testing.T, plan map[string]any, n *node)
-	// Regular expressions of what must be said: the file, the option.
+	// Regular expressions that the error must match: the file, the option.
 	says []string
 }
 
-// inPlan sets what stands at the path of the plan's node.
+// inPlan sets the value at a path of the plan's node.
 func inPlan(value any, names ...string) func(*testing.T, map[string]any, *node) {
 	return func(_ *testing.T, plan map[string]any, _ *node) {
 		last := len(names) - 1
@@ -33,7 +33,7 @@ func inPlan(value any, names ...string) func(*testing.T, map[string]any, *node) 
 	}
 }
 
-// inEnvironment sets what stands at the path of the plan's environment.
+// inEnvironment sets the value at a path of the plan's environment.
 func inEnvironment(value any, names ...string) func(*testing.T, map[string]any, *node) {
 	return func(_ *testing.T, plan map[string]any, _ *node) {
 		last := len(names) - 1
@@ -41,14 +41,14 @@ func inEnvironment(value any, names ...string) func(*testing.T, map[string]any, 
 	}
 }
 
-// withModule adds a module of the provider's.
+// withModule adds a module of the provider.
 func withModule(text string) func(*testing.T, map[string]any, *node) {
 	return func(t *testing.T, _ map[string]any, n *node) {
 		n.Modules = append(n.Modules, write(t, "own.nix", text))
 	}
 }
 
-// connected sets what stands at the plan's connection of the node.
+// connected sets a value of the node's connection in the plan.
 func connected(option string, value any) func(*testing.T, map[string]any, *node) {
 	return func(_ *testing.T, plan map[string]any, _ *node) {
 		path(plan, "nodeConnections", nodeName)[option] = value
@@ -93,7 +93,7 @@ var breakages = []breakage{
 	{"another's limit", withModule(`{ systemd.slices.user-acme-site.sliceConfig.MemoryMax = "20G"; }`),
 		[]string{`option .systemd\.slices\.user-acme-site\.sliceConfig\.MemoryMax. has conflicting definition values`, `In .generated/plan\.json.: "12G"`, `own\.nix`}},
 
-	// What hostenv says of an environment.
+	// hostenv's values of an environment.
 	{"environment's uid is text", inEnvironment("1003", "uid"),
 		[]string{`option .hostenv\.environments\.site-main-b7ea262\.uid. is not of type`, `generated/plan\.json`}},
 	{"policy of two lines", inEnvironment("a\nadd_header X y;", "virtualHosts", "www.acme.test", "security", "csp"),
@@ -109,7 +109,7 @@ var breakages = []breakage{
 	{"secret elsewhere", inEnvironment("/etc/shadow", "hostenv", "backupsSecretFile"),
 		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.backupsSecretFile is /etc/shadow, and on a node it must be /run/secrets/site-main-b7ea262/backups_secret`}},
 
-	// Whose UID it is.
+	// The owner of a UID.
 	{"uid of another environment", func(t *testing.T, plan map[string]any, _ *node) {
 		other := map[string]any{"isNormalUser": true, "group": "site-foo-bee8c4c", "uid": 1003}
 		path(plan, "nodes", nodeName, "users", "users")["site-foo-bee8c4c"] = other
@@ -211,8 +211,8 @@ var breakages = []breakage{
 		[]string{`node node-a: generated/plan\.json has no such node`, `hint: .*mage plan`}},
 }
 
-// TestRefused breaks a good plan in one way each, and holds that no system comes
-// of it, and that what is said names the file and the option.
+// TestRefused breaks a valid plan in one way at a time. It expects no system, and
+// an error that names the file and the option.
 func TestRefused(t *testing.T) {
 	dir := scenario(t, "001")
 	slots := make(chan struct{}, 2)
@@ -244,8 +244,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestUnbroken shows that it was the change: the plan of TestRefused makes a
-// system, under every Nix at hand.
+// TestUnbroken makes a system of the unchanged plan of TestRefused, under every
+// Nix at hand: so the changes of TestRefused cause its errors.
 func TestUnbroken(t *testing.T) {
 	dir := scenario(t, "001")
 	file, err := filepath.Abs(filepath.Join(dir, "plan.json"))
