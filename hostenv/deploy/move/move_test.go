@@ -191,7 +191,7 @@ func TestPrepare(t *testing.T) {
 	if text := err.Error() + problem.Hint(err); !strings.Contains(text, "shop has older data on new") || !strings.Contains(text, ": /home/shop/.local/share/mysql, /home/shop/.local/state/hostenv/restored/bset them") || !strings.Contains(text, "-skipMigrations=shop") {
 		t.Error(text)
 	}
-	// It cannot be asked for them.
+	// The new node does not answer whether it has older data.
 	to.answers[holdsA] = answer{err: "sudo: a password is required"}
 	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || err == nil || !strings.HasPrefix(err.Error(), "look for older data of shop: ") {
 		t.Errorf("%+v, %v", got, err)
@@ -212,7 +212,7 @@ func TestPrepare(t *testing.T) {
 	if got, err := m.Prepare(t.Context(), nil, to, newNode, shop); got != nil || err == nil || !strings.Contains(err.Error(), "from old: the node cannot be reached") {
 		t.Errorf("%+v, %v", got, err)
 	}
-	// What is no snapshot is never written.
+	// An id that is not of a snapshot is never written.
 	if err := m.Leave(t.Context(), to, shop, deploy.Moved{From: "old", Snapshots: map[string]string{"a": "latest"}}); err == nil || len(to.asked) > 0 {
 		t.Errorf("%v, %q", err, to.asked)
 	}
@@ -288,8 +288,8 @@ type failing struct {
 
 func (f failing) Run(context.Context, string, []byte, ...string) ([]byte, error) { return nil, f.err }
 
-// TestRefuses: names that a shell, sudo or systemd could take for something else
-// do not get to a node; and every mistake is in one error.
+// TestRefuses: names with a meaning for a shell, sudo or systemd never get to a
+// node, and one error holds every mistake.
 func TestRefuses(t *testing.T) {
 	for _, name := range []string{"", "a b", "a;id", "$(id)", "`id`", "-rf", "../x", "a/b", "a\nb", "a'b", "a@b", "é", ".hidden", strings.Repeat("a", 101), "a%n"} {
 		quoted := fmt.Sprintf("%q", name)

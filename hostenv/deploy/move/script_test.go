@@ -19,9 +19,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A machine runs nodes' own hostenv-move, with stand-ins for systemd: a backup's
-// service is the program units/<unit>, whose output is its journal. Every
-// command line of the stand-ins is kept.
+// A machine runs the hostenv-move of a node with stand-ins for systemd. The service
+// of a backup is the program units/<unit>, and its output is the journal. The
+// machine keeps every command line of the stand-ins.
 type machine struct {
 	deploy.Session
 	t                     *testing.T
@@ -129,7 +129,7 @@ func TestScriptBackup(t *testing.T) {
 		t.Error(calls)
 	}
 
-	// One that began before is waited for, and is not it.
+	// A backup that began earlier is waited for, but its snapshot does not count.
 	if err := os.WriteFile(filepath.Join(m.units, unit+".active"), []byte("activating\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestScriptSnapshots(t *testing.T) {
 	if out, err := run("tagged"); out != "profile: snapshots --json --latest 1 --tag a\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// A failure is one, whatever was printed; what never ends is cut off.
+	// A failure is reported, whatever restic printed; output without end is cut off.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo '[]'; echo Fatal >&2; exit 1`)
 	if _, err := run("all"); err == nil || !strings.Contains(err.Error(), "Fatal") {
 		t.Errorf("%v", err)
@@ -339,7 +339,7 @@ func TestScriptHolds(t *testing.T) {
 	holds("other-migrate", "") // whose restore is not hostenv's
 }
 
-// TestScriptRefuses: whatever sudo would have let through, nothing runs.
+// TestScriptRefuses: the script runs no command, even if sudo allowed the call.
 func TestScriptRefuses(t *testing.T) {
 	m := newMachine(t)
 	for _, argv := range [][]string{

@@ -86,7 +86,7 @@ func TestLockWaitEnds(t *testing.T) {
 		t.Errorf("after its time the other gets %v", err)
 	}
 
-	// Giving up does not wait.
+	// Open returns at once when its context ends.
 	ctx, cancel := context.WithCancel(t.Context())
 	how := lockAs("bob", time.Hour)
 	how.Waiting = func(*deploy.LockedError) { cancel() }
@@ -95,7 +95,7 @@ func TestLockWaitEnds(t *testing.T) {
 	}
 }
 
-// TestLockPlace tests a home that other users can write to.
+// TestLockPlace tests a lock folder that other users can write to.
 func TestLockPlace(t *testing.T) {
 	m := newMachine(t, "mkdir /home/theirs; chmod 777 /home/theirs; ln -s /home/theirs /home/deploy/.hostenv-deploy", "")
 	_, err := m.remote(t).Open(t.Context(), m.Node, lockAs("alice", 0))

@@ -152,7 +152,7 @@ func authority(t *testing.T) (*x509.CertPool, func(name string) tls.Certificate)
 	}
 }
 
-// one does a single check and returns what came of it.
+// one runs a single check and returns its result.
 func (d *frontDoor) one(t *testing.T, request, constraints string) deploy.Check {
 	t.Helper()
 	d.mu.Lock()
@@ -322,7 +322,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// TestAgain: services may need some time to come up.
+// TestAgain: services may need some time to start.
 func TestAgain(t *testing.T) {
 	var asked atomic.Int32
 	ready := func(after int32) http.HandlerFunc {
@@ -391,8 +391,8 @@ func TestTimeIsOver(t *testing.T) {
 	}
 }
 
-// TestAll: the checks of an environment are asked at once, no more than allowed,
-// and told in one order.
+// TestAll: the checks of an environment run at the same time, up to the limit, and
+// their results are sorted.
 func TestAll(t *testing.T) {
 	const limit = 3
 	var now, most atomic.Int32
