@@ -9,16 +9,16 @@
 #   hostenv-certificates begin NAME ID   NixOS's unit begins an order of the certificate that ID identifies
 #   hostenv-certificates end NAME        the order has ended; systemd says how
 #
-# What is known of a certificate is in a file of its own, for all to read: whose
-# it is, how long it is valid, and how its last order went. A failed order is no
-# failed unit, for a switch that meets one is a failed switch.
+# Each certificate has a record, a file that every user can read: its issuer,
+# how long it is valid, and the result of its last order. A failed order does not
+# fail its unit, because a switch that finds a failed unit fails.
 set -euo pipefail
 export PATH=@path@ LC_ALL=C
 umask 022
 
-wanted=/etc/hostenv/certificates.json  # what the system has
-records=/var/lib/hostenv-certificates  # what is known, kept over reboots
-orders=/run/hostenv-certificates       # which orders are at work
+wanted=/etc/hostenv/certificates.json  # the certificates of the system
+records=/var/lib/hostenv-certificates  # the records of certificates, kept over reboots
+orders=/run/hostenv-certificates       # the orders at work
 files=/var/lib/acme
 
 # Let's Encrypt lets five validations of a name fail within an hour, and stops to
@@ -61,7 +61,7 @@ pick() {
     .[] | select('"$1"') | .name'
 }
 
-# update NAME FILTER ARGUMENTS...: changes what is known, by a filter of jq.
+# update NAME FILTER ARGUMENTS...: changes the record, by a filter of jq.
 update() {
   local name=$1 filter=$2 old
   shift 2
@@ -122,7 +122,7 @@ chosen() {
     file=$files/$name/fullchain.pem
     if [ ! -s "$records/$name.json" ] || [ ! -e "$file" ] || [ "$file" -nt "$records/$name.json" ]; then look "$name" || true; fi
   done
-  # What the system has no more is forgotten.
+  # Remove the records of certificates that the system no longer has.
   for file in "$records"/*.json; do
     name=${file##*/}
     case $'\n'"$(printf '%s\n' "${names[@]}")"$'\n' in

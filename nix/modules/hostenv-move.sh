@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What a deploy runs as an environment's user, to take the environment's data to
-# another node. hostenv/deploy/move calls it, nix/modules/move.nix installs it, and
-# sudo lets the deploy user run it as an environment's user and as no other.
+# A deploy runs this program as an environment's user to move the environment's
+# data to another node. hostenv/deploy/move calls it, nix/modules/move.nix installs
+# it, and sudo lets the deploy user run it only as the user of an environment.
 #
 #   hostenv-move backup NAME          backs up now; "since EPOCH.NANOSECONDS", or "missing"
 #   hostenv-move snapshots NAME WHICH restic's newest snapshots as JSON: tagged or all
-#   hostenv-move journal NAME EPOCH   what the backup has logged since then
+#   hostenv-move journal NAME EPOCH   the log of the backup since then
 #   hostenv-move holds NAME           the data over which hostenv does not restore NAME, a path a line
 #   hostenv-move plan LENGTH          writes the restore plan, from standard input
 #   hostenv-move discard              removes it
@@ -121,7 +121,7 @@ case "$verb" in
     temp=$(mktemp -- "$restore/.plan.XXXXXXXX")
     trap 'rm -f -- "$temp"' EXIT
     head -c "$2" >"$temp"
-    # A connection that is lost ends the input like any other end.
+    # A lost connection also ends the input.
     [ "$(stat -c %s -- "$temp")" = "$2" ] || fail "the restore plan did not arrive in full"
     mv -fT -- "$temp" "$restore/plan.json"
     ;;

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Starts the front door's nginx, and brings a running one to what the system has
-# now, so that no request is lost: nginx-upgrade.nix makes it nginx.service's
-# ExecStart and ExecReload.
+# Starts the front door's nginx, and gives a running nginx the system's present
+# program and configuration without losing a request. nginx-upgrade.nix makes this
+# program the ExecStart and ExecReload of nginx.service.
 #
 #   hostenv-nginx start    ends when nginx runs
 #   hostenv-nginx reload   a new configuration by SIGHUP, another program by SIGUSR2
@@ -40,7 +40,7 @@ pid() {
   if [[ $number =~ ^[0-9]+$ ]] && [ -d "/proc/$number" ]; then printf %s "$number"; fi
 }
 
-# title PID is what a process calls itself: "nginx: worker process".
+# title PID prints the title of a process: "nginx: worker process".
 title() {
   local text=
   { IFS= read -r -d '' text <"/proc/$1/cmdline"; } 2>/dev/null || true
@@ -69,7 +69,7 @@ parent() {
   { while read -r key value; do [ "$key" != PPid: ] || printf %s "$value"; done <"/proc/$1/status"; } 2>/dev/null || true
 }
 
-# serves MASTER [BEFORE]: whether it has a worker that serves and is none of those.
+# serves MASTER [BEFORE]: whether it has a serving worker that is not in BEFORE.
 serves() {
   local child
   for child in $(children "$1"); do
@@ -78,7 +78,7 @@ serves() {
   return 1
 }
 
-# finishes MASTER NEXT: whether it is gone, or none of its workers takes anything new.
+# finishes MASTER NEXT: whether it is gone, or its workers take no new requests.
 finishes() {
   local child any=
   [[ $(title "$1") == "nginx: master process"* ]] || return 0
@@ -91,7 +91,7 @@ finishes() {
   [ -n "$any" ]
 }
 
-# eventually COMMAND...: whether it comes true.
+# eventually COMMAND...: whether the command succeeds in time.
 eventually() {
   local end=$((SECONDS + patience))
   until "$@"; do
@@ -198,8 +198,8 @@ switch() {
   exit 1
 }
 
-# kept compares what nginx was started with. Where it does not run there is
-# nothing to compare.
+# kept compares the settings that nginx was started with. It prints no output if
+# nginx does not run.
 kept() {
   local names
   [ -n "$(pid)" ] || return 0

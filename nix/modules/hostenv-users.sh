@@ -101,11 +101,11 @@ readAll() {
   done < <(stat -c '%u %n' -- "$profiles"/* /run/hostenv/user/* 2>/dev/null)
 }
 
-# sorted WORD...: a word a line.
+# sorted WORD...: the words sorted, one on each line.
 sorted() { [ "$#" = 0 ] || printf '%s\n' "$@" | sort; }
 # has WORD WORD...: whether the first is among the others.
 has() { [[ " ${*:2} " == *" $1 "* ]]; }
-# namesOf UID: the names that it is known by.
+# namesOf UID: the known names of a UID.
 namesOf() {
   local key
   for key in "${!known[@]}"; do
@@ -113,7 +113,7 @@ namesOf() {
   done
 }
 
-# replace FILE TEXT: FILE has the whole of the old text or of the new one.
+# replace FILE TEXT: at any time FILE has the whole old text or the whole new text.
 replace() {
   # Its name is always this, so that none is left behind; only root writes there.
   local temp=$1.hostenv-new
@@ -126,7 +126,7 @@ replace() {
   return 1
 }
 
-# stop UID...: ends what runs as these users, sessions, services and all.
+# stop UID...: ends all processes of these users, also sessions and services.
 stop() {
   # Not while the machine starts.
   if [ "$#" = 0 ] || [ ! -d /run/systemd/system ]; then return 0; fi
@@ -142,8 +142,8 @@ stop() {
   return 0
 }
 
-# forget UID...: waits until logind does not know these users any more: what it
-# does for a UID later, it would do under the name that it knows.
+# forget UID...: waits until logind has forgotten these users: later it would still
+# use the old name for a UID.
 forget() {
   local id end=$((SECONDS + forgetTimeout))
   for id; do
@@ -397,7 +397,7 @@ inUse() {
   return 1
 }
 
-# leftOf UID NAME: the paths that are left of an environment by that name.
+# leftOf UID NAME: the paths that an environment of that name left behind.
 leftOf() {
   local at
   for at in "${known["$1 $2"]}" "${known["$1 $2"]}.$1"; do
