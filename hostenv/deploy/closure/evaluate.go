@@ -122,7 +122,7 @@ func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]d
 		}
 	}
 	if len(missing) > 0 {
-		return nil, &deploy.MismatchError{Problems: missing}
+		return nil, deploy.Mismatch(missing...)
 	}
 	return evaluated, s.explain(ctx, nodes, evaluated, failures)
 }
