@@ -48,7 +48,7 @@ func (f *Fleet) answer(label, asker string, query *dns.Msg, tcp bool) *dns.Msg {
 	return reply
 }
 
-// spoiledCodes are the faults that answer with an error code and no more.
+// spoiledCodes holds the faults that answer only with an error code.
 var spoiledCodes = map[FaultKind]int{
 	FaultServFail: dns.RcodeServerFailure,
 	FaultRefused:  dns.RcodeRefused,
@@ -56,8 +56,8 @@ var spoiledCodes = map[FaultKind]int{
 	FaultFormErr:  dns.RcodeFormatError,
 }
 
-// spoil makes the whole reply of faults that do not look at the zone's records:
-// nil for silence. It leaves the reply of all others as it is.
+// spoil makes the whole reply of faults that do not use the zone's records: nil
+// for silence. It does not change the reply of other faults.
 func spoil(kind FaultKind, reply *dns.Msg, zone *zone, tcp bool) (spoiled *dns.Msg, whole bool) {
 	if code, ok := spoiledCodes[kind]; ok {
 		reply.Rcode = code

@@ -21,8 +21,8 @@ type Fleet struct {
 	queries map[string]int
 }
 
-// Servers are the name servers by the label of their name, <label>.dnsfleet.net,
-// and their addresses.
+// Servers holds the addresses of the name servers by the label of their name,
+// <label>.dnsfleet.net.
 var Servers = map[string]netip.Addr{
 	"root": netip.MustParseAddr("11.53.0.1"),
 	"tld":  netip.MustParseAddr("11.53.0.2"),
@@ -37,7 +37,7 @@ var Servers = map[string]netip.Addr{
 	"silent":  netip.MustParseAddr("11.53.1.9"), // reads and does not answer
 	"silent2": netip.MustParseAddr("11.53.1.10"),
 	"closed":  netip.MustParseAddr("11.53.1.11"), // has no server
-	"hole":    netip.MustParseAddr("11.9.53.1"),  // is not there
+	"hole":    netip.MustParseAddr("11.9.53.1"),  // does not exist
 	// "nameless" has no address in DNS.
 }
 
@@ -47,29 +47,29 @@ const fleetDomain = "dnsfleet.net."
 type Zone struct {
 	Origin  string   `json:"origin"`
 	Servers []string `json:"servers"`
-	// Records are lines of a zone file; SOA and NS are added.
+	// Records are lines of a zone file. The fleet adds SOA and NS.
 	Records string `json:"records,omitempty"`
-	// At are the records of servers that have other ones.
+	// At holds the records of servers whose records differ.
 	At map[string]string `json:"at,omitempty"`
-	// Faults are what goes wrong; the first that matches does.
+	// Faults are tried in order; the first that matches applies.
 	Faults []Fault `json:"faults,omitempty"`
-	// Delegate are the servers that the parent names, where they are not
+	// Delegate lists the servers that the parent names, if they differ from
 	// Servers.
 	Delegate []string `json:"delegate,omitempty"`
 }
 
-// A Fault is what a server does in place of a right answer.
+// A Fault replaces a server's right answer.
 type Fault struct {
 	Server string `json:"server,omitempty"` // empty: all
 	// Name is relative to the zone, "@" its origin; empty: all.
 	Name string    `json:"name,omitempty"`
 	Type string    `json:"type,omitempty"` // empty: all
 	Kind FaultKind `json:"kind"`
-	// Times is how often, for each name, type, server and asker; 0 is always.
+	// Times is how often it applies, for each name, type, server and client; 0 is always.
 	Times int `json:"times,omitempty"`
 }
 
-// FaultKind is what happens.
+// FaultKind is the effect of a fault.
 type FaultKind string
 
 const (
@@ -99,8 +99,8 @@ type zone struct {
 	fired    map[string]int
 }
 
-// records are the record sets of a zone by name and type. A name that is there
-// only because of one below it has an empty map.
+// records holds the record sets of a zone by name and type. A name that exists only
+// because of one below it has an empty map.
 type records map[string]map[uint16][]dns.RR
 
 func parseRecords(origin, text string) (records, error) {
@@ -179,14 +179,14 @@ func (f *Fleet) Remove(origins ...string) {
 	}
 }
 
-// Queries is how often a server was asked, by its label.
+// Queries returns how often a server was asked, by its label.
 func (f *Fleet) Queries() map[string]int {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return maps.Clone(f.queries)
 }
 
-// soa lets resolvers keep what is not there for an hour above the customers'
+// soa sets how long resolvers keep negative answers: an hour above the customers'
 // zones, and not at all in them.
 func soa(origin string) dns.RR {
 	var ttl uint32
@@ -200,7 +200,7 @@ func soa(origin string) dns.RR {
 	}
 }
 
-// topLevel are the zones of the servers root and tld.
+// topLevel lists the zones of the servers root and tld.
 var topLevel = []string{"com.", "net.", "org.", "de.", "dk.", "io.", "uk.", "co.uk.", "xn--p1ai."}
 
 // StartFleet starts the servers, with the upper zones, the servers' own zone

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// A page is what a host answers to a request. Redirects lead to the node that
-// holds the token; those of a token that no node holds, which is a probe's, lead
-// to n1. Its address is node.
+// A page is a host's answer to a request. Redirects lead to the node that holds the
+// token. A probe's token is held by no node, and its redirects lead to n1. The
+// node's address is node.
 type page func(rw http.ResponseWriter, r *http.Request, node string)
 
 // moved makes the page that redirects to a URL and the path of the request.
@@ -30,7 +30,7 @@ func missing(program string) page {
 
 const nginx, apache = "nginx", "Apache/2.4.62 (Debian)"
 
-// pages are the hosts that answer every request in the same way.
+// pages holds the hosts that answer every request in the same way.
 var pages = map[string]page{
 	"f301":   moved(301, toNode),
 	"f302":   moved(302, toNode),
@@ -101,9 +101,9 @@ func (w *Web) handler(host string) http.Handler {
 	})
 }
 
-// notFound writes the page that a program has by default for what it does not
-// find: Apache names itself and the host, nginx itself. The nodes' nginx hides
-// its version, as NixOS's recommended settings do.
+// notFound writes a program's default page for a missing file: Apache names itself
+// and the host, nginx names itself. The nodes' nginx hides its version, as NixOS's
+// recommended settings do.
 func notFound(rw http.ResponseWriter, r *http.Request, program string) {
 	rw.Header().Set("Server", program)
 	if strings.HasPrefix(program, "Apache") {

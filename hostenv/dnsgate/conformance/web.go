@@ -129,7 +129,7 @@ func (w *Web) Close() error {
 	return errors.Join(errs...)
 }
 
-// Hold has the node answer the token with the key authorization, until done is
+// Hold makes the node answer the token with the key authorization, until done is
 // called.
 func (w *Web) Hold(node, token, key string) (done func()) {
 	w.mu.Lock()
@@ -164,8 +164,8 @@ func sulk(listener net.Listener, hangUp bool) {
 	}
 }
 
-// blackHole has port 80 of an address swallow connections, for as long as the
-// process lives: a socket whose queue is full, and that no code accepts from.
+// blackHole makes port 80 of an address swallow connections until the process ends:
+// it is a socket with a full queue from which no code accepts.
 func blackHole(addr string) error {
 	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
