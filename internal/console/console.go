@@ -1,5 +1,5 @@
 // Package console reads the commands and outputs that documents show, so that
-// tests can run the one and hold or rewrite the other.
+// tests can run the commands, and compare or rewrite the outputs.
 //
 // A block is fenced by ```console. In it a line that begins with "$ " is a command,
 // and what follows is its output. A line "..." in an output stands for any lines.
@@ -56,14 +56,14 @@ func (d *Document) With(outputs [][]string) string {
 	return strings.Join(lines, "\n")
 }
 
-// changing is what differs from run to run.
+// changing matches text that differs from run to run.
 var changing = regexp.MustCompile(`/nix/store/[0-9a-z]{32}-|[0-9a-f]{64}|\b\d{4}-\d\d-\d\dT[\d:.]+Z|\b\d{8}T\d{6}\.\d+Z-[0-9a-f]+|\b\d+(\.\d+)? ?(ms|s|min|[KM]iB|B)\b|\b[0-9a-f]{7}\b|\b[0-9a-df-np-sv-z]{7}-|AAAA[0-9A-Za-z+/=]{40,}`)
 
 func stable(line string) string {
 	return changing.ReplaceAllString(strings.TrimRight(line, " "), "*")
 }
 
-// Match reports whether an output is as shown, but for store paths, digests,
+// Match reports whether an output is as shown, except for store paths, digests,
 // times, sizes, commits and ssh keys.
 func Match(shown, output []string) bool {
 	if len(shown) == 0 {

@@ -48,7 +48,7 @@ type run struct {
 	log io.Writer
 }
 
-// Deploy is deploy-rs's `deploy`, and returns its exit status.
+// Deploy acts as deploy-rs's `deploy`, and returns its exit status.
 func Deploy(args []string, log io.Writer) int {
 	p, err := parse(deployOptions, args, false, true, true)
 	if err == nil && p.help {
@@ -139,7 +139,7 @@ func (r *run) deploy() error {
 	return nil
 }
 
-// command runs a command whose output is shown, but for stdout if discarded.
+// command runs a command and shows its output, except stdout if discarded.
 func (r *run) command(env []string, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -196,7 +196,7 @@ func (r *run) build(j job) error {
 		return fmt.Errorf("parse the output of show-derivation: %w", err)
 	}
 	var drv string
-	for drv = range derivations { // one of them, whichever
+	for drv = range derivations { // any of them
 		break
 	}
 	if !strings.HasPrefix(drv, "/nix/store/") {

@@ -1,5 +1,5 @@
-// Package deployrs stands for deploy-rs in tests: its `deploy`, and the
-// `activate` that a profile's activate-rs executes.
+// Package deployrs replaces deploy-rs in tests: its `deploy`, and the `activate`
+// that a profile's activate-rs executes.
 //
 // They accept the command lines of deploy-rs and no others, run the same commands
 // of Nix and ssh in the same order, and fail where it fails, including its bugs. If

@@ -27,8 +27,8 @@ func Await(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// UntilKilled is for a program that stays until a test kills it. An empty select
-// would do so as well, but where Go is without cgo it is taken for a deadlock.
+// UntilKilled waits until a test kills the program. An empty select would also
+// wait, but without cgo Go takes it for a deadlock.
 func UntilKilled() {
 	for {
 		time.Sleep(time.Hour)

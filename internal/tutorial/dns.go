@@ -7,7 +7,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// dnsFacts is what DNS would say of the hosts, in the form that `mage dnsGate
+// dnsFacts returns the DNS facts of the hosts, in the form that `mage dnsGate
 // -facts` reads: each name has one address.
 func dnsFacts(nodes, hosts map[string]string) ([]byte, error) {
 	facts := dnsgate.Facts{

@@ -19,8 +19,8 @@ pretend nodes to deploy to. Leave it by "exit": then all of it is gone.
 
 `
 
-// main is called with a checkout of this repository and the folder of the programs
-// that [open] wants, as root.
+// main runs as root. Its arguments are a checkout of this repository and the folder
+// of the programs that [open] needs.
 func main() {
 	if err := run(); err != nil {
 		fmt.Fprintf(os.Stderr, "tutorial: %v\n", err)

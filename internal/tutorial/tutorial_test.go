@@ -90,7 +90,7 @@ func TestTutorial(t *testing.T) {
 	}
 }
 
-// README.md shows commands of the tutorial, with outputs that are part of its.
+// README.md shows commands of the tutorial, with parts of their outputs.
 func TestReadme(t *testing.T) {
 	commands := func(file string) []console.Command {
 		text, err := os.ReadFile(file)

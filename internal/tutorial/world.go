@@ -16,7 +16,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// Where everything is, in the namespaces of the tutorial.
+// Paths and addresses in the namespaces of the tutorial.
 const (
 	dir      = "/run/tutorial"
 	provider = dir + "/provider"
@@ -25,7 +25,7 @@ const (
 
 const (
 	domain    = "hosting.example.net"
-	elsewhere = "192.4.7.9" // where a name leads that its customer has not changed yet
+	elsewhere = "192.4.7.9" // the address of a name that its customer has not changed yet
 )
 
 var machines = []fleet.Machine{{Name: "node-a", Address: "192.4.0.1"}, {Name: "node-b", Address: "192.4.0.2"}}
@@ -38,7 +38,7 @@ var hostsOf = map[string]int{
 	"uat.portal.beta.example.org": 1, "portal-uat-4ecd082." + domain: 1,
 }
 
-// late is the host whose DNS its customer changes in the course of the tutorial.
+// late is the host whose DNS its customer changes during the tutorial.
 const late = "old-portal.beta.example.org"
 
 var (
@@ -48,13 +48,13 @@ var (
 	switchScript string
 )
 
-// A world is what the shell of the tutorial finds.
+// A world is what the shell of the tutorial works with.
 type world struct {
 	fleet *fleet.Fleet
 	env   []string
 }
 
-// open makes the world of a checkout of this repository, and of the folder with
+// open makes the world from a checkout of this repository, and from a folder with
 // the programs activate, deploy and hostenv-provider.
 func open(ctx context.Context, checkout, programs string) (_ *world, err error) {
 	w := &world{}
@@ -92,8 +92,8 @@ func (w *world) furnish(ctx context.Context, checkout, programs string) error {
 	return errors.Join(writeDNS(), serve(w.fleet.Nodes))
 }
 
-// options make of the example a provider of these machines, with names and
-// addresses that Let's Encrypt would take.
+// options turn the example into a provider of these machines, with names and
+// addresses that Let's Encrypt accepts.
 func (w *world) options(checkout string) (examples.Options, error) {
 	public, err := os.ReadFile(w.fleet.SSHKey + ".pub")
 	if err != nil {
@@ -113,7 +113,7 @@ func (w *world) options(checkout string) (examples.Options, error) {
 	}, nil
 }
 
-// writeDNS writes what DNS says at first, and after a customer changed it.
+// writeDNS writes the DNS facts at first, and those after a customer changed DNS.
 func writeDNS() error {
 	nodes, names := map[string]string{}, map[string]string{}
 	for _, m := range machines {
@@ -143,8 +143,8 @@ func writeDNS() error {
 	return nil
 }
 
-// serve answers for the nodes at port 80, where a real one has nginx: with the
-// page in the home of the user whose virtual host is asked for.
+// serve answers for the nodes at port 80, in place of nginx. The answer is the page
+// in the home of the user whose virtual host is requested.
 func serve(nodes []*fleet.Node) error {
 	for _, n := range nodes {
 		listener, err := net.Listen("tcp", net.JoinHostPort(n.Address, "80"))
