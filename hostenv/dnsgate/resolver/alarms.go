@@ -39,8 +39,8 @@ func (x *exchange) due(now time.Time) (rung []alarm) {
 	return rung
 }
 
-// expire ends one try. The next one goes to the next server in turn, where
-// there are several.
+// expire ends one try. If there are several servers, the next try goes to the
+// next one in turn.
 func (x *exchange) expire(a alarm) {
 	f := a.flight
 	x.mu.Lock()
@@ -82,7 +82,7 @@ func (x *exchange) expire(a alarm) {
 	x.send(f, sock, wire, to)
 }
 
-// cancel fails whatever is on its way or waits.
+// cancel fails all questions that are on their way or wait.
 func (x *exchange) cancel() {
 	x.mu.Lock()
 	x.closed = true

@@ -9,12 +9,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// maxChain is how many CNAMEs of one reply are followed. Resolvers give up
-// earlier (unbound after 11).
+// maxChain is the number of CNAMEs of one reply that are followed. Resolvers give
+// up earlier (unbound after 11).
 const maxChain = 32
 
-// An answer is what one question came to: the fact, and what finding zones
-// needs besides.
+// An answer is the result of one question: the fact, and what is needed to find
+// zones.
 type answer struct {
 	dnsgate.Lookup
 
@@ -31,8 +31,8 @@ func failed(why dnsgate.LookupError) *answer {
 	return &answer{Lookup: dnsgate.Lookup{Outcome: dnsgate.OutcomeError, Error: why}}
 }
 
-// read turns a reply into an answer. Of an authoritative server it wants
-// authority: what is said without it is hearsay, and the server is lame.
+// read turns a reply into an answer. A reply of an authoritative server must have
+// the authority bit; without it the server is lame.
 func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 	a := &answer{}
 	a.EDE = extendedErrors(msg)

@@ -9,7 +9,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A promise is an answer that comes once and may be waited for by many.
+// A promise is an answer that comes once, and for which many callers may wait.
 type promise struct {
 	done   chan struct{}
 	answer *answer

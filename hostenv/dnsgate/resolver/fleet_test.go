@@ -475,7 +475,7 @@ func (f *fleet) holder(name string) *fakeServer {
 	return nil
 }
 
-// show is facts as a person reads them, for messages.
+// show returns facts as readable text, for messages.
 func show(facts any) string {
 	text, err := json.MarshalIndent(facts, "", "  ")
 	if err != nil {
