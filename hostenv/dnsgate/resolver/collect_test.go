@@ -299,7 +299,7 @@ func TestNoQuestionTwice(t *testing.T) {
 			}
 		}
 	}
-	// But for those that a server was too slow to answer.
+	// Except questions that a server was too slow to answer.
 	if len(twice) > last.Retries {
 		t.Errorf("asked more than once, with %d retries: %q", last.Retries, twice)
 	}
@@ -358,8 +358,7 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	}
 }
 
-// A name server without an address, and one in a zone that is gone, are told
-// of.
+// Facts report a name server without an address, and one in a zone that is gone.
 func TestServersThatCannotBeAsked(t *testing.T) {
 	f := shop(t, "www A 192.0.2.1", "@ NS ns.gone.test.")
 	n := f.collect("www.shop.test").Names["www.shop.test"]
@@ -372,7 +371,7 @@ func TestServersThatCannotBeAsked(t *testing.T) {
 	}
 }
 
-// The zone is found also where no negative answer names it.
+// Collect also finds a zone that no negative answer names.
 func TestZoneOfNamesThatHaveEverything(t *testing.T) {
 	f := shop(t, "@ A 192.0.2.1", "@ AAAA 2001:db8::1", `@ CAA 0 issue "letsencrypt.org"`,
 		"www A 192.0.2.1", "www AAAA 2001:db8::1", `www CAA 0 issue "letsencrypt.org"`).

@@ -17,8 +17,8 @@ import (
 // The zero Config asks the system's resolver and is right for the Internet.
 type Config struct {
 	// Resolver is the validating resolver: an address, with a port if it is not
-	// 53; several are separated by commas, and the next one is asked if one is
-	// silent or fails. "" means those of ResolvConf.
+	// 53. Separate several by commas; if one is silent or fails, the next one is
+	// asked. "" means those of ResolvConf.
 	Resolver string
 	// ResolvConf is read if Resolver is empty; "" is /etc/resolv.conf.
 	ResolvConf string
@@ -31,15 +31,15 @@ type Config struct {
 	// address before the mapping.
 	DialAddr func(addr string) string
 
-	// Concurrency is how many names are worked on at once, 0 for 1024.
+	// Concurrency is how many names are looked up at once, 0 for 1024.
 	Concurrency int
 	// PerServer is how many questions one authoritative server has to answer
 	// at a time, 0 for 64; PerResolver the same for the resolver, 0 for 256.
 	PerServer, PerResolver int
 
-	// Timeouts are how long an authoritative server is waited for, try after
-	// try: by default five tries in 4 s. ResolverTimeouts are those of the
-	// resolver, which has servers of its own to wait for: six in 13 s.
+	// Timeouts are how long each try waits for an authoritative server: by
+	// default five tries in 4 s. ResolverTimeouts are those of the resolver, which
+	// itself waits for servers: six in 13 s.
 	Timeouts, ResolverTimeouts []time.Duration
 
 	// Live does the live checks if a question asks for them; nil connects to

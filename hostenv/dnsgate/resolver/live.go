@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// liveAtOnce is how many hosts are connected to at once.
+// liveAtOnce is the number of hosts that are checked at once.
 const liveAtOnce = 64
 
 // Live connects to the hosts themselves, as a certificate authority would.
@@ -19,7 +19,7 @@ const liveAtOnce = 64
 type Live interface {
 	// Dial connects to port 80 of an address.
 	Dial(ctx context.Context, addr netip.Addr) dnsgate.Dial
-	// Probe asks a host for a token and follows where it is sent.
+	// Probe asks a host for a token and follows redirects.
 	Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts
 }
 
@@ -28,18 +28,18 @@ type Target struct {
 	Host string
 	// Address is asked first.
 	Address netip.Addr
-	// Token is what is asked for; no host has it.
+	// Token is the token to ask for; no host has it.
 	Token string
-	// Nodes are the addresses that ought to answer in the end.
+	// Nodes are the addresses that should answer in the end.
 	Nodes []netip.Addr
 	// Lookup returns the addresses of a host that it redirects to.
 	Lookup func(host string) []netip.Addr
 }
 
-// maxProbes is how many addresses of one family are probed.
+// maxProbes is the number of addresses of one family that are probed.
 const maxProbes = 4
 
-// A liveJob is what is to be found out about one name.
+// A liveJob holds the live checks of one name.
 type liveJob struct {
 	name   *dnsgate.NameFacts
 	nodes  []netip.Addr
@@ -159,8 +159,8 @@ func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials m
 	return live
 }
 
-// nodeAddresses is the union over the servers that answer, or what the
-// resolver says.
+// nodeAddresses returns the union of the answers of all servers that answer, or
+// the resolver's answer.
 func nodeAddresses(node *dnsgate.NodeFacts) []netip.Addr {
 	var texts []string
 	for _, s := range node.Servers {

@@ -48,7 +48,7 @@ func (n *Network) dial(ctx context.Context, addr netip.Addr, port string) (net.C
 	return (&net.Dialer{Timeout: n.timeout()}).DialContext(ctx, "tcp", to)
 }
 
-// Dial connects to port 80 and says how that ended.
+// Dial connects to port 80 and reports the outcome.
 func (n *Network) Dial(ctx context.Context, addr netip.Addr) dnsgate.Dial {
 	conn, err := n.dial(ctx, addr, "80")
 	if err == nil {
@@ -158,7 +158,7 @@ type page struct {
 	dead6  bool // nothing answers at the IPv6 address
 }
 
-// maxBody is how much of a body is read.
+// maxBody is how much of a body get reads.
 const maxBody = 64 << 10
 
 // get makes one request, at the first address that takes the connection: IPv6
@@ -181,7 +181,7 @@ func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (pag
 	dead6 := false
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		// The certificate is what the name does not have yet.
+		// The name does not have a certificate yet.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
 			for _, addr := range tried {

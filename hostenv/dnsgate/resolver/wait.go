@@ -14,14 +14,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Wanted is what every authoritative server of a name's zone is to say of it.
+// Wanted is the answer that every authoritative server of a name's zone must give.
 type Wanted struct {
 	Name string
 	// Zone is the zone that holds the name, "" to find it. Who has just written
 	// to it knows it; to find it may teach the resolver that there is no such
 	// name.
 	Zone string
-	// CNAME is the target that the name is to have. Addresses are enough in its
+	// CNAME is the target that the name must have. Addresses are enough in its
 	// place, for zones that flatten CNAMEs; with neither, any address is.
 	CNAME     string
 	Addresses []netip.Addr
