@@ -284,7 +284,7 @@ func TestWithoutInputs(t *testing.T) {
 }
 
 // connection is how a plan says that a node is reached.
-const connection = `{ hostname = "node.hosting.example"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; }`
+const connection = `{ hostname = "node.hosting.example"; profileLink = "/nix/var/nix/profiles/system"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; }`
 
 // Two environments of one project at two refs are built of their own revisions;
 // what else they pin is of their own lock, and nixpkgs is the provider's.

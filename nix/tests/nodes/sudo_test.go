@@ -35,6 +35,7 @@ func TestSudo(t *testing.T) {
 	environments := path(plan, "environments")
 	daemon := map[string]any{
 		"node": nodeName, "enable": true, "uid": 1,
+		"profileLink": "/nix/var/nix/profiles/per-user/daemon/hostenv", "tempPath": "/run/hostenv/deploy/daemon",
 		"hostenv": map[string]any{"userName": "daemon", "organisation": "acme", "project": "site"},
 	}
 	environments["daemon"] = daemon
