@@ -92,10 +92,10 @@ func values(c state.Change) string {
 	return b.String()
 }
 
-func merged(a, b map[string]any) map[string]any {
+func merged(a, b state.Fields) state.Fields {
 	m := maps.Clone(a)
 	if m == nil {
-		m = map[string]any{}
+		m = state.Fields{}
 	}
 	maps.Copy(m, b)
 	return m

@@ -187,12 +187,12 @@ func nodeChanges(prior, next state.State) []state.Change {
 	var changes []state.Change
 	for node, n := range after {
 		if before[node] == 0 {
-			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Create, Reason: state.ReasonNew, After: map[string]any{"environments": n}})
+			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Create, Reason: state.ReasonNew, After: state.Fields{"environments": n}})
 		}
 	}
 	for node, n := range before {
 		if after[node] == 0 {
-			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Retire, Reason: state.ReasonUnused, Before: map[string]any{"environments": n}})
+			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Retire, Reason: state.ReasonUnused, Before: state.Fields{"environments": n}})
 		}
 	}
 	return changes

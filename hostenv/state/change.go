@@ -10,10 +10,13 @@ type Change struct {
 	Key    string // a user name, a host name or a node, by Kind
 	Action Action
 	Reason Reason
-	// Before and After hold the fields that differ: string, int, bool or
-	// []string by name. Before is nil for a new key, After for a removed one.
-	Before, After map[string]any
+	// Before and After hold the fields that differ. Before is nil for a new key,
+	// After for a removed one.
+	Before, After Fields
 }
+
+// Fields are values by name: string, int, bool or []string.
+type Fields = map[string]any
 
 // A Kind is the type of thing that a change affects.
 type Kind string

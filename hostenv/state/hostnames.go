@@ -100,11 +100,11 @@ func without(list, others []string) []string {
 	})
 }
 
-func ownerValue(user string) map[string]any {
+func ownerValue(user string) Fields {
 	if user == "" {
 		return nil
 	}
-	return map[string]any{"owner": user}
+	return Fields{"owner": user}
 }
 
 // judge decides on one host name. It returns the owner from now on, the change

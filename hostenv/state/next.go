@@ -125,7 +125,7 @@ type step struct {
 
 func (c Claim) identity() string { return c.Organisation + "/" + c.Project + "/" + c.Environment }
 
-func (st *step) changed(kind Kind, key string, action Action, reason Reason, before, after map[string]any) {
+func (st *step) changed(kind Kind, key string, action Action, reason Reason, before, after Fields) {
 	st.changes = append(st.changes, Change{Kind: kind, Key: key, Action: action, Reason: reason, Before: before, After: after})
 }
 
@@ -138,7 +138,7 @@ func (st *step) retireAndRevive() {
 			if !e.Retired {
 				e.Retired = true
 				st.leaving[name] = true
-				st.changed(KindEnvironment, name, Retire, ReasonLeft, map[string]any{"uid": e.UID, "node": e.Node}, nil)
+				st.changed(KindEnvironment, name, Retire, ReasonLeft, Fields{"uid": e.UID, "node": e.Node}, nil)
 			}
 			st.Entries[name] = e
 			continue
@@ -147,17 +147,17 @@ func (st *step) retireAndRevive() {
 		case e.Environment == "":
 			e.adopt()
 			st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
-				map[string]any{"organisation": c.Organisation, "project": c.Project, "environment": c.Environment})
+				Fields{"organisation": c.Organisation, "project": c.Project, "environment": c.Environment})
 		case e.identity() != c.identity():
 			st.errs.Add(otherUser(name, e.identity(), c.identity()))
 		}
 		e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, c.Environment
 		if e.Retired {
 			e.Retired = false
-			st.changed(KindEnvironment, name, Revive, ReasonBack, nil, map[string]any{"uid": e.UID, "node": c.Node})
+			st.changed(KindEnvironment, name, Revive, ReasonBack, nil, Fields{"uid": e.UID, "node": c.Node})
 		}
 		if e.Node != c.Node {
-			st.changed(KindEnvironment, name, Move, ReasonPlacement, map[string]any{"node": e.Node}, map[string]any{"node": c.Node})
+			st.changed(KindEnvironment, name, Move, ReasonPlacement, Fields{"node": e.Node}, Fields{"node": c.Node})
 			e.Node = c.Node
 		}
 		st.Entries[name] = e
@@ -197,6 +197,6 @@ func (st *step) allocate() {
 			Organisation: c.Organisation, Project: c.Project, Environment: c.Environment,
 		}
 		st.LastAllocated = Allocation{UserName: name, UID: next + i}
-		st.changed(KindEnvironment, name, Create, ReasonNew, nil, map[string]any{"uid": next + i, "node": c.Node})
+		st.changed(KindEnvironment, name, Create, ReasonNew, nil, Fields{"uid": next + i, "node": c.Node})
 	}
 }

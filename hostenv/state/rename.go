@@ -122,7 +122,7 @@ func (st *step) rename() {
 		if st.LastAllocated.UserName == from {
 			st.LastAllocated.UserName = to
 		}
-		st.changed(KindEnvironment, to, Move, ReasonRenamed, map[string]any{"userName": from}, map[string]any{"userName": to, "uid": e.UID})
+		st.changed(KindEnvironment, to, Move, ReasonRenamed, Fields{"userName": from}, Fields{"userName": to, "uid": e.UID})
 	}
 	for _, m := range idle {
 		st.checkIdle(m)
@@ -262,7 +262,7 @@ func (st *step) identify() {
 				e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, environment
 				st.Entries[name] = e
 				st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
-					map[string]any{"organisation": e.Organisation, "project": e.Project, "environment": environment})
+					Fields{"organisation": e.Organisation, "project": e.Project, "environment": environment})
 				break
 			}
 		}
