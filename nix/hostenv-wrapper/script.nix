@@ -1,7 +1,7 @@
 # The text of the wrapper, without nixpkgs.
 #
 #   shell    the interpreter: any POSIX shell
-#   hostenv  the program that is wrapped
+#   hostenv  the wrapped program
 #   deploy   "warn", "forward" or "off", see deploy.sh
 { shell, hostenv, deploy ? "forward" }:
 let

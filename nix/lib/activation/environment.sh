@@ -2,9 +2,9 @@
 # What frame.sh needs for an environment's activation.
 uid=@uid@
 
-# setup sets what a login sets and `sudo -u` does not. As another user, as after
-# `deploy --profile-user root`, the activation would run a customer's code with
-# that user's rights: it is refused.
+# setup sets what a login sets and `sudo -u` does not. It refuses to run as another
+# user, as after `deploy --profile-user root`: the activation would run a customer's
+# code with that user's rights.
 setup() {
   if [ "$EUID" != "$uid" ]; then
     printf 'error: the environment %s has the uid %s, and is activated as uid %s\n' @user@ "$uid" "$EUID" >&2
@@ -21,9 +21,9 @@ setup() {
   export HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME XDG_CACHE_HOME
 }
 
-# systemd forgets which units failed, as NixOS has it forget them in a switch: it
-# refuses a unit that was started too often, also when the node goes back to the
-# version that worked.
+# systemd refuses to start a unit that was started too often, even when the node
+# goes back to the version that worked. So we reset the failed units first, as a
+# NixOS switch does.
 activate() {
   "@coreutils@timeout" 10 systemctl --user reset-failed >/dev/null 2>&1 || true
   "$PROFILE/bin/activate"

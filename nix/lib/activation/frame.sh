@@ -1,32 +1,32 @@
 # shellcheck shell=bash
-# An activation, whose log is kept. deploy-rs runs this text on the node, in an
-# `else` branch of its own script. Before it stand failed-units.sh, and
-# environment.sh or system.sh, which defines `setup` and `activate`.
+# Runs an activation and keeps its log. deploy-rs runs this text on the node, in an
+# `else` branch of its own script. failed-units.sh precedes it, and environment.sh or
+# system.sh, which defines `setup` and `activate`.
 #
-# A deploy that loses its ssh connection learns this by SIGPIPE, at the next line
-# that is printed, in the middle of an activation; so does the activation that rolls
+# If the ssh connection is lost during an activation, the next line that it prints
+# would end it by SIGPIPE, halfway. The same holds for the activation that rolls
 # back, which is this script again. Therefore:
-#   - `tee -p` reads on and writes the log when the connection is gone, and `cat` after it
-#     reads on when tee ends as well, as on a full disk
+#   - `tee -p` writes the log even when the connection is gone, and `cat` after it
+#     reads on if tee ends as well, as on a full disk
 #   - SIGHUP is ignored, for connections with a terminal
-#   - the activation does not read the connection
-# A process that the activation leaves in the background must not keep its output
-# open: the script waits for it, as ssh does.
+#   - the activation does not read from the connection
+# A process that the activation leaves in the background must close its output: this
+# script waits until all writers have closed it, and so does ssh.
 #
-# A log that cannot be written causes a warning and no more: it must not keep a fix
-# from being deployed. The file beside the profile tells the next deploy that this
-# path came up.
+# If the log cannot be written, the script only prints a warning: a full disk must
+# not keep a fix from being deployed. From the file beside the profile the next
+# deploy learns that this path was activated successfully.
 
-# The folder of coreutils, with a slash at the end, or empty for PATH. What is
-# activated has the PATH that this script was started with.
+# The folder of coreutils, with a slash at the end, or empty to use PATH. The
+# activated program gets the PATH that this script was started with.
 coreutils=@coreutils@
-keep=@keep@ # so many logs
+keep=@keep@ # the number of logs
 name=@name@
-scope=@scope@ # whose systemd has the units: --system or --user
-# shellcheck disable=SC2154 # PROFILE is deploy-rs's
+scope=@scope@ # which systemd runs the units: --system or --user
+# shellcheck disable=SC2154 # deploy-rs sets PROFILE
 activated="$PROFILE.activated"
 
-# with_coreutils FUNCTION ARGUMENT... calls a function that finds coreutils in PATH.
+# with_coreutils FUNCTION ARGUMENT... calls a function with coreutils in its PATH.
 with_coreutils() { PATH=${coreutils:+$coreutils:}$PATH "$@"; }
 
 set -euo pipefail

@@ -8,6 +8,6 @@ setup() { :; }
 activate() {
   cd /
   "$PROFILE/bin/switch-to-configuration" switch
-  local loader=@loader@ # its loader.conf, empty for another boot loader
+  local loader=@loader@ # loader.conf of systemd-boot, empty for another boot loader
   [ -z "$loader" ] || "@sed@sed" -i -e '/^default[[:blank:]]/d' "$loader"
 }
