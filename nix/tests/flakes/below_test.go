@@ -14,8 +14,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// A provider below the root of a larger repository is planned, evaluated and
-// built as one that has a repository to itself.
+// A provider in a subfolder of a larger repository is planned, evaluated and built
+// like one in its own repository.
 func TestProviderBelowTheRootOfARepository(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		w.building()
@@ -47,7 +47,7 @@ func TestProviderBelowTheRootOfARepository(t *testing.T) {
 		}
 		inventory, _, want, _ := nodesOf(own)
 
-		// The repository has a flake of its own, with a plan of another provider.
+		// The root of the repository has another flake, with a plan of another provider.
 		const below = "infra/hosting#1"
 		files := map[string]string{"flake.nix": `{ outputs = _: { }; }`, "generated/plan.json": "{}", "flake.lock": "{}"}
 		tracked := w.mustRun("git", "-C", own, "ls-files", "-z")

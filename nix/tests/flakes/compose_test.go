@@ -13,7 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/examples"
 )
 
-// Each variant of the example provider, under each Nix.
+// Each variant of the example provider works under each Nix.
 func eachExample(t *testing.T, test func(w *world, opts examples.Options)) {
 	for _, flakeParts := range []bool{false, true} {
 		t.Run(map[bool]string{false: "plain", true: "flake-parts"}[flakeParts], func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestExampleIsComposed(t *testing.T) {
 		w.building()
 		w.example(opts)
 
-		// All platforms, which older Nixes check without being asked to.
+		// All platforms: older versions of Nix check them by default.
 		check := []string{"flake", "check", "--no-build"}
 		if !w.older("2.18") {
 			check = append(check, "--all-systems")
@@ -103,8 +103,8 @@ func TestExampleIsComposed(t *testing.T) {
 	})
 }
 
-// Both ways to write a provider's flake make one plan, and the same of it. So the
-// defaults of the options of nix/options are those of `mage plan`, too.
+// Both ways to write a provider's flake give the same plan and the same outputs. So
+// the options of nix/options have the same defaults as `mage plan`.
 func TestVariantsAreTheSame(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		inputs := w.flakeParts()
@@ -149,8 +149,8 @@ func TestVariantsAreTheSame(t *testing.T) {
 	})
 }
 
-// withoutEmpty removes null, empty lists and empty objects: a plan holds what the
-// flake-parts module says of an option that is not set.
+// withoutEmpty removes null, empty lists and empty objects, which the flake-parts
+// module writes into a plan for options that are not set.
 func withoutEmpty(value any) any {
 	object, ok := value.(map[string]any)
 	if !ok {
@@ -173,7 +173,7 @@ func withoutEmpty(value any) any {
 	return object
 }
 
-// What is data can be had, and nodes as well, where no customer's repository is.
+// The data outputs and the nodes can be evaluated without the customers' repositories.
 func TestDataNeedsNoCustomer(t *testing.T) {
 	eachExample(t, func(w *world, opts examples.Options) {
 		w.example(opts)
@@ -182,7 +182,7 @@ func TestDataNeedsNoCustomer(t *testing.T) {
 				w.Fatal(err)
 			}
 		}
-		alone := w.under(w.nix) // a store that has none of them
+		alone := w.under(w.nix) // a store without the customers' repositories
 
 		var connections map[string]struct{ Hostname, System string }
 		alone.json(".#lib.hostenvProvider.connections", &connections)
@@ -209,7 +209,8 @@ func TestDataNeedsNoCustomer(t *testing.T) {
 	})
 }
 
-// Before the first plan everything is there that makes it; what needs it says so.
+// Before the first plan, all outputs that make a plan work. Those that need a plan
+// fail with a hint.
 func TestWithoutPlan(t *testing.T) {
 	eachExample(t, func(w *world, opts examples.Options) {
 		w.example(opts)
@@ -229,9 +230,9 @@ func TestWithoutPlan(t *testing.T) {
 	})
 }
 
-// Where hostenv's own plan still lies, all that makes the first one of ours is
-// there, under either way to write the flake: Nix asks for the names of packages
-// before it looks at lib.
+// If generated/ still has the legacy generator's plan, all outputs that make the first
+// plan of ours work, with both ways to write the flake. Nix evaluates the names of
+// packages before it evaluates lib.
 func TestWithHostenvsPlan(t *testing.T) {
 	eachExample(t, func(w *world, opts examples.Options) {
 		w.example(opts)
@@ -247,7 +248,7 @@ func TestWithHostenvsPlan(t *testing.T) {
 	})
 }
 
-// A provider without nixpkgs and deploy-rs plans all the same.
+// A provider without nixpkgs and deploy-rs can make a plan.
 func TestWithoutInputs(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		w.example(examples.Options{})
@@ -260,7 +261,7 @@ func TestWithoutInputs(t *testing.T) {
 		if w.older("2.18") {
 			check = append(check, "--show-trace")
 		}
-		// Customers' flakes have an input nixpkgs, which then nobody replaces.
+		// Customers' flakes have an input nixpkgs. Here the provider does not replace it.
 		_, stderr, err := w.in(check...)
 		if err == nil {
 			w.Error("environments were evaluated without nixpkgs")
@@ -283,11 +284,11 @@ func TestWithoutInputs(t *testing.T) {
 	})
 }
 
-// connection is how a plan says that a node is reached.
+// connection is the connection of a node in a plan.
 const connection = `{ hostname = "node.hosting.example"; profileLink = "/nix/var/nix/profiles/system"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; }`
 
-// Two environments of one project at two refs are built of their own revisions;
-// what else they pin is of their own lock, and nixpkgs is the provider's.
+// Two environments of one project at two refs are each built from their own revision
+// and their own lock, but with the provider's nixpkgs.
 func TestEnvironmentsAreTheirOwn(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		w.fixture("nixpkgs")
@@ -349,7 +350,7 @@ func TestEnvironmentsAreTheirOwn(t *testing.T) {
 	})
 }
 
-// A project may be a folder of the provider's own repository.
+// A project can be a folder of the provider's repository.
 func TestProjectInTheProvidersRepository(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		w.example(examples.Options{})
@@ -373,8 +374,8 @@ func TestProjectInTheProvidersRepository(t *testing.T) {
 	})
 }
 
-// A value of a wrong type, in the options or in the plan, is refused with its
-// place; one in the plan by mkProvider as by the flake-parts module.
+// A value of a wrong type, in the options or in the plan, is refused with its place.
+// mkProvider and the flake-parts module check the plan alike.
 func TestTypes(t *testing.T) {
 	type example = struct {
 		name, replace, with string // in flake.nix
@@ -435,7 +436,7 @@ func TestTypes(t *testing.T) {
 				if err == nil {
 					w.Fatal("no error")
 				}
-				// Versions of nixpkgs's library quote names in two ways.
+				// Versions of nixpkgs's library differ in how they quote names.
 				contains(w, strings.ReplaceAll(stderr, "`", "'"), test.want...)
 			})
 		}
