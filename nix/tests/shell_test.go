@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// The shell of a program: its first lines name it, for shellcheck or for the
-// kernel.
+// ofShell finds the shell that the first lines of a program name, for shellcheck or
+// for the kernel.
 var ofShell = regexp.MustCompile(`(?m)\A(#!.*/(sh|bash)\n|(#!.*\n)?# shellcheck shell=(sh|bash)\b)`)
 
 // TestShell checks every shell program of the repository by its shell's grammar
