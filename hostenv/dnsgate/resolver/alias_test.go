@@ -42,7 +42,7 @@ func TestLoopOverTwoZones(t *testing.T) {
 	}
 }
 
-// A server that is silent only over TCP differs from one that does not answer.
+// A server that is silent only over TCP has other facts than one that never answers.
 func TestTruncatedAndThenSilent(t *testing.T) {
 	f := shop(t, "www A 192.0.2.1")
 	f.fault(ns1, "www.shop.test A", tcpSilent)
@@ -75,7 +75,7 @@ func TestCAAOfEveryServer(t *testing.T) {
 	want := []string{
 		ns1 + ": www.shop.test nodata", ns1 + ": shop.test nodata",
 		ns2 + `: www.shop.test answer 0 issue "letsencrypt.org"`,
-		ns2 + `: shop.test answer 0 issue ";"`, // for a resolver to which the other says nothing of www
+		ns2 + `: shop.test answer 0 issue ";"`, // a resolver that asks the other server gets no CAA record of www
 		ns1 + ": deep.er.shop.test nodata", ns1 + ": er.shop.test nodata", ns1 + ": shop.test nodata",
 		ns2 + ": deep.er.shop.test nodata", ns2 + ": er.shop.test nodata", ns2 + `: shop.test answer 0 issue ";"`,
 	}

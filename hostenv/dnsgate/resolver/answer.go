@@ -13,16 +13,16 @@ import (
 // up earlier (unbound after 11).
 const maxChain = 32
 
-// An answer is the result of one question: the fact, and what is needed to find
-// zones.
+// An answer is the result of one question: the fact, and the records that help to
+// find zones.
 type answer struct {
 	dnsgate.Lookup
 
-	// zone is the owner of the SOA record of a negative reply, or the signer of
-	// a signed one: the zone that the end of the chain lies in.
+	// zone is the zone that holds the end of the chain: the owner of the SOA record
+	// of a negative reply, or the signer of a signed one.
 	zone string
-	// referral is the zone that a server which is not authoritative points to,
-	// and referred the names of the servers that it has there.
+	// referral is the zone that a server which is not authoritative refers to, and
+	// referred the names of that zone's servers.
 	referral string
 	referred []string
 }
@@ -87,7 +87,7 @@ func (a *answer) fail(why dnsgate.LookupError) *answer {
 	return a
 }
 
-// follow walks the CNAMEs of a reply from name on into a.Chain.
+// follow walks the CNAMEs of a reply, beginning at name, and adds them to a.Chain.
 func (a *answer) follow(records []dns.RR, name string) dnsgate.LookupError {
 	for at := name; ; {
 		i := slices.IndexFunc(records, func(rr dns.RR) bool {
@@ -133,7 +133,7 @@ func (a *answer) take(records []dns.RR, end string, qtype uint16) (found bool) {
 		}
 		found = true
 	}
-	// Servers rotate their records; facts of the same zone are the same bytes.
+	// Servers rotate their records. Sorted, the same records make the same facts.
 	slices.Sort(a.Addresses)
 	slices.Sort(a.Targets)
 	a.Addresses = slices.Compact(a.Addresses)

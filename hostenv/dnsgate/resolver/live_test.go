@@ -19,7 +19,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// standIn records what it is asked to do.
+// standIn is a Live that records its calls.
 type standIn struct {
 	mu   sync.Mutex
 	said []string

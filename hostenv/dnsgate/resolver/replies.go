@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// heard takes a reply that came in at a socket.
+// heard handles a reply that arrived at a socket.
 func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
 	if len(reply) < headerLen {
 		x.ignore()
@@ -61,7 +61,7 @@ func (x *exchange) ignore() {
 	x.mu.Unlock()
 }
 
-// settle ends a flight with a reply that is its own, or tries once more.
+// settle ends a flight with its own reply, or tries once more.
 func (x *exchange) settle(f *flight, msg *dns.Msg) {
 	noOPT := msg.Rcode == dns.RcodeFormatError && msg.IsEdns0() == nil
 	a := read(msg, f.q.name, f.q.qtype, !f.recursive)

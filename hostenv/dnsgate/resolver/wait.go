@@ -17,12 +17,13 @@ import (
 // Wanted is the answer that every authoritative server of a name's zone must give.
 type Wanted struct {
 	Name string
-	// Zone is the zone that holds the name, "" to find it. Who has just written
-	// to it knows it; to find it may teach the resolver that there is no such
-	// name.
+	// Zone is the zone that holds the name, "" to find it. A caller that has just
+	// written to the zone should give it: the search may make the resolver cache
+	// that the name does not exist.
 	Zone string
-	// CNAME is the target that the name must have. Addresses are enough in its
-	// place, for zones that flatten CNAMEs; with neither, any address is.
+	// CNAME is the target that the name must have. Answers with only Addresses are
+	// accepted too, for zones that flatten CNAMEs. If both are empty, any address
+	// is accepted.
 	CNAME     string
 	Addresses []netip.Addr
 }
@@ -41,20 +42,20 @@ type WaitConfig struct {
 	After func(time.Duration) <-chan time.Time
 }
 
-// WaitProgress is how far waiting is.
+// WaitProgress is the progress of a [Resolver.Wait].
 type WaitProgress struct {
 	Ready, Total int // names
 	Zone         string
 	Next         time.Duration // until the zone is asked again, 0 if it is ready
 }
 
-// Arrival is the result for one name. Servers hold what the servers said last.
+// Arrival is the result for one name. Servers holds the last answers of the servers.
 type Arrival struct {
 	Name    string
 	Zone    string
 	Ready   bool
 	Servers []dnsgate.ServerFacts
-	// Err is why the servers could not be found.
+	// Err is the reason why the servers were not found.
 	Err dnsgate.LookupError
 }
 
@@ -77,16 +78,15 @@ func (c WaitConfig) withDefaults() WaitConfig {
 	return c
 }
 
-// Wait asks the authoritative servers of the wanted names, all at once, until
-// every name is ready or the deadline has come; the arrivals are in the order
-// of wanted. Servers that cannot be asked, or do not have the zone, hold
-// nothing up as long as another one answers: a certificate authority passes
-// them over too. No resolver is asked for the names themselves, for it would
-// remember that they are not there yet.
+// Wait asks the authoritative servers of all wanted names at once until every name
+// is ready or the deadline passes. The arrivals have the order of wanted. Wait
+// ignores servers that do not answer or do not have the zone, as long as another one
+// answers: a certificate authority ignores them too. It does not ask a resolver for
+// the names themselves, which would cache that they do not exist yet.
 //
-// A deadline that passed is not an error: Ready is false then. The error is that
-// of a [Config] without a resolver, or the context's, beside what is known until
-// then.
+// A deadline that passes is not an error: Ready is then false. Wait returns an error
+// if the [Config] has no resolver, and if the context ends; in the second case it
+// also returns what it has found until then.
 func (r *Resolver) Wait(ctx context.Context, wanted []Wanted, config WaitConfig) ([]Arrival, error) {
 	config = config.withDefaults()
 	resolvers, err := r.config.resolvers()
@@ -114,7 +114,7 @@ func (r *Resolver) Wait(ctx context.Context, wanted []Wanted, config WaitConfig)
 	for i, a := range arrivals {
 		key := a.Zone
 		if key == "" {
-			key = " " + a.Name // not found yet, by itself
+			key = " " + a.Name // zone not found yet: a group of its own
 		}
 		byZone[key] = append(byZone[key], i)
 	}
@@ -164,9 +164,9 @@ func (w *waiting) zone(ctx context.Context, members []int) {
 	}
 }
 
-// round asks once for every name and returns those that are not ready. Each
-// round finds the servers anew, for a zone may be moving; the resolver
-// remembers them as long as it may.
+// round asks once for every name and returns those that are not ready. Each round
+// looks for the servers again, because a zone may move to others; the resolver caches
+// them for their TTL.
 func (w *waiting) round(ctx context.Context, members []int) (left []int) {
 	c := newCollection(w.x, w.r.config, w.resolvers)
 	results := make([]Arrival, len(members))
@@ -207,8 +207,8 @@ func (w *waiting) report(members []int, ready int, next time.Duration) {
 	}
 }
 
-// met reports whether all servers that know the zone say what is wanted, and
-// at least one does.
+// met reports whether all servers that have the zone give the wanted answer, and at
+// least one does.
 func (w Wanted) met(servers []dnsgate.ServerFacts) bool {
 	some := false
 	for _, s := range servers {
@@ -236,9 +236,9 @@ func (w Wanted) said(s dnsgate.ServerFacts) bool {
 	}))
 }
 
-// zoneQuietly finds the zone of a name without asking a resolver for the name:
-// from the name above it, whose zone's servers say whether the name is the top
-// of a zone of its own.
+// zoneQuietly finds the zone of a name without asking a resolver for the name. It
+// finds the zone of the parent, and asks the servers of that zone whether the name is
+// the top of a zone of its own.
 func (c *collection) zoneQuietly(name string) *zone {
 	above := parent(name)
 	if !strings.Contains(above, ".") {
@@ -260,8 +260,8 @@ func (c *collection) zoneQuietly(name string) *zone {
 	return z
 }
 
-// Missing returns an error for each arrival that is not ready, with what its
-// servers say instead; nil if all are.
+// Missing returns an error for each arrival that is not ready, with the answers of its
+// servers; nil if all are ready.
 func Missing(arrivals []Arrival) error {
 	var missing problem.List
 	for _, a := range arrivals {

@@ -14,7 +14,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A fakeClock leaps to the end of every pause, and reports it.
+// A fakeClock jumps to the end of every pause, and records the pause.
 type fakeClock struct {
 	mu     sync.Mutex
 	now    time.Time
@@ -115,8 +115,8 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 	}
 }
 
-// A server that is silent, or lame, holds nothing up; nor is a delegated name
-// looked for in the zone above it.
+// A silent or lame server does not delay Wait, and Wait does not look for a delegated
+// name in the zone above it.
 func TestWaitWithoutOneServer(t *testing.T) {
 	for _, fault := range []fault{silent, refused, noAuthority} {
 		f := shop(t, "www CNAME n1.host.test.").zone("sub.shop.test", "127.0.2.6").everywhere("sub.shop.test", "www CNAME n1.host.test.")
