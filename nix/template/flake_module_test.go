@@ -15,9 +15,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestFlake follows README.md with Nix: from the template to a plan and an
-// evaluated node, with flake-parts itself, nixpkgs's library, and stand-ins for
-// the inputs that there is no network to fetch.
+// TestFlake follows README.md with Nix, from the template to a plan and an evaluated
+// node. It uses the real flake-parts and nixpkgs's library, and stand-ins for the other
+// inputs, because the test has no network.
 func TestFlake(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root(t), "nix", "flake-module.nix")); err != nil {
 		t.Skip("left out, for this checkout has no flake module")
@@ -63,7 +63,7 @@ func TestFlake(t *testing.T) {
 			} {
 				flake = replaced(t, flake, `"`+url+`"`, `"git+file://`+filepath.Join(world, name)+`"`)
 			}
-			// What README.md has a newcomer do.
+			// The steps of README.md.
 			flake = replaced(t, flake, `# acme__site.url = "git+ssh://git@git.example/acme/site.git?dir=.hostenv&ref=main";`,
 				`acme__site.url = "git+file://`+filepath.Join(world, "site")+`?dir=.hostenv&ref=main";`)
 			return regexp.MustCompile(`acceptTerms = false; *#.*`).ReplaceAllString(flake, "acceptTerms = true;")
@@ -92,7 +92,7 @@ func TestFlake(t *testing.T) {
 	})
 }
 
-// deployRs is a stand-in for deploy-rs: what it wraps is not activated here.
+// deployRs is a stand-in for deploy-rs. This test does not activate profiles.
 const deployRs = `{
   outputs = _: {
     lib.x86_64-linux.activate = rec {
@@ -104,7 +104,7 @@ const deployRs = `{
   };
 }`
 
-// customer is a project as customers have it, with a stand-in for hostenv.
+// customer is a typical project of a customer, with a stand-in for hostenv.
 var customer = map[string]string{
 	".hostenv/flake.nix": `{
 	  outputs = _: {
@@ -137,7 +137,7 @@ func edit(t *testing.T, path string, change func(string) string) {
 	}
 }
 
-// replaced is strings.Replace of what must be there.
+// replaced is strings.Replace, but fails if the old text is missing.
 func replaced(t *testing.T, text, old, new string) string {
 	t.Helper()
 	if !strings.Contains(text, old) {
