@@ -433,8 +433,8 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// old stands for hostenv's own sub-commands. Like hostenv's module, it defines deploy
-// with mkDefault, so that another module can replace it.
+// old stands for hostenv's own sub-commands. The tests define them with a low
+// priority, like hostenv's module, so that another module can replace them.
 const old = `
   deploy = { exec = helpers: "echo old ${helpers.word}\nprintf '[%s]' \"$@\"\nexit 5"; description = "Deploy."; makeScript = false; internal = false; runtimeInputs = [ ]; };
   ssh = { exec = helpers: "echo ssh"; description = "Log in."; makeScript = false; internal = false; runtimeInputs = [ ]; };

@@ -1,4 +1,4 @@
-// Package nodes_test evaluates nodes of plans as whole NixOS systems, made of
+// Package nodes_test evaluates nodes of plans as whole NixOS systems, made from
 // nix/lib/nodes.nix and nix/modules, with NixOS's own modules and sops-nix.
 package nodes_test
 
@@ -31,13 +31,13 @@ type node struct {
 
 // A system is the result of eval.nix for a whole node.
 type system struct {
-	Assertions []string // that failed
+	Assertions []string // the failed assertions
 	Warnings   []string
 	Toplevel   string // "" if an assertion failed
 }
 
 // evaluate asks for `what` of the nodes (see eval.nix), in one run of Nix. The
-// error holds what Nix said.
+// error holds Nix's message.
 func evaluate[T any](t *testing.T, what string, nodes map[string]node) (map[string]T, error) {
 	t.Helper()
 	return evaluateBy[T](t, testenv.Need(t, "nix"), what, nodes)
@@ -83,7 +83,7 @@ func encode(t *testing.T, v any) string {
 	return string(data)
 }
 
-// write makes a file in a folder of its own.
+// write makes a file in a new folder.
 func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -157,8 +157,8 @@ func secrets(t *testing.T, plan map[string]any) *string {
 	return &path
 }
 
-// sopsFile writes a file as sops does, with both secrets of backups at each of
-// the places.
+// sopsFile writes a file in the format of sops, with both secrets of backups at each
+// of the places.
 func sopsFile(t *testing.T, places ...string) string {
 	const value = ": ENC[AES256_GCM,data:8SSvKt8=,iv:bQ==,tag:yg==,type:str]\n"
 	text := ""
@@ -168,7 +168,7 @@ func sopsFile(t *testing.T, places ...string) string {
 	return write(t, "secrets.yaml", text+"sops:\n    version: 3.9.1\n")
 }
 
-// path walks down a decoded document.
+// path returns the value at a path of a decoded document.
 func path(document map[string]any, names ...string) map[string]any {
 	for _, name := range names {
 		next, ok := document[name].(map[string]any)

@@ -20,14 +20,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A frontDoor is a real nginx that hostenv-nginx.sh starts and reloads, in a
-// folder of its own.
+// A frontDoor is a real nginx in its own folder that hostenv-nginx.sh starts and
+// reloads.
 type frontDoor struct {
 	t        *testing.T
 	dir      string
 	script   string
 	real     string // Debian's nginx
-	address  string // of its listening socket
+	address  string // the address of its listening socket
 	upstream string
 }
 
@@ -86,7 +86,7 @@ func (f *frontDoor) configure(more ...string) {
 	f.write("nginx.conf", strings.Replace(config, "error_log stderr", "error_log "+f.path("log")+" notice", 1))
 }
 
-// build makes an nginx whose program differs from all others.
+// build makes a copy of nginx whose program differs from all others.
 func (f *frontDoor) build(name string) string {
 	f.t.Helper()
 	data, err := os.ReadFile(f.real)

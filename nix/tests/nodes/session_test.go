@@ -53,9 +53,9 @@ func TestSession(t *testing.T) {
 		put(name, text)
 	}
 	put("set-environment.path", v.SetEnvironment)
-	// A Nix of the user's own, without a daemon.
+	// The user has its own Nix, without a daemon.
 	put("nix/nix.conf", "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nbuild-users-group =\n")
-	// Two environments, and the effect of `hostenv deploy` for a third.
+	// Two environments, and a third after `hostenv deploy`.
 	const other = "site-staging-d6e4934"
 	const builder = "site-foo-bee8c4c"
 	put("prepare.sh", `

@@ -29,7 +29,7 @@ func TestSudo(t *testing.T) {
 		testenv.LeaveOut(t, "sudo", "this one is %d.%d.%d and not at least 1.9.10", major, minor, patch)
 	}
 
-	// An environment as whom a program can be run here.
+	// An environment whose user exists on this machine.
 	dir := scenario(t, "101")
 	plan := read(t, filepath.Join(dir, "plan.json"))
 	environments := path(plan, "environments")

@@ -46,8 +46,8 @@ type values struct {
 	NginxWants, ReloadAfter []string
 	Sudoers                 string
 	CanMove                 bool // whether the node has hostenv-move
-	// UsersActivation names the activation script before NixOS makes users, and says
-	// whether a dry activation reports it.
+	// UsersActivation has the activation scripts that run before NixOS creates users,
+	// and whether a dry activation runs hostenv-users.
 	UsersActivation struct {
 		Deps []string
 		Dry  bool
@@ -105,7 +105,7 @@ func rich(t *testing.T) map[string]any {
 		"reportTo":       `{"group":"csp"}`,
 		"referrerPolicy": "no-referrer", "xFrameOptions": "DENY", "xContentTypeOptions": true, "hsts": true,
 	}
-	// In a location of the project's own, nginx ignores the headers outside of it.
+	// Inside of a project's location, nginx ignores the headers outside of it.
 	own := "add_header X-Frame-Options SAMEORIGIN;\n"
 	path(www, "locations", "/embed")["extraConfig"] = own
 	path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts", "www.acme.test", "locations", "/embed")["extraConfig"] = own
@@ -207,7 +207,7 @@ func TestValues(t *testing.T) {
 			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ProxyTimeout, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "2G", "600s", 128})
 			www := v.Certificates["www.acme.test"]
 			equal(t, "group of certificates", []string{www.Group, www.Webroot}, []string{"nginx", "/var/lib/acme/acme-challenge"})
-			// A target that no switch starts: only a person starts it.
+			// A switch does not start this target: only an operator does.
 			equal(t, "what starts an order", www.StartedBy, []string{"acme-finished-www.acme.test.target"})
 			for name, by := range v.Reached {
 				equal(t, "what starts "+name, by, []string{})
