@@ -78,8 +78,8 @@ func newCertifier(t *testing.T) *certifier {
 	return c
 }
 
-// lockFile is on a tmpfs, as /run is, where there is one: /proc/locks does not
-// know a file of an overlay by the numbers that stat has.
+// lockFile is on a tmpfs, as /run is, if there is one: for a file of an overlay,
+// /proc/locks does not have the device and inode that stat reports.
 func lockFile(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "hostenv-switch-")
@@ -108,8 +108,8 @@ func (c *certifier) write(file, text string) {
 	}
 }
 
-// has is what the system has: certificates by name, as the text has them, each
-// with a self-signed one unless it has another.
+// has sets the certificates that the system has, from the text, by name. Each starts
+// with a self-signed certificate unless it has another.
 func (c *certifier) has(certificates map[string]string) {
 	c.t.Helper()
 	wanted := map[string]any{}
@@ -146,7 +146,7 @@ func (c *certifier) called() string {
 	return strings.NewReplacer("start -- ", "", "acme-", "", ".service", "").Replace(string(calls))
 }
 
-// status is what a deploy reads of it, by name.
+// status returns what a deploy reads from the program, by certificate.
 func (c *certifier) status() map[string]deploy.Certificate {
 	c.t.Helper()
 	out, err := exec.Command(c.script, "status").Output()
@@ -166,7 +166,7 @@ func (c *certifier) age(name string) {
 	c.change(name, func(record map[string]any) { record["tried"] = record["tried"].(float64) - 3600 })
 }
 
-// change changes what is known of a certificate.
+// change changes the record of a certificate.
 func (c *certifier) change(name string, change func(record map[string]any)) {
 	c.t.Helper()
 	file := "records/" + name + ".json"
@@ -208,7 +208,8 @@ func expect(t *testing.T, what, got, want string) {
 	}
 }
 
-// The first that succeeds makes the account; one that fails keeps no other.
+// The first order that succeeds makes the account. An order that fails does not stop
+// the others.
 func TestCertificatesAreOrdered(t *testing.T) {
 	c := newCertifier(t)
 	c.has(map[string]string{"a.test": "1", "b.test": "1", "c.test": "1", "d.test": "1", "e.test": "1", "f.test": "1"})

@@ -129,7 +129,7 @@ func TestCertificatesOfNodes(t *testing.T) {
 	}
 }
 
-// relying is a Verifier whose checks rely on www.test's certificate.
+// relying is a Verifier whose checks rely on the certificate of www.test.
 type relying struct {
 	verifying
 	names []string
@@ -147,7 +147,7 @@ func TestVerificationWaitsForOrders(t *testing.T) {
 	tests := []struct {
 		reason string
 		names  []string
-		says   []string // the node, the last one for ever
+		says   []string // answers of the node; it repeats the last one
 		looks  int      // how often it is asked until the environment is
 		took   time.Duration
 	}{

@@ -32,7 +32,7 @@ func TestDecide(t *testing.T) {
 		{"deploy-rs said that it was bad", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
 		{"the node says that it was good", path, path, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
 		{"neither the node nor deploy-rs says that it came up", path, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
-		// activate-rs gives up where it cannot print, before it goes back.
+		// If activate-rs cannot print, it ends before it goes back.
 		{"deploy-rs died, too", path, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
 		{"and it was the first", path, "", "", &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
 		{"the node runs another system", path, path, old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNotRunning, From: old}},

@@ -10,7 +10,7 @@ import (
 
 const hash = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz"
 
-// specs are what the flake says of the plan of [planOf].
+// specs is what the flake has for the plan of [planOf].
 func specs() map[string]deploy.Evaluated {
 	return map[string]deploy.Evaluated{"n1": {
 		Hostname: "n1.hosting.example",
@@ -39,13 +39,13 @@ func TestFill(t *testing.T) {
 	if nodes[0].Profiles[0].Path != "" || filled[1].Profiles[0].Path != "" {
 		t.Error("what was given is changed, or what was not evaluated has a path")
 	}
-	// An environment that failed has no path, and is no disagreement.
+	// An environment that failed has no path. That is not a disagreement.
 	partly := specs()
 	delete(partly["n1"].Profiles, "site-main-b7ea262")
 	if filled, err = deploy.Fill(nodes, partly); err != nil || filled[0].Profiles[1].Path != "" {
 		t.Errorf("got %+v, %v", filled, err)
 	}
-	// Of a node with an IPv6 address the flake gives the name.
+	// For a node with an IPv6 address the flake has the node's name.
 	six := map[string]deploy.Evaluated{"n2": {Hostname: "n2", Names: []string{"system"}}}
 	if _, err = deploy.Fill(nodes, six); err != nil {
 		t.Error(err)

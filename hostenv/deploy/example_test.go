@@ -6,7 +6,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// A journal tells how a run went, also one whose driver was killed.
+// A journal records how a run went, even if its driver was killed.
 func ExampleOutcomeOf() {
 	var events []deploy.Event
 	for _, line := range []string{

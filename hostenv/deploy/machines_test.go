@@ -9,7 +9,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Two nodes with one host key are refused before anything is built.
+// Two nodes with the same host key are an error before the build.
 func TestSameMachine(t *testing.T) {
 	key := hostKey("n1")
 	none := func(*world, []deploy.Node) {}

@@ -24,14 +24,14 @@ func document(t *testing.T, text string) plan.Document {
 	return d
 }
 
-// complete are the options that every connection of a plan has.
+// complete has the options that every connection of a plan has.
 const complete = `"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true`
 
-// paths are what every environment of a plan has.
+// paths has the paths that every environment of a plan has.
 const paths = `"profileLink": "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", "tempPath": "/run/hostenv/deploy/site-main-b7ea262"`
 
-// planOf is a plan with one node and one environment, whose parts are given
-// where they are not as usual.
+// planOf returns a plan with one node and one environment. parts replaces parts of
+// the default plan.
 func planOf(parts map[string]string) string {
 	part := func(name, usual string) string {
 		if text, ok := parts[name]; ok {
@@ -67,7 +67,7 @@ func TestPlanned(t *testing.T) {
 		Name: "n2", Address: "2001:db8::1", User: "deploy", Platform: "x86_64-linux", PublicName: "n2.hosting.example",
 		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
 		Profiles: []deploy.Profile{{Node: "n2", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/hostenv/deploy"}},
-	}, { // environments may come from it
+	}, { // environments may move away from it
 		Name: "old", Address: "old.hosting.example", User: "deploy", Platform: "x86_64-linux", PublicName: "old.hosting.example",
 		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
 	}}
@@ -83,10 +83,10 @@ func TestPlannedRefuses(t *testing.T) {
 		{"a number is a UID", "user", `"1234"`, "is no name of a user"},
 		{"it would be root's profile", "user", `"root"`, "cannot be the user root"},
 		{"it would be the node's", "user", `"system"`, "cannot be the user system"},
-		{"it would be who deploys", "user", `"deploy"`, "cannot be the user deploy"},
+		{"it would be the deploy user", "user", `"deploy"`, "cannot be the user deploy"},
 		{"the plan would lie", "environment", `{"node": "n1", "uid": 1, "hostenv": {"userName": "other"}}`, `has the hostenv.userName "other"`},
 		{"a former name that is none", "environment", `{"node": "n1", "uid": 1, "formerNames": ["a", "../b"]}`, `"../b", which is no name of a user`},
-		{"nobody to compare with", "environment", `{"node": "n1"}`, "has no uid"},
+		{"without a UID to compare with", "environment", `{"node": "n1"}`, "has no uid"},
 		{"a plan of an older version", "environment", `{"node": "n1", "uid": 1}`, "does not have both of profileLink and tempPath"},
 		{"a link that would leave", "environment", `{"node": "n1", "uid": 1, "profileLink": "/p/../q", "tempPath": "/t"}`, `profileLink is "/p/../q", which is no plain absolute path`},
 		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which the plan does not have`},
@@ -106,7 +106,7 @@ func TestPlannedRefuses(t *testing.T) {
 		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"], ` + complete + `}`, "every option must be one word"},
 		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "profileLink": "/p", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a platform such as"},
 		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is no user name"},
-		{"nobody", "deployUser", `null`, "no user name"},
+		{"no deploy user", "deployUser", `null`, "no user name"},
 	} {
 		t.Run(c.reason+" "+c.text, func(t *testing.T) {
 			nodes, err := deploy.Planned(document(t, planOf(map[string]string{c.part: c.text})))
@@ -129,7 +129,7 @@ func TestPlannedRefusesAllAtOnce(t *testing.T) {
 	}
 }
 
-// Every plan that is computed can be deployed.
+// A deploy accepts every plan that we compute.
 func TestPlannedGolden(t *testing.T) {
 	files, err := filepath.Glob("../../golden/*/plan.json")
 	if err != nil || len(files) == 0 {

@@ -57,8 +57,8 @@ func TestFirstDeployAndSecond(t *testing.T) {
 	}
 }
 
-// Each fault leaves every profile at its new path or at the one before, and is
-// told as it is.
+// After each fault every profile has its new path or the one before, and the outcome
+// reports the truth.
 func TestFaults(t *testing.T) {
 	const env = "env1-n1"
 	tests := []struct {
@@ -152,7 +152,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// had makes an environment one that was deployed before.
+// had gives the world an environment that was deployed before.
 func had(user string) func(*world) {
 	return func(w *world) {
 		m := w.nodes["n1"]
@@ -160,8 +160,8 @@ func had(user string) func(*world) {
 	}
 }
 
-// A run that dies anywhere, with or without what it had begun, is resumed to
-// the end, and nothing that is good is activated once more.
+// A run may die at any point, with or without the operations that it has started. It
+// can then be resumed to the end, and no profile that works is activated again.
 func TestDiesAnywhereAndResumes(t *testing.T) {
 	runs := 0
 	for seed := range uint64(150) {
@@ -195,7 +195,7 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 				if count++; count < dieAt {
 					return none
 				}
-				// The journal of a process that is dead takes nothing more.
+				// A dead process writes no more to its journal.
 				_ = r.Journal.Close()
 				if op != "activate" {
 					return fails
@@ -230,7 +230,7 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 	t.Logf("%d lives", runs)
 }
 
-// doubts reads those of all journals of a folder, as a run does that begins.
+// doubts reads the doubts of all journals of a folder, as a new run does.
 func doubts(t *testing.T, dir string) map[string]deploy.Doubt {
 	t.Helper()
 	found, err := deploy.ReadHistory(dir)
@@ -240,8 +240,8 @@ func doubts(t *testing.T, dir string) map[string]deploy.Doubt {
 	return found.Doubts
 }
 
-// Whatever prefix of a journal is left, it can be read, and a line that was
-// never finished is no event.
+// Every prefix of a journal can be read, and a line that was not finished is not an
+// event.
 func TestJournalEveryPrefix(t *testing.T) {
 	nodes := fleet(1, 1)
 	w := newWorld(t, nodes)
@@ -311,8 +311,8 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// A system waits for environments that leave its node, and stays as it is where
-// they do not arrive.
+// A system waits for the environments that leave its node, and stays as it is if they
+// do not arrive at the new one.
 func TestMovesHoldSystemsBack(t *testing.T) {
 	for _, arrives := range []bool{true, false} {
 		t.Run(fmt.Sprint("arrives ", arrives), func(t *testing.T) {
@@ -382,8 +382,8 @@ type from1 struct{ deploy.Mover }
 
 func (from1) From(context.Context, deploy.Node, deploy.Profile) (string, error) { return "n1", nil }
 
-// A node of the run that cannot be had is reported once, and the exit code is
-// its: what it keeps from being moved is no other trouble.
+// A node that another deploy has locked is reported once, and decides the exit code:
+// the move that it prevents is not a second problem.
 func TestMoveWithLockedNode(t *testing.T) {
 	for _, locked := range []string{"n1", "n2"} {
 		nodes := fleet(2, 1)
@@ -402,7 +402,8 @@ func TestMoveWithLockedNode(t *testing.T) {
 	}
 }
 
-// Who asks to stop gets no new work, and nothing undecided.
+// After a request to stop, the run starts no more work and leaves no profile
+// undecided.
 func TestStop(t *testing.T) {
 	nodes := fleet(1, 2)
 	w := newWorld(t, nodes)
@@ -426,8 +427,8 @@ func TestStop(t *testing.T) {
 	w.agrees(nodes, o)
 }
 
-// Who is stopped at once while nodes wait for their turn tells the end all the
-// same: what was not begun is left, for no other reason than that.
+// If the run is stopped while nodes wait for their turn, it still records its end.
+// Profiles that it has not started have no other reason than the interruption.
 func TestStopWhileNodesWait(t *testing.T) {
 	for _, atOnce := range []bool{true, false} {
 		nodes := fleet(2, 3)
@@ -449,7 +450,7 @@ func TestStopWhileNodesWait(t *testing.T) {
 				} else {
 					close(stop)
 				}
-				time.Sleep(10 * time.Millisecond) // the other node has left its queue by then
+				time.Sleep(10 * time.Millisecond) // time for the other node to leave its queue
 			}
 			return none
 		}
@@ -475,14 +476,14 @@ func TestStopWhileNodesWait(t *testing.T) {
 	}
 }
 
-// silent is a way to nodes whose errors have no hint.
+// silent is a Remote whose errors have no hint.
 type silent struct{ deploy.Remote }
 
 func (silent) Open(context.Context, deploy.Node, deploy.OpenOptions) (deploy.Session, error) {
 	return nil, errors.New("the connection was lost")
 }
 
-// Whatever keeps a run from beginning has a remedy.
+// Every error that prevents a run has a hint.
 func TestEveryRefusalHasARemedy(t *testing.T) {
 	nodes := fleet(1, 1)
 	r := newWorld(t, nodes).runner(t.TempDir(), "")
@@ -493,7 +494,7 @@ func TestEveryRefusalHasARemedy(t *testing.T) {
 	}
 }
 
-// What deploys leave unanswered is unknown, and never a success.
+// A profile whose activation has no known result is unknown, and never a success.
 func TestLostNodeIsUnknown(t *testing.T) {
 	nodes := fleet(1, 1)
 	w := newWorld(t, nodes)
@@ -524,7 +525,7 @@ func TestLostNodeIsUnknown(t *testing.T) {
 	}
 }
 
-// Who asks to stop before anything was touched has nothing touched.
+// If the request to stop comes before the first activation, the run changes no node.
 func TestStopWhileBuilding(t *testing.T) {
 	nodes := fleet(2, 1)
 	w := newWorld(t, nodes)
@@ -553,7 +554,7 @@ func TestStopWhileBuilding(t *testing.T) {
 	w.agrees(nodes, o)
 }
 
-// verifying is a Verifier that notes whom it asked.
+// verifying is a Verifier that records which environments it has checked.
 type verifying struct{ asked *[]string }
 
 func (v verifying) Verify(_ context.Context, _ deploy.Node, user string) deploy.Verification {
@@ -561,8 +562,8 @@ func (v verifying) Verify(_ context.Context, _ deploy.Node, user string) deploy.
 	return deploy.Verification{Enforce: true, Checks: []deploy.Check{{URL: "http://" + user + "/", Problem: "it is broken"}}}
 }
 
-// What a run that died had activated is asked whether it works by the run that
-// finds it so; what was in sync before is not.
+// If a run died after an activation, the run that finds the profile active verifies
+// it. It does not verify a profile that was in sync before.
 func TestAdoptedIsVerified(t *testing.T) {
 	nodes := fleet(1, 2)
 	w := newWorld(t, nodes)
@@ -592,7 +593,7 @@ func TestAdoptedIsVerified(t *testing.T) {
 	}
 }
 
-// The last event of a preview has the code that the program ends with.
+// The last event of a preview has the exit code of the program.
 func TestPreviewCode(t *testing.T) {
 	for _, test := range []struct {
 		detailed bool

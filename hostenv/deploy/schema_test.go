@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Every event of every kind of run is as the schema in docs/ says, and the
-// schema refuses what is none.
+// Every event of every kind of run matches the schema in docs/, and the schema rejects
+// other documents.
 func TestEventsMatchTheirSchema(t *testing.T) {
 	compiler := jsonschema.NewCompiler()
 	schema, err := compiler.Compile(filepath.Join("..", "..", "docs", "deploy-events.schema.json"))

@@ -42,8 +42,8 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-// A node that cannot be reached has a standing of its own. A node that answers but
-// cannot be examined is also an error.
+// A node that cannot be reached has its own standing. A node that answers but cannot
+// be examined is also an error.
 func TestSurvey(t *testing.T) {
 	nodes := fleet(3, 1)
 	w := newWorld(t, nodes)

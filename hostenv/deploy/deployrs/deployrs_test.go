@@ -65,8 +65,8 @@ func onlyHere(t *testing.T) {
 	}
 }
 
-// There is a derivation whose output has never been built, which is all that a
-// program is tried with.
+// derivation returns a derivation whose output has never been built. A program is
+// tried only with such a derivation.
 func derivation(t *testing.T, nix string) (deploy.Node, deploy.Profile) {
 	t.Helper()
 	dir := testenv.NixDir(t)
@@ -105,8 +105,8 @@ func fits(t *testing.T, nix string) bool {
 	return major == "2" && (len(minor) == 1 || minor < "33")
 }
 
-// Nix from 2.33 on and a deploy-rs that does not know its answer are refused,
-// and nothing is built or reached.
+// Nix from 2.33 on together with a deploy-rs that cannot read its answer is an error,
+// before any build or connection.
 func TestVersions(t *testing.T) {
 	programs := map[string]string{"stand-in": standin.Build(t)}
 	if dir := testenv.Find("deploy-rs"); dir != "" {
@@ -171,8 +171,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// The program is the one beside the profile's own activate-rs; another one that
-// is named is refused.
+// The program is the one next to the profile's own activate-rs. An option that names
+// another one is an error.
 func TestFindsTheProgram(t *testing.T) {
 	n, p := example()
 	n.Platform = "x86_64-linux"
@@ -207,7 +207,7 @@ func TestFindsTheProgram(t *testing.T) {
 	if program, err := deployrs.New(options).Program(t.Context(), n, p); err == nil || !strings.Contains(problem.Hint(err), own) {
 		t.Errorf("%s, %v", program, err)
 	}
-	// Another platform's cannot run here, nor be compared.
+	// A program for another platform cannot run here, and is not compared.
 	n.Platform = "aarch64-linux"
 	if program, err := deployrs.New(options).Program(t.Context(), n, p); err != nil || program != other+"/bin/deploy" {
 		t.Errorf("%s, %v", program, err)
@@ -218,8 +218,8 @@ func TestFindsTheProgram(t *testing.T) {
 	}
 }
 
-// Where no program comes with the profile, it is the one of the provider's
-// input, through what that follows.
+// If the profile has no program, it is the one of the provider's flake input, also if
+// that input follows another.
 func TestBuildsTheInput(t *testing.T) {
 	onlyHere(t)
 	testenv.Need(t, "namespaces") // for a /nix to write to
@@ -259,8 +259,8 @@ func TestBuildsTheInput(t *testing.T) {
 	}
 }
 
-// The shims can be run though other programs are started at the same time, of
-// which each has for a moment what was open here, as a file that is written to.
+// The shims can be executed while other programs are started. A new process inherits
+// our open files for a moment, and a file that is open for writing cannot be executed.
 func TestShimsAreNotBusy(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "deploy")
@@ -268,7 +268,7 @@ func TestShimsAreNotBusy(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec nix build "+p.Path+".drv\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	long := slices.Repeat([]string{strings.Repeat("x", 100_000)}, 15) // which takes its time
+	long := slices.Repeat([]string{strings.Repeat("x", 100_000)}, 15) // makes exec slow
 	var others sync.WaitGroup
 	done := make(chan struct{})
 	defer others.Wait()

@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { fleet.Main(m, standin.Programs) }
 
-// A world is a fleet, the node of it that is deployed to, and the Activator.
+// A world is a fleet, its node that the test deploys to, and the Activator.
 type world struct {
 	*fleet.Fleet
 	node      deploy.Node
@@ -32,7 +32,7 @@ type world struct {
 	dir       string
 }
 
-// eachProgram runs a test with the stand-in and, where it is there, the real
+// eachProgram runs a test with the stand-in and, if it is installed, with the real
 // deploy-rs.
 func eachProgram(t *testing.T, options fleet.Options, test func(t *testing.T, w *world)) {
 	fleet.Need(t)
@@ -95,8 +95,8 @@ func failedBy(err error, p deploy.Profile) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "deploy-rs failed to activate "+p.Key())
 }
 
-// activate activates the i-th profile, and checks that the status file has what
-// is returned.
+// activate activates the i-th profile, and checks that the status file agrees with the
+// returned error.
 func (w *world) activate(t *testing.T, ctx context.Context, i int, rollback bool) error {
 	t.Helper()
 	status := filepath.Join(t.TempDir(), "status")
@@ -131,7 +131,7 @@ func TestActivates(t *testing.T) {
 	}
 }
 
-// A node that builds for itself has what is activated; this machine has not.
+// A node that builds for itself has the path to activate; this machine does not have it.
 func TestActivatesWhatIsNotHere(t *testing.T) {
 	for _, nix := range testenv.NixBinaries(t) {
 		if fits(t, nix) {
@@ -212,8 +212,8 @@ func activating(processes map[string]string) bool {
 	return false
 }
 
-// deploy-rs gives up before the node has activated: what is returned, and when,
-// is what comes of it.
+// If deploy-rs gives up before the node has finished, Activate waits for the
+// activation and returns its result.
 func TestIsWaitedFor(t *testing.T) {
 	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
 		p := w.node.Profiles[1]
@@ -226,8 +226,8 @@ func TestIsWaitedFor(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- w.activate(t, t.Context(), 1, true) }()
 		w.n.WaitBlocked(t, p.Name)
-		// The process that waits for the activation may come late, and must be there first.
-		testenv.Await(t, "who waits for the activation", func() bool { return w.waiting(t, made) })
+		// The connection that waits for the activation may be slow to start.
+		testenv.Await(t, "the connection that waits for the activation", func() bool { return w.waiting(t, made) })
 		w.n.WaitConnections(t, 1) // only the activation itself is left
 		select {
 		case err := <-done:
@@ -244,8 +244,8 @@ func TestIsWaitedFor(t *testing.T) {
 	})
 }
 
-// waiting reports whether what waits for an activation has connected, and all
-// others that were started, when so many connections had been made before.
+// waiting reports whether the ssh that waits for an activation and all other started
+// ones have connected, if before is the number of earlier connections.
 func (w *world) waiting(t *testing.T, before int) bool {
 	t.Helper()
 	started, waits := 0, false

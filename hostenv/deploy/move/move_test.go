@@ -81,7 +81,7 @@ var (
 	fresh = "[" + listed(id, "2026-11-23T04:57:40.553754335+01:00") + "]"
 	stale = "[" + listed(other, "2026-11-23T03:57:40.4Z") + "]"
 	both  = "[" + listed(id, "2026-11-23T03:57:41Z") + "," + listed(other, "2026-11-23T03:57:39Z") + "]"
-	// The one of old is ours; far made the other meanwhile, and under the same tag.
+	// old made our snapshot; far made another one meanwhile, with the same tag.
 	twoHosts = strings.NewReplacer(`"tags":null}`+",", `"hostname":"old"},`, `"tags":null}]`, `"hostname":"far"}]`).Replace(twoNew)
 	twoNew   = "[" + listed(id, "2026-11-23T03:57:41Z") + "," + listed(other, "2026-11-23T03:57:42Z") + "]"
 )
@@ -181,7 +181,7 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("%q got\n%s", to.asked, to.input)
 	}
 
-	// The new node has older data, over which nothing is restored.
+	// The new node has older data, which a restore must not overwrite.
 	to.answers[holdsB] = answer{out: "/home/shop/.local/state/hostenv/restored/b\n/home/shop/.local/share/mysql\n"}
 	to.answers[holdsA], to.asked = answer{out: "/home/shop/.local/share/mysql\n"}, nil
 	got, err = m.Prepare(t.Context(), from, to, newNode, shop)
@@ -197,12 +197,12 @@ func TestPrepare(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 
-	// The new node does not take it.
+	// The new node rejects the restore plan.
 	to.answers = map[string]answer{holdsA: {}, holdsB: {}, write: {err: "exit status 1: error: /run/hostenv/user/shop is not there: it comes with the node's system"}}
 	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || err == nil || !strings.HasPrefix(err.Error(), "write the restore plan of shop: exit status 1") {
 		t.Errorf("%+v, %v", got, err)
 	}
-	// One of two fails, and nothing is written.
+	// One of two backups fails, and no plan is written.
 	to.asked = nil
 	delete(from.answers, "backup a")
 	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || err == nil || len(to.asked) > 0 {
@@ -212,7 +212,7 @@ func TestPrepare(t *testing.T) {
 	if got, err := m.Prepare(t.Context(), nil, to, newNode, shop); got != nil || err == nil || !strings.Contains(err.Error(), "from old: the node cannot be reached") {
 		t.Errorf("%+v, %v", got, err)
 	}
-	// An id that is not of a snapshot is never written.
+	// An id that is not a snapshot's id is never written.
 	if err := m.Leave(t.Context(), to, shop, deploy.Moved{From: "old", Snapshots: map[string]string{"a": "latest"}}); err == nil || len(to.asked) > 0 {
 		t.Errorf("%v, %q", err, to.asked)
 	}
@@ -254,7 +254,7 @@ func TestIgnoreErrors(t *testing.T) {
 	if got, err := m.Prepare(t.Context(), nil, &session{}, newNode, shop); err != nil || got != nil || len(warnings) != 4 {
 		t.Errorf("%+v, %v, %q", got, err, warnings)
 	}
-	// An interruption is not one of them.
+	// An interruption is not such an error.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := m.Prepare(ctx, from, &session{}, newNode, shop); !errors.Is(err, context.Canceled) {

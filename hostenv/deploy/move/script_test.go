@@ -140,7 +140,7 @@ func TestScriptBackup(t *testing.T) {
 		t.Error(calls)
 	}
 
-	// It fails, by its exit status and by what systemd says alone.
+	// It fails by its exit status, and by the report of systemd alone.
 	m.program(m.units, unit, bash, "echo Fatal: wrong password; exit 1")
 	if out, err := run(); out != "" || err == nil || !strings.Contains(err.Error(), "error: "+unit+" failed (success). It said:\nFatal: wrong password") {
 		t.Errorf("%q, %v", out, err)
@@ -154,8 +154,8 @@ func TestScriptBackup(t *testing.T) {
 	}
 }
 
-// TestSystemd has a user's real systemd run backups: one that is well, one that
-// fails, one that is not there, and one that is at work already.
+// TestSystemd runs backups in a user's real systemd: one that succeeds, one that
+// fails, one that does not exist, and one that already runs.
 func TestSystemd(t *testing.T) {
 	systemd := testenv.Need(t, "systemd")
 	m := newMachine(t)
@@ -196,12 +196,12 @@ func TestSystemd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The last start is the one that was waited for.
+	// The script waited for the last start.
 	times := strings.Fields(string(text))
 	for i, start := range times {
 		at, err := strconv.ParseFloat(start, 64)
 		if ours := i == len(times)-1; err != nil || ours != (at >= busy) || len(times) < 2 {
-			t.Errorf("it was started at\n%s, and is told of as since %f", text, busy)
+			t.Errorf("the backup was started at\n%s, and is reported as running since %f", text, busy)
 		}
 	}
 }
@@ -220,7 +220,7 @@ func TestScriptSnapshots(t *testing.T) {
 	if out, err := run("all"); out != "home: snapshots --json --latest 1\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// What is active now comes before what an older tool left.
+	// The program of the active profile comes before the one that an older tool left.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo "profile: $*"`)
 	if out, err := run("tagged"); out != "profile: snapshots --json --latest 1 --tag a\n" || err != nil {
 		t.Errorf("%q, %v", out, err)

@@ -50,7 +50,7 @@ func document(t *testing.T, verification string) plan.Document {
 	return d
 }
 
-// verification is one with a single enforced check.
+// verification returns a verification with a single enforced check.
 func verification(request, constraints string) string {
 	return `{"enable": true, "enforce": true, "checks": [{"name": "it", "type": "httpHostHeaderCurl",
 		"request": ` + request + `, "constraints": ` + constraints + `}]}`
@@ -196,7 +196,7 @@ func site(w http.ResponseWriter, r *http.Request) {
 	case "/broken":
 		http.Error(w, "hello, this is an error", http.StatusBadGateway)
 	case "/huge":
-		// An end that comes too late, after more than is read.
+		// The end comes after more bytes than the check reads.
 		_, _ = io.CopyN(w, neverending('a'), checks.MaxBody)
 		fmt.Fprint(w, "the end")
 	case "/endless":
@@ -353,8 +353,8 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// TestTimeIsOver has a clock that goes on only where all wait for it, and a node
-// that answers with this much.
+// TestTimeIsOver uses a clock that advances only when all goroutines wait for it, and a
+// node that answers with this much.
 func TestTimeIsOver(t *testing.T) {
 	for _, test := range []struct {
 		reason, answer string
@@ -363,8 +363,8 @@ func TestTimeIsOver(t *testing.T) {
 	}{
 		{"nothing comes", "", 0, 1, "timed out"},
 		{"half an answer comes", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", 200, 1, "the response broke off: timed out: no complete response within timeoutSeconds"},
-		// The pauses do not go beyond the time that the check has, and what an
-		// answer said is reported, not that the time is over.
+		// The pauses end with the time of the check, and the error is that of the
+		// last answer, not that the time is over.
 		{"there is no time for a second try", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 502, 1, "the status is 502"},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
@@ -512,8 +512,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// A host that is not the environment's is asked for at the environment's node,
-// over TLS where the node serves it so.
+// A check of a host that is not the environment's asks the environment's node, over
+// TLS if the node serves the host over TLS.
 func TestOtherHost(t *testing.T) {
 	door := newFrontDoor(t, []string{"blog.other.test"}, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/old" {
