@@ -1,4 +1,4 @@
-# How programs are given an address, by the table that hostenv/names is tested with.
+# The spelling of addresses for programs, by the table that also tests hostenv/names.
 let
   inherit (builtins) fromJSON mapAttrs readFile;
   forms = import ../lib/address.nix;

@@ -1,5 +1,5 @@
-# What is composed of a plan, with a stand-in for callFlake that gives back what
-# it is called with, and inputs that must not be looked at.
+# The outputs that are composed from a plan, with a stand-in for callFlake that returns
+# its arguments, and inputs that must not be evaluated.
 let
   nothing = throw "not asked for";
   plans = ./fixtures/plans;
@@ -14,7 +14,7 @@ let
       provider = (import ../lib/provider-defaults.nix).complete { inherit inputs root; } provider;
     } // removeAttrs args [ "plan" "inputs" "provider" ]);
 
-  # A flake whose packages say how it was called.
+  # A flake whose packages hold the arguments of its call.
   echo = { subject, source, overrides }: {
     packages.x86_64-linux = {
       main = { inherit subject overrides; inherit (source) rev; };
@@ -31,7 +31,7 @@ let
   };
 in
 {
-  # Nothing of these needs an input, nor a customer.
+  # These outputs need no input and no customer.
   names = {
     expr =
       let c = compose all; in {

@@ -8,14 +8,14 @@ let
     hostenv = { userName = user; stateDir = "/home/${user}/.local/state"; } // hostenv;
   };
 
-  # A plan of users' environments and of the node n1, which is reached as `connection` says.
+  # A plan with environments of users, and the node n1 with this connection.
   planOf = { environments ? { }, connection ? { }, nodes ? { n1 = { }; }, deployUser ? "deploy" }: {
     inherit nodes deployUser;
     environments = builtins.mapAttrs (user: extra: environment extra user) environments;
     nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; } // connection) nodes;
   };
 
-  # What stands in for deploy-rs's functions writes down how it was called.
+  # The stand-ins for deploy-rs's functions return their arguments as text.
   activate = platform: {
     nixos = base: "${platform}:nixos:${base.name}";
     custom = base: script: "${platform}:custom:${base}";
@@ -28,7 +28,7 @@ let
   n1 = plan: (specOf (planOf plan) { }).n1;
   connected = connection: n1 { inherit connection; };
 
-  # The script of the environment shop-main, and of the system.
+  # The scripts of the environment shop-main and of the system.
   scriptOf = extra: (specOf (planOf { environments.shop-main = extra; }) {
     activate = _: { custom = _: script: script; };
   }).n1.profiles.shop-main.path;
@@ -141,7 +141,7 @@ in
     expected = "x86_64-linux:custom:package-of-a";
   };
   lazy-options = {
-    # What a node is and how it is reached needs neither a system nor a customer.
+    # A node's connection needs no system and no customer.
     expr = let node = (specOf (planOf { environments.a = { }; }) { systems = throw "x"; packages = throw "y"; activate = throw "z"; }).n1; in
       [ node.hostname node.sshOpts node.profilesOrder node.profiles.a.profilePath (builtins.attrNames node.profiles) ];
     expected = [ "n1.hosting.example" [ ] [ "system" "a" ] "/nix/var/nix/profiles/per-user/a/hostenv" [ "a" "system" ] ];

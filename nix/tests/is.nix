@@ -1,5 +1,5 @@
-# The tables of names that hostenv/names is tested with, each held against the
-# rule of the same name. Names that Nix does not check have none.
+# Tests each rule for names with the table of the same name, which also tests
+# hostenv/names. Names that Nix does not check have no rule.
 let
   is = import ../lib/is.nix;
   folder = ../../hostenv/names/testdata;
@@ -16,7 +16,7 @@ let
       expr = {
         accepted = wrong true table.accepted ++ of true (at 1) (table.spelled or { }) ++ of true (at 1) (table.goSpelled or { });
         refused = wrong false table.refused ++ of false (at 0) (table.spelled or { });
-        # Named where Nix could not tell: if it can now, they belong to the others.
+        # The names that Nix cannot check. A name that it can check belongs to the others.
         goOnly = wrong true (table.goOnly or { }) ++ of true (at 0) (table.goSpelled or { });
         others = map accepts [ null 1 [ ] { } ./is.nix ];
       };
@@ -24,7 +24,7 @@ let
     };
 in
 mapAttrs tested is // {
-  # A regular expression over such a text ends Nix with a stack overflow.
+  # On a text this long, a regular expression makes Nix fail with a stack overflow.
   long = {
     expr = let text = builtins.concatStringsSep "" (builtins.genList (_: "aaaaaaaaaa") 100000); in map (accepts: accepts text) (attrValues is);
     expected = map (_: false) (attrValues is);

@@ -21,13 +21,13 @@ let
   modules = arguments@{ provider ? { }, ... }:
     nodes.modulesOf ({ inherit plan inputs; node = "n1"; self.outPath = toString ./fixtures; } // arguments // { provider = complete provider; });
 
-  # What was said of an option: definitions by default are { content; ... }.
+  # The value of a definition. One made by mkDefault is { content; ... }.
   plain = value: value.content or value;
   ofProvider = provider: (builtins.elemAt (modules { inherit provider; }) 1).config.hostenv;
   ofPlan = extra: (builtins.elemAt (modules { plan = plan // extra; }) 3).config.hostenv;
   connected = connection: ofPlan { nodeConnections.n1 = plan.nodeConnections.n1 // connection; };
 
-  # One word for each module, in their order.
+  # One word for each module, in order.
   names = map (module:
     if builtins.isAttrs module then module._file or "a module"
     else builtins.baseNameOf (toString module));
@@ -55,7 +55,7 @@ in
   };
   environments-elsewhere = { expr = nodes.environmentsOn plan "n3"; expected = { }; };
 
-  # Named by text alone, that the node does not get all of the provider's source.
+  # Paths are plain text, so that the node does not get the provider's whole source.
   machine-without-context = {
     expr =
       let
@@ -71,7 +71,7 @@ in
   machine-missing = {
     expr = map builtins.typeOf (modules { node = "n2"; provider.nodesPath = machines; });
     error = "node n2: there is no nodes/n2/configuration.nix.*hint: write .*git add.*provider.nodesPath = null";
-    # Errors show the path within the provider's flake.
+    # Errors show the path in the provider's flake.
     errorNot = "/fixtures/nodes/n2";
   };
   machine-missing-elsewhere = {
@@ -102,7 +102,7 @@ in
     expr = (ofProvider { }).deploy;
     expected = { publicKeys = [ ]; trustedPublicKeys = [ ]; };
   };
-  # As unset options of the module system are.
+  # The module system gives these values to unset options.
   of-provider-null = { expr = (ofProvider { nixSigning.trustedPublicKeys = null; }).deploy.trustedPublicKeys; expected = [ ]; };
   of-provider-signing-null = { expr = (ofProvider { nixSigning = null; }).deploy.trustedPublicKeys; expected = [ ]; };
 

@@ -1,5 +1,5 @@
-# The paths on a node that nix/lib/paths.nix and hostenv/deploy both have, of the
-# environment site-main: one table is tested with both.
+# The paths on a node that nix/lib/paths.nix and hostenv/deploy both define, for the
+# environment site-main. One table tests both.
 let
   inherit (import ../lib/paths.nix) frontDoor frontDoorStarted profile systemLogs systemProfile temp userLogs;
   user = "site-main";

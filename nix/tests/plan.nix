@@ -4,7 +4,7 @@ let
 in
 {
   well = { expr = builtins.attrNames (document "well").nodes; expected = [ "node-a" "node-b" "node-c" ]; };
-  # What is not ours yet is written over by the first `mage plan`.
+  # The first `mage plan` overwrites a plan of the legacy generator.
   ours = { expr = map (name: (read name).ours) [ "none" "well" "older" "future" "list" ]; expected = [ false true false false false ]; };
   older = { expr = document "older"; error = "generated/plan.json: its formatVersion is missing, and only 1 is known.*hint: run `mage plan`"; };
   name = { expr = (read "none").name; expected = "generated/plan.json"; };
