@@ -21,7 +21,7 @@ type Remote interface {
 type OpenOptions struct {
 	Lock     bool          // false only looks
 	LockWait time.Duration // how long to wait for another deploy, 0 not at all
-	Holder   string        // who takes the lock, for others to read: "alice@ci run 20261123-..."
+	Holder   string        // names the holder of the lock to other runs: "alice@ci run 20261123-..."
 	// Waiting is called once if another has the lock and it is waited for.
 	Waiting func(*LockedError)
 }
@@ -85,7 +85,7 @@ type Observed struct {
 	// brings does; RolledBack whether the newest generation is not the active one.
 	DeployRs   bool `json:"deployRs,omitempty"`
 	RolledBack bool `json:"rolledBack,omitempty"`
-	// UID is that of the environment's user on the node, 0 where he is not there.
+	// UID is that of the environment's user on the node, 0 if there is no such user.
 	UID int `json:"uid,omitempty"`
 	// UIDOwner is the user that has the planned UID, "" if it is free.
 	UIDOwner string `json:"uidOwner,omitempty"`

@@ -34,7 +34,7 @@ const (
 	OutcomeNoData Outcome = "nodata"
 	// OutcomeNXDomain is a name that is not there, or a CNAME to such a name.
 	OutcomeNXDomain Outcome = "nxdomain"
-	// OutcomeError is everything else: the lookup says nothing about the zone.
+	// OutcomeError is everything else. It is no evidence about the zone.
 	OutcomeError Outcome = "error"
 )
 

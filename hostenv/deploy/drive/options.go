@@ -38,7 +38,7 @@ type Options struct {
 	Migrations deploy.Migrations
 	SigningKey string // the file of the secret key, see [nix.OpenKey]
 	DeployRs   string // deploy-rs's program, see [deployrs.Options]
-	Holder     string // who deploys, for others to read; "" is [Holder]
+	Holder     string // names this run to others that wait for its locks; "" is [Holder]
 	// Nix returns the runner for Root. It is called once, after the plan and the
 	// selection are checked; nil is a runner without access tokens.
 	Nix func(ctx context.Context) (*nix.Runner, error)
@@ -100,7 +100,7 @@ func (o Options) check() error {
 	return nil
 }
 
-// Holder names this process for those who find a lock that it holds.
+// Holder names this process to other runs that wait for its locks.
 func Holder() string {
 	name := "an unknown user"
 	if u, err := user.Current(); err == nil {
