@@ -9,8 +9,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// A plan that a deploy writes anew is the one that `mage plan` would make of
-// the state that the deploy wrote, whatever of it was deployed.
+// When a deploy updates the plan, the result equals the plan that `mage plan` makes
+// from the state that the deploy wrote, for any part of the plan that was deployed.
 func TestWithDeployed(t *testing.T) {
 	moved := 0
 	for _, dir := range scenarios(t) {
@@ -42,7 +42,7 @@ func TestWithDeployed(t *testing.T) {
 			got := o.Plan.WithDeployed(deployed, s.Digest())
 			want, err := plan.Compute(inventory, o.Plan.Sources(), s)
 			if err != nil {
-				continue // a transfer or a rename that is done cannot be done again
+				continue // a transfer or a rename cannot be repeated
 			}
 			if !bytes.Equal(got.Encode(), want.Plan.Encode()) {
 				t.Errorf("%s: with %v deployed the plan is not what planning makes of it", dir, deployed)

@@ -12,7 +12,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// goldenPlans are the bytes of all plans of golden/.
+// goldenPlans returns the bytes of all plans of golden/.
 func goldenPlans(t testing.TB) map[string][]byte {
 	t.Helper()
 	plans := map[string][]byte{}
@@ -24,7 +24,7 @@ func goldenPlans(t testing.TB) map[string][]byte {
 	return plans
 }
 
-// What is read is written again, byte for byte, whatever else stands at any
+// Reading and writing a plan keeps it byte for byte, also with unknown members at any
 // place.
 func TestDocumentLosesNothing(t *testing.T) {
 	carried := []any{nil, "", "text <&>", int64(0), int64(-1), 0.5, true, false, []any{}, map[string]any{"z": []any{nil}, "a": map[string]any{}}}
@@ -53,7 +53,7 @@ func unchanged(t *testing.T, dir string, data []byte) {
 	t.Helper()
 	d, err := plan.DecodeDocument(data)
 	if err != nil {
-		// Among the members of a map everything has the type of the map.
+		// Decoding may fail: in a map, an added member must have the map's type.
 		if !strings.Contains(err.Error(), "!first") && !strings.Contains(err.Error(), "zlast") && !strings.Contains(err.Error(), "hostnames") {
 			t.Fatalf("%s: %v", dir, err)
 		}
@@ -69,7 +69,7 @@ func everyObject(v any, visit func(map[string]any)) {
 	case map[string]any:
 		for name, child := range v {
 			if name == "dnsGate" {
-				continue // an entry is completed
+				continue // decoding completes these entries
 			}
 			everyObject(child, visit)
 		}
@@ -81,7 +81,7 @@ func everyObject(v any, visit func(map[string]any)) {
 	}
 }
 
-// All values of a wrong type are reported at once, with line and place.
+// All values of a wrong type are reported together, with line and place.
 func TestDecodeDocumentRefuses(t *testing.T) {
 	_, err := plan.DecodeDocument([]byte(`{
   "formatVersion": 1,

@@ -49,7 +49,7 @@ func warned(all []state.Warning, reason string) []state.Warning {
 
 const movingUser = "site-main-b7ea262"
 
-// An environment that moves, and whose data stay, is warned of with what to do.
+// If an environment moves without its data, the plan warns and names a fix.
 func TestWarnMove(t *testing.T) {
 	type change = func(environment, provider map[string]any)
 	node := map[string]any{"system": "x86_64-linux"}
@@ -105,8 +105,8 @@ func TestWarnMove(t *testing.T) {
 	}
 }
 
-// The plan says how the node is reached that an environment comes from, as long
-// as it does: nothing else may be on it.
+// The plan has the connection of the node that an environment moves from, until the
+// move is deployed, even if the node has no other environments.
 func TestConnectionToPrevious(t *testing.T) {
 	result, err := moving(t, func(_, _ map[string]any) {})
 	if err != nil || result.Plan.NodeConnections["node-old"].Hostname == "" {
@@ -121,8 +121,8 @@ func TestConnectionToPrevious(t *testing.T) {
 	}
 }
 
-// A name that no backup can have is refused where the project is, not by the
-// deploy of all.
+// An invalid name of a backup is an error of its project in the plan, and not an error
+// of the whole deploy.
 func TestMigrationsRefused(t *testing.T) {
 	for _, list := range []any{"db", []any{"db; id"}, []any{7}} {
 		_, err := moving(t, func(e, _ map[string]any) { e["migrations"] = list })
@@ -132,8 +132,7 @@ func TestMigrationsRefused(t *testing.T) {
 	}
 }
 
-// A check that cannot be asked is warned of, and keeps nothing from being
-// planned.
+// A check that cannot be read causes a warning, and the plan is made.
 func TestWarnUnreadableCheck(t *testing.T) {
 	result, err := moving(t, func(e, _ map[string]any) {
 		e["deploymentVerification"] = map[string]any{"checks": []any{

@@ -109,7 +109,8 @@ in
 
   address4 = { expr = (connected { hostname = "192.0.2.7"; }).hostname; expected = "192.0.2.7"; };
   address6 = {
-    # nix copy --to ssh://deploy@n1, for ssh://deploy@2001:db8::7 has a port of 7.
+    # `nix copy --to` gets the name n1, because in ssh://deploy@2001:db8::7 it would read
+    # 7 as the port.
     expr = { inherit (connected { hostname = "2001:db8::7"; }) hostname sshOpts; };
     expected = { hostname = "n1"; sshOpts = [ "-o" "HostName=2001:db8::7" ]; };
   };

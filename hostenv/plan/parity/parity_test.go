@@ -513,7 +513,7 @@ func TestTampering(t *testing.T) {
 		check := func(path string, value any) {
 			tampered++
 			if shared, ok := value.(int64); ok && uids[shared] > 1 {
-				return // may be another one: that is what the row dense-uids says
+				return // the row dense-uids explains a change of this UID
 			}
 			if got := parity.Compare(old, ours); len(got.Unexpected()) <= sound {
 				t.Errorf("%s: %s was tampered with, and no more than %d differences are unexpected", filepath.Base(dir), path, sound)
@@ -534,7 +534,7 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-// tamper changes each leaf that is the same on both sides, and puts it back.
+// tamper changes each leaf that is equal on both sides, calls check, and restores it.
 func tamper(path string, old, ours map[string]any, check func(string, any)) {
 	for name, value := range maps.Clone(ours) {
 		was, ok := old[name]
@@ -555,7 +555,8 @@ func tamper(path string, old, ours map[string]any, check func(string, any)) {
 	}
 }
 
-// deployKeys are those that a plan of the newest generator repeats.
+// deployKeys returns the public keys, which a plan of the newest legacy generator has
+// for each node.
 func deployKeys(plan map[string]any) []string {
 	var keys []string
 	for _, node := range plan["nodes"].(map[string]any) {
@@ -566,8 +567,8 @@ func deployKeys(plan map[string]any) []string {
 	return keys
 }
 
-// tamperOld changes each leaf of the older plan that ours has not, or has with
-// another value, and puts it back.
+// tamperOld changes each leaf of the older plan that is missing or different in ours,
+// calls check, and restores it.
 func tamperOld(path string, old, ours map[string]any, gone bool, check func(string)) {
 	for name, value := range maps.Clone(old) {
 		at := path + "/" + name
@@ -580,7 +581,7 @@ func tamperOld(path string, old, ours map[string]any, gone bool, check func(stri
 			tamperOld(at, inner, keptObject, gone, check)
 			continue
 		case at == "/_description":
-			continue // whatever it says
+			continue // this text may differ
 		case !gone && bytes.Equal(canonjson.Encode(value), canonjson.Encode(kept)):
 			continue
 		}
