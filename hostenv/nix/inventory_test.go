@@ -42,7 +42,7 @@ type provider struct {
 	files        map[string]string // further files, by path in the folder of all
 	repositories []string          // which of the folders are git repositories
 
-	// In inputs and files, DIR stands for the folder that holds them.
+	// In inputs and files, the text DIR means the folder that holds them.
 }
 
 // flake returns the flake.nix of a provider in dir/provider.

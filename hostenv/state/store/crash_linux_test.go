@@ -69,7 +69,7 @@ func saveInPlace(dir string, data []byte, names []string) error {
 // crash is a folder after a save that was killed.
 type crash struct {
 	k    int    // before its k-th system call
-	call uint64 // whose number is this
+	call uint64 // the number of that system call
 	dir  string
 }
 

@@ -18,7 +18,7 @@ func TestSweep(t *testing.T) {
 	for _, name := range append(leftovers, foreign...) {
 		put(t, filepath.Join(d.Path(), name), []byte(name), 0o644)
 	}
-	// Names of temporary files, but the store makes neither folders nor links.
+	// Folders and links with the names of temporary files. The store makes only files.
 	if err := os.Mkdir(filepath.Join(d.Path(), ".state.json.1-7.tmp"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestSweep(t *testing.T) {
 	if _, err := d.Read("state.json"); err != nil {
 		t.Fatal(err)
 	}
-	wantNames(t, d.Path(), append(leftovers, foreign...)...) // reading sweeps nothing
+	wantNames(t, d.Path(), append(leftovers, foreign...)...) // reading removes no file
 	lock(t, d)()
 	wantNames(t, d.Path(), foreign...)
 	for _, name := range foreign[:9] {

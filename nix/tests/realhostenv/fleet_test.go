@@ -119,13 +119,13 @@ func (f *fleet) write(name string, data []byte) string {
 	return file
 }
 
-// source is how a flake's source stands in a document: where Nix keeps it on
-// the machine that evaluated.
+// source matches the source of a flake in a document: its path in the store of the
+// machine that evaluated.
 var source = regexp.MustCompile(`"[^"]*/nix/store/[0-9a-z]{32}-source"`)
 
-// portable returns a document without what belongs to this machine: roots are
-// relative to the project's source, as in the inventory, and repositories lie
-// in /srv/fleet. It fails where a path of the store, or of the fleet, is left.
+// portable returns a document without paths of this machine: roots are relative to the
+// project's source, as in the inventory, and repositories are in /srv/fleet. It fails
+// if a path of the store or of the fleet is left.
 func (f *fleet) portable(document []byte) []byte {
 	f.Helper()
 	document = source.ReplaceAll(document, []byte(`"."`))

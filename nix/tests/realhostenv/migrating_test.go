@@ -107,9 +107,9 @@ func TestMigrating(t *testing.T) {
 // progress matches the progress messages of a target.
 var progress = regexp.MustCompile(`(?m)^(evaluating|locking) .*\n`)
 
-// oldProvider makes the repository of a provider who has hostenv's own flake
-// module, with the options of the guide, from the fleet's; its generated folder
-// is hostenv's, after its gate turned one certificate off.
+// oldProvider makes the repository of a provider with hostenv's own flake module, and
+// the options of the guide, from the fleet's. Its generated folder is hostenv's, after
+// hostenv's gate turned one certificate off.
 func (f *fleet) oldProvider(g *guideText) string {
 	f.Helper()
 	old := filepath.Join(f.dir, "old-provider")
