@@ -335,8 +335,8 @@ func list(t *testing.T, dir string) map[string]string {
 // their inputs, a flake in a folder of a git repository, a relative path.
 func TestSourcesFromRealLocks(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
-		// group has an input acme__site of its own, which takes the name of the
-		// node or leaves it to the provider's.
+		// group also has an input acme__site. Of the two, either this one or the
+		// provider's gets the node acme__site in the lock.
 		p := provider{
 			inputs: `
     acme__site.url = "git+file://DIR/site?dir=.hostenv&ref=main";

@@ -26,7 +26,7 @@ type nix struct {
 	env    []string
 }
 
-// each runs a test under every Nix at hand.
+// each runs a test under every installed Nix.
 func each(t *testing.T, test func(t *testing.T, n nix)) {
 	for _, binary := range testenv.NixBinaries(t) {
 		t.Run(version(t, binary), func(t *testing.T) {
