@@ -74,6 +74,9 @@ func Planned(d plan.Document) ([]Node, error) {
 	return sorted, nil
 }
 
+// older is the hint for a plan that an older version wrote.
+const older = "run `mage plan -locked`, which adds them and keeps the commits of the last plan"
+
 const byHand = "run `mage plan`: generated/plan.json is not to be written by hand"
 
 func checkNodeName(name string, own bool) error {
@@ -100,7 +103,7 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 		return fmt.Sprintf("set provider.nodes.%q.%s, and run `mage plan`", name, option)
 	}
 	if c.System == "" || c.ProfileLink == "" || c.TempPath == "" || c.RemoteBuild == nil || c.AutoRollback == nil || c.MagicRollback == nil {
-		errs.Addf(where, "run `mage plan`", "does not have all of system, profileLink, tempPath, remoteBuild, autoRollback and magicRollback")
+		errs.Addf(where, older, "does not have all of system, profileLink, tempPath, remoteBuild, autoRollback and magicRollback")
 		return Node{Name: name}
 	}
 	n := Node{
@@ -156,7 +159,7 @@ func checkEnvironment(user string, e plan.Environment, deployUser string, errs *
 		errs.Addf(where, byHand, "has no uid")
 	}
 	if e.ProfileLink == "" || e.TempPath == "" {
-		errs.Addf(where, "run `mage plan`", "does not have both of profileLink and tempPath")
+		errs.Addf(where, older, "does not have both of profileLink and tempPath")
 		return
 	}
 	checkPath(where+".profileLink", e.ProfileLink, byHand, errs)

@@ -224,7 +224,7 @@ type NixSigning struct {
 }
 
 // byHand is the hint for a plan that this program did not write.
-const byHand = "run `mage plan`: generated/plan.json is not to be written by hand"
+const byHand = "restore it (git checkout HEAD -- generated/plan.json), and run `mage plan`, which writes the file"
 
 // Encode returns the canonical bytes of plan.json.
 func (d Document) Encode() []byte { return canonjson.Encode(d) }

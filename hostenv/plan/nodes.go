@@ -36,7 +36,7 @@ func (c *computation) nodes(next state.State) map[string]Node {
 type (
 	security struct {
 		AcceptTerms *bool        `json:"acceptTerms,omitzero"`
-		Defaults    acmeDefaults `json:"defaults,omitzero"`
+		Defaults    acmeDefaults `json:"defaults"`
 	}
 	acmeDefaults struct {
 		Email string `json:"email"`

@@ -114,7 +114,7 @@ func (s *several) Error() string {
 func (s *several) Unwrap() []error { return s.errs }
 
 // Leaves takes err apart into the errors that it holds, in their order: a
-// [List], what errors.Join returns, and any of these below [In].
+// [List], what errors.Join returns, and any of these below [In] or [WithHint].
 func Leaves(err error) []error {
 	switch e := err.(type) { //nolint:errorlint // one layer at a time: what wraps a single error stays around it
 	case nil:
@@ -123,6 +123,15 @@ func Leaves(err error) []error {
 		inner := Leaves(e.err)
 		for i, leaf := range inner {
 			inner[i] = In(e.place, leaf)
+		}
+		return inner
+	case *hinted:
+		inner := Leaves(e.error)
+		if len(inner) == 1 {
+			return []error{err}
+		}
+		for i, leaf := range inner {
+			inner[i] = WithHint(leaf, e.hint)
 		}
 		return inner
 	case interface{ Unwrap() []error }:

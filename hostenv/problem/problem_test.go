@@ -79,6 +79,14 @@ func TestList(t *testing.T) {
 	for _, err := range problem.Leaves(list.Err()) {
 		texts = append(texts, err.Error())
 	}
+	for _, err := range problem.Leaves(problem.WithHint(list.Err(), "restore it")) {
+		if problem.Hint(err) != "restore it" {
+			t.Errorf("the hint of %v is %q", err, problem.Hint(err))
+		}
+	}
+	if leaves := problem.Leaves(problem.WithHint(list.Err(), "restore it")); len(leaves) != 3 {
+		t.Errorf("%d leaves below a hint", len(leaves))
+	}
 	want := []string{"plan.json: EOF", "plan.json: io: read/write on closed pipe", "plan.json: short write"}
 	if diff := cmp.Diff(want, texts); diff != "" {
 		t.Errorf("leaves (-want +got):\n%s", diff)

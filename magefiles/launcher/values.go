@@ -52,12 +52,16 @@ type folder string
 
 // object returns an object in a file of the folder, an empty one if the file is
 // missing or is not JSON. One field of a large file needs no full decoding.
-func (f folder) object(file, path string) map[string]gjson.Result {
-	text, err := os.ReadFile(filepath.Join(string(f), file))
+func (f folder) object(file, members string) map[string]gjson.Result {
+	path := filepath.Join(string(f), file)
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // a pipe would never end
+		return nil
+	}
+	text, err := os.ReadFile(path)
 	if err != nil || !gjson.ValidBytes(text) {
 		return nil
 	}
-	return gjson.GetBytes(text, path).Map()
+	return gjson.GetBytes(text, members).Map()
 }
 
 func (f folder) nodes(string) []string {

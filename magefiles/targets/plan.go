@@ -106,7 +106,11 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 	}
 	document, err := plan.DecodeDocument(last.text)
 	if err != nil {
-		if !gjson.ValidBytes(last.text) { // the flake also reads the file, and Nix's error would not name it
+		// A plan that is ours has decisions of the gate and locked sources: without
+		// them, certificates and commits would change. Of text that is not JSON, the
+		// flake's own error would not name the file.
+		ours := gjson.GetBytes(last.text, "formatVersion").Int() == plan.FormatVersion
+		if ours || !gjson.ValidBytes(last.text) {
 			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+r.File(planFile)+"), or remove it and run `mage plan`, then `mage dnsGate`")
 		}
 		last.err = err

@@ -88,6 +88,8 @@ func (s Sink) withDefaults() Sink {
 func (o Options) check() error {
 	selects := len(o.Selection.Nodes)+len(o.Selection.Profiles)+len(o.Selection.Exclude) > 0
 	switch {
+	case o.Mode < deploy.Deploy || o.Mode > deploy.Look:
+		return problem.New("Options.Mode", fmt.Sprintf("is %d", o.Mode), "use deploy.Deploy, deploy.Preview or deploy.Look")
 	case o.Resume && o.Mode != deploy.Deploy:
 		return problem.New("", "-resume deploys, and cannot be combined with -plan or -dryRun", "omit -resume to see what a deploy would change")
 	case o.Resume && selects:
