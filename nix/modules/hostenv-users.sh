@@ -407,8 +407,9 @@ leftOf() {
   if [ -z "${passwd[$2]-}" ] && [ -e "$lingering/$2" ]; then printf '%s\n' "$lingering/$2"; fi
 }
 
-# runs UID: whether something runs as an environment's user that is not here. That
-# logind still knows the user says nothing: it does so for a while.
+# runs UID: whether a process runs as an environment's user that is not here.
+# logind's list does not show it: a user stays there for a while after its last
+# process.
 runs() { [ -z "${named[$1]-}" ] && pgrep -U "$1" >/dev/null; }
 
 # isLeft UID NAME: whether the environment is not here by that name.
