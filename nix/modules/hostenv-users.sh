@@ -408,8 +408,7 @@ leftOf() {
 }
 
 # runs UID: whether a process runs as an environment's user that is not here.
-# logind's list does not show it: a user stays there for a while after its last
-# process.
+# logind is not asked, because it lists a user for a while after its last process.
 runs() { [ -z "${named[$1]-}" ] && pgrep -U "$1" >/dev/null; }
 
 # isLeft UID NAME: whether the environment is not here by that name.
