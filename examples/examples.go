@@ -1,8 +1,8 @@
-// Package examples makes example providers: repositories of a provider and of
-// its customers, in a folder of their own, that work without a network.
+// Package examples makes example providers: the repositories of a provider and its
+// customers in one folder, which work without a network.
 //
-// The files are those of provider/, projects/ and inputs/ beside this package. They name
-// each other as git+file:///srv/example/..., which [Make] replaces.
+// It makes them from provider/, projects/ and inputs/ beside this package. The files
+// refer to each other as git+file:///srv/example/..., which [Make] replaces.
 package examples
 
 import (
@@ -24,12 +24,11 @@ import (
 //go:embed all:provider all:projects all:inputs
 var files embed.FS
 
-// Placeholder is where the recorded example lies: what stands for the folder
-// that [Make] was given.
+// Placeholder is the URL of the example's folder in the embedded files.
 const Placeholder = "file:///srv/example"
 
-// Inventory returns the inventory of the example provider as Nix evaluates it,
-// recorded, with [Placeholder] in its URLs.
+// Inventory returns the recorded inventory of the example provider, as Nix
+// evaluates it, with [Placeholder] in its URLs.
 func Inventory() []byte {
 	recorded, err := files.ReadFile("provider/inventory.json")
 	if err != nil {
@@ -38,7 +37,7 @@ func Inventory() []byte {
 	return recorded
 }
 
-// Options say what [Make] and [MakeLarge] work with.
+// Options are the options of [Make] and [MakeLarge].
 type Options struct {
 	Library string   // a checkout of hostenv-provider; the one around the working directory if empty
 	Nix     string   // the nix program, "nix" if empty; where there is none, nothing is locked
@@ -49,6 +48,12 @@ type Options struct {
 	// in place of their references, such as github:hercules-ci/flake-parts.
 	FlakeParts bool
 	Inputs     map[string]string
+
+	// Files are in place of embedded files or beside them, by their path, such as
+	// inputs/deploy-rs/flake.nix. Rename then replaces text in all files, such as
+	// domains and addresses.
+	Files  map[string]string
+	Rename *strings.Replacer
 }
 
 // branches of the customers' projects; the first is the one that the provider's
@@ -58,14 +63,14 @@ var branches = map[string][]string{
 	"beta-portal": {"production", "release"},
 }
 
-// Make makes the example in a folder, which must not be there yet or be empty:
+// Make makes the example in a folder, which must be empty or not exist:
 // dest/provider, the customers' dest/acme-site and dest/beta-portal, and
 // dest/hostenv-provider with what the provider's flake uses of this repository.
 // dest/nixpkgs and dest/deploy-rs stand for those. All are git repositories, the
 // customers' with the same commits wherever and whenever they are made. Where
 // there is a nix, the provider's flake is locked.
 func Make(ctx context.Context, dest string, opts Options) error {
-	provider, err := contentOf("provider")
+	provider, err := opts.contentOf("provider")
 	if err != nil {
 		return fmt.Errorf("make the example: %w", err)
 	}
@@ -77,7 +82,7 @@ func Make(ctx context.Context, dest string, opts Options) error {
 	delete(provider, "inventory.json")
 	repositories := map[string][]branch{}
 	for project, names := range branches {
-		content, err := contentOf(path.Join("projects", project))
+		content, err := opts.contentOf(path.Join("projects", project))
 		if err != nil {
 			return fmt.Errorf("make the example: %w", err)
 		}
@@ -89,8 +94,8 @@ func Make(ctx context.Context, dest string, opts Options) error {
 	return nil
 }
 
-// contentOf reads a folder of the embedded files.
-func contentOf(dir string) (map[string]string, error) {
+// contentOf reads a folder of the embedded files, as the options change it.
+func (opts Options) contentOf(dir string) (map[string]string, error) {
 	content := map[string]string{}
 	err := fs.WalkDir(files, dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -100,10 +105,20 @@ func contentOf(dir string) (map[string]string, error) {
 		content[strings.TrimPrefix(name, dir+"/")] = string(text)
 		return err
 	})
+	for name, text := range opts.Files {
+		if within, ok := strings.CutPrefix(name, dir+"/"); ok {
+			content[within] = text
+		}
+	}
+	if opts.Rename != nil {
+		for name, text := range content {
+			content[name] = opts.Rename.Replace(text)
+		}
+	}
 	return content, err
 }
 
-// withBranches gives every branch the same content but for its page.
+// withBranches returns branches with the same content, except for the page.
 func withBranches(content map[string]string, names []string) []branch {
 	all := []branch{{name: names[0], files: content}}
 	for _, name := range names[1:] {
@@ -133,7 +148,7 @@ func build(ctx context.Context, dest string, own map[string]string, customers ma
 	}
 	repositories := maps.Clone(customers)
 	for _, name := range []string{"nixpkgs", "deploy-rs"} {
-		content, err := contentOf("inputs/" + name)
+		content, err := opts.contentOf("inputs/" + name)
 		if err != nil {
 			return err
 		}
@@ -166,7 +181,7 @@ func build(ctx context.Context, dest string, own map[string]string, customers ma
 func lock(ctx context.Context, provider string, opts Options) error {
 	program, err := exec.LookPath(cmp.Or(opts.Nix, "nix"))
 	if err != nil {
-		return nil //nolint:nilerr // without nix there is nothing to lock for
+		return nil //nolint:nilerr // without nix, the flake stays unlocked
 	}
 	nix := exec.CommandContext(ctx, program, "--extra-experimental-features", "nix-command flakes", "flake", "lock")
 	nix.Dir = provider
@@ -228,7 +243,7 @@ func findCheckout() (string, error) {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("%s is in no checkout of hostenv-provider: say where one is", start)
+			return "", fmt.Errorf("%s is not in a checkout of hostenv-provider: set Options.Library", start)
 		}
 	}
 }

@@ -19,7 +19,7 @@ type branch struct {
 	files map[string]string // by path
 }
 
-// Who commits, and when: the same content has the same commits everywhere.
+// Author and time are constant, so that the same content has the same commits.
 const committer = "Example <example@hosting.example> 1767225600 +0000"
 
 // makeRepository makes a git repository with its first branch checked out; the
@@ -60,8 +60,8 @@ func stream(branches []branch) io.Reader {
 	return &b
 }
 
-// git runs git with nothing of the user's own configuration, which might sign
-// commits or refuse their author.
+// git runs git without the user's configuration, which may sign commits or refuse
+// their author.
 func git(ctx context.Context, dir string, stdin io.Reader, args ...string) error {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = dir

@@ -11,9 +11,9 @@ import (
 // with `environments` branches and as many environments.
 func MakeLarge(ctx context.Context, dest string, projects, environments int, opts Options) error {
 	if projects < 1 || environments < 1 {
-		return fmt.Errorf("make a large example: %d projects of %d environments are none", projects, environments)
+		return fmt.Errorf("make a large example: %d projects of %d environments, want at least one of each", projects, environments)
 	}
-	content, err := contentOf("projects/acme-site")
+	content, err := opts.contentOf("projects/acme-site")
 	if err != nil {
 		return fmt.Errorf("make a large example: %w", err)
 	}

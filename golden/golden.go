@@ -1,6 +1,5 @@
-// Package golden holds the list of differences from the generator that this
-// project replaces, for programs that are to know it; the scenarios beside it
-// are read by tests alone.
+// Package golden embeds the list of deliberate differences from the legacy
+// generator. Only tests read the scenarios beside it.
 package golden
 
 import _ "embed"

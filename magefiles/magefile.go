@@ -19,14 +19,15 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/examples"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 
 	//mage:import
 	"github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 
-// Test fetches the modules that tests want, runs all tests, and says which were
-// left out for want of a program.
+// Test fetches the modules that tests need, runs all tests, and prints which were
+// left out because a program is missing.
 func Test() error {
 	testenv.PrintMissing(os.Stdout)
 	if err := fetch("."); err != nil {
@@ -54,9 +55,9 @@ func Test() error {
 	return errors.Join(err, runIn(laboratory, "go", append(args, ".")...))
 }
 
-// fetch has Go fetch all modules that the tests of a module want, before any of
-// them enters namespaces that have no network, or asks for modules with
-// GOPROXY=off. Where all are there it does so without a network.
+// fetch makes Go fetch all modules that the tests of a module need, before a test
+// enters a namespace without a network or runs Go with GOPROXY=off. It needs no
+// network if all modules are there.
 func fetch(dir string) error {
 	fmt.Printf("fetching modules for the tests of %s\n", dir)
 	for _, args := range [][]string{
@@ -66,31 +67,30 @@ func fetch(dir string) error {
 		cmd := exec.Command("go", args...)
 		cmd.Dir, cmd.Stderr = dir, os.Stderr
 		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("fetch modules, by go %s in %s: %w (hint: once, there must be a network, or a GOPROXY that has them)", strings.Join(args, " "), dir, err)
+			return fmt.Errorf("fetch modules, by go %s in %s: %w (hint: the first run needs a network, or a GOPROXY that has the modules)", strings.Join(args, " "), dir, err)
 		}
 	}
-	// And what the tests of those modules import, by which it is known whether
-	// go.mod is tidy. No other test wants that, so it may fail; what is not tidy
-	// is for a test to say.
+	// The test that go.mod is tidy needs what the tests of those modules import.
+	// This may fail: that test reports what is not tidy.
 	cmd := exec.Command("go", "mod", "tidy", "-diff")
 	cmd.Dir = dir
 	_ = cmd.Run()
 	return nil
 }
 
-// laboratory is a module of its own, so that nobody who embeds the library
-// fetches Let's Encrypt's software.
+// laboratory is a module of its own, so that a program that embeds the library
+// does not need Let's Encrypt's software.
 const laboratory = "hostenv/dnsgate/conformance"
 
-// nodeTools is a module of its own for the same reason: the programs that real
-// NixOS nodes of tests have beside Debian's.
+// nodeTools is a module of its own for the same reason. It has the programs that
+// Debian does not have for real NixOS nodes in tests.
 const nodeTools = "internal/nixosnode/tools"
 
-// withoutLaboratory says why the laboratory cannot run, "" if it can. Its module
-// is not built then: that would fetch much to be told so.
+// withoutLaboratory returns why the laboratory cannot run, "" if it can. To build
+// its module only to find out would fetch much.
 func withoutLaboratory() string {
 	if slices.Contains(strings.Fields(os.Getenv("GOFLAGS")), "-short") {
-		return "the tests are to be short"
+		return "GOFLAGS has -short"
 	}
 	for _, tool := range []string{"unshare", "ip", "unbound"} {
 		if testenv.Find(tool) == "" && !testenv.Required(tool) {
@@ -109,14 +109,14 @@ func runIn(dir, name string, args ...string) error {
 	return nil
 }
 
-// Golden accepts what the scenarios of golden/ now make; read the difference
-// before you commit it.
+// Golden records the plans that the scenarios of golden/ give now. Read the
+// difference before you commit it.
 func Golden() error {
 	return sh.RunV("go", "test", "./hostenv/plan", "-run=^TestGolden$", "-update")
 }
 
-// Record records anew what golden/ has of hostenv's newest generator, from the
-// real hostenv (see docs/development.md), and then what ours makes of it.
+// Record records in golden/ what the legacy generator of the real hostenv gives
+// (see docs/development.md), and then what ours gives for the same input.
 func Record() error {
 	if err := sh.RunWithV(map[string]string{"HOSTENV_TEST_REQUIRE": "real-hostenv,mirrors"},
 		"go", "test", "./nix/tests/realhostenv", "-run=^TestRecorded$", "-count=1", "-timeout=30m", "-update"); err != nil {
@@ -125,7 +125,7 @@ func Record() error {
 	return Golden()
 }
 
-// Bench runs the benchmarks that docs/benchmarks.md tells of.
+// Bench runs the benchmarks of docs/benchmarks.md.
 func Bench() error {
 	return sh.RunV("go", "test", "-run=^$", "-bench=.", "-benchmem", "./hostenv/...", "./nix/...")
 }
@@ -138,8 +138,8 @@ func Lint() error {
 	)
 }
 
-// Demo makes a plan of the example provider in a new folder and shows it: with
-// Nix from the flake, without from its recorded inventory.
+// Demo plans the example provider in a new folder and shows the plan. Without Nix
+// it plans from a recorded inventory.
 func Demo(ctx context.Context) error {
 	dir, err := os.MkdirTemp("", "hostenv-demo-")
 	if err != nil {
@@ -153,7 +153,7 @@ func Demo(ctx context.Context) error {
 			return err
 		}
 	} else {
-		fmt.Println("there is no Nix here: planning from the inventory that was recorded for the example, in", dir)
+		fmt.Println("Nix is missing: planning from the recorded inventory of the example, in", dir)
 		inventory = filepath.Join(provider, "inventory.json")
 		if err := os.MkdirAll(provider, 0o777); err != nil {
 			return err
@@ -183,7 +183,39 @@ func Demo(ctx context.Context) error {
 	return show(filepath.Join(provider, "generated"))
 }
 
-// show checks what the demo made, and says where it is.
+// Tutorial opens the shell of docs/tutorial.md: the example provider, two pretend
+// nodes to deploy it to, and mage. It asks sudo for root, for namespaces.
+func Tutorial() error {
+	if missing := fleet.Missing(); os.Geteuid() == 0 && len(missing) > 0 {
+		return fmt.Errorf("the tutorial needs %s, which this machine does not have (hint: docs/tutorial.md has the packages)", strings.Join(missing, ", "))
+	}
+	programs, err := os.MkdirTemp("", "hostenv-tutorial-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(programs)
+	checkout, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	fmt.Println("building the programs of the tutorial")
+	if err := errors.Join(
+		os.Chmod(programs, 0o755),
+		sh.RunV("go", "build", "-o", programs+"/", "./internal/deployrs/cmd/deploy", "./internal/deployrs/cmd/activate", "./internal/tutorial"),
+		testenv.Compile(checkout, filepath.Join(programs, "hostenv-provider")),
+	); err != nil {
+		return err
+	}
+	argv := []string{filepath.Join(programs, "tutorial"), checkout, programs}
+	if os.Geteuid() != 0 {
+		argv = append([]string{"sudo", "env", "PATH=" + os.Getenv("PATH")}, argv...)
+	}
+	shell := exec.Command(argv[0], argv[1:]...)
+	shell.Stdin, shell.Stdout, shell.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return shell.Run()
+}
+
+// show checks the files of the demo, and prints where they are.
 func show(generated string) error {
 	data, err := os.ReadFile(filepath.Join(generated, "state.json"))
 	if err != nil {
@@ -199,5 +231,6 @@ func show(generated string) error {
 	}
 	fmt.Printf("\nthe plan: %s (%d lines, %d environments)\nthe state: %s\n",
 		filepath.Join(generated, "plan.json"), bytes.Count(plan, []byte("\n")), len(s.Entries), filepath.Join(generated, "state.json"))
+	fmt.Println("to gate and deploy a plan: go tool mage tutorial, with docs/tutorial.md")
 	return nil
 }

@@ -4,8 +4,8 @@
 #   imports = [ inputs.hostenv-provider.flakeModules.default ];
 #   provider = { hostenvHostname = "hosting.example"; ... };
 #
-# Here are types, defaults and documentation; what is made of the options is
-# nix/lib/compose.nix's, as for a flake without flake-parts.
+# This file has types, defaults and documentation. nix/lib/compose.nix makes the
+# outputs, as it does for mkProvider.
 { config, lib, inputs, self, ... }:
 let
   cfg = config.provider;
@@ -16,15 +16,14 @@ let
     inherit inputs self;
     provider = cfg;
     inherit (cfg) system lockFile;
-    checkPlan = import ./plan-types.nix { inherit lib; };
   };
 in
 {
   _class = "flake";
 
   imports = map (file: ./options + "/${file}") (builtins.attrNames (builtins.readDir ./options))
-    # What hostenv's own module had is refused with what to write in its place,
-    # and not as an option that does not exist. Below cloudflare anything may be.
+    # Options of hostenv's own module are refused with their replacement, and not as
+    # options that do not exist. cloudflare accepts all attributes by itself.
     ++ map (path: { options.provider = lib.setAttrByPath path formerly; })
     (lib.filter (path: lib.head path != "cloudflare") (import ./lib/formerly.nix).paths);
 
@@ -37,14 +36,14 @@ in
     lib.hostenvProvider = lib.mkOption {
       type = lib.types.lazyAttrsOf lib.types.raw;
       default = { };
-      description = "What `mage plan` and its companions evaluate.";
+      description = "What `mage plan` and the other targets evaluate.";
     };
   };
 
   config = {
     provider = lib.mapAttrs (_: lib.mkOptionDefault) (
       { lockFile = self.outPath + "/flake.lock"; }
-      // import ./lib/provider-defaults.nix { inherit inputs; root = dirOf cfg.lockFile; }
+      // (import ./lib/provider-defaults.nix).ofFlake { inherit inputs; root = dirOf cfg.lockFile; }
     );
 
     flake = {

@@ -52,6 +52,11 @@ buildGoModule {
   installPhase = ''
     runHook preInstall
     install -D -m 755 hostenv-provider "$out/bin/hostenv-provider"
+    share() { install -d "$out/share/''${1%/*}" && ./hostenv-provider "''${@:2}" >"$out/share/$1"; }
+    share bash-completion/completions/hostenv-provider completion bash
+    share zsh/site-functions/_hostenv-provider completion zsh
+    share fish/vendor_completions.d/hostenv-provider.fish completion fish
+    share man/man1/hostenv-provider.1 man
     runHook postInstall
   '';
 

@@ -2,23 +2,195 @@ package deploy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"os"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Activator makes a profile that is on the node already the active one.
-type Activator interface {
-	// Activate returns once the activation is decided or cannot be. An error
-	// says nothing of the node: the caller asks it what is active.
-	//
-	// The process that activates outlives this one if need be. It leaves its
-	// exit status in status, a file that is not there until then.
-	Activate(ctx context.Context, n Node, p Profile, how ActivateOptions, log io.Writer) error
+// activate activates a profile, and makes sure that it ends at the planned path
+// or at the one before.
+func (r *run) activate(ctx context.Context, p *profileRun) error {
+	begun := false
+	err := r.slot(ctx, func() error {
+		begun = true
+		if r.stopping(ctx) {
+			return r.skip(p, ReasonInterrupted)
+		}
+		// The system may have brought the environment's user, with another UID.
+		if err := p.on.observe(ctx, r); err != nil {
+			return r.lostBefore(ctx, p, err)
+		}
+		if err := p.conflict(); err != nil {
+			return r.fail(p, ReasonConflict, p.active(), err, "")
+		}
+		if free := p.on.seen.Free; free != nil && *free < leastFree {
+			return r.fail(p, ReasonNoRoom, p.active(), noRoom(p.on.Name, *free), "")
+		}
+		if done, err := r.move(ctx, p); done || err != nil {
+			return err
+		}
+		return r.activateNow(ctx, p)
+	})
+	if !begun && err != nil { // the run was stopped before its turn
+		return r.skip(p, ReasonInterrupted)
+	}
+	return err
 }
 
-// ActivateOptions say how a profile is activated.
-type ActivateOptions struct {
-	// Rollback lets the node go back by itself: off where there is nothing to go
-	// back to, for deploy-rs goes by generations.
-	Rollback bool
-	Status   string // the file for the exit status
+// lostBefore writes the end of a profile whose node was lost before the profile
+// was touched.
+func (r *run) lostBefore(ctx context.Context, p *profileRun, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return r.skip(p, ReasonInterrupted)
+	case errors.As(err, new(*UnreachableError)):
+		return r.set(p, Event{State: StateUnreachable, Active: p.active(), Error: err.Error(), Hint: problem.Hint(err)})
+	default:
+		return r.fail(p, ReasonActivation, p.active(), err, "")
+	}
+}
+
+// conflict holds an environment to its UID.
+func (p *profileRun) conflict() error {
+	seen := p.seen()
+	switch {
+	case p.IsSystem():
+		return nil
+	case seen.UID == 0:
+		return fmt.Errorf("node %s has no user %s after its system was deployed", p.on.Name, p.User)
+	case seen.UID != p.UID:
+		return fmt.Errorf("node %s: %s has UID %d, and the plan says %d", p.on.Name, p.User, seen.UID, p.UID)
+	}
+	return nil
+}
+
+// leastFree is what an activation may need: a generation is a link, and Nix's
+// database grows by some pages. If a disk is full, deploy-rs cannot set a profile,
+// and can go back one generation too far.
+const leastFree = 8 << 20
+
+func noRoom(node string, free int64) error {
+	return problem.New("node "+node, fmt.Sprintf("has no room left: %d KiB are free below /nix, and an activation may need %d", free>>10, leastFree>>10),
+		"make room on the node: nix-collect-garbage --delete-older-than 14d, as root")
+}
+
+func (r *run) activateNow(ctx context.Context, p *profileRun) error {
+	d := p.decision
+	log, err := r.log(p.on, p.Name)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	status := StatusFile(r.Journal.Dir, p.on.Name, p.Name)
+	if err := os.Remove(status); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := r.set(p, Event{State: StateActivating, Reason: d.Reason, Was: d.From, Rollback: d.Rollback, Log: log.Name()}); err != nil {
+		return err
+	}
+	if d.Rollback {
+		r.removeCanary(ctx, p)
+	}
+	before := p.seen()
+	failure := explained(p.Profile, log, func() error {
+		return r.Activator.Activate(ctx, p.on.Node, p.Profile, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
+	})
+	if err := r.awaitEnd(ctx, p); err != nil {
+		return r.lost(ctx, p, failure, err, log.Name())
+	}
+	switch Settle(p.Profile, d.From, before, p.seen(), failure == nil) {
+	case SettledActive:
+		if err := r.set(p, Event{State: StateActive, Active: p.active(), Log: log.Name()}); err != nil {
+			return err
+		}
+		return r.verify(ctx, p)
+	case SettledRestore:
+		failure = r.restore(ctx, p, failure, "go back to "+d.From, func(s Session) error { return s.Restore(ctx, p.Profile, d.From) })
+	case SettledRemove:
+		failure = r.restore(ctx, p, failure, "remove "+p.Link, func(s Session) error { return s.Remove(ctx, p.Profile) })
+	case SettledBack, SettledStuck:
+	}
+	if err := r.awaitEnd(ctx, p); err != nil {
+		return r.lost(ctx, p, failure, err, log.Name())
+	}
+	if failure == nil {
+		failure = errors.New("deploy-rs reported a success, and the node has another path")
+	}
+	return r.fail(p, ReasonActivation, p.active(), failure, log.Name())
+}
+
+// explained activates, and adds what the log says to a failure.
+func explained(p Profile, log *os.File, activate func() error) error {
+	begun, _ := log.Seek(0, io.SeekEnd) // an earlier attempt may stand before it
+	err := activate()
+	if err == nil || log.Name() == os.DevNull {
+		return err
+	}
+	text, unread := os.ReadFile(log.Name())
+	if unread != nil || begun > int64(len(text)) {
+		return err // the event names the log
+	}
+	text = text[begun:]
+	return &ActivationError{Profile: p, Said: ReadSaid(string(text[max(0, len(text)-maxSaid):]), p), Err: err}
+}
+
+// removeCanary removes the canary that an earlier activation of the path left
+// when its link was lost. deploy-rs would take it for that of this activation and
+// confirm at once; the node would not see a confirmation, and go back.
+func (r *run) removeCanary(ctx context.Context, p *profileRun) {
+	hash, _, _ := strings.Cut(strings.TrimPrefix(p.Path, "/nix/store/"), "-")
+	if session, err := p.on.open(ctx, r); err == nil {
+		// Usually there is none, and then rm fails.
+		_, _ = session.Run(ctx, p.User, nil, "rm", p.Temp+"/deploy-rs-canary-"+hash)
+	}
+}
+
+// restore brings back what was active, and joins an error of that to the failure
+// that made it necessary.
+func (r *run) restore(ctx context.Context, p *profileRun, failure error, what string, do func(Session) error) error {
+	if err := r.set(p, Event{State: StateRestoring}); err != nil {
+		return err
+	}
+	session, err := p.on.open(ctx, r)
+	if err == nil {
+		err = do(session)
+	}
+	if err != nil {
+		return errors.Join(failure, fmt.Errorf("%s: %w", what, err))
+	}
+	return failure
+}
+
+// lost writes the end of a profile that was touched and cannot be asked about.
+func (r *run) lost(ctx context.Context, p *profileRun, failure, err error, log string) error {
+	reason := ReasonLost
+	if ctx.Err() != nil {
+		reason = ReasonInterrupted
+	}
+	return r.set(p, Event{State: StateUnknown, Reason: reason, Error: errors.Join(failure, err).Error(),
+		Hint: "`mage deploy -resume` asks the node again and goes on from there", Log: log})
+}
+
+// awaitEnd asks the node until no activation of the profile is at work. A node
+// whose system changes may be out of reach for a while.
+func (r *run) awaitEnd(ctx context.Context, p *profileRun) error {
+	err := errors.New("the activation did not end")
+	failed := r.until(ctx, func() (bool, error) {
+		if err = p.on.observe(ctx, r); err != nil {
+			return false, nil //nolint:nilerr // it is tried again, and reported in the end
+		}
+		if at := p.seen().Activating; len(at) > 0 {
+			err = fmt.Errorf("an activation is still at work: %s", strings.Join(at, ", "))
+			return false, nil
+		}
+		return true, nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
 }

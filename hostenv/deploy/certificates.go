@@ -10,64 +10,63 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// CertificateState is how a node stands with one of its certificates.
+// CertificateState is the state of one certificate of a node.
 type CertificateState string
 
-// The states. A certificate that failed, or is ordered, may have one in place
-// that is valid still: see [Certificate.Issuer].
+// The states. While an order runs, or after it failed, the certificate in place
+// may still be valid: see [Certificate.Issuer].
 const (
 	CertificateValid    CertificateState = "valid"
-	CertificateWaiting  CertificateState = "waiting"  // not ordered yet as the system has it
-	CertificateOrdering CertificateState = "ordering" // an order is at work
+	CertificateWaiting  CertificateState = "waiting"  // not yet ordered with the host names of the current system
+	CertificateOrdering CertificateState = "ordering" // an order is running
 	CertificateFailed   CertificateState = "failed"   // the last order failed
 	CertificateExpired  CertificateState = "expired"
 )
 
-// The issuers of what is in place.
+// The issuers of the certificate in place.
 const (
 	IssuerCA         = "ca"
-	IssuerSelfSigned = "self-signed" // made by the node, until an order brings another
-	IssuerNone       = "none"        // nothing is in place
+	IssuerSelfSigned = "self-signed" // made by the node, until an order succeeds
+	IssuerNone       = "none"        // no certificate is in place
 )
 
-// A Certificate is one that a node's system has, and how it stands.
+// A Certificate is one certificate of a node's system, with its state.
 type Certificate struct {
 	Node     string           `json:"node"`
 	Name     string           `json:"certificate"` // the first of its host names
 	State    CertificateState `json:"state"`
-	Issuer   string           `json:"issuer"`            // of what is in place
-	NotAfter time.Time        `json:"notAfter,omitzero"` // of what is in place
+	Issuer   string           `json:"issuer"`            // of the certificate in place
+	NotAfter time.Time        `json:"notAfter,omitzero"` // of the certificate in place
 	Failure  *OrderFailure    `json:"failure,omitempty"` // of the last order
 }
 
-// An OrderFailure tells of orders that failed, one after another.
+// An OrderFailure describes a series of orders that failed, one after another.
 type OrderFailure struct {
 	Since time.Time `json:"since"` // the first of them
 	Last  time.Time `json:"last"`
 	Times int       `json:"times"`
 	Exit  string    `json:"exit"` // the exit status, a signal's name, or "timeout"
-	// Said is the end of what the ACME client said of the last one. It quotes what
-	// the CA says, and so what a customer's web server answered to the CA.
+	// Said holds the last lines that the ACME client printed for the last order.
+	// They quote the CA, and the CA quotes what a customer's web server answered.
 	Said []string `json:"said,omitempty"`
 }
 
-// certificateName is how a name may look in a command.
-var certificateName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
-
-// noAccount is what a CA says of an account that it does not know, as lego quotes
-// it; what it says of a host is on a line that begins with the host's name.
+// noAccount matches the CA's answer for an account that it does not know, as lego
+// quotes it. An answer about a host is on a line that begins with the host's name.
 var noAccount = regexp.MustCompile(`(?m)^[^\[]*acme: error: \d+ :: ([A-Z]+ :: \S+ :: )?urn:ietf:params:acme:error:accountDoesNotExist`)
 
-// Hint says what to do about a failed order; "" if none failed.
+// Hint returns what to do about a failed order, "" if no order failed.
 func (c Certificate) Hint() string {
 	if c.Failure == nil {
 		return ""
 	}
 	retry := "`hostenv-certificates retry` as root on " + c.Node
-	if certificateName.MatchString(c.Name) {
-		retry = "`hostenv-certificates retry " + c.Name + "` as root on " + c.Node
+	if host, err := names.ParseHost(c.Name); err == nil && !host.Wildcard() {
+		retry = "`hostenv-certificates retry " + string(host) + "` as root on " + c.Node
 	}
 	if noAccount.MatchString(strings.Join(c.Failure.Said, "\n")) {
 		return "the CA does not know the node's account: `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry
@@ -75,8 +74,8 @@ func (c Certificate) Hint() string {
 	return "`mage dnsGate` says whether its names lead to the node; it is ordered again every hour for a day, then once a day, and at once by " + retry
 }
 
-// Certificates gathers the certificates of nodes: its method Ask is for [Survey],
-// and may be called by several at once.
+// Certificates gathers the certificates of nodes. Its method Ask is for [Survey],
+// and is safe for concurrent use.
 type Certificates struct {
 	Now func() time.Time // nil is time.Now
 
@@ -84,10 +83,11 @@ type Certificates struct {
 	all []Certificate
 }
 
-// askCertificates has no output of a node whose system is older than the program.
+// askCertificates prints an empty list on a node whose system is too old to have
+// hostenv-certificates.
 const askCertificates = `if command -v hostenv-certificates >/dev/null; then exec hostenv-certificates status; else echo '[]'; fi`
 
-// Ask asks a node.
+// Ask adds the certificates of a node.
 func (c *Certificates) Ask(ctx context.Context, n Node, session Session) error {
 	out, err := session.Run(ctx, n.User, nil, "sh", "-c", askCertificates)
 	var found []Certificate
@@ -107,7 +107,7 @@ func (c *Certificates) Ask(ctx context.Context, n Node, session Session) error {
 	return nil
 }
 
-// All returns what was found, by node and name.
+// All returns the certificates that Ask found, sorted by node and name.
 func (c *Certificates) All() []Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,26 +117,27 @@ func (c *Certificates) All() []Certificate {
 	return c.all
 }
 
-// OrdersFailed reports whether the last order of any certificate failed, or one
-// is expired.
+// OrdersFailed reports whether any certificate is expired, or its last order
+// failed.
 func OrdersFailed(all []Certificate) bool {
 	return slices.ContainsFunc(all, func(c Certificate) bool {
 		return c.State == CertificateFailed || c.State == CertificateExpired
 	})
 }
 
-// How long certificates are waited for, and how often a node is asked meanwhile.
+// How long we wait for certificates, and how long between two questions to the node.
 const orderPatience, orderPause = 2 * time.Minute, time.Second
 
-// awaitOrders waits until a node has ordered these certificates, or has failed to,
-// or time is over. What an environment lacks then, its checks tell.
-func (it *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
+// awaitOrders waits until the node's orders of these certificates succeeded or
+// failed, at most [orderPatience]. It returns no error: the checks of an
+// environment report a certificate that is missing.
+func (r *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
 	if len(names) == 0 {
 		return
 	}
 	over := time.After(orderPatience)
-	for !it.stopping(ctx) {
-		session, err := n.open(ctx, it)
+	for !r.stopping(ctx) {
+		session, err := n.open(ctx, r)
 		if err != nil {
 			return
 		}
@@ -156,7 +157,7 @@ func (it *run) awaitOrders(ctx context.Context, n *nodeRun, names []string) {
 	}
 }
 
-// What is kept of one order, in lines and in characters of each.
+// How many lines of one order are kept, and how many characters of each line.
 const maxOrderLines, maxOrderWidth = 20, 600
 
 // readCertificates reads what hostenv-certificates status prints, see
@@ -168,7 +169,7 @@ func readCertificates(data []byte, node string, now time.Time) ([]Certificate, e
 		NotAfter int64  `json:"notAfter"`
 		Tried    int64  `json:"tried"`
 		Ordering bool   `json:"ordering"`
-		Changed  bool   `json:"changed"` // the system has it otherwise than it was ordered
+		Changed  bool   `json:"changed"` // the system's certificate differs from the one that was ordered
 		Failed   *struct {
 			Since int64  `json:"since"`
 			Times int    `json:"times"`

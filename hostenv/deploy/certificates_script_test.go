@@ -22,9 +22,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A certifier runs nodes' own hostenv-certificates, with stand-ins for systemd:
-// to start an order is what NixOS's unit does around it, and the order ends with
-// the status in exits/NAME. Every command line of the stand-ins is kept.
+// A certifier runs the hostenv-certificates of a node with stand-ins for systemd.
+// To start an order, the stand-in does what the unit of NixOS does around it, and
+// ends the order with the status in exits/NAME. It keeps every command line of the
+// stand-ins.
 type certifier struct {
 	t                           *testing.T
 	dir, script, calls          string
@@ -77,8 +78,8 @@ func newCertifier(t *testing.T) *certifier {
 	return c
 }
 
-// lockFile is on a tmpfs, as /run is, where there is one: /proc/locks does not
-// know a file of an overlay by the numbers that stat has.
+// lockFile is on a tmpfs, as /run is, if there is one: for a file of an overlay,
+// /proc/locks does not have the device and inode that stat reports.
 func lockFile(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "hostenv-switch-")
@@ -107,8 +108,8 @@ func (c *certifier) write(file, text string) {
 	}
 }
 
-// has is what the system has: certificates by name, as the text has them, each
-// with a self-signed one unless it has another.
+// has sets the certificates that the system has, from the text, by name. Each starts
+// with a self-signed certificate unless it has another.
 func (c *certifier) has(certificates map[string]string) {
 	c.t.Helper()
 	wanted := map[string]any{}
@@ -129,7 +130,7 @@ func (c *certifier) has(certificates map[string]string) {
 	c.write("wanted.json", string(data))
 }
 
-// run runs it, and returns what was started, a line for each time.
+// run runs the program, and returns the units that it started, one on each line.
 func (c *certifier) run(args ...string) string {
 	c.t.Helper()
 	_ = os.Remove(c.calls)
@@ -145,7 +146,7 @@ func (c *certifier) called() string {
 	return strings.NewReplacer("start -- ", "", "acme-", "", ".service", "").Replace(string(calls))
 }
 
-// status is what a deploy reads of it, by name.
+// status returns what a deploy reads from the program, by certificate.
 func (c *certifier) status() map[string]deploy.Certificate {
 	c.t.Helper()
 	out, err := exec.Command(c.script, "status").Output()
@@ -165,7 +166,7 @@ func (c *certifier) age(name string) {
 	c.change(name, func(record map[string]any) { record["tried"] = record["tried"].(float64) - 3600 })
 }
 
-// change changes what is known of a certificate.
+// change changes the record of a certificate.
 func (c *certifier) change(name string, change func(record map[string]any)) {
 	c.t.Helper()
 	file := "records/" + name + ".json"
@@ -207,7 +208,8 @@ func expect(t *testing.T, what, got, want string) {
 	}
 }
 
-// The first that succeeds makes the account; one that fails keeps no other.
+// The first order that succeeds makes the account. An order that fails does not stop
+// the others.
 func TestCertificatesAreOrdered(t *testing.T) {
 	c := newCertifier(t)
 	c.has(map[string]string{"a.test": "1", "b.test": "1", "c.test": "1", "d.test": "1", "e.test": "1", "f.test": "1"})
@@ -255,13 +257,13 @@ func TestCertificatesAreOrdered(t *testing.T) {
 		t.Errorf("%s (%v)", out, err)
 	}
 
-	// What fails all day is left to the timer of NixOS, once a day.
+	// An order that failed all day is left to the daily timer of NixOS.
 	c.age("d.test")
 	c.change("d.test", func(record map[string]any) { record["failed"].(map[string]any)["times"] = 24 })
 	expect(t, "the last time of a day", c.run("order"), "d.test\n")
 	c.age("d.test")
 	expect(t, "after a day", c.run("order"), "")
-	// With another name it is another certificate.
+	// A certificate with another host name is a new certificate.
 	c.has(map[string]string{"b.test": "2", "d.test": "2"})
 	if got := c.status(); len(got) != 2 || got["b.test"].State != deploy.CertificateWaiting || got["b.test"].Issuer != deploy.IssuerCA {
 		t.Errorf("%+v", got)
@@ -301,7 +303,7 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 
-	// An order that was stopped has not failed, and one that hung has.
+	// An order that was stopped has not failed; an order that timed out has.
 	c.write("exits/a.test", "killed:TERM")
 	c.run("retry", "a.test")
 	if got := c.status()["a.test"]; got.State != deploy.CertificateValid {
@@ -314,8 +316,8 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 	}
 }
 
-// Files that power was cut between keep nginx from starting; they are made anew,
-// and no others.
+// Files that a power cut left incomplete keep nginx from starting. The program
+// makes these again, and no others.
 func TestCertificatesAreWhole(t *testing.T) {
 	c := newCertifier(t)
 	const key, chain = "-----KEY\n-----END\n", "-----CERTIFICATE\n-----END\n"
@@ -356,7 +358,7 @@ func TestCertificatesAreWhole(t *testing.T) {
 	}
 }
 
-// While a switch is at work nothing is ordered.
+// The program orders no certificate during a switch.
 func TestCertificatesWaitForSwitch(t *testing.T) {
 	c := newCertifier(t)
 	c.has(map[string]string{"a.test": "1"})

@@ -14,7 +14,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// A telling session answers every command the same.
+// A telling session gives the same answer to every command.
 type telling struct {
 	deploy.Session
 	out string
@@ -78,7 +78,7 @@ func TestCertificateFailure(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	// A node that says too much is cut short.
+	// An answer that is too long is cut off.
 	long := look(t, `[{"name": "www.test", "failed": {"times": 1, "said": "`+strings.Repeat(strings.Repeat("é", 5000)+`\n`, 500)+`"}}]`)
 	if said := long[0].Failure.Said; len(said) > 50 || slices.ContainsFunc(said, func(line string) bool { return len([]rune(line)) > 1000 }) {
 		t.Errorf("%d lines of %d", len(said), len(said[0]))
@@ -106,7 +106,7 @@ func TestCertificateHint(t *testing.T) {
 	}
 }
 
-// A node that cannot be asked does not hide the others.
+// One node that fails does not hide the certificates of the others.
 func TestCertificatesOfNodes(t *testing.T) {
 	var c deploy.Certificates
 	var ran [][]string
@@ -123,13 +123,13 @@ func TestCertificatesOfNodes(t *testing.T) {
 	if !errors.Is(err, lost) || !strings.Contains(err.Error(), "node n1: its certificates cannot be looked at: read what") {
 		t.Error(err)
 	}
-	// By the deploy user itself, who needs no rule of sudo.
+	// As the deploy user itself, which needs no rule of sudo.
 	if len(ran) != 1 || ran[0][0] != "ops" {
 		t.Errorf("%q", ran)
 	}
 }
 
-// relying is a Verifier whose checks rely on www.test's certificate.
+// relying is a Verifier whose checks rely on the certificate of www.test.
 type relying struct {
 	verifying
 	names []string
@@ -137,8 +137,8 @@ type relying struct {
 
 func (r relying) Certificates(string) []string { return r.names }
 
-// An environment is asked once the certificates that its checks rely on are there,
-// or have failed, or do not come for long.
+// The checks of an environment run once the orders of the certificates that they
+// rely on have succeeded, failed or timed out.
 func TestVerificationWaitsForOrders(t *testing.T) {
 	status := func(name, state string) string {
 		return `[{"name": "` + name + `", "issuer": "ca", "notAfter": 4000000000, ` + state + `}]`
@@ -147,7 +147,7 @@ func TestVerificationWaitsForOrders(t *testing.T) {
 	tests := []struct {
 		reason string
 		names  []string
-		says   []string // the node, the last one for ever
+		says   []string // answers of the node; it repeats the last one
 		looks  int      // how often it is asked until the environment is
 		took   time.Duration
 	}{
@@ -175,7 +175,7 @@ func TestVerificationWaitsForOrders(t *testing.T) {
 				var asked []string
 				r.Verifier = relying{verifying{&asked}, test.names}
 				begun := time.Now()
-				if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err != nil {
+				if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes); err != nil {
 					t.Fatal(err)
 				}
 				if len(asked) != 1 || test.looks > 0 && looks != test.looks || test.looks == 0 && test.took == 0 && looks != 0 {
@@ -189,7 +189,7 @@ func TestVerificationWaitsForOrders(t *testing.T) {
 	}
 }
 
-// What else is to be looked at is, of every node that answers.
+// Survey calls the further functions for every node that answers.
 func TestSurveyLooks(t *testing.T) {
 	nodes := fleet(3, 1)
 	w := newWorld(t, nodes)

@@ -1,16 +1,16 @@
 package deploy
 
-// A Doubt is an activation of which no journal knows how it ended: whoever
-// drove it died, or lost the node.
+// A Doubt is an activation whose result no journal has, because the run died or
+// lost the connection to the node.
 type Doubt struct {
 	From string // what was active before
 	Path string // what was being activated
 	Exit *int   // the exit status that deploy-rs left, nil if it left none
 }
 
-// Doubts returns the doubts that runs left, by node/profile: of every profile
-// the newest, unless a later run settled it. exits returns the exit status that
-// an activation of a run left, if it did. Outcomes are in their order.
+// Doubts returns the newest doubt of every profile, by node/profile, unless a
+// later run settled it. exits returns the exit status that an activation of a run
+// left, nil if it left none. The oldest outcome comes first.
 func Doubts(outcomes []Outcome, exits func(run, node, profile string) *int) map[string]Doubt {
 	doubts := map[string]Doubt{}
 	for _, o := range outcomes {
@@ -30,24 +30,25 @@ func Doubts(outcomes []Outcome, exits func(run, node, profile string) *int) map[
 	return doubts
 }
 
-// A Decision is what is to be done with a profile.
+// A Decision is what a run does with a profile.
 type Decision struct {
 	State    State // in-sync, active, pending or failed
 	Reason   Reason
-	From     string // what is gone back to if it fails, "" for nothing
-	Rollback bool   // whether the node itself may do that
+	From     string // the path to go back to if the activation fails, "" if there is none
+	Rollback bool   // whether the node may go back by itself
 	Err      error
 }
 
-// Decide compares what is planned with what the node says. Nothing is activated
-// that is active already, unless it is doubtful that its activation ended well.
+// Decide compares the planned path with what the node reports. A path that is
+// already active is activated again only if the node runs another system, or if
+// it is unknown whether its activation succeeded.
 func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 	back := n.AutoRollback && n.MagicRollback
 	switch {
 	case p.Path == "":
 		return Decision{State: StateFailed, Reason: ReasonEvaluation, Err: p.Broken}
 	case seen.Active == p.Path && seen.Running != "":
-		// As after a start from an older entry of the boot menu.
+		// For example, the node was booted from an older entry of the boot menu.
 		from := seen.Running
 		if doubt != nil && doubt.Path == p.Path && doubt.From != "" {
 			from = doubt.From
@@ -59,8 +60,9 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 		}
 		return Decision{State: StateInSync}
 	case seen.Active == p.Path:
-		// deploy-rs goes back by generations, of which this path has one already.
-		// Where nobody knows what was there before there is nothing to go back to.
+		// deploy-rs goes back by one generation, but the newest one is this path
+		// already, so the node must not go back by itself. Without a doubt we do
+		// not know the path before, and cannot go back either.
 		from := p.Path
 		if doubt != nil && doubt.Path == p.Path {
 			from = doubt.From
@@ -73,33 +75,35 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 	}
 }
 
-// certain reports whether the planned path, which is active, came up: the node
-// says so, or deploy-rs did of an activation that nobody waited for.
+// certain reports whether the activation of the planned path, which is active,
+// succeeded: the node records it, or deploy-rs left exit status 0 after the run
+// had died.
 //
-// That the node did not take it back proves nothing: activate-rs, whose link
-// was lost, dies before it could.
+// That the node did not go back proves nothing: if the connection is lost,
+// activate-rs dies before it can go back.
 func (d *Doubt) certain(p Profile, seen Observed) bool {
 	return seen.Activated == p.Path || d != nil && d.Path == p.Path && d.Exit != nil && *d.Exit == 0
 }
 
-// A Settlement is what an activation that has ended leaves to do.
+// A Settlement is what remains to be done after an activation.
 type Settlement string
 
 // The settlements.
 const (
-	SettledActive  Settlement = "active"  // it is where it should be
-	SettledBack    Settlement = "back"    // it failed, and is where it was
-	SettledRestore Settlement = "restore" // it failed, and must be brought back by path
-	SettledRemove  Settlement = "remove"  // it failed the first time, and the profile must go
-	SettledStuck   Settlement = "stuck"   // it failed, and there is nothing to go back to
+	SettledActive  Settlement = "active"  // it succeeded
+	SettledBack    Settlement = "back"    // it failed, and the previous path is active and running
+	SettledRestore Settlement = "restore" // it failed, and we must activate the previous path
+	SettledRemove  Settlement = "remove"  // it failed, there is no previous path, and we must remove the profile
+	SettledStuck   Settlement = "stuck"   // it failed, and there is no path to go back to
 )
 
-// Settle says what to do after an activation, by what the node said of the
-// profile before and says now, and whether deploy-rs reported a success. A
-// success without the path is a failure; the path is one, too, unless the node
-// or deploy-rs says that it came up. To be back at the path from before is not
-// enough if that was up then, and is not now: what deploy-rs did not bring it
-// cannot activate again, either.
+// Settle returns what to do after an activation. It compares what the node
+// reported before and reports now; succeeded is what deploy-rs reported.
+//
+// The activation succeeded if the planned path is active, and the node or
+// deploy-rs reports that its activation succeeded. The node is back only if the
+// previous path is active, and activated and running if it was before: deploy-rs
+// cannot activate a path again that no deploy brought.
 func Settle(p Profile, from string, before, now Observed, succeeded bool) Settlement {
 	fell := from != "" && (before.Activated == from && now.Activated != from || before.Running == "" && now.Running != "")
 	switch {

@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// What is activated again, and what is taken for good.
+// Decide activates a path again only if it is unknown whether it came up.
 func TestDecide(t *testing.T) {
 	const old, path = "/nix/store/0-old", "/nix/store/1-new"
 	status := func(n int) *int { return &n }
@@ -18,7 +18,7 @@ func TestDecide(t *testing.T) {
 	for _, test := range []struct {
 		reason string
 		active string
-		cameUp string // by what the node has noted
+		cameUp string // the path that the node recorded as activated
 		runs   string // another system than the active one
 		doubt  *deploy.Doubt
 		want   deploy.Decision
@@ -31,8 +31,8 @@ func TestDecide(t *testing.T) {
 		{"deploy-rs said that it was good", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
 		{"deploy-rs said that it was bad", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
 		{"the node says that it was good", path, path, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
-		{"nobody says that it came up", path, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
-		// activate-rs gives up where it cannot print, before it goes back.
+		{"neither the node nor deploy-rs says that it came up", path, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
+		// If activate-rs cannot print, it ends before it goes back.
 		{"deploy-rs died, too", path, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
 		{"and it was the first", path, "", "", &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
 		{"the node runs another system", path, path, old, nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNotRunning, From: old}},
@@ -45,7 +45,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// A doubt lasts until something is known of that very path.
+// A doubt lasts until the result for the same path is known.
 func TestDoubts(t *testing.T) {
 	const old, path = "/nix/store/0-old", "/nix/store/1-new"
 	left := deploy.ProfileOutcome{Node: "n1", Profile: "a", State: deploy.StateUnknown, Doubt: &deploy.Doubt{From: old, Path: path}}
@@ -71,7 +71,7 @@ func TestDoubts(t *testing.T) {
 	}
 }
 
-// The newest run comes last, whatever the clock does.
+// The newest run comes last, even if the clock goes back.
 func TestRunsAreInOrder(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Date(2026, 11, 23, 4, 5, 6, 789, time.UTC)
@@ -95,7 +95,7 @@ func TestRunsAreInOrder(t *testing.T) {
 	}
 }
 
-// One node that cannot be looked at hides no other.
+// One node that fails does not hide the others.
 func TestSurveyShowsTheOthers(t *testing.T) {
 	nodes := fleet(2, 1)
 	w := newWorld(t, nodes)
@@ -137,10 +137,10 @@ func TestSettle(t *testing.T) {
 		want        deploy.Settlement
 	}{
 		{"it came up", old, up(old), up(planned), true, deploy.SettledActive},
-		{"it came up, and nobody heard of it", old, up(old), up(planned), false, deploy.SettledActive},
+		{"it came up, and the run did not learn of it", old, up(old), up(planned), false, deploy.SettledActive},
 		{"it came up on a node that does not say so", old, down(old), down(planned), true, deploy.SettledActive},
 		{"it did not, and the node went back", old, up(old), up(old), false, deploy.SettledBack},
-		{"the node went back to what nobody knows to be up", old, down(old), down(old), false, deploy.SettledBack},
+		{"the node went back to what is not known to be up", old, down(old), down(old), false, deploy.SettledBack},
 		{"the node went back, and does not run that", old, down(old), runs(old, planned), false, deploy.SettledRestore},
 		{"the node went back, and runs neither, as before", old, runs(old, other), runs(old, other), false, deploy.SettledBack},
 		{"the node went back, and that is down now", old, up(old), down(old), false, deploy.SettledRestore},
@@ -149,7 +149,7 @@ func TestSettle(t *testing.T) {
 		{"a success elsewhere", old, up(old), up(old), true, deploy.SettledBack},
 		{"a first one stayed", "", deploy.Observed{}, down(planned), false, deploy.SettledRemove},
 		{"a first one left nothing", "", deploy.Observed{}, deploy.Observed{}, false, deploy.SettledBack},
-		{"nobody knows what was there before", planned, down(planned), down(planned), false, deploy.SettledStuck},
+		{"it is not known what was there before", planned, down(planned), down(planned), false, deploy.SettledStuck},
 	}
 	for _, test := range tests {
 		if got := deploy.Settle(deploy.Profile{Name: "a", Path: planned}, test.from, test.before, test.now, test.succeeded); got != test.want {

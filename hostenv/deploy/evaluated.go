@@ -3,9 +3,11 @@ package deploy
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Evaluated is what the provider's flake says of a node at deploy.nodes.
@@ -26,34 +28,23 @@ type Spec struct {
 	Derivation string `json:"derivation"`
 }
 
-// A MismatchError says that the flake's deploy.nodes was not made of this plan.
-type MismatchError struct{ Problems []string }
-
-func (e *MismatchError) Error() string {
-	const is = "the flake's deploy.nodes is not of this plan:"
-	if len(e.Problems) == 1 {
-		return is + " " + e.Problems[0]
+// Mismatch reports that the flake's deploy.nodes was not made of this plan: what
+// they disagree in.
+func Mismatch(differences ...string) error {
+	of := " " + differences[0]
+	if len(differences) > 1 {
+		of = "\n- " + strings.Join(differences, "\n- ")
 	}
-	return is + "\n- " + strings.Join(e.Problems, "\n- ")
+	return problem.New("the flake's deploy.nodes", "is not of this plan:"+of,
+		"run `mage plan` and `git add generated`: a flake sees only files that git knows")
 }
-
-// Hint says what to do.
-func (e *MismatchError) Hint() string {
-	return "run `mage plan` and `git add generated`: a flake sees only files that git knows"
-}
-
-var storePath = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]+$`)
-
-// IsStorePath reports whether it is a path of a store's own and no more: not
-// one below it, and nothing that a shell or a command takes for an option.
-func IsStorePath(path string) bool { return storePath.MatchString(path) }
 
 // Fill returns the nodes of a plan with the store paths that were evaluated.
 // nodes are all that [Planned] returned, with all their profiles; those that
-// were not evaluated, or failed, have no Path still; of the latter Broken says why. Where the flake and the
-// plan disagree the error is a *[MismatchError] with all that they disagree in.
+// were not evaluated, or failed, have no Path still; of the latter Broken says why.
+// Where the flake and the plan disagree the error is that of [Mismatch].
 func Fill(nodes []Node, evaluated map[string]Evaluated) ([]Node, error) {
-	m := &MismatchError{}
+	var m mismatches
 	filled := make([]Node, len(nodes))
 	known := map[string]bool{}
 	for i, n := range nodes {
@@ -68,29 +59,28 @@ func Fill(nodes []Node, evaluated map[string]Evaluated) ([]Node, error) {
 			m.note("there is a node %q", name)
 		}
 	}
-	if len(m.Problems) > 0 {
-		return nil, m
+	if len(m) > 0 {
+		return nil, Mismatch(m...)
 	}
 	return filled, nil
 }
 
-func (e *MismatchError) note(problem string, args ...any) {
-	e.Problems = append(e.Problems, fmt.Sprintf(problem, args...))
+// mismatches are what the flake and the plan disagree in.
+type mismatches []string
+
+func (m *mismatches) note(format string, args ...any) {
+	*m = append(*m, fmt.Sprintf(format, args...))
 }
 
-func (e *MismatchError) differs(of, what, flake, planned string) {
+func (m *mismatches) differs(of, what, flake, planned string) {
 	if flake != planned {
-		e.note("the %s of %s is %q, and %q in the plan", what, of, flake, planned)
+		m.note("the %s of %s is %q, and %q in the plan", what, of, flake, planned)
 	}
 }
 
-func (e *MismatchError) fill(n Node, from Evaluated) []Profile {
-	host := n.Address
-	if strings.Contains(host, ":") {
-		host = n.Name // a store's URI takes no IPv6 address
-	}
+func (m *mismatches) fill(n Node, from Evaluated) []Profile {
 	if from.Hostname != "" {
-		e.differs("node "+n.Name, "hostname", from.Hostname, host)
+		m.differs("node "+n.Name, "hostname", from.Hostname, names.Address(n.Address).Deploy(n.Name))
 	}
 	profiles := slices.Clone(n.Profiles)
 	for i := range profiles {
@@ -100,28 +90,28 @@ func (e *MismatchError) fill(n Node, from Evaluated) []Profile {
 			continue
 		}
 		if !slices.Contains(from.Names, p.Name) {
-			e.note("it has no profile %s", p.Key())
+			m.note("it has no profile %s", p.Key())
 			continue
 		}
 		spec, ok := from.Profiles[p.Name]
 		if !ok {
 			continue
 		}
-		e.differs(p.Key(), "user", spec.User, p.User)
-		e.differs(p.Key(), "sshUser", spec.SSHUser, n.User)
-		e.differs(p.Key(), "profilePath", spec.Link, p.Link)
-		e.differs(p.Key(), "tempPath", spec.Temp, p.Temp)
-		if !IsStorePath(spec.Path) {
-			e.note("the path of %s is %q, which is no store path", p.Key(), spec.Path)
+		m.differs(p.Key(), "user", spec.User, p.User)
+		m.differs(p.Key(), "sshUser", spec.SSHUser, n.User)
+		m.differs(p.Key(), "profilePath", spec.Link, p.Link)
+		m.differs(p.Key(), "tempPath", spec.Temp, p.Temp)
+		if _, err := names.ParseStorePath(spec.Path); err != nil {
+			m.note("the path of %s is %q, which is no store path", p.Key(), spec.Path)
 		}
-		if spec.Derivation != "" && (!IsStorePath(spec.Derivation) || !strings.HasSuffix(spec.Derivation, ".drv")) {
-			e.note("%s is made by %q, which is no derivation", p.Key(), spec.Derivation)
+		if drv, err := names.ParseStorePath(spec.Derivation); spec.Derivation != "" && (err != nil || !drv.IsDerivation()) {
+			m.note("%s is made by %q, which is no derivation", p.Key(), spec.Derivation)
 		}
 		p.Path, p.Derivation = spec.Path, spec.Derivation
 	}
 	for _, name := range from.Names {
 		if _, planned := n.Profile(name); !planned {
-			e.note("it has a profile %q on node %s", name, n.Name)
+			m.note("it has a profile %q on node %s", name, n.Name)
 		}
 	}
 	return profiles

@@ -11,8 +11,8 @@ import (
 // them.
 const EventsVersion = "1.0"
 
-// An Event is one thing that happened, as data. Journal, JSON output, terminal
-// and summary all render the same events.
+// An Event is one thing that happened in a run. The journal, the JSON output, the
+// terminal and the summary all show the same events.
 type Event struct {
 	Type Type   `json:"type"`
 	Time string `json:"time,omitempty"` // RFC 3339, UTC
@@ -30,13 +30,13 @@ type Event struct {
 	// Of type profile.
 	State  State  `json:"state,omitempty"`
 	Reason Reason `json:"reason,omitempty"` // why it is in that state
-	Was    string `json:"was,omitempty"`    // the path that was active before the run touched it
+	Was    string `json:"was,omitempty"`    // the path that was active before the run changed it
 	Want   string `json:"want,omitempty"`   // the planned path
-	Active string `json:"active,omitempty"` // the path that the node says is active
+	Active string `json:"active,omitempty"` // the path that the node reports as active
 	Error  string `json:"error,omitempty"`
 	Hint   string `json:"hint,omitempty"`
-	Log    string `json:"log,omitempty"` // the file that has more
-	// Rollback says of an activation whether the node may go back by itself.
+	Log    string `json:"log,omitempty"` // the log file with the details
+	// Rollback is true if the node may go back by itself after this activation.
 	Rollback bool `json:"rollback,omitempty"`
 	// Of types verification, move and diff.
 	Verification *Verification `json:"verification,omitempty"`
@@ -46,48 +46,48 @@ type Event struct {
 	End *End `json:"end,omitempty"`
 }
 
-// Type says what an event is about.
+// Type is what an event is about.
 type Type string
 
 // The types of events.
 const (
 	TypeVersion      Type = "version"      // the first line
 	TypeRun          Type = "run"          // a run begins
-	TypeResume       Type = "resume"       // an interrupted run is taken up
-	TypeNode         Type = "node"         // a node was connected to, or could not be
-	TypeFinding      Type = "finding"      // what is wrong, or was done otherwise than expected
+	TypeResume       Type = "resume"       // an interrupted run continues
+	TypeNode         Type = "node"         // a connection to a node succeeded or failed
+	TypeFinding      Type = "finding"      // a problem, or something that the operator should know
 	TypeProfile      Type = "profile"      // a profile enters a state
 	TypeVerification Type = "verification" // what the checks of an environment found
-	TypeMove         Type = "move"         // data is taken along from another node
+	TypeMove         Type = "move"         // data moves from another node
 	TypeDiff         Type = "diff"         // what a new closure changes
 	TypeEnd          Type = "end"          // a run ends
 )
 
-// State is that of a node or a profile in a run.
+// State is the state of a node or a profile in a run.
 type State string
 
 // The states. Those of the second group are final.
 const (
-	StateReached    State = "reached"    // of a node: it answers, and is ours
+	StateReached    State = "reached"    // of a node: it answers, and it is the right one
 	StatePending    State = "pending"    // it is to be activated
 	StateBuilding   State = "building"   //
 	StateSigning    State = "signing"    //
 	StatePushing    State = "pushing"    //
-	StatePushed     State = "pushed"     // it is on the node
-	StateWaiting    State = "waiting"    // for an activation that somebody else began
+	StatePushed     State = "pushed"     // its closure is on the node
+	StateWaiting    State = "waiting"    // it waits for an activation that another run began
 	StateMoving     State = "moving"     // its data is backed up on the old node
 	StateActivating State = "activating" // from here on the node is changed
-	StateRestoring  State = "restoring"  // the path from before is made active again
+	StateRestoring  State = "restoring"  // the previous path is being activated again
 
-	StateInSync      State = "in-sync"     // it was at the planned path before
-	StateActive      State = "active"      // the node says that it is at the planned path
-	StateFailed      State = "failed"      // it is not; Active says where it is
-	StateSkipped     State = "skipped"     // it was not touched
-	StateUnreachable State = "unreachable" // nothing could be asked; it was not touched
-	StateUnknown     State = "unknown"     // it was touched, and the node does not answer
+	StateInSync      State = "in-sync"     // the planned path was active before the run
+	StateActive      State = "active"      // the node reports the planned path as active
+	StateFailed      State = "failed"      // the planned path is not active; Active has the path that is
+	StateSkipped     State = "skipped"     // the run did not change it
+	StateUnreachable State = "unreachable" // the node does not answer; the run did not change it
+	StateUnknown     State = "unknown"     // the run changed it, and the node no longer answers
 )
 
-// Final reports whether nothing follows the state in this run.
+// Final reports whether the state is the last one of a profile in this run.
 func (s State) Final() bool {
 	switch s {
 	case StateInSync, StateActive, StateFailed, StateSkipped, StateUnreachable, StateUnknown:
@@ -97,59 +97,61 @@ func (s State) Final() bool {
 	}
 }
 
-// Reason says why a profile is in a state. There may be more of them one day.
+// Reason is why a profile is in a state. Later versions may add reasons.
 type Reason string
 
 // The reasons.
 const (
 	ReasonNew          Reason = "new"           // pending: the node has no such profile
 	ReasonChanged      Reason = "changed"       // pending: the node has another path
-	ReasonDoubtful     Reason = "doubtful"      // pending: it was activated, and nobody knows how that ended
-	ReasonNotRunning   Reason = "not-running"   // pending: the path is the profile's, and the node runs another system
-	ReasonComes        Reason = "comes"         // pending: the path is active, and the environment was elsewhere meanwhile
-	ReasonAdopted      Reason = "adopted"       // active: an interrupted run had brought it there
+	ReasonDoubtful     Reason = "doubtful"      // pending: the result of an earlier activation is unknown
+	ReasonNotRunning   Reason = "not-running"   // pending: the profile has the path, but the node runs another system
+	ReasonReturned     Reason = "returned"      // pending: the path is active, but the environment was on another node since then
+	ReasonAdopted      Reason = "adopted"       // active: an interrupted run activated it
 	ReasonEvaluation   Reason = "evaluation"    // failed
 	ReasonBuild        Reason = "build"         // failed
 	ReasonSign         Reason = "sign"          // failed
 	ReasonPush         Reason = "push"          // failed
-	ReasonUnsigned     Reason = "unsigned"      // failed: the node trusts no signature
-	ReasonMove         Reason = "move"          // failed: its data could not be taken along
+	ReasonUnsigned     Reason = "unsigned"      // failed: the node trusts none of the signatures
+	ReasonMove         Reason = "move"          // failed: its data could not be moved
 	ReasonActivation   Reason = "activation"    // failed
-	ReasonNoRoom       Reason = "no-room"       // failed: the node's disk is full, and nothing was activated
-	ReasonConflict     Reason = "conflict"      // failed: the user's UID is another's
+	ReasonNoRoom       Reason = "no-room"       // failed: the node's disk is full; the path was not activated
+	ReasonConflict     Reason = "conflict"      // failed: another user has the UID
 	ReasonSystemFailed Reason = "system-failed" // skipped: the system of its node failed
 	ReasonMovePending  Reason = "move-pending"  // skipped: an environment has to leave the node first
 	ReasonInterrupted  Reason = "interrupted"   // skipped
-	ReasonLost         Reason = "lost"          // unknown: the connection, and no new one
+	ReasonLost         Reason = "lost"          // unknown: the connection was lost, and a new one fails
 )
 
-// A Start says what a run set out to do.
+// A Start is what a run is asked to do.
 type Start struct {
-	Plan     string    `json:"plan"` // SHA-256 of plan.json, but for what a deploy writes into it
+	Plan     string    `json:"plan"` // SHA-256 of plan.json, without the fields that a deploy writes
 	By       string    `json:"by"`
 	Selected Selection `json:"selected"`
 	Options  Options   `json:"options"`
-	// Migrations are what was said of data that move, nil for nothing.
+	// Migrations are the options about moving data, nil if there are none.
 	Migrations *Migrations `json:"migrations,omitempty"`
-	SigningKey string      `json:"signingKey,omitempty"` // the file, if it was named
-	DeployRs   string      `json:"deployRs,omitempty"`   // the program, if it was named
+	SigningKey string      `json:"signingKey,omitempty"` // the file, if the operator named one
+	DeployRs   string      `json:"deployRs,omitempty"`   // the program, if the operator named one
 }
 
-// Migrations say which data are left where they are, and where others are.
+// Migrations are the options about moving data: what stays on its node, and from
+// which node the rest comes.
 type Migrations struct {
 	Skip         []string          `json:"skip,omitempty"`    // users
 	Sources      map[string]string `json:"sources,omitempty"` // nodes by user
 	IgnoreErrors bool              `json:"ignoreErrors,omitempty"`
 }
 
-// An End says how a run ended.
+// An End is how a run ended.
 type End struct {
 	Code        int            `json:"code"`
 	Interrupted bool           `json:"interrupted,omitempty"`
 	Counts      map[string]int `json:"counts"` // of profiles, by state
 }
 
-// A Finding is what a preflight found, or what somebody should know.
+// A Finding is a problem that a preflight found, or something that the operator
+// should know.
 type Finding struct {
 	Level   Level  `json:"level"`
 	Code    string `json:"code"`
@@ -157,18 +159,18 @@ type Finding struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// Level says what becomes of a finding.
+// Level is what follows from a finding.
 type Level string
 
 // The levels.
 const (
 	Warning Level = "warning" // the run goes on
-	Failure Level = "error"   // nothing is begun
+	Failure Level = "error"   // the run does not begin
 )
 
 func (f Finding) Error() string { return f.Message }
 
-// Encode returns the event as a line.
+// Encode returns the event as a line of JSON.
 func (e Event) Encode() []byte {
 	line, err := json.Marshal(e)
 	if err != nil { // no field can fail
@@ -177,7 +179,7 @@ func (e Event) Encode() []byte {
 	return append(line, '\n')
 }
 
-// DecodeEvent reads a line.
+// DecodeEvent reads a line of JSON.
 func DecodeEvent(line []byte) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(line, &e); err != nil {

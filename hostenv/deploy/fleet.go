@@ -5,7 +5,7 @@ type Node struct {
 	Name       string // in the plan; also its alias in the ssh_config that is generated
 	Address    string // the host name or IP address that ssh connects to
 	Port       int    // 0 for ssh's default
-	User       string // who logs in
+	User       string // the user that logs in
 	HostKey    string // "ssh-ed25519 AAAA...", "" where the provider names none
 	SSHOptions []string
 	Platform   string // "x86_64-linux"

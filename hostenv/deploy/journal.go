@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A Journal is the append-only record of a run: <id>.jsonl in the folder of
-// runs, an event a line. An event is on the disk when Append returns.
+// A Journal is the append-only record of a run: the file <id>.jsonl in the folder
+// of runs, with one event on each line. An event is on the disk when Append returns.
 type Journal struct {
 	ID  string
 	Dir string // of this run: logs, roots, exit statuses
@@ -26,9 +28,9 @@ type Journal struct {
 	broken error // of the first write that failed
 }
 
-// CreateJournal begins a new one in the folder of runs, which it makes if need
-// be, with these events. seen, if any, is called with each event once it is
-// durable.
+// CreateJournal begins a new journal with these events. It makes the folder of
+// runs if it does not exist. It calls seen, which may be nil, with each event once
+// that is on the disk.
 func CreateJournal(runs string, now time.Time, seen func(Event), first ...Event) (*Journal, error) {
 	if err := os.MkdirAll(runs, 0o777); err != nil {
 		return nil, err
@@ -54,15 +56,15 @@ func CreateJournal(runs string, now time.Time, seen func(Event), first ...Event)
 	return j, nil
 }
 
-// NewStory is a journal that is kept nowhere, for runs that change nothing.
+// NewStory returns a journal without a file, for runs that change nothing.
 func NewStory(seen func(Event)) *Journal {
 	j := &Journal{seen: seen}
 	_ = j.Append(Event{Type: TypeVersion, Events: EventsVersion}) // there is no file to fail
 	return j
 }
 
-// OpenJournal takes up one that a run before left. What it has of a line that
-// was never finished is cut off: whoever wrote it never went on from there.
+// OpenJournal opens the journal of an earlier run to continue it. It removes an
+// unfinished last line: the process that wrote it did nothing afterwards.
 func OpenJournal(runs, id string, seen func(Event)) (*Journal, error) {
 	path := filepath.Join(runs, id+".jsonl")
 	events, whole, err := readJournal(path)
@@ -87,9 +89,9 @@ func OpenJournal(runs, id string, seen func(Event)) (*Journal, error) {
 	return j, err
 }
 
-// Append writes events down, in their order, before it returns. Once that has
-// failed it fails always: what comes after a line that was cut off, on a disk
-// that was full for a moment, would make the journal unreadable.
+// Append writes events to the disk, in order, before it returns. Once a write has
+// failed, every later call fails: if a full disk cuts off a line, a line after it
+// would make the journal unreadable.
 func (j *Journal) Append(events ...Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -122,7 +124,7 @@ func (j *Journal) Append(events ...Event) error {
 	return nil
 }
 
-// Events returns all that were written.
+// Events returns all events of the journal.
 func (j *Journal) Events() []Event {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -137,14 +139,13 @@ func (j *Journal) Close() error {
 	return j.file.Close()
 }
 
-// ReadJournal returns the events of a run, without a line that was never
-// finished.
+// ReadJournal returns the events of a run. It ignores an unfinished last line.
 func ReadJournal(runs, id string) ([]Event, error) {
 	events, _, err := readJournal(filepath.Join(runs, id+".jsonl"))
 	return events, err
 }
 
-// readJournal also returns how many bytes hold whole events.
+// readJournal also returns the length of the finished lines in bytes.
 func readJournal(path string) (events []Event, whole int64, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -162,13 +163,13 @@ func readJournal(path string) (events []Event, whole int64, err error) {
 		}
 		e, err := DecodeEvent(line)
 		if err != nil {
-			return nil, 0, &JournalError{Path: path, Line: n, Err: err}
+			return nil, 0, journalError(path, n, err)
 		}
 		if n == 1 {
 			major, _, _ := strings.Cut(e.Events, ".")
 			ours, _, _ := strings.Cut(EventsVersion, ".")
 			if e.Type != TypeVersion || major != ours {
-				return nil, 0, &JournalError{Path: path, Line: 1, Err: fmt.Errorf("it is of version %q, and this program reads %s", e.Events, EventsVersion)}
+				return nil, 0, journalError(path, 1, fmt.Errorf("it is of version %q, and this program reads %s", e.Events, EventsVersion))
 			}
 		}
 		events = append(events, e)
@@ -178,22 +179,13 @@ func readJournal(path string) (events []Event, whole int64, err error) {
 	return events, whole, nil
 }
 
-// A JournalError says that a journal cannot be read.
-type JournalError struct {
-	Path string
-	Line int
-	Err  error
+// journalError is the error of a journal that cannot be read.
+func journalError(path string, line int, err error) error {
+	return problem.WithHint(fmt.Errorf("%s, line %d: %w", path, line, err),
+		"move the file away: the next run asks the nodes what they have, and activates again only what was interrupted in the middle of an activation")
 }
 
-func (e *JournalError) Error() string { return fmt.Sprintf("%s, line %d: %v", e.Path, e.Line, e.Err) }
-func (e *JournalError) Unwrap() error { return e.Err }
-
-// Hint says what to do.
-func (e *JournalError) Hint() string {
-	return "move the file away: the next run asks the nodes what they have, and only what was interrupted in the middle of an activation is then activated once more"
-}
-
-// syncDir makes a new name in a folder durable.
+// syncDir flushes a folder to the disk, so that a new file name in it is durable.
 func syncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

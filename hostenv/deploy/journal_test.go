@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// fullAt lets no file of this process grow beyond a size, until the undo: as on
-// a full disk, a write is cut off there.
+// fullAt limits the size of every file of this process until undo is called. A
+// write is cut off at the limit, as on a full disk.
 func fullAt(t *testing.T, size uint64) (undo func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
@@ -31,8 +31,8 @@ func fullAt(t *testing.T, size uint64) (undo func()) {
 	}
 }
 
-// A line that a full disk cut off is the last one, also where there is room
-// again for what another node has to tell: the journal can be read, and taken up.
+// A line that a full disk cut off stays the last one, even if there is room again
+// for later events. So the journal can be read, and the run can be resumed.
 func TestJournalOnFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	j, err := deploy.CreateJournal(dir, time.Now(), nil, deploy.Event{Type: deploy.TypeRun, Start: &deploy.Start{Plan: "x"}})

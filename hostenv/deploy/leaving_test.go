@@ -14,7 +14,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Where an environment is, is what the newest run says that saw it there.
+// The newest run that saw an environment on a node decides where it is.
 func TestArrived(t *testing.T) {
 	runs := t.TempDir()
 	at := func(node, user string, state deploy.State) deploy.Event {
@@ -56,7 +56,7 @@ func TestArrived(t *testing.T) {
 	}
 }
 
-// moving is a Mover whose environment's data are on n1.
+// moving is a Mover. The data of its environment are on n1.
 type moving struct {
 	ignore bool
 	asked  *[]string
@@ -82,15 +82,15 @@ func (m moving) Discard(_ context.Context, _ deploy.Session, p deploy.Profile) e
 	return nil
 }
 
-// An old node that is gone keeps an environment back, before anything is done or
-// in the middle, unless the mover goes on without its data. One that somebody
-// else deploys to has not gone.
+// An old node that is gone holds an environment back, whether it is gone at the start
+// or goes during the run, unless the mover continues without its data. A node that is
+// locked by another deploy is not gone.
 func TestOldNodeIsGone(t *testing.T) {
 	const lost, reached, without = "env1-n2, reached: false", "env1-n2, reached: true", "env1-n2, nothing is left"
 	for _, test := range []struct {
 		reason      string
 		ignore      bool
-		gone, later bool // whether it is, or will be
+		gone, later bool // the old node is gone at the start, or goes later
 		locked      bool
 		finding     string
 		code        int
@@ -98,9 +98,9 @@ func TestOldNodeIsGone(t *testing.T) {
 	}{
 		{"it is there", false, false, false, false, "", deploy.ExitDone, []string{reached}},
 		{"it is gone", false, true, false, false, deploy.FindingMove, deploy.ExitFailed, []string{lost}},
-		{"it is gone, and never mind", true, true, false, false, "", deploy.ExitDone, []string{lost, without}},
+		{"it is gone, and errors are ignored", true, true, false, false, "", deploy.ExitDone, []string{lost, without}},
 		{"it goes", false, false, true, false, "", deploy.ExitPartial, []string{lost}},
-		{"it goes, and never mind", true, false, true, false, "", deploy.ExitDone, []string{lost, without}},
+		{"it goes, and errors are ignored", true, false, true, false, "", deploy.ExitDone, []string{lost, without}},
 		{"it is locked", true, false, false, true, deploy.FindingLocked, deploy.ExitLocked, nil},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestOldNodeIsGone(t *testing.T) {
 			if test.later {
 				r.Remote = losing{w}
 			}
-			o, err := r.Run(t.Context(), deploy.Deploy, nodes[1:], nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes[1:], nodes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestOldNodeIsGone(t *testing.T) {
 		})
 	}
 
-	// A preview shows that it is out of reach, and locks nothing.
+	// A preview shows that the node cannot be reached, and takes no lock.
 	for _, ignore := range []bool{false, true} {
 		nodes := fleet(2, 1)
 		w := newWorld(t, nodes)
@@ -136,7 +136,7 @@ func TestOldNodeIsGone(t *testing.T) {
 		var asked []string
 		r := w.runner(t.TempDir(), "")
 		r.Mover = moving{ignore, &asked}
-		o, err := r.Run(t.Context(), deploy.Preview, nodes[1:], nodes, nil)
+		o, err := r.Run(t.Context(), deploy.Preview, nodes[1:], nodes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestOldNodeIsGone(t *testing.T) {
 	}
 }
 
-// losing opens n1 once, and that connection is lost at once.
+// losing opens n1 once, and loses that connection immediately.
 type losing struct{ *world }
 
 func (l losing) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {

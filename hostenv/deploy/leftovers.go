@@ -11,54 +11,54 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// usersProgram is what lists and removes leftovers on a node:
+// usersProgram lists and removes leftovers on a node. Its source is
 // nix/modules/hostenv-users.sh.
 const usersProgram = "hostenv-users"
 
-// A Leftover is what an environment left on a node that does not have it any
-// more, by the name that it had there.
+// A Leftover is what an environment left behind on a node that no longer has it,
+// under the name that it had there.
 type Leftover struct {
 	Node    string   `json:"node"`
 	User    string   `json:"user"`
 	UID     int      `json:"uid"`
 	Why     Fate     `json:"why"`
 	Now     string   `json:"now,omitempty"` // the name by which that node has the environment now
-	Running bool     `json:"running"`       // whether something runs as the user
+	Running bool     `json:"running"`       // whether processes run as the user
 	Paths   []string `json:"paths"`
 }
 
-// Name tells leftovers of one user name on a node apart: environments had it
-// one after the other.
+// Name is unique on a node, which User is not: several environments may have had
+// one user name, one after the other.
 func (l Leftover) Name() string { return l.User + "." + strconv.Itoa(l.UID) }
 
-// Fate says what became of an environment that left something.
+// Fate is what became of an environment that has leftovers.
 type Fate string
 
 // The fates.
 const (
-	FateRetired Fate = "retired" // it is in no plan any more
+	FateRetired Fate = "retired" // it is no longer in the plan
 	FateMoved   Fate = "moved"   // it is on another node
 	FateRenamed Fate = "renamed" // it has another name on this node
-	FatePlanned Fate = "planned" // it is not gone: a deploy brings it back to this node, or has yet to take it away
+	FatePlanned Fate = "planned" // it is still in the plan for this node, or a deploy has not moved it away yet
 	FateUnknown Fate = "unknown" // the state does not know its UID
 )
 
-// fate says what became of the environment that a node calls left over.
+// fate finds out what became of the environment that the leftover is from.
 func (l Leftover) fate(d plan.Document, s state.State) Fate {
-	environments, _ := d.Value()["environments"].(map[string]any)
-	for _, v := range environments {
-		environment, _ := v.(map[string]any)
-		if uid, _ := environment["uid"].(int64); int(uid) != l.UID {
+	for _, e := range d.Environments {
+		if e.UID != l.UID {
 			continue
 		}
 		switch {
-		case environment["previousNode"] == l.Node:
-			return FatePlanned // what it left may be all that there is
-		case environment["node"] != l.Node:
+		case e.PreviousNode == l.Node:
+			return FatePlanned // the leftover may be the only copy of its data
+		case e.Node != l.Node:
 			return FateMoved
 		case l.Now != "":
 			return FateRenamed
@@ -73,8 +73,8 @@ func (l Leftover) fate(d plan.Document, s state.State) Fate {
 	return FateUnknown
 }
 
-// readLeftovers reads what a node prints. What it says is shown, and becomes
-// part of a command: it is held to what it can be.
+// readLeftovers reads the list that a node prints. It refuses names and paths that
+// are not plain, because they become part of a command.
 func readLeftovers(node string, data []byte) ([]Leftover, error) {
 	var document struct {
 		Leftovers []Leftover `json:"leftovers"`
@@ -87,7 +87,7 @@ func readLeftovers(node string, data []byte) ([]Leftover, error) {
 			return nil, fmt.Errorf("it names %q with the UID %d, which can be no environment's", l.User, l.UID)
 		}
 		for _, path := range l.Paths {
-			if !plainPath.MatchString(path) || strings.Contains(path, "/..") {
+			if _, err := names.ParsePlainPath(path); err != nil {
 				return nil, fmt.Errorf("it names %q, which is no plain path", path)
 			}
 		}
@@ -96,21 +96,8 @@ func readLeftovers(node string, data []byte) ([]Leftover, error) {
 	return document.Leftovers, nil
 }
 
-// A NoLeftoversError says that a node cannot tell what is left over there.
-type NoLeftoversError struct{ Node string }
-
-func (e *NoLeftoversError) Error() string {
-	return "node " + e.Node + " cannot tell what is left over: its system has no " + usersProgram
-}
-
-// Hint says what to do.
-func (e *NoLeftoversError) Hint() string { return "deploy its system: -node=" + e.Node }
-
-// leftovers asks a node.
+// leftovers asks a node for its leftovers.
 func leftovers(ctx context.Context, n Node, s Session) ([]Leftover, error) {
-	if !s.Observation().ListsLeftovers {
-		return nil, &NoLeftoversError{n.Name}
-	}
 	out, err := s.Run(ctx, "root", nil, usersProgram, "list")
 	if err != nil {
 		return nil, err
@@ -122,27 +109,29 @@ func leftovers(ctx context.Context, n Node, s Session) ([]Leftover, error) {
 	return all, nil
 }
 
-// Leftovers collects what is left over on nodes. Its Ask is for [Survey], and may
-// be called by several at once.
+// Leftovers collects the leftovers of nodes. Its method Ask is for [Survey], and
+// is safe for concurrent use.
 type Leftovers struct {
 	Plan  plan.Document
 	State state.State
 
 	mu   sync.Mutex
 	all  []Leftover
-	deaf []error
+	deaf []string // nodes that cannot list their leftovers
 }
 
-// Ask asks a node. One that cannot tell is no error, see [Leftovers.Deaf].
+// Ask adds the leftovers of a node. A node that cannot list them is not an error
+// here, see [Leftovers.Deaf].
 func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
+	if !s.Observation().ListsLeftovers {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.deaf = append(a.deaf, n.Name)
+		return nil
+	}
 	found, err := leftovers(ctx, n, s)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var deaf *NoLeftoversError
-	if errors.As(err, &deaf) {
-		a.deaf = append(a.deaf, deaf)
-		return nil
-	}
 	for _, l := range found {
 		l.Why = l.fate(a.Plan, a.State)
 		a.all = append(a.all, l)
@@ -150,7 +139,7 @@ func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
 	return err
 }
 
-// All returns what was found, by node, user and UID.
+// All returns the leftovers that Ask found, sorted by node, user and UID.
 func (a *Leftovers) All() []Leftover {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -159,18 +148,24 @@ func (a *Leftovers) All() []Leftover {
 	})
 }
 
-// Deaf is an error for each node that cannot tell, nil if all could.
+// Deaf returns an error for each node that cannot list its leftovers, nil if all
+// can.
 func (a *Leftovers) Deaf() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return joined(a.deaf)
+	var deaf problem.List
+	for _, node := range slices.Sorted(slices.Values(a.deaf)) {
+		deaf.Addf("node "+node, "deploy the system: `mage deploy -env=system`", "cannot tell what is left over: its system has no "+usersProgram)
+	}
+	return deaf.Err()
 }
 
-// PickLeftovers returns those that are named, by user or by [Leftover.Name], each
-// of which must be one and removable. All that is wrong is in the error.
+// PickLeftovers returns the leftovers with the given names: a user, or a
+// [Leftover.Name]. Each name must match one leftover, which may be removed. The
+// error holds every name that does not.
 func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 	var picked []Leftover
-	var wrong []error
+	var wrong problem.List
 	for _, name := range names {
 		var met []Leftover
 		for _, l := range all {
@@ -180,32 +175,24 @@ func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 		}
 		switch {
 		case len(met) == 0:
-			wrong = append(wrong, &LeftoverError{name, "nothing is left over of it", "`mage leftovers` lists what is"})
+			wrong.Addf("remove "+name+":", "`mage leftovers` lists what is left over", "nothing is left over of it")
 		case len(met) > 1:
 			var which []string
 			for _, l := range met {
 				which = append(which, l.Name()+" on "+l.Node)
 			}
-			wrong = append(wrong, &LeftoverError{name, "there is " + strings.Join(which, ", "), "name one, and its node by -node="})
+			wrong.Addf("remove "+name+":", "name one, and its node by -node=", "there is %s", strings.Join(which, ", "))
 		case met[0].Why == FatePlanned:
-			wrong = append(wrong, &LeftoverError{name, "the plan has this environment, and what is on " + met[0].Node + " is in use, or will be", "deploy first: `mage deploy`"})
+			wrong.Addf("remove "+name+":", "deploy first: `mage deploy`", "the plan has this environment, and what is on %s is in use, or will be", met[0].Node)
 		case !slices.ContainsFunc(picked, func(l Leftover) bool { return l.Node == met[0].Node && l.Name() == met[0].Name() }):
 			picked = append(picked, met[0])
 		}
 	}
-	return picked, joined(wrong)
+	return picked, wrong.Err()
 }
 
-// A LeftoverError says why something is not removed.
-type LeftoverError struct{ Name, Problem, hint string }
-
-func (e *LeftoverError) Error() string { return "remove " + e.Name + ": " + e.Problem }
-
-// Hint says what to do.
-func (e *LeftoverError) Hint() string { return e.hint }
-
-// RemoveLeftover removes what an environment left on a node, under the node's
-// deploy lock. The node refuses where the environment is there by now.
+// RemoveLeftover removes what an environment left on a node. It holds the node's
+// deploy lock. The node refuses if it has the environment again.
 func RemoveLeftover(ctx context.Context, remote Remote, n Node, how OpenOptions, l Leftover) (err error) {
 	how.Lock = true
 	session, err := remote.Open(ctx, n, how)

@@ -2,7 +2,6 @@ package deploy_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,11 +11,12 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// left is a fleet in memory whose nodes say what is left over there: a document
-// each, "" for one whose system cannot tell.
+// left is a fleet in memory. It has the document of leftovers of each node, "" for
+// a node whose system cannot list them.
 type left struct {
 	*world
 	says map[string]string
@@ -53,7 +53,7 @@ func leftOf(user string, uid int, more string) string {
 	return fmt.Sprintf(`{"user":%q,"uid":%d,"running":false,"paths":["/home/%s"]%s}`, user, uid, user, more)
 }
 
-// What a node calls left over is judged by UID, for names come and go.
+// The fate of a leftover depends on its UID, because names are used again.
 func TestLeftovers(t *testing.T) {
 	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "environments": {
 		"moved": {"uid": 1, "node": "n2"}, "moving": {"uid": 2, "node": "n2", "previousNode": "n1"}, "new": {"uid": 3, "node": "n1"},
@@ -83,8 +83,7 @@ func TestLeftovers(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	var deaf *deploy.NoLeftoversError
-	if err := found.Deaf(); !errors.As(err, &deaf) || deaf.Node != "n3" || !strings.Contains(deaf.Hint(), "-node=n3") {
+	if err := found.Deaf(); err == nil || !strings.HasPrefix(err.Error(), "node n3 cannot tell") || !strings.Contains(problem.Hint(err), "mage deploy -env=system") {
 		t.Errorf("n3 cannot tell: %v", err)
 	}
 
@@ -92,7 +91,7 @@ func TestLeftovers(t *testing.T) {
 		{"moved", "moved.1 n1", ""},
 		{"old,again.7,moved,again", "old.3 n1,again.7 n1,moved.1 n1", ""},
 		{"gone", "", "gone.6 on n1, gone.6 on n2"},
-		{"nobody,back,off,moving", "", "nobody: nothing is left over"},
+		{"absent,back,off,moving", "", "absent: nothing is left over"},
 		{"moving", "", "the plan has this environment"},
 		{"again.9", "", "nothing is left over"},
 	} {
@@ -119,8 +118,8 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// What a node says is part of a command and of what is shown: it is refused where
-// it could be no leftover.
+// The answer of a node becomes part of commands and of output, so names and paths
+// that no leftover can have are refused.
 func TestLeftoversRefused(t *testing.T) {
 	nodes := fleet(1, 1)
 	for _, says := range []string{

@@ -16,43 +16,43 @@ const (
 	ExitInterrupted = 130
 )
 
-// An Outcome is what a run has come to, by its events alone.
+// An Outcome is the result of a run, computed from its events alone.
 type Outcome struct {
 	Run         string
 	Start       Start
 	Profiles    []ProfileOutcome // by node, the system first
-	Findings    []Event          // of type finding, as they came
+	Findings    []Event          // of type finding, in order
 	Ended       bool
 	Interrupted bool
 }
 
-// A ProfileOutcome is where a profile stands.
+// A ProfileOutcome is the result of a run for one profile.
 type ProfileOutcome struct {
 	Node, Profile string
 	State         State
 	Reason        Reason
-	Was, Want     string // what was active before the run, and what is planned
-	Active        string // what the node said last
+	Was, Want     string // the path that was active before the run, and the planned path
+	Active        string // the path that the node reported last
 	Error, Hint   string
 	Log           string
 	Verification  *Verification
 	Moved         *Moved
 	Diff          *Diff
-	Doubt         *Doubt // left by an activation of which nobody knows how it ended
+	Doubt         *Doubt // an activation whose result is unknown
 }
 
-// Good reports whether the profile is where the plan wants it, and works as far
-// as that is enforced.
+// Good reports whether the planned path is active, and passes its checks if these
+// are enforced.
 func (p ProfileOutcome) Good() bool {
 	broken := p.Verification != nil && p.Verification.Enforce && !p.Verification.OK()
 	return p.up() && !broken
 }
 
-// up reports whether the profile is where the plan wants it.
+// up reports whether the planned path is active.
 func (p ProfileOutcome) up() bool { return p.State == StateInSync || p.State == StateActive }
 
-// OutcomeOf folds events. A run that was taken up again goes on where it was:
-// what was active before it is what was active before it first began.
+// OutcomeOf computes the outcome of events. For a run that was resumed, Was is the
+// path that was active before the run first began.
 func OutcomeOf(events []Event) Outcome {
 	var o Outcome
 	at := map[string]*ProfileOutcome{}
@@ -77,7 +77,7 @@ func OutcomeOf(events []Event) Outcome {
 				at[key] = p
 			}
 			p.fold(e)
-		default: // versions and nodes say nothing of profiles
+		default: // versions and nodes do not change profiles
 		}
 	}
 	for _, p := range at {
@@ -118,8 +118,8 @@ func (p *ProfileOutcome) fold(e Event) {
 	}
 }
 
-// doubt keeps track of activations: what comes before one, and what is not
-// about it, leaves an older doubt as it is.
+// doubt updates Doubt. Events before an activation, and failures that are not of
+// an activation, leave an older doubt unchanged.
 func (p *ProfileOutcome) doubt(e Event) {
 	switch e.State {
 	case StateActivating:
@@ -127,7 +127,7 @@ func (p *ProfileOutcome) doubt(e Event) {
 	case StateActive, StateInSync:
 		p.Doubt = nil
 	case StateFailed:
-		// A failure that left the node at the new path could not be taken back.
+		// If the node still has the new path, we could not go back: the doubt stays.
 		if p.Doubt != nil && e.Reason == ReasonActivation && e.Active != p.Doubt.Path {
 			p.Doubt = nil
 		}
@@ -144,8 +144,8 @@ func (o Outcome) Counts() map[string]int {
 	return counts
 }
 
-// Code returns the exit code of a run that deploys: done, failed where nothing
-// is where it should be or nothing was begun, partial, locked, interrupted.
+// Code returns the exit code of a deploy: failed if no profile is good or the run
+// did not begin, partial if only some profiles are good.
 func (o Outcome) Code() int {
 	if o.Interrupted {
 		return ExitInterrupted
@@ -179,9 +179,20 @@ func (o Outcome) Code() int {
 	}
 }
 
-// PreviewCode returns the exit code of a run that deploys nothing: what would
-// keep a deploy from beginning counts as it does there, and to have something to
-// deploy is a code of its own where that is asked for.
+// refused reports whether a finding stops a run before it begins.
+func refused(o Outcome) bool {
+	return slices.ContainsFunc(o.Findings, func(e Event) bool { return e.Finding.Level == Failure })
+}
+
+// allGood reports whether every profile is good. A run that was asked to stop was
+// then complete.
+func (o Outcome) allGood() bool {
+	return len(o.Profiles) > 0 && !slices.ContainsFunc(o.Profiles, func(p ProfileOutcome) bool { return !p.Good() })
+}
+
+// PreviewCode returns the exit code of a preview. Findings that stop a deploy have
+// the same code as there. If detailed is true, pending profiles have a code of
+// their own, [ExitChanges].
 func (o Outcome) PreviewCode(detailed bool) int {
 	switch {
 	case o.Interrupted || refused(o):
@@ -194,8 +205,8 @@ func (o Outcome) PreviewCode(detailed bool) int {
 	return ExitDone
 }
 
-// Deployed returns the node of every environment that the run knows to be at
-// its planned path, by user.
+// Deployed returns the node of every environment whose planned path is active, by
+// user.
 func (o Outcome) Deployed() map[string]string {
 	nodes := map[string]string{}
 	for _, p := range o.Profiles {
@@ -206,7 +217,8 @@ func (o Outcome) Deployed() map[string]string {
 	return nodes
 }
 
-// Pending returns the profiles that a deploy would activate, after a dry run.
+// Pending returns the profiles that a deploy would activate. The outcome is that
+// of a dry run.
 func (o Outcome) Pending() []ProfileOutcome {
 	return slices.DeleteFunc(slices.Clone(o.Profiles), func(p ProfileOutcome) bool { return p.State != StatePending })
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 func document(t *testing.T, text string) plan.Document {
@@ -23,8 +24,14 @@ func document(t *testing.T, text string) plan.Document {
 	return d
 }
 
-// planOf is a plan with one node and one environment, whose parts are given
-// where they are not as usual.
+// complete has the options that every connection of a plan has.
+const complete = `"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true`
+
+// paths has the paths that every environment of a plan has.
+const paths = `"profileLink": "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", "tempPath": "/run/hostenv/deploy/site-main-b7ea262"`
+
+// planOf returns a plan with one node and one environment. parts replaces parts of
+// the default plan.
 func planOf(parts map[string]string) string {
 	part := func(name, usual string) string {
 		if text, ok := parts[name]; ok {
@@ -33,16 +40,16 @@ func planOf(parts map[string]string) string {
 		return usual
 	}
 	return fmt.Sprintf(`{"formatVersion": 1, "deployUser": %s, "hostenvHostname": "hosting.example",
-		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1"}, "old": {"hostname": "old.hosting.example"}},
+		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1", `+complete+`}, "old": {"hostname": "old.hosting.example", `+complete+`}},
 		"environments": {%s: %s, "off": {"enable": false, "node": "gone"}}}`,
-		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example"}`),
-		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000}`))
+		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example", `+complete+`}`),
+		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000, `+paths+`}`))
 }
 
 func TestPlanned(t *testing.T) {
 	nodes, err := deploy.Planned(document(t, planOf(map[string]string{
 		"connection": `{"hostname": "192.0.2.7", "sshPort": 2222, "hostKey": "ssh-ed25519 AAAA n1", "sshOpts": ["-o", "Compression=yes"],
-			"system": "aarch64-linux", "tempPath": "/run/x", "remoteBuild": true, "autoRollback": false, "magicRollback": false, "unknown": 7}`,
+			"system": "aarch64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/x", "remoteBuild": true, "autoRollback": false, "magicRollback": false, "unknown": 7}`,
 	})))
 	if err != nil {
 		t.Fatal(err)
@@ -54,13 +61,13 @@ func TestPlanned(t *testing.T) {
 		Profiles: []deploy.Profile{
 			{Node: "n1", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/x"},
 			{Node: "n1", Name: "site-main-b7ea262", User: "site-main-b7ea262", UID: 40000,
-				Link: "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", Temp: "/run/x/site-main-b7ea262"},
+				Link: "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", Temp: "/run/hostenv/deploy/site-main-b7ea262"},
 		},
 	}, {
 		Name: "n2", Address: "2001:db8::1", User: "deploy", Platform: "x86_64-linux", PublicName: "n2.hosting.example",
 		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
 		Profiles: []deploy.Profile{{Node: "n2", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/hostenv/deploy"}},
-	}, { // environments may come from it
+	}, { // environments may move away from it
 		Name: "old", Address: "old.hosting.example", User: "deploy", Platform: "x86_64-linux", PublicName: "old.hosting.example",
 		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
 	}}
@@ -76,29 +83,30 @@ func TestPlannedRefuses(t *testing.T) {
 		{"a number is a UID", "user", `"1234"`, "is no name of a user"},
 		{"it would be root's profile", "user", `"root"`, "cannot be the user root"},
 		{"it would be the node's", "user", `"system"`, "cannot be the user system"},
-		{"it would be who deploys", "user", `"deploy"`, "cannot be the user deploy"},
+		{"it would be the deploy user", "user", `"deploy"`, "cannot be the user deploy"},
 		{"the plan would lie", "environment", `{"node": "n1", "uid": 1, "hostenv": {"userName": "other"}}`, `has the hostenv.userName "other"`},
 		{"a former name that is none", "environment", `{"node": "n1", "uid": 1, "formerNames": ["a", "../b"]}`, `"../b", which is no name of a user`},
-		{"nobody to compare with", "environment", `{"node": "n1"}`, "has no uid"},
+		{"without a UID to compare with", "environment", `{"node": "n1"}`, "has no uid"},
+		{"a plan of an older version", "environment", `{"node": "n1", "uid": 1}`, "does not have both of profileLink and tempPath"},
+		{"a link that would leave", "environment", `{"node": "n1", "uid": 1, "profileLink": "/p/../q", "tempPath": "/t"}`, `profileLink is "/p/../q", which is no plain absolute path`},
 		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which the plan does not have`},
-		{"a text is no number", "environment", `{"node": "n1", "uid": "1"}`, "is 1, not a whole number"},
 		{"deploy-rs cannot quote", "node", `"n\"1"`, "is no name of a node"},
 		{"ssh would take it for an option", "node", `"-oProxyCommand=x"`, "is no name of a node"},
 		{"it would be an address", "node", `"10.1"`, "is no name of a node"},
 		{"more than one line", "node", `"n1\nHost *"`, "is no name of a node"},
-		{"ssh would take it for an option", "connection", `{"hostname": "-oProxyCommand=reboot"}`, "neither a host name nor an IP address"},
-		{"more than one line", "connection", `{"hostname": "n1\nProxyCommand x"}`, "neither a host name nor an IP address"},
-		{"nowhere to go", "connection", `{}`, "neither a host name nor an IP address"},
-		{"no port", "connection", `{"hostname": "n", "sshPort": 0}`, "is 0, which is no port"},
-		{"no port", "connection", `{"hostname": "n", "sshPort": 70000}`, "is 70000, which is no port"},
-		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB"}`, "which is no public key"},
-		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b"}`, "no plain absolute path"},
-		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc"}`, "no plain absolute path"},
-		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"]}`, "every option must be one word"},
-		{"no option", "connection", `{"hostname": "n", "sshOpts": [7]}`, "every option must be one word"},
-		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x"}`, "no system such as"},
+		{"ssh would take it for an option", "connection", `{"hostname": "-oProxyCommand=reboot", ` + complete + `}`, "neither a host name nor an IP address"},
+		{"more than one line", "connection", `{"hostname": "n1\nProxyCommand x", ` + complete + `}`, "neither a host name nor an IP address"},
+		{"nowhere to go", "connection", `{` + complete + `}`, "neither a host name nor an IP address"},
+		{"a plan of an older version", "connection", `{"hostname": "n"}`, "does not have all of system, profileLink, tempPath"},
+		{"no port", "connection", `{"hostname": "n", "sshPort": 0, ` + complete + `}`, "is 0, which is no port"},
+		{"no port", "connection", `{"hostname": "n", "sshPort": 70000, ` + complete + `}`, "is 70000, which is no port"},
+		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB", ` + complete + `}`, "which is no public key"},
+		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
+		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
+		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"], ` + complete + `}`, "every option must be one word"},
+		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "profileLink": "/p", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a platform such as"},
 		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is no user name"},
-		{"nobody", "deployUser", `null`, "no user name"},
+		{"no deploy user", "deployUser", `null`, "no user name"},
 	} {
 		t.Run(c.reason+" "+c.text, func(t *testing.T) {
 			nodes, err := deploy.Planned(document(t, planOf(map[string]string{c.part: c.text})))
@@ -114,15 +122,14 @@ func TestPlannedRefuses(t *testing.T) {
 
 func TestPlannedRefusesAllAtOnce(t *testing.T) {
 	_, err := deploy.Planned(document(t, planOf(map[string]string{
-		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "tempPath": "x", "sshPort": -1}`, "environment": `{"node": "-n"}`,
+		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "profileLink": "/p", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "environment": `{"node": "-n", ` + paths + `}`,
 	})))
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(joined.Unwrap()) != 6 {
+	if len(problem.Leaves(err)) != 6 {
 		t.Errorf("want six problems, got %v", err)
 	}
 }
 
-// Every plan that is computed can be deployed.
+// A deploy accepts every plan that we compute.
 func TestPlannedGolden(t *testing.T) {
 	files, err := filepath.Glob("../../golden/*/plan.json")
 	if err != nil || len(files) == 0 {
@@ -140,13 +147,13 @@ func TestPlannedGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			enabled, profiles, deployed := 0, 0, 0
-			for _, e := range d.Value()["environments"].(map[string]any) {
-				if e.(map[string]any)["enable"] != false {
+			for _, e := range d.Environments {
+				if e.Runs() {
 					enabled++
 				}
 			}
 			for _, n := range nodes {
-				if _, own := d.Value()["nodes"].(map[string]any)[n.Name]; !own {
+				if _, own := d.Nodes[n.Name]; !own {
 					if len(n.Profiles) > 0 {
 						t.Errorf("%s, to which nothing is deployed, has %v", n.Name, n.Profiles)
 					}
@@ -158,7 +165,7 @@ func TestPlannedGolden(t *testing.T) {
 					t.Errorf("%s: the system does not come first: %v", n.Name, n.Profiles)
 				}
 			}
-			if want := len(d.Value()["nodes"].(map[string]any)); deployed != want || profiles != want+enabled {
+			if want := len(d.Nodes); deployed != want || profiles != want+enabled {
 				t.Errorf("%d nodes with %d profiles, want %d with %d", deployed, profiles, want, want+enabled)
 			}
 		})

@@ -10,11 +10,12 @@ import (
 const (
 	FindingUnreachable   = "unreachable"
 	FindingLocked        = "locked"
-	FindingSSH           = "ssh"         // connected, and something else went wrong
-	FindingHostKey       = "host-key"    // it shows another one
-	FindingNoHostKey     = "no-host-key" // the provider names none
-	FindingNotNixOS      = "not-nixos"   //
-	FindingNoNix         = "no-nix"      //
+	FindingSSH           = "ssh"          // connected, and something else went wrong
+	FindingHostKey       = "host-key"     // it shows another one
+	FindingNoHostKey     = "no-host-key"  // the provider names none
+	FindingSameMachine   = "same-machine" // two nodes have one host key
+	FindingNotNixOS      = "not-nixos"    //
+	FindingNoNix         = "no-nix"       //
 	FindingKeyNotInFlake = "key-not-in-flake"
 	FindingKeyNotInPlan  = "key-not-in-plan"
 	FindingKeyNotOnNode  = "key-not-on-node"
@@ -75,7 +76,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 			fail(FindingForeign, "see who made it; `rm "+p.Link+"` on the node lets the deploy make its own", "node %s: %s leads to %s, which is no profile of Nix", n.Name, p.Link, seen.Linked)
 		}
 		if len(seen.Activating) > 0 {
-			fail(FindingActivating, "wait for it to end: it is taken back by itself where nobody confirms it; `ps` on the node shows it", "node %s: an activation of %s is at work: %s", n.Name, p.Name, strings.Join(seen.Activating, ", "))
+			fail(FindingActivating, "wait for it to end: the node takes it back if it is not confirmed; `ps` on the node shows it", "node %s: an activation of %s is at work: %s", n.Name, p.Name, strings.Join(seen.Activating, ", "))
 		}
 		if p.IsSystem() {
 			found = append(found, tempFinding(n, p, seen)...)
@@ -85,7 +86,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		switch {
 		case seen.UID != 0 && seen.UID != p.UID:
 		case seen.UID != 0:
-			// Without him, the system that brings him brings the folder, too.
+			// If there is no user yet, the system that brings it brings the folder, too.
 			if !systemPending {
 				found = append(found, tempFinding(n, p, seen)...)
 			}
@@ -94,39 +95,57 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 	return found
 }
 
-// userFindings holds the user of an environment to its UID.
+// lostState is the hint for a UID of two environments.
+const lostState = "a plan gives out no UID twice: was generated/state.json lost, or put back to an older one? See \"Restore a state\" in docs/provider.md"
+
+// userFindings compares the user of an environment, as the node has it, with the
+// plan: first the owner of its UID, then the user of its name.
 func userFindings(n Node, p Profile, seen Observed, systemPending bool) []Finding {
-	find := func(level Level, code, hint, format string, args ...any) []Finding {
-		return []Finding{{Level: level, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}}
+	if found, ok := ownerFinding(n, p, seen, systemPending); ok {
+		return found
 	}
-	own := func(name string) bool { return name == p.User || slices.Contains(p.Formerly, name) }
-	// What the node knows of the UID is of one environment. One that is not known
-	// to be this one is another, whose files this one would be able to read.
-	linked := slices.ContainsFunc(seen.UIDNames, own)
-	strange := func(name string) bool { return !own(name) && !(linked && slices.Contains(seen.UIDNames, name)) }
-	const lost = "a plan gives out no UID twice: was generated/state.json lost, or put back to an older one? See \"Restore a state\" in docs/provider.md"
-	withSystem := "deploy the node's system with it: -node=" + n.Name
 	switch {
-	case seen.UIDOwner != "" && strange(seen.UIDOwner):
-		return find(Failure, FindingUIDTaken, "if that is a user of the node's own, give it another UID in the node's configuration and on the node, or take it off. If it is an environment, "+lost,
-			"node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, seen.UIDOwner)
-	case seen.UIDOwner == "" && len(seen.UIDNames) > 0 && !linked:
-		return find(Failure, FindingUIDTaken, lost,
-			"node %s: UID %d, which the plan gives to %s, was that of %s, whose files may be there", n.Name, p.UID, p.User, strings.Join(seen.UIDNames, ", "))
-	case seen.UIDOwner != "" && seen.UIDOwner != p.User && !systemPending:
-		return find(Failure, FindingUserMissing, withSystem, "node %s has the user of %s under its former name %s", n.Name, p.User, seen.UIDOwner)
-	case seen.UIDOwner != "" && seen.UIDOwner != p.User:
-		return find(Warning, FindingRenamed, "", "node %s: the user %s becomes %s: what runs of it is stopped and started under the new name, and its home goes along", n.Name, seen.UIDOwner, p.User)
 	case seen.UID != 0 && seen.UID != p.UID && !n.renames(p.User, seen.UID):
-		return find(Failure, FindingUIDDiffers, "NixOS changes no UID. If they are one environment, "+lost+". If another one had this name (provider.moved), deploy the node once without "+p.User+", so that the old user goes: set its `enable = false`, or place it on another node",
+		return finding(Failure, FindingUIDDiffers, "NixOS changes no UID. If they are one environment, "+lostState+". If another one had this name (provider.moved), deploy the node once without "+p.User+", so that the old user goes: set its `enable = false`, or place it on another node",
 			"node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
 	case seen.UID == 0 && !systemPending:
-		return find(Failure, FindingUserMissing, withSystem, "node %s has no user %s", n.Name, p.User)
+		return finding(Failure, FindingUserMissing, withSystem(n), "node %s has no user %s", n.Name, p.User)
 	case seen.HomeOwner != 0 && seen.HomeOwner != p.UID && systemPending && !n.renames(p.User, seen.HomeOwner):
-		return find(Warning, FindingHomeSetAside, "", "node %s: %s, where the home of %s will be, belongs to UID %d: it becomes %[2]s.%[4]d", n.Name, "/home/"+p.User, p.User, seen.HomeOwner)
+		return finding(Warning, FindingHomeSetAside, "", "node %s: %s, where the home of %s will be, belongs to UID %d: it becomes %[2]s.%[4]d", n.Name, "/home/"+p.User, p.User, seen.HomeOwner)
 	}
 	return nil
 }
+
+// ownerFinding compares the owner of the environment's UID with the plan, and
+// reports whether the UID has or had another name than the environment's.
+func ownerFinding(n Node, p Profile, seen Observed, systemPending bool) (found []Finding, ok bool) {
+	own := func(name string) bool { return name == p.User || slices.Contains(p.Formerly, name) }
+	// The names that the node knows of a UID are of one environment. If none of
+	// them is this one's, it is another, whose files this one could read.
+	linked := slices.ContainsFunc(seen.UIDNames, own)
+	owner := seen.UIDOwner
+	switch {
+	case owner == p.User:
+		return nil, false
+	case owner == "" && (len(seen.UIDNames) == 0 || linked):
+		return nil, false
+	case owner == "":
+		return finding(Failure, FindingUIDTaken, lostState,
+			"node %s: UID %d, which the plan gives to %s, was that of %s, whose files may be there", n.Name, p.UID, p.User, strings.Join(seen.UIDNames, ", ")), true
+	case !own(owner) && (!linked || !slices.Contains(seen.UIDNames, owner)):
+		return finding(Failure, FindingUIDTaken, "if that is a user of the node's own, give it another UID in the node's configuration and on the node, or take it off. If it is an environment, "+lostState,
+			"node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, owner), true
+	case !systemPending:
+		return finding(Failure, FindingUserMissing, withSystem(n), "node %s has the user of %s under its former name %s", n.Name, p.User, owner), true
+	}
+	return finding(Warning, FindingRenamed, "", "node %s: the user %s becomes %s: what runs of it is stopped and started under the new name, and its home goes along", n.Name, owner, p.User), true
+}
+
+func finding(level Level, code, hint, format string, args ...any) []Finding {
+	return []Finding{{Level: level, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}}
+}
+
+func withSystem(n Node) string { return "deploy the node's system with it: -node=" + n.Name }
 
 // renames reports whether the environment with this UID has another name by the
 // plan than this, which it had before.

@@ -8,8 +8,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Each thing that is wrong is found by its own code, with what mends it, and a
-// node with which all is well has no finding.
+// Each problem has its own code and a hint, and a node without a problem has no
+// finding.
 func TestPreflight(t *testing.T) {
 	const key = "hosting.example-1:AAAA"
 	type situation struct {
@@ -44,7 +44,7 @@ func TestPreflight(t *testing.T) {
 	tests := []struct {
 		reason string
 		change func(*situation)
-		code   string // of the one finding, "" for none
+		code   string // code of the only finding, "" for none
 		level  deploy.Level
 		hint   string
 	}{
@@ -113,7 +113,7 @@ func TestPreflight(t *testing.T) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.HomeOwner = 0, "", 4711 })(s)
 		}, deploy.FindingHomeSetAside, deploy.Warning, ""},
-		{"no user, and no system that brings him", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
+		{"no user, and no system that brings it", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
 		{"no user yet", func(s *situation) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)

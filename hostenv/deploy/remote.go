@@ -21,7 +21,7 @@ type Remote interface {
 type OpenOptions struct {
 	Lock     bool          // false only looks
 	LockWait time.Duration // how long to wait for another deploy, 0 not at all
-	Holder   string        // who takes the lock, for others to read: "alice@ci run 20261123-..."
+	Holder   string        // names the holder of the lock to other runs: "alice@ci run 20261123-..."
 	// Waiting is called once if another has the lock and it is waited for.
 	Waiting func(*LockedError)
 }
@@ -37,7 +37,7 @@ type Session interface {
 	// it, by path and not by generation.
 	Restore(ctx context.Context, p Profile, path string) error
 	// Remove takes away the link of an environment's profile whose first
-	// activation failed, so that nobody takes it for active.
+	// activation failed, so that it is not taken for active.
 	Remove(ctx context.Context, p Profile) error
 	// Run runs a command as a user of the node and returns its output. The
 	// arguments arrive as they are, whatever is in them; input is its stdin.
@@ -60,8 +60,11 @@ type Observation struct {
 	// (hidepid), and so no activation of theirs.
 	ProcessesHidden bool `json:"processesHidden,omitempty"`
 	// ListsLeftovers says that the node's system can tell what environments left.
-	ListsLeftovers bool                `json:"listsLeftovers,omitempty"`
-	Profiles       map[string]Observed `json:"profiles"` // by the name of the profile
+	ListsLeftovers bool `json:"listsLeftovers,omitempty"`
+	// HostKey is the public key in the node's ssh_host_ed25519_key.pub, which ssh
+	// prefers: other files may be of keys that sshd does not use.
+	HostKey  string              `json:"hostKey,omitempty"`
+	Profiles map[string]Observed `json:"profiles"` // by the name of the profile
 }
 
 // Observed is what a node says of one profile.
@@ -82,7 +85,7 @@ type Observed struct {
 	// brings does; RolledBack whether the newest generation is not the active one.
 	DeployRs   bool `json:"deployRs,omitempty"`
 	RolledBack bool `json:"rolledBack,omitempty"`
-	// UID is that of the environment's user on the node, 0 where he is not there.
+	// UID is that of the environment's user on the node, 0 if there is no such user.
 	UID int `json:"uid,omitempty"`
 	// UIDOwner is the user that has the planned UID, "" if it is free.
 	UIDOwner string `json:"uidOwner,omitempty"`
@@ -118,9 +121,11 @@ type UnreachableError struct {
 
 func (e *UnreachableError) Error() string { return "node " + e.Node + " is unreachable: " + e.Cause }
 
+const reachable = "check that it runs and that ssh reaches it"
+
 // Hint says what to do.
 func (e *UnreachableError) Hint() string {
-	return "see that it runs and that ssh gets there, or leave it out: -exclude=" + e.Node + " or -skipOffline"
+	return reachable + ", or leave it out: -exclude=" + e.Node + " or -skipOffline"
 }
 
 // A HostKeyError says that a node showed another host key than the provider
@@ -128,32 +133,12 @@ func (e *UnreachableError) Hint() string {
 type HostKeyError struct{ Node, Cause string }
 
 func (e *HostKeyError) Error() string {
-	return "node " + e.Node + " shows another host key than it should: " + e.Cause
+	return "node " + e.Node + " shows another host key than the plan names: " + e.Cause
 }
 
 // Hint says what to do.
 func (e *HostKeyError) Hint() string {
-	return fmt.Sprintf("if the node was made anew, put its new key (`ssh-keyscan -t ed25519 HOST`, compared on the node's console) into provider.nodes.%q.hostKey and run `mage plan`; otherwise somebody is in between", e.Node)
-}
-
-// leastFree is what an activation may need: a generation is a link, and Nix's
-// database grows by some pages.
-const leastFree = 8 << 20
-
-// A NoRoomError says that a node has no room to activate anything. deploy-rs
-// cannot set a profile then, and can go back one generation too far.
-type NoRoomError struct {
-	Node string
-	Free int64 // bytes
-}
-
-func (e *NoRoomError) Error() string {
-	return fmt.Sprintf("node %s has no room left: %d KiB are free below /nix, and an activation may need %d", e.Node, e.Free>>10, leastFree>>10)
-}
-
-// Hint says what to do.
-func (e *NoRoomError) Hint() string {
-	return "make room on the node: nix-collect-garbage --delete-older-than 14d, as root"
+	return fmt.Sprintf("if you installed the node anew, put its new key (`ssh-keyscan -t ed25519 HOST`, compared on the node's console) into provider.nodes.%q.hostKey and run `mage plan`; otherwise another machine may answer in its place", e.Node)
 }
 
 // A LockedError says that another deploy is at work on a node.

@@ -57,8 +57,8 @@ func TestFirstDeployAndSecond(t *testing.T) {
 	}
 }
 
-// Each fault leaves every profile at its new path or at the one before, and is
-// told as it is.
+// After each fault every profile has its new path or the one before, and the outcome
+// reports the truth.
 func TestFaults(t *testing.T) {
 	const env = "env1-n1"
 	tests := []struct {
@@ -89,7 +89,7 @@ func TestFaults(t *testing.T) {
 		{"the node trusts no key", "", "", none, func(w *world) { w.nodes["n1"].keys = nil }, map[string]string{}, nil, 1},
 		{"the node is another machine", "", "", none, func(w *world) { w.nodes["n1"].os = "debian" }, map[string]string{}, nil, 1},
 		{"the node is out of reach", "", "", none, func(w *world) { w.nodes["n1"].unreached = true }, map[string]string{}, nil, 1},
-		{"somebody deploys already", "", "", none, func(w *world) { w.nodes["n1"].locked = true }, map[string]string{}, nil, 5},
+		{"another deploy is at work", "", "", none, func(w *world) { w.nodes["n1"].locked = true }, map[string]string{}, nil, 5},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// had makes an environment one that was deployed before.
+// had gives the world an environment that was deployed before.
 func had(user string) func(*world) {
 	return func(w *world) {
 		m := w.nodes["n1"]
@@ -160,8 +160,8 @@ func had(user string) func(*world) {
 	}
 }
 
-// A run that dies anywhere, with or without what it had begun, is resumed to
-// the end, and nothing that is good is activated once more.
+// A run may die at any point, with or without the operations that it has started. It
+// can then be resumed to the end, and no profile that works is activated again.
 func TestDiesAnywhereAndResumes(t *testing.T) {
 	runs := 0
 	for seed := range uint64(150) {
@@ -195,7 +195,7 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 				if count++; count < dieAt {
 					return none
 				}
-				// The journal of a process that is dead takes nothing more.
+				// A dead process writes no more to its journal.
 				_ = r.Journal.Close()
 				if op != "activate" {
 					return fails
@@ -205,7 +205,8 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 				}
 				return []fault{dies, diesAlone, diesLinked}[random.IntN(3)]
 			}
-			outcome, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, doubts(t, dir))
+			r.History.Doubts = doubts(t, dir)
+			outcome, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 			for key, path := range before {
 				node, profile, _ := strings.Cut(key, "/")
 				i := slices.IndexFunc(nodes, func(n deploy.Node) bool { return n.Name == node })
@@ -229,7 +230,7 @@ func TestDiesAnywhereAndResumes(t *testing.T) {
 	t.Logf("%d lives", runs)
 }
 
-// doubts reads those of all journals of a folder, as a run does that begins.
+// doubts reads the doubts of all journals of a folder, as a new run does.
 func doubts(t *testing.T, dir string) map[string]deploy.Doubt {
 	t.Helper()
 	found, err := deploy.ReadHistory(dir)
@@ -239,14 +240,14 @@ func doubts(t *testing.T, dir string) map[string]deploy.Doubt {
 	return found.Doubts
 }
 
-// Whatever prefix of a journal is left, it can be read, and a line that was
-// never finished is no event.
+// Every prefix of a journal can be read, and a line that was not finished is not an
+// event.
 func TestJournalEveryPrefix(t *testing.T) {
 	nodes := fleet(1, 1)
 	w := newWorld(t, nodes)
 	dir := t.TempDir()
 	r := w.runner(dir, "")
-	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err != nil {
+	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, r.Journal.ID+".jsonl")
@@ -288,7 +289,7 @@ func TestSelection(t *testing.T) {
 		{"environments everywhere", deploy.Selection{Profiles: []string{"env1-*"}}, "n1/env1-n1 n2/env1-n2 n3/env1-n3"},
 		{"systems alone", deploy.Selection{Profiles: []string{"system"}, Exclude: []string{"n3"}}, "n1/system n2/system"},
 		{"all but one", deploy.Selection{Nodes: []string{"n[12]"}, Exclude: []string{"n1/env2-n1", "env1-n2"}}, "n1/system n1/env1-n1 n2/system n2/env2-n2"},
-		{"a typing mistake", deploy.Selection{Nodes: []string{"n1", "m1"}, Profiles: []string{"evn*"}}, `-node "m1" matches no node of the plan|-env "evn*" matches no enabled environment of the plan`},
+		{"a typing mistake", deploy.Selection{Nodes: []string{"n1", "m1"}, Profiles: []string{"evn*"}}, `2 problems|- -node "m1" matches no node of the plan|- -env "evn*" matches no enabled environment of the plan`},
 		{"no pattern", deploy.Selection{Nodes: []string{"["}}, `"[" is no pattern`},
 		{"nothing is left", deploy.Selection{Nodes: []string{"n1"}, Exclude: []string{"n*"}}, "nothing is left to deploy"},
 	}
@@ -310,8 +311,8 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// A system waits for environments that leave its node, and stays as it is where
-// they do not arrive.
+// A system waits for the environments that leave its node, and stays as it is if they
+// do not arrive at the new one.
 func TestMovesHoldSystemsBack(t *testing.T) {
 	for _, arrives := range []bool{true, false} {
 		t.Run(fmt.Sprint("arrives ", arrives), func(t *testing.T) {
@@ -326,7 +327,7 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 			r := w.runner(t.TempDir(), "")
 			r.Moves = []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}}
 			r.Options.Jobs = 1
-			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,18 +354,18 @@ func TestMovesHoldSystemsBack(t *testing.T) {
 			w := newWorld(t, nodes)
 			r := w.runner(t.TempDir(), "")
 			r.Moves = refusal.moves
-			o, err := r.Run(t.Context(), deploy.Deploy, refusal.nodes(nodes), nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, refusal.nodes(nodes), nodes)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if len(o.Findings) != 1 || o.Findings[0].Finding.Code != refusal.code || o.Code() != deploy.ExitFailed || len(w.built) > 0 {
 				t.Errorf("got %+v, %d", o.Findings, o.Code())
 			}
-			// Whoever only looks is told so, too, and sees all the same what would change.
+			// A preview shows it, too, and also what would change.
 			for _, mode := range []deploy.Mode{deploy.Preview, deploy.Look} {
 				r := w.runner(t.TempDir(), "")
 				r.Moves = refusal.moves
-				o, err := r.Run(t.Context(), mode, refusal.nodes(nodes), nodes, nil)
+				o, err := r.Run(t.Context(), mode, refusal.nodes(nodes), nodes)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -381,8 +382,8 @@ type from1 struct{ deploy.Mover }
 
 func (from1) From(context.Context, deploy.Node, deploy.Profile) (string, error) { return "n1", nil }
 
-// A node of the run that cannot be had is told of once, and the exit code is
-// its: what it keeps from being moved is no other trouble.
+// A node that another deploy has locked is reported once, and decides the exit code:
+// the move that it prevents is not a second problem.
 func TestMoveWithLockedNode(t *testing.T) {
 	for _, locked := range []string{"n1", "n2"} {
 		nodes := fleet(2, 1)
@@ -391,7 +392,7 @@ func TestMoveWithLockedNode(t *testing.T) {
 		r := w.runner(t.TempDir(), "")
 		r.Moves = []plan.Move{{User: "env1-n2", From: "n1", To: "n2"}}
 		r.Mover = from1{}
-		o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+		o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -401,7 +402,8 @@ func TestMoveWithLockedNode(t *testing.T) {
 	}
 }
 
-// Who asks to stop gets no new work, and nothing undecided.
+// After a request to stop, the run starts no more work and leaves no profile
+// undecided.
 func TestStop(t *testing.T) {
 	nodes := fleet(1, 2)
 	w := newWorld(t, nodes)
@@ -414,7 +416,7 @@ func TestStop(t *testing.T) {
 	}
 	r := w.runner(t.TempDir(), "")
 	r.Stop = stop
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,8 +427,8 @@ func TestStop(t *testing.T) {
 	w.agrees(nodes, o)
 }
 
-// Who is stopped at once while nodes wait for their turn tells the end all the
-// same: what was not begun is left, for no other reason than that.
+// If the run is stopped while nodes wait for their turn, it still records its end.
+// Profiles that it has not started have no other reason than the interruption.
 func TestStopWhileNodesWait(t *testing.T) {
 	for _, atOnce := range []bool{true, false} {
 		nodes := fleet(2, 3)
@@ -448,11 +450,11 @@ func TestStopWhileNodesWait(t *testing.T) {
 				} else {
 					close(stop)
 				}
-				time.Sleep(10 * time.Millisecond) // the other node has left its queue by then
+				time.Sleep(10 * time.Millisecond) // time for the other node to leave its queue
 			}
 			return none
 		}
-		o, err := r.Run(ctx, deploy.Deploy, nodes, nodes, nil)
+		o, err := r.Run(ctx, deploy.Deploy, nodes, nodes)
 		cancel()
 		if err != nil || !o.Ended || o.Code() != deploy.ExitInterrupted {
 			t.Errorf("at once %v: exit code %d, ended %v: %v", atOnce, o.Code(), o.Ended, err)
@@ -474,25 +476,25 @@ func TestStopWhileNodesWait(t *testing.T) {
 	}
 }
 
-// silent is a way to nodes that says nothing of what mends it.
+// silent is a Remote whose errors have no hint.
 type silent struct{ deploy.Remote }
 
 func (silent) Open(context.Context, deploy.Node, deploy.OpenOptions) (deploy.Session, error) {
 	return nil, errors.New("the connection was lost")
 }
 
-// Whatever keeps a run from beginning has a remedy.
+// Every error that prevents a run has a hint.
 func TestEveryRefusalHasARemedy(t *testing.T) {
 	nodes := fleet(1, 1)
 	r := newWorld(t, nodes).runner(t.TempDir(), "")
 	r.Remote = silent{}
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil || len(o.Findings) != 1 || !strings.Contains(o.Findings[0].Finding.Hint, "ssh deploy@192.0.2.1") {
 		t.Errorf("%+v, %v", o.Findings, err)
 	}
 }
 
-// What deploys leave unanswered is unknown, and never a success.
+// A profile whose activation has no known result is unknown, and never a success.
 func TestLostNodeIsUnknown(t *testing.T) {
 	nodes := fleet(1, 1)
 	w := newWorld(t, nodes)
@@ -510,7 +512,7 @@ func TestLostNodeIsUnknown(t *testing.T) {
 	}
 	dir := t.TempDir()
 	r := w.runner(dir, "")
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -523,7 +525,7 @@ func TestLostNodeIsUnknown(t *testing.T) {
 	}
 }
 
-// Who asks to stop before anything was touched has nothing touched.
+// If the request to stop comes before the first activation, the run changes no node.
 func TestStopWhileBuilding(t *testing.T) {
 	nodes := fleet(2, 1)
 	w := newWorld(t, nodes)
@@ -537,7 +539,7 @@ func TestStopWhileBuilding(t *testing.T) {
 	}
 	r := w.runner(t.TempDir(), "")
 	r.Stop = stop
-	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+	o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -552,7 +554,7 @@ func TestStopWhileBuilding(t *testing.T) {
 	w.agrees(nodes, o)
 }
 
-// verifying is a Verifier that notes whom it asked.
+// verifying is a Verifier that records which environments it has checked.
 type verifying struct{ asked *[]string }
 
 func (v verifying) Verify(_ context.Context, _ deploy.Node, user string) deploy.Verification {
@@ -560,8 +562,8 @@ func (v verifying) Verify(_ context.Context, _ deploy.Node, user string) deploy.
 	return deploy.Verification{Enforce: true, Checks: []deploy.Check{{URL: "http://" + user + "/", Problem: "it is broken"}}}
 }
 
-// What a run that died had activated is asked whether it works by the run that
-// finds it so; what was in sync before is not.
+// If a run died after an activation, the run that finds the profile active verifies
+// it. It does not verify a profile that was in sync before.
 func TestAdoptedIsVerified(t *testing.T) {
 	nodes := fleet(1, 2)
 	w := newWorld(t, nodes)
@@ -574,14 +576,15 @@ func TestAdoptedIsVerified(t *testing.T) {
 		}
 		return none
 	}
-	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil); err == nil {
+	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes); err == nil {
 		t.Fatal("it lives")
 	}
 	w.fault = func(string, string, string) fault { return none }
 	var asked []string
 	again := w.runner(dir, r.Journal.ID)
 	again.Verifier = verifying{&asked}
-	o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes, doubts(t, dir))
+	again.History.Doubts = doubts(t, dir)
+	o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -590,7 +593,7 @@ func TestAdoptedIsVerified(t *testing.T) {
 	}
 }
 
-// The last event of a preview has the code that the program ends with.
+// The last event of a preview has the exit code of the program.
 func TestPreviewCode(t *testing.T) {
 	for _, test := range []struct {
 		detailed bool
@@ -607,7 +610,7 @@ func TestPreviewCode(t *testing.T) {
 		test.prepare(w)
 		r := w.runner(t.TempDir(), "")
 		r.Options.DetailedExitcode = test.detailed
-		o, err := r.Run(t.Context(), deploy.Preview, nodes, nodes, nil)
+		o, err := r.Run(t.Context(), deploy.Preview, nodes, nodes)
 		if err != nil {
 			t.Fatal(err)
 		}

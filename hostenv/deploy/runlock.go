@@ -12,7 +12,7 @@ import (
 )
 
 // A RunLock is held by the one run of a checkout, and by the processes that it
-// leaves behind: who waits for it knows that none of them is at work any more.
+// leaves behind: once it is free, none of them is at work any more.
 type RunLock struct{ File *os.File }
 
 // RunLockedError says that another run of this checkout is at work.
@@ -27,7 +27,7 @@ func (e *RunLockedError) Error() string {
 
 // Hint says what to do.
 func (e *RunLockedError) Hint() string {
-	return "wait for it: -lockWait=10m. If it was killed, what it had begun on a node is still being brought to its end; `fuser -v " + e.Path + "` shows by which process"
+	return "wait for it: -lockWait=10m. If it was killed, an activation that it began goes on; `fuser -v " + e.Path + "` shows the process"
 }
 
 // LockRun takes the lock of a file, and waits for it for so long.
@@ -44,7 +44,7 @@ func LockRun(ctx context.Context, path, holder string, wait time.Duration) (*Run
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case err == nil:
-			// What it says is for people: whoever cannot write it is locked all the same.
+			// The text is for people: the lock holds even if it cannot be written.
 			_ = file.Truncate(0)
 			_, _ = file.WriteAt([]byte(holder+"\n"), 0)
 			return &RunLock{file}, nil

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// newID names a run by the time, so that the newest comes last: also where two
-// begin in one second, or where the clock was put back.
+// newID names a run by the time, so that the newest comes last, even if two runs
+// begin in one second, or the clock was set back.
 func newID(runs string, now time.Time) (string, error) {
 	const layout = "20060102T150405.000000Z"
 	ids, err := Runs(runs)
@@ -51,8 +51,8 @@ func Runs(runs string) ([]string, error) {
 // keptRuns is how many runs are kept, with their logs.
 const keptRuns = 50
 
-// PruneRuns removes all but the newest runs, with their logs and roots; one that
-// left something undecided stays. Call it under the lock of runs.
+// PruneRuns removes all but the newest runs, with their logs and roots. It keeps a
+// run that has a [Doubt] or cannot be read. The caller holds the lock of runs.
 func PruneRuns(runs string) error {
 	ids, err := Runs(runs)
 	if err != nil {
@@ -61,9 +61,10 @@ func PruneRuns(runs string) error {
 	for _, id := range ids[:max(len(ids)-keptRuns, 0)] {
 		events, err := ReadJournal(runs, id)
 		if err != nil || slices.ContainsFunc(OutcomeOf(events).Profiles, func(p ProfileOutcome) bool { return p.Doubt != nil }) {
-			continue // what cannot be read is somebody's to look at
+			continue // the operator has to look at a journal that cannot be read
 		}
-		// The journal goes last: without it the folder would be nobody's.
+		// The journal goes last: a folder without a journal belongs to no run, and
+		// would never be removed.
 		if err := errors.Join(os.RemoveAll(filepath.Join(runs, id)), os.Remove(filepath.Join(runs, id+".jsonl"))); err != nil {
 			return err
 		}
@@ -71,14 +72,14 @@ func PruneRuns(runs string) error {
 	return nil
 }
 
-// A History is what the runs of a checkout know of each other.
+// A History is what the earlier runs of a checkout left for the next one.
 type History struct {
-	Doubts  map[string]Doubt  // what they left undecided, by node/profile
-	Arrived map[string]string // the node where each environment was last at its planned path, by user
-	Unasked map[string]string // what came up and was not asked whether it works, by node/profile
+	Doubts  map[string]Doubt  // activations whose result is unknown, by node/profile
+	Arrived map[string]string // the last node on which each environment had its planned path, by user
+	Unasked map[string]string // profiles that were activated but not verified, by node/profile
 }
 
-// ReadHistory reads the journals of a folder.
+// ReadHistory reads all journals in the folder of runs.
 func ReadHistory(runs string) (History, error) {
 	ids, err := Runs(runs)
 	if err != nil {

@@ -5,9 +5,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// What is taken from a log into a message.
+// How much of a log goes into a message.
 const (
 	maxSaidUnits = 5
 	maxSaidLines = 12
@@ -15,29 +17,30 @@ const (
 	maxSaid      = 256 << 10
 )
 
-// Said is what the log of an activation says of how it failed. It is for people:
-// nothing is decided by it, for customers' programs write to that log, too.
+// Said is what the log of an activation says about its failure. It is for people
+// only: customers' programs write to that log too, so no decision depends on it.
 type Said struct {
 	// Units failed while the planned path was activated.
 	Units []FailedUnit
-	// Last are the last lines: of the activation of the planned path, or of
-	// deploy-rs where it did not get as far.
+	// Last holds the last lines of the planned path's activation, or those of
+	// deploy-rs if that activation did not begin.
 	Last []string
-	// Status is the activation's exit status, nil where it did not end, or its
-	// end did not reach us.
+	// Status is the activation's exit status, nil if it did not end, or if the
+	// log was cut off before its end.
 	Status *int
-	// Began says that the planned path was being activated, and Back that another
-	// one was after it, as the node does that is not reached over a new connection.
+	// Began is true if the activation of the planned path began. Back is true if
+	// another path was activated after it: a node goes back if deploy-rs does not
+	// confirm over a new connection.
 	Began, Back bool
 }
 
-// A FailedUnit is a unit of systemd, with the end of its journal.
+// A FailedUnit is a systemd unit that failed, with the end of its journal.
 type FailedUnit struct {
 	Name  string
 	Lines []string
 }
 
-// How the scripts of nix/lib/deploy.nix and nix/lib/failed-units.sh put it.
+// The lines that the scripts of nix/lib/activation print.
 var (
 	saidBegin = regexp.MustCompile(`^activating ([a-z0-9_-]+): (/\S+)$`)
 	saidEnd   = regexp.MustCompile(`^activation of ([a-z0-9_-]+) ended with exit status ([0-9]{1,3})$`)
@@ -89,7 +92,8 @@ func ReadSaid(log string, p Profile) Said {
 	return s
 }
 
-// readUnit reads a line that names a failed unit, or is of its journal.
+// readUnit reads a line that names a failed unit, or a line of its journal. It
+// reports whether the line was one of these.
 func (s *Said) readUnit(line string) bool {
 	if m := saidUnit.FindStringSubmatch(line); m != nil {
 		if len(s.Units) < maxSaidUnits && !slices.ContainsFunc(s.Units, func(u FailedUnit) bool { return u.Name == m[1] }) {
@@ -108,12 +112,12 @@ func (s *Said) readUnit(line string) bool {
 	return true
 }
 
-// An ActivationError says what went wrong in an activation, as far as its log
-// does. What became of the node the log does not know.
+// An ActivationError describes why an activation failed, as far as its log shows
+// it. The log does not show which path the node has now.
 type ActivationError struct {
 	Profile Profile
 	Said    Said
-	Err     error // deploy-rs's
+	Err     error // from deploy-rs
 }
 
 func (e *ActivationError) Unwrap() error { return e.Err }
@@ -154,13 +158,13 @@ func (e *ActivationError) what() string {
 	}
 }
 
-// cameUp reports whether all went well but for the confirmation, for which
-// deploy-rs connects once more.
+// cameUp reports whether only the confirmation failed, for which deploy-rs opens
+// a new connection.
 func (e *ActivationError) cameUp() bool {
 	return e.Said.Status != nil && *e.Said.Status == 0 && e.Said.Back
 }
 
-// Hint says what to do.
+// Hint returns what to do about the failure.
 func (e *ActivationError) Hint() string {
 	s := e.Said
 	switch {
@@ -171,7 +175,7 @@ func (e *ActivationError) Hint() string {
 	case len(s.Units) > 0:
 		return "it is the customer's to mend; as the environment's user on the node `journalctl --user-unit=NAME` has more of it"
 	case s.Began && s.Status == nil:
-		return "see whether the node restarted in the middle; its own log of the activation is in /var/log/hostenv/activation, or ~/.local/state/hostenv/activation of the environment's user"
+		return "see whether the node restarted in the middle; its own log of the activation is in " + ActivationLogs
 	}
-	return HintOf(e.Err)
+	return problem.Hint(e.Err)
 }

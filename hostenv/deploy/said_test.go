@@ -14,7 +14,7 @@ const saidPath, saidOld = "/nix/store/11111111111111111111111111111111-nixos", "
 
 var errExit = errors.New("deploy-rs failed to activate n1/system")
 
-// The message of a failed activation, by its log.
+// The log of a failed activation gives its error message.
 func TestActivationError(t *testing.T) {
 	const begin, end = "activating system: " + saidPath + "\n", "activation of system ended with exit status "
 	const back = "activating system: " + saidOld + "\n" + end + "0\n"
@@ -61,7 +61,7 @@ func TestActivationError(t *testing.T) {
 	}
 }
 
-// A customer's unit is the customer's to mend, by the hint as well.
+// If a customer's unit fails, the hint says that the customer must repair it.
 func TestActivationErrorOfAnEnvironment(t *testing.T) {
 	p := deploy.Profile{Node: "n1", Name: "shop-main-4f7240c", Path: "/nix/store/11111111111111111111111111111111-env"}
 	log := "activating shop-main-4f7240c: " + p.Path + "\nfailed unit: site.service\nfailed unit| no\nactivation of shop-main-4f7240c ended with exit status 1\n"
@@ -71,7 +71,7 @@ func TestActivationErrorOfAnEnvironment(t *testing.T) {
 	}
 }
 
-// However much is said, a message stays one that is read.
+// A message stays short, however long the log is.
 func TestSaidIsBounded(t *testing.T) {
 	p := deploy.Profile{Node: "n1", Name: "system", Path: saidPath}
 	var units, lines strings.Builder

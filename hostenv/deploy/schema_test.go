@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Every event of every kind of run is as the schema in docs/ says, and the
-// schema refuses what is none.
+// Every event of every kind of run matches the schema in docs/, and the schema rejects
+// other documents.
 func TestEventsMatchTheirSchema(t *testing.T) {
 	compiler := jsonschema.NewCompiler()
 	schema, err := compiler.Compile(filepath.Join("..", "..", "docs", "deploy-events.schema.json"))
@@ -44,7 +44,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		}
 		dir := t.TempDir()
 		r := w.runner(dir, "")
-		start := &deploy.Start{Plan: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", By: "somebody", Options: r.Options,
+		start := &deploy.Start{Plan: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", By: "alice", Options: r.Options,
 			Migrations: &deploy.Migrations{Skip: []string{"shop"}, Sources: map[string]string{"blog": "n2"}, IgnoreErrors: true}}
 		more := []deploy.Event{
 			{Type: deploy.TypeRun, Start: start}, {Type: deploy.TypeResume},
@@ -63,7 +63,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		if seed == 3 {
 			w.nodes["n1"].os = "debian"
 		}
-		if _, err := r.Run(t.Context(), mode, nodes, nodes, nil); err != nil {
+		if _, err := r.Run(t.Context(), mode, nodes, nodes); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(filepath.Join(dir, r.Journal.ID+".jsonl"))

@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Selection says which profiles a run is about. Patterns are those of
@@ -15,71 +17,82 @@ type Selection struct {
 	Exclude  []string `json:"exclude,omitempty"`  // nodes, profiles, or node/profile
 }
 
-// Of returns the nodes with the profiles that are selected, and those nodes
-// alone that have any. A pattern that matches nothing is an error, for it is a
-// mistake in typing whose deploy would be "done".
+// Of returns the nodes with the profiles that are selected, without nodes that
+// have none. A pattern that matches nothing is an error: it is a mistake in
+// typing, and a deploy of nothing would succeed.
 func (s Selection) Of(nodes []Node) ([]Node, error) {
-	var wrong []error
+	var wrong problem.List
 	for _, pattern := range slices.Concat(s.Nodes, s.Profiles, s.Exclude) {
 		if _, err := path.Match(pattern, ""); err != nil {
-			wrong = append(wrong, &PatternError{Pattern: pattern, Problem: "is no pattern"})
+			wrong.Addf("", patternHint(nil), "%q is no pattern", pattern)
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, joined(wrong)
+		return nil, wrong.Err()
 	}
-	met := map[string]bool{}
-	matches := func(kind string, patterns []string, names ...string) bool {
-		found := false
-		for _, pattern := range patterns {
-			for _, name := range names {
-				if ok, _ := path.Match(pattern, name); ok {
-					met[kind+pattern], found = true, true
-				}
-			}
-		}
-		return found
-	}
+	byNode := patterns{kind: "node", flag: "-node", what: "no node of the plan", list: s.Nodes}
+	byProfile := patterns{kind: "profile", flag: "-env", what: "no enabled environment of the plan", list: s.Profiles}
+	excluded := patterns{kind: "exclude", flag: "-exclude", what: "nothing of the plan", list: s.Exclude}
 	var all []Node
 	for _, n := range nodes {
 		if len(n.Profiles) == 0 {
 			continue
 		}
-		named := matches("node", s.Nodes, n.Name) || len(s.Nodes) == 0
-		out := matches("exclude", s.Exclude, n.Name)
+		// Every pattern meets every name, also where another has decided.
+		named := byNode.match(n.Name) || len(s.Nodes) == 0
+		out := excluded.match(n.Name)
 		selected := n
 		selected.Profiles = nil
 		for _, p := range n.Profiles {
-			wanted := matches("profile", s.Profiles, p.Name) || len(s.Profiles) == 0
-			if matches("exclude", s.Exclude, p.Name, p.Key()) || out || !named || !wanted {
-				continue
+			wanted := byProfile.match(p.Name) || len(s.Profiles) == 0
+			if !excluded.match(p.Name, p.Key()) && !out && named && wanted {
+				selected.Profiles = append(selected.Profiles, p)
 			}
-			selected.Profiles = append(selected.Profiles, p)
 		}
 		if len(selected.Profiles) > 0 {
 			all = append(all, selected)
 		}
 	}
-	for _, of := range []struct {
-		kind, flag, what string
-		patterns         []string
-	}{
-		{"node", "-node", "no node of the plan", s.Nodes},
-		{"profile", "-env", "no enabled environment of the plan", s.Profiles},
-		{"exclude", "-exclude", "nothing of the plan", s.Exclude},
-	} {
-		for _, pattern := range of.patterns {
-			if !met[of.kind+pattern] {
-				wrong = append(wrong, &PatternError{Pattern: pattern, Flag: of.flag, Problem: "matches " + of.what, known: known(nodes, of.kind)})
+	for _, p := range []patterns{byNode, byProfile, excluded} {
+		for _, pattern := range p.list {
+			if !p.met[pattern] {
+				wrong.Addf("", patternHint(known(nodes, p.kind)), "%s %q matches %s", p.flag, pattern, p.what)
 			}
 		}
 	}
 	if len(wrong) == 0 && len(all) == 0 {
-		wrong = append(wrong, &PatternError{Problem: "nothing is left to deploy"})
+		wrong.Addf("", patternHint(nil), "nothing is left to deploy")
 	}
-	return all, joined(wrong)
+	return all, wrong.Err()
 }
 
+// patterns are those of one flag.
+type patterns struct {
+	kind string          // of the names that they match, see [known]
+	flag string          // on the command line
+	what string          // what one matches that is wrong
+	list []string        // the patterns
+	met  map[string]bool // those that match a name
+}
+
+// match reports whether any pattern matches any of the names, and notes all that
+// do.
+func (p *patterns) match(names ...string) bool {
+	found := false
+	for _, pattern := range p.list {
+		for _, name := range names {
+			if ok, _ := path.Match(pattern, name); ok {
+				if p.met == nil {
+					p.met = map[string]bool{}
+				}
+				p.met[pattern], found = true, true
+			}
+		}
+	}
+	return found
+}
+
+// known returns the names that the patterns of a kind can match.
 func known(nodes []Node, kind string) []string {
 	var names []string
 	for _, n := range nodes {
@@ -102,49 +115,14 @@ func known(nodes []Node, kind string) []string {
 	return slices.Compact(names)
 }
 
-// A PatternError says that a selection selects nothing.
-type PatternError struct {
-	Flag, Pattern, Problem string
-	known                  []string
-}
-
-func (e *PatternError) Error() string {
-	if e.Pattern == "" {
-		return e.Problem
-	}
-	return strings.TrimSpace(fmt.Sprintf("%s %q %s", e.Flag, e.Pattern, e.Problem))
-}
-
-// Hint names what there is.
-func (e *PatternError) Hint() string {
+// patternHint lists the names that a pattern can match.
+func patternHint(known []string) string {
 	const most = 12
 	switch {
-	case len(e.known) == 0:
+	case len(known) == 0:
 		return "`mage state:list` shows the environments, with their nodes"
-	case len(e.known) > most:
-		return fmt.Sprintf("there are %s and %d more", strings.Join(e.known[:most], ", "), len(e.known)-most)
+	case len(known) > most:
+		return fmt.Sprintf("there are %s and %d more", strings.Join(known[:most], ", "), len(known)-most)
 	}
-	return "there are " + strings.Join(e.known, ", ")
+	return "there are " + strings.Join(known, ", ")
 }
-
-// joined is an error that holds all of them, nil without any.
-func joined(errs []error) error {
-	if len(errs) == 0 {
-		return nil
-	}
-	return &Refused{errs}
-}
-
-// Refused holds every reason why a run does not begin.
-type Refused struct{ Errors []error }
-
-func (r *Refused) Error() string {
-	texts := make([]string, len(r.Errors))
-	for i, err := range r.Errors {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "\n")
-}
-
-// Unwrap lets errors.As and errors.Is see each of them.
-func (r *Refused) Unwrap() []error { return r.Errors }

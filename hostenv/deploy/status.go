@@ -9,22 +9,24 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Standing is where a profile stands against the plan.
+// Standing is how a profile on a node compares with the plan.
 type Standing string
 
 // The standings.
 const (
 	StandingInSync      Standing = "in-sync"     // the planned path is active
-	StandingBehind      Standing = "behind"      // another one is, that a deploy brought; or none yet
-	StandingDiverged    Standing = "diverged"    // somebody went back, or brought something by other means
-	StandingForeign     Standing = "not-ours"    // what is there is no profile of Nix
+	StandingBehind      Standing = "behind"      // an earlier deploy's path is active, or none yet
+	StandingDiverged    Standing = "diverged"    // an operator went back, or activated a path without a deploy
+	StandingForeign     Standing = "not-ours"    // the profile's link does not lead to a store path
 	StandingUnreachable Standing = "unreachable" // the node does not answer
-	StandingBroken      Standing = "broken"      // the planned path cannot be told: its evaluation fails
+	StandingBroken      Standing = "broken"      // the planned path is unknown: its evaluation fails
 )
 
-// A Status is one profile's.
+// A Status is the standing of one profile.
 type Status struct {
 	Node     string   `json:"node"`
 	Profile  string   `json:"profile"`
@@ -34,7 +36,7 @@ type Status struct {
 	Detail   string   `json:"detail,omitempty"`
 }
 
-// StatusOf compares what is planned with what the node says.
+// StatusOf compares the planned path with what the node reports.
 func StatusOf(p Profile, seen Observed) Status {
 	s := Status{Node: p.Node, Profile: p.Name, Planned: p.Path, Active: seen.Active}
 	switch {
@@ -72,15 +74,14 @@ func StatusOf(p Profile, seen Observed) Status {
 	return s
 }
 
-// Survey asks every node where its profiles stand. It changes nothing, takes no
-// lock, and returns a status for each profile, by node, the system first.
-// Errors of nodes that answer, and cannot be looked at, are returned beside it.
-// What else there is to ask goes over the same connections: each of also, which
-// is called for several nodes at once.
+// Survey asks every node for the standing of its profiles. It changes nothing and
+// takes no lock. It returns a status for each profile, sorted by node, the system
+// first, and beside them the errors of nodes that answer but cannot be examined.
+// It calls each function of also with the same session, for several nodes at once.
 func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(context.Context, Node, Session) error) ([]Status, error) {
 	var mu sync.Mutex
 	var all []Status
-	var wrong []error
+	var wrong problem.List
 	var group errgroup.Group
 	group.SetLimit(maxSessions)
 	for _, n := range nodes {
@@ -97,7 +98,7 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 			if err != nil {
 				var unreachable *UnreachableError
 				if !errors.As(err, &unreachable) {
-					wrong = append(wrong, err)
+					wrong.Add(err)
 				}
 				for _, p := range n.Profiles {
 					all = append(all, Status{Node: n.Name, Profile: p.Name, Standing: StandingUnreachable, Planned: p.Path, Detail: err.Error()})
@@ -105,7 +106,7 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 				return nil
 			}
 			if unasked := errors.Join(unasked...); unasked != nil {
-				wrong = append(wrong, unasked)
+				wrong.Add(unasked)
 			}
 			seen := session.Observation()
 			for _, p := range n.Profiles {
@@ -119,12 +120,12 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(rank(a.Profile), rank(b.Profile)), cmp.Compare(a.Profile, b.Profile))
 	})
 	if err == nil {
-		err = joined(wrong)
+		err = wrong.Err()
 	}
 	return all, err
 }
 
-// Drift reports whether any profile is not where the plan wants it.
+// Drift reports whether any profile is not in sync with the plan.
 func Drift(all []Status) bool {
 	return slices.ContainsFunc(all, func(s Status) bool { return s.Standing != StandingInSync })
 }

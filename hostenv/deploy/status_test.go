@@ -23,8 +23,8 @@ func TestStatusOf(t *testing.T) {
 		{"an older one that a deploy brought", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true}, deploy.StandingBehind},
 		{"nothing yet", p, deploy.Observed{}, deploy.StandingBehind},
 		{"an activation is at work", p, deploy.Observed{Active: p.Path, Activating: []string{"4711"}}, deploy.StandingBehind},
-		{"somebody went back", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true, RolledBack: true}, deploy.StandingDiverged},
-		{"somebody brought something else", p, deploy.Observed{Active: "/nix/store/0-hello"}, deploy.StandingDiverged},
+		{"an operator went back", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true, RolledBack: true}, deploy.StandingDiverged},
+		{"an operator brought something else", p, deploy.Observed{Active: "/nix/store/0-hello"}, deploy.StandingDiverged},
 		{"no profile of Nix", p, deploy.Observed{Linked: "/home/shop/build"}, deploy.StandingForeign},
 		{"its evaluation fails", deploy.Profile{Broken: errors.New("a typing mistake")}, deploy.Observed{Active: p.Path}, deploy.StandingBroken},
 	}
@@ -42,14 +42,14 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-// Nodes that cannot be reached are a standing of their own; where a node answers
-// and cannot be asked that is an error, too.
+// A node that cannot be reached has its own standing. A node that answers but cannot
+// be examined is also an error.
 func TestSurvey(t *testing.T) {
 	nodes := fleet(3, 1)
 	w := newWorld(t, nodes)
 	w.nodes["n2"].unreached = true
 	w.nodes["n1"].active["system"], w.nodes["n1"].good["system"] = nodes[0].Profiles[0].Path, true
-	w.nodes["n3"].locked = true // which is nothing to who only looks
+	w.nodes["n3"].locked = true // a survey takes no lock, so this has no effect
 	all, err := deploy.Survey(t.Context(), w, nodes)
 	if err != nil {
 		t.Fatal(err)

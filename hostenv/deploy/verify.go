@@ -61,9 +61,9 @@ func Unasked(outcomes []Outcome) map[string]string {
 
 // unasked adds to those of runs before what did not work in this one, if it is
 // taken up: that may be mended by now.
-func (it *run) unasked() map[string]string {
-	paths := maps.Clone(it.Unasked)
-	for _, p := range OutcomeOf(it.Journal.Events()).Profiles {
+func (r *run) unasked() map[string]string {
+	paths := maps.Clone(r.History.Unasked)
+	for _, p := range OutcomeOf(r.Journal.Events()).Profiles {
 		if p.up() && p.Verification != nil && !p.Verification.OK() {
 			if paths == nil {
 				paths = map[string]string{}
@@ -76,9 +76,29 @@ func (it *run) unasked() map[string]string {
 
 // isOwed reports whether a profile that is left alone is asked whether it works
 // all the same.
-func (it *run) isOwed(n *nodeRun, p Profile) bool {
-	d := n.decisions[p.Name]
-	return d.Reason == ReasonAdopted || d.State == StateInSync && it.owed[p.Key()] == p.Path
+func (r *run) isOwed(p *profileRun) bool {
+	d := p.decision
+	return d.Reason == ReasonAdopted || d.State == StateInSync && r.owed[p.Key()] == p.Path
+}
+
+// verify asks an environment whether it works.
+func (r *run) verify(ctx context.Context, p *profileRun) error {
+	if r.Verifier == nil || r.Options.SkipVerification || p.IsSystem() {
+		return nil
+	}
+	if r.stopping(ctx) { // begin no check: one that is not made did not pass
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = over
+	}
+	if relies, ok := r.Verifier.(CertificateVerifier); ok {
+		r.awaitOrders(ctx, p.on, relies.Certificates(p.Name))
+	}
+	v := r.Verifier.Verify(ctx, p.on.Node, p.Name)
+	if len(v.Checks) == 0 {
+		return nil
+	}
+	return r.Journal.Append(Event{Type: TypeVerification, Node: p.on.Name, Profile: p.Name, Verification: &v})
 }
 
 // OK reports whether every check passed.

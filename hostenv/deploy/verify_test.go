@@ -9,8 +9,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// answering is a Verifier that notes whom it asked; what it is cut off in did
-// not pass.
+// answering is a Verifier that records which environments it has checked. A check that
+// is interrupted does not pass.
 type answering struct {
 	asked  *[]string
 	answer func(user string) bool
@@ -27,22 +27,22 @@ func (a answering) Verify(ctx context.Context, _ deploy.Node, user string) deplo
 	return deploy.Verification{Enforce: true, Checks: []deploy.Check{check}}
 }
 
-// Whatever a run activates is asked whether it works, by itself or by a run that
-// comes after it died or was stopped; and once, but for a run that is taken up
-// because something did not work.
+// Every profile that a run activates is verified once, by that run or, if it died or
+// was stopped, by a later one. A run that is resumed because a check failed verifies
+// it again.
 func TestEverythingIsAsked(t *testing.T) {
 	yes, no := func(string) bool { return true }, func(string) bool { return false }
 	const first, second = "env1-n1", "env2-n1"
 	tests := []struct {
 		reason string
-		// run is what the first run meets: how it ends, and what it answers.
+		// run prepares the first run, and returns the answers of its checks.
 		run     func(r *deploy.Runner, w *world) func(user string) bool
 		dies    bool
 		code    int
 		asked   []string
 		resumes bool
 		answer  func(string) bool
-		then    []string // who is asked by the second run
+		then    []string // environments that the second run checks
 		code2   int
 	}{
 		{"it works", func(*deploy.Runner, *world) func(string) bool { return yes }, false, deploy.ExitDone, []string{first, second}, false, no, nil, deploy.ExitDone},
@@ -82,7 +82,7 @@ func TestEverythingIsAsked(t *testing.T) {
 			if err := r.Journal.Append(deploy.Event{Type: deploy.TypeRun, Start: &deploy.Start{Options: r.Options}}); err != nil {
 				t.Fatal(err)
 			}
-			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes, nil)
+			o, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes)
 			if (err != nil) != test.dies || err == nil && o.Code() != test.code {
 				t.Fatalf("exit code %d, %v", o.Code(), err)
 			}
@@ -101,8 +101,8 @@ func TestEverythingIsAsked(t *testing.T) {
 				}
 				asked = nil
 				again := w.runner(dir, id)
-				again.Verifier, again.Unasked = answering{&asked, test.answer}, history.Unasked
-				o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes, history.Doubts)
+				again.Verifier, again.History = answering{&asked, test.answer}, history
+				o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -110,7 +110,7 @@ func TestEverythingIsAsked(t *testing.T) {
 					if o.Code() != test.code2 {
 						t.Errorf("exit code %d, want %d", o.Code(), test.code2)
 					}
-					id = "" // the third is a run of its own
+					id = "" // the third run is a new one
 				}
 				if diff := cmp.Diff(want, asked); diff != "" {
 					t.Errorf("run %d: %s", i+2, diff)

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,53 +16,53 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// A world is a fleet in memory, with Nix and deploy-rs: what the Runner does to
-// it can be looked at, and it fails when told to.
+// A world is a fleet in memory, with Nix and deploy-rs. It records what the Runner does
+// to it, and fails where a test asks for a fault.
 type world struct {
 	t  *testing.T
 	mu sync.Mutex
 
 	nodes map[string]*machine
 	built map[string]bool
-	// fault is asked before everything that is done: what, on which node, for
-	// which profile.
+	// fault is called before every operation, with the node and the profile.
 	fault func(op, node, profile string) fault
-	// done are all operations, in their order.
+	// done has all operations in order.
 	done []string
-	// command answers what is run on nodes, with nothing where it is nil.
+	// command returns the output of a command on a node; nil means no output.
 	command func(argv []string) []byte
 }
 
-// A fault is what goes wrong with an operation.
+// A fault is the way in which an operation fails.
 type fault string
 
 const (
 	none        fault = ""
-	fails       fault = "fails"        // it does not happen, and says so
+	fails       fault = "fails"        // the operation has no effect and returns an error
 	failsStuck  fault = "fails-stuck"  // an activation fails, and the node does not go back
-	failsAstray fault = "fails-astray" // it fails, and the node goes back to another generation
-	failsDown   fault = "fails-down"   // it fails, and what the node goes back to does not come up
-	failsRuns   fault = "fails-runs"   // it fails, and the node runs it on, with the profile of before
-	lies        fault = "lies"         // it reports a success that is none
-	dies        fault = "dies"         // this process dies; what is on the way goes on
-	diesAlone   fault = "dies-alone"   // it dies with all that it had begun
-	diesLinked  fault = "dies-linked"  // and the node, which has lost its link, stays where it was brought
+	failsAstray fault = "fails-astray" // an activation fails, and the node goes back to another generation
+	failsDown   fault = "fails-down"   // an activation fails, and the path that the node goes back to does not come up
+	failsRuns   fault = "fails-runs"   // an activation fails, and the node runs the new system with the old profile
+	lies        fault = "lies"         // the operation fails and reports success
+	dies        fault = "dies"         // this process dies; the operations that it started continue
+	diesAlone   fault = "dies-alone"   // this process dies with the operations that it started
+	diesLinked  fault = "dies-linked"  // the same, and the node loses its link and keeps the new path
 	disconnects fault = "disconnects"
 )
 
 type machine struct {
 	active     map[string]string
-	older      map[string][]string // what was active before, in its order
-	good       map[string]bool     // whether what is active came up
+	older      map[string][]string // paths that were active before, in order
+	good       map[string]bool     // whether the active path came up
 	users      map[string]int
 	unreached  bool
 	locked     bool
 	keys       []string
 	os         string
-	activated  []string // profile=path, each activation that began
-	restarted  []string // activations of what was active and good
+	hostKey    string
+	activated  []string // profile=path of each activation that started
+	restarted  []string // activations of a path that was active and had come up
 	restorable bool
-	runs       string // another system than that of the profile
+	runs       string // the system that runs, if it is not the profile's
 	free       *int64
 }
 
@@ -74,12 +75,17 @@ func newWorld(t *testing.T, nodes []deploy.Node) *world {
 	return w
 }
 
-// fleet makes n nodes of as many environments each.
+// hostKey makes a public key from a name.
+func hostKey(name string) string {
+	return "ssh-ed25519 " + base64.StdEncoding.EncodeToString([]byte("\x00\x00\x00\x0bssh-ed25519"+name))
+}
+
+// fleet makes n nodes with as many environments each.
 func fleet(nodes, environments int) []deploy.Node {
 	var all []deploy.Node
 	for i := range nodes {
 		name := fmt.Sprintf("n%d", i+1)
-		n := deploy.Node{Name: name, Address: "192.0.2.1", User: "deploy", HostKey: "ssh-ed25519 AAAA", AutoRollback: true, MagicRollback: true}
+		n := deploy.Node{Name: name, Address: "192.0.2.1", User: "deploy", HostKey: hostKey(name), AutoRollback: true, MagicRollback: true}
 		n.Profiles = append(n.Profiles, deploy.Profile{Node: name, Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Path: "/nix/store/1-system-" + name})
 		for j := range environments {
 			user := fmt.Sprintf("env%d-%s", j+1, name)
@@ -106,7 +112,7 @@ func (w *world) Open(_ context.Context, n deploy.Node, how deploy.OpenOptions) (
 		return nil, &deploy.UnreachableError{Node: n.Name, Cause: "no route"}
 	}
 	if m.locked && how.Lock {
-		return nil, &deploy.LockedError{Node: n.Name, Holder: "somebody"}
+		return nil, &deploy.LockedError{Node: n.Name, Holder: "alice"}
 	}
 	s := &session{w: w, n: n, m: m, lost: make(chan struct{})}
 	s.first = s.observe()
@@ -122,7 +128,7 @@ type session struct {
 }
 
 func (s *session) observe() deploy.Observation {
-	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
+	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKey: s.m.hostKey, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
 	for _, p := range s.n.Profiles {
 		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
 		if s.m.good[p.Name] {
@@ -288,11 +294,11 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 		m.set(p.Name, p.Path, true)
 		leave(0)
 		return nil
-	case dies: // deploy-rs goes on, and leaves its exit status
+	case dies: // deploy-rs continues, and leaves its exit status
 		m.set(p.Name, p.Path, true)
 		leave(0)
 		return errDead
-	case diesAlone: // nobody confirms: the node goes back, if it can
+	case diesAlone: // no confirmation arrives: the node goes back, if it can
 		back()
 		return errDead
 	case diesLinked:
@@ -339,7 +345,7 @@ func (w *world) runner(dir, id string) *deploy.Runner {
 // deploy runs once, without a journal before it.
 func (w *world) deploy(nodes []deploy.Node) deploy.Outcome {
 	w.t.Helper()
-	outcome, err := w.runner(w.t.TempDir(), "").Run(w.t.Context(), deploy.Deploy, nodes, nodes, nil)
+	outcome, err := w.runner(w.t.TempDir(), "").Run(w.t.Context(), deploy.Deploy, nodes, nodes)
 	if err != nil {
 		w.t.Fatal(err)
 	}

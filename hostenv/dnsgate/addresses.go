@@ -10,8 +10,8 @@ import (
 // addresses is a set of addresses in their order.
 type addresses []netip.Addr
 
-// parse returns the addresses of lookups, each once. What is no address is
-// left out: there is no telling what it was.
+// parse returns the addresses of lookups, each once. It leaves out what is not
+// an address.
 func parse(lists ...[]string) addresses {
 	var all addresses
 	for _, list := range lists {
@@ -58,8 +58,8 @@ func (list addresses) String() string {
 	return strings.Join(texts, " ")
 }
 
-// published are the addresses of a node. Of a family that could not be looked
-// up nothing is known, which is not the same as none.
+// published are the addresses of a node. A family that could not be looked up is
+// not known, which is not the same as empty.
 type published struct {
 	v4, v6           addresses
 	v4Known, v6Known bool
@@ -104,7 +104,7 @@ func texts(list addresses) []string {
 }
 
 // clean reports whether a lookup says something of the zone. A loop of CNAMEs
-// does: there is no address at its end, whoever asks.
+// does: every client finds no address at its end.
 func clean(l Lookup) bool {
 	return l.Asked() && (!l.Failed() || l.Error == ErrorLoop)
 }

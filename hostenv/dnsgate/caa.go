@@ -5,15 +5,16 @@ import (
 	"strings"
 )
 
-// issuer is Let's Encrypt's name in CAA records. It compares it by case.
+// issuer is Let's Encrypt's name in CAA records. Its case matters.
 const issuer = "letsencrypt.org"
 
 // challenge is the validation method of the nodes (RFC 8657 section 4).
 const challenge = "http-01"
 
-// caaSet is what a CAA record set comes to, for a name that is no wildcard.
+// A caaSet is the part of a CAA record set that counts for a name that is not a
+// wildcard.
 type caaSet struct {
-	critical []CAARecord // unknown, and not to be passed over
+	critical []CAARecord // unknown, and must not be ignored
 	issue    []CAARecord
 }
 
@@ -37,7 +38,7 @@ func readCAA(records []CAARecord) caaSet {
 	return set
 }
 
-// permission is what one issue record says to us.
+// permission is what issue records allow us.
 type permission int
 
 const (
@@ -46,8 +47,8 @@ const (
 	permitted
 )
 
-// permits says what a set of issue records comes to: without any, everybody may
-// issue.
+// permits returns what a set of issue records allows: without any, every issuer
+// may issue.
 func permits(issue []CAARecord, accountURI string) permission {
 	if len(issue) == 0 {
 		return permitted

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// describe tells what a lookup saw, in a stable form.
+// describe returns what a lookup saw, in a stable form.
 func describe(l Lookup) string {
 	var saw string
 	switch {
@@ -54,7 +54,7 @@ func describe(l Lookup) string {
 	return saw
 }
 
-// extended are the extended DNS errors that are worth a word (RFC 8914).
+// extended are the extended DNS errors that are shown in words (RFC 8914).
 var extended = map[int]string{
 	1: "unsupported DNSKEY algorithm", 2: "unsupported DS digest", 5: "DNSSEC indeterminate", 6: "DNSSEC bogus",
 	7: "signature expired", 8: "signature not yet valid", 9: "DNSKEY missing", 10: "RRSIGs missing",
@@ -77,8 +77,8 @@ func describeProbe(p *ProbeFacts) string {
 	return b.String()
 }
 
-// describeAnswer is what the answers of two hosts are compared by, but for the
-// body.
+// describeAnswer returns what the answers of two hosts are compared by, without
+// the body.
 func describeAnswer(p *ProbeFacts) string {
 	parts := []string{fmt.Sprintf("status %d", p.Status)}
 	for _, hop := range slices.Backward(p.Hops) {
@@ -92,11 +92,11 @@ func describeAnswer(p *ProbeFacts) string {
 	return strings.Join(parts, ", ")
 }
 
-// maxText is how much is told of one text that a server chose.
+// maxText is how much is shown of one text that a server chose.
 const maxText = 300
 
-// printable is a text of a server as it may stand in a plan, and on a terminal:
-// quoted if there is anything in it that does not show.
+// printable returns a text of a server as it may stand in a plan and on a
+// terminal: quoted if a character of it is not printable.
 func printable(text string) string {
 	text = cut(text)
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {

@@ -6,14 +6,14 @@
 //
 //   - [Facts] are what DNS says. A [Collector] gathers them; the resolver
 //     package has one. They can be recorded as JSON.
-//   - [Judge] makes a [Verdict] of them, and is pure: the same facts are always
-//     the same verdict.
+//   - [Judge] makes a [Verdict] of them by an ordered table of rules, and is pure:
+//     the same facts always give the same verdict.
 //   - The gate lays verdicts onto a plan, and is pure as well.
 //
-// What it promises: a resolver's trouble is never a mismatch. Whatever cannot
-// be looked up is [Unknown], and on unknown what was decided before stays. It
-// reads DNS and changes no record; the cloudflare package does that, for
-// records that carry its mark.
+// A resolver's trouble is never a mismatch: what cannot be looked up is
+// [Unknown], and on unknown what was decided before stays. The package reads DNS
+// and changes no record; the cloudflare package does that, for records that carry
+// its mark.
 //
 // The package imports no DNS library.
 package dnsgate

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Certificate is one that a plan asks for: that of a virtual host which is
@@ -20,17 +20,11 @@ type Certificate struct {
 	// Names are those in the certificate: serverName, or else the host, and
 	// serverAliases.
 	Names []string
-	// Asked is what the environment asks for, whatever the gate did since.
-	Asked Asked
+	// Asked is what the environment asks for, whatever the gate decided since.
+	Asked plan.TLS
 }
 
-// Asked is what an environment asks of its virtual host.
-type Asked struct {
-	EnableACME bool `json:"enableACME"`
-	ForceSSL   bool `json:"forceSSL"`
-}
-
-// Request is what [Judge] is asked of a certificate.
+// Request returns the question of [Judge] about the certificate.
 func (c Certificate) Request() Request {
 	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName}
 }
@@ -45,94 +39,74 @@ func (f Filter) holds(c Certificate) bool {
 	return (len(f.Nodes) == 0 || slices.Contains(f.Nodes, c.Node)) && (len(f.Users) == 0 || slices.Contains(f.Users, c.User))
 }
 
-// Certificates returns the certificates that a decoded plan.json asks for, by
-// host. A virtual host that asks for none, or stands on no node, has none. A
-// filter that names what the plan does not have is a *FilterError.
-func Certificates(plan map[string]any, filter Filter) ([]Certificate, error) {
-	if err := filter.check(plan); err != nil {
+// Certificates returns the certificates that a plan asks for, by host. A virtual
+// host that asks for none, or stands on no node, has none. A filter that names
+// what the plan does not have is an error.
+func Certificates(d plan.Document, filter Filter) ([]Certificate, error) {
+	if err := filter.check(d); err != nil {
 		return nil, err
 	}
 	var all []Certificate
-	for _, c := range wanted(plan) {
-		if filter.holds(c) && objectAt(plan, "nodes", c.Node, "services", "nginx", "virtualHosts", c.Host) != nil {
+	for _, c := range wanted(d) {
+		if filter.holds(c) && isServed(d, c) {
 			all = append(all, c)
 		}
 	}
 	return all, nil
 }
 
-func (f Filter) check(plan map[string]any) error {
-	var e FilterError
+// isServed reports whether the virtual host of a certificate stands on its node.
+func isServed(d plan.Document, c Certificate) bool {
+	_, served := d.Nodes[c.Node].Services.Nginx.VirtualHosts[c.Host]
+	return served
+}
+
+func (f Filter) check(d plan.Document) error {
+	var unknown problem.List
 	for _, node := range f.Nodes {
-		if objectAt(plan, "nodes", node) == nil {
-			e.Nodes = append(e.Nodes, node)
+		if _, known := d.Nodes[node]; !known {
+			unknown.Addf("the plan", "its nodes are "+listed(slices.Sorted(maps.Keys(d.Nodes))), "has no node %q", node)
 		}
 	}
 	for _, user := range f.Users {
-		if objectAt(plan, "environments", user) == nil {
-			e.Users = append(e.Users, user)
+		if _, known := d.Environments[user]; !known {
+			unknown.Addf("the plan", "`mage state:list` shows the user names", "has no environment %q", user)
 		}
 	}
-	if len(e.Nodes)+len(e.Users) > 0 {
-		return &e
-	}
-	return nil
+	return unknown.Err()
 }
 
 // wanted returns what environments ask for, on a node or not, by host.
-func wanted(plan map[string]any) []Certificate {
-	zone, _ := plan["hostenvHostname"].(string)
-	entries := objectAt(plan, "dnsGate")
+func wanted(d plan.Document) []Certificate {
 	var all []Certificate
-	for user, v := range objectAt(plan, "environments") {
-		environment := object(v)
-		node, _ := environment["node"].(string)
-		for host, v := range object(environment["virtualHosts"]) {
-			fields := object(v)
-			asked := askedOf(fields, readEntry(entries[host]))
-			if !asked.EnableACME {
-				continue
+	for user, e := range d.Environments {
+		for host, v := range e.VirtualHosts {
+			asked := v.TLS()
+			// The gate may have turned it off.
+			if entry, ok := entryOf(d, host); ok && entry.Decision == plan.GateOff && !asked.EnableACME {
+				asked = entry.Asked.TLS()
 			}
-			all = append(all, Certificate{
-				Host: host, User: user, Node: node, NodeName: node + "." + zone,
-				Names: namesOf(host, fields), Asked: asked,
-			})
+			if asked.EnableACME {
+				all = append(all, Certificate{
+					Host: host, User: user, Node: e.Node, NodeName: e.Node + "." + d.HostenvHostname,
+					Names: v.CertificateNames(host), Asked: asked,
+				})
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b Certificate) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.User, b.User)) })
 	return all
 }
 
-// askedOf tells what was asked for from what stands in the plan: the gate may
-// have turned it off.
-func askedOf(fields map[string]any, e *entry) Asked {
-	acme, _ := fields["enableACME"].(bool)
-	force, _ := fields["forceSSL"].(bool)
-	if e != nil && !e.On && !acme {
-		return e.Asked
-	}
-	return Asked{acme, force}
+// entryOf returns what the gate decided of a host. An entry without a decision
+// that this program knows is none.
+func entryOf(d plan.Document, host string) (plan.GateEntry, bool) {
+	entry := d.DNSGate[host]
+	return entry, entry.Decision == plan.GateOn || entry.Decision == plan.GateOff
 }
 
-// namesOf are the names for which NixOS orders a certificate
-// (nixos/modules/services/web-servers/nginx).
-func namesOf(host string, fields map[string]any) []string {
-	first := host
-	if name, _ := fields["serverName"].(string); name != "" {
-		first = name
-	}
-	names := []string{first}
-	aliases, _ := fields["serverAliases"].([]any)
-	for _, alias := range aliases {
-		if name, ok := alias.(string); ok {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// QuestionOf is what a [Collector] has to find out for certificates. Names that
-// nobody would issue are left out: they are judged without facts.
+// QuestionOf returns what a [Collector] has to find out for certificates. Names that
+// no CA issues are left out: they are judged without facts.
 func QuestionOf(certificates []Certificate, live bool) Question {
 	q := Question{NodesOf: map[string][]string{}, Live: live}
 	for _, c := range certificates {
@@ -154,138 +128,34 @@ func QuestionOf(certificates []Certificate, live bool) Question {
 	return q
 }
 
-// entry is what plan.json holds of one virtual host in dnsGate. It is
-// written when a verdict begins, and stays as it is while the verdict lasts.
-type entry struct {
-	Asked    Asked
-	On       bool   // whether the certificate is ordered
-	Node     string // for which the verdict was taken
-	Result   Result
-	Reason   Reason
-	Name     string
-	Evidence []Evidence
-	Fix      string
-	Since    string
-	// Ordered is since when the certificate is ordered for this node; "" if it was
-	// before the gate, or is off.
-	Ordered string
-}
-
-const on, off = "on", "off"
-
-// readEntry returns nil for what is no entry: a gate that cannot read what was
-// decided has no history.
-func readEntry(v any) *entry {
-	fields := object(v)
-	decision, _ := fields["decision"].(string)
-	if decision != on && decision != off {
-		return nil
+// entry returns what stands in the plan of a decision that begins now.
+func (d Decision) entry(now string) plan.GateEntry {
+	e := plan.GateEntry{
+		Asked: plan.Asked{EnableACME: d.Asked.EnableACME, ForceSSL: d.Asked.ForceSSL}, Decision: plan.GateOff, Node: d.Node,
+		Verdict: string(d.Verdict.Result), Reason: string(d.Verdict.Reason), Name: d.Verdict.Name, Fix: d.Verdict.Fix, Since: now,
 	}
-	text := func(name string) string { s, _ := fields[name].(string); return s }
-	asked := object(fields["asked"])
-	e := &entry{
-		On: decision == on, Node: text("node"), Result: Result(text("verdict")), Reason: Reason(text("reason")),
-		Name: text("name"), Fix: text("fix"), Since: text("since"), Ordered: text("ordered"),
+	if d.On {
+		e.Decision = plan.GateOn
 	}
-	e.Asked.EnableACME, _ = asked["enableACME"].(bool)
-	e.Asked.ForceSSL, _ = asked["forceSSL"].(bool)
+	for _, seen := range d.Verdict.Evidence {
+		e.Evidence = append(e.Evidence, plan.Evidence{Name: seen.Name, Type: seen.Type, Server: seen.Server, Saw: seen.Saw})
+	}
 	return e
 }
 
-// value returns the entry as it stands in the plan.
-func (e *entry) value() map[string]any {
-	decision := off
-	if e.On {
-		decision = on
-	}
-	v := map[string]any{
-		"asked":    map[string]any{"enableACME": e.Asked.EnableACME, "forceSSL": e.Asked.ForceSSL},
-		"decision": decision, "node": e.Node, "verdict": string(e.Result), "reason": string(e.Reason),
-	}
-	for name, text := range map[string]string{"name": e.Name, "fix": e.Fix, "since": e.Since, "ordered": e.Ordered} {
-		if text != "" {
-			v[name] = text
-		}
-	}
-	if len(e.Evidence) > 0 {
-		list := make([]any, len(e.Evidence))
-		for i, seen := range e.Evidence {
-			list[i] = seen.value()
-		}
-		v["evidence"] = list
-	}
-	return v
+// withAsked returns an entry that is otherwise as it was.
+func withAsked(e plan.GateEntry, asked plan.TLS) plan.GateEntry {
+	e.Asked.EnableACME, e.Asked.ForceSSL = asked.EnableACME, asked.ForceSSL
+	return e
 }
 
-func (e Evidence) value() map[string]any {
-	v := map[string]any{"saw": e.Saw}
-	for name, text := range map[string]string{"name": e.Name, "type": e.Type, "server": e.Server} {
-		if text != "" {
-			v[name] = text
-		}
+// orders gather what becomes of certificates: turned on, as the environment
+// asks, or off.
+type orders map[string]map[string]plan.TLS
+
+func (o orders) set(c Certificate, turnOn bool) {
+	if o[c.User] == nil {
+		o[c.User] = map[string]plan.TLS{}
 	}
-	return v
-}
-
-// Encode returns the canonical bytes of a plan.
-func Encode(plan map[string]any) []byte { return canonjson.Encode(plan) }
-
-func object(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
-}
-
-func objectAt(doc map[string]any, path ...string) map[string]any {
-	for _, name := range path {
-		doc = object(doc[name])
-	}
-	return doc
-}
-
-// editor changes a document without changing the value that it was made from:
-// whatever it touches it copies first, once.
-type editor struct {
-	doc map[string]any
-	own map[string]map[string]any
-}
-
-func edit(doc map[string]any) *editor {
-	return &editor{doc: maps.Clone(doc), own: map[string]map[string]any{}}
-}
-
-// at returns the object at path for writing, nil if there is none.
-func (e *editor) at(path ...string) map[string]any {
-	if len(path) == 0 {
-		return e.doc
-	}
-	key := strings.Join(path, "\x00")
-	if m, ok := e.own[key]; ok {
-		return m
-	}
-	last := len(path) - 1
-	parent := e.at(path[:last]...)
-	child, ok := parent[path[last]].(map[string]any)
-	if !ok {
-		return nil
-	}
-	child = maps.Clone(child)
-	parent[path[last]], e.own[key] = child, child
-	return child
-}
-
-// order turns the certificate of a virtual host on, as it was asked for, or
-// off, at both places where a plan has it.
-func (e *editor) order(c Certificate, turnOn bool) {
-	acme, force := c.Asked.EnableACME && turnOn, c.Asked.ForceSSL && turnOn
-	for _, path := range [][]string{
-		{"environments", c.User, "virtualHosts", c.Host},
-		{"nodes", c.Node, "services", "nginx", "virtualHosts", c.Host},
-	} {
-		now := objectAt(e.doc, path...)
-		if now == nil || now["enableACME"] == acme && now["forceSSL"] == force {
-			continue
-		}
-		host := e.at(path...)
-		host["enableACME"], host["forceSSL"] = acme, force
-	}
+	o[c.User][c.Host] = plan.TLS{EnableACME: c.Asked.EnableACME && turnOn, ForceSSL: c.Asked.ForceSSL && turnOn}
 }

@@ -1,105 +1,54 @@
 package dnsgate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// ErrWithheld is every error for which the gate leaves a plan as it was though
-// nothing is wrong with the plan.
+// ErrWithheld is every error for which the gate leaves a plan as it was, though
+// the plan itself is sound.
 var ErrWithheld = errors.New("the gate leaves the plan as it is")
 
-// ResolverError says that a resolver answers nothing.
-type ResolverError struct {
-	Resolver string
-	Lookups  int
+// A withheld is a problem that errors.Is finds to be ErrWithheld.
+type withheld struct{ *problem.Problem }
+
+func (withheld) Is(target error) bool { return target == ErrWithheld }
+
+func withhold(fix, format string, args ...any) error {
+	return withheld{&problem.Problem{Text: fmt.Sprintf(format, args...), Fix: fix}}
 }
 
-func (e *ResolverError) Error() string {
-	who := e.Resolver
-	if who == "" {
-		who = "the resolver"
-	}
-	return fmt.Sprintf("all %d lookups through %s fail", e.Lookups, who)
+func errNoAnswer(resolver string, lookups int) error {
+	return withhold("look at the network of this machine, or name another validating resolver: -resolver=ADDRESS",
+		"all %d lookups through %s fail", lookups, cmp.Or(resolver, "the resolver"))
 }
 
-// Hint says what mends it.
-func (e *ResolverError) Hint() string {
-	return "look at the network of this machine, or name another validating resolver: -resolver=ADDRESS"
+// errDarkNodes takes the names in DNS of nodes without an address, and what was
+// seen of each.
+func errDarkNodes(nodes, saw []string) error {
+	return withhold("publish A or AAAA records for "+strings.Join(nodes, ", ")+
+		"; if they are published, look at the network of this machine, or name another resolver: -resolver=ADDRESS; to judge the other nodes, use -node",
+		"the nodes' own names have no address: %s", strings.Join(saw, "; "))
 }
 
-func (e *ResolverError) Unwrap() error { return ErrWithheld }
-
-// NodeError says that nodes' own names have no address.
-type NodeError struct {
-	Nodes []string // names in DNS, sorted
-	Saw   []string // what was seen, a line each
+// errFlips takes the hosts that would be turned off, of so many certificates
+// that are on.
+func errFlips(hosts []string, of int) error {
+	return withhold("see why with -dryRun -allowFlips, which writes nothing; if it is right, run with -allowFlips",
+		"%d of %d certificates would be turned off at once, over %d %%: %s", len(hosts), of, maxFlips, listed(hosts))
 }
 
-func (e *NodeError) Error() string {
-	return "the nodes' own names have no address: " + strings.Join(e.Saw, "; ")
-}
-
-// Hint says what mends it.
-func (e *NodeError) Hint() string {
-	return "publish A or AAAA records for " + strings.Join(e.Nodes, ", ") + "; if they are published, look at the network of this machine, or name another resolver: -resolver=ADDRESS; to judge the other nodes, use -node"
-}
-
-func (e *NodeError) Unwrap() error { return ErrWithheld }
-
-// FlipError says that a run would turn off too many certificates at once.
-type FlipError struct {
-	Hosts []string // sorted
-	Of    int      // how many certificates are on
+func errNoVerdict(hosts []string) error {
+	return withhold("try again, or let -onUnknown=disable or -onUnknown=keep decide",
+		"%d virtual hosts have no verdict: %s", len(hosts), listed(hosts))
 }
 
 // maxListed is how many hosts an error names.
 const maxListed = 10
-
-func (e *FlipError) Error() string {
-	return fmt.Sprintf("%d of %d certificates would be turned off at once, over %d %%: %s", len(e.Hosts), e.Of, maxFlips, listed(e.Hosts))
-}
-
-// Hint says what to do.
-func (e *FlipError) Hint() string {
-	return "see why with -dryRun -allowFlips, which writes nothing; if it is right, run with -allowFlips"
-}
-
-func (e *FlipError) Unwrap() error { return ErrWithheld }
-
-// UnknownError says that certificates have no verdict, and none from before.
-type UnknownError struct{ Hosts []string }
-
-func (e *UnknownError) Error() string {
-	return fmt.Sprintf("%d virtual hosts have no verdict: %s", len(e.Hosts), listed(e.Hosts))
-}
-
-// Hint says what to do.
-func (e *UnknownError) Hint() string {
-	return "try again, or let -onUnknown=disable or -onUnknown=keep decide"
-}
-
-func (e *UnknownError) Unwrap() error { return ErrWithheld }
-
-// FilterError says that a filter names what the plan does not have.
-type FilterError struct{ Nodes, Users []string }
-
-func (e *FilterError) Error() string {
-	var parts []string
-	if len(e.Nodes) > 0 {
-		parts = append(parts, "no node "+listed(e.Nodes))
-	}
-	if len(e.Users) > 0 {
-		parts = append(parts, "no environment "+listed(e.Users))
-	}
-	return "the plan has " + strings.Join(parts, " and ")
-}
-
-// Hint says where to look.
-func (e *FilterError) Hint() string {
-	return "run `mage state:list` for users and nodes; -env takes user names"
-}
 
 func listed(names []string) string {
 	text := strings.Join(names[:min(len(names), maxListed)], ", ")

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Explain tells, for people, how the verdict on a certificate comes about: the
+// Explain returns a text on how the verdict on a certificate comes about: the
 // verdict, what it rests on, and all facts of every name.
 func Explain(facts *Facts, request Request) string {
 	var b strings.Builder
@@ -60,7 +60,7 @@ func explainLookups(b *strings.Builder, a, aaaa Lookup, servers []ServerFacts) {
 	}
 }
 
-// Text tells what a verdict rests on and what mends it, a line each.
+// Text returns what a verdict rests on and what mends it, a line each.
 func (v Verdict) Text(indent string) string {
 	var b strings.Builder
 	for _, e := range v.Evidence {

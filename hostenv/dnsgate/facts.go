@@ -14,8 +14,8 @@ type Facts struct {
 
 	// Taken is when collection began, in RFC 3339.
 	Taken string `json:"taken,omitempty"`
-	// Resolver is the validating resolver that was asked, as host:port. It is
-	// there for people.
+	// Resolver is the validating resolver that was asked, as host:port. No rule
+	// depends on it.
 	Resolver string `json:"resolver,omitempty"`
 
 	// Nodes are the nodes' own names, by the name in DNS.
@@ -34,12 +34,12 @@ const (
 	OutcomeNoData Outcome = "nodata"
 	// OutcomeNXDomain is a name that is not there, or a CNAME to such a name.
 	OutcomeNXDomain Outcome = "nxdomain"
-	// OutcomeError is everything else: nothing is known.
+	// OutcomeError is everything else. It is no evidence about the zone.
 	OutcomeError Outcome = "error"
 )
 
 // LookupError says why a lookup has no answer. The list is open: a reader
-// treats one that he does not know like [ErrorNetwork].
+// treats an error that it does not know like [ErrorNetwork].
 type LookupError string
 
 const (
@@ -55,7 +55,7 @@ const (
 	ErrorCancelled LookupError = "cancelled" // the run ended first
 )
 
-// Lookup is one question and what came of it. The zero Lookup is a question
+// Lookup is one question and its result. The zero Lookup is a question
 // that was not asked.
 type Lookup struct {
 	Outcome Outcome     `json:"outcome,omitempty"`
@@ -73,15 +73,15 @@ type Lookup struct {
 	// Chain are the names that CNAMEs led to, in their order, without the name
 	// asked for.
 	Chain []string `json:"chain,omitempty"`
-	// Server is who said it, as an address with port, where that is not
-	// plain from the place of the lookup.
+	// Server is the server that answered, as an address with port, where the place
+	// of the lookup does not say it.
 	Server string `json:"server,omitempty"`
 }
 
-// Asked reports whether the question was put at all.
+// Asked reports whether the question was put.
 func (l Lookup) Asked() bool { return l.Outcome != "" }
 
-// Failed reports whether the question was put and nothing is known.
+// Failed reports whether the question was put and got no usable answer.
 func (l Lookup) Failed() bool { return l.Outcome == OutcomeError }
 
 // CAARecord is a CAA record as it stands in the zone (RFC 8659): nothing is
@@ -147,7 +147,7 @@ type NameFacts struct {
 	// and at the first error.
 	CAA []CAALookup `json:"caa,omitempty"`
 
-	// Live is there when live checks were asked for.
+	// Live is set if live checks were asked for.
 	Live *LiveFacts `json:"live,omitempty"`
 }
 
@@ -169,7 +169,7 @@ const (
 	DialOpen        Dial = "open"
 	DialRefused     Dial = "refused"
 	DialTimeout     Dial = "timeout"
-	DialUnreachable Dial = "unreachable" // no route from here: says nothing of the host
+	DialUnreachable Dial = "unreachable" // no route from here: no proof of anything about the host
 	DialError       Dial = "error"
 )
 
@@ -198,7 +198,7 @@ type ProbeFacts struct {
 	ContentType string `json:"contentType,omitempty"`
 	Server      string `json:"server,omitempty"`
 	Body        string `json:"body,omitempty"`
-	// Error is why there is no last answer, for people.
+	// Error is why there is no last answer, in words.
 	Error string `json:"error,omitempty"`
 	// Reached says that the last request was answered by one of the node's
 	// addresses, within the rules above.
@@ -209,7 +209,7 @@ type ProbeFacts struct {
 type Hop struct {
 	Status  int    `json:"status"`
 	URL     string `json:"url"`
-	Address string `json:"address,omitempty"` // who sent it
+	Address string `json:"address,omitempty"` // the host that sent it
 }
 
 // Question is what a run wants to know. All names are A-labels in lower case

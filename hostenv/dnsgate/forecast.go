@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // A Limit is one of Let's Encrypt's rate limits
@@ -81,7 +83,7 @@ type bucket struct {
 // allow it. Every node has an ACME account of its own. What was ordered lately
 // is read from the plan: a certificate that was turned on within the window.
 // When it was deployed the plan does not tell, so a limit that these alone exceed
-// is told until the window is over, whatever was told before.
+// is reported until the window is over, in every run.
 //
 // What fails counts by name, account and hour. A node orders what failed again at
 // switches and every hour, just below the limit; an order by hand exceeds it. The
@@ -100,10 +102,9 @@ func Forecast(gated *Gated, now string) []Shortage {
 		fresh[d.Host] = d.Fresh
 	}
 	var orders []order
-	entries := objectAt(gated.Plan, "dnsGate")
 	for _, c := range wanted(gated.Plan) {
-		e := readEntry(entries[c.Host])
-		if e == nil || !e.On {
+		e, ok := entryOf(gated.Plan, c.Host)
+		if !ok || !isOn(&e) {
 			continue
 		}
 		if ordered, err := time.Parse(time.RFC3339, e.Ordered); err == nil && !ordered.After(at) {
@@ -149,12 +150,11 @@ func Forecast(gated *Gated, now string) []Shortage {
 }
 
 // retried are the certificates of each node that it may order again and again.
-func retried(plan map[string]any) []Shortage {
+func retried(d plan.Document) []Shortage {
 	var nodes []string
 	hosts := map[string][]string{}
-	entries := objectAt(plan, "dnsGate")
-	for _, c := range wanted(plan) {
-		if e := readEntry(entries[c.Host]); e == nil || !e.On || e.Result != Unknown || e.Node != c.Node {
+	for _, c := range wanted(d) {
+		if e, ok := entryOf(d, c.Host); !ok || !isOn(&e) || e.Verdict != string(Unknown) || e.Node != c.Node {
 			continue
 		}
 		if hosts[c.Node] == nil {

@@ -3,6 +3,8 @@ package dnsgate
 import (
 	"fmt"
 	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // ordering makes a plan of n virtual hosts that all pass, all in one domain.
@@ -16,9 +18,9 @@ func ordering(n int, node, domain string) (hosts []asking, verdicts map[string]V
 	return hosts, verdicts
 }
 
-func gateAt(t *testing.T, plan map[string]any, verdicts map[string]Verdict, now string) *Gated {
+func gateAt(t *testing.T, d plan.Document, verdicts map[string]Verdict, now string) *Gated {
 	t.Helper()
-	out, err := Gate(plan, verdicts, Policy{Now: now})
+	out, err := Gate(d, verdicts, Policy{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +90,10 @@ func TestForecastOfOldCertificates(t *testing.T) {
 		for host := range verdicts {
 			other[host] = Verdict{Result: Pass, Reason: ReasonAAAAMatch}
 		}
-		plan := gateAt(t, first.Plan, other, monday).Plan
+		d := gateAt(t, first.Plan, other, monday).Plan
 		added := asking{"new.example.com", "u", "n1", true}
 		other[added.host] = passes
-		if got := Forecast(gateAt(t, Carry(plan, planOf(append(hosts, added)...)), other, tuesday), tuesday); len(got) != 0 {
+		if got := Forecast(gateAt(t, Carry(d, planOf(append(hosts, added)...)), other, tuesday), tuesday); len(got) != 0 {
 			t.Errorf("%s, and one more: %v", name, got)
 		}
 	}
@@ -129,11 +131,11 @@ func TestForecastAccounts(t *testing.T) {
 func TestForecastFailures(t *testing.T) {
 	const now, later = "2026-03-02T12:00:00Z", "2026-03-02T12:10:00Z"
 	hosts := []asking{{"a.example.com", "u", "n1", true}, {"b.example.com", "u", "n1", true}, {"c.example.net", "v", "n2", true}, {"d.example.net", "v", "n2", true}}
-	plan := planOf(hosts...)
+	d := planOf(hosts...)
 	verdicts := map[string]Verdict{"a.example.com": dunno, "b.example.com": passes, "c.example.net": fails, "d.example.net": dunno}
-	gate := func(plan map[string]any, policy Policy) *Gated {
+	gate := func(d plan.Document, policy Policy) *Gated {
 		t.Helper()
-		out, err := Gate(plan, verdicts, policy)
+		out, err := Gate(d, verdicts, policy)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,12 +155,12 @@ func TestForecastFailures(t *testing.T) {
 		}
 	}
 	const both = "[n1[a.example.com] n2[d.example.net]]"
-	kept := gate(plan, Policy{Now: now, OnUnknown: OnUnknownKeep})
+	kept := gate(d, Policy{Now: now, OnUnknown: OnUnknownKeep})
 	want(kept, now, both)
 	want(kept, "", both) // it takes no clock
 	want(gate(kept.Plan, Policy{Now: later}), later, both)
-	want(gate(plan, Policy{Now: now, Deployed: func(user string) bool { return user == "v" }}), now, "[n2[d.example.net]]")
-	want(gate(plan, Policy{Now: now}), now, "[]") // they are off
+	want(gate(d, Policy{Now: now, Deployed: func(user string) bool { return user == "v" }}), now, "[n2[d.example.net]]")
+	want(gate(d, Policy{Now: now}), now, "[]") // they are off
 
 	verdicts["a.example.com"], verdicts["d.example.net"] = passes, fails
 	mended := gate(kept.Plan, Policy{Now: later})

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // OnUnknown says what becomes of a virtual host that has no verdict yet and
@@ -58,11 +60,11 @@ type Decision struct {
 type Gated struct {
 	// Plan is the plan with the decisions in it; it shares with the old one what
 	// did not change.
-	Plan      map[string]any
+	Plan      plan.Document
 	Decisions []Decision // the worst first
 }
 
-// Gate lays verdicts onto a decoded plan, which it leaves as it is. It decides
+// Gate lays verdicts onto a plan, which it leaves as it is. It decides
 // about the certificates in verdicts, those of one run; all others, and the
 // virtual hosts that ask for none, stay as they are.
 //
@@ -72,40 +74,39 @@ type Gated struct {
 // of which the resolver only remembers otherwise. The same verdicts a second
 // time change nothing.
 //
-// Its errors all are [ErrWithheld]: *FlipError where too many certificates
-// would be turned off at once, *UnknownError with [OnUnknownFail].
-func Gate(plan map[string]any, verdicts map[string]Verdict, policy Policy) (*Gated, error) {
-	entries := objectAt(plan, "dnsGate")
-	e := edit(plan)
-	gate := map[string]any{}
-	e.doc["dnsGate"] = gate
-	out := &Gated{Plan: e.doc}
-	certificates := wanted(plan)
+// Its errors all are [ErrWithheld]: too many certificates would be turned off at
+// once, or one has no verdict with [OnUnknownFail].
+func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, error) {
+	gate := map[string]plan.GateEntry{}
+	out := &Gated{}
+	changes := orders{}
+	certificates := wanted(d)
 	gated := map[string]bool{} // environments
 	for _, c := range certificates {
-		gated[c.User] = gated[c.User] || readEntry(entries[c.Host]) != nil
+		_, was := entryOf(d, c.Host)
+		gated[c.User] = gated[c.User] || was
 	}
 	for _, c := range certificates {
-		old := readEntry(entries[c.Host])
-		if old != nil {
-			gate[c.Host] = entries[c.Host]
+		var old *plan.GateEntry
+		if entry, was := entryOf(d, c.Host); was {
+			old, gate[c.Host] = &entry, entry
 		}
 		v, judged := verdicts[c.Host]
-		if !judged || objectAt(plan, "nodes", c.Node, "services", "nginx", "virtualHosts", c.Host) == nil {
+		if !judged || !isServed(d, c) {
 			continue
 		}
 		had := old == nil && !gated[c.User] && policy.Deployed != nil && policy.Deployed(c.User)
-		d, entry := policy.decide(c, v, old, had)
-		d.Fresh = d.On && !d.had
-		out.Decisions = append(out.Decisions, d)
-		switch {
-		case entry != nil:
-			gate[c.Host] = entry.value()
-		case old.Asked != c.Asked:
-			gate[c.Host] = withAsked(entries[c.Host], c.Asked)
+		decision, entry := policy.decide(c, v, old, had)
+		decision.Fresh = decision.On && !decision.had
+		out.Decisions = append(out.Decisions, decision)
+		if entry == nil {
+			entry = old
 		}
-		e.order(c, d.On)
+		gate[c.Host] = withAsked(*entry, c.Asked)
+		changes.set(c, decision.On)
 	}
+	d.DNSGate = gate
+	out.Plan = d.WithTLS(changes)
 	slices.SortStableFunc(out.Decisions, func(a, b Decision) int {
 		return cmp.Or(severity(b.Verdict)-severity(a.Verdict), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Host, b.Host))
 	})
@@ -117,38 +118,37 @@ func Gate(plan map[string]any, verdicts map[string]Verdict, policy Policy) (*Gat
 
 // decide returns the decision, and the entry that is to be written, nil for the
 // old one.
-func (p Policy) decide(c Certificate, v Verdict, old *entry, had bool) (Decision, *entry) {
+func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had bool) (Decision, *plan.GateEntry) {
 	// A verdict for another node is none: the certificate does not move along.
 	valid := old != nil && old.Node == c.Node
-	d := Decision{Certificate: c, Verdict: v, Was: old == nil || old.On, had: had || valid && old.On}
-	passed := valid && old.Result == Pass
+	d := Decision{Certificate: c, Verdict: v, Was: old == nil || isOn(old), had: had || valid && isOn(old)}
+	passed := valid && old.Verdict == string(Pass)
 	switch {
 	case v.Result == Pass:
 		d.On = true
 	case v.Result == Fail && (!passed || !v.outOfDate()):
-	case valid && old.Result != Unknown: // the last verdict stays
-		d.On, d.Kept, d.Since = old.On, true, old.Since
+	case valid && old.Verdict != string(Unknown): // the last verdict stays
+		d.On, d.Kept, d.Since = isOn(old), true, old.Since
 		return d, nil
 	default:
 		d.On = p.unknown(d.had)
 	}
-	next := &entry{
-		Asked: c.Asked, On: d.On, Node: c.Node, Result: v.Result, Reason: v.Reason,
-		Name: v.Name, Evidence: v.Evidence, Fix: v.Fix, Since: p.Now,
-	}
+	next := d.entry(p.Now)
 	switch {
-	case d.On && valid && old.On:
+	case d.On && valid && isOn(old):
 		next.Ordered = old.Ordered
 	case d.On && !d.had:
 		next.Ordered = p.Now
 	}
-	if valid && old.same(next) {
+	if valid && isSame(*old, next) {
 		d.Since = old.Since
 		return d, nil
 	}
 	d.Since = next.Since
-	return d, next
+	return d, &next
 }
+
+func isOn(e *plan.GateEntry) bool { return e.Decision == plan.GateOn }
 
 // outOfDate reports whether a failure is about what the resolver remembers and
 // the zone's servers no longer say. Let's Encrypt asks these, so a pass from
@@ -169,12 +169,12 @@ func (p Policy) unknown(had bool) bool {
 	}
 }
 
-// same reports whether an entry is still true. Evidence may differ: addresses
-// elsewhere come and go, and a plan that changed with them would be reviewed
-// for nothing.
-func (e *entry) same(other *entry) bool {
-	return e.On == other.On && e.Asked == other.Asked && e.Node == other.Node &&
-		e.Result == other.Result && e.Reason == other.Reason && e.Name == other.Name
+// isSame reports whether an entry still holds. Evidence may differ: addresses
+// elsewhere come and go, and a plan that changed with them would be reviewed in
+// vain.
+func isSame(old, next plan.GateEntry) bool {
+	return old.Decision == next.Decision && old.Asked.TLS() == next.Asked.TLS() && old.Node == next.Node &&
+		old.Verdict == next.Verdict && old.Reason == next.Reason && old.Name == next.Name
 }
 
 func (p Policy) check(decisions []Decision) error {
@@ -194,17 +194,17 @@ func (p Policy) check(decisions []Decision) error {
 	slices.Sort(flips)
 	slices.Sort(unknown)
 	if p.OnUnknown == OnUnknownFail && len(unknown) > 0 {
-		return &UnknownError{Hosts: unknown}
+		return errNoVerdict(unknown)
 	}
 	if !p.AllowFlips && len(flips) >= minFlips && len(flips)*100 > on*maxFlips {
-		return &FlipError{Hosts: flips, Of: on}
+		return errFlips(flips, on)
 	}
 	return nil
 }
 
-// Available refuses facts on which no plan may be changed: those of a resolver
-// that answers nothing (*ResolverError), and those that lack the addresses of a
-// node that is to be judged against (*NodeError).
+// Available refuses facts on which no plan may be changed, with [ErrWithheld]:
+// those of a resolver that answers no question, and those that lack the
+// addresses of a node of the certificates.
 func Available(facts *Facts, certificates []Certificate) error {
 	if len(certificates) == 0 {
 		return nil
@@ -239,14 +239,14 @@ func Available(facts *Facts, certificates []Certificate) error {
 	}
 	switch {
 	case asked > 0 && answered == 0:
-		return &ResolverError{Resolver: facts.Resolver, Lookups: asked}
+		return errNoAnswer(facts.Resolver, asked)
 	case len(dark) > 0:
-		e := &NodeError{}
-		for _, name := range slices.Sorted(maps.Keys(dark)) {
-			e.Nodes = append(e.Nodes, name)
-			e.Saw = append(e.Saw, fmt.Sprintf("%s: %s", name, describe(dark[name])))
+		nodes := slices.Sorted(maps.Keys(dark))
+		var saw []string
+		for _, name := range nodes {
+			saw = append(saw, fmt.Sprintf("%s: %s", name, describe(dark[name])))
 		}
-		return e
+		return errDarkNodes(nodes, saw)
 	}
 	return nil
 }

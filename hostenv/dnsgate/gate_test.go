@@ -2,7 +2,6 @@ package dnsgate
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // asking is a virtual host of a plan that was just computed.
@@ -21,26 +21,31 @@ type asking struct {
 }
 
 // planOf makes a plan as plan.Compute does.
-func planOf(hosts ...asking) map[string]any {
-	environments, nodes := map[string]any{}, map[string]any{}
-	child := func(m map[string]any, name string) map[string]any {
-		if _, ok := m[name]; !ok {
-			m[name] = map[string]any{}
-		}
-		return m[name].(map[string]any)
-	}
+func planOf(hosts ...asking) plan.Document {
+	environments, nodes := map[string]plan.Environment{}, map[string]plan.Node{}
 	for _, h := range hosts {
-		fields := map[string]any{"enableACME": h.acme, "forceSSL": h.acme, "serverAliases": []any{"www." + h.host}}
-		e := child(environments, h.user)
-		e["node"] = h.node
-		child(e, "virtualHosts")[h.host] = maps.Clone(fields)
-		child(child(child(child(nodes, h.node), "services"), "nginx"), "virtualHosts")[h.host] = maps.Clone(fields)
+		v := plan.VirtualHost{ServerAliases: []string{"www." + h.host}}.WithTLS(plan.TLS{EnableACME: h.acme, ForceSSL: h.acme})
+		e := environments[h.user]
+		if e.Node = h.node; e.VirtualHosts == nil {
+			e.VirtualHosts = map[string]plan.VirtualHost{}
+		}
+		e.VirtualHosts[h.host] = v
+		environments[h.user] = e
+		n := nodes[h.node]
+		if n.Services.Nginx.VirtualHosts == nil {
+			n.Services.Nginx.VirtualHosts = map[string]plan.VirtualHost{}
+		}
+		n.Services.Nginx.VirtualHosts[h.host] = v
+		nodes[h.node] = n
 	}
-	return map[string]any{
-		"formatVersion": int64(1), "stateDigest": "d", "hostenvHostname": "host.example.net",
-		"environments": environments, "nodes": nodes, "dnsGate": map[string]any{},
+	return plan.Document{
+		FormatVersion: 1, StateDigest: "d", HostenvHostname: "host.example.net",
+		Environments: environments, Nodes: nodes, DNSGate: map[string]plan.GateEntry{},
 	}
 }
+
+// The certificate of a host, as the tests below call it.
+const on, off = plan.GateOn, plan.GateOff
 
 var (
 	passes = Verdict{Result: Pass, Reason: ReasonAMatch}
@@ -51,37 +56,32 @@ var (
 	dunno     = Verdict{Result: Unknown, Reason: ReasonLookupFailed, Retryable: true}
 )
 
-// state tells the certificate of a host as "on", "off" or what is at odds.
-func certificate(t *testing.T, plan map[string]any, h asking) string {
+// certificate says whether the certificate of a host is on or off, which both of
+// its places must agree on.
+func certificate(t *testing.T, d plan.Document, h asking) string {
 	t.Helper()
-	var seen []bool
-	for _, at := range []map[string]any{
-		objectAt(plan, "environments", h.user, "virtualHosts", h.host),
-		objectAt(plan, "nodes", h.node, "services", "nginx", "virtualHosts", h.host),
-	} {
-		seen = append(seen, at["enableACME"].(bool), at["forceSSL"].(bool))
+	own, served := d.Environments[h.user].VirtualHosts[h.host].TLS(), d.Nodes[h.node].Services.Nginx.VirtualHosts[h.host].TLS()
+	if own != served || own.EnableACME != own.ForceSSL {
+		t.Fatalf("%s has %+v in its environment and %+v on its node", h.host, own, served)
 	}
-	if len(slices.Compact(seen)) != 1 {
-		t.Fatalf("%s has enableACME and forceSSL %v at its two places", h.host, seen)
-	}
-	if seen[0] {
+	if own.EnableACME {
 		return on
 	}
 	return off
 }
 
-func gated(t *testing.T, plan map[string]any, v Verdict, policy Policy, hosts ...string) map[string]any {
+func gated(t *testing.T, d plan.Document, v Verdict, policy Policy, hosts ...string) plan.Document {
 	t.Helper()
 	verdicts := map[string]Verdict{}
 	for _, h := range hosts {
 		verdicts[h] = v
 	}
-	before := Encode(plan)
-	out, err := Gate(plan, verdicts, policy)
+	before := d.Encode()
+	out, err := Gate(d, verdicts, policy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(before, Encode(plan)) {
+	if !bytes.Equal(before, d.Encode()) {
 		t.Fatal("the gate changed the plan that it was given")
 	}
 	return out.Plan
@@ -118,17 +118,17 @@ func TestGate(t *testing.T) {
 		{"never gated, deployed, fails", fail, Policy{Deployed: deployed}, off},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plan := planOf(h)
+			d := planOf(h)
 			for i, v := range c.verdicts {
 				c.policy.Now = fmt.Sprint("run ", i)
-				plan = gated(t, plan, v, c.policy, h.host)
+				d = gated(t, d, v, c.policy, h.host)
 			}
-			if got := certificate(t, plan, h); got != c.want {
+			if got := certificate(t, d, h); got != c.want {
 				t.Errorf("the certificate is %s, want %s", got, c.want)
 			}
-			again := gated(t, plan, c.verdicts[len(c.verdicts)-1], Policy{Now: "later", OnUnknown: c.policy.OnUnknown}, h.host)
-			if !bytes.Equal(Encode(plan), Encode(again)) {
-				t.Errorf("the same once more changes the plan:\n%s\n%s", Encode(plan), Encode(again))
+			again := gated(t, d, c.verdicts[len(c.verdicts)-1], Policy{Now: "later", OnUnknown: c.policy.OnUnknown}, h.host)
+			if !bytes.Equal(d.Encode(), again.Encode()) {
+				t.Errorf("the same once more changes the plan:\n%s\n%s", d.Encode(), again.Encode())
 			}
 		})
 	}
@@ -136,19 +136,18 @@ func TestGate(t *testing.T) {
 
 func TestGateLeavesAlone(t *testing.T) {
 	hosts := []asking{{"a.example", "u", "n1", true}, {"b.example", "u", "n1", false}, {"c.example", "v", "n2", true}}
-	plan := planOf(hosts...)
-	next := gated(t, plan, fails, Policy{}, "a.example", "b.example", "nobody.example")
+	d := planOf(hosts...)
+	next := gated(t, d, fails, Policy{}, "a.example", "b.example", "unknown.example")
 	for i, want := range []string{off, off, on} {
 		if got := certificate(t, next, hosts[i]); got != want {
 			t.Errorf("%s is %s, want %s", hosts[i].host, got, want)
 		}
 	}
-	if entries := objectAt(next, "dnsGate"); len(entries) != 1 {
+	if entries := next.DNSGate; len(entries) != 1 {
 		t.Errorf("dnsGate holds %d hosts, want the one that was judged: %v", len(entries), entries)
 	}
-	fields := objectAt(next, "nodes", "n1", "services", "nginx", "virtualHosts", "a.example")
-	if len(fields) != 3 {
-		t.Errorf("other options were lost: %v", fields)
+	if v := next.Nodes["n1"].Services.Nginx.VirtualHosts["a.example"]; len(v.ServerAliases) != 1 {
+		t.Errorf("other options were lost: %+v", v)
 	}
 	if next = gated(t, next, passes, Policy{}, "b.example"); certificate(t, next, hosts[1]) != off {
 		t.Error("a virtual host that asks for no certificate got one")
@@ -156,7 +155,7 @@ func TestGateLeavesAlone(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	plan := planOf(asking{"a.example", "u", "n1", true}, asking{"b.example", "v", "n1", true}, asking{"c.example", "v2", "n2", true})
+	d := planOf(asking{"a.example", "u", "n1", true}, asking{"b.example", "v", "n1", true}, asking{"c.example", "v2", "n2", true})
 	for _, c := range []struct {
 		filter Filter
 		want   string
@@ -166,7 +165,7 @@ func TestFilter(t *testing.T) {
 		{Filter{Nodes: []string{"n1"}, Users: []string{"v"}}, "b.example"},
 		{Filter{Users: []string{"u", "v2"}}, "a.example c.example"},
 	} {
-		list, err := Certificates(plan, c.filter)
+		list, err := Certificates(d, c.filter)
 		var hosts []string
 		for _, certificate := range list {
 			hosts = append(hosts, certificate.Host)
@@ -175,17 +174,16 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%+v selects %s, %v, want %s", c.filter, got, err, c.want)
 		}
 	}
-	var wrong *FilterError
-	if _, err := Certificates(plan, Filter{Nodes: []string{"n9"}}); !errors.As(err, &wrong) {
+	if _, err := Certificates(d, Filter{Nodes: []string{"n9"}}); err == nil || err.Error() != `the plan has no node "n9"` {
 		t.Errorf("a node that there is not: %v", err)
 	}
 }
 
 // A plan whose environment is off has its virtual hosts in one place alone.
 func TestNotServed(t *testing.T) {
-	plan := planOf(asking{"a.example", "u", "n1", true})
-	delete(objectAt(plan, "nodes"), "n1")
-	if list, err := Certificates(plan, Filter{}); err != nil || len(list) != 0 {
+	d := planOf(asking{"a.example", "u", "n1", true})
+	delete(d.Nodes, "n1")
+	if list, err := Certificates(d, Filter{}); err != nil || len(list) != 0 {
 		t.Errorf("Certificates = %v, %v", list, err)
 	}
 }
@@ -218,36 +216,34 @@ func TestFlips(t *testing.T) {
 			verdicts[hosts[i].host] = fails
 		}
 		_, err = Gate(first.Plan, verdicts, Policy{})
-		var flips *FlipError
-		if errors.As(err, &flips) != c.refused || c.refused && (len(flips.Hosts) != c.fail || flips.Of != c.on || !errors.Is(err, ErrWithheld)) {
+		if errors.Is(err, ErrWithheld) != c.refused || c.refused && !strings.HasPrefix(err.Error(), fmt.Sprintf("%d of %d certificates would be turned off", c.fail, c.on)) {
 			t.Errorf("%d of %d turn off: %v: %s", c.fail, c.on, err, c.why)
 		}
 		if _, err := Gate(first.Plan, verdicts, Policy{AllowFlips: true}); err != nil {
 			t.Errorf("with AllowFlips: %v", err)
 		}
 		if _, err := Gate(planOf(hosts...), verdicts, Policy{}); err != nil {
-			t.Errorf("new names have nothing to lose: %v", err)
+			t.Errorf("new names have no certificate to lose: %v", err)
 		}
 	}
 }
 
 // A run for one node does not make new names of those of another node, which
-// nobody has judged yet.
+// no run has judged yet.
 func TestGatedOneNodeAfterTheOther(t *testing.T) {
 	deployed := func(string) bool { return true }
 	first, others := asking{"a.example", "u", "n1", true}, []asking{{"b.example", "v", "n2", true}, {"c.example", "v", "n2", true}}
 	policy := Policy{Deployed: deployed}
-	plan := gated(t, planOf(append(others, first)...), passes, policy, first.host)
-	unknown := gated(t, plan, dunno, policy, "b.example", "c.example")
+	d := gated(t, planOf(append(others, first)...), passes, policy, first.host)
+	unknown := gated(t, d, dunno, policy, "b.example", "c.example")
 	if got := certificate(t, unknown, others[0]); got != on {
 		t.Errorf("unknown, and deployed before: it is %s", got)
 	}
-	var flips *FlipError
-	if _, err := Gate(plan, map[string]Verdict{"b.example": fails, "c.example": fails}, policy); !errors.As(err, &flips) || flips.Of != 2 {
+	if _, err := Gate(d, map[string]Verdict{"b.example": fails, "c.example": fails}, policy); !errors.Is(err, ErrWithheld) || !strings.HasPrefix(err.Error(), "2 of 2 ") {
 		t.Errorf("all certificates of the other node turn off: %v", err)
 	}
 	added := asking{"d.example", "u", "n1", true}
-	next := Carry(plan, planOf(append(others, first, added)...))
+	next := Carry(d, planOf(append(others, first, added)...))
 	if got := certificate(t, gated(t, next, dunno, policy, added.host), added); got != off {
 		t.Errorf("new in an environment that was gated, and unknown: it is %s", got)
 	}
@@ -256,21 +252,20 @@ func TestGatedOneNodeAfterTheOther(t *testing.T) {
 func TestUnknownFails(t *testing.T) {
 	h := asking{"a.example", "u", "n1", true}
 	policy := Policy{OnUnknown: OnUnknownFail}
-	var unknown *UnknownError
-	if _, err := Gate(planOf(h), map[string]Verdict{h.host: dunno}, policy); !errors.As(err, &unknown) {
+	if _, err := Gate(planOf(h), map[string]Verdict{h.host: dunno}, policy); !errors.Is(err, ErrWithheld) || !strings.Contains(err.Error(), "have no verdict: "+h.host) {
 		t.Errorf("new and unknown: %v", err)
 	}
-	plan := gated(t, planOf(h), passes, policy, h.host)
-	if _, err := Gate(plan, map[string]Verdict{h.host: dunno}, policy); err != nil {
+	d := gated(t, planOf(h), passes, policy, h.host)
+	if _, err := Gate(d, map[string]Verdict{h.host: dunno}, policy); err != nil {
 		t.Errorf("the last verdict stays, and yet: %v", err)
 	}
 }
 
 // A certificate stays behind when its virtual host moves to another node.
 func TestMoved(t *testing.T) {
-	plan := gated(t, planOf(asking{"a.example", "u", "n1", true}), passes, Policy{}, "a.example")
+	d := gated(t, planOf(asking{"a.example", "u", "n1", true}), passes, Policy{}, "a.example")
 	moved := asking{"a.example", "u", "n2", true}
-	next := Carry(plan, planOf(moved))
+	next := Carry(d, planOf(moved))
 	if got := certificate(t, gated(t, next, dunno, Policy{}, "a.example"), moved); got != off {
 		t.Errorf("on its new node, and unknown there, it is %s", got)
 	}
@@ -279,100 +274,86 @@ func TestMoved(t *testing.T) {
 func TestAvailable(t *testing.T) {
 	certificates := []Certificate{{Host: host, Names: []string{host}, NodeName: nodeName}}
 	down := failed(ErrorTimeout)
-	var resolver *ResolverError
 	facts := nodeIs(down, down, a(down), aaaa(down))
-	if err := Available(facts, certificates); !errors.As(err, &resolver) || resolver.Lookups != 4 {
+	if err := Available(facts, certificates); !errors.Is(err, ErrWithheld) || !strings.HasPrefix(err.Error(), "all 4 lookups ") {
 		t.Errorf("all is silent: %v", err)
 	}
-	var node *NodeError
-	if err := Available(nodeIs(gone, gone), certificates); !errors.As(err, &node) || !errors.Is(err, ErrWithheld) {
+	if err := Available(nodeIs(gone, gone), certificates); !errors.Is(err, ErrWithheld) || !strings.Contains(err.Error(), nodeName+": nxdomain") {
 		t.Errorf("the node is gone: %v", err)
 	}
-	if err := Available(&Facts{}, certificates); !errors.As(err, &node) {
+	if err := Available(&Facts{}, certificates); !errors.Is(err, ErrWithheld) || !strings.Contains(err.Error(), nodeName+": not looked up") {
 		t.Errorf("the node was not looked up: %v", err)
 	}
 	if err := Available(world(a(down), aaaa(down)), certificates); err != nil {
 		t.Errorf("one name is silent: %v", err)
 	}
 	if err := Available(nodeIs(down, down), nil); err != nil {
-		t.Errorf("nothing is to be judged: %v", err)
+		t.Errorf("no certificate to judge: %v", err)
 	}
 }
 
 func TestCarry(t *testing.T) {
 	a, b := asking{"a.example", "u", "n1", true}, asking{"b.example", "u", "n1", true}
-	plan := gated(t, gated(t, planOf(a, b), fails, Policy{Now: "1"}, a.host), passes, Policy{Now: "1"}, b.host)
-	if again := Carry(plan, planOf(a, b)); !bytes.Equal(Encode(again), Encode(plan)) {
-		t.Errorf("planning anew changes the plan:\n%s\n%s", Encode(plan), Encode(again))
+	d := gated(t, gated(t, planOf(a, b), fails, Policy{Now: "1"}, a.host), passes, Policy{Now: "1"}, b.host)
+	if again := Carry(d, planOf(a, b)); !bytes.Equal(again.Encode(), d.Encode()) {
+		t.Errorf("planning anew changes the plan:\n%s\n%s", d.Encode(), again.Encode())
 	}
 	quiet := a
 	quiet.acme = false
-	if next := Carry(plan, planOf(quiet, b)); objectAt(next, "dnsGate", a.host) != nil {
+	if _, carried := Carry(d, planOf(quiet, b)).DNSGate[a.host]; carried {
 		t.Error("what asks for no certificate any more is carried over")
 	}
-	if next := Carry(plan, planOf(b)); objectAt(next, "dnsGate", a.host) != nil {
+	if _, carried := Carry(d, planOf(b)).DNSGate[a.host]; carried {
 		t.Error("what is gone is carried over")
 	}
 	fresh := planOf(a)
-	if next := Carry(planOf(a), fresh); !bytes.Equal(Encode(next), Encode(fresh)) {
+	if next := Carry(planOf(a), fresh); !bytes.Equal(next.Encode(), fresh.Encode()) {
 		t.Error("a plan that was not gated changes the new one")
 	}
-	if next := Carry(nil, fresh); !bytes.Equal(Encode(next), Encode(fresh)) {
+	if next := Carry(plan.Document{}, fresh); !bytes.Equal(next.Encode(), fresh.Encode()) {
 		t.Error("no old plan changes the new one")
 	}
-	// A new plan that nobody carried the gate's decisions into.
+	// A new plan into which the gate's decisions were not carried.
 	bare := planOf(a)
-	bare["dnsGate"] = plan["dnsGate"]
+	bare.DNSGate = d.DNSGate
 	if next := gated(t, bare, dunno, Policy{}, a.host); certificate(t, next, a) != off {
 		t.Error("the last verdict is forgotten")
 	}
 }
 
-// TestHistories plays random histories of DNS, of projects and of the gate.
-// Whatever happens, what the issue forbids never does.
+// TestHistories plays random histories of DNS, of projects and of the gate. In
+// each, the last verdict that was not unknown decides about a certificate.
 func TestHistories(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		hosts := map[string]*asking{}
 		last := map[string]Result{} // the last verdict that was not unknown, on this node
-		plan := planOf()
-		compute := func() map[string]any {
+		d := planOf()
+		compute := func() plan.Document {
 			var list []asking
 			for _, h := range hosts {
 				list = append(list, *h)
 			}
-			next, err := canonjson.Decode(Encode(Carry(plan, planOf(list...))))
+			next, err := plan.DecodeDocument(Carry(d, planOf(list...)).Encode())
 			if err != nil {
 				t.Fatal(err)
 			}
-			return next.(map[string]any)
+			return next
 		}
 		for step := range 40 {
 			switch r.IntN(4) {
 			case 0: // projects change
-				name := fmt.Sprintf("h%d.example", r.IntN(12))
-				h, ok := hosts[name]
-				switch {
-				case !ok:
-					hosts[name] = &asking{name, "u" + name[1:2], "n1", true}
-				case r.IntN(3) == 0:
-					delete(hosts, name)
-					delete(last, name)
-				case r.IntN(2) == 0:
-					if h.acme = !h.acme; !h.acme {
-						delete(last, name)
-					}
-				}
-				plan = compute()
+				changeProject(r, hosts, last)
+				d = compute()
 			case 1: // nothing changes
-				if again := compute(); !bytes.Equal(Encode(again), Encode(plan)) {
-					t.Fatalf("seed %d, step %d: planning anew changes the plan:\n%s\n%s", seed, step, Encode(plan), Encode(again))
+				if again := compute(); !bytes.Equal(again.Encode(), d.Encode()) {
+					t.Fatalf("seed %d, step %d: planning anew changes the plan:\n%s\n%s", seed, step, d.Encode(), again.Encode())
 				}
 			default:
-				plan = randomGate(t, r, plan, hosts, last)
+				d = randomGate(t, r, d, hosts, last)
 			}
 			for name, h := range hosts {
-				got := certificate(t, plan, *h)
+				got := certificate(t, d, *h)
 				switch {
 				case !h.acme && got == on:
 					t.Fatalf("seed %d, step %d: %s asks for no certificate and gets one", seed, step, name)
@@ -386,7 +367,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-func randomGate(t *testing.T, r *rand.Rand, plan map[string]any, hosts map[string]*asking, last map[string]Result) map[string]any {
+func randomGate(t *testing.T, r *rand.Rand, d plan.Document, hosts map[string]*asking, last map[string]Result) plan.Document {
 	t.Helper()
 	storm := r.IntN(4) == 0 // the resolver answers nothing useful
 	verdicts := map[string]Verdict{}
@@ -399,13 +380,12 @@ func randomGate(t *testing.T, r *rand.Rand, plan map[string]any, hosts map[strin
 			verdicts[name] = pick(r, []Verdict{passes, passes, passes, fails, dunno})
 		}
 	}
-	out, err := Gate(plan, verdicts, Policy{AllowFlips: r.IntN(3) == 0, Now: fmt.Sprint(r.Uint32())})
+	out, err := Gate(d, verdicts, Policy{AllowFlips: r.IntN(3) == 0, Now: fmt.Sprint(r.Uint32())})
 	if err != nil {
-		var flips *FlipError
-		if !errors.As(err, &flips) {
+		if !errors.Is(err, ErrWithheld) {
 			t.Fatal(err)
 		}
-		return plan
+		return d
 	}
 	lost := 0
 	for _, d := range out.Decisions {
@@ -426,18 +406,36 @@ func randomGate(t *testing.T, r *rand.Rand, plan map[string]any, hosts map[strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(Encode(again.Plan), Encode(out.Plan)) {
-		t.Fatalf("the same once more changes the plan:\n%s\n%s", Encode(out.Plan), Encode(again.Plan))
+	if !bytes.Equal(again.Plan.Encode(), out.Plan.Encode()) {
+		t.Fatalf("the same once more changes the plan:\n%s\n%s", out.Plan.Encode(), again.Plan.Encode())
 	}
 	return out.Plan
 }
 
 func TestEntryIsJSON(t *testing.T) {
-	plan := gated(t, planOf(asking{"a.example", "u", "n1", true}), fails, Policy{Now: "2026-03-01T12:00:00Z"}, "a.example")
-	got, err := json.Marshal(objectAt(plan, "dnsGate"))
+	d := gated(t, planOf(asking{"a.example", "u", "n1", true}), fails, Policy{Now: "2026-03-01T12:00:00Z"}, "a.example")
+	got := canonjson.Marshal(d.DNSGate)
 	want := `{"a.example":{"asked":{"enableACME":true,"forceSSL":true},"decision":"off","evidence":[{"name":"x","saw":"y"}],` +
 		`"fix":"change it","node":"n1","reason":"a-mismatch","since":"2026-03-01T12:00:00Z","verdict":"fail"}}`
-	if err != nil || string(got) != want {
-		t.Errorf("dnsGate is\n%s, %v, want\n%s", got, err, want)
+	if string(got) != want {
+		t.Errorf("dnsGate is\n%s, want\n%s", got, want)
+	}
+}
+
+// changeProject adds a virtual host, removes one, or has one ask for a
+// certificate or no longer.
+func changeProject(r *rand.Rand, hosts map[string]*asking, last map[string]Result) {
+	name := fmt.Sprintf("h%d.example", r.IntN(12))
+	h, ok := hosts[name]
+	switch {
+	case !ok:
+		hosts[name] = &asking{name, "u" + name[1:2], "n1", true}
+	case r.IntN(3) == 0:
+		delete(hosts, name)
+		delete(last, name)
+	case r.IntN(2) == 0:
+		if h.acme = !h.acme; !h.acme {
+			delete(last, name)
+		}
 	}
 }

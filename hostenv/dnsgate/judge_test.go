@@ -15,8 +15,8 @@ type situation struct {
 
 var unsigned = "0 issue ;"
 
-// The situations of which the truth is known: pass is issued, fail refused, and
-// unknown refused for somebody's trouble that may be ours.
+// The situations of which the truth is known: pass is issued, fail is refused,
+// unknown is refused for a trouble that may be ours.
 var situations = []situation{
 	{"a match", world(), Pass, ReasonAMatch, "the plain case"},
 	{"cname", world(a(via(has(node4), nodeName)), servers(aliased("ns1", nodeName), aliased("ns2", nodeName))), Pass, ReasonAMatch, "the resolver follows"},
@@ -31,7 +31,7 @@ var situations = []situation{
 	{"caa ours", world(caaAt(host, caa("0 issue letsencrypt.org"))), Pass, ReasonAMatch, "allowed by name"},
 	{"parent denies, child allows", world(caaAt("example.com", caa(unsigned)), caaAt(host, caa("0 issue letsencrypt.org"))), Pass, ReasonAMatch, "the first set counts"},
 	{"only issuewild", world(caaAt(host, caa("0 issuewild ;"))), Pass, ReasonAMatch, "not about this name"},
-	{"only iodef", world(caaAt(host, caa("0 iodef mailto:a@example.com"))), Pass, ReasonAMatch, "restricts nobody"},
+	{"only iodef", world(caaAt(host, caa("0 iodef mailto:a@example.com"))), Pass, ReasonAMatch, "restricts no issuer"},
 	{"unknown tag", world(caaAt(host, caa("0 tbs x"))), Pass, ReasonAMatch, "not critical"},
 	{"http-01 named", world(caaAt(host, caa("0 issue letsencrypt.org; validationmethods=dns-01,http-01"))), Pass, ReasonAMatch, "RFC 8657"},
 	{"account ours", world(caaAt(host, caa("0 issue letsencrypt.org;accounturi="+account))), Pass, ReasonAMatch, "RFC 8657"},
@@ -41,7 +41,7 @@ var situations = []situation{
 	{"redirect to the node", world(a(has(else4)), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "redirects are followed"},
 
 	{"a elsewhere", world(a(has(else4))), Fail, ReasonAMismatch, "another host answers"},
-	{"loop", world(a(failed(ErrorLoop)), aaaa(failed(ErrorLoop)), servers()), Fail, ReasonNoAddress, "no address at its end, whoever asks"},
+	{"loop", world(a(failed(ErrorLoop)), aaaa(failed(ErrorLoop)), servers()), Fail, ReasonNoAddress, "no client finds an address at its end"},
 	{"dangling cname", world(a(via(gone, "gone.example")), aaaa(via(gone, "gone.example"))), Fail, ReasonNXDomain, "the target is not there"},
 	{"nxdomain", world(a(gone), aaaa(gone)), Fail, ReasonNXDomain, "the name is not there"},
 	{"no data", world(a(has()), aaaa(has())), Fail, ReasonNoAddress, "there, and without address"},
@@ -51,7 +51,7 @@ var situations = []situation{
 	{"a mixed, one refuses", world(a(has(node4, else4)), dials(map[string]Dial{else4: DialRefused})), Fail, ReasonAMixed, "no second address of one family is tried"},
 	{"caa other issuer", world(caaAt(host, caa("0 issue ca.example"))), Fail, ReasonCAAForbids, "ours is not among them"},
 	{"caa parent's other issuer", world(caaAt("example.com", caa("0 issue ca.example"))), Fail, ReasonCAAForbids, "the walk climbs"},
-	{"caa nobody", world(caaAt(host, caa(unsigned))), Fail, ReasonCAAForbids, "a semicolon allows nobody"},
+	{"caa no issuer", world(caaAt(host, caa(unsigned))), Fail, ReasonCAAForbids, "a semicolon allows no issuer"},
 	{"caa critical 128", world(caaAt(host, caa("0 issue letsencrypt.org", "128 tbs x"))), Fail, ReasonCAACritical, "must be understood"},
 	{"caa critical 1", world(caaAt(host, caa("1 tbs x"))), Fail, ReasonCAACritical, "a common reading of bit 0"},
 	{"caa dns-01 only", world(caaAt(host, caa("0 issue letsencrypt.org; validationmethods=dns-01"))), Fail, ReasonCAAForbids, "RFC 8657"},
@@ -65,21 +65,21 @@ var situations = []situation{
 	{"only reserved", world(a(has("10.0.0.1", "127.0.0.1"))), Fail, ReasonOnlyReserved, "dropped before they are tried"},
 
 	{"chain of 14", world(a(failed(ErrorChain)), aaaa(failed(ErrorChain))), Unknown, ReasonLookupFailed, "another resolver may follow further"},
-	{"caa servfail", world(caaAt("example.com", failed(ErrorServFail))), Unknown, ReasonCAALookupFailed, "whose fault?"},
-	{"caa dropped", world(caaAt(host, failed(ErrorTimeout))), Unknown, ReasonCAALookupFailed, "whose fault?"},
-	{"caa notimp", world(caaAt(host, failed(ErrorNotImp))), Unknown, ReasonCAALookupFailed, "whose fault?"},
-	{"all lame", world(a(failed(ErrorServFail, 22)), aaaa(failed(ErrorServFail, 22)), servers(silent("ns1", ErrorLame), silent("ns2", ErrorLame))), Unknown, ReasonLookupFailed, "whose fault?"},
-	{"all silent", world(a(failed(ErrorTimeout)), aaaa(failed(ErrorTimeout)), servers(silent("ns1", ErrorTimeout))), Unknown, ReasonLookupFailed, "whose fault?"},
+	{"caa servfail", world(caaAt("example.com", failed(ErrorServFail))), Unknown, ReasonCAALookupFailed, "the fault may be ours"},
+	{"caa dropped", world(caaAt(host, failed(ErrorTimeout))), Unknown, ReasonCAALookupFailed, "the fault may be ours"},
+	{"caa notimp", world(caaAt(host, failed(ErrorNotImp))), Unknown, ReasonCAALookupFailed, "the fault may be ours"},
+	{"all lame", world(a(failed(ErrorServFail, 22)), aaaa(failed(ErrorServFail, 22)), servers(silent("ns1", ErrorLame), silent("ns2", ErrorLame))), Unknown, ReasonLookupFailed, "the fault may be ours"},
+	{"all silent", world(a(failed(ErrorTimeout)), aaaa(failed(ErrorTimeout)), servers(silent("ns1", ErrorTimeout))), Unknown, ReasonLookupFailed, "the fault may be ours"},
 	{"node gone", nodeIs(has(), has()), Unknown, ReasonNodeUnresolved, "nothing to compare with"},
 
 	// Beyond the list.
 	{"proxied", world(a(has(cloudy4))), Unknown, ReasonProxied, "DNS does not say where it leads"},
 	{"proxied, both families", world(a(has(cloudy4)), aaaa(has(cloudy6))), Unknown, ReasonProxied, "as Cloudflare publishes them"},
-	{"proxied in part", world(a(has(cloudy4, else4))), Fail, ReasonAMismatch, "somebody else's host is among them"},
+	{"proxied in part", world(a(has(cloudy4, else4))), Fail, ReasonAMismatch, "a foreign host is among them"},
 	{"proxied and probed", world(a(has(cloudy4)), probe(reachedBy(cloudy4))), Pass, ReasonForwardsChallenge, "it was seen to arrive"},
 	{"probe in vain", world(a(has(else4)), probe(ProbeFacts{Status: 404})), Fail, ReasonAMismatch, "it was seen not to arrive"},
 	{"aaaa elsewhere, not dialled", world(aaaa(has(else6))), Fail, ReasonAAAAMismatch, "without a look it is taken to answer"},
-	{"aaaa elsewhere, no route from here", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialUnreachable})), Fail, ReasonAAAAMismatch, "says nothing of the host"},
+	{"aaaa elsewhere, no route from here", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialUnreachable})), Fail, ReasonAAAAMismatch, "no proof of anything about the host"},
 	{"aaaa dead, a elsewhere", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused})), Fail, ReasonAAAAMismatch, "the fallback leads elsewhere"},
 	{"aaaa dead in part", world(aaaa(has(else6, "2600::98")), dials(map[string]Dial{else6: DialRefused, "2600::98": DialOpen})), Fail, ReasonAAAAMismatch, "one of them answers"},
 	{"aaaa dead, a failed", world(a(failed(ErrorServFail)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused})), Unknown, ReasonLookupFailed, "A may be right, and is tried next"},
@@ -96,17 +96,17 @@ var situations = []situation{
 	{"caa found before an error", world(caaAt(host, caa("0 issue letsencrypt.org")), caaAt("com", failed(ErrorServFail))), Pass, ReasonAMatch, "the parent is not needed"},
 	{"caa forbids before a mismatch", world(a(has(else4)), caaAt(host, caa(unsigned))), Fail, ReasonCAAForbids, "the order of rules"},
 	{"inconsistent before caa", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), caaAt(host, failed(ErrorServFail))), Fail, ReasonInconsistent, "the order of rules"},
-	{"servers differ, all of them right", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(node6)))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
+	{"servers differ, all of them right", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(node6)))), Pass, ReasonAMatch, "every server leads to the node"},
 	{"servers differ across families", world(servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "A of one and no AAAA of the other lead elsewhere, each alone to the node"},
 	{"servers differ on a, aaaa right", world(a(has(else4)), aaaa(has(node6)), servers(server("ns1", has(else4), has(node6)), server("ns2", has(node4), has(node6)))), Pass, ReasonAAAAMatch, "IPv4 is never tried"},
 	{"cnames differ", world(servers(aliased("ns1", nodeName), aliased("ns2", "old.example"))), Fail, ReasonInconsistent, "half propagated"},
 	{"cname here, address there, both right", world(servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "both lead to the node"},
 	{"two cnames, one to nowhere", world(servers(aliased("ns1", nodeName), dangling("ns2", "there.example"))), Fail, ReasonInconsistent, "half of the perspectives find nothing"},
 	{"alias whose servers disagree", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(else4), has()))), Fail, ReasonInconsistent, "the zone of the target is asked too"},
-	{"alias of one mind", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the zone of the target is asked too"},
+	{"alias whose servers agree", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the zone of the target is asked too"},
 	{"caa of one server forbids", world(servers(server("ns1", has(node4), has()), forbids(server("ns2", has(node4), has())))), Fail, ReasonInconsistent, "half of the perspectives meet it"},
-	{"undelegated server differs", world(servers(server("ns1", has(node4), has()), undelegated(server("ns2", has(else4), has())))), Pass, ReasonAMatch, "nobody comes to ask it"},
-	{"zone without servers", world(func(f *NameFacts) { f.Zone, f.Servers = "example.com", []ServerFacts{} }), Unknown, ReasonLookupFailed, "whose fault?"},
+	{"undelegated server differs", world(servers(server("ns1", has(node4), has()), undelegated(server("ns2", has(else4), has())))), Pass, ReasonAMatch, "no resolver asks it"},
+	{"zone without servers", world(func(f *NameFacts) { f.Zone, f.Servers = "example.com", []ServerFacts{} }), Unknown, ReasonLookupFailed, "the fault may be ours"},
 	{"a dropped at every server", world(aaaa(has(node6)), servers(server("ns1", failed(ErrorTimeout), has(node6)), server("ns2", failed(ErrorTimeout), has(node6)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for dead"},
 	{"aaaa lame at every server", world(servers(server("ns1", has(node4), failed(ErrorLame)), server("ns2", has(node4), failed(ErrorLame)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for lame"},
 	{"aaaa servfail at every server", world(aaaa(failed(ErrorServFail)), servers(server("ns1", has(node4), failed(ErrorServFail)))), Pass, ReasonAMatch, "an answer, if a bad one"},
@@ -134,12 +134,12 @@ var situations = []situation{
 	{"another version", world(a(has(else4)), probe(ProbeFacts{Status: 404, Server: "nginx/1.24.0", Body: "1"}), own(stock)), Fail, ReasonAMismatch, "another program"},
 	{"neither answers", world(a(has(else4)), probe(ProbeFacts{Error: "refused"}), own(ProbeFacts{Error: "refused"})), Fail, ReasonAMismatch, "two refusals are no likeness"},
 	{"known proxy that answers as the node does", world(a(has(cloudy4)), own(stock), func(f *NameFacts) { f.Live.Probes = map[string]*ProbeFacts{cloudy4: &stock} }), Unknown, ReasonProxied, "it is known to be one"},
-	{"tcp silent at one server", world(servers(server("ns1", tcpDead, has()), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "who comes to ask it waits too long"},
-	{"tcp silent at one server of the alias", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), tcpDead), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "who comes to ask it waits too long"},
-	{"tcp silent at an undelegated server", world(servers(undelegated(server("ns1", tcpDead, has())), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "nobody comes to ask it"},
+	{"tcp silent at one server", world(servers(server("ns1", tcpDead, has()), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "a resolver that asks it waits too long"},
+	{"tcp silent at one server of the alias", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), tcpDead), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "a resolver that asks it waits too long"},
+	{"tcp silent at an undelegated server", world(servers(undelegated(server("ns1", tcpDead, has())), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "no resolver asks it"},
 	{"tcp refused at one server", world(servers(server("ns1", Lookup{Outcome: OutcomeError, Error: ErrorNetwork, Truncated: true}, has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the other is asked at once"},
 	{"a dropped at one server", world(servers(server("ns1", failed(ErrorTimeout), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the other is asked soon"},
-	{"caa tcp silent at one server", world(servers(withCAA(server("ns1", has(node4), has()), tcpDead), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "who comes to ask it waits too long"},
+	{"caa tcp silent at one server", world(servers(withCAA(server("ns1", has(node4), has()), tcpDead), server("ns2", has(node4), has()))), Unknown, ReasonLookupFailed, "a resolver that asks it waits too long"},
 	{"one server drops the cname from one family", world(a(via(has(node4), nodeName)), aaaa(via(has(node6), nodeName)), servers(halfAliased("ns1"), aliased("ns2", nodeName))), Pass, ReasonAAAAMatch, "IPv6 leads to the node at both"},
 	{"one server denies the name for aaaa alone", world(a(via(has(), "there.example.com")), aaaa(via(has(node6), "there.example.com")), servers(server("ns1", via(has(), "there.example.com"), gone), toOwn("ns2", "there.example.com"))), Unknown, ReasonContradiction, "resolvers differ in what they make of it"},
 	{"cnames differ, with addresses", world(servers(aliased("ns1", nodeName), toOwn("ns2", "there.example.com"))), Unknown, ReasonInPart, "the first need not have the target of the second"},
@@ -155,23 +155,27 @@ var situations = []situation{
 	{"servers differ, one answers as the node does", world(servers(server("ns1", has(node4), has()), server("ns2", has(else4), has())), probe(stock), own(stock)), Unknown, ReasonInPart, "it may be a proxy"},
 	{"one server drops the cname from a alone", nodeIs(has(node4), has(), a(via(has(node4), nodeName)), servers(halfAliased("ns1"), aliased("ns2", nodeName))), Unknown, ReasonContradiction, "half of the perspectives find no A"},
 	{"cname for aaaa alone at one server", world(a(has()), aaaa(has(node6)), servers(halfTo("ns1", "there.example.com"), server("ns2", has(), has(node6)))), Unknown, ReasonContradiction, "the target need not be at the other"},
-	{"cname to another zone at one server, both right", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
+	{"cname to another zone at one server, both right", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Pass, ReasonAMatch, "every server leads to the node"},
 	{"cname to another zone at one server, elsewhere", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", server("ns3", has(else4), has()))), Fail, ReasonInconsistent, "half of the perspectives go elsewhere"},
-	{"cname to another zone and on to the node", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", aliased("ns3", nodeName))), Pass, ReasonAMatch, "whoever is asked, it is the node"},
+	{"cname to another zone and on to the node", world(servers(server("ns1", has(node4), has()), aliased("ns2", "web.example")), led("web.example", aliased("ns3", nodeName))), Pass, ReasonAMatch, "every server leads to the node"},
 	{"a servfail at a server with a cname to the node", world(a(failed(ErrorServFail)), aaaa(via(has(node6), nodeName)), servers(server("ns1", failed(ErrorServFail), has()), halfFailed("ns2"))), Unknown, ReasonLookupFailed, "A does not make up for it"},
 	{"caa above the name at one server, hidden there", world(servers(hidden("ns1"), withCAA(server("ns2", has(node4), has()), has()))), Fail, ReasonInconsistent, "the name is asked of one server and the zone of the other"},
-	{"caa of one server forbids, the other has a cname to the node", world(servers(aliased("ns1", nodeName), forbids(server("ns2", has(node4), has())))), Unknown, ReasonInPart, "who has met the CNAME may not ask for CAA beside it"},
+	{"caa of one server forbids, the other has a cname to the node", world(servers(aliased("ns1", nodeName), forbids(server("ns2", has(node4), has())))), Unknown, ReasonInPart, "a resolver that met the CNAME may not ask for CAA beside it"},
 	{"one server denies the name for a, the others' cname to another zone is right", world(a(via(has(node4), "web.example")), servers(halfTo("ns1", "web.example"), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Unknown, ReasonContradiction, "half of the perspectives find no A"},
 	{"cname in the zone, a server fails for the name alone", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorMalformed), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonLookupFailed, "it may be asked for the target"},
 	{"cname in the zone, a server is lame", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorLame), failed(ErrorLame)), toOwn("ns2", "there.example.com"))), Pass, ReasonAMatch, "the other answers"},
-	{"caa above the name, and the server denies its cname for caa", world(aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "who has met the CNAME goes by its target"},
+	{"caa above the name, and the server denies its cname for caa", world(aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "a resolver that met the CNAME goes by its target"},
 	{"aaaa servfail at every server, and the resolver has it", world(a(via(has(), nodeName)), aaaa(via(has(node6), nodeName)), servers(server("ns1", via(has(), nodeName), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "by the CNAME that came for A"},
 	{"caa of no server, all the same of the resolver", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), failed(ErrorServFail)))), Unknown, ReasonCAALookupFailed, "another resolver has not met the CNAME before"},
 	{"caa of one server refused", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), has()))), Pass, ReasonAMatch, "the other answers"},
-	{"caa forbids, and servers differ on cname", world(caaAt(host, caa(unsigned)), servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "who has met the CNAME may not ask for CAA beside it"},
+	{"caa forbids, and servers differ on cname", world(caaAt(host, caa(unsigned)), servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "a resolver that met the CNAME may not ask for CAA beside it"},
 	{"caa of one server of the alias forbids", world(a(via(has(node4), "web.example")), led("web.example", server("ns3", has(node4), has()), forbids(server("ns4", has(node4), has())))), Fail, ReasonInconsistent, "the target's set counts"},
 	{"aaaa multicast", world(aaaa(has("ff02::1"))), Pass, ReasonAAAADead, "fails at once, and falls back"},
 	{"dead aaaa at one server", world(servers(server("ns1", has(node4), has()), server("ns2", has(node4), has(else6))), dials(map[string]Dial{else6: DialRefused})), Pass, ReasonAMatch, "either way it is the node"},
+	{"no address, and a server contradicts itself", world(a(gone), servers(server("ns1", gone, has()), server("ns2", has(node4), has()))), Unknown, ReasonContradiction, "another resolver may have the A of the other server"},
+	{"servers differ on a, no server has aaaa", world(aaaa(failed(ErrorServFail)), servers(server("ns1", has(node4), failed(ErrorServFail)), server("ns2", has(else4), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "AAAA may be right, and is tried first"},
+	{"servers differ, node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), servers(server("ns1", has(node4), has()), server("ns2", has(else4), has()))), Unknown, ReasonNodeUnresolved, "they may all be the node's"},
+	{"aaaa timeout, servers have none", world(aaaa(failed(ErrorTimeout)), servers(server("ns1", has(node4), has()))), Unknown, ReasonLookupFailed, "the next resolver may wait too"},
 	{"node's aaaa not known", nodeIs(has(node4), failed(ErrorServFail), aaaa(has(else6))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
 	{"node's a not known", nodeIs(failed(ErrorTimeout), has(node6), a(has(else4))), Unknown, ReasonNodeUnresolved, "it may be the node's"},
 }
@@ -279,7 +283,7 @@ func TestSituations(t *testing.T) {
 				t.Errorf("the fix is %q", v.Fix)
 			}
 			if v.Result == Unknown && !v.Retryable {
-				t.Error("what is unknown cannot be tried again")
+				t.Error("an unknown verdict is not retryable")
 			}
 			if again := Judge(shuffled(s.facts), asks()); !same(v, again) {
 				t.Errorf("the order of facts matters:\n%+v\n%+v", v, again)
@@ -408,7 +412,7 @@ func TestCAAParameters(t *testing.T) {
 	request := asks()
 	request.AccountURI = ""
 	if v := Judge(facts, request); v.Result != Unknown || v.Reason != ReasonCAAAccountUnknown {
-		t.Errorf("with an account that nobody named: %s %s", v.Result, v.Reason)
+		t.Errorf("without the account: %s %s", v.Result, v.Reason)
 	}
 }
 
@@ -436,7 +440,7 @@ func TestNodeAddresses(t *testing.T) {
 	}
 }
 
-// Who has just written a name need not wait until the resolver forgets.
+// A caller that has just written a name does not wait until the resolver forgets.
 func TestRenew(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -455,7 +459,7 @@ func TestRenew(t *testing.T) {
 			t.Errorf("%s: renewed %v, %s %s, want %s", c.name, renewed, v.Result, v.Reason, c.want)
 		}
 	}
-	if world().Renew("nobody.example.com", nodeName) {
+	if world().Renew("unknown.example.com", nodeName) {
 		t.Error("a name without facts is renewed")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // The bounds of Let's Encrypt's policy (Boulder, policy/pa.go).
@@ -21,24 +21,24 @@ const (
 	maxNames  = 100 // in one certificate
 )
 
-// errWildcard is told apart from other names that cannot be issued: DNS-01
-// could.
+// errWildcard differs from the errors of other names, which no challenge can
+// prove: DNS-01 can prove a wildcard.
 var errWildcard = errors.New("it is a wildcard, which only the DNS-01 challenge can prove")
 
 // QueryName returns the spelling of a name under which facts are recorded: the
 // A-label in lower case without a final dot. Its error is for a name that
-// Let's Encrypt issues to nobody, so that nothing about it needs to be asked.
+// Let's Encrypt never issues, so that no lookup of it is needed.
 func QueryName(name string) (string, error) {
 	if strings.Contains(name, "*") {
 		return "", errWildcard
 	}
 	ascii := strings.TrimSuffix(strings.ToLower(name), ".")
 	if !isASCII(name) {
-		normal, err := state.NormalizeHostname(name)
+		normal, err := names.ParseHost(name)
 		if err != nil {
 			return "", err
 		}
-		ascii = normal
+		ascii = string(normal)
 	}
 	return ascii, checkName(ascii)
 }
@@ -108,7 +108,7 @@ func icannSuffix(name string) string {
 	for !icann {
 		_, parent, more := strings.Cut(suffix, ".")
 		if !more {
-			return "" // the list's default rule: nobody has listed it
+			return "" // the list's default rule: the name is not listed
 		}
 		suffix, icann = publicsuffix.PublicSuffix(parent)
 	}

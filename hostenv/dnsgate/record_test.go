@@ -12,7 +12,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
-// Who embeds the judge and the gate needs no DNS library and no Mage.
+// A program that embeds the judge and the gate needs no DNS library and no Mage.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
@@ -56,8 +56,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// What servers say comes from anybody: it must not stop the gate for all, take
-// the terminal over, or fill the plan.
+// Any server on the internet can answer: its texts must not stop the gate, control
+// the terminal, or fill the plan.
 func TestHostileTexts(t *testing.T) {
 	const evil = "\xff\x1b[2J\u202e\x00"
 	long := strings.Repeat("x", 1<<20)
@@ -76,7 +76,7 @@ func TestHostileTexts(t *testing.T) {
 			t.Errorf("%s: it passes", name)
 		}
 		plan := gated(t, planOf(asking{host, "u", "n1", true}), v, Policy{}, host)
-		if text := Encode(plan); len(text) > 8<<10 {
+		if text := plan.Encode(); len(text) > 8<<10 {
 			t.Errorf("%s: the plan has %d bytes", name, len(text))
 		} else if _, err := canonjson.Decode(text); err != nil {
 			t.Errorf("%s: the plan cannot be read: %v", name, err)
@@ -113,7 +113,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Ten thousand virtual hosts are judged and gated in no time.
+// Ten thousand virtual hosts are judged and gated within seconds.
 func TestScale(t *testing.T) {
 	var hosts []asking
 	facts := &Facts{Nodes: world().Nodes, Names: map[string]*NameFacts{}}

@@ -43,8 +43,8 @@ var reserved = prefixes(
 	"fe80::/10",         // link local, RFC 4291
 )
 
-// IsReserved reports whether Let's Encrypt would drop an address, for it lies in
-// a block that IANA's registries of special-purpose addresses reserve.
+// IsReserved reports whether Let's Encrypt would drop an address, because it lies
+// in a block of IANA's registries of special-purpose addresses.
 func IsReserved(a netip.Addr) bool { return within(a.WithZone(""), reserved) }
 
 func within(a netip.Addr, blocks []netip.Prefix) bool {

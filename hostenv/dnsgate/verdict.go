@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Result is what a verdict comes to.
+// Result is the outcome of a verdict.
 type Result string
 
 const (
@@ -13,15 +13,16 @@ const (
 	Pass Result = "pass"
 	// Fail: it would not, for a reason that stands in DNS.
 	Fail Result = "fail"
-	// Unknown: nobody can tell, and what was decided before stays.
+	// Unknown: the facts do not decide, and what was decided before stays.
 	Unknown Result = "unknown"
 )
 
-// Reason is the rule that decided. The list is open; docs/dnsgate.md has a
-// chapter for each.
+// Reason is why a verdict is what it is. Several rules may give the same one. The
+// list is open; docs/dnsgate.md has a row for each.
 type Reason string
 
 const (
+	ReasonTooManyNames      Reason = "too-many-names"
 	ReasonWildcard          Reason = "wildcard-needs-dns01"
 	ReasonNameInvalid       Reason = "name-invalid"
 	ReasonNodeUnresolved    Reason = "node-name-unresolved"
@@ -34,6 +35,7 @@ const (
 	ReasonCAALookupFailed   Reason = "caa-lookup-failed"
 	ReasonCAACritical       Reason = "caa-critical-unknown"
 	ReasonCAAForbids        Reason = "caa-forbids"
+	ReasonCAAAccountUnknown Reason = "caa-account-unknown"
 	ReasonAAAAMatch         Reason = "aaaa-match"
 	ReasonAAAAMixed         Reason = "aaaa-mixed"
 	ReasonAAAAMismatch      Reason = "aaaa-mismatch"
@@ -47,19 +49,15 @@ const (
 	ReasonAnswersAlike      Reason = "answers-like-the-node"
 	ReasonContradiction     Reason = "ns-contradicts-itself"
 	ReasonInPart            Reason = "ns-inconsistent-in-part"
-
-	// Beyond the table of names: the certificate as a whole.
-	ReasonTooManyNames      Reason = "too-many-names"
-	ReasonCAAAccountUnknown Reason = "caa-account-unknown"
 )
 
-// Verdict is what is to be held of one certificate, or of one name of it.
+// Verdict says whether one certificate, or one name of it, would be issued.
 type Verdict struct {
 	Result Result `json:"result"`
 	Reason Reason `json:"reason"`
 	// Name is the name that decided: the worst of the certificate.
 	Name string `json:"name,omitempty"`
-	// Retryable says that the same request may well succeed a little later.
+	// Retryable says that the same request may succeed a little later.
 	Retryable bool `json:"retryable,omitempty"`
 	// Evidence is what the verdict rests on, the telling part first.
 	Evidence []Evidence `json:"evidence,omitempty"`
@@ -75,10 +73,10 @@ type Evidence struct {
 	// Type is the kind of question: A, AAAA, CNAME, CAA, "dial", "probe",
 	// "name".
 	Type string `json:"type,omitempty"`
-	// Server is who said so; empty is the validating resolver.
+	// Server is the server that said so; empty is the validating resolver.
 	Server string `json:"server,omitempty"`
-	// Saw is what it said, for people and in a stable form: addresses, a CAA
-	// record as in a zone file, "nxdomain", "timeout".
+	// Saw is what it said, readable and in a stable form: addresses, a CAA record
+	// as in a zone file, "nxdomain", "timeout".
 	Saw string `json:"saw"`
 }
 
@@ -91,9 +89,8 @@ type Request struct {
 	Names []string
 	// Node is the name in DNS of the node that serves it.
 	Node string
-	// AccountURI is that of the node's ACME account, for CAA records that name
-	// one. Where it is not known and such a record decides, the verdict is
-	// unknown.
+	// AccountURI is the node's ACME account, for CAA records that name one. If it is
+	// empty and such a record decides, the verdict is unknown.
 	AccountURI string
 	// Proxies are the ranges of reverse proxies (Cloudflare and the like) that
 	// hide where they forward to.

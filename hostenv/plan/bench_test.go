@@ -12,8 +12,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// fleet makes the inventory of n environments of 3 virtual hosts each, ten to
-// a project, placed on 10 nodes, with all that hostenv evaluates beside.
+// fleet makes the inventory of n environments with 3 virtual hosts each and all other
+// values that hostenv evaluates. It has ten environments to a project, and 10 nodes.
 func fleet(n int) []byte {
 	const host = "hosting.test"
 	nodes, placement, projects := map[string]any{}, map[string]any{}, map[string]any{}
@@ -83,7 +83,7 @@ func BenchmarkCompute(b *testing.B) {
 	}
 }
 
-// BenchmarkPlan is a whole run without Nix and files: from the bytes of
+// BenchmarkPlan measures a whole run without Nix and files: from the bytes of
 // inventory and state to those of plan and state.
 func BenchmarkPlan(b *testing.B) {
 	for _, n := range []int{10, 1_000, 10_000, 20_000} {

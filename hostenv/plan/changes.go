@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// Changes are what a plan changes in the state, in the order of
+// Changes holds the changes that a plan makes in the state, in the order of
 // [state.CompareChanges].
 type Changes struct{ List []state.Change }
 
@@ -40,14 +40,14 @@ func warningValue(w state.Warning) map[string]string {
 	return value
 }
 
-// marks stand in front of a line, so that a long list can be skimmed.
+// marks are the signs in front of a line. They make a long list quick to read.
 var marks = map[state.Action]string{
 	state.Create: "+", state.Revive: "+", state.Retire: "-", state.Release: "-",
 	state.Move: "~", state.HandOver: "~", state.Update: "~",
 }
 
-// Text returns the changes for people: a line each and a count, or that there
-// are none.
+// Text returns the changes for people: a line for each and a count, or one line
+// for no changes.
 func (c Changes) Text() string {
 	if len(c.List) == 0 {
 		return "no changes to UIDs, host names or nodes\n"
@@ -74,7 +74,7 @@ func (c Changes) Text() string {
 	return b.String()
 }
 
-// values writes what a change has before and after.
+// values writes the values of a change, before and after.
 func values(c state.Change) string {
 	var b strings.Builder
 	for _, field := range slices.Sorted(maps.Keys(merged(c.Before, c.After))) {
@@ -92,10 +92,10 @@ func values(c state.Change) string {
 	return b.String()
 }
 
-func merged(a, b map[string]any) map[string]any {
+func merged(a, b state.Fields) state.Fields {
 	m := maps.Clone(a)
 	if m == nil {
-		m = map[string]any{}
+		m = state.Fields{}
 	}
 	maps.Copy(m, b)
 	return m

@@ -9,8 +9,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// A plan that a deploy writes anew is the one that `mage plan` would make of
-// the state that the deploy wrote, whatever of it was deployed.
+// When a deploy updates the plan, the result equals the plan that `mage plan` makes
+// from the state that the deploy wrote, for any part of the plan that was deployed.
 func TestWithDeployed(t *testing.T) {
 	moved := 0
 	for _, dir := range scenarios(t) {
@@ -21,7 +21,7 @@ func TestWithDeployed(t *testing.T) {
 		moves := o.Plan.Moves()
 		moved += len(moves)
 		every, some := map[string]string{}, map[string]string{}
-		for _, node := range o.Plan.Nodes() {
+		for _, node := range o.Plan.NodeNames() {
 			for i, user := range o.Plan.Running(node) {
 				every[user] = node
 				if i%2 == 0 {
@@ -37,16 +37,12 @@ func TestWithDeployed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sources, err := plan.LockedSources(o.Plan.Encode())
-		if err != nil {
-			t.Fatal(err)
-		}
 		for _, deployed := range []map[string]string{nil, some, every} {
 			s := o.State.WithDeployed(deployed)
 			got := o.Plan.WithDeployed(deployed, s.Digest())
-			want, err := plan.Compute(inventory, sources, s)
+			want, err := plan.Compute(inventory, o.Plan.Sources(), s)
 			if err != nil {
-				continue // a transfer or a rename that is done cannot be done again
+				continue // a transfer or a rename cannot be repeated
 			}
 			if !bytes.Equal(got.Encode(), want.Plan.Encode()) {
 				t.Errorf("%s: with %v deployed the plan is not what planning makes of it", dir, deployed)

@@ -1,40 +1,253 @@
 package plan
 
 import (
-	"maps"
-
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/tidwall/gjson"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// A Document is a plan.json.
-type Document struct{ value map[string]any }
+// Carried holds the members of an object that this program does not interpret, in
+// their order and in compact canonical form. Encode writes them as they were read.
+// Documents share it: use its methods to make a changed copy.
+type Carried = canonjson.Object
+
+// A Document is a plan.json: the desired contents of the nodes. Documents share
+// their maps: clone a map before you change it.
+//
+// Encode leaves out a field with the zero value, unless the document that was
+// read had it.
+type Document struct {
+	FormatVersion   int                    `json:"formatVersion,omitzero"`
+	StateDigest     string                 `json:"stateDigest,omitzero"` // of the state that it was made from
+	HostenvHostname string                 `json:"hostenvHostname,omitzero"`
+	DeployUser      string                 `json:"deployUser,omitzero"`
+	Environments    map[string]Environment `json:"environments,omitzero"` // by user name
+	Nodes           map[string]Node        `json:"nodes,omitzero"`
+	// NodeConnections holds the nodes of Nodes, and the previous nodes of
+	// environments.
+	NodeConnections map[string]Connection `json:"nodeConnections,omitzero"`
+	// DNSGate is what the DNS gate decided, by virtual host.
+	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
+	Cloudflare *Cloudflare          `json:"cloudflare,omitzero"`
+	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// An Environment is one environment of a plan.
+type Environment struct {
+	Enable    *bool  `json:"enable,omitzero"` // see Runs
+	UID       int    `json:"uid,omitzero"`
+	Node      string `json:"node,omitzero"`
+	Placement string `json:"placement,omitzero"` // the option that chose the node
+	// PreviousNode is the node of the last deploy, "" if that is Node.
+	PreviousNode string `json:"previousNode,omitzero"`
+	// FormerNames are the earlier user names of the environment.
+	FormerNames []string `json:"formerNames,omitzero"`
+	// ProfileLink is its profile on the node; TempPath is the folder where
+	// deploy-rs confirms its activation.
+	ProfileLink    string                 `json:"profileLink,omitzero"`
+	TempPath       string                 `json:"tempPath,omitzero"`
+	AuthorizedKeys []string               `json:"authorizedKeys,omitzero"`
+	Hostenv        Identity               `json:"hostenv,omitzero"`
+	VirtualHosts   map[string]VirtualHost `json:"virtualHosts,omitzero"` // by normalised name
+	Migrations     []string               `json:"migrations,omitzero"`   // see Backups
+	Source         *Source                `json:"source,omitzero"`       // nil if it is not locked
+	Repo           jsontext.Value         `json:"repo,omitzero"`         // the input's reference, at the environment's git ref
+	// Verification is deploymentVerification as the project wrote it. Package
+	// checks reads it.
+	Verification jsontext.Value `json:"deploymentVerification,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Runs reports whether an environment is enabled, which is the default.
+func (e Environment) Runs() bool { return e.Enable == nil || *e.Enable }
+
+// Backups returns the names of the backups that carry the environment's data in a
+// move, each once: those of migrations, or if it is not set, of
+// hostenv.migrations.
+func (e Environment) Backups() []string {
+	if e.Migrations == nil {
+		return unique(e.Hostenv.Migrations)
+	}
+	return unique(e.Migrations)
+}
+
+// An Identity holds hostenv's names for an environment.
+type Identity struct {
+	Organisation    string   `json:"organisation,omitzero"`
+	Project         string   `json:"project,omitzero"`
+	EnvironmentName string   `json:"environmentName,omitzero"`
+	UserName        string   `json:"userName,omitzero"`
+	Hostname        string   `json:"hostname,omitzero"`
+	Migrations      []string `json:"migrations,omitzero"` // see Environment.Backups
+
+	Carried Carried `json:",inline"`
+}
+
+// A VirtualHost is a virtual host of an environment, or of a node's nginx with
+// the options of NixOS.
+type VirtualHost struct {
+	EnableACME    *bool    `json:"enableACME,omitzero"`
+	ForceSSL      *bool    `json:"forceSSL,omitzero"`
+	ServerName    string   `json:"serverName,omitzero"` // "" for the name of the virtual host
+	ServerAliases []string `json:"serverAliases,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// TLS says whether a virtual host has a certificate of its own, and whether it
+// redirects to HTTPS.
+type TLS struct{ EnableACME, ForceSSL bool }
+
+// TLS returns the virtual host's.
+func (v VirtualHost) TLS() TLS {
+	return TLS{EnableACME: v.EnableACME != nil && *v.EnableACME, ForceSSL: v.ForceSSL != nil && *v.ForceSSL}
+}
+
+// WithTLS returns the virtual host with another TLS.
+func (v VirtualHost) WithTLS(tls TLS) VirtualHost {
+	v.EnableACME, v.ForceSSL = &tls.EnableACME, &tls.ForceSSL
+	return v
+}
+
+// A Node is the NixOS module of a node.
+type Node struct {
+	Services Services `json:"services,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Services are the services of a node's module.
+type Services struct {
+	Nginx Nginx `json:"nginx,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Nginx is the front door of a node.
+type Nginx struct {
+	VirtualHosts map[string]VirtualHost `json:"virtualHosts,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// A Connection says how to reach a node and how to deploy to it.
+type Connection struct {
+	Hostname      string   `json:"hostname,omitzero"` // a host name or an IP address
+	System        string   `json:"system,omitzero"`   // such as x86_64-linux
+	SSHPort       int      `json:"sshPort,omitzero"`
+	SSHOpts       []string `json:"sshOpts,omitzero"`
+	HostKey       string   `json:"hostKey,omitzero"`
+	ProfileLink   string   `json:"profileLink,omitzero"` // the system's profile on the node
+	TempPath      string   `json:"tempPath,omitzero"`    // where deploy-rs confirms the activation of the system
+	RemoteBuild   *bool    `json:"remoteBuild,omitzero"`
+	AutoRollback  *bool    `json:"autoRollback,omitzero"`
+	MagicRollback *bool    `json:"magicRollback,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// A Source is a locked source: the arguments of builtins.fetchTree, and dir.
+type Source struct {
+	Rev          string `json:"rev,omitzero"`
+	NarHash      string `json:"narHash,omitzero"`
+	LastModified *int64 `json:"lastModified,omitzero"`
+
+	Attrs Carried `json:",inline"`
+}
+
+// A GateEntry is the DNS gate's decision on one virtual host. The gate writes it
+// when a verdict begins, and keeps it unchanged while the verdict lasts.
+type GateEntry struct {
+	Asked    Asked      `json:"asked,omitzero"`
+	Decision string     `json:"decision"` // GateOn or GateOff
+	Node     string     `json:"node"`     // the node that the verdict is about
+	Verdict  string     `json:"verdict"`
+	Reason   string     `json:"reason"`
+	Name     string     `json:"name,omitzero"` // the name of the certificate that decided
+	Evidence []Evidence `json:"evidence,omitzero"`
+	Fix      string     `json:"fix,omitzero"`
+	Since    string     `json:"since,omitzero"`
+	// Ordered is the time since which the node orders the certificate; "" if it
+	// did so before the first run of the gate, or if the certificate is off.
+	Ordered string `json:"ordered,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// The decisions of the DNS gate.
+const (
+	GateOn  = "on"
+	GateOff = "off"
+)
+
+// Asked is what an environment asks for its virtual host, before the gate decides.
+type Asked struct {
+	EnableACME bool `json:"enableACME"`
+	ForceSSL   bool `json:"forceSSL"`
+
+	Carried Carried `json:",inline"`
+}
+
+// TLS returns the TLS that the environment asks for.
+func (a Asked) TLS() TLS { return TLS{EnableACME: a.EnableACME, ForceSSL: a.ForceSSL} }
+
+// Evidence is one fact that a verdict is based on.
+type Evidence struct {
+	Name   string `json:"name,omitzero"`
+	Type   string `json:"type,omitzero"`
+	Server string `json:"server,omitzero"`
+	Saw    string `json:"saw"`
+
+	Carried Carried `json:",inline"`
+}
+
+// Cloudflare holds the provider's options for its zones at Cloudflare.
+type Cloudflare struct {
+	Enable         *bool  `json:"enable,omitzero"`
+	ZoneID         string `json:"zoneId,omitzero"`
+	APITokenSecret string `json:"apiTokenSecret,omitzero"` // a key of the sops file
+
+	Carried Carried `json:",inline"`
+}
+
+// NixSigning says which signatures nodes trust.
+type NixSigning struct {
+	TrustedPublicKeys []string `json:"trustedPublicKeys,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// byHand is the hint for a plan that this program did not write.
+const byHand = "restore it (git checkout HEAD -- generated/plan.json), and run `mage plan`, which writes the file"
 
 // Encode returns the canonical bytes of plan.json.
-func (d Document) Encode() []byte { return canonjson.Encode(d.value) }
+func (d Document) Encode() []byte { return canonjson.Encode(d) }
 
-// Value returns the document as decoded JSON. It is shared: do not change it.
-func (d Document) Value() map[string]any { return d.value }
-
-// DecodeDocument reads a plan.json strictly, of this format version.
+// DecodeDocument reads a plan.json of this format version strictly. Its error
+// holds every mistake, with its line and place.
 func DecodeDocument(data []byte) (Document, error) {
-	v, err := canonjson.Decode(data)
-	if err != nil {
+	var d Document
+	errs := problem.List(canonjson.Read(data, &d, byHand))
+	if len(errs) == 0 && d.FormatVersion != FormatVersion {
+		errs.Addf("plan.formatVersion", "run `mage plan`", "is not %d, the one that this program reads", FormatVersion)
+	}
+	if err := errs.Err(); err != nil {
 		return Document{}, err
 	}
-	value, ok := v.(map[string]any)
-	if version, isInt := value["formatVersion"].(int64); !ok || !isInt || version != FormatVersion {
-		return Document{}, &InputError{Where: "plan.formatVersion", Problem: "is not one that this program reads", Remedy: "run `mage plan`"}
-	}
-	return Document{value}, nil
+	return d, nil
 }
 
 // CheckFresh refuses a plan that was made from another state than s, with a
-// *StaleError: its UIDs or host names may be another's by now.
+// *StaleError: another environment may have its UIDs or host names by now.
 func CheckFresh(plan []byte, s state.State) error {
-	if err := valid(plan); err != nil {
+	if !gjson.ValidBytes(plan) {
+		_, err := canonjson.Parse(plan) // its error has the line of a syntax error
 		return err
 	}
 	want, got := s.Digest(), gjson.GetBytes(plan, "stateDigest").String()
@@ -44,67 +257,7 @@ func CheckFresh(plan []byte, s state.State) error {
 	return nil
 }
 
-// WithDeployed returns the plan after environments were deployed to nodes, by
-// user: the state that remembers it has the digest, and who is where the plan
-// has him has no previous node any more. Nothing else changes.
-func (d Document) WithDeployed(nodes map[string]string, digest string) Document {
-	value := maps.Clone(d.value)
-	value["stateDigest"] = digest
-	environments, _ := value["environments"].(map[string]any)
-	environments = maps.Clone(environments)
-	for user, node := range nodes {
-		environment, ok := environments[user].(map[string]any)
-		if !ok || environment["node"] != node {
-			continue
-		}
-		environment = maps.Clone(environment)
-		delete(environment, "previousNode")
-		environments[user] = environment
-	}
-	if environments != nil {
-		value["environments"] = environments
-	}
-	connected(value)
-	return Document{value}
-}
-
-// LockedSources returns the sources that a plan names, for one that is to be
-// made without asking anybody. A plan without any, or none at all, gives none.
-func LockedSources(plan []byte) (Sources, error) {
-	if err := valid(plan); err != nil {
-		return nil, err
-	}
-	sources := Sources{}
-	for _, environment := range gjson.GetBytes(plan, "environments").Map() {
-		value, err := canonjson.Decode([]byte(environment.Get("source").Raw))
-		source, ok := value.(map[string]any)
-		if err != nil || !ok {
-			continue
-		}
-		locked := Locked{}
-		locked.Rev, _ = source["rev"].(string)
-		locked.NarHash, _ = source["narHash"].(string)
-		locked.LastModified, _ = source["lastModified"].(int64)
-		attrs := maps.Clone(source)
-		for _, name := range []string{"rev", "narHash", "lastModified"} {
-			delete(attrs, name)
-		}
-		sources[sourceKey(attrs)] = locked
-	}
-	return sources, nil
-}
-
-// valid guards every use of gjson, which reads broken text without a word. The
-// strict decoder then says where the text is broken.
-func valid(plan []byte) error {
-	if gjson.ValidBytes(plan) {
-		return nil
-	}
-	_, err := canonjson.Decode(plan)
-	return err
-}
-
-// Users returns how many environments a plan names, 0 for what is no plan.
+// Users returns the number of environments in a plan, 0 if the text is not a plan.
 func Users(plan []byte) int {
 	if !gjson.ValidBytes(plan) {
 		return 0

@@ -1,33 +1,35 @@
 package plan
 
 import (
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// environment builds environments.<userName>: the evaluated environment
-// untouched, with what the plan knows beside it.
-func (c *computation) environment(e *planned, entry state.Entry) map[string]any {
-	v := make(map[string]any, len(e.fields)+8)
-	for name, field := range e.fields {
-		v[name] = field
+// decided are the members of an environment that the plan decides. It ignores the
+// environment's own values of them.
+var decided = []string{
+	"authorizedKeys", "formerNames", "node", "placement", "previousNode", "profileLink", "repo", "source", "tempPath", "uid", "virtualHosts",
+}
+
+// environment builds environments.<userName>: the evaluated environment, with the
+// members that the plan decides.
+func (c *computation) environment(e *placed, entry state.Entry) Environment {
+	var v Environment
+	canonjson.Fill(e.fields, &v, decided...)
+	v.VirtualHosts = e.hosts
+	v.Node = e.node
+	v.Placement = e.placement
+	v.UID = entry.UID
+	v.AuthorizedKeys = e.AuthorizedKeys
+	v.Repo = e.repo()
+	v.ProfileLink = profileLink(e.UserName)
+	v.TempPath = tempPath(c.inv.Provider.connection(e.node), e.UserName)
+	if entry.DeployedNode != e.node {
+		v.PreviousNode = entry.DeployedNode
 	}
-	v["virtualHosts"] = e.hosts
-	v["node"] = e.node
-	v["placement"] = e.placement
-	v["uid"] = entry.UID
-	v["authorizedKeys"] = e.AuthorizedKeys
-	v["repo"] = e.repo()
-	// What the environment itself says of these is not believed.
-	delete(v, "previousNode")
-	if entry.DeployedNode != "" && entry.DeployedNode != e.node {
-		v["previousNode"] = entry.DeployedNode
-	}
-	delete(v, "formerNames")
 	if len(entry.FormerNames) > 0 {
-		v["formerNames"] = entry.FormerNames
+		v.FormerNames = entry.FormerNames
 	}
-	if source, ok := c.source(e); ok {
-		v["source"] = source
-	}
+	v.Source = c.source(e)
 	return v
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -29,16 +30,16 @@ func scenarios(t testing.TB) []string {
 	return dirs
 }
 
-// outcome is what a scenario's input leads to: a result or a refusal.
+// outcome is the outcome of a scenario: a result or an error.
 type outcome struct {
 	*plan.Result
 	err        error
-	deployKeys []string // of the provider
+	deployKeys []string // the provider's public keys
 }
 
-// run computes a scenario from its files, as `mage plan -inventory` does. A
-// scenario without state.json is one of a provider that ran `mage state:init`,
-// unless its name says that the file is missing.
+// run computes a scenario from its files, like `mage plan -inventory`. Without a
+// state.json the scenario has the state of `mage state:init`, unless its name contains
+// that the file is missing.
 func run(t testing.TB, dir string) outcome {
 	t.Helper()
 	prior := state.New()
@@ -61,16 +62,18 @@ func run(t testing.TB, dir string) outcome {
 	}
 	var sources plan.Sources
 	if old, err := os.ReadFile(filepath.Join(dir, "old-plan.json")); err == nil {
-		if sources, err = plan.LockedSources(old); err != nil {
+		document, err := plan.DecodeDocument(old)
+		if err != nil {
 			t.Fatal(err)
 		}
+		sources = document.Sources()
 	}
 	result, err := plan.Compute(inv, sources, prior)
 	return outcome{result, err, inv.Provider.DeployPublicKeys}
 }
 
-// files returns what the scenario accepts: plan, state and changes, or the
-// refusal with its hints.
+// files returns the expected files of the scenario: plan, state and changes, or the
+// errors with their hints.
 func (o outcome) files() map[string][]byte {
 	if o.err != nil {
 		return map[string][]byte{"error.txt": []byte(refusalText(o.err))}
@@ -84,25 +87,16 @@ func (o outcome) files() map[string][]byte {
 
 var accepted = []string{"plan.json", "next-state.json", "changes.json", "error.txt"}
 
-// refusalText writes every error with its hint, as the command line does.
+// refusalText returns every error with its hint, in the form of the command line.
 func refusalText(err error) string {
 	var b strings.Builder
-	for _, err := range eachError(err) {
+	for _, err := range problem.Leaves(err) {
 		fmt.Fprintf(&b, "error: %v\n", err)
-		var hinter interface{ Hint() string }
-		if errors.As(err, &hinter) {
-			fmt.Fprintf(&b, "hint: %s\n", hinter.Hint())
+		if hint := problem.Hint(err); hint != "" {
+			fmt.Fprintf(&b, "hint: %s\n", hint)
 		}
 	}
 	return b.String()
-}
-
-func eachError(err error) []error {
-	var refused *state.Refused
-	if errors.As(err, &refused) {
-		return refused.Errors
-	}
-	return []error{err}
 }
 
 func TestGolden(t *testing.T) {

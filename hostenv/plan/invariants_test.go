@@ -14,12 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// TestAgain computes every scenario again from its own result, by way of the
-// bytes: nothing changes.
+// TestAgain computes every scenario a second time from the encoded result, and expects
+// no change.
 func TestAgain(t *testing.T) {
 	for _, dir := range scenarios(t) {
 		first := run(t, dir)
@@ -75,8 +77,8 @@ func roundTrip(t testing.TB, s state.State) state.State {
 	return again
 }
 
-// TestPlanIsConsistent holds the parts of every accepted plan against each
-// other and against its state.
+// TestPlanIsConsistent compares the parts of every accepted plan with each other and
+// with its state.
 func TestPlanIsConsistent(t *testing.T) {
 	for _, dir := range scenarios(t) {
 		if o := run(t, dir); o.err == nil {
@@ -101,8 +103,13 @@ func checkResult(t testing.TB, name string, r *plan.Result) {
 	if err := plan.CheckFresh(data, r.State); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	environments := at(document.Value(), "environments")
-	nodes := at(document.Value(), "nodes")
+	v, err := canonjson.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := v.(map[string]any)
+	environments := at(tree, "environments")
+	nodes := at(tree, "nodes")
 	hosts := map[string]string{}
 	for user, v := range environments {
 		e := v.(map[string]any)
@@ -154,7 +161,7 @@ func checkResult(t testing.TB, name string, r *plan.Result) {
 	}
 }
 
-// at descends into objects; what is not there is empty.
+// at returns the object at a path, or an empty one if it is missing.
 func at(v map[string]any, path ...string) map[string]any {
 	for _, name := range path {
 		v, _ = v[name].(map[string]any)
@@ -162,8 +169,8 @@ func at(v map[string]any, path ...string) map[string]any {
 	return v
 }
 
-// TestWholeInventoryIsCarried finds every value of every environment in the
-// plan, but for what the plan puts in another's place.
+// TestWholeInventoryIsCarried expects every value of every environment in the plan,
+// except the values that the plan replaces.
 func TestWholeInventoryIsCarried(t *testing.T) {
 	for _, dir := range scenarios(t) {
 		o := run(t, dir)
@@ -188,7 +195,7 @@ func TestWholeInventoryIsCarried(t *testing.T) {
 					}
 				}
 				for host, v := range at(before, "virtualHosts") {
-					normal, err := state.NormalizeHostname(host)
+					normal, err := names.ParseHost(host)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -196,7 +203,7 @@ func TestWholeInventoryIsCarried(t *testing.T) {
 						switch field {
 						case "enableLetsEncrypt", "locations":
 						default:
-							if diff := cmp.Diff(value, at(after, "virtualHosts", normal)[field]); diff != "" {
+							if diff := cmp.Diff(value, at(after, "virtualHosts", string(normal))[field]); diff != "" {
 								t.Errorf("%s: %s.%s is not as it was:\n%s", dir, host, field, diff)
 							}
 						}
@@ -207,8 +214,8 @@ func TestWholeInventoryIsCarried(t *testing.T) {
 	}
 }
 
-// TestPure holds the package, and the values of the state, to what a function
-// of its arguments may import.
+// TestPure checks that this package and those of the state do not import packages with
+// side effects, because results must depend on the arguments only.
 func TestPure(t *testing.T) {
 	for _, dir := range []string{".", "../state", "../internal/canonjson"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -235,8 +242,8 @@ func TestPure(t *testing.T) {
 	}
 }
 
-// FuzzCompute mutates inventories: whatever Compute accepts is consistent and
-// stays as it is when it is computed again; what it refuses says what mends it.
+// FuzzCompute mutates inventories. An accepted plan must be consistent, and the same if
+// it is computed again. Every error must have a hint.
 func FuzzCompute(f *testing.F) {
 	for _, dir := range scenarios(f) {
 		if data := readInventory(f, dir); len(data) < 20_000 {
@@ -250,7 +257,7 @@ func FuzzCompute(f *testing.F) {
 		}
 		result, err := plan.Compute(inv, nil, state.New())
 		if err != nil {
-			for _, err := range eachError(err) {
+			for _, err := range problem.Leaves(err) {
 				hinter, ok := err.(interface{ Hint() string })
 				if !ok || hinter.Hint() == "" {
 					t.Errorf("%T has no hint: %v", err, err)
@@ -259,7 +266,7 @@ func FuzzCompute(f *testing.F) {
 			return
 		}
 		if bytes.Contains(data, []byte("/nix/store/")) {
-			return // such a string may stand in a field that is carried through
+			return // the plan may copy such a string from another field
 		}
 		checkResult(t, "fuzz", result)
 		again, err := plan.Compute(inv, nil, roundTrip(t, result.State))

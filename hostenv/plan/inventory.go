@@ -8,32 +8,33 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// An Inventory is what `nix eval --json .#lib.hostenvProvider.inventory` says
-// of a provider: its options and its customers' evaluated environments.
+// An Inventory is the output of `nix eval --json .#lib.hostenvProvider.inventory`:
+// the provider's options and its customers' evaluated environments.
 type Inventory struct {
 	System   string
 	Provider Provider
 	// Projects are the customers by flake input, organisation__project.
 	Projects map[string]*Project
 
-	problems []error // *InputError; Compute reports them with all others
+	problems problem.List // Compute reports them with all others
 }
 
 // A Project is one customer's flake input.
 type Project struct {
 	Input                 string
 	Organisation, Project string // sanitised, from the name of the input
-	Environments          map[string]*Environment
+	Environments          map[string]*EvaluatedEnvironment
 
-	original map[string]any // the lock's own words for where it comes from
-	fetch    map[string]any // the same, without registry indirection
+	original canonjson.Object // the input's reference, as flake.lock has it
+	fetch    canonjson.Object // the same, without registry indirection
 }
 
-// An Environment is one environment as hostenv evaluated it.
-type Environment struct {
+// An EvaluatedEnvironment is one environment as hostenv evaluated it.
+type EvaluatedEnvironment struct {
 	Input, Name, Type     string
 	Enable                bool
 	Organisation, Project string
@@ -42,41 +43,38 @@ type Environment struct {
 	GitRef                string
 	AuthorizedKeys        []string // each once, in the order of users and keys
 
+	named        string         // hostenv.environmentName
 	virtualHosts []*virtualHost // in the order of their names
 	project      *Project
-	fields       map[string]any // the whole, as it was evaluated
+	fields       canonjson.Object // the whole environment, as Nix evaluated it
 }
 
 // Ref is the environment's name among all, organisation__project/environment.
-func (e *Environment) Ref() string { return e.Input + "/" + e.Name }
+func (e *EvaluatedEnvironment) Ref() string { return e.Input + "/" + e.Name }
 
-// DecodeInventory reads an inventory strictly. Text that is no JSON, or that
-// has another format version, is an error at once; what is wrong with single
-// values is kept, so that [Compute] can report it beside all else, and
-// [Inventory.Problems] returns it.
+// DecodeInventory reads an inventory strictly. It returns an error for text that
+// is not JSON or that has another format version. It keeps mistakes in single
+// values: [Inventory.Problems] returns them, and [Compute] reports them together
+// with its own.
 func DecodeInventory(data []byte) (*Inventory, error) {
-	v, err := canonjson.Decode(data)
+	v, err := canonjson.Parse(data)
 	if err != nil {
-		return nil, &InputError{Where: "the inventory", Problem: "is not readable: " + err.Error(), Remedy: remakeInventory}
+		return nil, problem.New("the inventory", "is not readable: "+err.Error(), remakeInventory)
 	}
 	r := &reader{}
-	top, ok := v.(map[string]any)
+	top, ok := canonjson.ObjectOf(v)
 	if !ok {
-		return nil, &InputError{Where: "the inventory", Problem: "is " + canonjson.Kind(v) + ", not an object", Remedy: remakeInventory}
+		return nil, problem.New("the inventory", "is "+canonjson.KindOf(v)+", not an object", remakeInventory)
 	}
-	switch version := top["formatVersion"].(type) {
-	case nil:
-		return nil, &InputError{Where: "inventory.formatVersion", Problem: "is missing", Remedy: remakeInventory}
-	case int64:
-		if version != FormatVersion {
-			return nil, &InputError{
-				Where:   "inventory.formatVersion",
-				Problem: fmt.Sprintf("is %d, and this program reads %d", version, FormatVersion),
-				Remedy:  "use the hostenv-provider that the provider's flake pins (nix flake update hostenv-provider)",
-			}
-		}
-	default:
-		return nil, &InputError{Where: "inventory.formatVersion", Problem: "is " + canonjson.Kind(version) + ", not an integer", Remedy: remakeInventory}
+	version := top.Get("formatVersion")
+	switch number, isInteger := canonjson.Integer(version); {
+	case canonjson.IsNull(version):
+		return nil, problem.New("inventory.formatVersion", "is missing", remakeInventory)
+	case !isInteger:
+		return nil, problem.New("inventory.formatVersion", "is "+canonjson.KindOf(version)+", not an integer", remakeInventory)
+	case number != FormatVersion:
+		return nil, problem.New("inventory.formatVersion", fmt.Sprintf("is %d, and this program reads %d", number, FormatVersion),
+			"use the hostenv-provider that the provider's flake pins (nix flake update hostenv-provider)")
 	}
 	inv := &Inventory{
 		System:   r.text(top, "inventory", "system", "x86_64-linux"),
@@ -84,11 +82,11 @@ func DecodeInventory(data []byte) (*Inventory, error) {
 	}
 	inv.Provider = r.provider(r.object(top, "inventory", "provider"))
 	projects := r.object(top, "inventory", "projects")
-	for _, input := range slices.Sorted(maps.Keys(projects)) {
-		if object, ok := projects[input].(map[string]any); ok {
-			inv.Projects[input] = r.project(input, object)
+	for _, m := range projects {
+		if object, ok := canonjson.ObjectOf(m.Value); ok {
+			inv.Projects[m.Name] = r.project(m.Name, object)
 		} else {
-			r.wrong("projects."+input, "", "is not an object")
+			r.wrong("projects."+m.Name, "", "is not an object")
 		}
 	}
 	inv.problems = r.problems
@@ -97,12 +95,12 @@ func DecodeInventory(data []byte) (*Inventory, error) {
 
 const remakeInventory = "make it anew with `nix eval --json .#lib.hostenvProvider.inventory`"
 
-// Problems returns what is wrong with single values of the inventory.
+// Problems returns the mistakes in single values of the inventory.
 func (inv *Inventory) Problems() []error { return slices.Clone(inv.problems) }
 
 // environments returns those of all projects, by input and name.
-func (inv *Inventory) environments() []*Environment {
-	var all []*Environment
+func (inv *Inventory) environments() []*EvaluatedEnvironment {
+	var all []*EvaluatedEnvironment
 	for _, input := range slices.Sorted(maps.Keys(inv.Projects)) {
 		p := inv.Projects[input]
 		for _, name := range slices.Sorted(maps.Keys(p.Environments)) {
@@ -112,27 +110,27 @@ func (inv *Inventory) environments() []*Environment {
 	return all
 }
 
-func (r *reader) project(input string, object map[string]any) *Project {
-	p := &Project{Input: input, Environments: map[string]*Environment{}}
+func (r *reader) project(input string, object canonjson.Object) *Project {
+	p := &Project{Input: input, Environments: map[string]*EvaluatedEnvironment{}}
 	p.Organisation, p.Project, _ = state.SplitInput(input)
 	source := r.object(object, input, "source")
 	p.original = r.object(source, input+": source", "original")
 	p.fetch = p.original
-	if _, indirect := source["resolved"]; indirect {
+	if source.Get("resolved") != nil {
 		p.fetch = r.object(source, input+": source", "resolved")
 	}
 	r.noPassword(input+": source", source)
 	environments := r.object(object, input, "environments")
-	for _, name := range slices.Sorted(maps.Keys(environments)) {
+	for _, m := range environments {
+		name := m.Name
 		where := input + "/" + name
-		fields, ok := environments[name].(map[string]any)
+		fields, ok := canonjson.ObjectOf(m.Value)
 		if !ok {
 			r.wrong(where, "", "is not an object")
 			continue
 		}
-		// One without a user name cannot be told from others; what else is
-		// wrong with an environment does not keep its claims from being judged
-		// in the same run.
+		// The user name identifies an environment: leave out one without it. Keep
+		// one with other mistakes, so that this run also checks its claims.
 		if e := r.environment(p, name, where, fields); e.UserName != "" {
 			p.Environments[name] = e
 		}
@@ -140,12 +138,12 @@ func (r *reader) project(input string, object map[string]any) *Project {
 	return p
 }
 
-// noPassword refuses a reference whose URL carries a password or token: the
-// plan is committed, and Nix would write it into the store.
-func (r *reader) noPassword(where string, source map[string]any) {
+// noPassword refuses a reference whose URL contains a password or token: it would
+// be in the plan, which is committed, and in the Nix store.
+func (r *reader) noPassword(where string, source canonjson.Object) {
 	for _, option := range []string{"original", "resolved"} {
-		reference, _ := source[option].(map[string]any)
-		address, _ := reference["url"].(string)
+		reference, _ := canonjson.ObjectOf(source.Get(option))
+		address, _ := canonjson.Text(reference.Get("url"))
 		parsed, err := url.Parse(address)
 		if err != nil {
 			r.wrong(where+"."+option, "url", "is no URL")
@@ -160,10 +158,10 @@ func (r *reader) noPassword(where string, source map[string]any) {
 	}
 }
 
-func (r *reader) environment(p *Project, name, where string, fields map[string]any) *Environment {
+func (r *reader) environment(p *Project, name, where string, fields canonjson.Object) *EvaluatedEnvironment {
 	hostenv := r.object(fields, where, "hostenv")
 	inner := where + ": hostenv"
-	e := &Environment{
+	e := &EvaluatedEnvironment{
 		Input: p.Input, Name: name, project: p, fields: fields,
 		Type:            r.text(fields, where, "type", "development"),
 		Enable:          r.boolean(fields, where, "enable", true),
@@ -174,40 +172,37 @@ func (r *reader) environment(p *Project, name, where string, fields map[string]a
 		HostenvHostname: r.text(hostenv, inner, "hostenvHostname", required),
 		GitRef:          r.text(hostenv, inner, "gitRef", name),
 	}
+	e.named = r.text(hostenv, inner, "environmentName", name)
 	if root := r.text(hostenv, inner, "root", ""); strings.HasPrefix(root, "/nix/store/") {
 		r.remedied(inner, "root", "make the inventory with the provider's nix/lib, which writes it relative to the project's source",
 			"is the store path %s, which changes with every commit of the project", root)
 	}
-	if _, problems := Migrations(fields); len(problems) > 0 {
-		for _, problem := range problems {
-			r.remedied(where, "", "name it with letters, digits, dots, hyphens and underscores in services.restic.backups", "%s", problem)
-		}
-	}
+	r.migrations(where, fields, hostenv)
 	e.AuthorizedKeys = r.authorizedKeys(fields, where)
 	e.virtualHosts = r.virtualHosts(fields, where)
 	return e
 }
 
-// authorizedKeys collects the keys of an environment's people, in the order of
-// their names, each key once: two of them may share one.
-func (r *reader) authorizedKeys(fields map[string]any, where string) []string {
+// authorizedKeys collects the keys of an environment's users, in the order of
+// their names. Two users may share a key; the result has each key once.
+func (r *reader) authorizedKeys(fields canonjson.Object, where string) []string {
 	keys := []string{}
 	users := r.optionalObject(fields, where, "users")
-	for _, name := range slices.Sorted(maps.Keys(users)) {
-		user, ok := users[name].(map[string]any)
+	for _, m := range users {
+		user, ok := canonjson.ObjectOf(m.Value)
 		if !ok {
-			r.wrong(where+": users", name, "is not an object")
+			r.wrong(where+": users", m.Name, "is not an object")
 			continue
 		}
-		keys = append(keys, r.keys(user, where+": users."+name, "publicKeys")...)
+		keys = append(keys, r.keys(user, where+": users."+m.Name, "publicKeys")...)
 	}
 	return unique(keys)
 }
 
-// unique drops every string but the first of its like.
+// unique keeps the first of equal strings.
 func unique(list []string) []string {
 	kept := list[:0:0]
-	var seen map[string]bool // where the list is longer than people's keys are
+	var seen map[string]bool // only for long lists, where a linear search is slow
 	if len(list) > 32 {
 		seen = make(map[string]bool, len(list))
 	}

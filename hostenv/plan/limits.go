@@ -1,23 +1,27 @@
 package plan
 
-import "regexp"
+import (
+	"regexp"
 
-// Limits are the resource limits of a slice, in the words of
-// systemd.resource-control(5), and who has others.
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+)
+
+// Limits are the default resource limits of a slice, in the words of
+// systemd.resource-control(5), and the exceptions.
 type Limits struct {
 	Default       Limit
 	Organisations map[string]Limit // by sanitised name
 	Projects      map[string]Limit // by input
 }
 
-// A Limit is what the environments of one slice may use together. An empty
-// field means the next wider one.
+// A Limit is what the environments of one slice may use together. For an empty
+// field the next wider limit applies: the organisation's, then the default.
 type Limit struct {
 	CPUQuota  string // such as 200%, of one CPU
 	MemoryMax string // bytes, with K, M, G or T; or a percentage; or infinity
 }
 
-// defaultLimit is today's.
+// defaultLimit equals the limit of the legacy generator.
 var defaultLimit = Limit{CPUQuota: "200%", MemoryMax: "12G"}
 
 var (
@@ -25,7 +29,7 @@ var (
 	memoryMax = regexp.MustCompile(`^([1-9][0-9]{0,17}[KMGT]?|[1-9][0-9]?%|100%|infinity)$`)
 )
 
-func (r *reader) limits(from map[string]any) Limits {
+func (r *reader) limits(from canonjson.Object) Limits {
 	const where = "provider.limits"
 	l := Limits{Default: r.limit(from, where).or(defaultLimit), Organisations: map[string]Limit{}, Projects: map[string]Limit{}}
 	for name, object := range r.members(from, where, "organisations") {
@@ -37,7 +41,7 @@ func (r *reader) limits(from map[string]any) Limits {
 	return l
 }
 
-func (r *reader) limit(from map[string]any, where string) Limit {
+func (r *reader) limit(from canonjson.Object, where string) Limit {
 	l := Limit{CPUQuota: r.text(from, where, "cpuQuota", ""), MemoryMax: r.text(from, where, "memoryMax", "")}
 	if l.CPUQuota != "" && !cpuQuota.MatchString(l.CPUQuota) {
 		r.remedied(where, "cpuQuota", "write a percentage of one CPU, such as \"200%\"", "is %q, which CPUQuota= does not take", l.CPUQuota)

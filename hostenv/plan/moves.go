@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -14,78 +13,47 @@ import (
 
 // The reasons of warnings about environments.
 const (
-	// WarnMoveWithoutData: it goes to another node, and its data stay.
+	// WarnMoveWithoutData: the environment moves to another node without its data.
 	WarnMoveWithoutData = "move-without-data"
-	// WarnMoveFromUnknownNode: it was deployed to a node that the provider no
-	// longer lists, and its data cannot be fetched from there.
+	// WarnMoveFromUnknownNode: the environment was deployed to a node that the
+	// provider no longer lists, so a deploy cannot fetch its data from there.
 	WarnMoveFromUnknownNode = "move-from-unknown-node"
-	// WarnUnreadableCheck: a check of its deploymentVerification cannot be asked,
-	// and so does not pass.
+	// WarnUnreadableCheck: a check of the environment's deploymentVerification
+	// cannot be read, and so does not pass.
 	WarnUnreadableCheck = "unreadable-check"
 )
 
-// Move is an environment that was deployed to another node than the plan's.
-type Move struct{ User, From, To string }
-
-// Moves returns the environments that a deploy takes from one node to another,
-// by user. A disabled one goes nowhere.
-func (d Document) Moves() []Move {
-	var moves []Move
-	environments, _ := d.value["environments"].(map[string]any)
-	for user, v := range environments {
-		environment, _ := v.(map[string]any)
-		from, _ := environment["previousNode"].(string)
-		to, _ := environment["node"].(string)
-		if from != "" && from != to && environment["enable"] != false {
-			moves = append(moves, Move{user, from, to})
-		}
-	}
-	slices.SortFunc(moves, func(a, b Move) int { return cmp.Compare(a.User, b.User) })
-	return moves
-}
-
-// isBackup holds a name to what may be part of a unit's and a program's name.
-// The same stands in nix/modules: hostenv-move.sh and sudo.nix.
+// isBackup matches names that may be part of a unit's and a program's name. The
+// same pattern is in nix/modules: hostenv-move.sh and sudo.nix.
 var isBackup = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$`)
 
 // IsBackup reports whether a name can be that of a backup.
 func IsBackup(name string) bool { return isBackup.MatchString(name) }
 
-// Migrations returns the backups that hold what an environment of a plan takes
-// along when it moves, each once, and what is wrong with its list. hostenv has
-// them beside its own values, or among them.
-func Migrations(environment map[string]any) (names, problems []string) {
-	where, list := "migrations", environment["migrations"]
-	if list == nil {
-		hostenv, _ := environment["hostenv"].(map[string]any)
-		where, list = "hostenv.migrations", hostenv["migrations"]
+// migrations refuses names that a backup cannot have.
+func (r *reader) migrations(where string, fields, hostenv canonjson.Object) {
+	const remedy = "name it with letters, digits, dots, hyphens and underscores in services.restic.backups"
+	at, v := "migrations", fields.Get("migrations")
+	if canonjson.IsNull(v) {
+		at, v = "hostenv.migrations", hostenv.Get("migrations")
 	}
-	values, ok := list.([]any)
-	if list != nil && !ok {
-		return nil, []string{fmt.Sprintf("%s is %s, not a list", where, canonjson.Kind(list))}
+	list, ok := canonjson.ListOf(v)
+	if !ok && !canonjson.IsNull(v) {
+		r.remedied(where, "", remedy, "%s is %s, not a list", at, canonjson.KindOf(v))
 	}
-	for _, v := range values {
-		name, ok := v.(string)
-		if !ok || !IsBackup(name) {
-			problems = append(problems, fmt.Sprintf("%s holds %s, which is no name of a backup", where, jsonOf(v)))
-		} else if !slices.Contains(names, name) {
-			names = append(names, name)
+	for _, v := range list {
+		if name, _ := canonjson.Text(v); !IsBackup(name) {
+			r.remedied(where, "", remedy, "%s holds %s, which is no name of a backup", at, v)
 		}
 	}
-	return names, problems
 }
 
-func jsonOf(v any) string {
-	text := canonjson.Encode(v)
-	return string(text[:len(text)-1]) // without the line break
-}
-
-// connections says how nodes are reached: those of the plan, and those that
-// environments come from. Where the provider lists its nodes, one that it does
-// not list is gone.
-func (c *computation) connections(nodes, environments map[string]any) map[string]any {
+// connections returns the connections of the plan's nodes and of the previous
+// nodes of environments. If the provider lists its nodes, a previous node that is
+// not in the list is gone, and gets no connection.
+func (c *computation) connections(nodes map[string]Node, environments map[string]Environment) map[string]Connection {
 	p := &c.inv.Provider
-	connections := make(map[string]any, len(nodes))
+	connections := make(map[string]Connection, len(nodes))
 	for node := range nodes {
 		connections[node] = p.connection(node)
 	}
@@ -97,54 +65,26 @@ func (c *computation) connections(nodes, environments map[string]any) map[string
 	return connections
 }
 
-func previousNodes(environments map[string]any) map[string]bool {
-	nodes := map[string]bool{}
-	for _, v := range environments {
-		environment, _ := v.(map[string]any)
-		if node, _ := environment["previousNode"].(string); node != "" {
-			nodes[node] = true
-		}
-	}
-	return nodes
-}
-
-// connected drops the connections to nodes that are not the plan's and that no
-// environment comes from any more.
-func connected(value map[string]any) {
-	connections, ok := value["nodeConnections"].(map[string]any)
-	if !ok {
-		return
-	}
-	nodes, _ := value["nodes"].(map[string]any)
-	environments, _ := value["environments"].(map[string]any)
-	previous := previousNodes(environments)
-	connections = maps.Clone(connections)
-	maps.DeleteFunc(connections, func(node string, _ any) bool { return nodes[node] == nil && !previous[node] })
-	value["nodeConnections"] = connections
-}
-
-// warnEnvironments says which environments leave their data behind, and which
-// checks cannot be asked.
-func (c *computation) warnEnvironments(document map[string]any) {
+// warnEnvironments warns of environments that move without their data, and of
+// checks that cannot be read.
+func (c *computation) warnEnvironments(document Document) {
 	warn := func(user, reason, hint, format string, args ...any) {
 		c.warnings = append(c.warnings, state.Warning{Subject: user, Reason: reason, Message: fmt.Sprintf(format, args...), Hint: hint})
 	}
-	connections, _ := document["nodeConnections"].(map[string]any)
-	environments, _ := document["environments"].(map[string]any)
-	for _, m := range (Document{document}).Moves() {
-		names, _ := Migrations(environments[m.User].(map[string]any))
+	for _, m := range document.Moves() {
+		_, known := document.NodeConnections[m.From]
 		switch {
-		case len(names) == 0:
+		case len(document.Environments[m.User].Backups()) == 0:
 			warn(m.User, WarnMoveWithoutData,
 				fmt.Sprintf("if it has data, keep it on %[1]s for now (provider.placement), let the project have a backup whose name ends in -migrate (services.drupal.backups.enable or services.php-app.backups.enable = true makes one), deploy %[1]s, and move it then; or copy its data by hand", m.From),
 				"moves from %s to %s and takes no data along, for it has no backup whose name ends in -migrate", m.From, m.To)
-		case connections[m.From] == nil:
+		case !known:
 			warn(m.User, WarnMoveFromUnknownNode,
 				fmt.Sprintf("put provider.nodes.%s back until the move is deployed; or name the node that has the data: mage deploy -migrationSource=%s=NODE", quoteAttribute(m.From), m.User),
 				"moves from %s to %s, and provider.nodes does not have %s: its data cannot be fetched", m.From, m.To, m.From)
 		}
 	}
-	specs := checks.Read(document)
+	specs := document.Checks()
 	for _, user := range slices.Sorted(maps.Keys(specs)) {
 		for _, p := range specs[user].Problems {
 			warn(user, WarnUnreadableCheck, checks.Remedy, "%s; it cannot be asked, and so the deploy of the environment does not pass", p)

@@ -49,7 +49,7 @@ func warned(all []state.Warning, reason string) []state.Warning {
 
 const movingUser = "site-main-b7ea262"
 
-// An environment that moves, and whose data stay, is warned of with what to do.
+// If an environment moves without its data, the plan warns and names a fix.
 func TestWarnMove(t *testing.T) {
 	type change = func(environment, provider map[string]any)
 	node := map[string]any{"system": "x86_64-linux"}
@@ -105,24 +105,24 @@ func TestWarnMove(t *testing.T) {
 	}
 }
 
-// The plan says how the node is reached that an environment comes from, as long
-// as it does: nothing else may be on it.
+// The plan has the connection of the node that an environment moves from, until the
+// move is deployed, even if the node has no other environments.
 func TestConnectionToPrevious(t *testing.T) {
-	connection := func(d plan.Document) any { return d.Value()["nodeConnections"].(map[string]any)["node-old"] }
 	result, err := moving(t, func(_, _ map[string]any) {})
-	if err != nil || connection(result.Plan) == nil {
-		t.Fatalf("%v, %v", err, connection(result.Plan))
+	if err != nil || result.Plan.NodeConnections["node-old"].Hostname == "" {
+		t.Fatalf("%v, %+v", err, result)
 	}
-	if slices.Contains(result.Plan.Nodes(), "node-old") {
+	if slices.Contains(result.Plan.NodeNames(), "node-old") {
 		t.Error("nothing is placed on it, and it is a node to deploy to")
 	}
-	if d := result.Plan.WithDeployed(map[string]string{movingUser: "node-a"}, ""); connection(d) != nil {
+	d := result.Plan.WithDeployed(map[string]string{movingUser: "node-a"}, "")
+	if _, stays := d.NodeConnections["node-old"]; stays {
 		t.Error("it stays when nothing comes from it any more")
 	}
 }
 
-// A name that no backup can have is refused where the project is, not by the
-// deploy of all.
+// An invalid name of a backup is an error of its project in the plan, and not an error
+// of the whole deploy.
 func TestMigrationsRefused(t *testing.T) {
 	for _, list := range []any{"db", []any{"db; id"}, []any{7}} {
 		_, err := moving(t, func(e, _ map[string]any) { e["migrations"] = list })
@@ -132,8 +132,7 @@ func TestMigrationsRefused(t *testing.T) {
 	}
 }
 
-// A check that cannot be asked is warned of, and keeps nothing from being
-// planned.
+// A check that cannot be read causes a warning, and the plan is made.
 func TestWarnUnreadableCheck(t *testing.T) {
 	result, err := moving(t, func(e, _ map[string]any) {
 		e["deploymentVerification"] = map[string]any{"checks": []any{

@@ -13,9 +13,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestNodesAreNixOS evaluates every node of every accepted plan as a whole
-// system with NixOS's own modules, all assertions included: no option that
-// NixOS lacks, no value of a wrong type.
+// TestNodesAreNixOS evaluates every node of every accepted plan as a whole system with
+// NixOS's own modules. It expects no unknown option, no value of a wrong type and no
+// failed assertion.
 func TestNodesAreNixOS(t *testing.T) {
 	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
 	testenv.Need(t, "nix")
@@ -23,7 +23,7 @@ func TestNodesAreNixOS(t *testing.T) {
 		path := filepath.Join(dir, "plan.json")
 		data, err := os.ReadFile(path)
 		if err != nil {
-			continue // refused
+			continue // the scenario has no plan
 		}
 		var plan struct {
 			Nodes map[string]json.RawMessage `json:"nodes"`
@@ -43,21 +43,21 @@ func TestNodesAreNixOS(t *testing.T) {
 	}
 }
 
-// TestTodaysNodesAreNot shows that the evaluation can refuse a plan: that of
-// today's generator.
+// TestTodaysNodesAreNot checks that the evaluation can fail: it refuses the plan of the
+// legacy generator.
 func TestTodaysNodesAreNot(t *testing.T) {
 	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
 	testenv.Need(t, "nix")
 	dir := scenarios(t)[slices.IndexFunc(scenarios(t), func(dir string) bool { return strings.HasPrefix(filepath.Base(dir), "001-") })]
 	out, err := exec.Command(eval, filepath.Join(dir, "legacy-plan.json"), "node-a").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "allowIndexing' does not exist") {
-		t.Errorf("today's plan should be refused for allowIndexing, got %v\n%s", err, tail(out))
+		t.Errorf("the legacy plan should be refused for allowIndexing, got %v\n%s", err, tail(out))
 	}
 }
 
-// withoutDisabled returns a plan whose environments are the enabled ones: the
-// stand-in for the provider's modules takes every environment for a live one.
-// The nodes, which are what is tested, stay as they are.
+// withoutDisabled returns a plan with only the enabled environments, because the
+// stand-in for the provider's modules treats every environment as enabled. The nodes,
+// which the test is about, do not change.
 func withoutDisabled(t *testing.T, path string) string {
 	document := decoded(t, readFile(t, path)).(map[string]any)
 	environments := document["environments"].(map[string]any)

@@ -1,114 +1,161 @@
 package plan
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
 // nodes builds nodes.<node>, a NixOS module each: for every node of
-// provider.nodes, and for every other one that an environment is placed on.
-func (c *computation) nodes(next state.State) map[string]any {
-	byNode := map[string][]*planned{}
+// provider.nodes, and for every other node with an environment.
+func (c *computation) nodes(next state.State) map[string]Node {
+	byNode := map[string][]*placed{}
 	for node := range c.inv.Provider.Nodes {
 		byNode[node] = nil
 	}
-	for _, e := range c.planned {
+	for _, e := range c.placed {
 		if e.Enable {
 			byNode[e.node] = append(byNode[e.node], e)
 		}
 	}
-	nodes := make(map[string]any, len(byNode))
+	nodes := make(map[string]Node, len(byNode))
 	for node, environments := range byNode {
 		nodes[node] = c.node(environments, next)
 	}
 	return nodes
 }
 
-func (c *computation) node(environments []*planned, next state.State) map[string]any {
+// The parts security, systemd and users of a node's module. Only NixOS reads
+// them; the document keeps them as Carried.
+type (
+	security struct {
+		AcceptTerms *bool        `json:"acceptTerms,omitzero"`
+		Defaults    acmeDefaults `json:"defaults"`
+	}
+	acmeDefaults struct {
+		Email string `json:"email"`
+	}
+	systemd struct {
+		Services map[string]service `json:"services,omitzero"`
+		Slices   map[string]slice   `json:"slices,omitzero"`
+	}
+	service struct {
+		OverrideStrategy string        `json:"overrideStrategy,omitzero"`
+		ServiceConfig    serviceConfig `json:"serviceConfig,omitzero"`
+	}
+	serviceConfig struct {
+		Slice string `json:"Slice,omitzero"`
+	}
+	slice struct {
+		Description string            `json:"description,omitzero"`
+		SliceConfig map[string]string `json:"sliceConfig,omitzero"`
+	}
+	users struct {
+		Groups map[string]group `json:"groups,omitzero"`
+		Users  map[string]user  `json:"users,omitzero"`
+	}
+	group struct {
+		GID int `json:"gid,omitzero"`
+	}
+	user struct {
+		IsNormalUser bool    `json:"isNormalUser,omitzero"`
+		CreateHome   bool    `json:"createHome,omitzero"`
+		Linger       bool    `json:"linger,omitzero"`
+		UID          int     `json:"uid,omitzero"`
+		Group        string  `json:"group,omitzero"`
+		OpenSSH      openssh `json:"openssh,omitzero"`
+	}
+	openssh struct {
+		AuthorizedKeys authorizedKeys `json:"authorizedKeys,omitzero"`
+	}
+	authorizedKeys struct {
+		Keys []string `json:"keys"`
+	}
+)
+
+func (c *computation) node(environments []*placed, next state.State) Node {
 	p := &c.inv.Provider
-	groups := make(map[string]any, len(environments))
-	users := make(map[string]any, len(environments))
-	services := make(map[string]any, len(environments))
-	hosts := map[string]any{"default": catchAll()}
-	units := map[string]any{}
+	accounts := users{Groups: make(map[string]group, len(environments)), Users: make(map[string]user, len(environments))}
+	units := systemd{Services: make(map[string]service, len(environments)), Slices: map[string]slice{}}
+	count := 1
+	for _, e := range environments {
+		count += len(e.virtualHosts)
+	}
+	hosts := make(map[string]VirtualHost, count)
+	hosts["default"] = catchAll
 	for _, e := range environments {
 		uid := next.Entries[e.UserName].UID
-		groups[e.UserName] = map[string]any{"gid": uid}
-		users[e.UserName] = map[string]any{
-			"isNormalUser": true,
-			"createHome":   true,
-			"linger":       true,
-			"uid":          uid,
-			"group":        e.UserName,
-			"openssh": map[string]any{"authorizedKeys": map[string]any{
-				"keys": e.AuthorizedKeys,
-			}},
+		accounts.Groups[e.UserName] = group{GID: uid}
+		accounts.Users[e.UserName] = user{
+			IsNormalUser: true, CreateHome: true, Linger: true, UID: uid, Group: e.UserName,
+			OpenSSH: openssh{authorizedKeys{e.AuthorizedKeys}},
 		}
-		slice := e.slice()
-		services["user@"+strconv.Itoa(uid)] = map[string]any{
-			"overrideStrategy": "asDropin",
-			"serviceConfig":    map[string]any{"Slice": fmt.Sprintf("%s-%d.slice", slice, uid)},
+		name := e.slice()
+		units.Services["user@"+strconv.Itoa(uid)] = service{
+			OverrideStrategy: "asDropin",
+			ServiceConfig:    serviceConfig{Slice: name + "-" + strconv.Itoa(uid) + ".slice"},
 		}
-		if _, made := units[slice]; !made {
+		if _, made := units.Slices[name]; !made {
 			limit := p.Limits.of(e.Input, e.Organisation)
-			units["user-"+e.Organisation+"-"] = map[string]any{}
-			units[slice+"-"] = map[string]any{}
-			units[slice] = map[string]any{
-				"description": e.slug() + " slice",
-				"sliceConfig": map[string]any{
+			units.Slices["user-"+e.Organisation+"-"] = slice{}
+			units.Slices[name+"-"] = slice{}
+			units.Slices[name] = slice{
+				Description: e.slug() + " slice",
+				SliceConfig: map[string]string{
 					"CPUAccounting": "yes", "CPUQuota": limit.CPUQuota,
 					"MemoryAccounting": "yes", "MemoryMax": limit.MemoryMax,
 				},
 			}
 		}
 		for _, v := range e.virtualHosts {
-			hosts[v.name] = v.nginx(e.hosts[v.name].(map[string]any))
+			hosts[v.name] = v.nginx(e.hosts[v.name])
 		}
 	}
-	return map[string]any{
-		"security": map[string]any{"acme": map[string]any{
-			"acceptTerms": p.LetsEncrypt.AcceptTerms,
-			"defaults":    map[string]any{"email": p.LetsEncrypt.AdminEmail},
-		}},
-		"services": map[string]any{"nginx": map[string]any{"virtualHosts": hosts}},
-		"systemd":  map[string]any{"services": services, "slices": units},
-		"users":    map[string]any{"groups": groups, "users": users},
+	acme := security{AcceptTerms: &p.LetsEncrypt.AcceptTerms, Defaults: acmeDefaults{p.LetsEncrypt.AdminEmail}}
+	return Node{
+		Services: Services{Nginx: Nginx{VirtualHosts: hosts}},
+		Carried: Carried{
+			{Name: "security", Value: canonjson.Marshal(map[string]security{"acme": acme})},
+			{Name: "systemd", Value: canonjson.Marshal(units)},
+			{Name: "users", Value: canonjson.Marshal(accounts)},
+		},
 	}
 }
 
-// catchAll answers for every name that no environment has: nothing.
-func catchAll() map[string]any {
-	return map[string]any{
-		"default":    true,
-		"serverName": "_",
-		"rejectSSL":  true,
-		"locations":  map[string]any{"/": map[string]any{"return": "444"}},
-	}
+// catchAll closes the connection of a request for a name that no environment has.
+var catchAll = VirtualHost{
+	ServerName: "_",
+	Carried: Carried{
+		{Name: "default", Value: jsontext.Value("true")},
+		{Name: "locations", Value: jsontext.Value(`{"/":{"return":"444"}}`)},
+		{Name: "rejectSSL", Value: jsontext.Value("true")},
+	},
 }
 
 // slug is the first part of the user name, hostenv's short form of the
 // project.
-func (e *Environment) slug() string {
+func (e *EvaluatedEnvironment) slug() string {
 	slug, _, _ := strings.Cut(e.UserName, "-")
 	return slug
 }
 
 // slice is the systemd slice of the environment's project. The hyphens make
 // it a child of user-<organisation>, see systemd.slice(5).
-func (e *Environment) slice() string { return "user-" + e.Organisation + "-" + e.slug() }
+func (e *EvaluatedEnvironment) slice() string { return "user-" + e.Organisation + "-" + e.slug() }
 
 // limits refuses projects of one slice on one node whose limits differ.
 func (c *computation) limits() {
 	type place struct{ node, slice string }
-	first := map[place]*planned{}
+	first := map[place]*placed{}
 	said := map[[2]string]bool{}
 	l := c.inv.Provider.Limits
-	for _, e := range c.planned {
+	for _, e := range c.placed {
 		if !e.Enable {
 			continue
 		}
@@ -121,7 +168,9 @@ func (c *computation) limits() {
 		inputs := [2]string{other.Input, e.Input}
 		if l.of(e.Input, e.Organisation) != l.of(other.Input, other.Organisation) && !said[inputs] {
 			said[inputs] = true
-			c.refuse(&LimitsError{Slice: at.slice, Node: at.node, Projects: slices.Sorted(slices.Values(inputs[:]))})
+			slices.Sort(inputs[:])
+			c.errs.Addf("", "hostenv names a slice after the organisation and the first 11 characters of the project; give both projects the same provider.limits, or place them on different nodes",
+				"%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node)
 		}
 	}
 	for _, input := range slices.Sorted(maps.Keys(l.Projects)) {
@@ -131,18 +180,19 @@ func (c *computation) limits() {
 	}
 }
 
-// nodeChanges are the nodes that begin or cease to have environments.
+// nodeChanges returns the nodes that get their first environment or lose their
+// last.
 func nodeChanges(prior, next state.State) []state.Change {
 	before, after := liveNodes(prior), liveNodes(next)
 	var changes []state.Change
 	for node, n := range after {
 		if before[node] == 0 {
-			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Create, Reason: state.ReasonNew, After: map[string]any{"environments": n}})
+			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Create, Reason: state.ReasonNew, After: state.Fields{"environments": n}})
 		}
 	}
 	for node, n := range before {
 		if after[node] == 0 {
-			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Retire, Reason: state.ReasonUnused, Before: map[string]any{"environments": n}})
+			changes = append(changes, state.Change{Kind: state.KindNode, Key: node, Action: state.Retire, Reason: state.ReasonUnused, Before: state.Fields{"environments": n}})
 		}
 	}
 	return changes

@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
 )
 
-// appliesTo tells whether a row may, and must, be seen in a scenario.
+// appliesTo reports whether a row must appear in a scenario. Otherwise it must not.
 func appliesTo(row *parity.Row, scenario string) bool {
 	number, _, _ := strings.Cut(scenario, "-")
 	return len(row.Scenarios) == 0 || slices.Contains(row.Scenarios, number)
@@ -35,8 +35,8 @@ func documents(t *testing.T, plan, state []byte) parity.Documents {
 	return d
 }
 
-// TestParity holds ours against the recorded runs of today's generator: every
-// difference is a row of golden/parity.json, and every row is shown by the
+// TestParity compares our plans with recorded runs of the legacy generator. Every
+// difference must have a row in golden/parity.json, and every row must appear in the
 // scenarios and tests that it names.
 func TestParity(t *testing.T) {
 	rows := parity.Rows()
@@ -65,16 +65,16 @@ func TestParity(t *testing.T) {
 		}
 		byRefusal := func(row *parity.Row) bool { return row.Refuses(refusal) }
 		switch {
-		case noPlan != nil && noError != nil: // a scenario of our own
+		case noPlan != nil && noError != nil: // there is no recorded run
 			explained(scenario, func(row *parity.Row) bool {
 				return refusal != "" && byRefusal(row) || len(row.Scenarios) > 0 && !row.IsRefusal()
 			})
 		case refusal != "":
 			if !explained(scenario, byRefusal) {
-				t.Errorf("%s: today's generator does not refuse it so, and no row of parity.json says why we do:\n%s", scenario, refusal)
+				t.Errorf("%s: the legacy generator does not refuse it so, and no row of parity.json says why we do:\n%s", scenario, refusal)
 			}
 		case noPlan != nil:
-			t.Errorf("%s: today's generator refuses what we plan", scenario)
+			t.Errorf("%s: the legacy generator refuses what we plan", scenario)
 		default:
 			ours := documents(t, o.Plan.Encode(), o.State.Encode())
 			ours.DeployPublicKeys = o.deployKeys
@@ -111,8 +111,8 @@ func decoded(t *testing.T, data []byte) any {
 	return v
 }
 
-// checkTestExists finds "path/to/file: text" in the repository: a row that a
-// test shows must not outlive the test.
+// checkTestExists checks that the text of "path/to/file: text" exists in the repository.
+// A row that refers to a test must be removed with the test.
 func checkTestExists(t *testing.T, row, test string) {
 	t.Helper()
 	file, text, ok := strings.Cut(test, ": ")

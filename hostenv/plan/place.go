@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // place finds the node of every environment: the first of
@@ -20,10 +22,10 @@ func (c *computation) place() {
 	p := &c.inv.Provider
 	c.knownNodes()
 	used := map[string]bool{}
-	for _, e := range c.planned {
-		node, option, err := p.placement(e.Environment, used)
+	for _, e := range c.placed {
+		node, option, err := p.placement(e.EvaluatedEnvironment, used)
 		if err != nil {
-			c.refuse(err)
+			c.errs.Add(err)
 			continue
 		}
 		e.node, e.placement = node, option
@@ -35,9 +37,9 @@ func (c *computation) place() {
 	}
 }
 
-// placement returns the node of e and the option that names it, and notes
-// which keys of provider.placement mean something.
-func (p *Provider) placement(e *Environment, used map[string]bool) (node, option string, err error) {
+// placement returns the node of e and the option that names it, and marks the
+// keys of provider.placement that match an environment as used.
+func (p *Provider) placement(e *EvaluatedEnvironment, used map[string]bool) (node, option string, err error) {
 	for _, key := range []string{e.Ref(), e.Input, e.Organisation} {
 		if n, ok := p.Placement[key]; ok {
 			used[key] = true
@@ -48,38 +50,37 @@ func (p *Provider) placement(e *Environment, used map[string]bool) (node, option
 	}
 	if node == "" {
 		key := e.Type
-		if _, ok := p.NodeFor[key]; !ok {
+		if p.NodeFor.Get(key) == nil {
 			key = "default"
 		}
 		option = "provider.nodeFor." + quoteAttribute(key)
-		v, ok := p.NodeFor[key]
-		if node, _ = v.(string); node == "" {
-			err := &PlacementError{
-				Environment: e.Ref(), Option: option, Problem: "is not set",
-				Remedy: fmt.Sprintf("set provider.nodeFor.%s, provider.nodeFor.default or provider.placement.%q", e.Type, e.Ref()),
+		v := p.NodeFor.Get(key)
+		text, isText := canonjson.Text(v)
+		if node = text; node == "" {
+			state := fmt.Sprintf("is %s, not the name of a node", v)
+			switch {
+			case v == nil:
+				state = "is not set"
+			case isText:
+				state = "is the empty string"
+			case canonjson.IsNull(v):
+				state = "is null"
 			}
-			if ok {
-				err.Problem = "is null"
-				if _, isText := v.(string); isText {
-					err.Problem = "is the empty string"
-				} else if v != nil {
-					err.Problem = fmt.Sprintf("is %v, not the name of a node", v)
-				}
-			}
-			return "", "", err
+			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", e.Type))
 		}
 	}
-	if !nodeName.MatchString(node) {
-		return "", "", &PlacementError{
-			Environment: e.Ref(), Option: option, Node: node, Problem: fmt.Sprintf("is %q, which is no name for a node", node),
-			Remedy: "use labels of letters, digits and hyphens, with dots between them",
-		}
+	if _, err := names.ParseNode(node); err != nil {
+		return "", "", unplaced(e, option, fmt.Sprintf("is %q, which is no name for a node: %v", node, err), "use labels of letters, digits and hyphens, with dots between them and a letter in one of them")
 	}
 	return node, option, nil
 }
 
-// knownNodes holds every option that names a node against provider.nodes, used
-// or not: a name that is spelled wrongly would place the next environment.
+func unplaced(e *EvaluatedEnvironment, option, text, fix string) error {
+	return problem.New("the environment "+e.Ref(), "has no node: "+option+" "+text, fix)
+}
+
+// knownNodes compares every option that names a node with provider.nodes. It
+// includes unused options: a misspelt one would place an environment later.
 func (c *computation) knownNodes() {
 	p := &c.inv.Provider
 	if len(p.Nodes) == 0 {
@@ -87,31 +88,28 @@ func (c *computation) knownNodes() {
 	}
 	check := func(option, node string) {
 		if _, ok := p.Nodes[node]; !ok && node != "" {
-			c.refuse(&PlacementError{
-				Option: option, Node: node,
-				Problem: fmt.Sprintf("names the node %q, which provider.nodes does not have", node),
-				Remedy:  fmt.Sprintf("name one of %s, or add provider.nodes.%s", strings.Join(slices.Sorted(maps.Keys(p.Nodes)), ", "), quoteAttribute(node)),
-			})
+			c.errs.Addf(option, fmt.Sprintf("name one of %s, or add provider.nodes.%s", strings.Join(slices.Sorted(maps.Keys(p.Nodes)), ", "), quoteAttribute(node)),
+				"names the node %q, which provider.nodes does not have", node)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(p.NodeFor)) {
-		node, _ := p.NodeFor[key].(string)
-		check("provider.nodeFor."+quoteAttribute(key), node)
+	for _, m := range p.NodeFor {
+		node, _ := canonjson.Text(m.Value)
+		check("provider.nodeFor."+quoteAttribute(m.Name), node)
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Placement)) {
 		check("provider.placement."+quoteAttribute(key), p.Placement[key])
 	}
 }
 
-// check looks at what must hold before anything can be placed, and fills
-// c.planned with the environments in the order of their user names.
+// check collects the errors that placement does not depend on, and fills c.placed
+// with the environments, in the order of their user names.
 func (c *computation) check() {
 	inputs := map[string]string{} // organisation/project: input
 	for _, input := range slices.Sorted(maps.Keys(c.inv.Projects)) {
 		p := c.inv.Projects[input]
 		if p.Project == "" {
 			if strings.Contains(input, "__") {
-				c.refuse(&InputError{Where: "the input " + input, Problem: "does not name one organisation and one project", Remedy: "name it organisation__project"})
+				c.errs.Addf("the input "+input, "name it organisation__project", "does not name one organisation and one project")
 			} else {
 				c.warn(input, "is no project: its name is not organisation__project")
 			}
@@ -119,78 +117,90 @@ func (c *computation) check() {
 		}
 		name := p.Organisation + "/" + p.Project
 		if other, ok := inputs[name]; ok {
-			c.refuse(&CollisionError{Name: "the project " + name, Claims: []string{other, input}})
+			c.collide("the project "+name, other, input)
 			continue
 		}
 		inputs[name] = input
 		c.production(p)
 	}
-	users := map[string]*Environment{}
+	users := map[string]*EvaluatedEnvironment{}
 	for _, e := range c.inv.environments() {
 		if inputs[e.project.Organisation+"/"+e.project.Project] != e.Input {
-			continue // refused, or passed over, as a whole
+			continue // its whole project is refused or ignored
 		}
-		c.refuse(c.checkEnvironment(e)...)
+		c.errs.Add(c.checkEnvironment(e)...)
 		if other, ok := users[e.UserName]; ok {
-			c.refuse(&CollisionError{Name: "the user " + e.UserName, Claims: []string{other.Ref(), e.Ref()}})
+			c.collide("the user "+e.UserName, other.Ref(), e.Ref())
 			continue
 		}
 		users[e.UserName] = e
 	}
 	for _, user := range slices.Sorted(maps.Keys(users)) {
-		c.planned = append(c.planned, &planned{Environment: users[user]})
+		c.placed = append(c.placed, &placed{EvaluatedEnvironment: users[user]})
 	}
-	if len(c.planned) == 0 && len(c.errs) == 0 && !c.inv.Provider.AllowEmpty {
-		c.refuse(&EmptyError{Projects: len(inputs)})
+	if len(c.placed) == 0 && len(c.errs) == 0 && !c.inv.Provider.AllowEmpty {
+		subject := "no flake input is a customer's project"
+		if len(inputs) > 0 {
+			subject = fmt.Sprintf("the %d projects have no environment", len(inputs))
+		}
+		c.errs.Addf("", "name inputs organisation__project and declare environments in their hostenv.nix; if the plan is to be empty, set provider.allowEmpty = true",
+			"%s, and an empty plan would take every user from every node", subject)
 	}
+}
+
+// collide refuses two inputs, or two environments, whose names are equal after
+// hostenv shortens them.
+func (c *computation) collide(name, one, other string) {
+	c.errs.Addf("", "rename one of the two inputs, so that organisation or project differ in letters and digits",
+		"%s and %s are both %s once their names are sanitised", one, other, name)
 }
 
 // production warns of a project with several production environments.
 func (c *computation) production(p *Project) {
-	var names []string
+	var production []string
 	for _, name := range slices.Sorted(maps.Keys(p.Environments)) {
 		if e := p.Environments[name]; e.Enable && e.Type == "production" {
-			names = append(names, name)
+			production = append(production, name)
 		}
 	}
-	if len(names) > 1 {
-		c.warn(p.Input, "has several production environments: "+strings.Join(names, ", "))
+	if len(production) > 1 {
+		c.warn(p.Input, "has several production environments: "+strings.Join(production, ", "))
 	}
 }
 
-// checkEnvironment holds what an environment says of itself against the name
-// of its input and the provider: a project that exports its own evaluation
-// could otherwise pose as another.
-func (c *computation) checkEnvironment(e *Environment) (errs []error) {
+// checkEnvironment compares the identity that an environment claims with the name
+// of its input and with the provider. A project exports its own evaluation, and
+// could otherwise claim to be another project.
+func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 	wrong := func(option, remedy, format string, args ...any) {
-		errs = append(errs, &InputError{Where: e.Ref() + ": " + option, Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+		errs = append(errs, problem.New(e.Ref()+": "+option, fmt.Sprintf(format, args...), remedy))
 	}
-	if err := state.CheckUserName(e.UserName); err != nil {
-		wrong("hostenv.userName", "let hostenv make the user name", "is not usable: %v", err)
+	if _, err := names.ParseUser(e.UserName); err != nil {
+		wrong("hostenv.userName", "let hostenv make the user name", "is %q: %v", e.UserName, err)
 	}
 	if e.Organisation != e.project.Organisation || e.Project != e.project.Project {
 		wrong("hostenv", fmt.Sprintf("set organisation = %q and project = %q in the project, or rename the input", e.project.Organisation, e.project.Project),
 			"says it is %s/%s, and its input says %s/%s", e.Organisation, e.Project, e.project.Organisation, e.project.Project)
 	}
-	if name, ok := e.fields["hostenv"].(map[string]any)["environmentName"].(string); ok && name != e.Name {
-		wrong("hostenv.environmentName", "let hostenv make the name", "is %q", name)
+	if e.named != e.Name {
+		wrong("hostenv.environmentName", "let hostenv make the name", "is %q", e.named)
 	}
 	hostname := c.inv.Provider.HostenvHostname
-	if given, err := state.NormalizeHostname(e.HostenvHostname); err != nil || given != hostname {
+	if given, err := names.ParseHost(e.HostenvHostname); err != nil || string(given) != hostname {
 		wrong("hostenv.hostenvHostname", fmt.Sprintf("set it to %q in the project, or leave it out", hostname),
 			"is %q, and the provider's is %q", e.HostenvHostname, hostname)
 	} else if want := e.UserName + "." + hostname; e.Hostname != want {
 		wrong("hostenv.hostname", "let hostenv make the host name", "is %q, and must be %q", e.Hostname, want)
 	}
-	if hasControl(e.GitRef) {
-		wrong("hostenv.gitRef", "name a branch or tag", "is %q", e.GitRef)
+	if _, err := names.ParseRef(e.GitRef); err != nil {
+		wrong("hostenv.gitRef", "name a branch or tag", "is %q: %v", e.GitRef, err)
 	}
 	for _, v := range e.virtualHosts {
 		if v.wildcard {
 			c.warn(e.UserName, fmt.Sprintf("the wildcard %q is served without TLS: Let's Encrypt issues wildcards by DNS-01 only", v.name))
 		}
 		if v.certificate && e.Enable && c.inv.Provider.LetsEncrypt.declined {
-			wrong(fmt.Sprintf("virtualHosts.%q", v.name), "set provider.letsEncrypt.acceptTerms = true, or enableLetsEncrypt = false here",
+			wrong(fmt.Sprintf("virtualHosts.%q", v.name), "set provider.letsEncrypt.acceptTerms = true, or enableLetsEncrypt = false at the virtual host",
 				"asks for a certificate, and provider.letsEncrypt.acceptTerms is false")
 		}
 	}

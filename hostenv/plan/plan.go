@@ -1,37 +1,37 @@
-// Package plan turns what a provider's flake says into what its nodes shall be.
+// Package plan turns the values of a provider's flake into the plan of its nodes.
 //
 // [Compute] takes the inventory that Nix evaluates, the locked sources and the
 // prior state, and returns the plan document, the next state, the changes
 // between the two states, and warnings. It is pure: it reads no file, asks no
-// server and knows no clock; the same input gives the same bytes, whatever its
-// order.
+// server and no clock. The same input gives the same bytes, in any order of its
+// members.
 //
-// It refuses, all at once and each with a hint, whatever could break a node or
-// harm another customer: a host name with two owners, a user name of two
-// environments, a node that the provider does not know, an inventory without
-// environments, names that a shell, systemd or Nix would read in its own way.
-// A refused run yields nothing.
+// It refuses input that could break a node or harm another customer: a host name
+// with two owners, a user name of two environments, a node that the provider does
+// not list, an inventory without environments, names with a special meaning for a
+// shell, systemd or Nix. It reports all errors together, each with a hint, and
+// returns no plan beside them.
 //
-// What it does not know in an environment it carries through untouched.
-// nodes.<node> of the document is a NixOS module: it holds only options that
-// NixOS has.
+// It copies the members of an environment that it does not know. nodes.<node> of
+// the document is a NixOS module: it has only options that NixOS has.
 //
-// The document keeps the structure that today's generator gives it;
+// The document has the structure of the legacy generator's plan;
 // golden/parity.json lists every difference.
 package plan
 
 import (
 	"slices"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
 // FormatVersion is the version of the inventory, of the plan document and of
-// the changes that this package reads and writes. Another major version is
-// refused; fields may be added within one.
+// the changes that this package reads and writes. It refuses other versions. New
+// fields do not change the version.
 const FormatVersion = 1
 
-// A Result is what Compute makes.
+// A Result is the result of Compute.
 type Result struct {
 	// Plan is generated/plan.json.
 	Plan Document
@@ -40,25 +40,25 @@ type Result struct {
 	State state.State
 	// Changes are the steps from the prior state to State.
 	Changes Changes
-	// Warnings deserve a look and stop nothing.
+	// Warnings are for the operator to read. They do not stop a run.
 	Warnings []state.Warning
 }
 
-// Compute plans inv from the prior state. Its error is a *state.Refused, which
-// holds everything that stands in the way.
+// Compute plans inv from the prior state. Its error holds all problems, see
+// problem.Leaves.
 func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error) {
 	c := &computation{inv: inv, sources: sources}
-	c.errs = append(c.errs, inv.problems...)
+	c.errs.Add(inv.problems...)
 	c.check()
 	c.place()
 	c.limits()
 
 	step, err := prior.Next(c.request())
 	if err != nil {
-		c.refuse(err)
+		c.errs.Add(err)
 	}
-	if len(c.errs) > 0 {
-		return nil, &state.Refused{Errors: c.errs}
+	if err := c.errs.Err(); err != nil {
+		return nil, err
 	}
 	document := c.document(step.State)
 	c.warnUnlocked()
@@ -66,52 +66,42 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	changes := append(step.Changes, nodeChanges(prior, step.State)...)
 	slices.SortFunc(changes, state.CompareChanges)
 	return &Result{
-		Plan:     Document{document},
+		Plan:     document,
 		State:    step.State,
 		Changes:  Changes{changes},
 		Warnings: append(c.warnings, step.Warnings...),
 	}, nil
 }
 
-// computation is a Compute at work.
+// computation holds the values of one call of Compute.
 type computation struct {
 	inv      *Inventory
 	sources  Sources
-	planned  []*planned // in the order of user names
-	unlocked []string   // users without a locked source
+	placed   []*placed // in the order of user names
+	unlocked []string  // users without a locked source
 	warnings []state.Warning
-	errs     []error
+	errs     problem.List
 }
 
-// planned is an environment on its way into the plan.
-type planned struct {
-	*Environment
-	node      string         // "" if it could not be placed
-	placement string         // the option that placed it
-	hosts     map[string]any // virtualHosts as the plan has them
-}
-
-func (c *computation) refuse(errs ...error) {
-	for _, err := range errs {
-		if all, ok := err.(interface{ Unwrap() []error }); ok {
-			c.errs = append(c.errs, all.Unwrap()...)
-		} else {
-			c.errs = append(c.errs, err)
-		}
-	}
+// placed is an environment with its node and its virtual hosts.
+type placed struct {
+	*EvaluatedEnvironment
+	node      string                 // "" if it could not be placed
+	placement string                 // the option that placed it
+	hosts     map[string]VirtualHost // as the plan has them
 }
 
 func (c *computation) warn(subject, message string) {
 	c.warnings = append(c.warnings, state.Warning{Subject: subject, Message: message})
 }
 
-// request is what the state is asked for. Where the inventory has problems,
-// environments may be missing from it, so that renames and transfers would be
-// blamed for what they did not do: they wait for a whole inventory.
+// request returns the request to the state. An inventory with problems may lack
+// environments, and the state would then report false errors for renames and
+// transfers: the request has them only if the inventory has no problems.
 func (c *computation) request() state.Request {
 	p := &c.inv.Provider
 	req := state.Request{UIDs: p.UIDRange, NodeNames: p.nodeNames()}
-	for _, e := range c.planned {
+	for _, e := range c.placed {
 		req.Claims = append(req.Claims, state.Claim{
 			UserName: e.UserName, Organisation: e.Organisation, Project: e.Project, Environment: e.Name,
 			Node: e.node, VirtualHosts: e.hostNames(),
@@ -127,29 +117,28 @@ func (c *computation) request() state.Request {
 }
 
 // document builds plan.json.
-func (c *computation) document(next state.State) map[string]any {
+func (c *computation) document(next state.State) Document {
 	p := &c.inv.Provider
-	environments := make(map[string]any, len(c.planned))
-	for _, e := range c.planned {
-		e.hosts = make(map[string]any, len(e.virtualHosts))
+	environments := make(map[string]Environment, len(c.placed))
+	for _, e := range c.placed {
+		e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
+		proxy := proxyTo(e.UserName)
 		for _, v := range e.virtualHosts {
-			e.hosts[v.name] = v.planned(e.UserName)
+			e.hosts[v.name] = v.planned(proxy)
 		}
-	}
-	nodes := c.nodes(next)
-	for _, e := range c.planned {
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
 	}
-	return map[string]any{
-		"formatVersion":   FormatVersion,
-		"stateDigest":     next.Digest(),
-		"hostenvHostname": p.HostenvHostname,
-		"environments":    environments,
-		"nodes":           nodes,
-		"nodeConnections": c.connections(nodes, environments),
-		"cloudflare":      p.Cloudflare,
-		"deployUser":      p.DeployUser,
-		"nixSigning":      p.NixSigning,
-		"dnsGate":         map[string]any{}, // the gate's own: dnsgate.Carry brings its decisions over
+	nodes := c.nodes(next)
+	return Document{
+		FormatVersion:   FormatVersion,
+		StateDigest:     next.Digest(),
+		HostenvHostname: p.HostenvHostname,
+		DeployUser:      p.DeployUser,
+		Environments:    environments,
+		Nodes:           nodes,
+		NodeConnections: c.connections(nodes, environments),
+		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over
+		Cloudflare:      p.Cloudflare,
+		NixSigning:      p.NixSigning,
 	}
 }

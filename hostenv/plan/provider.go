@@ -1,64 +1,62 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// A Provider is what the provider's own options say.
+// A Provider holds the provider's own options.
 type Provider struct {
 	HostenvHostname  string // normalised
 	LetsEncrypt      LetsEncrypt
 	DeployPublicKeys []string
 	DeployUser       string
 	// NodeFor names a node by the type of an environment, and by "default".
-	// A value may be nil, as Nix gives it for an option that is not set.
-	NodeFor map[string]any
+	// A value may be null, as Nix gives it for an option that is not set.
+	NodeFor canonjson.Object
 	// Placement names a node by organisation__project/environment,
 	// organisation__project or organisation.
 	Placement map[string]string
-	// Nodes are the nodes there are; none if the provider does not list them.
-	Nodes      map[string]*Node
+	// Nodes are the provider's nodes; it is empty if the provider does not list them.
+	Nodes      map[string]*NodeOptions
 	UIDRange   state.UIDRange
 	Limits     Limits
 	Moved      []state.Moved
 	Transfers  []state.Transfer
 	AllowEmpty bool
-	Cloudflare map[string]any // carried through
-	NixSigning map[string]any // carried through
+	Cloudflare *Cloudflare
+	NixSigning *NixSigning
 }
 
-// LetsEncrypt is what security.acme needs.
+// LetsEncrypt holds the options for NixOS' security.acme.
 type LetsEncrypt struct {
 	AcceptTerms bool
 	AdminEmail  string
 
-	declined bool // acceptTerms is there, and false
+	declined bool // acceptTerms is set to false
 }
 
-// A Node says how a node is reached and deployed to.
-type Node struct {
+// NodeOptions say how to reach a node and how to deploy to it.
+type NodeOptions struct {
 	System  string // such as aarch64-linux
 	Address string // host name or IP address; "" means <node>.<hostenvHostname>
-	fields  map[string]any
+	fields  canonjson.Object
 }
 
-// Names that reach a shell, a Nix attribute, a path or a systemd unit on a
-// node are held to these, once, here.
-var (
-	nodeName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-	systemName = regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9]+$`)
-	plainPath  = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
-	mailbox    = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
-)
+// mailbox matches a mail address that an ACME account may have.
+var mailbox = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
 
-func (r *reader) provider(from map[string]any) Provider {
+func (r *reader) provider(from canonjson.Object) Provider {
 	const where = "provider"
 	p := Provider{
 		DeployPublicKeys: unique(r.keys(from, where, "deployPublicKeys")),
@@ -66,21 +64,19 @@ func (r *reader) provider(from map[string]any) Provider {
 		NodeFor:          r.optionalObject(from, where, "nodeFor"),
 		AllowEmpty:       r.boolean(from, where, "allowEmpty", false),
 		Cloudflare:       r.cloudflare(from),
-		NixSigning:       r.optionalObject(from, where, "nixSigning"),
-		Nodes:            map[string]*Node{},
+		NixSigning:       r.nixSigning(from),
+		Nodes:            map[string]*NodeOptions{},
 		Placement:        map[string]string{},
 	}
-	if err := state.CheckUserName(p.DeployUser); err != nil {
-		r.wrong(where, "deployUser", "is not usable: %v", err)
-	}
-	if p.NixSigning == nil {
-		p.NixSigning = map[string]any{}
+	if _, err := names.ParseUser(p.DeployUser); err != nil {
+		r.wrong(where, "deployUser", "is %q: %v", p.DeployUser, err)
 	}
 	if name := r.text(from, where, "hostenvHostname", required); name != "" {
-		var err error
-		if p.HostenvHostname, err = state.NormalizeHostname(name); err != nil {
+		host, err := names.ParseHost(name)
+		if err != nil {
 			r.wrong(where, "hostenvHostname", "is %q: %v", name, err)
 		}
+		p.HostenvHostname = string(host)
 	}
 	p.LetsEncrypt = r.letsEncrypt(r.object(from, where, "letsEncrypt"))
 	p.UIDRange = r.uidRange(r.optionalObject(from, where, "uidRange"))
@@ -88,10 +84,11 @@ func (r *reader) provider(from map[string]any) Provider {
 	for name, object := range r.members(from, where, "nodes") {
 		p.Nodes[name] = r.node(name, object)
 	}
+	r.machines(&p)
 	placement := r.optionalObject(from, where, "placement")
-	for _, key := range slices.Sorted(maps.Keys(placement)) {
-		if node := r.text(placement, where+".placement", key, required); node != "" {
-			p.Placement[key] = node
+	for _, m := range placement {
+		if node := r.text(placement, where+".placement", m.Name, required); node != "" {
+			p.Placement[m.Name] = node
 		}
 	}
 	for i, object := range r.list(from, where, "moved") {
@@ -101,47 +98,49 @@ func (r *reader) provider(from map[string]any) Provider {
 	for i, object := range r.list(from, where, "transfers") {
 		at := fmt.Sprintf("provider.transfers[%d]", i)
 		t := state.Transfer{Host: r.text(object, at, "host", required), From: r.text(object, at, "from", required), To: r.text(object, at, "to", required)}
-		host, err := state.NormalizeHostname(t.Host)
+		host, err := names.ParseHost(t.Host)
 		if err != nil && t.Host != "" {
 			r.wrong(at, "host", "is %q: %v", t.Host, err)
 		}
-		t.Host = host
+		t.Host = string(host)
 		p.Transfers = append(p.Transfers, t)
 	}
 	return p
 }
 
 // members yields the members of an object whose members are objects.
-func (r *reader) members(from map[string]any, where, option string) func(yield func(string, map[string]any) bool) {
-	return func(yield func(string, map[string]any) bool) {
+func (r *reader) members(from canonjson.Object, where, option string) iter.Seq2[string, canonjson.Object] {
+	return func(yield func(string, canonjson.Object) bool) {
 		object := r.optionalObject(from, where, option)
-		for _, name := range slices.Sorted(maps.Keys(object)) {
-			if member := r.object(object, where+"."+option, name); !yield(name, member) {
+		for _, m := range object {
+			if member := r.object(object, where+"."+option, m.Name); !yield(m.Name, member) {
 				return
 			}
 		}
 	}
 }
 
-// list returns a list of objects; what is none is noted and left nil.
-func (r *reader) list(from map[string]any, where, option string) []map[string]any {
-	list, ok := from[option].([]any)
-	if !ok && from[option] != nil {
+// list returns a list of objects. It reports an element that is not an object, and
+// leaves it nil.
+func (r *reader) list(from canonjson.Object, where, option string) []canonjson.Object {
+	v := from.Get(option)
+	list, ok := canonjson.ListOf(v)
+	if !ok && !canonjson.IsNull(v) {
 		r.wrong(where, option, "is not a list")
 	}
-	objects := make([]map[string]any, len(list))
+	objects := make([]canonjson.Object, len(list))
 	for i, v := range list {
-		if objects[i], ok = v.(map[string]any); !ok {
+		if objects[i], ok = canonjson.ObjectOf(v); !ok {
 			r.wrong(fmt.Sprintf("%s.%s[%d]", where, option, i), "", "is not an object")
 		}
 	}
 	return objects
 }
 
-func (r *reader) letsEncrypt(from map[string]any) LetsEncrypt {
+func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {
 	const where = "provider.letsEncrypt"
 	l := LetsEncrypt{AdminEmail: r.text(from, where, "adminEmail", required)}
-	if accept, ok := from["acceptTerms"].(bool); ok {
+	if accept, ok := canonjson.Bool(from.Get("acceptTerms")); ok {
 		l.AcceptTerms, l.declined = accept, !accept
 	} else if from != nil {
 		r.remedied(where, "acceptTerms", "read Let's Encrypt's terms of service, and set it to true", "is missing, and no certificate is issued without")
@@ -152,7 +151,7 @@ func (r *reader) letsEncrypt(from map[string]any) LetsEncrypt {
 	return l
 }
 
-func (r *reader) uidRange(from map[string]any) state.UIDRange {
+func (r *reader) uidRange(from canonjson.Object) state.UIDRange {
 	const where = "provider.uidRange"
 	return state.UIDRange{ // [state.State.Next] checks it
 		Min: r.number(from, where, "min", state.DefaultUIDRange.Min, 0, 1<<31-1),
@@ -160,42 +159,56 @@ func (r *reader) uidRange(from map[string]any) state.UIDRange {
 	}
 }
 
-// cloudflare is carried through, but for what would put a token into the plan
-// or the store.
-func (r *reader) cloudflare(from map[string]any) map[string]any {
+// cloudflare reads the options for Cloudflare. It refuses values that would put a
+// token into the plan or the Nix store.
+func (r *reader) cloudflare(from canonjson.Object) *Cloudflare {
 	const where = "provider.cloudflare"
 	const remedy = "name a key of the sops file with provider.cloudflare.apiTokenSecret, or set CF_API_TOKEN where the gate runs"
 	c := r.optionalObject(from, "provider", "cloudflare")
 	if c == nil {
-		return map[string]any{"enable": false}
+		return &Cloudflare{Enable: new(bool)}
 	}
-	if c["apiToken"] != nil {
+	if !canonjson.IsNull(c.Get("apiToken")) {
 		r.remedied(where, "apiToken", remedy, "holds a secret, and the plan is committed")
 	}
 	if file := r.text(c, where, "apiTokenFile", ""); strings.HasPrefix(file, "/nix/store/") {
 		r.remedied(where, "apiTokenFile", remedy, "is a path literal, which copies the token into the world-readable store")
 	}
-	return c
+	r.boolean(c, where, "enable", false)
+	r.text(c, where, "zoneId", "")
+	r.text(c, where, "apiTokenSecret", "")
+	options := &Cloudflare{}
+	canonjson.Fill(c, options)
+	return options
 }
 
-func (r *reader) node(name string, from map[string]any) *Node {
+func (r *reader) nixSigning(from canonjson.Object) *NixSigning {
+	options := r.optionalObject(from, "provider", "nixSigning")
+	r.texts(options, "provider.nixSigning", "trustedPublicKeys")
+	signing := &NixSigning{}
+	canonjson.Fill(options, signing)
+	return signing
+}
+
+func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	where := "provider.nodes." + quoteAttribute(name)
-	if !nodeName.MatchString(name) {
-		r.wrong(where, "", "is no name for a node: use labels of letters, digits and hyphens, with dots between them")
+	if _, err := names.ParseNode(name); err != nil {
+		r.wrong(where, "", "is no name for a node: %v", err)
 	}
-	n := &Node{
-		System:  r.text(from, where, "system", "x86_64-linux"),
+	n := &NodeOptions{
+		System:  r.text(from, where, "system", defaultSystem),
 		Address: r.text(from, where, "address", ""),
 		fields:  from,
 	}
-	if !systemName.MatchString(n.System) {
-		r.wrong(where, "system", "is %q, which is no system such as x86_64-linux", n.System)
+	if _, err := names.ParseSystem(n.System); err != nil {
+		r.wrong(where, "system", "is %q: %v", n.System, err)
 	}
 	if n.Address != "" {
-		_, notIP := netip.ParseAddr(n.Address)
-		if _, notHost := state.NormalizeHostname(n.Address); notIP != nil && notHost != nil {
-			r.wrong(where, "address", "is %q, neither a host name nor an IP address", n.Address)
+		address, err := names.ParseAddress(n.Address)
+		if err != nil {
+			r.wrong(where, "address", "is %q: %v", n.Address, err)
 		}
+		n.Address = string(address)
 	}
 	r.number(from, where, "sshPort", 22, 1, 65535)
 	for _, option := range append(r.texts(from, where, "sshOpts"), r.text(from, where, "hostKey", "")) {
@@ -203,8 +216,10 @@ func (r *reader) node(name string, from map[string]any) *Node {
 			r.wrong(where, "", "holds %q in sshOpts or hostKey, which is not one line", option)
 		}
 	}
-	if path := r.text(from, where, "tempPath", ""); path != "" && (!plainPath.MatchString(path) || strings.Contains(path, "/..")) {
-		r.wrong(where, "tempPath", "is %q, not a plain absolute path", path)
+	if path := r.text(from, where, "tempPath", ""); path != "" {
+		if _, err := names.ParsePlainPath(path); err != nil {
+			r.wrong(where, "tempPath", "is %q: %v", path, err)
+		}
 	}
 	for _, flag := range []string{"remoteBuild", "magicRollback", "autoRollback"} {
 		r.boolean(from, where, flag, false)
@@ -212,43 +227,87 @@ func (r *reader) node(name string, from map[string]any) *Node {
 	return n
 }
 
-// nodeNames returns the host names of the nodes, which no environment may
-// have, each with its node.
+// machines refuses two nodes with one address or one host key: they are one
+// machine, and a deploy would replace the first with the second.
+func (r *reader) machines(p *Provider) {
+	byAddress, byKey := map[string]string{}, map[string]string{}
+	for _, node := range slices.Sorted(maps.Keys(p.Nodes)) {
+		c := p.connection(node)
+		host := c.Hostname
+		if ip, err := netip.ParseAddr(host); err == nil {
+			host = ip.Unmap().String()
+		}
+		where := "provider.nodes." + quoteAttribute(node)
+		at := fmt.Sprintf("%s, port %d", host, cmp.Or(c.SSHPort, sshPort))
+		if other, taken := byAddress[at]; taken {
+			r.remedied(where, "", "correct address or sshPort of one of the two, or remove one",
+				"is the same machine as the node %s: both are at %s", quoteAttribute(other), at)
+			continue // one machine has one key: do not report that as well
+		}
+		byAddress[at] = node
+		key, err := names.ParsePublicKey(c.HostKey)
+		if err != nil {
+			continue
+		}
+		if other, taken := byKey[key.Bare()]; taken {
+			r.remedied(where, "", "correct hostKey of one of the two; remove one, if they are one machine; or give each copy of an image its own host key",
+				"has the host key of the node %s, %s: they are one machine, or copies of one image", quoteAttribute(other), key.Bare())
+			continue
+		}
+		byKey[key.Bare()] = node
+	}
+}
+
+// defaultSystem is the platform of a node without `system`.
+const defaultSystem = "x86_64-linux"
+
+// sshPort is the default port of ssh. It is not written to the plan: there it would
+// override ~/.ssh/config.
+const sshPort = 22
+
+// nodeNames returns the nodes by host name. An environment must not have one of
+// these names.
 func (p *Provider) nodeNames() map[string]string {
-	names := map[string]string{}
+	hosts := map[string]string{}
 	for node := range p.Nodes {
-		p.addNodeName(names, node)
+		p.addNodeName(hosts, node)
 	}
-	for _, node := range p.NodeFor {
-		if node, ok := node.(string); ok && node != "" {
-			p.addNodeName(names, node)
+	for _, m := range p.NodeFor {
+		if node, _ := canonjson.Text(m.Value); node != "" {
+			p.addNodeName(hosts, node)
 		}
 	}
-	return names
+	return hosts
 }
 
-func (p *Provider) addNodeName(names map[string]string, node string) {
-	if host, err := state.NormalizeHostname(node + "." + p.HostenvHostname); err == nil {
-		names[host] = node
+func (p *Provider) addNodeName(hosts map[string]string, node string) {
+	if host, err := names.ParseHost(node + "." + p.HostenvHostname); err == nil {
+		hosts[string(host)] = node
 	}
 }
 
-// connection is how a node is reached: what provider.nodes says, and where it
-// says nothing the host name that belongs to the node.
-func (p *Provider) connection(node string) map[string]any {
-	c := map[string]any{"hostname": node + "." + p.HostenvHostname}
-	n, ok := p.Nodes[node]
-	if !ok {
-		return c
+// connection returns the connection of a node: its options in provider.nodes, and
+// defaults for the others. The default address is the node's host name. Readers of
+// the plan have no defaults of their own.
+func (p *Provider) connection(node string) Connection {
+	c := Connection{System: defaultSystem}
+	if n, ok := p.Nodes[node]; ok {
+		set := slices.DeleteFunc(n.fields.Without("address"), func(m canonjson.Member) bool { return canonjson.IsNull(m.Value) })
+		canonjson.Fill(set, &c)
+		c.System = n.System
+		c.Hostname = n.Address
 	}
-	for field, v := range n.fields {
-		if v != nil && field != "address" {
-			c[field] = v
+	c.ProfileLink = systemProfile
+	c.TempPath = cmp.Or(c.TempPath, defaultTempPath)
+	c.RemoteBuild = cmp.Or(c.RemoteBuild, new(bool))
+	rollback := true // as deploy-rs does by itself
+	c.AutoRollback = cmp.Or(c.AutoRollback, &rollback)
+	c.MagicRollback = cmp.Or(c.MagicRollback, &rollback)
+	if c.Hostname == "" {
+		c.Hostname = node + "." + p.HostenvHostname
+		if host, err := names.ParseHost(c.Hostname); err == nil {
+			c.Hostname = string(host) // a node's name may have upper case
 		}
-	}
-	c["system"] = n.System
-	if n.Address != "" {
-		c["hostname"] = n.Address
 	}
 	return c
 }

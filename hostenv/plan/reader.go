@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// reader takes typed values out of decoded JSON and notes all that are not
-// what they should be, rather than to stop at the first.
-type reader struct{ problems []error }
+// A reader takes typed values out of the inventory and collects an error for each
+// value that is not valid.
+type reader struct{ problems problem.List }
 
-// required, as a default, says that there is none.
+// required, in place of a default, marks an option that must be set.
 const required = "\x00required"
 
 func (r *reader) wrong(where, option, format string, args ...any) {
@@ -22,7 +23,7 @@ func (r *reader) remedied(where, option, remedy, format string, args ...any) {
 	if option != "" {
 		where += "." + quoteAttribute(option)
 	}
-	r.problems = append(r.problems, &InputError{Where: where, Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+	r.problems.Addf(where, remedy, format, args...)
 }
 
 // quoteAttribute writes one attribute name as Nix does.
@@ -34,80 +35,80 @@ func quoteAttribute(name string) string {
 }
 
 // object returns a member that must be an object.
-func (r *reader) object(from map[string]any, where, option string) map[string]any {
-	if _, ok := from[option]; !ok && from != nil {
+func (r *reader) object(from canonjson.Object, where, option string) canonjson.Object {
+	if from != nil && from.Get(option) == nil {
 		r.remedied(where, option, set(where, option, "{ ... }"), "is missing")
 	}
 	return r.optionalObject(from, where, option)
 }
 
 // optionalObject returns a member that is an object, null or missing.
-func (r *reader) optionalObject(from map[string]any, where, option string) map[string]any {
-	switch v := from[option].(type) {
-	case nil:
-	case map[string]any:
-		return v
-	default:
-		r.wrong(where, option, "is %s, not an object", canonjson.Kind(v))
+func (r *reader) optionalObject(from canonjson.Object, where, option string) canonjson.Object {
+	v := from.Get(option)
+	object, ok := canonjson.ObjectOf(v)
+	if !ok && !canonjson.IsNull(v) {
+		r.wrong(where, option, "is %s, not an object", canonjson.KindOf(v))
 	}
-	return nil
+	return object
 }
 
-// text returns a string; null is like missing.
-func (r *reader) text(from map[string]any, where, option, fallback string) string {
-	switch v := from[option].(type) {
-	case string:
-		return v
-	case nil:
-		if fallback != required {
-			return fallback
-		}
-		if from != nil {
-			r.remedied(where, option, set(where, option, "\"...\""), "is missing")
-		}
-	default:
-		r.wrong(where, option, "is %s, not a string", canonjson.Kind(v))
+// text returns a string, or the fallback if it is null or missing.
+func (r *reader) text(from canonjson.Object, where, option, fallback string) string {
+	v := from.Get(option)
+	text, ok := canonjson.Text(v)
+	switch {
+	case ok:
+		return text
+	case !canonjson.IsNull(v):
+		r.wrong(where, option, "is %s, not a string", canonjson.KindOf(v))
+	case fallback != required:
+		return fallback
+	case from != nil:
+		r.remedied(where, option, set(where, option, "\"...\""), "is missing")
 	}
 	return ""
 }
 
-func (r *reader) boolean(from map[string]any, where, option string, fallback bool) bool {
-	switch v := from[option].(type) {
-	case bool:
-		return v
-	case nil:
-	default:
-		r.wrong(where, option, "is %s, not true or false", canonjson.Kind(v))
+func (r *reader) boolean(from canonjson.Object, where, option string, fallback bool) bool {
+	v := from.Get(option)
+	value, ok := canonjson.Bool(v)
+	switch {
+	case ok:
+		return value
+	case !canonjson.IsNull(v):
+		r.wrong(where, option, "is %s, not true or false", canonjson.KindOf(v))
 	}
 	return fallback
 }
 
 // number returns an integer between low and high.
-func (r *reader) number(from map[string]any, where, option string, fallback, low, high int) int {
-	switch v := from[option].(type) {
-	case int64:
-		if int64(low) <= v && v <= int64(high) {
-			return int(v)
-		}
-		r.wrong(where, option, "is %d, and must be between %d and %d", v, low, high)
-	case nil:
+func (r *reader) number(from canonjson.Object, where, option string, fallback, low, high int) int {
+	v := from.Get(option)
+	n, ok := canonjson.Integer(v)
+	switch {
+	case canonjson.IsNull(v):
+	case !ok:
+		r.wrong(where, option, "is %s, not an integer", canonjson.KindOf(v))
+	case int64(low) <= n && n <= int64(high):
+		return int(n)
 	default:
-		r.wrong(where, option, "is %s, not an integer", canonjson.Kind(v))
+		r.wrong(where, option, "is %d, and must be between %d and %d", n, low, high)
 	}
 	return fallback
 }
 
 // texts returns a list of strings, empty if it is null or missing.
-func (r *reader) texts(from map[string]any, where, option string) []string {
-	list, ok := from[option].([]any)
-	if !ok && from[option] != nil {
-		r.wrong(where, option, "is %s, not a list of strings", canonjson.Kind(from[option]))
+func (r *reader) texts(from canonjson.Object, where, option string) []string {
+	v := from.Get(option)
+	list, ok := canonjson.ListOf(v)
+	if !ok && !canonjson.IsNull(v) {
+		r.wrong(where, option, "is %s, not a list of strings", canonjson.KindOf(v))
 	}
 	texts := make([]string, 0, len(list))
 	for _, v := range list {
-		s, ok := v.(string)
+		s, ok := canonjson.Text(v)
 		if !ok {
-			r.wrong(where, option, "holds %s, not a string", canonjson.Kind(v))
+			r.wrong(where, option, "holds %s, not a string", canonjson.KindOf(v))
 			continue
 		}
 		texts = append(texts, s)
@@ -117,7 +118,7 @@ func (r *reader) texts(from map[string]any, where, option string) []string {
 
 // keys returns a list of OpenSSH public keys. Each becomes a line of an
 // authorized_keys file, where a line break would begin another key.
-func (r *reader) keys(from map[string]any, where, option string) []string {
+func (r *reader) keys(from canonjson.Object, where, option string) []string {
 	keys := r.texts(from, where, option)
 	for _, key := range keys {
 		if strings.TrimSpace(key) == "" || hasControl(key) {
@@ -131,14 +132,14 @@ func hasControl(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
-// examples are values of options that everybody must set.
+// examples are example values for options that every provider must set.
 var examples = map[string]string{
 	"provider.hostenvHostname":        `"hosting.example"`,
 	"provider.letsEncrypt":            `{ acceptTerms = true; adminEmail = "ops@hosting.example"; }`,
 	"provider.letsEncrypt.adminEmail": `"ops@hosting.example"`,
 }
 
-// set tells how to set an option: by an example, or in the given form.
+// set returns a line that sets an option, with its example or in the given form.
 func set(where, option, form string) string {
 	name := where + "." + quoteAttribute(option)
 	if example, ok := examples[name]; ok {

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
-// A Locked is what a source was at a moment: enough for Nix to fetch the same
-// again, and to refuse anything else.
+// A Locked is a source at one moment. With it Nix fetches the same content again,
+// and refuses other content.
 type Locked struct {
 	Rev          string // the commit; "" where the kind of source has none
 	NarHash      string // SRI
@@ -24,10 +26,10 @@ type Sources map[string]Locked
 type SourceRequest struct {
 	// Key identifies the source among those of an inventory.
 	Key string
-	// Attrs are arguments of builtins.fetchTree, and dir, which is none: it
-	// says where in the tree the flake is.
+	// Attrs are the arguments of builtins.fetchTree, and dir, the folder of the
+	// flake in the tree, which is not such an argument.
 	Attrs map[string]any
-	// Environments are those that want it, organisation__project/environment.
+	// Environments are those with this source, as organisation__project/environment.
 	Environments []string
 }
 
@@ -43,7 +45,10 @@ func (inv *Inventory) SourceRequests() []SourceRequest {
 		attrs := e.fetch()
 		key := sourceKey(attrs)
 		r := requests[key]
-		r.Key, r.Attrs, r.Environments = key, attrs, append(r.Environments, e.Ref())
+		if r.Attrs == nil {
+			r.Key, r.Attrs = key, canonjson.Tree(attrs.Value()).(map[string]any)
+		}
+		r.Environments = append(r.Environments, e.Ref())
 		requests[key] = r
 	}
 	sorted := make([]SourceRequest, 0, len(requests))
@@ -53,64 +58,45 @@ func (inv *Inventory) SourceRequests() []SourceRequest {
 	return sorted
 }
 
-func sourceKey(attrs map[string]any) string { return string(canonjson.Encode(attrs)) }
+func sourceKey(attrs canonjson.Object) string { return string(attrs.Value()) }
 
-// repo is the input's own reference with the environment's git ref, as today's
+// repo is the input's own reference with the environment's git ref, as the legacy
 // generator writes it.
-func (e *Environment) repo() map[string]any {
-	repo := maps.Clone(e.project.original)
-	if repo == nil {
-		repo = map[string]any{}
-	}
-	repo["ref"] = e.GitRef
-	return repo
+func (e *EvaluatedEnvironment) repo() jsontext.Value {
+	return e.project.original.With("ref", canonjson.Marshal(e.GitRef)).Value()
 }
 
-// pinned are the attributes of a reference that say which version is wanted.
-// The ref of the environment takes their place. allRefs would fetch every
-// branch, and revCount needs the whole history.
+// pinned are the attributes of a reference that choose a version. The ref of the
+// environment replaces them. allRefs would fetch every branch, and revCount needs
+// the whole history.
 var pinned = []string{"ref", "rev", "narHash", "lastModified", "lastModifiedDate", "revCount", "allRefs"}
 
 // fetch returns the reference of the environment's source: the input's, at the
 // environment's git ref if the source is of a kind that has refs.
-func (e *Environment) fetch() map[string]any {
-	attrs := maps.Clone(e.project.fetch)
-	if attrs == nil {
-		attrs = map[string]any{}
-	}
-	for _, name := range pinned {
-		delete(attrs, name)
-	}
-	switch attrs["type"] {
+func (e *EvaluatedEnvironment) fetch() canonjson.Object {
+	attrs := e.project.fetch.Without(pinned...)
+	switch kind, _ := canonjson.Text(attrs.Get("type")); kind {
 	case "git", "github", "gitlab", "sourcehut", "hg":
-		attrs["ref"] = e.GitRef
+		attrs = attrs.With("ref", canonjson.Marshal(e.GitRef))
 	}
 	return attrs
 }
 
-// source returns environments.<userName>.source.
-func (c *computation) source(e *planned) (map[string]any, bool) {
-	var attrs map[string]any
-	locked, ok := Locked{}, false
+// source returns environments.<userName>.source, nil if it is not locked.
+func (c *computation) source(e *placed) *Source {
 	if len(c.sources) > 0 {
-		attrs = e.fetch()
-		locked, ok = c.sources[sourceKey(attrs)]
-	}
-	if !ok {
-		if e.Enable {
-			c.unlocked = append(c.unlocked, e.UserName)
+		attrs := e.fetch()
+		if locked, ok := c.sources[sourceKey(attrs)]; ok {
+			return &Source{Rev: locked.Rev, NarHash: locked.NarHash, LastModified: &locked.LastModified, Attrs: attrs}
 		}
-		return nil, false
 	}
-	if locked.Rev != "" {
-		attrs["rev"] = locked.Rev
+	if e.Enable {
+		c.unlocked = append(c.unlocked, e.UserName)
 	}
-	attrs["narHash"] = locked.NarHash
-	attrs["lastModified"] = locked.LastModified
-	return attrs, true
+	return nil
 }
 
-// warnUnlocked says once which environments have no locked source.
+// warnUnlocked warns of the environments without a locked source, in one warning.
 func (c *computation) warnUnlocked() {
 	if len(c.unlocked) == 0 {
 		return

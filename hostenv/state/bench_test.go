@@ -9,7 +9,7 @@ import (
 
 var sizes = []int{1_000, 10_000, 20_000}
 
-// largeClaims are n environments of three host names on ten nodes.
+// largeClaims returns n environments with three host names each, on ten nodes.
 func largeClaims(n int) []state.Claim {
 	list := make([]state.Claim, n)
 	for i := range list {

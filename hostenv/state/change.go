@@ -2,36 +2,39 @@ package state
 
 import "cmp"
 
-// A Change is one thing that a plan does, as data; text, JSON and golden files
-// render the same values. Kinds, actions and reasons are open: a reader must
-// expect some that it does not know.
+// A Change is one change that a plan makes. Text, JSON and golden files render
+// the same values. Later versions may add kinds, actions and reasons, so readers
+// must accept unknown ones.
 type Change struct {
 	Kind   Kind
 	Key    string // a user name, a host name or a node, by Kind
 	Action Action
 	Reason Reason
-	// Before and After are what the key had and has: string, int, bool or
-	// []string by field; nil where there was or will be nothing.
-	Before, After map[string]any
+	// Before and After hold the fields that differ. Before is nil for a new key,
+	// After for a removed one.
+	Before, After Fields
 }
 
-// Kind says what a change is about.
+// Fields are values by name: string, int, bool or []string.
+type Fields = map[string]any
+
+// A Kind is the type of thing that a change affects.
 type Kind string
 
-// The kinds of changes.
+// Kinds of changes.
 const (
 	KindEnvironment Kind = "environment"
 	KindHostname    Kind = "hostname"
 	KindNode        Kind = "node"
 )
 
-// Action says what happens to it.
+// An Action is what a change does.
 type Action string
 
-// The actions.
+// Actions of changes.
 const (
 	Create   Action = "create"   // an environment gets a UID, a host name its first owner, a node its first environment
-	Update   Action = "update"   // something about it is recorded anew
+	Update   Action = "update"   // a recorded value changes
 	Move     Action = "move"     // an environment changes node or name, a host name its owner within a project
 	HandOver Action = "transfer" // a host name goes to another project or organisation
 	Retire   Action = "retire"   // an environment left the inputs; UID and host names stay reserved
@@ -39,13 +42,13 @@ const (
 	Release  Action = "release"  // a host name is free again
 )
 
-// Reason says why.
+// A Reason is why a change is made.
 type Reason string
 
-// The reasons.
+// Reasons of changes.
 const (
-	ReasonNew        Reason = "new"            // it is not in the prior state
-	ReasonAdopted    Reason = "adopted"        // an entry of today's generator, seen for the first time
+	ReasonNew        Reason = "new"            // the prior state does not have it
+	ReasonAdopted    Reason = "adopted"        // first plan with an entry of the legacy generator
 	ReasonLeft       Reason = "left-inputs"    // no input declares it any more
 	ReasonBack       Reason = "back-in-inputs" // an input declares it again
 	ReasonPlacement  Reason = "placement"      // the provider's options name another node
@@ -54,12 +57,12 @@ const (
 	ReasonUndeclared Reason = "undeclared"     // its environment no longer declares it
 	ReasonTransfer   Reason = "transfer"       // an entry of provider.transfers
 	ReasonPruned     Reason = "pruned"         // state:prune
-	ReasonUnused     Reason = "unused"         // nothing is placed on it any more
+	ReasonUnused     Reason = "unused"         // no environment is placed on it any more
 )
 
 // CompareChanges orders changes: environments, then host names, then nodes,
-// each by key. An environment can move twice in one plan, to another name and
-// to another node, so that the reason decides in the end.
+// each by key. The reason comes last, because one plan can move an environment
+// twice: to another name and to another node.
 func CompareChanges(a, b Change) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Action, b.Action), cmp.Compare(a.Reason, b.Reason))
 }

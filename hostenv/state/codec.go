@@ -8,21 +8,23 @@ import (
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// The keys of the document that are no environments.
+// Keys of the document that are not environments.
 const (
 	descriptionKey   = "_description"
 	lastAllocatedKey = "_lastAllocated"
 )
 
 // Decode reads a state.json strictly and validates it. Its error is a
-// *canonjson.SyntaxError, which names line and remedy, or a *Refused that
-// holds every problem, each with its line and a hint.
+// *canonjson.SyntaxError, or holds every problem with its line and a hint, see
+// [problem.Leaves].
 //
-// An empty object is refused like an empty file: allocation must never begin
-// anew because a file was lost. [New] and `mage state:init` make a state that
-// is empty on purpose.
+// It refuses an empty object as it refuses an empty file, because UIDs must not
+// be allocated from the start again after a file was lost. [New] and
+// `mage state:init` make a valid empty state.
 func Decode(data []byte) (State, error) {
 	v, err := canonjson.Decode(data)
 	if err != nil {
@@ -30,7 +32,7 @@ func Decode(data []byte) (State, error) {
 	}
 	object, ok := v.(map[string]any)
 	if !ok {
-		return State{}, refuse(&EntryError{Problem: fmt.Sprintf("the document is %s, not an object", canonjson.Kind(v)), Remedy: "restore the file from git"})
+		return State{}, problem.New("the document", fmt.Sprintf("is %s, not an object", canonjson.Kind(v)), "restore the file from git")
 	}
 	d := decoder{lines: &lines{data: data}, reported: map[[2]string]bool{}}
 	s := State{Entries: make(map[string]Entry, len(object))}
@@ -51,9 +53,9 @@ func Decode(data []byte) (State, error) {
 	problems, _ := s.problems(d.lines, d.reported)
 	errs := append(d.errs, problems...)
 	if len(s.Entries) == 0 && s.Description == "" && len(errs) == 0 {
-		errs = append(errs, &EmptyError{})
+		errs.Add(errEmpty)
 	}
-	if err := refuse(errs...); err != nil {
+	if err := errs.Err(); err != nil {
 		return State{}, err
 	}
 	return s, nil
@@ -61,7 +63,7 @@ func Decode(data []byte) (State, error) {
 
 type decoder struct {
 	lines    *lines
-	errs     []error
+	errs     problem.List
 	reported map[[2]string]bool // entries and fields that are wrong
 }
 
@@ -71,21 +73,18 @@ const (
 )
 
 func (d *decoder) wrong(key, field, format string, args ...any) {
-	e := &EntryError{Entry: key, Field: field, Line: d.lines.of(key, field), Problem: fmt.Sprintf(format, args...), Remedy: byHand}
-	d.errs = append(d.errs, e)
+	d.errs.Add(entryError(d.lines.of(key, field), key, field, fmt.Sprintf(format, args...), byHand))
 	d.reported[[2]string{key, field}] = true
 }
 
-// entry reads one member of the document. What is wrong in it is reported and
-// left zero, so that the rest can be checked all the same; ok is false if it
-// is no object.
+// entry reads one member of the document. It reports invalid fields and leaves
+// them zero, so that the rest is checked as well. ok is false if the member is
+// not an object.
 func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 	object, isObject := v.(map[string]any)
 	if !isObject {
-		d.errs = append(d.errs, &EntryError{
-			Entry: key, Line: d.lines.of(key, ""), Remedy: notNote,
-			Problem: fmt.Sprintf("is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", canonjson.Kind(v)),
-		})
+		d.errs.Add(entryError(d.lines.of(key, ""), key, "",
+			fmt.Sprintf("is %s, not an object like {\"userName\", \"uid\", \"node\", \"virtualHosts\"}", canonjson.Kind(v)), notNote))
 		return Entry{}, false
 	}
 	for _, field := range []string{"userName", "uid", "virtualHosts"} {
@@ -125,25 +124,22 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 		case "formerNames":
 			e.FormerNames = d.users(key, field, v)
 		default:
-			if e.extra == nil {
-				e.extra = map[string]any{}
-			}
-			e.extra[field] = v
+			e.extra = e.extra.With(field, canonjson.Marshal(v))
 		}
 	}
 	return e, true
 }
 
-// allocation reads _lastAllocated, which looks like an entry for the sake of
-// today's readers and is none.
+// allocation reads _lastAllocated. It is not an environment, and has the fields of
+// one for programs that read every key as an entry.
 func (d *decoder) allocation(v any) Allocation {
 	before := len(d.errs)
 	e, ok := d.entry(lastAllocatedKey, v)
 	if ok && len(d.errs) == before && (e.UserName == "" || e.UID == 0) {
-		d.wrong(lastAllocatedKey, "", "names no allocation: userName is %q and uid %d", e.UserName, e.UID)
+		d.wrong(lastAllocatedKey, "", "is not an allocation: userName is %q and uid is %d", e.UserName, e.UID)
 	}
 	if ok && len(e.VirtualHosts) > 0 {
-		d.wrong(lastAllocatedKey, "virtualHosts", "holds %s, which would be lost: only an environment owns host names", all(e.VirtualHosts))
+		d.wrong(lastAllocatedKey, "virtualHosts", "holds %s, but only an environment can own host names", all(e.VirtualHosts))
 	}
 	if len(d.errs) > before {
 		return Allocation{}
@@ -173,7 +169,7 @@ func (d *decoder) users(key, field string, v any) []string {
 			d.wrong(key, field, "holds %s, not a user name", canonjson.Kind(v))
 			continue
 		}
-		if err := CheckUserName(name); err != nil {
+		if _, err := names.ParseUser(name); err != nil {
 			d.wrong(key, field, "holds %q: %v", name, err)
 			continue
 		}
@@ -183,8 +179,8 @@ func (d *decoder) users(key, field string, v any) []string {
 	return slices.Compact(users)
 }
 
-// hosts reads the host names of an entry. Today's generator wrote them as the
-// projects spelled them, so they are normalised here, at the border.
+// hosts reads and normalises the host names of an entry, because the legacy
+// generator wrote them as the projects spelled them.
 func (d *decoder) hosts(key string, v any) []string {
 	list, ok := v.([]any)
 	if !ok {
@@ -198,12 +194,12 @@ func (d *decoder) hosts(key string, v any) []string {
 			d.wrong(key, "virtualHosts", "holds %s, not a host name", canonjson.Kind(v))
 			continue
 		}
-		host, err := NormalizeHostname(name)
+		host, err := names.ParseHost(name)
 		if err != nil {
 			d.wrong(key, "virtualHosts", "holds %q: %v", name, err)
 			continue
 		}
-		hosts = append(hosts, host)
+		hosts = append(hosts, string(host))
 	}
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
@@ -216,42 +212,56 @@ func (s State) Encode() []byte {
 		object[descriptionKey] = s.Description
 	}
 	if s.LastAllocated.UID != 0 {
-		object[lastAllocatedKey] = map[string]any{
-			"userName": s.LastAllocated.UserName, "uid": s.LastAllocated.UID, "virtualHosts": []string{},
-		}
+		object[lastAllocatedKey] = allocation{UserName: s.LastAllocated.UserName, UID: s.LastAllocated.UID}
 	}
+	entries := make([]entry, 0, len(s.Entries))
 	for name, e := range s.Entries {
-		object[name] = e.value()
+		entries = append(entries, e.document())
+		object[name] = &entries[len(entries)-1]
 	}
 	return canonjson.Encode(object)
 }
 
-func (e Entry) value() map[string]any {
-	v := make(map[string]any, 9+len(e.extra))
-	maps.Copy(v, e.extra)
-	v["userName"] = e.UserName
-	v["uid"] = e.UID
-	v["node"] = e.Node
-	v["virtualHosts"] = slices.Compact(slices.Sorted(slices.Values(e.VirtualHosts)))
-	for field, text := range map[string]string{
-		"deployedNode": e.DeployedNode, "organisation": e.Organisation, "project": e.Project, "environment": e.Environment,
-	} {
-		if text != "" {
-			v[field] = text
-		}
+// An entry is an Entry as state.json has it.
+type entry struct {
+	UserName     string   `json:"userName"`
+	UID          int      `json:"uid"`
+	Node         string   `json:"node"`
+	VirtualHosts []string `json:"virtualHosts"`
+	DeployedNode string   `json:"deployedNode,omitzero"`
+	Organisation string   `json:"organisation,omitzero"`
+	Project      string   `json:"project,omitzero"`
+	Environment  string   `json:"environment,omitzero"`
+	FormerNames  []string `json:"formerNames,omitzero"`
+	Retired      bool     `json:"retired,omitzero"`
+
+	Extra canonjson.Object `json:",inline"`
+}
+
+// An allocation is _lastAllocated.
+type allocation struct {
+	UserName     string   `json:"userName,omitzero"`
+	UID          int      `json:"uid,omitzero"`
+	VirtualHosts []string `json:"virtualHosts"` // empty, see decoder.allocation
+}
+
+func (e Entry) document() entry {
+	v := entry{
+		UserName: e.UserName, UID: e.UID, Node: e.Node, DeployedNode: e.DeployedNode,
+		Organisation: e.Organisation, Project: e.Project, Environment: e.Environment,
+		VirtualHosts: slices.Clone(e.VirtualHosts), Retired: e.Retired, Extra: e.extra,
 	}
+	slices.Sort(v.VirtualHosts)
+	v.VirtualHosts = slices.Compact(v.VirtualHosts)
 	if len(e.FormerNames) > 0 {
-		v["formerNames"] = e.FormerNames
-	}
-	if e.Retired {
-		v["retired"] = true
+		v.FormerNames = e.FormerNames
 	}
 	return v
 }
 
-// Digest returns the SHA-256 of the canonical bytes in lower-case hexadecimal,
-// what `sha256sum generated/state.json` prints. A plan carries the digest of
-// the state it belongs to.
+// Digest returns the SHA-256 of the canonical bytes in lower-case hexadecimal, as
+// `sha256sum generated/state.json` prints it. A plan holds the digest of the state
+// that it was made with.
 func (s State) Digest() string {
 	sum := sha256.Sum256(s.Encode())
 	return hex.EncodeToString(sum[:])

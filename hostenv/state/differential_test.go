@@ -19,10 +19,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// differential reads a list of documents with builtins.fromJSON: each as the
-// file has it and as we would write it. `same` is Nix's own ==, which is exact
-// for floats where old Nix prints but six digits of them, and the kinds, since
-// 1 == 1.0; `value` is what we compare with.
+// differential reads pairs of documents with builtins.fromJSON: one as it stands
+// in the file, the other as our encoder writes it. `same` compares the two with
+// Nix's ==, which is exact for floats; old versions of Nix print only six digits of
+// them. `kinds` has the types, because 1 == 1.0. `value` is for our comparison.
 const differential = `
 let
   kinds = v:
@@ -35,9 +35,8 @@ let
 in map read (builtins.fromJSON (builtins.readFile ./documents.json))
 `
 
-// TestDifferential holds that the readers of state.json agree: what Decode
-// accepts, Nix reads as the same value, and so it does what Encode makes of it
-// and what the canonical writer makes of all its values.
+// TestDifferential checks that Go and Nix read state.json alike: each document
+// that Decode accepts, what Encode writes for it, and the canonical bytes of both.
 func TestDifferential(t *testing.T) {
 	binaries := testenv.NixBinaries(t)
 	documents := append(oddDocuments(), generatedDocuments(rand.New(rand.NewSource(1)), 400)...)
@@ -74,7 +73,7 @@ func TestDifferential(t *testing.T) {
 			evalNix(t, nix, list, &read)
 			for i, r := range read {
 				if !r.Same {
-					t.Errorf("Nix reads otherwise what was written anew:\n%s\n%s", documents[i], pairs[i].Encoded)
+					t.Errorf("Nix reads two values:\n%s\n%s", documents[i], pairs[i].Encoded)
 				}
 				ours, err := canonjson.Decode([]byte(documents[i]))
 				if err != nil {
@@ -116,7 +115,7 @@ func evalNix(t *testing.T, nix string, documents []byte, into any) {
 	}
 }
 
-// kinds names the kinds of values as Nix does.
+// kinds returns the types of values, by Nix's names.
 func kinds(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -144,9 +143,8 @@ func kinds(v any) any {
 	}
 }
 
-// floats makes floats of integers that are no further from them than print
-// allows: old Nix prints 1.0 as 1. The kinds are compared apart from it, and
-// integers beyond what a float holds stay what they are.
+// floats converts small integers to floats, because old versions of Nix print 1.0
+// as 1. The test compares the types separately.
 func floats(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -171,8 +169,8 @@ func floats(v any) any {
 	}
 }
 
-// oddDocuments are states whose unknown field "odd" holds what readers of JSON
-// are known to differ about.
+// oddDocuments returns states with an unknown field "odd", whose values some
+// readers of JSON read differently.
 func oddDocuments() []string {
 	documents := []string{legacy, canonical, `{"_description": "\u0009\u2028\u007f\ud83d\ude00"}`}
 	for _, odd := range []string{
@@ -189,8 +187,8 @@ func oddDocuments() []string {
 	return documents
 }
 
-// generatedDocuments are random states with random unknown fields, written as
-// no encoder would: blanks, escapes and keys in any order.
+// generatedDocuments returns random states with random unknown fields, with random
+// blanks, escapes and order of keys.
 func generatedDocuments(r *rand.Rand, n int) []string {
 	documents := make([]string, n)
 	for i := range documents {
@@ -249,7 +247,7 @@ func value(r *rand.Rand, depth int) string {
 	}
 }
 
-// text is a random string: each character as it is, or escaped.
+// text returns a random string of JSON. It escapes random characters.
 func text(r *rand.Rand) string {
 	runes := []rune{'a', 'Z', ' ', '"', '\\', '/', '\n', '\t', 1, 0x1f, 0x7f, 0x80, 'é', 'ß', 0x301, 0x2028, 0xfffd, 0xffff, '😀', 0x10ffff, '$', '{', '<'}
 	var b strings.Builder

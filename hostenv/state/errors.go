@@ -3,242 +3,130 @@ package state
 import (
 	"fmt"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Refused holds every reason why a state or a step was refused. Each is a
-// typed error of this package, or of the one that asked, with a method Hint
-// that says what mends it.
-type Refused struct{ Errors []error }
+// errEmpty is for a state.json without entries and description. [New] has a
+// description.
+var errEmpty = problem.New("", "the state is empty, so new environments would get UIDs that others had before",
+	"restore the file (git checkout -- generated/state.json); before the first plan of a new provider, run `mage state:init`")
 
-func (r *Refused) Error() string {
-	if len(r.Errors) == 1 {
-		return r.Errors[0].Error()
+// entryError reports an invalid entry of state.json, or an invalid field of it;
+// field is "" for the whole entry. line counts from 1, and is 0 without a text.
+func entryError(line int, entry, field, text, fix string) error {
+	var subject strings.Builder
+	if line > 0 {
+		fmt.Fprintf(&subject, "line %d: ", line)
 	}
-	lines := make([]string, 0, len(r.Errors)+1)
-	lines = append(lines, fmt.Sprintf("%d problems", len(r.Errors)))
-	for _, err := range r.Errors {
-		lines = append(lines, "- "+err.Error())
+	if entry != "" {
+		fmt.Fprintf(&subject, "entry %q: ", entry)
 	}
-	return strings.Join(lines, "\n")
+	subject.WriteString(field)
+	return problem.New(strings.TrimSuffix(subject.String(), " "), text, fix)
 }
 
-// Unwrap lets errors.As and errors.Is see each of them.
-func (r *Refused) Unwrap() []error { return r.Errors }
-
-// refuse returns a *Refused of errs, or nil if there are none.
-func refuse(errs ...error) error {
-	if len(errs) == 0 {
-		return nil
-	}
-	return &Refused{Errors: errs}
+// duplicateUID reports a UID of several users, on these lines of the file.
+func duplicateUID(uid int, users []string, lines []int) error {
+	return problem.New(fmt.Sprintf("the UID %d", uid), "belongs to "+all(users)+onLines(lines),
+		"after a merge of branches that both allocated, keep the entry that was deployed, remove the other and run `mage plan`: "+
+			"it gets a new UID; if both were deployed by the legacy generator, give one a new UID by hand and chown its files on the node")
 }
 
-// EmptyError says that a state.json remembers nothing, and that nothing shows
-// that it was meant so.
-type EmptyError struct{}
-
-func (*EmptyError) Error() string {
-	return "the state is empty, and allocation must never begin anew because a file was lost"
+// duplicateHost reports a host name of several users, on these lines of the file.
+func duplicateHost(host string, users []string, lines []int) error {
+	return problem.New(fmt.Sprintf("the host name %q", host), "belongs to "+all(users)+onLines(lines),
+		"decide which environment owns it, and remove it from virtualHosts of the other entries")
 }
 
-// Hint says how to get the state back.
-func (*EmptyError) Hint() string {
-	return "restore it (git checkout -- generated/state.json); for a provider that never planned anything, run `mage state:init`"
+// noUIDs reports a range that is too small for the new environments, of which the
+// first needs the UID next.
+func noUIDs(uids UIDRange, next, needed int) error {
+	return problem.New("", fmt.Sprintf("%d new %s a UID from %d on, and provider.uidRange ends at %d",
+		needed, plural(needed, "environment needs", "environments need"), next, uids.Max),
+		fmt.Sprintf("UIDs are never used again; raise the end of provider.uidRange to %d or more, clear of the ranges of NixOS, nixbld and systemd", next+needed-1))
 }
 
-// EntryError says that an entry of state.json, or a field of it, is no entry
-// as this package writes them.
-type EntryError struct {
-	Entry, Field    string // the key of the entry; the field, "" for the whole
-	Line            int    // counted from 1, 0 if there is no text
-	Problem, Remedy string
-}
-
-func (e *EntryError) Error() string {
-	var b strings.Builder
-	if e.Line > 0 {
-		fmt.Fprintf(&b, "line %d: ", e.Line)
-	}
-	if e.Entry != "" {
-		fmt.Fprintf(&b, "entry %q: ", e.Entry)
-	}
-	if e.Field != "" {
-		b.WriteString(e.Field + " ")
-	}
-	return b.String() + e.Problem
-}
-
-// Hint says what mends the entry.
-func (e *EntryError) Hint() string { return e.Remedy }
-
-// DuplicateUIDError says that two entries have one UID.
-type DuplicateUIDError struct {
-	UID   int
-	Users []string // sorted
-	Lines []int    // of their entries, if they were read from a file
-}
-
-func (e *DuplicateUIDError) Error() string {
-	return fmt.Sprintf("the UID %d belongs to %s%s", e.UID, all(e.Users), onLines(e.Lines))
-}
-
-// Hint says how two branches come to allocate one UID, and what to do.
-func (e *DuplicateUIDError) Hint() string {
-	return "after a merge of branches that both allocated, keep the entry that was deployed, remove the other and run `mage plan`: " +
-		"it gets a new UID; if both were deployed by today's generator, give one a new UID by hand and chown its files on the node"
-}
-
-// DuplicateHostnameError says that two entries own one host name.
-type DuplicateHostnameError struct {
-	Host  string
-	Users []string // sorted
-	Lines []int    // of their entries, if they were read from a file
-}
-
-func (e *DuplicateHostnameError) Error() string {
-	return fmt.Sprintf("the host name %q belongs to %s%s", e.Host, all(e.Users), onLines(e.Lines))
-}
-
-// Hint says what mends it.
-func (e *DuplicateHostnameError) Hint() string {
-	return "decide whose it is, and remove it from virtualHosts of the other entries"
-}
-
-// UIDRangeError says that the range has no room for the new environments.
-type UIDRangeError struct {
-	Range  UIDRange
-	Next   int // the first UID that would have been given
-	Needed int // how many environments are new
-}
-
-func (e *UIDRangeError) Error() string {
-	return fmt.Sprintf("%d new %s a UID from %d on, and provider.uidRange ends at %d",
-		e.Needed, plural(e.Needed, "environment needs", "environments need"), e.Next, e.Range.Max)
-}
-
-// Hint says how to make room.
-func (e *UIDRangeError) Hint() string {
-	return fmt.Sprintf("UIDs are never used again; raise the end of provider.uidRange to %d or more, clear of the ranges of NixOS, nixbld and systemd",
-		e.Next+e.Needed-1)
-}
-
-// HostnameError says that a host name is claimed by an environment that may
-// not have it.
-type HostnameError struct {
+// A conflict is a host name with claimants that must not get it.
+type conflict struct {
 	Host         string
-	Owner        string   // the user that owns it, "" if nobody does
-	OwnerRetired bool     // the owner is retired already
-	OwnerLeaves  bool     // the owner would be retired by this very step
-	Declared     bool     // the owner declares it still
-	SameProject  bool     // all claimants are of the owner's project
+	Owner        string   // the user that owns it, "" for none
+	OwnerRetired bool     // the owner was retired before this step
+	OwnerLeaves  bool     // this step retires the owner
+	Declared     bool     // the owner still declares it
+	SameProject  bool     // all claimants are in the owner's project
 	Claimants    []string // users, sorted
 }
 
-func (e *HostnameError) Error() string {
-	if e.Owner == "" {
-		return fmt.Sprintf("the host name %q is claimed by %s, and no one owns it yet", e.Host, all(e.Claimants))
+func (c conflict) problem() error {
+	subject := fmt.Sprintf("the host name %q", c.Host)
+	if c.Owner == "" {
+		return problem.New(subject, fmt.Sprintf("is claimed by %s, and has no owner yet", all(c.Claimants)), c.fix())
 	}
-	owner := e.Owner
+	owner := c.Owner
 	switch {
-	case e.OwnerRetired:
+	case c.OwnerRetired:
 		owner += " (retired)"
-	case e.OwnerLeaves:
+	case c.OwnerLeaves:
 		owner += ", which has left the inputs,"
-	case e.Declared:
+	case c.Declared:
 		owner += ", which declares it,"
 	}
-	return fmt.Sprintf("the host name %q belongs to %s and is claimed by %s", e.Host, owner, all(e.Claimants))
+	return problem.New(subject, fmt.Sprintf("belongs to %s and is claimed by %s", owner, all(c.Claimants)), c.fix())
 }
 
-// Hint gives the change, or the stanza, that mends the conflict.
-func (e *HostnameError) Hint() string {
-	stanza := fmt.Sprintf("provider.transfers = [ { host = %q; from = %q; to = %q; } ];", e.Host, e.Owner, e.Claimants[0])
+func (c conflict) fix() string {
+	stanza := fmt.Sprintf("provider.transfers = [ { host = %q; from = %q; to = %q; } ];", c.Host, c.Owner, c.Claimants[0])
 	switch {
-	case e.Owner == "" || len(e.Claimants) > 1 && e.SameProject:
-		return "let one environment alone declare it: remove it from virtualHosts of the others"
-	case e.Declared && e.SameProject:
-		return fmt.Sprintf("remove it from virtualHosts of %s, or of %s: it then moves within the project", e.Claimants[0], e.Owner)
-	case e.Declared:
-		return fmt.Sprintf("remove it from virtualHosts of %s; or, to hand it over, remove it from %s and set %s", all(e.Claimants), e.Owner, stanza)
-	case e.OwnerRetired:
-		return fmt.Sprintf("to hand it over, set %s or, to free all names of the retired environment, run `mage state:prune -user=%s`", stanza, e.Owner)
-	case len(e.Claimants) > 1:
-		return "decide which of them gets it, remove it from virtualHosts of the others, and name that one in " + stanza
+	case c.Owner == "" || len(c.Claimants) > 1 && c.SameProject:
+		return "keep it in virtualHosts of one environment, and remove it from the others"
+	case c.Declared && c.SameProject:
+		return fmt.Sprintf("remove it from virtualHosts of %s, or of %s: it then moves within the project", c.Claimants[0], c.Owner)
+	case c.Declared:
+		return fmt.Sprintf("remove it from virtualHosts of %s; or, to hand it over, remove it from %s and set %s", all(c.Claimants), c.Owner, stanza)
+	case c.OwnerRetired:
+		return fmt.Sprintf("to hand it over, set %s or, to free all names of the retired environment, run `mage state:prune -user=%s`", stanza, c.Owner)
+	case len(c.Claimants) > 1:
+		return "decide which of them gets it, remove it from virtualHosts of the others, and set " + stanza
 	default:
 		return "to hand it over, set " + stanza
 	}
 }
 
-// WildcardError says that a wildcard covers a name of another organisation.
-type WildcardError struct {
-	Wildcard, WildcardOwner string
-	Host, HostOwner         string   // HostOwner is "" if the name is a node's
-	Retired                 []string // those of the owners that are retired
-}
-
-func (e *WildcardError) Error() string {
-	owner := e.HostOwner
-	if owner == "" {
-		owner = "the provider's node"
+// wildcardCovers reports a wildcard over a name of another organisation, or over
+// a node's if hostOwner is "". retired lists those of the two owners that are
+// retired.
+func wildcardCovers(wildcard, wildcardOwner, host, hostOwner string, retired []string) error {
+	of, fix := hostOwner, fmt.Sprintf("one organisation must own both: remove one of them from virtualHosts of its environment, or replace the wildcard by the names that %s needs", wildcardOwner)
+	if hostOwner == "" {
+		of, fix = "the provider's node", fmt.Sprintf("remove it from virtualHosts of %s: the provider owns the names of nodes", wildcardOwner)
 	}
-	return fmt.Sprintf("the wildcard %q of %s covers %q of %s", e.Wildcard, e.WildcardOwner, e.Host, owner)
-}
-
-// Hint says what mends it.
-func (e *WildcardError) Hint() string {
-	switch {
-	case len(e.Retired) > 0:
-		return fmt.Sprintf("%s left the inputs and has its names reserved; to free them, run `mage state:prune -user=%s`", all(e.Retired), e.Retired[0])
-	case e.HostOwner == "":
-		return fmt.Sprintf("remove it from virtualHosts of %s: names of nodes are the provider's", e.WildcardOwner)
+	if len(retired) > 0 {
+		fix = fmt.Sprintf("%s left the inputs and has its names reserved; to free them, run `mage state:prune -user=%s`", all(retired), retired[0])
 	}
-	return fmt.Sprintf("one organisation must own both: remove one of them from virtualHosts of its environment, or let %s list the names it needs in place of the wildcard", e.WildcardOwner)
+	return problem.New(fmt.Sprintf("the wildcard %q of %s", wildcard, wildcardOwner), fmt.Sprintf("covers %q of %s", host, of), fix)
 }
 
-// NodeNameError says that an environment claims the name of a node.
-type NodeNameError struct {
-	Host, Node string
-	Claimants  []string
+// nodeOwns reports environments that claim the name of a node.
+func nodeOwns(host, node string, claimants []string) error {
+	return problem.New(fmt.Sprintf("the host name %q", host), fmt.Sprintf("belongs to the node %s and is claimed by %s", node, all(claimants)),
+		"remove it from virtualHosts of "+all(claimants))
 }
 
-func (e *NodeNameError) Error() string {
-	return fmt.Sprintf("the host name %q belongs to the node %s and is claimed by %s", e.Host, e.Node, all(e.Claimants))
+// otherUser reports an environment with the user name of another one. owner and
+// from are organisation/project/environment.
+func otherUser(user, owner, from string) error {
+	return problem.New("the user "+user, fmt.Sprintf("belongs to the environment %s and is claimed by %s", owner, from),
+		"two environments must not share a user name: rename the newer project or environment")
 }
 
-// Hint says what mends it.
-func (e *NodeNameError) Hint() string {
-	return fmt.Sprintf("remove it from virtualHosts of %s", all(e.Claimants))
+// optionError reports an invalid value, as Nix, of an option or of one entry of
+// it.
+func optionError(option, entry, text, fix string) error {
+	return problem.New(option+": "+entry+":", text, fix)
 }
 
-// IdentityError says that a claim has the user name of another environment.
-type IdentityError struct {
-	UserName    string
-	Owner, From string // organisation/project/environment, in state and in the claim
-}
-
-func (e *IdentityError) Error() string {
-	return fmt.Sprintf("the user %s belongs to the environment %s and is claimed by %s", e.UserName, e.Owner, e.From)
-}
-
-// Hint says what mends it.
-func (e *IdentityError) Hint() string {
-	return "two environments must not share a user name: rename the newer project or environment"
-}
-
-// OptionError says that an entry of provider.moved or provider.transfers
-// cannot be carried out.
-type OptionError struct {
-	Option          string // such as "provider.moved"
-	Entry           string // the entry, as Nix
-	Problem, Remedy string
-}
-
-func (e *OptionError) Error() string { return fmt.Sprintf("%s: %s: %s", e.Option, e.Entry, e.Problem) }
-
-// Hint says what mends the option.
-func (e *OptionError) Hint() string { return e.Remedy }
-
-// all joins names as people do.
+// all joins names: "a, b and c".
 func all(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

@@ -6,17 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// env is a claim of an environment "organisation/project/environment" on node
-// n1. Its user name is the same with hyphens, so that tables read well.
+// env returns the claim of an environment "organisation/project/environment" on
+// node n1. To be readable, its user name is the same text with hyphens.
 func env(id string, hosts ...string) state.Claim {
 	parts := strings.Split(id, "/")
 	return state.Claim{
@@ -26,7 +28,7 @@ func env(id string, hosts ...string) state.Claim {
 	}
 }
 
-// hostenvName is the user name that hostenv gives an environment.
+// hostenvName returns the user name that hostenv gives an environment.
 func hostenvName(organisation, project, environment string) string {
 	sum := sha256.Sum256([]byte(organisation + "-" + project + "-" + environment + "\n"))
 	return fmt.Sprintf("%s-%s-%s", project[:min(11, len(project))], environment, hex.EncodeToString(sum[:])[:7])
@@ -36,7 +38,7 @@ func request(claims ...state.Claim) state.Request {
 	return state.Request{Claims: claims, UIDs: state.DefaultUIDRange}
 }
 
-// planned is the state after plans of each of inputs, one after another.
+// planned returns the state after one plan for each of inputs.
 func planned(t testing.TB, inputs ...[]state.Claim) state.State {
 	t.Helper()
 	s := state.New()
@@ -64,23 +66,20 @@ func decode(t testing.TB, text string) state.State {
 	return s
 }
 
-// problems returns the texts of all errors in a *Refused, each of which must
-// have a hint. Anything else fails the test.
+// problems returns the texts of all errors in err, each of which must have a
+// hint.
 func problems(t testing.TB, err error) []string {
 	t.Helper()
 	if err == nil {
 		return nil
 	}
-	var refused *state.Refused
-	if !errors.As(err, &refused) || len(refused.Errors) == 0 {
-		t.Fatalf("%T is no *state.Refused with errors in it: %v", err, err)
-	}
-	texts := make([]string, len(refused.Errors))
-	for i, err := range refused.Errors {
+	whole, leaves := err.Error(), problem.Leaves(err)
+	texts := make([]string, len(leaves))
+	for i, err := range leaves {
 		texts[i] = err.Error()
 		hint(t, err)
-		if !strings.Contains(refused.Error(), texts[i]) {
-			t.Errorf("the whole does not say %q", texts[i])
+		if !strings.Contains(whole, texts[i]) {
+			t.Errorf("the joined error does not contain %q", texts[i])
 		}
 	}
 	return texts
@@ -97,8 +96,8 @@ func hint(t testing.TB, err error) string {
 	return hinter.Hint()
 }
 
-// told writes changes as lines: "environment acme-site-main: create (new) {} > {node:n1 uid:1002}".
-func told(changes []state.Change) []string {
+// describe renders changes: "environment acme-site-main: create (new) {} > {node:n1 uid:1002}".
+func describe(changes []state.Change) []string {
 	var lines []string
 	for _, c := range changes {
 		lines = append(lines, fmt.Sprintf("%s %s: %s (%s) %s > %s", c.Kind, c.Key, c.Action, c.Reason, fields(c.Before), fields(c.After)))
@@ -114,7 +113,7 @@ func fields(m map[string]any) string {
 	return "{" + strings.Join(parts, " ") + "}"
 }
 
-// owners returns who owns each host name.
+// owners returns the owner of each host name.
 func owners(s state.State) map[string]string {
 	owners := map[string]string{}
 	for name, e := range s.Entries {
@@ -142,9 +141,30 @@ func same(t testing.TB, what string, want, got state.State) {
 	}
 }
 
-// asOne tells whether err holds exactly one error, of the type of target, and
-// sets target to it, as a caller would by errors.As.
-func asOne[E error](t testing.TB, err error, target *E) bool {
+// only returns the one error that err holds.
+func only(t testing.TB, err error) error {
 	t.Helper()
-	return len(problems(t, err)) == 1 && errors.As(err, target)
+	if texts := problems(t, err); len(texts) != 1 {
+		t.Fatalf("%d errors, not one: %v", len(texts), err)
+	}
+	return problem.Leaves(err)[0]
+}
+
+// refusals has, for each kind of error of Next, the pattern of its text.
+var refusals = map[string]*regexp.Regexp{
+	"conflict":  regexp.MustCompile(`^the host name "\S+" (belongs to .* and is claimed by|is claimed by .*, and has no owner yet)`),
+	"identity":  regexp.MustCompile(`^the user \S+ belongs to the environment`),
+	"node name": regexp.MustCompile(`^the host name "\S+" belongs to the node`),
+	"option":    regexp.MustCompile(`^provider\.\w+: \{`),
+	"UIDs":      regexp.MustCompile(`provider\.uidRange ends at`),
+	"wildcard":  regexp.MustCompile(`^the wildcard`),
+}
+
+func refusalOf(text string) string {
+	for _, kind := range []string{"node name", "conflict", "identity", "option", "UIDs", "wildcard"} {
+		if refusals[kind].MatchString(text) {
+			return kind
+		}
+	}
+	return "another: " + text
 }

@@ -14,19 +14,20 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// A history is the life of one state.json: operations read from a tape, each
-// held against a model and against the promises of the package.
+// A history is a sequence of operations on one state.json. It takes its choices
+// from the bytes of a tape. After each operation it compares the state with a
+// model, and checks what the package guarantees.
 type history struct {
 	t       testing.TB
 	tape    []byte
 	state   state.State
 	model   model
 	inputs  inputs
-	highest int // UID ever recorded
+	highest int // the highest UID ever recorded
 	steps   int
 	refused int
 	seen    map[string]int // kinds of refusals and changes
-	told    []string       // what happened, for a failure
+	log     []string       // what happened, printed after a failure
 }
 
 // pick takes a number below n from the tape.
@@ -50,7 +51,7 @@ func newHistory(t testing.TB, tape []byte) *history {
 	h := &history{t: t, tape: tape, seen: map[string]int{}, state: state.New(), inputs: inputs{map[string]state.Claim{}, nil, map[string]state.Transfer{}}}
 	if h.pick(3) == 0 {
 		h.state = legacyWorld(t)
-		for _, user := range everyUser[:4] {
+		for _, user := range userNames[:4] {
 			h.inputs.claims[user] = claimOf(user, h.state.Entries[user].VirtualHosts...)
 		}
 	}
@@ -58,35 +59,35 @@ func newHistory(t testing.TB, tape []byte) *history {
 	return h
 }
 
-// legacyWorld is a state as today's generator left it.
+// legacyWorld returns a state as the legacy generator writes it.
 func legacyWorld(t testing.TB) state.State {
 	return decode(t, document(
-		entry(everyUser[0], 1002, `"a.test"`), entry(everyUser[1], 1003, ""), entry(everyUser[2], 1005, `"b.test", "e.test"`),
-		entry(everyUser[3], 1004, ""), entry(everyUser[4], 1006, `"f.test"`), entry(everyUser[20], 1007, `"g.test", "x.a.test"`),
+		entry(userNames[0], 1002, `"a.test"`), entry(userNames[1], 1003, ""), entry(userNames[2], 1005, `"b.test", "e.test"`),
+		entry(userNames[3], 1004, ""), entry(userNames[4], 1006, `"f.test"`), entry(userNames[20], 1007, `"g.test", "x.a.test"`),
 	))
 }
 
 func claimOf(user string, hosts ...string) state.Claim {
-	id := everybody[user]
+	id := identities[user]
 	return state.Claim{UserName: user, Organisation: id.organisation, Project: id.project, Environment: id.environment, Node: "n1", VirtualHosts: hosts}
 }
 
-// run plays the tape to its end.
+// run does operations until the tape ends.
 func (h *history) run() {
 	for len(h.tape) > 0 && !h.t.Failed() {
 		h.operation()
 	}
 	if h.t.Failed() {
-		h.t.Logf("after\n%s", strings.Join(h.told, "\n"))
+		h.t.Logf("after\n%s", strings.Join(h.log, "\n"))
 	}
 }
 
-func (h *history) say(format string, args ...any) {
-	h.told = append(h.told, fmt.Sprintf(format, args...))
+func (h *history) logf(format string, args ...any) {
+	h.log = append(h.log, fmt.Sprintf(format, args...))
 }
 
-// operation does one thing to the state, or changes the inputs in one to
-// three ways and plans them.
+// operation does one thing with the state, or makes one to three changes to the
+// inputs and a plan.
 func (h *history) operation() {
 	switch h.pick(12) {
 	case 0:
@@ -94,14 +95,14 @@ func (h *history) operation() {
 	case 1:
 		h.saveAndReload()
 	case 2:
-		user, node := pickOf(h, everyUser), pickOf(h, []string{"n1", "n2", "n3"})
+		user, node := pickOf(h, userNames), pickOf(h, []string{"n1", "n2", "n3"})
 		h.state = h.state.WithDeployed(map[string]string{user: node})
 		h.model.lives = maps.Clone(h.model.lives)
 		if l, ok := h.model.lives[user]; ok {
 			l.deployed = node
 			h.model.lives[user] = l
 		}
-		h.agree("deployed")
+		h.compare("deployed")
 	default:
 		in := h.inputs.clone()
 		for range 1 + h.pick(3) {
@@ -111,40 +112,40 @@ func (h *history) operation() {
 	}
 }
 
-// change changes the inputs: what a customer, or the provider, does in a day.
+// change makes one change to the inputs, as a customer or the provider would.
 func (h *history) change(claims map[string]state.Claim, in *inputs) {
-	user, host := pickOf(h, everyUser), pickOf(h, worldHosts)
+	user, host := pickOf(h, userNames), pickOf(h, worldHosts)
 	if live := slices.Sorted(maps.Keys(claims)); len(live) > 0 && h.pick(2) == 0 {
 		user = pickOf(h, live)
 	}
 	c, declared := claims[user]
 	switch h.pick(12) {
-	case 0, 1: // add, or re-add with the names it has
+	case 0, 1: // add a new environment, or a retired one with its names
 		if !declared {
 			claims[user] = claimOf(user, h.model.lives[user].names()...)
-			h.say("add %s", user)
+			h.logf("add %s", user)
 		}
 	case 2:
 		delete(claims, user)
-		h.say("remove %s", user)
+		h.logf("remove %s", user)
 	case 3:
 		if declared {
 			c.Node = pickOf(h, []string{"n1", "n2", "n3"})
 			claims[user] = c
-			h.say("move %s to %s", user, c.Node)
+			h.logf("move %s to %s", user, c.Node)
 		}
 	case 4, 5:
 		if declared {
 			c.VirtualHosts = append(slices.Clone(c.VirtualHosts), host)
 			claims[user] = c
-			h.say("add %s to %s", host, user)
+			h.logf("add %s to %s", host, user)
 		}
 	case 6:
 		if declared && len(c.VirtualHosts) > 0 {
 			host = pickOf(h, c.VirtualHosts)
 			c.VirtualHosts = slices.DeleteFunc(slices.Clone(c.VirtualHosts), func(s string) bool { return s == host })
 			claims[user] = c
-			h.say("drop %s from %s", host, user)
+			h.logf("drop %s from %s", host, user)
 		}
 	case 7, 8:
 		h.transfer(claims, in, user)
@@ -154,11 +155,11 @@ func (h *history) change(claims map[string]state.Claim, in *inputs) {
 		h.renameProject(claims, in, user)
 	default:
 		in.renames, in.transfers = nil, map[string]state.Transfer{}
-		h.say("tidy the options")
+		h.logf("tidy the options")
 	}
 }
 
-// transfer hands a name that somebody owns to user, rightly or not.
+// transfer hands a name that has an owner to user, at times with a mistake.
 func (h *history) transfer(claims map[string]state.Claim, in *inputs, user string) {
 	owned := owners(h.state)
 	if len(owned) == 0 {
@@ -181,12 +182,12 @@ func (h *history) transfer(claims map[string]state.Claim, in *inputs, user strin
 	if mistakes != 2 {
 		in.transfers[host] = state.Transfer{Host: host, From: from, To: user}
 	}
-	h.say("transfer %s from %s to %s (mistake %d)", host, from, user, mistakes)
+	h.logf("transfer %s from %s to %s (mistake %d)", host, from, user, mistakes)
 }
 
-// rename gives user the name of another environment, rightly or not.
+// rename gives user the name of another environment, at times with a mistake.
 func (h *history) rename(claims map[string]state.Claim, in *inputs, user string) {
-	to, mistakes := pickOf(h, everyUser), h.pick(8)
+	to, mistakes := pickOf(h, userNames), h.pick(8)
 	hosts := h.model.lives[user].names()
 	if mistakes != 0 {
 		delete(claims, user)
@@ -196,18 +197,18 @@ func (h *history) rename(claims map[string]state.Claim, in *inputs, user string)
 	}
 	r := rename{Moved: state.Moved{From: user, To: to}, byUser: true, pairs: map[string]string{user: to}}
 	if h.pick(2) == 0 {
-		a, b := everybody[user], everybody[to]
+		a, b := identities[user], identities[to]
 		r.byUser = false
 		r.Moved = state.Moved{From: a.organisation + "__" + a.project + "/" + a.environment, To: b.organisation + "__" + b.project + "/" + b.environment}
 	}
 	in.renames = append(in.renames, r)
-	h.say("rename %s to %s (mistake %d)", r.From, r.To, mistakes)
+	h.logf("rename %s to %s (mistake %d)", r.From, r.To, mistakes)
 }
 
 func (h *history) renameProject(claims map[string]state.Claim, in *inputs, user string) {
-	from, to := everybody[user], everybody[pickOf(h, everyUser)]
+	from, to := identities[user], identities[pickOf(h, userNames)]
 	r := rename{Moved: state.Moved{From: from.organisation + "__" + from.project, To: to.organisation + "__" + to.project}, pairs: map[string]string{}}
-	for old, id := range everybody {
+	for old, id := range identities {
 		if id.organisation != from.organisation || id.project != from.project {
 			continue
 		}
@@ -219,11 +220,11 @@ func (h *history) renameProject(claims map[string]state.Claim, in *inputs, user 
 		}
 	}
 	in.renames = append(in.renames, r)
-	h.say("rename project %s to %s", r.From, r.To)
+	h.logf("rename project %s to %s", r.From, r.To)
 }
 
-// plan computes the next state and holds it against the model. A refused plan,
-// and a step whose result is lost in a crash, leave all as it was.
+// plan computes the next state and compares it with the model. A refused plan
+// changes nothing, and neither does one whose result is lost in a crash.
 func (h *history) plan(in inputs) {
 	h.steps++
 	before, req := h.state, in.request()
@@ -239,30 +240,30 @@ func (h *history) plan(in inputs) {
 	}
 	if err != nil {
 		h.refused++
-		for i := range problems(h.t, err) {
-			h.seen[fmt.Sprintf("%T", err.(*state.Refused).Errors[i])]++
+		for _, text := range problems(h.t, err) {
+			h.seen[refusalOf(text)]++
 		}
-		h.say("refused: %v", err)
+		h.logf("refused: %v", err)
 		return
 	}
 	if h.pick(8) == 0 {
-		h.say("crash")
+		h.logf("crash")
 		h.state = decode(h.t, bytes)
-		h.agree("after a crash")
+		h.compare("after a crash")
 		return
 	}
-	h.promises(before, req, step)
+	h.checkPromises(before, req, step)
 	for _, c := range step.Changes {
 		h.seen[fmt.Sprintf("%s %s %s", c.Kind, c.Action, c.Reason)]++
 	}
 	h.state, h.model, h.inputs = step.State, want, in
 	h.highest = max(h.highest, step.State.HighestUID())
-	h.say("planned: %s", strings.Join(told(step.Changes), "; "))
-	h.agree("planned")
+	h.logf("planned: %s", strings.Join(describe(step.Changes), "; "))
+	h.compare("planned")
 }
 
 // agree compares state and model.
-func (h *history) agree(when string) {
+func (h *history) compare(when string) {
 	if got := modelOf(h.state); got.last != h.model.last || !maps.Equal(got.lives, h.model.lives) {
 		h.t.Errorf("%s, the state is not the model's:\n%s", when, cmp.Diff(h.model, got, cmp.AllowUnexported(model{}, life{})))
 	}
@@ -274,7 +275,7 @@ func (h *history) agree(when string) {
 func (h *history) prune() {
 	var users []string
 	if h.pick(2) == 0 {
-		users = []string{pickOf(h, everyUser)}
+		users = []string{pickOf(h, userNames)}
 	}
 	s, changes, err := h.state.Prune(users...)
 	want, ok := h.model.prune(users...)
@@ -287,15 +288,15 @@ func (h *history) prune() {
 	}
 	for _, c := range changes {
 		if owned := owners(h.state)[c.Key]; owned == "" || owners(s)[c.Key] != "" || c.Action != state.Release {
-			h.t.Errorf("prune says %q, and that is not so", told([]state.Change{c}))
+			h.t.Errorf("prune reports %q, but did not do it", describe([]state.Change{c}))
 		}
 	}
 	if got := len(owners(h.state)) - len(owners(s)); got != len(changes) {
-		h.t.Errorf("prune released %d names and says %d", got, len(changes))
+		h.t.Errorf("prune released %d names and reports %d", got, len(changes))
 	}
 	h.state, h.model = s, want
-	h.say("prune %v", users)
-	h.agree("pruned")
+	h.logf("prune %v", users)
+	h.compare("pruned")
 }
 
 func (h *history) saveAndReload() {
@@ -304,12 +305,12 @@ func (h *history) saveAndReload() {
 	if got := h.state.Digest(); got != digest {
 		h.t.Errorf("one state, two digests: %s and %s", digest, got)
 	}
-	h.say("save and reload")
-	h.agree("reloaded")
+	h.logf("save and reload")
+	h.compare("reloaded")
 }
 
-// promises holds a step to what the package says of itself, without the model.
-func (h *history) promises(before state.State, req state.Request, step state.Step) {
+// checkPromises checks what the package guarantees, without the model.
+func (h *history) checkPromises(before state.State, req state.Request, step state.Step) {
 	after := step.State
 	holders := map[int]string{}
 	for user, e := range after.Entries {
@@ -333,17 +334,17 @@ func (h *history) promises(before state.State, req state.Request, step state.Ste
 		}
 		fresh++
 		if uid <= h.highest || uid < req.UIDs.Min || uid > req.UIDs.Max {
-			h.t.Errorf("%s got the UID %d, and %d had been given", user, uid, h.highest)
+			h.t.Errorf("%s got the UID %d, not above %d", user, uid, h.highest)
 		}
 	}
 	if newest := after.LastAllocated.UID; fresh > 0 && (newest != after.HighestUID() || newest != max(h.highest+1, req.UIDs.Min)+fresh-1) {
 		h.t.Errorf("%d new UIDs above %d, and the newest is %d", fresh, h.highest, newest)
 	}
-	h.namesPromised(before, req, step)
+	h.checkNames(before, req, step)
 
 	again, err := after.Next(req)
 	if err != nil || len(again.Changes) > 0 || string(again.State.Encode()) != string(after.Encode()) {
-		h.t.Errorf("a second time: %v, %q", err, told(again.Changes))
+		h.t.Errorf("the second time: %v, %q", err, describe(again.Changes))
 	}
 	slices.Reverse(req.Claims)
 	reversed, err := before.Next(req)
@@ -358,10 +359,10 @@ func (h *history) promises(before state.State, req state.Request, step state.Ste
 	}
 }
 
-// namesPromised: one owner a name; it leaves its organisation by a transfer,
-// by a rename of its owner, or not at all; a retired owner's names stay, or
-// move within the project.
-func (h *history) namesPromised(before state.State, req state.Request, step state.Step) {
+// checkNames checks that each name has one owner, that it leaves its organisation
+// only by a transfer or a rename of its owner, and that a retired owner keeps its
+// names or loses them within the project.
+func (h *history) checkNames(before state.State, req state.Request, step state.Step) {
 	ownersNow, count := owners(step.State), 0
 	for _, e := range step.State.Entries {
 		count += len(e.VirtualHosts)
@@ -385,7 +386,7 @@ func (h *history) namesPromised(before state.State, req state.Request, step stat
 		switch {
 		case is == "":
 			if !released[host] {
-				h.t.Errorf("%s of %s is free, and no change says so", host, was)
+				h.t.Errorf("%s of %s is free, but no change reports it", host, was)
 			}
 			if _, declared := claimed(req, was); a.Retired && !declared && !renamedAway(step.State, was) {
 				h.t.Errorf("%s of %s, retired, was released", host, was)
@@ -398,7 +399,7 @@ func (h *history) namesPromised(before state.State, req state.Request, step stat
 }
 
 func sameProject(a, b string) bool {
-	x, y := everybody[a], everybody[b]
+	x, y := identities[a], identities[b]
 	return x.organisation == y.organisation && x.project == y.project
 }
 
@@ -418,7 +419,7 @@ func randomTape(r *rand.Rand, n int) []byte {
 	return tape
 }
 
-// TestHistories plays some thousands of steps.
+// TestHistories runs some thousands of operations.
 func TestHistories(t *testing.T) {
 	steps, refused, seen := 0, 0, map[string]int{}
 	for seed := range int64(80) {
@@ -434,25 +435,25 @@ func TestHistories(t *testing.T) {
 	}
 	t.Logf("%d plans, %d of them refused: %v", steps, refused, seen)
 	for _, what := range []string{
-		"*state.HostnameError", "*state.WildcardError", "*state.NodeNameError", "*state.OptionError", "*state.UIDRangeError",
+		"conflict", "wildcard", "node name", "option", "UIDs",
 		"environment create new", "environment update adopted", "environment retire left-inputs", "environment revive back-in-inputs",
 		"environment move placement", "environment move renamed",
 		"hostname create declared", "hostname move declared", "hostname transfer transfer", "hostname release undeclared",
 	} {
 		if seen[what] < 10 {
-			t.Errorf("%d times %s: the histories show too little of it", seen[what], what)
+			t.Errorf("%s happened %d times, want at least 10", what, seen[what])
 		}
 	}
 }
 
-// FuzzHistory holds the same for whatever history the fuzzer thinks of.
+// FuzzHistory runs histories from tapes of the fuzzer.
 func FuzzHistory(f *testing.F) {
 	for seed := range int64(5) {
 		f.Add(randomTape(rand.New(rand.NewSource(1000+seed)), 200))
 	}
 	f.Fuzz(func(t *testing.T, tape []byte) {
 		if len(tape) > 2000 {
-			t.Skip("longer histories find no more and take long")
+			t.Skip("longer histories take long and find no more")
 		}
 		newHistory(t, tape).run()
 	})

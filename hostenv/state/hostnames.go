@@ -5,20 +5,21 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Transfer hands a host name from one environment to another, across
-// projects or organisations. From and To are user names; Host is normalised
-// by the caller.
+// projects or organisations. From and To are user names. Host must be normalised.
 type Transfer struct{ Host, From, To string }
 
 func (t Transfer) nix() string {
 	return fmt.Sprintf("{ host = %q; from = %q; to = %q; }", t.Host, t.From, t.To)
 }
 
-// hostnames decides who owns which host name. Nearly all names stay with who
-// has them: beyond a comparison of two sorted lists, only those that are
-// claimed anew or declared no more cost anything.
+// hostnames decides which environment owns which host name. Nearly all names keep
+// their owner, so it compares two sorted lists per environment first, and does the
+// costly work only for names that the lists do not share.
 func (st *step) hostnames() {
 	claimed := newHolders[string](0) // names that their claimants do not own
 	dropped := map[string]string{}   // names that their live owner no longer declares
@@ -34,11 +35,11 @@ func (st *step) hostnames() {
 	refused := map[string]error{}
 	for host, node := range st.req.NodeNames {
 		if users := st.claimants(host, claimed, dropped); len(users) > 0 {
-			refused[host] = &NodeNameError{Host: host, Node: node, Claimants: users}
+			refused[host] = nodeOwns(host, node, users)
 		}
 	}
 	transfers := st.transfers()
-	next := map[string]string{} // the names that change hands, "" for nobody's
+	next := map[string]string{} // the new owner of each name that changes owner, "" for none
 	for host := range claimed.first {
 		if refused[host] != nil {
 			continue
@@ -60,15 +61,15 @@ func (st *step) hostnames() {
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(refused)) {
-		st.errs = append(st.errs, refused[host])
+		st.errs.Add(refused[host])
 	}
 	st.assign(next)
-	st.finished(transfers)
+	st.warnIdleTransfers(transfers)
 	st.wildcards()
 }
 
-// claimants returns, in order, all who declare a host name: those to whom it
-// is new, and its owner if it is live and declares it still.
+// claimants returns, sorted, the users that declare a host name: those that do
+// not own it, and its owner if that still declares it.
 func (st *step) claimants(host string, claimed holders[string], dropped map[string]string) []string {
 	var users []string
 	if claimed.first[host] != "" {
@@ -81,8 +82,8 @@ func (st *step) claimants(host string, claimed holders[string], dropped map[stri
 	return users
 }
 
-// compareSorted returns what is only in b, and what is only in a. Both are
-// sorted in nearly all cases, and equal in most.
+// compareSorted returns what is only in b, and what is only in a. It is fast for
+// equal lists, which most are.
 func compareSorted(a, b []string) (added, gone []string) {
 	if slices.Equal(a, b) {
 		return nil, nil
@@ -91,7 +92,7 @@ func compareSorted(a, b []string) (added, gone []string) {
 	return without(b, a), without(a, b)
 }
 
-// without returns what of list the sorted list others has not.
+// without returns the elements of list that are not in others, which is sorted.
 func without(list, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool {
 		_, found := slices.BinarySearch(others, s)
@@ -99,15 +100,15 @@ func without(list, others []string) []string {
 	})
 }
 
-func ownerValue(user string) map[string]any {
+func ownerValue(user string) Fields {
 	if user == "" {
 		return nil
 	}
-	return map[string]any{"owner": user}
+	return Fields{"owner": user}
 }
 
-// judge decides on one host name: who has it from now on, how it comes to him
-// (action is "" if he had it), and who claims it in vain.
+// judge decides on one host name. It returns the owner from now on, the change
+// that makes it so (action is "" for none), and the users whose claims fail.
 func (st *step) judge(owner string, users []string, t Transfer) (winner string, action Action, reason Reason, losers []string) {
 	switch {
 	case owner == "" && len(users) == 1:
@@ -132,26 +133,26 @@ func (st *step) sameProject(a, b string) bool {
 
 func (st *step) conflict(host, owner string, declared bool, losers []string) error {
 	retired := st.Entries[owner].Retired
-	e := &HostnameError{
+	c := conflict{
 		Host: host, Owner: owner, Declared: declared, Claimants: losers,
 		OwnerRetired: retired && !st.leaving[owner], OwnerLeaves: retired && st.leaving[owner],
 	}
-	e.SameProject = owner != "" && !slices.ContainsFunc(losers, func(user string) bool { return !st.sameProject(owner, user) })
-	return e
+	c.SameProject = owner != "" && !slices.ContainsFunc(losers, func(user string) bool { return !st.sameProject(owner, user) })
+	return c.problem()
 }
 
 // transfers returns provider.transfers by host.
 func (st *step) transfers() map[string]Transfer {
 	byHost := make(map[string]Transfer, len(st.req.Transfers))
 	for _, t := range st.req.Transfers {
-		problem := ""
+		wrong := ""
 		if other, ok := byHost[t.Host]; ok && other != t {
-			problem = "the name has a second entry, " + other.nix()
+			wrong = "the name has a second entry, " + other.nix()
 		} else if t.From == t.To {
-			problem = "from and to are the same"
+			wrong = "from and to are the same"
 		}
-		if problem != "" {
-			st.errs = append(st.errs, &OptionError{Option: "provider.transfers", Entry: t.nix(), Problem: problem, Remedy: "correct the entry, or remove it"})
+		if wrong != "" {
+			st.errs.Add(optionError("provider.transfers", t.nix(), wrong, "correct the entry, or remove it"))
 			continue
 		}
 		byHost[t.Host] = t
@@ -159,9 +160,9 @@ func (st *step) transfers() map[string]Transfer {
 	return byHost
 }
 
-// finished warns of transfers that do nothing: done before, or not yet to be
-// done, in which case the name may be released meanwhile.
-func (st *step) finished(transfers map[string]Transfer) {
+// warnIdleTransfers warns of transfers without effect. Some were carried out by an
+// earlier plan. For the others, this plan may release the name.
+func (st *step) warnIdleTransfers(transfers map[string]Transfer) {
 	for _, host := range slices.Sorted(maps.Keys(transfers)) {
 		t := transfers[host]
 		switch {
@@ -169,17 +170,17 @@ func (st *step) finished(transfers map[string]Transfer) {
 		case st.owners[host] == t.To:
 			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has been carried out and can be removed"})
 		default:
-			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " does nothing: " + t.To + " does not declare the name, or " + t.From + " does not own it"})
+			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has no effect: " + t.To + " does not declare the name, or " + t.From + " does not own it"})
 		}
 	}
 }
 
-// wildcards refuses a wildcard over a name of another organisation, and over
-// a node's. nginx lets "*.acme.test" stand for names of any depth below it.
-// An owner whose organisation is unknown, a retired entry of today's
-// generator, is passed over: once it is back its organisation is known.
+// wildcards refuses a wildcard over a name of another organisation or of a node.
+// For nginx "*.acme.test" covers names of any depth below acme.test. It skips
+// retired entries of the legacy generator, which have no organisation; a plan that
+// revives one gives it its organisation.
 func (st *step) wildcards() {
-	covers := map[string]string{} // what stands behind "*.": the wildcard
+	covers := map[string]string{} // the wildcard by what follows its "*."
 	for host := range st.owners {
 		if suffix, ok := strings.CutPrefix(host, "*."); ok {
 			covers[suffix] = host
@@ -194,19 +195,19 @@ func (st *step) wildcards() {
 			other := st.owners[wildcard]
 			a, b := st.Entries[owner].Organisation, st.Entries[other].Organisation
 			if a != b && a != "" && b != "" {
-				st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: other, Host: host, HostOwner: owner, Retired: st.retired(other, owner)})
+				st.errs.Add(wildcardCovers(wildcard, other, host, owner, st.retired(other, owner)))
 			}
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(st.req.NodeNames)) {
 		for wildcard := range above(host, covers) {
-			st.errs = append(st.errs, &WildcardError{Wildcard: wildcard, WildcardOwner: st.owners[wildcard], Host: host, Retired: st.retired(st.owners[wildcard])})
+			st.errs.Add(wildcardCovers(wildcard, st.owners[wildcard], host, "", st.retired(st.owners[wildcard])))
 		}
 	}
 }
 
-// retired returns those of users that were retired before this step, and whose
-// names can thus be pruned.
+// retired returns those of users that were retired before this step. Only their
+// names can be pruned.
 func (st *step) retired(users ...string) []string {
 	return slices.DeleteFunc(users, func(user string) bool { return !st.Entries[user].Retired || st.leaving[user] })
 }
@@ -227,8 +228,8 @@ func above(host string, covers map[string]string) func(yield func(string) bool) 
 	}
 }
 
-// assign gives names to their new owners, or to nobody. It replaces the lists
-// of the entries: the old ones belong to the prior state.
+// assign gives each name to its new owner, or to none. It replaces the lists of the
+// entries, because the prior state shares the old ones.
 func (st *step) assign(next map[string]string) {
 	lost := map[string][]string{}
 	won := map[string][]string{}
@@ -255,20 +256,20 @@ func (st *step) assign(next map[string]string) {
 }
 
 // Prune frees the host names of retired environments: of users, or of all if
-// users is empty. UIDs stay reserved for ever. The changes name every host
-// name that is free again. A user that is not in the state, or not retired, is
-// an error, and nothing is freed.
+// users is empty. UIDs stay reserved. There is one change for each freed host
+// name. If a user is unknown or not retired, Prune frees no names and returns an
+// error.
 func (s State) Prune(users ...string) (State, []Change, error) {
-	var errs []error
+	var errs problem.List
 	for _, user := range users {
 		switch e, ok := s.Entries[user]; {
 		case !ok:
-			errs = append(errs, &EntryError{Entry: user, Problem: "there is no such user", Remedy: "`mage state:list` shows the user names"})
+			errs.Add(entryError(0, user, "", "there is no such user", "`mage state:list` shows the user names"))
 		case !e.Retired:
-			errs = append(errs, &EntryError{Entry: user, Problem: "is live, and its names are in use", Remedy: "remove the environment from the inputs and run `mage plan` first"})
+			errs.Add(entryError(0, user, "", "is live, and its names are in use", "remove the environment from the inputs and run `mage plan` first"))
 		}
 	}
-	if err := refuse(errs...); err != nil {
+	if err := errs.Err(); err != nil {
 		return State{}, nil, err
 	}
 	if len(users) == 0 {

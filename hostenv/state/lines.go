@@ -6,16 +6,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// lines finds an entry, or a field of one, in the text of a state.json. The
-// text is read at the first question, and only once, so that a file in which
-// every entry is wrong costs no more than two readings.
+// lines finds the line of an entry, or of a field of one, in the text of a
+// state.json. It reads the text once, at the first call of [lines.of], so that a
+// valid file is not read twice.
 type lines struct {
 	data []byte
 	at   map[[2]string]int // entry and field, or entry and "": the line
 }
 
-// of returns the line, counted from 1, of a field of an entry; that of the
-// entry if it has no such field, or field is ""; and 0 if there is no text.
+// of returns the line of a field, counted from 1. It is the line of the entry if
+// field is "" or the entry does not have it, and 0 without a text.
 func (l *lines) of(entry, field string) int {
 	if l == nil {
 		return 0
@@ -43,7 +43,7 @@ func (l *lines) read() {
 			continue
 		}
 		if kind, n := dec.StackIndex(depth); kind != jsontext.KindBeginObject || n%2 == 0 {
-			continue // no key
+			continue // not a key
 		}
 		line += bytes.Count(l.data[done:dec.InputOffset()], []byte("\n"))
 		done = dec.InputOffset()

@@ -19,14 +19,14 @@ import (
 // The outcomes of a merge of two branches that both changed state.json.
 const (
 	conflict  = "conflict"   // git leaves markers, and Decode refuses them
-	loadError = "load error" // git is content, and Decode is not
-	clean     = "clean"      // one state, of which all promises hold
+	loadError = "load error" // git merges, and Decode refuses the result
+	clean     = "clean"      // git merges, and the result is valid
 )
 
-// A fork is a state and what two branches made of it.
+// A fork is a state, and the states of two branches that start from it.
 type fork struct{ base, ours, theirs state.State }
 
-// merge merges every fork with git, and returns outcome and state of each.
+// merge merges every fork with git, and returns the outcome and the state of each.
 func merge(t *testing.T, forks []fork) (outcomes []string, merged []state.State) {
 	git, dir := testenv.Need(t, "git"), t.TempDir()
 	run := func(stdin []byte, args ...string) (string, error) {
@@ -86,9 +86,8 @@ func merge(t *testing.T, forks []fork) (outcomes []string, merged []state.State)
 	return outcomes, merged
 }
 
-// check holds a state that was merged cleanly to what its two sides say: each
-// UID of either is there, and belongs to whom one of them says; each name too;
-// and what both agree on is so.
+// check checks a clean merge: it has each UID of both sides, every UID and name
+// has the owner of one side, and a name that both sides leave keeps its owner.
 func (f fork) check(t *testing.T, i int, s state.State) {
 	bad := func(format string, args ...any) {
 		t.Errorf("fork %d: %s\nbase %s\nours %s\ntheirs %s\nmerged %s", i, fmt.Sprintf(format, args...), f.base.Encode(), f.ours.Encode(), f.theirs.Encode(), s.Encode())
@@ -97,7 +96,7 @@ func (f fork) check(t *testing.T, i int, s state.State) {
 	holders := map[int]string{}
 	for user, uid := range uids(s) {
 		if ours[user] != uid && theirs[user] != uid {
-			bad("neither side gave %s the UID %d", user, uid)
+			bad("%s has the UID %d on neither side", user, uid)
 		}
 		if other, ok := holders[uid]; ok {
 			bad("%s and %s share the UID %d", user, other, uid)
@@ -107,7 +106,7 @@ func (f fork) check(t *testing.T, i int, s state.State) {
 	for _, side := range []map[string]int{ours, theirs, base} {
 		for user, uid := range side {
 			if holders[uid] == "" {
-				bad("the UID %d of %s is forgotten", uid, user)
+				bad("the UID %d of %s is lost", uid, user)
 			}
 		}
 	}
@@ -117,12 +116,12 @@ func (f fork) check(t *testing.T, i int, s state.State) {
 	a, b, was := owners(f.ours), owners(f.theirs), owners(f.base)
 	for host, user := range owners(s) {
 		if a[host] != user && b[host] != user && holders[f.ours.Entries[a[host]].UID] != user && holders[f.theirs.Entries[b[host]].UID] != user {
-			bad("neither side gave %s to %s", host, user)
+			bad("%s belongs to %s on neither side", host, user)
 		}
 	}
 	for host, user := range was {
 		if got := owners(s)[host]; a[host] == user && b[host] == user && got != user && got != holders[f.base.Entries[user].UID] {
-			bad("both sides leave %s to %s, and it went to %q", host, user, got)
+			bad("%s belongs to %s on both sides, and to %q now", host, user, got)
 		}
 	}
 	if err := s.Validate(); err != nil {
@@ -167,14 +166,14 @@ func TestMerge(t *testing.T) {
 		reason       string
 		base         state.State
 		ours, theirs func(state.State) state.State
-		want         []string // the outcomes that are right
+		want         []string // allowed outcomes
 	}{
 		{
-			"both allocate, far from each other: one UID for two users", base,
+			"both allocate, for entries far apart in the file: one UID for two users", base,
 			plan(request(newA, main, shop, staging)), plan(request(main, shop, staging, newZ)), []string{conflict},
 		},
 		{
-			"both allocate on a state of today's generator", legacyBase,
+			"both allocate on a state of the legacy generator", legacyBase,
 			plan(request(newA, main, shop, staging)), plan(request(main, shop, staging, newZ)), []string{conflict},
 		},
 		{
@@ -190,7 +189,7 @@ func TestMerge(t *testing.T) {
 			plan(request(newA, main, shop, staging)), plan(request(onNode("n2", newA), main, shop, staging)), []string{conflict},
 		},
 		{
-			"both allocate the same user, and one a second that comes before it", base,
+			"both allocate the same user, and one also a second that sorts before it", base,
 			plan(request(newZ, main, shop, staging)), plan(request(newA, newZ, main, shop, staging)), []string{conflict},
 		},
 		{
@@ -222,12 +221,12 @@ func TestMerge(t *testing.T) {
 			prune, plan(request(main, shop, staging, old)), []string{clean, conflict},
 		},
 		{
-			"prune, after which somebody claims the name, against revive", base,
+			"prune and a claim of the name against revive", base,
 			func(s state.State) state.State { return plan(request(plus(main, "d.test"), shop, staging))(prune(s)) },
 			plan(request(main, shop, staging, old)), []string{clean, conflict},
 		},
 		{
-			"prune, after which somebody claims the name, against revive with a new one", base,
+			"prune and a claim of the name against revive with a new name", base,
 			func(s state.State) state.State { return plan(request(plus(main, "d.test"), shop, staging))(prune(s)) },
 			plan(request(main, shop, staging, plus(old, "d2.test"))), []string{conflict, loadError},
 		},
@@ -244,7 +243,7 @@ func TestMerge(t *testing.T) {
 			plan(moved(request(main, shop, zzz), renamed)), plan(moved(request(main, shop, env("acme/aaa/main", "b.test")), [2]string{"acme-site-staging", "acme-aaa-main"})), []string{conflict, loadError},
 		},
 		{
-			"rename against a new environment of the old name's neighbourhood", base,
+			"rename against a new environment next to the old name in the file", base,
 			plan(moved(request(main, shop, zzz), renamed)), plan(request(main, shop, staging, env("acme/site/stb"))), []string{conflict, clean},
 		},
 		{
@@ -262,7 +261,7 @@ func TestMerge(t *testing.T) {
 			plan(request(bare(main), shop, plus(staging, "a.test"))), []string{loadError},
 		},
 		{
-			"drop against another's claim of what was dropped", base,
+			"drop against a drop and another's claim of the name", base,
 			plan(request(bare(main), shop, staging)),
 			func(s state.State) state.State {
 				return plan(request(bare(main), plus(shop, "a.test"), staging))(plan(request(bare(main), shop, staging))(s))
@@ -273,7 +272,7 @@ func TestMerge(t *testing.T) {
 			deployed, plan(request(onNode("n3", main), shop, staging)), []string{clean, conflict},
 		},
 		{
-			"both adopt a state of today's generator", legacyBase,
+			"both adopt a state of the legacy generator", legacyBase,
 			plan(request(main, shop, staging)), plan(request(main, shop, staging)), []string{clean},
 		},
 	}
@@ -285,13 +284,13 @@ func TestMerge(t *testing.T) {
 	for i, tt := range tests {
 		t.Logf("%-80s %s", tt.reason, outcomes[i])
 		if !slices.Contains(tt.want, outcomes[i]) {
-			t.Errorf("%s: %s, and not %s", tt.reason, outcomes[i], strings.Join(tt.want, " or "))
+			t.Errorf("%s: %s, want %s", tt.reason, outcomes[i], strings.Join(tt.want, " or "))
 		}
 	}
 }
 
-// TestMergeOfHistories merges branches of random histories. Whatever git makes
-// of them, no user gets the UID of another, and no name a second owner.
+// TestMergeOfHistories merges branches of random histories. No user may get the
+// UID of another, and no name a second owner.
 func TestMergeOfHistories(t *testing.T) {
 	const pairs = 60
 	forks := make([]fork, pairs)
@@ -320,15 +319,15 @@ func TestMergeOfHistories(t *testing.T) {
 	}
 	t.Logf("%d merges: %v", pairs, count)
 	if len(slices.Collect(maps.Keys(count))) < 2 {
-		t.Errorf("all merges ended alike: the test shows little")
+		t.Errorf("all merges have the outcome %v", count)
 	}
 }
 
-// afterMerge plans on a merged state: a new environment gets a new UID.
+// afterMerge checks that a plan on a merged state allocates a new UID.
 func afterMerge(t *testing.T, i int, s state.State) {
 	req := request(env("zeta/new/main"))
 	step := next(t, s, req)
 	if got := step.State.Entries["zeta-new-main"].UID; got <= s.HighestUID() {
-		t.Errorf("fork %d: a new environment got the UID %d, and %d had been given", i, got, s.HighestUID())
+		t.Errorf("fork %d: a new environment got the UID %d, not above %d", i, got, s.HighestUID())
 	}
 }

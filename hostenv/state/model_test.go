@@ -8,9 +8,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// A model is the state as the design tells it, in the plainest words: no
-// order, no speed, no errors but "refused". It shares nothing with the package
-// but the types of a request, and knows by itself whose a user name is.
+// A model is a simple second implementation of the state, to compare with. It is
+// slow, has no order, and its only error is "refused". It shares only the types of
+// a request with the package, and reads the identity of a user name from a table.
 type model struct {
 	lives map[string]life
 	last  state.Allocation
@@ -21,7 +21,7 @@ type life struct {
 	uid            int
 	node, deployed string
 	retired        bool
-	known          bool // its entry says whose it is
+	known          bool // its entry has organisation, project and environment
 	hosts          string
 }
 
@@ -32,8 +32,8 @@ type identity struct{ organisation, project, environment string }
 
 func (id identity) user() string { return hostenvName(id.organisation, id.project, id.environment) }
 
-// everybody is all the environments there can be, by user name.
-var everybody = func() map[string]identity {
+// identities has all environments of these tests, by user name.
+var identities = func() map[string]identity {
 	all := map[string]identity{}
 	for _, o := range []string{"acme", "beta", "cond"} {
 		for _, p := range []string{"site", "shop"} {
@@ -46,16 +46,16 @@ var everybody = func() map[string]identity {
 	return all
 }()
 
-var everyUser = slices.Sorted(maps.Keys(everybody))
+var userNames = slices.Sorted(maps.Keys(identities))
 
-// A rename is an entry of provider.moved with what it means.
+// A rename is an entry of provider.moved and its meaning.
 type rename struct {
 	state.Moved
 	byUser bool
 	pairs  map[string]string // users, from and to
 }
 
-// inputs is what a plan is made of.
+// inputs are the inputs of a plan.
 type inputs struct {
 	claims    map[string]state.Claim
 	renames   []rename
@@ -85,7 +85,7 @@ func (in inputs) request() state.Request {
 	return req
 }
 
-// next returns the model after a plan, or false if it must be refused.
+// next returns the model after a plan, or false if the plan must be refused.
 func (m model) next(in inputs) (model, bool) {
 	lives, last := maps.Clone(m.lives), m.last
 	declared := func(user string) bool { _, ok := in.claims[user]; return ok }
@@ -94,8 +94,8 @@ func (m model) next(in inputs) (model, bool) {
 		return ok && (r.byUser || l.known)
 	}
 
-	// Whose are the entries of today's generator? A name of their project
-	// tells, in the inputs or among the renames.
+	// An entry of the legacy generator is identified if the inputs or the renames
+	// name its project.
 	adopted := func(l life) life {
 		if !l.known && l.deployed == "" {
 			l.deployed = l.node
@@ -155,7 +155,7 @@ func (m model) next(in inputs) (model, bool) {
 			last.UserName = to
 		}
 	}
-	for _, r := range idle { // what a slip of the pen would cost
+	for _, r := range idle { // a typing error in these would cost an environment its UID
 		arrived, left, awaited, began := false, false, false, false
 		for from, to := range r.pairs {
 			arrived = arrived || there(to, r)
@@ -168,7 +168,7 @@ func (m model) next(in inputs) (model, bool) {
 		}
 	}
 
-	// Who is there, and who is not.
+	// Retirement and allocation.
 	for user, l := range lives {
 		l.retired = !declared(user)
 		if declared(user) {
@@ -177,7 +177,7 @@ func (m model) next(in inputs) (model, bool) {
 		}
 		lives[user] = l
 	}
-	for _, user := range everyUser {
+	for _, user := range userNames {
 		if _, ok := lives[user]; ok || !declared(user) {
 			continue
 		}
@@ -210,7 +210,7 @@ func (m model) next(in inputs) (model, bool) {
 		has, t := owner[host], in.transfers[host]
 		switch {
 		case worldNodes[host] != "" || len(users) > 1:
-			return m, false // of all claimants of a name only one can be right
+			return m, false // at most one environment may claim a name
 		case has == "" || has == users[0]:
 		case t.From == has && t.To == users[0]:
 		case lives[has].known && sameProject(has, users[0]):
@@ -230,7 +230,7 @@ func (m model) next(in inputs) (model, bool) {
 			continue
 		}
 		for host, b := range owner {
-			if strings.HasSuffix(host, below) && host != wildcard && lives[a].known && lives[b].known && everybody[a].organisation != everybody[b].organisation {
+			if strings.HasSuffix(host, below) && host != wildcard && lives[a].known && lives[b].known && identities[a].organisation != identities[b].organisation {
 				return m, false
 			}
 		}
@@ -254,7 +254,7 @@ func (m model) next(in inputs) (model, bool) {
 	return model{lives, last}, true
 }
 
-// prune returns the model after state:prune of users, all if there are none.
+// prune returns the model after state:prune of users, or of all if users is empty.
 func (m model) prune(users ...string) (model, bool) {
 	lives := maps.Clone(m.lives)
 	for _, user := range users {
@@ -271,7 +271,7 @@ func (m model) prune(users ...string) (model, bool) {
 	return model{lives, m.last}, true
 }
 
-// modelOf returns the model that a state is.
+// modelOf returns the model of a state.
 func modelOf(s state.State) model {
 	m := model{map[string]life{}, s.LastAllocated}
 	for user, e := range s.Entries {

@@ -1,14 +1,16 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A Claim is what the inputs say of one environment: that it exists, where it
-// is placed and which host names it declares. Its fields are checked and its
-// names normalised by the caller.
+// A Claim is an environment of the inputs: its names, its node and the host names
+// that it declares. The caller has checked the fields and normalised the names.
 type Claim struct {
 	UserName                           string
 	Organisation, Project, Environment string
@@ -16,62 +18,62 @@ type Claim struct {
 	VirtualHosts                       []string
 }
 
-// A UIDRange is where new UIDs are taken from, both ends included. UIDs that
-// are recorded already may lie outside of it.
+// A UIDRange holds the UIDs that new environments may get, both ends included.
+// Recorded UIDs may lie outside of it.
 type UIDRange struct{ Min, Max int }
 
-// DefaultUIDRange is today's: the first UID of an empty state is 1002, and
-// 30001 is the first of Nix's build users.
+// DefaultUIDRange begins at 1002, as the legacy generator does, and ends before
+// the UIDs of Nix's build users, which begin at 30001.
 var DefaultUIDRange = UIDRange{Min: 1002, Max: 29999}
 
-// Check refuses a range that is empty or holds UIDs that are not for users.
+// Check refuses a range that is empty or holds UIDs of the system.
 func (r UIDRange) Check() error {
 	switch {
 	case r.Min < minUID:
 		return fmt.Errorf("begins at %d, and UIDs below %d belong to the system", r.Min, minUID)
 	case r.Max > maxUID:
-		return fmt.Errorf("ends at %d, and %d is the highest UID there is", r.Max, maxUID)
+		return fmt.Errorf("ends at %d, and the highest UID is %d", r.Max, maxUID)
 	case r.Max < r.Min:
-		return fmt.Errorf("ends at %d, before its begin %d", r.Max, r.Min)
+		return fmt.Errorf("ends at %d, below its start %d", r.Max, r.Min)
 	case r.Min <= 65535 && r.Max >= 65534:
-		return fmt.Errorf("runs from %d to %d, over 65534 and 65535, which mean nobody", r.Min, r.Max)
+		return errors.New("includes 65534 or 65535, which the system reserves")
 	}
 	return nil
 }
 
-// A Request is all that a step needs beside the prior state.
+// A Request is the input of a step, besides the prior state.
 type Request struct {
 	Claims    []Claim
 	Moved     []Moved
 	Transfers []Transfer
 	UIDs      UIDRange
-	// NodeNames are the host names of nodes, which no environment may claim,
-	// each with its node.
+	// NodeNames has the node of each host name that belongs to one. No
+	// environment may claim these names.
 	NodeNames map[string]string
 }
 
-// A Step is what a request makes of a state.
+// A Step is the result of a request.
 type Step struct {
 	State    State
 	Changes  []Change // in the order of [CompareChanges]
 	Warnings []Warning
 }
 
-// A Warning is something that deserves a look and stops nothing.
+// A Warning does not stop the plan.
 type Warning struct {
-	Subject string // what it is about: a user name, an option, an input
+	Subject string // a user name, an option, an input
 	Message string
-	Reason  string // for programs, "" where there is none
-	Hint    string // what to do, "" where Message says it
+	Reason  string // for programs; may be ""
+	Hint    string // what to do; "" if Message says it
 }
 
-// Next computes the state after the environments of req were planned. It
-// changes nothing of s; what stays as it was, both share, so that a program
-// which changes entries by hand does so on a [State.Clone]. Every refusal of the step is in its error, a *Refused;
-// the step is then empty.
+// Next computes the state after a plan of the environments of req. It does not
+// change s, but the new state shares unchanged lists with it: to change entries
+// in place, use a [State.Clone]. If Next refuses the request, the step is empty and
+// the error holds every refusal, see [problem.Leaves].
 func (s State) Next(req Request) (Step, error) {
 	problems, owners := s.problems(nil, nil)
-	if err := refuse(problems...); err != nil {
+	if err := problems.Err(); err != nil {
 		return Step{}, err
 	}
 	st := step{
@@ -81,17 +83,15 @@ func (s State) Next(req Request) (Step, error) {
 		claims:  make(map[string]Claim, len(req.Claims)),
 		leaving: map[string]bool{},
 	}
-	st.Entries = maps.Clone(s.Entries) // what is in an entry is replaced, never changed
+	st.Entries = maps.Clone(s.Entries) // the lists in an entry are replaced, never changed
 	st.Description = Description
 	if err := req.UIDs.Check(); err != nil {
-		st.errs = append(st.errs, &OptionError{
-			Option: "provider.uidRange", Entry: fmt.Sprintf("{ min = %d; max = %d; }", req.UIDs.Min, req.UIDs.Max), Problem: err.Error(),
-			Remedy: fmt.Sprintf("choose a range clear of those of NixOS, nixbld and systemd, such as %d to %d", DefaultUIDRange.Min, DefaultUIDRange.Max),
-		})
+		st.errs.Add(optionError("provider.uidRange", fmt.Sprintf("{ min = %d; max = %d; }", req.UIDs.Min, req.UIDs.Max), err.Error(),
+			fmt.Sprintf("choose a range clear of those of NixOS, nixbld and systemd, such as %d to %d", DefaultUIDRange.Min, DefaultUIDRange.Max)))
 	}
 	for _, c := range req.Claims {
 		if other, ok := st.claims[c.UserName]; ok {
-			st.errs = append(st.errs, &IdentityError{UserName: c.UserName, Owner: other.identity(), From: c.identity()})
+			st.errs.Add(otherUser(c.UserName, other.identity(), c.identity()))
 		}
 		st.claims[c.UserName] = c
 	}
@@ -102,34 +102,34 @@ func (s State) Next(req Request) (Step, error) {
 	st.retireAndRevive()
 	st.allocate()
 	st.hostnames()
-	if err := refuse(st.errs...); err != nil {
+	if err := st.errs.Err(); err != nil {
 		return Step{}, err
 	}
 	slices.SortFunc(st.changes, CompareChanges)
 	return Step{State: st.State, Changes: st.changes, Warnings: st.warnings}, nil
 }
 
-// step is a Next at work. Each of its methods does one thing, in the order in
-// which Next calls them, and collects what it refuses.
+// A step is the work of one call of Next, which calls the methods in a fixed
+// order. Each collects its refusals in errs.
 type step struct {
 	State
 	req      Request
-	claims   map[string]Claim
-	users    []string          // of claims, sorted
-	owners   map[string]string // of all host names, as the step goes on
+	claims   map[string]Claim  // by user name
+	users    []string          // the keys of claims, sorted
+	owners   map[string]string // the owner of each host name so far
 	leaving  map[string]bool   // users that this step retires
 	changes  []Change
 	warnings []Warning
-	errs     []error
+	errs     problem.List
 }
 
 func (c Claim) identity() string { return c.Organisation + "/" + c.Project + "/" + c.Environment }
 
-func (st *step) changed(kind Kind, key string, action Action, reason Reason, before, after map[string]any) {
+func (st *step) changed(kind Kind, key string, action Action, reason Reason, before, after Fields) {
 	st.changes = append(st.changes, Change{Kind: kind, Key: key, Action: action, Reason: reason, Before: before, After: after})
 }
 
-// retireAndRevive brings the entries that exist to what the claims say.
+// retireAndRevive updates the existing entries from the claims.
 func (st *step) retireAndRevive() {
 	for _, name := range st.names() {
 		e := st.Entries[name]
@@ -138,7 +138,7 @@ func (st *step) retireAndRevive() {
 			if !e.Retired {
 				e.Retired = true
 				st.leaving[name] = true
-				st.changed(KindEnvironment, name, Retire, ReasonLeft, map[string]any{"uid": e.UID, "node": e.Node}, nil)
+				st.changed(KindEnvironment, name, Retire, ReasonLeft, Fields{"uid": e.UID, "node": e.Node}, nil)
 			}
 			st.Entries[name] = e
 			continue
@@ -147,26 +147,25 @@ func (st *step) retireAndRevive() {
 		case e.Environment == "":
 			e.adopt()
 			st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
-				map[string]any{"organisation": c.Organisation, "project": c.Project, "environment": c.Environment})
+				Fields{"organisation": c.Organisation, "project": c.Project, "environment": c.Environment})
 		case e.identity() != c.identity():
-			st.errs = append(st.errs, &IdentityError{UserName: name, Owner: e.identity(), From: c.identity()})
+			st.errs.Add(otherUser(name, e.identity(), c.identity()))
 		}
 		e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, c.Environment
 		if e.Retired {
 			e.Retired = false
-			st.changed(KindEnvironment, name, Revive, ReasonBack, nil, map[string]any{"uid": e.UID, "node": c.Node})
+			st.changed(KindEnvironment, name, Revive, ReasonBack, nil, Fields{"uid": e.UID, "node": c.Node})
 		}
 		if e.Node != c.Node {
-			st.changed(KindEnvironment, name, Move, ReasonPlacement, map[string]any{"node": e.Node}, map[string]any{"node": c.Node})
+			st.changed(KindEnvironment, name, Move, ReasonPlacement, Fields{"node": e.Node}, Fields{"node": c.Node})
 			e.Node = c.Node
 		}
 		st.Entries[name] = e
 	}
 }
 
-// adopt makes an entry of today's generator one of ours. Today's wrote down
-// where it placed an environment when it deployed it, so that its node is the
-// one to move the environment's data from.
+// adopt completes an entry of the legacy generator, which recorded the node of an
+// environment when it deployed it. The environment's data is on that node.
 func (e *Entry) adopt() {
 	if e.Environment == "" && e.DeployedNode == "" {
 		e.DeployedNode = e.Node
@@ -175,8 +174,8 @@ func (e *Entry) adopt() {
 
 func (e Entry) identity() string { return e.Organisation + "/" + e.Project + "/" + e.Environment }
 
-// allocate gives the new environments their UIDs: dense, in the order of
-// their user names, above all that were ever recorded.
+// allocate gives the new environments their UIDs: without gaps, in the order of
+// the user names, above every UID ever recorded.
 func (st *step) allocate() {
 	var fresh []string
 	for _, name := range st.users {
@@ -189,7 +188,7 @@ func (st *step) allocate() {
 	}
 	next := max(st.req.UIDs.Min, st.HighestUID()+1)
 	if next+len(fresh)-1 > st.req.UIDs.Max {
-		st.errs = append(st.errs, &UIDRangeError{Range: st.req.UIDs, Next: next, Needed: len(fresh)})
+		st.errs.Add(noUIDs(st.req.UIDs, next, len(fresh)))
 	}
 	for i, name := range fresh {
 		c := st.claims[name]
@@ -198,6 +197,6 @@ func (st *step) allocate() {
 			Organisation: c.Organisation, Project: c.Project, Environment: c.Environment,
 		}
 		st.LastAllocated = Allocation{UserName: name, UID: next + i}
-		st.changed(KindEnvironment, name, Create, ReasonNew, nil, map[string]any{"uid": next + i, "node": c.Node})
+		st.changed(KindEnvironment, name, Create, ReasonNew, nil, Fields{"uid": next + i, "node": c.Node})
 	}
 }

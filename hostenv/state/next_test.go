@@ -1,27 +1,27 @@
 package state_test
 
 import (
-	"fmt"
 	"math/rand"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
 type claims = []state.Claim
 
-// A stepTest is one call of Next. Of every row, whatever it is about, check
-// holds that Next is a function: it leaves the prior state alone, does not
-// care about the order of claims, and has nothing to do a second time.
+// A stepTest is one call of Next. check also tests, for every row, that Next does
+// not change the prior state, that the order of claims has no effect, and that a
+// second call with the same request changes nothing.
 type stepTest struct {
 	reason   string
-	before   []claims // plans that made the prior state,
-	prior    string   // or its text
+	before   []claims // the prior state by the plans that make it,
+	prior    string   // or by its text
 	req      state.Request
-	changes  []string // as told writes them
+	changes  []string // as rendered by describe
 	warnings []string
 	errs     []string
 }
@@ -39,7 +39,7 @@ func (tt stepTest) check(t *testing.T) {
 	if diff := cmp.Diff(tt.errs, problems(t, err)); diff != "" {
 		t.Errorf("errors:\n%s", diff)
 	}
-	if diff := cmp.Diff(tt.changes, told(step.Changes)); diff != "" {
+	if diff := cmp.Diff(tt.changes, describe(step.Changes)); diff != "" {
 		t.Errorf("changes:\n%s", diff)
 	}
 	if diff := cmp.Diff(tt.warnings, messages(step)); diff != "" {
@@ -69,7 +69,7 @@ func (tt stepTest) check(t *testing.T) {
 	again := next(t, step.State, tt.req)
 	same(t, "a second time made another state", step.State, again.State)
 	if len(again.Changes) > 0 {
-		t.Errorf("a second time changed %q", told(again.Changes))
+		t.Errorf("a second time changed %q", describe(again.Changes))
 	}
 }
 
@@ -94,16 +94,16 @@ func TestAllocation(t *testing.T) {
 	}
 	checkAll(t, []stepTest{
 		{
-			reason: "nothing comes of nothing",
+			reason: "no claims",
 			req:    request(),
 		},
 		{
-			reason:  "the first UID is the first of the range",
+			reason:  "the first UID is the start of the range",
 			req:     request(a),
 			changes: []string{"environment acme-a-main: create (new) {} > {node:n1 uid:1002}"},
 		},
 		{
-			reason: "new UIDs are dense, in the order of user names and not of the inputs",
+			reason: "new UIDs have no gaps and follow the order of user names, not of the inputs",
 			req:    request(c, a, b),
 			changes: []string{
 				"environment acme-a-main: create (new) {} > {node:n1 uid:1002}",
@@ -112,13 +112,13 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason:  "those who have a UID keep it, whoever comes before them",
+			reason:  "an environment keeps its UID, even if a new one sorts before it",
 			before:  []claims{{b}},
 			req:     request(a, b),
 			changes: []string{"environment acme-a-main: create (new) {} > {node:n1 uid:1003}"},
 		},
 		{
-			reason: "the UID of a retired environment is taken",
+			reason: "the UID of a retired environment is not used again",
 			before: []claims{{a}, {a, b}, {a}},
 			req:    request(a, c),
 			changes: []string{
@@ -126,7 +126,7 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "the UID of an entry that somebody deleted is taken",
+			reason: "the UID of a deleted entry is not used again",
 			prior:  document(entry("z", 1002, ""), `"_lastAllocated": {"userName": "gone", "uid": 1040, "virtualHosts": []}`),
 			req:    request(a),
 			changes: []string{
@@ -135,7 +135,7 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "gaps are not filled: nobody knows whose they were",
+			reason: "gaps are not filled, because a deleted entry may have had the UID",
 			prior:  document(entry("acme-a-main", 1002, ""), entry("beta-b-main", 1500, "")),
 			req:    request(a, b, c),
 			changes: []string{
@@ -145,7 +145,7 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "another range begins where it begins",
+			reason: "a new range above all UIDs begins at its start",
 			before: []claims{{a}},
 			req:    within(40000, 59999, a, c, b),
 			changes: []string{
@@ -154,20 +154,20 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "a range below the highest UID has no room, even if it is empty",
+			reason: "a range below the highest UID has no room, even if it is unused",
 			prior:  document(entry("acme-a-main", 40000, "")),
 			req:    request(a, b),
 			errs:   []string{"1 new environment needs a UID from 40001 on, and provider.uidRange ends at 29999"},
 		},
 		{
-			reason: "a range of one",
+			reason: "a range of one UID",
 			req:    within(2000, 2000, a),
 			changes: []string{
 				"environment acme-a-main: create (new) {} > {node:n1 uid:2000}",
 			},
 		},
 		{
-			reason: "the last UID of the range is one of it",
+			reason: "the range includes its end",
 			before: []claims{{a}},
 			req:    within(1002, 1003, a, b),
 			changes: []string{
@@ -175,28 +175,28 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "all or none: two do not fit where one would",
+			reason: "two environments do not fit in a range with room for one",
 			before: []claims{{a}},
 			req:    within(1002, 1003, a, b, c),
 			errs:   []string{"2 new environments need a UID from 1003 on, and provider.uidRange ends at 1003"},
 		},
 		{
-			reason: "an exhausted range stops nobody who has a UID",
+			reason: "environments that have a UID need no room in the range",
 			before: []claims{{a, b}},
 			req:    within(1002, 1003, a, b),
 		},
 		{
-			reason: "a range of the system's",
+			reason: "a range with UIDs of the system",
 			req:    within(100, 2000, a),
 			errs:   []string{"provider.uidRange: { min = 100; max = 2000; }: begins at 100, and UIDs below 1000 belong to the system"},
 		},
 		{
-			reason: "a range over nobody",
+			reason: "a range with 65534 and 65535",
 			req:    within(60000, 70000, a),
-			errs:   []string{"provider.uidRange: { min = 60000; max = 70000; }: runs from 60000 to 70000, over 65534 and 65535, which mean nobody"},
+			errs:   []string{"provider.uidRange: { min = 60000; max = 70000; }: includes 65534 or 65535, which the system reserves"},
 		},
 		{
-			reason: "a range that somebody forgot, with all else that is wrong",
+			reason: "no range, together with the other errors",
 			req:    state.Request{Claims: claims{a}},
 			errs: []string{
 				"provider.uidRange: { min = 0; max = 0; }: begins at 0, and UIDs below 1000 belong to the system",
@@ -204,33 +204,28 @@ func TestAllocation(t *testing.T) {
 			},
 		},
 		{
-			reason: "a range beyond what a UID can be",
+			reason: "a range above the highest UID",
 			req:    within(1<<31-1, 1<<31, a),
-			errs:   []string{"provider.uidRange: { min = 2147483647; max = 2147483648; }: ends at 2147483648, and 2147483647 is the highest UID there is"},
+			errs:   []string{"provider.uidRange: { min = 2147483647; max = 2147483648; }: ends at 2147483648, and the highest UID is 2147483647"},
 		},
 		{
-			reason: "a range from its end to its begin",
+			reason: "a range that ends below its start",
 			req:    within(2000, 1999, a),
 			errs: []string{
-				"provider.uidRange: { min = 2000; max = 1999; }: ends at 1999, before its begin 2000",
+				"provider.uidRange: { min = 2000; max = 1999; }: ends at 1999, below its start 2000",
 				"1 new environment needs a UID from 2000 on, and provider.uidRange ends at 1999",
 			},
 		},
 	})
 }
 
-func TestUIDRangeHintMends(t *testing.T) {
+func TestUIDRangeHint(t *testing.T) {
 	prior := planned(t, claims{env("acme/a/main")})
 	req := state.Request{Claims: claims{env("acme/b/main"), env("acme/c/main")}, UIDs: state.UIDRange{Min: 1002, Max: 1002}}
 	_, err := prior.Next(req)
-	problems(t, err)
-	var full *state.UIDRangeError
-	if !asOne(t, err, &full) {
-		t.Fatal(err)
-	}
-	req.UIDs.Max = full.Next + full.Needed - 1
-	if want := fmt.Sprintf("to %d or more", req.UIDs.Max); !strings.Contains(full.Hint(), want) {
-		t.Errorf("%q does not say %q", full.Hint(), want)
+	req.UIDs.Max = 1004
+	if got, want := problem.Hint(only(t, err)), "to 1004 or more"; !strings.Contains(got, want) {
+		t.Errorf("%q does not say %q", got, want)
 	}
 	next(t, prior, req)
 }
@@ -242,18 +237,18 @@ func TestRetirement(t *testing.T) {
 	moved.Node = "n2"
 	checkAll(t, []stepTest{
 		{
-			reason:  "who leaves the inputs is retired and keeps everything",
+			reason:  "an environment that leaves the inputs is retired and keeps everything",
 			before:  []claims{{main, other}},
 			req:     request(other),
 			changes: []string{"environment acme-site-main: retire (left-inputs) {node:n1 uid:1002} > {}"},
 		},
 		{
-			reason: "once",
+			reason: "a retired environment is not retired again",
 			before: []claims{{main, other}, {other}},
 			req:    request(other),
 		},
 		{
-			reason: "all may leave",
+			reason: "all environments leave",
 			before: []claims{{main, other}},
 			req:    request(),
 			changes: []string{
@@ -262,13 +257,13 @@ func TestRetirement(t *testing.T) {
 			},
 		},
 		{
-			reason:  "who is back has his UID and his names",
+			reason:  "an environment that comes back has its UID and its names",
 			before:  []claims{{main, other}, {other}},
 			req:     request(main, other),
 			changes: []string{"environment acme-site-main: revive (back-in-inputs) {} > {node:n1 uid:1002}"},
 		},
 		{
-			reason: "who is back elsewhere has moved",
+			reason: "an environment that comes back on another node has moved",
 			before: []claims{{main, other}, {other}},
 			req:    request(moved, other),
 			changes: []string{
@@ -277,7 +272,7 @@ func TestRetirement(t *testing.T) {
 			},
 		},
 		{
-			reason: "who is back with fewer names gives up the others",
+			reason: "an environment that comes back with fewer names releases the others",
 			before: []claims{{main, other}, {other}},
 			req:    request(env("acme/site/main", "acme.test"), other),
 			changes: []string{
@@ -317,13 +312,13 @@ func TestAdoption(t *testing.T) {
 	elsewhere.Node = "n2"
 	checkAll(t, []stepTest{
 		{
-			reason:  "an entry of today's generator is adopted as it is",
+			reason:  "an entry of the legacy generator is adopted",
 			prior:   legacyEntry,
 			req:     request(main),
 			changes: []string{"environment acme-site-main: update (adopted) {} > {environment:main organisation:acme project:site}"},
 		},
 		{
-			reason: "even if it moves in the same plan",
+			reason: "an entry of the legacy generator is adopted and moves in the same plan",
 			prior:  legacyEntry,
 			req:    request(elsewhere),
 			changes: []string{
@@ -332,7 +327,7 @@ func TestAdoption(t *testing.T) {
 			},
 		},
 		{
-			reason: "the user name of another environment, say by a collision of hashes",
+			reason: "the user name of another environment, for example by a collision of hashes",
 			before: []claims{{main}},
 			req: request(func() state.Claim {
 				c := env("beta/site/main")
@@ -342,19 +337,19 @@ func TestAdoption(t *testing.T) {
 			errs: []string{"the user acme-site-main belongs to the environment acme/site/main and is claimed by beta/site/main"},
 		},
 		{
-			reason: "two claims of one user name, as of two inputs that sanitise alike",
+			reason: "two claims of one user name, for example of two inputs that are sanitised to one name",
 			req:    request(main, main),
 			errs:   []string{"the user acme-site-main belongs to the environment acme/site/main and is claimed by acme/site/main"},
 		},
 	})
 	if e := next(t, decode(t, legacyEntry), request(elsewhere)).State.Entries["acme-site-main"]; e.DeployedNode != "n1" || e.Node != "n2" {
-		t.Errorf("today's generator had deployed it to n1, and the entry says %q, now %q", e.DeployedNode, e.Node)
+		t.Errorf("the legacy generator had deployed it to n1, and the entry says %q, now %q", e.DeployedNode, e.Node)
 	}
 }
 
-// Retired entries of today's generator do not say whose they are. Their user
-// names prove it, as soon as another environment of their project is planned.
-// The names are those of recorded runs of today's generator.
+// Retired entries of the legacy generator have no organisation and project. Their
+// user names prove both once a plan has another environment of the project. The
+// names are from recorded runs of the legacy generator.
 func TestIdentify(t *testing.T) {
 	prior := decode(t, document(
 		entry("site-staging-d6e4934", 1003, `"staging.acme.test"`),
@@ -372,7 +367,7 @@ func TestIdentify(t *testing.T) {
 		"environment site-staging-d6e4934: update (adopted) {} > {environment:staging organisation:acme project:site}",
 		"hostname staging.acme.test: move (declared) {owner:site-staging-d6e4934} > {owner:site-main-b7ea262}",
 	}
-	if diff := cmp.Diff(want, told(step.Changes)); diff != "" {
+	if diff := cmp.Diff(want, describe(step.Changes)); diff != "" {
 		t.Error(diff)
 	}
 	if e := step.State.Entries["site-staging-d6e4934"]; e.DeployedNode != "n1" {
@@ -389,8 +384,8 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// An invalid prior state, as a program may build one, is refused with all that
-// is wrong before anything is decided on it.
+// Next refuses an invalid prior state, which a program may build, with all of its
+// problems.
 func TestNextOfInvalidState(t *testing.T) {
 	s := state.New()
 	for _, user := range []string{"a", "b"} {

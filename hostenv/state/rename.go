@@ -7,17 +7,20 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// Moved says that an environment, or a whole project, has a new name; UID and
-// host names go with it. From and To are both user names, both
-// "organisation__project/environment", or both "organisation__project".
+// Moved renames an environment, or all environments of a project, which keep
+// their UIDs and host names. From and To name an environment each, by user name or
+// as "organisation__project/environment", or a project each, as
+// "organisation__project".
 type Moved struct{ From, To string }
 
 func (m Moved) nix() string { return fmt.Sprintf("{ from = %q; to = %q; }", m.From, m.To) }
 
-// Sanitise returns what hostenv makes of the name of an organisation or a
-// project: lower case, letters and digits alone.
+// Sanitise returns the name of an organisation or a project as hostenv writes it:
+// lower-case letters and digits only.
 func Sanitise(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -32,7 +35,7 @@ func Sanitise(name string) string {
 
 // SplitInput returns organisation and project of a flake input's name,
 // sanitised. Empty parts are dropped: "acme___site" is acme and site. ok is
-// false for an input that names no project.
+// false if the name does not have two parts.
 func SplitInput(input string) (organisation, project string, ok bool) {
 	var parts []string
 	for part := range strings.SplitSeq(input, "__") {
@@ -60,16 +63,16 @@ func parseReference(s string) (reference, error) {
 	if organisation, project, ok := SplitInput(input); ok && (!hasEnvironment || environment != "") {
 		return reference{organisation: organisation, project: project, environment: environment}, nil
 	}
-	if err := CheckUserName(s); err != nil {
-		return reference{}, fmt.Errorf("%q is neither a user name nor organisation__project nor organisation__project/environment", s)
+	if _, err := names.ParseUser(s); err != nil {
+		return reference{}, fmt.Errorf("%q is not a user name, organisation__project or organisation__project/environment", s)
 	}
 	return reference{user: s}, nil
 }
 
-// rename carries out provider.moved: entries go from their old keys to those
-// of the claims, before UIDs and host names are looked at.
+// rename carries out provider.moved. It moves entries to the keys of the claims,
+// before UIDs and host names are decided.
 func (st *step) rename() {
-	const oneEach = "let one entry alone name each environment"
+	const oneEach = "name each environment in one entry only"
 	var idle []Moved
 	renames := map[string]string{} // user name before: after
 	origins := map[string]string{} // the other way round
@@ -77,7 +80,7 @@ func (st *step) rename() {
 		refused := func(remedy, format string, args ...any) { st.refuseMoved(m, remedy, format, args...) }
 		pairs, err := st.pairs(m)
 		if err != nil {
-			refused("name environments by user name or as organisation__project/environment, whole projects as organisation__project, both sides alike", "%v", err)
+			refused("on both sides, write user names or organisation__project/environment for an environment, or organisation__project for a project", "%v", err)
 			continue
 		}
 		if len(pairs) == 0 {
@@ -88,9 +91,9 @@ func (st *step) rename() {
 			to := pairs[from]
 			switch _, exists := st.Entries[to]; {
 			case exists && st.declared(from): // a new environment has the old name
-				st.done(m)
+				st.warnDone(m)
 			case exists:
-				refused("remove the entry: each of the two keeps its own UID", "%s has the UID %d already", to, st.Entries[to].UID)
+				refused("remove the entry: each of the two keeps its own UID", "%s already has the UID %d", to, st.Entries[to].UID)
 			case st.declared(from):
 				refused("remove the entry, or the old environment from the inputs", "%s is still declared", from)
 			case renames[from] == to: // in another spelling
@@ -119,7 +122,7 @@ func (st *step) rename() {
 		if st.LastAllocated.UserName == from {
 			st.LastAllocated.UserName = to
 		}
-		st.changed(KindEnvironment, to, Move, ReasonRenamed, map[string]any{"userName": from}, map[string]any{"userName": to, "uid": e.UID})
+		st.changed(KindEnvironment, to, Move, ReasonRenamed, Fields{"userName": from}, Fields{"userName": to, "uid": e.UID})
 	}
 	for _, m := range idle {
 		st.checkIdle(m)
@@ -127,24 +130,26 @@ func (st *step) rename() {
 }
 
 func (st *step) refuseMoved(m Moved, remedy, format string, args ...any) {
-	st.errs = append(st.errs, &OptionError{Option: "provider.moved", Entry: m.nix(), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+	st.errs.Add(optionError("provider.moved", m.nix(), fmt.Sprintf(format, args...), remedy))
 }
 
-// checkIdle judges an entry of provider.moved that found nothing to do, once
-// all the others are done. Nobody may lose UID and data to a slip of the pen,
-// so an entry that misses an environment which is about to be retired, or to
-// get a new UID, is refused. Otherwise it was done before, perhaps years ago,
-// and its names were moved on or given anew since.
+// checkIdle checks an entry of provider.moved that matches no environment, after
+// all others are carried out. A typing error in it would cost an environment its
+// UID and data, so checkIdle refuses it if this step retires an environment that
+// From names, or allocates a UID for one that To names. Otherwise an earlier plan
+// carried the entry out, and its names may have other meanings by now.
 func (st *step) checkIdle(m Moved) {
-	switch from, left := st.find(m.From); {
-	case st.knows(m.To):
-		st.done(m)
+	from, left := st.find(m.From)
+	to, _ := st.find(m.To)
+	switch {
+	case to:
+		st.warnDone(m)
 	case left:
-		st.refuseMoved(m, "correct to, or declare it under its new name", "no input declares, as %s, what is gone as %s", m.To, m.From)
-	case !from && st.awaits(m.To):
-		st.refuseMoved(m, "correct from, or remove the entry; `mage state:list` shows what there is", "the state knows nothing of %s", m.From)
+		st.refuseMoved(m, "correct `to`, or declare the environment under its new name", "%s has left the inputs, and no input declares %s", m.From, m.To)
+	case !from && st.hasClaim(m.To):
+		st.refuseMoved(m, "correct `from`, or remove the entry; `mage state:list` shows the environments", "the state has no environment %s", m.From)
 	default:
-		st.done(m)
+		st.warnDone(m)
 	}
 }
 
@@ -153,7 +158,8 @@ func (st *step) declared(user string) bool {
 	return ok
 }
 
-// pairs returns the renames that m stands for: none if they were done before.
+// pairs returns the renames that m asks for: the new user name by the old one. It
+// is empty if an earlier plan carried m out.
 func (st *step) pairs(m Moved) (map[string]string, error) {
 	from, err := parseReference(m.From)
 	if err != nil {
@@ -186,18 +192,18 @@ func (r reference) matches(user, organisation, project, environment string) bool
 	return r.organisation == organisation && r.project == project && (r.environment == "" || r.environment == environment)
 }
 
-// done warns of a rename that there is nothing left to do for.
-func (st *step) done(m Moved) {
+// warnDone warns of an entry that an earlier plan carried out.
+func (st *step) warnDone(m Moved) {
 	w := Warning{Subject: "provider.moved", Message: m.nix() + " has nothing left to do and can be removed"}
 	if !slices.Contains(st.warnings, w) { // a project has many environments
 		st.warnings = append(st.warnings, w)
 	}
 }
 
-// find tells whether the state has an entry that ref names, and whether one of
-// them is declared no more.
+// find reports whether ref names an entry of the state, and whether it names one
+// that the inputs no longer declare.
 func (st *step) find(ref string) (found, left bool) {
-	r, _ := parseReference(ref) // pairs has looked at its error
+	r, _ := parseReference(ref) // pairs has checked the error
 	for name, e := range st.Entries {
 		if r.matches(name, e.Organisation, e.Project, e.Environment) {
 			found, left = true, left || !st.declared(name)
@@ -206,26 +212,20 @@ func (st *step) find(ref string) (found, left bool) {
 	return found, left
 }
 
-func (st *step) knows(ref string) bool {
-	found, _ := st.find(ref)
-	return found
-}
-
-// awaits tells whether a claim is what ref names.
-func (st *step) awaits(ref string) bool {
+// hasClaim reports whether ref names an environment of the claims.
+func (st *step) hasClaim(ref string) bool {
 	r, _ := parseReference(ref)
 	return slices.ContainsFunc(st.req.Claims, func(c Claim) bool {
 		return r.matches(c.UserName, c.Organisation, c.Project, c.Environment)
 	})
 }
 
-// identify finds out which project the entries of today's generator belong to
-// whose environments have left the inputs. hostenv's user names are
-// <project, at most 11 characters>-<environment, shortened>-<first 7 digits of
-// SHA-256 of "organisation-project-environment\n">, so a guess proves itself:
-// where organisation and project of a claim, or of provider.moved, and the
-// middle of the user name give its hash, they are right. (An environment whose
-// name was shortened cannot be guessed, and stays unknown.)
+// identify finds the project of each entry of the legacy generator whose
+// environment has left the inputs. hostenv's user names are <project, at most 11
+// characters>-<environment, shortened>-<first 7 digits of SHA-256 of
+// "organisation-project-environment\n">. So we try the organisations and projects
+// of the claims and of provider.moved: those that give the hash are right. If the
+// environment's name was shortened, none does, and the entry stays as it is.
 func (st *step) identify() {
 	projects := map[string][]Claim{} // by the first part of the user name
 	seen := map[string]bool{}
@@ -262,7 +262,7 @@ func (st *step) identify() {
 				e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, environment
 				st.Entries[name] = e
 				st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
-					map[string]any{"organisation": e.Organisation, "project": e.Project, "environment": environment})
+					Fields{"organisation": e.Organisation, "project": e.Project, "environment": environment})
 				break
 			}
 		}

@@ -43,7 +43,7 @@ func TestMoved(t *testing.T) {
 			},
 		},
 		{
-			reason: "inputs are sanitised as everywhere",
+			reason: "input names are sanitised",
 			before: []claims{{main}},
 			req:    moved(request(prod), [2]string{"Ac-Me___Si_te/main", "acme__site/prod"}),
 			changes: []string{
@@ -51,7 +51,7 @@ func TestMoved(t *testing.T) {
 			},
 		},
 		{
-			reason: "one side each",
+			reason: "by user name on one side and by input on the other",
 			before: []claims{{main}},
 			req:    moved(request(prod), [2]string{"acme-site-main", "acme__site/prod"}),
 			changes: []string{
@@ -77,7 +77,7 @@ func TestMoved(t *testing.T) {
 			},
 		},
 		{
-			reason: "a retired environment is renamed too, and live again",
+			reason: "a retired environment is renamed and live again",
 			before: []claims{{main, staging}, {staging}},
 			req:    moved(request(prod, staging), [2]string{"acme-site-main", "acme-site-prod"}),
 			changes: []string{
@@ -85,7 +85,7 @@ func TestMoved(t *testing.T) {
 			},
 		},
 		{
-			reason: "to another node in the same plan: two moves, always in one order",
+			reason: "a new name and a new node in one plan: two moves, always in the same order",
 			before: []claims{{main}},
 			req:    moved(request(prodOnN2), [2]string{"acme-site-main", "acme-site-prod"}),
 			changes: []string{
@@ -94,7 +94,7 @@ func TestMoved(t *testing.T) {
 			},
 		},
 		{
-			reason: "without the entry a rename is a retirement and a new environment",
+			reason: "without an entry, a new name is a retirement and a new environment",
 			before: []claims{{main}},
 			req:    request(env("acme/site/prod")),
 			changes: []string{
@@ -103,100 +103,100 @@ func TestMoved(t *testing.T) {
 			},
 		},
 		{
-			reason:   "done already",
+			reason:   "carried out before",
 			before:   []claims{{prod}},
 			req:      moved(request(prod), [2]string{"acme-site-main", "acme-site-prod"}),
 			warnings: []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-prod"; } has nothing left to do and can be removed`},
 		},
 		{
-			reason:   "a whole project, done already",
+			reason:   "a whole project, carried out before",
 			before:   []claims{{newMain, newStag}},
 			req:      moved(request(newMain, newStag), [2]string{"acme__site", "beta__shop"}),
 			warnings: []string{`provider.moved: { from = "acme__site"; to = "beta__shop"; } has nothing left to do and can be removed`},
 		},
 		{
-			reason:   "done already, and the new environment has retired since",
+			reason:   "carried out before, and the new environment has retired since",
 			before:   []claims{{prod, staging}, {staging}},
 			req:      moved(request(staging), [2]string{"acme-site-main", "acme-site-prod"}),
 			warnings: []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-prod"; } has nothing left to do and can be removed`},
 		},
 		{
-			reason:   "done already, and a new environment takes the old name: the first time",
+			reason:   "carried out before, and a new environment takes the old name",
 			before:   []claims{{prod}},
 			req:      moved(request(prod, env("acme/site/main")), [2]string{"acme-site-main", "acme-site-prod"}),
 			changes:  []string{"environment acme-site-main: create (new) {} > {node:n1 uid:1003}"},
 			warnings: []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-prod"; } has nothing left to do and can be removed`},
 		},
 		{
-			reason:   "and the second time, said once for all environments of a project",
+			reason:   "carried out before, and an environment of the old name exists: one warning for a project",
 			before:   []claims{{newMain, newStag, env("acme/site/main"), env("acme/site/staging")}},
 			req:      moved(request(newMain, newStag, env("acme/site/main"), env("acme/site/staging")), [2]string{"acme__site", "beta__shop"}),
 			warnings: []string{`provider.moved: { from = "acme__site"; to = "beta__shop"; } has nothing left to do and can be removed`},
 		},
 		{
-			reason: "the old environment is still declared: then it is a copy",
+			reason: "the inputs still declare the old environment",
 			before: []claims{{main}},
 			req:    moved(request(env("acme/site/main"), prod), [2]string{"acme-site-main", "acme-site-prod"}),
 			errs:   []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-prod"; }: acme-site-main is still declared`},
 		},
 		{
-			reason: "the new environment has a UID of its own: two cannot become one",
+			reason: "the new environment already has a UID",
 			before: []claims{{main, env("acme/site/prod")}},
 			req:    moved(request(prod), [2]string{"acme-site-main", "acme-site-prod"}),
-			errs:   []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-prod"; }: acme-site-prod has the UID 1003 already`},
+			errs:   []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-prod"; }: acme-site-prod already has the UID 1003`},
 		},
 		{
-			reason: "moved to two places",
+			reason: "one environment moved to two names",
 			before: []claims{{main}},
 			req:    moved(request(prod, env("acme/site/live")), [2]string{"acme-site-main", "acme-site-prod"}, [2]string{"acme-site-main", "acme-site-live"}),
 			errs:   []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-live"; }: acme-site-main is moved to acme-site-prod by another entry`},
 		},
 		{
-			reason: "two moved to one place",
+			reason: "two environments moved to one name",
 			before: []claims{{main, staging}},
 			req:    moved(request(prod), [2]string{"acme-site-main", "acme-site-prod"}, [2]string{"acme-site-staging", "acme-site-prod"}),
 			errs:   []string{`provider.moved: { from = "acme-site-staging"; to = "acme-site-prod"; }: acme-site-main is moved to acme-site-prod by another entry`},
 		},
 		{
-			reason:   "an entry that stands twice is one",
+			reason:   "the same entry twice, in two spellings, counts once",
 			before:   []claims{{main}},
 			req:      moved(request(prod), [2]string{"acme-site-main", "acme-site-prod"}, [2]string{"acme__site/main", "acme__site/prod"}),
 			changes:  []string{"environment acme-site-prod: move (renamed) {userName:acme-site-main} > {uid:1002 userName:acme-site-prod}"},
 			warnings: nil,
 		},
 		{
-			reason: "nobody knows where from",
+			reason: "a typing error in from",
 			before: []claims{{main}},
 			req:    moved(request(main, env("acme/site/prod")), [2]string{"acme-site-mian", "acme-site-prod"}),
-			errs:   []string{`provider.moved: { from = "acme-site-mian"; to = "acme-site-prod"; }: the state knows nothing of acme-site-mian`},
+			errs:   []string{`provider.moved: { from = "acme-site-mian"; to = "acme-site-prod"; }: the state has no environment acme-site-mian`},
 		},
 		{
-			reason: "nobody knows where to",
+			reason: "a typing error in to",
 			before: []claims{{main}},
 			req:    moved(request(env("acme/site/prod")), [2]string{"acme-site-main", "acme-site-pord"}),
-			errs:   []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-pord"; }: no input declares, as acme-site-pord, what is gone as acme-site-main`},
+			errs:   []string{`provider.moved: { from = "acme-site-main"; to = "acme-site-pord"; }: acme-site-main has left the inputs, and no input declares acme-site-pord`},
 		},
 		{
-			reason: "a project into an environment",
+			reason: "a project moved to an environment",
 			before: []claims{{main}},
 			req:    moved(request(prod), [2]string{"acme__site", "acme__site/prod"}),
 			errs:   []string{`provider.moved: { from = "acme__site"; to = "acme__site/prod"; }: one side names a project and the other an environment`},
 		},
 		{
-			reason: "all that is wrong with it at once",
+			reason: "invalid names, reported together",
 			before: []claims{{main}},
 			req:    moved(request(main), [2]string{"", "acme-site-main"}, [2]string{"acme__site/", "x"}, [2]string{"acme-site-main", "A B"}),
 			errs: []string{
-				`provider.moved: { from = ""; to = "acme-site-main"; }: "" is neither a user name nor organisation__project nor organisation__project/environment`,
-				`provider.moved: { from = "acme__site/"; to = "x"; }: "acme__site/" is neither a user name nor organisation__project nor organisation__project/environment`,
-				`provider.moved: { from = "acme-site-main"; to = "A B"; }: "A B" is neither a user name nor organisation__project nor organisation__project/environment`,
+				`provider.moved: { from = ""; to = "acme-site-main"; }: "" is not a user name, organisation__project or organisation__project/environment`,
+				`provider.moved: { from = "acme__site/"; to = "x"; }: "acme__site/" is not a user name, organisation__project or organisation__project/environment`,
+				`provider.moved: { from = "acme-site-main"; to = "A B"; }: "A B" is not a user name, organisation__project or organisation__project/environment`,
 			},
 		},
 	})
 }
 
-// What a rename carries: UID, host names, node, and what others wrote into the
-// entry. The newest allocation follows, so that it names its entry.
+// A renamed entry keeps its UID, host names, deployed node and unknown fields. The
+// newest allocation gets the new name too.
 func TestMovedKeepsAll(t *testing.T) {
 	prior := decode(t, document(
 		`"acme-site-main": {"userName": "acme-site-main", "uid": 1002, "node": "n1", "virtualHosts": ["acme.test"], "note": "keep"}`,
@@ -214,9 +214,8 @@ func TestMovedKeepsAll(t *testing.T) {
 	same(t, "renamed", want, got)
 }
 
-// Two renames in a row, the second into the name that the first left, are done
-// in two plans.
-func TestMovedInARow(t *testing.T) {
+// A second plan can rename an environment to the name that the first plan freed.
+func TestMovedToFreedName(t *testing.T) {
 	s := planned(t, claims{env("acme/site/main", "acme.test"), env("acme/site/staging")})
 	s = next(t, s, moved(request(env("acme/site/old", "acme.test"), env("acme/site/staging")), [2]string{"acme__site/main", "acme__site/old"})).State
 	s = next(t, s, moved(request(env("acme/site/old", "acme.test"), env("acme/site/main")), [2]string{"acme__site/staging", "acme__site/main"})).State
@@ -228,8 +227,9 @@ func TestMovedInARow(t *testing.T) {
 	}
 }
 
-// An environment's former names are remembered, for nodes may have any of them;
-// its present one is never among them, and another that takes one has none.
+// An entry keeps all former names, because nodes may still have any of them, but
+// not its present one. An environment that takes a former name does not have it as
+// a former name.
 func TestFormerNames(t *testing.T) {
 	main, old, older := env("acme/site/main"), env("acme/site/old"), env("acme/site/older")
 	s := planned(t, claims{main})
@@ -247,10 +247,10 @@ func TestFormerNames(t *testing.T) {
 			t.Errorf("%s to %s: %s", step.from.UserName, step.to.UserName, diff)
 		}
 		if names := s.Entries["acme-site-main"].FormerNames; len(names) > 0 {
-			t.Errorf("the new environment of an old name had the names %v", names)
+			t.Errorf("the new environment has the former names %v", names)
 		}
 	}
-	same(t, "as it is written", s, decode(t, string(s.Encode())))
+	same(t, "saved", s, decode(t, string(s.Encode())))
 }
 
 func TestSplitInput(t *testing.T) {
@@ -258,15 +258,15 @@ func TestSplitInput(t *testing.T) {
 		reason, in, organisation, project string
 		ok                                bool
 	}{
-		{"the form", "acme__site", "acme", "site", true},
-		{"three underscores, as today: the third belongs to the project and is sanitised away", "acme___site", "acme", "site", true},
+		{"organisation and project", "acme__site", "acme", "site", true},
+		{"three underscores, as in the legacy generator: sanitising removes the third", "acme___site", "acme", "site", true},
 		{"four: the empty middle is dropped", "acme____site", "acme", "site", true},
 		{"names are sanitised", "Ac-me__My.Site2", "acme", "mysite2", true},
 		{"no project", "nixpkgs", "", "", false},
 		{"one underscore", "acme_site", "", "", false},
 		{"three parts", "acme__site__x", "", "", false},
-		{"nothing left of a part", "acme__ä", "acme", "", false},
-		{"nothing", "", "", "", false},
+		{"a part that is empty once sanitised", "acme__ä", "acme", "", false},
+		{"an empty name", "", "", "", false},
 	}
 	for _, tt := range tests {
 		organisation, project, ok := state.SplitInput(tt.in)

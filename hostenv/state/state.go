@@ -1,29 +1,30 @@
 // Package state holds what a provider must remember for years: which UID and
 // which host names belong to which environment.
 //
-// It promises, whatever the input:
+// For any input it guarantees:
 //
-//   - A UID is unique over live and retired environments, never changes, is
-//     never used again, and a new one is greater than every UID ever recorded.
-//   - A host name has one owner, live or retired. It changes hands only within
+//   - A UID is unique over live and retired environments, never changes and is
+//     never used again. A new UID is greater than every UID ever recorded.
+//   - A host name has one owner, live or retired. It gets a new owner only within
 //     a project, once its owner no longer declares it, or by a [Transfer].
-//   - The same prior state and claims give the same next state, whatever their
-//     order; computing again from the result changes nothing.
-//   - Everything that is wrong is reported at once, each with a hint.
-//   - What the package does not know in an entry is kept.
+//   - The same prior state and claims give the same next state, in any order of
+//     the claims. The same claims change nothing in the result.
+//   - Errors are reported together, each with a hint.
+//   - Unknown fields of an entry are kept.
 //
-// It is pure: values in, values out. [Decode] and [State.Encode] are the codec
-// of state.json; the file itself, its lock and its durability are the matter
-// of the package hostenv/state/store below this one.
+// The package does no I/O. [Decode] and [State.Encode] are the codec of
+// state.json; the package hostenv/state/store locks, reads and writes the file.
 //
-// The format is that of today's generator, {"<userName>": {"userName", "uid",
-// "node", "virtualHosts"}, "_description": "..."}, and its readers, which fold
-// over every key but _description and read .uid, can read ours.
+// The format extends that of the legacy generator, {"<userName>": {"userName",
+// "uid", "node", "virtualHosts"}, "_description": "..."}. Programs for the old
+// format, which read .uid of every key but _description, can read ours.
 package state
 
 import (
 	"maps"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
 // Description is what [New] writes into the file for those who open it.
@@ -32,43 +33,43 @@ const Description = "UIDs and host names of every environment that was ever plan
 	"a UID that is used twice gives one customer the files of another."
 
 // A State is the content of state.json. Copy it with [State.Clone]; a plain
-// copy shares its maps. The zero State is no state: begin with [New].
+// copy shares its maps. The zero State is not valid: begin with [New].
 type State struct {
-	// Description is for people. It also shows that an empty state was meant
-	// to be empty, and is not what a failed write or a wrong merge left.
+	// Description is for readers of the file. It also shows that an empty state
+	// is intended, and is not the result of a failed write or a wrong merge.
 	Description string
 	// Entries are the environments by user name, live and retired.
 	Entries map[string]Entry
 	// LastAllocated is the newest allocation. Every allocation changes it, so
-	// that two branches that both allocate conflict in git; a UID below it is
-	// never allocated again, even where somebody deleted an entry by hand.
+	// that two branches that both allocate conflict in git. New UIDs are above
+	// it, so that a UID is not used again even if its entry was deleted by hand.
 	LastAllocated Allocation
 }
 
-// An Entry is what is remembered of one environment.
+// An Entry is the record of one environment.
 type Entry struct {
 	UserName string
 	UID      int // never 0
 	// Node is where the newest plan places the environment.
 	Node string
-	// DeployedNode is where the last successful deploy brought it; "" if none
-	// did yet.
+	// DeployedNode is the node of the last successful deploy, "" before the
+	// first one.
 	DeployedNode string
 	// VirtualHosts are the host names that it owns, normalised and sorted.
 	VirtualHosts []string
-	// Organisation, Project and Environment are hostenv's names for it, ""
-	// in an entry of today's generator that no plan has seen since.
+	// Organisation, Project and Environment are hostenv's names for it. They are
+	// "" in an entry of the legacy generator until a plan includes it.
 	Organisation, Project, Environment string
-	// FormerNames are the user names that it had before [Moved] gave it this one,
-	// sorted. On a node they are what proves that a user of another name with its
-	// UID is the same environment.
+	// FormerNames are the user names that it had before [Moved] renamed it,
+	// sorted. They prove to a deploy that a user of the node that has the same
+	// UID and a former name belongs to the same environment.
 	FormerNames []string
-	// Retired says that the environment left the inputs. UID, node and host
-	// names stay reserved; if it comes back, it gets them again.
+	// Retired means that the inputs no longer have the environment. Its UID, node
+	// and host names stay reserved; if it comes back, it gets them again.
 	Retired bool
 
-	// extra holds the fields that this package does not know.
-	extra map[string]any
+	// extra holds unknown fields. Copies share it.
+	extra canonjson.Object
 }
 
 // An Allocation is a UID given to a user.
@@ -77,25 +78,24 @@ type Allocation struct {
 	UID      int
 }
 
-// New returns the state of a provider that never planned anything.
+// New returns the state of a provider before the first plan.
 func New() State {
 	return State{Description: Description, Entries: map[string]Entry{}}
 }
 
-// Clone returns a copy that shares nothing that either side may change.
+// Clone returns a copy. Changes to either do not affect the other.
 func (s State) Clone() State {
 	entries := make(map[string]Entry, len(s.Entries))
 	for name, e := range s.Entries {
 		e.VirtualHosts = slices.Clone(e.VirtualHosts)
 		e.FormerNames = slices.Clone(e.FormerNames)
-		e.extra = maps.Clone(e.extra)
 		entries[name] = e
 	}
 	s.Entries = entries
 	return s
 }
 
-// HighestUID returns the highest UID that was ever recorded, 0 if none was.
+// HighestUID returns the highest UID ever recorded, or 0.
 func (s State) HighestUID() int {
 	highest := s.LastAllocated.UID
 	for _, e := range s.Entries {
@@ -104,12 +104,12 @@ func (s State) HighestUID() int {
 	return highest
 }
 
-// names returns the user names in order.
+// names returns the user names, sorted.
 func (s State) names() []string { return slices.Sorted(maps.Keys(s.Entries)) }
 
-// WithDeployed returns the state after a deploy has brought each user of
-// deployed to the node it names. Users without an entry are passed over: an
-// entry is made by a plan alone.
+// WithDeployed returns the state after a successful deploy of environments.
+// deployed has the node of each user name. Users without an entry are ignored:
+// only a plan makes entries.
 func (s State) WithDeployed(deployed map[string]string) State {
 	s = s.Clone()
 	for user, node := range deployed {

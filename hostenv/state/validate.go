@@ -4,32 +4,33 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// The bounds of any UID in a state. Below 1000 are the users of the system,
-// which an environment must never be; 65534 and 65535 mean nobody and "no
-// user" (systemd, docs/UIDS-GIDS.md). The upper bound is what a signed 32-bit
-// uid_t holds.
+// The bounds of any UID in a state. Below 1000 are the system's users. 65534 and
+// 65535 are refused as well: the kernel's overflow user and "no user" in 16 bits
+// (systemd, docs/UIDS-GIDS.md). The upper bound fits a signed 32-bit uid_t.
 const (
 	minUID = 1000
 	maxUID = 1<<31 - 1
 )
 
-// Validate reports everything that is wrong with a state, as a *Refused.
-// [Decode] has done so already; a state that a program built wants it.
+// Validate returns an error that holds every problem of a state, see
+// [problem.Leaves]. [Decode] and [State.Next] check the same.
 func (s State) Validate() error {
 	errs, _ := s.problems(nil, nil)
-	return refuse(errs...)
+	return errs.Err()
 }
 
-// problems returns everything that is wrong with s. at finds the lines, if it
-// was read from a file; what is in reported, by entry and field, was said
-// already when it was read. It returns the owner of every host name as well,
-// for those who need that next.
-func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, owners map[string]string) {
+// problems returns every problem of s, and the owner of each host name. at finds
+// the lines if s was read from a file. reported has the entries and fields whose
+// problems the decoder has reported.
+func (s State) problems(at *lines, reported map[[2]string]bool) (errs problem.List, owners map[string]string) {
 	wrong := func(entry, field, remedy, format string, args ...any) {
 		if !reported[[2]string{entry, field}] {
-			errs = append(errs, &EntryError{Entry: entry, Field: field, Line: at.of(entry, field), Problem: fmt.Sprintf(format, args...), Remedy: remedy})
+			errs.Add(entryError(at.of(entry, field), entry, field, fmt.Sprintf(format, args...), remedy))
 		}
 	}
 	uids, hosts := newHolders[int](len(s.Entries)), newHolders[string](3*len(s.Entries))
@@ -38,8 +39,8 @@ func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, o
 		if e.UserName != name {
 			wrong(name, "userName", byHand, "is %q, and the key of an entry is its user name", e.UserName)
 		}
-		if err := CheckUserName(name); err != nil {
-			wrong(name, "", notNote, "%v", err)
+		if _, err := names.ParseUser(name); err != nil {
+			wrong(name, "", notNote, "is not a user name: %v", err)
 		}
 		if err := checkUID(e.UID); err != nil {
 			wrong(name, "uid", byHand, "%v", err)
@@ -48,9 +49,9 @@ func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, o
 			uids.add(e.UID, name)
 		}
 		for _, host := range e.VirtualHosts {
-			if normal, err := NormalizeHostname(host); err != nil {
+			if normal, err := names.ParseHost(host); err != nil {
 				wrong(name, "virtualHosts", byHand, "holds %q: %v", host, err)
-			} else if normal != host {
+			} else if string(normal) != host {
 				wrong(name, "virtualHosts", byHand, "holds %q, which is %q once normalised", host, normal)
 			}
 			hosts.add(host, name)
@@ -65,26 +66,26 @@ func (s State) problems(at *lines, reported map[[2]string]bool) (errs []error, o
 	}
 	for _, uid := range slices.Sorted(maps.Keys(uids.more)) {
 		users := uids.of(uid)
-		errs = append(errs, &DuplicateUIDError{UID: uid, Users: users, Lines: lines(users, "uid")})
+		errs.Add(duplicateUID(uid, users, lines(users, "uid")))
 	}
 	for _, host := range slices.Sorted(maps.Keys(hosts.more)) {
 		users := hosts.of(host)
-		errs = append(errs, &DuplicateHostnameError{Host: host, Users: users, Lines: lines(users, "virtualHosts")})
+		errs.Add(duplicateHost(host, users, lines(users, "virtualHosts")))
 	}
 	s.checkLastAllocated(wrong)
 	return errs, hosts.first
 }
 
-// checkLastAllocated holds the newest allocation to the entries: none is
-// newer, and its own user, if it has an entry, has its UID.
+// checkLastAllocated checks that no entry has a UID above the newest allocation,
+// and that its user, if it has an entry, has its UID.
 func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string, args ...any)) {
 	last := s.LastAllocated
 	if last == (Allocation{}) {
 		return
 	}
 	const mend = "a merge took the older side: set uid and userName of _lastAllocated to those of the entry with the highest uid"
-	if err := CheckUserName(last.UserName); err != nil {
-		wrong(lastAllocatedKey, "userName", mend, "is wrong: %v", err)
+	if _, err := names.ParseUser(last.UserName); err != nil {
+		wrong(lastAllocatedKey, "userName", mend, "is %q: %v", last.UserName, err)
 	}
 	highest := Entry{}
 	for _, e := range s.Entries {
@@ -103,19 +104,19 @@ func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string
 	}
 }
 
-// holders are who holds each of many things, nearly all of which have one
-// holder: a list for each would cost more than all the rest of a step.
+// holders has the users that hold each key. Nearly all keys have one holder; a
+// list for each would take longer than the rest of a step.
 type holders[K comparable] struct {
 	first map[K]string
-	more  map[K][]string // beside the first, of those things that have several
+	more  map[K][]string // further holders, of the keys that have several
 }
 
-// newHolders returns holders of about so many things.
+// newHolders returns holders with room for so many keys.
 func newHolders[K comparable](things int) holders[K] {
 	return holders[K]{first: make(map[K]string, things), more: map[K][]string{}}
 }
 
-// add notes a holder, who is not noted twice. Holders come in order.
+// add adds a holder once. The caller adds holders in order.
 func (h holders[K]) add(key K, user string) {
 	if first, ok := h.first[key]; !ok {
 		h.first[key] = user
@@ -124,7 +125,7 @@ func (h holders[K]) add(key K, user string) {
 	}
 }
 
-// of returns the holders of one thing.
+// of returns the holders of a key.
 func (h holders[K]) of(key K) []string {
 	return append([]string{h.first[key]}, h.more[key]...)
 }
@@ -134,9 +135,9 @@ func checkUID(uid int) error {
 	case uid < minUID:
 		return fmt.Errorf("is %d, and UIDs below %d belong to the system", uid, minUID)
 	case uid > maxUID:
-		return fmt.Errorf("is %d, and %d is the highest UID there is", uid, maxUID)
+		return fmt.Errorf("is %d, and the highest UID is %d", uid, maxUID)
 	case uid == 65534 || uid == 65535:
-		return fmt.Errorf("is %d, which means nobody", uid)
+		return fmt.Errorf("is %d, which the system reserves", uid)
 	}
 	return nil
 }

@@ -34,13 +34,12 @@ var (
 	}
 )
 
-// Rust's, when it gives up on what was thought to be impossible.
+// The exit status of a panic in Rust.
 const panicked = 101
 
-// Activate is what a profile's activate-rs executes, and returns its exit
-// status.
+// Activate does the work of activate-rs, and returns its exit status.
 func Activate(args []string, log io.Writer) int {
-	// A link that is lost neither ends it, nor is that inherited.
+	// A lost connection does not end this process. Children do not inherit that.
 	hangup := make(chan os.Signal, 8)
 	signal.Notify(hangup, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
@@ -144,7 +143,8 @@ func duration(seconds string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// profileOf is where a user's profile of a name is; it depends on what is there.
+// profileOf returns the path of a user's profile, which depends on the folders
+// that exist.
 func profileOf(user, name string) string {
 	state := "/nix/var/nix"
 	if dir, ok := os.LookupEnv("NIX_STATE_DIR"); ok {
@@ -175,8 +175,8 @@ type activation struct {
 	magic, auto, dry, boot bool
 }
 
-// say logs. Where nobody reads it any more, as after a link was lost, that is
-// the end, with neither a confirmation nor a rollback.
+// say logs. If the reader is gone, for example after a lost connection, the process
+// ends at once, without confirmation or rollback, as deploy-rs's does.
 func (a *activation) say(level, text string) {
 	if _, err := fmt.Fprintf(a.log, "[activate] [%s] %s\n", level, text); err != nil {
 		os.Exit(panicked)
@@ -203,7 +203,7 @@ func (a *activation) activate() error {
 	err := script(location, "DRY_ACTIVATE="+digit(a.dry), "BOOT="+digit(a.boot))
 	var exit *exec.ExitError
 	if a.dry && errors.As(err, &exit) {
-		return nil // a dry run that fails is not looked at
+		return nil // deploy-rs ignores a failed dry run
 	}
 	if err != nil {
 		if a.auto && !a.dry {
@@ -250,8 +250,8 @@ func (a *activation) nixEnv(args ...string) error {
 	return cmd.Run()
 }
 
-// deactivate goes one generation back, whatever that is, and takes the last one
-// of the list for the one that was left.
+// deactivate goes back one generation, and deletes the last one in the list, as
+// deploy-rs does.
 func (a *activation) deactivate() error {
 	a.say("WARN", "De-activating due to error")
 	if err := a.nixEnv("--rollback"); err != nil {

@@ -18,7 +18,7 @@ import (
 // A step is one command on a node.
 type step struct {
 	do      string // "activate", "revoke", "nix-env"
-	version string // of the profile; "gone" is none that there is
+	version string // of the profile; "gone" does not exist
 	flags   string
 	fail    string // the versions whose script fails
 	confirm bool   // wait for it, and confirm
@@ -35,7 +35,7 @@ func script(version string) string {
 	return fmt.Sprintf("#!/bin/sh\necho %s in ${PWD##*/} for ${PROFILE##*/} DRY=$DRY_ACTIVATE BOOT=$BOOT >>\"$RECORD/ran\"\ncase \" $FAIL \" in *\" %[1]s \"*) exit 3 ;; esac\n", version)
 }
 
-// Where a profile stands after activations and rollbacks, by a real nix-env.
+// After activations and rollbacks, a real nix-env has the expected generations.
 func TestActivateDiffersNowhere(t *testing.T) {
 	real := filepath.Join(testenv.Need(t, "deploy-rs"), "activate")
 	testenv.Need(t, "nix")
@@ -82,8 +82,8 @@ func TestActivateDiffersNowhere(t *testing.T) {
 	}
 }
 
-// live takes the steps on a profile of its own and tells of each the exit
-// status, of all the scripts that ran, and the generations that are left.
+// live takes the steps on a new profile. It returns the exit status of each step,
+// the scripts that ran, and the generations that are left.
 func live(t *testing.T, program, store string, steps []step) []string {
 	t.Helper()
 	dir := t.TempDir()

@@ -10,7 +10,7 @@ import (
 
 // Programs are `deploy` and `activate`.
 var Programs = testenv.Program{Name: "deploy-rs", Build: func(dir string) error {
-	// By name: to find what a pattern matches Go would want all modules there are.
+	// By name, because Go needs every module to resolve a pattern.
 	const cmd = "github.com/woolwichweb/hostenv-provider/internal/deployrs/cmd/"
 	if out, err := exec.Command("go", "build", "-o", dir+"/", cmd+"deploy", cmd+"activate").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the stand-in for deploy-rs: %w\n%s", err, out)

@@ -8,13 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// An option is one that clap, which deploy-rs reads its command line by, knows.
+// An option is one of clap, the library that parses deploy-rs's command line.
 type option struct {
 	long, short string
-	value       bool               // takes one
-	greedy      bool               // takes all that follow, and may be repeated
-	hyphens     bool               // takes a value that looks like an option
-	check       func(string) error // refuses values
+	value       bool               // takes a value
+	greedy      bool               // takes all following values, and may be repeated
+	hyphens     bool               // takes a value that begins with a hyphen
+	check       func(string) error // checks the value
 }
 
 // parsed is a command line: the values by the long names of options, "" for
@@ -36,8 +36,8 @@ func (p *parsed) get(name string) string {
 	return ""
 }
 
-// parse reads a command line. With sub the first positional is a subcommand and
-// the rest is left to it; with escaped what follows -- is kept apart.
+// parse parses a command line. With sub, it stops at the first positional, which is
+// a subcommand. With escaped, arguments after -- go to p.last.
 func parse(options []option, args []string, sub, version, escaped bool) (*parsed, error) {
 	p := &parsed{options: map[string][]string{}}
 	for _, arg := range args {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// settings may stand at all three levels of the data.
+// settings can be at all three levels of the data.
 type settings struct {
 	SSHUser           *string `json:"sshUser"`
 	User              *string `json:"user"`
@@ -75,7 +75,7 @@ func decode(text []byte) (*data, error) {
 	return &d, nil
 }
 
-// A job is one profile to deploy, with what is said of it everywhere.
+// A job is one profile to deploy, with its settings from all levels.
 type job struct {
 	settings
 	repo, nodeName, profileName string
@@ -85,7 +85,7 @@ type job struct {
 	sshUser, sudo               string
 }
 
-// first returns the first that is said.
+// first returns the first value that is set.
 func first[T any](values ...*T) *T {
 	for _, v := range values {
 		if v != nil {
@@ -102,8 +102,8 @@ func or[T any](value *T, otherwise T) T {
 	return *value
 }
 
-// merged is what holds for a profile: the command line's, else the profile's,
-// the node's, the top's. Options of ssh add up.
+// merged returns the settings of a profile: from the command line, or else the
+// profile, the node, the top. Options of ssh add up.
 func merged(levels ...settings) (s settings, opts []string) {
 	for _, l := range levels {
 		s = settings{
@@ -124,7 +124,7 @@ func merged(levels ...settings) (s settings, opts []string) {
 	return s, opts
 }
 
-// jobs are what a target asks for, in order: profilesOrder, then the others.
+// jobs returns the jobs of a target, in order: profilesOrder, then the others.
 func (d *data) jobs(t target, o *overrides, whoami string) ([]job, error) {
 	nodes := []string{t.node}
 	if t.node == "" {
@@ -175,7 +175,7 @@ func (d *data) jobs(t target, o *overrides, whoami string) ([]job, error) {
 	return all, nil
 }
 
-// overrides are what the command line says of every profile.
+// overrides returns the settings of the command line, which hold for every profile.
 type overrides struct {
 	settings
 	hostname *string

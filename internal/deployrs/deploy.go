@@ -48,7 +48,7 @@ type run struct {
 	log io.Writer
 }
 
-// Deploy is deploy-rs's `deploy`, and returns its exit status.
+// Deploy acts as deploy-rs's `deploy`, and returns its exit status.
 func Deploy(args []string, log io.Writer) int {
 	p, err := parse(deployOptions, args, false, true, true)
 	if err == nil && p.help {
@@ -93,7 +93,7 @@ func (r *run) deploy() error {
 		if !errors.As(flakes, &exit) {
 			return fmt.Errorf("failed to test for flake support: %w", flakes)
 		}
-		return errors.New("a Nix without flakes is not what this stands in for")
+		return errors.New("the stand-in supports only a Nix with flakes")
 	}
 	if !r.has("skip-checks") {
 		for _, t := range targets {
@@ -124,7 +124,7 @@ func (r *run) deploy() error {
 		if errors.Is(err, errPanic) {
 			return err
 		}
-		// Even after a dry run, whatever it says then.
+		// Even after a dry run, as deploy-rs does.
 		if r.get("rollback-succeeded") != "false" && r.get("auto-rollback") != "false" {
 			for _, done := range jobs[:i] {
 				if or(done.AutoRollback, true) {
@@ -139,7 +139,7 @@ func (r *run) deploy() error {
 	return nil
 }
 
-// command runs a command whose output is shown, but for stdout if discarded.
+// command runs a command and shows its output, except stdout if discarded.
 func (r *run) command(env []string, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -196,7 +196,7 @@ func (r *run) build(j job) error {
 		return fmt.Errorf("parse the output of show-derivation: %w", err)
 	}
 	var drv string
-	for drv = range derivations { // one of them, whichever
+	for drv = range derivations { // any of them
 		break
 	}
 	if !strings.HasPrefix(drv, "/nix/store/") {
@@ -256,7 +256,7 @@ func (r *run) push(j job) error {
 	return r.command([]string{"NIX_SSHOPTS=" + strings.Join(j.opts, " ")}, "nix", args...)
 }
 
-// ssh is a command on the node, for its user's shell to read.
+// ssh returns the ssh process for a shell command on the node.
 func (r *run) ssh(j job, command string) *exec.Cmd {
 	cmd := exec.Command("ssh", append(append([]string{j.sshUser + "@" + j.hostname}, j.opts...), command)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -310,8 +310,8 @@ func (r *run) activate(j job) error {
 	waited := make(chan error, 1)
 	go func() { waited <- waiting.Wait() }()
 
-	// Whichever ends first; the other is left to itself. That an activation
-	// succeeds which nobody has confirmed is not thought of.
+	// Wait for the first to end; the other is left running. deploy-rs panics if an
+	// activation succeeds before it was confirmed.
 	select {
 	case err := <-waited:
 		if err != nil {
@@ -324,7 +324,7 @@ func (r *run) activate(j job) error {
 		return fmt.Errorf("activating over SSH: %w", err)
 	}
 	confirmed := r.ssh(j, j.sudo+"rm "+canary(temp, j.path)).Run()
-	// Nor of one that fails now: whoever would hear of it has gone on.
+	// deploy-rs panics too if the activation fails after the confirmation.
 	if err := <-activated; err != nil {
 		return errPanic
 	}

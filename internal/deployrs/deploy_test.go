@@ -18,9 +18,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// shim stands for nix and ssh, writes down how it is called, and fails where it
-// is told to. An activation lasts until it is confirmed, as a real one does;
-// what waits for one that failed waits on.
+// shim replaces nix and ssh, logs its command line, and fails where the test asks
+// for it. An activation lasts until it is confirmed, as a real one does. The wait
+// for a failed activation does not end.
 const shim = `#!/bin/sh
 over() { [ -e "$RECORD/over" ] || ! [ -e "$RECORD/data" ]; }
 name=${0##*/}
@@ -116,11 +116,11 @@ func fleet(path string) map[string]any {
 	}
 }
 
-// A scenario is one command line, and how the world around it is.
+// A scenario is one command line and the environment in which it runs.
 type scenario struct {
 	args []string
 	fail string   // which commands fail, "what" or "what@nth"
-	drvs string   // what Nix says of derivations: "old", "empty"
+	drvs string   // what Nix prints for derivations: "old", "empty"
 	env  []string // in addition
 	data func(map[string]any)
 	bare bool // the profile has no activate-rs
@@ -186,7 +186,7 @@ func TestDeployDiffersNowhere(t *testing.T) {
 		{args: line("-s --remote-build " + n1), fail: "build"},
 		{args: line("-s --remote-build " + n1), bare: true},
 
-		// the revoking of what had succeeded
+		// revoking profiles that had succeeded
 		{args: line("-s --magic-rollback false .#n1"), fail: "activate@2"},
 		{args: line("-s --magic-rollback false --rollback-succeeded false .#n1"), fail: "activate@2"},
 		{args: line("-s --magic-rollback false --rollback-succeeded true --auto-rollback false .#n1"), fail: "activate@2"},
@@ -194,10 +194,10 @@ func TestDeployDiffersNowhere(t *testing.T) {
 		{args: line("-s --dry-activate .#n1"), fail: "activate@2"},
 		{args: line("-s --magic-rollback false .#n1"), fail: "activate@2", data: each("autoRollback", false)},
 
-		// data that are not what they should be
-		{args: line("-s .#n1.nobody")},
-		{args: line("-s .#nobody.system")},
-		{args: line("-s .#nobody")},
+		// malformed data
+		{args: line("-s .#n1.missing")},
+		{args: line("-s .#missing.system")},
+		{args: line("-s .#missing")},
 		{args: line("-s " + n1), data: each("path", 1)},
 		{args: line("-s " + n1), data: each("path", nil)},
 		{args: line("-s " + n1), data: each("sshOpts", nil)},
@@ -214,8 +214,8 @@ func TestDeployDiffersNowhere(t *testing.T) {
 		{args: line("-s " + n1), data: func(d map[string]any) { delete(d, "nodes") }},
 		{args: line("-s " + n1), data: func(d map[string]any) { delete(d["nodes"].(map[string]any)["n1"].(map[string]any), "hostname") }},
 	}
-	// What clap refuses, and what it takes though it looks odd; the target mostly
-	// names no node that there is, so that the taken ones end soon.
+	// Command lines that clap refuses, and odd ones that it accepts. Most targets name
+	// a node that does not exist, so that accepted ones end soon.
 	for _, args := range []string{
 		"--version", "-V", "-h", "--help", "--version=1", "-sV",
 		"--skip-checks --skip-checks", "--skip-checks=true", "-s=x", "-sz", "-z", "--unknown", "--skip-check", "-1", "-", "a b",
@@ -251,7 +251,7 @@ func TestDeployDiffersNowhere(t *testing.T) {
 	}
 }
 
-// one leaves nothing but one profile: the order of several is left to chance.
+// one keeps only one profile, because the order of several is random.
 func one(d map[string]any) {
 	nodes := d["nodes"].(map[string]any)
 	delete(nodes, "n1")
@@ -269,8 +269,7 @@ func each(key string, value any) func(map[string]any) {
 	}
 }
 
-// play runs a program among the shims and returns what it called and its exit
-// status.
+// play runs a program among the shims, and returns its calls and its exit status.
 func play(t *testing.T, program string, s scenario, path string) ([]string, int) {
 	t.Helper()
 	dir := t.TempDir()
@@ -306,7 +305,7 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 		"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + dir, "RECORD=" + dir, "FAIL=" + s.fail, "DERIVATIONS=" + s.drvs,
 		"DRV=/nix/store/" + hash + "-profile.drv",
 	}, s.env...)
-	// Not a pipe: what is left behind would hold it open.
+	// Not a pipe: processes that are left running would keep it open.
 	output, err := os.Create(filepath.Join(dir, "output"))
 	if err != nil {
 		t.Fatal(err)
@@ -317,12 +316,12 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 		t.Fatal(err)
 	}
-	// Whoever waits for an activation that failed may have been started late.
+	// The wait for a failed activation may have started late.
 	if phases := read(t, filepath.Join(dir, "phases")); strings.Contains(s.fail, "activate") && strings.Contains(phases, "activate\n") && strings.Contains(read(t, filepath.Join(dir, "calls")), "--magic-rollback") && !slices.Contains(s.args, "--boot") && !slices.Contains(s.args, "--dry-activate") {
 		testenv.Await(t, "who waits for the activation", func() bool { return strings.Contains(read(t, filepath.Join(dir, "phases")), "wait\n") })
 	}
 	write(t, filepath.Join(dir, "over"), "", 0o644)
-	// What is left behind ends by that, and writes until then.
+	// This ends the processes that are left running, which write until then.
 	if cmd.Process != nil {
 		testenv.Await(t, "the end of what is left behind", func() bool { return syscall.Kill(-cmd.Process.Pid, 0) != nil })
 	}
@@ -336,10 +335,10 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	}
 	for i, call := range calls {
 		if strings.Contains(call, "[--apply]") {
-			// The language has room for spaces and parentheses.
+			// The language allows spaces and parentheses.
 			calls[i] = strings.NewReplacer(" ", "", "\n", "", "(", "", ")", "").Replace(call)
 		}
-		// Two connections are made at once.
+		// deploy-rs makes two connections at once.
 		if i > 0 && strings.Contains(call, " activate '") && strings.Contains(calls[i-1], " wait '") {
 			calls[i-1], calls[i] = call, calls[i-1]
 		}
@@ -347,9 +346,9 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	return calls, cmd.ProcessState.ExitCode()
 }
 
-// settle waits until every process that a test beside this one is starting has
-// come to its exec. Until then it has what was open here when it was forked, and
-// a program that is open to be written cannot be run.
+// settle waits until every process that parallel tests are starting has called
+// exec. Until then a forked process has the files of this one open, and a program
+// that is open for writing cannot be executed.
 func settle() {
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()

@@ -17,8 +17,8 @@ var (
 	keyword   = regexp.MustCompile(`^(assert|else|if|in|inherit|let|rec|then|with)$`)
 )
 
-// parseTarget reads a target. deploy-rs has the fragment parsed as Nix; a lone
-// string is not what it looks for there.
+// parseTarget parses a target. deploy-rs parses the fragment as Nix, and refuses a
+// single string.
 func parseTarget(text string) (target, error) {
 	repo, rest, found := strings.Cut(text, "#")
 	t := target{repo: repo}

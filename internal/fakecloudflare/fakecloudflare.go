@@ -17,19 +17,19 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
 )
 
-// Token is what the fake lets in; no other text in these tests is like it.
+// Token is the token that the fake accepts. No other text in the tests contains it.
 const Token = "cfut_Zq7xN2vLk9TtB4mWcY8hRj3sDf6gPa1eUoXi5Q0y"
 
-// TB is what a fake needs of a test.
+// TB is the part of testing.TB that a fake uses.
 type TB interface {
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 	Cleanup(func())
 }
 
-// A Fake is Cloudflare's API, as far as the package uses it, over HTTP: pages,
-// batches in one transaction in Cloudflare's order, the rules of what may stand
-// beside what with their codes, rights, and faults on demand.
+// A Fake serves the part of Cloudflare's API that the package uses, over HTTP:
+// pages, batches in one transaction in Cloudflare's order, the rules for records of
+// one name with their error codes, permissions, and faults on demand.
 type Fake struct {
 	t    TB
 	URL  string
@@ -39,29 +39,28 @@ type Fake struct {
 	Zones    []cloudflare.Zone
 	Records  map[string]map[string]cloudflare.Record // zone id, record id
 	NextID   int
-	PageSize int             // the most that a page of records has
-	ReadOnly map[string]bool // zones that the token may not write
-	Hidden   map[string]bool // names with a record that no list shows
+	PageSize int             // the largest number of records on a page
+	ReadOnly map[string]bool // zones that the token must not write
+	Hidden   map[string]bool // names with a record that the API does not list
 
 	Requests []string // method, path and query
-	Writes   int      // batches that were carried out
-	// Fault decides on every request before it is answered: what it returns is
-	// done to it.
+	Writes   int      // successful batches
+	// Fault returns the fault for a request, before the answer.
 	Fault func(r *http.Request) Fault
 	// Committed sees the zone before and after every batch.
 	Committed func(zone string, before, after map[string]cloudflare.Record)
 }
 
-// A Fault is what a request suffers.
+// A Fault makes a request fail.
 type Fault struct {
-	Status     int    // answered instead, with body
+	Status     int    // of the answer, if not 0
 	Body       string // "" for an error page
 	RetryAfter string
-	Drop       bool // the connection ends without an answer
-	CarryOut   bool // but what was asked for is done
+	Drop       bool // end the connection without an answer
+	CarryOut   bool // do what the request asks for all the same
 }
 
-// New starts a fake that ends with the test.
+// New starts a fake, which stops at the end of the test.
 func New(t TB, zones ...cloudflare.Zone) *Fake {
 	f := &Fake{t: t, Records: map[string]map[string]cloudflare.Record{}, ReadOnly: map[string]bool{}, Hidden: map[string]bool{}, PageSize: 5000}
 	for _, z := range zones {
@@ -80,12 +79,12 @@ func (f *Fake) AddZone(z cloudflare.Zone) {
 	f.Records[z.ID] = map[string]cloudflare.Record{}
 }
 
-// Zone is an ordinary one.
+// Zone returns an active zone with default values.
 func Zone(id, name string) cloudflare.Zone {
 	return cloudflare.Zone{ID: id, Name: name, Status: "active", Type: "full"}
 }
 
-// Add puts records into a zone, as somebody else would.
+// Add adds records to a zone, as another client of the API would.
 func (f *Fake) Add(zoneID string, records ...cloudflare.Record) (ids []string) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -105,7 +104,7 @@ func (f *Fake) All(zoneID string) []cloudflare.Record {
 	return Sorted(f.Records[zoneID])
 }
 
-// Sorted returns records in an order, without ids.
+// Sorted returns records by name, without ids.
 func Sorted(records map[string]cloudflare.Record) []cloudflare.Record {
 	var all []cloudflare.Record
 	for r := range maps.Values(records) {
@@ -118,10 +117,10 @@ func Sorted(records map[string]cloudflare.Record) []cloudflare.Record {
 	return all
 }
 
-// Client is one that has the token.
+// Client returns a client with the token.
 func (f *Fake) Client() *cloudflare.Client { return f.ClientWith(Token) }
 
-// ClientWith is one that has another.
+// ClientWith returns a client with another token.
 func (f *Fake) ClientWith(text string) *cloudflare.Client {
 	token, err := cloudflare.NewToken(text)
 	if err != nil {
@@ -130,13 +129,12 @@ func (f *Fake) ClientWith(text string) *cloudflare.Client {
 	return cloudflare.NewClient(token, cloudflare.WithBaseURL(f.URL), cloudflare.WithTransport(inTurn{f}))
 }
 
-// inTurn sends requests so that the test and the fake's handler never are at
-// the fake's fields at once.
+// inTurn orders the test's and the handler's access to the fields of the fake.
 type inTurn struct{ f *Fake }
 
 func (i inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
 	i.f.Mu.Lock()
-	i.f.Mu.Unlock() //nolint:staticcheck // what the test did is done
+	i.f.Mu.Unlock() //nolint:staticcheck // waits for the test
 	response, err := http.DefaultTransport.RoundTrip(r)
 	i.f.Mu.Lock()
 	defer i.f.Mu.Unlock()
@@ -250,12 +248,12 @@ func refuse(w http.ResponseWriter, status, code int, message string) {
 	fmt.Fprint(w, Refusal(code, message))
 }
 
-// Refusal is the body of an answer that says no.
+// Refusal returns the body of an error.
 func Refusal(code int, message string) string {
 	return fmt.Sprintf(`{"success":false,"errors":[{"code":%d,"message":%q}],"messages":[],"result":null}`, code, message)
 }
 
-// batch carries out all of a batch, or nothing.
+// batch does all of a batch, or nothing.
 func (f *Fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 	var b struct {
 		Deletes []cloudflare.Record `json:"deletes"`
@@ -272,7 +270,7 @@ func (f *Fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 		return
 	}
 	if len(b.Puts) > 0 {
-		f.t.Errorf("a PUT was sent, which resets what it does not name")
+		f.t.Errorf("the batch has a PUT, which resets the fields that it does not name")
 	}
 	before := f.Records[zoneID]
 	after := maps.Clone(before)
@@ -325,7 +323,8 @@ func (f *Fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 	succeed(w, map[string]any{"deletes": []any{}, "patches": []any{}, "puts": []any{}, "posts": posted}, nil)
 }
 
-// StandsBeside returns the code of the rule that keeps a record out, or 0.
+// StandsBeside returns the error code of the rule that forbids a record beside
+// the others, or 0.
 func (f *Fake) StandsBeside(records map[string]cloudflare.Record, record cloudflare.Record) int {
 	if f.Hidden[record.Name] {
 		return 81053
@@ -346,13 +345,13 @@ func (f *Fake) StandsBeside(records map[string]cloudflare.Record, record cloudfl
 	return 0
 }
 
-// IsAddress tells the types of records that give a name an address.
+// IsAddress reports whether records of a type give a name its address.
 func IsAddress(recordType string) bool {
 	return recordType == "A" || recordType == "AAAA" || recordType == "CNAME"
 }
 
-// Guard lets a test fail if a batch changes a foreign record, takes the last
-// address record of a name, or leaves a record of ours at odds with its comment.
+// Guard makes the test fail if a batch changes a foreign record, removes the last
+// address record of a name, or makes a record of ours contradict its comment.
 func (f *Fake) Guard(cfg cloudflare.Config) {
 	f.Committed = func(zoneID string, before, after map[string]cloudflare.Record) {
 		for _, problem := range Violations(cfg, before, after) {
@@ -361,7 +360,7 @@ func (f *Fake) Guard(cfg cloudflare.Config) {
 	}
 }
 
-// Violations returns what a batch did that none may do.
+// Violations returns the changes of a batch that are never allowed.
 func Violations(cfg cloudflare.Config, before, after map[string]cloudflare.Record) (problems []string) {
 	had, has := map[string]bool{}, map[string]bool{}
 	for r := range maps.Values(after) {
@@ -386,18 +385,18 @@ func Violations(cfg cloudflare.Config, before, after map[string]cloudflare.Recor
 	}
 	for id, r := range after {
 		if _, old := before[id]; !old && (r.Comment != cfg.Comment() || r.Type != "CNAME") {
-			problems = append(problems, fmt.Sprintf("the new record %v is not told as ours", r))
+			problems = append(problems, fmt.Sprintf("the new record %v is not marked as ours", r))
 		}
 	}
 	for name := range had {
 		if had[name] && !has[name] {
-			problems = append(problems, name+" has lost its last address record")
+			problems = append(problems, name+" lost its last address record")
 		}
 	}
 	return problems
 }
 
-// Same tells whether two records are alike in everything.
+// Same reports whether two records are equal.
 func Same(a, b cloudflare.Record) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.Type == b.Type && a.Content == b.Content && a.Comment == b.Comment &&
 		a.TTL == b.TTL && a.Proxied == b.Proxied && slices.Equal(a.Tags, b.Tags)

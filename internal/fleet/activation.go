@@ -16,17 +16,17 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// Behaviour is what activations of a profile do on a node, from now on.
+// Behaviour is what the next activations of a profile do on a node.
 type Behaviour struct {
 	Fail  int           // the exit status to end with
 	Sleep time.Duration // before anything else
-	Print int           // how many lines to print
-	Block bool          // wait until another behaviour is set
-	Run   string        // what else to do before it ends well, in bash
+	Print int           // the number of lines to print
+	Block bool          // wait until the test sets another behaviour
+	Run   string        // a bash script to run before it succeeds
 }
 
-// OnActivation says how activations of a profile behave; the zero Behaviour is
-// to succeed. Those that are blocked go on.
+// OnActivation sets the behaviour of a profile's activations; with the zero
+// Behaviour they succeed. Blocked activations continue.
 func (n *Node) OnActivation(t testing.TB, profile string, b Behaviour) {
 	t.Helper()
 	dir := n.Path(filepath.Join(activationRules, profile))
@@ -49,7 +49,7 @@ func (n *Node) OnActivation(t testing.TB, profile string, b Behaviour) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"fail", "sleep", "print", "run", "block"} { // block last, which lets others go on
+	for _, name := range []string{"fail", "sleep", "print", "run", "block"} { // block last: its removal lets activations continue
 		file := filepath.Join(dir, name)
 		var err error
 		if text, ok := set[name]; ok {
@@ -63,10 +63,10 @@ func (n *Node) OnActivation(t testing.TB, profile string, b Behaviour) {
 	}
 }
 
-// An Activation is one run of a profile's activation, as it wrote it down.
+// An Activation is one run of a profile's activation, from its log.
 type Activation struct {
 	Verb    string // activate for environments; switch, boot or dry-activate for systems
-	User    string // as whom it ran
+	User    string // the user that ran it
 	Path    string // the store path of the profile
 	Blocked bool   // whether it has waited, or waits
 	Ended   bool
@@ -75,8 +75,8 @@ type Activation struct {
 	pid string
 }
 
-// Activations are those of a profile that were begun, in their order. One that
-// was killed has not ended.
+// Activations returns the activations of a profile, in the order of their start. A
+// killed one counts as not ended.
 func (n *Node) Activations(t testing.TB, profile string) []Activation {
 	t.Helper()
 	data, err := os.ReadFile(n.Path(filepath.Join(activationLogs, profile)))

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # provider.nix sets profile
 # What an activation does on a node of a fleet: a program in bin of a package,
 # whose first lines say which $profile it is. It writes down that it was run, and
 # does what the files of $rules say; see Node.OnActivation.
@@ -28,7 +29,7 @@ if [ -e "$rules/block" ]; then
   while [ -e "$rules/block" ]; do sleep 0.02; done
 fi
 if [ -e "$rules/fail" ]; then
-  echo "told to fail with $(<"$rules/fail")" >&2
+  echo "the test made this fail with $(<"$rules/fail")" >&2
   exit "$(<"$rules/fail")"
 fi
 if [ -e "$rules/run" ]; then

@@ -16,10 +16,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// Check says what of the nodes is not as when the fleet was started: a fault
-// that was not undone, or a node that does not answer. Profiles may have
-// changed, and what [Fleet.Reset] resets. Activations that are at work are
-// waited for.
+// Check returns an error if a node differs from its start: a fault that was not
+// undone, or a node that does not answer. It ignores profiles, and all that
+// [Fleet.Reset] resets. It waits for running activations.
 func (f *Fleet) Check() error {
 	return f.each(func(n *Node) error { return n.check() })
 }
@@ -29,7 +28,7 @@ func (n *Node) check() error {
 		return err
 	}
 	if !testenv.Poll(func() bool { return !n.activates() }) {
-		return errors.New("an activation does not end")
+		return fmt.Errorf("an activation did not finish within %v", testenv.Patience)
 	}
 	command := "nix-store --version"
 	if path := n.someActive(); path != "" {
@@ -41,7 +40,7 @@ func (n *Node) check() error {
 	if _, err := output(ssh); err != nil {
 		return err
 	}
-	now, err := n.take()
+	now, err := n.snapshot()
 	if err != nil {
 		return err
 	}
@@ -71,7 +70,7 @@ func (r *relay) check() error {
 	return nil
 }
 
-// activates reports whether a process of an activation is there.
+// activates reports whether an activation is running.
 func (n *Node) activates() bool {
 	processes, _ := n.processes()
 	for _, command := range processes {
@@ -82,7 +81,7 @@ func (n *Node) activates() bool {
 	return false
 }
 
-// someActive is the path of a profile that has one.
+// someActive returns the path of any active profile, or "".
 func (n *Node) someActive() string {
 	for _, profile := range n.Profiles() {
 		if path, err := n.active(profile); err == nil && path != "" {
@@ -92,9 +91,9 @@ func (n *Node) someActive() string {
 	return ""
 }
 
-// take writes down what faults change: the settings, the folders of canaries,
+// snapshot returns all that faults change: the settings, the folders of canaries,
 // the programs, and the mounts with their options.
-func (n *Node) take() (map[string]string, error) {
+func (n *Node) snapshot() (map[string]string, error) {
 	all := map[string]string{}
 	root := filepath.Join(n.dir, "root")
 	for _, dir := range []string{"etc", "run/hostenv/deploy", "run/current-system", "run/wrappers"} {

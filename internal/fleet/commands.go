@@ -21,7 +21,7 @@ var counted = []string{
 	"ssh", "scp", "sftp", "ssh-keyscan", "git",
 }
 
-// program is where one is for whoever deploys.
+// program returns the path of a program on the deploying machine.
 func (f *Fleet) program(name string) string {
 	if f.options.Nix != "" {
 		if path := filepath.Join(filepath.Dir(f.options.Nix), name); strings.HasPrefix(name, "nix") && isFile(path) {
@@ -40,8 +40,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// shims puts programs in front of PATH that write down their command line and
-// go on as the real ones.
+// shims puts programs in front of PATH that log their command line and then run
+// the real ones.
 func (f *Fleet) shims() error {
 	dir := filepath.Join(f.dir, "bin")
 	f.journal = filepath.Join(f.dir, "commands")
@@ -53,8 +53,8 @@ func (f *Fleet) shims() error {
 		if real == "" {
 			continue
 		}
-		// The number of words, and each with a NUL; a long command takes several
-		// writes, which another's must not come between.
+		// The number of words, then the words, each with a NUL. The lock keeps the
+		// several writes of a long command together.
 		text := fmt.Sprintf("#!/bin/sh\n(flock 9 && printf '%%s\\0' \"$#\" %s \"$@\" >&9) 9>>%s\nexec %s \"$@\"\n", name, f.journal, real)
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 			return err
@@ -64,9 +64,8 @@ func (f *Fleet) shims() error {
 	return nil
 }
 
-// Commands are the command lines of the programs that were started with
-// [Fleet.Env], of Nix, ssh and git, in their order, by whomever: Nix starts ssh
-// as well.
+// Commands returns the command lines of Nix, ssh and git that were started with
+// [Fleet.Env], in order, including those that other programs started.
 func (f *Fleet) Commands(t testing.TB) [][]string {
 	t.Helper()
 	data, err := f.readJournal()
@@ -85,7 +84,7 @@ func (f *Fleet) Commands(t testing.TB) [][]string {
 	return commands
 }
 
-// readJournal waits for whoever is writing to it.
+// readJournal reads the journal when no program is writing to it.
 func (f *Fleet) readJournal() ([]byte, error) {
 	file, err := os.Open(f.journal)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +103,7 @@ func (f *Fleet) readJournal() ([]byte, error) {
 	return io.ReadAll(file)
 }
 
-// Counts says how many of each program were started, see [Fleet.Commands].
+// Counts returns how often each program was started, see [Fleet.Commands].
 func (f *Fleet) Counts(t testing.TB) map[string]int {
 	t.Helper()
 	counts := map[string]int{}
@@ -114,7 +113,7 @@ func (f *Fleet) Counts(t testing.TB) map[string]int {
 	return counts
 }
 
-// ResetCounts forgets what was started.
+// ResetCounts empties the journal of commands.
 func (f *Fleet) ResetCounts(t testing.TB) {
 	t.Helper()
 	if err := os.RemoveAll(f.journal); err != nil {

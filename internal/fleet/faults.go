@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// must ends the test where a fault cannot be made. Each stays until it is
-// undone.
+// must ends the test if a fault cannot be made. A fault lasts until it is undone.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -18,8 +17,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// StopSSH breaks off every connection and refuses new ones. What runs on the
-// node runs on.
+// StopSSH breaks off every connection and refuses new ones. Other processes of the
+// node continue.
 func (n *Node) StopSSH(t testing.TB) {
 	t.Helper()
 	n.relay.refuse()
@@ -42,36 +41,49 @@ func (n *Node) PowerOff() {
 	_ = n.init.Wait()
 }
 
-// Blackhole makes the node answer nothing: connections are not even refused,
-// and those that are open stay so and are silent.
+// Blackhole makes the node silent: new connections get no answer, not even a
+// refusal, and open ones carry no more bytes.
 func (n *Node) Blackhole(t testing.TB) {
 	t.Helper()
 	must(t, n.relay.swallow())
 }
 
-// Freeze takes new connections, and lets no byte pass on any.
+// Freeze accepts new connections, but holds back the bytes of all connections.
 func (n *Node) Freeze() { n.relay.freeze() }
 
-// Thaw undoes [Node.Blackhole] and [Node.Freeze]; bytes that were held back
-// arrive.
+// Thaw undoes [Node.Blackhole] and [Node.Freeze], and sends the bytes held back.
 func (n *Node) Thaw(t testing.TB) {
 	t.Helper()
 	n.relay.flow()
 	must(t, n.relay.open())
 }
 
-// CutAfter breaks off each connection that is made from now on when so many
-// bytes went to the node; 0 undoes it. A short command takes some 4000.
+// CutAfter breaks off each new connection after so many bytes to the node; 0 undoes
+// it. A short command takes about 4000.
 func (n *Node) CutAfter(bytes int64) { n.relay.cutAfter(bytes) }
 
-// Cut breaks off the connections there are.
+// Cut breaks off the open connections.
 func (n *Node) Cut() { n.relay.cutNow() }
 
-// ChangeHostKey gives sshd another key, as a node that was made anew has. The
-// plan still has the old one, [Node.HostKey] is the new one.
+// ChangeHostKey gives sshd another key, as after a reinstallation. The plan keeps
+// the old key; [Node.HostKey] is the new one.
 func (n *Node) ChangeHostKey(t testing.TB) {
 	t.Helper()
 	must(t, n.newHostKey(n.Path("/etc/ssh")))
+	must(t, n.stopDaemon("sshd"))
+	must(t, n.startSSH())
+}
+
+// CopyHostKey gives sshd the key of another node, as a copy of its image has.
+func (n *Node) CopyHostKey(t testing.TB, from *Node) {
+	t.Helper()
+	for _, name := range []string{hostKeyName, hostKeyName + ".pub"} {
+		file := "/etc/ssh/" + name
+		key, err := os.ReadFile(from.Path(file))
+		must(t, err)
+		must(t, os.WriteFile(n.Path(file), key, 0o600))
+	}
+	n.HostKey = from.HostKey
 	must(t, n.stopDaemon("sshd"))
 	must(t, n.startSSH())
 }
@@ -103,16 +115,15 @@ func (n *Node) HidePID(t testing.TB) {
 	must(t, err)
 }
 
-// RemoveUser takes a user's account away, as before the first deployment of his
-// environment. His files stay.
+// RemoveUser removes a user's account, as before the first deployment of its
+// environment. The user's files stay.
 func (n *Node) RemoveUser(t testing.TB, user string) {
 	t.Helper()
 	delete(n.users, user)
 	n.writeAccounts(t)
 }
 
-// AddUser adds an account, or gives one another UID, such as one that the plan
-// has for another user. It makes no folders.
+// AddUser adds an account, or changes its UID. It makes no folders.
 func (n *Node) AddUser(t testing.TB, user string, uid int) {
 	t.Helper()
 	n.users[user] = uid
@@ -126,13 +137,13 @@ func (n *Node) writeAccounts(t testing.TB) {
 	}
 }
 
-// OpenTemp lets everybody write into the folder of a profile's canary.
+// OpenTemp lets every user write into the folder of a profile's canary.
 func (n *Node) OpenTemp(t testing.TB, profile string) {
 	t.Helper()
 	must(t, os.Chmod(n.Path(temp(profile)), 0o777))
 }
 
-// RemoveTemp takes that folder away.
+// RemoveTemp removes that folder.
 func (n *Node) RemoveTemp(t testing.TB, profile string) {
 	t.Helper()
 	must(t, os.RemoveAll(n.Path(temp(profile))))
@@ -147,7 +158,7 @@ func (n *Node) Trust(t testing.TB, keys ...string) {
 	n.setNixConf(t, n.nixConf(keys...))
 }
 
-// TrustDeployUser makes Nix take whatever the deploy user pushes.
+// TrustDeployUser makes Nix accept unsigned paths from the deploy user.
 func (n *Node) TrustDeployUser(t testing.TB) {
 	t.Helper()
 	n.setNixConf(t, n.nixConf()+"extra-trusted-users = "+DeployUser+"\n")
@@ -160,7 +171,7 @@ func (n *Node) setNixConf(t testing.TB, text string) {
 	must(t, n.startNix())
 }
 
-// OtherOS makes the node say that it is no NixOS.
+// OtherOS makes the node's os-release that of Debian.
 func (n *Node) OtherOS(t testing.TB) {
 	t.Helper()
 	must(t, os.WriteFile(n.Path("/etc/os-release"), []byte("ID=debian\n"), 0o644))

@@ -10,8 +10,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// open starts ssh to a node with a command, and returns it once that has said
-// a line.
+// open starts ssh to a node with a command, and returns it after the first line of
+// output.
 func open(t *testing.T, f *fleet.Fleet, n *fleet.Node, command string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "ssh", append(sshOptions(t, f), n.Name, command)...)
@@ -32,7 +32,7 @@ func open(t *testing.T, f *fleet.Fleet, n *fleet.Node, command string) *exec.Cmd
 	return cmd
 }
 
-// What ssh says of each fault is what a deploy has to tell apart.
+// ssh has a different message for each fault, and a deploy must tell them apart.
 func TestLinks(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 2})
 	n := f.Nodes[0]
@@ -70,7 +70,7 @@ func TestLinks(t *testing.T) {
 		fails(t, "Connection timed out")
 		n.Thaw(t)
 		works(t)
-		n.WaitConnections(t, 1) // the one that was silent
+		n.WaitConnections(t, 1) // the session that was in the black hole
 		_ = session.Process.Kill()
 		_ = session.Wait()
 	})
@@ -140,7 +140,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// What a preflight has to find.
+// The faults that a preflight must find.
 func TestStates(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 1, Environments: 2})
 	n := f.Nodes[0]
@@ -170,7 +170,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// A fault that was not undone is found, and one that was is none.
+// Check finds a fault that was not undone, and no fault after it was undone.
 func TestCheck(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1, Deployed: true})
 	n := f.Nodes[0]
@@ -196,7 +196,7 @@ func TestCheck(t *testing.T) {
 			must(t, err)
 		}},
 		{"it trusts another key", "/etc/nix/nix.conf is", func() { n.Trust(t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=") }, func() { n.Trust(t, f.PublicKey) }},
-		{"it lets no one in", "Permission denied", func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o777)) }, func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o755)) }},
+		{"sshd refuses every user", "Permission denied", func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o777)) }, func() { must(t, os.Chmod(n.Path("/etc/ssh/authorized_keys.d"), 0o755)) }},
 	} {
 		fault.do()
 		if err := f.Check(); err == nil || !strings.Contains(err.Error(), fault.says) {
@@ -209,7 +209,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// There may be another fleet once one has ended.
+// A second fleet can start after the first one has ended.
 func TestEnd(t *testing.T) {
 	first := fleet.Start(t, fleet.Options{Nodes: 1})
 	first.End()

@@ -15,7 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// What a fleet's names end with, and how many nodes it can have.
+// Names and limits of a fleet.
 const (
 	Domain   = "hosting.test" // provider.hostenvHostname
 	MaxNodes = 8
@@ -35,51 +35,51 @@ type Options struct {
 	Nodes        int // 1 to MaxNodes; 0 is 1
 	Environments int // on each node
 
-	// Nix is the nix of whoever deploys; "" is the one on PATH. The nodes have
-	// that of the machine.
+	// Nix is the nix of the deploying machine; "" is the one on PATH. The nodes
+	// always have the one on PATH.
 	Nix string
 
 	// ActivateRS is the program that profiles call activate-rs: deploy-rs's own
-	// `activate`, or what stands in for it; "" is a plain one of this package.
+	// `activate`, or a stand-in; "" is the simple one of this package.
 	ActivateRS string
 
-	// Payload is how many bytes each version of a profile brings along; 0 is
-	// 64 KiB.
+	// Payload is the size of each version of a profile in bytes; 0 is 64 KiB.
 	Payload int
 
-	// Store is how many bytes /nix holds on a node; 0 is 1 GiB.
+	// Store is the size of /nix on a node in bytes; 0 is 1 GiB.
 	Store int64
 
-	// Inventory may change what the plan is made of.
+	// Inventory may change the inventory before the plan is made.
 	Inventory func(inventory map[string]any)
 
-	// Untrusted leaves the provider's key out of what the nodes trust.
+	// Untrusted removes the provider's key from the nodes' trusted keys.
 	Untrusted bool
 
-	// Deployed starts with every profile there and active, as if it had been
-	// deployed; else a node has none.
+	// Deployed starts with every profile installed and active. Without it the
+	// nodes have no profiles.
 	Deployed bool
 }
 
-// A Fleet is some nodes, and the provider whose they are.
+// A Fleet is a provider and its nodes.
 type Fleet struct {
 	Nodes    []*Node
 	Provider *Provider
 
-	// SigningKey is the file of the provider's secret key, and PublicKey what
-	// the nodes trust.
+	// SigningKey is the file of the provider's secret key. The nodes trust
+	// PublicKey.
 	SigningKey, PublicKey string
 
 	// SSHKey is the file of the private key that may log in as DeployUser; ssh
 	// finds it by itself.
 	SSHKey string
 
-	options Options
-	dir     string
-	env     []string
-	journal string // of the programs that were started
-	t       testing.TB
-	ended   sync.Once
+	options    Options
+	activateRS string // the program on this machine
+	dir        string
+	env        []string
+	journal    string // of the programs that were started
+	t          testing.TB
+	ended      sync.Once
 }
 
 var one sync.Mutex // there are no addresses for a second fleet
@@ -87,7 +87,7 @@ var one sync.Mutex // there are no addresses for a second fleet
 // tools are what a fleet needs.
 var tools = []string{"namespaces", "nix", "nix-daemon", "ssh", "sshd", "sudo", "ip", "git", "bash"}
 
-// Need leaves a test out where there can be no fleet, before it prepares for one.
+// Need skips a test if this machine cannot run a fleet.
 func Need(t testing.TB) {
 	t.Helper()
 	for _, tool := range tools {
@@ -95,13 +95,13 @@ func Need(t testing.TB) {
 	}
 }
 
-// Start starts a fleet, which ends with the test, or by [Fleet.End]. Without what
-// it needs the test is left out, see [testenv.Need].
+// Start starts a fleet, which ends with the test or by [Fleet.End]. It skips the
+// test if a tool is missing, see [testenv.Need].
 func Start(t testing.TB, options Options) *Fleet {
 	t.Helper()
 	Need(t)
 	if !Inside() {
-		t.Fatal("the tests of this package must be run by fleet.Main")
+		t.Fatal("TestMain of this package must call fleet.Main")
 	}
 	if options.Nodes == 0 {
 		options.Nodes = 1
@@ -135,8 +135,11 @@ func (f *Fleet) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := f.makeActivateRS(); err != nil {
+		return err
+	}
 	for i := 1; i <= f.options.Nodes; i++ {
-		n, err := newNode(f, i)
+		n, err := newNode(f, nodeName(i), address(i), publicAddress(i))
 		if err != nil {
 			return err
 		}
@@ -158,16 +161,17 @@ func (f *Fleet) start() (err error) {
 	return nil
 }
 
-// End takes the fleet away before its test ends, so that there may be another.
+// End stops the fleet before the end of its test, so that the test can start
+// another.
 func (f *Fleet) End() {
 	f.ended.Do(func() {
 		for _, n := range f.Nodes {
 			n.end()
 		}
-		if f.t.Failed() {
+		if f.t != nil && f.t.Failed() {
 			for _, n := range f.Nodes {
 				said := n.Log("sshd")
-				f.t.Logf("the last words of sshd on %s:\n%s", n.Name, said[max(0, len(said)-1000):])
+				f.t.Logf("the end of the log of sshd on %s:\n%s", n.Name, said[max(0, len(said)-1000):])
 			}
 		}
 		_ = os.RemoveAll(f.dir)
@@ -175,7 +179,7 @@ func (f *Fleet) End() {
 	})
 }
 
-// each does something with all nodes at once.
+// each calls do for all nodes in parallel.
 func (f *Fleet) each(do func(*Node) error) error {
 	errs := make([]error, len(f.Nodes))
 	var wait sync.WaitGroup
@@ -191,8 +195,8 @@ func (f *Fleet) each(do func(*Node) error) error {
 	return nil
 }
 
-// keys makes the provider's key for closures, and the one of whoever deploys,
-// which is root's by default.
+// keys makes the provider's signing key, and the ssh key of the deploying machine,
+// which is root's default one.
 func (f *Fleet) keys() error {
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -221,12 +225,11 @@ func makeSSHKey(file string) error {
 	return nil
 }
 
-// Env is the environment for a process of whoever deploys. The programs of Nix
-// and ssh that it finds on PATH write down that they were started, see
-// [Fleet.Commands].
+// Env returns the environment for a process on the deploying machine. The programs
+// of Nix and ssh on its PATH log each start, see [Fleet.Commands].
 func (f *Fleet) Env() []string { return slices.Clone(f.env) }
 
-// environment is for such a process, with a PATH.
+// environment returns the environment for such a process, with this PATH.
 func (f *Fleet) environment(path string) []string {
 	env := slices.DeleteFunc(testenv.NixEnv(filepath.Join(f.dir, "driver")), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -235,8 +238,8 @@ func (f *Fleet) environment(path string) []string {
 	return append(env, "HOME="+homeDir, "PATH="+path)
 }
 
-// Nix runs a program of Nix as whoever deploys, and returns its output. It is
-// not counted.
+// Nix runs a program of Nix on the deploying machine and returns its output. It
+// does not count for [Fleet.Commands].
 func (f *Fleet) Nix(t testing.TB, argv ...string) string {
 	t.Helper()
 	out, err := f.nix(argv...)
@@ -255,7 +258,7 @@ func (f *Fleet) nix(argv ...string) (string, error) {
 	return output(cmd)
 }
 
-// output runs a command; its error has what the command said.
+// output runs a command and returns its output. The error has its stderr.
 func output(cmd *exec.Cmd) (string, error) {
 	var said strings.Builder
 	cmd.Stderr = &said
@@ -266,8 +269,8 @@ func output(cmd *exec.Cmd) (string, error) {
 	return strings.TrimSuffix(string(out), "\n"), nil
 }
 
-// storeTemplate makes an empty store once: the first two processes that use a
-// new one would find its database busy. It is that of whoever deploys.
+// storeTemplate makes an empty store once, in /nix of the deploying machine. Two
+// processes that start with a new store at once would find its database busy.
 var storeTemplate = sync.OnceValues(func() (string, error) {
 	cmd := exec.Command("nix-store", "--init")
 	cmd.Env = append(os.Environ(), "NIX_CONFIG=build-users-group =", "NIX_REMOTE=local")
@@ -276,5 +279,8 @@ var storeTemplate = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dir := filepath.Join(rootDir, "template")
+	if isLayered() {
+		return dir, os.CopyFS(filepath.Join(dir, "var"), os.DirFS("/nix/var"))
+	}
 	return dir, os.CopyFS(dir, os.DirFS("/nix"))
 })

@@ -19,10 +19,10 @@ import (
 
 func TestMain(m *testing.M) { fleet.Main(m) }
 
-// run runs a command as whoever deploys, and returns all that it says.
+// run runs a command on the deploying machine, and returns its output.
 func run(t *testing.T, f *fleet.Fleet, argv ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "env", argv...) // which looks in the PATH of Env
+	cmd := exec.CommandContext(t.Context(), "env", argv...) // env searches the PATH of cmd.Env
 	cmd.Env, cmd.Dir = f.Env(), f.Provider.Dir
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
@@ -32,9 +32,8 @@ func run(t *testing.T, f *fleet.Fleet, argv ...string) (string, error) {
 func sshOptions(t *testing.T, f *fleet.Fleet) []string {
 	t.Helper()
 	known := ""
-	for name, v := range f.Provider.Plan.Value()["nodeConnections"].(map[string]any) {
-		connection := v.(map[string]any)
-		known += name + " " + connection["hostKey"].(string) + "\n"
+	for name, connection := range f.Provider.Plan.NodeConnections {
+		known += name + " " + connection.HostKey + "\n"
 	}
 	config := "BatchMode yes\nStrictHostKeyChecking yes\nUserKnownHostsFile " + write(t, "known_hosts", known) + "\nConnectTimeout 60\n"
 	for _, n := range f.Nodes {
@@ -111,7 +110,7 @@ func TestANode(t *testing.T) {
 	if made, _ := n.Connections(); made != len(questions) {
 		t.Errorf("%d connections were made, want %d", made, len(questions))
 	}
-	// Its web servers would be elsewhere than its sshd.
+	// A node's web servers have another address than its sshd.
 	if addresses, err := net.LookupHost(n.PublicName); err != nil || len(addresses) != 1 || addresses[0] != n.PublicAddress || n.PublicAddress == n.Address {
 		t.Errorf("%s is at %v (%v), want %s", n.PublicName, addresses, err, n.PublicAddress)
 	}
@@ -120,7 +119,7 @@ func TestANode(t *testing.T) {
 	} else {
 		server.Close()
 	}
-	// What was done to a node is done to that node alone.
+	// A change to one node does not affect the others.
 	if _, err := n.Exec("touch", "/etc/here", "/usr/bin/here"); err != nil {
 		t.Error(err)
 	}
@@ -131,8 +130,7 @@ func TestANode(t *testing.T) {
 	}
 }
 
-// What is looked at while programs start is whole, however long their command
-// lines are.
+// While programs start, their recorded command lines are complete, even long ones.
 func TestCommandsWhileTheyStart(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 1})
 	long := slices.Repeat([]string{strings.Repeat("x", 200)}, 500)
@@ -159,7 +157,7 @@ func TestCommandsWhileTheyStart(t *testing.T) {
 		}
 		for _, argv := range all {
 			if !slices.Equal(argv[2:], long) {
-				t.Fatalf("a command is told of as %.100q", argv)
+				t.Fatalf("the journal has the command %.100q", argv)
 			}
 		}
 	}
@@ -168,8 +166,8 @@ func TestCommandsWhileTheyStart(t *testing.T) {
 	}
 }
 
-// The provider's files are those that the tools read, and its specification is
-// the one that deploy-rs gets.
+// The provider has the files that the tools read, and its specification is the one that
+// deploy-rs gets.
 func TestProvider(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 2})
 	p := f.Provider
@@ -207,7 +205,7 @@ func TestProvider(t *testing.T) {
 			}
 		}
 	}
-	// Versions change the profiles that are named, and nothing else.
+	// A new version changes only the named profiles.
 	before := p.Build(t)
 	p.SetVersion(t, "2", "n1/system")
 	after := p.Build(t)
@@ -220,18 +218,18 @@ func TestProvider(t *testing.T) {
 	if again := p.Paths(t); again["n1/system"] != before["n1/system"] {
 		t.Errorf("version 1 was %s, and is %s", before["n1/system"], again["n1/system"])
 	}
-	// A plan changes under the same UIDs.
+	// A new plan keeps the UIDs.
 	users := f.Nodes[0].Users()
 	p.Replan(t, func(inventory map[string]any) {
 		inventory["provider"].(map[string]any)["placement"].(map[string]any)["acme__s1e1"] = "n2"
 	})
-	moved := p.Plan.Value()["environments"].(map[string]any)[users[0]].(map[string]any)
-	if moved["node"] != "n2" || p.State.Entries[users[0]].UID != f.Nodes[0].Deploy().Profiles[1].UID {
+	moved := p.Plan.Environments[users[0]]
+	if moved.Node != "n2" || p.State.Entries[users[0]].UID != f.Nodes[0].Deploy().Profiles[1].UID {
 		t.Errorf("the environment moved to %+v", moved)
 	}
 }
 
-// The node's Nix decides what it takes, whatever the Nix of whoever deploys.
+// The node's Nix checks signatures, for any version of Nix on the deploying machine.
 func TestSignatures(t *testing.T) {
 	for _, nix := range testenv.NixBinaries(t) {
 		t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
@@ -264,8 +262,8 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// The deploy user runs activate-rs as the user whose profile it is, and nothing
-// else: with the stand-in and, where it is there, deploy-rs's own.
+// The deploy user can run activate-rs as the owner of the profile, and no other
+// program. The test uses the stand-in and, if it is installed, deploy-rs's own.
 func TestActivate(t *testing.T) {
 	programs := map[string]string{"stand-in": ""}
 	if dir := testenv.Find("deploy-rs"); dir != "" {
@@ -317,7 +315,7 @@ func TestActivate(t *testing.T) {
 			if len(n.Activations(t, second.Name)) != 0 {
 				t.Error("the other environment was activated")
 			}
-			// A failure rolls back, and the one that was active is activated again.
+			// A failure rolls back: the previously active profile is activated again.
 			n.OnActivation(t, second.Name, fleet.Behaviour{Fail: 7})
 			old := n.Active(t, second.Name)
 			if out, err := activate(second, second.User, "--auto-rollback"); err == nil {
@@ -326,7 +324,7 @@ func TestActivate(t *testing.T) {
 			if got := n.Activations(t, second.Name); n.Active(t, second.Name) != old || len(got) != 2 || got[0].Status != 7 || got[1].Path != old {
 				t.Errorf("active is %s after %+v", n.Active(t, second.Name), got)
 			}
-			// The system back by its path, as a restore does.
+			// Set the system back by its path, as a restore does.
 			if out, err := ssh(t, f, n, "sudo -n nix-env -p "+system.Link+" --set "+before+" && sudo -n "+before+"/bin/switch-to-configuration switch"); err != nil || n.Active(t, "system") != before {
 				t.Errorf("%v: %s", err, out)
 			}
@@ -337,7 +335,7 @@ func TestActivate(t *testing.T) {
 	}
 }
 
-// The canary is waited for and confirmed as deploy-rs does.
+// The node waits for the canary, and it is confirmed as by deploy-rs.
 func TestMagicRollback(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 1, Environments: 1, Deployed: true})
 	n := f.Nodes[0]
@@ -425,7 +423,7 @@ func TestReset(t *testing.T) {
 	if n.Active(t, "system") != "" || n.Active(t, user) != old["n1/"+user] || len(n.Generations(t, user)) != 1 || len(f.Commands(t)) != 0 {
 		t.Errorf("active are %q and %q, generations %v, commands %q", n.Active(t, "system"), n.Active(t, user), n.Generations(t, user), f.Commands(t))
 	}
-	// Nix takes it for its own.
+	// Nix accepts the profile as its own.
 	if err := n.Activate(user, paths["n1/"+user]); err != nil || len(n.Generations(t, user)) != 2 {
 		t.Errorf("%v, generations %v", err, n.Generations(t, user))
 	}
@@ -434,7 +432,7 @@ func TestReset(t *testing.T) {
 	}
 }
 
-// A node can build for itself, and then needs no signature.
+// A node can build its own profiles, and then needs no signature.
 func TestRemoteBuild(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 1})
 	n := f.Nodes[0]

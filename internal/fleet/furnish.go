@@ -29,8 +29,7 @@ func nodeEnv() []string {
 	return []string{"PATH=" + nodePath, "HOME=/root", "USER=root", "LANG=C.UTF-8"}
 }
 
-// software is what NixOS has in every system's PATH, as far as a deploy could
-// want it.
+// software lists the programs of NixOS's default PATH that a deploy may use.
 var software = strings.Fields(`
 	bash sh env
 	arch b2sum base32 base64 basename cat chgrp chmod chown cksum comm cp csplit cut date dd df dir dirname du echo
@@ -48,7 +47,7 @@ func platform() string {
 	return map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux"
 }
 
-// A file is one to be made, or a folder where the mode says so.
+// A file is a file to create, or a folder if mode says so.
 type file struct {
 	path string
 	mode os.FileMode
@@ -71,12 +70,12 @@ func (f file) make() error {
 	if err := os.Chown(f.path, f.uid, f.uid); err != nil {
 		return err
 	}
-	return os.Chmod(f.path, f.mode) // after chown, which takes away bits, and whatever the umask
+	return os.Chmod(f.path, f.mode) // chown removes bits, and the umask did too
 }
 
 func (f *Fleet) storeSize() int64 { return cmp.Or(f.options.Store, 1<<30) }
 
-// furnish puts into the node's folders what a NixOS node of the plan has.
+// furnish creates the files that a NixOS node of the plan has.
 func (n *Node) furnish(template, sudoers string) error {
 	root := func(path string) string { return filepath.Join(n.dir, "root", path) }
 	for _, name := range []string{"work", "merged", "nix"} {
@@ -85,11 +84,8 @@ func (n *Node) furnish(template, sudoers string) error {
 		}
 	}
 	store := filepath.Join(n.dir, "nix")
-	if err := mount("tmpfs", store, "tmpfs", fmt.Sprintf("mode=0755,size=%d", n.fleet.storeSize())); err != nil {
+	if err := mountNix(store, template, n.fleet.storeSize()); err != nil {
 		return err
-	}
-	if out, err := exec.Command("cp", "-a", template+"/.", store).CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, out)
 	}
 
 	files := []file{
@@ -145,7 +141,7 @@ func (n *Node) furnish(template, sudoers string) error {
 			return err
 		}
 	}
-	// Nothing of this machine's is seen there.
+	// These folders must not show the machine's files.
 	for _, dir := range []string{"root", "home", "var/log", "run"} {
 		if err := unix.Setxattr(root(dir), "trusted.overlay.opaque", []byte("y"), 0); err != nil {
 			return fmt.Errorf("make %s opaque: %w", dir, err)
@@ -155,6 +151,11 @@ func (n *Node) furnish(template, sudoers string) error {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			continue
+		}
+		if strings.HasPrefix(path, machineBin) {
+			if path, err = os.Readlink(path); err != nil {
+				return err
+			}
 		}
 		if err := os.Symlink(path, root("run/current-system/sw/bin/"+name)); err != nil {
 			return err
@@ -167,11 +168,11 @@ func (n *Node) furnish(template, sudoers string) error {
 	if err := os.Symlink(sudo, root("run/wrappers/bin/sudo")); err != nil {
 		return err
 	}
-	return os.Link(n.fleet.Provider.activateRS, root(activateRS))
+	return os.Link(n.fleet.activateRS, root(activateRS))
 }
 
-// sshdConfig is as NixOS has it, but for the exchange of keys: what ssh prefers
-// takes 80 ms of computing, which tests would do hundreds of times.
+// sshdConfig returns NixOS's configuration, but with a fast key exchange: the one
+// that ssh prefers takes 80 ms for each of hundreds of connections.
 func (n *Node) sshdConfig() string {
 	return fmt.Sprintf(`ListenAddress %s
 Port %d
@@ -204,8 +205,8 @@ trusted-users = root
 `, strings.Join(trusted, " "))
 }
 
-// accounts are passwd, group and shadow: a password is nobody's, and none of
-// the accounts is locked.
+// accounts returns passwd, group and shadow. No account has a password, and none is
+// locked.
 func (n *Node) accounts(dir string) []file {
 	const shell = "/run/current-system/sw/bin/bash"
 	type account struct {

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A machine says what a node's process 1 makes of its namespaces.
+// A machine describes a node to its process 1.
 type machine struct {
 	Name string `json:"name"`
 	Dir  string `json:"dir"` // holds the folders root, work, merged and nix
 }
 
-// An order is what process 1 of a node is told on its stdin, one a line; each
-// is answered with one line.
+// An order is a command to process 1 of a node: one line on its stdin, which it
+// answers with one line.
 type order struct {
 	Start []string `json:"start,omitempty"` // a command line
 	Log   string   `json:"log,omitempty"`   // where its output goes, opened here
@@ -33,8 +33,8 @@ type answer struct {
 	Error string `json:"error,omitempty"`
 }
 
-// runNode is process 1 of a node. It ends with its stdin, and with it every
-// process of the node.
+// runNode is process 1 of a node. It ends when its stdin does, and the kernel then
+// ends every process of the node.
 func runNode(stdin io.Reader, stdout io.Writer) error {
 	orders, answers := json.NewDecoder(stdin), json.NewEncoder(stdout)
 	var m machine
@@ -71,8 +71,8 @@ func runNode(stdin io.Reader, stdout io.Writer) error {
 	}
 }
 
-// enter makes the node's root of this machine's: the same programs, and every
-// change is the node's own.
+// enter makes the node's root file system: a layer over this machine's, so that the
+// node has its programs and keeps changes to itself.
 func (m machine) enter() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (m machine) enter() error {
 	if err := unix.Sethostname([]byte(m.Name)); err != nil {
 		return err
 	}
-	// See pivot_root(2): the old root is stacked on the new one and taken away.
+	// See pivot_root(2): this stacks the old root on the new one, and unmounts it.
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (m machine) enter() error {
 	return os.Chdir("/")
 }
 
-// A reaper starts processes, and waits for them and for the orphans.
+// A reaper starts processes, and reaps them and orphans.
 type reaper struct {
 	mu      sync.Mutex
 	running map[int]chan struct{} // closed when the process is gone
@@ -172,7 +172,7 @@ func (r *reaper) stop(pid int) {
 	r.mu.Lock()
 	gone, ok := r.running[pid]
 	if ok {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it is not reaped yet, so it is the one
+		_ = syscall.Kill(pid, syscall.SIGKILL) // not reaped yet, so the PID is not used again
 	}
 	r.mu.Unlock()
 	if ok {

@@ -24,8 +24,8 @@ const roleEnv = "HOSTENV_FLEET_ROLE"
 // insideEnv is set for the tests and their children, once there are namespaces.
 const insideEnv = "HOSTENV_FLEET_INSIDE"
 
-// Where things are in the namespaces of the tests: a tmpfs that no other
-// process of this machine sees, and that is gone with them.
+// Folders in the namespaces of the tests: a tmpfs that other processes of this
+// machine do not see, and that ends with the namespaces.
 const (
 	rootDir = "/run/fleet"
 	homeDir = rootDir + "/home" // root's, by passwd, which is where ssh looks
@@ -36,44 +36,69 @@ const (
 //
 //	func TestMain(m *testing.M) { fleet.Main(m) }
 //
-// It runs this program once more in namespaces of its own, of mounts, network
-// and processes, so that the tests may use any port, and so that whatever they
-// leave running ends with them, even where they are killed. Where something is
-// missing that a fleet needs the tests run as they are, and [Start] leaves out
-// those that want one.
+// It runs this program again in new namespaces of mounts, network and processes, so
+// that the tests may use any port, and so that all their processes end with them,
+// even if they are killed. If a tool is missing, the tests run without namespaces,
+// and [Start] skips those that need a fleet.
 //
-// The programs are built before that, for from inside nothing can be fetched; see
+// It builds the programs first, because the namespaces have no network, see
 // [testenv.Prepare].
 func Main(m *testing.M, programs ...testenv.Program) {
+	playRole()
+	if Inside() || len(Missing()) > 0 {
+		os.Exit(m.Run())
+	}
+	remove, err := testenv.Prepare(programs...)
+	if err != nil {
+		fatal(err)
+	}
+	code, err := reexec()
+	remove()
+	if err != nil {
+		fatal(err)
+	}
+	os.Exit(code)
+}
+
+// Enter is [Main] for a program that is no test: it returns in the namespaces,
+// and outside of them ends the process with the exit code of the one inside.
+func Enter() {
+	playRole()
+	if Inside() {
+		return
+	}
+	code, err := reexec()
+	if err != nil {
+		fatal(err)
+	}
+	os.Exit(code)
+}
+
+// Missing returns the names of the tools that a fleet needs and this machine
+// does not have.
+func Missing() []string {
+	return slices.DeleteFunc(slices.Clone(tools), func(tool string) bool { return testenv.Find(tool) != "" })
+}
+
+// playRole runs the role for which [command] started this process, if any, and ends
+// the process.
+func playRole() {
 	role := os.Getenv(roleEnv)
 	if err := os.Unsetenv(roleEnv); err != nil {
 		fatal(err)
 	}
-	switch {
-	case role == "init":
+	switch role {
+	case "init":
 		code, err := runInit()
 		if err != nil {
 			fatal(err)
 		}
 		os.Exit(code)
-	case role == "node":
+	case "node":
 		if err := runNode(os.Stdin, os.Stdout); err != nil {
 			fatal(err)
 		}
 		os.Exit(0)
-	case Inside() || slices.ContainsFunc(tools, func(tool string) bool { return testenv.Find(tool) == "" }):
-		os.Exit(m.Run())
-	default:
-		remove, err := testenv.Prepare(programs...)
-		if err != nil {
-			fatal(err)
-		}
-		code, err := reexec()
-		remove()
-		if err != nil {
-			fatal(err)
-		}
-		os.Exit(code)
 	}
 }
 
@@ -95,7 +120,7 @@ func command(role string, flags uintptr) *exec.Cmd {
 }
 
 func reexec() (code int, err error) {
-	// The signal of Pdeathsig comes when the thread ends that started the process.
+	// The kernel sends Pdeathsig when the thread that started the process ends.
 	runtime.LockOSThread()
 	cmd := command("init", unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWPID)
 	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
@@ -142,8 +167,8 @@ func runInit() (code int, err error) {
 	}
 }
 
-// prepare makes the machine of whoever deploys: with a store, a home, a
-// loopback device and a hosts file of its own.
+// prepare makes the deploying machine, with its own store, home, loopback device
+// and hosts file.
 func prepare() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -159,7 +184,10 @@ func prepare() error {
 			return err
 		}
 	}
-	if err := mount("tmpfs", "/nix", "tmpfs", "mode=0755"); err != nil {
+	if err := keepMachineNix(); err != nil {
+		return err
+	}
+	if err := mountNix("/nix", "", 0); err != nil {
 		return err
 	}
 	var hosts strings.Builder
@@ -180,7 +208,7 @@ func prepare() error {
 			return err
 		}
 	}
-	// Where all addresses are loopback's, Nix says that there is no Internet.
+	// With loopback addresses only, Nix reports that there is no Internet.
 	for _, line := range []string{"link set lo up", "addr add 192.0.2.1/32 dev lo"} {
 		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip %s: %w: %s", line, err, out)
@@ -189,7 +217,7 @@ func prepare() error {
 	return nil
 }
 
-// withHome returns a passwd file in which a user has another home.
+// withHome returns a copy of a passwd file with another home for a user.
 func withHome(file, user, home string) (string, error) {
 	data, err := os.Open(file)
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 
 const waitEnv = "HOSTENV_FLEET_TEST_WAIT"
 
-// TestWait is for TestKilled: a fleet that is there until it is killed.
+// TestWait is part of TestKilled: it runs a fleet until it is killed.
 func TestWait(t *testing.T) {
 	if os.Getenv(waitEnv) == "" {
-		return // it is a part of TestKilled
+		return // not started by TestKilled
 	}
 	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1, Deployed: true})
 	n := f.Nodes[0]
@@ -34,12 +34,12 @@ func TestWait(t *testing.T) {
 	testenv.UntilKilled()
 }
 
-// Of tests that are killed no process is left, nor a file.
+// Killed tests leave no processes and no files.
 func TestKilled(t *testing.T) {
-	fleet.Start(t, fleet.Options{Nodes: 1}) // or it is left out
+	fleet.Start(t, fleet.Options{Nodes: 1}) // skips the test where fleets cannot run
 	before, temporary := namespaces(t), folders(t)
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestWait$", "-test.v")
-	// As if it were run outside.
+	// Run the test as from outside of this test's namespaces.
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "HOSTENV_FLEET_") }), waitEnv+"=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -58,7 +58,7 @@ func TestKilled(t *testing.T) {
 		_ = cmd.Wait()
 		t.Fatalf("there is no fleet:\n%s", said)
 	}
-	// The tests' own namespace, and one for each node.
+	// The namespace of the tests, and one for each node.
 	if during := namespaces(t); len(during) != len(before)+3 {
 		t.Errorf("%d namespaces of processes, and with the fleet %d; want three more", len(before), len(during))
 	}
@@ -74,7 +74,7 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// namespaces says how many processes there are in each namespace of processes.
+// namespaces returns the number of processes in each PID namespace.
 func namespaces(t *testing.T) map[string]int {
 	t.Helper()
 	all := map[string]int{}
@@ -90,7 +90,7 @@ func namespaces(t *testing.T) map[string]int {
 	return all
 }
 
-// folders are those that a fleet could leave in temporary folders.
+// folders returns the folders that a fleet could leave behind in temporary folders.
 func folders(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(os.TempDir())
@@ -106,7 +106,7 @@ func folders(t *testing.T) []string {
 	return names
 }
 
-// Eight nodes with five environments each are there in seconds.
+// Eight nodes with five environments each start within seconds.
 func TestLargest(t *testing.T) {
 	began := time.Now()
 	lap := func(what string) {
@@ -133,8 +133,8 @@ func TestLargest(t *testing.T) {
 	}
 }
 
-// deploy-rs itself deploys to the fleet: the specification, the rules of sudo,
-// the signatures and the canary are as it has them.
+// The real deploy-rs can deploy to the fleet: it accepts the specification, the rules
+// of sudo, the signatures and the canary.
 func TestDeployRS(t *testing.T) {
 	dir := testenv.Need(t, "deploy-rs")
 	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1, ActivateRS: filepath.Join(dir, "activate")})

@@ -43,10 +43,10 @@ type Node struct {
 	began   map[string]string // see check
 }
 
-func newNode(f *Fleet, i int) (*Node, error) {
+func newNode(f *Fleet, name, address, publicAddress string) (*Node, error) {
 	n := &Node{
-		Name: nodeName(i), Address: address(i), fleet: f, daemons: map[string]int{}, users: map[string]int{},
-		PublicName: nodeName(i) + "." + Domain, PublicAddress: publicAddress(i),
+		Name: name, Address: address, fleet: f, daemons: map[string]int{}, users: map[string]int{},
+		PublicName: name + "." + Domain, PublicAddress: publicAddress,
 	}
 	n.dir = filepath.Join(f.dir, n.Name)
 	if err := os.MkdirAll(n.etc("ssh"), 0o755); err != nil {
@@ -103,7 +103,7 @@ func (n *Node) Users() []string { return slices.Sorted(maps.Keys(n.users)) }
 // Profiles are the names of its profiles: the system, and [Node.Users].
 func (n *Node) Profiles() []string { return append([]string{deploy.SystemProfile}, n.Users()...) }
 
-// Where things are, by nix/lib/deploy.nix; a test holds the two together.
+// Where things are, by nix/lib/paths.nix; a test holds the two together.
 const tempPath = "/run/hostenv/deploy"
 
 func link(profile string) string {
@@ -126,7 +126,7 @@ func (n *Node) boot(template, sudoers string) error {
 		return err
 	}
 	n.init = command("node", unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWUTS)
-	n.init.SysProcAttr.Pdeathsig = 0 // threads of tests may end; it ends with its stdin
+	n.init.SysProcAttr.Pdeathsig = 0 // a test's thread may end; the process ends with its stdin
 	var err error
 	if n.orders, err = n.init.StdinPipe(); err != nil {
 		return err
@@ -139,7 +139,7 @@ func (n *Node) boot(template, sudoers string) error {
 	if err := n.init.Start(); err != nil {
 		return err
 	}
-	if _, err := n.tell(machine{Name: n.Name, Dir: n.dir}); err != nil {
+	if _, err := n.send(machine{Name: n.Name, Dir: n.dir}); err != nil {
 		return err
 	}
 	if err := n.startNix(); err != nil {
@@ -152,13 +152,14 @@ func (n *Node) boot(template, sudoers string) error {
 	if err := n.relay.open(); err != nil {
 		return err
 	}
-	n.began, err = n.take()
+	n.began, err = n.snapshot()
 	return err
 }
 
-func (n *Node) tell(what any) (answer, error) {
+// send sends a machine or an order to process 1, and returns its answer.
+func (n *Node) send(message any) (answer, error) {
 	var a answer
-	if err := json.NewEncoder(n.orders).Encode(what); err != nil {
+	if err := json.NewEncoder(n.orders).Encode(message); err != nil {
 		return a, err
 	}
 	if err := n.answers.Decode(&a); err != nil {
@@ -170,9 +171,9 @@ func (n *Node) tell(what any) (answer, error) {
 	return a, nil
 }
 
-// daemon starts a program that stays, and waits until it listens.
+// daemon starts a daemon, and waits until it listens.
 func (n *Node) daemon(name, network, at string, argv ...string) error {
-	a, err := n.tell(order{Start: argv, Log: "/var/log/" + name + ".log"})
+	a, err := n.send(order{Start: argv, Log: "/var/log/" + name + ".log"})
 	if err != nil {
 		return err
 	}
@@ -184,21 +185,21 @@ func (n *Node) daemon(name, network, at string, argv ...string) error {
 		}
 		return err == nil
 	}) {
-		return fmt.Errorf("%s does not listen: %w\n%s", name, err, n.Log(name))
+		return fmt.Errorf("%s does not listen on %s: %w\n%s", name, at, err, n.Log(name))
 	}
 	return nil
 }
 
 func (n *Node) stopDaemon(name string) error {
-	_, err := n.tell(order{Stop: n.daemons[name]})
+	_, err := n.send(order{Stop: n.daemons[name]})
 	delete(n.daemons, name)
 	return err
 }
 
 func (n *Node) sshd() string { return fmt.Sprintf("%s:%d", n.Address, sshdPort) }
 
-// startSSH starts sshd. That something answers at its address is not enough: it
-// could be one that is about to end.
+// startSSH starts sshd and waits for its log. An answer at its address is not
+// enough: it could come from an old sshd that is ending.
 func (n *Node) startSSH() error {
 	const listening = "Server listening on"
 	before := strings.Count(n.Log("sshd"), listening)
@@ -221,10 +222,10 @@ func (n *Node) startNix() error {
 	if err := os.RemoveAll(socket); err != nil {
 		return err
 	}
-	return n.daemon("nix-daemon", "unix", socket, testenv.Find("nix-daemon"))
+	return n.daemon("nix-daemon", "unix", socket, "/run/current-system/sw/bin/nix-daemon")
 }
 
-// end takes the node away, with all of its processes.
+// end stops the node with all of its processes.
 func (n *Node) end() {
 	if n.relay != nil {
 		n.relay.close()
@@ -234,20 +235,23 @@ func (n *Node) end() {
 		_ = n.init.Wait()
 	}
 	_ = unix.Unmount(filepath.Join(n.dir, "nix"), unix.MNT_DETACH)
+	if isLayered() {
+		_ = unix.Unmount(filepath.Join(n.dir, "nix-layer"), unix.MNT_DETACH)
+	}
 }
 
-// Log is what a daemon of the node said: sshd or nix-daemon.
+// Log returns the log of a daemon of the node: sshd or nix-daemon.
 func (n *Node) Log(name string) string {
 	data, _ := os.ReadFile(filepath.Join(n.dir, "root/var/log", name+".log"))
 	return string(data)
 }
 
-// Exec runs a command as root on the node, not by ssh, and returns its output.
+// Exec runs a command as root on the node, without ssh, and returns its output.
 func (n *Node) Exec(argv ...string) (string, error) {
 	return n.exec(nodeEnv(), argv...)
 }
 
-// ExecAs does so as another user of the node.
+// ExecAs is [Node.Exec] as another user of the node.
 func (n *Node) ExecAs(user string, argv ...string) (string, error) {
 	uid, home := deployUID, "/var/lib/"+DeployUser
 	if user != DeployUser {
@@ -269,8 +273,8 @@ func (n *Node) exec(env []string, argv ...string) (string, error) {
 	return output(cmd)
 }
 
-// Active is the store path that a profile's link leads to, "" if there is none.
-// It is read where it lies, without asking the node.
+// Active returns the store path of a profile's link, or "". It reads the link
+// without running a process on the node.
 func (n *Node) Active(t testing.TB, profile string) string {
 	t.Helper()
 	path, err := n.active(profile)
@@ -304,8 +308,8 @@ func (n *Node) Has(path string) bool {
 	return err == nil
 }
 
-// Processes are the command lines of the processes on the node, by their
-// numbers there, without its process 1.
+// Processes returns the command lines of the processes on the node by PID, without
+// process 1.
 func (n *Node) Processes(t testing.TB) map[string]string {
 	t.Helper()
 	processes, err := n.processes()
@@ -331,11 +335,11 @@ func (n *Node) processes() (map[string]string, error) {
 	return processes, nil
 }
 
-// Connections says how many connections were made to its sshd, and how many
-// there are now: one goes a moment after the process that had it.
+// Connections returns how many connections to sshd were made, and how many are open.
+// A connection closes a moment after the end of its process.
 func (n *Node) Connections() (made, now int) { return n.relay.count() }
 
-// WaitConnections returns once there are so many.
+// WaitConnections waits until so many connections are open.
 func (n *Node) WaitConnections(t testing.TB, want int) {
 	t.Helper()
 	now := 0

@@ -34,10 +34,9 @@ type Provider struct {
 	Plan  plan.Document
 	State state.State
 
-	fleet      *Fleet
-	activateRS string // on this machine
-	facts      facts
-	inventory  map[string]any
+	fleet     *Fleet
+	facts     facts
+	inventory map[string]any
 }
 
 // facts are generated/fleet.json.
@@ -51,51 +50,37 @@ type facts struct {
 
 func newProvider(f *Fleet) (*Provider, error) {
 	p := &Provider{
-		Dir: filepath.Join(f.dir, "provider"), State: state.New(), fleet: f, activateRS: filepath.Join(f.dir, "activate-rs"),
+		Dir: filepath.Join(f.dir, "provider"), State: state.New(), fleet: f,
 		facts: facts{System: platform(), Salt: rand.Text(), Payload: cmp.Or(f.options.Payload, 64<<10), ActivateRS: activateRS, Versions: map[string]string{"": "1"}},
-	}
-	program := activateScript
-	if f.options.ActivateRS != "" {
-		var err error
-		if program, err = os.ReadFile(f.options.ActivateRS); err != nil {
-			return nil, err
-		}
 	}
 	repository, err := repository()
 	if err != nil {
 		return nil, err
 	}
 	files := []file{
-		{p.activateRS, 0o755, 0, string(program)},
 		folder(filepath.Join(p.Dir, "generated"), 0o755, 0),
-		folder(filepath.Join(p.Dir, "lib"), 0o755, 0),
 		{filepath.Join(p.Dir, "flake.nix"), 0o644, 0, string(providerNix)},
 		{filepath.Join(p.Dir, "flake.lock"), 0o644, 0, `{"nodes":{"root":{}},"root":"root","version":7}` + "\n"},
 		{filepath.Join(p.Dir, "activation.sh"), 0o644, 0, string(activationScript)},
 		{filepath.Join(p.Dir, ".gitignore"), 0o644, 0, "/generated/.hostenv*\n/secrets/signing/\n"},
-	}
-	for _, name := range []string{"deploy.nix", "failed-units.sh", "strings.nix", "fail.nix"} {
-		text, err := os.ReadFile(filepath.Join(repository, "nix", "lib", name))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file{filepath.Join(p.Dir, "lib", name), 0o644, 0, string(text)})
 	}
 	for _, file := range files {
 		if err := file.make(); err != nil {
 			return nil, err
 		}
 	}
+	// Hidden: the files of a provider's own are searched for the options that they set.
+	if err := os.CopyFS(filepath.Join(p.Dir, ".lib"), os.DirFS(filepath.Join(repository, "nix", "lib"))); err != nil {
+		return nil, err
+	}
 	p.inventory = f.inventory()
 	if err := p.plan(f.options.Inventory); err != nil {
 		return nil, err
 	}
-	users := p.Plan.Value()["environments"].(map[string]any)
-	for user, v := range users {
-		environment := v.(map[string]any)
+	for user, e := range p.Plan.Environments {
 		for _, n := range f.Nodes {
-			if environment["node"] == n.Name {
-				n.users[user] = int(toInt(environment["uid"]))
+			if e.Node == n.Name {
+				n.users[user] = e.UID
 			}
 		}
 	}
@@ -109,14 +94,17 @@ func newProvider(f *Fleet) (*Provider, error) {
 	return p, nil
 }
 
-func toInt(v any) int64 {
-	switch v := v.(type) {
-	case int:
-		return int64(v)
-	case int64:
-		return v
+// makeActivateRS makes the program that profiles call activate-rs.
+func (f *Fleet) makeActivateRS() error {
+	program := activateScript
+	if f.options.ActivateRS != "" {
+		var err error
+		if program, err = os.ReadFile(f.options.ActivateRS); err != nil {
+			return err
+		}
 	}
-	return 0
+	f.activateRS = filepath.Join(f.dir, "activate-rs")
+	return file{f.activateRS, 0o755, 0, string(program)}.make()
 }
 
 // inventory is what a flake of such a provider would evaluate to. The

@@ -1,5 +1,5 @@
 # A provider's flake as far as a deploy is concerned: its specification is made
-# of generated/plan.json by lib/deploy.nix, this repository's own. The packages
+# of generated/plan.json by .lib/deploy.nix, this repository's own. The packages
 # are scripts that need /bin/sh and coreutils to be built, and nothing else.
 #
 # generated/fleet.json has { system; salt; payload; versions; }, where versions
@@ -44,7 +44,7 @@
         '';
 
       # deploy-rs's lib.<system>.activate, which joins the package with two
-      # scripts. It is told of the attributes dryActivate and boot.
+      # scripts. It gets the attributes dryActivate and boot.
       custom = {
         __functor = self: package: script:
           let printed = "printf '%s\\n' ${package}"; in
@@ -75,7 +75,7 @@
         (user: environment: base { profile = "${environment.node}/${user}"; name = user; program = "activate"; })
         plan.environments;
 
-      deploy = (import ./lib/deploy.nix).specOf {
+      deploy = (import ./.lib/deploy.nix).specOf {
         inherit plan systems packages;
         activate = _: { inherit custom; };
       };

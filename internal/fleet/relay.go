@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A relay stands before a node's sshd and can be told to do badly.
+// A relay passes connections to a node's sshd, and can disturb them.
 type relay struct {
 	listen, backend string
 
@@ -36,7 +36,7 @@ func (p *pair) breakOff() {
 	}
 }
 
-// open listens, from now on or again.
+// open starts to listen, if the relay does not.
 func (r *relay) open() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,7 +54,7 @@ func (r *relay) open() error {
 	return nil
 }
 
-// refuse stops to listen, and breaks off every connection.
+// refuse stops listening, and breaks off every connection.
 func (r *relay) refuse() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -100,8 +100,7 @@ func (r *relay) flow() {
 	}
 }
 
-// swallow answers no connection any more, not even with a refusal, and freezes
-// those that are there.
+// swallow ignores new connections, without refusing them, and freezes open ones.
 func (r *relay) swallow() error {
 	r.freeze()
 	r.mu.Lock()
@@ -201,17 +200,17 @@ func (r *relay) copy(p *pair, to, from *net.TCPConn, limit int64) {
 	}
 }
 
-// acknowledge tells the sender at once that his bytes are there. The kernel
-// would wait 40 ms for an answer to send that along with, and the sender for
-// that with what else it has, twice in each connection of ssh.
+// acknowledge acknowledges received bytes at once. The kernel would wait up to 40 ms
+// for an answer to combine with, and the sender would wait too, twice in each
+// connection of ssh.
 func acknowledge(c *net.TCPConn) {
 	if raw, err := c.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) })
 	}
 }
 
-// A hole is an address that answers nothing: a socket that listens and whose
-// queue is full, at which the kernel drops what asks for a connection.
+// A hole is an address that does not answer: a listening socket with a full queue,
+// for which the kernel drops new connections.
 type hole struct{ listener, filler int }
 
 func newHole(address string) (*hole, error) {

@@ -7,11 +7,10 @@ import (
 	"testing"
 )
 
-// Reset makes paths the active ones of the profiles "node/name", as their only
-// generation, and takes every other profile's link away; it forgets all
-// activations, behaviours, canaries and counted commands, and undoes no other
-// fault. The stores keep what they have, and must have the paths. It takes
-// milliseconds, for tests that go over the same ground many times.
+// Reset sets the active path of each profile "node/name", as its only generation,
+// and removes the links of all other profiles. It clears activations, behaviours,
+// canaries and counted commands, but undoes no other fault. The nodes' stores must
+// have the paths. Reset takes milliseconds, for tests with many repetitions.
 func (f *Fleet) Reset(t testing.TB, active map[string]string) {
 	t.Helper()
 	for _, n := range f.Nodes {
@@ -58,7 +57,7 @@ func (n *Node) setOnly(profile, path string) error {
 	return n.cameUp(profile, path)
 }
 
-// cameUp leaves what an activation that ended well leaves.
+// cameUp writes the file that a successful activation writes.
 func (n *Node) cameUp(profile, path string) error {
 	activated := filepath.Join(n.dir, link(profile)) + ".activated"
 	if err := os.WriteFile(activated, []byte(path+"\n"), 0o644); err != nil {
@@ -71,7 +70,7 @@ func (n *Node) generations(profile string) ([]string, error) {
 	return filepath.Glob(filepath.Join(n.dir, link(profile)) + "-*-link")
 }
 
-// Generations are the paths of a profile's generations, by their numbers.
+// Generations returns the paths of a profile's generations by number.
 func (n *Node) Generations(t testing.TB, profile string) map[string]string {
 	t.Helper()
 	links, err := n.generations(profile)
@@ -85,8 +84,8 @@ func (n *Node) Generations(t testing.TB, profile string) map[string]string {
 	return paths
 }
 
-// Receive puts the closures of paths from this machine's store into the node's,
-// by no ssh, and without asking for signatures.
+// Receive copies the closures of paths from this machine's store to the node's,
+// without ssh and without checking signatures.
 func (n *Node) Receive(t testing.TB, paths ...string) {
 	t.Helper()
 	must(t, n.receive(paths))

@@ -14,8 +14,7 @@ import (
 //go:embed sudoers.nix
 var sudoersNix []byte
 
-// repository is where this repository is, of which a test binary knows its
-// sources only.
+// repository returns the path of this repository, from the path of this source file.
 func repository() (string, error) {
 	_, file, _, ok := runtime.Caller(0)
 	dir := filepath.Join(filepath.Dir(file), "..", "..")

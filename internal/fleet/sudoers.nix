@@ -14,7 +14,6 @@ let
     mapAttrsToList = f: set: map (name: f name set.${name}) (builtins.attrNames set);
     inherit (builtins) mapAttrs replaceStrings;
   };
-  paths = (import (repository + "/nix/lib/deploy.nix")).paths;
 
   sudoers = users:
     let
@@ -23,10 +22,16 @@ let
         config = {
           security.sudo = { enable = true; execWheelOnly = false; };
           hostenv = {
-            environments = builtins.listToAttrs (map (name: { inherit name; value = { }; }) users);
+            environments = builtins.listToAttrs (map
+              (name: {
+                inherit name;
+                value = { profileLink = "/nix/var/nix/profiles/per-user/${name}/hostenv"; tempPath = "/run/hostenv/deploy/${name}"; };
+              })
+              users);
             deploy = {
               user = deployUser;
-              tempPath = paths.temp { };
+              profileLink = "/nix/var/nix/profiles/system";
+              tempPath = "/run/hostenv/deploy";
               sudoCommands = module.options.hostenv.deploy.sudoCommands.default;
             };
           };

@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marker is the system call by which a traced process says where the part to
-// be traced begins and ends. The Go runtime never makes it.
+// marker is the system call with which a traced process marks the begin and the end
+// of the part to trace. The Go runtime never makes it.
 const marker = unix.SYS_GETPPID
 
-// Mark makes the marker. A process makes it twice, from one thread
-// (runtime.LockOSThread), before and behind what is to be killed.
+// Mark makes the marker call. A process calls Mark twice, on one thread
+// (runtime.LockOSThread): before and after the part in which it is killed.
 func Mark() { os.Getppid() }
 
-// noise are the calls the Go runtime makes when it pleases. They change no file,
-// so to be killed before one is to be killed before the next that is none; and
-// not to count them makes the k-th call the same one in every run.
+// noise holds the calls that the Go runtime makes at any time. They change no file,
+// so a kill before one has the same effect as a kill before the next other call.
+// Without them, the k-th call is the same in every run.
 var noise = []uint64{
 	unix.SYS_FUTEX, unix.SYS_NANOSLEEP, unix.SYS_SCHED_YIELD, unix.SYS_MADVISE,
 	unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MPROTECT, unix.SYS_CLONE, unix.SYS_CLONE3,
@@ -33,17 +33,16 @@ var noise = []uint64{
 	unix.SYS_CLOCK_GETTIME, unix.SYS_GETRANDOM,
 }
 
-// ErrNoTrace says that this machine lets no process trace another.
+// ErrNoTrace reports that this machine does not let a process trace another.
 var ErrNoTrace = errors.New("ptrace is not permitted or not known here")
 
-// Before runs the test's own program with these arguments in a process of its
-// own and kills that with SIGKILL at the entry of the k-th system call that the
-// marking thread makes between its two marks; the call itself is not carried
-// out. It returns the numbers of the calls up to that one, and whether the
-// second mark was reached instead.
+// Before runs the test's own program with these arguments in a new process. It
+// kills the process with SIGKILL at the entry of the k-th system call that the
+// marking thread makes between its two marks; the kernel does not execute that
+// call. Before returns the numbers of the calls up to that one, and whether the
+// process reached the second mark instead.
 func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done bool, err error) {
-	// All of ptrace is between two threads. The one that starts a process is
-	// the one that traces it.
+	// ptrace works between two threads. The thread that starts a process traces it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -104,7 +103,7 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 			nr, entry, err := syscallInfo(tid)
 			switch {
 			case errors.Is(err, syscall.ESRCH):
-				continue // gone meanwhile
+				continue // the thread has ended meanwhile
 			case err != nil:
 				reap()
 				return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroups is where version 2 of cgroups is mounted: beside version 1 on some
-// machines, and then without controllers.
+// cgroups is where version 2 of cgroups is mounted. Some machines mount version 1
+// beside it, and then version 2 has no controllers.
 func cgroups() string {
 	const beside = "/sys/fs/cgroup/unified"
 	if _, err := os.Stat(filepath.Join(beside, "cgroup.procs")); err == nil {
@@ -23,8 +23,8 @@ func cgroups() string {
 	return "/sys/fs/cgroup"
 }
 
-// Controllers are those that limits of a node's slices can be enforced by, such
-// as "memory" and "cpu".
+// Controllers lists the cgroup controllers that can enforce the limits of a
+// node's slices, such as "memory" and "cpu".
 func Controllers() []string {
 	text, err := os.ReadFile(filepath.Join(cgroups(), "cgroup.controllers"))
 	if err != nil {
@@ -35,8 +35,8 @@ func Controllers() []string {
 
 const runPrefix = "hostenv-nixosnode-"
 
-// A run is one of tests: a folder in the cache, which is locked as long as it
-// lasts, and a cgroup of the same name that those of its nodes are in.
+// A run is one run of the tests. It has a folder in the cache, which it keeps
+// locked, and a cgroup of the same name that holds the cgroups of its nodes.
 type run struct {
 	dir, cgroup string
 	lock        *os.File
@@ -55,7 +55,7 @@ func newRun() (*run, error) {
 		return nil, err
 	}
 	r := &run{dir: dir, cgroup: filepath.Join(cgroups(), filepath.Base(dir))}
-	// It gets its name when it is locked, or another run would sweep it.
+	// Lock the folder before it gets its name: another run sweeps unlocked ones.
 	name := filepath.Join(dir, "lock")
 	if r.lock, err = os.Create(name + ".new"); err != nil {
 		return nil, err
@@ -74,8 +74,8 @@ func (r *run) end() error {
 	return errors.Join(removeAll(r.dir), r.lock.Close())
 }
 
-// sweepRuns takes away what runs left that were killed: their processes ended
-// with them.
+// sweepRuns removes what killed runs left behind. Their processes have ended
+// already.
 func sweepRuns() error {
 	cache, err := cacheDir()
 	if err != nil {
@@ -88,7 +88,7 @@ func sweepRuns() error {
 	for _, path := range locks {
 		lock, err := os.Open(path)
 		if err != nil {
-			continue // it ended just now
+			continue // the run ended just now
 		}
 		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
 			dir := filepath.Dir(path)
@@ -109,14 +109,14 @@ func delegate(dir string) error {
 		return err
 	}
 	for _, name := range strings.Fields(string(text)) {
-		// One that cannot be is one that nodes do without.
+		// Nodes work without a controller that cannot be delegated.
 		_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+name), 0)
 	}
 	return nil
 }
 
-// removeCgroup takes a cgroup and those below it away, as far as no process is
-// in them.
+// removeCgroup removes a cgroup and those below it, except those that still
+// have processes.
 func removeCgroup(dir string) {
 	var all []string
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -130,9 +130,9 @@ func removeCgroup(dir string) {
 	}
 }
 
-// renewCgroup makes a cgroup without processes anew, and the run's where it is
-// gone: a systemd that others run takes away cgroups that are empty. Those that
-// were killed leave it a moment after their end.
+// renewCgroup replaces a cgroup by one without processes. It makes the run's
+// cgroup again if that is gone, because a systemd of the machine removes empty
+// cgroups. Killed processes leave their cgroup a moment after they end.
 func renewCgroup(dir string) error {
 	var err error
 	for range 100 {

@@ -12,9 +12,9 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A DNS is a lab's name server: the authority for every zone that there is, and
-// the resolver of operator, nodes and [Pebble]. Domains below com, net and org
-// are zones.
+// A DNS is a lab's name server. It is the authority for every zone, and the
+// resolver of the operator, the nodes and [Pebble]. Domains below com, net and
+// org are zones.
 type DNS struct {
 	address string
 	servers []*dns.Server
@@ -26,9 +26,9 @@ type DNS struct {
 
 const nameServer = "ns.example.net."
 
-// commonAddress is the name server that all nodes have in their resolv.conf, for
-// that is part of a system: what asks from a lab's network is answered by the
-// lab's own.
+// commonAddress is the name server in the resolv.conf of all nodes, because
+// resolv.conf is part of a system and labs share systems. A question from a
+// lab's network is answered by the DNS of that lab.
 const commonAddress = "192.4.255.1"
 
 var common struct {
@@ -39,7 +39,7 @@ var common struct {
 	labs map[byte]*DNS // by the third number of their addresses
 }
 
-// answerCommon answers a question as the lab's server does that it came from.
+// answerCommon answers a question as the DNS of the lab that it comes from.
 func answerCommon(w dns.ResponseWriter, request *dns.Msg) {
 	host, _, _ := net.SplitHostPort(w.RemoteAddr().String())
 	address, err := netip.ParseAddr(host)
@@ -54,7 +54,7 @@ func answerCommon(w dns.ResponseWriter, request *dns.Msg) {
 	}
 }
 
-// listen starts servers of an address, over UDP and TCP.
+// listen starts servers on an address, over UDP and TCP.
 func listen(address string, handler dns.Handler) ([]*dns.Server, error) {
 	packets, err := net.ListenPacket("udp4", net.JoinHostPort(address, "53"))
 	if err != nil {
@@ -107,8 +107,8 @@ func (d *DNS) close() error {
 	return errors.Join(errs...)
 }
 
-// Set gives a name these addresses, and takes away whatever it had; without any
-// there is no such name.
+// Set replaces all records of a name by these addresses. Without addresses, the
+// name does not exist.
 func (d *DNS) Set(name string, addresses ...string) {
 	records := make([]string, len(addresses))
 	for i, address := range addresses {
@@ -122,7 +122,7 @@ func (d *DNS) Set(name string, addresses ...string) {
 	}
 }
 
-// Records gives a name records as zone files have them, such as "CNAME
+// Records gives a name records in the syntax of zone files, such as "CNAME
 // node-a.hosting.example.net." and `CAA 0 issue "example.org"`.
 func (d *DNS) Records(t testing.TB, name string, records ...string) {
 	t.Helper()
@@ -148,14 +148,14 @@ func (d *DNS) set(name string, records ...string) error {
 	return nil
 }
 
-// Fail makes the server answer all questions with SERVFAIL, or no longer.
+// Fail sets whether the server answers all questions with SERVFAIL.
 func (d *DNS) Fail(down bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.down = down
 }
 
-// zoneOf is the zone that a name is in: the last two labels of it.
+// zoneOf returns the zone of a name: its last two labels.
 func zoneOf(name string) string {
 	labels := dns.SplitDomainName(name)
 	return dns.Fqdn(strings.Join(labels[max(0, len(labels)-2):], "."))
@@ -187,8 +187,8 @@ func (d *DNS) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 	_ = w.WriteMsg(reply)
 }
 
-// answer adds the records of a name and type, asked as it was spelled, and
-// reports whether there is the name at all.
+// answer adds the records of a name and type, with the name spelled as in the
+// question, and reports whether the name exists.
 func (d *DNS) answer(reply *dns.Msg, name, spelled string, kind uint16, depth int) (exists bool) {
 	zone := zoneOf(name)
 	isZone := dns.CountLabel(name) <= 2 && (name == zone) // root and top-level domains are zones too
@@ -212,7 +212,7 @@ func (d *DNS) answer(reply *dns.Msg, name, spelled string, kind uint16, depth in
 	if isZone || records != nil {
 		return true
 	}
-	// A name above one with records is there, and has none.
+	// A name above one with records exists, without records of its own.
 	for other := range d.records {
 		if strings.HasSuffix(other, "."+name) {
 			return true

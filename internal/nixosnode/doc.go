@@ -1,14 +1,15 @@
-// Package nixosnode gives tests real NixOS nodes, and an operator who deploys to
-// them.
+// Package nixosnode gives tests real NixOS nodes, and an operator's machine that
+// deploys to them.
 //
-// A node runs a system that Nix built of NixOS's own modules: stage 2, systemd
-// as process 1, activation, switching. It has namespaces in place of a machine,
-// and packages whose files come from Debian: see nixpkgs/pkgs.nix. The operator
-// has a provider's repository and the compiled targets, and makes systems by
-// the provider's flake, that is by nix/lib/compose.nix, as any provider does:
-// nixpkgs, deploy-rs and sops-nix are inputs of that flake, and what stands for
-// them here is in the folders of these names. deploy-rs is the real one where
-// HOSTENV_TEST_DEPLOY_RS has it, and internal/deployrs where not.
+// A node runs a system that Nix builds from NixOS's own modules: stage 2,
+// systemd as process 1, activation, switching. It runs in namespaces instead of
+// on a machine, and the files of its packages come from Debian: see
+// nixpkgs/pkgs.nix. The operator has a provider's repository and the compiled
+// targets, and builds systems with the provider's flake, that is with
+// nix/lib/compose.nix, as any provider does. The inputs nixpkgs, deploy-rs and
+// sops-nix of that flake are replaced by the folders of these names here. If
+// HOSTENV_TEST_DEPLOY_RS is set it names the real deploy-rs; otherwise
+// internal/deployrs takes its place.
 //
 //	func TestMain(m *testing.M) { nixosnode.Main(m) }
 //
@@ -19,22 +20,22 @@
 //		lab.Install(t)
 //		...
 //
-// The whole runs in namespaces of its own, see [Main]. Nothing of it outlives
-// the tests, not even if they are killed, but for the cache.
+// All processes run in new namespaces, see [Main], and end with the tests, even
+// if the tests are killed. Only the cache stays.
 //
 // # The cache
 //
 // HOSTENV_TEST_CACHE, or hostenv-provider-tests in the user's cache folder,
 // keeps what takes long to make: a tree of Debian's packages (two minutes), and
-// a base, which is a Nix store with every package and a system, and the store
-// that a new node starts from (one minute). Each is made under a lock, in a
-// folder of another name until it is complete, and is made anew when something
-// that it is made of changes.
+// a base (one minute). A base is a Nix store with every package and a system,
+// and the store that a new node starts from. The tests make each under a lock,
+// in a folder that gets its final name when it is complete, and make it again
+// when one of its inputs changes.
 //
 // # What a node is not
 //
-// It has no kernel, boot loader, disks or udev of its own. Limits of slices hold
-// as far as version 2 of the machine's cgroups has controllers: see
-// [Controllers]. Power cuts are kills of all its processes at once; what was
-// written stays, in whatever order it would have reached a disk.
+// A node has no kernel, boot loader, disks or udev of its own. The limits of a
+// slice hold only for the controllers that version 2 of the machine's cgroups
+// has: see [Controllers]. A power cut kills all processes of the node at once,
+// but all that they wrote stays: it shows no write that a disk would lose.
 package nixosnode

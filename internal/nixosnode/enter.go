@@ -11,25 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A machine says what process 1 of a node makes of its namespaces.
+// A machine describes what process 1 of a node sets up in its namespaces.
 type machine struct {
 	Name    string `json:"name"`
-	Root    string `json:"root"` // complete but for what is the kernel's
+	Root    string `json:"root"` // complete, except for the kernel's file systems
 	Console string `json:"console"`
 	Address string `json:"address"`
 	Gateway string `json:"gateway"`
 }
 
-// runNode is process 1 of a node until NixOS's init is. It returns only if it
-// fails.
+// runNode is process 1 of a node until it executes NixOS's init. It returns only
+// if it fails.
 func runNode() error {
-	// The namespaces are this thread's, and init takes its place.
+	// The namespaces belong to this thread, which init replaces.
 	runtime.LockOSThread()
 	var m machine
 	if err := json.NewDecoder(os.Stdin).Decode(&m); err != nil {
 		return err
 	}
-	// Its cgroup is the root of what it sees: it is in it by now.
+	// This process is in the node's cgroup by now, so the node sees that as root.
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("node %s: unshare cgroups: %w", m.Name, err)
 	}
@@ -62,7 +62,7 @@ func (m machine) enter() error {
 	if err := kernel(m.Console); err != nil {
 		return err
 	}
-	// See pivot_root(2): the old root is stacked on the new one and taken away.
+	// See pivot_root(2): the old root is stacked on the new one, then unmounted.
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
@@ -73,7 +73,7 @@ func (m machine) enter() error {
 }
 
 // kernel mounts, below the working directory, what a kernel and its initial RAM
-// disk would have.
+// disk provide on a machine.
 func kernel(console string) error {
 	const quiet = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	mounts := []struct {
@@ -91,7 +91,7 @@ func kernel(console string) error {
 		{"tmpfs", "tmp", "mode=1777", unix.MS_NOSUID | unix.MS_NODEV},
 	}
 	for _, mnt := range mounts {
-		if mnt.target != "sys/fs/cgroup" { // which sysfs has
+		if mnt.target != "sys/fs/cgroup" { // sysfs has this folder
 			if err := os.MkdirAll(mnt.target, 0o755); err != nil {
 				return err
 			}
@@ -100,7 +100,7 @@ func kernel(console string) error {
 			return fmt.Errorf("mount %s on %s: %w", mnt.kind, mnt.target, err)
 		}
 	}
-	// The settings of the kernel are the whole machine's, but for the network's.
+	// Kernel settings belong to the whole machine, except those of the network.
 	if err := bind("proc/sys", "proc/sys"); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func kernel(console string) error {
 	return bind(console, "dev/console")
 }
 
-// layOut makes the folders of a root, before it has a system.
+// layOut makes the folders of a root that has no system yet.
 func layOut(root string) error {
 	for _, dir := range []string{"usr", "nix", "proc", "sys", "dev", "run", "tmp", "etc", "var", "root", "home"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {

@@ -26,8 +26,8 @@ const (
 	caCertificate = "pebble-ca.pem"
 )
 
-// makeKeys makes all of them in a folder. They are secret to no one, and the
-// same in all labs: what a node trusts is part of its system.
+// makeKeys makes all keys in a folder. They are not secret. All labs share them,
+// because the keys that a node trusts are part of its system.
 func makeKeys(dir string) error {
 	if _, err := output(exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f", filepath.Join(dir, sshKey))); err != nil {
 		return err

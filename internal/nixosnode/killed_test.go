@@ -16,7 +16,7 @@ import (
 
 const killedEnv = "HOSTENV_NIXOSNODE_KILLED"
 
-// TestKilled runs this one in namespaces of its own, and kills it.
+// TestKilled runs this test in namespaces of its own, and kills it.
 func TestToBeKilled(t *testing.T) {
 	file := os.Getenv(killedEnv)
 	if file == "" {
@@ -32,10 +32,11 @@ func TestToBeKilled(t *testing.T) {
 	<-t.Context().Done()
 }
 
-// Nothing outlives the tests when they are killed, and what they leave is swept.
+// When the tests are killed, all their processes end, and the next run removes
+// what they left behind.
 func TestKilled(t *testing.T) {
 	testenv.Need(t, "nixos-nodes")
-	file := filepath.Join("/dev/shm", fmt.Sprintf("hostenv-killed-%d", os.Getpid())) // where their namespaces have it too
+	file := filepath.Join("/dev/shm", fmt.Sprintf("hostenv-killed-%d", os.Getpid())) // their namespaces have it too
 	t.Cleanup(func() { _ = os.Remove(file) })
 	self, err := os.Executable()
 	must(t, err)
@@ -50,7 +51,7 @@ func TestKilled(t *testing.T) {
 	Eventually(t, "a node of other tests", func() error {
 		select {
 		case <-ended:
-			t.Fatalf("they ended: %s", said.String())
+			t.Fatalf("the tests ended before they were killed: %s", said.String())
 		default:
 		}
 		data, err := os.ReadFile(file)
@@ -82,7 +83,7 @@ func processesIn(t *testing.T, cgroup string) []string {
 	var all []string
 	err := filepath.WalkDir(cgroup, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Name() == "cgroup.procs" {
-			data, _ := os.ReadFile(path) // which may be gone
+			data, _ := os.ReadFile(path) // the process may be gone
 			all = append(all, strings.Fields(string(data))...)
 		}
 		return nil

@@ -17,17 +17,17 @@ import (
 )
 
 // Domain is provider.hostenvHostname in every lab. It is below a public top-level
-// domain, and addresses are public ones, for others get no certificates.
+// domain, and the addresses are public, because others get no certificates.
 const Domain = "hosting.example.net"
 
-// MaxLabs is how many there can be at a time, and MaxNodes how many nodes one
-// can have.
+// MaxLabs is the number of labs that can exist at a time, and MaxNodes the
+// number of nodes that a lab can have.
 const (
 	MaxLabs  = 8
 	MaxNodes = 8
 )
 
-// Options say what a lab is like.
+// Options describe a lab.
 type Options struct {
 	Nodes []string // their names; nil is node-a and node-b
 }
@@ -63,8 +63,8 @@ var theBase struct {
 }
 
 // Start makes a lab, which ends with the test. Its nodes have no system yet: see
-// [Lab.Install]. Tests with a lab each can run in parallel. Without what nodes
-// need the test is left out, see [testenv.Need].
+// [Lab.Install]. Tests that each have a lab can run in parallel. Start skips the
+// test if the machine lacks what nodes need: see [testenv.Need].
 func Start(t testing.TB, options Options) *Lab {
 	t.Helper()
 	testenv.Need(t, "nixos-nodes")
@@ -148,14 +148,14 @@ func newLab(m *made, b base, options Options) (l *Lab, end func() error, err err
 	return l, end, err
 }
 
-// The network of a lab is a bridge of its own, where the operator's machine is
-// the first address. There is no way out of it.
+// The network of a lab is a bridge of its own, on which the operator's machine
+// has the first address. It leads to no other network.
 func (l *Lab) bridge() string          { return fmt.Sprintf("lab%d", l.number) }
 func (l *Lab) address(host int) string { return fmt.Sprintf("192.4.%d.%d", l.number, host) }
 func (l *Lab) gateway() string         { return l.address(1) }
 
-// Resolver is the address of the lab's [DNS]; the operator's and the nodes'
-// resolv.conf have it.
+// Resolver is the address of the lab's [DNS], which the resolv.conf of the
+// operator and of the nodes names.
 func (l *Lab) Resolver() string { return l.gateway() }
 
 func (l *Lab) network() error {
@@ -176,8 +176,9 @@ func (l *Lab) Node(name string) *Node {
 	panic(fmt.Sprintf("the lab has no node %s", name))
 }
 
-// Client is for requests by name to the nodes' web servers, on a connection of
-// its own each. It trusts what the lab's [Pebble] issues, if there is one.
+// Client returns a client for requests by name to the nodes' web servers, each
+// on a new connection. It trusts the certificates of the lab's [Pebble], if the
+// lab has one.
 func (l *Lab) Client() *http.Client {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(l.gateway(), "53"))
@@ -192,12 +193,12 @@ func (l *Lab) Client() *http.Client {
 	}
 }
 
-// Deadline is how long [Eventually] waits: events come in seconds on an idle
-// machine, and tests must not fail on a busy one.
+// Deadline is how long [Eventually] waits. An idle machine needs seconds; tests
+// must not fail on a busy one.
 const Deadline = 5 * time.Minute
 
-// Eventually waits until is returns nil, and fails the test with its last error
-// where it never does.
+// Eventually calls is until it returns nil. After [Deadline] it fails the test
+// with the last error.
 func Eventually(t testing.TB, what string, is func() error) {
 	t.Helper()
 	var err error
@@ -209,14 +210,14 @@ func Eventually(t testing.TB, what string, is func() error) {
 			break
 		}
 	}
-	t.Fatalf("%s: it never comes: %v", what, err)
+	t.Fatalf("%s: not within %v: %v", what, Deadline, err)
 }
 
-// logConsoles shows what nodes said.
+// logConsoles logs the consoles of the nodes.
 func (l *Lab) logConsoles(t testing.TB) {
 	for _, n := range l.Nodes {
 		t.Logf("the console of %s:\n%s", n.Name, last(n.Console(), 4000))
-		// The journal is read as files, for the node may not run.
+		// Read the journal's files, because the node may be off.
 		cmd := l.Operator.Command("journalctl", "--directory=/nodes/"+n.Name+"/var/log/journal", "--no-pager", "--output=short-monotonic", "--lines=150")
 		if out, err := output(cmd); err == nil {
 			t.Logf("the journal of %s:\n%s", n.Name, last(out, 20000))
@@ -224,7 +225,7 @@ func (l *Lab) logConsoles(t testing.TB) {
 	}
 }
 
-// logRuns shows what the last deploy wrote down of each profile.
+// logRuns logs what the last deploy recorded about each profile.
 func (l *Lab) logRuns(t testing.TB) {
 	logs, err := filepath.Glob(l.Operator.Path(providerDir + "/generated/.hostenv/runs/*/*/*.log"))
 	if err != nil || len(logs) == 0 {
@@ -241,8 +242,8 @@ func (l *Lab) logRuns(t testing.TB) {
 
 func last(text string, n int) string { return text[max(0, len(text)-n):] }
 
-// fillBase builds every package and a system of each kind, as an operator does
-// who has three nodes and one customer, and makes a seed of that system.
+// fillBase builds every package and a system of each kind, as the operator of
+// three nodes and one customer does, and makes a seed of that system.
 func (m *made) fillBase(_ context.Context, b base) (err error) {
 	l, end, err := newLab(m, b, Options{Nodes: []string{"node-a", "node-b", "node-c"}})
 	if err != nil {
@@ -268,7 +269,7 @@ func (m *made) fillBase(_ context.Context, b base) (err error) {
 			return err
 		}
 	}
-	// What stories begin with, so that they need not build it.
+	// Tests begin with this system, and so need not build it.
 	if err := nix("build", "--no-link", ".#nodes.node-a", ".#nodes.node-b", ".#nodes.node-c"); err != nil {
 		return err
 	}
@@ -281,7 +282,7 @@ func (m *made) fillBase(_ context.Context, b base) (err error) {
 	if err := nix("build", "--out-link", "/tmp/node", ".#nodes.node-a"); err != nil {
 		return err
 	}
-	// Its activation too, which deploys bring to a node.
+	// Deploys also copy the activation to a node.
 	const activations = `let inherit ((builtins.getFlake "git+file:///srv/provider").deploy) nodes; in derivation {
   name = "activations"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo ok >$out" ];
   paths = builtins.concatMap (n: map (p: p.path) (builtins.attrValues n.profiles)) (builtins.attrValues nodes);

@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// A process that runs in a role finds it here; a test's own children do not.
+	// roleEnv names the role of this process. The children of a test do not inherit it.
 	roleEnv = "HOSTENV_NIXOSNODE_ROLE"
 
-	// What the process that made the namespaces hands to the tests.
+	// insideEnv carries [made] from the process that makes the namespaces to the tests.
 	insideEnv = "HOSTENV_NIXOSNODE_INSIDE"
 )
 
-// Where things are in the namespaces of the tests: a tmpfs that no other process
-// of this machine sees, and that is gone with them.
+// Paths in the namespaces of the tests: a tmpfs that other processes of this
+// machine do not see, and that ends with the namespaces.
 const (
 	rootDir = "/run/nixosnode"
 	tempDir = rootDir + "/tmp"
@@ -36,10 +36,10 @@ const (
 //	func TestMain(m *testing.M) { nixosnode.Main(m) }
 //
 // It makes what needs the network (the Debian tree, programs), and runs this
-// program once more in namespaces of its own, of mounts, network and processes:
-// the tests' networks are theirs alone, and all that they start ends with them,
-// even where they are killed. Without what nodes need the tests run as they
-// are, and [Start] leaves them out.
+// program again in new namespaces for mounts, network and processes. So the
+// tests have networks of their own, and every process that they start ends with
+// them, even if they are killed. If the machine lacks what nodes need, Main runs
+// the tests without namespaces, and [Start] skips them.
 func Main(m *testing.M) {
 	role := os.Getenv(roleEnv)
 	if err := os.Unsetenv(roleEnv); err != nil {
@@ -53,7 +53,7 @@ func Main(m *testing.M) {
 		}
 		os.Exit(code)
 	case role == "node":
-		fatal(runNode()) // which returns only if it fails
+		fatal(runNode()) // returns only if it fails
 	case inside() != nil || testenv.Find("nixos-nodes") == "" || lists():
 		os.Exit(m.Run())
 	default:
@@ -80,7 +80,7 @@ func lists() bool {
 	return false
 }
 
-// inside returns what the tests were told, nil outside of the namespaces.
+// inside returns what [Main] made for the tests, or nil outside the namespaces.
 func inside() *made {
 	text, ok := os.LookupEnv(insideEnv)
 	if !ok {
@@ -91,8 +91,9 @@ func inside() *made {
 	return &m
 }
 
-// command is this program in a role, in new namespaces. The thread that starts
-// it must be locked: the signal of Pdeathsig comes when that ends.
+// command returns a command that runs this program in a role, in new namespaces.
+// Lock the thread that starts it: the kernel sends Pdeathsig when that thread
+// ends.
 func command(role string, flags uintptr, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), roleEnv+"="+role)
@@ -127,8 +128,8 @@ func reexec() (code int, err error) {
 	return 1, nil
 }
 
-// runInit is process 1 of the tests' namespaces: it prepares them, runs the
-// tests, and reaps what they leave behind.
+// runInit is process 1 of the tests' namespaces. It prepares them, runs the
+// tests, and reaps the processes that they leave behind.
 func runInit() (code int, err error) {
 	if err := prepare(); err != nil {
 		return 0, fmt.Errorf("prepare the namespaces: %w", err)
@@ -213,7 +214,7 @@ func overlay(lower, dir, name, target string) error {
 	return mount("overlay", target, "overlay", fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work))
 }
 
-// unmount takes away what is mounted on target, and below it.
+// unmount unmounts what is mounted on target and below it.
 func unmount(target string) error {
 	if err := unix.Unmount(target, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount %s: %w", target, err)
@@ -221,7 +222,7 @@ func unmount(target string) error {
 	return nil
 }
 
-// output runs a command; its error has what the command said.
+// output runs a command. Its error includes what the command printed.
 func output(cmd *exec.Cmd) (string, error) {
 	var said strings.Builder
 	cmd.Stderr = &said

@@ -27,13 +27,13 @@ import (
 //go:embed tree.sh
 var treeScript []byte
 
-// What stands for the inputs of a provider's flake.
+// inputs are the flakes that replace the inputs of a provider's flake.
 //
 //go:embed nixpkgs deploy-rs sops-nix
 var inputs embed.FS
 
-// made is what the tests' namespaces are given, for it takes a network, or the
-// machine's cgroups, to make it.
+// made holds what must be made outside the tests' namespaces, because it needs a
+// network or the machine's cgroups.
 type made struct {
 	tree     string // of tree.sh, in the cache
 	treeKey  string
@@ -41,7 +41,7 @@ type made struct {
 	cgroup   string
 }
 
-// String and parse carry it through the environment.
+// String and parse carry made through an environment variable.
 func (m *made) String() string {
 	return strings.Join([]string{m.tree, m.treeKey, m.programs, m.cgroup}, ":")
 }
@@ -51,7 +51,7 @@ func (m *made) parse(text string) {
 	m.tree, m.treeKey, m.programs, m.cgroup = words[0], words[1], words[2], words[3]
 }
 
-// cacheDir is the folder that is kept between runs.
+// cacheDir returns the folder that is kept between runs.
 func cacheDir() (string, error) {
 	dir := os.Getenv("HOSTENV_TEST_CACHE")
 	if dir == "" {
@@ -71,11 +71,11 @@ func cacheDir() (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-// unusedFor is how long the cache keeps what no run used.
+// unusedFor is how long the cache keeps unused folders.
 const unusedFor = 14 * 24 * time.Hour
 
-// cached returns a folder kind-key of the cache. Where it is not there, fill
-// makes it, under a lock, in a folder that gets its name when it is complete.
+// cached returns the folder kind-key of the cache. If it is missing, fill makes
+// it, under a lock, in a folder that gets its name when it is complete.
 func cached(kind, key string, fill func(dir string) error) (string, error) {
 	cache, err := cacheDir()
 	if err != nil {
@@ -113,8 +113,8 @@ func cached(kind, key string, fill func(dir string) error) (string, error) {
 	return dir, os.Rename(unfinished, dir)
 }
 
-// sweep removes what runs that were killed left in the cache, and what was not
-// used for long.
+// sweep removes what killed runs left in the cache, and folders that were not
+// used for unusedFor.
 func sweep(cache, kind string) error {
 	entries, err := filepath.Glob(filepath.Join(cache, kind+"-*"))
 	if err != nil {
@@ -134,8 +134,8 @@ func sweep(cache, kind string) error {
 	return nil
 }
 
-// removeAll is os.RemoveAll, which fails where folders are read-only and
-// the process is not root. What is mounted below is not followed.
+// removeAll is os.RemoveAll that also removes read-only folders if the process
+// is not root. It does not enter other file systems mounted below.
 func removeAll(dir string) error {
 	out, err := exec.Command("rm", "-rf", "--one-file-system", dir).CombinedOutput()
 	if err != nil {
@@ -165,8 +165,7 @@ func makeOutside(r *run) (*made, error) {
 	return m, buildPrograms(m.programs)
 }
 
-// repository is where this repository is, of which a test binary knows its
-// sources only.
+// repository returns the path of this repository, from the path of this source file.
 func repository() (string, error) {
 	_, file, _, ok := runtime.Caller(0)
 	dir := filepath.Join(filepath.Dir(file), "..", "..")
@@ -176,15 +175,15 @@ func repository() (string, error) {
 	return dir, nil
 }
 
-// The programs that are built, or given: those that the operator has on PATH,
-// and those that are packages.
+// The programs that are built or given: those on the operator's PATH, and those
+// that become packages.
 var (
 	operatorPrograms = []string{"hostenv-provider", "sops", "ssh-to-age"}
 	packagePrograms  = []string{"activate", "deploy", "site", "sops-install-secrets"}
 )
 
-// buildPrograms puts all of them into a folder. Those of Go need nothing of the
-// tree that they will run in.
+// buildPrograms puts all programs into a folder. Go programs are static, so they
+// run in any tree.
 func buildPrograms(dir string) error {
 	root, err := repository()
 	if err != nil {
@@ -218,9 +217,9 @@ func goBuild(in, to string, packages ...string) error {
 	return err
 }
 
-// buildTools puts sops and what belongs to it into a folder. Their module is one
-// of its own, so that no one who embeds the library fetches it; they take
-// minutes to build, and so are cached.
+// buildTools puts sops and its companions into a folder. They are a module of
+// their own, so that programs that embed the library do not fetch it. They take
+// minutes to build, so the cache keeps them.
 func buildTools(root, dir string) error {
 	module := filepath.Join(root, "internal", "nixosnode", "tools")
 	sum := sha256.New()
@@ -236,7 +235,7 @@ func buildTools(root, dir string) error {
 	}
 	for _, name := range []string{"sops", "ssh-to-age", "sops-install-secrets"} {
 		from := filepath.Join(tools, name)
-		// sops-nix's own, of which there is no module.
+		// The original is part of sops-nix, which publishes no Go module of it.
 		if given := os.Getenv("HOSTENV_TEST_SOPS_INSTALL_SECRETS"); given != "" && name == "sops-install-secrets" {
 			from = given
 		}
@@ -255,7 +254,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, data, 0o755)
 }
 
-// keyOf names what is made of these.
+// keyOf returns the cache key of these inputs.
 func keyOf(parts ...[]byte) string {
 	sum := sha256.New()
 	for _, part := range parts {
@@ -280,16 +279,16 @@ func hashTree(sum io.Writer, fsys fs.FS, root string) error {
 	})
 }
 
-// A base is what labs start from, in the cache.
+// A base is the part of the cache that labs start from.
 type base struct {
 	srv  string // the flakes that are inputs, the operator's /srv
 	nix  string // the operator's /nix
-	seed string // a new node's /nix
-	keys string // of every operator and CA, so that all labs have the same systems
+	seed string // the /nix of a new node
+	keys string // the keys of every operator and CA, so that all labs share systems
 }
 
-// baseOf returns the base, and makes it where it is not there: with fill, which
-// is given one whose folder srv is complete.
+// baseOf returns the base. If it is missing, fill makes it, from a base whose
+// folder srv is complete.
 func baseOf(ctx context.Context, m *made, fill func(context.Context, base) error) (base, error) {
 	nixos := testenv.Find("nixos-nodes")
 	sum := sha256.New()
@@ -331,7 +330,7 @@ func baseOf(ctx context.Context, m *made, fill func(context.Context, base) error
 	return of(dir), err
 }
 
-// assembleInputs puts the flakes together of what is this repository's, and of
+// assembleInputs assembles the flakes from files of this repository and from
 // NixOS's own files, which are elsewhere.
 func assembleInputs(srv string, m *made, nixos string) error {
 	if err := os.CopyFS(srv, inputs); err != nil {
@@ -365,7 +364,7 @@ func assembleInputs(srv string, m *made, nixos string) error {
 	return nil
 }
 
-// nixString is a text as Nix writes it.
+// nixString returns a text as a Nix string literal.
 func nixString(text string) string {
 	data, err := json.Marshal(text)
 	if err != nil {
@@ -374,5 +373,5 @@ func nixString(text string) string {
 	return strings.ReplaceAll(string(data), "${", "\\${")
 }
 
-// or is a value, or what stands for its zero.
+// or returns a value, or the replacement if the value is zero.
 func or[T comparable](value, fallback T) T { return cmp.Or(value, fallback) }

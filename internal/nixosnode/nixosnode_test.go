@@ -25,8 +25,8 @@ func up(t *testing.T, nodes ...string) *nixosnode.Lab {
 	return l
 }
 
-// What a machine does, a node does: it keeps its disk, and is another machine
-// after a reset.
+// A node behaves like a machine: it keeps its disk, and a reset makes it another
+// machine.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	l := up(t, "node-a")
@@ -56,7 +56,7 @@ func TestNode(t *testing.T) {
 			t.Errorf("%s: the node was started %d times", name, n.Boots()-boots)
 		}
 		if id() != machine {
-			t.Errorf("%s made another machine", name)
+			t.Errorf("%s replaced the machine", name)
 		}
 		if out := n.Run(t, "cat", "/var/lib/note"); out != "kept" {
 			t.Errorf("%s: /var has %q", name, out)
@@ -72,7 +72,7 @@ func TestNode(t *testing.T) {
 		conn.Close()
 		t.Error("a node that is cut off answers")
 	}
-	n.Reboot(t) // it stays cut off, and can be reached by the test
+	n.Reboot(t) // the node stays cut off, but the test still reaches it
 	if conn, err := net.DialTimeout("tcp", n.Address+":22", time.Second); err == nil {
 		conn.Close()
 		t.Error("a node that is cut off answers after a reboot")
@@ -93,15 +93,15 @@ func TestNode(t *testing.T) {
 	}
 	l.Install(t, n)
 	if id() == machine {
-		t.Error("after a reset it is the same machine")
+		t.Error("the node is the same machine after a reset")
 	}
 	if _, err := n.Exec("cat", "/var/lib/note"); err == nil {
-		t.Error("after a reset it has its old disk")
+		t.Error("the node has its old disk after a reset")
 	}
 	nixosnode.Eventually(t, "ssh to the new machine, by the same host key", ssh)
 }
 
-// Secrets reach their owner, and no store.
+// Secrets reach their owner, and the store does not have them.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	l := nixosnode.Start(t, nixosnode.Options{Nodes: []string{"node-a"}})
@@ -112,9 +112,9 @@ func TestSecrets(t *testing.T) {
 	}})
 	l.Operator.Mage(t, "state:init").Want(t, 0)
 	l.Operator.Mage(t, "plan").Want(t, 0)
-	// The names lead nowhere: no certificate is ordered, of which there is no CA.
+	// The lab has no CA. The names have no addresses, so no node orders a certificate.
 	if r := l.Operator.Mage(t, "dnsGate").Want(t, 0); !strings.Contains(r.Stdout, "nxdomain") {
-		t.Errorf("the gate has not seen that names lead nowhere: %s", r)
+		t.Errorf("the gate has not seen that the names have no addresses: %s", r)
 	}
 	l.Install(t)
 	user := l.Provider.User(t, "acme", "shop", "main")
@@ -130,8 +130,8 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// Names lead where the DNS says, and certificates are asked for by them: see the
-// stories. Here, that the parts of a lab do not meet those of another.
+// Two labs do not see each other. The tests of magefiles/targets/nixosnodes show
+// that names and certificates work within a lab.
 func TestLabsAreApart(t *testing.T) {
 	t.Parallel()
 	testenv.Need(t, "nixos-nodes")
@@ -151,6 +151,6 @@ func TestLabsAreApart(t *testing.T) {
 	}
 	a.DNS.Set("www.example.org", "192.4.99.1")
 	if got := ask(b, "www.example.org"); got != "" {
-		t.Errorf("another lab has the name too: %s", got)
+		t.Errorf("another lab also resolves the name: %s", got)
 	}
 }

@@ -22,8 +22,8 @@ import (
 type Node struct {
 	Name       string
 	Address    string
-	PublicName string // <node>.<Domain>, which the lab's DNS has
-	HostKey    string // "ssh-ed25519 AAAA...": what its sshd shows
+	PublicName string // <node>.<Domain>, which the lab's DNS resolves
+	HostKey    string // of its sshd: "ssh-ed25519 AAAA..."
 
 	lab    *Lab
 	dir    string
@@ -46,7 +46,7 @@ func newNode(l *Lab, name string, i int) (*Node, error) {
 		cgroup: filepath.Join(l.made.cgroup, fmt.Sprintf("lab-%d-%s", l.number, name)),
 	}
 	close(n.off)
-	// The key is a file before there is a node, for the plan has it.
+	// The plan needs the key before the node exists.
 	key := filepath.Join(l.dir, name+".key")
 	if _, err := output(exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", key)); err != nil {
 		return nil, err
@@ -60,8 +60,8 @@ func newNode(l *Lab, name string, i int) (*Node, error) {
 	return n, n.make()
 }
 
-// make makes the machine: its disk, empty but for the host key, with the seed as
-// its store.
+// make makes the machine: a disk that is empty except for the host key, and a
+// store that is a copy of the seed.
 func (n *Node) make() error {
 	if err := os.MkdirAll(n.dir, 0o755); err != nil {
 		return err
@@ -79,7 +79,7 @@ func (n *Node) make() error {
 	}
 	if err := errors.Join(
 		layOut(root),
-		// Of its own, so that it can be full.
+		// The store has a file system of its own, so that tests can fill it.
 		mount("tmpfs", store, "tmpfs", "mode=0755,size=2g"),
 		overlay(filepath.Join(n.lab.made.tree, "node", "usr"), n.dir, "usr", filepath.Join(root, "usr")),
 		overlay(n.lab.base.seed, store, "nix", filepath.Join(root, "nix")),
@@ -106,11 +106,12 @@ func (n *Node) make() error {
 func (n *Node) root() string    { return filepath.Join(n.dir, "root") }
 func (n *Node) console() string { return filepath.Join(n.dir, "console") }
 
-// Path is where this process finds a file of the node, whether it runs or not;
-// but for what is in its /run, /tmp and /dev. Links are not followed.
+// Path returns the path at which this process finds a file of the node, whether
+// the node is on or off. It does not work for files in /run, /tmp and /dev, and
+// does not follow links.
 func (n *Node) Path(file string) string { return filepath.Join(n.root(), file) }
 
-// Console is what the node has written to its console since it was made.
+// Console returns what the node has written to its console since it was made.
 func (n *Node) Console() string {
 	data, err := os.ReadFile(n.console())
 	if err != nil {
@@ -119,7 +120,7 @@ func (n *Node) Console() string {
 	return string(data)
 }
 
-// unmake takes the machine away.
+// unmake removes the machine.
 func (n *Node) unmake() error {
 	n.powerOff()
 	return errors.Join(unmount(n.lab.Operator.Path("/nodes/"+n.Name)), unmount(n.dir))
@@ -131,15 +132,15 @@ func (n *Node) close() error {
 	return err
 }
 
-// Reset makes a new machine of the node: off, without a system, and with the
-// same host key.
+// Reset replaces the node by a new machine with the same host key. The new
+// machine is off and has no system.
 func (n *Node) Reset(t testing.TB) {
 	t.Helper()
 	must(t, errors.Join(n.unmake(), n.make()))
 }
 
-// Install puts the systems that the provider's flake has for the nodes onto
-// them, all where none is named, as nixos-install does, and starts them. It
+// Install installs on each node the system that the provider's flake has for it,
+// as nixos-install does, and starts the nodes. Without nodes it installs all. It
 // returns when they are up.
 func (l *Lab) Install(t testing.TB, nodes ...*Node) {
 	t.Helper()
@@ -163,7 +164,7 @@ func (l *Lab) Install(t testing.TB, nodes ...*Node) {
 	}
 }
 
-// each does something with nodes at the same time.
+// each calls do for all nodes in parallel.
 func (l *Lab) each(t testing.TB, nodes []*Node, do func(n *Node, i int) error) {
 	t.Helper()
 	errs := make([]error, len(nodes))
@@ -181,7 +182,7 @@ func (l *Lab) each(t testing.TB, nodes []*Node, do func(n *Node, i int) error) {
 
 func (n *Node) install(system string) error {
 	o := n.lab.Operator
-	// Of the seed's paths nothing is copied.
+	// The node has the seed's paths already.
 	if _, err := output(o.Command("nix", "copy", "--no-check-sigs", "--to", "local?root=/nodes/"+n.Name, system)); err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (n *Node) install(system string) error {
 	)
 }
 
-// Start turns the node on. When it reboots it starts again by itself.
+// Start turns the node on. A node that reboots starts again without it.
 func (n *Node) Start(t testing.TB) {
 	t.Helper()
 	n.mu.Lock()
@@ -206,14 +207,14 @@ func (n *Node) Start(t testing.TB) {
 	must(t, n.boot())
 }
 
-// boot starts process 1. The lock is held.
+// boot starts process 1. The caller holds the lock.
 func (n *Node) boot() error {
 	console, err := os.OpenFile(n.console(), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer console.Close()
-	// systemd left what it had there, in which no process can be started.
+	// The last systemd left cgroups there in which no process can start.
 	if err := renewCgroup(n.cgroup); err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (n *Node) boot() error {
 	defer stdin.Close()
 	defer orders.Close()
 
-	// Not with this thread's end, but with the tests'.
+	// The node must end with the tests, not with this thread.
 	cmd := command("node", unix.CLONE_NEWNS|unix.CLONE_NEWNET|unix.CLONE_NEWPID|unix.CLONE_NEWUTS|unix.CLONE_NEWIPC)
 	cmd.SysProcAttr.Pdeathsig = 0
 	cmd.SysProcAttr.Setsid = true
@@ -242,7 +243,7 @@ func (n *Node) boot() error {
 	n.boots++
 	n.init, n.off = cmd, make(chan struct{})
 	go n.watch(cmd, n.off)
-	// A name of its own for each boot: the old cable is taken away later.
+	// Each boot has a cable of another name, because the old cable goes later.
 	n.link = fmt.Sprintf("v%d-%s-%d", n.lab.number, n.Address[strings.LastIndexByte(n.Address, '.')+1:], n.boots)
 	if err := errors.Join(
 		ip("link add %s type veth peer name eth0 netns %d", n.link, cmd.Process.Pid),
@@ -256,7 +257,7 @@ func (n *Node) boot() error {
 	})
 }
 
-// plug puts the cable in, or leaves it out.
+// plug connects the cable if the node has joined the network, or disconnects it.
 func (n *Node) plug() error {
 	if !n.joined {
 		return ip("link set %s down", n.link)
@@ -264,9 +265,9 @@ func (n *Node) plug() error {
 	return errors.Join(ip("link set %s master %s", n.link, n.lab.bridge()), ip("link set %s up", n.link))
 }
 
-// watch waits for the end of process 1, and starts the node again if that was a
-// reboot: reboot(2) ends the process with SIGHUP for a restart, and with SIGINT
-// for a halt.
+// watch waits until process 1 ends, and starts the node again after a reboot:
+// reboot(2) ends the process with SIGHUP for a restart, and with SIGINT for a
+// halt.
 func (n *Node) watch(cmd *exec.Cmd, off chan struct{}) {
 	_ = cmd.Wait()
 	n.mu.Lock()
@@ -294,7 +295,7 @@ func (n *Node) note(format string, args ...any) {
 	}
 }
 
-// pid is that of process 1, 0 while the node is off.
+// pid returns the PID of process 1, or 0 while the node is off.
 func (n *Node) pid() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -307,15 +308,15 @@ func (n *Node) pid() int {
 // On reports whether the node is on.
 func (n *Node) On() bool { return n.pid() != 0 }
 
-// Boots is how often it was started, reboots counted.
+// Boots returns how often the node was started, including reboots.
 func (n *Node) Boots() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.boots
 }
 
-// powerOff kills all processes of the node at once, and waits until they are
-// gone.
+// powerOff kills all processes of the node at once, and waits until they have
+// ended.
 func (n *Node) powerOff() {
 	n.mu.Lock()
 	cmd, off := n.init, n.off
@@ -361,8 +362,7 @@ func (n *Node) Reboot(t testing.TB) {
 	n.WaitReboot(t, boots)
 }
 
-// WaitReboot waits until the node was started more often than so many times,
-// and is up.
+// WaitReboot waits until [Node.Boots] exceeds a number, and the node is up.
 func (n *Node) WaitReboot(t testing.TB, boots int) {
 	t.Helper()
 	Eventually(t, "a reboot of "+n.Name, func() error {
@@ -374,7 +374,7 @@ func (n *Node) WaitReboot(t testing.TB, boots int) {
 	n.WaitUp(t)
 }
 
-// CutOff pulls the node's cable: it neither hears nor is heard, and is not told.
+// CutOff disconnects the node from the network. The node does not see it.
 func (n *Node) CutOff(t testing.TB) {
 	t.Helper()
 	must(t, n.connect(false))
@@ -394,13 +394,13 @@ func (n *Node) connect(joined bool) error {
 		return nil
 	}
 	if !joined {
-		// The node's own end stays up.
+		// The node's end of the cable stays up.
 		return ip("link set %s nomaster", n.link)
 	}
 	return n.plug()
 }
 
-// FillStore leaves so many bytes free in the node's /nix.
+// FillStore fills the node's /nix until only this many bytes are free.
 func (n *Node) FillStore(t testing.TB, free int64) {
 	t.Helper()
 	store := filepath.Join(n.dir, "store")
@@ -416,8 +416,8 @@ func (n *Node) FreeStore(t testing.TB) {
 	must(t, unix.Mount("", filepath.Join(n.dir, "store"), "", unix.MS_REMOUNT, "size=2g"))
 }
 
-// Command prepares a command on the node as root, whether or not it can be
-// reached by its network.
+// Command prepares a command on the node as root. It does not use the network,
+// so it also works on a node that is cut off.
 func (n *Node) Command(argv ...string) *exec.Cmd {
 	enter := []string{"--all", "--target", fmt.Sprint(n.pid()), "env", "-i",
 		"HOME=/root", "PATH=/run/wrappers/bin:/run/current-system/sw/bin", "TERM=dumb", "LC_ALL=C.UTF-8"}
@@ -446,8 +446,8 @@ func (n *Node) Run(t testing.TB, argv ...string) string {
 	return out
 }
 
-// WaitUp waits until systemd has started all that it is to start, and fails the
-// test where a unit failed.
+// WaitUp waits until systemd has started all units, and fails the test if a unit
+// failed.
 func (n *Node) WaitUp(t testing.TB) {
 	t.Helper()
 	if state := n.WaitStarted(t); state != "running" {
@@ -457,8 +457,8 @@ func (n *Node) WaitUp(t testing.TB) {
 	}
 }
 
-// WaitStarted is [Node.WaitUp] where units may fail: it returns what systemd
-// says of the node, "running" or "degraded".
+// WaitStarted is [Node.WaitUp] for a node whose units may fail. It returns the
+// state that systemd reports, "running" or "degraded".
 func (n *Node) WaitStarted(t testing.TB) string {
 	t.Helper()
 	var state string
@@ -476,14 +476,14 @@ func (n *Node) WaitStarted(t testing.TB) string {
 	return state
 }
 
-// System is the store path of the running system.
+// System returns the store path of the running system.
 func (n *Node) System(t testing.TB) string {
 	t.Helper()
 	return n.Run(t, "readlink", "-f", "/run/current-system")
 }
 
-// Profile is the store path that a profile of the node leads to, by the name
-// that deploys have for it; "" where there is none.
+// Profile returns the store path that a profile of the node leads to, or "" if
+// the node does not have the profile. The name is the one in the plan.
 func (n *Node) Profile(t testing.TB, name string) string {
 	t.Helper()
 	link := "/nix/var/nix/profiles/per-user/" + name + "/hostenv"
@@ -497,7 +497,7 @@ func (n *Node) Profile(t testing.TB, name string) string {
 	return out
 }
 
-// Unit is a property of a unit of the node, such as MainPID or ActiveState.
+// Unit returns a property of a unit of the node, such as MainPID or ActiveState.
 func (n *Node) Unit(t testing.TB, unit, property string) string {
 	t.Helper()
 	return n.Run(t, "systemctl", "show", "--value", "--property="+property, unit)

@@ -14,20 +14,20 @@ import (
 	"time"
 )
 
-// An Operator is the machine of the one who deploys: Debian, with Nix, git, ssh,
-// the provider's targets, deploy-rs and sops. What it changes is its own.
+// An Operator is the operator's machine: Debian, with Nix, git, ssh, the provider's
+// targets, deploy-rs and sops. Its changes do not affect the real machine.
 type Operator struct {
 	Root string // where this process finds its files
 
-	// PublicKey is what may log in to nodes, SigningKey what they trust, as
-	// provider.deployPublicKeys and provider.nixSigning have them.
+	// PublicKey may log in to the nodes, as one of provider.deployPublicKeys. They
+	// trust what SigningKey signs, the key of provider.nixSigning.
 	PublicKey, SigningKey string
 
 	lab *Lab
 	dir string
 }
 
-// Where the operator has things.
+// Paths on the operator's machine.
 const (
 	providerDir    = "/srv/provider"
 	signingKeyFile = "/root/signing.secret"
@@ -56,7 +56,7 @@ func newOperator(l *Lab) (*Operator, error) {
 	return o, nil
 }
 
-// ownStore makes a folder its /nix, which is to be kept.
+// ownStore mounts a folder as the operator's /nix. The folder stays after the run.
 func (o *Operator) ownStore(dir string) error {
 	return errors.Join(unmount(o.Path("/nix")), bind(dir, o.Path("/nix")))
 }
@@ -67,7 +67,7 @@ func (o *Operator) furnish() error {
 		"/etc/resolv.conf":  "nameserver " + o.lab.gateway() + "\n",
 		"/etc/nix/nix.conf": "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nflake-registry =\nbuild-users-group =\nmax-jobs = 2\ncores = 1\nwarn-dirty = false\n",
 		"/root/.gitconfig":  "[user]\n\tname = Operator\n\temail = ops@" + Domain + "\n[init]\n\tdefaultBranch = main\n",
-		// A node is known by the key in the plan; before it has one, by nothing.
+		// Deploys check host keys by the plan. Other ssh accepts a key it does not know.
 		"/root/.ssh/config": "Host *\n\tConnectTimeout 10\n\tBatchMode yes\n\tLogLevel ERROR\n\tStrictHostKeyChecking accept-new\n",
 	}
 	for name, text := range files {
@@ -81,7 +81,7 @@ func (o *Operator) furnish() error {
 			return err
 		}
 	}
-	// As the documentation calls it.
+	// The documentation uses this name.
 	if err := os.Symlink("hostenv-provider", o.Path("/usr/local/bin/mage")); err != nil {
 		return err
 	}
@@ -104,7 +104,8 @@ func (o *Operator) furnish() error {
 	return err
 }
 
-// Path is where this process finds one of its files. Links are not followed.
+// Path returns the path at which this process finds a file of the operator. It
+// does not follow links.
 func (o *Operator) Path(file string) string { return filepath.Join(o.Root, file) }
 
 func (o *Operator) read(file string) (string, error) {
@@ -117,14 +118,14 @@ func (o *Operator) write(file, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	// In the tree it may be a link to nowhere.
+	// In the tree this can be a broken link.
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// Write writes a file, with the folders that it is in.
+// Write writes a file, and makes its folders.
 func (o *Operator) Write(t testing.TB, file, text string) {
 	t.Helper()
 	if err := o.write(file, text); err != nil {
@@ -132,7 +133,7 @@ func (o *Operator) Write(t testing.TB, file, text string) {
 	}
 }
 
-// Command prepares a command of the operator, in the provider's folder.
+// Command prepares a command on the operator's machine, in the provider's folder.
 func (o *Operator) Command(argv ...string) *exec.Cmd {
 	dir := providerDir
 	if _, err := os.Stat(o.Path(dir)); err != nil {
@@ -148,7 +149,7 @@ func (o *Operator) Command(argv ...string) *exec.Cmd {
 	}
 }
 
-// Run runs a command, which must succeed, and returns what it printed.
+// Run runs a command that must succeed, and returns what it printed.
 func (o *Operator) Run(t testing.TB, argv ...string) string {
 	t.Helper()
 	out, err := output(o.Command(argv...))
@@ -158,7 +159,7 @@ func (o *Operator) Run(t testing.TB, argv ...string) string {
 	return out
 }
 
-// A Result is how a run of the targets ended.
+// A Result is the outcome of a run of the targets.
 type Result struct {
 	Args           []string
 	Stdout, Stderr string
@@ -170,7 +171,7 @@ func (r Result) String() string {
 	return fmt.Sprintf("mage %s: exit code %d after %s\n-- stdout\n%s-- stderr\n%s", strings.Join(r.Args, " "), r.Code, r.Took.Round(time.Millisecond), r.Stdout, r.Stderr)
 }
 
-// Want holds a run to its exit code.
+// Want checks the exit code of a run.
 func (r Result) Want(t testing.TB, code int) Result {
 	t.Helper()
 	if r.Code != code {
@@ -185,7 +186,7 @@ func (o *Operator) Mage(t testing.TB, args ...string) Result {
 	return o.Begin(t, args...).Wait(t)
 }
 
-// A Process is a run of the targets that is at work.
+// A Process is a running program of the targets.
 type Process struct {
 	args           []string
 	cmd            *exec.Cmd
@@ -214,13 +215,14 @@ func (o *Operator) Begin(t testing.TB, args ...string) *Process {
 	return p
 }
 
-// Signal signals the program, and no process that it started.
+// Signal signals the program, but not the processes that it started.
 func (p *Process) Signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
-// Done is closed when it has ended.
+// Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Wait waits for its end, for as long as a deploy may take on a busy machine.
+// Wait waits until the program ends, as long as a deploy may take on a busy
+// machine.
 func (p *Process) Wait(t testing.TB) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*Deadline)
@@ -228,26 +230,26 @@ func (p *Process) Wait(t testing.TB) Result {
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGQUIT) // Go programs say where they are
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGQUIT) // Go programs print their stacks
 		<-p.done
 		t.Errorf("mage %s did not end", strings.Join(p.args, " "))
 	}
 	return Result{Args: p.args, Stdout: p.stdout.String(), Stderr: p.stderr.String(), Code: p.cmd.ProcessState.ExitCode(), Took: p.ended.Sub(p.begun)}
 }
 
-// SSH runs a shell command on a node as one of its users, who must accept the
+// SSH runs a shell command on a node as one of its users, which must accept the
 // operator's key.
 func (o *Operator) SSH(n *Node, user, command string) (string, error) {
 	return output(o.Command("ssh", "-o", "HostKeyAlias="+n.Name, user+"@"+n.Address, command))
 }
 
-// close kills what the operator left running, and takes its mounts away.
+// close kills the processes that the operator left, and removes its mounts.
 func (o *Operator) close() error {
 	return errors.Join(o.killLeftovers(), unmount(o.Root))
 }
 
-// killLeftovers kills the processes whose root is the operator's, such as a
-// Nix daemon that a build left.
+// killLeftovers kills the processes whose root is the operator's, such as a Nix
+// daemon that a build left running.
 func (o *Operator) killLeftovers() error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

@@ -35,13 +35,13 @@ const (
 	pebbleDirectory = "https://" + caHost + ":14000/dir"
 )
 
-// PebbleCAFile is where the provider's repository has what its nodes trust
-// Pebble's own HTTPS by.
+// PebbleCAFile is the file in the provider's repository with the certificate by
+// which nodes trust Pebble's own HTTPS.
 const PebbleCAFile = caCertificate
 
-// StartPebble starts a CA, and makes it that of all nodes: it writes
-// [PebbleCAFile], and a module that names its directory. Commit the provider
-// before you plan. Started again, it is another CA that knows no account.
+// StartPebble starts a CA for all nodes. It writes [PebbleCAFile] and a module
+// that names the CA's directory; commit the provider before you plan. A second
+// call starts a new CA, which does not know the accounts of the first.
 func (l *Lab) StartPebble(t testing.TB) *Pebble {
 	t.Helper()
 	must(t, l.acme.close())
@@ -52,10 +52,10 @@ func (l *Lab) StartPebble(t testing.TB) *Pebble {
 	return p
 }
 
-// CA is the lab's, nil before [Lab.StartPebble].
+// CA returns the lab's Pebble, or nil before [Lab.StartPebble].
 func (l *Lab) CA() *Pebble { return l.acme }
 
-// module writes what lets nodes use it.
+// module writes the file and the module with which nodes use the CA.
 func (p *Pebble) module() error {
 	own, err := os.ReadFile(filepath.Join(p.lab.base.keys, caCertificate))
 	if err != nil {
@@ -103,7 +103,7 @@ func (p *Pebble) start() error {
 	return p.fetchRoot()
 }
 
-// fetchRoot waits until it answers, and asks for the root of what it issues.
+// fetchRoot waits until Pebble answers, and fetches its root certificate.
 func (p *Pebble) fetchRoot() error {
 	certificate, err := os.ReadFile(filepath.Join(p.lab.base.keys, caCertificate))
 	if err != nil {
@@ -124,14 +124,14 @@ func (p *Pebble) fetchRoot() error {
 		}
 		p.roots = x509.NewCertPool()
 		if !p.roots.AppendCertsFromPEM(bytes.TrimSpace(root)) {
-			return fmt.Errorf("pebble's root is no certificate: %s", root)
+			return fmt.Errorf("pebble's root is not a certificate: %s", root)
 		}
 		return nil
 	}
 	return fmt.Errorf("pebble does not answer: %w\n%s", err, p.Log())
 }
 
-// tls trusts what it issues; p may be nil.
+// tls returns a configuration that trusts Pebble's certificates; p may be nil.
 func (p *Pebble) tls() *tls.Config {
 	if p == nil {
 		return nil
@@ -139,7 +139,7 @@ func (p *Pebble) tls() *tls.Config {
 	return &tls.Config{RootCAs: p.roots}
 }
 
-// Log is all that it has said.
+// Log returns the log of Pebble.
 func (p *Pebble) Log() string {
 	data, err := os.ReadFile(p.log)
 	if err != nil {
@@ -148,14 +148,14 @@ func (p *Pebble) Log() string {
 	return string(data)
 }
 
-// Validations counts how often it asked a host for the proof that an order wants.
-// It says no names of orders; each comes to a validation, where its host is in no
-// other that was proved a while ago.
+// Validations counts how often Pebble asked a host for the proof of an order.
+// Pebble's log does not name orders. Each order leads to a validation, unless
+// an earlier order proved the host a short while ago.
 func (p *Pebble) Validations(host string) int {
 	return strings.Count(p.Log(), "Attempting to validate w/ HTTP: http://"+host+":80/") + strings.Count(p.Log(), "Attempting to validate w/ HTTP: http://"+host+"/")
 }
 
-// close ends it; p may be nil.
+// close ends Pebble's process; p may be nil.
 func (p *Pebble) close() error {
 	if p == nil || p.cmd == nil || p.cmd.Process == nil || p.cmd.ProcessState != nil {
 		return nil

@@ -18,9 +18,9 @@ import (
 //go:embed customer
 var customerFiles embed.FS
 
-// A Provider is the repository of the lab's provider, as the template has it: a
-// flake whose inputs are the customers, with a folder for each node. It is
-// written anew with every change, and committed.
+// A Provider is the repository of the lab's provider, made like the template: a
+// flake whose inputs are the customers, with a folder for each node. Each change
+// writes the flake again and commits it.
 type Provider struct {
 	lab       *Lab
 	options   map[string]string // Nix text, by option
@@ -32,26 +32,27 @@ type Provider struct {
 type Customer struct {
 	Organisation, Project string
 
-	// Environments by name; nil is main alone, of type production.
+	// Environments by name; nil means only main, of type production.
 	Environments map[string]Environment
 
-	// Content is the text that all of them serve; "" names the project.
+	// Content is the text that all environments serve; "" serves the project's name.
 	Content string
 
 	// Backups are names of restic backups of ~/data, as hostenv's modules make
 	// them: a unit restic-backups-<name>, and a program restic-<name>. Activation
 	// restores what a restore plan names. The repository is at
-	// <backupsRepoHost>/<user>, the secrets are those of [Provider.Secrets].
+	// <backupsRepoHost>/<user>; the secrets come from [Provider.Secrets].
 	Backups []string
 }
 
-// An Environment is what a project declares; each has a branch of its name.
+// An Environment is an environment that a project declares, on a branch of the
+// same name.
 type Environment struct {
 	Type         string         `json:"type,omitempty"` // production, testing, development
 	VirtualHosts map[string]any `json:"virtualHosts,omitempty"`
 	Users        map[string]any `json:"users,omitempty"`
 	Enable       *bool          `json:"enable,omitempty"`
-	Hostenv      map[string]any `json:"hostenv,omitempty"` // more of hostenv's own, such as backupsRepoHost
+	Hostenv      map[string]any `json:"hostenv,omitempty"` // other options of hostenv, such as backupsRepoHost
 }
 
 func (c Customer) name() string { return c.Organisation + "__" + c.Project }
@@ -94,8 +95,8 @@ func newProvider(l *Lab) (*Provider, error) {
 	return p, p.commit("the provider's repository")
 }
 
-// library makes the repository of hostenv-provider, of what a flake uses of this
-// checkout.
+// library makes a repository of hostenv-provider from the files of this checkout
+// that a flake uses.
 func (p *Provider) library() error {
 	root, err := repository()
 	if err != nil {
@@ -111,8 +112,8 @@ func (p *Provider) library() error {
 	return p.lab.Operator.git("/srv/hostenv-provider", "main", "the library")
 }
 
-// git commits all of a folder on a branch, of a repository that is made where
-// there is none. Where nothing changed there is no commit.
+// git commits all files of a folder on a branch. It makes the repository if
+// there is none, and makes no commit if no file changed.
 func (o *Operator) git(dir, branch, message string) error {
 	git := func(args ...string) error {
 		_, err := output(o.Command(append([]string{"git", "-C", dir}, args...)...))
@@ -150,7 +151,7 @@ func (p *Provider) Read(t testing.TB, file string) string {
 	return string(data)
 }
 
-// Set sets an option of `provider` to a text of Nix; "" takes it away. Commit it
+// Set sets an option of `provider` to a Nix expression; "" removes it. Commit it
 // with [Provider.Commit].
 func (p *Provider) Set(t testing.TB, option, nix string) {
 	t.Helper()
@@ -161,8 +162,8 @@ func (p *Provider) Set(t testing.TB, option, nix string) {
 	p.options[option] = nix
 }
 
-// Module writes a NixOS module that all nodes have; "" takes it away. Commit it
-// with [Provider.Commit].
+// Module writes a NixOS module for all nodes; "" removes it. Commit it with
+// [Provider.Commit].
 func (p *Provider) Module(t testing.TB, name, nix string) {
 	t.Helper()
 	delete(p.modules, name)
@@ -172,8 +173,8 @@ func (p *Provider) Module(t testing.TB, name, nix string) {
 	}
 }
 
-// Add adds a customer, or changes one that is there: its repository, and the
-// input of the provider's flake, whose lock is updated.
+// Add adds or changes a customer: it writes the customer's repository and the
+// input of the provider's flake, and updates the lock.
 func (p *Provider) Add(t testing.TB, customers ...Customer) {
 	t.Helper()
 	must(t, p.add(customers...))
@@ -193,7 +194,7 @@ func (p *Provider) add(customers ...Customer) error {
 	return p.commit("add "+strings.Join(names, ", "), names...)
 }
 
-// Remove takes a customer away.
+// Remove removes a customer.
 func (p *Provider) Remove(t testing.TB, organisation, project string) {
 	t.Helper()
 	c := Customer{Organisation: organisation, Project: project}
@@ -235,7 +236,7 @@ func (p *Provider) makeCustomer(c Customer) error {
 		}
 		files[".hostenv/"+name] = string(text)
 	}
-	// A project locks what the provider replaces, too.
+	// A project also locks the inputs that the provider replaces.
 	files[".hostenv/flake.lock"] = `{"nodes":{"nixpkgs":{"locked":{"lastModified":1,"narHash":"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","path":"/srv/nixpkgs","type":"path"},"original":{"path":"/srv/nixpkgs","type":"path"}},"root":{"inputs":{"nixpkgs":"nixpkgs"}}},"root":"root","version":7}` + "\n"
 	for file, text := range files {
 		if err := o.write(filepath.Join(c.dir(), file), text); err != nil {
@@ -250,13 +251,13 @@ func (p *Provider) makeCustomer(c Customer) error {
 	return nil
 }
 
-// Commit writes flake.nix, locks what is new, and commits.
+// Commit writes flake.nix, locks new inputs, and commits.
 func (p *Provider) Commit(t testing.TB) {
 	t.Helper()
 	must(t, p.commit("change the provider"))
 }
 
-// commit does so, and updates these inputs.
+// commit is Commit that also updates the locks of these inputs.
 func (p *Provider) commit(message string, update ...string) error {
 	if err := p.write("flake.nix", p.flake()); err != nil {
 		return err
@@ -276,7 +277,7 @@ func (p *Provider) commit(message string, update ...string) error {
 	return o.git(providerDir, "main", message)
 }
 
-// flake is flake.nix.
+// flake returns the text of flake.nix.
 func (p *Provider) flake() string {
 	var b strings.Builder
 	b.WriteString(`{
@@ -326,14 +327,11 @@ func (p *Provider) Plan(t testing.TB) plan.Document {
 	return document
 }
 
-// User is the user name that the plan has for an environment.
+// User returns the user name that the plan gives an environment.
 func (p *Provider) User(t testing.TB, organisation, project, environment string) string {
 	t.Helper()
-	environments, _ := p.Plan(t).Value()["environments"].(map[string]any)
-	for user, value := range environments {
-		e, _ := value.(map[string]any)
-		h, _ := e["hostenv"].(map[string]any)
-		if h["organisation"] == organisation && h["project"] == project && h["environmentName"] == environment {
+	for user, e := range p.Plan(t).Environments {
+		if h := e.Hostenv; h.Organisation == organisation && h.Project == project && h.EnvironmentName == environment {
 			return user
 		}
 	}

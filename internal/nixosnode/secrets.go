@@ -10,9 +10,9 @@ import (
 // SecretsFile is provider.secretsPath within the provider's repository.
 const SecretsFile = "secrets/secrets.yaml"
 
-// Secrets writes [SecretsFile]: values, by folder and name, encrypted by sops for
-// the host keys of these nodes, all where none is named. Commit the provider
-// afterwards.
+// Secrets writes [SecretsFile]: values by folder and name, which sops encrypts
+// for the host keys of these nodes, or of all nodes if none is named. Commit the
+// provider afterwards.
 func (p *Provider) Secrets(t testing.TB, values map[string]map[string]string, nodes ...*Node) {
 	t.Helper()
 	if nodes == nil {
@@ -27,7 +27,7 @@ func (p *Provider) Secrets(t testing.TB, values map[string]map[string]string, no
 		must(t, err)
 		recipients = append(recipients, recipient)
 	}
-	// JSON is YAML, and in memory: no clear text is ever in the repository.
+	// JSON is also YAML. The clear text stays in memory, outside the repository.
 	data, err := json.Marshal(values)
 	must(t, err)
 	o.Write(t, "/tmp/clear.yaml", string(data))

@@ -10,19 +10,18 @@ import (
 	"testing"
 )
 
-// A Program is one or more that tests run and that are built for them, into a
-// folder.
+// A Program is one or more programs that are built for tests into a folder.
 type Program struct {
 	Name  string
 	Build func(dir string) error
 }
 
-// programsEnv is where tests find the folder of [Prepare].
+// programsEnv names the folder of [Prepare] for tests.
 const programsEnv = "HOSTENV_TEST_PROGRAMS"
 
-// Prepare builds programs once for all tests of a process, before it enters
-// namespaces without a network: even where all modules were fetched, building
-// there could need one that was not. Remove takes them away.
+// Prepare builds programs once for all tests of a process, before the process
+// enters namespaces without a network, where a build cannot fetch a module. Call
+// remove to remove the programs.
 func Prepare(programs ...Program) (remove func(), err error) {
 	if len(programs) == 0 {
 		return func() {}, nil
@@ -42,8 +41,8 @@ func Prepare(programs ...Program) (remove func(), err error) {
 	return remove, errors.Join(os.Chmod(dir, 0o755), os.Setenv(programsEnv, dir))
 }
 
-// Built returns the folder that has a program: that of [Prepare], or else one
-// that it is built into now and that ends with the test.
+// Built returns the folder that has a program: that of [Prepare], or a new folder,
+// into which it builds the program, and which is removed after the test.
 func Built(t testing.TB, p Program) string {
 	t.Helper()
 	if all := os.Getenv(programsEnv); all != "" {
@@ -63,7 +62,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// Targets is the program that Mage compiles of a provider's targets, from the
+// Targets is the program that Mage compiles from a provider's targets, with the
 // repository at root.
 func Targets(root string) Program {
 	return Program{Name: "targets", Build: func(dir string) error {
@@ -75,10 +74,9 @@ func Targets(root string) Program {
 	}}
 }
 
-// Compile has Mage compile the program of a provider's targets from the
-// repository at root, with its magefile in a module of its own: while Mage
-// compiles there is a file of its own beside that, by which two of them are at
-// odds, and tests of several packages run at once.
+// Compile makes Mage compile the program of a provider's targets from the
+// repository at root. The magefile is in a new module, because Mage writes a file
+// beside it while it compiles, and tests of several packages compile at once.
 func Compile(root, program string, flags ...string) error {
 	dir, err := os.MkdirTemp("", "hostenv-mage-")
 	if err != nil {

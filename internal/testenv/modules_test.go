@@ -14,8 +14,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// Every go.mod is as `go mod tidy` makes it. No network is asked: `mage test` has
-// fetched what that wants to know, where there was one.
+// Every go.mod is as `go mod tidy` makes it. The test uses no network: `mage test`
+// fetches the modules before, if there is a network.
 func TestTidy(t *testing.T) {
 	for dir, required := range map[string]bool{
 		"../..":                             os.Getenv("HOSTENV_TEST_REQUIRE") != "",
@@ -28,22 +28,22 @@ func TestTidy(t *testing.T) {
 			out, err := cmd.CombinedOutput()
 			switch {
 			case err != nil && strings.Contains(string(out), "disabled by GOPROXY=off") && !required:
-				t.Skip("left out, for modules are missing that mage test fetches")
+				t.Skip("skipped, because modules are missing that mage test fetches")
 			case err != nil:
 				t.Errorf("go mod tidy changes something, or does not run: %v\n%s", err, out)
 			}
 		})
 	}
-	// There are no others, but the template's, which is for `go get` to fill.
+	// There are no other modules, except the template's, which `go get` fills.
 	eachFile(t, func(path string) {
 		if filepath.Base(path) == "go.mod" && path != "go.mod" && path != "hostenv/dnsgate/conformance/go.mod" && path != "internal/nixosnode/tools/go.mod" && path != "nix/template/provider/go.mod" {
-			t.Errorf("%s is another module: hold it to be tidy here", path)
+			t.Errorf("%s is a module that this test does not check: add it here", path)
 		}
 	})
 }
 
-// No program waits by an empty select: where Go is without cgo, as it is without
-// a C compiler, that is a deadlock as soon as nothing else goes on.
+// No program waits by an empty select: without cgo, so without a C compiler, Go
+// reports a deadlock as soon as no other goroutine runs.
 func TestNoEmptySelect(t *testing.T) {
 	files := 0
 	eachFile(t, func(path string) {
@@ -58,17 +58,17 @@ func TestNoEmptySelect(t *testing.T) {
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if s, ok := n.(*ast.SelectStmt); ok && len(s.Body.List) == 0 {
-				t.Errorf("%v: an empty select; to stay until a test kills it there is testenv.UntilKilled", set.Position(s.Pos()))
+				t.Errorf("%v: an empty select: call testenv.UntilKilled to stay until a test kills the program", set.Position(s.Pos()))
 			}
 			return true
 		})
 	})
 	if files < 100 {
-		t.Errorf("only %d files were looked at", files)
+		t.Errorf("the test read only %d files", files)
 	}
 }
 
-// eachFile calls do with every file of the repository, by its path from the root.
+// eachFile calls do with the path of every file of the repository, from the root.
 func eachFile(t *testing.T, do func(path string)) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS("../.."), ".", func(path string, entry fs.DirEntry, err error) error {

@@ -1,9 +1,8 @@
 // Package testenv tells tests which outside programs they may use.
 //
-// A test that needs a program asks for it here. Where it is missing the test
-// is skipped with the reason; where HOSTENV_TEST_REQUIRE names the program, as
-// CI does of all that it installs, or is 1, the test fails instead, so that a
-// green run there has left out nothing but what it said.
+// A test that needs a program calls [Need]. If the program is missing, the test is
+// skipped with the reason, or fails if HOSTENV_TEST_REQUIRE names the program or is
+// 1. CI names all programs that it installs, so that it cannot skip their tests.
 // `mage test` prints the same table before it runs.
 package testenv
 
@@ -23,12 +22,12 @@ import (
 // A Tool is a program, or a prepared folder, that some tests need.
 type Tool struct {
 	Name string // how tests ask for it
-	For  string // what is tested with it
+	For  string // what tests use it for
 	Get  string // how to get it
 	find func() string
 }
 
-// Path returns where the tool is, or "" where it is not on this machine.
+// Path returns the path of the tool, or "" if it is missing.
 func (t Tool) Path() string {
 	if t.find != nil {
 		return t.find()
@@ -40,7 +39,7 @@ func (t Tool) Path() string {
 	return path
 }
 
-// server finds a program that Debian puts where root alone looks.
+// server finds a program that Debian puts into a folder of root's PATH only.
 func server(name string) func() string {
 	return func() string {
 		for _, path := range []string{name, "/usr/sbin/" + name} {
@@ -52,7 +51,7 @@ func server(name string) func() string {
 	}
 }
 
-// namespaces finds unshare, where it can make what a fleet needs.
+// namespaces finds unshare, if it can make the namespaces that a fleet needs.
 func namespaces() string {
 	path, err := exec.LookPath("unshare")
 	const overlay = "mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/m && mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/m"
@@ -62,7 +61,7 @@ func namespaces() string {
 	return path
 }
 
-// Tools are all the tools that any test of this repository asks for.
+// Tools lists all tools that a test of this repository may need.
 var Tools = []Tool{
 	{Name: "nix", For: "the evaluation of real flakes, the nix/ library, differential decoding", Get: "apt-get install nix-bin"},
 	{Name: "git", For: "merges of state.json, locking of sources, the example provider", Get: "apt-get install git"},
@@ -163,9 +162,15 @@ var Tools = []Tool{
 		return dir
 	}},
 	{Name: "bash", For: "the activation scripts of deploy-rs's profiles", Get: "apt-get install bash"},
+	{Name: "zsh", For: "completion of the program's command line in zsh", Get: "apt-get install zsh"},
+	{Name: "fish", For: "the same in fish", Get: "apt-get install fish"},
+	{Name: "mandoc", For: "the program's manual page", Get: "apt-get install mandoc"},
+	{Name: "groff", For: "the same", Get: "apt-get install groff-base"},
+	{Name: "man", For: "the same", Get: "apt-get install man-db"},
 	{Name: "jq", For: "what nodes write down of their certificates", Get: "apt-get install jq"},
 	{Name: "openssl", For: "the same", Get: "apt-get install openssl"},
 	{Name: "dash", For: "the wrapper of hostenv under a plain POSIX shell", Get: "apt-get install dash"},
+	{Name: "shellcheck", For: "the shell programs", Get: "apt-get install shellcheck"},
 	{Name: "strace", For: "whether a token is in a command line or a file of any process", Get: "where ptrace is allowed: apt-get install strace", find: func() string {
 		path, err := exec.LookPath("strace")
 		if err != nil || exec.Command(path, "-o", os.DevNull, "true").Run() != nil {
@@ -175,7 +180,7 @@ var Tools = []Tool{
 	}},
 	{Name: "systemd", For: "moves between nodes: how a user's systemd runs backups", Get: "as root, where mount and cgroup namespaces are allowed: apt-get install systemd dbus-user-session", find: func() string {
 		const path = "/usr/lib/systemd/systemd"
-		// It is asked over the user's bus, which its units start.
+		// systemctl uses the user's bus, which the user's units start.
 		_, noBus := os.Stat("/usr/lib/systemd/user/dbus.socket")
 		if _, err := os.Stat(path); err != nil || noBus != nil || os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--cgroup", "--propagation", "private", "true").Run() != nil {
 			return ""
@@ -211,9 +216,9 @@ func Need(t testing.TB, name string) string {
 	return path
 }
 
-// LeaveOut skips a test, for a reason that it has found out itself; where the
-// tool, or what the name stands for, is required it fails instead. "ptrace" is
-// such a name: to kill a process between system calls.
+// LeaveOut skips a test for a reason that the test has found. It fails the test
+// instead if HOSTENV_TEST_REQUIRE names the tool. The name can also be that of an
+// ability, such as "ptrace": to kill a process between system calls.
 func LeaveOut(t testing.TB, name, format string, args ...any) {
 	t.Helper()
 	if reason := fmt.Sprintf(format, args...); Required(name) {
@@ -223,14 +228,14 @@ func LeaveOut(t testing.TB, name, format string, args ...any) {
 	}
 }
 
-// Required reports whether HOSTENV_TEST_REQUIRE wants the tool to be there.
+// Required reports whether HOSTENV_TEST_REQUIRE requires the tool.
 func Required(name string) bool {
 	require := os.Getenv("HOSTENV_TEST_REQUIRE")
 	return require == "1" || slices.Contains(strings.Split(require, ","), name)
 }
 
 // Mirror returns the git repository of another project "owner/name" among the
-// mirrors, and the environment in which git reads it: it may be another user's.
+// mirrors, and the environment in which git reads it even if another user owns it.
 func Mirror(t testing.TB, repository string) (dir string, env []string) {
 	t.Helper()
 	dir = filepath.Join(Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
@@ -258,8 +263,8 @@ func Mirrored(t testing.TB, repository, path string) []byte {
 	return data
 }
 
-// NixBinaries returns every Nix that tests are run under: the one on PATH and
-// those of HOSTENV_TEST_NIX. Without any, the test is skipped as by [Need].
+// NixBinaries returns every Nix to test with: the one on PATH and those of
+// HOSTENV_TEST_NIX. If nix is missing, the test is skipped, see [Need].
 func NixBinaries(t testing.TB) []string {
 	t.Helper()
 	binaries := []string{Need(t, "nix")}
@@ -327,8 +332,7 @@ func Find(name string) string {
 	return ""
 }
 
-// PrintMissing says what will be left out on this machine, and how to have it
-// tested.
+// PrintMissing prints which tests this machine skips, and how to enable them.
 func PrintMissing(w io.Writer) {
 	for _, tool := range Tools {
 		if tool.Path() == "" {

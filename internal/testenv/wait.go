@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what is sure to come. It bounds a test
-// that would hang, and measures nothing: a machine may be as slow as it likes.
+// Patience is how long a test waits for an event before it fails. It is long enough
+// for a slow machine.
 const Patience = 10 * time.Minute
 
-// Poll waits until something is so, and reports whether it came to be.
+// Poll waits until a condition is true, and reports whether it became true.
 func Poll(is func() bool) bool {
 	for end := time.Now().Add(Patience); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -19,7 +19,7 @@ func Poll(is func() bool) bool {
 	return true
 }
 
-// Await waits until something is so, and ends the test where that never comes.
+// Await waits until a condition is true, and fails the test after [Patience].
 func Await(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	if !Poll(is) {
@@ -27,8 +27,8 @@ func Await(t testing.TB, what string, is func() bool) {
 	}
 }
 
-// UntilKilled is for a program that stays until a test kills it. An empty select
-// would do so as well, but where Go is without cgo it is taken for a deadlock.
+// UntilKilled waits until a test kills the program. An empty select would also
+// wait, but without cgo Go takes it for a deadlock.
 func UntilKilled() {
 	for {
 		time.Sleep(time.Hour)

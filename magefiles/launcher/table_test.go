@@ -17,13 +17,11 @@ import (
 	"unicode"
 
 	"github.com/magefile/mage/parse"
-
-	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 var update = flag.Bool("update", false, "rewrite table.go")
 
-const command = "go test ./magefiles/launcher -run=TestTable -update"
+const command = "go generate ./magefiles/launcher"
 
 // TestTable holds the table of targets against magefiles/targets, as Mage
 // itself reads it.
@@ -32,7 +30,7 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info, err := parse.Package("../targets", strings.Fields(string(list)), false)
+	info, err := parse.Package("../targets", strings.Fields(string(list)), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,16 +40,15 @@ func TestTable(t *testing.T) {
 	fmt.Fprint(&b, "// table are the targets of magefiles/targets.\nvar table = []Target{\n")
 	slices.SortFunc(info.Funcs, func(a, b *parse.Function) int { return strings.Compare(a.TargetName(), b.TargetName()) })
 	for _, f := range info.Funcs {
-		var flags []string
-		args := 0
+		var flags, args []string
 		for _, arg := range f.Args {
 			if arg.Optional {
-				flags = append(flags, fmt.Sprintf("{%q, %t, %t}", arg.Name, arg.Type == "bool", lists[f.Name+"("+arg.Name+")"]))
+				flags = append(flags, fmt.Sprintf("\n\t\t{%q, %q, %t, %q},", arg.Name, arg.Type, lists[f.Name+"("+arg.Name+")"], arg.Comment))
 			} else {
-				args++
+				args = append(args, fmt.Sprintf("%q", arg.Name))
 			}
 		}
-		fmt.Fprintf(&b, "\t{%q, %d, []Flag{%s}},\n", spelling(f.TargetName()), args, strings.Join(flags, ", "))
+		fmt.Fprintf(&b, "\t{%q, %q, []string{%s}, []Flag{%s\n\t}},\n", spelling(f.TargetName()), documentation(f), strings.Join(args, ", "), strings.Join(flags, ""))
 	}
 	fmt.Fprint(&b, "}\n")
 	want, err := format.Source(b.Bytes())
@@ -66,11 +63,17 @@ func TestTable(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatalf("table.go is not what magefiles/targets says; run\n\t%s\nwanted:\n%s", command, want)
+		t.Fatalf("table.go is not that of magefiles/targets; run\n\t%s\nwanted:\n%s", command, want)
 	}
 	if err := os.WriteFile("table.go", want, 0o666); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// documentation is a doc comment without the name that it begins with.
+func documentation(f *parse.Function) string {
+	text := strings.TrimSpace(strings.TrimPrefix(f.Comment, f.Name))
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // listsIn returns the arguments that targets read as lists, as Deploy(node).
@@ -116,100 +119,15 @@ func spelling(name string) string {
 // TestTableIsUnambiguous: no two targets read the same when their names are
 // taken apart, and none of them reads as another one with an argument.
 func TestTableIsUnambiguous(t *testing.T) {
-	for i, a := range table {
-		for j, b := range table {
-			if i != j && strings.HasPrefix(strings.ToLower(strings.Join(splitName(b.Name), " ")+" "), strings.ToLower(strings.Join(splitName(a.Name), " ")+" ")) && a.Args > 0 {
+	all := append(table, own...)
+	for i, a := range all {
+		for j, b := range all {
+			if i != j && strings.HasPrefix(kebab(b.Name)+"-", kebab(a.Name)+"-") && len(a.Args) > 0 {
 				t.Errorf("%s, with an argument, reads as %s", a.Name, b.Name)
 			}
-			if i < j && strings.EqualFold(strings.Join(splitName(a.Name), " "), strings.Join(splitName(b.Name), " ")) {
+			if i < j && kebab(a.Name) == kebab(b.Name) {
 				t.Errorf("%s and %s read alike", a.Name, b.Name)
 			}
 		}
 	}
-}
-
-// compiled is the packaged program.
-func compiled(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "hostenv-provider")
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := testenv.Compile(root, program, "-ldflags", "-X github.com/woolwichweb/hostenv-provider/magefiles/launcher.version=1.2.3-test"); err != nil {
-		t.Fatal(err)
-	}
-	return program
-}
-
-func TestProgram(t *testing.T) {
-	program := compiled(t)
-	dir := t.TempDir()
-	run := func(status int, args ...string) (stdout, stderr string) {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), program, args...)
-		cmd.Dir = dir
-		var out, log strings.Builder
-		cmd.Stdout, cmd.Stderr = &out, &log
-		_ = cmd.Run()
-		if got := cmd.ProcessState.ExitCode(); got != status {
-			t.Errorf("%q ended with %d, not %d\n%s%s", args, got, status, out.String(), log.String())
-		}
-		return out.String(), log.String()
-	}
-
-	if out, _ := run(0, "--version"); !strings.HasPrefix(out, "hostenv-provider 1.2.3-test go") {
-		t.Errorf("--version says %q", out)
-	}
-	list, _ := run(0, "-l")
-	_, names, ok := strings.Cut(list, "Targets:\n")
-	if !ok {
-		t.Fatalf("no targets in %q", list)
-	}
-	for line := range strings.Lines(names) {
-		if name := strings.Fields(line)[0]; (&translation{targets: table}).find(name) == nil {
-			t.Errorf("%s is packaged, and is no target of a provider", name)
-		}
-	}
-	if got := strings.Count(names, "\n"); got != len(table) {
-		t.Errorf("%d targets are packaged, of %d", got, len(table))
-	}
-	if out, _ := run(0, "--help"); !strings.HasPrefix(out, "usage: hostenv-provider ") || !strings.HasSuffix(out, list) {
-		t.Errorf("--help says %q", out)
-	}
-	conventional, _ := run(0, "state", "list", "--help")
-	if mage, _ := run(0, "-h", "state:list"); mage != conventional || mage == "" {
-		t.Errorf("%q is not %q", conventional, mage)
-	}
-
-	run(0, "state", "init", "--out", "made")
-	if _, err := os.Stat(filepath.Join(dir, "made", "state.json")); err != nil {
-		t.Error(err)
-	}
-	if out, _ := run(0, "state", "list", "--out=made", "--json"); !strings.HasPrefix(out, "{") {
-		t.Errorf("state list --json says %q", out)
-	}
-	// Flags that are given twice count twice, or are refused.
-	for _, args := range [][]string{{"--user", "alpha", "--user", "beta"}, {"-user=alpha", "-user=beta"}} {
-		if _, log := run(1, append([]string{"state", "prune", "--out", "made"}, args...)...); !strings.Contains(log, "alpha") || !strings.Contains(log, "beta") || strings.Contains(log, "given twice") {
-			t.Errorf("%q: %s", args, log)
-		}
-	}
-	if _, log := run(2, "state", "init", "--out", "other", "--out", "another"); log != "error: -out is given twice\nhint: give it once, for it has one value\n" {
-		t.Errorf("it says %q", log)
-	}
-	// Exit codes are the targets' own, and Mage's.
-	if _, log := run(1, "state", "list", "--out", "missing"); !strings.Contains(log, "hint: ") {
-		t.Errorf("no hint: %q", log)
-	}
-	if _, log := run(2, "state", "list", "--bogus"); !strings.Contains(log, "--bogus") {
-		t.Errorf("Mage does not complain of --bogus: %q", log)
-	}
-	if _, log := run(2, "state", "init", "--out", "other", "bogus"); !strings.Contains(log, "error: unknown target \"bogus\", nothing was run\nhint: ") {
-		t.Errorf("it says %q", log)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "other")); err == nil {
-		t.Error("a part of a wrong line was run")
-	}
-	run(2, "test") // a task of this repository
 }

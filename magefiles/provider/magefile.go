@@ -1,6 +1,6 @@
 //go:build mage
 
-// What a hosting provider runs in his own repository, where his flake is.
+// The targets of a hosting provider, to be run in the folder of its flake.
 package main
 
 import (
@@ -10,5 +10,5 @@ import (
 	_ "github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 
-// The generated main reads os.Args; this is the one place before it.
+// The main function that Mage generates reads os.Args after this.
 func init() { launcher.Init() }

@@ -7,16 +7,16 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/examples"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// BenchmarkPlanWithNix is all that `mage plan` does for 300 environments in 30
-// local projects, by its phases, in milliseconds. The first locking fetches
-// every branch, the others find them in Nix's cache.
+// BenchmarkPlanWithNix measures the phases of `mage plan`, in milliseconds, for 300
+// environments in 30 local projects. The first run fetches every branch; the
+// others find them in Nix's cache.
 func BenchmarkPlanWithNix(b *testing.B) {
 	testenv.Need(b, "nix")
 	testenv.Need(b, "git")

@@ -20,19 +20,18 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// condition tells [mountns]: whether a process may have mounts of
-// its own.
+// condition decides [mountns]: whether a process may have its own mounts.
 func condition(name string) (bool, error) {
 	switch name {
 	case "mountns":
-		// As root: no script of these is in a user namespace.
+		// Without a user namespace: no script with this condition uses one.
 		return exec.Command("unshare", "--mount", "true").Run() == nil || testenv.Required("mounts"), nil
 	default:
 		return false, fmt.Errorf("there is no condition %q", name)
 	}
 }
 
-// exits CODE PROGRAM ARGS... wants exactly this code.
+// exits CODE PROGRAM ARGS... fails the script if the program ends with another code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits code program [args...]")
@@ -48,7 +47,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 		got = exit.ExitCode()
 	}
 	if got != want {
-		ts.Fatalf("it ends with %d, want %d", got, want)
+		ts.Fatalf("exit code %d, want %d", got, want)
 	}
 }
 
@@ -61,7 +60,7 @@ func need(ts *testscript.TestScript, _ bool, tools []string) {
 
 type scriptT struct{}
 
-// scriptTB is what testenv needs of a script.
+// scriptTB has the methods that testenv calls.
 type scriptTB struct {
 	testing.TB
 	ts *testscript.TestScript
@@ -79,7 +78,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], awaitLine(ts, ts.MkAbs(args[0])))
 }
 
-// stat FILE... prints what changes when a file is replaced or written to.
+// stat FILE... prints the inode and time of files, which change with every write.
 func stat(ts *testscript.TestScript, _ bool, files []string) {
 	for _, file := range files {
 		info, err := os.Stat(ts.MkAbs(file))
@@ -102,9 +101,9 @@ func example(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// nonsense KIND FILE writes ten megabytes that nobody means.
+// nonsense KIND FILE writes ten megabytes of invalid input.
 func nonsense(ts *testscript.TestScript, _ bool, args []string) {
-	kinds := map[string][3]string{ // begin, what is repeated, end
+	kinds := map[string][3]string{ // begin, repeated part, end
 		"bytes":       {"", "\xf3\x00({\"\x1b[31m", ""},
 		"numbers":     {"[0", ",0", "]"},
 		"nested":      {"", "[", ""},
@@ -127,8 +126,8 @@ func nonsense(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), append(text, kind[2]...), 0o666))
 }
 
-// holdLock is a program that locks a folder, tells its own pid in a file and
-// waits until it is ended.
+// holdLock is a program that locks a folder, writes its pid to a file and waits
+// until it is killed.
 func holdLock() {
 	if _, err := store.Open(os.Args[1]).Lock(context.Background()); err != nil {
 		panic(err)

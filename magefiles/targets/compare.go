@@ -10,11 +10,11 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// compare prints how the plan that would be made differs from an older one, and
-// the state from what it is. It takes no lock, for it writes nothing.
+// compare prints how a new plan would differ from an older one, and how the new
+// state would differ from the present one. It writes no file and takes no lock.
 func (r planRun) compare(ctx context.Context, older string) error {
 	report, err := r.differences(ctx, older)
 	if err != nil {
@@ -38,26 +38,26 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	const another = "name a plan.json that was made earlier: git show COMMIT:generated/plan.json > old-plan.json"
 	text, err := os.ReadFile(older)
 	if err != nil {
-		return none, hinted(err, another)
+		return none, problem.WithHint(err, another)
 	}
-	prior, oldState, err := r.readState()
+	prior, oldState, err := r.State()
 	if err != nil {
 		return none, err
 	}
 	before, err := parity.DecodeDocuments(text, oldState)
 	if err != nil {
-		// What mends a file of the provider's own is no advice here: this one is
-		// most often another than was meant, or was cut off by the shell.
+		// The hint for the provider's own plan does not fit: this file is most often
+		// the wrong one, or was truncated by the shell.
 		if errors.As(err, new(*parity.NoPlanError)) {
-			return none, in(older, err)
+			return none, problem.In(older, err)
 		}
-		return none, hinted(in(older, err), another)
+		return none, problem.WithHint(problem.In(older, err), another)
 	}
-	lastPlan, err := r.readIfThere(planFile)
+	last, err := r.lastPlan()
 	if err != nil {
 		return none, err
 	}
-	inv, sources, err := r.inputs(ctx, lastPlan)
+	inv, sources, err := r.inputs(ctx, last)
 	if err != nil {
 		return none, err
 	}
@@ -66,7 +66,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		return none, deliberate(err)
 	}
 	warn(result.Warnings)
-	after, err := parity.DecodeDocuments(carried(lastPlan, result.Plan), result.State.Encode())
+	after, err := parity.DecodeDocuments(last.carry(result.Plan).Encode(), result.State.Encode())
 	if err != nil {
 		return none, err
 	}
@@ -74,23 +74,18 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	return parity.Compare(before, after), nil
 }
 
-// deliberate says, of every refusal that the generator before this one did not
-// make, why it is made now: that one went on, for there is a plan of its.
+// deliberate adds the reason to the hint of each refusal that the legacy generator
+// did not make: the older plan exists, so that generator did not refuse.
 func deliberate(err error) error {
-	var refused *state.Refused
-	if !errors.As(err, &refused) {
-		return err
-	}
-	noted := make([]error, len(refused.Errors))
-	for i, err := range refused.Errors {
-		noted[i] = err
+	var noted problem.List
+	for _, err := range problem.Leaves(err) {
 		for _, row := range parity.Rows() {
-			var hinter interface{ Hint() string }
-			if row.Refuses(err.Error()) && errors.As(err, &hinter) {
-				noted[i] = hinted(err, fmt.Sprintf("%s\nit is refused on purpose (%s): formerly %s; now %s", hinter.Hint(), row.ID, row.Today, row.Now))
+			if hint := problem.Hint(err); hint != "" && row.Refuses(err.Error()) {
+				err = problem.WithHint(err, fmt.Sprintf("%s\nit is refused on purpose (%s): formerly %s; now %s", hint, row.ID, row.Today, row.Now))
 				break
 			}
 		}
+		noted.Add(err)
 	}
-	return &state.Refused{Errors: noted}
+	return noted.Err()
 }

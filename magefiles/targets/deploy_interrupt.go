@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// mageIsSlow is how long Mage takes to ask for Ctrl-C, and on a busy machine some
-// times as long.
+// mageIsSlow is how long Mage takes to register for Ctrl-C; on a busy machine it
+// takes several times as long.
 const mageIsSlow = time.Second / 2
 
-// interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the
-// process five seconds later. The first one ends gentle, for what can be given up
-// at any time; the second one ends ctx. When the time of Mage's -t is up it ends
-// the process at once, which is for nobody here to stop.
+// interrupts takes Ctrl-C and SIGTERM over from Mage, which would end the process
+// five seconds later. The first signal ends gentle, the context of work that can
+// stop at any time; the second ends ctx. It cannot prevent that Mage ends the
+// process when the time of -t is up.
 //
-// Nor does it end when nobody reads on what it prints, as with `| head`: what is
-// written then fails, and the journal has it.
+// The process also continues after the reader of a pipe ends, as with `| head`.
+// Its writes fail then, and the journal has all events.
 func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Context, release func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(mage))
 	gentle, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	take := func() {
-		signal.Ignore(os.Interrupt) // which takes it from Mage, and ends nobody
+		signal.Ignore(os.Interrupt) // removes Mage's handler, and does not end the process
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	}
 	take()
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+	if !signal.Ignored(syscall.SIGHUP) { // nohup ignores it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	// Mage starts a target, and then asks for the signal itself: on a busy machine
-	// that is after all this.
+	// Mage starts a target and then registers for the signal itself, on a busy
+	// machine after the lines above.
 	wait := mageIsSlow
 	again := time.NewTimer(wait)
-	// Go ends a process that writes to a pipe without a reader, unless it asks to
-	// be told; to its very end, for an error's words may go there, too. Programs
-	// that are started are ended as ever.
+	// Go ends a process that writes to a pipe without a reader, unless the process
+	// registers for SIGPIPE. Stay registered until the end, because error texts may
+	// go to the pipe as well. SIGPIPE still ends child processes.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		for count := 0; ; {
@@ -58,7 +58,7 @@ func interrupts(mage context.Context, say func(string)) (ctx, gentle context.Con
 			switch count {
 			case 1:
 				stop()
-				say("interrupted: an activation that was begun is brought to its end, and nothing else is begun; once more stops at once")
+				say("interrupted: a running activation is completed, and no other begins; interrupt again to stop at once")
 			default:
 				cancel()
 			}

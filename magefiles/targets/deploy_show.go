@@ -6,17 +6,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+
 	"golang.org/x/term"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 )
 
-// shown shows a deploy as it goes: events as JSON on standard output, or for
-// people on standard error.
+// shown shows the progress of a deploy: events as JSON on standard output, or
+// lines for people on standard error.
 type shown struct {
 	json  bool
-	begun bool // whether the first line is out
+	begun bool // whether the first line is written
 	live  *report.Live
 	done  func()
 }
@@ -42,12 +44,12 @@ func newShown(json bool) *shown {
 
 func (s *shown) event(e deploy.Event) {
 	if s.json {
-		// The journal of a run that is taken up begins with an older line.
+		// A resumed journal begins with an older line.
 		if !s.begun && e.Type != deploy.TypeVersion {
 			_, _ = os.Stdout.Write(deploy.Event{Type: deploy.TypeVersion, Events: deploy.EventsVersion}.Encode())
 		}
 		s.begun = true
-		_, _ = os.Stdout.Write(e.Encode()) // the journal has it, whoever does not read on
+		_, _ = os.Stdout.Write(e.Encode()) // the journal has it if the reader is gone
 		return
 	}
 	s.live.Show(e)
@@ -61,10 +63,10 @@ func (s *shown) phase(text string) {
 
 func (s *shown) warn(text string) { s.say("warning: " + text) }
 
-// say shows a line of something that is no event.
+// say shows a line that is not an event.
 func (s *shown) say(text string) {
 	if s.json {
-		fmt.Fprintln(os.Stderr, report.Visible(text))
+		fmt.Fprintln(os.Stderr, problem.Visible(text))
 		return
 	}
 	s.live.Note(text)

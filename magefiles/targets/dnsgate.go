@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // DnsGate turns off the certificates that Let's Encrypt would not issue.
@@ -29,20 +29,20 @@ func DnsGate(ctx context.Context,
 	dryRun *bool, // show the verdicts and the difference, write nothing
 	json *bool, // print the verdicts as JSON
 	detailedExitcode *bool, // end with 2 if a certificate is off
-	explain *string, // tell all about one virtual host, write nothing
+	explain *string, // print everything about one virtual host, write nothing
 	onUnknown *string, // disable, keep or fail: for virtual hosts without any verdict
-	allowFlips *bool, // turn off however many certificates at once
+	allowFlips *bool, // allow any number of certificates to turn off at once
 	live *bool, // connect to hosts that seem to be elsewhere
 	accountUri *string, // the nodes' ACME account, for CAA records that name one
 	update *bool, // point failing names at their nodes, in Cloudflare's zones
 	adopt *bool, // with -update: take over records that are right already
 	sopsFile *string, // with -update: the sops file that holds Cloudflare's token, default secrets/secrets.yaml
-	facts *string, // judge recorded facts, ask nobody
+	facts *string, // judge recorded facts, without a lookup
 	record *string, // write the facts to a file
 	out *string, // the generated folder, default generated
 ) error {
 	run := gateRun{
-		folder:   generated(out),
+		folder:   openFolder(out),
 		filter:   dnsgate.Filter{Nodes: list(node), Users: list(env)},
 		resolver: value(resolver, ""), explain: value(explain, ""), account: value(accountUri, ""),
 		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets/secrets.yaml"),
@@ -62,13 +62,13 @@ type gateRun struct {
 	policy                              dnsgate.Policy
 	resolver, explain, account          string
 	facts, record, sopsFile             string
-	token                               string // CF_API_TOKEN, out of the environment until it is needed
-	cloudflareURL                       string // "" is Cloudflare's own
+	token                               string // CF_API_TOKEN, which is no longer in the environment
+	cloudflareURL                       string // "" means Cloudflare's own
 	dryRun, json, detailed, live, adopt bool
 	update                              bool
 }
 
-// errOff ends a run that was asked with -detailedExitcode.
+// errOff ends a run with -detailedExitcode after which certificates are off.
 var errOff = errors.New("certificates are off")
 
 func (r *gateRun) do(ctx context.Context) error {
@@ -81,44 +81,44 @@ func (r *gateRun) do(ctx context.Context) error {
 	if r.dryRun || r.explain != "" {
 		return r.gate(ctx)
 	}
-	if err := r.planned(); err != nil {
+	if err := r.Exists(); err != nil {
 		return err
 	}
-	return r.locked(ctx, func() error { return r.gate(ctx) })
+	return r.Locked(ctx, func() error { return r.gate(ctx) })
 }
 
 func (r *gateRun) check() error {
 	known := []dnsgate.OnUnknown{dnsgate.OnUnknownDefault, dnsgate.OnUnknownDisable, dnsgate.OnUnknownKeep, dnsgate.OnUnknownFail}
 	switch {
 	case !slices.Contains(known, r.policy.OnUnknown):
-		return hinted(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
-	case r.facts != "" && (r.update || r.live || r.record != ""):
-		return errors.New("-facts asks nobody, and goes with none of -update, -live and -record")
+		return problem.WithHint(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
+	case r.facts != "" && (r.update || r.live || r.record != "" || r.resolver != ""):
+		return problem.WithHint(errors.New("-facts makes no lookup, and cannot be combined with -resolver, -update, -live or -record"), "omit -facts to ask DNS")
 	case r.adopt && !r.update:
-		return hinted(errors.New("-adopt is nothing without -update"), "give both")
+		return problem.WithHint(errors.New("-adopt has no effect without -update"), "give both")
 	case r.explain != "" && r.update:
-		return errors.New("-explain changes nothing, and does not go with -update")
+		return errors.New("-explain leaves the plan as it is, and cannot be combined with -update")
 	case r.explain != "" && r.json:
-		return hinted(errors.New("-explain tells people, and does not go with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
+		return problem.WithHint(errors.New("-explain prints text, and cannot be combined with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
 	}
 	return nil
 }
 
 func (r *gateRun) gate(ctx context.Context) error {
-	prior, _, err := r.readState()
+	prior, _, err := r.State()
 	if err != nil {
 		return err
 	}
-	text, document, err := r.readPlan(prior)
+	document, text, err := r.Plan(prior)
 	if err != nil {
 		return err
 	}
 	certificates, err := dnsgate.Certificates(document, r.filter)
 	if err != nil {
-		return in(r.path(planFile), err)
+		return problem.In(r.File(planFile), err)
 	}
 	if r.explain != "" {
-		return r.tellAll(ctx, certificates)
+		return r.explainHost(ctx, certificates)
 	}
 	if err := r.mayUpdate(document); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 		}
 	}
 	r.policy.Now = facts.Taken
-	r.policy.Deployed = func(user string) bool { // where the plan has it: certificates do not move along
+	r.policy.Deployed = func(user string) bool { // on the planned node: certificates do not move with an environment
 		e := prior.Entries[user]
 		return e.DeployedNode != "" && e.DeployedNode == e.Node
 	}
@@ -145,35 +145,16 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := file{planFile, text, dnsgate.Encode(gated.Plan)}
+	file := generated.File{Name: planFile, Before: text, After: gated.Plan.Encode()}
 	if !r.dryRun {
-		if err := r.write(ctx, file); err != nil {
+		if err := r.Save(ctx, file); err != nil {
 			return err
 		}
 	}
 	return r.show(gated, file)
 }
 
-// readPlan returns the plan, if it is that of the state.
-func (r *gateRun) readPlan(s state.State) (text []byte, document map[string]any, err error) {
-	text, err = r.readIfThere(planFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	if text == nil {
-		return nil, nil, hinted(fmt.Errorf("there is no %s", r.path(planFile)), "run `mage plan`")
-	}
-	if err := plan.CheckFresh(text, s); err != nil {
-		return nil, nil, in(r.path(planFile), err)
-	}
-	d, err := plan.DecodeDocument(text)
-	if err != nil {
-		return nil, nil, in(r.path(planFile), err)
-	}
-	return text, d.Value(), nil
-}
-
-// look gathers facts, and refuses those on which nothing can be decided.
+// look gathers facts, and refuses facts that do not allow a decision.
 func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
 	facts, err := r.gather(ctx, certificates)
 	if err != nil {
@@ -185,7 +166,7 @@ func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) 
 	return facts, dnsgate.Available(facts, certificates)
 }
 
-// gather asks DNS, and records what it said if it shall, or reads such a record.
+// gather asks DNS, and records the answers with -record, or reads such a record.
 func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
 	if r.facts == "" {
 		facts, err := r.collect(ctx, dnsgate.QuestionOf(certificates, r.live))
@@ -198,13 +179,14 @@ func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate
 		}
 		return facts, os.WriteFile(r.record, text, 0o666)
 	}
+	const remedy = "name a file that `mage dnsGate -record=FILE` wrote"
 	text, err := os.ReadFile(r.facts)
 	if err != nil {
-		return nil, err
+		return nil, problem.WithHint(err, remedy)
 	}
 	facts, err := dnsgate.DecodeFacts(text)
 	if err != nil {
-		return nil, in(r.facts, err)
+		return nil, problem.WithHint(problem.In(r.facts, err), remedy)
 	}
 	return facts, nil
 }
@@ -215,20 +197,21 @@ func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {
 	return request
 }
 
-// tellAll explains the virtual host that has the name, or the alias.
-func (r *gateRun) tellAll(ctx context.Context, certificates []dnsgate.Certificate) error {
+// explainHost prints all facts about the virtual host with the name or alias of
+// -explain.
+func (r *gateRun) explainHost(ctx context.Context, certificates []dnsgate.Certificate) error {
 	normal := func(name string) string {
 		if query, err := dnsgate.QueryName(name); err == nil {
 			return query
 		}
-		return name // one that is not issued, as it is written
+		return name // not a name that a certificate can have
 	}
 	wanted := normal(r.explain)
 	i := slices.IndexFunc(certificates, func(c dnsgate.Certificate) bool {
 		return c.Host == wanted || slices.ContainsFunc(c.Names, func(name string) bool { return normal(name) == wanted })
 	})
 	if i < 0 {
-		return hinted(fmt.Errorf("no virtual host that asks for a certificate has the name %q", r.explain),
+		return problem.WithHint(fmt.Errorf("no virtual host that asks for a certificate has the name %q", r.explain),
 			"run `mage state:list` for all host names; enableLetsEncrypt = false asks for none")
 	}
 	facts, err := r.gather(ctx, certificates[i:i+1])

@@ -20,8 +20,8 @@ func (r *gateRun) collect(ctx context.Context, question dnsgate.Question) (*dnsg
 	return collector.Collect(ctx, question)
 }
 
-// counting shows how far something is: on a terminal one line that is
-// overwritten, elsewhere nothing but the beginning.
+// counting shows the progress of a step: on a terminal in one line that it
+// overwrites, elsewhere only the beginning.
 func counting(what string) (show func(done, total int), done func()) {
 	if !terminal(os.Stderr) {
 		fmt.Fprintln(os.Stderr, what)

@@ -7,10 +7,11 @@ import (
 	"text/tabwriter"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 )
 
-// show prints what was, or would be, decided and written.
-func (r *gateRun) show(gated *dnsgate.Gated, f file) error {
+// show prints the decisions and the files that a run wrote, or would write.
+func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	limits := dnsgate.Forecast(gated, r.policy.Now)
 	for _, l := range limits {
 		fmt.Fprintf(os.Stderr, "warning: %s\nhint: %s\n", l, l.Hint())
@@ -30,9 +31,9 @@ func (r *gateRun) show(gated *dnsgate.Gated, f file) error {
 	return nil
 }
 
-func (r *gateRun) tell(decisions []dnsgate.Decision, f file) error {
+func (r *gateRun) tell(decisions []dnsgate.Decision, f generated.File) error {
 	if r.dryRun {
-		if err := printDiff(r.path(f.name), f.before, f.after); err != nil {
+		if err := printDiff(r.File(f.Name), f.Before, f.After); err != nil {
 			return err
 		}
 	}
@@ -47,12 +48,12 @@ func (r *gateRun) tell(decisions []dnsgate.Decision, f file) error {
 		}
 	}
 	switch {
-	case !f.changed():
+	case !f.Changed():
 		fmt.Println("the plan stays as it is")
 	case r.dryRun:
-		fmt.Println("would write", r.path(f.name))
+		fmt.Println("would write", r.File(f.Name))
 	default:
-		fmt.Println("wrote", r.path(f.name))
+		fmt.Println("wrote", r.File(f.Name))
 	}
 	return nil
 }
@@ -66,7 +67,7 @@ func printTable(decisions []dnsgate.Decision) error {
 	return w.Flush()
 }
 
-// ordered tells what becomes of a certificate.
+// ordered returns the text for a decision on a certificate.
 func ordered(d dnsgate.Decision) string {
 	text := onOff(d.On)
 	switch {

@@ -15,11 +15,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// mend points failing names at their nodes where Cloudflare has their zone,
-// waits until the zone's servers say so, and returns the facts after that.
-func (r *gateRun) mend(ctx context.Context, document map[string]any, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
+// mend points failing names at their nodes if Cloudflare has their zone. It waits
+// until the zone's servers answer so, and returns the new facts.
+func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
 	wants := r.wants(certificates, facts)
 	if len(wants) == 0 {
 		return facts, nil
@@ -80,7 +82,7 @@ func (r *gateRun) mend(ctx context.Context, document map[string]any, certificate
 	return next, nil
 }
 
-// wrote notes the zones that were written to, for whatever ends the run later.
+// wrote records the zones with new records, for an error that ends the run later.
 func (r *gateRun) wrote(report *cloudflare.Report) {
 	var zones []string
 	for _, batch := range report.Written {
@@ -88,25 +90,25 @@ func (r *gateRun) wrote(report *cloudflare.Report) {
 	}
 	slices.Sort(zones)
 	if zones = slices.Compact(zones); len(zones) > 0 {
-		r.written = append(r.written, "DNS records of "+strings.Join(zones, ", "))
+		r.Written = append(r.Written, "DNS records of "+strings.Join(zones, ", "))
 	}
 }
 
-// renew lets the zones' own servers speak for the names that are the
-// provider's: what the resolver says of them may be from before the write, of
-// this run or of the last.
+// renew takes the answers of the zones' own servers for the provider's names. The
+// resolver's answers may be older than the last write, of this run or of the run
+// before.
 func renew(report *cloudflare.Report, facts *dnsgate.Facts) {
 	for _, o := range report.Outcomes {
 		request := dnsgate.Request{Host: o.Host, Names: []string{o.Host}, Node: o.Target}
-		// What the resolver refuses, such as a bad signature, it need not remember.
+		// Renew only an answer that may come from the resolver's cache. A refusal,
+		// for example because of a bad signature, does not.
 		if o.Kind.Settled() && dnsgate.Judge(facts, request).PointsElsewhere() {
 			facts.Renew(o.Host, o.Target)
 		}
 	}
 }
 
-// hideToken takes Cloudflare's token out of the environment, which git would
-// get too.
+// hideToken removes Cloudflare's token from the environment, which git inherits.
 func (r *gateRun) hideToken() error {
 	r.token = os.Getenv(cloudflare.TokenVariable)
 	return os.Unsetenv(cloudflare.TokenVariable)
@@ -119,8 +121,8 @@ func (r *gateRun) readToken(ctx context.Context, source cloudflare.TokenSource) 
 	return source.Token(ctx)
 }
 
-// wants are the names that a CNAME would mend and, with -adopt, those that have
-// it already.
+// wants returns the names that a CNAME would correct and, with -adopt, the names
+// that have the CNAME already.
 func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts) []cloudflare.Want {
 	var wants []cloudflare.Want
 	for _, c := range certificates {
@@ -151,34 +153,34 @@ func isAlias(facts *dnsgate.NameFacts, node string) bool {
 	})
 }
 
-// mayUpdate refuses what -update has no leave to do, before anybody is asked:
-// to write where the provider has not said so, and to give the token to another
-// server than Cloudflare's.
-func (r *gateRun) mayUpdate(document map[string]any) (err error) {
+// mayUpdate refuses a forbidden -update before it sends a request: a write that
+// the provider's options do not allow, and another server than Cloudflare's, which
+// must not get the token.
+func (r *gateRun) mayUpdate(document plan.Document) (err error) {
 	if !r.update {
 		return nil
 	}
-	options, _ := document["cloudflare"].(map[string]any)
-	if enabled, _ := options["enable"].(bool); !enabled && !r.dryRun {
-		return hinted(in(r.path(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
+	if c := document.Cloudflare; !r.dryRun && (c == nil || c.Enable == nil || !*c.Enable) {
+		return problem.WithHint(problem.In(r.File(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
 			"set provider.cloudflare.enable = true and run `mage plan`, or look with -dryRun what would be written")
 	}
 	r.cloudflareURL, err = cloudflare.BaseURL()
 	return err
 }
 
-// cloudflareOf reads what the provider says of Cloudflare.
-func cloudflareOf(document map[string]any) (cloudflare.Config, cloudflare.TokenSource) {
-	text := func(m map[string]any, name string) string { s, _ := m[name].(string); return s }
-	options, _ := document["cloudflare"].(map[string]any)
-	return cloudflare.Config{Owner: text(document, "hostenvHostname"), ZoneID: text(options, "zoneId")},
-		cloudflare.TokenSource{Secret: text(options, "apiTokenSecret")}
+// cloudflareOf returns the provider's options for Cloudflare.
+func cloudflareOf(document plan.Document) (cloudflare.Config, cloudflare.TokenSource) {
+	options := document.Cloudflare
+	if options == nil {
+		options = &plan.Cloudflare{}
+	}
+	return cloudflare.Config{Owner: document.HostenvHostname, ZoneID: options.ZoneID}, cloudflare.TokenSource{Secret: options.APITokenSecret}
 }
 
-// logBatch appends a batch, and what takes it back, to the log of the generated
-// folder; it is there before the batch is sent.
+// logBatch appends a batch, and the batch that reverts it, to the log in the
+// generated folder, before the batch is sent.
 func (r *gateRun) logBatch(entry cloudflare.Entry) error {
-	dir := r.path(".hostenv")
+	dir := r.File(".hostenv")
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
@@ -194,8 +196,9 @@ func (r *gateRun) logBatch(entry cloudflare.Entry) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// await waits until every authoritative server has what was written. What has
-// not arrived in time is told, and judged as it is.
+// await waits until every authoritative server has the new records. It reports
+// the records that some server lacks at the end of the time; the gate then judges
+// by the present answers.
 func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *dnsgate.Facts) error {
 	show, done := counting("waiting for the name servers")
 	defer done()
@@ -213,8 +216,8 @@ func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *d
 	return nil
 }
 
-// arriving are the names to wait for: those of new records. A record that was
-// changed may be proxied, and Cloudflare's servers then never tell its target.
+// arriving returns the names to wait for: those of new records. A changed record
+// may be proxied, and Cloudflare's servers then do not show its target.
 func arriving(report *cloudflare.Report, facts *dnsgate.Facts) []resolver.Wanted {
 	posted := map[string]bool{}
 	for _, batch := range report.Written {

@@ -3,7 +3,6 @@ package targets
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -12,19 +11,26 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
 
-// maxReported is how many errors are shown: of an input that is all wrong,
-// nobody reads a hundred thousand.
+// maxReported is the largest number of errors that one run prints.
 const maxReported = 100
 
-// errChanges ends a run that was asked with -detailedExitcode.
+// errChanges ends a run with -detailedExitcode that found changes.
 var errChanges = errors.New("there are changes")
 
-// fail prints an error, or every error that it holds, with the hints that
-// belong to them, and returns what makes Mage end with the right code: Mage
-// looks for it in the outermost error alone.
+// outcomeError ends a run whose output says how it went.
+type outcomeError struct {
+	code int
+	text string
+}
+
+func (e *outcomeError) Error() string { return e.text }
+
+// fail prints every error that err holds, with its hint, and returns one with the
+// exit code for Mage, which reads only the code of the outermost error.
 func (f *folder) fail(err error) error {
 	if err == nil {
 		return nil
@@ -37,15 +43,13 @@ func (f *folder) fail(err error) error {
 	if len(each) == 0 {
 		return mg.Fatal(exitChanges, err)
 	}
-	for _, err := range each[:min(len(each), maxReported)] {
-		printError(os.Stderr, err)
+	if err := problem.Write(os.Stderr, each, maxReported); err != nil {
+		return mg.Fatal(exitError, err)
 	}
-	if more := len(each) - maxReported; more > 0 {
-		fmt.Fprintf(os.Stderr, "error: and %d more\n", more)
-	}
+	causes := problem.Causes(each)
 	outcome := "nothing was written"
-	if len(f.written) > 0 {
-		outcome = "stopped after writing " + strings.Join(f.written, " and ")
+	if len(f.Written) > 0 {
+		outcome = "stopped after writing " + strings.Join(f.Written, " and ")
 	}
 	var held *store.HeldError
 	var stale *plan.StaleError
@@ -59,56 +63,25 @@ func (f *folder) fail(err error) error {
 		return mg.Fatal(exitWithheld, "the plan stays as it is, ", outcome)
 	case errors.As(err, &stale):
 		return mg.Fatal(exitStale, "the plan is stale, ", outcome)
-	case len(each) > 1:
-		return mg.Fatalf(exitError, "%d problems, %s", len(each), outcome)
+	case causes > 1:
+		return mg.Fatalf(exitError, "%d problems, %s", causes, outcome)
 	default:
 		return mg.Fatal(exitError, outcome)
 	}
 }
 
-// leaves takes an error apart into those that it holds, each with the file
-// that it is about. That there are changes is none.
+// leaves returns the errors that err holds and that fail prints: the end of a
+// run with changes is not one of them.
 func leaves(err error) []error {
 	var all []error
-	switch e := err.(type) { //nolint:errorlint // one layer at a time, for what wraps an error is kept around it
-	case *placed:
-		for _, leaf := range leaves(e.err) {
-			all = append(all, in(e.path, leaf))
+	for _, leaf := range problem.Leaves(err) {
+		switch {
+		case errors.Is(leaf, errChanges), errors.Is(leaf, errOff), errors.As(leaf, new(*outcomeError)):
+		case errors.Is(leaf, context.Canceled):
+			all = append(all, errors.New("interrupted"))
+		default:
+			all = append(all, leaf)
 		}
-		return all
-	case interface{ Unwrap() []error }:
-		for _, inner := range e.Unwrap() {
-			all = append(all, leaves(inner)...)
-		}
-		return all
 	}
-	switch {
-	case errors.Is(err, errChanges), errors.Is(err, errOff), errors.As(err, new(*outcomeError)):
-		return nil
-	case errors.Is(err, context.Canceled):
-		return []error{errors.New("interrupted")}
-	}
-	return []error{err}
+	return all
 }
-
-// placed is an error in a file.
-type placed struct {
-	path string
-	err  error
-}
-
-func in(path string, err error) error { return &placed{path, err} }
-
-func (p *placed) Error() string { return p.path + ": " + p.err.Error() }
-func (p *placed) Unwrap() error { return p.err }
-
-// withHint is an error that this package itself makes.
-type withHint struct {
-	error
-	hint string
-}
-
-func hinted(err error, hint string) error { return &withHint{err, hint} }
-
-func (w *withHint) Hint() string  { return w.hint }
-func (w *withHint) Unwrap() error { return w.error }

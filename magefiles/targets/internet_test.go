@@ -22,20 +22,20 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// An internet is all of it that a gate meets, in a network namespace that has
-// no way out: the servers of zones at port 53 of public addresses, a resolver
-// that remembers what there is not, web servers, and a Cloudflare whose servers
-// follow what is written to it, one after the other.
+// An internet is what a gate meets, in a network namespace without a way out: the
+// servers of zones at port 53 of public addresses, a resolver that remembers
+// negative answers, web servers, and a Cloudflare whose servers show what is
+// written to it one after the other.
 //
-// It is told in a file, a line each, which is looked at before every answer:
+// A file describes it, which is read again before every answer. Its lines:
 //
 //	zone ORIGIN ADDRESS...           a zone and its servers
 //	cloudflare ORIGIN ID ADDRESS...  the same, of what Cloudflare has
 //	record NAME TYPE DATA            a record, as in a zone file
-//	foreign ID NAME TYPE CONTENT     a record that somebody made at Cloudflare
-//	fault ADDRESS silent|servfail    what a server, or the resolver, suffers from
-//	web ADDRESS:PORT [LOCATION]      a web server, which redirects; at the port
-//	                                 none there is nobody
+//	foreign ID NAME TYPE CONTENT     a record at Cloudflare that the gate did not make
+//	fault ADDRESS silent|servfail    the fault of a server, or of the resolver
+//	web ADDRESS:PORT [LOCATION]      a web server, which redirects; with the
+//	                                 port none there is no server
 type internet struct {
 	file string
 	fake *fakecloudflare.Fake
@@ -46,7 +46,7 @@ type internet struct {
 	records  []dns.RR
 	faults   map[string]string
 	started  map[string]bool
-	negative map[string]*dns.Msg  // what the resolver remembers
+	negative map[string]*dns.Msg  // the resolver's memory
 	since    map[string]time.Time // when Cloudflare's servers could see a record
 	first    bool
 }
@@ -58,14 +58,14 @@ type internetZone struct {
 
 const (
 	resolverAddress = "11.53.0.53"
-	// behind is how much later than its first server the others of a zone at
-	// Cloudflare have what was written: longer than a wait's first pause.
+	// behind is how much later than its first server the other servers of a zone at
+	// Cloudflare have a new record: longer than a wait's first pause.
 	behind = 1500 * time.Millisecond
 )
 
-// runInternet is a program: internet FILE READY. When all is up it writes its
-// pid, and Cloudflare's URL, to READY and READY.url; what was asked of
-// Cloudflare goes to READY.requests, its records to READY.records.
+// runInternet is a program: internet FILE READY. When all servers run it writes its
+// pid to READY, and Cloudflare's URL to READY.url. It writes the requests to
+// Cloudflare to READY.requests, and Cloudflare's records to READY.records.
 func runInternet() {
 	in := &internet{file: os.Args[1], started: map[string]bool{}, negative: map[string]*dns.Msg{}, since: map[string]time.Time{}, first: true}
 	for _, line := range []string{"link set lo up", "route add local 11.0.0.0/16 dev lo", "route add local 11.53.0.0/16 dev lo"} {
@@ -82,7 +82,7 @@ func runInternet() {
 			}
 		}
 	}
-	tell := func() {
+	publish := func() {
 		var all []string
 		for id, records := range in.fake.Records {
 			for _, r := range fakecloudflare.Sorted(records) {
@@ -93,15 +93,15 @@ func runInternet() {
 		writeFile(ready+".records", strings.Join(all, "\n")+"\n")
 		writeFile(ready+".requests", strings.Join(in.fake.Requests, "\n")+"\n")
 	}
-	// What a request wrote is told by the next one: none writes last.
+	// The next request publishes what one wrote; the last request only reads.
 	in.fake.Fault = func(*http.Request) fakecloudflare.Fault {
-		tell()
+		publish()
 		return fakecloudflare.Fault{}
 	}
 	in.read()
 	in.serve(resolverAddress)
 	in.fake.Mu.Lock()
-	tell()
+	publish()
 	in.fake.Mu.Unlock()
 	writeFile(ready+".url", in.fake.URL+"\n")
 	writeFile(ready, fmt.Sprintln(os.Getpid()))
@@ -117,7 +117,7 @@ func writeFile(path, text string) {
 	}
 }
 
-// The internet is what its Cloudflare has for a test.
+// The internet takes the place of a test for its Cloudflare.
 func (in *internet) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 func (in *internet) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 func (in *internet) Cleanup(func())                    {}
@@ -163,7 +163,7 @@ func (in *internet) read() {
 		case "web":
 			in.web(word[1:])
 		default:
-			panic("what is " + line)
+			panic("unknown line " + line)
 		}
 	}
 	in.first = false
@@ -182,7 +182,7 @@ func recordOf(text string) dns.RR {
 	return rr
 }
 
-// own makes an IPv6 address this machine's; those of IPv4 are by their route.
+// own gives this machine an IPv6 address; it has those of IPv4 by their route.
 func own(address string) {
 	if !strings.Contains(address, ":") {
 		return
@@ -202,7 +202,7 @@ func (in *internet) web(word []string) {
 		panic(err)
 	}
 	own(host)
-	if port == "none" { // an address where nobody listens
+	if port == "none" { // an address without a server
 		return
 	}
 	listener, err := net.Listen("tcp", word[0])
@@ -212,7 +212,7 @@ func (in *internet) web(word []string) {
 	go func() {
 		panic(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if len(word) == 1 || !strings.HasPrefix(word[1], "http:") {
-				w.Header().Set("Server", strings.Join(word[1:], " ")) // some other one than the node's
+				w.Header().Set("Server", strings.Join(word[1:], " ")) // not the node's
 				http.NotFound(w, r)
 				return
 			}
@@ -249,7 +249,7 @@ func (in *internet) serve(address string) {
 	}
 }
 
-// answer is what the server at an address says, nil for nothing.
+// answer returns the answer of the server at an address, nil for none.
 func (in *internet) answer(address string, request *dns.Msg) *dns.Msg {
 	in.read()
 	in.mu.Lock()
@@ -275,11 +275,11 @@ func (in *internet) answer(address string, request *dns.Msg) *dns.Msg {
 		return reply
 	}
 	reply.Authoritative = true
-	in.say(reply, origin, slices.Index(in.zones[origin].addresses, address), name, q.Qtype)
+	in.zoneReply(reply, origin, slices.Index(in.zones[origin].addresses, address), name, q.Qtype)
 	return reply
 }
 
-// origin is the innermost zone of a name among those that has says yes to.
+// origin returns the innermost zone of a name among those for which has is true.
 func (in *internet) origin(name string, has func(internetZone) bool) string {
 	for at := name; at != ""; _, at, _ = strings.Cut(at, ".") {
 		if z, ok := in.zones[at]; ok && has(z) {
@@ -289,8 +289,8 @@ func (in *internet) origin(name string, has func(internetZone) bool) string {
 	return ""
 }
 
-// resolve asks the last server of each zone, and remembers for good that there
-// is no such name, or no such record.
+// resolve asks the last server of each zone, and remembers a negative answer for
+// ever.
 func (in *internet) resolve(reply *dns.Msg, name string, qtype uint16) {
 	reply.RecursionAvailable = true
 	key := fmt.Sprint(name, " ", qtype)
@@ -305,7 +305,7 @@ func (in *internet) resolve(reply *dns.Msg, name string, qtype uint16) {
 			return
 		}
 		before := len(reply.Answer)
-		in.say(reply, origin, len(in.zones[origin].addresses)-1, name, qtype)
+		in.zoneReply(reply, origin, len(in.zones[origin].addresses)-1, name, qtype)
 		if len(reply.Answer) == before {
 			in.negative[key] = reply.Copy()
 			return
@@ -318,8 +318,8 @@ func (in *internet) resolve(reply *dns.Msg, name string, qtype uint16) {
 	}
 }
 
-// say answers from one zone, as its server of that number has it.
-func (in *internet) say(reply *dns.Msg, origin string, server int, name string, qtype uint16) {
+// zoneReply answers from one zone, by the records of one of its servers.
+func (in *internet) zoneReply(reply *dns.Msg, origin string, server int, name string, qtype uint16) {
 	exists := name == origin
 	for _, rr := range in.recordsOf(origin, server) {
 		owner := strings.TrimSuffix(rr.Header().Name, ".")
@@ -337,8 +337,8 @@ func (in *internet) say(reply *dns.Msg, origin string, server int, name string, 
 	}
 }
 
-// recordsOf are a zone's records: those of the file, its servers, and what
-// Cloudflare has.
+// recordsOf returns a zone's records as one of its servers has them: those of the
+// file, of the zone's servers, and of Cloudflare.
 func (in *internet) recordsOf(origin string, server int) []dns.RR {
 	zone := in.zones[origin]
 	var all []dns.RR
@@ -375,8 +375,8 @@ func (in *internet) recordsOf(origin string, server int) []dns.RR {
 	return all
 }
 
-// online FILE starts an internet and sets $online to what runs a program in it,
-// $cloudflare to the URL of its Cloudflare.
+// online FILE starts an internet, makes the program online, which runs another
+// one in it, and sets $cloudflare to the URL of its Cloudflare.
 func online(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: online file")
@@ -390,14 +390,14 @@ func online(ts *testscript.TestScript, neg bool, args []string) {
 	program, err := exec.LookPath("internet")
 	ts.Check(err)
 	cmd := exec.Command("unshare", append(namespaces, program, ts.MkAbs(args[0]), ready)...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	ts.Check(cmd.Start())
 	ts.Defer(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if said.Len() > 0 {
-			ts.Logf("the internet said:\n%s", said.Bytes())
+		if output.Len() > 0 {
+			ts.Logf("the output of the internet:\n%s", output.Bytes())
 		}
 	})
 	pid, url := awaitLine(ts, ready), awaitLine(ts, ready+".url")
@@ -410,8 +410,8 @@ func online(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("PATH", bin+string(filepath.ListSeparator)+ts.Getenv("PATH"))
 }
 
-// inventory FILE makes the inventory of one project whose virtual hosts, all on
-// node-a, are the arguments: names that may be new to no one.
+// inventory FILE NAME... rewrites an inventory to one project on node-a with the
+// names as its virtual hosts.
 func inventory(ts *testscript.TestScript, _ bool, args []string) {
 	text, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)

@@ -22,8 +22,8 @@ import (
 
 func init() { programs["gate-to-kill"] = gateToKill }
 
-// gateToKill is a program that gates the folder by the facts of its arguments,
-// all on one thread.
+// gateToKill is a program that runs the gate on one thread, with the folder and the
+// facts of its arguments.
 func gateToKill() {
 	runtime.LockOSThread()
 	killtest.Mark()
@@ -38,8 +38,8 @@ func gate(folder, facts string) error {
 	return targets.DnsGate(context.Background(), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, &facts, nil, &folder)
 }
 
-// However far the gate has come when it is killed, the plan is the old one or
-// the new one, nothing else has changed, and who runs it again gets the new one.
+// Wherever the gate is killed, the plan is the old or the new one, no other file
+// has changed, and the next run makes the new plan.
 func TestGateKilledBeforeEverySyscall(t *testing.T) {
 	t.Setenv("PATH", "") // no git: it would be another process
 	golden := filepath.Join(root(t), "golden", "001-a-empty-state")
@@ -91,7 +91,7 @@ func TestGateKilledBeforeEverySyscall(t *testing.T) {
 	all, done := kill(1<<30, whole)
 	after := read(filepath.Join(whole, "plan.json"))
 	if !done || bytes.Equal(before, after) || !slices.Contains(all, unix.SYS_FSYNC) {
-		t.Fatalf("the whole run makes %d calls, and changes nothing that could be torn", len(all))
+		t.Fatalf("the whole run makes %d calls, and changes no plan or calls no fsync", len(all))
 	}
 
 	outcomes := map[string]int{}
@@ -129,20 +129,20 @@ func TestGateKilledBeforeEverySyscall(t *testing.T) {
 		}
 	}
 	if outcomes["old"] == 0 || outcomes["new"] == 0 || leftovers == 0 {
-		t.Errorf("the kills came all on one side of the write: %v, %d temporary files", outcomes, leftovers)
+		t.Errorf("all kills were on one side of the write: %v, %d temporary files", outcomes, leftovers)
 	}
 	t.Logf("killed before each of %d system calls: the plan was %d times the old one, %d times the new one; %d temporary files were left",
 		len(all), outcomes["old"], outcomes["new"], leftovers)
 }
 
-// factsOf are facts by which no name of a plan leads to its node.
+// factsOf returns facts by which no name of a plan leads to its node.
 func factsOf(t *testing.T, text []byte) []byte {
 	t.Helper()
 	document, err := plan.DecodeDocument(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	certificates, err := dnsgate.Certificates(document.Value(), dnsgate.Filter{})
+	certificates, err := dnsgate.Certificates(document, dnsgate.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}

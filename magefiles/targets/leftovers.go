@@ -2,31 +2,32 @@ package targets
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Leftovers lists what environments that are gone left on nodes, and removes it.
+// Leftovers lists what former environments left on nodes, and removes it.
 //
-// Homes, profiles and folders below /run/hostenv of environments that were
-// removed, that moved to another node or were renamed stay where they are. With
-// -remove it tells what it would remove, and does so with -yes. It ends with 4
-// where the plan is older than the state, and 5 where a deploy is at work.
+// If an environment is removed, renamed or moves to another node, its home, its
+// profile and its folders below /run/hostenv stay. With -remove it shows what it
+// would remove; with -yes as well it removes it. It ends with 4 if the plan is
+// older than the state, and with 5 if a deploy is at work.
 func Leftovers(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
-	remove *string, // what these users left, separated by commas: NAME, or NAME.UID
+	remove *string, // only what these users left: NAME or NAME.UID, separated by commas
 	yes *bool, // remove it
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
 ) error {
-	r := deployRun{folder: generated(out), json: value(json, false),
+	r := lookRun{folder: openFolder(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: []string{deploy.SystemProfile}}}
 	if err := usage(map[string]*string{"-node": node, "-remove": remove}); err != nil {
 		return r.fail(err)
@@ -35,40 +36,36 @@ func Leftovers(ctx context.Context,
 	return r.fail(r.leftovers(ctx, list(remove), value(yes, false)))
 }
 
-func (r *deployRun) leftovers(ctx context.Context, remove []string, yes bool) (err error) {
+func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) error {
 	if yes && len(remove) == 0 {
-		return hinted(errors.New("-yes has no effect without -remove"), "name what is to be removed: -remove=NAME")
+		return problem.WithHint(errors.New("-yes has no effect without -remove"), "name what to remove: -remove=NAME")
 	}
-	p, err := r.read()
-	if err != nil {
-		return err
-	}
-	if p.selected, err = r.selection.Of(p.fleet); err != nil {
-		return err
-	}
-	config, err := remote.Write(ctx, "", p.selected)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, config.Close()) }()
-	nodes, found := remote.New(config), p.leftovers()
-	seen, wrong := deploy.Survey(ctx, nodes, p.selected, found.Ask)
-	// Of a node that does not answer there is one status, its system's.
+	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+		return r.clear(ctx, p, selected, config, remove, yes)
+	})
+}
+
+// clear lists leftovers, or removes those of some users.
+func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config, remove []string, yes bool) error {
+	nodes, found := remote.New(config), leftoversOf(p)
+	seen, wrong := deploy.Survey(ctx, nodes, selected, found.Ask)
+	// A node that does not answer has one status, for its system.
 	for _, s := range seen {
 		if s.Standing == deploy.StandingUnreachable {
-			wrong = errors.Join(wrong, hinted(errors.New(s.Detail), "see that it runs and that ssh gets there, or name the others: -node="))
+			wrong = errors.Join(wrong, problem.WithHint(errors.New(s.Detail), "check that it runs and that ssh reaches it, or name the other nodes: -node="))
 		}
 	}
 	all := found.All()
+	wrong = errors.Join(wrong, found.Deaf())
 	if len(remove) == 0 {
-		if err := r.showLeftovers(all, "nothing is left over"); err != nil {
-			return err
+		if len(all) > 0 || wrong == nil {
+			wrong = errors.Join(r.showLeftovers(all, "nothing is left over"), wrong)
 		}
-		return errors.Join(wrong, found.Deaf())
+		return wrong
 	}
-	// What could not be looked at may have another of the same name.
-	if err := errors.Join(wrong, found.Deaf()); err != nil {
-		return err
+	// A node that did not answer may have leftovers of the same name.
+	if wrong != nil {
+		return wrong
 	}
 	picked, err := deploy.PickLeftovers(all, remove)
 	if err != nil {
@@ -84,8 +81,8 @@ func (r *deployRun) leftovers(ctx context.Context, remove []string, yes bool) (e
 		return nil
 	}
 	for _, l := range picked {
-		i := slices.IndexFunc(p.selected, func(n deploy.Node) bool { return n.Name == l.Node })
-		if err := deploy.RemoveLeftover(ctx, nodes, p.selected[i], deploy.OpenOptions{Holder: holder("")}, l); err != nil {
+		i := slices.IndexFunc(selected, func(n deploy.Node) bool { return n.Name == l.Node })
+		if err := deploy.RemoveLeftover(ctx, nodes, selected[i], deploy.OpenOptions{Holder: drive.Holder()}, l); err != nil {
 			return err
 		}
 		if !r.json {
@@ -95,36 +92,35 @@ func (r *deployRun) leftovers(ctx context.Context, remove []string, yes bool) (e
 	return nil
 }
 
-// leftovers are to be asked for, by what the plan and the state know.
-func (p *planned) leftovers() *deploy.Leftovers {
-	return &deploy.Leftovers{Plan: p.document, State: p.state}
+// leftoversOf returns an inquiry for data that belong to no environment of the
+// plan or the state.
+func leftoversOf(p *drive.Plan) *deploy.Leftovers {
+	return &deploy.Leftovers{Plan: p.Document, State: p.State}
 }
 
-// showLeftovers prints them, or what is said of none.
-func (r *deployRun) showLeftovers(all []deploy.Leftover, none string) error {
+// showLeftovers prints leftovers, or a text if there are none.
+func (r *lookRun) showLeftovers(all []deploy.Leftover, none string) error {
 	if !r.json {
 		if len(all) == 0 {
 			fmt.Println(none)
 		}
 		return report.Leftovers(os.Stdout, all)
 	}
-	encoder := json.NewEncoder(os.Stdout)
-	encoder.SetEscapeHTML(false)
 	for _, l := range all {
-		if err := encoder.Encode(map[string]any{"node": l.Node, "leftover": l}); err != nil {
+		if err := printJSON(map[string]any{"node": l.Node, "leftover": l}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// leftOver prints what `mage status` has to say of leftovers.
-func (r *deployRun) leftOver(all []deploy.Leftover) error {
+// leftOver prints leftovers below the output of `mage status`.
+func (r *lookRun) leftOver(all []deploy.Leftover) error {
 	if len(all) == 0 {
 		return nil
 	}
 	if !r.json {
-		fmt.Println("\nEnvironments that are gone left this behind; `mage leftovers -remove=NAME` removes it:")
+		fmt.Println("\nFormer environments left this behind; `mage leftovers -remove=NAME` removes it:")
 	}
 	return r.showLeftovers(all, "")
 }

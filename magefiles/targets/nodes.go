@@ -2,27 +2,33 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // NodesBuild builds a node's system and its environments, and deploys nothing.
 //
-// The node is one of the plan, several with commas between, or all. It prints
-// what was built, with the size of all that belongs to it; no links are left.
-// All that fails is named. It ends with 4 if the plan is older than the state.
+// The node is one of the plan, several with commas between, or all. It builds the
+// profiles that deploy would, on this machine, and prints them with the size of
+// all that belongs to each; it leaves no links. All that fails is named. It ends
+// with 4 if the plan is older than the state.
 func NodesBuild(ctx context.Context,
 	node string,
 	out *string, // the generated folder, default generated
 ) error {
-	f := generated(out)
+	f := openFolder(out)
 	defer withhold()()
 	if err := usage(nil); err != nil {
 		return f.fail(err)
@@ -30,65 +36,95 @@ func NodesBuild(ctx context.Context,
 	return f.fail(f.build(ctx, node))
 }
 
-func (f *folder) build(ctx context.Context, nodes string) error {
-	wanted, err := f.buildables(nodes)
+func (f *folder) build(ctx context.Context, nodes string) (err error) {
+	p, err := drive.Read(f.Folder)
 	if err != nil {
 		return err
 	}
-	show, done := progress()
-	runner, err := withTokens(ctx, &nix.Runner{Dir: ".", Progress: show})
+	selection, err := named(p.Nodes, nodes)
 	if err != nil {
-		done()
 		return err
 	}
-	built, err := runner.Build(ctx, wanted)
-	done()
+	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
+	if err != nil {
+		return err
+	}
+	roots, err := os.MkdirTemp("", "hostenv-roots-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(roots)) }()
+	store := &closure.Store{Nix: runner, Roots: roots}
+	selected, err := p.Evaluate(ctx, store, selection)
+	if err != nil {
+		return err
+	}
+	paths, err := build(ctx, store, selected)
+	if err != nil {
+		return err
+	}
+	closures, err := runner.Closures(ctx, paths)
 	if err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "BUILT\tCLOSURE\tSTORE PATH")
-	for _, b := range built {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", b.Buildable, report.Size(b.ClosureSize), b.Path)
+	for _, n := range selected {
+		for _, profile := range n.Profiles {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", profile.Key(), report.Size(closures.Size(closures.Closure(profile.Path))), profile.Path)
+		}
 	}
 	return w.Flush()
 }
 
-// buildables are the systems and environments of nodes, by the plan, which
-// must be that of the state.
-func (f *folder) buildables(nodes string) ([]nix.Buildable, error) {
-	s, _, err := f.readState()
-	if err != nil {
-		return nil, err
+// build builds all profiles of nodes on this machine, and returns their paths.
+// The error holds every failure.
+func build(ctx context.Context, store *closure.Store, nodes []deploy.Node) (paths []string, err error) {
+	show, done := progress()
+	defer done()
+	var failures problem.List
+	for i, n := range nodes {
+		show(nix.Event{Phase: nix.Building, Subject: "node " + n.Name, Number: i + 1, Total: len(nodes)})
+		n.RemoteBuild = false
+		var whole []deploy.Profile
+		for _, profile := range n.Profiles {
+			if profile.Broken != nil {
+				failures.Add(profile.Broken)
+				continue
+			}
+			whole = append(whole, profile)
+			paths = append(paths, profile.Path)
+		}
+		failed, err := store.Build(ctx, n, whole, io.Discard)
+		if err != nil {
+			return nil, err
+		}
+		for _, profile := range whole {
+			failures.Add(failed[profile.Name])
+		}
 	}
-	text, err := f.Read(planFile)
-	if err != nil {
-		return nil, hinted(err, "run `mage plan`")
+	return paths, failures.Err()
+}
+
+// named selects the nodes of a command line.
+func named(planned []deploy.Node, text string) (deploy.Selection, error) {
+	var known []string
+	for _, n := range planned {
+		if len(n.Profiles) > 0 {
+			known = append(known, n.Name)
+		}
 	}
-	if err := plan.CheckFresh(text, s); err != nil {
-		return nil, in(f.path(planFile), err)
+	// Mage passes the word after the target as the required argument, also -all.
+	// A node may have the name all.
+	if text == "-all" || text == "all" && !slices.Contains(known, "all") {
+		return deploy.Selection{Nodes: known}, nil
 	}
-	document, err := plan.DecodeDocument(text)
-	if err != nil {
-		return nil, in(f.path(planFile), err)
-	}
-	planned := document.Nodes()
-	wanted := strings.Split(nodes, ",")
-	// Mage gives a required argument whatever follows the target, so that -all
-	// comes here, too. A node may be called all.
-	if nodes == "-all" || nodes == "all" && !slices.Contains(planned, "all") {
-		wanted = planned
-	}
-	var all []nix.Buildable
+	wanted := strings.Split(text, ",")
+	var unknown problem.List
 	for _, node := range wanted {
-		if !slices.Contains(planned, node) {
-			return nil, hinted(fmt.Errorf("the plan has no node %q", node), "its nodes are "+strings.Join(planned, ", ")+"; all builds them all")
-		}
-		system := document.System(node)
-		all = append(all, nix.Buildable{Kind: nix.NodeSystem, Name: node, System: system})
-		for _, user := range document.Running(node) {
-			all = append(all, nix.Buildable{Kind: nix.Environment, Name: user, System: system})
+		if !slices.Contains(known, node) {
+			unknown.Addf("the plan", "its nodes are "+strings.Join(known, ", ")+"; all builds them all", "has no node %q", node)
 		}
 	}
-	return all, nil
+	return deploy.Selection{Nodes: wanted}, unknown.Err()
 }

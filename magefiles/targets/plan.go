@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -21,13 +25,13 @@ func Plan(ctx context.Context,
 	dryRun *bool, // show the changes and the difference, write nothing
 	json *bool, // print the changes as JSON
 	detailedExitcode *bool, // end with 2 if there are changes
-	locked *bool, // keep the locked sources of the last plan, ask nobody
+	locked *bool, // keep the locked sources of the last plan, fetch nothing
 	inventory *string, // read the inventory from a file, in place of Nix; implies -locked
 	out *string, // the generated folder, default generated
-	compare *string, // hold what would be planned against an older plan.json, write nothing
+	compare *string, // compare the new plan with an older plan.json, write nothing
 ) error {
 	run := planRun{
-		folder: generated(out),
+		folder: openFolder(out),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
@@ -47,28 +51,28 @@ type planRun struct {
 	inventory                           string
 }
 
-// do holds the lock from before the inventory is read: of two runs at once the
-// one that read older inputs would otherwise win over the newer.
+// do takes the lock before it reads the inventory: otherwise, of two concurrent
+// runs, the one with older inputs could write last.
 func (r planRun) do(ctx context.Context) error {
 	if r.dryRun {
 		return r.plan(ctx)
 	}
-	if err := r.planned(); err != nil {
+	if err := r.Exists(); err != nil {
 		return err
 	}
-	return r.locked(ctx, func() error { return r.plan(ctx) })
+	return r.Locked(ctx, func() error { return r.plan(ctx) })
 }
 
 func (r planRun) plan(ctx context.Context) error {
-	prior, oldState, err := r.readState()
+	prior, oldState, err := r.State()
 	if err != nil {
 		return err
 	}
-	oldPlan, err := r.readIfThere(planFile)
+	last, err := r.lastPlan()
 	if err != nil {
 		return err
 	}
-	inv, sources, err := r.inputs(ctx, oldPlan)
+	inv, sources, err := r.inputs(ctx, last)
 	if err != nil {
 		return err
 	}
@@ -77,38 +81,58 @@ func (r planRun) plan(ctx context.Context) error {
 		return err
 	}
 	warn(result.Warnings)
-	files := []file{
-		{stateFile, oldState, result.State.Encode()},
-		{planFile, oldPlan, carried(oldPlan, result.Plan)},
+	files := []generated.File{
+		{Name: stateFile, Before: oldState, After: result.State.Encode()},
+		{Name: planFile, Before: last.text, After: last.carry(result.Plan).Encode()},
 	}
 	if !r.dryRun {
-		if err := r.write(ctx, files...); err != nil {
+		if err := r.Save(ctx, files...); err != nil {
 			return err
 		}
 	}
 	return r.show(result, files)
 }
 
-// carried returns the text of a plan with what the DNS gate decided in the old
-// one.
-func carried(oldPlan []byte, next plan.Document) []byte {
-	text := next.Encode()
-	if len(oldPlan) == 0 {
-		return text
+// A lastPlan is the plan of the run before, or the reason why it cannot be read.
+type lastPlan struct {
+	*plan.Document // nil if there is none
+	text           []byte
+	err            error
+}
+
+func (r planRun) lastPlan() (last lastPlan, err error) {
+	if last.text, err = r.ReadIfThere(planFile); len(last.text) == 0 || err != nil {
+		return last, err
 	}
-	old, err := plan.DecodeDocument(oldPlan)
+	document, err := plan.DecodeDocument(last.text)
 	if err != nil {
-		warn([]state.Warning{{Subject: planFile, Message: "the old one cannot be read, and what the DNS gate decided in it is lost: run `mage dnsGate` before you deploy"}})
-		return text
+		// A plan that is ours has decisions of the gate and locked sources: without
+		// them, certificates and commits would change. Of text that is not JSON, the
+		// flake's own error would not name the file.
+		ours := gjson.GetBytes(last.text, "formatVersion").Int() == plan.FormatVersion
+		if ours || !gjson.ValidBytes(last.text) {
+			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+r.File(planFile)+"), or remove it and run `mage plan`, then `mage dnsGate`")
+		}
+		last.err = err
+		return last, nil
 	}
-	if gate, _ := old.Value()["dnsGate"].(map[string]any); len(gate) == 0 {
-		return text
+	last.Document = &document
+	return last, nil
+}
+
+// carry returns a plan with the DNS gate's decisions of the last plan.
+func (last lastPlan) carry(next plan.Document) plan.Document {
+	if last.err != nil {
+		warn([]state.Warning{{Subject: planFile, Message: "the last plan cannot be read, and the verdicts of the DNS gate in it are lost: run `mage dnsGate` before you deploy"}})
 	}
-	return dnsgate.Encode(dnsgate.Carry(old.Value(), next.Value()))
+	if last.Document == nil {
+		return next
+	}
+	return dnsgate.Carry(*last.Document, next)
 }
 
 // inputs returns the inventory and the locked sources.
-func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, plan.Sources, error) {
+func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, plan.Sources, error) {
 	show, done := progress()
 	defer done()
 	runner := &nix.Runner{Dir: ".", Progress: show}
@@ -116,7 +140,7 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 	var err error
 	if r.inventory != "" {
 		if data, err = os.ReadFile(r.inventory); err != nil {
-			err = hinted(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
+			err = problem.WithHint(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
 		}
 	} else if runner, err = withTokens(ctx, runner); err == nil {
 		data, err = runner.Inventory(ctx)
@@ -127,22 +151,18 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 	inv, err := plan.DecodeInventory(data)
 	if err != nil {
 		if r.inventory != "" {
-			err = in(r.inventory, err)
+			err = problem.In(r.inventory, err)
 		}
 		return nil, nil, err
 	}
 	if r.keepSources || r.inventory != "" {
-		if len(oldPlan) == 0 {
+		if last.Document == nil { // a plan of the legacy generator has no sources
 			return inv, nil, nil
 		}
-		sources, err := plan.LockedSources(oldPlan)
-		if err != nil {
-			err = hinted(in(r.path(planFile), err), "restore it from git, or run `mage plan` without -locked and -inventory")
-		}
-		return inv, sources, err
+		return inv, last.Sources(), nil
 	}
 	if len(inv.Problems()) > 0 {
-		return inv, nil, nil // Compute refuses it: nothing needs to be fetched
+		return inv, nil, nil // Compute refuses the inventory: do not fetch sources
 	}
 	requests := inv.SourceRequests()
 	attrs := make([]map[string]any, len(requests))
@@ -160,11 +180,11 @@ func (r planRun) inputs(ctx context.Context, oldPlan []byte) (*plan.Inventory, p
 	return inv, sources, nil
 }
 
-// show prints what was, or would be, written.
-func (r planRun) show(result *plan.Result, files []file) error {
+// show prints the changes and the files that a run wrote, or would write.
+func (r planRun) show(result *plan.Result, files []generated.File) error {
 	changed := false
 	for _, f := range files {
-		changed = changed || f.changed()
+		changed = changed || f.Changed()
 	}
 	if r.json {
 		if _, err := os.Stdout.Write(result.Changes.Encode(result.Warnings)); err != nil {
@@ -179,20 +199,20 @@ func (r planRun) show(result *plan.Result, files []file) error {
 	return nil
 }
 
-func (r planRun) tell(result *plan.Result, files []file) error {
+func (r planRun) tell(result *plan.Result, files []generated.File) error {
 	verb := "wrote"
 	if r.dryRun {
 		verb = "would write"
 		for _, f := range files {
-			if err := printDiff(r.path(f.name), f.before, f.after); err != nil {
+			if err := printDiff(r.File(f.Name), f.Before, f.After); err != nil {
 				return err
 			}
 		}
 	}
 	fmt.Print(result.Changes.Text())
 	for _, f := range files {
-		if f.changed() {
-			fmt.Println(verb, r.path(f.name))
+		if f.Changed() {
+			fmt.Println(verb, r.File(f.Name))
 		}
 	}
 	return nil

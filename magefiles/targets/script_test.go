@@ -17,13 +17,13 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, programs)
 }
 
-// programs are those that scripts find on their PATH beside the one under test.
+// programs has the programs on the PATH of scripts beside the one under test.
 var programs = map[string]func(){"holdlock": holdLock, "internet": runInternet}
 
-var update = flag.Bool("update", false, "rewrite the texts that the scripts expect")
+var update = flag.Bool("update", false, "rewrite the expected outputs in the scripts")
 
-// The stories are told in testdata/script; beside the commands of testscript
-// they have those of commands_test.go.
+// TestScript runs the scripts of testdata/script, which use the commands of
+// testscript, of commands_test.go and of internet_test.go.
 func TestScript(t *testing.T) {
 	bin := compile(t)
 	testscript.Run(t, testscript.Params{
@@ -36,13 +36,13 @@ func TestScript(t *testing.T) {
 			e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("bin", bin)
 			e.Setenv("golden", filepath.Join(root(t), "golden"))
-			// A work tree around the temporary folder is none of ours.
+			// git must not use a work tree around the temporary folder.
 			e.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(e.WorkDir))
 			e.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 			e.Setenv("GIT_CONFIG_SYSTEM", os.DevNull)
 			e.Setenv("TERM", "xterm")
 			e.Setenv("NO_COLOR", "")
-			settle() // the script's programs are written
+			settle() // before the script runs programs that were just written
 			return nil
 		},
 		Condition: condition,
@@ -59,9 +59,9 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// settle waits until every process that another script is starting has come to
-// its exec. Until then it has what was open here when it was forked, and a
-// program that is open to be written cannot be run.
+// settle waits until every process that another script is starting has called
+// exec. Until then it holds the files that were open at its fork, and Linux
+// refuses to run a program that is open for writing.
 func settle() {
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
@@ -100,7 +100,7 @@ func compile(t *testing.T) (bin string) {
 	return bin
 }
 
-// root is the repository's.
+// root returns the root of the repository.
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../..")

@@ -2,25 +2,26 @@ package targets
 
 import "os"
 
-// secretVariables are variables of the environment with secrets of the provider.
-// Of the targets the gate alone needs any, and all start programs.
+// secretVariables are the environment variables that hold secrets of the provider.
+// All targets start programs, and only the gate needs one of these.
 var secretVariables = []string{
 	"CF_API_TOKEN", "CF_API_KEY", "CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY",
 	"SOPS_AGE_KEY", "SOPS_AGE_KEY_CMD", "RESTIC_PASSWORD",
 }
 
-// withheld are the variables that withhold took, as name=value: for sops alone.
+// withheld holds the variables that withhold removed, as name=value. Only sops
+// gets them.
 var withheld []string
 
-// withhold takes the secrets out of the environment until restore is called: a
-// target that comes after may need them.
+// withhold removes the secrets from the environment. The caller calls restore at
+// the end, as the next target may need them.
 func withhold() (restore func()) {
 	held := map[string]string{}
 	for _, name := range secretVariables {
 		if value, ok := os.LookupEnv(name); ok {
 			held[name] = value
 			withheld = append(withheld, name+"="+value)
-			_ = os.Unsetenv(name) // fails for names that cannot be
+			_ = os.Unsetenv(name) // fails only for invalid names
 		}
 	}
 	return func() {

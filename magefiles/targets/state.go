@@ -10,7 +10,9 @@ import (
 
 	"github.com/magefile/mage/mg"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -24,23 +26,26 @@ type State mg.Namespace
 func (State) Init(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
-	f := generated(out)
+	f := openFolder(out)
 	defer withhold()()
 	if err := usage(nil); err != nil {
 		return f.fail(err)
 	}
-	return f.fail(f.locked(ctx, func() error { return initState(ctx, f) }))
+	if err := f.Here(); err != nil {
+		return f.fail(err)
+	}
+	return f.fail(f.Locked(ctx, func() error { return initState(ctx, f) }))
 }
 
 func initState(ctx context.Context, f *folder) error {
-	old, err := f.readIfThere(stateFile)
+	old, err := f.ReadIfThere(stateFile)
 	if err != nil {
 		return err
 	}
 	if !lost(old) {
-		return hinted(fmt.Errorf("there is a %s already", f.path(stateFile)), "run `mage plan`; to see what the state holds, run `mage state:list`")
+		return problem.WithHint(fmt.Errorf("there is a %s already", f.File(stateFile)), "run `mage plan`; to see what the state holds, run `mage state:list`")
 	}
-	oldPlan, err := f.readIfThere(planFile)
+	oldPlan, err := f.ReadIfThere(planFile)
 	if err != nil {
 		return err
 	}
@@ -50,19 +55,19 @@ func initState(ctx context.Context, f *folder) error {
 	if oldPlan != nil && !json.Valid(oldPlan) {
 		return f.stateLost("is damaged")
 	}
-	if err := f.write(ctx, file{stateFile, old, state.New().Encode()}); err != nil {
+	if err := f.Save(ctx, generated.File{Name: stateFile, Before: old, After: state.New().Encode()}); err != nil {
 		return err
 	}
-	fmt.Println("wrote", f.path(stateFile))
+	fmt.Println("wrote", f.File(stateFile))
 	return nil
 }
 
 func (f *folder) stateLost(plan string) error {
-	return hinted(fmt.Errorf("%s %s, and the state that belongs to it was lost", f.path(planFile), plan),
-		"restore the state (git checkout -- "+f.path(stateFile)+"): a new one would give UIDs of old users to others")
+	return problem.WithHint(fmt.Errorf("%s %s, and the state that belongs to it was lost", f.File(planFile), plan),
+		"restore the state (git checkout -- "+f.File(stateFile)+"): a new one would give UIDs of old users to others")
 }
 
-// lost tells a state.json that holds nothing that could be lost any more.
+// lost reports whether a state.json is empty.
 func lost(data []byte) bool {
 	text := strings.TrimSpace(string(data))
 	return text == "" || text == "{}"
@@ -76,11 +81,11 @@ func (State) List(
 	json *bool, // print JSON
 	out *string, // the generated folder, default generated
 ) error {
-	f := generated(out)
+	f := openFolder(out)
 	if err := usage(nil); err != nil {
 		return f.fail(err)
 	}
-	s, _, err := f.readState()
+	s, _, err := f.State()
 	if err != nil {
 		return f.fail(err)
 	}
@@ -109,13 +114,13 @@ func dash(s string) string {
 
 // Prune frees the host names of retired environments, never their UIDs.
 //
-// Without -yes it writes nothing and tells which names it would free.
+// Without -yes it writes nothing and shows which names it would free.
 func (State) Prune(ctx context.Context,
 	user *string, // only these users, separated by commas
 	yes *bool, // write the state
 	out *string, // the generated folder, default generated
 ) error {
-	f := generated(out)
+	f := openFolder(out)
 	defer withhold()()
 	if err := usage(map[string]*string{"-user": user}); err != nil {
 		return f.fail(err)
@@ -124,14 +129,14 @@ func (State) Prune(ctx context.Context,
 	if !value(yes, false) {
 		return f.fail(do())
 	}
-	if err := f.planned(); err != nil {
+	if err := f.Exists(); err != nil {
 		return f.fail(err)
 	}
-	return f.fail(f.locked(ctx, do))
+	return f.fail(f.Locked(ctx, do))
 }
 
 func prune(ctx context.Context, f *folder, only []string, yes bool) error {
-	s, old, err := f.readState()
+	s, old, err := f.State()
 	if err != nil {
 		return err
 	}
@@ -148,9 +153,9 @@ func prune(ctx context.Context, f *folder, only []string, yes bool) error {
 		fmt.Println("nothing was written; -yes frees them")
 		return nil
 	}
-	if err := f.write(ctx, file{stateFile, old, next.Encode()}); err != nil {
+	if err := f.Save(ctx, generated.File{Name: stateFile, Before: old, After: next.Encode()}); err != nil {
 		return err
 	}
-	fmt.Println("wrote", f.path(stateFile)+"; run `mage plan` now, for the plan is older than the state")
+	fmt.Println("wrote", f.File(stateFile)+"; run `mage plan` now: the plan is older than the state")
 	return nil
 }

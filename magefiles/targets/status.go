@@ -9,26 +9,27 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Status shows where every node and environment stands.
 //
 // It asks the nodes which store path is active, and compares it with the
-// planned one: in-sync, behind, diverged, not-ours or unreachable. It shows the
-// certificates that nodes lack, too, and why. It changes nothing, takes no lock,
-// and ends with 2 if anything is not in sync or the order of a certificate
-// failed, and with 4 where the plan is older than the state.
+// planned one: in-sync, behind, diverged, not-ours or unreachable. It also shows
+// which certificates the nodes lack, and why. It changes nothing and takes no
+// lock. It ends with 2 if anything is not in sync or the order of a certificate
+// failed, and with 4 if the plan is older than the state.
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
-	exclude *string, // not these nodes, environments, or node/environment
+	exclude *string, // leave out these nodes, environments, or node/environment
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
 ) error {
-	r := deployRun{folder: generated(out), json: value(json, false),
+	r := lookRun{folder: openFolder(out), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
 	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
 		return r.fail(err)
@@ -37,20 +38,45 @@ func Status(ctx context.Context,
 	return r.fail(r.status(ctx))
 }
 
-func (r *deployRun) status(ctx context.Context) (err error) {
-	p, err := r.read()
+// A lookRun looks at nodes, and prints text or lines of JSON.
+type lookRun struct {
+	*folder
+	selection deploy.Selection
+	json      bool
+}
+
+// printJSON prints a value on a line.
+func printJSON(v any) error {
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// look reads the plan, selects nodes and calls do with a way to them.
+func (r *lookRun) look(ctx context.Context, do func(*drive.Plan, []deploy.Node, *remote.Config) error) error {
+	p, err := drive.Read(r.Folder)
 	if err != nil {
 		return err
 	}
-	if p.selected, err = r.selection.Of(p.fleet); err != nil {
-		return err
-	}
-	config, err := remote.Write(ctx, "", p.selected)
+	selected, err := r.selection.Of(p.Nodes)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, config.Close()) }()
-	for _, n := range p.selected {
+	config, err := remote.Write(ctx, "", selected)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(p, selected, config), config.Close())
+}
+
+func (r *lookRun) status(ctx context.Context) error {
+	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+		return r.survey(ctx, p, selected, config)
+	})
+}
+
+func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+	for _, n := range selected {
 		if n.HostKey == "" {
 			finding := deploy.NoHostKey(n)
 			fmt.Fprintln(os.Stderr, report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: &finding}))
@@ -60,19 +86,17 @@ func (r *deployRun) status(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, p); err != nil {
+	if selected, err = p.Evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, r.selection); err != nil {
 		return err
 	}
-	// A node that cannot be looked at keeps nobody from seeing the others.
+	// A node that cannot be reached does not hide the others.
 	var certificates deploy.Certificates
 	var doors deploy.FrontDoors
-	left := p.leftovers()
-	all, wrong := deploy.Survey(ctx, remote.New(config), p.selected, certificates.Ask, doors.Ask, left.Ask)
+	left := leftoversOf(p)
+	all, wrong := deploy.Survey(ctx, remote.New(config), selected, certificates.Ask, doors.Ask, left.Ask)
 	if r.json {
-		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetEscapeHTML(false)
 		for _, s := range all {
-			if err := encoder.Encode(s); err != nil {
+			if err := printJSON(s); err != nil {
 				return err
 			}
 		}

@@ -1,21 +1,18 @@
 package targets
 
 import (
-	"encoding/json"
 	"os"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 )
 
-// showCertificates prints the certificates that were found, and returns how the
-// target ends where one failed.
-func (r *deployRun) showCertificates(all []deploy.Certificate) (failed, err error) {
+// showCertificates prints certificates, and returns how the target ends if the
+// order of one failed.
+func (r *lookRun) showCertificates(all []deploy.Certificate) (failed, err error) {
 	if r.json {
-		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetEscapeHTML(false)
 		for _, c := range all {
-			if err := encoder.Encode(c); err != nil {
+			if err := printJSON(c); err != nil {
 				return nil, err
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 )
 
-// showFrontDoors prints what is to be done by hand at the nodes' nginx.
+// showFrontDoors prints what you must do by hand about the nodes' nginx.
 func showFrontDoors(doors *deploy.FrontDoors) {
 	for _, f := range doors.Findings() {
 		fmt.Fprintln(os.Stderr, report.Line(deploy.Event{Type: deploy.TypeFinding, Node: f.Node, Finding: &f.Finding}))

@@ -8,41 +8,32 @@
 //	//mage:import
 //	import _ "github.com/woolwichweb/hostenv-provider/magefiles/targets"
 //
-// Every exported function here is a target, for Mage takes it for one; what
-// they do stands in the packages below hostenv/.
+// Mage makes a target of every exported function here. The packages below
+// hostenv/ do the work.
 //
-// A target ends with 0 when all is well, 1 on an error, 2 where it was asked
-// with -detailedExitcode and there are changes, 3 when another run holds the
-// lock or the DNS gate finds no ground to decide on, 4 when a plan is older than
-// the state. Deploy ends with 3 where a part of it failed, and with 5 where
-// another one is at work. Mage itself ends with 2 as well where it does not
-// understand the command line.
+// A target ends with 0 if all is well, 1 after an error, 2 with
+// -detailedExitcode if there are changes, 3 if another run holds the lock or the
+// DNS gate has no ground to decide on, and 4 if the plan is older than the state.
+// Deploy ends with 3 if a part of it failed, and with 5 if another deploy is at
+// work. Mage ends with 2 if it does not understand the command line.
 //
-// What was asked for goes to standard output, all else to standard error.
-// Whatever goes wrong, the last line says what was written until then.
+// Standard output has what the target was asked for, standard error all else.
+// After an error the last line says what was written until then.
 package targets
 
 import (
 	"cmp"
-	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/magefiles/launcher"
 )
 
-// Mage refuses `plan --dry-run`, which is how hostenv's own hostenv-provider
-// was called, before a target could say so.
+// Mage would refuse `plan --dry-run`, the spelling of the legacy generator.
 func init() { launcher.InitFlags() }
-
-// The names of the files in the generated folder.
-const (
-	stateFile  = "state.json"
-	planFile   = "plan.json"
-	ignoreFile = ".gitignore"
-)
 
 // The exit codes.
 const (
@@ -53,12 +44,8 @@ const (
 	exitStale    = 4
 )
 
-// lockWait is how long a target waits for another one to end. It is short:
-// a run that Nix keeps busy for minutes is better known about than waited for.
-const lockWait = 2 * time.Second
-
-// value is what a flag says, or its default. An empty text, such as that of
-// -out=$UNSET, says nothing.
+// value returns the value of a flag, or its default if the flag is not given or
+// is empty, as -out=$UNSET is.
 func value[T comparable](flag *T, fallback T) T {
 	if flag == nil {
 		return fallback
@@ -66,7 +53,7 @@ func value[T comparable](flag *T, fallback T) T {
 	return cmp.Or(*flag, fallback)
 }
 
-// list splits a flag at its commas.
+// list returns the items of a flag, which commas separate.
 func list(flag *string) []string {
 	var items []string
 	for item := range strings.SplitSeq(value(flag, ""), ",") {
@@ -78,22 +65,18 @@ func list(flag *string) []string {
 }
 
 // usage refuses a command line that gives a flag twice, of which Mage takes the
-// last: with `-skipMigrations=a -skipMigrations=b` a's data would move. It refuses
-// lists that are there and name nothing, such as -node=$UNSET, as well: without
-// the flag all is meant, which a script that forgot its variable is not.
+// last: with `-skipMigrations=a -skipMigrations=b` a's data would move. It also
+// refuses empty lists, such as -node=$UNSET: without the flag the target is about
+// everything, which a script that forgot its variable does not mean.
 func usage(lists map[string]*string) error {
 	if err := launcher.Repeated(os.Args[1:]); err != nil {
 		return err
 	}
-	var empty []string
-	for name, flag := range lists {
-		if flag != nil && len(list(flag)) == 0 {
-			empty = append(empty, name)
+	var empty problem.List
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		if flag := lists[name]; flag != nil && len(list(flag)) == 0 {
+			empty.Addf(name, "leave the flag out to name everything", "names nothing")
 		}
 	}
-	if len(empty) == 0 {
-		return nil
-	}
-	slices.Sort(empty)
-	return hinted(fmt.Errorf("%s: nothing is named", strings.Join(empty, ", ")), "leave the flag away if all is meant")
+	return empty.Err()
 }

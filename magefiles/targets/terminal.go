@@ -2,60 +2,37 @@ package targets
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 
 	"golang.org/x/term"
 
 	"github.com/rogpeppe/go-internal/diff"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// printError writes an error and its hints, a line each.
-func printError(w io.Writer, err error) {
-	fmt.Fprintf(w, "error: %s\n", shortened(err.Error()))
-	var hinter interface{ Hint() string }
-	if errors.As(err, &hinter) && hinter.Hint() != "" {
-		for hint := range strings.Lines(hinter.Hint()) {
-			fmt.Fprintf(w, "hint: %s\n", shortened(strings.TrimSuffix(hint, "\n")))
-		}
-	}
-}
-
-// maxText bounds what is shown of one error, which may quote its input.
-const maxText = 8 << 10
-
-func shortened(text string) string {
-	text = report.Visible(text)
-	if len(text) <= maxText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxText], "") + "..."
-}
-
 func warn(warnings []state.Warning) {
 	for _, w := range warnings {
-		fmt.Fprintf(os.Stderr, "warning: %s\n", report.Visible(w.Subject+": "+w.Message))
+		fmt.Fprintf(os.Stderr, "warning: %s\n", problem.Visible(w.Subject+": "+w.Message))
 		if w.Hint != "" {
-			fmt.Fprintf(os.Stderr, "hint: %s\n", report.Visible(w.Hint))
+			fmt.Fprintf(os.Stderr, "hint: %s\n", problem.Visible(w.Hint))
 		}
 	}
 }
 
-// terminal tells whether f is a terminal that knows escape codes.
+// terminal reports whether f is a terminal that understands escape codes.
 func terminal(f *os.File) bool {
 	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
 // printDiff writes the unified difference of two versions of a file, as git
-// apply and patch -p1 read it; in colour on a terminal whose user has nothing
-// against it (no-color.org).
+// apply and patch -p1 read it, in colour on a terminal without NO_COLOR
+// (no-color.org).
 func printDiff(path string, before, after []byte) error {
 	path = strings.TrimPrefix(path, "/")
 	old := "a/" + path
@@ -83,8 +60,8 @@ func coloured(text []byte) []byte {
 	return b.Bytes()
 }
 
-// progress shows what Nix is at: on a terminal one line that is overwritten,
-// elsewhere a line each. The function that it returns with it ends the line.
+// progress shows what Nix does: on a terminal in one line that is overwritten,
+// elsewhere in a line each. The function done removes the line.
 func progress() (show func(nix.Event), done func()) {
 	if !terminal(os.Stderr) {
 		return func(e nix.Event) { fmt.Fprintln(os.Stderr, doing(e)) }, func() {}
@@ -107,7 +84,7 @@ func doing(e nix.Event) string {
 	return text
 }
 
-// fitting cuts a line that would wrap, for only its last row could be erased.
+// fitting cuts a line that would wrap: only its last row could be erased.
 func fitting(line string) string {
 	width, _, err := term.GetSize(int(os.Stderr.Fd()))
 	if runes := []rune(line); err == nil && 0 < width && width <= len(runes) {

@@ -14,8 +14,8 @@ import (
 
 func init() { programs["onterminal"] = onTerminal }
 
-// onTerminal is a program that runs another one at a terminal of 40 columns,
-// and writes all that appears there to its own standard output.
+// onTerminal is a program that runs another one at a terminal of 40 columns, and
+// copies the terminal's output to its own standard output.
 func onTerminal() {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func onTerminal() {
 		log.Fatal(err)
 	}
 	_ = slave.Close()
-	// Reading fails once all has been read and nobody can write any more.
+	// Reading fails when all is read and no process can write any more.
 	_, _ = io.Copy(os.Stdout, master)
 	_ = cmd.Wait()
 	os.Exit(cmd.ProcessState.ExitCode())

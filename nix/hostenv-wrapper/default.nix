@@ -1,12 +1,11 @@
-# A package that stands before a `hostenv` that is already built, and takes
-# nothing from it but `hostenv deploy`:
+# A package that wraps a built `hostenv` and replaces only `hostenv deploy`:
 #
 #   pkgs.callPackage "${hostenv-provider}/nix/hostenv-wrapper" {
 #     hostenv = customer.packages.${system}.hostenv-cli;
 #     deploy = "forward";
 #   }
 #
-# What else the package holds, such as completion, stays.
+# The package's other files, such as completion, are kept.
 { symlinkJoin
 , writeScript
 , runtimeShell

@@ -1,19 +1,21 @@
-# What `hostenv deploy` does, for a POSIX shell, whether it is bash or dash and
-# with `set -eu` or without. It is called with the arguments of `hostenv-provider
-# deploy`, and returns where the old `hostenv deploy` is to run.
+# shellcheck shell=sh disable=SC2016 # backquotes in texts for people
+# The replacement of `hostenv deploy`, for any POSIX shell (bash, dash), with or
+# without `set -eu`. The arguments are those for `hostenv-provider deploy`. The
+# function returns only if the old `hostenv deploy` should run.
 #
-# HOSTENV_DEPLOY says what to do, and where it is unset or empty the mode that
+# HOSTENV_DEPLOY sets the mode. If it is unset or empty, the mode is the one that
 # the provider chose:
 #
-#   warn     warn, and go on as before
-#   forward  warn, and leave it to `hostenv-provider deploy`, if there is such a
-#            program and the current folder is a provider's: one that holds
-#            flake.nix, generated/plan.json and generated/state.json. Elsewhere
-#            go on as before
-#   off      refuse, and say what to use
+#   warn     warn, and run the old `hostenv deploy`
+#   forward  warn, and run `hostenv-provider deploy` if that program is in PATH and
+#            the current folder is a provider's: it holds flake.nix,
+#            generated/plan.json and generated/state.json. Otherwise run the old
+#            `hostenv deploy`
+#   off      fail, and name the command to use instead
 #
-# The program takes this one's place: it has the terminal, standard input and
-# signals, and its exit code is the answer.
+# `exec` replaces this process: hostenv-provider gets the terminal, standard input
+# and signals, and its exit code is the result.
+hostenv_deploy_mode=@mode@
 hostenv_deploy() {
   case ${HOSTENV_DEPLOY:-$hostenv_deploy_mode} in
   warn | forward | off) ;;

@@ -1,18 +1,15 @@
-# The text of the wrapper, in pure builtins.
+# The text of the wrapper, without nixpkgs.
 #
 #   shell    the interpreter: any POSIX shell
-#   hostenv  the program that is wrapped
+#   hostenv  the wrapped program
 #   deploy   "warn", "forward" or "off", see deploy.sh
 { shell, hostenv, deploy ? "forward" }:
 let
-  quote = text: "'" + builtins.replaceStrings [ "'" ] [ "'\\''" ] text + "'";
+  fill = import ../lib/fill.nix;
+  inherit (import ../lib/strings.nix) quote;
 in
 assert builtins.elem deploy [ "warn" "forward" "off" ]
   || throw "hostenv-wrapper: deploy is ${builtins.toJSON deploy}, and can be \"warn\", \"forward\" or \"off\"";
-''
-  #!${shell}
-  hostenv_program=${quote "${hostenv}"}
-  hostenv_deploy_mode=${deploy}
-
-  ${builtins.readFile ./deploy.sh}
-  ${builtins.readFile ./wrapper.sh}''
+"#!${shell}\n"
++ fill ./deploy.sh { mode = deploy; }
++ fill ./wrapper.sh { hostenv = quote "${hostenv}"; }

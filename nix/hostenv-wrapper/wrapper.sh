@@ -1,14 +1,14 @@
-# Stands before a `hostenv` program: every call is passed on to it as it is, but
-# that of the sub-command deploy, of which hostenv_deploy decides. A sub-command
-# is the first argument that is no option; the options of hostenv that take a
-# value are known here, for a value may be called deploy, too.
-#
-# hostenv_program is the program.
+# shellcheck shell=sh
+# Wraps a `hostenv` program: passes every call on unchanged, except the sub-command
+# deploy, which goes to hostenv_deploy first. The sub-command is the first argument
+# that is not an option. The script must know the options of hostenv that take a
+# value, because a value may also be "deploy".
+hostenv_program=@hostenv@
 
-hostenv_number=0 # of the argument looked at
-hostenv_at=0     # of the sub-command deploy
+hostenv_number=0 # position of the current argument
+hostenv_at=0     # position of the sub-command deploy, 0 if there is none
 hostenv_skip=no  # whether the next argument is an option's value
-hostenv_rest=no  # whether options have ended
+hostenv_rest=no  # whether the options have ended
 for hostenv_argument; do
   hostenv_number=$((hostenv_number + 1))
   if [ "$hostenv_skip" = yes ]; then
@@ -29,7 +29,8 @@ for hostenv_argument; do
 done
 
 if [ "$hostenv_at" != 0 ]; then
-  # A function, for its arguments are its own: the call may yet go on as it is.
+  # A function has its own arguments: those of the script are still needed, unchanged,
+  # if the old `hostenv deploy` runs.
   hostenv_without() {
     hostenv_left=$#
     hostenv_number=0

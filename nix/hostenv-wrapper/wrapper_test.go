@@ -1,6 +1,5 @@
-// Package wrapper_test runs the wrapper of `hostenv`, and the module that does
-// the same within it, in real shells around a stand-in that records how it was
-// called.
+// Package wrapper_test runs the wrapper of `hostenv`, and hostenv's module with the
+// same effect, in real shells. Stand-ins for the programs record their calls.
 package wrapper_test
 
 import (
@@ -25,17 +24,17 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A call is how a stand-in was called.
+// A call records one call of a stand-in.
 type call struct {
 	Program  string
-	Args     [][]byte // JSON keeps bytes as they are, not text
+	Args     [][]byte // unlike string, []byte keeps invalid UTF-8 in JSON
 	Stdin    string
 	Pid      int
 	Terminal [3]bool
 	Dir      string
 }
 
-// The test binary is the stand-in for programs of these names.
+// The test binary acts as the stand-in if it is run by one of these names.
 func TestMain(m *testing.M) {
 	if name := filepath.Base(os.Args[0]); name == "hostenv" || name == "hostenv-provider" {
 		standIn(name)
@@ -81,10 +80,10 @@ func standIn(name string) {
 // A world is a folder with a wrapper and stand-ins.
 type world struct {
 	dir, record, script string
-	path                string // PATH, with hostenv-provider if that is installed
+	path                string // PATH, with hostenv-provider if it is installed
 }
 
-// shells are those at hand, by name.
+// shells returns the installed shells by name.
 func shells(t *testing.T, test func(t *testing.T, shell string)) {
 	for _, name := range []string{"bash", "dash"} {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +92,7 @@ func shells(t *testing.T, test func(t *testing.T, shell string)) {
 	}
 }
 
-// provider is a folder that is a provider's.
+// provider has the files by which a provider's folder is recognised.
 var provider = []string{"flake.nix", "generated/plan.json", "generated/state.json"}
 
 func newWorld(t *testing.T, installed bool, files ...string) *world {
@@ -102,7 +101,7 @@ func newWorld(t *testing.T, installed bool, files ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A name that no shell may read in its own way.
+	// The scripts must quote this name correctly.
 	root := filepath.Join(t.TempDir(), "it's a $(false) folder")
 	w := &world{dir: filepath.Join(root, "work"), record: filepath.Join(root, "record"), script: filepath.Join(root, "wrapper")}
 	bin := filepath.Join(root, "bin")
@@ -137,10 +136,10 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// program is the `hostenv` that is wrapped.
+// program returns the path of the wrapped `hostenv`.
 func (w *world) program() string { return filepath.Join(filepath.Dir(w.dir), "real", "hostenv") }
 
-// wrapper is the text of script.nix, as TestScript holds it to be.
+// wrapper returns the text that script.nix makes. TestScript checks that they are equal.
 func wrapper(t *testing.T, shell, program, mode string) string {
 	t.Helper()
 	read := func(name string) string {
@@ -150,8 +149,9 @@ func wrapper(t *testing.T, shell, program, mode string) string {
 		}
 		return string(text)
 	}
-	return "#!" + shell + "\nhostenv_program='" + strings.ReplaceAll(program, "'", `'\''`) + "'\nhostenv_deploy_mode=" + mode + "\n\n" +
-		read("deploy.sh") + "\n" + read("wrapper.sh")
+	return "#!" + shell + "\n" +
+		strings.ReplaceAll(read("deploy.sh"), "@mode@", mode) +
+		strings.ReplaceAll(read("wrapper.sh"), "@hostenv@", "'"+strings.ReplaceAll(program, "'", `'\''`)+"'")
 }
 
 func (w *world) command(env []string, args ...string) *exec.Cmd {
@@ -161,7 +161,7 @@ func (w *world) command(env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run returns the call that was made, nil if none was.
+// run returns the recorded call, or nil if there was none.
 func (w *world) run(t *testing.T, cmd *exec.Cmd) (made *call, stdout, stderr string, code int) {
 	t.Helper()
 	_ = os.Remove(w.record)
@@ -198,8 +198,8 @@ func (c *call) String() string {
 // awkward are arguments that a careless script would lose, split or expand.
 var awkward = []string{"", " ", "a b", "new\nline\n", "\n", "*", "?[a-z]*", "~", "$HOME", "$(touch x)", "`touch x`", `"`, `'`, `\`, `\n`, "-n", "-", "--", "é", "\xff\xfe", "!", "#", ";", "&&", "deploy"}
 
-// TestOthers: what is not `hostenv deploy` is passed on byte for byte, with its
-// standard input, its output and its exit code.
+// TestOthers checks that all calls except `hostenv deploy` are passed on byte for byte,
+// with standard input, output and exit code.
 func TestOthers(t *testing.T) {
 	shells(t, func(t *testing.T, shell string) {
 		w := newWorld(t, true, provider...)
@@ -240,15 +240,15 @@ const (
 	switched   = "hostenv: `hostenv deploy` is switched off"
 )
 
-// TestDeploy: which program `hostenv deploy` comes to, with what arguments.
+// TestDeploy checks which program `hostenv deploy` runs, and its arguments.
 func TestDeploy(t *testing.T) {
 	tests := []struct {
 		name      string
-		mode      string // that the provider chose
-		env       string // HOSTENV_DEPLOY, unset if it is -
+		mode      string // the mode that the provider chose
+		env       string // HOSTENV_DEPLOY, or - if it is unset
 		installed bool
 		files     []string
-		program   string // "" if nothing is run
+		program   string // "" if no program runs
 		said      string
 		code      int
 	}{
@@ -309,8 +309,8 @@ func TestDeploy(t *testing.T) {
 	})
 }
 
-// TestSignal: the program takes the wrapper's place, so that a signal reaches
-// it, and its own exit code is the answer.
+// TestSignal checks that the program replaces the wrapper's process: it gets the
+// signals, and its exit code is the result.
 func TestSignal(t *testing.T) {
 	shells(t, func(t *testing.T, shell string) {
 		for _, args := range [][]string{{"ssh"}, {"deploy"}} {
@@ -336,7 +336,7 @@ func TestSignal(t *testing.T) {
 	})
 }
 
-// TestTerminal: what is run has the terminal.
+// TestTerminal checks that the program has the terminal.
 func TestTerminal(t *testing.T) {
 	shells(t, func(t *testing.T, shell string) {
 		for _, args := range [][]string{{"ssh"}, {"deploy"}} {
@@ -352,7 +352,7 @@ func TestTerminal(t *testing.T) {
 				t.Errorf("%v has %v for terminals", args, made)
 			}
 			_ = slave.Close()
-			shown, _ := io.ReadAll(master) // fails once nobody can write any more
+			shown, _ := io.ReadAll(master) // fails when no process has the other end open
 			if warned := strings.Contains(string(shown), deprecated); warned != (args[0] == "deploy") {
 				t.Errorf("%v shows %q", args, shown)
 			}
@@ -360,7 +360,7 @@ func TestTerminal(t *testing.T) {
 	})
 }
 
-// terminal returns both ends of a new one.
+// terminal returns both ends of a new terminal.
 func terminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -382,7 +382,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// eachNix runs a test under every Nix at hand; eval gives the JSON of an
+// eachNix runs a test under every installed Nix. eval returns the JSON of an
 // expression.
 func eachNix(t *testing.T, test func(t *testing.T, eval func(expression string) (string, error))) {
 	for _, binary := range testenv.NixBinaries(t) {
@@ -412,7 +412,7 @@ func here(t *testing.T) string {
 	return dir
 }
 
-// TestScript: the shell that the other tests run is the one that Nix makes.
+// TestScript checks that script.nix makes the text that the other tests run.
 func TestScript(t *testing.T) {
 	eachNix(t, func(t *testing.T, eval func(string) (string, error)) {
 		const program = "/nix/store/it's a hostenv"
@@ -433,15 +433,15 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// old stands for hostenv's own sub-commands, as its module defines them: deploy
-// by default, so that others may replace it.
+// old stands for hostenv's own sub-commands. The tests define them with a low
+// priority, like hostenv's module, so that another module can replace them.
 const old = `
   deploy = { exec = helpers: "echo old ${helpers.word}\nprintf '[%s]' \"$@\"\nexit 5"; description = "Deploy."; makeScript = false; internal = false; runtimeInputs = [ ]; };
   ssh = { exec = helpers: "echo ssh"; description = "Log in."; makeScript = false; internal = false; runtimeInputs = [ ]; };
 `
 
-// TestModule: the module in pure form, with the few functions of nixpkgs's
-// library that it calls.
+// TestModule evaluates the module as a plain function, with only the functions of
+// nixpkgs's library that it calls.
 func TestModule(t *testing.T) {
 	eachNix(t, func(t *testing.T, eval func(string) (string, error)) {
 		for _, mode := range []string{"warn", "forward", "off"} {
@@ -465,7 +465,7 @@ func TestModule(t *testing.T) {
 	})
 }
 
-// TestModuleWithModuleSystem: the module beside hostenv's own declarations, in
+// TestModuleWithModuleSystem evaluates the module with hostenv's own declarations in
 // nixpkgs's module system.
 func TestModuleWithModuleSystem(t *testing.T) {
 	lib := mirroredFolder(t, "nix-community/nixpkgs.lib", "lib")
@@ -512,8 +512,8 @@ func TestModuleWithModuleSystem(t *testing.T) {
 	})
 }
 
-// checkModule runs what the module makes of the sub-command deploy, as hostenv
-// does: in bash, strictly, with the arguments after the sub-command.
+// checkModule runs the module's sub-command deploy like hostenv: in bash with strict
+// settings, with the arguments after the sub-command.
 func checkModule(t *testing.T, mode, evaluated string) {
 	t.Helper()
 	var got struct {
@@ -563,7 +563,7 @@ func checkModule(t *testing.T, mode, evaluated string) {
 // mirroredFolder copies a folder of a mirrored repository to a temporary one.
 func mirroredFolder(t *testing.T, repository, folder string) string {
 	t.Helper()
-	testenv.Mirrored(t, repository, folder) // says what is missing
+	testenv.Mirrored(t, repository, folder) // skips with a message if the mirror is missing
 	mirror := filepath.Join(testenv.Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
 	dest := t.TempDir()
 	archive := exec.CommandContext(t.Context(), "git", "-C", mirror, "archive", "--format=tar", "HEAD", folder)

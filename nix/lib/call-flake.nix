@@ -1,35 +1,38 @@
-# callFlake evaluates a flake from a locked source, with some of its inputs
-# replaced, and gives what `inputs.x` would be: its outputs, `inputs`,
-# `outputs`, `sourceInfo` and the attributes of its source.
+# callFlake evaluates a flake from a locked source and replaces some of its
+# inputs. It returns the value that `inputs.x` would have: the flake's outputs,
+# `inputs`, `outputs`, `sourceInfo` and the attributes of its source.
 #
-# A provider has one source per environment (repository and git ref), and flake
-# inputs must be literal. With this, the plan is the lock: nothing is generated,
-# and the provider's own flake.lock does not grow with its environments.
+# A provider has one source per environment (repository and git ref), and Nix
+# accepts only literal flake inputs. With callFlake the plan is the lock: we
+# generate no flake, and the provider's own flake.lock does not grow with its
+# environments.
 #
-# - Pure evaluation, `builtins` alone. Nothing is fetched before it is used.
-# - The store paths are those of the same flake as a literal input with
-#   `follows`, and of `builtins.getFlake` where nothing is replaced, under the
-#   Nix that runs.
-# - An input is what the flake's own flake.lock says, unless it is replaced.
-#   An input that flake.nix wants and neither gives is an error, used or not, and
-#   all of them are named at once. flake.lock is never mended here, nor is what
-#   it was made from compared with flake.nix: that is for `nix flake lock`.
+# - The evaluation is pure and uses only `builtins`. It fetches a source when it
+#   first uses it.
+# - The store paths equal those of the same flake as a literal input with
+#   `follows`, under the Nix that runs. Without replacements they equal those of
+#   `builtins.getFlake`.
+# - The flake's own flake.lock gives each input, unless `overrides` replaces it.
+#   If flake.nix wants inputs that neither of them gives, one error names all of
+#   them, used or not. callFlake does not repair flake.lock and does not compare
+#   it with flake.nix: `nix flake lock` does both.
 # - As with `follows`, an input that follows a replaced one gets the replacement,
-#   and a path that leads on through it takes the replacement's own inputs. A
-#   flake has `_type = "flake"` there, too: Nix 2.8 gives its inputs none, and
-#   flake-parts asks for it.
-# - An override of an input that the flake does not have is left out: a provider
-#   replaces the same inputs for all its customers, and not each has them all.
-#   So is one below another override, or below an input that follows another.
+#   and a path that leads on through it takes the replacement's own inputs. Every
+#   flake among them has `_type = "flake"`: Nix 2.8 does not set it for inputs,
+#   and flake-parts needs it.
+# - callFlake ignores an override of an input that the flake does not have: a
+#   provider replaces the same inputs for all its customers, and some customers
+#   lack some of them. It also ignores an override below another override, or
+#   below an input that follows another.
 {
-  # What errors name: "project acme__site", "environment 'site-main-b7ea262'".
+  # The subject of errors: "project acme__site", "environment 'site-main-b7ea262'".
   subject,
-  # Locked arguments of `builtins.fetchTree`, and `dir`: where in it flake.nix is.
-  # Or, in place of the arguments, `tree`: what fetchTree would give.
+  # Locked arguments of `builtins.fetchTree`, and `dir`, the folder of flake.nix.
+  # Or `tree`, the result of fetchTree, in place of the arguments.
   source,
-  # What is to be done once the customer's repository is mended.
+  # The last step of a fix, after the customer's repository is correct.
   again ? "plan again",
-  # Input path ("nixpkgs", "extra/nixpkgs") to the value that takes its place.
+  # Input path ("nixpkgs", "extra/nixpkgs") to the value that replaces the input.
   overrides ? { },
 }:
 let
@@ -79,18 +82,18 @@ let
       ) (attrNames attrs)
     );
 
-  # What Nix changed in the value of a flake, by its release notes.
+  # Changes of Nix in the value of a flake, from its release notes.
   since = version: builtins.compareVersions builtins.nixVersion version >= 0;
-  outPathHasDir = since "2.14"; # before, it was the root of the source
-  relativeInTree = since "2.26"; # before, a relative input was copied out of it
-  sourceInfoForAll = since "2.29"; # before, non-flakes had none, and no `dir`
+  outPathHasDir = since "2.14"; # before, outPath was the root of the source
+  relativeInTree = since "2.26"; # before, Nix copied a relative input out of the tree
+  sourceInfoForAll = since "2.29"; # before, non-flakes had no sourceInfo and no `dir`
 
   # Sources
 
-  # Archives are fetched by revision alone: a ref beside it is refused, or even
-  # aborts an older Nix. For git both matter, as a server need not give out a
-  # commit without a ref that leads to it; fetchTree's own default, a shallow
-  # clone, heeds no ref and knows no revCount, so ask for what flakes do.
+  # An archive needs its revision alone: Nix refuses a ref beside it, and an older
+  # Nix aborts. Git needs both, because a server may refuse a commit without a ref
+  # that leads to it. By default fetchTree makes a shallow clone, which ignores
+  # the ref and has no revCount; flakes make a full clone, and so do we.
   fetch =
     attrs:
     let
@@ -108,8 +111,7 @@ let
 
   below = base: dir: if dir == "" || dir == "." then base else "${base}/${dir}";
 
-  # A place: a tree, where in it the flake.nix is, and what a value gives as its
-  # own path.
+  # A place is a tree, the folder of flake.nix in it, and the outPath of the value.
   placeIn = sourceInfo: dir: rec {
     inherit sourceInfo;
     flakeDir = below sourceInfo.outPath dir;
@@ -131,7 +133,7 @@ let
     else
       fail "its source is not locked, for it has neither rev nor narHash; run `mage plan`";
 
-  # What flake.nix and flake.lock say
+  # flake.nix and flake.lock
 
   rootFlake =
     if pathExists "${rootPlace.flakeDir}/flake.nix" then
@@ -141,8 +143,8 @@ let
 
   declared = rootFlake.inputs or { };
 
-  # An argument of `outputs` is an input, whether or not `inputs` names it;
-  # `inputs.self` is none, it says how the flake is to be fetched.
+  # Every argument of `outputs` is an input, also one that `inputs` does not name.
+  # `inputs.self` is not an input: it holds options for fetching the flake.
   wanted = removeAttrs (functionArgs rootFlake.outputs // declared) [ "self" ];
 
   missing = filter (name: !(overrides ? ${name} || refsOf lock.root ? ${name})) (attrNames wanted);
@@ -167,9 +169,9 @@ let
   node =
     label: lock.nodes.${label} or (fail "flake.lock has no node '${label}', but refers to it; ${relock}");
 
-  # The inputs of a node: each the label of another, or the list of names that
-  # it follows. What only follows needs no lock, so where flake.lock is silent
-  # flake.nix is asked.
+  # The inputs of a node: each is the label of another node, or the list of names
+  # that it follows. An input that only follows needs no lock, so flake.nix
+  # completes flake.lock.
   refsOf = label: if label == lock.root then refsOfRoot else (node label).inputs or { };
   refsOfRoot =
     mapAttrs (_: input: unslashed input.follows) (filterAttrs (_: input: input ? follows) declared)
@@ -177,9 +179,9 @@ let
 
   # The tree of inputs
 
-  # Where an input path leads, through whatever it follows: { path; label; } of a
-  # node, or { override; rest; }, names to go through inside the replacement.
-  # `seen` holds the follows that are being resolved.
+  # resolve follows an input path to its end: { path; label; } of a node, or
+  # { override; rest; }, a replacement and the names of the inputs to take inside
+  # it. `seen` holds the follows on the way, to find a circle.
   resolve =
     seen: path:
     let
@@ -238,9 +240,9 @@ let
 
   asFlake = value: if value ? inputs && value ? outputs then value // { _type = "flake"; } else value;
 
-  # A node at its input path: its place and value, and the nodes below it. They
-  # hang by path and not by label, for where two paths lead to one label, an
-  # override may hold for one of them alone.
+  # A node at its input path: its place and value, and the nodes below it. The
+  # path identifies a node, and not its label: where two paths lead to one label,
+  # an override may apply to only one of them.
   instantiate =
     {
       path,
@@ -283,13 +285,13 @@ let
     let
       this = node label;
       isFlake = this.flake or true;
-      # Format 5 keeps a part of it in `info`.
+      # Format 5 keeps a part of the locked attributes in `info`.
       locked =
         this.locked or (fail "${show path} is not locked in flake.lock; ${relock}") // this.info or { };
       dir = locked.dir or "";
 
-      # A path is relative to the flake that names it. Newer locks say which that
-      # is; in older ones it is taken to be the one whose input this is.
+      # A path is relative to the flake that names it. Newer locks record that
+      # flake as `parent`; for older ones we take the flake that has this input.
       isRelative = locked.type == "path" && builtins.substring 0 1 locked.path != "/";
       parent = (lookup (this.parent or parentPath)).place;
       target = "${parent.flakeDir}/${locked.path}";

@@ -3,34 +3,33 @@
 #   inputs, self      the flake's
 #   provider          its options, completed by provider-defaults.nix
 #   system, lockFile  see provider-flake.nix
-#   checkPlan         see plan.nix
 #   callFlake         see environments.nix
 #
 # Gives nixosConfigurations and deploy; packagesFor, legacyPackagesFor, appsFor
 # and devShellsFor, which are functions of a system; and library, which becomes
 # lib.hostenvProvider.
 #
-# - Each is evaluated only as far as it is looked at. Only the inventory, and the
-#   packages of environments with what holds them, need the customers' flakes.
-# - What needs the plan fails where there is none, and says how to make one. The
-#   names of packages and apps can be had without: what makes the first plan is
-#   among them, and Nix asks for the packages before it looks at `lib`.
-# - What would need an input that the flake does not have is left out where
-#   `nix flake check` looks, and elsewhere fails with the input's name.
+# - Evaluation is lazy. Only the inventory, the packages of environments, and the
+#   deploy specification, need the customers' flakes.
+# - Without a plan, all that needs one fails with the command that makes it. Packages
+#   and apps have names without a plan: one of them makes the first plan, and Nix
+#   reads the packages before it reads `lib`.
+# - Without an input, outputs that `nix flake check` reads leave out what needs the
+#   input; all others fail with the input's name.
 { inputs
 , self
 , provider
 , system
 , lockFile
-, checkPlan ? _: document: document
 , callFlake ? import ./call-flake.nix
 }:
 let
   nodes = import ./nodes.nix;
   deploy = import ./deploy.nix;
   fail = import ./fail.nix;
+  inherit (import ./attrs.nix) default select;
 
-  committed = import ./plan.nix { inherit (provider) generatedPath; check = checkPlan; };
+  committed = import ./plan.nix { inherit (provider) generatedPath; };
   plan = committed.document;
 
   root = dirOf lockFile;
@@ -57,19 +56,15 @@ let
         hint = "add inputs.${input.name}.url = \"${input.url}\"; to flake.nix and run `nix flake lock`, or set provider.${option}";
       };
 
-  # A customer's input of such a name is the provider's, as if it followed that:
-  # one nixpkgs and one hostenv for all environments.
+  # A customer's inputs of these names are replaced by the provider's, as by
+  # `follows`: one nixpkgs and one hostenv for all environments.
   shared = builtins.intersectAttrs { hostenv = null; nixpkgs = null; flake-parts = null; phps = null; } inputs;
-  overrides = selectAttrs (input: input != null) (shared // provider.overrides);
+  overrides = select (input: input != null) (shared // provider.overrides);
 
   environments = import ./environments.nix {
     inherit plan root overrides callFlake;
   };
   inherit (environments) systemOf;
-
-  # A definition that any other wins over, as the module system's mkDefault
-  # makes it.
-  default = content: { _type = "override"; priority = 1000; inherit content; };
 
   systems = builtins.mapAttrs
     (node: _: require "nixosSystem" "the node ${node}" {
@@ -85,10 +80,6 @@ let
 
   toplevels = builtins.mapAttrs (_: system: system.config.system.build.toplevel) systems;
 
-  # selectAttrs (value: value > 1) { a = 1; b = 2; } is { b = 2; }.
-  selectAttrs = keep: set:
-    removeAttrs set (builtins.filter (name: ! keep set.${name}) (builtins.attrNames set));
-
   # prefixed "a-" (name: name != "c") { b = 1; c = 2; } is { a-b = 1; }.
   prefixed = prefix: keep: set: builtins.listToAttrs (map
     (name: { name = prefix + name; value = set.${name}; })
@@ -101,21 +92,22 @@ in
 {
   library = {
     # The names of the inputs that are projects.
-    projectNames = (import ./names.nix).projects inputs (provider.notProjects or [ ]);
+    projectNames = (import ./names.nix).projects inputs provider.notProjects;
 
     # The document that plans are made from: JSON-safe, without store paths.
-    # What is wrong with the options is reported before minutes go by on projects.
+    # The options come first: their errors are reported before the projects are
+    # evaluated, which takes minutes.
     inventory = let document = inventory { }; in builtins.seq document.provider document;
 
-    # The same, with `progress = true` one trace line a project as its turn
-    # comes, with `only` a list of project names no projects but these.
+    # The same. With `progress = true` it traces a line before each project; `only` is
+    # a list of names of projects, without which it holds all.
     inventoryWith = inventory;
 
-    # Where the access tokens are that Nix needs to read the customers'
-    # repositories: a key of the sops file; null for none.
+    # The place of the access tokens with which Nix reads the customers'
+    # repositories: a sops file and a key in it; null for none.
     accessTokens =
       let
-        secret = provider.accessTokensSecret or null;
+        secret = provider.accessTokensSecret;
         text = path: builtins.unsafeDiscardStringContext (toString path);
         root = text (dirOf lockFile) + "/";
         file = text provider.secretsPath;
@@ -134,9 +126,9 @@ in
         file = if builtins.substring 0 length file == root then builtins.substring length (-1) file else file;
       };
 
-    # The committed plan, and of it how each node is reached.
+    # The committed plan, and the connections of its nodes.
     inherit plan;
-    connections = plan.nodeConnections or { };
+    connections = plan.nodeConnections;
   };
 
   nixosConfigurations = if provider.nixosSystem == null then { } else systems;
@@ -155,8 +147,8 @@ in
     // (if ! committed.ours then { }
     else prefixed "env-" (user: systemOf environments.enabled.${user}.node == system) environments.packages);
 
-  # Of all systems alike: `nix build .#nodes.<node>` names no system, and where
-  # it is typed need not be what is built for.
+  # The same for all systems: `nix build .#nodes.<node>` works on a machine of any
+  # platform.
   legacyPackagesFor = _: {
     nodes = toplevels;
     environments = environments.packages;

@@ -6,7 +6,7 @@
 #   callFlake  what evaluates a flake from a locked source, for tests
 #
 # Gives { enabled; packages; systemOf; }. Nothing of a customer is fetched or
-# evaluated before his package is asked for, and a source only once, however
+# evaluated before its package is used, and a source only once, however
 # many environments share it.
 { plan, overrides, root, callFlake ? import ./call-flake.nix }:
 let
@@ -14,21 +14,17 @@ let
   fail = import ./fail.nix;
   relock = "commit that, and run `mage plan`";
 
-  # A disabled environment is on no node, and often has no branch any more.
-  enabled = builtins.listToAttrs (builtins.concatMap
-    (name:
-      let value = plan.environments.${name}; in
-      if value.enable or true then [{ inherit name value; }] else [ ])
-    (builtins.attrNames plan.environments));
+  # A disabled environment is on no node, and often its branch was deleted.
+  enabled = (import ./attrs.nix).select (environment: environment.enable or true) plan.environments;
 
   # systemOf node: the platform of a node.
-  systemOf = node: plan.nodeConnections.${node}.system or "x86_64-linux";
+  systemOf = node: (import ./connection.nix plan node).system;
 
   isLocked = user: enabled.${user}.source or null != null;
   keyOf = user: builtins.toJSON enabled.${user}.source;
   flakes = builtins.mapAttrs
     (_: users: callFlake {
-      # Errors name all whom they concern.
+      # Errors name all environments of the source.
       subject = "environment '${builtins.concatStringsSep "' and '" users}'";
       source = locks.absolute root enabled.${builtins.head users}.source;
       inherit overrides;

@@ -1,6 +1,6 @@
-# fail: ends the evaluation, telling what is wrong and what mends it.
+# fail: ends the evaluation with what is wrong and how to fix it.
 #
-#   subject  whose fault it is: "project acme__site", "provider", "flake.lock"
+#   subject  what is at fault: "project acme__site", "provider", "flake.lock"
 #   problem  what is wrong, with what was found
 #   hint     what to write or to run
 #

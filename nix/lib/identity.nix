@@ -1,6 +1,6 @@
-# Who an environment says it is, held against who it is: a project says itself
-# what its environments are called, and must not pass for another's. What differs
-# is most often a placeholder of hostenv's template.
+# The identity that an environment claims must be its own: a project writes the names
+# of its environments itself, and must not claim those of another project. Most
+# often a wrong name is a placeholder of hostenv's template.
 let
   inherit (import ./strings.nix) contains dropSuffix hasPrefix hasSuffix lower splitOn;
   names = import ./names.nix;
@@ -82,7 +82,7 @@ in
         + (if more == 0 then "" else ", and so of ${toString more} more environment${if more == 1 then "" else "s"}");
       order = builtins.filter (attribute: by ? ${attribute})
         ([ "" "environmentName" "organisation" "project" "hostenvHostname" "userName" ]
-        # It is made of the two, and wrong with them.
+        # It is made of organisation and project, and wrong with them.
         ++ (if by ? userName || by ? hostenvHostname then [ ] else [ "hostname" ]));
 
       # What to write where, for those that a flake.nix says. userName and

@@ -14,7 +14,7 @@ let
 in
 { inputs, provider, system, lock, root, overrides, callFlake }:
 let
-  all = names.projects inputs (provider.notProjects or [ ]);
+  all = names.projects inputs provider.notProjects;
 
   select = only:
     let unknown = builtins.filter (name: ! builtins.elem name all) only; in

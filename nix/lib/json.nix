@@ -15,7 +15,8 @@
 { subject, root }:
 let
   inherit (builtins) isAttrs isFunction isList isPath isString storeDir;
-  inherit (import ./strings.nix) contains dropUpTo hasPrefix;
+  strings = import ./strings.nix;
+  inherit (strings) contains dropUpTo hasPrefix;
   fail = import ./fail.nix;
 
   refuse = path: problem: hint: fail {
@@ -23,10 +24,7 @@ let
     problem = "${showPath path} ${problem}";
   };
 
-  # showPath [ "a" "b.c" "0" ] is a."b.c".0
-  showPath = path: if path == [ ] then "all" else builtins.concatStringsSep "." (map showName path);
-  showName = name:
-    if builtins.match "[A-Za-z0-9_'-]+" name != null then name else builtins.toJSON name;
+  showPath = path: if path == [ ] then "all" else strings.showPath path;
 
   # relative text: the path relative to root, or null if it is not below root.
   # In a store that lies elsewhere on disk (`--store ~/mine`), some versions of
@@ -60,7 +58,7 @@ let
     if inside != null then inside
     else
       refuse path "is a path literal (${toString value})"
-        "write it as a string, in quotes: a path literal is copied into the store, where everybody can read it";
+        "write it as a string, in quotes: a path literal is copied into the store, which every user can read";
 
   # Evaluation is lazy: what fails in a value fails here, attribute by
   # attribute, and so here the customer's own errors learn where they are.

@@ -1,4 +1,4 @@
-# The provider's flake.lock: what an input was asked for and where.
+# The provider's flake.lock: the reference of each input, and its locked source.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix splitOn;
   fail = import ./fail.nix;
@@ -18,7 +18,7 @@ let
     "lastModifiedDate"
   ];
 
-  # read path: the parsed lock. It is read when something of it is needed.
+  # read path: the parsed lock, which is read when a value of it is used.
   read = path:
     if ! builtins.pathExists path then
       fail {
@@ -113,7 +113,7 @@ in
     absolute root (node.locked // node.info or { });
 
   # sourceOf lock input: { original; } as the flake asked for it. A name of the
-  # registry says nothing outside of this machine, so an `indirect` one comes
+  # registry has a meaning on this machine alone, so an `indirect` one comes
   # with `resolved`, what it stood for when it was locked, less the commit.
   sourceOf = lock: input:
     let

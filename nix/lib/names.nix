@@ -1,4 +1,5 @@
-# Names: which inputs are projects, whose, and what hostenv makes of them.
+# Names: which inputs are projects, of which organisation, and the user names that
+# hostenv makes of them.
 let
   inherit (import ./strings.nix) contains dropPrefix dropSuffix hasPrefix hasSuffix lower splitOn;
   fail = import ./fail.nix;
@@ -11,8 +12,8 @@ let
   sanitise = name: builtins.concatStringsSep "" (splitOn "[^a-z0-9]" (lower name));
 
   # parse "Acme__My-Site" is { organisation = "acme"; project = "mysite"; }.
-  # Empty parts count for nothing, so that acme___site and acme__site are alike:
-  # which two inputs then are the same project is for the plan to find out.
+  # Empty parts are ignored: acme___site and acme__site are one project, which the
+  # plan refuses.
   parse = input:
     let
       parts = builtins.filter (part: part != "") (splitOn "__" input);
@@ -71,7 +72,7 @@ in
   inherit isProject sanitise parse userName;
 
   # projects inputs notProjects: the names of those inputs that are projects,
-  # sorted, but for those that are said to be none.
+  # sorted, without those in notProjects.
   projects = inputs: notProjects:
     let unknown = builtins.filter (name: ! inputs ? ${name}) notProjects; in
     if unknown == [ ] then
@@ -80,6 +81,6 @@ in
       fail {
         subject = "provider";
         problem = "notProjects names ${builtins.concatStringsSep ", " unknown}, and the flake has no such input";
-        hint = "remove ${if builtins.length unknown == 1 then "it" else "them"} from provider.notProjects, or write the input's name as flake.nix has it";
+        hint = "remove ${if builtins.length unknown == 1 then "it" else "them"} from provider.notProjects, or write the input's name as in flake.nix";
       };
 }

@@ -1,29 +1,21 @@
 # A node of a plan, as the NixOS modules that it is made of.
 #
-# One trunk (../modules/common.nix) holds what every node is; branches beside it
-# each hold one aspect. After them come the provider's own modules, the
-# machine's own configuration, and last what the plan says. Nothing here needs
+# First ../modules/common.nix, for every node; then the provider's own modules, the
+# machine's own configuration, and last the plan's module. This file needs no
 # nixpkgs: a module is data until NixOS evaluates it.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix;
-  inherit (import ./deploy.nix) paths;
+  inherit (builtins) attrValues filter;
+  inherit (import ./attrs.nix) default only select;
   fail = import ./fail.nix;
 
   # How errors of NixOS name what comes from the plan.
   planFile = "generated/plan.json";
 
-  # A definition that any other wins over, as the module system's mkDefault
-  # makes it.
-  default = content: { _type = "override"; priority = 1000; inherit content; };
-
-  # orElse fallback value: the value, or what stands for null.
+  # orElse fallback value: the value, or the fallback for null.
   orElse = fallback: value: if value == null then fallback else value;
 
-  # selectAttrs (value: value > 1) { a = 1; b = 2; } is { b = 2; }.
-  selectAttrs = keep: set:
-    removeAttrs set (builtins.filter (name: ! keep set.${name}) (builtins.attrNames set));
-
-  # shown self path: the path as the provider knows it, within its own flake.
+  # shown self path: the path within the provider's flake, for errors.
   shown = self: path:
     let
       text = builtins.unsafeDiscardStringContext (toString path);
@@ -31,15 +23,14 @@ let
     in
     if root != "" && hasPrefix root text then dropPrefix root text else text;
 
-  # environmentsOn plan node: the live environments that the plan places on the
-  # node, as it has them.
+  # environmentsOn plan node: the enabled environments of the node, from the plan.
   environmentsOn = plan: node:
-    selectAttrs (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
+    select (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
 
   # disabledOn plan node: the UIDs of those that are disabled there, by user.
   disabledOn = plan: node:
     builtins.mapAttrs (_: e: e.uid)
-      (selectAttrs (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
+      (select (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
 
   # planned plan node: the module that the plan has for the node.
   planned = plan: node:
@@ -51,17 +42,16 @@ let
         hint = "the plan is older than provider.nodes: run `mage plan`";
       };
 
-  # machine: the machine's own configuration, [ ] where the provider keeps none.
+  # machine: the machine's own configuration, [ ] if the provider has none.
   machine = { provider, node, self }:
     let
-      nodesPath = provider.nodesPath or null;
-      file = nodesPath + "/${node}/configuration.nix";
+      file = provider.nodesPath + "/${node}/configuration.nix";
     in
-    if nodesPath == null then [ ]
+    if provider.nodesPath == null then [ ]
     else if builtins.pathExists file then [
-      # Read here, and named by text alone: NixOS keeps the names of its modules,
-      # and one with the context of the provider's repository would take all of
-      # that to the node.
+      # NixOS keeps the names of its modules. A name with the string context of the
+      # provider's repository would copy the whole repository to the node: so the
+      # file is imported here, and named by plain text.
       {
         _file = shown self file;
         key = shown self file;
@@ -72,34 +62,34 @@ let
       fail {
         subject = "node ${node}";
         problem = "there is no ${shown self file}";
-        hint = "write the machine's own configuration there (disks, boot loader, system.stateVersion) and `git add` it, for a flake sees no other files; or set provider.nodesPath = null and configure it by provider.nodeModules";
+        hint = "write the machine's own configuration there (disks, boot loader, system.stateVersion) and `git add` it, because a flake sees only files that git knows; or set provider.nodesPath = null and configure it by provider.nodeModules";
       };
 
   # What the provider's options say, as options of ../modules.
   ofProvider = { provider, node }: {
     nodeName = node;
-    deploy.publicKeys = provider.deployPublicKeys or [ ];
-    deploy.trustedPublicKeys = orElse [ ] ((orElse { } (provider.nixSigning or null)).trustedPublicKeys or null);
-    secrets.file = default (provider.secretsPath or null);
-    accessTokens = builtins.mapAttrs (_: default) (selectAttrs (value: value != null) { secret = provider.accessTokensSecret or null; });
-    cache = builtins.mapAttrs (_: default) (selectAttrs (value: value != null) (provider.cache or { }));
+    deploy.publicKeys = provider.deployPublicKeys;
+    deploy.trustedPublicKeys = orElse [ ] (provider.nixSigning.trustedPublicKeys or null);
+    secrets.file = default provider.secretsPath;
+    accessTokens = builtins.mapAttrs (_: default) (select (value: value != null) { secret = provider.accessTokensSecret; });
+    cache = builtins.mapAttrs (_: default) (select (value: value != null) provider.cache);
   };
 
-  # What the plan says of the node, the same. How it is reached is the plan's
-  # word too, for a deploy goes by that.
+  # What the plan says of the node, as options of ../modules. The connection is the
+  # plan's too, because `mage deploy` uses it.
   ofPlan = plan: node:
     let
-      connection = selectAttrs (value: value != null) (plan.nodeConnections.${node} or { });
-      port = connection.sshPort or 22;
+      connection = import ./connection.nix plan node;
     in
     {
       environments = environmentsOn plan node;
       disabled = disabledOn plan node;
-      deploy.user = default (plan.deployUser or "deploy");
-      deploy.tempPath = paths.temp connection;
-      deploy.remoteBuild = default (connection.remoteBuild or false);
-      # A port that is forwarded to the node's 22 must not lock anybody out.
-      ssh.ports = default (if port == 22 then [ 22 ] else [ 22 port ]);
+      deploy.user = default plan.deployUser;
+      deploy = { inherit (connection) profileLink tempPath; };
+      deploy.remoteBuild = default connection.remoteBuild;
+      # sshd keeps its port 22: the plan's port can be one that another machine
+      # forwards to it.
+      ssh.ports = default ([ 22 ] ++ filter (port: port != 22) (attrValues (only [ "sshPort" ] connection)));
     };
 in
 {
@@ -108,10 +98,10 @@ in
   # modulesOf: the list of modules, for nixosSystem.
   #
   #   plan      the decoded plan.json
-  #   provider  the provider's options, see docs/plan.md and docs/nodes.md
+  #   provider  the provider's options, completed by provider-defaults.nix
   #   node      the node's name
-  #   inputs    the provider's flake inputs; of them `sops-nix` is used if it is
-  #             there, and only a node with secrets needs it
+  #   inputs    the provider's flake inputs; only a node with secrets needs
+  #             sops-nix among them
   #   self      the provider's flake, for the names of files in errors
   modulesOf = { plan, provider, node, inputs ? { }, self ? null }:
     [
@@ -122,7 +112,7 @@ in
       }
     ]
     ++ (if inputs ? sops-nix then [ inputs.sops-nix.nixosModules.sops ] else [ ])
-    ++ provider.nodeModules or [ ]
+    ++ provider.nodeModules
     ++ machine { inherit provider node self; }
     ++ [
       {

@@ -2,19 +2,16 @@
 # environments and the deploy specification are made from.
 #
 #   generatedPath  the folder, provider.generatedPath
-#   check          a function of the plan's name and the plan, that gives the
-#                  plan if its values are of the right types
 #
-# Gives { name; ours; document; }. Whether there is a plan of ours can be asked
-# before there is one, and while one of hostenv's own generator lies there, which
-# `mage plan` writes over; `document` is an error then, and so it is where
-# `mage plan` would not have written it.
-{ generatedPath, check ? _: document: document }:
+# Gives { name; ours; document; }. `ours` is false while there is no plan, or one of
+# the legacy generator, which `mage plan` replaces; `document` is an error then, and
+# for a plan that `mage plan` does not write.
+{ generatedPath }:
 let
   fail = import ./fail.nix;
   formatVersion = 1;
 
-  # As people know it: generated/plan.json, not the store path.
+  # For errors: generated/plan.json, not the store path.
   name = "${baseNameOf (builtins.unsafeDiscardStringContext (toString generatedPath))}/plan.json";
   file = generatedPath + "/plan.json";
   exists = builtins.pathExists file;
@@ -31,14 +28,13 @@ let
 
   show = value: if value == null then "missing" else builtins.toJSON value;
 
-  # An environment under another's name would get its user, and so its files.
+  # An environment under another one's name would get its user, and its files.
   misnamed = builtins.filter
     (user: parsed.environments.${user}.hostenv.userName or null != user)
     (builtins.attrNames parsed.environments);
   ofMisnamed = user:
     "environments.${builtins.toJSON user}.hostenv.userName is ${show (parsed.environments.${user}.hostenv.userName or null)}";
 
-  notSets = builtins.filter (key: ! builtins.isAttrs (parsed.${key} or null)) [ "environments" "nodes" ];
 in
 {
   inherit name;
@@ -50,9 +46,8 @@ in
     else if parsed.formatVersion or null != formatVersion then
       refuse "its formatVersion is ${show (parsed.formatVersion or null)}, and only ${toString formatVersion} is known"
         "run `mage plan`, of the same version as the input hostenv-provider"
-    else if notSets != [ ] then
-      refuse "${builtins.concatStringsSep " and " notSets} ${if builtins.length notSets == 1 then "is" else "are"} missing" again
+    else if ! builtins.isAttrs (parsed.environments or null) then refuse "environments is missing" again
     else if misnamed != [ ] then
       refuse "${builtins.concatStringsSep "; " (map ofMisnamed misnamed)}: it is not the name that the environment stands under" again
-    else check name parsed;
+    else import ./plan-types.nix name parsed;
 }

@@ -39,7 +39,7 @@ let
       else "run `nix flake update ${name}`, and plan again";
   };
 
-  # A project that brings its own hostenv has it evaluate its environments, too.
+  # A project with its own hostenv evaluates its environments with that one.
   hostenv = overrides.hostenv or (call overrides).inputs.hostenv or null;
   flake = call (if hostenv ? makeHostenv then overrides // { hostenv = perEnvironment hostenv; } else overrides);
 

@@ -10,28 +10,27 @@
 #   system    the platform whose outputs of the projects are read.
 #   systems   the platforms that packages and apps are for, besides the nodes'.
 #   self      the provider's own flake.
-#   lockFile  its lock. Only a flake in a sub-folder of its repository needs to
-#             say `lockFile = ./flake.lock`, for there Nix before 2.14 does not
-#             tell a flake which folder is its own.
+#   lockFile  its lock. The flake's folder is the lock's.
 #
-# Nothing is evaluated before it is asked for: a provider whose one project is
-# broken still has its other outputs.
-{ inputs
+# Evaluation is lazy: a provider with a broken project still has its other outputs.
+let
+  defaults = import ./provider-defaults.nix;
+in
+args@{ inputs
 , provider
-, system ? "x86_64-linux"
+, system ? defaults.plain.system
 , systems ? [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ]
 , self ? inputs.self
-, lockFile ? self.outPath + "/flake.lock"
+, lockFile ? import ./flake-folder.nix { inherit self args; } + "/flake.lock"
 }:
 let
   composed = import ./compose.nix {
     inherit inputs self system lockFile;
-    provider = import ./provider-defaults.nix { inherit inputs; root = dirOf lockFile; } // provider;
+    provider = defaults.complete { inherit inputs; root = dirOf lockFile; } provider;
   };
 
-  # What the options say of nodes, not what the plan says: without a plan there
-  # are packages all the same.
-  ofNodes = map (node: node.system or "x86_64-linux") (builtins.attrValues provider.nodes or { });
+  # From the options and not from the plan: there are packages without a plan too.
+  ofNodes = map (node: (defaults.node // node).system) (builtins.attrValues provider.nodes or { });
   perSystem = value: builtins.listToAttrs
     (map (name: { inherit name; value = value name; }) (systems ++ ofNodes));
 in

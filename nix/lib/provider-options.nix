@@ -1,11 +1,10 @@
-# The provider's own options, as the inventory carries them.
+# The provider's own options, as they are in the inventory.
 let
   fail = import ./fail.nix;
   formerly = import ./formerly.nix;
   toData = import ./json.nix { subject = "provider"; root = null; };
 
-  # What only concerns the provider's own flake, such as folders, modules and
-  # functions, which Nix reads and never a plan.
+  # Options that only Nix reads, such as folders, modules and functions.
   notInInventory = [
     "accessTokensSecret"
     "activate"
@@ -21,7 +20,7 @@ let
     "system"
   ];
 
-  # noSecrets provider: the provider, if no secret stands in it.
+  # noSecrets provider: the options, or an error if they hold a secret.
   noSecrets = provider:
     let
       token = provider.cloudflare.apiToken or null;
@@ -29,7 +28,7 @@ let
     if token != null then
       fail {
         subject = "provider";
-        problem = "cloudflare.apiToken is a secret in plain sight: flakes are copied into the store, where everybody can read them";
+        problem = "cloudflare.apiToken is a secret in plain sight: flakes are copied into the store, which every user can read";
         hint = "name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN where the plan is made";
       }
     else provider;
@@ -48,8 +47,8 @@ in
 {
   inherit notInInventory hostname;
 
-  # data provider: the options as JSON-safe data; what the plan does not know
-  # is carried through.
+  # data provider: the options as JSON-safe data, with those that this program does
+  # not know.
   data = provider:
     toData [ ] (removeAttrs (noSecrets (formerly.refuse provider)) notInInventory // { hostenvHostname = hostname provider; });
 }

@@ -1,4 +1,4 @@
-# Where the secrets of an environment stand in the provider's sops file.
+# The keys of an environment's secrets in the provider's sops file.
 let
   inherit (builtins) concatStringsSep elem filter head match;
 in
@@ -14,31 +14,31 @@ rec {
   ];
 
   # resolve keys environment secret: the key of the secret, "acme/backups_env",
-  # or null where none of its places has it.
+  # or null if no place has it.
   #
   #   keys  the keys of the file, as sops-keys.nix reads them
   resolve = keys: environment: secret:
     let found = filter (key: elem key keys) (candidates environment secret); in
     if found == [ ] then null else head found;
 
-  # candidates environment secret: the keys that would do.
+  # candidates environment secret: the keys that are accepted for it.
   candidates = environment: secret: map (place: "${place}/${secret}") (places environment);
 
-  # wanted environment secret: them as text for an error.
+  # wanted environment secret: those keys as text for an error.
   wanted = environment: secret: concatStringsSep " or " (candidates environment secret);
 
-  # complaint: what keeps a node from having keys of the sops file, or null.
+  # complaint: why a node cannot have its keys of the sops file, or null.
   #
-  #   needs    who needs them, as in "environments on node-a make backups"
-  #   who      the same for where the names of who needs them matter
+  #   needs    what needs them, as in "environments on node-a make backups"
+  #   who      the same with the names, where these matter
   #   for      what the keys are, as in "the backups of environments on node-a"
   #   all      the keys, [ ] where none is needed, each a text for people
-  #   missing  those of them that the file has not
+  #   missing  those of them that the file does not have
   #   file     the options hostenv.secrets: { file; name; }
-  #   known    whether the file is there, or its keys are said otherwise
+  #   known    whether the file exists, or hostenv.secrets.keys is set
   #   hasSops  whether the flake has sops-nix
   #
-  # One kind of thing that is wrong is said at a time: without a file all are missing.
+  # It reports one cause: without a file, all keys are missing.
   complaint = { needs, who ? needs, for, all, missing, file, known, hasSops }:
     let lines = keys: concatStringsSep "" (map (key: "\n- ${key}") keys); in
     if all == [ ] then null

@@ -2,8 +2,8 @@
 # (hostenv's options virtualHosts.<name>.security and .hsts), as the front door
 # sends them.
 #
-#   virtualHost  as the plan has it. Without `security` it gets none of these
-#                headers: nothing is made up for an environment that says nothing
+#   virtualHost  from the plan. Without `security` it gets none of these
+#                headers: no header is invented for an environment that asks for none
 #   tls          whether it answers over TLS alone; over plain HTTP
 #                Strict-Transport-Security must not be sent (RFC 6797 section 7.2)
 #   maxAge       of Strict-Transport-Security, in seconds

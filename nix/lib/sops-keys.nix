@@ -113,7 +113,7 @@ let
       fail {
         subject = name;
         problem = "is not encrypted by sops: it has no key `sops`";
-        hint = "encrypt it (`sops --encrypt --in-place ${name}`), and change what it held if it was ever committed: everybody can read the store";
+        hint = "encrypt it (`sops --encrypt --in-place ${name}`), and change what it held if it was ever committed: every user can read the store";
       };
 in
 read

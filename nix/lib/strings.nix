@@ -1,10 +1,16 @@
-# Strings, as far as builtins leave something to wish for. None of these runs a
-# regular expression over text of unknown length: Nix's engine recurses once a
-# character and overflows the stack on some ten thousand of them.
+# Functions on strings that builtins lack. None of these matches a regular
+# expression against text of unknown length: Nix's engine recurses once a character
+# and overflows the stack on some ten thousand of them.
 let
-  inherit (builtins) genList isList replaceStrings stringLength substring;
+  inherit (builtins) concatStringsSep genList isList match replaceStrings stringLength substring toJSON;
 in
 rec {
+  # quote "it's" is 'it'\''s', one word for any shell.
+  quote = text: "'${replaceStrings [ "'" ] [ "'\\''" ] text}'";
+
+  # showPath [ "a" "b.c" "0" ] is a."b.c".0, an attribute path for people.
+  showPath = path: concatStringsSep "." (map (name: if match "[A-Za-z0-9_'-]+" name != null then name else toJSON name) path);
+
   # hasPrefix "ab" "abc" is true.
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
 
@@ -26,7 +32,7 @@ rec {
   # expression, the text must be short.
   splitOn = separator: text: builtins.filter (part: ! isList part) (builtins.split separator text);
 
-  # dropUpTo "b" "abc" is "c": what follows the first occurrence, null if there is none.
+  # dropUpTo "b" "abc" is "c": the text after the first occurrence, null without one.
   dropUpTo = part: text:
     let
       length = stringLength part;

@@ -1,10 +1,10 @@
-# Tokens by which Nix reads private repositories, from the sops file into nix.conf
-# by way of a file that root alone can read: neither the store nor a customer has
-# them.
+# Tokens with which Nix reads private repositories. nix.conf includes them from a file
+# that only root can read: they are not in the store, and customers cannot read them.
 { config, lib, options, ... }:
 let
-  inherit (lib) mkDefault mkIf mkOption types;
+  inherit (lib) mkIf mkOption types;
   file = config.hostenv.secrets;
+  sops = import ./sops-secret.nix { inherit lib; };
   cfg = config.hostenv.accessTokens;
   present = cfg.secret != null && file.file != null && options ? sops;
 
@@ -31,28 +31,18 @@ in
 
   config = {
     assertions = [{ assertion = complaint == null; message = toString complaint; }];
-    # A file that is not there, or that a user cannot read, Nix passes over.
+    # Nix ignores an !include that is missing, or that the user cannot read.
     nix.extraOptions = mkIf present "!include ${config.sops.templates.hostenv-access-tokens.path}";
   } // lib.optionalAttrs (options ? sops) {
     sops = mkIf present {
-      secrets.access_tokens = {
-        key = mkDefault cfg.secret;
-        owner = mkDefault "root";
-        group = mkDefault "root";
-        mode = mkDefault "0400";
-        sopsFile = mkDefault file.file;
-        format = mkDefault "yaml";
-      };
-      # The line begins here: Nix refuses to start where nix.conf has a line that
-      # it does not know, and passes over words among tokens that are none.
+      secrets.access_tokens = sops.secret { inherit (file) file; key = cfg.secret; };
+      # The option's name is here and not in the secret: Nix does not start with an
+      # unknown line in nix.conf, and ignores words that are no tokens.
       templates.hostenv-access-tokens = {
         content = "extra-access-tokens = ${config.sops.placeholder.access_tokens}";
-        owner = mkDefault "root";
-        group = mkDefault "root";
-        mode = mkDefault "0400";
         # The daemon reads nix.conf when it starts.
         restartUnits = [ "nix-daemon.service" ];
-      };
+      } // sops.access "root";
     };
   };
 }

@@ -1,28 +1,28 @@
-# Certificates: which there are, and by whose account, is in the plan; NixOS's
-# nginx module asks for them by HTTP-01. NixOS orders them within a switch, and
-# one that fails makes the switch fail. Here a switch makes self-signed ones for
-# new names, and hostenv-certificates.service orders after it.
+# Certificates. The plan says which there are and names the account; NixOS's nginx
+# module sets HTTP-01 for them. NixOS orders them within a switch, and a failed
+# order makes the switch fail. Here a switch makes self-signed certificates for new
+# names, and hostenv-certificates.service orders the real ones after the switch.
 { config, lib, pkgs, utils, ... }:
 let
   inherit (lib) mapAttrs mapAttrs' mapAttrsToList mkDefault mkForce mkIf mkMerge mkOption nameValuePair types;
+  fill = import ../lib/fill.nix;
   acme = config.security.acme;
   nginx = config.services.nginx;
   inherit (config.hostenv.certificates) outsideOfSwitches;
   any = outsideOfSwitches && acme.certs != { };
 
-  program = pkgs.writeShellScriptBin "hostenv-certificates" (lib.replaceStrings
-    [ "@path@" ]
-    [ (lib.makeBinPath [ pkgs.coreutils pkgs.gnugrep pkgs.gnused pkgs.jq pkgs.openssl pkgs.util-linux config.systemd.package ]) ]
-    (builtins.readFile ./certificates.sh));
+  program = pkgs.writeShellScriptBin "hostenv-certificates" (fill ./certificates.sh {
+    path = lib.makeBinPath [ pkgs.coreutils pkgs.gnugrep pkgs.gnused pkgs.jq pkgs.openssl pkgs.util-linux config.systemd.package ];
+  });
   run = arguments: "${program}/bin/hostenv-certificates ${utils.escapeSystemdExecArgs arguments}";
 
-  # identityOf certificate: what a certificate, once ordered, is to be ordered anew for.
+  # identityOf certificate: a hash of what a new order is needed for when it changes.
   identityOf = certificate: builtins.hashString "sha256" (builtins.toJSON {
     inherit (certificate) domain extraDomainNames server email keyType dnsProvider ocspMustStaple
       extraLegoFlags extraLegoRunFlags;
   });
 
-  # The names of the certificates that nginx has, as NixOS names them.
+  # The names, as of security.acme.certs, of the certificates that nginx uses.
   served = lib.unique (lib.concatLists (mapAttrsToList
     (name: host:
       if host.useACMEHost != null then [ host.useACMEHost ]
@@ -33,22 +33,22 @@ let
     (map (name: "acme-selfsigned-${name}.service") (lib.attrNames acme.certs));
 
   order = name: certificate: nameValuePair "acme-${name}" {
-    # No switch starts an order, nor ends one that is at work.
+    # A switch starts no order, and stops no order that is running.
     wantedBy = mkForce [ ];
     restartIfChanged = false;
     serviceConfig = {
       ExecStartPre = "-+" + run [ "begin" name (identityOf certificate) ];
       ExecStopPost = "-+" + run [ "end" name ];
-      # What NixOS's script ends with where an order fails. A unit that failed
-      # would fail any switch that is at work, whatever that changes.
+      # The statuses of NixOS's script when an order fails. A failed unit would make
+      # every switch that runs at that time fail.
       SuccessExitStatus = [ 1 10 11 "SIGTERM" ];
       TimeoutStartSec = mkDefault "15min";
     };
   };
 in
 {
-  # NixOS lets the first certificate of an account be ordered before all others,
-  # and these fail where that one does. hostenv-certificates begins with one, too.
+  # NixOS orders the first certificate of an account before all others, which fail
+  # if it fails. hostenv-certificates orders one first by itself.
   options.systemd.targets = mkOption {
     type = types.attrsOf (types.submodule ({ name, ... }: {
       config = mkIf (outsideOfSwitches && lib.hasPrefix "acme-account-" name) (lib.genAttrs [ "requires" "requiredBy" "after" "before" ] (_: mkForce [ ]));
@@ -60,8 +60,8 @@ in
     default = true;
     example = false;
     description = ''
-      Whether certificates are ordered outside of switches. Off, NixOS orders them within a switch, which one that fails
-      makes fail.
+      Whether certificates are ordered outside of switches. If false, NixOS orders them within a switch, and a failed
+      order makes the switch fail.
     '';
   };
 
@@ -78,12 +78,12 @@ in
       }
     ];
 
-    # nginx reads them all, also one that a node adds for several hosts
-    # (useACMEHost). The webroot is nginx's, by virtual host: a default here would
-    # stand in the way of a certificate by DNS-01.
+    # nginx reads all certificates, also one that a node adds for several hosts
+    # (useACMEHost). Each virtual host sets its webroot: a default here would
+    # prevent a certificate by DNS-01.
     security.acme.defaults.group = mkDefault nginx.group;
 
-    # A new certificate is read by a reload; a look that finds none due is not.
+    # nginx reloads after a new certificate, and not when none was due.
     security.acme.certs = mkIf (outsideOfSwitches && nginx.enable) (lib.genAttrs served (_: { reloadServices = [ "nginx.service" ]; }));
 
     environment.systemPackages = [ program ];
@@ -94,9 +94,9 @@ in
 
     systemd.targets = mkMerge [
       {
-        # Reached when each certificate has files, self-signed ones at least: what
-        # reads them waits for this one name, whichever certificates there are. A
-        # switch reaches it anew.
+        # Reached when each certificate has files, at least self-signed ones. Units
+        # that read certificates wait for this target, so that their definition does
+        # not change with the certificates. A switch reaches it again.
         hostenv-certificate-files = {
           description = "Certificates, self-signed ones at least";
           wantedBy = [ "multi-user.target" ];
@@ -105,7 +105,7 @@ in
           unitConfig.X-StopOnReconfiguration = true;
         };
       }
-      # A switch starts every target that is reached, and with it its order.
+      # A switch starts each target that was reached, and would start its order with it.
       (mkIf outsideOfSwitches (mapAttrs' (name: _: nameValuePair "acme-finished-${name}" { wantedBy = mkForce [ ]; unitConfig.X-OnlyManualStart = true; }) acme.certs))
     ];
 
@@ -113,16 +113,16 @@ in
       (mkIf outsideOfSwitches (mapAttrs' order acme.certs))
 
       (mkIf (acme.certs != { } && acme.maxConcurrentRenewals > 0) {
-        # It is confined to a folder that this other one makes.
+        # Its sandbox needs a folder that acme-fixperms makes.
         acme-lockfiles = { wants = [ "acme-fixperms.service" ]; after = [ "acme-fixperms.service" ]; };
       })
 
-      # At a boot, before anything reads them.
+      # At boot, before a unit reads certificates.
       (mkIf any (mapAttrs' (name: _: nameValuePair "acme-selfsigned-${name}" { wants = [ "hostenv-certificates-check.service" ]; after = [ "hostenv-certificates-check.service" ]; }) acme.certs))
 
       (mkIf any {
         hostenv-certificates-check = {
-          description = "Certificates of which a power cut left half";
+          description = "Remove certificates that a power cut left incomplete";
           restartIfChanged = false;
           serviceConfig = {
             Type = "oneshot";
@@ -135,12 +135,12 @@ in
           description = "Orders of certificates";
           wantedBy = [ "multi-user.target" ];
           wants = [ "network-online.target" ];
-          # New names are answered for by then.
+          # nginx answers challenges for new names by then.
           after = [ "network-online.target" "nss-lookup.target" "hostenv-certificate-files.target" "nginx.service" "nginx-config-reload.service" ];
           restartTriggers = [ config.environment.etc."hostenv/certificates.json".source ];
           startLimitIntervalSec = 0;
           serviceConfig = {
-            # A switch waits until it has begun, and not for what it does.
+            # A switch waits for its start, and not for its orders.
             Type = "exec";
             ExecStart = "-" + run [ "order" ];
           };
@@ -148,13 +148,13 @@ in
       })
 
       (mkIf (outsideOfSwitches && nginx.enable) {
-        # What it needs of certificates has a name that no host changes.
+        # The one target: nginx would restart if a host added a name here.
         nginx.wants = mkForce [ "hostenv-certificate-files.target" ];
       })
 
       (mkIf (outsideOfSwitches && nginx.enable && (nginx.enableReload || served != [ ])) {
-        # It reads what a switch brings, once that has certificates, and waits for
-        # no order.
+        # nginx reads its new configuration as soon as the certificates have files,
+        # and waits for no order.
         nginx-config-reload = {
           wantedBy = mkForce [ "multi-user.target" ];
           after = mkForce [ "hostenv-certificate-files.target" ];

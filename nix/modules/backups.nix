@@ -1,10 +1,11 @@
-# The secrets of backups: passphrase and credentials, which an environment that
-# makes backups finds in /run/secrets/<user>, and whose place in the sops file
-# may be the environment's, the project's or the organisation's.
+# The secrets of backups: an environment that makes backups finds its passphrase and
+# its credentials in /run/secrets/<user>. In the sops file they belong to the
+# environment, its project or its organisation.
 { config, lib, options, ... }:
 let
-  inherit (lib) concatMap mkDefault mkOption types;
+  inherit (lib) concatMap mkOption types;
   secrets = import ../lib/secrets.nix;
+  sops = import ./sops-secret.nix { inherit lib; };
   inherit (config.hostenv) environments nodeName;
   file = config.hostenv.secrets;
   cfg = config.hostenv.backups;
@@ -60,21 +61,14 @@ in
         let said = s.environment.${names.${s.secret}}; in
         {
           assertion = said == null || said == s.path;
-          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString said}, and a node has ${s.path} for it";
+          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString said}, and on a node it must be ${s.path}";
         })
       needed;
   } // lib.optionalAttrs (options ? sops) {
     # The path is sops-nix's own for the name: never one that a customer's
     # environment asks for, for root would make a link there.
     sops.secrets = lib.listToAttrs (map
-      (s: lib.nameValuePair "${s.user}/${s.secret}" {
-        key = mkDefault s.key;
-        owner = mkDefault s.user;
-        group = mkDefault s.user;
-        mode = mkDefault "0400";
-        sopsFile = mkDefault file.file;
-        format = mkDefault "yaml";
-      })
+      (s: lib.nameValuePair "${s.user}/${s.secret}" (sops.secret { inherit (file) file; inherit (s) key; owner = s.user; }))
       (lib.filter (s: s.key != null && file.file != null) needed));
   };
 }

@@ -1,4 +1,4 @@
-# A binary cache of the provider's: asked before the others, which stay.
+# The provider's own binary cache: Nix asks it before the others, which stay.
 { config, lib, options, ... }:
 let
   inherit (lib) mkBefore mkDefault mkIf mkMerge mkOption types;
@@ -19,14 +19,8 @@ let
   url = cfg.url + lib.optionalString (builtins.match ".*[?&]priority=.*" cfg.url == null)
     "${if lib.hasInfix "?" cfg.url then "&" else "?"}priority=10";
 
-  secret = key: {
-    key = mkDefault key;
-    owner = mkDefault "root";
-    group = mkDefault "root";
-    mode = mkDefault "0400";
-    sopsFile = mkDefault file.file;
-    format = mkDefault "yaml";
-  };
+  sops = import ./sops-secret.nix { inherit lib; };
+  secret = key: sops.secret { inherit (file) file; inherit key; };
 
   complaint = (import ../lib/secrets.nix).complaint {
     needs = "${config.hostenv.nodeName} logs in to a binary cache (provider.cache)";
@@ -38,11 +32,7 @@ let
     hasSops = options ? sops;
   };
 
-  nullable = type: example: description: mkOption {
-    type = types.nullOr type;
-    default = null;
-    inherit example description;
-  };
+  inherit (import ../lib/option.nix { inherit lib; }) nullable;
   key = types.strMatching "[^/]+(/[^/]+)?";
 in
 {
@@ -68,7 +58,7 @@ in
         }
         {
           assertion = leaks || cfg.url == null || cfg.publicKey != null;
-          message = "provider.cache.publicKey is not set, and without it nothing is taken from ${toString cfg.url}: set it to the public key that the cache signs with";
+          message = "provider.cache.publicKey is not set, and without it Nix takes no package from ${toString cfg.url}: set it to the public key that the cache signs with";
         }
         {
           assertion = cfg.passwordSecret == null || cfg.netrcSecret == null;
@@ -85,7 +75,7 @@ in
         # Lists add up with NixOS's own: cache.nixos.org and its key stay.
         substituters = mkBefore [ url ];
         trusted-public-keys = lib.optional (cfg.publicKey != null) cfg.publicKey;
-        # The daemon, which is root, is who downloads.
+        # The daemon downloads, as root.
         netrc-file =
           if present cfg.netrcSecret then mkDefault config.sops.secrets."hostenv/cache_netrc".path
           else mkIf (present cfg.passwordSecret && host != null) (mkDefault config.sops.templates.hostenv-cache-netrc.path);
@@ -98,10 +88,7 @@ in
           secrets."hostenv/cache_password" = secret cfg.passwordSecret;
           templates.hostenv-cache-netrc = {
             content = "machine ${lib.head host}${lib.optionalString (cfg.login != null) " login ${cfg.login}"} password ${config.sops.placeholder."hostenv/cache_password"}";
-            owner = mkDefault "root";
-            group = mkDefault "root";
-            mode = mkDefault "0400";
-          };
+          } // sops.access "root";
         })
       ];
     })

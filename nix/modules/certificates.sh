@@ -1,27 +1,28 @@
-# Orders the node's certificates outside of switches, and says how they are:
-# nix/modules/acme.nix installs it, and hostenv/deploy/remote asks it.
+# shellcheck shell=bash disable=SC2016 # these are variables of jq
+# Orders the node's certificates outside of switches, and reports their state.
+# nix/modules/acme.nix installs this program, and hostenv/deploy/remote calls it.
 #
-#   hostenv-certificates order           orders what is missing, changed, or failed a while ago
-#   hostenv-certificates retry [NAME...] orders these now, all that are missing or failed without a name
-#   hostenv-certificates status          how all of them are, as JSON
-#   hostenv-certificates check           puts aside what a power cut left half of; before nginx starts
-#   hostenv-certificates begin NAME ID   an order begins, of the certificate as ID has it; NixOS's unit says so
-#   hostenv-certificates end NAME        and it has ended: systemd says how
+#   hostenv-certificates order           orders certificates that are missing or changed, or failed a while ago
+#   hostenv-certificates retry [NAME...] orders these now; without a name, all that are missing or failed
+#   hostenv-certificates status          prints the state of all certificates as JSON
+#   hostenv-certificates check           removes files that a power cut left incomplete, before nginx starts
+#   hostenv-certificates begin NAME ID   records that NixOS's unit begins to order the certificate that ID identifies
+#   hostenv-certificates end NAME        records how the order ended, from systemd's variables
 #
-# What is known of a certificate is in a file of its own, for all to read: whose
-# it is, how long it is valid, and how its last order went. A failed order is no
-# failed unit, for a switch that meets one is a failed switch.
+# Each certificate has a record, a file that every user can read: its issuer,
+# how long it is valid, and the result of its last order. A failed order does not
+# fail its unit, because a switch that finds a failed unit fails.
 set -euo pipefail
-export PATH="@path@" LC_ALL=C
+export PATH=@path@ LC_ALL=C
 umask 022
 
-wanted=/etc/hostenv/certificates.json  # what the system has
-records=/var/lib/hostenv-certificates  # what is known, kept over reboots
-orders=/run/hostenv-certificates       # which orders are at work
+wanted=/etc/hostenv/certificates.json  # the certificates of the system
+records=/var/lib/hostenv-certificates  # the records of certificates, kept over reboots
+orders=/run/hostenv-certificates       # the orders that are running
 files=/var/lib/acme
 
-# Let's Encrypt lets five validations of a name fail within an hour, and stops to
-# answer for a name that fails for weeks.
+# Let's Encrypt allows five failed validations of a name per hour, and blocks a name
+# that fails for weeks.
 pause=900
 attempts=24
 
@@ -30,17 +31,17 @@ fail() {
   exit 1
 }
 
-# all prints what is known of each certificate that the system has, as one list;
-# changed says that the system has it otherwise than it was last ordered. What a
-# power cut left of a file is passed over.
+# all prints the records of the system's certificates as one JSON list. `changed`
+# means that the system's certificate differs from the one that was last ordered.
+# Records that a power cut left incomplete are skipped.
 all() {
-  local -a files=()
+  local -a kept=()
   local file at_work=
   shopt -s nullglob
-  files=("$records"/*.json)
+  kept=("$records"/*.json)
   for file in "$orders"/*; do at_work+="${file##*/} "; done
   # sed ends the last line of each file.
-  sed '' /dev/null "${files[@]}" | jq -Rsc --slurpfile wanted "$wanted" --arg ordering "$at_work" '
+  sed '' /dev/null "${kept[@]}" | jq -Rsc --slurpfile wanted "$wanted" --arg ordering "$at_work" '
     ([split("\n")[] | fromjson? | objects] | map({(.name // ""): .}) | add // {}) as $known
     | ($ordering | split(" ")) as $ordering
     | [$wanted[0].certificates | to_entries[] | .key as $name | .value as $wanted
@@ -49,8 +50,9 @@ all() {
       | .changed = (.identity != $wanted.identity)]'
 }
 
-# pick CONDITION prints the names of those that it holds for, a line each. What
-# failed for a day is left to NixOS's own timer, once a day.
+# pick CONDITION prints the names of the certificates that meet the jq condition, one
+# on each line. A certificate that has failed for a day is no longer due: NixOS's
+# timer still tries it once a day.
 pick() {
   all | jq -r --argjson now "$(date +%s)" --argjson pause "$pause" --argjson attempts "$attempts" '
     def ordered: .issuer == "ca" and (.changed | not) and (.failed | not);
@@ -60,7 +62,7 @@ pick() {
     .[] | select('"$1"') | .name'
 }
 
-# update NAME FILTER ARGUMENTS...: changes what is known, by a filter of jq.
+# update NAME FILTER ARGUMENTS... changes the record by a jq filter.
 update() {
   local name=$1 filter=$2 old
   shift 2
@@ -74,7 +76,7 @@ update() {
   ) 9>"$records/.lock"
 }
 
-# look NAME notes whose certificate is in place, and how long it is valid.
+# look NAME records the issuer of the certificate in place, and how long it is valid.
 look() {
   local issuer=none until=0 text
   if text=$(openssl x509 -noout -enddate -issuer -in "$files/$1/fullchain.pem" 2>/dev/null); then
@@ -86,8 +88,8 @@ look() {
   update "$1" '.issuer = $issuer | .notAfter = $until' --arg issuer "$issuer" --argjson until "$until"
 }
 
-# switching: whether a switch is at work. Its lock is looked for and not tried: a
-# switch that found it taken would fail.
+# switching reports whether a switch is running. It looks for the lock in /proc/locks
+# and does not take it, because a switch that finds its lock taken fails.
 switching() {
   local lock=/run/nixos/switch-to-configuration.lock major minor inode
   [ -e "$lock" ] || return 1
@@ -95,8 +97,8 @@ switching() {
   grep -q "FLOCK .* $(printf '%02x:%02x:%d' "$major" "$minor" "$inode") " /proc/locks
 }
 
-# start NAME... orders these, several at a time once one has succeeded: the first
-# makes the account, and where all fail none is in a hurry.
+# start NAME... orders these certificates, one at a time until one succeeds, because
+# the first order creates the account. After that it orders several at a time.
 start() {
   local -a todo=("$@") group
   local name parallel size=1 ordered
@@ -112,7 +114,8 @@ start() {
   done
 }
 
-# chosen CONDITION orders those that it holds for, by what is in place now.
+# chosen CONDITION updates the records from the files in place, and orders the
+# certificates that meet the condition.
 chosen() {
   local name file
   local -a names
@@ -121,7 +124,7 @@ chosen() {
     file=$files/$name/fullchain.pem
     if [ ! -s "$records/$name.json" ] || [ ! -e "$file" ] || [ "$file" -nt "$records/$name.json" ]; then look "$name" || true; fi
   done
-  # What the system has no more is forgotten.
+  # Remove the records of certificates that the system no longer has.
   for file in "$records"/*.json; do
     name=${file##*/}
     case $'\n'"$(printf '%s\n' "${names[@]}")"$'\n' in
@@ -133,9 +136,10 @@ chosen() {
   start "${names[@]/#/acme-}"
 }
 
-# check removes files that do not belong together, as when power was cut while they
-# were put in place: nginx does not start with them. NixOS writes full.pem last,
-# of the two others. What was ordered is kept elsewhere, and put in place again.
+# check removes files that do not belong together, as after a power cut while they
+# were installed: nginx does not start with them. NixOS writes full.pem last, from
+# key.pem and fullchain.pem. NixOS keeps the ordered files elsewhere, and installs
+# them again.
 check() {
   local name folder whole file
   local -a names
@@ -156,8 +160,8 @@ check() {
   done
 }
 
-# said: what an order said went wrong, without what it says when all is well; all
-# of it where it names no error.
+# said prints the error messages of an order, without the lines of a successful one.
+# If no line names an error, it prints the end of the whole log.
 said() {
   local text errors
   journalctl --sync || true
@@ -167,7 +171,7 @@ said() {
   tail -n 12 <<<"${errors:-$text}" | cut -c 1-500
 }
 
-# end NAME is told by systemd how the order ended.
+# end NAME records how the order ended, from the variables that systemd sets.
 end() {
   local name=$1 id reason
   id=$(cat "$orders/$name" 2>/dev/null) || id=
@@ -176,7 +180,7 @@ end() {
     success:exited:0)
       update "$name" '.identity = $id | .tried = (now | floor) | del(.failed)' --arg id "$id"
       ;;
-    success:killed:TERM | signal:killed:TERM) ;; # it was stopped
+    success:killed:TERM | signal:killed:TERM) ;; # stopped, not failed
     *)
       reason=${EXIT_STATUS:-${SERVICE_RESULT-}}
       if [ "${SERVICE_RESULT-}" = timeout ]; then reason=timeout; fi

@@ -1,7 +1,6 @@
-# The trunk: what every node of a provider is, and the branches, an aspect each.
-# Whatever they set is a default, which the node's configuration.nix or one of
-# provider.nodeModules overrides; docs/nodes.md tells how for lists, which NixOS
-# adds up.
+# What every node of a provider has in common. Each import holds one aspect and sets
+# defaults, which the node's configuration.nix or one of provider.nodeModules
+# overrides. NixOS joins lists: docs/nodes.md says how to override one.
 { config, lib, ... }:
 {
   imports = [
@@ -30,7 +29,7 @@
 
   options.hostenv.nodeName = lib.mkOption {
     type = lib.types.str;
-    # The one option of hostenv that a node cannot be without.
+    # The only option of hostenv that a node must set.
     defaultText = lib.literalMD "the node's name in the plan";
     example = "node-a";
     description = "The name of this node in the plan. Its first label is the machine's host name.";

@@ -1,21 +1,22 @@
-# The user that deploys: who logs in, and the folders that deploy-rs needs, as
-# ../lib/deploy.nix has them. What he may do as others is in sudo.nix.
+# The deploy user, with its ssh keys, and the folders that deploy-rs needs, which the
+# plan names. sudo.nix says what it may do as other users.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
-  inherit (import ../lib/deploy.nix) paths;
+  paths = import ../lib/paths.nix;
+  name = import ../lib/name-type.nix lib;
   inherit (config.hostenv) environments;
   cfg = config.hostenv.deploy;
 
-  each = f: lib.mapAttrs' (user: _: f user) environments;
+  each = f: lib.mapAttrs' f environments;
   folder = import ./folder.nix { inherit lib; };
   isEnvironment = environments ? ${cfg.user};
 in
 {
   options.hostenv.deploy = {
     user = mkOption {
-      type = types.strMatching "[a-z0-9][a-z0-9_-]{0,30}";
-      default = "deploy";
+      type = name.user;
+      default = (import ../lib/provider-defaults.nix).plain.deployUser;
       example = "deploy";
       description = "The user that logs in to deploy. `provider.deployUser` sets it.";
     };
@@ -25,14 +26,21 @@ in
       example = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA... deploy@hosting.example" ];
       description = "The ssh keys that may log in as that user. `provider.deployPublicKeys` sets it.";
     };
+    profileLink = mkOption {
+      type = name.plainPath;
+      default = paths.systemProfile;
+      example = "/nix/var/nix/profiles/system";
+      description = "The link to the system that is active, beside its generations. The plan sets it.";
+    };
     tempPath = mkOption {
-      type = types.strMatching "/[A-Za-z0-9._/-]+";
-      default = paths.temp { };
+      type = name.plainPath;
+      default = paths.temp;
       example = "/run/hostenv/deploy";
       description = ''
-        The folder where deploy-rs confirms an activation: the system's in it, that of an environment in a folder of its
-        own below. The name of the file there can be foretold: where others may write, one of them could block or feign
-        the confirmation. `provider.nodes.<node>.tempPath` sets it, by way of the plan, and the deploy relies on that.
+        The folder of the files by which deploy-rs confirms an activation: the system's file is in the folder itself, the
+        file of an environment in a folder of its own below. The names of the files are predictable: a user who may write
+        there could block or fake the confirmation. `provider.nodes.<node>.tempPath` sets it through the plan, and
+        `mage deploy` uses the plan's value.
       '';
     };
   };
@@ -41,7 +49,7 @@ in
     assertions = [
       {
         assertion = cfg.user != "root";
-        message = "hostenv.deploy.user is root, who cannot log in here: set provider.deployUser to a user of its own, such as \"deploy\"";
+        message = "hostenv.deploy.user is root, which cannot log in here: set provider.deployUser to a user of its own, such as \"deploy\"";
       }
       {
         assertion = ! isEnvironment;
@@ -49,15 +57,22 @@ in
       }
       {
         assertion = ! lib.elem cfg.tempPath [ "/tmp" "/var/tmp" "/run" "/dev/shm" ];
-        message = "hostenv.deploy.tempPath is ${cfg.tempPath}, which others use: name a folder that deploy-rs has for itself, such as /run/hostenv/deploy, in provider.nodes.<node>.tempPath";
+        message = "hostenv.deploy.tempPath is ${cfg.tempPath}, which other programs use: set provider.nodes.<node>.tempPath to a folder for deploy-rs alone, such as /run/hostenv/deploy";
       }
-    ];
+    ]
+    # Sessions and hostenv-move find the profile by the name of their user.
+    ++ lib.mapAttrsToList
+      (user: e: {
+        assertion = e.profileLink == paths.profile user;
+        message = "generated/plan.json: environments.${user}.profileLink is ${e.profileLink}, and a session finds the environment at ${paths.profile user}: run `mage plan`, of the same version as the input hostenv-provider";
+      })
+      environments;
 
-    # A name that is refused above is another's, whose definitions these would
-    # clash with before anything is said.
+    # A name that is refused above belongs to another user. These definitions would
+    # conflict with that user's, and NixOS would report the conflict only.
     users = lib.mkIf (cfg.user != "root" && ! isEnvironment) {
-      # A system user, whose UID NixOS takes from below 1000: that of a normal
-      # user could be one that the plan gives to an environment.
+      # A system user has a UID below 1000. NixOS could give a normal user a UID
+      # that the plan gives to an environment.
       users.${cfg.user} = {
         isSystemUser = mkDefault true;
         description = mkDefault "deploys the system and environments";
@@ -69,14 +84,14 @@ in
       };
       groups.${cfg.user} = { };
 
-      # Who can deploy is not locked out, though root has no password and nobody
-      # is in the group wheel.
+      # The deploy user can log in, although root has no password and the group
+      # wheel has no member.
       allowNoPasswordLogin = mkDefault (cfg.publicKeys != [ ]);
     };
 
     systemd.tmpfiles.settings."10-hostenv-deploy" =
       { ${cfg.tempPath} = folder "0711" "root" "root"; }
-      // each (user: lib.nameValuePair (paths.userTemp { inherit (cfg) tempPath; } user) (folder "0700" user user))
-      // each (user: lib.nameValuePair (dirOf (paths.profile user)) (folder "0755" user user));
+      // each (user: e: lib.nameValuePair e.tempPath (folder "0700" user user))
+      // each (user: e: lib.nameValuePair (dirOf e.profileLink) (folder "0755" user user));
   };
 }

@@ -1,18 +1,19 @@
-# The environments on this node, as the plan has them: data that the branches
-# read. What becomes of them in NixOS's own options is in the plan's nodes.<node>.
+# The environments on this node, copied from the plan: data that the other modules
+# read. The plan sets NixOS's own options for them in nodes.<node>.
 { lib, ... }:
 let
   inherit (lib) mkOption types;
   inherit (import ../lib/nginx.nix) quote;
+  name = import ../lib/name-type.nix lib;
 
-  # Whatever else hostenv says of an environment is carried along unseen.
+  # Other attributes of an environment are carried through.
   open = options: types.submodule {
     freeformType = types.lazyAttrsOf types.raw;
     inherit options;
   };
 
-  # What goes into nginx.conf: nginx refuses a word of more than about 4000 bytes,
-  # and with it the configuration of the whole node.
+  # A value in nginx.conf: nginx refuses a word of more than about 4000 bytes, and
+  # with it the configuration of the whole node.
   headerValue = lib.mkOptionType {
     name = "headerValue";
     description = "text without control characters, of at most 3800 bytes as nginx quotes it";
@@ -22,17 +23,13 @@ let
   };
   word = types.strMatching "[A-Za-z0-9._-]{1,100}";
 
-  # option type example description: null says that the environment does not.
-  optional = type: example: description: mkOption {
-    type = types.nullOr type;
-    default = null;
-    inherit example description;
-  };
+  # Null where the environment does not set it.
+  optional = (import ../lib/option.nix { inherit lib; }).nullable;
 
   security = open {
     csp = optional headerValue "default-src 'self'" "Content-Security-Policy.";
-    cspMode = optional (types.enum [ "enforce" "report-only" ]) "report-only" "Whether the policy is enforced, or its breaches only reported.";
-    cspReportTo = optional word "csp" "The group that breaches are reported to.";
+    cspMode = optional (types.enum [ "enforce" "report-only" ]) "report-only" "Whether browsers enforce the policy, or only report violations.";
+    cspReportTo = optional word "csp" "The group that violations are reported to.";
     reportTo = optional headerValue "{\"group\":\"csp\",\"max_age\":86400,\"endpoints\":[]}" "Report-To.";
     referrerPolicy = optional word "no-referrer" "Referrer-Policy.";
     xFrameOptions = optional word "DENY" "X-Frame-Options.";
@@ -44,10 +41,10 @@ let
     allowIndexing = optional types.bool false "Whether search engines may show the host.";
     hsts = optional types.bool true "Whether to send Strict-Transport-Security, over TLS.";
     security = optional security { xFrameOptions = "DENY"; } "Security headers, see hostenv.";
-    extraConfig = optional types.lines "add_header X-Served-By hostenv;" "Directives of the project's own.";
+    extraConfig = optional types.lines "add_header X-Served-By hostenv;" "The project's own directives.";
     locations = mkOption {
       type = types.attrsOf (open {
-        extraConfig = optional types.lines "expires 1h;" "Directives of the project's own.";
+        extraConfig = optional types.lines "expires 1h;" "The project's own directives.";
       });
       default = { };
       example = { "/".return = "302 /start"; };
@@ -59,19 +56,19 @@ let
     userName = mkOption {
       type = types.str;
       example = "site-main-b7ea262";
-      description = "The environment's user, by which the plan knows it.";
+      description = "The environment's user, and its name in the plan.";
     };
     organisation = mkOption {
       type = types.str;
       example = "acme";
-      description = "Whose environment it is.";
+      description = "The organisation that it belongs to.";
     };
     project = mkOption {
       type = types.str;
       example = "site";
       description = "The project that it is an environment of.";
     };
-    hostname = optional types.str "site-main-b7ea262.hosting.example" "The host name that the environment has by its name.";
+    hostname = optional types.str "site-main-b7ea262.hosting.example" "The host name that is made of the environment's name.";
     backupsRepoHost = optional types.str "s3:https://s3.example.com" "Where backups go; null where there are none.";
     backupsSecretFile = optional types.str "/run/secrets/site-main-b7ea262/backups_secret" "Where the environment looks for the passphrase of its backups.";
     backupsEnvFile = optional types.str "/run/secrets/site-main-b7ea262/backups_env" "Where the environment looks for the credentials of its backups.";
@@ -88,15 +85,25 @@ in
         description = "The UID that the plan gave to the environment, and its GID.";
       };
       formerNames = mkOption {
-        type = types.listOf (types.strMatching "[a-z0-9][a-z0-9_-]{0,30}");
+        type = types.listOf name.user;
         default = [ ];
         example = [ "website-main-0a1b2c3" ];
-        description = "The user names that it had before, by which the node finds its user and home (`provider.moved`).";
+        description = "Former user names of the environment (`provider.moved`). The node finds its user and home by them.";
+      };
+      profileLink = mkOption {
+        type = name.plainPath;
+        example = "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv";
+        description = "The link to the package that is active, beside its generations.";
+      };
+      tempPath = mkOption {
+        type = name.plainPath;
+        example = "/run/hostenv/deploy/site-main-b7ea262";
+        description = "The folder where deploy-rs confirms an activation.";
       };
       hostenv = mkOption {
         type = identity;
         example = { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; };
-        description = "Who the environment is.";
+        description = "The identity of the environment.";
       };
       virtualHosts = mkOption {
         type = types.attrsOf virtualHost;
@@ -113,8 +120,8 @@ in
       };
     };
     description = ''
-      The enabled environments on this node, by user name, as {file}`plan.json` has them. The plan sets this; a node
-      may override a part of it.
+      The enabled environments on this node, by user name, as {file}`plan.json` declares them. The plan sets this; a
+      node may override a part of it.
     '';
   };
 }

@@ -14,8 +14,8 @@ let
     let parts = builtins.match "([0-9]+)([kKmM]?)" text;
     in toInt (lib.head parts) * { "" = 1; k = 1024; m = 1024 * 1024; }.${lib.toLower (lib.last parts)};
 
-  # nginx sends from buffers of twice the larger size while it fills the others,
-  # and refuses its whole configuration where there are not so many.
+  # nginx sends from buffers of twice the larger size while it fills the others. With
+  # fewer buffers it refuses its whole configuration.
   buffers = cfg.proxyBuffers.number * bytes cfg.proxyBuffers.size;
   busy = 2 * lib.max (bytes cfg.proxyBufferSize) (bytes cfg.proxyBuffers.size);
 in
@@ -35,7 +35,7 @@ in
       default = "600s";
       example = "60s";
       description = ''
-        How long an environment may be silent before its visitor is given an error. `services.nginx.proxyTimeout`
+        How long an environment may send no data before the visitor gets an error. `services.nginx.proxyTimeout`
         overrides it.
       '';
     };
@@ -83,14 +83,14 @@ in
       # Host names of environments are long.
       serverNamesHashBucketSize = mkDefault 128;
 
-      # Whatever an environment takes and answers, the front door lets through.
+      # The front door passes on what an environment accepts and answers.
       clientMaxBodySize = mkDefault cfg.clientMaxBodySize;
       proxyTimeout = mkDefault cfg.proxyTimeout;
       commonHttpConfig = ''
         proxy_buffer_size ${cfg.proxyBufferSize};
         proxy_buffers ${toString cfg.proxyBuffers.number} ${cfg.proxyBuffers.size};
       ''
-      # With its recommended settings NixOS says them, and nginx takes none twice.
+      # NixOS's recommended settings hold these, and nginx refuses a second one.
       + lib.optionalString (! nginx.recommendedProxySettings) ''
         proxy_connect_timeout ${nginx.proxyTimeout};
         proxy_send_timeout ${nginx.proxyTimeout};
@@ -100,7 +100,7 @@ in
       eventsConfig = mkDefault ''
         worker_connections 4096;
       '';
-      # nginx refuses a second directive of one name: a node that sets one sets them all.
+      # nginx refuses a second directive of one name: a node that sets one must set all.
       appendConfig = mkDefault ''
         worker_processes auto;
         worker_rlimit_nofile 16384;
@@ -108,7 +108,7 @@ in
 
       upstreams = lib.mapAttrs'
         (user: _: lib.nameValuePair "${user}_upstream" {
-          servers."unix:/run/hostenv/nginx/${user}/in.sock" = { };
+          servers."unix:${(import ../lib/paths.nix).upstream user}/in.sock" = { };
         })
         config.hostenv.environments;
     };

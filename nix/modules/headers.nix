@@ -1,5 +1,5 @@
-# Security headers at the front door, as the environments' virtual hosts ask for
-# them. What a project writes itself, in extraConfig, wins.
+# Security headers at the front door, as the environments' virtual hosts request
+# them. A header in a project's own extraConfig takes precedence.
 { config, lib, ... }:
 let
   inherit (lib) mapAttrs mkIf mkOption types;
@@ -20,7 +20,7 @@ let
         inherit (cfg) maxAge;
       };
       headers = nginx.without (text planned.extraConfig) asked;
-      # What the plan adds to the server, and a location may have to repeat.
+      # A header that the plan adds to the server; some locations have to repeat it.
       added = lib.optional (planned.allowIndexing == false) { name = "X-Robots-Tag"; value = "noindex"; };
       repeating = lib.filterAttrs (_: extraConfig: extraConfig != "")
         (mapAttrs (_: l: nginx.again (text l.extraConfig) { inherit headers added; }) planned.locations);
@@ -44,7 +44,7 @@ in
       type = types.ints.unsigned;
       default = 31536000;
       example = 300;
-      description = "For how many seconds a browser insists on TLS, once a host with `hsts` has told it so.";
+      description = "For how many seconds a browser uses only TLS for a host with `hsts` after an answer from it.";
     };
   };
 

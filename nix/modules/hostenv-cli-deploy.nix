@@ -1,12 +1,12 @@
-# A module of a customer's hostenv project: `hostenv deploy` is deprecated, for
-# what it brings to a node the provider's next deploy takes back.
+# A module for a customer's hostenv project: `hostenv deploy` is deprecated, because
+# the provider's next deploy replaces what it deployed.
 #
 #   imports = [ "${inputs.hostenv-provider}/nix/modules/hostenv-cli-deploy.nix" ];
 #   hostenv.deploy = "off";
 #
-# Whatever sub-command deploy the project has, hostenv's own or another, begins
-# with what hostenv-wrapper/deploy.sh says; all other sub-commands stay as they
-# are. Options that stand before `deploy` are hostenv's, and not handed on.
+# hostenv-wrapper/deploy.sh runs before the project's sub-command deploy; all other
+# sub-commands stay as they are. Options before `deploy` are hostenv's, and are not
+# passed on.
 { config, lib, ... }:
 {
   options.hostenv.deploy = lib.mkOption {
@@ -29,8 +29,7 @@
       else subCommands // {
         deploy = subCommands.deploy // {
           exec = helpers: ''
-            hostenv_deploy_mode=${config.hostenv.deploy}
-            ${builtins.readFile ../hostenv-wrapper/deploy.sh}
+            ${import ../lib/fill.nix ../hostenv-wrapper/deploy.sh { mode = config.hostenv.deploy; }}
             hostenv_deploy "$@"
             ${subCommands.deploy.exec helpers}'';
           description = "${subCommands.deploy.description or ""}\nDeprecated: push your branch, and let the provider deploy it.";

@@ -1,8 +1,9 @@
-# Puts a process that becomes an environment's user into the slice that limits the
-# environment. PAM runs it as root when a session is opened (slices.nix): its
-# parent is sshd's process for the connection, or sudo, and the user's processes
-# will be children of that. Exit status 0 lets the session go on: the process is
-# in its slice, or PAM_USER is no environment.
+# shellcheck shell=bash
+# Moves a new session of an environment's user into the slice that limits the
+# environment. PAM runs this program as root when a session is opened (slices.nix).
+# Its parent, which is moved, is sshd's process for the connection, or sudo: the
+# user's processes will be children of it. Exit status 0 allows the session: the
+# process is in its slice, or PAM_USER is not an environment's user.
 set -euo pipefail
 export PATH=@path@
 
@@ -12,14 +13,14 @@ while read -r user its; do
 done </etc/hostenv/slices
 [ -n "$slice" ] || exit 0
 
-# Its name is new each time, for a scope stays as long as a process that the
-# session left behind.
+# The name is unique, because the scope of an earlier session exists as long as a
+# process in it still runs.
 read -r id </proc/sys/kernel/random/uuid
 scope="hostenv-$PAM_SERVICE-$id.scope"
 
-# The properties are those of logind's own scopes for sessions: what runs in one is
-# hung up at the machine's end, before the network goes, and a process that was
-# killed for want of memory does not end the others.
+# The properties are those of logind's session scopes: at shutdown, processes get
+# SIGHUP before the network stops, and if one process is killed for lack of memory,
+# the others continue.
 enter() {
   busctl --quiet --timeout=10 call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
     org.freedesktop.systemd1.Manager StartTransientUnit "ssa(sv)a(sa(sv))" "$scope" fail 7 \
@@ -37,8 +38,8 @@ inside() {
   return 1
 }
 
-# systemd is away for a moment while a switch has it execute itself anew: then the
-# call fails, or its answer is lost.
+# During a switch systemd re-executes itself, and for a moment does not answer: the
+# call fails, or its reply is lost.
 asked=
 until inside; do
   if [ "$SECONDS" -ge 15 ]; then

@@ -1,13 +1,14 @@
-# What a deploy has done as an environment's user, to take the environment's data
-# to another node: hostenv/deploy/move asks for it, nix/modules/move.nix installs
-# it, and sudo lets the deploy user run it as an environment's user and no other.
+# shellcheck shell=bash
+# A deploy runs this program as an environment's user to move the environment's
+# data to another node. hostenv/deploy/move calls it, nix/modules/move.nix installs
+# it, and sudo lets the deploy user run it only as the user of an environment.
 #
-#   hostenv-move backup NAME          backs up now; "since EPOCH.NANOSECONDS", or "missing"
-#   hostenv-move snapshots NAME WHICH restic's newest snapshots as JSON: tagged or all
-#   hostenv-move journal NAME EPOCH   what the backup has said since then
-#   hostenv-move holds NAME           the data over which hostenv does not restore NAME, a path a line
+#   hostenv-move backup NAME          backs up now; prints "since EPOCH.NANOSECONDS", or "missing"
+#   hostenv-move snapshots NAME WHICH prints restic's newest snapshots as JSON: tagged or all
+#   hostenv-move journal NAME EPOCH   prints the log of the backup since that time
+#   hostenv-move holds NAME           prints the paths of data that keep hostenv from restoring NAME
 #   hostenv-move plan LENGTH          writes the restore plan, from standard input
-#   hostenv-move discard              removes it
+#   hostenv-move discard              removes the restore plan
 set -euo pipefail
 umask 077
 cd /
@@ -19,9 +20,9 @@ fail() {
 
 user=$(id -un)
 export XDG_RUNTIME_DIR="/run/user/$UID"
-# Where nix/lib/deploy.nix and nix/modules/runtime.nix have them.
+# nix/lib/paths.nix defines these paths.
 profile="@profile@"
-runtime="@runtimeDir@"
+runtime="@runtime@"
 restore="$runtime/restore"
 
 verb=${1-}
@@ -42,7 +43,7 @@ case "$verb" in
     ;;
 esac
 
-# property NAME of the backup's service.
+# property NAME prints a property of the backup's service.
 property() { systemctl --user show --property="$1" --value -- "$unit"; }
 
 journal() {
@@ -55,7 +56,8 @@ case "$verb" in
       echo missing
       exit
     fi
-    # A backup that is at work began before now, and would be taken for ours.
+    # First wait for a backup that is already running: `start` would join it, but it
+    # began before this call.
     case "$(property ActiveState)" in
       activating | deactivating | reloading) systemctl --user start --wait -- "$unit" || true ;;
     esac
@@ -78,7 +80,7 @@ case "$verb" in
       all) ;;
       *) fail "there are snapshots tagged or all, not $(printf %q "$3")" ;;
     esac
-    # The older tools left the wrappers in the home only.
+    # The legacy generator put the wrappers only into the home.
     for wrapper in "$profile/bin/restic-$name" "$HOME/.local/bin/restic-$name"; do
       if [ -x "$wrapper" ]; then
         "$wrapper" "${arguments[@]}" | head -c 4194304
@@ -94,9 +96,9 @@ case "$verb" in
     ;;
 
   holds)
-    # hostenv's modules (drupal, php-app) leave this where they restored once, and
-    # do not restore where it is, nor where the database has a table: they say so,
-    # take the name out of the restore plan, and start with the data that are there.
+    # hostenv's modules (drupal, php-app) create this marker after a restore. They do
+    # not restore if the marker exists or the database has a table: they print a
+    # message, remove the name from the restore plan, and start with the present data.
     marker="$HOME/.local/state/hostenv/restored/${name%-migrate}"
     if [ -e "$marker" ]; then printf '%s\n' "$marker"; fi
     case "$name" in
@@ -120,7 +122,7 @@ case "$verb" in
     temp=$(mktemp -- "$restore/.plan.XXXXXXXX")
     trap 'rm -f -- "$temp"' EXIT
     head -c "$2" >"$temp"
-    # A connection that is lost ends the input like any other end.
+    # If the connection is lost, the input ends early.
     [ "$(stat -c %s -- "$temp")" = "$2" ] || fail "the restore plan did not arrive in full"
     mv -fT -- "$temp" "$restore/plan.json"
     ;;

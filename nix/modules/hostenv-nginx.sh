@@ -1,27 +1,28 @@
-# Starts the front door's nginx, and brings a running one to what the system has
-# now, so that no request is lost: nginx-upgrade.nix makes it nginx.service's
-# ExecStart and ExecReload.
+# shellcheck shell=bash
+# Starts the front door's nginx, and updates a running nginx to the system's current
+# program and configuration without losing a request. nginx-upgrade.nix makes this
+# program the ExecStart and ExecReload of nginx.service.
 #
-#   hostenv-nginx start    ends when nginx runs
-#   hostenv-nginx reload   a new configuration by SIGHUP, another program by SIGUSR2
-#   hostenv-nginx switch   reloads nginx.service, and says why where that fails
-#   hostenv-nginx kept     says which settings of the unit nginx runs without
+#   hostenv-nginx start    starts nginx, and exits when it runs
+#   hostenv-nginx reload   loads a new configuration by SIGHUP, a new program by SIGUSR2
+#   hostenv-nginx switch   reloads nginx.service, and prints its log if that fails
+#   hostenv-nginx kept     warns about settings of the unit that nginx runs without
 #
-# A new program takes over as nginx's documentation tells of it: the old master
-# starts the new one, which gets its listening sockets, and both serve; when the
-# new one has workers the old one is told to finish what it has. Until then the
-# new one can fail, and the old one goes on.
+# A new program takes over as nginx documents it: the old master starts the new one,
+# which inherits the listening sockets, and both serve. Once the new one has workers,
+# a signal makes the old one finish its requests. If the new one fails before that,
+# the old one continues.
 set -euo pipefail
 
-# The program by a path that is the same in every system: a master starts the
-# next one by the words that it was started with itself.
+# The path of the program is the same in every system, because a master starts the
+# next one with its own command line.
 nginx=@nginx@
 config=@config@
 pidfile=@pidfile@
-# The unit's settings, of the system and as nginx was started with them.
+# The unit's settings: those of the system, and those that nginx was started with.
 settings=@settings@
 started=@started@
-# Seconds in which a machine that is not overloaded has done each of these steps.
+# Time limit of each step, in seconds. A machine that is not overloaded needs less.
 patience=20
 
 say() { printf '%s\n' "$1" >&2; }
@@ -32,21 +33,21 @@ fail() {
   exit 1
 }
 
-# pid is the master's, nothing while there is none.
+# pid prints the process ID of the master, and no output if there is none.
 pid() {
   local number=
   { read -r number <"$pidfile"; } 2>/dev/null || true
-  [[ $number =~ ^[0-9]+$ ]] && [ -d "/proc/$number" ] && printf %s "$number" || true
+  if [[ $number =~ ^[0-9]+$ ]] && [ -d "/proc/$number" ]; then printf %s "$number"; fi
 }
 
-# title PID is what a process calls itself: "nginx: worker process".
+# title PID prints the title of a process: "nginx: worker process".
 title() {
   local text=
   { IFS= read -r -d '' text <"/proc/$1/cmdline"; } 2>/dev/null || true
   printf %s "$text"
 }
 
-# children PID lists them between spaces.
+# children PID prints the IDs of the child processes, with a space around each.
 children() {
   local status key value
   printf ' '
@@ -58,17 +59,18 @@ children() {
           break
         fi
       done <"$status"
-    } 2>/dev/null || true # it has ended
+    } 2>/dev/null || true # the process has ended
   done
 }
 
-# parent PID
+# parent PID prints the ID of the parent process.
 parent() {
   local key value
   { while read -r key value; do [ "$key" != PPid: ] || printf %s "$value"; done <"/proc/$1/status"; } 2>/dev/null || true
 }
 
-# serves MASTER [BEFORE]: whether it has a worker that serves and is none of those.
+# serves MASTER [BEFORE] reports whether the master has a serving worker that is not
+# in BEFORE.
 serves() {
   local child
   for child in $(children "$1"); do
@@ -77,7 +79,8 @@ serves() {
   return 1
 }
 
-# finishes MASTER NEXT: whether it is gone, or none of its workers takes anything new.
+# finishes MASTER NEXT reports whether the master has ended, or its workers take no
+# new requests. NEXT is the new master, a child of the old one.
 finishes() {
   local child any=
   [[ $(title "$1") == "nginx: master process"* ]] || return 0
@@ -86,11 +89,11 @@ finishes() {
     any=yes
     [[ $(title "$child") == *"is shutting down" ]] || return 1
   done
-  # One that has no child left is about to end.
+  # A master without workers is about to end.
   [ -n "$any" ]
 }
 
-# eventually COMMAND...: whether it comes true.
+# eventually COMMAND... repeats the command until it succeeds or the time is over.
 eventually() {
   local end=$((SECONDS + patience))
   until "$@"; do
@@ -101,13 +104,13 @@ eventually() {
 
 start() {
   local master
-  # nginx takes no SIGUSR2 as long as the process that started it is there: this
-  # one ends, and systemd knows the master by its file.
+  # nginx ignores SIGUSR2 while the process that started it runs. So this program
+  # exits, and systemd finds the master by its PID file.
   "$nginx" -c "$config" &
   master=$!
   until [ "$(pid)" = "$master" ]; do
     if ! kill -0 "$master" 2>/dev/null; then
-      wait "$master" || exit "$?" # it has said why
+      wait "$master" || exit "$?" # nginx has printed the reason
       fail "nginx ended as soon as it was started"
     fi
     sleep 0.05
@@ -133,15 +136,16 @@ reload() {
   if eventually serves "$master" "$before"; then
     return
   fi
-  # Such as shared memory of another size than before.
+  # nginx cannot apply some changes by a reload, such as another size of shared memory.
   [[ $(title "$master") == "nginx: master process $nginx "* ]] || fail "nginx did not take $config, and goes on with what it had" "systemctl restart nginx"
   say "nginx does not take $config by a reload, and is replaced"
   replace "$master" "$runs" "$want"
 }
 
-# came OLD CHANGED: whether another master serves, whose number is then in next;
-# or will not, and next is the old one's: that puts its file back where the new
-# one ended. The file's time is looked at first, for the file may change between.
+# came OLD CHANGED succeeds when the outcome is known, and sets next to the master
+# that serves: a new one, or the old one if the new one ended. In the second case the
+# old master has restored its PID file, so the file's time is not CHANGED. Read the
+# time before the file, because the file can change in between.
 came() {
   local time
   time=$(stat -c %z -- "$pidfile" 2>/dev/null) || time=$2
@@ -156,9 +160,9 @@ came() {
 is() { [ "$(pid)" = "$1" ]; }
 orphaned() { [[ $(children "$2") != *" $1 "* ]]; }
 
-# retire OLD NEW ends a master whose workers finish what they have: they do so
-# without it. As long as it is there nginx cannot be replaced once more, and
-# systemd would not be told of the end of the new one, whose parent it is.
+# retire OLD NEW kills an old master when its workers only finish their requests, for
+# which they do not need it. While the old master runs, nginx cannot be replaced
+# again, and systemd does not notice when the new master, its child, ends.
 retire() {
   eventually finishes "$1" "$2" || return 1
   kill -KILL "$1" 2>/dev/null || true
@@ -166,7 +170,8 @@ retire() {
   rm -f -- "$pidfile.oldbin"
 }
 
-# replace OLD RUNS WANT
+# replace OLD RUNS WANT replaces the master OLD, which runs the program RUNS, by a
+# master of the program WANT.
 replace() {
   local old=$1 older changed child next=
   older=$(parent "$old")
@@ -187,8 +192,8 @@ replace() {
   say "$3 has taken over from $2"
 }
 
-# switch has the words of nginx.service in the journal of the unit that fails,
-# which is what a deploy shows.
+# switch copies the log of nginx.service into the journal of the unit that fails,
+# because a deploy shows that journal.
 switch() {
   local since
   since=$(date +%s)
@@ -197,8 +202,8 @@ switch() {
   exit 1
 }
 
-# kept compares what nginx was started with. Where it does not run there is
-# nothing to compare.
+# kept compares the settings that nginx was started with to those of the system. It
+# prints no output if nginx does not run.
 kept() {
   local names
   [ -n "$(pid)" ] || return 0

@@ -1,35 +1,36 @@
-# The users of environments on a node, beyond what NixOS does for them: to NixOS a
-# renamed user is one that goes and one that comes, what runs of a user that goes
-# runs on, and a new user gets whatever is where its home will be. users.nix
-# installs this program; docs/nodes.md says what it does.
+# shellcheck shell=bash
+# Manages the users of environments on a node where NixOS does not. NixOS treats a
+# renamed user as a removed and a new one, leaves the processes of a removed user
+# running, and gives a new user whatever folder exists at its home. users.nix installs
+# this program; docs/nodes.md describes it.
 #
-#   hostenv-users activate         before NixOS makes users, in the system's activation
-#   hostenv-users list             what environments that are not here any more left, as JSON
-#   hostenv-users remove NAME UID  removes what one of them left
+#   hostenv-users activate         runs in the system's activation, before NixOS creates users
+#   hostenv-users list             prints as JSON what removed environments left behind
+#   hostenv-users remove NAME UID  removes what one of them left behind
 #
-# A home belongs to a UID, for that is whom its files belong to. The plan never
-# gives a UID twice, but a plan whose state was lost does: a home follows a UID to
-# another name only where both are known to be names of one environment, by the
-# plan or by the record of what this node had.
+# A home belongs to a UID, because its files do. The plan never assigns a UID twice,
+# unless its state was lost. Therefore a home follows a UID to another name only if
+# the plan, or this node's record, has both names for the same environment.
 #
-# A power cut may end `activate` anywhere, and then this system or the one before
-# it starts. Each step is done or not, what is not done is done by the next run,
-# and /etc/passwd is last. No step replaces anything that is there.
+# A power cut can stop `activate` at any point, and then this system or the previous
+# one starts. Each step is atomic, the next run does the missing steps, and
+# /etc/passwd is written last. No step overwrites existing files.
 set -uo pipefail
 umask 022
-export LC_ALL=C PATH="@path@"
+export LC_ALL=C PATH=@path@
 
-# environment NAME UID FORMER,NAMES|- HOME  the environments of this system
-# disabled NAME UID - HOME                  those that are to keep what they have
-# user NAME UID|- - HOME                    users of the machine's own
-table="@table@"
-# UID NAME HOME: the environments that this node has had, by each of their names
+# The lines of the table:
+# environment NAME UID FORMER,NAMES|- HOME  an environment of this system
+# disabled NAME UID - HOME                  a disabled environment, which keeps its files
+# user NAME UID|- - HOME                    another user of the machine
+table=@table@
+# UID NAME HOME: the environments that this node has had, a line for each name
 record=/var/lib/hostenv/users
 profiles=/nix/var/nix/profiles/per-user
 roots=/nix/var/nix/gcroots/auto
 lingering=/var/lib/systemd/linger
-# How long services have to end, and logind to forget a user whose last session
-# has just ended (UserStopDelaySec, which is 10 s where nobody sets it).
+# Time limits in seconds: for services to end, and for logind to forget a user after
+# the last session (UserStopDelaySec, 10 s by default).
 stopTimeout=90
 forgetTimeout=60
 
@@ -49,12 +50,12 @@ isUID() { [[ $1 =~ ^[1-9][0-9]{0,8}$ ]]; }
 isPlain() { [[ $1 =~ ^/[A-Za-z0-9._/-]+$ ]]; }
 owner() { stat -c %u -- "$1" 2>/dev/null; }
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
-# isOf UID PATH: a folder of that UID, and no link to one.
+# isOf UID PATH reports whether the path is a folder of that UID, and not a link.
 isOf() { [ -d "$2" ] && [ ! -L "$2" ] && [ "$(owner "$2")" = "$1" ]; }
 
 declare -A uidOf=() homeOf=() userOf=() # of environments: by name, and by UID
 declare -A formers=()                   # by UID: the names that it may have here
-declare -A disabled=() others=()        # by UID and, of the machine's own, by name
+declare -A disabled=() others=()        # by UID; others, the machine's users, also by name
 declare -A recorded=()                  # by UID: names
 declare -A known=()                     # by "UID NAME": the home
 declare -A passwd=() homes=()           # by name: UID, and home
@@ -81,17 +82,17 @@ readAll() {
   fi
   if [ -e "$record" ]; then
     while read -r id name home; do
-      isUID "$id" && isName "$name" || continue
+      if ! isUID "$id" || ! isName "$name"; then continue; fi
       recorded[$id]="${recorded[$id]-} $name"
       : "${known["$id $name"]:=$home}"
     done <"$record"
   fi
-  # A node that was deployed before it kept a record.
+  # The node may have been deployed before it kept a record: search the folders too.
   local folder
   while read -r id folder; do
     name=${folder##*/}
     name=${name%%.*}
-    isName "$name" && isUID "$id" && [ ! -L "$folder" ] || continue
+    if ! isName "$name" || ! isUID "$id" || [ -L "$folder" ]; then continue; fi
     case "$folder" in
       "$profiles"/*) compgen -G "$folder/hostenv*" >/dev/null || continue ;;
     esac
@@ -100,11 +101,11 @@ readAll() {
   done < <(stat -c '%u %n' -- "$profiles"/* /run/hostenv/user/* 2>/dev/null)
 }
 
-# sorted WORD...: a word a line.
+# sorted WORD... prints the words sorted, one on each line.
 sorted() { [ "$#" = 0 ] || printf '%s\n' "$@" | sort; }
-# has WORD WORD...: whether the first is among the others.
+# has WORD WORD... reports whether the first word is among the others.
 has() { [[ " ${*:2} " == *" $1 "* ]]; }
-# namesOf UID: the names that it is known by.
+# namesOf UID prints the known names of a UID.
 namesOf() {
   local key
   for key in "${!known[@]}"; do
@@ -112,9 +113,11 @@ namesOf() {
   done
 }
 
-# replace FILE TEXT: FILE has the whole of the old text or of the new one.
+# replace FILE TEXT replaces the text of a file. At any time the file has the whole
+# old text or the whole new text.
 replace() {
-  # Its name is always this, so that none is left behind; only root writes there.
+  # The name is fixed, so that the next run removes the file of an interrupted one.
+  # Only root can write in these folders.
   local temp=$1.hostenv-new
   if rm -f -- "$temp" && (umask 077 && printf '%s\n' "$2" >"$temp") &&
     { if [ -e "$1" ]; then chown --reference="$1" -- "$temp" && chmod --reference="$1" -- "$temp"; else chmod 0644 -- "$temp"; fi; } &&
@@ -125,10 +128,10 @@ replace() {
   return 1
 }
 
-# stop UID...: ends what runs as these users, sessions, services and all.
+# stop UID... ends all processes of these users, with their sessions and services.
 stop() {
-  # Not while the machine starts.
-  [ "$#" != 0 ] && [ -d /run/systemd/system ] || return 0
+  # While the machine boots, systemd is not running yet and there are no processes.
+  if [ "$#" = 0 ] || [ ! -d /run/systemd/system ]; then return 0; fi
   local id units=()
   for id; do
     loginctl terminate-user "$id" 2>/dev/null
@@ -141,8 +144,8 @@ stop() {
   return 0
 }
 
-# forget UID...: waits until logind does not know these users any more: what it
-# does for a UID later, it would do under the name that it knows.
+# forget UID... waits until logind has forgotten these users. Otherwise it would still
+# use the old name for a UID.
 forget() {
   local id end=$((SECONDS + forgetTimeout))
   for id; do
@@ -156,12 +159,12 @@ forget() {
   done
 }
 
-# foreign PATH UID: whether it is another user's. Root's is not: NixOS gives that
-# to the user, as folders that were made by hand.
-declare -A ownerAt=() # as it was at first; what is another user's is then looked at
+# foreign PATH UID reports whether the path belongs to another user. Root does not
+# count: NixOS gives a folder of root, such as one made by hand, to the user.
+declare -A ownerAt=() # by path: the owner's UID before the first change
 foreign() { [ "${ownerAt[$1]-0}" != 0 ] && [ "${ownerAt[$1]}" != "$2" ]; }
 
-# setAside PATH UID: what is another user's is no longer where this one's will be.
+# setAside PATH UID renames a path that belongs to another user, to make room.
 setAside() {
   foreign "$1" "$2" || return 0
   local other=${ownerAt[$1]}
@@ -173,8 +176,8 @@ setAside() {
   fi
 }
 
-# take PATH UID FORMERLY...: what the user had at one of the other places is here,
-# unless there is something here.
+# take PATH UID FORMERLY... moves the user's folder from one of the former paths to
+# PATH, unless PATH exists.
 take() {
   local to=$1 id=$2 from
   shift 2
@@ -199,8 +202,8 @@ take() {
   done
 }
 
-# keepRoots UID FROM TO: the roots of Nix's garbage collection lead to where a
-# folder will be, and so does the user's link to what it installed.
+# keepRoots UID FROM TO points the roots of Nix's garbage collector, and the user's
+# link ~/.nix-profile, from FROM to TO, where the folder will be.
 keepRoots() {
   local name target
   if [ -d "$roots" ]; then
@@ -208,7 +211,7 @@ keepRoots() {
       ln -sfnT -- "$3${target#"$2"}" "$roots/$name"
     done < <(find "$roots" -maxdepth 1 -type l -lname "$2/*" -printf '%f\0%l\0')
   fi
-  # As the user: the folder is its own, and may have changed by now.
+  # Write as the user, who owns the folder and may have changed it since the check.
   local home
   for home in "$2" "$3"; do
     if isOf "$1" "$home" && target=$(readlink -- "$home/.nix-profile") && [[ $target == "$2"/* ]]; then
@@ -217,7 +220,7 @@ keepRoots() {
   done
 }
 
-# entries FILE: passwd(5) or group(5) with the names that UIDs and GIDs have now.
+# entries FILE prints passwd(5) or group(5) with the present names of UIDs and GIDs.
 entries() {
   local line name id now
   declare -A there=()
@@ -233,7 +236,7 @@ entries() {
   done <"$1"
 }
 
-# shadows RENAME...: shadow(5), with OLD:NEW each.
+# shadows OLD:NEW... prints shadow(5) with these users renamed.
 shadows() {
   local line name rename
   declare -A now=() there=()
@@ -246,7 +249,7 @@ shadows() {
   done </etc/shadow
 }
 
-# rewrite FILE TEXT, where it is another.
+# rewrite FILE TEXT replaces the text of a file if it differs.
 rewrite() {
   [ "$2" = "$(<"$1")" ] || replace "$1" "$2" || complain "$1 cannot be written"
 }
@@ -258,7 +261,8 @@ activate() {
 
   for id in $(sorted "${!userOf[@]}"); do
     name=${userOf[$id]}
-    # What the record has of a UID is of one environment, and so this one's.
+    # All recorded names of a UID belong to one environment. If one of them is a name
+    # of this environment, all are.
     linked=${recorded[$id]-}
     for old in ${recorded[$id]-}; do
       if [ "$old" = "$name" ] || has "$old" "${formers[$id]-}"; then linked=; fi
@@ -292,7 +296,7 @@ activate() {
     fi
   done
 
-  # Environments that are not here any more, and no other user's.
+  # Environments that were removed from this node, if no other user has their UID.
   for id in $(sorted "${!known[@]}" | cut -d ' ' -f 1 | uniq); do
     [ -z "${userOf[$id]-}${others[$id]-}" ] || continue
     linked=1
@@ -303,13 +307,14 @@ activate() {
   done
 
   for text in "${renames[@]}"; do say "the user ${text%:*} is ${text#*:} from now on"; done
+  # shellcheck disable=SC2046 # a word for each name
   for id in "${gone[@]}"; do say "the environment$(printf ' %s' $(namesOf "$id")) (UID $id) is not on this node any more: what runs of it is stopped"; done
   [ "${NIXOS_ACTION-}" != dry-activate ] || return
 
-  # Before anything has a new name: what a power cut leaves is known by it.
+  # Write the record before any rename: after a power cut the next run needs it.
   text=$(
     {
-      # Of the lines of a name, sort keeps the first.
+      # sort keeps the first of several lines with the same UID and name.
       for id in "${!userOf[@]}"; do
         [ -z "${strange[$id]-}" ] || continue
         printf '%s %s %s\n' "$id" "${userOf[$id]}" "${homeOf[${userOf[$id]}]}"
@@ -321,10 +326,11 @@ activate() {
     } | sort -u -k 1n,1 -k 2,2
   )
   if [ "$text" != "$(cat -- "$record" 2>/dev/null)" ]; then
-    mkdir -p -- "${record%/*}" && replace "$record" "$text" || complain "$record cannot be written"
+    if ! mkdir -p -- "${record%/*}" || ! replace "$record" "$text"; then complain "$record cannot be written"; fi
   fi
 
-  # NixOS lets the users linger whose file is missing, and so starts them.
+  # Remove the linger files: where one is missing NixOS enables lingering, and so
+  # starts the user.
   for id in "${renamed[@]}" "${gone[@]}"; do
     for old in $(namesOf "$id"); do
       [ "${passwd[$old]-$id}" != "$id" ] || rm -f -- "$lingering/$old"
@@ -358,8 +364,8 @@ activate() {
       folders+=("$key" "$key.$id")
     done
     take "$text" "$id" "${folders[@]}"
-    # A power cut may have come between the roots and the move, and then the system
-    # from before.
+    # A power cut may have stopped an earlier run between keepRoots and the move, and
+    # then the previous system ran: update the roots again.
     for old in "${folders[@]:1}"; do exists "$old" || keepRoots "$id" "$old" "$text"; done
     folders=("$profiles/$name.$id")
     for old in ${formers[$id]-}; do folders+=("$profiles/$old" "$profiles/$old.$id"); done
@@ -371,7 +377,8 @@ activate() {
     done
   done
 
-  # What a user's containers own is in its home, by these numbers.
+  # Keep the subordinate UIDs of renamed users: files of their containers, in the
+  # home, belong to these.
   local map=/var/lib/nixos/auto-subuid-map
   if [ "${#renames[@]}" != 0 ] && [ -e "$map" ]; then
     text=$(<"$map")
@@ -386,7 +393,7 @@ activate() {
   done
 }
 
-# inUse PATH: whether it is a user's home, above one or below one.
+# inUse PATH reports whether the path is a user's home, or is above or below one.
 inUse() {
   local home
   for home in "${homes[@]}" "${homeOf[@]}"; do
@@ -395,7 +402,7 @@ inUse() {
   return 1
 }
 
-# leftOf UID NAME: the paths that are left of an environment by that name.
+# leftOf UID NAME prints the paths that an environment of that name left behind.
 leftOf() {
   local at
   for at in "${known["$1 $2"]}" "${known["$1 $2"]}.$1"; do
@@ -407,15 +414,15 @@ leftOf() {
   if [ -z "${passwd[$2]-}" ] && [ -e "$lingering/$2" ]; then printf '%s\n' "$lingering/$2"; fi
 }
 
-# runs UID: whether a process runs as an environment's user that is not here.
-# logind is not asked, because it lists a user for a while after its last process.
+# runs UID reports whether a process runs as the user of a removed environment. It does
+# not ask logind, because logind lists a user for a while after its last process.
 runs() { [ -z "${named[$1]-}" ] && pgrep -U "$1" >/dev/null; }
 
-# isLeft UID NAME: whether the environment is not here by that name.
+# isLeft UID NAME reports whether this node no longer has the environment by that name.
 isLeft() { [ "${uidOf[$2]-}" != "$1" ] && [ "${passwd[$2]-}" != "$1" ] && [ -z "${disabled[$1]-}${others[$1]-}" ]; }
 
 list() {
-  local key id name at comma= running
+  local key id name at comma="" running
   printf '{"leftovers":['
   while read -r id name; do
     isLeft "$id" "$name" || continue
@@ -423,7 +430,7 @@ list() {
     running=false
     if runs "$id"; then running=true; fi
     [ "${#at[@]}" != 0 ] || [ "$running" = true ] || continue
-    # Nothing here needs a backslash in JSON.
+    # These values need no escapes in JSON.
     printf '%s{"user":"%s","uid":%s,"now":"%s","running":%s,"paths":[' "$comma" "$name" "$id" "${userOf[$id]-}" "$running"
     comma=
     for key in "${at[@]}"; do
@@ -438,7 +445,7 @@ list() {
 
 remove() {
   local name=$1 id=$2 at
-  isName "$name" && isUID "$id" || die "hostenv-users remove takes a user's name and its UID"
+  if ! isName "$name" || ! isUID "$id"; then die "hostenv-users remove takes a user's name and its UID"; fi
   [ -n "${known["$id $name"]-}" ] || die "this node knows of no environment $name with the UID $id"
   isLeft "$id" "$name" || die "$name is in use on this node"
   if runs "$id"; then stop "$id"; fi
@@ -453,9 +460,18 @@ remove() {
 
 [ "$EUID" = 0 ] || die "it wants root"
 case "${1-}/$#" in
-  activate/1 | list/1 | remove/3) ;;
-  *) die "it is called as hostenv-users activate, list, or remove NAME UID" ;;
+  activate/1)
+    readAll
+    activate
+    ;;
+  list/1)
+    readAll
+    list
+    ;;
+  remove/3)
+    readAll
+    remove "$2" "$3"
+    ;;
+  *) die "usage: hostenv-users activate, hostenv-users list, or hostenv-users remove NAME UID" ;;
 esac
-readAll
-"$@"
 exit "$status"

@@ -1,4 +1,4 @@
-# Figures of the node for Prometheus, where the provider wants them.
+# Metrics of the node for Prometheus, if the provider enables them.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkIf mkOption types;
@@ -10,13 +10,13 @@ in
       type = types.bool;
       default = false;
       example = true;
-      description = "Whether the node offers its figures to Prometheus, on the loopback interface alone.";
+      description = "Whether the node serves its metrics to Prometheus, on the loopback interface only.";
     };
     port = mkOption {
       type = types.port;
       default = 9100;
       example = 19100;
-      description = "The port of 127.0.0.1 that they are offered on.";
+      description = "The port of 127.0.0.1 for the metrics.";
     };
   };
 

@@ -1,27 +1,29 @@
-# No request is lost: a deploy never restarts nginx. What changes its
-# configuration comes by a reload, and another nginx takes the running one's
-# place (hostenv-nginx.sh). docs/nodes.md says what that costs.
+# A deploy never restarts nginx, so that no request is lost: nginx reloads a new
+# configuration, and a new nginx replaces the running one (hostenv-nginx.sh).
+# docs/nodes.md describes the cost.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) concatStrings mapAttrsToList mkDefault mkForce mkIf mkOption optionalString types;
+  paths = import ../lib/paths.nix;
   cfg = config.hostenv.frontDoor;
   nginx = config.services.nginx;
   unit = config.systemd.services.nginx;
 
-  # The same words in every system, for nginx starts the next nginx by them.
+  # The same paths in every system: the running nginx starts the next one by them.
   binary = "/etc/hostenv/nginx";
-  settings = "/etc/hostenv/nginx-unit";
-  started = "/run/hostenv/nginx-unit";
+  settings = paths.frontDoor;
+  started = paths.frontDoorStarted;
   pidfile = "/run/nginx/nginx.pid";
 
-  program = pkgs.writeShellScript "hostenv-nginx" (lib.replaceStrings
-    [ "@nginx@" "@config@" "@pidfile@" "@settings@" "@started@" ]
-    [ binary "/etc/nginx/nginx.conf" pidfile settings started ]
-    (builtins.readFile ./hostenv-nginx.sh));
+  program = pkgs.writeShellScript "hostenv-nginx" (import ../lib/fill.nix ./hostenv-nginx.sh {
+    nginx = binary;
+    config = "/etc/nginx/nginx.conf";
+    inherit pidfile settings started;
+  });
 
-  # What a process of the unit has from its start to its end. Left out is what
-  # systemd applies to a running unit, or looks at itself when the time comes,
-  # and store paths that change with every nixpkgs.
+  # Settings that a process of the unit keeps from its start to its end. Left out are
+  # those that systemd applies to a running unit or reads later, and store paths that
+  # change with every nixpkgs.
   kept = concatStrings (
     mapAttrsToList line (removeAttrs unit.serviceConfig [
       "AllowedCPUs" "CPUQuota" "CPUWeight" "IOWeight" "MemoryHigh" "MemoryLow" "MemoryMax" "MemoryMin" "MemorySwapMax" "TasksMax"
@@ -49,7 +51,7 @@ in
 
   config = mkIf (nginx.enable && nginx.enableReload) {
     environment.etc."hostenv/nginx".source = "${nginx.package}/bin/nginx";
-    environment.etc."hostenv/nginx-unit".text = kept;
+    environment.etc.${lib.removePrefix "/etc/" settings}.text = kept;
 
     services.nginx.appendConfig = mkDefault ''
       worker_shutdown_timeout ${cfg.drainTimeout};

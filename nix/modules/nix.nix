@@ -1,4 +1,4 @@
-# Nix on the node: whose closures it takes, and how long it keeps them.
+# Nix on the node: whose closures it accepts, and how long it keeps them.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkIf mkOption types;
@@ -11,7 +11,7 @@ in
       default = [ ];
       example = [ "hosting.example-1:VpyNRlfoLMTuZrSzZZZqEYxcZJ7MPkbbL2tBGGGQrQ4=" ];
       description = ''
-        The public keys, beside those of the caches, whose signature makes the node take a closure.
+        The public keys, besides those of the caches, whose signed closures the node accepts.
         `provider.nixSigning.trustedPublicKeys` sets it.
       '';
     };
@@ -20,8 +20,8 @@ in
       default = false;
       example = true;
       description = ''
-        Whether Nix trusts the deploy user, so that the node takes whatever he pushes, unsigned. Off, the node trusts
-        the provider's signing key in place of whoever holds an ssh key.
+        Whether Nix trusts the deploy user, so that the node accepts unsigned closures from it. If false, the node trusts the
+        provider's signing key, and an ssh key alone is not enough.
       '';
     };
     remoteBuild = mkOption {
@@ -34,8 +34,8 @@ in
 
   config = {
     warnings = lib.optional (cfg.trustedPublicKeys == [ ] && ! cfg.trusted && ! cfg.remoteBuild) ''
-      The node ${config.hostenv.nodeName} refuses what is deployed to it, for it trusts no key that a closure could be
-      signed with: set provider.nixSigning.trustedPublicKeys, or hostenv.deploy.trusted = true for closures without a
+      The node ${config.hostenv.nodeName} would refuse every deploy, because it trusts no key that signs
+      closures: set provider.nixSigning.trustedPublicKeys, or hostenv.deploy.trusted = true for closures without a
       signature.'';
 
     nix = {
@@ -47,7 +47,7 @@ in
         # Environments manage their profiles by `nix profile`.
         experimental-features = mkDefault [ "nix-command" "flakes" ];
       };
-      # A month of generations is left to go back to.
+      # Generations of a month are kept for roll-backs.
       gc = {
         automatic = mkDefault true;
         dates = mkDefault "weekly";

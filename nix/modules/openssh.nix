@@ -1,4 +1,4 @@
-# Logging in: by key, and not as root, for as long as the other side is there.
+# ssh: log-in by key, not as root; connections end when the other side is gone.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -9,8 +9,8 @@ in
     default = [ 22 ];
     example = [ 22 2222 ];
     description = ''
-      The ports that sshd listens on: 22, and `provider.nodes.<node>.sshPort`. Both, because a port that a router
-      forwards to the node's 22 looks the same from outside.
+      The ports that sshd listens on: 22 and `provider.nodes.<node>.sshPort`. 22 stays, because the other port can be one
+      that a router forwards to the node's 22.
     '';
   };
 
@@ -21,8 +21,8 @@ in
       PasswordAuthentication = mkDefault false;
       KbdInteractiveAuthentication = mkDefault false;
       PermitRootLogin = mkDefault "no";
-      # A deploy's lock lasts as long as its connection: that of a machine which
-      # vanished without a word ends after a minute, and not after hours.
+      # A deploy's lock lasts as long as its connection. If the deploying machine
+      # disappears, the connection ends after a minute, and not after hours.
       ClientAliveInterval = mkDefault 15;
       ClientAliveCountMax = mkDefault 4;
     };

@@ -4,8 +4,8 @@ let
   inherit (lib) mkDefault mkOption types;
   cfg = config.hostenv.secrets;
 
-  # The file where it was named. Without its string context, which is all of the
-  # provider's repository where the file is named as a part of that.
+  # The path of the file as the option has it. A path in the provider's flake has the
+  # whole repository as its string context, which would be copied to the node.
   original = lib.head options.hostenv.secrets.file.definitions;
   plain = builtins.unsafeDiscardStringContext (toString original);
 
@@ -21,10 +21,10 @@ in
       example = lib.literalExpression "./secrets/secrets.yaml";
       description = ''
         The sops file, in YAML, that the node's secrets come from; it must be encrypted for the node's ssh host key
-        too. `provider.secretsPath` sets it. The node gets a copy of this file alone, whatever it lies in.
+        too. `provider.secretsPath` sets it. The node gets a copy of this file alone, without the folder around it.
       '';
-      # What has the path itself changes with every commit of the provider's
-      # repository, and brings all of that to the node, for every user to read.
+      # The path itself would change with every commit of the provider's repository,
+      # and copy the whole repository to the node, where every user can read it.
       apply = file:
         if file == null then null
         else if ! builtins.pathExists file then plain
@@ -38,8 +38,8 @@ in
       defaultText = lib.literalMD "the names of the keys in the file, which sops leaves in the clear";
       example = [ "acme/backups_secret" "acme/backups_env" ];
       description = ''
-        The keys in the sops file, two levels joined by a slash. Set it if the file is written in a way that the names
-        cannot be read from, or is not there when the node is evaluated.
+        The keys in the sops file, two levels joined by a slash. Set it if Nix cannot read the names from the file, or
+        if the file does not exist when the node is evaluated.
       '';
     };
     known = mkOption {
@@ -49,7 +49,7 @@ in
       default = options.hostenv.secrets.keys.highestPrio < 1500 || there;
       defaultText = lib.literalMD "whether the file is there, or `keys` is set";
       example = true;
-      description = "Whether it is known which keys there are.";
+      description = "Whether the keys of the file are known.";
     };
     name = mkOption {
       type = types.str;
@@ -69,7 +69,7 @@ in
   config = lib.optionalAttrs (options ? sops) {
     sops = {
       age.sshKeyPaths = mkDefault [ "/etc/ssh/ssh_host_ed25519_key" ];
-      # One kind of key to know: what is encrypted for a node names it as age does.
+      # Only age: .sops.yaml then names a node by one kind of key.
       gnupg.sshKeyPaths = mkDefault [ ];
       defaultSopsFile = lib.mkIf there (mkDefault cfg.file);
       defaultSopsFormat = mkDefault "yaml";

@@ -5,7 +5,7 @@
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mapAttrs mkDefault mkIf;
-  inherit (import ../lib/deploy.nix) paths;
+  paths = import ../lib/paths.nix;
   inherit (config.hostenv) environments;
 
   # What `environment.variables` puts between double quotes of a shell.
@@ -13,9 +13,9 @@ let
 in
 {
   environment = {
-    # The profile that a deploy sets, by its link: the system must not depend on
-    # the package, which is deployed without it. After what the user installed
-    # for itself, as `hostenv deploy` does, and before the system's own.
+    # The link of the profile that a deploy sets: the system must not depend on the
+    # package, which is deployed separately. It comes after the profiles that the user
+    # installs (`hostenv deploy` does), and before those of the system.
     profiles = mkIf (environments != { }) (lib.mkOrder 1200 [ (paths.profile "$USER") ]);
 
     sessionVariables = mapAttrs (_: mkDefault) {
@@ -25,7 +25,8 @@ in
       XDG_STATE_HOME = "$HOME/.local/state";
     };
 
-    # Who is here, for programs that monitor: by hostenv's name for it.
+    # The environments of this node, for programs that monitor, by hostenv's name for
+    # the variable.
     variables = mkIf config.hostenv.monitoring.enable {
       HOSTENV_ENVIRONMENTS_JSON = mkDefault (quoted (builtins.toJSON (mapAttrs
         (user: e: { env = user; inherit user; hostname = e.hostenv.hostname; })
@@ -36,8 +37,8 @@ in
     systemPackages = mkIf (environments != { }) [ pkgs.gitMinimal pkgs.rsync ];
   };
 
-  # Each one's systemd is up once a switch is over, when it is to be activated.
-  # NixOS starts those of users whose mark to linger is new; that of a user who
-  # was gone for a while, as a system that failed was taken back, is not.
+  # The user managers run when a switch ends and environments are activated. NixOS
+  # starts one for a user who begins to linger. It starts none for a user that a
+  # rolled back system had removed for a while, and who lingers already.
   systemd.targets.multi-user.wants = lib.mapAttrsToList (_: e: "user@${toString e.uid}.service") environments;
 }

@@ -1,14 +1,12 @@
-# Limits of environments. The slices are in the plan's nodes.<node>, and so is which
-# of them an environment's user manager runs in. Here all else that is done as the
-# environment's user is put there too, and it is held that systemd applies the
-# limits: one that it cannot read it merely logs, and NixOS takes nearly anything
-# for one.
+# Limits of environments. The plan's nodes.<node> declares the slices, and puts each
+# environment's user manager into one. This module puts the sessions of the user
+# there too, and checks that systemd applies the limits: systemd only logs a limit
+# that it cannot read, and NixOS accepts almost any value.
 #
-# By itself systemd puts a session below user-<UID>.slice, which no limit of the
-# project reaches, and leaves what sudo starts with who called it. No setting of
-# logind's names another slice. So PAM has the process moved, of sshd and of sudo,
-# by which a customer and a deploy come: as root, before anything of the user's
-# runs. It is moved after pam_systemd, so that the session has its XDG_RUNTIME_DIR
+# Without it systemd puts a session below user-<UID>.slice, outside of the project's
+# limits, and a program that sudo starts stays in the slice of its caller. logind has
+# no setting for another slice. So PAM moves the process for sshd and sudo, which
+# customers and deploys use: as root, before a program of the user runs. It is moved after pam_systemd, so that the session has its XDG_RUNTIME_DIR
 # and is in logind's list.
 { config, lib, pkgs, ... }:
 let
@@ -25,7 +23,7 @@ let
     in
     {
       assertion = readable;
-      message = "systemd.slices.${slice}.sliceConfig.${name} is ${show value}, which systemd does not take for a limit such as \"${example}\": correct provider.limits and run `mage plan`, if it stands in generated/plan.json";
+      message = "systemd.slices.${slice}.sliceConfig.${name} is ${show value}, which systemd does not take for a limit such as \"${example}\": correct provider.limits and run `mage plan`, if the value is in generated/plan.json";
     };
 
   ours = lib.attrNames (filterAttrs (name: _: hasPrefix "user-" name) config.systemd.slices);
@@ -33,10 +31,9 @@ let
   # The slice of each environment's user manager, null where there is none.
   sliceOf = mapAttrs (_: e: (config.systemd.services."user@${toString e.uid}" or { }).serviceConfig.Slice or null) environments;
 
-  enterSlice = pkgs.writeShellScript "hostenv-enter-slice" (lib.replaceStrings
-    [ "@path@" ]
-    [ (lib.makeBinPath [ pkgs.coreutils config.systemd.package ]) ]
-    (builtins.readFile ./hostenv-enter-slice.sh));
+  enterSlice = pkgs.writeShellScript "hostenv-enter-slice" (import ../lib/fill.nix ./hostenv-enter-slice.sh {
+    path = lib.makeBinPath [ pkgs.coreutils config.systemd.package ];
+  });
 
   # A session that cannot be put into its slice is refused.
   pam = service: {
@@ -50,7 +47,7 @@ let
 in
 {
   assertions =
-    # Without environments the slices are none of the plan's.
+    # Without environments the slices are not from the plan.
     concatLists (map
       (slice: [
         (limit slice "CPUQuota" "[0-9]+(\\.[0-9]+)?%" "200%")
@@ -60,17 +57,17 @@ in
     ++ mapAttrsToList
       (user: e: {
         assertion = sliceOf.${user} != null;
-        message = "systemd.services.\"user@${toString e.uid}\".serviceConfig.Slice is not set, so that nothing limits ${user}: run `mage plan`, for generated/plan.json should have it";
+        message = "systemd.services.\"user@${toString e.uid}\".serviceConfig.Slice is not set, and ${user} would run without limits: run `mage plan`, which writes it to generated/plan.json";
       })
       environments
     ++ [
       {
         assertion = environments == { } || config.services.openssh.settings.UsePAM != false;
-        message = "services.openssh.settings.UsePAM is false, so that nothing limits what environments do by ssh: take it away from the configuration of ${config.hostenv.nodeName}";
+        message = "services.openssh.settings.UsePAM is false, and ssh sessions of environments would run without limits: remove it from the configuration of ${config.hostenv.nodeName}";
       }
     ];
 
-  # Who belongs where, a line each, for the program.
+  # The slice of each user, one a line, for hostenv-enter-slice.sh.
   environment.etc."hostenv/slices" = lib.mkIf (environments != { }) {
     text = concatStrings (mapAttrsToList (user: slice: "${user} ${slice}\n") (filterAttrs (_: slice: slice != null) sliceOf));
   };

@@ -1,11 +1,10 @@
-# What the deploy user may do as root and as an environment's user: the commands
-# that deploy-rs gives for their profiles, word for word, and those that bring
-# back what deploy-rs did not. docs/nodes.md explains each, and what these rules
-# are not: a boundary against whoever has the deploy key.
+# What the deploy user may do as root and as an environment's user: exactly the
+# commands that deploy-rs runs for their profiles, and those with which we roll back
+# where deploy-rs does not. docs/nodes.md explains each, and why these rules are no
+# boundary against the holder of the deploy key.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
-  inherit (import ../lib/deploy.nix) paths;
   cfg = config.hostenv.deploy;
 
   bin = "/run/current-system/sw/bin";
@@ -26,31 +25,31 @@ let
     (rule "${storePath}/activate-rs" "revoke --profile-path ${profile}")
     # confirms over a new connection that the node can be reached
     (rule "${literally bin}/rm" "${literally temp}/deploy-rs-canary-[0-9a-z]{32}")
-    # goes back to what was there by its path, not deploy-rs's
+    # sets the generation before by its store path, which deploy-rs does not do
     (rule "${literally bin}/nix-env" "-p ${profile} --set ${storePath}")
   ];
 
-  # What takes an environment's data to another node or from it, see move.nix.
+  # Moves an environment's data to another node or from it, see move.nix.
   backup = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}";
   move = rule "${literally bin}/hostenv-move" "((backup|holds) ${backup}|snapshots ${backup} (tagged|all)|journal ${backup} [0-9]{1,12}|plan [0-9]{1,6}|discard)";
 
-  # What environments left that are gone, see users.nix.
+  # Lists and removes the files of former environments, see users.nix.
   leftovers = rule "${literally bin}/hostenv-users" "(list|remove [a-z0-9][a-z0-9_-]{0,30} [1-9][0-9]{0,8})";
 in
 {
   options.hostenv.deploy.sudoCommands = mkOption {
     type = types.attrsOf (types.listOf types.singleLineStr);
     default = {
-      root = commandsFor { profile = paths.systemProfile; temp = cfg.tempPath; }
-        # A system that deploy-rs did not bring has no activate-rs.
+      root = commandsFor { profile = cfg.profileLink; temp = cfg.tempPath; }
+        # A system that deploy-rs did not deploy has no activate-rs.
         ++ [ (rule "${storePath}/bin/switch-to-configuration" "(switch|boot|dry-activate)") leftovers ];
     }
     // lib.mapAttrs
-      (user: _: commandsFor { profile = paths.profile user; temp = paths.userTemp { inherit (cfg) tempPath; } user; }
+      (_: e: commandsFor { profile = e.profileLink; temp = e.tempPath; }
         ++ [
-        # A first activation that failed leaves a profile with nothing before it
-        # to go back to: its link goes, never the system's.
-        (rule "${literally bin}/rm" (paths.profile user))
+        # A failed first activation leaves a profile without a generation to go back
+        # to: we remove its link. We never remove the system's.
+        (rule "${literally bin}/rm" e.profileLink)
         move
       ])
       config.hostenv.environments;
@@ -66,7 +65,7 @@ in
     assertions = [
       {
         assertion = config.security.sudo.enable && ! config.security.sudo.execWheelOnly;
-        message = "hostenv.deploy.user (${cfg.user}) cannot deploy without sudo: set security.sudo.enable = true and security.sudo.execWheelOnly = false, or hostenv.deploy.sudoCommands = { } on a node that is deployed otherwise; sudo-rs has no rules that hold a command to its arguments by a pattern";
+        message = "hostenv.deploy.user (${cfg.user}) cannot deploy without sudo: set security.sudo.enable = true and security.sudo.execWheelOnly = false, or hostenv.deploy.sudoCommands = { } if another program deploys the node; sudo-rs cannot match the arguments of a command by a pattern";
       }
     ];
 

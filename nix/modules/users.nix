@@ -1,8 +1,8 @@
-# Users: nobody is added by hand, and nobody has what belongs to an environment.
-# The users, groups and slices themselves are in the plan's nodes.<node>. What
-# NixOS does not do for them, hostenv-users.sh does: a renamed environment keeps
-# its home, one that is gone does not run on, and what it left is told and taken
-# away by command.
+# Users: they come from the plan alone, and no other user has an environment's UID
+# or GID. The plan's nodes.<node> declares the users, groups and slices.
+# hostenv-users.sh does what NixOS does not: a renamed environment keeps its home,
+# the processes of a removed one end, and its files are reported, and removed by
+# command.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) attrNames concatLists concatStringsSep filterAttrs mapAttrsToList mkOption types;
@@ -11,8 +11,8 @@ let
   # quoted [ "a" "b" ] is "a and b".
   quoted = concatStringsSep " and ";
 
-  # owned kind id option all user e: that the id which the plan gave to an
-  # environment is the one it has here, and nobody else's.
+  # owned kind id option all user e: assertions that the user has the id of the
+  # plan, and that no other user has it.
   owned = kind: id: option: all: user: e:
     let
       others = attrNames (filterAttrs (name: other: name != user && other.${id} == e.uid) all);
@@ -21,7 +21,7 @@ let
     [
       {
         assertion = others == [ ];
-        message = "${option}: the ${kind} ${toString e.uid} belongs to the environment ${user} by generated/plan.json, and is also that of ${quoted others}: give ${if builtins.length others == 1 then "it" else "them"} another in the configuration of ${nodeName}";
+        message = "${option}: the ${kind} ${toString e.uid} belongs to the environment ${user} by generated/plan.json, and ${quoted others} ${if builtins.length others == 1 then "has" else "have"} it as well: set another in the configuration of ${nodeName}";
       }
       {
         assertion = actual == e.uid;
@@ -29,23 +29,24 @@ let
       }
     ];
 
-  # Normal users that are no environments, and those of them to whom NixOS gives
-  # whatever UID is free at that time.
+  # Normal users that are no environments, and those of them without a uid, which
+  # NixOS chooses when it makes the user.
   own = filterAttrs (name: u: u.isNormalUser && ! environments ? ${name}) config.users.users;
   floating = attrNames (filterAttrs (_: u: u.uid == null) own);
   reach = lib.any (e: e.uid >= 1000 && e.uid < 30000) (lib.attrValues environments);
 
-  # What hostenv-users goes by, a line each.
+  # The table that hostenv-users reads, a line each.
   line = kind: name: uid: formers: home: "${kind} ${name} ${if uid == null then "-" else toString uid} ${if formers == [ ] then "-" else concatStringsSep "," formers} ${home}\n";
   table = pkgs.writeText "hostenv-users-table" (lib.concatStrings (
     mapAttrsToList (user: e: line "environment" user e.uid e.formerNames (config.users.users.${user}.home or "/home/${user}")) environments
     ++ mapAttrsToList (user: uid: line "disabled" user uid [ ] "/home/${user}") config.hostenv.disabled
     ++ mapAttrsToList (name: u: line "user" name u.uid [ ] u.home) own
   ));
-  program = pkgs.writeShellScriptBin "hostenv-users" (lib.replaceStrings
-    [ "@path@" "@table@" "@temp@" ]
-    [ (lib.makeBinPath [ pkgs.coreutils pkgs.findutils pkgs.util-linux pkgs.procps config.systemd.package ]) "${table}" config.hostenv.deploy.tempPath ]
-    (builtins.readFile ./hostenv-users.sh));
+  program = pkgs.writeShellScriptBin "hostenv-users" (import ../lib/fill.nix ./hostenv-users.sh {
+    path = lib.makeBinPath [ pkgs.coreutils pkgs.findutils pkgs.util-linux pkgs.procps config.systemd.package ];
+    table = "${table}";
+    temp = config.hostenv.deploy.tempPath;
+  });
 in
 {
   options.hostenv.disabled = mkOption {
@@ -53,8 +54,8 @@ in
     default = { };
     example = { site-staging-d6e4934 = 40002; };
     description = ''
-      The UIDs of environments that the plan has on this node and that are disabled, by user name: what is here of them
-      is not left over. The plan sets this.
+      The UIDs of the disabled environments of this node, by user name: their files here are not leftovers. The plan sets
+      this.
     '';
   };
 
@@ -64,7 +65,7 @@ in
         [
           {
             assertion = e.hostenv.userName == user;
-            message = "generated/plan.json: environments.${user}.hostenv.userName is ${e.hostenv.userName}, and should be ${user}: run `mage plan`";
+            message = "generated/plan.json: environments.${user}.hostenv.userName is ${e.hostenv.userName}, and must be ${user}: run `mage plan`";
           }
         ]
         ++ owned "UID" "uid" "users.users" config.users.users user e
@@ -73,7 +74,7 @@ in
 
     warnings = lib.optional (reach && floating != [ ]) ''
       ${quoted (map (name: "users.users.${name}") floating)} on ${nodeName} has no uid, and NixOS may choose one that the
-      plan gives to an environment later on: set it, outside of provider.uidRange.'';
+      plan gives to an environment later: set a uid outside of provider.uidRange.'';
 
     users.mutableUsers = lib.mkDefault false;
 
@@ -84,7 +85,7 @@ in
         text = "${program}/bin/hostenv-users activate";
         supportsDryActivation = true;
       };
-      # Where NixOS makes users by a service, that comes later by itself.
+      # A service that makes users (sysusers, userborn) starts later without this.
       users = lib.mkIf (! config.systemd.sysusers.enable && ! (config.services.userborn.enable or false)) {
         deps = [ "hostenv-users" ];
       };

@@ -7,8 +7,8 @@ in
     type = types.bool;
     default = false;
     description = ''
-      Whether a plan may have no environments at all. Such a plan takes all users
-      from all nodes, and most often an input is merely missing.
+      Whether a plan may have no environments at all. Such a plan removes all users
+      from all nodes, and its most frequent cause is a missing input.
     '';
   };
 }

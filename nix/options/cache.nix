@@ -1,12 +1,6 @@
 { lib, ... }:
 let
-  inherit (lib) mkOption types;
-
-  nullable = example: description: mkOption {
-    type = types.nullOr types.singleLineStr;
-    default = null;
-    inherit example description;
-  };
+  nullable = (import ../lib/option.nix { inherit lib; }).nullable lib.types.singleLineStr;
 in
 {
   options.provider.cache = {
@@ -14,15 +8,15 @@ in
       A binary cache that the nodes ask before all others; cache.nixos.org stays.
     '';
     publicKey = nullable "cache.hosting.example-1:WLnA8b5JGgQp0TpWdHmEvx3WhzZ2gQ0kS5ZcbQ3xF1E=" ''
-      The key by which the cache signs. The nodes trust it beside those that they
-      trust without.
+      The public key of the cache's signatures. The nodes trust it in addition to
+      their other keys.
     '';
     login = nullable "nodes" ''
-      The name that the password is for, if the cache wants one.
+      The user name that the password belongs to, if the cache needs one.
     '';
     passwordSecret = nullable "cache/password" ''
       The key in the sops file `provider.secretsPath` that holds the password, or
-      the token, by which the nodes log in to the cache.
+      the token, with which the nodes log in to the cache.
     '';
     netrcSecret = nullable "cache/netrc" ''
       The key in the sops file that holds a whole netrc file, in place of

@@ -5,7 +5,7 @@ in
 {
   options.provider.deployPublicKeys = mkOption {
     type = types.listOf types.singleLineStr;
-    default = [ ];
+    default = (import ../lib/provider-defaults.nix).plain.deployPublicKeys;
     example = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA... deploy@hosting.example" ];
     description = ''
       SSH public keys that may log in as the deploy user of every node. No

@@ -1,11 +1,11 @@
 { lib, ... }:
 let
-  inherit (lib) mkOption types;
+  inherit (lib) mkOption;
 in
 {
   options.provider.deployUser = mkOption {
-    type = types.strMatching "[a-z_][a-z0-9_-]*";
-    default = "deploy";
+    type = (import ../lib/name-type.nix lib).user;
+    default = (import ../lib/provider-defaults.nix).plain.deployUser;
     description = "The user of every node that `mage deploy` logs in as.";
   };
 }

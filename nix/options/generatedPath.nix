@@ -8,8 +8,8 @@ in
     defaultText = lib.literalMD "`generated` beside flake.nix";
     example = lib.literalExpression "./plans/production";
     description = ''
-      The folder that `mage plan` writes state.json and plan.json to, and the
-      nodes are made from. `mage plan -out=` must name the same.
+      The folder of state.json and plan.json, from which Nix makes the nodes.
+      `mage plan -out=` must name the same folder.
     '';
   };
 }

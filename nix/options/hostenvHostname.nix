@@ -7,8 +7,8 @@ in
     type = types.str;
     example = "hosting.example";
     description = ''
-      The provider's own domain. An environment is reached as
-      `<userName>.<hostenvHostname>`, a node as `<node>.<hostenvHostname>`.
+      The provider's own domain. The host name of an environment is
+      `<userName>.<hostenvHostname>`, that of a node `<node>.<hostenvHostname>`.
     '';
   };
 }

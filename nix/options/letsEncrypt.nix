@@ -8,15 +8,15 @@ in
       type = types.bool;
       example = true;
       description = ''
-        Whether the provider accepts Let's Encrypt's terms of service. Without,
-        no certificate is issued, and a plan is refused.
+        Whether the provider accepts Let's Encrypt's terms of service. Let's Encrypt
+        issues no certificate otherwise, and `mage plan` refuses to make a plan.
       '';
     };
 
     adminEmail = mkOption {
       type = types.str;
       example = "ops@hosting.example";
-      description = "Where Let's Encrypt writes to when a certificate is about to expire.";
+      description = "The mail address of the account at Let's Encrypt.";
     };
   };
 }

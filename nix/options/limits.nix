@@ -33,7 +33,7 @@ in
 {
   options.provider.limits = limits { cpuQuota = "200%"; memoryMax = "12G"; otherwise = ""; } // {
     organisations = own
-      "Other limits for an organisation's projects, each on its own."
+      "Other limits for the projects of an organisation; they hold for each project separately."
       { acme.memoryMax = "24G"; };
     projects = own
       "Other limits for a project, by `organisation__project`."

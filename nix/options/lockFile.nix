@@ -8,10 +8,10 @@ in
     defaultText = lib.literalMD "`flake.lock` of the flake";
     example = lib.literalExpression "./flake.lock";
     description = ''
-      The provider's flake.lock, where the inventory finds what customers'
-      projects come from. The folder that it lies in is where `nodes`, `secrets`
-      and `generated` are looked for. Only a flake in a sub-folder of its
-      repository needs to say it, and only for Nix before 2.14.
+      The provider's flake.lock, which holds the sources of the customers'
+      projects. `nodes`, `secrets` and `generated` are in the same folder by
+      default. You need to set it only in a flake-parts flake below the root of
+      its repository, and only for Nix before 2.14.
     '';
   };
 }

@@ -20,6 +20,6 @@ in
     });
     default = [ ];
     example = [ { from = "acme__site"; to = "acme__www"; } ];
-    description = "Environments and projects that have another name than before, and keep their UIDs and host names.";
+    description = "Environments and projects that were renamed, and keep their UIDs and host names.";
   };
 }

@@ -10,11 +10,11 @@ in
         type = types.listOf types.singleLineStr;
         default = [ ];
         example = [ "hosting.example-1:WLnA8b5JGgQp0TpWdHmEvx3WhzZ2gQ0kS5ZcbQ3xF1E=" ];
-        description = "Public keys whose signatures the nodes accept, beside those of the binary caches.";
+        description = "Public keys whose signatures the nodes accept, besides those of the binary caches.";
       };
     };
     default = { };
     example = { trustedPublicKeys = [ "hosting.example-1:WLnA8b5JGgQp0TpWdHmEvx3WhzZ2gQ0kS5ZcbQ3xF1E=" ]; };
-    description = "Signatures of what `mage deploy` copies to the nodes. The plan carries it.";
+    description = "Signatures of the closures that `mage deploy` copies to the nodes. The plan holds these options.";
   };
 }

@@ -7,8 +7,8 @@ in
     type = types.nullOr (types.functionTo types.raw);
     defaultText = lib.literalExpression "inputs.nixpkgs.lib.nixosSystem";
     description = ''
-      What makes a NixOS system of modules. It is called with `modules` and
-      `specialArgs`, which are the flake's `inputs` and `self`.
+      The function that makes a NixOS system. Its arguments are `modules` and
+      `specialArgs`; the latter holds the flake's `inputs` and `self`.
     '';
   };
 }

@@ -9,8 +9,8 @@ in
     example = { production = "node-a"; default = "node-b"; };
     description = ''
       The node of an environment by its type (`production`, `testing`,
-      `development`), and by `default` for all other types. What
-      `provider.placement` says comes first.
+      `development`), and by `default` for all other types. `provider.placement`
+      takes precedence.
     '';
   };
 }

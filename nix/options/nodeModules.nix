@@ -5,8 +5,8 @@ in
 {
   options.provider.nodeModules = mkOption {
     type = types.listOf types.deferredModule;
-    default = [ ];
+    default = (import ../lib/provider-defaults.nix).plain.nodeModules;
     example = lib.literalExpression "[ ./nodes/common.nix inputs.disko.nixosModules.disko ]";
-    description = "NixOS modules of all nodes. What they set, a node's own module can still set otherwise.";
+    description = "NixOS modules of all nodes. A node's own module can override what they set by default.";
   };
 }

@@ -1,14 +1,8 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
-
-  # Where a node says nothing the plan says nothing either, and what reads the
-  # plan decides.
-  unless = description: type: args: mkOption (args // {
-    type = types.nullOr type;
-    default = null;
-    inherit description;
-  });
+  inherit (import ../lib/option.nix { inherit lib; }) nullable;
+  defaults = import ../lib/provider-defaults.nix;
 in
 {
   options.provider.nodes = mkOption {
@@ -16,20 +10,16 @@ in
       options = {
         system = mkOption {
           type = types.str;
-          default = "x86_64-linux";
+          default = defaults.node.system;
           example = "aarch64-linux";
           description = "The node's platform.";
         };
 
-        address = unless
-          "The host name or IP address that it is reached at. `null` for `<node>.<hostenvHostname>`."
-          types.str
-          { example = "192.0.2.10"; };
+        address = nullable types.str "192.0.2.10"
+          "The host name or IP address of the node. `null` for `<node>.<hostenvHostname>`.";
 
-        sshPort = unless
-          "The port of its ssh server. `null` for 22."
-          types.port
-          { example = 2222; };
+        sshPort = nullable types.port 2222
+          "The port of its ssh server. `null` for 22.";
 
         sshOpts = mkOption {
           type = types.listOf types.singleLineStr;
@@ -38,44 +28,34 @@ in
           description = "Further arguments of ssh.";
         };
 
-        hostKey = unless
-          "Its ssh host key. `null` to ask the known hosts of whoever deploys."
-          types.singleLineStr
-          { example = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA..."; };
+        hostKey = nullable types.singleLineStr "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA..."
+          "Its ssh host key. `null` for the known hosts of the user that deploys.";
 
-        remoteBuild = unless
-          "Whether to build on the node itself. `null` for no."
-          types.bool
-          { example = true; };
+        remoteBuild = nullable types.bool true
+          "Whether to build on the node itself. `null` for no.";
 
-        magicRollback = unless
-          "Whether the node goes back by itself where nobody can reach it after an activation. `null` for yes."
-          types.bool
-          { example = false; };
+        magicRollback = nullable types.bool false
+          "Whether the node rolls back by itself if the deploying machine cannot reach it after an activation. `null` for yes.";
 
-        autoRollback = unless
-          "Whether the node goes back where an activation fails. `null` for yes."
-          types.bool
-          { example = false; };
+        autoRollback = nullable types.bool false
+          "Whether the node rolls back when an activation fails. `null` for yes.";
 
-        tempPath = unless
+        tempPath = nullable types.str "/run/hostenv/deploy"
           ''
             The folder for the files by which deploy-rs confirms an activation.
-            It must be private: in a shared one, an environment's user could fake
-            them. `null` for one that the node's own configuration makes.
-          ''
-          types.str
-          { example = "/run/hostenv/deploy"; };
+            No other user may write to it: an environment's user could fake
+            the files. `null` for `/run/hostenv/deploy`.
+          '';
       };
     });
-    default = { };
+    default = defaults.plain.nodes;
     example = {
       node-a = { address = "192.0.2.10"; };
       node-b = { address = "192.0.2.20"; system = "aarch64-linux"; };
     };
     description = ''
-      The nodes there are. If any is named, `provider.nodeFor` and
-      `provider.placement` must name no others.
+      The provider's nodes. If one is listed here, `provider.nodeFor` and
+      `provider.placement` may name only nodes of this list.
     '';
   };
 }

@@ -9,7 +9,7 @@ in
     example = lib.literalExpression "./machines";
     description = ''
       The folder of the nodes' own NixOS modules, `<node>/configuration.nix`.
-      `null` if all that a machine needs is in `provider.nodeModules`.
+      `null` if `provider.nodeModules` holds all that a machine needs.
     '';
   };
 }

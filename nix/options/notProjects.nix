@@ -5,10 +5,10 @@ in
 {
   options.provider.notProjects = mkOption {
     type = types.listOf types.str;
-    default = [ ];
+    default = (import ../lib/provider-defaults.nix).plain.notProjects;
     example = [ "vendor__lib" ];
     description = ''
-      Inputs that are no customers' projects, although their names hold `__`.
+      Inputs that are not projects of customers, although their names hold `__`.
       Each must be an input of the flake.
     '';
   };

@@ -5,7 +5,7 @@ in
 {
   options.provider.overrides = mkOption {
     type = types.attrsOf types.raw;
-    default = { };
+    default = (import ../lib/provider-defaults.nix).plain.overrides;
     example = lib.literalExpression ''
       {
         "drupal/nixpkgs" = inputs.nixpkgs;
@@ -15,9 +15,9 @@ in
     description = ''
       Inputs of the customers' flakes that the provider replaces, by input path,
       as `follows` would. `hostenv`, `nixpkgs`, `flake-parts` and `phps` are
-      replaced by the provider's own inputs of these names, where he has them;
-      `null` leaves what the customer's flake.lock says. An input that a flake
-      does not have is passed over.
+      replaced by the provider's own inputs of these names, if it has them;
+      `null` keeps the input of the customer's flake.lock. An input that a flake
+      does not have is ignored.
     '';
   };
 }

@@ -14,7 +14,7 @@ in
     description = ''
       The node of one environment (`organisation__project/environment`), of a
       project (`organisation__project`) or of an organisation. The most specific
-      one holds; without any, `provider.nodeFor` does.
+      entry holds; without one, `provider.nodeFor` does.
     '';
   };
 }

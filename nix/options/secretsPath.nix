@@ -8,9 +8,9 @@ in
     defaultText = lib.literalMD "`secrets/secrets.yaml` beside flake.nix";
     example = lib.literalExpression "./secrets/production.yaml";
     description = ''
-      The file with the provider's secrets, encrypted by sops, which the nodes
-      decrypt with their ssh host keys. It need not be there before a node has
-      something to decrypt. `null` for none.
+      The file of the provider's secrets, encrypted by sops, which the nodes
+      decrypt with their ssh host keys. It need not exist before a node needs a
+      secret. `null` for none.
     '';
   };
 }

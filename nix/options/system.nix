@@ -5,11 +5,12 @@ in
 {
   options.provider.system = mkOption {
     type = types.str;
-    default = "x86_64-linux";
+    default = (import ../lib/provider-defaults.nix).plain.system;
     example = "aarch64-linux";
     description = ''
-      The platform whose `lib.hostenv` of the customers' flakes says which
-      environments there are. The packages are those of each node's platform.
+      The platform for which the customers' flakes are asked for their
+      environments (`lib.hostenv.<platform>`). Packages are built for the platform
+      of each node.
     '';
   };
 }

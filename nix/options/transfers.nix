@@ -14,7 +14,7 @@ in
         from = mkOption {
           type = types.str;
           example = "site-main-b7ea262";
-          description = "The user name of the environment that it belongs to.";
+          description = "The user name of the environment that has it now.";
         };
         to = mkOption {
           type = types.str;
@@ -25,6 +25,6 @@ in
     });
     default = [ ];
     example = [ { host = "www.acme.example"; from = "site-main-b7ea262"; to = "shop-main-4f7240c"; } ];
-    description = "Host names that go to an environment of another project or organisation. Without an entry here a plan refuses it.";
+    description = "Host names that move to an environment of another project or organisation. `mage plan` refuses such a move without an entry here.";
   };
 }

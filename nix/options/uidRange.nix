@@ -9,8 +9,8 @@ in
       default = 1002;
       example = 40000;
       description = ''
-        The lowest UID that an environment may get. 40000 to 59999 is clear of
-        what NixOS, nixbld and systemd give out themselves.
+        The lowest UID that an environment may get. NixOS, nixbld and systemd
+        themselves use no UID from 40000 to 59999.
       '';
     };
 
@@ -18,7 +18,7 @@ in
       type = types.ints.unsigned;
       default = 29999;
       example = 59999;
-      description = "The highest UID that an environment may get. UIDs are never used again.";
+      description = "The highest UID that an environment may get. A UID is never used again.";
     };
   };
 }

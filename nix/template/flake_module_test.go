@@ -15,9 +15,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestFlake follows README.md with Nix: from the template to a plan and an
-// evaluated node, with flake-parts itself, nixpkgs's library, and stand-ins for
-// the inputs that there is no network to fetch.
+// TestFlake follows README.md with Nix, from the template to a plan and an evaluated
+// node. It uses the real flake-parts and nixpkgs's library, and stand-ins for the other
+// inputs, because the test has no network.
 func TestFlake(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root(t), "nix", "flake-module.nix")); err != nil {
 		t.Skip("left out, for this checkout has no flake module")
@@ -45,7 +45,7 @@ func TestFlake(t *testing.T) {
 		for name, content := range map[string]map[string]string{
 			"hostenv-provider": library(t), "flake-parts": flakeParts, "nixpkgs": nixpkgs,
 			"hostenv": {"flake.nix": "{ outputs = _: { }; }"}, "phps": {"flake.nix": "{ outputs = _: { }; }"},
-			"sops-nix": {"flake.nix": "{ outputs = _: { nixosModules.sops = { }; }; }"}, "deploy-rs": {"flake.nix": "{ outputs = _: { }; }"},
+			"sops-nix": {"flake.nix": "{ outputs = _: { nixosModules.sops = { }; }; }"}, "deploy-rs": {"flake.nix": deployRs},
 			"site": customer,
 		} {
 			repository(t, filepath.Join(world, name), content)
@@ -63,7 +63,7 @@ func TestFlake(t *testing.T) {
 			} {
 				flake = replaced(t, flake, `"`+url+`"`, `"git+file://`+filepath.Join(world, name)+`"`)
 			}
-			// What README.md has a newcomer do.
+			// The steps of README.md.
 			flake = replaced(t, flake, `# acme__site.url = "git+ssh://git@git.example/acme/site.git?dir=.hostenv&ref=main";`,
 				`acme__site.url = "git+file://`+filepath.Join(world, "site")+`?dir=.hostenv&ref=main";`)
 			return regexp.MustCompile(`acceptTerms = false; *#.*`).ReplaceAllString(flake, "acceptTerms = true;")
@@ -82,7 +82,7 @@ func TestFlake(t *testing.T) {
 			t.Errorf("the node's system is %q", out)
 		}
 		if runtime.GOARCH == "amd64" {
-			if out := r.run(t, mage, "nodesBuild", "sample"); !regexp.MustCompile(`(?s)node sample .*-system\n.*environment site-main-b7ea262 .*-site-main\n`).MatchString(out) {
+			if out := r.run(t, mage, "nodesBuild", "sample"); !regexp.MustCompile(`(?s)sample/system .*-activatable-system\n.*sample/site-main-b7ea262 .*-activatable-site-main\n`).MatchString(out) {
 				t.Errorf("built: %s", out)
 			}
 		}
@@ -92,7 +92,19 @@ func TestFlake(t *testing.T) {
 	})
 }
 
-// customer is a project as customers have it, with a stand-in for hostenv.
+// deployRs is a stand-in for deploy-rs. This test does not activate profiles.
+const deployRs = `{
+  outputs = _: {
+    lib.x86_64-linux.activate = rec {
+      custom.__functor = _: base: script: derivation {
+        name = "activatable-${base.name}"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo ${base} > $out" ];
+      };
+      nixos = custom;
+    };
+  };
+}`
+
+// customer is a typical project of a customer, with a stand-in for hostenv.
 var customer = map[string]string{
 	".hostenv/flake.nix": `{
 	  outputs = _: {
@@ -125,7 +137,7 @@ func edit(t *testing.T, path string, change func(string) string) {
 	}
 }
 
-// replaced is strings.Replace of what must be there.
+// replaced is strings.Replace, but fails if the old text is missing.
 func replaced(t *testing.T, text, old, new string) string {
 	t.Helper()
 	if !strings.Contains(text, old) {

@@ -28,7 +28,7 @@ in
       deploy = "/store/hostenv-provider-deploy";
     };
   };
-  # What `nix flake check` knows of an app, and no more.
+  # An app has only the attributes that `nix flake check` accepts.
   shape = {
     expr = builtins.attrValues (builtins.mapAttrs (_: app: builtins.attrNames app ++ builtins.attrNames app.meta ++ [ app.type ]) apps);
     expected = builtins.genList (_: [ "meta" "program" "type" "description" "app" ]) 5;

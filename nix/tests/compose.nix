@@ -1,7 +1,7 @@
-# What is composed of a plan, with a stand-in for callFlake that gives back what
-# it is called with, and inputs that must not be looked at.
+# The outputs that are composed from a plan, with a stand-in for callFlake that returns
+# its arguments, and inputs that must not be evaluated.
 let
-  nothing = throw "nobody needs this";
+  nothing = throw "not asked for";
   plans = ./fixtures/plans;
 
   compose = { plan ? "well", inputs ? { }, provider ? { }, callFlake ? _: nothing, ... }@args:
@@ -11,10 +11,10 @@ let
       self = nothing;
       system = "x86_64-linux";
       lockFile = root + "/flake.lock";
-      provider = import ../lib/provider-defaults.nix { inherit inputs root; } // provider;
+      provider = (import ../lib/provider-defaults.nix).complete { inherit inputs root; } provider;
     } // removeAttrs args [ "plan" "inputs" "provider" ]);
 
-  # A flake whose packages say how it was called.
+  # A flake whose packages hold the arguments of its call.
   echo = { subject, source, overrides }: {
     packages.x86_64-linux = {
       main = { inherit subject overrides; inherit (source) rev; };
@@ -31,7 +31,7 @@ let
   };
 in
 {
-  # Nothing of these needs an input, nor a customer.
+  # These outputs need no input and no customer.
   names = {
     expr =
       let c = compose all; in {
@@ -59,7 +59,7 @@ in
         node-b = c.library.connections.node-b;
         digest = builtins.hashString "sha256" (builtins.toJSON c.library.plan) == builtins.hashString "sha256" (builtins.toJSON (builtins.fromJSON (builtins.readFile (plans + "/well/generated/plan.json"))));
       };
-    expected = { node-b = { hostname = "192.0.2.2"; system = "aarch64-linux"; }; digest = true; };
+    expected = { node-b = { hostname = "192.0.2.2"; system = "aarch64-linux"; remoteBuild = false; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; autoRollback = true; magicRollback = true; }; digest = true; };
   };
 
   environment = {

@@ -20,8 +20,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// specs makes the deploy specification of each plan of a list, with paths in
-// the store as deploy-rs's functions give them.
+// specs makes the deploy specification of each plan of a list, with store paths in the
+// form that deploy-rs's functions return.
 const specs = `plans:
   map
     (file:
@@ -37,8 +37,8 @@ const specs = `plans:
       })
     plans`
 
-// TestInterface holds the specification of every golden plan against the schema
-// that deploy-rs itself checks it by.
+// TestInterface checks the specification of every golden plan against deploy-rs's own
+// schema.
 func TestInterface(t *testing.T) {
 	schemaText := testenv.Mirrored(t, "serokell/deploy-rs", "interface.json")
 	schema := compile(t, schemaText)
@@ -47,7 +47,7 @@ func TestInterface(t *testing.T) {
 		t.Fatalf("no golden plans: %v", err)
 	}
 	known := map[string]bool{
-		// deploy-rs reads it (src/data.rs), though the schema does not tell.
+		// deploy-rs reads it (src/data.rs), but its schema does not have it.
 		"remoteBuild": true,
 	}
 	var anyValue any
@@ -120,7 +120,7 @@ func compile(t *testing.T, text []byte) *jsonschema.Schema {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Its $schema is one that does not exist: http, and a # at the end.
+	// Its $schema is not a known URL: it has http, and a # at the end.
 	delete(decoded.(map[string]any), "$schema")
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2019)
@@ -134,7 +134,7 @@ func compile(t *testing.T, text []byte) *jsonschema.Schema {
 	return schema
 }
 
-// propertiesOf adds the names of all properties that a schema tells of.
+// propertiesOf adds the names of all properties of a schema.
 func propertiesOf(schema any, names map[string]bool) {
 	switch v := schema.(type) {
 	case map[string]any:
@@ -153,8 +153,8 @@ func propertiesOf(schema any, names map[string]bool) {
 	}
 }
 
-// TestWithDeployRs makes profiles by deploy-rs's own functions, with little
-// under them, and runs the deploy-rs-activate that comes out.
+// TestWithDeployRs makes profiles by deploy-rs's own functions, with stand-ins for
+// packages, and runs the deploy-rs-activate that they make.
 func TestWithDeployRs(t *testing.T) {
 	a := activation{dir: t.TempDir()}
 	write(t, a.path("deploy-rs.nix"), string(testenv.Mirrored(t, "serokell/deploy-rs", "flake.nix")), 0o666)
@@ -177,8 +177,8 @@ func TestWithDeployRs(t *testing.T) {
 	in
 	builtins.mapAttrs (_: profile: builtins.fromJSON profile.path) ((import ../lib/deploy.nix).specOf {
 		plan = {
-			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1.hostname = "n1.example";
-			environments.shop-main = { node = "n1"; uid = %[2]d; hostenv.stateDir = "%[1]s/state"; };
+			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
+			environments.shop-main = { node = "n1"; profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; uid = %[2]d; hostenv.stateDir = "%[1]s/state"; };
 		};
 		systems.n1.config = { system.build.toplevel = package; boot.loader.systemd-boot.enable = true; boot.loader.efi.efiSysMountPoint = "%[1]s"; };
 		packages.shop-main = package;
@@ -217,34 +217,21 @@ func TestWithDeployRs(t *testing.T) {
 	}
 }
 
-// TestHostKeyIsInTheStore shows that what the ssh options name is there once
-// they were evaluated, in a pure evaluation as well.
+// TestHostKeyIsInTheStore checks that the file that the ssh options name exists after
+// an evaluation, also a pure one.
 func TestHostKeyIsInTheStore(t *testing.T) {
-	lib, err := os.ReadFile("../lib/deploy.nix")
-	if err != nil {
-		t.Fatal(err)
-	}
 	each(t, func(t *testing.T, n nix) {
 		dir := t.TempDir()
-		for name, text := range map[string]string{
-			"deploy.nix": string(lib),
-			"flake.nix": `{ outputs = _: { deploy = (import ./deploy.nix).specOf {
+		if err := os.CopyFS(filepath.Join(dir, "lib"), os.DirFS("../lib")); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "flake.nix"), `{ outputs = _: { deploy = (import ./lib/deploy.nix).specOf {
 				plan = {
 					deployUser = "deploy"; nodes.n1 = { }; environments = { };
-					nodeConnections.n1 = { hostname = "n1.example"; hostKey = "ssh-ed25519 AAAAHOST"; };
+					nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; hostKey = "ssh-ed25519 AAAAHOST"; };
 				};
 				systems = { }; packages = { }; activate = _: { };
-			}; }; }`,
-		} {
-			write(t, filepath.Join(dir, name), text, 0o666)
-		}
-		for _, name := range []string{"strings.nix", "fail.nix"} {
-			text, err := os.ReadFile(filepath.Join("../lib", name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(dir, name), string(text), 0o666)
-		}
+			}; }; }`, 0o666)
 		var opts []string
 		if err := json.Unmarshal(n.run(t, "eval", "--json", "path:"+dir+"#deploy.nodes.n1.sshOpts"), &opts); err != nil {
 			t.Fatal(err)
@@ -262,20 +249,20 @@ func TestHostKeyIsInTheStore(t *testing.T) {
 	})
 }
 
-// An activation is the script of an environment's profile, and what it runs in.
+// An activation is the script of an environment's profile, with its surroundings.
 type activation struct {
-	dir    string // all below is in it
+	dir    string // holds all files
 	script string
 }
 
-// newActivation makes a profile whose bin/activate is the given shell text.
+// newActivation makes a profile with the given shell text as bin/activate.
 func newActivation(t *testing.T, activate string) activation {
 	t.Helper()
 	a := activation{dir: t.TempDir()}
 	expr := fmt.Sprintf(`((import ../lib/deploy.nix).specOf {
 		plan = {
-			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1.hostname = "n1.example";
-			environments.shop-main = { node = "n1"; uid = %d; hostenv.stateDir = %q; };
+			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
+			environments.shop-main = { node = "n1"; profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; uid = %d; hostenv.stateDir = %q; };
 		};
 		systems = { };
 		packages.shop-main = "";
@@ -289,8 +276,8 @@ func newActivation(t *testing.T, activate string) activation {
 func (a activation) path(name string) string { return filepath.Join(a.dir, name) }
 func (a activation) logs() string            { return a.path("state/hostenv/activation") }
 
-// command returns the script as deploy-rs runs it: in an else branch, under
-// strict settings, with little in its environment.
+// command returns the script as deploy-rs runs it: in an else branch, with strict
+// settings and few environment variables.
 func (a activation) command(t *testing.T) *exec.Cmd {
 	t.Helper()
 	write(t, a.path("deploy-rs-activate"), "set -euo pipefail\nif false; then\n  :\nelse\n"+a.script+"\nfi\n", 0o666)
@@ -304,7 +291,7 @@ func (a activation) env() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "PROFILE=" + a.path("profile"), "HOME=" + a.dir, "DIR=" + a.dir}
 }
 
-// run runs the script with all of its output read.
+// run runs the script, and reads all of its output.
 func (a activation) run(t *testing.T) (output string, status int) {
 	t.Helper()
 	cmd := a.command(t)
@@ -312,8 +299,8 @@ func (a activation) run(t *testing.T) (output string, status int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// runLost runs a command as over a link that is lost after the first line, and
-// lets what it runs go on only then.
+// runLost runs a command as over a connection that is lost after the first line. The
+// command continues only after the loss.
 func (a activation) runLost(t *testing.T, cmd *exec.Cmd) (status int) {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -325,7 +312,7 @@ func (a activation) runLost(t *testing.T, cmd *exec.Cmd) (status int) {
 		t.Fatal(err)
 	}
 	write.Close()
-	// Byte by byte, to take no more than was printed before the loss.
+	// Read byte by byte, to read only what was printed before the loss.
 	var seen []byte
 	for b := make([]byte, 1); !bytes.Contains(seen, []byte("line 1\n")); {
 		if _, err := io.ReadFull(read, b); err != nil {
@@ -341,7 +328,7 @@ func (a activation) runLost(t *testing.T, cmd *exec.Cmd) (status int) {
 	return cmd.ProcessState.ExitCode()
 }
 
-// log returns the one log that there is.
+// log returns the text of the only log.
 func (a activation) log(t *testing.T) string {
 	t.Helper()
 	entries, err := os.ReadDir(a.logs())
@@ -360,8 +347,8 @@ func (a activation) exists(name string) bool {
 	return err == nil
 }
 
-// talkative prints more than a pipe holds, on both of its outputs, as soon as
-// the link is lost, and ends with 7.
+// talkative prints more than a pipe holds, on both of its outputs, as soon as the
+// connection is lost, and exits with 7.
 const talkative = `
 echo line 1
 until [ -e "$DIR/lost" ]; do sleep 0.01; done
@@ -400,10 +387,10 @@ func TestActivationSurvivesALostLink(t *testing.T) {
 			t.Errorf("it ended with %d, finished: %t", status, a.exists("finished"))
 		}
 	})
-	// What the above would not show if it were not so.
+	// These show that the tests above fail without the parts of the script they test.
 	t.Run("not without tee -p", func(t *testing.T) {
 		a := newActivation(t, talkative)
-		script := strings.Replace(a.script, "tee -p --", "tee --", 1)
+		script := strings.Replace(a.script, `tee" -p --`, `tee" --`, 1)
 		if script == a.script {
 			t.Fatal("the script has no tee -p")
 		}
@@ -415,7 +402,7 @@ func TestActivationSurvivesALostLink(t *testing.T) {
 	})
 	t.Run("not without tee and cat", func(t *testing.T) {
 		a := newActivation(t, talkative)
-		script := strings.Replace(strings.Replace(a.script, "tee -p --", "tee --", 1), "cat >/dev/null", ":", 1)
+		script := strings.Replace(strings.Replace(a.script, `tee" -p --`, `tee" --`, 1), `"${coreutils}cat" >/dev/null`, ":", 1)
 		a.script = script
 		if status := a.runLost(t, a.command(t)); status == 7 || a.exists("finished") {
 			t.Errorf("it ended with %d, finished: %t", status, a.exists("finished"))
@@ -444,7 +431,7 @@ func TestActivation(t *testing.T) {
 	})
 	t.Run("names the units that failed, with the ends of their journals", func(t *testing.T) {
 		a := newActivation(t, `touch "$DIR/begun"; exit 1`)
-		// One had failed before, one is started again and again.
+		// One unit failed before the activation, one is restarted again and again.
 		write(t, a.path("bin/systemctl"), `#!/usr/bin/env bash
 case "$*" in
 *--user*list-units*)
@@ -499,7 +486,7 @@ esac
 		if err := os.MkdirAll(a.path("profile.activated/folder"), 0o777); err != nil {
 			t.Fatal(err)
 		}
-		if out, status := a.run(t); status != 0 || !strings.Contains(out, "warning: the next deploy will activate this again") {
+		if out, status := a.run(t); status != 0 || !strings.Contains(out, "warning: the next deploy activates this path again") {
 			t.Errorf("where nothing can be left it ended with %d and printed %q", status, out)
 		}
 	})
@@ -537,7 +524,7 @@ esac
 	t.Run("goes on without a log", func(t *testing.T) {
 		a := newActivation(t, "exit 3")
 		write(t, a.path("state"), "a file, and no folder", 0o666)
-		if out, status := a.run(t); status != 3 || !strings.Contains(out, "warning: there will be no log of this activation, for "+a.logs()+" cannot be written\n") {
+		if out, status := a.run(t); status != 3 || !strings.Contains(out, "warning: this activation has no log, because "+a.logs()+" cannot be written\n") {
 			t.Errorf("it ended with %d and printed %q", status, out)
 		}
 	})
@@ -553,7 +540,7 @@ esac
 		}
 	})
 	t.Run("lets what failed too often be started", func(t *testing.T) {
-		for _, status := range []string{"0", "1"} { // also where there is no systemd
+		for _, status := range []string{"0", "1"} { // 1: as without systemd
 			a := newActivation(t, `cat "$DIR/said"; echo activated`)
 			write(t, a.path("bin/systemctl"), "#!/bin/sh\necho \"systemctl $*\" >$DIR/said\necho noise; exit "+status+"\n", 0o777)
 			cmd := a.command(t)
@@ -566,7 +553,7 @@ esac
 	})
 	t.Run("refuses another user", func(t *testing.T) {
 		a := newActivation(t, `touch "$DIR/finished"`)
-		a.script = strings.Replace(a.script, fmt.Sprintf("!= '%d'", os.Getuid()), "!= '123456'", 1)
+		a.script = strings.Replace(a.script, fmt.Sprintf("uid=%d\n", os.Getuid()), "uid=123456\n", 1)
 		if out, status := a.run(t); status != 1 || a.exists("finished") || !strings.Contains(out, "hint: ") {
 			t.Errorf("it ended with %d and printed %q", status, out)
 		}

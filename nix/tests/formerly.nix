@@ -16,7 +16,7 @@ in
     ];
   };
 
-  # All at once, each with the line that stands for it.
+  # All former options are reported together, each with the line that replaces it.
   all-at-once = {
     expr = said {
       nodeSystems."node-a" = "aarch64-linux";

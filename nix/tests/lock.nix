@@ -4,8 +4,8 @@ let
   git = url: { type = "git"; inherit url; };
   node = original: { inherit original; locked = original // { rev = "0000000000000000000000000000000000000000"; narHash = "sha256-x"; lastModified = 1; revCount = 7; }; };
 
-  # The provider's own input acme__site is the lock's node acme__site_2, for an
-  # input of that name of another flake came first.
+  # The provider's input acme__site is the lock's node acme__site_2, because an input of
+  # another flake has the name acme__site.
   lock = {
     version = 7;
     root = "top";

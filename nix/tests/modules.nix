@@ -1,5 +1,5 @@
-# Modules whose gist needs nothing of nixpkgs: evaluated with as much of its lib
-# as they use. Whole systems are in nodes/.
+# Modules that do not need nixpkgs, evaluated with only the functions of its lib that
+# they use. nodes/ tests whole systems.
 let
   lib = {
     inherit (builtins) head length mapAttrs replaceStrings stringLength toJSON;
@@ -43,7 +43,7 @@ let
 in
 {
   programs = {
-    # By the link that a deploy sets, and never by the environment's package.
+    # The path goes by the link that a deploy sets, not by the environment's package.
     expr = (session { inherit environments; }).profiles;
     expected = [ "/nix/var/nix/profiles/per-user/$USER/hostenv" ];
   };
@@ -63,7 +63,7 @@ in
     expected = ''{\"site-main-b7ea262\":{\"env\":\"site-main-b7ea262\",\"hostname\":\"site-main-b7ea262.hosting.example\",\"user\":\"site-main-b7ea262\"}}'';
   };
 
-  # What hostenv's own front door lets through, this one does.
+  # This front door accepts all requests that hostenv's own front door accepts.
   limits-by-default = {
     expr = builtins.mapAttrs (_: o: o.default or (builtins.mapAttrs (_: o: o.default) o)) (frontDoor { } true).options.hostenv.frontDoor;
     expected = { clientMaxBodySize = "2G"; proxyTimeout = "600s"; proxyBufferSize = "128k"; proxyBuffers = { number = 4; size = "256k"; }; };

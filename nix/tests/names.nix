@@ -23,12 +23,12 @@ in
   three-parts = { expr = names.parse "acme__site__old"; error = "project acme__site__old: the input's name has 3 parts"; };
   nothing-left = { expr = names.parse "acme__-"; error = "project acme__-: a part of the input's name has neither letters nor digits"; };
 
-  # The user names of a recorded project whose names need all of sanitise.
+  # The user names of a recorded project whose names need every rule of sanitise.
   user-names = {
     expr = map (names.userName (names.parse "Acme-Inc__My_Very-Long.Project")) [ "main" "feature/foo" "-lead-and-trail-" "x--y" ];
     expected = [ "myverylongp-main-48d93fb" "myverylongp-foo-c3a5ade" "myverylongp-lead-and-d752841" "myverylongp-x-y-59953b3" ];
   };
-  # And of all that were recorded.
+  # The user names of all recorded projects.
   recorded-user-names = {
     expr =
       let

@@ -7,7 +7,7 @@ let
   robots = { name = "X-Robots-Tag"; value = "noindex"; };
   again = own: nginx.again own { headers = [ frame type ]; added = [ robots ]; };
 
-  # What hostenv gives a virtual host that says nothing itself.
+  # hostenv's values for a virtual host that sets no headers.
   hostenv = {
     hsts = true;
     security = {

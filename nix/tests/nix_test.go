@@ -1,6 +1,5 @@
-// Package nix_test tests what of nix/ is more than a value: what other programs
-// read and run. The values have their cases in the *.nix files beside it, which
-// hostenv/plan/nix runs.
+// Package nix_test tests the parts of nix/ that other programs read and run. The cases
+// for plain values are in the *.nix files beside it, which hostenv/nix runs.
 package nix_test
 
 import (
@@ -15,12 +14,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what is recorded")
 
-// A nix is one Nix with a store of its own below dir.
+// A nix is one Nix with its own store below dir.
 type nix struct {
 	binary, dir string
 }
 
-// each runs a test under every Nix at hand.
+// each runs a test under every installed Nix.
 func each(t *testing.T, test func(t *testing.T, n nix)) {
 	for _, binary := range testenv.NixBinaries(t) {
 		out, err := exec.Command(binary, "--version").Output()
@@ -32,10 +31,10 @@ func each(t *testing.T, test func(t *testing.T, n nix)) {
 	}
 }
 
-// first returns the Nix on PATH, for what does not differ from one to another.
+// first returns the Nix on PATH, for tests that do not depend on the version.
 func first(t *testing.T) nix { return nix{testenv.NixBinaries(t)[0], testenv.NixDir(t)} }
 
-// try returns what nix writes, or fails with what it says.
+// try returns the standard output and the standard error of nix.
 func (n nix) try(t *testing.T, args ...string) (out []byte, log string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), n.binary, args...)
@@ -46,7 +45,7 @@ func (n nix) try(t *testing.T, args ...string) (out []byte, log string, err erro
 	return stdout.Bytes(), stderr.String(), err
 }
 
-// run is try for what must succeed.
+// run is try for a command that must succeed.
 func (n nix) run(t *testing.T, args ...string) []byte {
 	t.Helper()
 	out, log, err := n.try(t, args...)

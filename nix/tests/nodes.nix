@@ -2,6 +2,7 @@ let
   nodes = import ../lib/nodes.nix;
 
   environment = node: { inherit node; enable = true; hostenv.userName = "site-main-b7ea262"; };
+  reached = { system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
   plan = {
     deployUser = "deployer";
     environments = {
@@ -11,19 +12,22 @@ let
       older-main-7654321 = removeAttrs (environment "n1") [ "enable" ];
     };
     nodes = { n1.users.users = { }; n2 = { }; };
+    nodeConnections = { n1 = reached // { hostname = "n1.hosting.example"; }; n2 = reached // { hostname = "n2.hosting.example"; }; };
   };
   inputs.sops-nix.nixosModules.sops = "sops-nix";
   machines = ./fixtures/nodes;
 
-  modules = arguments: nodes.modulesOf ({ inherit plan inputs; provider = { }; node = "n1"; self.outPath = toString ./fixtures; } // arguments);
+  complete = provider: (import ../lib/provider-defaults.nix).plain // { nodesPath = null; secretsPath = null; } // provider;
+  modules = arguments@{ provider ? { }, ... }:
+    nodes.modulesOf ({ inherit plan inputs; node = "n1"; self.outPath = toString ./fixtures; } // arguments // { provider = complete provider; });
 
-  # What was said of an option: definitions by default are { content; ... }.
+  # The value of a definition. One made by mkDefault is { content; ... }.
   plain = value: value.content or value;
   ofProvider = provider: (builtins.elemAt (modules { inherit provider; }) 1).config.hostenv;
   ofPlan = extra: (builtins.elemAt (modules { plan = plan // extra; }) 3).config.hostenv;
-  connected = connection: ofPlan { nodeConnections.n1 = { hostname = "n1.hosting.example"; } // connection; };
+  connected = connection: ofPlan { nodeConnections.n1 = plan.nodeConnections.n1 // connection; };
 
-  # One word for each module, in their order.
+  # One word for each module, in order.
   names = map (module:
     if builtins.isAttrs module then module._file or "a module"
     else builtins.baseNameOf (toString module));
@@ -34,7 +38,7 @@ in
     expected = [ "common.nix" "provider" "sops-nix" "of the provider" "nodes/n1/configuration.nix" "generated/plan.json" "generated/plan.json" ];
   };
   without-anything = {
-    expr = names (nodes.modulesOf { inherit plan; provider = { }; node = "n2"; });
+    expr = names (nodes.modulesOf { inherit plan; provider = complete { }; node = "n2"; });
     expected = [ "common.nix" "provider" "generated/plan.json" "generated/plan.json" ];
   };
   no-machines = { expr = builtins.length (modules { provider.nodesPath = null; }); expected = 5; };
@@ -51,7 +55,7 @@ in
   };
   environments-elsewhere = { expr = nodes.environmentsOn plan "n3"; expected = { }; };
 
-  # Named by text alone, that the node does not get all of the provider's source.
+  # Paths are plain text, so that the node does not get the provider's whole source.
   machine-without-context = {
     expr =
       let
@@ -67,7 +71,7 @@ in
   machine-missing = {
     expr = map builtins.typeOf (modules { node = "n2"; provider.nodesPath = machines; });
     error = "node n2: there is no nodes/n2/configuration.nix.*hint: write .*git add.*provider.nodesPath = null";
-    # The provider knows where his flake is.
+    # Errors show the path in the provider's flake.
     errorNot = "/fixtures/nodes/n2";
   };
   machine-missing-elsewhere = {
@@ -98,25 +102,21 @@ in
     expr = (ofProvider { }).deploy;
     expected = { publicKeys = [ ]; trustedPublicKeys = [ ]; };
   };
-  # As options of the module system are that nobody set.
+  # The module system gives these values to unset options.
   of-provider-null = { expr = (ofProvider { nixSigning.trustedPublicKeys = null; }).deploy.trustedPublicKeys; expected = [ ]; };
   of-provider-signing-null = { expr = (ofProvider { nixSigning = null; }).deploy.trustedPublicKeys; expected = [ ]; };
 
   of-plan = {
     expr = builtins.mapAttrs (_: plain) (ofPlan { }).deploy;
-    expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
+    expected = { user = "deployer"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
   };
   of-plan-connection = {
     expr = builtins.mapAttrs (_: plain) (connected { tempPath = "/var/lib/deploy"; remoteBuild = true; }).deploy;
-    expected = { user = "deployer"; tempPath = "/var/lib/deploy"; remoteBuild = true; };
+    expected = { user = "deployer"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/var/lib/deploy"; remoteBuild = true; };
   };
   of-plan-null = {
-    expr = builtins.mapAttrs (_: plain) (connected { tempPath = null; remoteBuild = null; sshPort = null; }).deploy;
-    expected = { user = "deployer"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
-  };
-  of-plan-without-user = {
-    expr = plain (builtins.elemAt (modules { plan = removeAttrs plan [ "deployUser" ]; }) 3).config.hostenv.deploy.user;
-    expected = "deploy";
+    expr = builtins.mapAttrs (_: plain) (connected { sshPort = null; }).deploy;
+    expected = { user = "deployer"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; };
   };
 
   port = { expr = plain (ofPlan { }).ssh.ports; expected = [ 22 ]; };

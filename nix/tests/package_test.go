@@ -16,8 +16,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// packaged is what nix/package.nix gives to a buildGoModule, with as much of
-// nixpkgs' lib as it uses.
+// packaged is the argument of buildGoModule in nix/package.nix, evaluated with only
+// the part of nixpkgs' lib that it uses.
 const packaged = `
 let
 	lib = rec {
@@ -33,8 +33,8 @@ in
 import ../package.nix { inherit lib; version = "1.2.3-test"; buildGoModule = arguments: arguments // { src = "${arguments.src}"; }; }
 `
 
-// TestPackage builds the package as nixpkgs' buildGoModule would, with the
-// machine's Go in a scratch copy of the source, and holds vendorHash current.
+// TestPackage builds the package like nixpkgs' buildGoModule, with the machine's Go
+// in a copy of the source, and checks that vendorHash is current.
 func TestPackage(t *testing.T) {
 	n := first(t)
 	var p struct {
@@ -79,8 +79,7 @@ func TestPackage(t *testing.T) {
 		script := "set -euo pipefail\nrunHook() { :; }\n" + p.BuildPhase + p.InstallPhase + p.InstallCheckPhase
 		cmd := exec.CommandContext(t.Context(), testenv.Need(t, "bash"), "-c", script)
 		cmd.Dir = source
-		// As buildGoModule sets them: nothing is fetched, and there is no home,
-		// nor can one be made.
+		// buildGoModule sets these: Go cannot fetch, and has no home folder.
 		cmd.Env = []string{
 			"PATH=" + os.Getenv("PATH"), "HOME=/proc/homeless-shelter", "out=" + out, "TMPDIR=" + t.TempDir(),
 			"GOFLAGS=-mod=vendor -trimpath", "GOPROXY=off", "GOSUMDB=off", "GO111MODULE=on", "GOTOOLCHAIN=local",
@@ -133,7 +132,7 @@ func testApps(t *testing.T, n nix, out string) {
 	}
 }
 
-// TestAppsAreAFlakes shows what `nix flake check` says of apps and shell.
+// TestAppsAreAFlakes checks that `nix flake check` accepts the apps and the shell.
 func TestAppsAreAFlakes(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		dir := t.TempDir()
@@ -170,7 +169,7 @@ func TestAppsAreAFlakes(t *testing.T) {
 	})
 }
 
-// mustBeStatic refuses a program that wants a loader or libraries.
+// mustBeStatic fails if a program needs a loader or libraries.
 func mustBeStatic(t *testing.T, program string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -188,7 +187,7 @@ func mustBeStatic(t *testing.T, program string) {
 	}
 }
 
-// copySource copies a folder of a store, so that it can be written.
+// copySource makes a writable copy of a folder of a store.
 func copySource(t *testing.T, from, to string) {
 	t.Helper()
 	files := 0
@@ -216,7 +215,7 @@ func copySource(t *testing.T, from, to string) {
 	}
 }
 
-// goIn runs the machine's go in a folder.
+// goIn runs the machine's Go in a folder.
 func goIn(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", args...)

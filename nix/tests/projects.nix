@@ -1,9 +1,9 @@
-# The inventory's projects, with a stand-in for callFlake that gives an input's
-# value, or calls it with the overrides.
+# The inventory's projects, with a stand-in for callFlake that returns an input's value,
+# or calls it with the overrides if it is a function.
 let
   hostenv = import ./fixtures/hostenv.nix;
 
-  # A provider of some inputs, whose lock says `git` of each with the extras given.
+  # A provider with some inputs. Its lock has type `git` for each, with the given extras.
   provide = { inputs, sources ? { }, provider ? { }, system ? "x86_64-linux", callFlake ? calledIn inputs }:
     let
       lock = {
@@ -22,9 +22,8 @@ let
     (import ../lib/compose.nix {
       inherit inputs system callFlake;
       self = throw "not asked for";
-      provider = {
+      provider = (import ../lib/provider-defaults.nix).plain // {
         hostenvHostname = "hosting.example";
-        overrides = { };
         generatedPath = throw "not asked for";
       } // provider;
       lockFile = builtins.toFile "flake.lock" (builtins.toJSON lock);
@@ -37,7 +36,7 @@ let
     in
     { sourceInfo = { inherit (flake) outPath; }; } // flake;
 
-  # The folder of a project whose flake.nix is as hostenv's template has it.
+  # The folder of a project with the flake.nix of hostenv's template.
   tree = "${./fixtures/customer}";
   user = "site-main-b7ea262";
 
@@ -64,7 +63,7 @@ let
   project = environment: exportedBy (export environment);
   disagree = hostenv: project { inherit hostenv; };
 
-  # A project whose tree is on disk, evaluated by a hostenv that its flake takes.
+  # A project whose tree is on disk, evaluated by the hostenv that its flake gets.
   source = "${./fixtures/project}";
   siteOf = takes: takes // {
     outPath = "${source}/.hostenv";
@@ -84,7 +83,7 @@ let
       sources.acme__site.dir = ".hostenv";
     }).inventory.projects.acme__site;
 
-  # What is to come of it.
+  # The expected result.
   evaluated = extra: {
     source.original = { type = "git"; url = "https://git.example/acme__site"; dir = ".hostenv"; };
     defaultEnvironment = "production";
@@ -120,7 +119,7 @@ in
     expected = {
       formatVersion = 1;
       system = "x86_64-linux";
-      provider = { hostenvHostname = "hosting.example"; nodeFor.default = "a"; };
+      provider = { hostenvHostname = "hosting.example"; nodeFor.default = "a"; deployPublicKeys = [ ]; deployUser = "deploy"; nodes = { }; notProjects = [ ]; };
       projects.acme__site = {
         source.original = { type = "git"; url = "https://git.example/acme__site"; };
         defaultEnvironment = "main";
@@ -175,7 +174,7 @@ in
     error = "provider: no project is called acme__shop.*hint: the projects are acme__site";
   };
 
-  # Placeholders that were left in flake.nix, with the lines that they stand in.
+  # Placeholders that were left in flake.nix, with their lines.
   placeholders = {
     expr = disagree { organisation = "yourorganisation"; project = "yourproject"; hostenvHostname = "your.hostenv.hostname"; userName = "yourproject-main-0000000"; };
     error = [
@@ -197,7 +196,7 @@ in
     expr = disagree { userName = "root"; hostname = "root.hosting.example"; };
     error = "hostenv.userName is \"root\" and should be \"site-main-b7ea262\"";
   };
-  # With the right suffix it is another's user all the same, if that has the same seven digits.
+  # Even with the right suffix it is another project's user, if that has the same seven digits.
   wrong-slug = { expr = disagree { userName = "shop-main-b7ea262"; hostname = "shop-main-b7ea262.hosting.example"; }; error = "hostenv.userName is \"shop-main-b7ea262\" and should be \"site-main-b7ea262\""; };
   another-environments-user = { expr = disagree { environmentName = "uat"; }; error = "hostenv.userName is \"site-main-b7ea262\" and should be \"site-uat-b9389e0\""; };
   not-a-name = { expr = disagree { environmentName = 7; }; error = "hostenv.environmentName is a int and should be the name of the environment"; };
@@ -214,11 +213,11 @@ in
   bad-name = { expr = (provide { inputs.acme__site__old = export { }; }).inventory; error = "project acme__site__old: the input's name has 3 parts"; };
   secret = { expr = (provide { inputs.acme__site = export { }; provider.cloudflare.apiToken = "x"; }).inventory; error = "provider: cloudflare.apiToken"; };
 
-  # Each environment is as its own evaluation has it, with what flake.nix says.
+  # Each environment has the values of its own evaluation, and those of flake.nix.
   evaluated = { expr = evaluatedBy hostenv.curried; expected = evaluated { }; };
   evaluated-as-set = { expr = evaluatedBy hostenv.asSet; expected = evaluated { buildReference = null; }; };
   evaluated-wrapped = { expr = evaluatedBy hostenv.wrapped; expected = evaluated { }; };
-  # That of the project itself, where the provider has none, or wants none.
+  # The project's own hostenv is used if the provider has none, or asks for the project's.
   evaluated-by-its-own = { expr = evaluatedWith { site = overrides: siteOf { hostenv = overrides.hostenv or (hostenvOf hostenv.curried); }; }; expected = evaluated { }; };
   evaluated-by-its-own-of-two = {
     expr = evaluatedWith { inputs.hostenv = throw "not asked for"; provider.overrides.hostenv = null; site = overrides: siteOf { hostenv = overrides.hostenv or (hostenvOf hostenv.curried); }; };
@@ -226,12 +225,12 @@ in
   };
   evaluated-by-an-override = { expr = evaluatedWith { inputs.hostenv = throw "not asked for"; provider.overrides.hostenv = hostenvOf hostenv.curried; }; expected = evaluated { }; };
   without-backups = { expr = builtins.mapAttrs (_: e: e.migrations) (evaluatedBy hostenv.bare).environments; expected = { production = [ ]; uat = [ ]; }; };
-  # A hostenv that cannot be asked gives what it gives.
+  # The output of a hostenv that cannot evaluate one environment is used unchanged.
   evaluated-deaf = {
     expr = let e = (evaluatedBy hostenv.deaf).environments; in { names = builtins.attrNames e; uat = e.uat.virtualHosts or { }; production = e.production.virtualHosts; };
     expected = { names = [ "production" "uat" ]; uat = { }; production."production.acme.example" = { }; };
   };
-  # What the default environment's evaluation has need not be evaluated again.
+  # The values of the default environment's evaluation are not evaluated again.
   evaluated-once = {
     expr =
       let makeHostenv = modules: name: if name == "production" then throw "once more" else hostenv.curried modules name; in
@@ -246,13 +245,13 @@ in
     expr = evaluatedBy (modules: name: if name == "uat" then throw "uat is gone" else hostenv.curried modules name);
     error = [ "while evaluating environment \"uat\"" "project acme__site" "uat is gone" ];
   };
-  # With a hostenv in the provider's flake that evaluates nothing, too.
+  # Also with a hostenv in the provider's flake that has no evaluation function.
   exports-alone = {
     expr = (provide { inputs = { hostenv = { }; acme__site = export { }; }; }).inventory.projects.acme__site.defaultEnvironment;
     expected = "main";
   };
 
-  # What a project is called with, and from where.
+  # The arguments of the call of a project, and its source.
   called = {
     expr =
       let

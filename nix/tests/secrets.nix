@@ -28,7 +28,7 @@ in
     expected = "site-main-b7ea262/backups_env or acme_site/backups_env or acme/backups_env";
   };
 
-  # All that is missing at once, and only that.
+  # The message names all missing secrets, and only those.
   missing = {
     expr = complaint needed;
     expected = "secrets/secrets.yaml has no secrets for the backups of environments on n1: add (`sops secrets/secrets.yaml`) the keys\n- a: a/backups_env\n- b: b/backups_secret";

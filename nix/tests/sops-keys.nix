@@ -2,14 +2,14 @@ let
   read = import ../lib/sops-keys.nix "secrets/secrets.yaml";
   lines = builtins.concatStringsSep "\n";
   metadata = [ "sops:" "    version: 3.9.1" ];
-  # A file with these lines, encrypted.
+  # An encrypted file with these lines.
   keys = text: read (lines (text ++ metadata ++ [ "" ]));
-  # Put together, for the trace of an error shows the lines of this file.
+  # Joined from parts, because the trace of an error shows the lines of this file.
   secret = "hunter" + "2";
   long = builtins.concatStringsSep "" (builtins.genList (_: "0123456789") 5000);
 in
 {
-  # As sops 3.9 writes it, its metadata cut short.
+  # The format of sops 3.9, with shortened metadata.
   written-by-sops = {
     expr = read ''
       #ENC[AES256_GCM,data:Zm9vOiBiYXI=,iv:AAAA,tag:BBBB,type:comment]
@@ -57,7 +57,7 @@ in
   line-ends-of-windows = { expr = keys [ "a:\r" "  b: 1\r" ]; expected = [ "a" "a/b" ]; };
   nothing-but-metadata = { expr = keys [ ]; expected = [ ]; };
 
-  # What looks like a key within a text is none.
+  # A line in a text that looks like a key is not a key.
   text-of-the-first-level = { expr = keys [ "a: |" "  b: 1" "" "  c: 2" "d:" "  e: 1" ]; expected = [ "a" "d" "d/e" ]; };
   text-of-the-second-level = { expr = keys [ "a:" "  b: >-" "    c: 1" "   d: 2" "  e: 1" ]; expected = [ "a" "a/b" "a/e" ]; };
   text-of-the-third-level = { expr = keys [ "a:" "  b:" "    c: |" "      d: |" "     e: 1" "  f: 1" ]; expected = [ "a" "a/b" "a/f" ]; };

@@ -10,7 +10,7 @@ in
   drop-up-to = { expr = map (strings.dropUpTo "b") [ "abc" "abcb" "b" "a" "" ]; expected = [ "c" "cb" "" null null ]; };
   lower-is-ascii = { expr = strings.lower "AbÄZ9-"; expected = "abÄz9-"; };
 
-  # A regular expression over such a text ends Nix with a stack overflow.
+  # On a text this long, a regular expression makes Nix fail with a stack overflow.
   long-texts = {
     expr =
       let long = builtins.concatStringsSep "" (builtins.genList (_: "0123456789") 100000); in

@@ -9,84 +9,46 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Build implements [deploy.Store]. A node with RemoteBuild builds for itself:
-// it is given the derivations, which need no signature, and the closures are
-// there and nowhere else.
+// it receives the derivations, which need no signature, and it alone has the
+// closures then.
 //
-// It takes one process where all goes well. Where something fails, others may
-// have been left undone for it, though they do not need it: Nix 2.8 does so at a
-// derivation for another platform, and any Nix that builds on a node of 2.8.
-// They are built again without it.
+// One process is enough where all builds succeed. Where one fails, Nix may leave
+// others undone that do not need it: Nix 2.8 does so at a derivation for another
+// platform, and any Nix that builds on a node with 2.8. Build starts these again
+// without the one that failed.
 func (s *Store) Build(ctx context.Context, n deploy.Node, profiles []deploy.Profile, log io.Writer) (map[string]error, error) {
 	for _, p := range profiles {
 		if err := checkPaths(p.Path, maker(p)); err != nil {
 			return nil, fmt.Errorf("build %s: %w", p.Key(), err)
 		}
 		if n.RemoteBuild && p.Derivation == "" {
-			return nil, fmt.Errorf("build %s: node %s cannot build %s, of which no derivation is known", p.Key(), n.Name, p.Path)
+			return nil, fmt.Errorf("build %s: node %s cannot build %s without its derivation", p.Key(), n.Name, p.Path)
 		}
 	}
-	if len(profiles) == 0 {
-		return nil, nil
-	}
-	b := &building{store: s, node: n, log: log}
-	failed := map[string]error{}
+	b := &building{store: s, node: n, log: log, failed: map[string]error{}}
+	var err error
 	for pending := profiles; len(pending) > 0; {
-		err := b.build(ctx, pending)
-		why := (*nix.CommandError)(nil)
-		if err != nil && !errors.As(err, &why) {
-			return nil, fmt.Errorf("build for node %s: %w", n.Name, err)
+		if pending, err = b.round(ctx, pending); err != nil {
+			return nil, err
 		}
-		// What is built is what the store has, whatever was said.
-		missing, err := b.missing(ctx, pending)
-		if err != nil {
-			return nil, fmt.Errorf("ask what was built for node %s: %w", n.Name, err)
-		}
-		if len(missing) == 0 && why != nil && len(failed) == 0 {
-			return nil, fmt.Errorf("build for node %s: %w", n.Name, why)
-		}
-		var rest []deploy.Profile
-		for _, p := range missing {
-			if own := b.own(ctx, p, why); len(own) > 0 {
-				failed[p.Name] = newBuildError(p, own)
-			} else {
-				rest = append(rest, p)
-			}
-		}
-		if len(rest) == len(missing) { // nobody to leave out
-			for _, p := range rest {
-				failed[p.Name] = unexplainedBuild(p, why)
-			}
-			break
-		}
-		pending = rest
 	}
-	if len(failed) == 0 {
+	if len(b.failed) == 0 {
 		return nil, nil
 	}
-	// Nix keeps nothing of a build that failed in part.
-	built := slices.DeleteFunc(slices.Clone(profiles), func(p deploy.Profile) bool { return failed[p.Name] != nil })
-	if len(built) > 0 && !n.RemoteBuild {
-		for i := range built {
-			built[i].Derivation = ""
-		}
-		if err := b.build(ctx, built); err != nil {
-			return failed, fmt.Errorf("keep what was built for node %s: %w", n.Name, err)
-		}
-	}
-	return failed, nil
+	return b.failed, b.keep(ctx, profiles)
 }
 
-// maker is what a profile is built from: what no derivation makes is in the
-// store, or can be fetched.
+// maker returns what a profile is built from: its derivation, or else its path,
+// which the store has or can fetch.
 func maker(p deploy.Profile) string { return cmp.Or(p.Derivation, p.Path) }
 
 // A building is the building for one node.
@@ -94,7 +56,56 @@ type building struct {
 	store     *Store
 	node      deploy.Node
 	log       io.Writer
-	delivered bool // whether the node has the derivations
+	delivered bool             // whether the node has the derivations
+	failed    map[string]error // by the name of the profile
+}
+
+// round builds profiles with one process, notes those that failed, and returns
+// those to build again without them.
+func (b *building) round(ctx context.Context, profiles []deploy.Profile) (again []deploy.Profile, err error) {
+	err = b.build(ctx, profiles)
+	failure := (*nix.CommandError)(nil)
+	if err != nil && !errors.As(err, &failure) {
+		return nil, fmt.Errorf("build for node %s: %w", b.node.Name, err)
+	}
+	// What the store has is built, whatever nix writes and returns.
+	missing, err := b.missing(ctx, profiles)
+	if err != nil {
+		return nil, fmt.Errorf("ask what was built for node %s: %w", b.node.Name, err)
+	}
+	if len(missing) == 0 && failure != nil && len(b.failed) == 0 {
+		return nil, fmt.Errorf("build for node %s: %w", b.node.Name, failure)
+	}
+	for _, p := range missing {
+		if causes := b.causes(ctx, p, failure); len(causes) > 0 {
+			b.failed[p.Name] = buildFailed(p, causes)
+		} else {
+			again = append(again, p)
+		}
+	}
+	if len(again) < len(missing) {
+		return again, nil
+	}
+	for _, p := range again { // without a cause to leave out, they would fail again
+		b.failed[p.Name] = unexplained(p, failure)
+	}
+	return nil, nil
+}
+
+// keep makes the links for the profiles that were built: Nix makes none in a
+// build that fails in part.
+func (b *building) keep(ctx context.Context, profiles []deploy.Profile) error {
+	built := slices.DeleteFunc(slices.Clone(profiles), func(p deploy.Profile) bool { return b.failed[p.Name] != nil })
+	if len(built) == 0 || b.node.RemoteBuild {
+		return nil
+	}
+	for i := range built {
+		built[i].Derivation = ""
+	}
+	if err := b.build(ctx, built); err != nil {
+		return fmt.Errorf("keep what was built for node %s: %w", b.node.Name, err)
+	}
+	return nil
 }
 
 // build builds profiles with one process.
@@ -109,8 +120,8 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 	if !b.delivered {
 		err := b.store.copy(ctx, b.node, derivations, b.log, "--derivation")
 		if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-			// No matter of one profile, so no CommandError to the caller.
-			return fmt.Errorf("give it the derivations: %s", failed.Message())
+			// It concerns all profiles: the caller must not read a CommandError and blame one.
+			return fmt.Errorf("copy the derivations to it: %s", failed.Message())
 		}
 		if err != nil {
 			return err
@@ -121,13 +132,13 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 	return err
 }
 
-// realise builds or fetches, and keeps what it made for as long as the links are
-// there.
+// realise builds or fetches paths, and keeps them from the garbage collector as
+// long as their links in s.Roots exist.
 func (s *Store) realise(ctx context.Context, n deploy.Node, what []string, log io.Writer) error {
 	if err := os.MkdirAll(s.Roots, 0o777); err != nil {
 		return err
 	}
-	// Of names that are there already nix would change the links.
+	// Each set of paths has names of its own, for nix changes links that exist.
 	sum := sha256.Sum256([]byte(strings.Join(what, "\n")))
 	roots, err := filepath.Abs(filepath.Join(s.Roots, fmt.Sprintf("%s.%x", n.Name, sum[:6])))
 	if err != nil {
@@ -138,10 +149,11 @@ func (s *Store) realise(ctx context.Context, n deploy.Node, what []string, log i
 	return err
 }
 
-// buildFlags have a build go on after a failure, and name whose line is whose.
+// buildFlags let a build go on after a failure, and have each line of a log begin
+// with its derivation.
 var buildFlags = []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs"}
 
-// remotely runs nix-store with the store of a node.
+// remotely runs nix-store on the store of a node.
 func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, args []string) (written []byte, err error) {
 	ssh, err := s.ssh()
 	if err != nil {
@@ -154,8 +166,7 @@ func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, args
 	return written, err
 }
 
-// missing returns the profiles that the store does not have that they are built
-// in.
+// missing returns the profiles that the store in which they are built lacks.
 func (b *building) missing(ctx context.Context, profiles []deploy.Profile) (missing []deploy.Profile, err error) {
 	args := []string{"--check-validity", "--print-invalid"}
 	for _, p := range profiles {
@@ -176,13 +187,13 @@ func (b *building) missing(ctx context.Context, profiles []deploy.Profile) (miss
 	return missing, err
 }
 
-// own returns the complaints about what a profile is made from.
-func (b *building) own(ctx context.Context, p deploy.Profile, said *nix.CommandError) []complaint {
-	if said == nil || p.Derivation == "" {
+// causes returns the builds that failed among those that a profile needs.
+func (b *building) causes(ctx context.Context, p deploy.Profile, failure *nix.CommandError) []nix.FailedBuild {
+	if failure == nil || p.Derivation == "" {
 		return nil
 	}
-	complaints := parseComplaints(said.Log)
-	if len(complaints) == 0 {
+	builds := failure.FailedBuilds()
+	if len(builds) == 0 {
 		return nil
 	}
 	written, err := b.store.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: []string{"--query", "--requisites", p.Derivation}})
@@ -190,125 +201,45 @@ func (b *building) own(ctx context.Context, p deploy.Profile, said *nix.CommandE
 		return nil
 	}
 	needs := strings.Fields(string(written))
-	return slices.DeleteFunc(complaints, func(c complaint) bool { return !slices.Contains(needs, c.derivation) })
+	return slices.DeleteFunc(builds, func(f nix.FailedBuild) bool { return !slices.Contains(needs, f.Derivation) })
 }
 
-// A BuildError says why a profile is not built.
-type BuildError struct {
-	Profile     string   // node/profile
-	Derivations []string // that failed themselves, where that is known
-	Message     string
-	Advice      string
-}
-
-func (e *BuildError) Error() string { return "build " + e.Profile + ": " + e.Message }
-
-// Hint says what mends it, or where more is said.
-func (e *BuildError) Hint() string { return e.Advice }
-
-func newBuildError(p deploy.Profile, complaints []complaint) *BuildError {
-	e := &BuildError{Profile: p.Key()}
+// buildFailed reports that a profile is not built, because of the builds given.
+func buildFailed(p deploy.Profile, causes []nix.FailedBuild) error {
 	var messages []string
-	for _, c := range complaints {
-		messages = append(messages, c.message)
-		e.Derivations = append(e.Derivations, c.derivation)
+	for _, cause := range causes {
+		messages = append(messages, cause.Message)
 	}
-	e.Message = strings.Join(messages, "\n")
-	e.Advice = buildAdvice(e)
-	return e
+	return buildProblem(p, strings.Join(messages, "\n"), "run `nix log "+causes[0].Derivation+"` to see the whole log")
 }
 
-// unexplainedBuild is for what is missing though nix said of nothing that it is
-// made from that it failed.
-func unexplainedBuild(p deploy.Profile, said *nix.CommandError) *BuildError {
-	e := &BuildError{Profile: p.Key()}
-	if said == nil {
-		e.Message = "nix built " + maker(p) + ", and the path of the profile is not among what it made"
-		e.Advice = "let the profile's path be that of a derivation's first output"
-		return e
+// unexplained reports that a profile is not built, though nix reports no failed
+// build that it needs.
+func unexplained(p deploy.Profile, failure *nix.CommandError) error {
+	if failure == nil {
+		return buildProblem(p, "nix built "+maker(p)+", which does not make the profile's path "+p.Path, "set the profile's path to its derivation's first output")
 	}
-	e.Message = said.Message()
-	e.Advice = buildAdvice(e)
-	return e
+	return buildProblem(p, failure.Message(), "run `nix-store --realise "+maker(p)+"` to see all that nix writes")
 }
 
-func buildAdvice(e *BuildError) string {
-	for _, a := range []struct{ message, hint string }{
-		{"is required to build", "this machine cannot build for that platform: set up a remote builder (nix.buildMachines), or let the node build: -remoteBuild"},
-		{"platform mismatch", "this machine cannot build for that platform: set up a remote builder (nix.buildMachines), or let the node build: -remoteBuild"},
-		{"required system or feature", "this machine cannot build for that platform: set up a remote builder (nix.buildMachines), or let the node build: -remoteBuild"},
-		{"No space left on device", "make room: nix-collect-garbage"},
-		{"database or disk is full", "make room: nix-collect-garbage"},
+// buildProblem has a fix for what Nix reports of this machine, and otherwise the
+// one given.
+func buildProblem(p deploy.Profile, text, fix string) error {
+	const (
+		platform = "this machine cannot build for that platform: set up a remote builder (nix.buildMachines), or let the node build: -remoteBuild"
+		room     = "make room: nix-collect-garbage"
+	)
+	for _, known := range []struct{ message, fix string }{
+		{"is required to build", platform},
+		{"platform mismatch", platform},
+		{"required system or feature", platform},
+		{"No space left on device", room},
+		{"database or disk is full", room},
 	} {
-		if strings.Contains(e.Message, a.message) {
-			return a.hint
+		if strings.Contains(text, known.message) {
+			fix = known.fix
+			break
 		}
 	}
-	if len(e.Derivations) > 0 {
-		return "nix log " + e.Derivations[0] + " shows all that it said"
-	}
-	return "the log of the node's build shows all that nix said"
-}
-
-// A complaint is what nix said of a derivation that failed itself.
-type complaint struct{ derivation, message string }
-
-var (
-	blamed = regexp.MustCompile(`'(/[^']+\.drv)'`)
-	// Of what merely needs something that failed, up to 2.29 and since; and of
-	// the whole.
-	dependent = regexp.MustCompile(`^error: (\d+ dependenc(y|ies) of derivation|build of '|some builds failed|build of resolved)`)
-	reason    = regexp.MustCompile(`(?m)^\s*Reason: \d+ dependenc(y|ies) failed`)
-	// Where else to look, and paths that nobody asked about.
-	aside = regexp.MustCompile(`^\s*(For full logs, run|nix log |Output paths:|/\S+$)`)
-)
-
-// parseComplaints finds what was said of each derivation that failed itself,
-// with the last lines of its own log.
-func parseComplaints(log string) []complaint {
-	lines := strings.Split(log, "\n")
-	var found []complaint
-	for i := 0; i < len(lines); i++ {
-		drv := blamed.FindStringSubmatch(lines[i])
-		if !strings.HasPrefix(lines[i], "error:") || drv == nil || dependent.MatchString(lines[i]) {
-			continue
-		}
-		end := i + 1
-		for end < len(lines) && (strings.HasPrefix(lines[end], " ") && !isLogLine.MatchString(lines[end])) {
-			end++
-		}
-		block := lines[i:end]
-		if reason.MatchString(strings.Join(block, "\n")) ||
-			slices.ContainsFunc(found, func(c complaint) bool { return c.derivation == drv[1] }) {
-			continue
-		}
-		message := []string{strings.TrimSpace(strings.TrimPrefix(block[0], "error:"))}
-		logged := false
-		for _, line := range block[1:] {
-			if !aside.MatchString(line) && strings.TrimSpace(line) != "" {
-				message = append(message, strings.TrimSpace(line))
-				logged = logged || strings.Contains(line, "log lines:")
-			}
-		}
-		if !logged {
-			message = append(message, lastLines(lines[:i], drv[1])...)
-		}
-		found = append(found, complaint{drv[1], strings.Join(message, "\n")})
-	}
-	return found
-}
-
-var isLogLine = regexp.MustCompile(`^[^\s>]+> `)
-
-// lastLines returns the last ten lines that a derivation's builder wrote, which
-// `bar-with-logs` has the name of the package before.
-func lastLines(lines []string, derivation string) []string {
-	name, _ := packageOf(strings.TrimSuffix(derivation, ".drv"))
-	var last []string
-	for _, line := range lines {
-		if own, ok := strings.CutPrefix(line, name+"> "); ok {
-			last = append(last, "> "+own)
-		}
-	}
-	return last[max(0, len(last)-10):]
+	return problem.New("", "build "+p.Key()+": "+text, fix)
 }

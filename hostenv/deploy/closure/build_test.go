@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 const builds = `
@@ -35,23 +35,18 @@ func testBuild(t *testing.T, l *lab) {
 		{"blog", "the blog is too long", "on fire"},
 		{"other", "other-none", "on fire"},
 	} {
-		var why *closure.BuildError
-		if !errors.As(failed[c.profile], &why) {
-			t.Errorf("%s: got %v", c.profile, failed[c.profile])
-			continue
-		}
-		if !strings.HasPrefix(why.Error(), "build n1/"+c.profile+": ") || !strings.Contains(why.Error(), c.message) || strings.Contains(why.Error(), c.not) || why.Hint() == "" {
-			t.Errorf("%s: got %v (hint: %s)", c.profile, why, why.Hint())
+		if err := failed[c.profile]; err == nil || !strings.HasPrefix(err.Error(), "build n1/"+c.profile+": ") || !strings.Contains(err.Error(), c.message) || strings.Contains(err.Error(), c.not) || problem.Hint(err) == "" {
+			t.Errorf("%s: got %v (hint: %s)", c.profile, err, problem.Hint(err))
 		}
 	}
 	for _, want := range []string{"the library is on fire", "the blog is too long"} {
 		if !strings.Contains(log.String(), want) {
-			t.Errorf("the log does not say %q:\n%s", want, log.String())
+			t.Errorf("the log lacks %q:\n%s", want, log.String())
 		}
 	}
 }
 
-// kept reports which profiles of a node the links keep.
+// kept returns the profiles of a node that the links keep.
 func kept(t *testing.T, l *lab, n deploy.Node) (names []string) {
 	t.Helper()
 	links, err := filepath.Glob(filepath.Join(l.store.Roots, "*"))
@@ -79,16 +74,16 @@ func TestBuild(t *testing.T) {
 		l.run("nix-store", "--gc")
 		for _, p := range n.Profiles[:2] {
 			if _, err := os.Stat(p.Path); err != nil {
-				t.Errorf("the garbage collector took what was built: %v", err)
+				t.Errorf("the garbage collector removed what was built: %v", err)
 			}
 		}
-		// When the links are gone it may be taken.
+		// Without the links the garbage collector removes them.
 		if err := os.RemoveAll(l.store.Roots); err != nil {
 			t.Fatal(err)
 		}
 		l.run("nix-store", "--gc")
 		if _, err := os.Stat(n.Profiles[0].Path); err == nil {
-			t.Error("something else keeps what was built")
+			t.Error("the path stays without its link")
 		}
 	})
 }
@@ -99,20 +94,20 @@ func TestBuildSucceeds(t *testing.T) {
 		if got := kept(t, l, n); len(got) != 2 {
 			t.Errorf("links keep %v", got)
 		}
-		// Once more there is nothing to do.
+		// A second build finds all built.
 		if failed, err := l.store.Build(t.Context(), n, n.Profiles, &bytes.Buffer{}); failed != nil || err != nil {
 			t.Errorf("got %v, %v", failed, err)
 		}
 		// A path that its derivation does not make is not built.
 		n.Profiles[0].Path = n.Profiles[0].Path[:len(n.Profiles[0].Path)-1] + "9"
 		failed, err := l.store.Build(t.Context(), n, n.Profiles, &bytes.Buffer{})
-		if err != nil || len(failed) != 1 || !strings.Contains(failed["system"].Error(), "is not among what it made") {
+		if err != nil || len(failed) != 1 || !strings.Contains(failed["system"].Error(), "which does not make the profile's path") {
 			t.Errorf("got %v, %v", failed, err)
 		}
 	})
 }
 
-// A cancelled build ends, with all that it started.
+// A cancelled build ends with all processes that it started.
 func TestBuildCancelled(t *testing.T) {
 	local(t, flake(builds), func(t *testing.T, l *lab) {
 		n := l.evaluated("slow")
@@ -125,7 +120,7 @@ func TestBuildCancelled(t *testing.T) {
 	})
 }
 
-// when calls do at the first line with a word.
+// when returns a writer that calls do for each text with a word.
 func when(word string, do func()) writerFunc {
 	return func(p []byte) (int, error) {
 		if strings.Contains(string(p), word) {
@@ -139,8 +134,8 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// A node that builds for itself is given derivations, and nothing is built here.
-func TestBuildThere(t *testing.T) {
+// A node with RemoteBuild receives derivations; this machine builds none of them.
+func TestBuildOnNode(t *testing.T) {
 	each(t, flake(builds), func(t *testing.T, l *lab) {
 		l.node.RemoteBuild = true
 		testBuild(t, l)
@@ -153,7 +148,7 @@ func TestBuildThere(t *testing.T) {
 				t.Errorf("%s was built here", p.Path)
 			}
 		}
-		// What was built there is compared there.
+		// The node also compares what it built.
 		diffs, err := l.store.Diff(t.Context(), n, []deploy.Pair{{Profile: "site", New: n.Profiles[1].Path}})
 		if err != nil || diffs[0].Size == 0 || diffs[0].Copy != 0 || len(diffs[0].Added) != 2 {
 			t.Errorf("got %+v, %v", diffs, err)

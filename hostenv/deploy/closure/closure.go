@@ -1,115 +1,63 @@
-// Package closure is Nix for a deploy: what the profiles of a plan evaluate to,
-// building them, signing them, copying them to nodes, and saying what they
-// change there.
+// Package closure is Nix for a deploy: it evaluates the profiles of a plan,
+// builds them, signs them, copies them to nodes, and reports what they change
+// there.
 //
-// It drives the nix and the nix-store of the system, from 2.8 on, and ssh. A
-// node is addressed by its name alone: how it is reached is in the ssh_config
-// that is given, so that no address, port or option is on a command line or in
-// NIX_SSHOPTS, which Nix up to 2.26 splits at spaces.
+// It drives the system's nix and nix-store, from 2.8 on, and ssh. It addresses a
+// node by name alone: the ssh_config says how to reach it, so that no address,
+// port or option is on a command line or in NIX_SSHOPTS, which Nix up to 2.26
+// splits at spaces.
 //
-// What became of a build or a copy is asked of the store where it can be. What
-// Nix says is read for its cause alone, and its wording differs between
-// versions: the tests hold what was seen of 2.8, 2.26 and 2.34.
+// Where it can, it asks the store how a build or a copy ended. It reads what Nix
+// writes only for the cause, as the wording differs between versions: the tests
+// hold what 2.8, 2.26 and 2.34 write.
 package closure
 
 import (
 	"context"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Store is Nix on this machine, and its way to the nodes' stores.
 type Store struct {
 	Nix       *nix.Runner   // in the provider's root
 	SSHConfig string        // an ssh_config(5) with a section for every node's name; no spaces in its path
-	Roots     string        // a folder for links that keep what is built from the garbage collector, made when needed
+	Roots     string        // a folder for links that keep what is built from the garbage collector; Build makes it
 	KeyFile   string        // the secret key to sign with, see [Key]
-	Pause     time.Duration // before what broke off is tried once more
-
-	once    sync.Mutex
-	version string
+	Pause     time.Duration // before the second attempt where a connection broke off
 }
 
 var _ deploy.Store = (*Store)(nil)
 
-// Version is that of the system's Nix, as in "2.28.3".
-func (s *Store) Version(ctx context.Context) (string, error) {
-	s.once.Lock()
-	defer s.once.Unlock()
-	if s.version != "" {
-		return s.version, nil
-	}
-	written, err := s.Nix.Run(ctx, nix.Command{Args: []string{"--version"}})
-	if err != nil {
-		return "", fmt.Errorf("ask nix for its version: %w", err)
-	}
-	// "nix (Nix) 2.18.1", "nix (Determinate Nix 3.6.0) 2.29.0"
-	fields := strings.Fields(string(written))
-	if len(fields) == 0 || !isVersion.MatchString(fields[len(fields)-1]) {
-		return "", fmt.Errorf("ask nix for its version: it says %q", strings.TrimSpace(string(written)))
-	}
-	s.version = fields[len(fields)-1]
-	return s.version, nil
-}
-
-var isVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+`)
-
-// atLeast compares versions by their first two numbers.
-func atLeast(version string, major, minor int) bool {
-	first, rest, _ := strings.Cut(version, ".")
-	second := strings.TrimRight(rest[:leadingDigits(rest)], ".")
-	haveMajor, _ := strconv.Atoi(first)
-	haveMinor, _ := strconv.Atoi(second)
-	return haveMajor > major || haveMajor == major && haveMinor >= minor
-}
-
-func leadingDigits(text string) int {
-	return len(text) - len(strings.TrimLeft(text, "0123456789"))
-}
-
-// features lets nix commands work where the settings do not have them.
-var features = []string{"--extra-experimental-features", "nix-command flakes"}
-
 // nix runs a nix command.
 func (s *Store) nix(ctx context.Context, c nix.Command, args ...string) ([]byte, error) {
-	c.Args = append(args[:len(args):len(args)], features...)
+	c.Args = append(args[:len(args):len(args)], nix.Features...)
 	return s.Nix.Run(ctx, c)
 }
 
-// uri is the store of a node, over the protocol by which the node's Nix checks
-// signatures.
+// uri returns the address of a node's store, over the protocol by which the
+// node's Nix checks signatures.
 func uri(n deploy.Node) string { return "ssh-ng://" + n.Name }
 
-// ssh is the environment by which Nix reaches nodes.
+// ssh returns the environment by which Nix reaches nodes.
 func (s *Store) ssh() ([]string, error) {
 	if s.SSHConfig == "" || strings.ContainsAny(s.SSHConfig, " \t\n") {
-		return nil, &SpaceError{Path: s.SSHConfig}
+		return nil, problem.New("", fmt.Sprintf("Nix cannot read the ssh_config %q: it splits ssh's options at spaces", s.SSHConfig), "move the provider's folder to a path without spaces")
 	}
 	return []string{"NIX_SSHOPTS=-F " + s.SSHConfig}, nil
 }
 
-// A SpaceError says that Nix cannot be given an ssh_config of this path.
-type SpaceError struct{ Path string }
-
-func (e *SpaceError) Error() string {
-	return fmt.Sprintf("Nix cannot be told of the ssh_config %q, for it splits ssh's options at spaces", e.Path)
-}
-
-// Hint says what to do.
-func (e *SpaceError) Hint() string { return "move the provider's folder to a path without spaces" }
-
-// checkPaths refuses what is no store path, before any command runs.
+// checkPaths refuses what is not a store path, before any command runs.
 func checkPaths(paths ...string) error {
 	for _, path := range paths {
-		if !deploy.IsStorePath(path) {
-			return fmt.Errorf("%q is no store path", path)
+		if _, err := names.ParseStorePath(path); err != nil {
+			return fmt.Errorf("%q is not a store path", path)
 		}
 	}
 	return nil

@@ -6,54 +6,20 @@ import (
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
-// A pathInfo is what a store knows of a path.
-type pathInfo struct {
-	Size       int64 // of its NAR, what is copied before compression
-	References []string
-}
-
-// A paths is a part of a store that holds the closure of each of its members.
-type paths map[string]pathInfo
-
-// closure returns all that a path needs, itself too; none for "".
-func (p paths) closure(root string) map[string]bool {
-	seen := map[string]bool{}
-	if root == "" {
-		return seen
-	}
-	next := []string{root}
-	for len(next) > 0 {
-		path := next[len(next)-1]
-		next = next[:len(next)-1]
-		if seen[path] {
-			continue
-		}
-		seen[path] = true
-		next = append(next, p[path].References...)
-	}
-	return seen
-}
-
-func (p paths) size(closure map[string]bool) (size int64) {
-	for path := range closure {
-		size += p[path].Size
-	}
-	return size
-}
-
-// compare computes the differences. lacking are the paths that the node does not
-// have; one that several profiles need is counted for the first of them, so
-// that the sum is what will be copied.
-func compare(pairs []deploy.Pair, before, after paths, lacking map[string]bool) []deploy.Diff {
+// compare computes the differences. The node lacks the paths in lacking; one that
+// several profiles need counts for the first of them, so that the sum is what a
+// push copies.
+func compare(pairs []deploy.Pair, before, after nix.Paths, lacking map[string]bool) []deploy.Diff {
 	counted := map[string]bool{}
 	diffs := make([]deploy.Diff, len(pairs))
 	for i, pair := range pairs {
-		was, will := before.closure(pair.Old), after.closure(pair.New)
+		was, will := before.Closure(pair.Old), after.Closure(pair.New)
 		d := &diffs[i]
-		*d = deploy.Diff{Profile: pair.Profile, Size: after.size(will)}
-		d.Delta = d.Size - before.size(was)
+		*d = deploy.Diff{Profile: pair.Profile, Size: after.Size(will)}
+		d.Delta = d.Size - before.Size(was)
 		d.Added, d.Removed, d.Changed = comparePackages(versions(was), versions(will))
 		for path := range will {
 			if lacking[path] && !counted[path] {
@@ -66,11 +32,11 @@ func compare(pairs []deploy.Pair, before, after paths, lacking map[string]bool) 
 	return diffs
 }
 
-// versions are those of each package of a closure, none for what has none.
+// versions returns the versions of each package of a closure, by its name.
 func versions(closure map[string]bool) map[string]map[string]bool {
 	packages := map[string]map[string]bool{}
 	for path := range closure {
-		name, version := packageOf(path)
+		name, version := nix.PackageOf(path)
 		if packages[name] == nil {
 			packages[name] = map[string]bool{}
 		}
@@ -81,9 +47,9 @@ func versions(closure map[string]bool) map[string]map[string]bool {
 	return packages
 }
 
-// comparePackages sorts packages into three lists by name. One that is made
-// anew in the same versions is in none of them, or a new compiler would list
-// all there is.
+// comparePackages sorts packages into three lists by name. A package that is
+// rebuilt in the same versions is in none of them: a new compiler would list
+// every package otherwise.
 func comparePackages(was, will map[string]map[string]bool) (added, removed, changed []deploy.PackageChange) {
 	for name, old := range was {
 		now, stays := will[name]

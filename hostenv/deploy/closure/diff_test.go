@@ -57,9 +57,9 @@ func TestDiff(t *testing.T) {
 			t.Errorf("differs (-want +got):\n%s", diff)
 		}
 		if after, _ := l.there("ls -R", l.dir+"/node"+l.dir+"/store", "; nix-store --dump-db | wc -l"); after != before {
-			t.Errorf("the node's store was changed:\n%s\n%s", before, after)
+			t.Errorf("the diff changed the node's store:\n%s\n%s", before, after)
 		}
-		// What is not there cannot be compared, and that is told.
+		// Diff names a path that the node lacks.
 		gone := strings.Replace(old, "site-1.0", "site-0.9", 1)
 		if _, err := l.store.Diff(t.Context(), n, []deploy.Pair{{Profile: "site", Old: gone, New: new}}); err == nil || !strings.Contains(err.Error(), "site-0.9") {
 			t.Errorf("got %v", err)

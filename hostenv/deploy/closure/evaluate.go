@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,14 +13,15 @@ import (
 	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// evaluate is a function of deploy.nodes and of what is wanted of it, node by
-// node. It reads nothing of the profiles that are not wanted but their names.
+// evaluate is a function of deploy.nodes that returns the wanted profiles, node by
+// node. Of other profiles it reads the names alone.
 //
-// A derivation that is evaluated is in the store from then on; the string's
-// context is dropped so that nothing is built for being written out.
+// Evaluation puts a derivation into the store. The path loses its string context,
+// so that nix does not build it to write it out.
 const evaluate = `nodes: let
   wanted = builtins.fromJSON %s;
   catch = what: value: builtins.tryEval (builtins.addErrorContext "hostenv-provider: ${what} of the flake" (builtins.deepSeq value value));
@@ -43,8 +45,8 @@ const evaluate = `nodes: let
     };
 in builtins.mapAttrs nodeOf wanted`
 
-// explain evaluates one profile, or of a node what all its profiles need, to
-// have nix say why it fails.
+// explain evaluates one profile, or what all profiles of a node need, so that nix
+// writes why it fails.
 const explain = `nodes: let node = nodes.${%s}; in builtins.deepSeq %s true`
 
 type evaluatedNode struct {
@@ -64,10 +66,10 @@ type evaluatedSpec struct {
 }
 
 // Evaluate evaluates the profiles of nodes at deploy.nodes of the provider's
-// flake, by one run of nix; the derivations are in the store then. What throws
-// is told by profile and keeps none from being evaluated; only then there are
-// further runs, one for each, for only they tell why. What cannot be caught,
-// such as a missing attribute, fails all with an *[EvaluationError].
+// flake, by one run of nix, which puts the derivations into the store. A profile
+// that throws is in Failed and does not keep others from evaluation; nix then
+// runs once more for each of these, to learn why. What Nix code cannot catch,
+// such as a missing attribute, fails the whole evaluation.
 func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]deploy.Evaluated, error) {
 	wanted := map[string][]string{}
 	for _, n := range nodes {
@@ -82,7 +84,7 @@ func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]d
 	}
 	written, err := s.apply(ctx, fmt.Sprintf(evaluate, nix.Quote(string(asked))))
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-		return nil, evaluationError(failed, "")
+		return nil, explained(failed, "")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluate the profiles: %w", err)
@@ -93,7 +95,7 @@ func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]d
 	}
 	var missing []string
 	evaluated := make(map[string]deploy.Evaluated, len(found))
-	var failures []unexplained
+	var failures []failedSpec
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		node := found[name]
 		if node.Missing {
@@ -103,24 +105,24 @@ func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]d
 		e := deploy.Evaluated{Hostname: node.Hostname, Names: node.Names, Profiles: map[string]deploy.Spec{}, Failed: map[string]error{}}
 		evaluated[name] = e
 		if node.Failed {
-			failures = append(failures, unexplained{node: name})
+			failures = append(failures, failedSpec{node: name})
 			continue
 		}
 		for profile, spec := range node.Specs {
 			if !spec.Success {
-				failures = append(failures, unexplained{name, profile})
+				failures = append(failures, failedSpec{name, profile})
 				continue
 			}
 			made, err := readSpec(spec.Value)
 			if err != nil {
-				e.Failed[profile] = &EvaluationError{Profile: name + "/" + profile, Message: err.Error()}
+				e.Failed[profile] = evaluationProblem(name+"/"+profile, err.Error(), "")
 				continue
 			}
 			e.Profiles[profile] = made
 		}
 	}
 	if len(missing) > 0 {
-		return nil, &deploy.MismatchError{Problems: missing}
+		return nil, deploy.Mismatch(missing...)
 	}
 	return evaluated, s.explain(ctx, nodes, evaluated, failures)
 }
@@ -130,7 +132,8 @@ func readSpec(value []byte) (deploy.Spec, error) {
 	if err := json.Unmarshal(value, &spec); err != nil {
 		return deploy.Spec{}, fmt.Errorf("read what nix wrote: %w", err)
 	}
-	// A path without a context is in the store already, or is nothing.
+	// A path without a context needs no derivation: the store has it, or it is no
+	// store path.
 	if len(spec.Derivations) > 1 {
 		return deploy.Spec{}, fmt.Errorf("its path is made of %d derivations, not of one: %s", len(spec.Derivations), strings.Join(spec.Derivations, ", "))
 	}
@@ -142,11 +145,11 @@ func readSpec(value []byte) (deploy.Spec, error) {
 	return spec.Spec, nil
 }
 
-// An unexplained is a profile that could not be evaluated, or a whole node.
-type unexplained struct{ node, profile string }
+// A failedSpec is a profile, or a whole node, that cannot be evaluated.
+type failedSpec struct{ node, profile string }
 
-// explain adds to evaluated why profiles failed.
-func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[string]deploy.Evaluated, failures []unexplained) error {
+// explain adds the reasons of failures to evaluated.
+func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[string]deploy.Evaluated, failures []failedSpec) error {
 	var (
 		mu    sync.Mutex
 		wait  sync.WaitGroup
@@ -168,7 +171,7 @@ func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[
 				evaluated[f.node].Failed[f.profile] = why
 				return
 			}
-			// Of a node that fails nothing is known: none of its profiles is in order.
+			// Where a node fails, no profile of it can be evaluated.
 			e := evaluated[f.node]
 			n := nodes[slices.IndexFunc(nodes, func(n deploy.Node) bool { return n.Name == f.node })]
 			for _, p := range n.Profiles {
@@ -180,8 +183,8 @@ func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[
 	return fatal
 }
 
-// why evaluates what failed by itself. What fails is the answer.
-func (s *Store) why(ctx context.Context, f unexplained) (why, err error) {
+// why evaluates by itself what failed, and returns the reason.
+func (s *Store) why(ctx context.Context, f failedSpec) (why, err error) {
 	what, key := "{ inherit (node) hostname; names = builtins.attrNames node.profiles; }", f.node
 	if f.profile != "" {
 		key += "/" + f.profile
@@ -189,61 +192,46 @@ func (s *Store) why(ctx context.Context, f unexplained) (why, err error) {
 	}
 	_, err = s.apply(ctx, fmt.Sprintf(explain, nix.Quote(f.node), what))
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-		return evaluationError(failed, key), nil
+		return explained(failed, key), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", key, err)
 	}
-	return &EvaluationError{Profile: key, Message: "it threw, and did not when it was evaluated once more"}, nil
+	return evaluationProblem(key, "nix reported an error, and none at a second evaluation", ""), nil
 }
 
-// apply evaluates a function of deploy.nodes. The trace is shown, for in it is
+// apply evaluates a function of deploy.nodes. It asks for the trace, which names
 // what was being evaluated.
 func (s *Store) apply(ctx context.Context, function string) ([]byte, error) {
+	nodes, err := s.Nix.Installable(ctx, "deploy.nodes")
+	if err != nil {
+		return nil, err
+	}
 	return s.nix(ctx, nix.Command{}, "eval", "--json", "--show-trace", "--option", "eval-cache", "false",
-		"--no-update-lock-file", ".#deploy.nodes", "--apply", function)
+		"--no-update-lock-file", nodes, "--apply", function)
 }
 
-// An EvaluationError says why a profile of the flake cannot be evaluated, or,
-// without a profile, none of them.
-type EvaluationError struct {
-	Profile string // node/profile or node, "" if it is not known
-	Message string
-	Advice  string
-}
+// marks finds what [evaluate] adds to a trace.
+var marks = regexp.MustCompile(`hostenv-provider: (?:profile|node) ([A-Za-z0-9._-]+(?:/[a-z0-9_-]+)?) of the flake`)
 
-func (e *EvaluationError) Error() string {
-	if e.Profile == "" {
-		return "evaluate the flake's deploy.nodes: " + e.Message
+// explained reports what nix writes about key; for "", the trace may name it.
+func explained(failed *nix.CommandError, key string) error {
+	text, hint := nix.SplitHint(failed.Message())
+	if mark := marks.FindStringSubmatch(failed.Log); key == "" && mark != nil {
+		key = mark[1]
 	}
-	return "evaluate " + e.Profile + ": " + e.Message
+	return evaluationProblem(key, text, cmp.Or(hint, nix.Advice(text)))
 }
 
-// Hint says what mends it, or how to do without.
-func (e *EvaluationError) Hint() string {
-	if e.Advice != "" {
-		return e.Advice
+// evaluationProblem reports that a profile (node/profile), all profiles of a node
+// (its name), or all profiles ("") cannot be evaluated.
+func evaluationProblem(key, text, fix string) error {
+	if key == "" {
+		return problem.New("", "evaluate the flake's deploy.nodes: "+text, cmp.Or(fix, "run `nix eval --show-trace .#deploy.nodes` to see the whole trace"))
 	}
-	node, profile, _ := strings.Cut(e.Profile, "/")
+	node, profile, _ := strings.Cut(key, "/")
 	if profile == "" || profile == deploy.SystemProfile {
 		profile = node
 	}
-	if profile == "" {
-		return "nix eval --show-trace .#deploy.nodes shows how nix got there"
-	}
-	return "mend it, or leave it out: -exclude=" + profile
-}
-
-// marks are what [evaluate] tells of itself in a trace.
-var marks = regexp.MustCompile(`hostenv-provider: (?:profile|node) ([A-Za-z0-9._-]+(?:/[a-z0-9_-]+)?) of the flake`)
-
-func evaluationError(failed *nix.CommandError, profile string) *EvaluationError {
-	said, hint := nix.SplitHint(failed.Message())
-	if mark := marks.FindStringSubmatch(failed.Log); profile == "" && mark != nil {
-		profile = mark[1]
-	}
-	if hint == "" {
-		hint = nix.Advice(said)
-	}
-	return &EvaluationError{Profile: profile, Message: said, Advice: hint}
+	return problem.New("", "evaluate "+key+": "+text, cmp.Or(fix, "correct it, or leave it out: -exclude="+profile))
 }

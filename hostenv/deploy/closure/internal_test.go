@@ -10,44 +10,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// p is a store path of a name.
+// p returns a store path with a name.
 func p(name string) string {
 	return fmt.Sprintf("/nix/store/%032d-%s", len(name), name)
 }
 
-func TestPackageOf(t *testing.T) {
-	for _, c := range []struct{ path, name, version, reason string }{
-		{p("hello-2.10"), "hello", "2.10", "the plain case"},
-		{p("hello-2.10-bin"), "hello", "2.10", "an output is no version"},
-		{p("glibc-2.40-66-dev"), "glibc", "2.40-66", "a dash in the version"},
-		{p("openssl-3.0.14-lib"), "openssl", "3.0.14", "an output"},
-		{p("php-8.3.1-beta"), "php", "8.3.1-beta", "what is no output is version"},
-		{p("font-awesome-6"), "font-awesome", "6", "dashes before letters are the name's"},
-		{p("gtk+3-3.24.43"), "gtk+3", "3.24.43", "a digit in the name"},
-		{p("etc"), "etc", "", "no version"},
-		{p("unit-nginx.service"), "unit-nginx.service", "", "no version"},
-		{p("site-main-b7ea262"), "site-main-b7ea262", "", "a letter after the dash"},
-		{p("shop-main-4f7240c"), "shop-main", "4f7240c", "as Nix reads it"},
-		{p("x-"), "x-", "", "a dash at the end"},
-		{p("-1"), "", "1", "a name that is none"},
-		{"/nix/store/short", "short", "", "no store path"},
-	} {
-		if name, version := packageOf(c.path); name != c.name || version != c.version {
-			t.Errorf("%s (%s): got %q %q, want %q %q", c.path, c.reason, name, version, c.name, c.version)
-		}
-	}
-}
-
-// store makes a store of "name: size reference reference".
-func storeOf(lines ...string) paths {
-	made := paths{}
+// storeOf returns the paths of lines "name: size reference reference".
+func storeOf(lines ...string) nix.Paths {
+	made := nix.Paths{}
 	for _, line := range lines {
 		name, rest, _ := strings.Cut(line, ": ")
 		fields := strings.Fields(rest)
-		var info pathInfo
+		var info nix.PathInfo
 		fmt.Sscan(fields[0], &info.Size)
 		for _, reference := range fields[1:] {
 			info.References = append(info.References, p(reference))
@@ -76,7 +54,7 @@ func TestCompare(t *testing.T) {
 			Changed: []change{{Name: "php", Old: []string{"8.2.0"}, New: []string{"8.2.0", "8.3.0"}}},
 			Copy:    2 + 31, Paths: 2, Size: 2 + 31 + 30 + 1 + 101, Delta: 165 - 36},
 		{Profile: "new", Added: []change{{Name: "glibc", New: []string{"2.39.1"}}, {Name: "php", New: []string{"8.2.0", "8.3.0"}}, {Name: "shared"}, {Name: "sites"}},
-			Size: 165, Delta: 165}, // what it needs is counted already
+			Size: 165, Delta: 165}, // the profile before it counts what this one needs
 		{Profile: "same", Size: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -87,42 +65,8 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func TestParseInfos(t *testing.T) {
-	want := storeOf("a-1: 5 b-22", "b-22: 7")
-	for form, text := range map[string]string{
-		"list":     `[{"path":%q,"narSize":5,"references":[%q]},{"path":%[2]q,"narSize":7,"references":[]}]`,
-		"object":   `{%q:{"narSize":5,"references":[%q]},%[2]q:{"narSize":7,"references":[]}}`,
-		"form two": `{"version":2,"storeDir":"/nix/store","info":{"00000000000000000000000000000003-a-1":{"narSize":5,"references":["00000000000000000000000000000004-b-22"]},"00000000000000000000000000000004-b-22":{"narSize":7,"references":[]}}}`,
-	} {
-		if form != "form two" {
-			text = fmt.Sprintf(text, p("a-1"), p("b-22"))
-		}
-		got, err := parseInfos([]byte(text))
-		if err != nil {
-			t.Fatalf("%s: %v", form, err)
-		}
-		for path, info := range want {
-			if got[path].Size != info.Size || strings.Join(got[path].References, " ") != strings.Join(info.References, " ") {
-				t.Errorf("%s: %s is %+v, want %+v", form, path, got[path], info)
-			}
-		}
-	}
-	for _, text := range []string{`[{"path":"/nix/store/x","valid":false}]`, `{"/nix/store/x":null}`, `{"storeDir":"/nix/store","info":{"x":null}}`} {
-		missing := (*MissingError)(nil)
-		if _, err := parseInfos([]byte(text)); !errors.As(err, &missing) || missing.Path != "/nix/store/x" {
-			t.Errorf("%s: got %v", text, err)
-		}
-	}
-	if got, err := parseInfos([]byte("\n")); err != nil || len(got) != 0 {
-		t.Errorf("nothing: got %v, %v", got, err)
-	}
-	if _, err := parseInfos([]byte("sh: nix: not found")); err == nil {
-		t.Error("what is no JSON is taken for it")
-	}
-}
-
-// What was seen of nix here and on the node, and of ssh.
-func TestPushError(t *testing.T) {
+// The logs are what nix, here and on the node, and ssh wrote.
+func TestNodeError(t *testing.T) {
 	const path = "/nix/store/kb8rqw8h0a2a4af9djnkgzv28bybwrxk-library-1.0"
 	for _, c := range []struct{ log, want, seen string }{
 		{"copying 3 paths...\nerror: cannot add path '" + path + "' because it lacks a valid signature\n", "unsigned", "2.8 on the node"},
@@ -146,7 +90,7 @@ func TestPushError(t *testing.T) {
 		{"error: path '" + path + "' is not valid\n", "other", "2.8 here"},
 		{"error: cannot add path '" + path + "' because it is not signed by a trusted key\n", "unsigned", "no version yet"},
 	} {
-		err := pushError("n1", &nix.CommandError{Log: c.log, Err: errors.New("exit status 1")})
+		broken, err := nodeError("n1", &nix.CommandError{Log: c.log, Err: errors.New("exit status 1")})
 		var got string
 		switch err := err.(type) {
 		case *deploy.UnsignedError:
@@ -154,70 +98,30 @@ func TestPushError(t *testing.T) {
 			if err.Path != path {
 				t.Errorf("%s: of path %q", c.seen, err.Path)
 			}
-		case *DiskFullError:
-			got = "full"
-		case *DroppedError:
-			got = "dropped"
 		case *deploy.UnreachableError:
 			got = "unreachable"
 		case *deploy.HostKeyError:
 			got = "host key"
-		case *NoNixError:
-			got = "no nix"
+		case *problem.Problem:
+			for text, kind := range map[string]string{"has no room left": "full", "broke off twice": "dropped", "has no nix-daemon": "no nix"} {
+				if strings.Contains(err.Error(), text) && err.Fix != "" {
+					got = kind
+				}
+			}
 		case *nix.CommandError:
 			got = "other"
 		}
-		if got != c.want || err.Error() == "" {
+		if got != c.want || broken != (c.want == "dropped") || err.Error() == "" {
 			t.Errorf("%s: got %s (%v), want %s", c.seen, got, err, c.want)
 		}
 	}
 }
 
-func TestParseComplaints(t *testing.T) {
-	const a, b = "/nix/store/7610f2qy8d6g69vgnymhmc1rxzsaxq83-bad-1.0.drv", "/nix/store/80di0bjhcwhc92y5h13p7brmc8cwnmar-env-b-1.0.drv"
-	for _, c := range []struct{ seen, log, want string }{
-		{"2.8", "building '" + a + "'...\nbad> one\nother> two\nbad> three\nerror: builder for '" + a + "' failed with exit code 7\nerror: 1 dependencies of derivation '" + b + "' failed to build\n",
-			"builder for '" + a + "' failed with exit code 7\n> one\n> three"},
-		{"2.8 on a node", "bad> one\nerror: builder for '" + a + "' failed with exit code 7;\n       last 1 log lines:\n       > one\n       For full logs, run 'nix log " + a + "'.\nerror: build of '" + b + "' failed\n",
-			"builder for '" + a + "' failed with exit code 7;\nlast 1 log lines:\n> one"},
-		{"2.34", "bad> one\nerror: Cannot build '" + a + "'.\n       Reason: builder failed with exit code 7.\n       Output paths:\n         /nix/store/v76lj3lzxashipdlmq6m5pawnr76p24g-bad-1.0\nerror: Cannot build '" + b + "'.\n       Reason: 1 dependency failed.\n       Output paths:\n         /x\n",
-			"Cannot build '" + a + "'.\nReason: builder failed with exit code 7.\n> one"},
-		{"platform, 2.8", "error: a 'other-none' with features {} is required to build '" + a + "', but I am a 'x86_64-linux'\n",
-			"a 'other-none' with features {} is required to build '" + a + "', but I am a 'x86_64-linux'"},
-		{"none", "error: opening lock file: Permission denied\n", ""},
-	} {
-		var messages []string
-		for _, found := range parseComplaints(c.log) {
-			messages = append(messages, found.message)
-			if found.derivation != a {
-				t.Errorf("%s: about %s", c.seen, found.derivation)
-			}
-		}
-		if diff := cmp.Diff(c.want, strings.Join(messages, "\n---\n")); diff != "" {
-			t.Errorf("%s differs (-want +got):\n%s", c.seen, diff)
-		}
-	}
-}
-
-func TestAtLeast(t *testing.T) {
-	for version, want := range map[string]bool{"2.8.0": false, "2.32.4": false, "2.33.0": true, "2.33pre2025": true, "2.34.8": true, "3.0": true, "2": false, "1.99": false} {
-		if atLeast(version, 2, 33) != want {
-			t.Errorf("%s: want %v", version, want)
-		}
-	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add("error: builder for '/nix/store/7610f2qy8d6g69vgnymhmc1rxzsaxq83-bad-1.0.drv' failed\n")
-	f.Add("error: a '/x.drv' b")
+func FuzzNodeError(f *testing.F) {
+	f.Add("error: cannot add path '/nix/store/x' because it lacks a valid signature\n")
 	f.Fuzz(func(t *testing.T, log string) {
-		for _, c := range parseComplaints(log) {
-			if !strings.HasSuffix(c.derivation, ".drv") || !strings.Contains(log, c.derivation) {
-				t.Errorf("a complaint about %q", c.derivation)
-			}
-		}
-		if pushError("n1", &nix.CommandError{Log: log, Err: errors.New("x")}) == nil {
-			t.Error("an error is lost")
+		if _, err := nodeError("n1", &nix.CommandError{Log: log, Err: errors.New("x")}); err == nil {
+			t.Error("nodeError lost the error")
 		}
 	})
 }

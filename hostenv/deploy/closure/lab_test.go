@@ -16,7 +16,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -28,9 +28,8 @@ func TestMain(m *testing.M) {
 	fleet.Main(m)
 }
 
-// proxy connects its stdin and stdout to an address, as a ProxyCommand of ssh.
-// Where the file cuts is, it breaks off after as many bytes were sent as are its
-// first line's number, and takes that line out.
+// proxy connects its stdin and stdout to an address, as a ProxyCommand of ssh. If
+// the file cuts exists, proxy removes its first line and ends after that many bytes.
 func proxy(host, port, cuts string) {
 	conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
 	if err != nil {
@@ -53,7 +52,7 @@ func proxy(host, port, cuts string) {
 	testenv.UntilKilled()
 }
 
-// A lab is a store here, and a node on loopback with a store of its own.
+// A lab is a store on this machine, and a node on loopback with its own store.
 type lab struct {
 	t     *testing.T
 	dir   string
@@ -64,7 +63,7 @@ type lab struct {
 	conf  string // the node's nix.conf
 }
 
-// each runs a test in a lab of every Nix at hand, which is then the node's, too.
+// each runs a test in a lab of each Nix at hand, which the node runs too.
 func each(t *testing.T, flake string, test func(t *testing.T, l *lab), wrap ...string) {
 	sshd := testenv.Need(t, "sshd")
 	for _, binary := range testenv.NixBinaries(t) {
@@ -101,7 +100,7 @@ func newLab(t *testing.T, binary, flake string) *lab {
 		l.check(os.Symlink(binary, filepath.Join(dir, "bin", name)))
 	}
 	l.write("flake/flake.nix", flake)
-	// Where the node shall build, it has a shell from the machine.
+	// A node that builds uses this machine's shell.
 	l.write("node.conf/nix.conf", "experimental-features = nix-command flakes\nsubstituters =\nbuild-users-group =\nsandbox = false\nsandbox-paths = /bin /lib /lib64 /usr\n")
 	env := append(testenv.NixEnv(dir), "NIX_REMOTE=local", "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
 	l.store = &closure.Store{
@@ -114,7 +113,7 @@ func newLab(t *testing.T, binary, flake string) *lab {
 	return l
 }
 
-// places are where the stores are, on both machines the same to look at.
+// places returns variables for the stores' folders, the same on both machines.
 func (l *lab) places() []string {
 	return []string{"NIX_STORE_DIR=" + l.dir + "/store", "NIX_STATE_DIR=" + l.dir + "/var", "NIX_LOG_DIR=" + l.dir + "/log"}
 }
@@ -131,7 +130,7 @@ func (l *lab) write(name, text string) {
 	l.check(os.WriteFile(filepath.Join(l.dir, name), []byte(text), 0o600))
 }
 
-// serve starts the node's sshd, by way of wrap if given.
+// serve starts the node's sshd, through the command wrap if given.
 func (l *lab) serve(sshd string, wrap ...string) {
 	l.t.Helper()
 	if os.Geteuid() == 0 {
@@ -193,7 +192,7 @@ Host gone
 	l.t.Fatalf("sshd does not listen")
 }
 
-// run runs a program of Nix here; there, on the node.
+// run runs a program of Nix on this machine, and there a command on the node.
 func (l *lab) run(program string, args ...string) string {
 	l.t.Helper()
 	out, err := l.store.Nix.Run(l.t.Context(), hostnix.Command{Program: program, Args: args})
@@ -214,7 +213,7 @@ func (l *lab) has(path string) bool {
 	return err == nil
 }
 
-// trust makes a key that the node trusts.
+// trust makes a key and lets the node trust it.
 func (l *lab) trust() {
 	l.t.Helper()
 	l.run("nix-store", "--generate-binary-cache-key", "test-1", l.store.KeyFile, filepath.Join(l.dir, "public.key"))
@@ -225,8 +224,7 @@ func (l *lab) trust() {
 	l.check(os.WriteFile(l.conf, []byte(string(conf)+"trusted-public-keys = "+string(public)+"\n"), 0o600))
 }
 
-// evaluated returns the node with the profiles that its flake has, of those
-// named.
+// evaluated returns the node with the named profiles of its flake.
 func (l *lab) evaluated(names ...string) deploy.Node {
 	l.t.Helper()
 	n := l.node
@@ -246,7 +244,7 @@ func (l *lab) evaluated(names ...string) deploy.Node {
 	return n
 }
 
-// built returns it with all of them built.
+// built returns the node with the named profiles, all built.
 func (l *lab) built(names ...string) deploy.Node {
 	l.t.Helper()
 	n := l.evaluated(names...)
@@ -257,8 +255,8 @@ func (l *lab) built(names ...string) deploy.Node {
 	return n
 }
 
-// flake has a node n1 whose profiles are given, by way of `sh name script`,
-// which makes a derivation.
+// flake returns a flake whose node n1 has the given profiles. Their text can call
+// `sh name script`, which makes a derivation.
 func flake(profiles string) string {
 	return `{
   outputs = _: let

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Push implements [deploy.Store], by one nix copy over one connection. A
-// connection that breaks off is tried once more: what has arrived stays.
+// Push implements [deploy.Store], by one nix copy over one connection. Where the
+// connection breaks off it tries once more: the node keeps what has arrived.
 func (s *Store) Push(ctx context.Context, n deploy.Node, paths []string, log io.Writer) error {
 	if len(paths) == 0 {
 		return nil
@@ -33,35 +34,31 @@ func (s *Store) copy(ctx context.Context, n deploy.Node, paths []string, log io.
 	}
 	args := append(append([]string{"copy", "--to", uri(n)}, flags...), paths...)
 	return s.persistently(ctx, n, log, func() error {
-		var said bytes.Buffer
-		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &said)}, args...)
-		// Where a connection breaks off Nix ends, now and then, as if all was copied.
-		if line := dropped.FindString(said.String()); err == nil && line != "" {
-			err = &nix.CommandError{Log: said.String(), Err: errors.New(strings.TrimSpace(line))}
+		var output bytes.Buffer
+		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &output)}, args...)
+		// Where a connection breaks off, Nix sometimes ends as if it had copied all.
+		if line := dropped.FindString(output.String()); err == nil && line != "" {
+			err = &nix.CommandError{Log: output.String(), Err: errors.New(strings.TrimSpace(line))}
 		}
 		return err
 	})
 }
 
-// persistently does what goes over a connection to a node, and does it again
-// where that broke off. It takes what nix said of the node for what it means.
+// persistently calls do, which uses a connection to a node, and calls it again
+// where the connection broke off. It turns what nix and ssh write into an error
+// about the node.
 func (s *Store) persistently(ctx context.Context, n deploy.Node, log io.Writer, do func() error) error {
 	for again := false; ; again = true {
 		err := do()
 		failed := (*nix.CommandError)(nil)
-		if !errors.As(err, &failed) || len(parseComplaints(failed.Log)) > 0 {
-			return err // of a build, whose output may say anything
+		if !errors.As(err, &failed) || len(failed.FailedBuilds()) > 0 {
+			return err // the output of a build may hold any words
 		}
-		err = pushError(n.Name, failed)
-		dropped := (*DroppedError)(nil)
-		if !errors.As(err, &dropped) {
+		broken, err := nodeError(n.Name, failed)
+		if !broken || again {
 			return err
 		}
-		if again {
-			dropped.Again = true
-			return dropped
-		}
-		_, _ = fmt.Fprintf(log, "the connection to %s broke off, and is tried once more in %v\n", n.Name, s.Pause)
+		_, _ = fmt.Fprintf(log, "the connection to %s broke off; trying once more in %v\n", n.Name, s.Pause)
 		select {
 		case <-time.After(s.Pause):
 		case <-ctx.Done():
@@ -70,79 +67,40 @@ func (s *Store) persistently(ctx context.Context, n deploy.Node, log io.Writer, 
 	}
 }
 
-// What nix and ssh say, up to 2.8, 2.26 and 2.34, each with any of them on the
+// What nix and ssh write: nix 2.8, 2.26 and 2.34, each with each of them on the
 // node.
 var (
 	// "... because it lacks a valid signature" (2.8), "... a signature by a
-	// trusted key" (since 2.10 or so). The path is any of the closure.
+	// trusted key" (since about 2.10). The path is any one of the closure.
 	unsigned = regexp.MustCompile(`cannot add path '([^']+)' because it (?:lacks|has no|is not)\b.*\bsign`)
 	diskFull = regexp.MustCompile(`(?i)No space left on device|database or disk is full|Disk quota exceeded`)
-	// What ssh says where there was no connection.
+	// What ssh writes where it made no connection.
 	unreachable = regexp.MustCompile(`(?m)^(?:ssh: .*|kex_exchange_identification: .*|.*: Permission denied \(.*|.*Could not resolve hostname.*|Connection timed out during banner exchange)$`)
 	dropped     = regexp.MustCompile(`(?mi)^.*(?:closed by remote host|connection reset|reset by peer|broken pipe|timed? ?out, server .* not responding|unexpected end-of-file|nix daemon disconnected|lost connection|failed to start SSH connection|unexpected EOF).*$`)
 )
 
-func pushError(node string, failed *nix.CommandError) error {
+// nodeError turns what nix and ssh write into an error about a node, and reports
+// whether the connection broke off. The error says "twice" then, as the first
+// time is not an error yet. What arrived before stays on the node.
+func nodeError(node string, failed *nix.CommandError) (broken bool, err error) {
 	log := failed.Log
 	if path := unsigned.FindStringSubmatch(log); path != nil {
-		return &deploy.UnsignedError{Node: node, Path: path[1]}
+		return false, &deploy.UnsignedError{Node: node, Path: path[1]}
 	}
-	if said := diskFull.FindString(log); said != "" {
-		return &DiskFullError{Node: node, Cause: failed.Message()}
+	if diskFull.MatchString(log) {
+		return false, problem.New("node "+node, "has no room left: "+failed.Message(), "make room on the node: nix-collect-garbage --delete-older-than 14d, as root")
 	}
 	if strings.Contains(log, "Host key verification failed.") || strings.Contains(log, "HOST IDENTIFICATION HAS CHANGED") {
-		return &deploy.HostKeyError{Node: node, Cause: "Host key verification failed."}
+		return false, &deploy.HostKeyError{Node: node, Cause: "Host key verification failed."}
 	}
-	if said := unreachable.FindString(log); said != "" {
-		return &deploy.UnreachableError{Node: node, Cause: strings.TrimPrefix(said, "ssh: ")}
+	if line := unreachable.FindString(log); line != "" {
+		return false, &deploy.UnreachableError{Node: node, Cause: strings.TrimPrefix(line, "ssh: ")}
 	}
 	if strings.Contains(log, "nix-daemon: command not found") || strings.Contains(log, "nix-daemon: not found") {
-		return &NoNixError{Node: node}
+		return false, problem.New("node "+node, "has no nix-daemon on the PATH of the user that deploys", "make `ssh HOST nix-daemon --version` work without a login shell")
 	}
-	if said := dropped.FindString(log); said != "" {
-		return &DroppedError{Node: node, Cause: strings.TrimSpace(said)}
+	if line := dropped.FindString(log); line != "" {
+		return true, problem.New("", "the connection to node "+node+" broke off twice: "+strings.TrimSpace(line), "run it again with -resume: it does not copy again what has arrived")
 	}
-	return failed
-}
-
-// A DroppedError says that a connection broke off in the middle, and again when
-// it was tried once more. What was copied until then is on the node.
-type DroppedError struct {
-	Node, Cause string
-	Again       bool
-}
-
-func (e *DroppedError) Error() string {
-	text := "the connection to node " + e.Node + " broke off"
-	if e.Again {
-		text += " twice"
-	}
-	return text + ": " + e.Cause
-}
-
-// Hint says what to do.
-func (e *DroppedError) Hint() string {
-	return "run it again with -resume: what has arrived is not copied again"
-}
-
-// A DiskFullError says that a node has no room for what is copied to it.
-type DiskFullError struct{ Node, Cause string }
-
-func (e *DiskFullError) Error() string { return "node " + e.Node + " has no room left: " + e.Cause }
-
-// Hint says what to do.
-func (e *DiskFullError) Hint() string {
-	return "make room on the node: nix-collect-garbage --delete-older-than 14d, as root"
-}
-
-// A NoNixError says that there is no Nix for who deploys.
-type NoNixError struct{ Node string }
-
-func (e *NoNixError) Error() string {
-	return "node " + e.Node + " has no nix-daemon on the PATH of who deploys"
-}
-
-// Hint says what to do.
-func (e *NoNixError) Hint() string {
-	return "see that `ssh HOST nix-daemon --version` works without a login shell"
+	return false, failed
 }

@@ -3,20 +3,18 @@ package closure
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Diff implements [deploy.Store] with one process here and one connection to the
-// node. The node's own nix answers there: over ssh-ng each path of a closure
-// would be a question of its own, which waits for the answer to the one before.
+// node, where the node's own nix answers: over ssh-ng each path of a closure
+// would be one request, which waits for the response before it.
 func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([]deploy.Diff, error) {
 	var olds, news []string
 	for _, p := range pairs {
@@ -32,20 +30,20 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 		return nil, fmt.Errorf("compare closures of node %s: %w", n.Name, err)
 	}
 	if n.RemoteBuild {
-		// What the node built is nowhere else, and not to be copied.
+		// The node alone has what it built, and there is nothing to copy.
 		there, _, err := s.ask(ctx, n, append(olds, news...), nil)
 		if err != nil {
 			return nil, err
 		}
 		return compare(pairs, there, there, nil), nil
 	}
-	after, err := s.here(ctx, news)
+	after, err := s.Nix.Closures(ctx, news)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]bool{}
 	for _, path := range news {
-		for member := range after.closure(path) {
+		for member := range after.Closure(path) {
 			all[member] = true
 		}
 	}
@@ -56,28 +54,10 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 	return compare(pairs, before, after, lacking), nil
 }
 
-// here returns the closures of paths of this machine's store.
-func (s *Store) here(ctx context.Context, roots []string) (paths, error) {
-	args := []string{"path-info", "--json", "--recursive"}
-	version, err := s.Version(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if atLeast(version, 2, 33) { // where the form is to be chosen, and soon must be
-		args = append(args, "--json-format", "1")
-	}
-	written, err := s.nix(ctx, nix.Command{}, append(args, roots...)...)
-	if err != nil {
-		return nil, fmt.Errorf("look at what was built: %w", err)
-	}
-	return parseInfos(written)
-}
-
 // question is a script for a node's shell. Its input is two lines: paths whose
-// closures to describe, and paths of which to name those that are not there. It
-// writes JSON, a line with a dot, and a path a line. There is no path in the
-// script itself: nothing of what is asked about is ever read by a shell as
-// anything but text.
+// closures it describes, and paths of which it names those that the node lacks.
+// It writes JSON, a line with a dot, and a path a line. The paths are input and
+// not part of the script, so that a shell never reads them as code.
 const question = `set -f; read -r known; read -r new; ` +
 	`nix="nix --extra-experimental-features nix-command path-info --json --recursive"; ` +
 	`if [ -n "$known" ]; then $nix --json-format 1 $known 2>/dev/null || $nix $known || exit; fi; ` +
@@ -85,7 +65,7 @@ const question = `set -f; read -r known; read -r new; ` +
 	`if [ -n "$new" ]; then nix-store --check-validity --print-invalid $new; fi`
 
 // ask asks a node for the closures of paths, and which others it lacks.
-func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (there paths, lacking map[string]bool, err error) {
+func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (there nix.Paths, lacking map[string]bool, err error) {
 	if _, err := s.ssh(); err != nil {
 		return nil, nil, err
 	}
@@ -107,9 +87,9 @@ func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (th
 	}
 	infos, invalid, ended := bytes.Cut(written, []byte("\n.\n"))
 	if !ended {
-		return nil, nil, fmt.Errorf("ask node %s for its closures: it says %.200q", n.Name, written)
+		return nil, nil, fmt.Errorf("ask node %s for its closures: it wrote %.200q", n.Name, written)
 	}
-	if there, err = parseInfos(infos); err != nil {
+	if there, err = nix.ParsePaths(infos); err != nil {
 		return nil, nil, fmt.Errorf("ask node %s for its closures: %w", n.Name, err)
 	}
 	lacking = map[string]bool{}
@@ -118,56 +98,3 @@ func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (th
 	}
 	return there, lacking, nil
 }
-
-// parseInfos reads what nix path-info writes: up to 2.18 a list, since then an
-// object by path, and in the form 2 of 2.33 one below `info`, whose paths are
-// without their folder.
-func parseInfos(written []byte) (paths, error) {
-	found := paths{}
-	if len(bytes.TrimSpace(written)) == 0 {
-		return found, nil
-	}
-	type info struct {
-		Path       string   `json:"path"`
-		Valid      *bool    `json:"valid"`
-		NarSize    int64    `json:"narSize"`
-		References []string `json:"references"`
-	}
-	var list []info
-	if json.Unmarshal(written, &list) == nil {
-		for _, i := range list {
-			if i.Valid != nil && !*i.Valid {
-				return nil, &MissingError{Path: i.Path}
-			}
-			found[i.Path] = pathInfo{i.NarSize, i.References}
-		}
-		return found, nil
-	}
-	var form2 struct {
-		StoreDir string           `json:"storeDir"`
-		Info     map[string]*info `json:"info"`
-	}
-	byPath := map[string]*info{}
-	folder := ""
-	if json.Unmarshal(written, &form2) == nil && form2.Info != nil {
-		byPath, folder = form2.Info, form2.StoreDir
-	} else if err := json.Unmarshal(written, &byPath); err != nil {
-		return nil, fmt.Errorf("nix path-info writes neither a list nor an object: %w", err)
-	}
-	for name, i := range byPath {
-		if i == nil {
-			return nil, &MissingError{Path: path.Join(folder, name)}
-		}
-		references := make([]string, len(i.References))
-		for at, reference := range i.References {
-			references[at] = path.Join(folder, reference)
-		}
-		found[path.Join(folder, name)] = pathInfo{i.NarSize, references}
-	}
-	return found, nil
-}
-
-// A MissingError says that a store does not have a path that it was asked about.
-type MissingError struct{ Path string }
-
-func (e *MissingError) Error() string { return e.Path + " is not in the store" }

@@ -7,11 +7,12 @@ import (
 	"io"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Sign implements [deploy.Store]. The key's file is looked at before nix is, so
-// that nothing of it gets into a message; nix is told of its path alone.
+// Sign implements [deploy.Store]. It checks the key's file before nix reads it, so
+// that no part of the key gets into a message; nix receives the path alone.
 func (s *Store) Sign(ctx context.Context, paths []string, log io.Writer) error {
 	if len(paths) == 0 {
 		return nil
@@ -19,25 +20,17 @@ func (s *Store) Sign(ctx context.Context, paths []string, log io.Writer) error {
 	if err := checkPaths(paths...); err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}
-	if _, err := PublicKey(s.KeyFile); err != nil {
+	if _, err := nix.PublicKey(s.KeyFile); err != nil {
 		return err
 	}
 	args := append([]string{"store", "sign", "--key-file", s.KeyFile, "--recursive"}, paths...)
 	_, err := s.nix(ctx, nix.Command{Log: log}, args...)
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-		e := &SignError{Message: failed.Message()}
+		fix := ""
 		if strings.Contains(failed.Log, "not privileged") || strings.Contains(failed.Log, "not trusted") {
-			e.Advice = "who signs must be one of this machine's nix.settings.trusted-users, for the store is the daemon's"
+			fix = "add the user that signs to nix.settings.trusted-users of this machine, whose Nix daemon owns the store"
 		}
-		return e
+		return problem.New("", "sign the closures: "+failed.Message(), fix)
 	}
 	return err
 }
-
-// A SignError says why closures could not be signed.
-type SignError struct{ Message, Advice string }
-
-func (e *SignError) Error() string { return "sign the closures: " + e.Message }
-
-// Hint says what mends it, where that is known.
-func (e *SignError) Hint() string { return e.Advice }

@@ -1,21 +1,22 @@
 // Package deployrs activates profiles through deploy-rs.
 //
 // Each activation is one run of `deploy` for one profile. deploy-rs evaluates a
-// flake and so it is given one, of literals alone: the provider's own is not
-// evaluated again. What is there to build is built and on the node already, so
-// that deploy-rs's own building and copying find nothing to do.
+// flake, so we write one that holds only literals, and the provider's flake is not
+// evaluated again. The profile is already built and on the node, so that deploy-rs
+// has nothing to build or copy.
 //
-// The run is a session of its own, which neither a terminal's Ctrl-C nor the
-// death of this process ends. Whatever it says goes to a file, and is never
-// parsed; its exit status is left in another one. What came of an activation the
-// node alone knows.
+// deploy-rs runs in a session of its own: neither a Ctrl-C in the terminal nor the
+// death of this process ends it. Its output goes to a file and does not decide
+// anything; its exit status goes to another file. Only the node knows the result of
+// an activation.
 //
-// Facts of deploy-rs are from its source at d5eff7f; the tests compare them with
-// a real one.
+// What we know about deploy-rs is from its source at d5eff7f. The tests compare it
+// with the real program.
 package deployrs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,37 +26,40 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
 // Options say what all activations of a run have in common.
 type Options struct {
-	// Dir is a folder of the run, for what is handed to deploy-rs and for its
-	// output. It must be there.
+	// Dir is a folder of the run, for the input and the output of deploy-rs. It
+	// must exist.
 	Dir string
-	// SSHConfig is the ssh_config(5) that knows every node by its name.
+	// SSHConfig is the ssh_config(5) that has every node by its name.
 	SSHConfig string
-	// Program is deploy-rs's `deploy`. If it is "" then the one that was built
-	// with the profile's own activate-rs is taken, and where that cannot run
-	// here the one of the input deploy-rs of Flake. One on PATH is never taken:
-	// nothing says that it fits.
+	// Program is the `deploy` of deploy-rs. If it is "", we use the one from the
+	// same package as the profile's activate-rs, or, if that cannot run here, the
+	// one of the flake's input deploy-rs. We never use one from PATH, because it
+	// may not match activate-rs.
 	Program string
-	// Flake is the provider's flake, as Nix's builtins.getFlake takes it.
-	Flake string
-	// Inherit are open for as long as an activation is at work, even without
-	// this process: a flock on one of them is held until then.
+	// Nix runs in the folder of the provider's flake. It builds the flake's input
+	// deploy-rs if no other program is found. It may be nil.
+	Nix *nix.Runner
+	// Inherit are files that stay open while an activation runs, even if this
+	// process ends. A flock on one of them is held until the activation has ended.
 	Inherit []*os.File
-	// Env names variables of the environment, beside the usual ones, that ssh
-	// needs, such as those of a ProxyCommand. The others are not passed on.
+	// Env names further environment variables to pass on, such as those that a
+	// ProxyCommand needs. All but these and the usual ones are removed.
 	Env []string
 
-	// ConfirmTimeout is how long a node waits, once it has activated, to be
-	// reached over a new connection before it goes back; 0 is 30 s.
+	// ConfirmTimeout is how long a node waits, after it has activated, for the
+	// confirmation over a new connection. Then it goes back. 0 means 30 s.
 	ConfirmTimeout time.Duration
-	// ActivationTimeout is how long an activation may take. Beyond it nobody is
-	// there to confirm, and the node goes back: it is long for the sake of
-	// environments that restore their data first. 0 is 6 h.
+	// ActivationTimeout is how long an activation may take. After it deploy-rs does
+	// not confirm, and the node goes back. It is long because environments may
+	// restore their data first. 0 means 6 h.
 	ActivationTimeout time.Duration
-	// Grace is how long what is cancelled has to end by itself; 0 is 5 s.
+	// Grace is how long a cancelled activation has to end by itself, before it is
+	// killed. 0 means 5 s.
 	Grace time.Duration
 }
 
@@ -70,7 +74,7 @@ type Activator struct {
 
 var _ deploy.Activator = (*Activator)(nil)
 
-// New returns an Activator.
+// New returns an Activator. It fills in the defaults of options.
 func New(options Options) *Activator {
 	orDefault(&options.ConfirmTimeout, 30*time.Second)
 	orDefault(&options.ActivationTimeout, 6*time.Hour)
@@ -84,18 +88,16 @@ func orDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// Activate implements [deploy.Activator]. If ctx is done then the activation is
-// stopped at once: what it leaves on the node nobody knows.
+// Activate implements [deploy.Activator]. If ctx ends, it stops the activation at
+// once, and the state of the node is unknown.
 //
-// The error is a *[NameError], a *[ProgramError], a *[VersionError] or a
-// *[StatusError] if nothing was done, an *[ExitError] if deploy-rs failed, and
-// has ctx's in it if that stopped it.
+// The error has ctx's in it if that stopped the activation.
 func (a *Activator) Activate(ctx context.Context, n deploy.Node, p deploy.Profile, how deploy.ActivateOptions, log io.Writer) error {
 	if err := Check(n, p); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(how.Status); err == nil {
-		return &StatusError{how.Status}
+		return errors.New(how.Status + " is the exit status of another activation")
 	}
 	program, err := a.Program(ctx, n, p)
 	if err != nil {
@@ -116,19 +118,20 @@ func (a *Activator) Activate(ctx context.Context, n deploy.Node, p deploy.Profil
 	case err != nil:
 		return fmt.Errorf("run deploy-rs for %s: %w", p.Key(), err)
 	case code != 0:
-		return &ExitError{Profile: p.Key(), Code: code}
+		return exitError(p, code)
 	}
 	return nil
 }
 
-// arguments are those of `deploy`. What is of the profile is in the flake.
+// arguments returns the arguments of `deploy`. The settings of the profile are in
+// the flake.
 //
-//   - --skip-checks: there are none, and it would ask Nix for them
-//   - --checksigs: without it deploy-rs bids Nix not to ask for signatures
-//   - --rollback-succeeded false: otherwise it revokes what others did
+//   - --skip-checks: the flake has none, and deploy-rs would ask Nix for them
+//   - --checksigs: without it deploy-rs tells Nix not to check signatures
+//   - --rollback-succeeded false: otherwise deploy-rs would undo other activations
 //
-// The target is looked up from the folder that deploy-rs runs in: up to 2.8 at
-// least, Nix takes no path that would have to be escaped in a URL.
+// The target is a path relative to the folder that deploy-rs runs in, because Nix
+// up to at least 2.8 takes no path that must be escaped in a URL.
 func arguments(n deploy.Node, p deploy.Profile) []string {
 	return []string{
 		"--skip-checks", "--checksigs", "--rollback-succeeded", "false",
@@ -142,7 +145,7 @@ func (a *Activator) prepare(n deploy.Node, p deploy.Profile, document []byte) (s
 	if err != nil {
 		return "", err
 	}
-	// Nix looks at the folder by its path.
+	// The flake's path must have no symbolic link for Nix.
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return "", err
 	}
@@ -156,8 +159,9 @@ func (a *Activator) prepare(n deploy.Node, p deploy.Profile, document []byte) (s
 	return dir, writeFlake(dir, config, document)
 }
 
-// environment is what deploy-rs, and nix and ssh below it, get to see: what they
-// need and no secret. LOCAL_KEY would make deploy-rs sign, once more.
+// environment returns the environment variables of deploy-rs, and so of nix and
+// ssh, which it starts: those that they need, without secrets. With LOCAL_KEY
+// deploy-rs would sign the closure a second time.
 func (a *Activator) environment() []string {
 	keep := append([]string{
 		"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TZ",
@@ -171,8 +175,8 @@ func (a *Activator) environment() []string {
 			env = append(env, name+"="+value)
 		}
 	}
-	// deploy-rs leaves it to whoever calls it to switch flakes on, and without
-	// them takes another way with no more than a warning.
+	// deploy-rs does not enable flakes itself. Without them it only warns, and
+	// evaluates without a flake.
 	config := strings.TrimSpace(strings.TrimSpace(os.Getenv("NIX_CONFIG")) + "\nextra-experimental-features = nix-command flakes")
 	return append(env, "RUST_LOG=info", "NIX_CONFIG="+config)
 }

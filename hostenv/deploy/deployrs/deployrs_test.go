@@ -1,7 +1,6 @@
 package deployrs_test
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	standin "github.com/woolwichweb/hostenv-provider/internal/deployrs"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -47,8 +48,7 @@ func TestRefusesHostileNames(t *testing.T) {
 			}
 			n, p := example()
 			*field(&n, &p) = value
-			var refused *deployrs.NameError
-			if err := a.Activate(t.Context(), n, p, deploy.ActivateOptions{Status: filepath.Join(dir, "status")}, os.Stderr); !errors.As(err, &refused) || refused.Hint() == "" {
+			if err := a.Activate(t.Context(), n, p, deploy.ActivateOptions{Status: filepath.Join(dir, "status")}, os.Stderr); err == nil || !strings.Contains(err.Error(), "which deploy-rs cannot be given") || problem.Hint(err) == "" {
 				t.Errorf("%s %q: %v", name, value, err)
 			}
 		}
@@ -65,8 +65,8 @@ func onlyHere(t *testing.T) {
 	}
 }
 
-// There is a derivation whose output has never been built, which is all that a
-// program is tried with.
+// derivation returns a derivation whose output has never been built. A program is
+// tried only with such a derivation.
 func derivation(t *testing.T, nix string) (deploy.Node, deploy.Profile) {
 	t.Helper()
 	dir := testenv.NixDir(t)
@@ -92,7 +92,7 @@ func derivation(t *testing.T, nix string) (deploy.Node, deploy.Profile) {
 	return n, p
 }
 
-// fits says whether deploy-rs at d5eff7f works with a Nix.
+// fits reports whether deploy-rs at d5eff7f works with a version of Nix.
 func fits(t *testing.T, nix string) bool {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), nix, "--version").Output()
@@ -105,8 +105,8 @@ func fits(t *testing.T, nix string) bool {
 	return major == "2" && (len(minor) == 1 || minor < "33")
 }
 
-// Nix from 2.33 on and a deploy-rs that does not know its answer are refused,
-// and nothing is built or reached.
+// Nix from 2.33 on together with a deploy-rs that cannot read its answer is an error,
+// before any build or connection.
 func TestVersions(t *testing.T) {
 	programs := map[string]string{"stand-in": standin.Build(t)}
 	if dir := testenv.Find("deploy-rs"); dir != "" {
@@ -119,8 +119,7 @@ func TestVersions(t *testing.T) {
 				n, p := derivation(t, nix)
 				program, err := deployrs.New(deployrs.Options{Dir: t.TempDir(), SSHConfig: "/dev/null", Program: filepath.Join(dir, "deploy")}).Program(t.Context(), n, p)
 				t.Log(program, err)
-				var version *deployrs.VersionError
-				if works && err != nil || !works && (!errors.As(err, &version) || !strings.Contains(version.Hint(), "2.33")) {
+				if works && err != nil || !works && (err == nil || !strings.Contains(problem.Hint(err), "2.33")) {
 					t.Errorf("%s and %s: %v", program, nix, err)
 				}
 			})
@@ -128,7 +127,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// What runs sees no secret, and the user's settings of Nix.
+// deploy-rs sees the user's settings of Nix, but no secrets.
 func TestEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "deploy")
@@ -167,14 +166,13 @@ func TestEnvironment(t *testing.T) {
 	if strings.Contains(string(said), "hush") {
 		t.Errorf("a secret is passed on:\n%s", said)
 	}
-	var taken *deployrs.StatusError
-	if err := a.Activate(t.Context(), n, p, how, log); !errors.As(err, &taken) {
+	if err := a.Activate(t.Context(), n, p, how, log); err == nil || !strings.Contains(err.Error(), "is the exit status of another activation") {
 		t.Errorf("a status that is there is taken for one's own: %v", err)
 	}
 }
 
-// The program is the one beside the profile's own activate-rs; another one that
-// is named is refused.
+// The program is the one next to the profile's own activate-rs. An option that names
+// another one is an error.
 func TestFindsTheProgram(t *testing.T) {
 	n, p := example()
 	n.Platform = "x86_64-linux"
@@ -206,24 +204,22 @@ func TestFindsTheProgram(t *testing.T) {
 		t.Errorf("%s, %v", program, err)
 	}
 	options.Program = other + "/bin/deploy"
-	var version *deployrs.VersionError
-	if program, err := deployrs.New(options).Program(t.Context(), n, p); !errors.As(err, &version) || !strings.Contains(version.Hint(), own) {
+	if program, err := deployrs.New(options).Program(t.Context(), n, p); err == nil || !strings.Contains(problem.Hint(err), own) {
 		t.Errorf("%s, %v", program, err)
 	}
-	// Another platform's cannot run here, nor be compared.
+	// A program for another platform cannot run here, and is not compared.
 	n.Platform = "aarch64-linux"
 	if program, err := deployrs.New(options).Program(t.Context(), n, p); err != nil || program != other+"/bin/deploy" {
 		t.Errorf("%s, %v", program, err)
 	}
 	options.Program = ""
-	var missing *deployrs.ProgramError
-	if program, err := deployrs.New(options).Program(t.Context(), n, p); !errors.As(err, &missing) || missing.Hint() == "" {
+	if program, err := deployrs.New(options).Program(t.Context(), n, p); err == nil || !strings.Contains(problem.Hint(err), "-deployRs=") {
 		t.Errorf("%s, %v", program, err)
 	}
 }
 
-// Where no program comes with the profile, it is the one of the provider's
-// input, through what that follows.
+// If the profile has no program, it is the one of the provider's flake input, also if
+// that input follows another.
 func TestBuildsTheInput(t *testing.T) {
 	onlyHere(t)
 	testenv.Need(t, "namespaces") // for a /nix to write to
@@ -250,12 +246,11 @@ func TestBuildsTheInput(t *testing.T) {
 			if out, err := exec.CommandContext(t.Context(), "nix", "flake", "lock", "path:"+dir+"/provider").CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/provider"}).Program(t.Context(), n, p)
+			program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Nix: &hostnix.Runner{Dir: dir + "/provider"}}).Program(t.Context(), n, p)
 			if err != nil || !strings.HasSuffix(program, "-deploy-rs/bin/deploy") {
 				t.Errorf("%s, %v", program, err)
 			}
-			var missing *deployrs.ProgramError
-			if program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Flake: "path:" + dir + "/deploy-rs"}).Program(t.Context(), n, p); !errors.As(err, &missing) {
+			if program, err := deployrs.New(deployrs.Options{Dir: dir, SSHConfig: "/dev/null", Nix: &hostnix.Runner{Dir: dir + "/deploy-rs"}}).Program(t.Context(), n, p); err == nil || !strings.Contains(problem.Hint(err), "-deployRs=") {
 				t.Errorf("%s, %v", program, err)
 			} else {
 				t.Log(err)
@@ -264,8 +259,8 @@ func TestBuildsTheInput(t *testing.T) {
 	}
 }
 
-// The shims can be run though other programs are started at the same time, of
-// which each has for a moment what was open here, as a file that is written to.
+// The shims can be executed while other programs are started. A new process inherits
+// our open files for a moment, and a file that is open for writing cannot be executed.
 func TestShimsAreNotBusy(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "deploy")
@@ -273,7 +268,7 @@ func TestShimsAreNotBusy(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec nix build "+p.Path+".drv\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	long := slices.Repeat([]string{strings.Repeat("x", 100_000)}, 15) // which takes its time
+	long := slices.Repeat([]string{strings.Repeat("x", 100_000)}, 15) // makes exec slow
 	var others sync.WaitGroup
 	done := make(chan struct{})
 	defer others.Wait()

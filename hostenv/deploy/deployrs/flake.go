@@ -10,19 +10,19 @@ import (
 )
 
 // Names in the folder that deploy-rs runs in. The flake has a folder of its own,
-// for Nix copies the whole of it into the store.
+// because Nix copies the whole folder into the store.
 const (
 	flakeDir  = "flake"
 	configRef = "ssh_config"
 	outputLog = "output"
 )
 
-// flakeText is a flake without inputs, so that there is nothing to lock.
+// flakeText is a flake without inputs, so that Nix has nothing to lock.
 const flakeText = `{ outputs = _: { deploy = builtins.fromJSON (builtins.readFile ./deploy.json); }; }
 `
 
-// deploy-rs's `deploy` output, of one profile (src/data.rs). It ignores what it
-// does not know.
+// The flake output `deploy` for one profile, as src/data.rs of deploy-rs reads it.
+// deploy-rs ignores fields that it does not know.
 type (
 	document struct {
 		Nodes map[string]documentNode `json:"nodes"`
@@ -48,17 +48,17 @@ type (
 	}
 )
 
-// document is what deploy-rs reads.
+// document returns the JSON that deploy-rs reads.
 //
-// ssh's options: everything is in the configuration, by a name without spaces,
-// for Nix splits them at each. No connection that is there already is used, nor
-// one left behind: a node that has cut itself off is confirmed over its old ones
-// all the same, and one that belongs to this process would end with it.
+// The ssh_config holds all settings of ssh. Its name has no spaces, because Nix
+// splits the options at spaces. ssh never shares a connection. Over an old one
+// deploy-rs would confirm a node that accepts no new connections any more, and a
+// shared connection of this process would end with it.
 //
-// Without anything to go back to there is no magic rollback, either: when it is
-// not confirmed it rolls back whatever autoRollback is.
+// If there is no path to go back to, magic rollback is off too: without a
+// confirmation it goes back even if autoRollback is off.
 //
-// fastConnection keeps the node from asking its caches for what it has.
+// fastConnection stops the node from asking its caches for paths that it has.
 func (a *Activator) document(n deploy.Node, p deploy.Profile, rollback, remoteBuild bool) []byte {
 	text, err := json.MarshalIndent(document{Nodes: map[string]documentNode{n.Name: {
 		Hostname:    n.Name,
@@ -78,12 +78,12 @@ func (a *Activator) document(n deploy.Node, p deploy.Profile, rollback, remoteBu
 		}},
 	}}}, "", "  ")
 	if err != nil {
-		panic(err) // there is nothing in it but strings, numbers and booleans
+		panic(err) // it holds only strings, numbers and booleans
 	}
 	return append(text, '\n')
 }
 
-// seconds is what deploy-rs has for a duration: 16 bits.
+// seconds converts a duration for deploy-rs, which has 16 bits for it.
 func seconds(d time.Duration) uint16 {
 	return uint16(min(max((d+time.Second-1)/time.Second, 0), 1<<16-1))
 }

@@ -1,39 +1,40 @@
 package deployrs
 
 import (
-	"regexp"
-	"strings"
+	"fmt"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// What names and paths are held to, as in nix/lib/deploy.nix, here where they
-// leave for deploy-rs.
-var (
-	nodeName  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-	userName  = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]{0,30}$`)
-	storePath = regexp.MustCompile(`^/[A-Za-z0-9._/-]*/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]+$`)
-	plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
-)
-
-// Check refuses names that deploy-rs would make something else of. It looks at
-// nothing but its arguments.
+// Check refuses names and paths that deploy-rs would misread: it puts them into
+// the Nix language and into a remote shell without escaping them. Check reads only
+// its arguments, no files.
 func Check(n deploy.Node, p deploy.Profile) error {
 	for _, field := range []struct {
 		what, value string
-		pattern     *regexp.Regexp
+		parse       func(string) error
 	}{
-		{"the name of a node", n.Name, nodeName},
-		{"the deploy user of node " + n.Name, n.User, userName},
-		{"the name of a profile on node " + n.Name, p.Name, userName},
-		{"the user of " + p.Key(), p.User, userName},
-		{"the store path of " + p.Key(), p.Path, storePath},
-		{"the profile's link of " + p.Key(), p.Link, plainPath},
-		{"the folder for temporary files of " + p.Key(), p.Temp, plainPath},
+		{"the name of a node", n.Name, parses(names.ParseNode)},
+		{"the deploy user of node " + n.Name, n.User, parses(names.ParseUser)},
+		{"the name of a profile on node " + n.Name, p.Name, parses(names.ParseUser)},
+		{"the user of " + p.Key(), p.User, parses(names.ParseUser)},
+		{"the store path of " + p.Key(), p.Path, parses(names.ParseStorePath)},
+		{"the profile's link of " + p.Key(), p.Link, parses(names.ParsePlainPath)},
+		{"the folder for temporary files of " + p.Key(), p.Temp, parses(names.ParsePlainPath)},
 	} {
-		if !field.pattern.MatchString(field.value) || strings.Contains(field.value, "/..") {
-			return &NameError{field.what, field.value}
+		if err := field.parse(field.value); err != nil {
+			return problem.New(field.what, fmt.Sprintf("is %q, which deploy-rs cannot be given", field.value),
+				"run `mage plan`: generated/plan.json has no such name, unless it was written by hand")
 		}
 	}
 	return nil
+}
+
+func parses[T any](parse func(string) (T, error)) func(string) error {
+	return func(s string) error {
+		_, err := parse(s)
+		return err
+	}
 }

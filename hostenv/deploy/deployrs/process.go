@@ -14,15 +14,17 @@ import (
 	"time"
 )
 
-// script runs a command, "$2" and so on, and leaves its exit status in "$1" once
-// nothing of it is at work any more.
+// script runs a command, "$2" and so on, and writes its exit status to the file
+// "$1" once all processes of the command have ended.
 //
-// deploy-rs leaves processes behind when it fails: either the ssh that waits for
-// an activation which has failed, and would wait for long, so it is ended; or the
-// one that activates, where the waiting was cut short. That one is waited for,
-// by its output: only when the node is done is the outcome decided.
+// deploy-rs leaves a process behind when it fails. It may be the ssh that waits for
+// an activation which has failed: that would wait for long, so the script ends it.
+// Or it may be the ssh that activates, if the wait was cut short. The script waits
+// until that one closes its output, because the outcome is decided only when the
+// node has finished.
 //
-// Signals come for the whole group; the shell stays and tells what became of it.
+// Signals go to the whole group. The shell ignores them, so that it can still
+// write the exit status.
 const script = `
 status=$1
 shift
@@ -58,8 +60,8 @@ func (a *Activator) run(ctx context.Context, dir, status string, log io.Writer, 
 	cmd.Env = a.environment()
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.ExtraFiles = a.Inherit
-	// Without a terminal nothing below can ask questions on one, or be stopped
-	// or hung up by it.
+	// Without a terminal no process of the activation can ask a question there, or
+	// get a stop or hangup signal from it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return 0, errors.Join(err, follow())
@@ -83,8 +85,8 @@ func (a *Activator) run(ctx context.Context, dir, status string, log io.Writer, 
 	return code, err
 }
 
-// stop ends a group of processes when ctx is done: SIGINT, and SIGKILL after a
-// while.
+// stop ends a group of processes when ctx ends: with SIGINT, and with SIGKILL
+// after grace.
 func stop(ctx context.Context, done <-chan struct{}, group int, grace time.Duration) {
 	select {
 	case <-done:
@@ -101,9 +103,9 @@ func stop(ctx context.Context, done <-chan struct{}, group int, grace time.Durat
 	_ = syscall.Kill(-group, syscall.SIGKILL)
 }
 
-// outputFor returns the file that a command writes to, and what to call when it
-// has ended. A pipe to this process would break with it, and so a log that is no
-// file gets what a file has.
+// outputFor returns the file that a command writes to, and a function to call when
+// the command has ended. A pipe would break if this process dies, so the command
+// always writes to a file; if log is not a file, it gets a copy.
 func outputFor(dir string, log io.Writer) (*os.File, func() error, error) {
 	if file, ok := log.(*os.File); ok {
 		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
@@ -127,7 +129,8 @@ func outputFor(dir string, log io.Writer) (*os.File, func() error, error) {
 	}, nil
 }
 
-// follow copies what a file has and what is added to it, until done.
+// follow copies the content of a file, and what is added to it until done is
+// closed.
 func follow(to io.Writer, from io.Reader, done <-chan struct{}) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -144,8 +147,8 @@ func follow(to io.Writer, from io.Reader, done <-chan struct{}) error {
 	}
 }
 
-// ReadStatus reads the exit status that an activation left; ended is false while
-// there is none. It is the shell's: 128 and its number for a signal.
+// ReadStatus reads the exit status that an activation left. ended is false if there
+// is none yet. As in a shell, a signal is 128 plus its number.
 func ReadStatus(file string) (code int, ended bool, err error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {

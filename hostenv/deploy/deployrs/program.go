@@ -1,9 +1,7 @@
 package deployrs
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,10 +13,13 @@ import (
 	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Program returns the `deploy` that activates a profile, once it is known to fit
-// the profile's activate-rs and the Nix here. The profile has been built.
+// Program returns the `deploy` that activates a profile. It checks that the program
+// works with the profile's activate-rs and with this machine's Nix. The profile
+// must be built.
 func (a *Activator) Program(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
 	if err := Check(n, p); err != nil {
 		return "", err
@@ -39,8 +40,8 @@ func (a *Activator) Program(ctx context.Context, n deploy.Node, p deploy.Profile
 
 // find finds the program, see [Options.Program].
 //
-// A profile's activate-rs is a script that executes bin/activate of the package
-// of deploy-rs, whose bin/deploy is the command: of one build, and from the
+// A profile's activate-rs is a script that executes bin/activate of a deploy-rs
+// package. bin/deploy of the same package always matches it, and comes from the
 // provider's own input.
 func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
 	pkg := packageOf(p.Path)
@@ -50,14 +51,13 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 			program, err = filepath.EvalSymlinks(program)
 		}
 		if err != nil {
-			return "", &ProgramError{p.Key(), err}
+			return "", programError(p, err)
 		}
 		own := filepath.Dir(filepath.Dir(program))
-		if pkg != "" && storePath.MatchString(own) && own != pkg && n.Platform == platform() {
-			return "", &VersionError{
-				Text: fmt.Sprintf("the deploy-rs that is named, %s, is not the one that %s is activated by, %s", own, p.Key(), pkg),
-				Mend: "leave -deployRs and HOSTENV_DEPLOY_RS away, or name " + pkg + "/bin/deploy",
-			}
+		if _, err := names.ParseStorePath(own); err == nil && pkg != "" && own != pkg && n.Platform == platform() {
+			return "", problem.New("the deploy-rs that is named, "+own+",",
+				fmt.Sprintf("is not the one that %s is activated by, %s", p.Key(), pkg),
+				"leave -deployRs away, or name "+pkg+"/bin/deploy")
 		}
 		return program, nil
 	}
@@ -75,15 +75,15 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 	a.mu.Unlock()
 	program, err := build()
 	if err != nil {
-		return "", &ProgramError{p.Key(), err}
+		return "", programError(p, err)
 	}
 	return program, nil
 }
 
-var activateProgram = regexp.MustCompile(`(/[A-Za-z0-9._/-]+/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]+)/bin/activate\b`)
+var activateProgram = regexp.MustCompile(`(/[0-9A-Za-z+._?=/-]+)/bin/activate\b`)
 
-// packageOf returns the package of deploy-rs whose activate-rs a profile has, ""
-// if the profile is not here or says nothing of it.
+// packageOf returns the deploy-rs package of a profile's activate-rs, "" if the
+// profile is not on this machine or does not name the package.
 func packageOf(path string) string {
 	text, err := os.ReadFile(filepath.Join(path, "activate-rs"))
 	if err != nil {
@@ -93,37 +93,22 @@ func packageOf(path string) string {
 	if match == nil {
 		return ""
 	}
-	return string(match[1])
+	pkg, _ := names.ParseStorePath(string(match[1]))
+	return string(pkg)
 }
-
-// inputExpression is the package of the provider's input, with whatever it has
-// to follow.
-const inputExpression = `
-let packages = (builtins.getFlake (builtins.getEnv "HOSTENV_PROVIDER_FLAKE")).inputs.deploy-rs.packages.${builtins.currentSystem};
-in packages.deploy-rs or packages.default`
 
 func (a *Activator) build(ctx context.Context) (string, error) {
-	if a.Flake == "" {
+	if a.Nix == nil {
 		return "", errors.New("neither the program nor a flake that has it is named")
 	}
-	cmd := exec.CommandContext(ctx, "nix", "build", "--no-link", "--json", "--impure", "--expr", inputExpression)
-	cmd.Env = append(a.environment(), "HOSTENV_PROVIDER_FLAKE="+a.Flake)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	path, err := a.Nix.BuildInput(ctx, "deploy-rs")
 	if err != nil {
-		return "", fmt.Errorf("build the input deploy-rs of %s: %w: %s", a.Flake, err, lastLine(stderr.Bytes()))
+		return "", err
 	}
-	var built []struct {
-		Outputs map[string]string `json:"outputs"`
-	}
-	if err := json.Unmarshal(out, &built); err != nil || len(built) != 1 || built[0].Outputs["out"] == "" {
-		return "", fmt.Errorf("build the input deploy-rs of %s: nix says %q", a.Flake, out)
-	}
-	return exec.LookPath(filepath.Join(built[0].Outputs["out"], "bin", "deploy"))
+	return exec.LookPath(filepath.Join(path, "bin", "deploy"))
 }
 
-// platform is Nix's name of this machine's.
+// platform returns Nix's name for this machine's platform.
 func platform() string {
 	arch := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686"}[runtime.GOARCH]
 	return strings.Join([]string{arch, runtime.GOOS}, "-")

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A trial is the outcome of trying a program once.
@@ -28,15 +30,15 @@ func (t *trial) once(ctx context.Context, try func() error) error {
 	if !t.done {
 		err := try()
 		if ctx.Err() != nil {
-			return err // which says nothing of the program
+			return err // the program did not cause it
 		}
 		t.done, t.err = true, err
 	}
 	return t.err
 }
 
-// shim stands for nix and ssh while a program is tried: nothing is built, copied
-// or reached, and what would be built is written down.
+// shim takes the place of nix and ssh while a program is tried. It builds and
+// copies nothing, connects to no node, and records what nix would build.
 const shim = `#!/bin/sh
 case ${0##*/} in
 nix)
@@ -56,13 +58,13 @@ esac
 exit 1
 `
 
-// try sees whether a program and the Nix here understand each other: whether
-// the program comes to ask for the very derivation that a profile was built of.
+// try checks that a program understands this machine's Nix: it must ask Nix to
+// build a derivation.
 //
-// deploy-rs asks `nix show-derivation` for it. With Nix 2.33 the derivations
-// went one level down in the answer, and what deploy-rs up to d5eff7f then takes
-// for one is "/nix/store/version" (or "derivations"). Versions and revisions
-// would have to be kept in a list; this needs none.
+// deploy-rs finds the derivation of a profile by `nix show-derivation`. Nix 2.33
+// moved the derivations one level down in that answer, and deploy-rs up to d5eff7f
+// then takes "/nix/store/version" (or "derivations") for a derivation. The trial
+// finds this without a list of versions and revisions.
 func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p deploy.Profile) error {
 	dir, err := a.prepare(n, p, a.document(n, p, false, false))
 	if err != nil {
@@ -73,9 +75,9 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 		return fmt.Errorf("try deploy-rs: %w", err)
 	}
 	for _, name := range []string{"nix", "ssh"} {
-		// What is started for another node meanwhile has this file open until
-		// its exec, and as long the kernel lets nobody run it: whoever looks for
-		// nix would go on to the real one.
+		// A process that is forked for another node keeps this file open until its
+		// exec. Until then the kernel refuses to run the file (ETXTBSY), and
+		// deploy-rs would find the real nix instead. So no fork may happen now.
 		syscall.ForkLock.RLock()
 		err := os.WriteFile(filepath.Join(bin, name), []byte(shim), 0o700)
 		syscall.ForkLock.RUnlock()
@@ -92,33 +94,27 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil && !errors.As(err, &exit):
-		return &ProgramError{p.Key(), err}
+		return programError(p, err)
 	case exit != nil && exit.ExitCode() == 2:
-		return &VersionError{
-			Text: fmt.Sprintf("%s does not take the arguments that it is given: %s", program, lastLine(output)),
-			Mend: "`nix flake update deploy-rs` brings the provider another one",
-		}
+		return problem.New(program, "does not take the arguments that it is given: "+lastLine(output),
+			"`nix flake update deploy-rs` brings the provider another one")
 	}
 	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
 	if errors.Is(err, os.ErrNotExist) {
-		return &VersionError{
-			Text: fmt.Sprintf("%s comes to no result with this Nix (%s): %s", program, a.nixVersion(ctx), lastLine(output)),
-			Mend: "see that `nix show-derivation " + p.Path + "` finds what the profile was built of",
-		}
+		return problem.New(program, fmt.Sprintf("comes to no result with this Nix (%s): %s", a.nixVersion(ctx), lastLine(output)),
+			"see that `nix show-derivation "+p.Path+"` finds what the profile was built of")
 	} else if err != nil {
 		return fmt.Errorf("try deploy-rs: %w", err)
 	}
 	for argument := range strings.Lines(string(asked)) {
 		drv, _, _ := strings.Cut(strings.TrimSuffix(argument, "\n"), "^")
-		if storePath.MatchString(drv) && strings.HasSuffix(drv, ".drv") {
+		if path, err := names.ParseStorePath(drv); err == nil && path.IsDerivation() {
 			return nil
 		}
 	}
-	return &VersionError{
-		Text: fmt.Sprintf("%s does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would run `nix %s`",
-			program, a.nixVersion(ctx), strings.Join(strings.Fields(string(asked)), " ")),
-		Mend: "bring a newer deploy-rs, `nix flake update deploy-rs`, or run this with a Nix before 2.33",
-	}
+	return problem.New(program, fmt.Sprintf("does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would run `nix %s`",
+		a.nixVersion(ctx), strings.Join(strings.Fields(string(asked)), " ")),
+		"bring a newer deploy-rs, `nix flake update deploy-rs`, or run this with a Nix before 2.33")
 }
 
 func (a *Activator) nixVersion(ctx context.Context) string {

@@ -11,10 +11,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// program is what a node has for this, nix/modules/hostenv-move.sh.
+// program is the program on a node that makes backups and writes restore plans. Its
+// source is nix/modules/hostenv-move.sh.
 const program = "hostenv-move"
 
-// An oldNode is the node that data are on, as one environment's user.
+// An oldNode is a session on the node that has an environment's data, with the
+// environment's user.
 type oldNode struct {
 	session deploy.Session
 	user    string
@@ -24,12 +26,12 @@ func (o oldNode) run(ctx context.Context, argv ...string) ([]byte, error) {
 	return o.session.Run(ctx, o.user, nil, append([]string{program}, argv...)...)
 }
 
-// snapshot makes a backup and returns the snapshot that came of it.
+// snapshot makes a backup and returns its snapshot.
 //
-// A backup <base>-migrate that the node does not have is <base> there: an
-// environment may have been deployed before it had the other. The snapshot is
-// looked for by the tag of the backup's name, then without, and then in what its
-// service said.
+// If the node has no backup <base>-migrate, snapshot makes <base> instead: the
+// environment may have been deployed before it had the first. It looks for the
+// snapshot by a tag with the backup's name, then without a tag, and then in the
+// journal of the backup's service.
 func (o oldNode) snapshot(ctx context.Context, name string) (string, error) {
 	base, isMigrate := strings.CutSuffix(name, "-migrate")
 	isMigrate = isMigrate && base != ""
@@ -89,8 +91,8 @@ func (o oldNode) snapshot(ctx context.Context, name string) (string, error) {
 
 var began = regexp.MustCompile(`^since ([0-9]{1,12})[.]([0-9]{9})\n$`)
 
-// backup has a backup made and waits for its end. It returns when it began, by
-// the node's own clock; zero where the user has no such backup.
+// backup makes a backup and waits until it ends. It returns when the backup began,
+// by the node's clock; zero if the user has no such backup.
 func (o oldNode) backup(ctx context.Context, name string) (time.Time, error) {
 	out, err := o.run(ctx, "backup", name)
 	if err != nil {
@@ -103,7 +105,7 @@ func (o oldNode) backup(ctx context.Context, name string) (time.Time, error) {
 	if match == nil {
 		return time.Time{}, fmt.Errorf("%s answers %.100q", program, out)
 	}
-	// Neither can fail: there are digits only, and not too many.
+	// Neither can fail: both are digits only, and few enough.
 	seconds, _ := strconv.ParseInt(string(match[1]), 10, 64)
 	nanoseconds, _ := strconv.ParseInt(string(match[2]), 10, 64)
 	return time.Unix(seconds, nanoseconds), nil

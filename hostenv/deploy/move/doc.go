@@ -1,19 +1,19 @@
-// Package move takes an environment's data along when it moves to another node,
-// by way of its own backups. It is [deploy.Mover].
+// Package move moves an environment's data when it moves to another node. It uses
+// the environment's own backups. It implements [deploy.Mover].
 //
-// An environment says which of its restic backups hold what must move: its
-// migrations in the plan, a list of names. On the old node each is made once
-// more, and the snapshot that comes of it looked up; on the new node a restore
-// plan names those snapshots, and the environment restores from it when it is
-// activated. Nothing is copied from node to node.
+// The migrations of an environment in the plan name the restic backups whose data
+// must move. On the old node we make each of these backups once more, and look up
+// its snapshot. On the new node we write a restore plan that names the snapshots.
+// The environment restores from them when it is activated. No data are copied from
+// node to node.
 //
-// It works on a node through one program, hostenv-move (nix/modules), which runs
-// as the environment's user and takes names and numbers only.
+// On a node the package runs only one program, hostenv-move (nix/modules). It runs
+// as the environment's user, and takes only names and numbers.
 //
-// When things are done matters. [Mover.Backup] needs the user on the old node,
-// where the next system no longer has him: it comes before that node's system is
-// activated. [Mover.Leave] and [Mover.Discard] need him on the new node, where he
-// comes with the system: they come after that and before the environment.
-// [Mover.Prepare] is both at once, for where the old node's system is not
-// touched between.
+// The order matters. [Mover.Backup] needs the user on the old node, and the next
+// system of that node no longer has it: call it before that system is activated.
+// [Mover.Leave] and [Mover.Discard] need the user on the new node, and its system
+// brings it: call them after that system is activated, and before the environment
+// is. [Mover.Prepare] does both at once, if the old node's system is not activated
+// in between.
 package move

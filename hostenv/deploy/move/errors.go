@@ -4,73 +4,42 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// An InvalidError lists what is wrong with the migrations of a plan, or with
-// what was said of them on the command line.
-type InvalidError struct{ Problems []string }
-
-func (e *InvalidError) Error() string {
-	return "moves between nodes:\n  " + strings.Join(e.Problems, "\n  ")
-}
-
-// An Error says why an environment's data were not taken along.
-type Error struct {
-	User, From string
-	Problems   []string
-}
-
-func (e *Error) Error() string {
-	return "take the data of " + e.User + " along from " + e.From + ": " + strings.Join(e.Problems, "; ")
-}
-
-// Hint says what to do.
-func (e *Error) Hint() string {
-	cause := "mend it on " + e.From
-	if all := strings.Join(e.Problems, "\n"); strings.Contains(all, "unknown user") || strings.Contains(all, "command not found") || strings.Contains(all, "password is required") {
+// backupError reports why the data of an environment were not taken along.
+func backupError(user, from string, problems []string) error {
+	all := strings.Join(problems, "; ")
+	cause := "mend it on " + from
+	if strings.Contains(all, "unknown user") || strings.Contains(all, "command not found") || strings.Contains(all, "password is required") {
 		// What sudo says where user, program or rule are not there.
-		cause = e.From + " must still have the environment's user, and " + program + " from its system, for which it was deployed once with nix/modules/move.nix: see docs/deploy-moves.md"
+		cause = from + " must still have the environment's user, and " + program + " from its system, for which it was deployed once with nix/modules/move.nix: see docs/deploy-moves.md"
 	}
-	return fmt.Sprintf("nothing was changed on the new node. %s; or leave the data there: -skipMigrations=%s; or say that they are on another node: -migrationSource=%s=NODE", cause, e.User, e.User)
+	return problem.New("", "take the data of "+user+" along from "+from+": "+all,
+		fmt.Sprintf("nothing was changed on the new node. %s; or leave the data there: -skipMigrations=%s; or say that they are on another node: -migrationSource=%s=NODE", cause, user, user))
 }
 
-// A HeldError says that an environment has older data on its new node, as one that
-// comes back to a node has: it would start with those, and what it has on the node
-// that it comes from would be left behind.
-type HeldError struct {
-	User, From, Node string
-	Paths            []string // that keep it from restoring
+// heldError reports that an environment has older data on its new node, as one
+// that comes back to a node has: it would start with those, and what it has on the
+// node that it comes from would be left behind. The paths keep it from restoring.
+func heldError(user, from, node string, paths []string) error {
+	return problem.New(user,
+		fmt.Sprintf("has older data on %s, and would start with those rather than restore what is on %s: %s",
+			node, from, control.ReplaceAllString(strings.Join(paths, ", "), " | ")),
+		fmt.Sprintf("set them aside, on %s as %s: systemctl --user stop mysql.service; mkdir ~/before-move && mv PATH... ~/before-move/; and deploy again. Or start with the older data: -skipMigrations=%s",
+			node, user, user))
 }
 
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s has older data on %s, and would start with those rather than restore what is on %s: %s",
-		e.User, e.Node, e.From, control.ReplaceAllString(strings.Join(e.Paths, ", "), " | "))
-}
-
-// Hint says what to do.
-func (e *HeldError) Hint() string {
-	return fmt.Sprintf("set them aside, on %s as %s: systemctl --user stop mysql.service; mkdir ~/before-move && mv PATH... ~/before-move/; and deploy again. Or start with the older data: -skipMigrations=%s",
-		e.Node, e.User, e.User)
-}
-
-// A SourceError says that it is not clear which node an environment's data are
-// on.
-type SourceError struct {
-	User, Problem string
-	Nodes         []string // that it may be, if any
-}
-
-func (e *SourceError) Error() string {
-	return "which node the data of " + e.User + " are on is not clear: " + e.Problem
-}
-
-// Hint says what to do.
-func (e *SourceError) Hint() string {
+// sourceError reports that it is not clear which node the data of an environment
+// are on. nodes are those that it may be, if any.
+func sourceError(user, reason string, nodes ...string) error {
 	of := ""
-	if len(e.Nodes) > 0 {
-		of = ", NODE being one of " + strings.Join(e.Nodes, ", ")
+	if len(nodes) > 0 {
+		of = ", NODE being one of " + strings.Join(nodes, ", ")
 	}
-	return fmt.Sprintf("say which: -migrationSource=%s=NODE%s; or that there are none to take along: -skipMigrations=%s", e.User, of, e.User)
+	return problem.New("which node the data of "+user+" are on", "is not clear: "+reason,
+		fmt.Sprintf("say which: -migrationSource=%s=NODE%s; or that there are none to take along: -skipMigrations=%s", user, of, user))
 }
 
 var (

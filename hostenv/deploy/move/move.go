@@ -15,32 +15,37 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// A Mover is [deploy.Mover].
+// A Mover implements [deploy.Mover].
 type Mover struct {
 	options      Options
-	environments map[string]environment
-	nodes        map[string]string // the public name of each
+	environments map[string]plan.Environment
+	nodes        map[string]string // public names by node
 	cache        cache
 }
 
 var _ deploy.Mover = (*Mover)(nil)
 
-// New returns the mover of a plan. Where the plan or the options cannot be, the
-// error is an *[InvalidError].
-func New(document plan.Document, options Options) (*Mover, error) {
-	environments, nodes, err := read(document, options)
-	if err != nil {
+// New returns the mover of a plan. It refuses options that contradict the plan.
+func New(d plan.Document, options Options) (*Mover, error) {
+	// A node that no longer has an environment is only in NodeConnections.
+	nodes := map[string]string{}
+	for node := range d.Nodes {
+		nodes[node] = node + "." + d.HostenvHostname
+	}
+	for node := range d.NodeConnections {
+		nodes[node] = node + "." + d.HostenvHostname
+	}
+	if err := options.check(d, nodes); err != nil {
 		return nil, err
 	}
 	if options.Resolver == nil {
 		options.Resolver = net.DefaultResolver
 	}
-	return &Mover{options: options, environments: environments, nodes: nodes, cache: cache{answers: map[string][]netip.Addr{}}}, nil
+	return &Mover{options: options, environments: d.Environments, nodes: nodes, cache: cache{answers: map[string][]netip.Addr{}}}, nil
 }
 
-// Prepare is [Mover.Backup] and then [Mover.Leave], unless the environment has
-// older data on its new node, over which it does not restore: then the error is a
-// *[HeldError].
+// Prepare is [Mover.Backup] and then [Mover.Leave]. It fails if the environment has
+// older data on its new node, because it would not restore over them.
 func (m *Mover) Prepare(ctx context.Context, from, to deploy.Session, n deploy.Node, p deploy.Profile) (*deploy.Moved, error) {
 	moved, err := m.Backup(ctx, from, n, p)
 	if err != nil || moved == nil {
@@ -55,12 +60,12 @@ func (m *Mover) Prepare(ctx context.Context, from, to deploy.Session, n deploy.N
 	return moved, nil
 }
 
-// Backup makes the backups of an environment on the node that its data are on
-// (from is a session there), n being where it is deployed to. It returns nil
-// where there is nothing to take along, and an *[Error] with all that went wrong.
+// Backup makes the backups of an environment on the node that has its data. from is
+// a session on that node, and n is the node that the environment is deployed to. It
+// returns nil if there are no data to move. Its error holds everything that failed.
 //
-// With IgnoreErrors it returns what could be had. Of a restore plan that lacks a
-// snapshot the environment may complain when it is activated.
+// With IgnoreErrors it returns the snapshots that it has. If a snapshot is missing
+// from the restore plan, the environment's activation may report an error.
 func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, p deploy.Profile) (*deploy.Moved, error) {
 	source, guessed, err := m.from(ctx, n, p)
 	if err != nil || source == "" {
@@ -69,12 +74,12 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 		}
 		return nil, err
 	}
-	failed := &Error{User: p.Name, From: source}
+	var problems []string
 	moved := &deploy.Moved{From: source, Snapshots: map[string]string{}}
 	if from == nil {
-		failed.Problems = []string{"the node cannot be reached"}
+		problems = []string{"the node cannot be reached"}
 	} else {
-		for _, name := range m.environments[p.Name].migrations {
+		for _, name := range m.environments[p.Name].Backups() {
 			id, err := oldNode{from, p.Name}.snapshot(ctx, name)
 			switch {
 			case ctx.Err() != nil:
@@ -82,15 +87,18 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 			case err == nil:
 				moved.Snapshots[name] = id
 			case guessed && isUnknownUser(err):
-				// DNS leads there, as a wildcard may, and it never was there.
+				// DNS leads to this node, perhaps by a wildcard, but the
+				// environment has never been on it.
 				return nil, nil
 			default:
-				failed.Problems = append(failed.Problems, "backup "+name+": "+told(err))
+				problems = append(problems, "backup "+name+": "+told(err))
 			}
 		}
 	}
-	if len(failed.Problems) > 0 && !m.ignore(ctx, p.Name, failed) {
-		return nil, failed
+	if len(problems) > 0 {
+		if failed := backupError(p.Name, source, problems); !m.ignore(ctx, p.Name, failed) {
+			return nil, failed
+		}
 	}
 	if len(moved.Snapshots) == 0 {
 		return nil, nil
@@ -98,32 +106,34 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 	return moved, nil
 }
 
-// isUnknownUser tells sudo's words for a user that a node does not have.
+// isUnknownUser reports whether an error has sudo's words for a user that does not
+// exist.
 func isUnknownUser(err error) bool { return strings.Contains(err.Error(), "unknown user") }
 
-// leave writes the restore plan, unless the environment would not restore from it
-// and start with older data instead, as hostenv's modules do without an error.
+// leave writes the restore plan, unless the new node has older data of the
+// environment. hostenv's modules would start with these, without an error, and
+// would not restore.
 func (m *Mover) leave(ctx context.Context, to deploy.Session, n deploy.Node, p deploy.Profile, moved deploy.Moved) error {
-	held := &HeldError{User: p.Name, From: moved.From, Node: n.Name}
+	var held []string
 	for _, name := range slices.Sorted(maps.Keys(moved.Snapshots)) {
 		out, err := to.Run(ctx, p.Name, nil, program, "holds", name)
 		if err != nil {
 			return &nodeError{"look for older data of " + p.Name, err}
 		}
 		for line := range strings.Lines(string(out)) {
-			if path := strings.TrimSuffix(line, "\n"); !slices.Contains(held.Paths, path) {
-				held.Paths = append(held.Paths, path)
+			if path := strings.TrimSuffix(line, "\n"); !slices.Contains(held, path) {
+				held = append(held, path)
 			}
 		}
 	}
-	if len(held.Paths) > 0 {
-		return held
+	if len(held) > 0 {
+		return heldError(p.Name, moved.From, n.Name, held)
 	}
 	return m.Leave(ctx, to, p, moved)
 }
 
-// Leave writes the restore plan of an environment on its new node, whole or not
-// at all: <runtimeDir>/restore/plan.json, the user's own, mode 0600.
+// Leave writes the restore plan of an environment on its new node, atomically:
+// <runtimeDir>/restore/plan.json, which the user owns, with mode 0600.
 func (m *Mover) Leave(ctx context.Context, to deploy.Session, p deploy.Profile, moved deploy.Moved) error {
 	for name, id := range moved.Snapshots {
 		if !plan.IsBackup(name) || !isSnapshot.MatchString(id) {
@@ -144,9 +154,9 @@ func (m *Mover) Leave(ctx context.Context, to deploy.Session, p deploy.Profile, 
 	return nil
 }
 
-// Discard removes a restore plan that a run before left on the node, so that the
-// environment does not restore what it was told to leave. That there is none is
-// fine.
+// Discard removes a restore plan that an earlier run left on the node, so that the
+// environment does not restore data that this run is asked to skip. A restore plan
+// that does not exist is not an error.
 func (m *Mover) Discard(ctx context.Context, to deploy.Session, p deploy.Profile) error {
 	if _, err := to.Run(ctx, p.Name, nil, program, "discard"); err != nil {
 		return &nodeError{"remove the restore plan of " + p.Name, err}
@@ -154,7 +164,8 @@ func (m *Mover) Discard(ctx context.Context, to deploy.Session, p deploy.Profile
 	return nil
 }
 
-// ignore reports whether an error is to be gone on from, and tells of it.
+// ignore reports whether to go on after an error. If so, it passes the error to
+// Warn.
 func (m *Mover) ignore(ctx context.Context, user string, err error) bool {
 	if !m.options.IgnoreErrors || ctx.Err() != nil {
 		return false

@@ -2,29 +2,28 @@ package move
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Options say where data come from, and whose are left.
+// Options say which data move, and from which node.
 type Options struct {
-	// Skip are environments, by user, whose data stay where they are.
+	// Skip are the users of environments whose data do not move.
 	Skip []string
-	// Sources are nodes that data are on, by the environment's user, whatever the
-	// plan and DNS say.
+	// Sources are the nodes that have the data, by the environment's user. They
+	// take precedence over the plan and DNS.
 	Sources map[string]string
-	// IgnoreErrors goes on without the data that cannot be taken along. Each
-	// error goes to Warn instead, which may be called for several at once.
+	// With IgnoreErrors a deploy goes on without the data that cannot be moved.
+	// Each error goes to Warn instead, which must be safe for concurrent use.
 	IgnoreErrors bool
 	Warn         func(user string, err error)
-	// Deployed are the nodes that environments were deployed to last, by user, as
-	// the state has them: only of an environment that is not among them is DNS
-	// asked.
+	// Deployed are the nodes that environments were last deployed to, by user, from
+	// the state. DNS is asked only about an environment that is not among them.
 	Deployed map[string]string
 	// Resolver asks DNS; nil is net.DefaultResolver.
 	Resolver Resolver
@@ -35,71 +34,39 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// An environment is what is known of one from the plan.
-type environment struct {
-	node         string
-	previous     string // previousNode, "" for none
-	migrations   []string
-	hostname     string
-	virtualHosts []string // sorted
-}
-
-// read takes from a plan what is needed, and from the options what the plan does
-// not bear out. Every problem is in the one error.
-func read(document plan.Document, o Options) (environments map[string]environment, nodes map[string]string, err error) {
-	value := document.Value()
-	zone, _ := value["hostenvHostname"].(string)
-	nodes = map[string]string{}
-	// One that has no environment any more may only be among the connections.
-	for _, of := range []string{"nodes", "nodeConnections"} {
-		members, _ := value[of].(map[string]any)
-		for node := range members {
-			nodes[node] = node + "." + zone
+// check refuses invalid names of backups in the plan, and options about
+// environments and nodes that the plan does not have.
+func (o Options) check(d plan.Document, nodes map[string]string) error {
+	var errs problem.List
+	for _, user := range slices.Sorted(maps.Keys(d.Environments)) {
+		for _, name := range d.Environments[user].Backups() {
+			if !plan.IsBackup(name) {
+				errs.Addf("plan.environments."+user+".migrations", "run `mage plan`", "holds %q, which is no name of a backup", name)
+			}
 		}
 	}
-	var problems []string
-	environments = map[string]environment{}
-	all, _ := value["environments"].(map[string]any)
-	for _, user := range slices.Sorted(maps.Keys(all)) {
-		fields, _ := all[user].(map[string]any)
-		identity, _ := fields["hostenv"].(map[string]any)
-		e := environment{}
-		e.node, _ = fields["node"].(string)
-		e.previous, _ = fields["previousNode"].(string)
-		e.hostname, _ = identity["hostname"].(string)
-		hosts, _ := fields["virtualHosts"].(map[string]any)
-		e.virtualHosts = slices.Sorted(maps.Keys(hosts))
-		var wrong []string
-		e.migrations, wrong = plan.Migrations(fields)
-		for _, problem := range wrong {
-			problems = append(problems, "environments."+user+"."+problem)
-		}
-		environments[user] = e
-	}
-
+	const known = "run `mage state:list` for the environments"
 	for _, user := range o.Skip {
-		if _, ok := environments[user]; !ok {
-			problems = append(problems, fmt.Sprintf("-skipMigrations names %q, and the plan has no such environment", user))
+		if _, ok := d.Environments[user]; !ok {
+			errs.Addf("-skipMigrations="+user, known, "names no environment of the plan")
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(o.Sources)) {
 		node := o.Sources[user]
-		e, ok := environments[user]
+		option := "-migrationSource=" + user + "=" + node
+		e, ok := d.Environments[user]
 		switch {
 		case !ok:
-			problems = append(problems, fmt.Sprintf("-migrationSource names %q, and the plan has no such environment", user))
+			errs.Addf(option, known, "names no environment of the plan")
 		case nodes[node] == "":
-			problems = append(problems, fmt.Sprintf("-migrationSource=%s=%s: the plan has no such node; it has %s", user, node, strings.Join(slices.Sorted(maps.Keys(nodes)), ", ")))
-		case node == e.node:
-			problems = append(problems, fmt.Sprintf("-migrationSource=%s=%s: that is the node that the environment is deployed to", user, node))
-		case len(e.migrations) == 0:
-			problems = append(problems, fmt.Sprintf("-migrationSource=%s=%s: the environment names no backups (its migrations in the plan)", user, node))
+			errs.Addf(option, "the nodes are "+strings.Join(slices.Sorted(maps.Keys(nodes)), ", "), "names no node of the plan")
+		case node == e.Node:
+			errs.Addf(option, "name the node that has the data now", "names the node that the environment is deployed to")
+		case len(e.Backups()) == 0:
+			errs.Addf(option, "leave it away: the project has no backup whose name ends in -migrate", "names an environment without backups (its migrations in the plan)")
 		case slices.Contains(o.Skip, user):
-			problems = append(problems, fmt.Sprintf("-migrationSource=%s=%s: -skipMigrations names it as well", user, node))
+			errs.Addf(option, "name it in one of the two", "contradicts -skipMigrations=%s", user)
 		}
 	}
-	if len(problems) > 0 {
-		return nil, nil, &InvalidError{problems}
-	}
-	return environments, nodes, nil
+	return errs.Err()
 }

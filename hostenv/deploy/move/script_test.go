@@ -19,9 +19,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A machine runs nodes' own hostenv-move, with stand-ins for systemd: a backup's
-// service is the program units/<unit>, whose output is its journal. Every
-// command line of the stand-ins is kept.
+// A machine runs the hostenv-move of a node with stand-ins for systemd. The service
+// of a backup is the program units/<unit>, and its output is the journal. The
+// machine keeps every command line of the stand-ins.
 type machine struct {
 	deploy.Session
 	t                     *testing.T
@@ -48,7 +48,7 @@ func newMachine(t *testing.T) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.program(m.script, "", bash, strings.NewReplacer("@profile@", m.profile, "@runtimeDir@", m.runtime).Replace(string(text)))
+	m.program(m.script, "", bash, strings.NewReplacer("@profile@", m.profile, "@runtime@", m.runtime).Replace(string(text)))
 	record := fmt.Sprintf(`printf '%%s\n' "$(basename "$0") $* [$XDG_RUNTIME_DIR]" >>'%s'`+"\n", m.calls)
 	m.program(m.bin, "systemctl", bash, record+fmt.Sprintf(`
 		unit='%s'/${!#}
@@ -129,7 +129,7 @@ func TestScriptBackup(t *testing.T) {
 		t.Error(calls)
 	}
 
-	// One that began before is waited for, and is not it.
+	// A backup that began earlier is waited for, but its snapshot does not count.
 	if err := os.WriteFile(filepath.Join(m.units, unit+".active"), []byte("activating\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestScriptBackup(t *testing.T) {
 		t.Error(calls)
 	}
 
-	// It fails, by its exit status and by what systemd says alone.
+	// It fails by its exit status, and by the report of systemd alone.
 	m.program(m.units, unit, bash, "echo Fatal: wrong password; exit 1")
 	if out, err := run(); out != "" || err == nil || !strings.Contains(err.Error(), "error: "+unit+" failed (success). It said:\nFatal: wrong password") {
 		t.Errorf("%q, %v", out, err)
@@ -154,8 +154,8 @@ func TestScriptBackup(t *testing.T) {
 	}
 }
 
-// TestSystemd has a user's real systemd run backups: one that is well, one that
-// fails, one that is not there, and one that is at work already.
+// TestSystemd runs backups in a user's real systemd: one that succeeds, one that
+// fails, one that does not exist, and one that already runs.
 func TestSystemd(t *testing.T) {
 	systemd := testenv.Need(t, "systemd")
 	m := newMachine(t)
@@ -196,12 +196,12 @@ func TestSystemd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The last start is the one that was waited for.
+	// The script waited for the last start.
 	times := strings.Fields(string(text))
 	for i, start := range times {
 		at, err := strconv.ParseFloat(start, 64)
 		if ours := i == len(times)-1; err != nil || ours != (at >= busy) || len(times) < 2 {
-			t.Errorf("it was started at\n%s, and is told of as since %f", text, busy)
+			t.Errorf("the backup was started at\n%s, and is reported as running since %f", text, busy)
 		}
 	}
 }
@@ -220,12 +220,12 @@ func TestScriptSnapshots(t *testing.T) {
 	if out, err := run("all"); out != "home: snapshots --json --latest 1\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// What is active now comes before what an older tool left.
+	// The program of the active profile comes before the one that an older tool left.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo "profile: $*"`)
 	if out, err := run("tagged"); out != "profile: snapshots --json --latest 1 --tag a\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// A failure is one, whatever was printed; what never ends is cut off.
+	// A failure is reported, whatever restic printed; output without end is cut off.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo '[]'; echo Fatal >&2; exit 1`)
 	if _, err := run("all"); err == nil || !strings.Contains(err.Error(), "Fatal") {
 		t.Errorf("%v", err)
@@ -339,7 +339,7 @@ func TestScriptHolds(t *testing.T) {
 	holds("other-migrate", "") // whose restore is not hostenv's
 }
 
-// TestScriptRefuses: whatever sudo would have let through, nothing runs.
+// TestScriptRefuses: the script runs no command, even if sudo allowed the call.
 func TestScriptRefuses(t *testing.T) {
 	m := newMachine(t)
 	for _, argv := range [][]string{

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A snapshot is one of restic's, as `restic snapshots --json` lists it.
+// A snapshot is a snapshot of restic, as `restic snapshots --json` lists it.
 type snapshot struct {
 	ID   string    `json:"id"`
 	Time time.Time `json:"time"`
@@ -20,8 +20,8 @@ type snapshot struct {
 
 var isSnapshot = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
 
-// decodeSnapshots reads what `restic snapshots --json` prints: a list, or null
-// where there are none.
+// decodeSnapshots reads the output of `restic snapshots --json`: a list, or null if
+// there are no snapshots.
 func decodeSnapshots(data []byte) ([]snapshot, error) {
 	var list []snapshot
 	if err := json.Unmarshal(data, &list); err != nil {
@@ -35,10 +35,10 @@ func decodeSnapshots(data []byte) ([]snapshot, error) {
 	return list, nil
 }
 
-// newest returns the newest snapshot that is not older than since. Older ones
-// are of a backup before, and lack what was written after it. Where several hosts
-// have made one it is none: the repository is that of every node on which the
-// environment has been, and an old one may still back up what it has.
+// newest returns the newest snapshot that is not older than since. An older one is
+// of an earlier backup, and lacks later data. If several hosts made a snapshot
+// since then, newest returns an error: all nodes that have had the environment
+// share the repository, and a former node may still back up its old data.
 func newest(list []snapshot, since time.Time) (string, error) {
 	var found snapshot
 	hosts := map[string]bool{}
@@ -62,8 +62,8 @@ func newest(list []snapshot, since time.Time) (string, error) {
 	return found.ID, nil
 }
 
-// only is newest for a list of whose snapshots it is not known which backup made
-// them: where several are new enough, it is none.
+// only is newest for a list that does not show which backup made a snapshot. If
+// several are new enough, it returns an error.
 func only(list []snapshot, since time.Time) (string, error) {
 	count := 0
 	for _, s := range list {
@@ -77,10 +77,11 @@ func only(list []snapshot, since time.Time) (string, error) {
 	return newest(list, since)
 }
 
-// saved is what `restic backup` says at its end.
+// saved matches the last line of `restic backup`.
 var saved = regexp.MustCompile(`(?m)^snapshot ([0-9a-f]{8,64}) saved[ \t\r]*$`)
 
-// fromJournal returns the snapshot that a backup's service said last it saved.
+// fromJournal returns the last snapshot that the journal of a backup's service
+// names.
 func fromJournal(text []byte) (string, error) {
 	all := saved.FindAllSubmatch(text, -1)
 	if len(all) == 0 {

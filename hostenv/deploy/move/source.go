@@ -12,18 +12,19 @@ import (
 	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// From says which node an environment's data are on, "" where nothing is to be
-// taken along: the environment is skipped, names no migrations, is on its node
-// already, or is new.
+// From returns the node that has an environment's data. It returns "" if no data
+// must move: the environment is skipped, has no migrations, is already on its node,
+// or is new.
 //
-// Options.Sources come first, then the plan's previousNode, then the state. Only
-// of an environment that none of them knows is DNS asked: where its generated
-// host name leads, and if that is to no other node than the one it is deployed
-// to, where its virtual hosts lead. The one other node that is found is it. With
-// several, or where DNS does not answer, the error is a *[SourceError]. A proxy
-// in front of the nodes hides them: then nothing is found.
+// Options.Sources come first, then the plan's previousNode, then the state. If none
+// of them has the environment, From asks DNS for the nodes that its generated host
+// name leads to. If that is only the node that it is deployed to, or no node, From
+// asks for its virtual hosts. It returns the one other node that DNS names. If DNS
+// names several, or does not answer, From fails, and the hint names the options to
+// use. A proxy in front of the nodes hides them; then From returns "".
 func (m *Mover) From(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
 	node, _, err := m.from(ctx, n, p)
 	if err != nil && m.ignore(ctx, p.Name, err) {
@@ -32,20 +33,20 @@ func (m *Mover) From(ctx context.Context, n deploy.Node, p deploy.Profile) (stri
 	return node, err
 }
 
-// from is From, and tells whether DNS alone says so.
+// from is From. guessed is true if the node is known from DNS alone.
 func (m *Mover) from(ctx context.Context, n deploy.Node, p deploy.Profile) (node string, guessed bool, err error) {
 	e := m.environments[p.Name]
-	if p.IsSystem() || len(e.migrations) == 0 || slices.Contains(m.options.Skip, p.Name) {
+	if p.IsSystem() || len(e.Backups()) == 0 || slices.Contains(m.options.Skip, p.Name) {
 		return "", false, nil
 	}
-	for _, node := range []string{m.options.Sources[p.Name], e.previous, m.options.Deployed[p.Name]} {
+	for _, node := range []string{m.options.Sources[p.Name], e.PreviousNode, m.options.Deployed[p.Name]} {
 		switch {
 		case node == "":
 			continue
 		case node == n.Name:
 			return "", false, nil
 		case m.nodes[node] == "":
-			return "", false, &SourceError{User: p.Name, Problem: "it was deployed to " + node + ", which is no node of the plan any more"}
+			return "", false, sourceError(p.Name, "it was deployed to "+node+", which is no node of the plan any more")
 		}
 		return node, false, nil
 	}
@@ -53,15 +54,15 @@ func (m *Mover) from(ctx context.Context, n deploy.Node, p deploy.Profile) (node
 	return node, true, err
 }
 
-// discover asks DNS.
-func (m *Mover) discover(ctx context.Context, current, user string, e environment) (string, error) {
-	for _, names := range [][]string{{e.hostname}, e.virtualHosts} {
+// discover finds the node that has an environment's data by DNS.
+func (m *Mover) discover(ctx context.Context, current, user string, e plan.Environment) (string, error) {
+	for _, names := range [][]string{{e.Hostenv.Hostname}, slices.Sorted(maps.Keys(e.VirtualHosts))} {
 		found, err := m.nodesOf(ctx, names)
 		if err != nil {
 			if ctx.Err() != nil {
 				return "", ctx.Err()
 			}
-			return "", &SourceError{User: user, Problem: "DNS does not say: " + err.Error()}
+			return "", sourceError(user, "DNS does not say: "+err.Error())
 		}
 		// Some of its names may lead to the new node already.
 		found = slices.DeleteFunc(found, func(node string) bool { return node == current })
@@ -70,13 +71,13 @@ func (m *Mover) discover(ctx context.Context, current, user string, e environmen
 		case 1:
 			return found[0], nil
 		default:
-			return "", &SourceError{User: user, Nodes: found, Problem: fmt.Sprintf("%s lead to %s", strings.Join(names, ", "), strings.Join(found, " and "))}
+			return "", sourceError(user, fmt.Sprintf("%s lead to %s", strings.Join(names, ", "), strings.Join(found, " and ")), found...)
 		}
 	}
 	return "", nil
 }
 
-// nodesOf returns the nodes that have an address of one of the names, sorted.
+// nodesOf returns the nodes that share an address with one of the names, sorted.
 func (m *Mover) nodesOf(ctx context.Context, names []string) ([]string, error) {
 	wanted := map[netip.Addr]bool{}
 	for _, name := range names {
@@ -104,14 +105,14 @@ func (m *Mover) nodesOf(ctx context.Context, names []string) ([]string, error) {
 	return found, nil
 }
 
-// A cache has what DNS said in this run: environments share nodes.
+// A cache keeps the answers of DNS during a run, because environments share nodes.
 type cache struct {
 	mu      sync.Mutex
 	answers map[string][]netip.Addr
 }
 
-// lookup returns the addresses of a name, none where there is no such name. That
-// DNS does not answer is an error: unknown is not none.
+// lookup returns the addresses of a name, none if the name does not exist. If DNS
+// does not answer, it returns an error, because the name may exist.
 func (m *Mover) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 	if name == "" || strings.HasPrefix(name, "*.") {
 		return nil, nil
@@ -122,7 +123,7 @@ func (m *Mover) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 	if known {
 		return addresses, nil
 	}
-	// The final dot keeps a search list out of it.
+	// The final dot prevents the use of a search list.
 	addresses, err := m.options.Resolver.LookupNetIP(ctx, "ip", name+".")
 	var unknown *net.DNSError
 	if err != nil && (!errors.As(err, &unknown) || !unknown.IsNotFound) {

@@ -1,15 +1,18 @@
-# The node's side of a session, for any POSIX sh. It is called
+# shellcheck shell=sh disable=SC1007,SC2013,SC2016,SC2119,SC2120
+# The agent runs on the node and answers the requests of one session. It works with
+# any POSIX sh, and is called as
 #
 #   sh -c AGENT hostenv-agent NONCE LOCK WAIT HOLDER
 #
-# and says, a line each: "hostenv-agent NONCE", "held PID SINCE HOLDER" as soon
-# as it waits for another's lock, and "ready"; or instead of that, as its last,
-# "busy PID SINCE HOLDER" or "failed WHY".
+# It prints one line each: "hostenv-agent NONCE"; "held PID SINCE HOLDER" if it has to
+# wait for a lock; then "ready". In place of "ready" the last line may be "busy PID
+# SINCE HOLDER" or "failed WHY".
 #
-# Then a request is "VERB SIZE SIZE", the arguments as words of the shell, of
-# the first size, and the input in base64, of the second one. Its answer is the
-# output in base64, of any number of lines, and "." with the end of what came on
-# stderr, in base64, and somewhere in it the exit status, as in [0].
+# Then it reads requests. A request is the line "VERB SIZE SIZE", the arguments as
+# shell words (as many bytes as the first size), and the input in base64 (as many as
+# the second). The answer is the output in base64, on any number of lines, then a line
+# with "." and, in base64, the end of stderr, which also has the exit status in
+# brackets, such as [0].
 set -u
 umask 077
 LC_ALL=C
@@ -17,7 +20,7 @@ PATH=${PATH:-/usr/bin:/bin}:/run/wrappers/bin:/run/current-system/sw/bin:/nix/va
 export LC_ALL PATH
 home=${HOME:-/}
 state=$home/.hostenv-deploy
-# Other users' programs may not look at the deploy user's home.
+# Programs that run as another user may have no access to the deploy user's home.
 cd /
 
 main() {
@@ -25,7 +28,7 @@ main() {
 	admit "$2" "$3" "$4" | serve
 }
 
-# own_state makes the folder that is the deploy user's alone.
+# own_state makes the folder that only the deploy user can open.
 own_state() {
 	mkdir -p -- "$state" 2>/dev/null
 	if [ -L "$state" ] || [ ! -d "$state" ] || [ ! -O "$state" ] || [ ! -w "$state" ]; then
@@ -35,9 +38,9 @@ own_state() {
 	chmod 0700 -- "$state"
 }
 
-# admit takes the lock, and then is the connection's reader. It alone has the
-# lock (9), and nothing that it starts lives on: where the connection ends, the
-# lock is free, whatever the rest is doing.
+# admit takes the lock and then copies the connection to serve. Only this process
+# holds the lock (descriptor 9), and it leaves no process behind: when the connection
+# ends, the lock is free, even if other parts of the agent still run.
 admit() {
 	if [ "$1" = lock ]; then
 		if ! why=$(own_state 2>&1 && : 2>&1 >>"$state/lock"); then
@@ -59,9 +62,9 @@ admit() {
 	exec cat
 }
 
-# holder says who holds the lock. Whoever just took it has yet to write so: what
-# a dead process wrote is not it. It succeeds where the lock has come free, and
-# then has it.
+# holder prints which process holds the lock. A new holder may not have written its
+# line yet, so holder ignores the line of a dead process and tries again. If the lock
+# becomes free, holder takes it and succeeds.
 holder() {
 	tries=0
 	while :; do
@@ -80,7 +83,7 @@ holder() {
 	return 1
 }
 
-# serve answers the requests that admit lets through. 3 is the connection.
+# serve answers the requests that admit passes on. Descriptor 3 is the connection.
 serve() {
 	exec 3>&1 >&2
 	while IFS= read -r line; do
@@ -99,8 +102,8 @@ serve() {
 	done
 }
 
-# answer runs a function. Neither its output nor what it leaves behind can reach
-# the connection itself.
+# answer runs a function. Neither its output nor a process that it leaves behind can
+# write to the connection.
 answer() {
 	rest=$(
 		exec 4>&1
@@ -114,7 +117,7 @@ answer() {
 	printf '.%s\n' "$rest" >&3
 }
 
-# as runs a command as a user, "" for the deploy user.
+# as USER COMMAND... runs a command as a user; "" is the deploy user.
 as() {
 	user=$1
 	shift
@@ -124,7 +127,8 @@ as() {
 	"$@"
 }
 
-# run USER COMMAND...: one that prints may die of a lost connection.
+# run USER COMMAND... runs a command. If the connection is lost, a command that prints
+# may die.
 run() {
 	if [ -n "$input" ]; then
 		printf %s "$input" | base64 -d | as "$@"
@@ -133,8 +137,8 @@ run() {
 	fi
 }
 
-# lasting LOG COMMAND... lives on when the connection is lost: it neither hears of
-# that nor prints to it.
+# lasting LOG COMMAND... runs a command that continues if the connection is lost: it
+# ignores SIGHUP, and its output goes to a log file.
 lasting() {
 	own_state >&2 || return
 	log=$state/$1.log
@@ -148,9 +152,9 @@ lasting() {
 	return "$status"
 }
 
-# restore NAME USER LINK TEMP PATH KIND, with the commands that the node's
-# sudoers have. It is one process, so that its second command runs even if
-# nobody is there any more.
+# restore NAME USER LINK TEMP PATH KIND makes PATH the profile again, with the commands
+# that the node's sudoers file permits. For a system both commands are one process, so
+# that the second one runs even if the connection is lost.
 restore() {
 	if [ ! -e "$5" ]; then
 		printf '%s\n' "$5 is not on the node any more" >&2
@@ -166,27 +170,28 @@ restore() {
 	fi
 }
 
-# remove USER LINK
+# remove USER LINK removes a profile's link.
 remove() {
 	if [ -L "$2" ]; then
 		sudo -n -u "$1" rm "$2"
 	fi
 }
 
-# observe LINKS USERS TEMPS FOLDERS, each words of the shell, prints fields that
-# end with NUL: no value can pretend to be two.
+# observe LINKS USERS TEMPS FOLDERS, each a list of shell words, prints the facts of the
+# node. Each field ends with NUL, so that no value can look like two fields.
 observe() {
 	links=$1 users=$2 temps=$3 folders=$4
 	fields os "$(cat /etc/os-release 2>/dev/null)"
 	fields user "$(id -un)" "$(id -Gn)"
 	fields nix "$(nix --version 2>/dev/null)"
-	# What the deploy user himself configures is not what the daemon has.
+	# The daemon does not read the deploy user's own nix.conf.
 	fields config "$(
 		NIX_USER_CONF_FILES=/dev/null
 		export NIX_USER_CONF_FILES
 		nix --extra-experimental-features nix-command config show 2>/dev/null ||
 			nix --extra-experimental-features nix-command show-config 2>/dev/null
 	)"
+	fields hostkey "$(cat /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null)"
 	fields free "$(df -Pk /nix/store /nix/var/nix 2>/dev/null | while read -r _ _ _ free _; do printf '%s ' "$free"; done)"
 	eval "set -- $links"
 	for path in "$@"; do
@@ -201,7 +206,7 @@ observe() {
 	else
 		fields passwd "$(cat /etc/passwd)"
 	fi
-	# What nix/modules/hostenv-users.sh writes down.
+	# nix/modules/hostenv-users.sh writes this file.
 	[ ! -x /run/current-system/sw/bin/hostenv-users ] || fields leftovers
 	fields environments "$(cat /var/lib/hostenv/users 2>/dev/null)"
 	eval "set -- $temps"
@@ -215,8 +220,8 @@ observe() {
 
 fields() { printf '%s\0' "$@"; }
 
-# follow says where a profile leads: to the first store path on the way, which
-# may be a link itself.
+# follow prints where a profile leads: the first store path on the way, which may be a
+# link itself.
 follow() {
 	at=$1 hops=0
 	if ! [ -L "$at" ]; then
@@ -245,8 +250,8 @@ follow() {
 	fields link "$1" "$at"
 }
 
-# generation says which one of a profile is active, which is the newest, and
-# whether deploy-rs brought it.
+# generation prints which generation of a profile is active, which is the newest, and
+# whether deploy-rs installed it.
 generation() {
 	at=$(readlink -n -- "$1" 2>/dev/null) || return
 	base=${1##*/}
@@ -266,16 +271,17 @@ generation() {
 	fields generation "$1" "$now" "$newest" "$brought"
 }
 
-# activated says which store path of a profile came up, by what the activation
-# left. An environment's user may have put anything there.
+# activated prints which store path of a profile was activated, from the file that the
+# activation wrote. It limits size and time, because an environment's user may put
+# anything there.
 activated() {
 	if [ -f "$1.activated" ] && [ ! -L "$1.activated" ]; then
 		fields activated "$1" "$(timeout 5 head -c 512 -- "$1.activated" 2>/dev/null | tr -d '\000')"
 	fi
 }
 
-# running says which system runs, and which one a profile has: what deploy-rs
-# brings leads to the files of NixOS's own.
+# running prints which system runs, and which one a profile has. It compares their
+# activation scripts, because a profile of deploy-rs links to the files of NixOS.
 running() {
 	if [ -e "$1/activate" ] && [ -e /run/current-system/activate ]; then
 		has=$(readlink -f "$1/activate")
@@ -283,7 +289,7 @@ running() {
 	fi
 }
 
-# missing says that a folder is not there, where that can be known.
+# missing reports a folder that does not exist, if the deploy user can see that.
 missing() {
 	at=$1
 	while [ -n "$at" ] && ! [ -e "$at" ] && ! [ -L "$at" ]; do
@@ -294,7 +300,7 @@ missing() {
 	fi
 }
 
-# activating lists processes that may be activations. The reader looks closer.
+# activating lists processes that may be activations. The caller examines them further.
 activating() {
 	[ -r /proc/1/cmdline ] || fields hidden
 	for file in $(grep -lsaF -e --profile-path -e /switch-to-configuration /proc/[0-9]*/cmdline); do

@@ -7,7 +7,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// BenchmarkOpen is the whole of a session: ssh, the lock, an observation.
+// BenchmarkOpen measures a whole session: ssh, the lock and an observation.
 func BenchmarkOpen(b *testing.B) {
 	m := newMachine(b, profiles, "")
 	r := m.remote(b)
@@ -22,7 +22,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkObserve is what a session that is open costs to look again.
+// BenchmarkObserve measures one more observation in an open session.
 func BenchmarkObserve(b *testing.B) {
 	m := newMachine(b, profiles, "")
 	s := m.open(b, deploy.OpenOptions{})
@@ -33,7 +33,7 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
-// BenchmarkSSH is a bare ssh, to compare.
+// BenchmarkSSH measures ssh alone, for comparison.
 func BenchmarkSSH(b *testing.B) {
 	m := newMachine(b, "", "")
 	c := config(b, m.Node)
@@ -42,7 +42,7 @@ func BenchmarkSSH(b *testing.B) {
 	}
 }
 
-// TestProcesses counts what a session is on the node while nothing is asked.
+// TestProcesses counts the processes of an idle session on the node.
 func TestProcesses(t *testing.T) {
 	m := newMachine(t, "", "")
 	before := strings.Count(m.sh(t, "echo /proc/[0-9]*"), " ")

@@ -13,30 +13,31 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // A Config is the ssh_config of a run.
 type Config struct {
-	// Path is the file: `ssh -F Path <name of a node>`. It holds no blank, for
-	// Nix before 2.26 splits NIX_SSHOPTS at each.
+	// Path is the file, for `ssh -F Path <name of a node>`. It contains no blank,
+	// because Nix before 2.26 splits NIX_SSHOPTS at blanks.
 	Path string
-	// Unpinned are the nodes whose host key the provider does not name: ssh
-	// believes the first that it sees, and keeps it in the user's known_hosts.
+	// Unpinned are the nodes whose host key the provider does not set. ssh trusts
+	// the first key that it sees, and keeps it in the user's known_hosts.
 	Unpinned []string
 
 	dir string
 }
 
-// Write writes the ssh_config of nodes into a private folder, made in parent;
-// "" is a place for temporary files. It fails with a *[RefusedError], one for
-// each, where something of a node does not belong there, and where ssh itself
-// does not understand the file.
+// Write writes the ssh_config of nodes into a private folder that it makes in
+// parent; "" means a folder for temporary files. The error holds, with a hint,
+// every value of a node that the file cannot have, and every sshOpts that ssh does
+// not understand.
 //
-// Of each option ssh takes the first value, and the order is: what a deploy
-// depends on, what the plan says, the node's sshOpts, what is good to have, and
-// then ~/.ssh/config and /etc/ssh/ssh_config, which -F leaves out. As with ssh
-// itself, a node's own -F takes their place. What these say of a `Host` holds
-// where it is the node's name, not its address; `Match host` is the address.
+// ssh takes the first value of each option. The order is: what a deploy depends
+// on, the plan, the node's sshOpts, our defaults, and then ~/.ssh/config and
+// /etc/ssh/ssh_config, which ssh does not read by itself because of -F. If the
+// node's sshOpts have -F, that file takes the place of these two. In these files
+// `Host` matches the node's name, and `Match host` its address.
 func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, error) {
 	var errs []error
 	options := make([][]setting, len(nodes))
@@ -47,7 +48,7 @@ func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, er
 			options[i], err = settingsOf(n)
 		}
 		if folded := strings.ToLower(n.Name); seen[folded] {
-			errs = append(errs, &RefusedError{n.Name, "two nodes are called so", "give one of them another name"})
+			errs = append(errs, refused(n.Name, "two nodes are called so", "give one of them another name"))
 		} else {
 			seen[folded] = true
 		}
@@ -65,13 +66,16 @@ func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, er
 	}
 	c := &Config{Path: filepath.Join(dir, "ssh_config"), dir: dir}
 	var config, known bytes.Buffer
-	lines := []string{} // the node that a line is of, by its number
+	lines := []string{} // the node that each line belongs to
 	for i, n := range nodes {
 		if n.HostKey == "" {
 			c.Unpinned = append(c.Unpinned, n.Name)
 		} else {
-			key, _ := hostKeyOf(n.HostKey)
-			fmt.Fprintf(&known, "%s %s\n", strings.ToLower(n.Name), key)
+			key, err := names.ParsePublicKey(n.HostKey)
+			if err != nil {
+				return nil, fmt.Errorf("the host key of node %s: %w", n.Name, err)
+			}
+			fmt.Fprintf(&known, "%s %s\n", strings.ToLower(n.Name), key.Bare())
 		}
 		writeNode(&config, dir, n, options[i])
 		for len(lines) < bytes.Count(config.Bytes(), []byte("\n")) {
@@ -93,12 +97,12 @@ func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, er
 	return c, nil
 }
 
-// Close removes the folder. Nothing that was started with the file may still
-// need it: ssh reads it at its start, and deploy-rs starts ssh again and again.
+// Close removes the folder. Call it only after the last deploy-rs has ended: it
+// starts ssh many times, and each ssh reads the file at its start.
 func (c *Config) Close() error { return os.RemoveAll(c.dir) }
 
-// privateDir makes a folder of this user's alone whose path is one word for
-// ssh, for Nix and for a shell.
+// privateDir makes a folder that only this user can enter. Its path is a single
+// word for ssh, Nix and a shell.
 func privateDir(parent string) (string, error) {
 	candidates := []string{parent}
 	if parent == "" {
@@ -114,9 +118,9 @@ func privateDir(parent string) (string, error) {
 
 func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
 	write := func(keyword, value string) { fmt.Fprintf(b, "  %s %s\n", keyword, value) }
-	// ssh compares the name as it is written, and takes the lower case later.
+	// ssh compares the name before it converts it to lower case.
 	fmt.Fprintf(b, "Host %s\n", n.Name)
-	write("HostName", strings.ReplaceAll(n.Address, "%", "%%"))
+	write("HostName", names.Address(n.Address).SSH())
 	write("User", n.User)
 	write("BatchMode", "yes")
 	write("ControlMaster", "no")
@@ -124,14 +128,14 @@ func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
 	write("RequestTTY", "no")
 	write("RemoteCommand", "none")
 	write("ClearAllForwardings", "yes")
-	write("LogLevel", "INFO") // at QUIET nobody would learn why
+	write("LogLevel", "INFO") // QUIET would hide the cause
 	write("UpdateHostKeys", "no")
 	if n.HostKey != "" {
 		write("HostKeyAlias", strings.ToLower(n.Name))
 		write("UserKnownHostsFile", filepath.Join(dir, "known_hosts"))
 		write("GlobalKnownHostsFile", "/dev/null")
 		write("StrictHostKeyChecking", "yes")
-		// Otherwise DNS, or a command, might vouch for another key.
+		// DNS or a command must not confirm another key.
 		write("VerifyHostKeyDNS", "no")
 		write("KnownHostsCommand", "none")
 	}
@@ -148,7 +152,8 @@ func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
 	}
 	write("ForwardAgent", "no")
 	write("ConnectTimeout", "10")
-	// A minute of silence: activating a system may restart the network.
+	// A minute of silence is allowed: the activation of a system may restart the
+	// network.
 	write("ServerAliveInterval", "10")
 	write("ServerAliveCountMax", "6")
 	for _, s := range options {
@@ -158,8 +163,8 @@ func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
 	}
 }
 
-// writeOthers has ssh read on in its usual files, but for nodes that name
-// another one.
+// writeOthers includes ssh's usual files, except for nodes whose sshOpts name
+// another file.
 func writeOthers(b *bytes.Buffer, nodes []deploy.Node, options [][]setting) {
 	b.WriteString("Host *")
 	for i, n := range nodes {
@@ -170,14 +175,14 @@ func writeOthers(b *bytes.Buffer, nodes []deploy.Node, options [][]setting) {
 			}
 		}
 	}
-	// A file that is not there is passed over.
+	// ssh ignores an Include of a file that does not exist.
 	b.WriteString("\n  Include ~/.ssh/config\n  Include /etc/ssh/ssh_config\n")
 }
 
 var badLine = regexp.MustCompile(`(?m)^(.*) line (\d+): (.*)$`)
 
-// check has ssh read the file: an option that it does not know would keep it
-// from every node.
+// check lets ssh read the file. One option that ssh does not know would make it
+// fail for every node.
 func (c *Config) check(ctx context.Context, node string, lines []string) error {
 	cmd := exec.CommandContext(ctx, "ssh", "-F", c.Path, "-G", "--", node)
 	var stderr tail
@@ -194,8 +199,8 @@ func (c *Config) check(ctx context.Context, node string, lines []string) error {
 		line, _ := strconv.Atoi(m[2])
 		if m[1] == c.Path+":" || m[1] == c.Path {
 			if line >= 1 && line <= len(lines) {
-				errs = append(errs, &RefusedError{lines[line-1], "ssh does not understand its sshOpts: " + m[3],
-					fmt.Sprintf("mend provider.nodes.%q.sshOpts, and run `mage plan`", lines[line-1])})
+				errs = append(errs, refused(lines[line-1], "ssh does not understand its sshOpts: "+m[3],
+					fmt.Sprintf("mend provider.nodes.%q.sshOpts, and run `mage plan`", lines[line-1])))
 			}
 		}
 	}

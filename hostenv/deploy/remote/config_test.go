@@ -11,12 +11,13 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 const someKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEz0nBlCVtx5+ymVBS1cS3VPdPFmpLV0cZLhR+Bsz0pC"
 
-// understood is what ssh itself makes of a node: `ssh -G`.
+// understood returns the settings that ssh reads for a node, by `ssh -G`.
 func understood(t testing.TB, c *remote.Config, node string) map[string]string {
 	t.Helper()
 	settings := map[string]string{}
@@ -121,8 +122,8 @@ func TestConfigRefuses(t *testing.T) {
 	for what, n := range bad {
 		parent := t.TempDir()
 		c, err := remote.Write(t.Context(), parent, []deploy.Node{fine, n})
-		var refused *remote.RefusedError
-		if !errors.As(err, &refused) || refused.Node != n.Name || refused.Hint() == "" {
+		var refused *problem.Problem
+		if !errors.As(err, &refused) || refused.Subject != fmt.Sprintf("node %q:", n.Name) || refused.Fix == "" {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err == nil {
@@ -131,7 +132,7 @@ func TestConfigRefuses(t *testing.T) {
 		if left, _ := os.ReadDir(parent); len(left) > 0 {
 			t.Errorf("%s: %v is left", what, left)
 		}
-		// Nor does a session begin with what was not in the file.
+		// A session refuses a node that the file refuses.
 		if _, err := remote.New(&remote.Config{Path: "/dev/null"}).Open(t.Context(), n, deploy.OpenOptions{}); err == nil {
 			t.Errorf("%s: it is connected to", what)
 		}
@@ -144,8 +145,8 @@ func TestConfigRefuses(t *testing.T) {
 	}
 }
 
-// FuzzConfig holds that ssh understands what was asked for, or that it was
-// refused before.
+// FuzzConfig checks that ssh reads the options as they were given, unless Write
+// refuses them.
 func FuzzConfig(f *testing.F) {
 	testenv.Need(f, "ssh")
 	f.Add("node-a", "a.example.org", "deploy", 22, "/id")
@@ -159,8 +160,7 @@ func FuzzConfig(f *testing.F) {
 		expands := strings.ContainsAny(identity, "~%$")
 		c, err := remote.Write(t.Context(), "", []deploy.Node{n})
 		if err != nil {
-			var refused *remote.RefusedError
-			if !errors.As(err, &refused) && !expands {
+			if !errors.As(err, new(*problem.Problem)) && !expands {
 				t.Fatal(err)
 			}
 			return

@@ -1,14 +1,16 @@
 package remote
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// An AuthError says that a node was reached, and let the deploy user not in.
+// An AuthError says that a node was reached, and refused the deploy user.
 type AuthError struct {
 	Node, User string
 	Keys       []string // the public keys' files that ssh has here
@@ -25,7 +27,7 @@ func (e *AuthError) Hint() string {
 	if len(e.Keys) > 0 {
 		key = "what is in " + strings.Join(e.Keys, " or ")
 	}
-	return "put " + key + " into provider.deployPublicKeys, run `mage plan`, and have somebody deploy the node whose key is there already; a key with a passphrase needs an ssh-agent"
+	return "put " + key + " into provider.deployPublicKeys, run `mage plan`, and have an operator whose key is on the node deploy it; a key with a passphrase needs an ssh-agent"
 }
 
 // A CommandError says that a command on a node failed.
@@ -52,34 +54,28 @@ func (e *CommandError) Hint() string {
 	return ""
 }
 
-// A LostError says that the connection ended before an answer came. What was
+// lostError reports that the connection ended before an answer came. What was
 // asked for may have been done, or be at work still.
-type LostError struct{ Node, Cause string }
-
-func (e *LostError) Error() string {
-	text := "node " + e.Node + ": the connection was lost"
-	if e.Cause != "" {
-		text += ": " + e.Cause
+func lostError(node, cause string) error {
+	text := "node " + node + ": the connection was lost"
+	if cause != "" {
+		text += ": " + cause
 	}
-	return text
+	return errors.New(text)
 }
 
-// A ShellError says that the node let the deploy user in, and did not run the
+// shellError reports that the node let the deploy user in, and did not run the
 // session's script.
-type ShellError struct{ Node, Cause string }
-
-func (e *ShellError) Error() string {
-	return "node " + e.Node + " does not start a session: " + e.Cause
-}
-
-// Hint says what to do.
-func (e *ShellError) Hint() string {
-	return "see `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo"
+func shellError(node, cause string) error {
+	return problem.New("node "+node, "does not start a session: "+cause,
+		"see `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo")
 }
 
 var (
 	hostKeyFailed = regexp.MustCompile(`REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known for .* requested strict checking`)
-	authFailed    = regexp.MustCompile(`(?m)^(.*: )?(Permission denied \(.*\)\.?|Too many authentication failures|No supported authentication methods.*)\r?$|Received disconnect from .*: Too many authentication failures`)
+	// Of ssh's warning this alone helps: its advice is about files of this run.
+	keySent    = regexp.MustCompile(`fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:[A-Za-z0-9+/]+)`)
+	authFailed = regexp.MustCompile(`(?m)^(.*: )?(Permission denied \(.*\)\.?|Too many authentication failures|No supported authentication methods.*)\r?$|Received disconnect from .*: Too many authentication failures`)
 	// What sshd does to connections above MaxStartups, and while it starts.
 	dropped = regexp.MustCompile(`(kex|ssh)_exchange_identification: (read: Connection reset by peer|Connection closed by remote host|banner line contains invalid|.*Not allowed at this time|.*Exceeded MaxStartups)|Connection (closed|reset) by \S+ port \d+`)
 )
@@ -97,8 +93,11 @@ func failed(n deploy.Node, status int, stderr, stdout string) error {
 		if cause == "" {
 			cause = fmt.Sprintf("exit status %d", status)
 		}
-		return &ShellError{n.Name, cause}
+		return shellError(n.Name, cause)
 	case hostKeyFailed.MatchString(stderr):
+		if sent := keySent.FindStringSubmatch(stderr); sent != nil {
+			cause = sent[1] + " " + sent[2]
+		}
 		return &deploy.HostKeyError{Node: n.Name, Cause: cause}
 	case authFailed.MatchString(stderr):
 		return &AuthError{Node: n.Name, User: n.User, Cause: cause}

@@ -43,13 +43,13 @@ func testLock(t *testing.T, shell string) {
 		t.Errorf("it is held since %v", locked.Since)
 	}
 
-	// Who only looks is let in, and takes nothing.
+	// A session that only observes begins, and takes no lock.
 	look := m.open(t, deploy.OpenOptions{})
 	if look.Observation().Profiles == nil {
 		t.Error("there is no observation")
 	}
 
-	// Who waits is told for whom, and gets it when that one is done.
+	// The one that waits learns who holds the lock, and gets it after that.
 	waits := make(chan *deploy.LockedError, 1)
 	opened := make(chan error, 1)
 	go func() {
@@ -86,7 +86,7 @@ func TestLockWaitEnds(t *testing.T) {
 		t.Errorf("after its time the other gets %v", err)
 	}
 
-	// Giving up does not wait.
+	// Open returns at once when its context ends.
 	ctx, cancel := context.WithCancel(t.Context())
 	how := lockAs("bob", time.Hour)
 	how.Waiting = func(*deploy.LockedError) { cancel() }
@@ -95,17 +95,16 @@ func TestLockWaitEnds(t *testing.T) {
 	}
 }
 
-// TestLockPlace has a home that is not the deploy user's alone.
+// TestLockPlace tests a lock folder that other users can write to.
 func TestLockPlace(t *testing.T) {
 	m := newMachine(t, "mkdir /home/theirs; chmod 777 /home/theirs; ln -s /home/theirs /home/deploy/.hostenv-deploy", "")
 	_, err := m.remote(t).Open(t.Context(), m.Node, lockAs("alice", 0))
-	var shell *remote.ShellError
-	if !errors.As(err, &shell) || !strings.Contains(shell.Cause, "/home/deploy/.hostenv-deploy") {
+	if err == nil || !strings.Contains(err.Error(), "does not start a session: ") || !strings.Contains(err.Error(), "/home/deploy/.hostenv-deploy") {
 		t.Errorf("a lock where others can take it: %v", err)
 	}
 }
 
-// TestMain is a driver of its own where TestKilledDriver wants one to kill.
+// TestMain becomes the driver that TestKilledDriver kills, if that asks for it.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("HOSTENV_TEST_DRIVER"); path != "" {
 		driver(path)
@@ -166,7 +165,7 @@ func testKilledDriver(t *testing.T, shell string) {
 			t.Fatalf("the driver says %q: %v", line, err)
 		}
 		m.sh(t, "until [ -e /home/deploy/busy ]; do sleep 0.01; done; rm /home/deploy/busy")
-		// Somebody waits already, so that what is measured is the lock alone.
+		// Another one waits already, so that what is measured is the lock alone.
 		waits := make(chan struct{})
 		next := make(chan deploy.Session, 1)
 		go func() {
@@ -206,8 +205,7 @@ func TestLost(t *testing.T) {
 	m.sh(t, `kill -9 "$1"`, strings.Fields(pids)[0])
 	<-s.Lost()
 	_, err := s.Run(t.Context(), "deploy", nil, "id")
-	var lost *remote.LostError
-	if !errors.As(err, &lost) {
+	if err == nil || !strings.Contains(err.Error(), ": the connection was lost") {
 		t.Errorf("a request on a lost session gets %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -215,8 +213,8 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// TestCancelledRequest leaves the session in order: the next request waits for
-// the command that nobody waits for any more.
+// TestCancelledRequest cancels a request. The session stays usable: the next
+// request waits until the cancelled command has finished.
 func TestCancelledRequest(t *testing.T) {
 	m := newMachine(t, "mkfifo -m 666 /home/fifo", "")
 	s := m.open(t, lockAs("alice", 0))
@@ -242,7 +240,7 @@ func TestCancelledRequest(t *testing.T) {
 	}
 }
 
-// TestInterrupt sends the Ctrl-C of a terminal to everybody but the driver
+// TestInterrupt sends the Ctrl-C of a terminal to all processes but the driver
 // itself: sessions are in groups of their own.
 func TestInterrupt(t *testing.T) {
 	m := newMachine(t, "", "")

@@ -1,71 +1,44 @@
 package remote
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
-	"regexp"
-	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// What names may be, as in nix/lib/deploy.nix.
-var (
-	nodeName  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-	userName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,30}$`)
-	address   = regexp.MustCompile(`^[A-Za-z0-9:][A-Za-z0-9.:%_-]*$`)
-	plainPath = regexp.MustCompile(`^/[A-Za-z0-9._/-]+$`)
-	publicKey = regexp.MustCompile(`^([a-z0-9@.-]+) ([A-Za-z0-9+/=]+)( [^[:cntrl:]]*)?$`)
-	storePath = regexp.MustCompile(`^/nix/store/[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+._?=-]+$`)
-	digits    = regexp.MustCompile(`^[0-9]+$`)
-	letter    = regexp.MustCompile(`[A-Za-z]`)
-)
-
-func isNodeName(s string) bool  { return nodeName.MatchString(s) && letter.MatchString(s) }
-func isUserName(s string) bool  { return userName.MatchString(s) && !digits.MatchString(s) }
-func isAddress(s string) bool   { return address.MatchString(s) }
-func isPlainPath(s string) bool { return plainPath.MatchString(s) && !strings.Contains(s, "/..") }
-func isStorePath(s string) bool { return storePath.MatchString(s) }
-
-// hostKeyOf returns type and key of a public key, without its comment.
-func hostKeyOf(line string) (string, bool) {
-	m := publicKey.FindStringSubmatch(line)
-	if m == nil {
-		return "", false
-	}
-	// The key says once more of what type it is.
-	blob, err := base64.StdEncoding.DecodeString(m[2])
-	if err != nil || len(blob) < 4 {
-		return "", false
-	}
-	size := binary.BigEndian.Uint32(blob)
-	if blob = blob[4:]; uint64(size) > uint64(len(blob)) || string(blob[:size]) != m[1] {
-		return "", false
-	}
-	return m[1] + " " + m[2], true
+func isUserName(s string) bool {
+	_, err := names.ParseUser(s)
+	return err == nil
 }
 
-// A RefusedError says that something of the plan cannot be given to ssh, to a
-// shell or to sudo.
-type RefusedError struct {
-	Node    string
-	Problem string
-	Advice  string
+func isPlainPath(s string) bool {
+	_, err := names.ParsePlainPath(s)
+	return err == nil
 }
 
-func (e *RefusedError) Error() string { return fmt.Sprintf("node %q: %s", e.Node, e.Problem) }
+// isStorePath reports whether s is a path in a node's store, /nix/store.
+func isStorePath(s string) bool {
+	p, err := names.ParseStorePath(s)
+	return err == nil && p.Dir() == names.Store
+}
 
-// Hint says what to do.
-func (e *RefusedError) Hint() string { return e.Advice }
+// refused returns the error for a value of the plan that ssh, a shell or sudo must
+// not get.
+func refused(node, text, fix string) error {
+	return problem.New(fmt.Sprintf("node %q:", node), text, fix)
+}
 
 // checkNode refuses a node that cannot be written into an ssh_config.
 func checkNode(n deploy.Node) error {
-	refuse := func(problem, advice string) error { return &RefusedError{n.Name, problem, advice} }
+	refuse := func(problem, advice string) error { return refused(n.Name, problem, advice) }
+	_, badName := names.ParseNode(n.Name)
+	_, badAddress := names.ParseAddress(n.Address)
 	switch option := fmt.Sprintf("provider.nodes.%q", n.Name); {
-	case !isNodeName(n.Name):
+	case badName != nil:
 		return refuse("this is no name for a node", "use labels of letters, digits and hyphens, with dots between them and a letter in one of them")
-	case !isAddress(n.Address):
+	case badAddress != nil:
 		return refuse(fmt.Sprintf("its address is %q, neither a host name nor an IP address", n.Address), "set "+option+".address, and run `mage plan`")
 	case n.Port < 0 || n.Port > 65535:
 		return refuse(fmt.Sprintf("its port is %d", n.Port), "set "+option+".sshPort to one of 1 to 65535, and run `mage plan`")
@@ -73,27 +46,32 @@ func checkNode(n deploy.Node) error {
 		return refuse(fmt.Sprintf("the deploy user is %q, which is no user name", n.User), "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`")
 	}
 	if n.HostKey != "" {
-		if _, ok := hostKeyOf(n.HostKey); !ok {
+		key, err := names.ParsePublicKey(n.HostKey)
+		if err == nil {
+			err = key.Check()
+		}
+		if err != nil {
 			return refuse(fmt.Sprintf("its hostKey is %q, which is no public key", n.HostKey), fmt.Sprintf("set provider.nodes.%q.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", n.Name))
 		}
 	}
 	return nil
 }
 
-// checkProfile refuses a profile that no command may be made of.
+// checkProfile refuses a profile whose names or paths must not become part of a
+// command.
 func checkProfile(node string, p deploy.Profile) error {
-	var problem string
+	var text string
 	switch {
 	case !p.IsSystem() && !isUserName(p.Name):
-		problem = fmt.Sprintf("the profile %q has no user's name", p.Name)
+		text = fmt.Sprintf("the profile %q has no user's name", p.Name)
 	case !isUserName(p.User):
-		problem = fmt.Sprintf("the profile %s is activated as %q, which is no user name", p.Name, p.User)
+		text = fmt.Sprintf("the profile %s is activated as %q, which is no user name", p.Name, p.User)
 	case !isPlainPath(p.Link):
-		problem = fmt.Sprintf("the profile %s is at %q, which is no plain absolute path", p.Name, p.Link)
+		text = fmt.Sprintf("the profile %s is at %q, which is no plain absolute path", p.Name, p.Link)
 	case !isPlainPath(p.Temp):
-		problem = fmt.Sprintf("the profile %s has the tempPath %q, which is no plain absolute path", p.Name, p.Temp)
+		text = fmt.Sprintf("the profile %s has the tempPath %q, which is no plain absolute path", p.Name, p.Temp)
 	default:
 		return nil
 	}
-	return &RefusedError{node, problem, "run `mage plan`: generated/plan.json is not to be written by hand"}
+	return refused(node, text, "run `mage plan`: generated/plan.json is not to be written by hand")
 }

@@ -1,9 +1,7 @@
 package remote
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"path"
 	"slices"
@@ -13,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Observe asks the node about itself and about the profiles of its plan.
+// Observe asks the node about itself and about its profiles in the plan.
 func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	var links, users, temps, folders []string
 	for _, p := range s.node.Profiles {
@@ -47,141 +45,13 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	}
 	r, err := readReport(a.stdout)
 	if err != nil {
-		return deploy.Observation{}, fmt.Errorf("node %s: read what it says of itself: %w", s.node.Name, err)
+		return deploy.Observation{}, fmt.Errorf("node %s: read what it reports of itself: %w", s.node.Name, err)
 	}
 	return r.observation(s.node.Profiles), nil
 }
 
-// home is where a user's home is, unless the node's configuration says otherwise.
+// home returns the usual home of a user. The node's configuration may set another.
 func home(user string) string { return "/home/" + user }
-
-// A report is what the agent's observe prints.
-type report struct {
-	os, nix, config  string
-	user             string
-	groups           []string
-	links            map[string]string
-	generations      map[string]generation
-	activated        map[string]string
-	running          map[string]string
-	uids             map[string]int
-	owners           map[int]string
-	environments     map[int][]string
-	free             *int64
-	folders          map[string]folder
-	missing          map[string]bool
-	processes        []process
-	processesAreMine bool
-	listsLeftovers   bool
-}
-
-// A folder is what stat says of one; mode is stat's st_mode, with the type.
-type folder struct{ mode, uid int }
-
-func (f folder) isLink() bool { return f.mode&0o170000 == 0o120000 }
-
-type generation struct{ rolledBack, deployRs bool }
-
-type process struct {
-	pid, uid int
-	argv     []string
-}
-
-// fieldsOf is how many values follow each kind of field.
-var fieldsOf = map[string]int{"os": 1, "user": 2, "nix": 1, "config": 1, "link": 2, "generation": 4, "activated": 2, "free": 1, "running": 3, "passwd": 1, "environments": 1, "leftovers": 0, "missing": 1, "folders": 1, "process": 3, "hidden": 0}
-
-func readReport(data []byte) (*report, error) {
-	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, running: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
-	if len(data) == 0 || data[len(data)-1] != 0 {
-		return nil, fmt.Errorf("it is cut off after %d bytes", len(data))
-	}
-	fields := strings.Split(string(bytes.TrimSuffix(data, []byte{0})), "\x00")
-	for len(fields) > 0 {
-		kind := fields[0]
-		n, ok := fieldsOf[kind]
-		if !ok || len(fields) < 1+n {
-			return nil, fmt.Errorf("%q is not expected", kind)
-		}
-		r.read(kind, fields[1:1+n])
-		fields = fields[1+n:]
-	}
-	return r, nil
-}
-
-func (r *report) read(kind string, f []string) {
-	switch kind {
-	case "os":
-		r.os = f[0]
-	case "nix":
-		r.nix = f[0]
-	case "config":
-		r.config = f[0]
-	case "user":
-		r.user, r.groups = f[0], strings.Fields(f[1])
-	case "link":
-		r.links[f[0]] = f[1]
-	case "generation":
-		r.generations[f[0]] = generation{rolledBack: f[1] != f[2], deployRs: f[3] == "deploy-rs"}
-	case "activated":
-		r.activated[f[0]] = f[1]
-	case "running":
-		if f[1] != f[2] && isStorePath(f[1]) {
-			r.running[f[0]] = f[1]
-		}
-	case "free":
-		// Of both folders the lesser, in KiB.
-		for _, word := range strings.Fields(f[0]) {
-			if kib, err := strconv.ParseInt(word, 10, 64); err == nil && kib >= 0 && kib < 1<<50 && (r.free == nil || kib<<10 < *r.free) {
-				bytes := kib << 10
-				r.free = &bytes
-			}
-		}
-	case "missing":
-		r.missing[f[0]] = true
-	case "leftovers":
-		r.listsLeftovers = true
-	case "hidden":
-		r.processesAreMine = true
-	case "passwd":
-		for line := range strings.Lines(f[0]) {
-			if parts := strings.Split(line, ":"); len(parts) > 2 {
-				if uid, err := strconv.Atoi(parts[2]); err == nil {
-					r.uids[parts[0]] = uid
-					if _, ok := r.owners[uid]; !ok {
-						r.owners[uid] = parts[0]
-					}
-				}
-			}
-		}
-	case "environments":
-		for line := range strings.Lines(f[0]) {
-			if parts := strings.Fields(line); len(parts) > 1 && isUserName(parts[1]) {
-				if uid, err := strconv.Atoi(parts[0]); err == nil {
-					r.environments[uid] = append(r.environments[uid], parts[1])
-				}
-			}
-		}
-	case "folders":
-		for line := range strings.Lines(f[0]) {
-			parts := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)
-			if len(parts) != 3 {
-				continue
-			}
-			mode, err := strconv.ParseInt(parts[0], 16, 32)
-			uid, err2 := strconv.Atoi(parts[1])
-			if err == nil && err2 == nil {
-				r.folders[parts[2]] = folder{int(mode), uid}
-			}
-		}
-	case "process":
-		pid, err := strconv.Atoi(f[0])
-		uid, err2 := strconv.Atoi(f[1])
-		cmdline, err3 := base64.StdEncoding.DecodeString(f[2])
-		if err == nil && err2 == nil && err3 == nil {
-			r.processes = append(r.processes, process{pid, uid, strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")})
-		}
-	}
-}
 
 func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 	settings := map[string]string{}
@@ -195,11 +65,12 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		TrustedKeys:     strings.Fields(settings["trusted-public-keys"]),
 		TrustsUser:      settings["require-sigs"] == "false" || r.trusted(strings.Fields(settings["trusted-users"])),
 		Profiles:        map[string]deploy.Observed{},
+		HostKey:         r.hostKey,
 		Free:            r.free,
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,
 	}
-	// nix (Nix) 2.8.0, and such as 2.24pre20240723_abcdef0
+	// The version is the last word: "nix (Nix) 2.8.0", or 2.24pre20240723_abcdef0.
 	if words := strings.Fields(r.nix); len(words) > 0 {
 		o.Nix = words[len(words)-1]
 	}
@@ -216,7 +87,7 @@ func (r *report) trusted(users []string) bool {
 	})
 }
 
-// osID reads os-release(5).
+// osID returns the ID of an os-release(5) file.
 func osID(text string) string {
 	for line := range strings.Lines(text) {
 		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "ID="); ok {
@@ -253,8 +124,9 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 	return o
 }
 
-// temp judges a folder and all above it: who can write to one of them can put
-// another in its place. It also returns which one is open, or a link.
+// temp checks a folder and all folders above it: a user that can write to one of
+// them can replace what is below. It also returns the folder that is open or a
+// link.
 func (r *report) temp(at string, owner int, known bool) (temp deploy.Temp, where string) {
 	f, ok := r.folders[at]
 	switch {
@@ -284,10 +156,11 @@ func (r *report) temp(at string, owner int, known bool) (temp deploy.Temp, where
 	}
 }
 
-// activating finds activations of a profile among the processes of those who
-// can activate it: anybody can give a process of his own any words.
+// activating finds running activations of a profile. It looks only at processes of
+// root and of the profile's owner, because any user can give their own process any
+// command line.
 func (r *report) activating(p deploy.Profile, owner int, known bool) []string {
-	byPath := map[string]int{} // the process that is deepest, by store path
+	byPath := map[string]int{} // the highest pid, by store path
 	for _, proc := range r.processes {
 		if proc.uid != 0 && (!known || proc.uid != owner) {
 			continue
@@ -304,8 +177,9 @@ func (r *report) activating(p deploy.Profile, owner int, known bool) []string {
 	return found
 }
 
-// activates reads a command line: activate-rs, which is a script that becomes
-// the program `activate`, or the switch to another system; by sudo or not.
+// activates reports whether a command line activates a profile, and which path.
+// Either it runs activate-rs, a script that executes the program `activate`, or it
+// switches to another system. Both may be started by sudo.
 func activates(argv []string, p deploy.Profile) (storePath string, ok bool) {
 	for i, arg := range argv {
 		switch path.Base(arg) {
@@ -328,7 +202,8 @@ func activates(argv []string, p deploy.Profile) (storePath string, ok bool) {
 	return "", false
 }
 
-// onlyStorePath keeps other text of a process from whoever reads of it.
+// onlyStorePath returns s if it is a store path, and "" otherwise: a process
+// chooses its own command line, which must not get into messages.
 func onlyStorePath(s string) string {
 	if isStorePath(s) {
 		return s

@@ -13,9 +13,9 @@ import (
 // A setting is one line of an ssh_config.
 type setting struct{ keyword, value string }
 
-// Options of ssh(1) that may stand among a node's sshOpts, and the keywords of
-// ssh_config(5) that say the same. Those that have no place there (a command, a
-// terminal, forwardings, the program's own output) are refused.
+// The options of ssh(1) that a node's sshOpts may have, with the same setting in
+// ssh_config(5). All others are refused: those for a command, a terminal,
+// forwardings, or the output of ssh itself.
 var (
 	flags = map[byte]setting{
 		'4': {"AddressFamily", "inet"},
@@ -40,9 +40,9 @@ var (
 	}
 )
 
-// fixed are keywords that a deploy depends on, and the values that do no harm.
-// A connection must be one of its own: what confirms an activation has to show
-// that the node can be connected to anew.
+// fixed are keywords that a deploy depends on, with the values that sshOpts may
+// set. Connections must not be shared: deploy-rs confirms an activation by a new
+// connection, to show that the node still accepts one.
 var fixed = map[string][]string{
 	"host": nil, "match": nil, "hostname": nil, "hostkeyalias": nil,
 	"batchmode":               {"yes"},
@@ -60,15 +60,15 @@ var fixed = map[string][]string{
 
 var (
 	keywordPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*$`)
-	// One word, and nothing that ssh_config(5) takes for a quote or a comment.
+	// One word, without the quotes and comments of ssh_config(5).
 	valuePattern = regexp.MustCompile(`^[^\s\pC"'\\#=][^\s\pC"'\\]*$`)
 )
 
-// settingsOf translates a node's own options of ssh.
+// settingsOf translates a node's sshOpts into settings.
 func settingsOf(n deploy.Node) ([]setting, error) {
 	refuse := func(problem string) ([]setting, error) {
-		return nil, &RefusedError{n.Name, "its sshOpts " + problem,
-			fmt.Sprintf("write provider.nodes.%q.sshOpts as [ \"-o\" \"Option=value\" ], or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]; then run `mage plan`", n.Name)}
+		return nil, refused(n.Name, "its sshOpts "+problem,
+			fmt.Sprintf("write provider.nodes.%q.sshOpts as [ \"-o\" \"Option=value\" ], or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]; then run `mage plan`", n.Name))
 	}
 	var settings []setting
 	words := n.SSHOptions
@@ -78,7 +78,7 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 		if len(word) < 2 || word[0] != '-' || word == "--" {
 			return refuse(fmt.Sprintf("hold %q, which is no option", word))
 		}
-		// As getopt(3) reads them: -4C -p22 -p 22.
+		// Options are combined as in getopt(3): -4C -p22 -p 22.
 		for i := 1; i < len(word); i++ {
 			if s, ok := flags[word[i]]; ok {
 				settings = append(settings, s)
@@ -112,8 +112,8 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 				break
 			}
 			if strings.EqualFold(keyword, "User") && value != n.User {
-				return nil, &RefusedError{n.Name, fmt.Sprintf("its sshOpts log in as %q, and the deploy user is %q", value, n.User),
-					fmt.Sprintf("take the user out of provider.nodes.%q.sshOpts; provider.deployUser sets it", n.Name)}
+				return nil, refused(n.Name, fmt.Sprintf("its sshOpts log in as %q, and the deploy user is %q", value, n.User),
+					fmt.Sprintf("take the user out of provider.nodes.%q.sshOpts; provider.deployUser sets it", n.Name))
 			}
 			if strings.EqualFold(keyword, "Include") {
 				path, err := includePath(value)
@@ -129,10 +129,10 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 	return settings, nil
 }
 
-const noFile = "none" // what ssh's -F takes for no file at all
+const noFile = "none" // the argument of ssh's -F that means no file
 
-// includePath is the file of -F, which a mere Include would look for below
-// ~/.ssh, and pass over where it is missing.
+// includePath returns the absolute path of the file that -F names. Include would
+// look for a relative path in ~/.ssh, and would ignore a missing file.
 func includePath(path string) (string, error) {
 	if path == noFile {
 		return noFile, nil

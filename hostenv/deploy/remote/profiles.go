@@ -7,15 +7,15 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Restore activates a path; see [deploy.Session]. On the node it lives on when
-// the connection is lost, and what it says is in ~/.hostenv-deploy/<profile>.log
-// of the deploy user.
+// Restore activates a path; see [deploy.Session]. It goes on, on the node, if the
+// connection is lost. Its output is in ~/.hostenv-deploy/<profile>.log of the
+// deploy user.
 func (s *session) Restore(ctx context.Context, p deploy.Profile, path string) error {
 	if err := checkProfile(s.node.Name, p); err != nil {
 		return err
 	}
 	if !isStorePath(path) {
-		return &RefusedError{s.node.Name, fmt.Sprintf("%q cannot be restored for %s, for it is no store path", path, p.Name), "see what the profile's link leads to"}
+		return refused(s.node.Name, fmt.Sprintf("%q cannot be restored for %s, for it is no store path", path, p.Name), "see what the profile's link leads to")
 	}
 	kind := "environment"
 	if p.IsSystem() {
@@ -28,14 +28,14 @@ func (s *session) Restore(ctx context.Context, p deploy.Profile, path string) er
 	return err
 }
 
-// Remove removes the link of an environment; see [deploy.Session]. There is
-// nothing to do where there is none.
+// Remove removes the link of an environment; see [deploy.Session]. A link that
+// does not exist is not an error.
 func (s *session) Remove(ctx context.Context, p deploy.Profile) error {
 	if err := checkProfile(s.node.Name, p); err != nil {
 		return err
 	}
 	if p.IsSystem() || p.User == "root" {
-		return &RefusedError{s.node.Name, "its system's profile cannot be removed", "restore an older system instead"}
+		return refused(s.node.Name, "its system's profile cannot be removed", "restore an older system instead")
 	}
 	a, err := s.request(ctx, "remove", nil, p.User, p.Link)
 	if err == nil && a.status != 0 {

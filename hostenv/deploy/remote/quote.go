@@ -7,12 +7,11 @@ import (
 
 var errNUL = errors.New("an argument holds a NUL byte, which no command can be given")
 
-// Quote makes one line of arguments, from which a POSIX shell makes the same
-// arguments again: every byte stands for itself, line breaks too. An argument
-// with a NUL byte is refused.
+// Quote joins arguments into a line from which a POSIX shell reads the same
+// arguments again, including line breaks. It refuses an argument with a NUL byte.
 //
-// All words are quoted, so that none is taken for a keyword, an assignment, a
-// pattern or a home directory.
+// It quotes every argument, so that the shell takes none for a keyword, an
+// assignment, a pattern or a home directory.
 func Quote(argv ...string) (string, error) {
 	var b strings.Builder
 	for i, arg := range argv {

@@ -11,14 +11,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// hostile are arguments of which shells like to make something else.
+// hostile are arguments that shells change if they are not quoted.
 var hostile = []string{
 	"", " ", "a b", "'", "''", "'\\''", `"`, `\`, `\\`, "$HOME", "${HOME}", "$(id)", "`id`", "~", "~root", "*", "?", "[a-z]*",
 	"!", "!!", "#", ";", "&", "|", "<", ">", "(", ")", "{a,b}", "\n", "\n\n", "a\nb\n", "\t", "\r", "\r\n", "\x01\x7f\xff\xfe",
 	"-n", "--", "-", "if", "FOO=bar", "=ls", "%s\\n", "\\n", "ä\u2028", "$'\\x41'", "a'b\"c`d$e", "'; rm -rf /; '",
 }
 
-// FuzzQuote holds that a shell makes of quoted arguments the same ones again.
+// FuzzQuote checks that a shell reads quoted arguments unchanged.
 func FuzzQuote(f *testing.F) {
 	for i := range hostile {
 		f.Add(hostile[i], hostile[(i+7)%len(hostile)])

@@ -15,10 +15,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Remote opens sessions. It is for many goroutines at once.
+// Remote opens sessions. It is safe for concurrent use.
 type Remote struct {
-	// Patience is how long a node may say nothing before it counts as out of
-	// reach, as one whose disk hangs while it logs us in; 0 is two minutes.
+	// Patience is how long a node may be silent before we call it unreachable. For
+	// example, its disk may hang during the login. 0 means two minutes.
 	Patience time.Duration
 
 	config *Config
@@ -27,8 +27,9 @@ type Remote struct {
 	gates map[gateKey]chan struct{}
 }
 
-// A gateKey names a gate before an address: of all that log in there, or of those
-// that do so again.
+// A gateKey names a gate, which limits how many sessions log in at an address at
+// once. An address has one gate for all logins, and one for those that are
+// repeated.
 type gateKey struct {
 	address string
 	again   bool
@@ -36,23 +37,22 @@ type gateKey struct {
 
 var _ deploy.Remote = (*Remote)(nil)
 
-// New returns the way to the nodes of an ssh_config.
+// New returns a Remote for the nodes of an ssh_config.
 func New(config *Config) *Remote {
 	return &Remote{config: config, gates: map[gateKey]chan struct{}{}}
 }
 
 const (
-	// sshd drops some of what comes in while ten others log in (MaxStartups
-	// 10:30:100), so no more than these do so at one address.
+	// sshd drops some connections while ten others log in (MaxStartups 10:30:100).
+	// So at most atOnce sessions log in at one address.
 	atOnce = 8
-	// Others may be logging in there too, or a jump host may have many nodes
-	// behind it.
+	// sshd may drop us all the same: other clients log in there too, and many nodes
+	// may share a jump host.
 	attempts = 7
 )
 
-// Open connects to a node; see [deploy.Remote]. Where ssh was not let in, the
-// error is an *[AuthError]; where it was and no session came of it, a
-// *[ShellError].
+// Open connects to a node; see [deploy.Remote]. If the node refuses the login, the
+// error is an *[AuthError].
 func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {
 	if err := checkNode(n); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 			}
 			return nil, err
 		}
-		if attempt == 1 { // those that were dropped come one by one, or they would drop each other again
+		if attempt == 1 { // sessions that were dropped log in one by one, or sshd would drop them again
 			again := r.gate(n, true)
 			select {
 			case again <- struct{}{}:
@@ -87,7 +87,7 @@ func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 				return nil, ctx.Err()
 			}
 		}
-		// 0.1 s, 0.2 s, ... 3.2 s, give or take half of it.
+		// 0.1 s, 0.2 s, ... 3.2 s, each plus or minus up to half of it.
 		pause := time.Duration(float64(100*time.Millisecond<<(attempt-1)) * (0.5 + rand.Float64()))
 		select {
 		case <-time.After(pause):
@@ -104,7 +104,7 @@ func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	// Whoever waits for a lock is logged in.
+	// A session leaves the gate after its login, even if it then waits for a lock.
 	leave := sync.OnceFunc(func() { <-gate })
 	defer leave()
 
@@ -132,7 +132,7 @@ func (r *Remote) gate(n deploy.Node, again bool) chan struct{} {
 	return r.gates[key]
 }
 
-// publicKeys are the files of public keys that ssh would look for.
+// publicKeys returns the existing files of public keys that ssh would offer.
 func (r *Remote) publicKeys(ctx context.Context, n deploy.Node) []string {
 	out, err := exec.CommandContext(ctx, "ssh", "-F", r.config.Path, "-G", "--", n.Name).Output()
 	if err != nil {

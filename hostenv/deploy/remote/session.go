@@ -23,7 +23,7 @@ import (
 //go:embed agent.sh
 var agent string
 
-// session is one ssh process, and the agent at its other end.
+// session is one ssh process with the agent that it runs on the node.
 type session struct {
 	node     deploy.Node
 	nonce    string
@@ -34,17 +34,17 @@ type session struct {
 	stderr   tail
 	observed deploy.Observation
 
-	turn    chan struct{} // holds a token while nobody waits for an answer
-	ended   chan struct{} // closed when ssh is gone
-	lost    chan struct{} // and this, if nobody had asked for it
+	turn    chan struct{} // holds a token while no request waits for an answer
+	ended   chan struct{} // closed when ssh has ended
+	lost    chan struct{} // closed when ssh has ended, unless Close was called
 	closing chan struct{}
 	close   sync.Once
 }
 
 var _ deploy.Session = (*session)(nil)
 
-// start starts ssh, in a process group of its own: a Ctrl-C of the terminal is
-// for the driver, which may have things to bring to an end by this connection.
+// start starts ssh in a process group of its own. A Ctrl-C in the terminal must
+// reach only the driver, which may need this connection to finish its work.
 func start(config string, n deploy.Node, how deploy.OpenOptions) (*session, error) {
 	s := &session{
 		node:    n,
@@ -57,7 +57,7 @@ func start(config string, n deploy.Node, how deploy.OpenOptions) (*session, erro
 	lock, wait := "look", 0
 	if how.Lock {
 		lock = "lock"
-		// flock counts whole seconds here; what is less is one.
+		// flock takes whole seconds; we round up.
 		wait = int((how.LockWait + time.Second - 1) / time.Second)
 	}
 	holder := []rune(printable(how.Holder))
@@ -66,8 +66,8 @@ func start(config string, n deploy.Node, how deploy.OpenOptions) (*session, erro
 		return nil, err
 	}
 
-	// Pipes of our own: those of os/exec close as ssh ends, with what it said
-	// last unread.
+	// We make the pipes ourselves: os/exec closes its own when ssh ends, before we
+	// have read the last output.
 	stdin, toAgent, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func start(config string, n deploy.Node, how deploy.OpenOptions) (*session, erro
 	return s, nil
 }
 
-// wait is ssh's end.
+// wait waits for ssh to end, and then wakes all that use the connection.
 func (s *session) wait() {
 	_ = s.cmd.Wait() // its status is in ProcessState
 	close(s.ended)
@@ -99,19 +99,19 @@ func (s *session) wait() {
 	default:
 		close(s.lost)
 	}
-	// Whoever writes or reads is woken; one last answer may still be in the pipe.
+	// This ends blocked writes and reads. One last answer may still be in the pipe.
 	_ = s.stdin.Close()
 	_ = s.stdout.SetReadDeadline(time.Now().Add(time.Second))
 }
 
-// begin reads until the agent is ready, and what it observes. admitted is called
-// once the node has let us in. A node that says nothing for so long is out of
-// reach; to wait for another's lock is no silence.
+// begin waits until the agent is ready, and observes the node. It calls admitted
+// once the login has succeeded. A node that is silent for longer than patience is
+// unreachable; the time that we wait for a lock does not count.
 func (s *session) begin(ctx context.Context, how deploy.OpenOptions, patience time.Duration, admitted func()) error {
 	asked, give := context.WithCancelCause(ctx)
 	defer give(nil)
 	silent := time.AfterFunc(patience, func() {
-		give(&deploy.UnreachableError{Node: s.node.Name, Cause: fmt.Sprintf("it has said nothing for %v", patience)})
+		give(&deploy.UnreachableError{Node: s.node.Name, Cause: fmt.Sprintf("there was no answer for %v", patience)})
 	})
 	defer silent.Stop()
 	done := make(chan error, 1)
@@ -139,9 +139,10 @@ func (s *session) begin(ctx context.Context, how deploy.OpenOptions, patience ti
 	return err
 }
 
-// greet reads to the line that says the lock is ours, or none was asked for.
+// greet reads until the agent reports that it is ready, and so holds the lock if
+// how asks for it.
 func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
-	// A login shell may print what it likes before.
+	// A login shell may print any text first.
 	var said strings.Builder
 	for {
 		line, err := s.line()
@@ -153,7 +154,7 @@ func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
 			break
 		}
 		if said.WriteString(line + "\n"); said.Len() > tailSize {
-			return &ShellError{s.node.Name, "it prints without end: " + brief(said.String()[:200])}
+			return shellError(s.node.Name, "it prints without end: "+brief(said.String()[:200]))
 		}
 	}
 	admitted()
@@ -174,12 +175,12 @@ func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
 		case "busy":
 			return s.locked(rest)
 		default:
-			return &ShellError{s.node.Name, brief(rest)}
+			return shellError(s.node.Name, brief(rest))
 		}
 	}
 }
 
-// locked reads PID SINCE HOLDER.
+// locked reads a line of the form PID SINCE HOLDER.
 func (s *session) locked(text string) *deploy.LockedError {
 	e := &deploy.LockedError{Node: s.node.Name}
 	if fields := strings.SplitN(text, " ", 3); len(fields) == 3 {
@@ -196,15 +197,16 @@ func (s *session) line() (string, error) {
 	return strings.TrimRight(line, "\r\n"), err
 }
 
-// An answer is what the agent says to a request.
+// An answer is the agent's answer to a request.
 type answer struct {
 	stdout []byte
 	stderr string
 	status int
 }
 
-// request asks the agent. Where ctx ends first, the agent works on, and the
-// next request waits for that: there is no way to know what half a command did.
+// request sends a request to the agent and returns the answer. If ctx ends first,
+// the agent still finishes the request, and the next one waits for it: we cannot
+// know what half of a command has done.
 func (s *session) request(ctx context.Context, verb string, input []byte, args ...string) (answer, error) {
 	words, err := Quote(args...)
 	if err != nil {
@@ -235,7 +237,7 @@ func (s *session) request(ctx context.Context, verb string, input []byte, args .
 		if err == nil {
 			s.turn <- struct{}{}
 		} else {
-			// The two sides do not know any more where they are.
+			// The two sides no longer agree where in the stream they are.
 			s.signal(syscall.SIGKILL)
 			<-s.ended
 			err = s.lostError()
@@ -272,8 +274,8 @@ func (s *session) answer() (answer, error) {
 	}
 }
 
-// end reads stderr in base64 with the status, as in [0], anywhere in it: two
-// processes wrote that.
+// end reads stderr in base64 and the status, as in [0]. The status may be anywhere
+// in the text, because two processes write it.
 func (a *answer) end(text string) error {
 	before, rest, ok := strings.Cut(text, "[")
 	status, after, closed := strings.Cut(rest, "]")
@@ -290,17 +292,17 @@ func (a *answer) end(text string) error {
 }
 
 func (s *session) lostError() error {
-	return &LostError{s.node.Name, brief(s.stderr.String())}
+	return lostError(s.node.Name, brief(s.stderr.String()))
 }
 
-// Observation is what the node said at first.
+// Observation returns what the node reported when the session began.
 func (s *session) Observation() deploy.Observation { return s.observed }
 
-// Run runs a command; see [deploy.Session]. Where it fails, the error is a
-// *[CommandError], and stdout is what came until then.
+// Run runs a command; see [deploy.Session]. If the command fails, the error is a
+// *[CommandError], and the output is what the command wrote before.
 func (s *session) Run(ctx context.Context, user string, input []byte, argv ...string) ([]byte, error) {
 	if !isUserName(user) {
-		return nil, &RefusedError{s.node.Name, fmt.Sprintf("%q is no user name", user), "run `mage plan`"}
+		return nil, refused(s.node.Name, fmt.Sprintf("%q is no user name", user), "run `mage plan`")
 	}
 	if len(argv) == 0 || argv[0] == "" || argv[0][0] == '-' {
 		return nil, fmt.Errorf("node %s: run %q: this is no command", s.node.Name, argv)
@@ -319,8 +321,8 @@ func (s *session) Run(ctx context.Context, user string, input []byte, argv ...st
 // Lost is closed when ssh ends without [session.Close].
 func (s *session) Lost() <-chan struct{} { return s.lost }
 
-// Close ends the session, and frees the lock. What is at work for it on the
-// node is not waited for.
+// Close ends the session, and frees the lock. It does not wait for a command that
+// still runs on the node.
 func (s *session) Close() error {
 	s.close.Do(func() {
 		close(s.closing)
@@ -341,10 +343,10 @@ func (s *session) kill() {
 	_ = s.Close()
 }
 
-// signal reaches ssh and its ProxyCommand.
+// signal sends a signal to ssh and its ProxyCommand.
 func (s *session) signal(signal syscall.Signal) {
 	select {
-	case <-s.ended: // its number may be another's by now
+	case <-s.ended: // another process may have its pid by now
 	default:
 		_ = syscall.Kill(-s.cmd.Process.Pid, signal)
 	}

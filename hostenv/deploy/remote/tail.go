@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// A tail keeps the end of what is written to it: errors come last.
+// A tail keeps only the end of what is written to it, because errors come last.
 type tail struct {
 	mu   sync.Mutex
 	kept []byte
@@ -25,7 +25,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns what was kept, without blanks around it.
+// String returns the text that was kept, without blanks around it.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Certificates writes which certificates are not as they should be, what is known
-// of those that failed, and how many others there are.
+// Certificates writes a table of the certificates that are not valid, then the
+// details of each order that failed, and then how many certificates are valid.
 func Certificates(w io.Writer, all []deploy.Certificate) error {
 	w = visible{w}
 	var shown []deploy.Certificate

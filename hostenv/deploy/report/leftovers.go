@@ -9,8 +9,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Leftovers writes what environments left on nodes that do not have them any
-// more, nothing where there is none.
+// Leftovers writes a table of what environments left behind on nodes that no
+// longer have them. It has no output if there are no leftovers.
 func Leftovers(w io.Writer, all []deploy.Leftover) error {
 	if len(all) == 0 {
 		return nil

@@ -1,6 +1,6 @@
-// Package report renders the events of a deploy for people: a line an event, a
-// few lines that move on a terminal, and the summary of a run. It adds nothing
-// to what the events say.
+// Package report shows the events of a deploy to people: as one line for each
+// event, as a few live lines on a terminal, and as the summary of a run. It shows
+// only what the events hold.
 package report
 
 import (
@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Line returns an event as a line without its end, "" for one that says nothing
-// to people. It begins with the node and the profile that it is about.
+// Line returns an event as text without a final line break, "" if people need not
+// see it. The text begins with the node and the profile of the event.
 func Line(e deploy.Event) string {
 	text := ""
 	switch e.Type {
@@ -24,7 +24,7 @@ func Line(e deploy.Event) string {
 			text = "reached"
 		case deploy.StateWaiting:
 			text = "waiting: " + e.Error
-		default: // a finding says more
+		default: // a finding has the details
 		}
 	case deploy.TypeFinding:
 		return finding(e)
@@ -62,7 +62,7 @@ func finding(e deploy.Event) string {
 	return text
 }
 
-// states are the words for what a profile is at.
+// states are the words for the states of a profile.
 var states = map[deploy.State]string{
 	deploy.StateWaiting: "waiting for an activation that was begun before", deploy.StateBuilding: "building", deploy.StateSigning: "signing",
 	deploy.StatePushing: "copying", deploy.StatePushed: "copied", deploy.StateMoving: "backing up on its old node", deploy.StateActivating: "activating",
@@ -70,9 +70,9 @@ var states = map[deploy.State]string{
 	deploy.StateInSync:    "in sync", deploy.StateActive: "active", deploy.StateUnreachable: "unreachable", deploy.StateUnknown: "unknown",
 }
 
-// reasons are the words for why it is.
+// reasons are the words for why a profile is in its state.
 var reasons = map[deploy.Reason]string{
-	deploy.ReasonNew: "new", deploy.ReasonComes: "comes back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "once more, for nobody knows how its activation ended",
+	deploy.ReasonNew: "new", deploy.ReasonReturned: "back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "once more: it is not known how its activation ended",
 	deploy.ReasonNotRunning: "the node runs another system",
 	deploy.ReasonAdopted:    "an interrupted run had activated it", deploy.ReasonSystemFailed: "its node's system failed",
 	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted",
@@ -129,8 +129,8 @@ func firstLine(text string) string {
 	return line
 }
 
-// Short is a store path without the store's folder and the better part of its
-// hash.
+// Short returns a store path without the store's folder, and with the first seven
+// characters of its hash.
 func Short(storePath string) string {
 	base := path.Base(storePath)
 	hash, name, found := strings.Cut(base, "-")
@@ -143,7 +143,7 @@ func Short(storePath string) string {
 	return hash[:7] + "-" + name
 }
 
-// Size writes bytes for people.
+// Size returns a number of bytes with a unit, for people.
 func Size(bytes int64) string {
 	if bytes < 0 {
 		return "-" + Size(-bytes)

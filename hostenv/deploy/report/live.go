@@ -10,12 +10,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// A Live shows events as they come. On a terminal each profile that something
-// is being done with has a line of its own, with what is done and for how long;
-// what is over stands above them and stays. Elsewhere every event is a line.
+// A Live shows events as they happen. On a terminal each profile that the run works
+// on has a live line, which shows the current state and for how long. Results are
+// written above the live lines, and stay. Without a terminal every event is a line.
 type Live struct {
 	w     io.Writer
-	size  func() (width, height int) // nil where w is no terminal
+	size  func() (width, height int) // nil if w is not a terminal
 	now   func() time.Time
 	mu    sync.Mutex
 	at    []row
@@ -29,8 +29,8 @@ type row struct {
 	since     time.Time
 }
 
-// NewLive returns one that writes to w; size is that of the terminal in
-// characters, nil where w is none.
+// NewLive returns a Live that writes to w. size returns the size of the terminal in
+// characters; it is nil if w is not a terminal.
 func NewLive(w io.Writer, size func() (width, height int), now func() time.Time) *Live {
 	l := &Live{w: w, size: size, now: now, stop: make(chan struct{}), done: make(chan struct{})}
 	if size == nil {
@@ -67,7 +67,7 @@ func (l *Live) Show(e deploy.Event) {
 		return
 	}
 	if e.Type == deploy.TypeProfile && !e.State.Final() {
-		if e.State == deploy.StatePending { // nothing is done with it yet, or by a preview any more
+		if e.State == deploy.StatePending { // the run does not work on it yet, or a preview has finished with it
 			l.drop(e.Node + " " + e.Profile)
 		} else {
 			l.set(e.Node+" "+e.Profile, states[e.State])
@@ -85,8 +85,8 @@ func (l *Live) Show(e deploy.Event) {
 	l.draw()
 }
 
-// Note shows what is no event, above the lines that move: what is written past
-// them would be erased with them.
+// Note writes a text that is not an event above the live lines. A text that is
+// written to the terminal in another way would be erased with them.
 func (l *Live) Note(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,7 +97,7 @@ func (l *Live) Note(text string) {
 	}
 }
 
-// Close takes the moving lines away.
+// Close removes the live lines.
 func (l *Live) Close() {
 	if l.size != nil {
 		close(l.stop)
@@ -137,7 +137,8 @@ func (l *Live) erase() {
 	l.drawn = 0
 }
 
-// draw writes the rows that fit; a row that wrapped could not be erased.
+// draw writes the rows that fit, and cuts off what is too wide: a row that wraps
+// could not be erased.
 func (l *Live) draw() {
 	width, height := l.size()
 	var b strings.Builder
@@ -166,5 +167,5 @@ func (l *Live) draw() {
 	if more > 0 {
 		l.drawn++
 	}
-	_, _ = io.WriteString(l.w, b.String()) // a terminal that is gone is nobody's loss
+	_, _ = io.WriteString(l.w, b.String()) // the terminal may be gone
 }

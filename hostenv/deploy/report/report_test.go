@@ -102,6 +102,30 @@ log: runs/1/n1/shop.log
 	}
 }
 
+// A cause that several profiles of a node share is written once.
+func TestSummarySaysOnce(t *testing.T) {
+	lost := func(profile, text string) deploy.Event {
+		e := event(profile, deploy.StateUnreachable, "")
+		e.Error, e.Hint = text, "start it"
+		return e
+	}
+	var got strings.Builder
+	if err := report.Summary(&got, deploy.OutcomeOf([]deploy.Event{lost("blog", "no route"), lost("shop", "no route"), lost("www", "refused")})); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+n1 blog and shop: no route
+hint: start it
+
+n1 www: refused
+hint: start it
+3 unreachable
+`
+	if _, details, _ := strings.Cut(got.String(), "unknown\n\n"); "\n"+details != want {
+		t.Error(cmp.Diff(want, "\n"+details))
+	}
+}
+
 func TestPreview(t *testing.T) {
 	pending := event("shop", deploy.StatePending, deploy.ReasonChanged)
 	pending.Active = old
@@ -136,6 +160,7 @@ func TestStatus(t *testing.T) {
 		{Node: "n1", Profile: "system", Standing: deploy.StandingInSync, Planned: planned, Active: planned},
 		{Node: "n1", Profile: "shop", Standing: deploy.StandingBehind, Planned: planned, Detail: "not deployed yet"},
 		{Node: "n2", Profile: "system", Standing: deploy.StandingUnreachable, Planned: planned, Detail: "node n2 is unreachable\nmore"},
+		{Node: "n2", Profile: "blog", Standing: deploy.StandingUnreachable, Planned: planned, Detail: "node n2 is unreachable\nmore"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,15 +169,16 @@ func TestStatus(t *testing.T) {
 n1    system   in-sync      1123456-shop-2  1123456-shop-2  
 n1    shop     behind       1123456-shop-2  nothing         not deployed yet
 n2    system   unreachable  1123456-shop-2  unknown         node n2 is unreachable
+n2    blog     unreachable  1123456-shop-2  unknown         
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// What nodes, programs and customers' builds say goes into no terminal as it is:
-// it could set the clipboard, take back what stands above it, or write what looks
-// like another profile's line.
+// The output of nodes, programs and customers' builds never goes to a terminal
+// unchanged: it could set the clipboard, erase the lines above it, or look like the
+// line of another profile.
 func TestLeftovers(t *testing.T) {
 	var b strings.Builder
 	if err := report.Leftovers(&b, nil); err != nil || b.Len() > 0 {
@@ -236,8 +262,8 @@ func (s *screen) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// What is at work has a line that moves; what is over stays above it; no line
-// wraps, and none is left behind.
+// A profile that the run works on has a live line, and results stay above it. No
+// line wraps, and no live line remains at the end.
 //
 // The clock of the bubble stands still: nothing is drawn behind the test's back.
 func TestLiveOnTerminal(t *testing.T) { synctest.Test(t, testLiveOnTerminal) }
@@ -268,8 +294,7 @@ func testLiveOnTerminal(t *testing.T) {
 	}
 }
 
-// What is said besides stays, too; and of what a preview is done with nothing
-// moves any more.
+// Notes stay too. A profile that a preview has finished with has no live line.
 func TestLiveNote(t *testing.T) {
 	s := &screen{t: t}
 	l := report.NewLive(s, func() (int, int) { return 80, 25 }, func() time.Time { return time.Unix(0, 0) })

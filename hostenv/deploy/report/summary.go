@@ -8,11 +8,13 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Summary writes where every profile stands, those that need somebody at the
-// end with all that is known of them, and one line for the whole.
+// Summary writes a table of all profiles, then the details of each failure, and
+// then one line for the whole run.
 func Summary(w io.Writer, o deploy.Outcome) error {
 	w = visible{w}
 	if len(o.Profiles) > 0 {
@@ -25,9 +27,7 @@ func Summary(w io.Writer, o deploy.Outcome) error {
 			return err
 		}
 	}
-	for _, p := range o.Profiles {
-		details(w, p)
-	}
+	details(w, o.Profiles)
 	fmt.Fprintln(w, Total(o))
 	return nil
 }
@@ -52,21 +52,33 @@ func activeOf(p deploy.ProfileOutcome) string {
 	case deploy.StateFailed, deploy.StateSkipped, deploy.StatePending:
 		return Short(p.Active)
 	default:
-		return "unknown" // it is on the way
+		return "unknown" // the run still works on it
 	}
 }
 
-func details(w io.Writer, p deploy.ProfileOutcome) {
-	if p.Error != "" {
-		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, indented(p.Error))
-		for hint := range strings.Lines(Visible(p.Hint)) {
-			fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
-		}
-		if p.Log != "" {
-			fmt.Fprintf(w, "log: %s\n", cell(p.Log))
-		}
+// details writes every failure, and every environment whose checks failed. A cause
+// that several profiles of a node share, such as a lost connection, is written
+// once.
+func details(w io.Writer, profiles []deploy.ProfileOutcome) {
+	type cause struct{ node, text, hint, log string }
+	causeOf := func(p deploy.ProfileOutcome) cause { return cause{p.Node, p.Error, p.Hint, p.Log} }
+	names := map[cause][]string{}
+	for _, p := range profiles {
+		names[causeOf(p)] = append(names[causeOf(p)], p.Profile)
 	}
-	if p.Verification != nil && !p.Verification.OK() {
+	for _, p := range profiles {
+		if c := causeOf(p); p.Error != "" && p.Profile == names[c][0] {
+			fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, problem.Join(names[c]), indented(p.Error))
+			for hint := range strings.Lines(problem.Visible(p.Hint)) {
+				fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
+			}
+			if p.Log != "" {
+				fmt.Fprintf(w, "log: %s\n", cell(p.Log))
+			}
+		}
+		if p.Verification == nil || p.Verification.OK() {
+			continue
+		}
 		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, verification(*p.Verification))
 		for _, c := range p.Verification.Checks {
 			if !c.OK {
@@ -76,7 +88,7 @@ func details(w io.Writer, p deploy.ProfileOutcome) {
 	}
 }
 
-// Total is a run in one line.
+// Total returns the outcome of a run in one line.
 func Total(o deploy.Outcome) string {
 	counts := o.Counts()
 	var parts []string
@@ -169,14 +181,18 @@ func list(versions []string) string {
 	return strings.Join(named, ", ")
 }
 
-// Status writes where profiles stand, all of them or what is not in sync.
+// Status writes a table of the standing of profiles. If a node is unreachable, only
+// its first profile shows why.
 func Status(w io.Writer, all []deploy.Status) error {
 	table := tabwriter.NewWriter(visible{w}, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tPROFILE\tSTANDING\tPLANNED\tACTIVE\tDETAIL")
-	for _, s := range all {
+	for i, s := range all {
 		active := Short(s.Active)
 		if s.Standing == deploy.StandingUnreachable {
 			active = "unknown"
+			if i > 0 && all[i-1].Node == s.Node {
+				s.Detail = ""
+			}
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Node, s.Profile, s.Standing, Short(s.Planned), cell(active), cell(firstLine(s.Detail)))
 	}

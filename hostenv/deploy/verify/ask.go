@@ -15,12 +15,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
-// ask makes one request at a node, with the redirects that it leads to.
+// ask makes one request to a node, and follows its redirects if q allows it.
 func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts map[string]bool) answer {
 	transport := &http.Transport{
-		// Proxy is nil: HTTP_PROXY does not count.
+		// Proxy is nil, so that HTTP_PROXY has no effect.
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			// Host, SNI and the name in the certificate come from the URL.
+			// Only the connection goes to the node. Host, SNI and the name in the
+			// certificate still come from the URL.
 			_, port, err := net.SplitHostPort(address)
 			if err != nil {
 				return nil, err
@@ -29,25 +30,26 @@ func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts
 		},
 		TLSClientConfig: &tls.Config{
 			RootCAs:            v.options.Roots,
-			InsecureSkipVerify: q.Insecure, // the project says so: tlsMode = "insecure"
+			InsecureSkipVerify: q.Insecure, // the project sets tlsMode = "insecure"
 		},
 		DisableKeepAlives:      true,
-		DisableCompression:     true, // the body as it comes, like curl's
+		DisableCompression:     true, // checks match the body as the server sends it, as with curl
 		MaxResponseHeaderBytes: 256 << 10,
 	}
 	var a answer
 	client := &http.Client{
 		Transport: roundTripper(func(request *http.Request) (*http.Response, error) {
-			a.status = 0 // of the last response, if it comes
+			a.status = 0 // a redirect that fails must not keep the status before it
 			response, err := transport.RoundTrip(request)
 			if err != nil {
 				return nil, err
 			}
 			a.status = response.StatusCode
-			// The client would refuse the response, whether or not it is to follow.
+			// The client refuses a response with a bad Location, even if it does
+			// not follow redirects.
 			if _, err := request.URL.Parse(response.Header.Get("Location")); err != nil {
 				if q.FollowRedirects && isRedirect(response.StatusCode) {
-					_ = response.Body.Close() // nobody reads it
+					_ = response.Body.Close() // its body is not read
 					return nil, errLocation
 				}
 				response.Header.Del("Location")
@@ -97,19 +99,19 @@ func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func isRedirect(status int) bool { return status >= 300 && status < 400 }
 
-// isOwn reports whether a redirect stays with the environment, at the ports
-// where the front door listens.
+// isOwn reports whether a redirect stays with the environment: on one of its hosts,
+// and on a port where the front door listens.
 func isOwn(u *url.URL, hosts map[string]bool) bool {
 	port := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	return port != "" && (u.Port() == "" || u.Port() == port) && u.User == nil &&
 		hosts[strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))]
 }
 
-// quoted is how net/http shows what it could not read.
+// quoted matches the text that net/http quotes if it cannot read it.
 var quoted = regexp.MustCompile(`:? "(?:[^"\\]|\\.)*"`)
 
-// failure is what is said of a request that failed, without its URL, and
-// without what came: a header or a body may hold what is secret.
+// failure describes why a request failed, without its URL and without the response:
+// a header or a body may hold a secret.
 func failure(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -133,7 +135,7 @@ func failure(err error) string {
 
 const interrupted = "interrupted before there was an answer"
 
-// wait waits, and reports false where ctx would be over by then.
+// wait waits for pause. It returns false, perhaps at once, if ctx ends before that.
 func wait(ctx context.Context, pause time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= pause {
 		return false

@@ -1,15 +1,15 @@
-// Package verify asks environments over HTTP whether they work, by the checks
-// of their deploymentVerification in the plan. It is [deploy.Verifier].
+// Package verify finds out over HTTP whether environments work, with the checks of
+// their deploymentVerification in the plan. It implements [deploy.Verifier].
 //
-// The checks were made for curl, and say so (their type is httpHostHeaderCurl):
-// standard output is a response's body, standard error what curl says of a
-// request that fails, and its exit status is not zero where no complete response
-// came. [checks.Constraints] tells what each of these means here; docs/deploy-verification.md
-// tells it to those who write checks.
+// The checks are written in terms of curl (their type is httpHostHeaderCurl):
+// standard output is the body of a response, standard error is curl's message about
+// a request that fails, and the exit status is not zero if the response is not
+// complete. [checks.Constraints] has the meaning of each of these here, and
+// docs/deploy-verification.md explains them to authors of checks.
 //
-// A check is asked at its node and nowhere else: the connection goes to
-// <node>.<hostenvHostname>, whatever DNS says of the virtual host, and never by a
-// proxy; a redirect that leaves the environment is not followed. So nothing that
-// a customer writes into a check makes the machine that deploys talk to a third
-// one.
+// A request goes only to the node of the environment: the connection is to
+// <node>.<hostenvHostname>, even if DNS has other addresses for the virtual host.
+// It never uses a proxy, and does not follow a redirect that leaves the
+// environment. So a customer's check cannot make the machine that deploys connect
+// to a third machine.
 package verify

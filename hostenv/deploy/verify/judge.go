@@ -9,19 +9,19 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
-// An answer is what came of a request: the last response, or what failed, or
-// both where a response broke off.
+// An answer is the result of a request: the last response, or the failure, or both
+// if the response broke off.
 type answer struct {
 	status  int
 	body    []byte
 	failure string
-	// elsewhere is where the last response redirects to, if that is not the
-	// environment's.
+	// elsewhere is the target of the last response's redirect, if that leaves the
+	// environment.
 	elsewhere *url.URL
 }
 
-// judge returns what an answer does not keep, "" if it passes. It shows nothing
-// of a body, which may hold anything.
+// judge returns the constraints that an answer violates, "" if it passes. It never
+// shows a body, which may hold secrets.
 func judge(c checks.Constraints, a answer) string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
@@ -33,7 +33,7 @@ func judge(c checks.Constraints, a answer) string {
 			say("the failure %q matches %s", a.failure, shown(expression.String()))
 		}
 	}
-	// Of no response nothing else need be said, if that fails it already.
+	// Without a response the failure is the only problem worth showing.
 	if a.status == 0 && len(problems) > 0 {
 		return strings.Join(problems, "; ")
 	}
@@ -57,7 +57,7 @@ func statusText(a answer) string {
 	text := fmt.Sprintf("the status is %d", a.status)
 	switch name := http.StatusText(a.status); {
 	case a.elsewhere != nil:
-		// The rest of a URL may hold what is secret.
+		// The rest of the URL may hold a secret.
 		return text + " to " + a.elsewhere.Scheme + "://" + a.elsewhere.Host + ", which is not the environment's and was not followed"
 	case a.status == http.StatusUnauthorized:
 		return text + " (a password is asked for)"
@@ -79,7 +79,7 @@ func statusWanted(c checks.Constraints) string {
 	return fmt.Sprintf("from %d to %d", c.MinStatus, c.MaxStatus)
 }
 
-// shown is an expression as it stands in the plan.
+// shown returns an expression as the plan has it.
 func shown(expression string) string {
 	return fmt.Sprintf("%q", strings.TrimPrefix(expression, "(?m)"))
 }

@@ -15,24 +15,23 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
-// Options are how checks are asked. The zero value is what a deploy wants.
+// Options say how to make the requests of checks. A deploy uses the zero value.
 type Options struct {
-	// Dial connects to a node's public name; nil is net.Dialer's.
+	// Dial connects to a node's public name; nil means that of net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Roots are the authorities that strict certificates are verified by; nil is
-	// this machine's.
+	// Roots are the CAs that verify certificates, unless a check accepts any
+	// certificate; nil means those of this machine.
 	Roots *x509.CertPool
-	// Concurrency is how many checks are asked at a time, over all environments;
-	// 0 is 8.
+	// Concurrency is how many checks run at a time, over all environments; 0 means 8.
 	Concurrency int
-	// Tries is how often a check that does not pass is asked within its timeout,
-	// and Pause how long is waited before the second try, each further pause
-	// being twice as long; 0 is 5 tries and a second.
+	// Tries is how often a check is tried within its timeout until it passes; 0
+	// means 5. Pause is the pause before the second try; 0 means one second. Each
+	// further pause is twice as long.
 	Tries int
 	Pause time.Duration
 }
 
-// A Verifier is [deploy.Verifier].
+// A Verifier implements [deploy.Verifier].
 type Verifier struct {
 	specs   map[string]checks.Spec
 	options Options
@@ -49,16 +48,16 @@ func New(document plan.Document, options Options) *Verifier {
 	options.Concurrency = cmp.Or(options.Concurrency, 8)
 	options.Tries = cmp.Or(options.Tries, 5)
 	options.Pause = cmp.Or(options.Pause, time.Second)
-	return &Verifier{specs: checks.Read(document.Value()), options: options, slots: make(chan struct{}, options.Concurrency)}
+	return &Verifier{specs: document.Checks(), options: options, slots: make(chan struct{}, options.Concurrency)}
 }
 
-// Verify does all checks of an environment at once, and returns them by name and
-// URL. An environment without any is verified by nothing. One that cannot be read
-// is not asked, and does not pass.
+// Verify runs all checks of an environment at the same time, and returns them
+// sorted by name and URL. An environment without checks passes. A check that cannot
+// be read makes no request and fails.
 //
-// Right after an activation services may still start: a check that does not pass
-// is asked again, a few times within its timeout. A request that is more than a
-// look (POST and the like) is made once.
+// Right after an activation services may still be starting, so a check that fails
+// is tried again, a few times within its timeout. A request that may change data,
+// such as POST, is made only once.
 func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deploy.Verification {
 	spec := v.specs[user]
 	out := deploy.Verification{Enforce: spec.Enforce, Checks: make([]deploy.Check, len(spec.Requests))}
@@ -76,8 +75,8 @@ func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deplo
 	return out
 }
 
-// Certificates are those of the virtual hosts that an environment is asked at over
-// TLS, if not any certificate will do.
+// Certificates returns the virtual hosts whose certificates the checks of an
+// environment verify.
 func (v *Verifier) Certificates(user string) []string {
 	var names []string
 	for _, q := range v.specs[user].Requests {
@@ -88,9 +87,9 @@ func (v *Verifier) Certificates(user string) []string {
 	return names
 }
 
-// check asks until an answer passes, or time or tries are over. What it says is
-// of the last answer; a try that the end of the time cut off tells less than the
-// one before.
+// check repeats a request until an answer passes, or the tries or the time run out.
+// It returns the result of the last answer. A later try that the timeout cuts off
+// does not count, because it shows less than the one before.
 func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool) deploy.Check {
 	c := deploy.Check{Name: q.Name, VirtualHost: q.VirtualHost, URL: q.URL()}
 	if n.PublicName == "" {
@@ -113,7 +112,7 @@ func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, h
 	for try := 1; ; try++ {
 		a := v.ask(limited, n.PublicName, q, hosts)
 		if ctx.Err() != nil {
-			// What was cut off here says nothing, whatever the constraints allow.
+			// The answer was cut off, so the constraints must not judge it.
 			c.Status, c.Problem = 0, interrupted
 			return c
 		}

@@ -50,7 +50,7 @@ func document(t *testing.T, verification string) plan.Document {
 	return d
 }
 
-// verification is one with a single enforced check.
+// verification returns a verification with a single enforced check.
 func verification(request, constraints string) string {
 	return `{"enable": true, "enforce": true, "checks": [{"name": "it", "type": "httpHostHeaderCurl",
 		"request": ` + request + `, "constraints": ` + constraints + `}]}`
@@ -152,7 +152,7 @@ func authority(t *testing.T) (*x509.CertPool, func(name string) tls.Certificate)
 	}
 }
 
-// one does a single check and returns what came of it.
+// one runs a single check and returns its result.
 func (d *frontDoor) one(t *testing.T, request, constraints string) deploy.Check {
 	t.Helper()
 	d.mu.Lock()
@@ -166,7 +166,7 @@ func (d *frontDoor) one(t *testing.T, request, constraints string) deploy.Check 
 	return got.Checks[0]
 }
 
-// site is a customer's: what it serves is told by host and path.
+// site is a customer's site: host and path decide what it serves.
 func site(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/ok", "//other.test/@other.test:1/../ok":
@@ -196,7 +196,7 @@ func site(w http.ResponseWriter, r *http.Request) {
 	case "/broken":
 		http.Error(w, "hello, this is an error", http.StatusBadGateway)
 	case "/huge":
-		// An end that comes too late, after more than is read.
+		// The end comes after more bytes than the check reads.
 		_, _ = io.CopyN(w, neverending('a'), checks.MaxBody)
 		fmt.Fprint(w, "the end")
 	case "/endless":
@@ -226,7 +226,7 @@ func (n neverending) Read(p []byte) (int, error) {
 }
 
 func TestChecks(t *testing.T) {
-	// A proxy that anybody's environment names must not be asked.
+	// A proxy that the environment variables name must not be used.
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"} {
 		t.Setenv(name, "http://127.0.0.1:1")
 	}
@@ -309,8 +309,8 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// TestHost has what arrives at the node: name of the virtual host in Host and
-// SNI, at every step.
+// TestHost tests that every request to the node has the name of the virtual host
+// in Host and in SNI.
 func TestHost(t *testing.T) {
 	door := newFrontDoor(t, []string{"www.shop.test"}, site)
 	if got := door.one(t, `{"virtualHost": "www.shop.test", "path": "/to-plain?a=b%20c", "followRedirects": true, "method": "POST"}`, `[]`); !got.OK {
@@ -322,7 +322,7 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// TestAgain: services may need some time to come up.
+// TestAgain: services may need some time to start.
 func TestAgain(t *testing.T) {
 	var asked atomic.Int32
 	ready := func(after int32) http.HandlerFunc {
@@ -353,8 +353,8 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// TestTimeIsOver has a clock that goes on only where all wait for it, and a node
-// that answers with this much.
+// TestTimeIsOver uses a clock that advances only when all goroutines wait for it, and a
+// node that answers with this much.
 func TestTimeIsOver(t *testing.T) {
 	for _, test := range []struct {
 		reason, answer string
@@ -363,8 +363,8 @@ func TestTimeIsOver(t *testing.T) {
 	}{
 		{"nothing comes", "", 0, 1, "timed out"},
 		{"half an answer comes", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", 200, 1, "the response broke off: timed out: no complete response within timeoutSeconds"},
-		// The pauses do not go beyond the time that the check has, and what an
-		// answer said is told, not that the time is over.
+		// The pauses end with the time of the check, and the error is that of the
+		// last answer, not that the time is over.
 		{"there is no time for a second try", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 502, 1, "the status is 502"},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
@@ -378,7 +378,7 @@ func TestTimeIsOver(t *testing.T) {
 						request := bufio.NewReader(server)
 						_, _ = http.ReadRequest(request)
 						_, _ = io.WriteString(server, test.answer)
-						_, _ = request.ReadByte() // until nobody listens any more
+						_, _ = request.ReadByte() // until the client is gone
 					}()
 					return client, nil
 				}}}
@@ -391,8 +391,8 @@ func TestTimeIsOver(t *testing.T) {
 	}
 }
 
-// TestAll: the checks of an environment are asked at once, no more than allowed,
-// and told in one order.
+// TestAll: the checks of an environment run at the same time, up to the limit, and
+// their results are sorted.
 func TestAll(t *testing.T) {
 	const limit = 3
 	var now, most atomic.Int32
@@ -403,7 +403,7 @@ func TestAll(t *testing.T) {
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		if n == limit {
-			// Nobody is answered before all three are there.
+			// No request gets an answer before all three have arrived.
 			select {
 			case <-full:
 			default:
@@ -435,7 +435,7 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// TestInterrupted: a check that is cut off did not pass, whatever it allows.
+// TestInterrupted: a check that is interrupted fails, even if it allows failures.
 func TestInterrupted(t *testing.T) {
 	arrived := make(chan struct{})
 	door := newFrontDoor(t, nil, func(w http.ResponseWriter, r *http.Request) {
@@ -453,7 +453,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// TestNoHTTP: what answers is no web server.
+// TestNoHTTP: the server that answers is not a web server.
 func TestNoHTTP(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
 	for _, says := range []string{"SSH-2.0-OpenSSH_9.9\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20),
@@ -479,8 +479,7 @@ func TestNoHTTP(t *testing.T) {
 	}
 }
 
-// An environment that is asked over TLS relies on certificates, but where any will
-// do.
+// A check over TLS relies on a certificate, unless it accepts any certificate.
 func TestCertificates(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
 	v := verify.New(document(t, `{"checks": [
@@ -495,7 +494,7 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// What cannot be read does not pass, and keeps no other check from being asked.
+// A check that cannot be read fails, and does not stop the other checks.
 func TestUnreadable(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
 	v := verify.New(document(t, `{"checks": [
@@ -513,8 +512,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// A host that is not the environment's is asked for at the environment's node,
-// over TLS where the node serves it so.
+// A check of a host that is not the environment's asks the environment's node, over
+// TLS if the node serves the host over TLS.
 func TestOtherHost(t *testing.T) {
 	door := newFrontDoor(t, []string{"blog.other.test"}, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/old" {

@@ -44,7 +44,7 @@ func (e *APIError) Error() string {
 	return "cloudflare: " + e.Call + ": " + e.Detail()
 }
 
-// Detail is what Cloudflare said, or why nothing was heard of it.
+// Detail returns what Cloudflare said, or why there was no answer.
 func (e *APIError) Detail() string {
 	var parts []string
 	for _, m := range e.Errors {
@@ -57,12 +57,12 @@ func (e *APIError) Detail() string {
 		parts = append(parts, strings.TrimSpace(fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status))))
 	}
 	if e.RetryAfter > 0 {
-		parts = append(parts, fmt.Sprintf("to be asked again after %v", e.RetryAfter))
+		parts = append(parts, fmt.Sprintf("ask again after %v", e.RetryAfter))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// Hint says what mends it.
+// Hint returns what to do.
 func (e *APIError) Hint() string {
 	switch {
 	case e.Unauthorized():
@@ -75,21 +75,21 @@ func (e *APIError) Hint() string {
 	return ""
 }
 
-// Unauthorized tells that the token may not.
+// Unauthorized reports whether the token lacks the right.
 func (e *APIError) Unauthorized() bool {
 	return e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden ||
 		e.has(codeAuthentication, codeUnauthorized, codeInvalidHeaders)
 }
 
-// Limited tells that too much was asked for.
+// Limited reports whether the limit of requests was exceeded.
 func (e *APIError) Limited() bool { return e.Status == http.StatusTooManyRequests }
 
-// Unknown tells that nobody knows whether what was asked for was done.
+// Unknown reports whether the request may have been carried out or not.
 func (e *APIError) Unknown() bool {
 	return e.Status < http.StatusBadRequest || e.Status == http.StatusRequestTimeout || e.Status >= http.StatusInternalServerError
 }
 
-// raced tells that the records are not what they were when they were listed.
+// raced reports whether the records changed since they were listed.
 func (e *APIError) raced() bool {
 	return e.has(codeRecordAlike, codeCNAMEExists, codeRecordExists, codeRecordIdentical, codeRecordGone) ||
 		e.Status == http.StatusNotFound || e.Status == http.StatusConflict

@@ -7,14 +7,16 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Options are how a run goes about it; the zero value will do.
+// Options of a run; the zero value is ready to use.
 type Options struct {
 	// Log gets every batch with what takes it back, before it is sent and once
-	// more when it was carried out. If it fails, nothing is sent.
+	// more when it was carried out. If it fails, the batch is not sent.
 	Log func(Entry) error
-	// Progress, if set, is told of every step.
+	// Progress, if set, is called after every step.
 	Progress func(line string)
 	// MaxWait bounds every wait that Cloudflare asks for, beside the context's
 	// deadline. 0 means a minute.
@@ -25,14 +27,14 @@ type Options struct {
 
 // An Entry of the log.
 type Entry struct {
-	// Stage is "before" or "after". Without the second, nobody knows whether
+	// Stage is "before" or "after". Without the second, it is not known whether
 	// the batch was carried out.
 	Stage   string `json:"stage"`
 	Batch   Batch  `json:"batch"`
 	Inverse Batch  `json:"inverse"`
 }
 
-// A Report is what became of a run.
+// A Report is the result of a run.
 type Report struct {
 	Outcomes []Outcome `json:"outcomes"` // one for every wanted name, sorted
 	Written  []Batch   `json:"written"`  // what Cloudflare has confirmed
@@ -42,13 +44,11 @@ type Report struct {
 var zoneID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
 
 // Apply points every wanted name at its target, as [Plan] says: zone by zone it
-// lists the records, plans, writes, and lists again until there is nothing to
-// write or nothing more to be done. So every outcome is taken from what was
-// listed last.
+// lists the records, plans, writes, and lists again until no write is left or
+// possible. So every outcome rests on what was listed last.
 //
-// Its error says that nothing could be done at all, for want of the zones: it
-// is an *[APIError], a *[ConfigError], or the context's. What befalls single
-// names is in their outcomes. A cancelled run returns its report.
+// It returns an error if it cannot read the zones: an *[APIError], that of an
+// option, or the context's. Errors of single names are in their outcomes. A cancelled run returns its report.
 func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options) (*Report, error) {
 	u := &update{api: api, cfg: cfg, opts: opts, report: &Report{Outcomes: []Outcome{}, Written: []Batch{}}}
 	if u.opts.MaxWait == 0 {
@@ -58,7 +58,8 @@ func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options
 		u.opts.Sleep = sleep
 	}
 	if cfg.ZoneID != "" && !zoneID.MatchString(cfg.ZoneID) {
-		return nil, &ConfigError{Option: "provider.cloudflare.zoneId", Value: cfg.ZoneID}
+		return nil, problem.New("provider.cloudflare.zoneId", fmt.Sprintf("is %q, which is not an id", cfg.ZoneID),
+			"copy the zone's id from its overview in Cloudflare's dashboard, or leave the option out: the zone is found by its name")
 	}
 	if len(wanted) == 0 {
 		return u.report, nil
@@ -86,18 +87,6 @@ func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options
 	return u.report, nil
 }
 
-// A ConfigError says that an option of the provider's cannot be what it is.
-type ConfigError struct{ Option, Value string }
-
-func (e *ConfigError) Error() string {
-	return fmt.Sprintf("%s is %q, which is no id", e.Option, e.Value)
-}
-
-// Hint says where to find the right one.
-func (e *ConfigError) Hint() string {
-	return "copy the zone's id from its overview in Cloudflare's dashboard, or leave the option out: the zone is found by its name"
-}
-
 // An update is an Apply at work.
 type update struct {
 	api     API
@@ -116,7 +105,7 @@ func (u *update) progress(format string, args ...any) {
 // maxTries is how often in a row something is tried that gets no answer.
 const maxTries = 4
 
-// read makes a call that changes nothing, again if need be.
+// read makes a call that only reads, and repeats it if that may help.
 func (u *update) read(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// maxRewrites is how often a name is written that somebody changes back.
+// maxRewrites is how often a name is written that another tool changes back.
 const maxRewrites = 3
 
 // A zoneUpdate brings the names of one zone where they shall be.

@@ -4,7 +4,7 @@
 //
 // [Plan] is pure: from the records of the zones and the names that are wanted
 // it makes batches of operations and an outcome for every name. [Apply] lists,
-// plans, writes and lists again, until nothing is left to write; the real
+// plans, writes and lists again, until no write is left; the real
 // [Client], and the [DryRun] that only notes what would be sent, stand behind
 // the same small interface.
 //
@@ -14,18 +14,18 @@
 //     Every other record is foreign: it is reported and never changed, deleted,
 //     or put out of work by a record beside it. The one exception is asked for:
 //     with Config.Adopt, a CNAME that already says what is wanted gets the
-//     comment, and nothing else of it changes.
+//     comment, and the rest of it stays.
 //   - Of the provider's own records only what must change is sent; proxied, TTL
 //     and tags stay.
 //   - All operations on a name are in one batch, which Cloudflare carries out in
 //     one transaction: no name that has an address record is ever without one
 //     in its database. (Its servers take the records over one by one.)
 //   - No write is repeated before the records were listed, and planned from,
-//     again. After an error nobody knows what was carried out; the list does.
-//   - A second run writes nothing.
+//     again. An error does not say what was carried out; the list does.
+//   - A second run makes no write.
 //
-// What it cannot hold to: Cloudflare has no conditional writes. A record of the
-// provider's that somebody takes over (gives another comment) after it was
+// Limit: Cloudflare has no conditional writes. A record of the
+// provider's that another tool takes over (gives another comment) after it was
 // listed, and before the batch arrives, is still taken for the provider's.
 // Records are listed anew before every batch that patches or deletes, so that
 // this is the time of one request.
@@ -37,16 +37,16 @@ import "context"
 // (of the free one, that is; others allow 3,500).
 const MaxOperations = 200
 
-// A Want is a host name that shall be a CNAME for a node's name.
+// A Want is a host name that has to be a CNAME for a node's name.
 type Want struct {
 	Host   string `json:"host"`
 	Target string `json:"target"`
 	// AdoptOnly is for a name that leads to its target already: a record that
-	// does so may be adopted, and nothing else is written.
+	// does so may be adopted, and no other write is made.
 	AdoptOnly bool `json:"adoptOnly,omitempty"`
 }
 
-// Config is what the provider says.
+// Config holds the provider's options.
 type Config struct {
 	// Owner is provider.hostenvHostname; it says whose a record is.
 	Owner string

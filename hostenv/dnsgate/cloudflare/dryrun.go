@@ -7,7 +7,7 @@ import (
 )
 
 // A DryRun is an [API] that reads from another and only notes what it is given
-// to write. It reads back what it was given, so that a run comes to its end as
+// to write. It reads back what it was given, so that a run ends as
 // it would.
 type DryRun struct {
 	api     API

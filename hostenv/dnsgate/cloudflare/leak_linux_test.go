@@ -17,7 +17,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// childEnv tells a re-executed test binary to play [updateChild].
+// childEnv makes a re-executed test binary run [updateChild].
 const childEnv = "CLOUDFLARE_TEST_CHILD"
 
 func TestMain(m *testing.M) {

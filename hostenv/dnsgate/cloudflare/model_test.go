@@ -17,7 +17,7 @@ import (
 var histories = flag.Int("histories", 300, "how many random histories TestHistories plays")
 
 // TestHistories plays random histories through the real client: runs with
-// changing wishes, and between any two requests somebody else who makes and
+// changing wishes, and between any two requests another tool that makes and
 // deletes records and undoes ours, and a server that fails in every way it
 // has, before or after it has done what it was asked. Throughout, no batch may
 // do what none may; once the faults and the others are gone, one more run
@@ -48,7 +48,7 @@ type history struct {
 	r    *rand.Rand
 	f    *fake
 	cfg  cloudflare.Config
-	calm bool // no more faults, nobody else
+	calm bool // no more faults, no other tool
 
 	runs, requests, faults int
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Kind is what became of a wanted name. The set is open.
+// A Kind is the result for a wanted name. The set is open.
 type Kind string
 
 // Kinds of outcomes.
@@ -13,14 +13,14 @@ const (
 	Upserted     Kind = "upserted"      // written, and found so afterwards
 	Unchanged    Kind = "unchanged"     // was right already, and ours
 	Adopted      Kind = "adopted"       // was right already, and is ours now
-	Foreign      Kind = "foreign"       // somebody else's record is there; not written
+	Foreign      Kind = "foreign"       // a record that is not the provider's is there; not written
 	ApexConflict Kind = "apex-conflict" // the zone's own name holds records that a CNAME must not join; not written
 	NotOurs      Kind = "not-ours"      // in no zone that the token can see
 	Refused      Kind = "refused"       // not written, for Reason
 	Failed       Kind = "failed"        // may or may not be written, for Reason
 )
 
-// Settled tells whether the name now is as it was wanted.
+// Settled reports whether the name now is as it was wanted.
 func (k Kind) Settled() bool { return k == Upserted || k == Unchanged || k == Adopted }
 
 // Reasons of outcomes, where the Kind alone does not say. The set is open.
@@ -30,7 +30,7 @@ const (
 	ReasonNameInvalid     = "name-invalid"      // Refused
 	ReasonTargetInvalid   = "target-invalid"    // Refused
 	ReasonOwnerInvalid    = "owner-invalid"     // Refused: Config.Owner is no host name
-	ReasonWildcard        = "wildcard"          // Refused: HTTP-01 issues for none
+	ReasonWildcard        = "wildcard"          // Refused: HTTP-01 cannot prove one
 	ReasonTwoTargets      = "two-targets"       // Refused: wanted twice, differently
 	ReasonOwnTarget       = "own-target"        // Refused: it would point at itself
 	ReasonDelegated       = "delegated"         // Refused: below NS records, where the zone does not speak
@@ -43,12 +43,12 @@ const (
 	ReasonNoRights        = "no-rights"         // Refused: the token may not
 	ReasonRateLimited     = "rate-limited"      // Failed: the wait would be too long
 	ReasonUnreachable     = "unreachable"       // Failed: no answer, or errors of the server
-	ReasonNotKept         = "not-kept"          // Failed: written, and changed by somebody every time
+	ReasonNotKept         = "not-kept"          // Failed: written, and changed back every time
 	ReasonInterrupted     = "interrupted"       // Failed
-	ReasonLogFailed       = "log-failed"        // Refused: what takes a batch back must be logged before it
+	ReasonLogFailed       = "log-failed"        // Refused: a batch is logged with its inverse before it is sent
 )
 
-// An Outcome is what became of a wanted name.
+// An Outcome is the result for a wanted name.
 type Outcome struct {
 	Host   string `json:"host"`
 	Target string `json:"target"`
@@ -57,13 +57,13 @@ type Outcome struct {
 	Reason string `json:"reason,omitempty"`
 	// Detail is what Cloudflare said, or which name it is about.
 	Detail string `json:"detail,omitempty"`
-	// Maybe is set where a write was sent and nobody knows its end.
+	// Maybe is set if a write was sent and its outcome is not known.
 	Maybe bool `json:"maybe,omitempty"`
-	// Records are those in the way.
+	// Records are those that prevent the write.
 	Records []Record `json:"records,omitempty"`
 }
 
-// String says it in one line.
+// String returns the outcome in one line.
 func (o Outcome) String() string {
 	s := o.Host + ": " + string(o.Kind)
 	if o.Reason != "" {
@@ -80,12 +80,12 @@ func (o Outcome) String() string {
 		s += ": " + strings.Join(records, ", ")
 	}
 	if o.Maybe {
-		s += "; a write was sent, and its end is not known"
+		s += "; a write was sent, and its outcome is not known"
 	}
 	return s
 }
 
-// Hint says what mends it, "" where nothing is to be mended.
+// Hint returns what to do, "" if there is nothing to do.
 func (o Outcome) Hint() string {
 	create := fmt.Sprintf("create %s CNAME %s by hand", o.Host, o.Target)
 	switch o.Kind {
@@ -94,9 +94,9 @@ func (o Outcome) Hint() string {
 		case ReasonAlreadyRight:
 			return "it points at the node already; -adopt lets the provider keep it"
 		case ReasonOtherProvider:
-			return "its owner must give it up: it is another hostenv-provider's, by its comment"
+			return "another hostenv-provider owns it, by its comment, and has to give it up first"
 		}
-		return fmt.Sprintf("whoever made it must change it to %s CNAME %s, or delete it", o.Host, o.Target)
+		return fmt.Sprintf("ask its owner to change it to %s CNAME %s, or to delete it", o.Host, o.Target)
 	case ApexConflict:
 		return "give the zone's own name the node's A and AAAA records by hand: a CNAME there would be served in place of its other records wherever Cloudflare does not flatten it"
 	case NotOurs:
@@ -121,11 +121,11 @@ func (o Outcome) Hint() string {
 	case ReasonBelowWildcard:
 		return "give " + o.Detail + " a record of its own first, then run it again"
 	case ReasonZoneInactive:
-		return "let the registrar name Cloudflare's servers for the zone, or " + create + " where it is kept"
+		return "set Cloudflare's servers for the zone at the registrar, or " + create + " where it is kept"
 	case ReasonZoneNotEditable:
 		return create + " where the zone's records are kept"
 	case ReasonTwoTargets:
-		return "let one environment alone have it"
+		return "remove it from all environments but one"
 	case ReasonOwnerInvalid:
 		return "set provider.hostenvHostname to the domain that nodes have their names below"
 	case ReasonConflict, ReasonRejected, ReasonTooManyRecords:

@@ -13,7 +13,7 @@ const ownerPrefix = "hostenv-provider:"
 const maxComment = 100
 
 // Comment is what the provider's own records have for a comment. A hostname
-// too long for one is told by its sum.
+// too long for one is given by its sum.
 func (c Config) Comment() string {
 	comment := ownerPrefix + c.Owner
 	if len(comment) > maxComment {
@@ -22,18 +22,19 @@ func (c Config) Comment() string {
 	return comment
 }
 
-// owns tells the provider's own records. It makes address records alone, so a
-// comment that was copied onto another type proves nothing.
+// owns reports whether a record is the provider's own. It makes address records alone, so a
+// comment that was copied onto another type is no proof.
 func (c Config) owns(r Record) bool {
 	return r.Comment == c.Comment() && isAddress(r.Type)
 }
 
-// isAddress tells the types of which a name may have only one kind, or one.
+// isAddress reports whether a name may have one kind of these types, or one.
 func isAddress(recordType string) bool {
 	return recordType == "A" || recordType == "AAAA" || recordType == "CNAME"
 }
 
-// ofAnotherProvider tells records that a hostenv-provider other than c's owns.
+// ofAnotherProvider reports whether a hostenv-provider other than c's owns a
+// record.
 func (c Config) ofAnotherProvider(r Record) bool {
 	return strings.HasPrefix(r.Comment, ownerPrefix) && r.Comment != c.Comment()
 }

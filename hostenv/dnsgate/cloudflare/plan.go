@@ -6,13 +6,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // Plan returns what must be written so that every wanted name points at its
 // target, zone by zone, and what becomes of each, sorted by name, if that is
 // written. It needs the records of those zones that wanted names lie in, as
-// [Assign] tells. The order of its input does not matter.
+// [Assign] says. The order of its input does not matter.
 func Plan(zones []ZoneRecords, wanted []Want, cfg Config) ([]Batch, []Outcome) {
 	bare := make([]Zone, len(zones))
 	byID := map[string][]Record{}
@@ -55,7 +55,7 @@ func Assign(zones []Zone, wanted []Want, cfg Config) ([]Assignment, []Outcome) {
 			byName[z.Name] = z
 		}
 	}
-	_, badOwner := state.NormalizeHostname(cfg.Owner)
+	_, badOwner := names.ParseHost(cfg.Owner)
 
 	var outcomes []Outcome
 	found := map[string]*Assignment{}
@@ -82,7 +82,7 @@ func Assign(zones []Zone, wanted []Want, cfg Config) ([]Assignment, []Outcome) {
 			found[z.Name].Wanted = append(found[z.Name].Wanted, w)
 			continue
 		}
-		if w.AdoptOnly { // where nothing can be adopted, nothing is amiss
+		if w.AdoptOnly { // a name without a record to adopt needs no write
 			o = Outcome{Host: w.Host, Target: w.Target, Zone: z.Name, Kind: Unchanged}
 		}
 		outcomes = append(outcomes, o)
@@ -104,15 +104,16 @@ func single(wanted []Want, outcomes *[]Outcome) []Want {
 	byHost := map[string]Want{}
 	refused := map[string]Outcome{}
 	for _, w := range wanted {
-		host, err := state.NormalizeHostname(w.Host)
+		name, err := names.ParseHost(w.Host)
 		if err != nil {
 			refused[w.Host] = Outcome{Host: w.Host, Target: w.Target, Kind: Refused, Reason: ReasonNameInvalid, Detail: err.Error()}
 			continue
 		}
-		target, err := state.NormalizeHostname(w.Target)
-		if err == nil && strings.HasPrefix(target, "*.") {
-			target, err = w.Target, errWildcardTarget
+		parsed, err := names.ParseHost(w.Target)
+		if err == nil && parsed.Wildcard() {
+			err = errWildcardTarget
 		}
+		host, target := string(name), string(parsed)
 		switch prior, twice := byHost[host]; {
 		case err != nil:
 			refused[host] = Outcome{Host: host, Target: w.Target, Kind: Refused, Reason: ReasonTargetInvalid, Detail: err.Error()}

@@ -41,7 +41,7 @@ func TestPlan(t *testing.T) {
 		{reason: "a TXT record beside ours stays where it is", records: []cloudflare.Record{record(host, "CNAME", other, mine), record(host, "TXT", "x", "")}, outcome: "upserted", ops: "0 1 0"},
 		{reason: "our comment copied onto a type that we never make", records: []cloudflare.Record{record(host, "MX", "mx.example", mine)}, outcome: "foreign"},
 		{reason: "a comment that only begins like ours", records: []cloudflare.Record{record(host, "CNAME", other, mine+".org")}, outcome: "foreign other-provider"},
-		{reason: "an A record of ours and one of somebody else", records: []cloudflare.Record{record(host, "A", "192.0.2.1", mine), record(host, "A", "192.0.2.2", "")}, outcome: "foreign"},
+		{reason: "an A record of ours and a foreign one", records: []cloudflare.Record{record(host, "A", "192.0.2.1", mine), record(host, "A", "192.0.2.2", "")}, outcome: "foreign"},
 		{reason: "foreign, and right", records: []cloudflare.Record{record(host, "CNAME", node, "")}, outcome: "foreign already-right"},
 		{reason: "adopted", adopt: true, records: []cloudflare.Record{record(host, "CNAME", node, "")}, outcome: "adopted", ops: "0 1 0"},
 		{reason: "adopted beside a TXT record", adopt: true, records: []cloudflare.Record{record(host, "CNAME", node, ""), record(host, "TXT", "x", "")}, outcome: "adopted", ops: "0 1 0"},
@@ -187,25 +187,7 @@ func FuzzPlan(f *testing.F) {
 			if b.Operations() == 0 || b.Operations() > cloudflare.MaxOperations {
 				t.Errorf("a batch has %d operations", b.Operations())
 			}
-			before := now[b.ZoneID]
-			var posted []cloudflare.Record
-			for i, record := range b.Posts {
-				record.ID = fmt.Sprintf("new%d-%d", n, i)
-				posted = append(posted, record)
-			}
-			done := b.WithPosted(posted)
-			after := carryOut(t, before, done)
-			for _, problem := range fakecloudflare.Violations(cfg, before, after) {
-				t.Error(problem)
-			}
-			back := done.Inverse()
-			for i := range back.Posts {
-				back.Posts[i].ID = fmt.Sprint("back", i)
-			}
-			if d := cmp.Diff(fakecloudflare.Sorted(before), fakecloudflare.Sorted(carryOut(t, after, back))); d != "" {
-				t.Errorf("the inverse does not take a batch back:\n%s", d)
-			}
-			now[b.ZoneID] = after
+			now[b.ZoneID] = carryOutAndBack(t, cfg, now[b.ZoneID], b, n)
 		}
 		for i := range zones {
 			zones[i].Records = slices.Collect(maps.Values(now[zones[i].ID]))
@@ -220,6 +202,29 @@ func FuzzPlan(f *testing.F) {
 			}
 		}
 	})
+}
+
+// carryOutAndBack returns the records after the n-th batch. It holds the batch
+// to the invariant, and its inverse to taking it back.
+func carryOutAndBack(t testing.TB, cfg cloudflare.Config, before map[string]cloudflare.Record, b cloudflare.Batch, n int) map[string]cloudflare.Record {
+	var posted []cloudflare.Record
+	for i, record := range b.Posts {
+		record.ID = fmt.Sprintf("new%d-%d", n, i)
+		posted = append(posted, record)
+	}
+	done := b.WithPosted(posted)
+	after := carryOut(t, before, done)
+	for _, violation := range fakecloudflare.Violations(cfg, before, after) {
+		t.Error(violation)
+	}
+	back := done.Inverse()
+	for i := range back.Posts {
+		back.Posts[i].ID = fmt.Sprint("back", i)
+	}
+	if d := cmp.Diff(fakecloudflare.Sorted(before), fakecloudflare.Sorted(carryOut(t, after, back))); d != "" {
+		t.Errorf("the inverse does not take a batch back:\n%s", d)
+	}
+	return after
 }
 
 // carryOut does to records what Cloudflare does.

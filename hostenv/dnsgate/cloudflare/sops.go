@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/sops"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // TokenVariable is the environment variable that may hold the token.
@@ -25,20 +26,16 @@ type TokenSource struct {
 	Sops string
 }
 
-// A TokenError says that there is no token to be had. It holds no part of one.
-type TokenError struct {
-	Problem, Remedy string
+// noToken returns the error of a token that cannot be read. It holds no part of
+// one.
+func noToken(text, fix string) (Token, error) {
+	return Token{}, problem.New("", "read the Cloudflare token: "+text, fix)
 }
-
-func (e *TokenError) Error() string { return "read the Cloudflare token: " + e.Problem }
-
-// Hint says what mends it.
-func (e *TokenError) Hint() string { return e.Remedy }
 
 // Token returns the token of [TokenVariable], or else of the sops file. The
 // variable is taken out of the process's environment, so that no program
 // started later gets it: ask once. From sops the value comes through a pipe and
-// stays in memory. Its error is a *[TokenError], or the context's.
+// stays in memory.
 func (s TokenSource) Token(ctx context.Context) (Token, error) {
 	text, ok := os.LookupEnv(TokenVariable)
 	if err := os.Unsetenv(TokenVariable); err != nil {
@@ -47,19 +44,19 @@ func (s TokenSource) Token(ctx context.Context) (Token, error) {
 	if ok && text != "" {
 		token, err := NewToken(text)
 		if err != nil {
-			return Token{}, &TokenError{TokenVariable + ": " + err.Error(), "set " + TokenVariable + " to the token alone, without \"Bearer\" or quotes"}
+			return noToken(TokenVariable+": "+err.Error(), "set "+TokenVariable+" to the token alone, without \"Bearer\" or quotes")
 		}
 		return token, nil
 	}
 	const remedy = "set " + TokenVariable + ", or provider.cloudflare.apiTokenSecret to the token's key in the sops file, such as \"cloudflare/token\""
 	if s.Secret == "" {
-		return Token{}, &TokenError{TokenVariable + " is not set, and provider.cloudflare.apiTokenSecret names no key", remedy}
+		return noToken(TokenVariable+" is not set, and provider.cloudflare.apiTokenSecret names no key", remedy)
 	}
 	if s.File == "" {
-		return Token{}, &TokenError{fmt.Sprintf("there is no sops file to take %q from", s.Secret), remedy}
+		return noToken(fmt.Sprintf("there is no sops file to take %q from", s.Secret), remedy)
 	}
 	if _, err := sops.Path(s.Secret); err != nil {
-		return Token{}, &TokenError{fmt.Sprintf("provider.cloudflare.apiTokenSecret is %q: %v", s.Secret, err), remedy}
+		return noToken(fmt.Sprintf("provider.cloudflare.apiTokenSecret is %q: %v", s.Secret, err), remedy)
 	}
 	// sops needs the environment to find its keys. The variable is gone from
 	// ours; it may be there in another spelling only by a race.
@@ -70,14 +67,14 @@ func (s TokenSource) Token(ctx context.Context) (Token, error) {
 		if errors.Is(err, sops.ErrNotInstalled) {
 			remedy += ", or set " + TokenVariable
 		}
-		return Token{}, &TokenError{failed.Problem, remedy}
+		return noToken(failed.Problem, remedy)
 	}
 	if err != nil {
 		return Token{}, err
 	}
 	token, err := NewToken(text)
 	if err != nil {
-		return Token{}, &TokenError{fmt.Sprintf("%q of %s: %v", s.Secret, s.File, err), "run `sops " + s.File + "` and let the key hold the token alone"}
+		return noToken(fmt.Sprintf("%q of %s: %v", s.Secret, s.File, err), "run `sops "+s.File+"` and let the key hold the token alone")
 	}
 	return token, nil
 }

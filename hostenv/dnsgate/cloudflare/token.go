@@ -12,7 +12,7 @@ const redacted = "[redacted]"
 
 // A Token is Cloudflare's API token. However it is printed, logged or encoded,
 // also as a part of something else, it shows as [redacted]; only
-// [Token.Reveal] tells it.
+// [Token.Reveal] returns it.
 type Token struct {
 	// A function, for fmt prints unexported fields of any other kind without
 	// asking their methods.

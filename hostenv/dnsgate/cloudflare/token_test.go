@@ -3,7 +3,6 @@ package cloudflare_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
 )
 
@@ -106,8 +106,8 @@ func TestTokenSource(t *testing.T) {
 		{name: "no sops", source: cloudflare.TokenSource{Secret: "a", File: "f", Sops: "no-such-sops"}, want: "there is no no-such-sops to run"},
 		{name: "empty value", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo", want: `"a" of f: the token is empty`},
 		{name: "fails", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'no key could decrypt the data' >&2; exit 128", want: "no key could decrypt the data"},
-		{name: "fails, and tells", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo " + fakeToken + "; echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
-		{name: "fails, and tells alone", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
+		{name: "fails, and prints the token", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo " + fakeToken + "; echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
+		{name: "fails, and prints the token alone", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv(cloudflare.TokenVariable, test.env)
@@ -124,12 +124,11 @@ func TestTokenSource(t *testing.T) {
 				}
 				return
 			}
-			missing := (*cloudflare.TokenError)(nil)
-			if !errors.As(err, &missing) || !strings.Contains(err.Error(), test.want) || missing.Hint() == "" {
+			if err == nil || !strings.Contains(err.Error(), test.want) || problem.Hint(err) == "" {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 			if err != nil {
-				wantNoToken(t, "the error", []byte(err.Error()+missing.Hint()))
+				wantNoToken(t, "the error", []byte(err.Error()+problem.Hint(err)))
 			}
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 func TestBaseURL(t *testing.T) {
@@ -41,7 +42,7 @@ func TestBaseURL(t *testing.T) {
 	} {
 		t.Setenv(cloudflare.URLVariable, text)
 		got, err := cloudflare.BaseURL()
-		if refused := (*cloudflare.URLError)(nil); errors.As(err, &refused) && refused.Hint() != "" {
+		if problem.Hint(err) != "" {
 			got = "refused"
 		} else if err != nil {
 			t.Errorf("%q: %v", text, err)

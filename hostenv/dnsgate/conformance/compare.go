@@ -13,19 +13,19 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
 )
 
-// A Comparison is what the gate and Let's Encrypt say of one instance.
+// A Comparison holds the answers of the gate and of Let's Encrypt for an instance.
 type Comparison struct {
 	Instance
 	Verdict dnsgate.Verdict // with the live checks
 	Plain   dnsgate.Verdict // from DNS alone
 	Facts   []*dnsgate.NameFacts
-	// Issued and Refused are how often Let's Encrypt did; Refusal is one case.
+	// Issued and Refused count what Let's Encrypt did; Refusal is one refusal.
 	Issued, Refused int
 	Refusal         Decision
 	spent           time.Duration
 }
 
-// Class is what Let's Encrypt makes of it.
+// Class summarizes what Let's Encrypt did.
 func (c Comparison) Class() string {
 	switch {
 	case c.Refused == 0:
@@ -37,8 +37,9 @@ func (c Comparison) Class() string {
 	}
 }
 
-// Disagrees says what is wrong with a verdict, "" if nothing is: a pass that is
-// ever refused, a failure that is always issued, an unknown without a cause.
+// Disagrees describes what is wrong with a verdict, or returns "" for a right one.
+// Wrong are a pass that is ever refused, a failure that is always issued, and an
+// unknown without a cause.
 func (c Comparison) Disagrees(v dnsgate.Verdict) string {
 	switch {
 	case v.Result == dnsgate.Pass && c.Refused > 0:

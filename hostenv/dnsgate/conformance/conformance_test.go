@@ -20,12 +20,12 @@ var (
 	parallel = flag.Int("oracles", 96, "how many names the oracle is asked about at a time")
 )
 
-// TestConformance holds the gate against Let's Encrypt in every situation:
-// nothing passes that it refuses, nothing fails that it issues, and whatever is
-// unknown has a cause. With the live checks there is no exception. From DNS
-// alone it may fail what they would have passed, for it does not know which hosts
-// are dead and which forward: by the four reasons that are about addresses, and
-// where servers disagree on what is dead or forwards.
+// TestConformance compares the gate with Let's Encrypt in every situation. The gate
+// passes no name that Let's Encrypt refuses, fails no name that it issues, and has
+// a cause for each unknown. With the live checks there is no exception. From DNS
+// alone, the gate does not know which hosts are dead and which forward. So it may
+// fail a name that the live checks pass: by the four reasons about addresses, and
+// if servers disagree on an address that is dead or forwards.
 func TestConformance(t *testing.T) {
 	lab := laboratory(t)
 	situations := Situations()
@@ -74,7 +74,7 @@ func encode(v any) string {
 	return string(data)
 }
 
-// matrix counts reasons by what Let's Encrypt does.
+// matrix counts reasons by what Let's Encrypt did.
 func matrix(results []Comparison) string {
 	type cell struct{ issues, sometimes, refuses int }
 	var text strings.Builder

@@ -1,9 +1,9 @@
-// Package conformance holds the DNS gate against Let's Encrypt's own code.
+// Package conformance compares the DNS gate with Let's Encrypt's own code.
 //
-// It is a laboratory and has no users: a module of its own, so that nobody who
-// embeds hostenv/dnsgate fetches what the tests need. Everything runs in a
-// network namespace that has nothing but a loopback device, so no packet can
-// leave the machine, whatever a zone or a bug says.
+// It is a laboratory for tests only. It is a module of its own, so that programs
+// that embed hostenv/dnsgate do not fetch what the tests need. All processes run in
+// a network namespace that has only a loopback device, so no packet can leave the
+// machine.
 //
 //   - [Fleet] plays the DNS: the root, the top-level domains, and a dozen name
 //     servers that have faults by zone, server, name and type.
@@ -17,9 +17,8 @@
 //
 // # Addresses
 //
-// Boulder refuses, and the gate drops, addresses that IANA reserves. To have
-// that very behaviour tested, Boulder is given iana.IsReservedAddr and no
-// exception, as in production, and the hosts of the laboratory have addresses
-// that are not reserved: 11.0.0.0/8 is made local to the loopback device, and
-// so is 2e00:db8::/32, which belongs to nobody.
+// Boulder refuses, and the gate drops, addresses that IANA reserves. To test that,
+// Boulder uses iana.IsReservedAddr without exceptions, as in production, and the
+// hosts of the laboratory have addresses that are not reserved: 11.0.0.0/8 and
+// 2e00:db8::/32, which is not allocated. Both are local to the loopback device.
 package conformance

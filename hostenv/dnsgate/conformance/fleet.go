@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -22,8 +21,8 @@ type Fleet struct {
 	queries map[string]int
 }
 
-// Servers are the name servers by the label of their name, <label>.dnsfleet.net,
-// and their addresses.
+// Servers holds the addresses of the name servers by the label of their name,
+// <label>.dnsfleet.net.
 var Servers = map[string]netip.Addr{
 	"root": netip.MustParseAddr("11.53.0.1"),
 	"tld":  netip.MustParseAddr("11.53.0.2"),
@@ -38,39 +37,39 @@ var Servers = map[string]netip.Addr{
 	"silent":  netip.MustParseAddr("11.53.1.9"), // reads and does not answer
 	"silent2": netip.MustParseAddr("11.53.1.10"),
 	"closed":  netip.MustParseAddr("11.53.1.11"), // has no server
-	"hole":    netip.MustParseAddr("11.9.53.1"),  // is not there
+	"hole":    netip.MustParseAddr("11.9.53.1"),  // does not exist
 	// "nameless" has no address in DNS.
 }
 
 const fleetDomain = "dnsfleet.net."
 
-// A Zone is a zone and who serves it.
+// A Zone is a zone and its servers.
 type Zone struct {
 	Origin  string   `json:"origin"`
 	Servers []string `json:"servers"`
-	// Records are lines of a zone file; SOA and NS are added.
+	// Records are lines of a zone file. The fleet adds SOA and NS.
 	Records string `json:"records,omitempty"`
-	// At are the records of servers that have other ones.
+	// At holds the records of servers whose records differ.
 	At map[string]string `json:"at,omitempty"`
-	// Faults are what goes wrong; the first that matches does.
+	// Faults are tried in order; the first that matches applies.
 	Faults []Fault `json:"faults,omitempty"`
-	// Delegate are the servers that the parent names, where they are not
+	// Delegate lists the servers that the parent names, if they differ from
 	// Servers.
 	Delegate []string `json:"delegate,omitempty"`
 }
 
-// A Fault is what a server does in place of a right answer.
+// A Fault replaces a server's right answer.
 type Fault struct {
 	Server string `json:"server,omitempty"` // empty: all
 	// Name is relative to the zone, "@" its origin; empty: all.
 	Name string    `json:"name,omitempty"`
 	Type string    `json:"type,omitempty"` // empty: all
 	Kind FaultKind `json:"kind"`
-	// Times is how often, for each name, type, server and asker; 0 is always.
+	// Times is how often it applies, for each name, type, server and client; 0 is always.
 	Times int `json:"times,omitempty"`
 }
 
-// FaultKind is what happens.
+// FaultKind is the effect of a fault.
 type FaultKind string
 
 const (
@@ -100,8 +99,8 @@ type zone struct {
 	fired    map[string]int
 }
 
-// records are the record sets of a zone by name and type. A name that is there
-// only because of one below it has an empty map.
+// records holds the record sets of a zone by name and type. A name that exists only
+// because of one below it has an empty map.
 type records map[string]map[uint16][]dns.RR
 
 func parseRecords(origin, text string) (records, error) {
@@ -158,7 +157,7 @@ func (f *Fleet) Add(z Zone) error {
 		}
 		set.add(origin, soa(origin))
 		for _, ns := range z.Servers {
-			set.add(origin, &dns.NS{Hdr: dns.RR_Header{Name: origin, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 3600}, Ns: serverName(ns)})
+			set.add(origin, nsRecord(origin, ns))
 		}
 		entry.sets[server] = set
 	}
@@ -180,14 +179,14 @@ func (f *Fleet) Remove(origins ...string) {
 	}
 }
 
-// Queries is how often a server was asked, by its label.
+// Queries returns how often a server was asked, by its label.
 func (f *Fleet) Queries() map[string]int {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return maps.Clone(f.queries)
 }
 
-// soa lets resolvers keep what is not there for an hour above the customers'
+// soa sets how long resolvers keep negative answers: an hour above the customers'
 // zones, and not at all in them.
 func soa(origin string) dns.RR {
 	var ttl uint32
@@ -201,7 +200,7 @@ func soa(origin string) dns.RR {
 	}
 }
 
-// topLevel are the zones of the servers root and tld.
+// topLevel lists the zones of the servers root and tld.
 var topLevel = []string{"com.", "net.", "org.", "de.", "dk.", "io.", "uk.", "co.uk.", "xn--p1ai."}
 
 // StartFleet starts the servers, with the upper zones, the servers' own zone
@@ -284,240 +283,4 @@ func (f *Fleet) serve(label string, w dns.ResponseWriter, query *dns.Msg) {
 		answer.Truncate(size)
 	}
 	_ = w.WriteMsg(answer)
-}
-
-// answer is what a server says; nil is nothing at all, or has been said.
-func (f *Fleet) answer(label, asker string, query *dns.Msg, tcp bool) *dns.Msg {
-	question := query.Question[0]
-	name := strings.ToLower(question.Name)
-	reply := new(dns.Msg)
-	reply.SetReply(query)
-	reply.RecursionAvailable = false
-	if opt := query.IsEdns0(); opt != nil {
-		reply.SetEdns0(1232, opt.Do())
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	zone := f.find(label, name, question.Qtype == dns.TypeDS)
-	if zone == nil {
-		reply.Rcode = dns.RcodeRefused
-		return reply
-	}
-	kind := zone.fault(label, asker, name, question.Qtype)
-	switch kind {
-	case "", FaultNoAA: // see below
-	case FaultServFail:
-		reply.Rcode = dns.RcodeServerFailure
-		return reply
-	case FaultRefused:
-		reply.Rcode = dns.RcodeRefused
-		return reply
-	case FaultNotImp:
-		reply.Rcode = dns.RcodeNotImplemented
-		return reply
-	case FaultFormErr:
-		reply.Rcode = dns.RcodeFormatError
-		return reply
-	case FaultNXDomain:
-		reply.Authoritative, reply.Rcode, reply.Ns = true, dns.RcodeNameError, []dns.RR{soa(zone.origin)}
-		return reply
-	case FaultEmpty:
-		reply.Authoritative, reply.Ns = true, []dns.RR{soa(zone.origin)}
-		return reply
-	case FaultDrop:
-		return nil
-	case FaultGarbage:
-		reply.Question, reply.Response = nil, false
-		return reply
-	case FaultTruncate, FaultTCPDead:
-		if !tcp {
-			reply.Authoritative, reply.Truncated = true, true
-			return reply
-		}
-		if kind == FaultTCPDead {
-			return nil
-		}
-	case FaultSlow:
-		f.mu.RUnlock()
-		time.Sleep(700 * time.Millisecond)
-		f.mu.RLock()
-	case FaultNoEDNS:
-		if query.IsEdns0() != nil {
-			reply.Rcode, reply.Extra = dns.RcodeFormatError, nil
-			return reply
-		}
-	case FaultUpward:
-		reply.Ns = []dns.RR{&dns.NS{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 3600}, Ns: serverName("root")}}
-		return reply
-	case FaultLowerCase:
-		reply.Question[0].Name = name
-	}
-	f.fill(reply, zone, zone.sets[label], name, question.Qtype, 0)
-	if kind == FaultNoAA {
-		reply.Authoritative = false
-	}
-	return reply
-}
-
-// find returns the lowest zone above the name that the server has.
-func (f *Fleet) find(label, name string, above bool) *zone {
-	for at := name; ; at = parent(at) {
-		if zone := f.zones[at]; zone != nil && (!above || at != name || at == ".") {
-			if _, ok := zone.sets[label]; ok {
-				return zone
-			}
-		}
-		if at == "." {
-			break
-		}
-	}
-	if above { // the server has no zone above: it is asked for its own apex
-		return f.find(label, name, false)
-	}
-	return nil
-}
-
-func (z *zone) fault(label, asker, name string, qtype uint16) FaultKind {
-	for _, fault := range z.faults {
-		if fault.Server != "" && fault.Server != label || fault.Type != "" && dns.StringToType[fault.Type] != qtype {
-			continue
-		}
-		if fault.Name != "" && absolute(fault.Name, z.origin) != name {
-			continue
-		}
-		if fault.Times > 0 {
-			key := fmt.Sprint(label, asker, name, qtype, fault.Kind)
-			z.mu.Lock()
-			z.fired[key]++
-			n := z.fired[key]
-			z.mu.Unlock()
-			if n > fault.Times {
-				continue
-			}
-		}
-		return fault.Kind
-	}
-	return ""
-}
-
-func absolute(name, origin string) string {
-	switch {
-	case name == "@":
-		return origin
-	case strings.HasSuffix(name, "."):
-		return strings.ToLower(name)
-	default:
-		return strings.ToLower(name) + "." + origin
-	}
-}
-
-// fill answers from a zone's records as RFC 1034 4.3.2 says, following CNAMEs
-// within the zone.
-func (f *Fleet) fill(reply *dns.Msg, zone *zone, set records, name string, qtype uint16, depth int) {
-	// A cut between the origin and the name?
-	var cut *dns.Msg
-	for at := name; at != zone.origin && at != "."; at = parent(at) {
-		if at == name && qtype == dns.TypeDS {
-			continue
-		}
-		if child := f.zones[at]; child != nil {
-			cut = f.referral(reply, child)
-		}
-	}
-	if cut != nil {
-		return
-	}
-	reply.Authoritative = true
-	sets, found := set[name]
-	wildcard := false
-	if !found {
-		for at := parent(name); ; at = parent(at) {
-			if sets, found = set["*."+at]; found {
-				wildcard = true
-				break
-			}
-			if dname := set[at][dns.TypeDNAME]; len(dname) > 0 {
-				f.follow(reply, zone, set, name, at, dname[0].(*dns.DNAME), qtype, depth)
-				return
-			}
-			if _, there := set[at]; there || at == zone.origin || at == "." {
-				break
-			}
-		}
-	}
-	if !found {
-		if depth == 0 || len(reply.Answer) > 0 {
-			reply.Rcode = dns.RcodeNameError
-		}
-		reply.Ns = append(reply.Ns, soa(zone.origin))
-		return
-	}
-	own := func(rrs []dns.RR) []dns.RR {
-		if !wildcard {
-			return rrs
-		}
-		out := make([]dns.RR, len(rrs))
-		for i, rr := range rrs {
-			out[i] = dns.Copy(rr)
-			out[i].Header().Name = name
-		}
-		return out
-	}
-	if rrs := sets[qtype]; len(rrs) > 0 {
-		reply.Answer = append(reply.Answer, own(rrs)...)
-		if qtype != dns.TypeNS { // so that resolvers learn what the zone itself says of its servers
-			reply.Ns = append(reply.Ns, set[zone.origin][dns.TypeNS]...)
-		}
-		return
-	}
-	if cname := sets[dns.TypeCNAME]; len(cname) > 0 && qtype != dns.TypeDS {
-		reply.Answer = append(reply.Answer, own(cname[:1])...)
-		target := strings.ToLower(cname[0].(*dns.CNAME).Target)
-		if depth < 20 && dns.IsSubDomain(zone.origin, target) && !seen(reply.Answer, target) && !f.cutBetween(zone, target) {
-			f.fill(reply, zone, set, target, qtype, depth+1)
-		}
-		return
-	}
-	reply.Ns = append(reply.Ns, soa(zone.origin))
-}
-
-func (f *Fleet) follow(reply *dns.Msg, zone *zone, set records, name, owner string, dname *dns.DNAME, qtype uint16, depth int) {
-	target := strings.TrimSuffix(name, owner) + dname.Target
-	reply.Answer = append(reply.Answer, dname, &dns.CNAME{
-		Hdr: dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET}, Target: target,
-	})
-	if depth < 20 && dns.IsSubDomain(zone.origin, target) && !f.cutBetween(zone, target) {
-		f.fill(reply, zone, set, strings.ToLower(target), qtype, depth+1)
-	}
-}
-
-func (f *Fleet) cutBetween(zone *zone, name string) bool {
-	for at := name; at != zone.origin && at != "."; at = parent(at) {
-		if f.zones[at] != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func seen(answer []dns.RR, name string) bool {
-	return slices.ContainsFunc(answer, func(rr dns.RR) bool { return strings.EqualFold(rr.Header().Name, name) })
-}
-
-func (f *Fleet) referral(reply *dns.Msg, child *zone) *dns.Msg {
-	reply.Ns, reply.Answer = nil, reply.Answer[:0]
-	extra := reply.Extra[:0]
-	for _, rr := range reply.Extra {
-		if rr.Header().Rrtype == dns.TypeOPT {
-			extra = append(extra, rr)
-		}
-	}
-	reply.Extra = extra
-	for _, label := range child.delegate {
-		reply.Ns = append(reply.Ns, &dns.NS{Hdr: dns.RR_Header{Name: child.origin, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 3600}, Ns: serverName(label)})
-		if addr, ok := Servers[label]; ok {
-			reply.Extra = append(reply.Extra, &dns.A{Hdr: dns.RR_Header{Name: serverName(label), Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 3600}, A: addr.AsSlice()})
-		}
-	}
-	return reply
 }

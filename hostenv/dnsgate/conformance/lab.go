@@ -21,8 +21,8 @@ type Lab struct {
 	roots     *x509.CertPool
 }
 
-// perspectives is how many resolvers there are: one for each of Boulder's
-// five perspectives.
+// perspectives is the number of resolvers: one for each of Boulder's five
+// perspectives.
 const perspectives = 5
 
 // Start starts the laboratory in this process's network namespace.
@@ -71,10 +71,10 @@ func Start() (started *Lab, err error) {
 	return lab, err
 }
 
-// Gate is the resolver that the gate asks, as host:port.
+// Gate returns the resolver that the gate asks, as host:port.
 func (l *Lab) Gate() string { return l.Resolvers[perspectives].Plain }
 
-// Close ends all of it.
+// Close stops the laboratory.
 func (l *Lab) Close() error {
 	var errs []error
 	for _, resolver := range l.Resolvers {

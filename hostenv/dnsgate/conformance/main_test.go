@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 		if code, err := Reexec(); err == nil {
 			os.Exit(code)
 		}
-		os.Exit(m.Run()) // every test says why it is left out
+		os.Exit(m.Run()) // every test reports why it is skipped
 	}
 	os.Exit(func() int {
 		code := m.Run()
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// laboratory starts the laboratory, or skips the test where it cannot be.
+// laboratory starts the laboratory, or skips the test if it cannot start.
 func laboratory(t testing.TB) *Lab {
 	t.Helper()
 	for _, tool := range []string{"unshare", "ip", "unbound"} {

@@ -14,10 +14,10 @@ const insideEnv = "HOSTENV_CONFORMANCE_INSIDE"
 // Inside reports whether this process runs in the laboratory's namespace.
 func Inside() bool { return os.Getenv(insideEnv) != "" }
 
-// Reexec runs this program once more, with the same arguments, in a new
-// network namespace (and where the user is not root, a user namespace in which
-// he is), and returns its exit code. The error is for a machine that does not
-// permit that.
+// Reexec runs this program again, with the same arguments, in a new network
+// namespace, and returns its exit code. If the user is not root, the program also
+// gets a user namespace in which it is root. Reexec returns an error if the machine
+// does not permit that.
 func Reexec() (code int, err error) {
 	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() != 0 {
@@ -48,8 +48,8 @@ func setupNetwork() error {
 		"link set lo up",
 		"route add local 11.0.0.0/16 dev lo",
 		"route add local 11.53.0.0/16 dev lo",
-		// What is sent there comes back, belongs to nobody, and is dropped. (With
-		// IPv6 the kernel says so: see the host h6.)
+		// Packets to it return, belong to no process, and are dropped. (With IPv6 the
+		// kernel reports that to the sender: see the host h6.)
 		"route add 11.9.0.0/16 dev lo",
 	}
 	for _, addr := range hosts { // IPv6 wants each address by itself

@@ -34,14 +34,14 @@ const (
 )
 
 // Oracle is Let's Encrypt: Boulder's validation authority with four remote
-// perspectives, each with a resolver of its own where there are enough.
+// perspectives, each with a resolver of its own if there are enough.
 type Oracle struct {
 	web    *Web
 	policy *policy.AuthorityImpl
 	va     *va.ValidationAuthorityImpl
 }
 
-// NewOracle makes one that asks the resolvers over HTTPS.
+// NewOracle makes an oracle that asks the resolvers over HTTPS.
 func NewOracle(web *Web, resolvers []*Unbound, roots *x509.CertPool) (*Oracle, error) {
 	client := func(i int) (bdns.Client, error) {
 		provider, err := bdns.NewStaticProvider([]string{resolvers[i%len(resolvers)].HTTPS})
@@ -83,7 +83,7 @@ func NewOracle(web *Web, resolvers []*Unbound, roots *x509.CertPool) (*Oracle, e
 	return &Oracle{web: web, policy: pa, va: primary}, nil
 }
 
-// Decision is what Let's Encrypt says of a name.
+// Decision is the answer of Let's Encrypt for a name.
 type Decision struct {
 	Issued bool
 	Stage  string // name, dcv or caa: where it was refused
@@ -91,8 +91,8 @@ type Decision struct {
 	Detail string
 }
 
-// Ordered is the spelling of a host in which an ACME client orders it: A-labels
-// in lower case, without a final dot. What cannot be one stays as it is.
+// Ordered returns a host as an ACME client orders it: A-labels in lower case,
+// without a final dot. It returns a host without such a form unchanged.
 func Ordered(host string) string {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	if ascii, err := idna.Punycode.ToASCII(host); err == nil {
@@ -102,7 +102,7 @@ func Ordered(host string) string {
 }
 
 // Ask asks for a certificate for the host while the node holds the challenge.
-// The error is for an oracle that cannot tell.
+// It returns an error if the oracle cannot decide.
 func (o *Oracle) Ask(ctx context.Context, host, node string) (Decision, error) {
 	host = Ordered(host)
 	if err := policy.ValidDomain(host); err != nil {

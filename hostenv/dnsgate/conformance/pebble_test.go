@@ -48,17 +48,17 @@ func TestIssuance(t *testing.T) {
 		certificate, err := order(t.Context(), lab, client, c.Host, c.Node)
 		switch {
 		case c.Verdict.Result != want:
-			t.Errorf("%s: the gate says %s, %s; want %s", c.Name, c.Verdict.Result, c.Verdict.Reason, want)
+			t.Errorf("%s: the verdict of the gate is %s, %s; want %s", c.Name, c.Verdict.Result, c.Verdict.Reason, want)
 		case want == dnsgate.Pass && err != nil:
-			t.Errorf("%s: the gate passes it, and there is no certificate: %v", c.Name, err)
+			t.Errorf("%s: the gate passes it, but there is no certificate: %v", c.Name, err)
 		case want == dnsgate.Pass && !slices.Equal(certificate.DNSNames, []string{c.Host}):
 			t.Errorf("%s: a certificate for %q", c.Name, certificate.DNSNames)
 		case want == dnsgate.Fail && err == nil:
-			t.Errorf("%s: the gate fails it, and there is a certificate", c.Name)
+			t.Errorf("%s: the gate fails it, but there is a certificate", c.Name)
 		}
 		var refused *acme.AuthorizationError
 		if want == dnsgate.Fail && !errors.As(err, &refused) {
-			t.Errorf("%s: it is not the authorization that fails: %v", c.Name, err)
+			t.Errorf("%s: the order fails, but not in the authorization: %v", c.Name, err)
 		}
 		t.Logf("%s: %s, %s; ACME says %v", c.Name, c.Verdict.Result, c.Verdict.Reason, err)
 	}

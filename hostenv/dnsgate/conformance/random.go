@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Random makes a situation at random: addresses, aliases, CAA, servers that
-// disagree and servers with faults. The same source gives the same one.
+// Random makes a random situation: addresses, aliases, CAA, servers that disagree
+// and servers with faults. The same source gives the same situation.
 //
-// It leaves out what makes every lookup last for seconds (black holes, silence
-// at all servers): 10,000 cases are to be run.
+// It leaves out what makes every lookup last for seconds (black holes, silence at
+// all servers), because tests run 10,000 cases.
 func Random(r *rand.Rand, n int) Situation {
 	s := Situation{Name: fmt.Sprintf("random %d", n), Node: pick(r, "n1", "n1", "n1", "n1", "m1", "old", "six")}
 	main := Zone{Origin: "{z}", Servers: pick(r, []string{"ns1", "ns2"}, []string{"ns1", "ns2"}, []string{"ns1"}, []string{"ns1", "ns2", "ns3", "ns4"})}
@@ -101,7 +101,7 @@ func randomRecords(r *rand.Rand, node, owner string, alias bool) string {
 	return text.String()
 }
 
-// repeated are a node's hosts of one kind, several times over: most names are
+// repeated returns a node's hosts of one kind several times, because most names are
 // right.
 func repeated(own []string, six bool) []string {
 	var out []string
@@ -113,7 +113,7 @@ func repeated(own []string, six bool) []string {
 	return out
 }
 
-// Smaller are the situations that have one thing less.
+// Smaller returns the situations with one element less.
 func Smaller(s Situation) []Situation {
 	var all []Situation
 	change := func(z int, edit func(*Zone)) {

@@ -13,9 +13,8 @@ var (
 	seed  = flag.Uint64("seed", 1, "of the random situations")
 )
 
-// TestRandom holds the gate against Let's Encrypt in random situations, and
-// shrinks what they disagree on. A case that is found belongs in
-// foundSituations.
+// TestRandom compares the gate with Let's Encrypt in random situations, and shrinks
+// those on which they disagree. Add a case that it finds to foundSituations.
 func TestRandom(t *testing.T) {
 	lab := laboratory(t)
 	began := time.Now()
@@ -63,8 +62,8 @@ func disagree(c Comparison) bool {
 	return wrong != "" && (wrong != "wrong fail" || !c.Excused())
 }
 
-// shrink takes things away for as long as they still disagree; nil if they do
-// so no more.
+// shrink removes elements while the two still disagree. It returns nil if they no
+// longer disagree.
 func shrink(t *testing.T, lab *Lab, s Situation) (Situation, *Comparison) {
 	still := func(all []Situation) (Situation, *Comparison) {
 		results, err := lab.Compare(t.Context(), all, Repeats{Pass: 4, Fail: 16}, *parallel)

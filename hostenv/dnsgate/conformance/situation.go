@@ -15,18 +15,18 @@ type Situation struct {
 	Host string `json:"host,omitempty"`
 	// Aliases are the other names of the certificate.
 	Aliases []string `json:"aliases,omitempty"`
-	// Node is the node that is to serve it; empty is n1.
+	// Node is the node that should serve it; empty is n1.
 	Node  string `json:"node,omitempty"`
 	Zones []Zone `json:"zones"`
 	// Domain is what {z} lies in; empty is com.
 	Domain string `json:"domain,omitempty"`
-	// Live has the gate make its live checks.
+	// Live makes the gate do its live checks.
 	Live bool `json:"live,omitempty"`
 	// Proxies are ranges that the gate knows as a reverse proxy's.
 	Proxies []string `json:"proxies,omitempty"`
-	// NoAccount has the gate not know the account.
+	// NoAccount hides the account from the gate.
 	NoAccount bool `json:"noAccount,omitempty"`
-	// Why is for a reader.
+	// Why explains the situation to readers.
 	Why string `json:"why,omitempty"`
 }
 
@@ -39,13 +39,13 @@ type Instance struct {
 	other  string
 }
 
-// NodeName is the node's name in DNS.
+// NodeName returns the node's name in DNS.
 func (i Instance) NodeName() string { return i.Node + "." + strings.TrimSuffix(hostingDomain, ".") }
 
-// Names are all names of the certificate.
+// Names returns all names of the certificate.
 func (i Instance) Names() []string { return append([]string{i.Host}, i.Aliases...) }
 
-// Instance gives the situation domains that nobody had before.
+// Instance gives the situation domains that no other instance has.
 func (s Situation) Instance() Instance {
 	n := counter.Add(1)
 	inst := Instance{Situation: s}
@@ -93,7 +93,7 @@ func (s Situation) Instance() Instance {
 	return inst
 }
 
-// Install puts the zones into the fleet; remove takes them out again.
+// Install adds the zones to the fleet; remove removes them.
 func (i Instance) Install(f *Fleet) (remove func(), err error) {
 	var added []string
 	remove = func() { f.Remove(added...) }

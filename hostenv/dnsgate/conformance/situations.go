@@ -311,7 +311,7 @@ func faultSituations() []Situation {
 	return all
 }
 
-// serverSituations are about who serves the zone.
+// serverSituations are about the zone's servers.
 func serverSituations() []Situation {
 	at := func(name, ns1, ns2 string) Situation {
 		return Situation{Name: "servers disagree: " + name, Zones: []Zone{{Records: ns1, At: map[string]string{"ns2": ns2}}}}
@@ -351,7 +351,7 @@ func serverSituations() []Situation {
 		with("all lame", "lame"), with("all silent", "silent", "silent2"), with("all closed", "closed"), with("all without address", "nameless"),
 		with("one, and it is right", "ns1"), with("lame, silent and one right", "lame", "silent", "ns1"),
 		{Name: "servers: zone is not delegated"},
-		{Name: "servers: delegated and served by nobody", Zones: []Zone{{Servers: []string{"ns3"}, Delegate: []string{"ns1", "ns2"}, Records: "www A {n4}"}}},
+		{Name: "servers: delegated to servers that do not have it", Zones: []Zone{{Servers: []string{"ns3"}, Delegate: []string{"ns1", "ns2"}, Records: "www A {n4}"}}},
 		{Name: "servers: subzone", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "sub.{z}", Servers: []string{"ns3", "ns4"}, Records: "www A {n4}"}}},
 		{Name: "servers: subzone at the same servers", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "sub.{z}", Records: "www A {n4}"}}},
 		{Name: "servers: subzone that is lame", Host: "www.sub.{z}", Zones: []Zone{{Records: "@ A {e4}"}, {Origin: "sub.{z}", Servers: []string{"ns3"}, Delegate: []string{"lame"}, Records: "www A {n4}"}}},

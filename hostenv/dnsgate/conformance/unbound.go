@@ -27,8 +27,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// BogusZone has a trust anchor in every resolver and no signatures: all below
-// it is bogus.
+// BogusZone has a trust anchor in every resolver but no signatures, so that all
+// names below it are bogus.
 const BogusZone = "bogus.com."
 
 // Unbound is a validating resolver.
@@ -111,8 +111,8 @@ remote-control:
 	}
 }
 
-// serveHTTPS puts RFC 8484 before the resolver. unbound has that itself, but
-// 1.17 hangs up on questions that it takes long over.
+// serveHTTPS serves RFC 8484 in front of the resolver. unbound supports it too, but
+// 1.17 closes the connection on questions that take long.
 func (u *Unbound) serveHTTPS(cert, key string) error {
 	listener, err := net.Listen("tcp", u.HTTPS)
 	if err != nil {
@@ -131,7 +131,7 @@ func (u *Unbound) serveHTTPS(cert, key string) error {
 			reply, _, err = client.ExchangeContext(r.Context(), query, u.Plain)
 		}
 		if err != nil {
-			return // nobody waits any more
+			return // the caller has gone
 		}
 		if reply.Truncated {
 			client := dns.Client{Net: "tcp", Timeout: time.Minute}
@@ -159,7 +159,7 @@ func (u *Unbound) Close() error {
 	if err := u.cmd.Process.Kill(); err != nil {
 		return err
 	}
-	_ = u.cmd.Wait() // killed, as it should be
+	_ = u.cmd.Wait() // the error reports the kill
 	return nil
 }
 

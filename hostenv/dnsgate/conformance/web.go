@@ -28,10 +28,10 @@ var hosts = map[string]string{
 	"floop": "11.0.2.20", "fport": "11.0.2.21", "faway": "11.0.2.22", "fhttps": "11.0.2.23", "ftwice": "11.0.2.24",
 	"fsame": "11.0.2.25", "fbare": "11.0.2.26", "f6": "2e00:db8::f1", "fip": "11.0.2.27",
 	"fown":  "11.0.2.28",
-	"twin":  "11.0.3.2",                           // somebody else's, with the same program as the nodes
-	"older": "11.0.3.3",                           // somebody else's, with another version of it
+	"twin":  "11.0.3.2",                           // a foreign host, with the same program as the nodes
+	"older": "11.0.3.3",                           // a foreign host, with another version of it
 	"proxy": "11.0.3.1", "proxy6": "2e00:db8::f3", // hands the request on to the node
-	"slowhost": "11.0.3.9",  // accepts connections and says nothing
+	"slowhost": "11.0.3.9",  // accepts connections and does not answer
 	"reset":    "11.0.3.10", // accepts and hangs up
 }
 
@@ -129,7 +129,7 @@ func (w *Web) Close() error {
 	return errors.Join(errs...)
 }
 
-// Hold has the node answer the token with the key authorization, until done is
+// Hold makes the node answer the token with the key authorization, until done is
 // called.
 func (w *Web) Hold(node, token, key string) (done func()) {
 	w.mu.Lock()
@@ -164,104 +164,8 @@ func sulk(listener net.Listener, hangUp bool) {
 	}
 }
 
-func (w *Web) handler(host string) http.Handler {
-	var node string
-	for name, at := range nodes {
-		for _, h := range at {
-			if h == host {
-				node = name
-			}
-		}
-	}
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		token, found := strings.CutPrefix(r.URL.Path, challengePath)
-		held, known := w.get(token)
-		to := func(status int, target string) {
-			rw.Header().Set("Location", target)
-			rw.WriteHeader(status)
-		}
-		// Redirects lead to the node that holds the token, or for one that
-		// nobody holds (a probe's) to n1.
-		name := "n1"
-		if known {
-			name = held.node
-		}
-		name += "." + strings.TrimSuffix(hostingDomain, ".")
-		switch host {
-		case "f301", "f302", "f303", "f307", "f308":
-			status := map[string]int{"f301": 301, "f302": 302, "f303": 303, "f307": 307, "f308": 308}[host]
-			to(status, "http://"+name+r.URL.Path)
-		case "f6":
-			to(301, "http://"+name+r.URL.Path)
-		case "fhttps":
-			to(301, "https://"+name+r.URL.Path)
-		case "fip":
-			to(301, "http://"+hosts["n4"]+r.URL.Path)
-		case "fport":
-			to(301, "http://"+name+":8080"+r.URL.Path)
-		case "faway":
-			to(301, "http://elsewhere."+strings.TrimSuffix(hostingDomain, ".")+r.URL.Path)
-		case "floop":
-			to(301, "http://"+r.Host+r.URL.Path+"?again")
-		case "fsame":
-			to(301, "http://"+r.Host+r.URL.Path)
-		case "ftwice":
-			if r.URL.RawQuery == "" {
-				to(302, "http://"+r.Host+r.URL.Path+"?on")
-				return
-			}
-			to(307, "http://"+name+r.URL.Path)
-		case "fown": // to HTTPS on itself, which has the token not
-			if r.TLS == nil {
-				to(301, "https://"+r.Host+r.URL.Path)
-				return
-			}
-			notFound(rw, r, "Apache/2.4.62 (Debian)")
-		case "fbare":
-			to(301, "/elsewhere"+r.URL.Path)
-		case "proxy", "proxy6":
-			if !found || !known {
-				notFound(rw, r, "nginx")
-				return
-			}
-			fmt.Fprint(rw, held.key)
-		case "twin":
-			notFound(rw, r, "nginx")
-		case "older":
-			notFound(rw, r, "nginx/1.22.1")
-		default:
-			if !found || !known || node == "" || held.node != node {
-				if node == "" {
-					notFound(rw, r, "Apache/2.4.62 (Debian)")
-				} else {
-					notFound(rw, r, "nginx")
-				}
-				return
-			}
-			fmt.Fprint(rw, held.key)
-		}
-	})
-}
-
-// notFound is the page of a program that has not what it is asked for, as it
-// comes with the program: Apache names itself and the host, nginx itself. The
-// nodes' nginx hides its version, as NixOS's recommended settings have it.
-func notFound(rw http.ResponseWriter, r *http.Request, program string) {
-	rw.Header().Set("Server", program)
-	if strings.HasPrefix(program, "Apache") {
-		rw.Header().Set("Content-Type", "text/html; charset=iso-8859-1")
-		rw.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(rw, "<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>404 Not Found</title>\n</head><body>\n<h1>Not Found</h1>\n"+
-			"<p>The requested URL was not found on this server.</p>\n<hr>\n<address>%s Server at %s Port 80</address>\n</body></html>\n", program, r.Host)
-		return
-	}
-	rw.Header().Set("Content-Type", "text/html")
-	rw.WriteHeader(http.StatusNotFound)
-	fmt.Fprintf(rw, "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n<hr><center>%s</center>\r\n</body>\r\n</html>\r\n", program)
-}
-
-// blackHole has port 80 of an address swallow connections, for as long as the
-// process lives: a socket that nobody accepts from, and whose queue is full.
+// blackHole makes port 80 of an address swallow connections until the process ends:
+// it is a socket with a full queue from which no code accepts.
 func blackHole(addr string) error {
 	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A once holds what is worked out once, by whoever comes first.
+// A once holds a result that the first caller computes, once.
 type once[K comparable, V any] struct {
 	mu  sync.Mutex
 	all map[K]func() V
@@ -29,7 +29,7 @@ func (o *once[K, V]) get(key K, f func() V) V {
 	return g()
 }
 
-// said is what every server of its zone says of a name, asked once a run.
+// said holds the answers of all servers of its zone for a name, asked once a run.
 func (c *collection) said(z *zone, name string) []dnsgate.ServerFacts {
 	return c.names.get(name, func() []dnsgate.ServerFacts {
 		servers := z.ask(c.x, c.config, name)

@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// Where CNAMEs lead to another zone, all of its servers are asked as well.
+// If a CNAME leads to another zone, Collect also asks all servers of that zone.
 func TestAliasesInOtherZones(t *testing.T) {
 	f := shop(t, "www CNAME in", "in CNAME n1.host.test.", "too CNAME n1.host.test.").
 		zone("host.test", "127.0.2.8", "127.0.2.9")
@@ -33,7 +33,7 @@ func TestAliasesInOtherZones(t *testing.T) {
 	}
 }
 
-// A loop over two zones is seen, though the resolver says no more than SERVFAIL.
+// Collect finds a loop over two zones, although the resolver only answers SERVFAIL.
 func TestLoopOverTwoZones(t *testing.T) {
 	f := shop(t, "www CNAME www.host.test.").zone("host.test", "127.0.2.9").everywhere("host.test", "www CNAME www.shop.test.")
 	n := f.collect("www.shop.test").Names["www.shop.test"]
@@ -42,7 +42,7 @@ func TestLoopOverTwoZones(t *testing.T) {
 	}
 }
 
-// A server that is silent over TCP alone is told from one that does not answer.
+// A server that is silent only over TCP has other facts than one that never answers.
 func TestTruncatedAndThenSilent(t *testing.T) {
 	f := shop(t, "www A 192.0.2.1")
 	f.fault(ns1, "www.shop.test A", tcpSilent)
@@ -75,7 +75,7 @@ func TestCAAOfEveryServer(t *testing.T) {
 	want := []string{
 		ns1 + ": www.shop.test nodata", ns1 + ": shop.test nodata",
 		ns2 + `: www.shop.test answer 0 issue "letsencrypt.org"`,
-		ns2 + `: shop.test answer 0 issue ";"`, // for who is told nothing of www by the other
+		ns2 + `: shop.test answer 0 issue ";"`, // a resolver that asks the other server gets no CAA record of www
 		ns1 + ": deep.er.shop.test nodata", ns1 + ": er.shop.test nodata", ns1 + ": shop.test nodata",
 		ns2 + ": deep.er.shop.test nodata", ns2 + ": er.shop.test nodata", ns2 + `: shop.test answer 0 issue ";"`,
 	}

@@ -9,20 +9,20 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// maxChain is how many CNAMEs of one reply are followed. Resolvers give up
-// earlier (unbound after 11).
+// maxChain is the number of CNAMEs of one reply that are followed. Resolvers give
+// up earlier (unbound after 11).
 const maxChain = 32
 
-// An answer is what one question came to: the fact, and what finding zones
-// needs besides.
+// An answer is the result of one question: the fact, and the records that help to
+// find zones.
 type answer struct {
 	dnsgate.Lookup
 
-	// zone is the owner of the SOA record of a negative reply, or the signer of
-	// a signed one: the zone that the end of the chain lies in.
+	// zone is the zone that holds the end of the chain: the owner of the SOA record
+	// of a negative reply, or the signer of a signed one.
 	zone string
-	// referral is the zone that a server which is not authoritative points to,
-	// and referred the names of the servers that it has there.
+	// referral is the zone that a server which is not authoritative refers to, and
+	// referred the names of that zone's servers.
 	referral string
 	referred []string
 }
@@ -31,8 +31,8 @@ func failed(why dnsgate.LookupError) *answer {
 	return &answer{Lookup: dnsgate.Lookup{Outcome: dnsgate.OutcomeError, Error: why}}
 }
 
-// read turns a reply into an answer. Of an authoritative server it wants
-// authority: what is said without it is hearsay, and the server is lame.
+// read turns a reply into an answer. A reply of an authoritative server must have
+// the authority bit; without it the server is lame.
 func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 	a := &answer{}
 	a.EDE = extendedErrors(msg)
@@ -87,7 +87,7 @@ func (a *answer) fail(why dnsgate.LookupError) *answer {
 	return a
 }
 
-// follow walks the CNAMEs of a reply from name on into a.Chain.
+// follow walks the CNAMEs of a reply, beginning at name, and adds them to a.Chain.
 func (a *answer) follow(records []dns.RR, name string) dnsgate.LookupError {
 	for at := name; ; {
 		i := slices.IndexFunc(records, func(rr dns.RR) bool {
@@ -133,7 +133,7 @@ func (a *answer) take(records []dns.RR, end string, qtype uint16) (found bool) {
 		}
 		found = true
 	}
-	// Servers rotate their records; facts of the same zone are the same bytes.
+	// Servers rotate their records. Sorted, the same records make the same facts.
 	slices.Sort(a.Addresses)
 	slices.Sort(a.Targets)
 	a.Addresses = slices.Compact(a.Addresses)

@@ -9,7 +9,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A promise is an answer that comes once and may be waited for by many.
+// A promise is an answer that many callers may wait for.
 type promise struct {
 	done   chan struct{}
 	answer *answer
@@ -20,7 +20,7 @@ func (p *promise) wait() *answer {
 	return p.answer
 }
 
-// A cache asks the resolver, and nothing twice.
+// A cache asks the resolver each question once.
 type cache struct {
 	x        *exchange
 	config   Config
@@ -37,7 +37,7 @@ func newCache(x *exchange, config Config, resolvers []netip.AddrPort) *cache {
 	return c
 }
 
-// ask begins a lookup, or joins one that was begun.
+// ask starts a lookup, or joins one that has started.
 func (c *cache) ask(q question) *promise {
 	c.mu.Lock()
 	p := c.promises[q]
@@ -62,9 +62,9 @@ func (c *cache) lookup(name string, qtype uint16) *promise {
 	return c.ask(question{name: name, qtype: qtype})
 }
 
-// find looks up what is needed to find servers. Where validation fails it is
-// content with what is not validated: nothing is believed on the strength of
-// it, and what the servers of a bogus zone say is worth knowing.
+// find looks up a name to find servers. If validation fails, it takes the answer
+// that is not validated: it only serves to ask the servers of a bogus zone, and no
+// verdict trusts it.
 func (c *cache) find(name string, qtype uint16) *answer {
 	a := c.lookup(name, qtype).wait()
 	if a.Error != dnsgate.ErrorServFail {
@@ -76,7 +76,7 @@ func (c *cache) find(name string, qtype uint16) *answer {
 	return a
 }
 
-// addresses of a name by both types.
+// addresses returns the A and AAAA addresses of a name.
 func (c *cache) addresses(name string) (addrs []netip.Addr) {
 	c.lookup(name, dns.TypeA)
 	c.lookup(name, dns.TypeAAAA)

@@ -11,16 +11,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 const ns1, ns2 = "127.0.2.1", "127.0.2.2"
 
-// shop is a zone at two servers.
+// shop starts the zone shop.test at two servers.
 func shop(t testing.TB, records ...string) *fleet {
 	return newFleet(t).zone("shop.test", ns1, ns2).everywhere("shop.test", records...)
 }
 
-// brief is a lookup in one line.
+// brief returns a lookup as one line.
 func brief(l dnsgate.Lookup) string {
 	parts := []string{string(l.Outcome)}
 	if l.Error != "" {
@@ -40,7 +41,7 @@ func brief(l dnsgate.Lookup) string {
 	return strings.Join(parts, " ")
 }
 
-// lines are the facts of a name in one line each.
+// lines returns the facts of a name, one line each.
 func lines(n *dnsgate.NameFacts) []string {
 	all := []string{"zone " + n.Zone, "A " + brief(n.A), "AAAA " + brief(n.AAAA)}
 	for _, s := range n.Servers {
@@ -168,7 +169,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		fault fault
-		what  string // "" is every question
+		what  string // "" means every question
 		a     string
 		aaaa  string
 	}{
@@ -240,8 +241,8 @@ func TestFaultsOfTheResolver(t *testing.T) {
 	}
 }
 
-// Where a zone is bogus a resolver that validates finds its servers all the
-// same, if asked not to validate.
+// A validating resolver finds the servers of a bogus zone if it is asked not to
+// validate.
 func TestBogusZone(t *testing.T) {
 	f := shop(t, "www A 192.0.2.1")
 	f.fault(resolverAddress, "www.shop.test", bogus)
@@ -298,7 +299,7 @@ func TestNoQuestionTwice(t *testing.T) {
 			}
 		}
 	}
-	// But for those that a server was too slow to answer.
+	// Questions that a slow server did not answer in time do not count.
 	if len(twice) > last.Retries {
 		t.Errorf("asked more than once, with %d retries: %q", last.Retries, twice)
 	}
@@ -321,7 +322,7 @@ func TestNoQuestionTwice(t *testing.T) {
 	}
 }
 
-// A silent server with many names costs the time of a few, not of all.
+// A silent server with many names takes the time of a few questions, not of all.
 func TestSilentServerIsGivenUp(t *testing.T) {
 	f := shop(t, "* A 192.0.2.1")
 	f.fault(ns2, "", silent)
@@ -357,8 +358,7 @@ func TestSilentServerIsGivenUp(t *testing.T) {
 	}
 }
 
-// A name server without an address, and one in a zone that is gone, are told
-// of.
+// Facts report a name server without an address, and one in a zone that is gone.
 func TestServersThatCannotBeAsked(t *testing.T) {
 	f := shop(t, "www A 192.0.2.1", "@ NS ns.gone.test.")
 	n := f.collect("www.shop.test").Names["www.shop.test"]
@@ -371,7 +371,7 @@ func TestServersThatCannotBeAsked(t *testing.T) {
 	}
 }
 
-// The zone is found also where no negative answer names it.
+// Collect also finds a zone if no negative answer names it.
 func TestZoneOfNamesThatHaveEverything(t *testing.T) {
 	f := shop(t, "@ A 192.0.2.1", "@ AAAA 2001:db8::1", `@ CAA 0 issue "letsencrypt.org"`,
 		"www A 192.0.2.1", "www AAAA 2001:db8::1", `www CAA 0 issue "letsencrypt.org"`).
@@ -414,8 +414,7 @@ func TestEndOfContext(t *testing.T) {
 func TestNoResolver(t *testing.T) {
 	for _, config := range []Config{{Resolver: "dns.example"}, {ResolvConf: t.TempDir() + "/none"}} {
 		_, err := New(config).Collect(t.Context(), dnsgate.Question{Names: []string{"www.shop.test"}})
-		var problem *ConfigError
-		if !errors.As(err, &problem) || !strings.Contains(problem.Hint(), "-resolver=") {
+		if !strings.Contains(problem.Hint(err), "-resolver=") {
 			t.Errorf("%+v: %v", config, err)
 		}
 	}

@@ -9,14 +9,16 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Config says whom a [Resolver] asks, and how patiently. The zero Config asks
-// the system's resolver and is right for the Internet.
+// Config says which servers a [Resolver] asks, and how long it waits for them.
+// The zero Config asks the system's resolver and is right for the Internet.
 type Config struct {
 	// Resolver is the validating resolver: an address, with a port if it is not
-	// 53; several are separated by commas, and the next one is asked where one
-	// is silent or fails. "" is what ResolvConf names.
+	// 53. Separate several by commas; if one is silent or fails, the next one is
+	// asked. "" means those of ResolvConf.
 	Resolver string
 	// ResolvConf is read if Resolver is empty; "" is /etc/resolv.conf.
 	ResolvConf string
@@ -29,23 +31,23 @@ type Config struct {
 	// address before the mapping.
 	DialAddr func(addr string) string
 
-	// Concurrency is how many names are worked on at once, 0 for 1024.
+	// Concurrency is how many names are looked up at once, 0 for 1024.
 	Concurrency int
 	// PerServer is how many questions one authoritative server has to answer
 	// at a time, 0 for 64; PerResolver the same for the resolver, 0 for 256.
 	PerServer, PerResolver int
 
-	// Timeouts are how long an authoritative server is waited for, try after
-	// try: by default five tries in 4 s. ResolverTimeouts are those of the
-	// resolver, which has servers of its own to wait for: six in 13 s.
+	// Timeouts are how long each try waits for an authoritative server: by
+	// default five tries in 4 s. ResolverTimeouts are those of the resolver, which
+	// itself waits for servers: six in 13 s.
 	Timeouts, ResolverTimeouts []time.Duration
 
 	// Live does the live checks if a question asks for them; nil connects to
 	// the hosts over the network.
 	Live Live
 
-	// Progress is told how far a run is: twice a second and at its end, by one
-	// goroutine.
+	// Progress is called with how far a run is: twice a second and at its end, by
+	// one goroutine.
 	Progress func(Progress)
 	// Now is the clock that dates facts, nil for time.Now.
 	Now func() time.Time
@@ -102,24 +104,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// A ConfigError says that there is no resolver to ask.
-type ConfigError struct {
-	Problem string
-	Err     error
-}
-
-func (e *ConfigError) Error() string {
-	if e.Err != nil {
-		return e.Problem + ": " + e.Err.Error()
-	}
-	return e.Problem
-}
-
-func (e *ConfigError) Unwrap() error { return e.Err }
-
-// Hint says what mends it.
-func (e *ConfigError) Hint() string {
-	return "name a validating resolver by its address, such as -resolver=127.0.0.1 or -resolver=[2001:db8::53]:5353"
+// noResolver returns the error of a run that has no resolver to ask.
+func noResolver(format string, args ...any) error {
+	return problem.WithHint(fmt.Errorf(format, args...), "name a validating resolver by its address, such as -resolver=127.0.0.1 or -resolver=[2001:db8::53]:5353")
 }
 
 // resolvers returns the addresses of the resolvers to ask.
@@ -131,7 +118,7 @@ func (c Config) resolvers() ([]netip.AddrPort, error) {
 	for spelling := range strings.SplitSeq(c.Resolver, ",") {
 		addr, err := parseServer(strings.TrimSpace(spelling), 53)
 		if err != nil {
-			return nil, &ConfigError{Problem: fmt.Sprintf("the resolver %q is no address", spelling), Err: err}
+			return nil, noResolver("the resolver %q is not an address: %w", spelling, err)
 		}
 		addrs = append(addrs, addr)
 	}
@@ -141,7 +128,7 @@ func (c Config) resolvers() ([]netip.AddrPort, error) {
 func systemResolvers(path string) ([]netip.AddrPort, error) {
 	conf, err := dns.ClientConfigFromFile(path)
 	if err != nil {
-		return nil, &ConfigError{Problem: "the system names no resolver", Err: err}
+		return nil, noResolver("the system names no resolver: %w", err)
 	}
 	port, err := strconv.Atoi(conf.Port)
 	if err != nil {
@@ -154,7 +141,7 @@ func systemResolvers(path string) ([]netip.AddrPort, error) {
 		}
 	}
 	if len(addrs) == 0 {
-		return nil, &ConfigError{Problem: "the system names no resolver: there is no nameserver in " + path}
+		return nil, noResolver("the system names no resolver: there is no nameserver in %s", path)
 	}
 	return addrs, nil
 }

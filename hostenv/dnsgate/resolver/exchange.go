@@ -8,56 +8,55 @@ import (
 	"sync"
 	"time"
 
-	"github.com/miekg/dns"
-
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
 const (
-	// A server that has never answered is given up after so many questions,
-	// each put with all its tries; one that has answered, after giveUpLater in
-	// a row. Questions to it then fail as timeouts at once.
+	// A server that has never answered is dead after giveUp questions without an
+	// answer, each sent with all its tries; one that has answered, after
+	// giveUpLater in a row. Questions to a dead server time out at once.
 	giveUp, giveUpLater = 3, 32
 
-	// sockets a family. Replies to all servers come in on them; which query one
-	// answers is told by id, address and question.
+	// socketsPerFamily is the number of sockets for each of IPv4 and IPv6. They
+	// receive the replies of all servers; id, address and question tell which
+	// query a reply answers.
 	socketsPerFamily = 4
 
 	tick = 5 * time.Millisecond
 )
 
-// A server is an address that is asked, with the questions that wait for it.
+// A server is an address that we ask, with the questions that wait for it.
 type server struct {
 	addr      netip.AddrPort
 	limit     int
 	busy      int
 	waiting   []*flight
-	exhausted int // questions (where there are several servers: tries) without answer since the last answer
+	exhausted int // questions (with several servers: tries) without an answer since the last answer
 	answered  bool
 	dead      bool
 	rtt       roundTrip
 }
 
-// A flight is a question on its way: sent, repeated, over TCP, answered.
-// Everything but the constants is guarded by the exchange's lock.
+// A flight is a question on its way, over all its tries and over TCP, until it is
+// answered. The exchange's lock guards all fields that are not constant.
 type flight struct {
 	q         question
-	servers   []*server // constant; the first is asked, on failure the next
+	servers   []*server // constant; asked in order until one answers
 	recursive bool      // constant
 	timeouts  []time.Duration
 	done      func(*answer)
 
 	query    query
-	sock     *socket // where query is registered, nil before
-	at       int     // of servers
-	try      int     // of timeouts
+	sock     *socket // where query is registered, nil before that
+	at       int     // index in servers
+	try      int     // index in timeouts
 	noEDNS   bool
-	caseLost bool // a reply came in other letters
+	caseLost bool // a reply had the name in other upper and lower case
 	overTCP  bool
-	cut      bool // a truncated reply came in
+	cut      bool // a truncated reply arrived
 	finished bool
-	sent     time.Time // the first try; zero once there is a second
-	kept     *answer   // the failure that stands if no other server knows better
+	sent     time.Time // time of the first try; zero after a second try
+	kept     *answer   // the failure to report if no other server answers
 }
 
 func (f *flight) server() *server { return f.servers[f.at%len(f.servers)] }
@@ -76,13 +75,13 @@ type exchange struct {
 	end     context.CancelFunc
 	sockets [2][]*socket // IPv4, IPv6
 	tcp     chan struct{}
-	patient bool // never gives a server up; set before the first question
+	patient bool // no server is ever dead; set before the first question
 	wg      sync.WaitGroup
 
 	mu      sync.Mutex
 	closed  bool
 	servers map[netip.AddrPort]*server
-	alarms  map[time.Duration][]alarm // of one duration they ring in order
+	alarms  map[time.Duration][]alarm // alarms of one duration ring in order
 	stats   Stats
 }
 
@@ -100,7 +99,7 @@ func newExchange(ctx context.Context) *exchange {
 	return x
 }
 
-// close ends the exchange: what is still on its way fails as cancelled.
+// close ends the exchange. Questions without an answer fail as cancelled.
 func (x *exchange) close() {
 	x.end()
 	x.cancel()
@@ -120,7 +119,7 @@ func (x *exchange) statistics() Stats {
 	return stats
 }
 
-// at returns the server of an address, one for the whole run.
+// at returns the server of an address: the same one for the whole run.
 func (x *exchange) at(addr netip.AddrPort, limit int) *server {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -132,8 +131,8 @@ func (x *exchange) at(addr netip.AddrPort, limit int) *server {
 	return s
 }
 
-// ask sends a question; done is called once, maybe before ask returns, and
-// must not block.
+// ask sends a question. It calls done once, maybe before it returns; done must
+// not block.
 func (x *exchange) ask(f *flight) {
 	query, err := newQuery(f.q, f.recursive, true)
 	if err != nil {
@@ -158,8 +157,8 @@ func (x *exchange) ask(f *flight) {
 	x.launch(f)
 }
 
-// launch registers a flight at a socket and sends it. It is called with the
-// lock and lets go of it.
+// launch registers a flight at a socket and sends it. It is called with the lock
+// held, and releases it.
 func (x *exchange) launch(f *flight) {
 	for f.server().dead {
 		if f.at++; f.at >= len(f.servers) {
@@ -197,8 +196,8 @@ func (x *exchange) arm(f *flight) {
 	x.alarms[d] = append(x.alarms[d], alarm{now.Add(d), f, f.try})
 }
 
-// fail is for an outcome that another server may better: it is asked, if there
-// is one left. It is called with the lock and lets go of it.
+// fail takes a failure and asks the next server; without one, the flight ends with
+// the failure that says most. It is called with the lock held, and releases it.
 func (x *exchange) fail(f *flight, a *answer) {
 	if f.finished {
 		x.mu.Unlock()
@@ -217,8 +216,8 @@ func (x *exchange) fail(f *flight, a *answer) {
 	x.again(f)
 }
 
-// again sends the question anew, as to another server or without EDNS: with
-// an id and letters of its own. It is called with the lock and lets go of it.
+// again sends the question once more, to another server or without EDNS, with a
+// new id and new letters. It is called with the lock held, and releases it.
 func (x *exchange) again(f *flight) {
 	query, err := newQuery(f.q, f.recursive, !f.noEDNS)
 	if err != nil {
@@ -232,8 +231,8 @@ func (x *exchange) again(f *flight) {
 	x.launch(f)
 }
 
-// land ends a flight, sends the next one that waits for its server, and tells
-// who asked. It is called with the lock and lets go of it.
+// land ends a flight, sends the next one that waits for its server, and answers
+// the caller. It is called with the lock held, and releases it.
 func (x *exchange) land(f *flight, a *answer) {
 	if f.finished {
 		x.mu.Unlock()
@@ -256,7 +255,8 @@ func (x *exchange) land(f *flight, a *answer) {
 		s.busy++
 	}
 	if next != nil && (x.closed || s.dead && len(next.servers) == 1) {
-		// A stack frame a flight would be too deep for a dead server's queue.
+		// A goroutine, because a dead server's queue is too long for a recursion
+		// that adds stack frames for each flight.
 		x.mu.Unlock()
 		why := dnsgate.ErrorTimeout
 		if x.ctx.Err() != nil {
@@ -275,177 +275,6 @@ func (x *exchange) land(f *flight, a *answer) {
 		x.launch(next)
 	}
 	f.done(a)
-}
-
-// heard takes a reply that came in at a socket.
-func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
-	if len(reply) < headerLen {
-		x.ignore()
-		return
-	}
-	x.mu.Lock()
-	f := sock.flights[binary.BigEndian.Uint16(reply)]
-	if f == nil || f.server().addr != from {
-		x.stats.Ignored++
-		x.mu.Unlock()
-		return
-	}
-	how := f.query.match(reply)
-	if how == matchNone || how == matchCase {
-		f.caseLost = f.caseLost || how == matchCase
-		x.stats.Ignored++
-		x.mu.Unlock()
-		return
-	}
-	s := f.server()
-	s.answered, s.exhausted = true, 0
-	if !f.sent.IsZero() {
-		s.rtt.add(time.Since(f.sent))
-	}
-	if f.overTCP {
-		x.mu.Unlock()
-		return
-	}
-	if truncated(reply) {
-		f.cut = true
-		x.overTCP(f)
-		return
-	}
-	x.mu.Unlock()
-
-	msg, err := unpack(reply)
-	if err != nil {
-		x.mu.Lock()
-		x.fail(f, failed(dnsgate.ErrorMalformed))
-		return
-	}
-	x.settle(f, msg)
-}
-
-func (x *exchange) ignore() {
-	x.mu.Lock()
-	x.stats.Ignored++
-	x.mu.Unlock()
-}
-
-// settle ends a flight with a reply that is its own, or tries once more.
-func (x *exchange) settle(f *flight, msg *dns.Msg) {
-	noOPT := msg.Rcode == dns.RcodeFormatError && msg.IsEdns0() == nil
-	a := read(msg, f.q.name, f.q.qtype, !f.recursive)
-	x.mu.Lock()
-	switch {
-	case f.finished:
-		x.mu.Unlock()
-	case noOPT && !f.noEDNS: // a server from before EDNS (RFC 6891 section 7)
-		f.noEDNS = true
-		f.try++
-		x.stats.Retries++
-		x.again(f)
-	case a.Failed() && a.Error != dnsgate.ErrorLoop && a.Error != dnsgate.ErrorChain:
-		x.fail(f, a)
-	default:
-		x.land(f, a)
-	}
-}
-
-// watch ends tries whose time is over, and everything with the context.
-func (x *exchange) watch() {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-x.ctx.Done():
-			x.cancel()
-			return
-		case now := <-ticker.C:
-			for _, a := range x.due(now) {
-				x.expire(a)
-			}
-		}
-	}
-}
-
-func (x *exchange) due(now time.Time) (rung []alarm) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for d, queue := range x.alarms {
-		i := 0
-		for ; i < len(queue) && !queue[i].at.After(now); i++ {
-			if a := queue[i]; !a.flight.finished && !a.flight.overTCP && a.flight.try == a.try {
-				rung = append(rung, a)
-			}
-			queue[i] = alarm{}
-		}
-		x.alarms[d] = queue[i:]
-	}
-	return rung
-}
-
-// expire ends one try. The next one goes to the next server in turn, where
-// there are several.
-func (x *exchange) expire(a alarm) {
-	f := a.flight
-	x.mu.Lock()
-	if f.finished || f.overTCP || f.try != a.try {
-		x.mu.Unlock()
-		return
-	}
-	if f.caseLost {
-		x.overTCP(f)
-		return
-	}
-	s := f.server()
-	if several := len(f.servers) > 1; several || f.try+1 >= len(f.timeouts) {
-		s.exhausted++
-		if !x.patient && !s.dead && (s.exhausted >= giveUpLater || s.exhausted >= giveUp && !s.answered && !several) {
-			s.dead = true
-			x.stats.Silent++
-		}
-	}
-	if f.try+1 >= len(f.timeouts) || s.dead && len(f.servers) == 1 {
-		why := failed(dnsgate.ErrorTimeout)
-		if f.kept != nil {
-			why = f.kept
-		}
-		x.land(f, why)
-		return
-	}
-	f.try++
-	x.stats.Retries++
-	if len(f.servers) > 1 {
-		f.at = (f.at + 1) % len(f.servers)
-		x.again(f)
-		return
-	}
-	x.arm(f)
-	sock, wire, to := f.sock, f.query.wire, s.addr
-	x.mu.Unlock()
-	// The same id and letters: a late reply to an earlier try counts.
-	x.send(f, sock, wire, to)
-}
-
-// cancel fails whatever is on its way or waits.
-func (x *exchange) cancel() {
-	x.mu.Lock()
-	x.closed = true
-	var all []*flight
-	for _, family := range x.sockets {
-		for _, s := range family {
-			for _, f := range s.flights {
-				all = append(all, f)
-			}
-		}
-	}
-	for _, s := range x.servers {
-		all = append(all, s.waiting...)
-		s.busy += len(s.waiting)
-		s.waiting = nil
-	}
-	x.mu.Unlock()
-	for _, f := range all {
-		x.mu.Lock()
-		x.land(f, failed(dnsgate.ErrorCancelled))
-	}
 }
 
 func randomID() uint16 {

@@ -18,20 +18,20 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A fault is what a server does to questions for a name and type.
+// A fault is how a server answers the questions for a name and type wrongly.
 type fault int
 
 const (
 	fine      fault = iota
-	silent          // no reply at all
-	dropFirst       // none to the first question of a kind
+	silent          // no reply
+	dropFirst       // no reply to the first question for each name and type
 	servfail
 	refused
 	notimp
-	truncate  // over UDP; TCP is right
+	truncate  // over UDP; correct over TCP
 	tcpSilent // truncated over UDP; no answer over TCP
 	wrongCase // over UDP
-	flipCase  // the letters lowered, as by a server that does not keep them; TCP is right
+	flipCase  // the name in lower case, as from a server that does not keep its case; correct over TCP
 	wrongID   // over UDP
 	wrongName // over UDP: the reply is to another question
 	noAuthority
@@ -41,9 +41,9 @@ const (
 )
 
 // A fleet is a small Internet on loopback: the servers of a root, a top-level
-// domain and zones, each at an address of its own, and a resolver. They all
-// have the same port; but those at IPv6 addresses, of which loopback has a
-// single one, are all there, and have a port each.
+// domain and zones, each at its own address, and a resolver. All have the same port,
+// except the servers at IPv6 addresses: loopback has only one, so each of them has
+// its own port.
 type fleet struct {
 	t       testing.TB
 	port    int
@@ -51,17 +51,17 @@ type fleet struct {
 	servers map[string]*fakeServer // by address
 }
 
-// A fakeServer is authoritative for zones, or resolves what all of the fleet
-// are authoritative for.
+// A fakeServer is authoritative for zones, or is the resolver for all zones of the
+// fleet.
 type fakeServer struct {
 	fleet     *fleet
 	address   string
-	at        string // where it listens
+	at        string // address that it listens on
 	recursive bool
 	zones     map[string][]dns.RR       // by origin, canonical
 	faults    map[string]fault          // by "name TYPE", "name" or ""
 	asked     map[string]int            // by "name TYPE", over UDP and TCP
-	seen      map[string]map[string]int // as asked, by the letters
+	seen      map[string]map[string]int // the same, by the upper and lower case of the name
 	overTCP   int
 }
 
@@ -77,8 +77,8 @@ func newFleet(t testing.TB) *fleet {
 	return f
 }
 
-// zone adds a zone of records as in a zone file, relative to it, at servers
-// that are its name servers ns1.nic.test and so on.
+// zone adds a zone with records as in a zone file, relative to its name. The servers
+// are its name servers ns1.nic.test and so on.
 func (f *fleet) zone(origin string, addresses ...string) *fleet {
 	f.t.Helper()
 	var records []string
@@ -148,7 +148,7 @@ func (f *fleet) fault(address, what string, fault fault) {
 	s.faults[what] = fault
 }
 
-// server returns the server at an address, and starts it if it is new.
+// server returns the server at an address, and starts a new one if there is none.
 func (f *fleet) server(address string) *fakeServer {
 	f.t.Helper()
 	f.mu.Lock()
@@ -201,8 +201,9 @@ func (f *fleet) listen(address string) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
-// config is right for the fleet. It is impatient where a fault is to be waited
-// out, and else in no hurry: a slow machine is no silent server.
+// config returns the configuration for the fleet. Its timeouts are short if a test
+// has to wait for a fault, and else long: a slow machine must not look like a silent
+// server.
 func (f *fleet) config() Config {
 	const ms = time.Millisecond
 	timeouts := []time.Duration{2000 * ms, 4000 * ms, 8000 * ms}
@@ -221,7 +222,7 @@ func (f *fleet) config() Config {
 	}
 }
 
-// wordless reports whether a server owes a reply that anybody could take.
+// wordless reports whether a server sends no reply that a client could read.
 func (f *fleet) wordless() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -235,7 +236,7 @@ func (f *fleet) wordless() bool {
 	return false
 }
 
-// dialAddr is where the server at an address listens.
+// dialAddr returns where the server of an address listens.
 func (f *fleet) dialAddr(addr string) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -254,14 +255,14 @@ func (f *fleet) collect(names ...string) *dnsgate.Facts {
 	return facts
 }
 
-// questions counts what a server was asked.
+// questions counts the questions that a server got.
 func (f *fleet) questions(address, what string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.servers[address].asked[what]
 }
 
-// ServeDNS answers as the zones say, unless a fault stands in the way.
+// ServeDNS answers from the zones, unless the question has a fault.
 func (s *fakeServer) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
@@ -295,7 +296,7 @@ func (s *fakeServer) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 	s.spoil(reply, what, tcp)
 	if what == garbage {
 		packed, _ := reply.Pack()
-		packed[7] = 9 // nine answers are said to follow
+		packed[7] = 9 // the header counts nine answers
 		_, _ = w.Write(packed)
 		return
 	}
@@ -353,7 +354,7 @@ func swapCase(name string) string {
 	}, name)
 }
 
-// answer is what an authoritative server says.
+// answer returns the reply of an authoritative server.
 func (s *fakeServer) answer(reply *dns.Msg, name string, qtype uint16) {
 	origin, ok := s.origin(name)
 	if !ok {
@@ -385,7 +386,7 @@ func (s *fakeServer) answer(reply *dns.Msg, name string, qtype uint16) {
 	}
 }
 
-// refer points to the servers of a zone below that is delegated.
+// refer adds the referral to the servers of a delegated zone.
 func (s *fakeServer) refer(reply *dns.Msg, origin, name string) bool {
 	for _, rr := range s.zones[origin] {
 		if owner := canonical(rr.Header().Name); rr.Header().Rrtype == dns.TypeNS && owner != origin && within(name, owner) {
@@ -404,8 +405,8 @@ func (s *fakeServer) origin(name string) (string, bool) {
 	return "", false
 }
 
-// matching are the records of a name, its CNAME in their place, or those of a
-// wildcard; and whether there is such a name at all.
+// matching returns the records of a name, its CNAME instead, or those of a wildcard;
+// and whether the name exists.
 func matching(zone []dns.RR, name string, qtype uint16) (records []dns.RR, exists bool) {
 	for _, rr := range zone {
 		owner := canonical(rr.Header().Name)
@@ -429,8 +430,8 @@ func matching(zone []dns.RR, name string, qtype uint16) (records []dns.RR, exist
 	return records, exists
 }
 
-// resolve is what a resolver makes of the whole fleet: it sees through every
-// fault, unless it has one itself, and asks the first server of each zone.
+// resolve answers as the resolver of the fleet, from the first server of each zone.
+// It ignores the faults of the other servers, but not its own.
 func (f *fleet) resolve(reply *dns.Msg, name string, qtype uint16) {
 	for range 12 {
 		s := f.holder(name)
@@ -459,7 +460,7 @@ func (f *fleet) resolve(reply *dns.Msg, name string, qtype uint16) {
 	reply.Rcode, reply.Answer = dns.RcodeServerFailure, nil // a loop, or a chain too long
 }
 
-// holder is the first server, by address, of the innermost zone of a name.
+// holder returns the first server, by address, of the innermost zone of a name.
 func (f *fleet) holder(name string) *fakeServer {
 	for _, origin := range append(labels(name), "") {
 		var first *fakeServer
@@ -475,7 +476,7 @@ func (f *fleet) holder(name string) *fakeServer {
 	return nil
 }
 
-// show is facts as a person reads them, for messages.
+// show returns facts as readable text, for messages.
 func show(facts any) string {
 	text, err := json.MarshalIndent(facts, "", "  ")
 	if err != nil {

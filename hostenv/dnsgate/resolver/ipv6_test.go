@@ -12,7 +12,7 @@ import (
 
 const six1, six2 = "2001:db8::1", "2001:db8::2"
 
-// said is what the servers of a name say of its A records, by their address.
+// said returns the A records that each server of a name answers with, by address.
 func said(n *dnsgate.NameFacts) map[string]string {
 	all := map[string]string{}
 	for _, s := range n.Servers {
@@ -34,7 +34,7 @@ func wantSaid(t *testing.T, n *dnsgate.NameFacts, want map[string]string) {
 	}
 }
 
-// A zone, and a resolver, that are reached by IPv6 alone.
+// A zone and a resolver that are only reachable over IPv6.
 func TestOverIPv6Alone(t *testing.T) {
 	f := newFleet(t).zone("shop.test", six1, six2).everywhere("shop.test",
 		"www A 192.0.2.1", "www AAAA 2001:db8::99", "big A 192.0.2.2", "lost A 192.0.2.3", "old A 192.0.2.4")
@@ -80,8 +80,8 @@ func TestOverIPv6Alone(t *testing.T) {
 	}
 }
 
-// Servers of both families are asked each by its own: they may disagree, and
-// be silent by themselves.
+// Collect asks the IPv4 and the IPv6 address of a server separately: they may
+// disagree, and one of them may be silent.
 func TestServersOfBothFamilies(t *testing.T) {
 	f := newFleet(t).zone("shop.test", ns1, six1, six2)
 	for address, a := range map[string]string{ns1: "192.0.2.1", six1: "192.0.2.2", six2: "192.0.2.3"} {
@@ -92,7 +92,7 @@ func TestServersOfBothFamilies(t *testing.T) {
 		map[string]string{ns1: "answer 192.0.2.1", six1: "answer 192.0.2.2", six2: "error timeout"})
 }
 
-// One name server with addresses of both families is two servers.
+// One name server with addresses of both families counts as two servers.
 func TestServerWithBothAddresses(t *testing.T) {
 	f := newFleet(t).zone("shop.test", ns1).everywhere("shop.test", "www A 192.0.2.1")
 	f.records("127.0.1.3", "test", nameServerName(ns1)+". AAAA "+six1)

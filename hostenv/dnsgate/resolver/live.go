@@ -10,41 +10,41 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// liveAtOnce is how many hosts are connected to at once.
+// liveAtOnce is the number of hosts that are checked at once.
 const liveAtOnce = 64
 
-// Live connects to the hosts themselves, as a certificate authority would.
-// [Network] does; a caller may put something else in its place, as where this
-// machine has no IPv6.
+// Live connects to the hosts themselves, as a certificate authority would. [Network]
+// is the implementation for a real network; a caller may use another one, for example
+// if this machine has no IPv6.
 type Live interface {
 	// Dial connects to port 80 of an address.
 	Dial(ctx context.Context, addr netip.Addr) dnsgate.Dial
-	// Probe asks a host for a token and follows where it is sent.
+	// Probe asks a host for a token and follows redirects.
 	Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts
 }
 
 // A Target is a host to probe.
 type Target struct {
 	Host string
-	// Address is asked first.
+	// Address is the address of Host to connect to.
 	Address netip.Addr
-	// Token is what is asked for; one that nobody has.
+	// Token is the token to ask for; no host has it.
 	Token string
-	// Nodes are the addresses that ought to answer in the end.
+	// Nodes are the addresses that should answer in the end.
 	Nodes []netip.Addr
 	// Lookup returns the addresses of a host that it redirects to.
 	Lookup func(host string) []netip.Addr
 }
 
-// maxProbes is how many addresses of one family are probed.
+// maxProbes is the number of addresses of one family that are probed.
 const maxProbes = 4
 
-// A liveJob is what is to be found out about one name.
+// A liveJob holds the live checks of one name.
 type liveJob struct {
 	name   *dnsgate.NameFacts
 	nodes  []netip.Addr
-	v4, v6 []netip.Addr // not the node's, by the resolver or any server
-	six    bool         // IPv6 is there, by the resolver and every server
+	v4, v6 []netip.Addr // addresses that are not the node's, from the resolver and all servers
+	six    bool         // the resolver and every server have an IPv6 address
 }
 
 func newLiveJob(name *dnsgate.NameFacts, nodes []netip.Addr) *liveJob {
@@ -73,8 +73,9 @@ func newLiveJob(name *dnsgate.NameFacts, nodes []netip.Addr) *liveJob {
 	return j
 }
 
-// probed are the addresses to probe: of the family that is asked, IPv6 where
-// there is any, and of IPv4 where there may be none, or some of it is dead.
+// probed returns the addresses to probe, as a certificate authority chooses them:
+// IPv6 if there is any; IPv4 too if some server has no IPv6 address, or if some IPv6
+// address is dead.
 func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr) {
 	dead := 0
 	for _, addr := range j.v6 {
@@ -90,8 +91,8 @@ func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr)
 	return addrs
 }
 
-// live adds to the facts what connecting to the hosts tells: of names with
-// addresses that are not their nodes'.
+// live connects to the names that have addresses which are not their nodes', and adds
+// the results to the facts.
 func (c *collection) live(ctx context.Context, question dnsgate.Question, facts *dnsgate.Facts) {
 	checks := c.config.Live
 	if checks == nil {
@@ -109,7 +110,7 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 			own = append(own, nodes[node]...)
 		}
 		if len(own) == 0 {
-			continue // nothing to measure against
+			continue // no node address to compare with
 		}
 		if j := newLiveJob(facts.Names[name], own); len(j.v4)+len(j.v6) > 0 {
 			jobs = append(jobs, j)
@@ -159,8 +160,8 @@ func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials m
 	return live
 }
 
-// nodeAddresses is the union over the servers that answer, or what the
-// resolver says.
+// nodeAddresses returns the union of the answers of all servers that answer, or
+// the resolver's answer.
 func nodeAddresses(node *dnsgate.NodeFacts) []netip.Addr {
 	var texts []string
 	for _, s := range node.Servers {

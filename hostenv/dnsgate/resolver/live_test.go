@@ -19,7 +19,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// standIn records what it is asked to do.
+// standIn is a Live that records its calls.
 type standIn struct {
 	mu   sync.Mutex
 	said []string
@@ -44,11 +44,11 @@ func TestLiveChecksOnlyWhatIsElsewhere(t *testing.T) {
 		"also AAAA 2e00:db8::6", "four A 11.0.2.4", "none TXT x").
 		zone("host.test", "127.0.2.9").everywhere("host.test", "n1 A 11.0.2.1", "n1 AAAA 2e00:db8::1")
 	question := dnsgate.Question{Nodes: []string{"n1.host.test"}, NodesOf: map[string][]string{}}
-	for _, name := range []string{"here", "six", "also", "four", "none", "nobodys"} {
+	for _, name := range []string{"here", "six", "also", "four", "none", "unowned"} {
 		question.Names = append(question.Names, name+".shop.test")
 		question.NodesOf[name+".shop.test"] = []string{"n1.host.test"}
 	}
-	delete(question.NodesOf, "nobodys.shop.test")
+	delete(question.NodesOf, "unowned.shop.test")
 	for _, live := range []bool{false, true} {
 		checks := &standIn{}
 		config := f.config()

@@ -16,9 +16,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A lossy Internet: zones at two of 200 servers each, some of which are dead,
-// on a network that loses packets and takes its time. Its records are computed,
-// so that 10,000 zones cost nothing.
+// A lossy Internet has zones at two of 200 servers each, some of them dead, on a slow
+// network that loses packets. Its records are computed, so that 10,000 zones need no
+// memory.
 type lossy struct {
 	loss  float64 // of each packet, both ways
 	delay time.Duration
@@ -27,7 +27,7 @@ type lossy struct {
 
 const lossyServers = 200
 
-// start runs the servers and the resolver, and returns a configuration.
+// start runs the servers and the resolver, and returns the configuration for them.
 func (l lossy) start(t testing.TB) Config {
 	t.Helper()
 	port := 0
@@ -43,7 +43,7 @@ func (l lossy) start(t testing.TB) Config {
 		t.Cleanup(func() { conn.Close() })
 		port = conn.LocalAddr().(*net.UDPAddr).Port
 		if i > 0 && i <= l.dead {
-			continue // it listens and says nothing
+			continue // it listens and does not answer
 		}
 		go l.serve(conn.(*net.UDPConn), i == 0)
 	}
@@ -78,8 +78,8 @@ func (l lossy) serve(conn *net.UDPConn, recursive bool) {
 	}
 }
 
-// lossyReply knows www.zN.com, whose records go by N, its zone, and the name
-// servers.
+// lossyReply answers for www.zN.com, whose records follow from N, for its zone, and
+// for the name servers.
 func lossyReply(request *dns.Msg, recursive bool) *dns.Msg {
 	reply := new(dns.Msg).SetReply(request)
 	reply.Authoritative = !recursive
@@ -93,13 +93,13 @@ func lossyReply(request *dns.Msg, recursive bool) *dns.Msg {
 		reply.Answer = append(reply.Answer, rr)
 	}
 	switch label := strings.TrimSuffix(rest, ".com"); {
-	case strings.HasPrefix(name, "s") && rest == "nic.com":
-		if q.Qtype == dns.TypeA {
-			add(&dns.A{A: net.ParseIP("127.0.4." + first[1:])})
+	case rest == "nic.com":
+		addr := "11.0.0.1" // n1
+		if first[0] == 's' {
+			addr = "127.0.4." + first[1:]
 		}
-	case name == "n1.nic.com":
 		if q.Qtype == dns.TypeA {
-			add(&dns.A{A: net.ParseIP("11.0.0.1")})
+			add(&dns.A{A: net.ParseIP(addr)})
 		}
 	case (name == "nic.com" || name == "com") && q.Qtype == dns.TypeNS:
 		add(&dns.NS{Ns: "s100.nic.com."})
@@ -141,8 +141,8 @@ func lossyQuestion(n int) dnsgate.Question {
 	return q
 }
 
-// lossyWants is what is true of a name, and what facts say of it: what the
-// resolver says, and what those servers say that answer.
+// lossyWants checks the facts of a name against its true records: the answer of the
+// resolver, and those of the servers that answer.
 func lossyWants(t testing.TB, i int, f *dnsgate.NameFacts) {
 	t.Helper()
 	a, aaaa := "answer 11.0.0.1", "nodata"
@@ -175,8 +175,8 @@ func lossyWants(t testing.TB, i int, f *dnsgate.NameFacts) {
 	}
 }
 
-// lossyVerdicts judges every name against its node. Where the names are to
-// lead is in lossyReply.
+// lossyVerdicts judges every name against its node. lossyReply decides where the
+// names lead.
 func lossyVerdicts(facts *dnsgate.Facts, question dnsgate.Question) []string {
 	verdicts := make([]string, len(question.Names))
 	for i, name := range question.Names {
@@ -186,8 +186,8 @@ func lossyVerdicts(facts *dnsgate.Facts, question dnsgate.Question) []string {
 	return verdicts
 }
 
-// cleanVerdicts are those over a network that loses nothing, from servers of
-// which none is dead.
+// cleanVerdicts returns the verdicts over a network that loses no packets, from
+// servers that are all alive.
 func cleanVerdicts(t testing.TB, question dnsgate.Question) []string {
 	t.Helper()
 	facts, err := New(lossy{}.start(t)).Collect(t.Context(), question)
@@ -197,7 +197,7 @@ func cleanVerdicts(t testing.TB, question dnsgate.Question) []string {
 	return lossyVerdicts(facts, question)
 }
 
-// lossySame wants the verdicts to be the clean ones.
+// lossySame fails the test if the verdicts differ from the clean ones.
 func lossySame(t testing.TB, clean, got []string) {
 	t.Helper()
 	kinds := map[string]int{}
@@ -235,14 +235,13 @@ func TestLossAndDeadServers(t *testing.T) {
 	lossySame(t, clean, lossyVerdicts(facts, question))
 }
 
-// BenchmarkLossy asks for 10,000 hosts in 10,000 zones of 200 servers, 4 of
-// which are dead, over a network that loses 5 % of the packets each way and
-// takes 50 ms; the resolver is as far away. The verdicts are those over a
-// network that does neither.
+// BenchmarkLossy collects facts of 10,000 hosts in 10,000 zones of 200 servers, 4 of
+// which are dead, over a network that loses 5 % of the packets each way and takes
+// 50 ms, to the resolver too. The verdicts must be those over a perfect network.
 func BenchmarkLossy(b *testing.B) {
 	question := lossyQuestion(10_000)
 	clean := cleanVerdicts(b, question)
-	debug.FreeOSMemory() // what the clean run took is none of the measured one's
+	debug.FreeOSMemory() // the memory of the clean run must not count
 	config := lossy{loss: 0.05, delay: 50 * time.Millisecond, dead: lossyServers / 50}.start(b)
 	for b.Loop() {
 		resetPeak()

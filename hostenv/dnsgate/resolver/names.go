@@ -6,28 +6,28 @@ import (
 	"strings"
 )
 
-// canonical is how names stand in facts: lower case, no final dot.
+// canonical returns a name as facts have it: lower case, no final dot.
 func canonical(name string) string {
 	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
-// sameName compares a name of a reply with one that is canonical.
+// sameName compares a name of a reply with a canonical name.
 func sameName(wire, name string) bool {
 	return strings.EqualFold(strings.TrimSuffix(wire, "."), name)
 }
 
-// parent is the name without its first label, "" above a top-level domain.
+// parent returns the name without its first label, "" above a top-level domain.
 func parent(name string) string {
 	_, rest, _ := strings.Cut(name, ".")
 	return rest
 }
 
-// within reports whether zone is the name or one above it.
+// within reports whether zone is the name or a name above it.
 func within(name, zone string) bool {
 	return zone == "" || name == zone || strings.HasSuffix(name, "."+zone)
 }
 
-// labels are the name and all above it up to the top-level domain.
+// labels returns the name and all names above it, up to the top-level domain.
 func labels(name string) []string {
 	var all []string
 	for ; name != ""; name = parent(name) {
@@ -36,8 +36,8 @@ func labels(name string) []string {
 	return all
 }
 
-// addressText is an address as netip writes it: net writes ::ffff:192.0.2.1 as
-// an IPv4 address, which an AAAA record does not hold.
+// addressText returns an address as netip writes it. Package net writes
+// ::ffff:192.0.2.1 as an IPv4 address, which an AAAA record cannot hold.
 func addressText(ip net.IP) string {
 	addr, ok := netip.AddrFromSlice(ip)
 	if !ok {
@@ -46,8 +46,8 @@ func addressText(ip net.IP) string {
 	return addr.String()
 }
 
-// unescape undoes what the DNS library writes for bytes that a zone file would
-// escape: facts hold the value as it is.
+// unescape removes the escapes that the DNS library writes for a zone file: facts
+// hold the bytes of the value.
 func unescape(value string) string {
 	if !strings.Contains(value, `\`) {
 		return value
@@ -69,8 +69,9 @@ func unescape(value string) string {
 	return b.String()
 }
 
-// recordable is a text of a server as a document can hold it: what is not UTF-8,
-// and NUL, is U+FFFD, which is as malformed wherever its meaning matters.
+// recordable returns a server's text as a JSON document can hold it, with U+FFFD
+// in place of NUL and of bytes that are not UTF-8. A value that has one of these is
+// malformed before and after.
 func recordable(text string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")
 }

@@ -17,10 +17,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// startNSD runs a real NSD at two addresses on loopback that has the zone
-// "test", its servers' names and n zones of one virtual host each, www.zN.test,
-// with an A record, an AAAA record for every other one, and for every tenth a
-// CAA record.
+// startNSD runs a real NSD at two addresses on loopback. It has the zone "test" with
+// the names of its servers, and n zones with one virtual host each, www.zN.test: all
+// with an A record, every second with an AAAA record, every tenth with a CAA record.
 func startNSD(t testing.TB, n int) (port int, names []string) {
 	t.Helper()
 	nsd := testenv.Need(t, "nsd")
@@ -58,8 +57,8 @@ func startNSD(t testing.TB, n int) (port int, names []string) {
 	return port, names
 }
 
-// startUnbound runs a real unbound on loopback that looks at the server of
-// "test" for all.
+// startUnbound runs a real unbound on loopback that asks the server of "test" for all
+// names.
 func startUnbound(t testing.TB, upstreamPort int) (address string) {
 	t.Helper()
 	unbound := testenv.Need(t, "unbound")

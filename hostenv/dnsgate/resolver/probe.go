@@ -20,14 +20,15 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// maxHops is how many redirects Let's Encrypt follows.
+// maxHops is the number of redirects that Let's Encrypt follows.
 const maxHops = 10
 
 // Network is [Live] over the network.
 type Network struct {
-	// DialAddr maps where to connect to, as in [Config].
+	// DialAddr maps the addresses to connect to, as in [Config].
 	DialAddr func(addr string) string
-	// Timeout is for each connection and each request, 0 for 10 s.
+	// Timeout is the limit for each connection; a request may take twice as long. 0
+	// means 10 s.
 	Timeout time.Duration
 }
 
@@ -48,7 +49,7 @@ func (n *Network) dial(ctx context.Context, addr netip.Addr, port string) (net.C
 	return (&net.Dialer{Timeout: n.timeout()}).DialContext(ctx, "tcp", to)
 }
 
-// Dial connects to port 80 and says how that ended.
+// Dial connects to port 80 and reports the outcome.
 func (n *Network) Dial(ctx context.Context, addr netip.Addr) dnsgate.Dial {
 	conn, err := n.dial(ctx, addr, "80")
 	if err == nil {
@@ -74,11 +75,11 @@ func dialOutcome(err error) dnsgate.Dial {
 	return dnsgate.DialError
 }
 
-// Probe asks a host for a token that nobody has, at one address of it, and
-// follows redirects as Let's Encrypt does: 301, 302, 307 and 308, at most 10,
-// http to port 80 and https to port 443 whatever the certificate, to names and
-// to addresses that are not reserved. What counts is who answers in the end, not
-// what: the node does not know the token either.
+// Probe asks a host, at one of its addresses, for a token that no host has, and
+// follows redirects as Let's Encrypt does: 301, 302, 307 and 308, at most 10, over
+// http to port 80 and over https to port 443 with any certificate, to names and to
+// addresses that are not reserved. The host that answers in the end decides, not its
+// answer: the node does not have the token either.
 func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts {
 	facts := &dnsgate.ProbeFacts{}
 	at := &url.URL{Scheme: "http", Host: target.Host, Path: "/.well-known/acme-challenge/" + target.Token}
@@ -114,17 +115,17 @@ func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts 
 	}
 }
 
-// onlyNodes reports whether it is a node that answers, whichever address is
-// asked: of IPv6 where there is any that lives.
+// onlyNodes reports whether all addresses that Let's Encrypt may ask are the nodes':
+// those of IPv6 if there are any and they are not dead, else those of IPv4.
 func onlyNodes(addrs, nodes []netip.Addr, dead6 bool) bool {
 	six := !dead6 && slices.ContainsFunc(addrs, netip.Addr.Is6)
 	first := func(a netip.Addr) bool { return a.Is6() == six }
 	return !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return first(a) && !slices.Contains(nodes, a) })
 }
 
-// addresses are those of a name, or the address that stands in a name's place.
-// The host itself has the one that is probed, after a redirect to itself too:
-// its others have probes of their own.
+// addresses returns the addresses of a host, which may be an address itself. For the
+// probed host, also after a redirect to itself, it returns only the probed address:
+// the others have probes of their own.
 func (t Target) addresses(host string) []netip.Addr {
 	if strings.EqualFold(host, t.Host) {
 		return []netip.Addr{t.Address}
@@ -150,18 +151,18 @@ func followable(to *url.URL) error {
 	return nil
 }
 
-// A page is one answer; of its body only a digest.
+// A page is one response, with a digest of its body.
 type page struct {
 	status int
 	header http.Header
 	body   string
-	dead6  bool // nothing answers at the IPv6 address
+	dead6  bool // the IPv6 address refused the connection or timed out
 }
 
-// maxBody is how much of a body is read.
+// maxBody is the number of bytes of a body that get reads.
 const maxBody = 64 << 10
 
-// get makes one request, at the first address that takes the connection: IPv6
+// get sends one request to the first address that accepts the connection, IPv6
 // before IPv4, as Let's Encrypt does.
 func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (page, netip.Addr, error) {
 	if len(addrs) == 0 {
@@ -169,7 +170,7 @@ func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (pag
 	}
 	addrs = slices.Clone(addrs)
 	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
-	tried := addrs[:1:1] // one of each family
+	tried := addrs[:1:1] // one address of each family
 	if v4 := slices.IndexFunc(addrs, netip.Addr.Is4); v4 > 0 {
 		tried = append(tried, addrs[v4])
 	}
@@ -181,7 +182,7 @@ func (n *Network) get(ctx context.Context, at *url.URL, addrs []netip.Addr) (pag
 	dead6 := false
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		// The certificate is what the name does not have yet.
+		// The name does not have a certificate yet.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
 			for _, addr := range tried {

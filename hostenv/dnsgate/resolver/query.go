@@ -10,29 +10,29 @@ import (
 
 const (
 	headerLen = 12
-	// udpSize is what replies may have without being fragmented on the way
-	// (DNS flag day 2020).
+	// udpSize is the largest reply that is not fragmented on the way (DNS flag
+	// day 2020).
 	udpSize = 1232
 )
 
-// A question is what is asked; a resolver is asked it only once a run.
+// A question is a name and a type. A run asks a resolver each question only once.
 type question struct {
 	name  string
 	qtype uint16
-	// unchecked asks a validating resolver for what it has without validating
-	// (CD): to find servers, whose answers nobody relies on.
+	// unchecked asks a validating resolver not to validate (CD). It serves to find
+	// name servers, whose answers are checked elsewhere.
 	unchecked bool
 }
 
-// A query is a question on the wire, with a random id and random letters
-// (draft-vixie-dnsext-dns0x20), made once for every server it goes to.
+// A query is a question on the wire, with a random id and a name in random upper
+// and lower case (draft-vixie-dnsext-dns0x20). Each server gets a query of its own.
 type query struct {
 	wire []byte
-	end  int // of the question section
+	end  int // end of the question section
 }
 
-// newQuery packs a question. To a resolver it wants recursion and DNSSEC, to
-// an authoritative server neither.
+// newQuery packs a question. It asks a resolver for recursion and DNSSEC, an
+// authoritative server for neither.
 func newQuery(q question, recursive, edns bool) (query, error) {
 	var buf [headerLen + 255 + 4 + 11]byte
 	var entropy [40]byte
@@ -40,7 +40,7 @@ func newQuery(q question, recursive, edns bool) (query, error) {
 	copy(buf[:2], entropy[:2])
 	if recursive {
 		buf[2] |= 0x01 // RD
-		buf[3] |= 0x20 // AD: say whether it is authentic (RFC 6840)
+		buf[3] |= 0x20 // AD: the reply says whether it is authentic (RFC 6840)
 	}
 	if q.unchecked {
 		buf[3] |= 0x10 // CD
@@ -71,7 +71,7 @@ func (q query) id() uint16       { return binary.BigEndian.Uint16(q.wire) }
 func (q query) setID(id uint16)  { binary.BigEndian.PutUint16(q.wire, id) }
 func (q query) question() []byte { return q.wire[headerLen:q.end] }
 
-// mixCase turns each letter of a name over with even odds.
+// mixCase changes the case of each letter of a name with a chance of one half.
 func mixCase(name, entropy []byte) {
 	bit := 0
 	for i := 0; i < len(name); {
@@ -86,14 +86,14 @@ func mixCase(name, entropy []byte) {
 	}
 }
 
-// A match is how a reply fits a query.
+// A match is how well a reply fits a query.
 type match int
 
 const (
-	matchNone  match = iota // another question, or no reply at all
-	matchCase               // the question in other letters: a forgery, or a server that does not keep them
+	matchNone  match = iota // a reply to another question, or not a reply
+	matchCase               // the question in other upper and lower case: forged, or the server does not keep it
 	matchBare               // an error without the question, as old servers send
-	matchExact              // the question, bit by bit
+	matchExact              // the same bytes of the question
 )
 
 func (q query) match(reply []byte) match {
@@ -125,8 +125,9 @@ func (q query) match(reply []byte) match {
 
 func truncated(reply []byte) bool { return reply[2]&0x02 != 0 }
 
-// unpack parses a reply. The library takes one that ends before all the
-// records that its header counts, and what is missing could be what matters.
+// unpack parses a reply. The library accepts a reply with fewer records than its
+// header counts; unpack does not, because a missing record could be the one that
+// decides.
 func unpack(reply []byte) (*dns.Msg, error) {
 	msg := new(dns.Msg)
 	if err := msg.Unpack(reply); err != nil {

@@ -37,7 +37,7 @@ func TestQueryOnTheWire(t *testing.T) {
 	}
 }
 
-// Ids and letters differ from query to query, and every letter takes part.
+// Ids and the case of letters differ from query to query, for every letter.
 func TestQueriesCannotBeGuessed(t *testing.T) {
 	ids, spellings := map[uint16]bool{}, map[string]bool{}
 	upper := make([]int, 64)
@@ -102,8 +102,8 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// Whatever comes in, only a reply with the very question is read, and what is
-// read has an outcome that fits what it holds.
+// For any input, only a reply with the same question is read, and its outcome fits
+// its records.
 func FuzzReply(f *testing.F) {
 	q, err := newQuery(question{name: "www.shop.test", qtype: dns.TypeA}, false, true)
 	if err != nil {

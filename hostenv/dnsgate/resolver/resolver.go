@@ -15,23 +15,23 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A Resolver collects facts. It keeps nothing from one run to the next, and may
-// be used by several goroutines.
+// A Resolver collects facts. It keeps no state between runs, and several goroutines
+// may use it.
 type Resolver struct {
 	config Config
 }
 
 var _ dnsgate.Collector = (*Resolver)(nil)
 
-// New returns a Resolver. What is wrong with the configuration is told by the
-// first run.
+// New returns a Resolver. The first run returns an error if the configuration is
+// wrong.
 func New(config Config) *Resolver {
 	return &Resolver{config: config.withDefaults()}
 }
 
-// Collect gathers the facts that the question asks for. What cannot be looked
-// up stands in the facts as such; the error is a [*ConfigError], or the
-// context's, and there are no facts then.
+// Collect gathers the facts that the question asks for. A lookup that fails is a
+// fact too. Collect returns no facts and an error if the [Config] has no resolver,
+// or if the context ends.
 func (r *Resolver) Collect(ctx context.Context, question dnsgate.Question) (*dnsgate.Facts, error) {
 	resolvers, err := r.config.resolvers()
 	if err != nil {
@@ -76,7 +76,7 @@ func (r *Resolver) Collect(ctx context.Context, question dnsgate.Question) (*dns
 	return facts, nil
 }
 
-// A collection is what one run, or one round of waiting, knows.
+// A collection holds what one run, or one round of waiting, has found.
 type collection struct {
 	config Config
 	x      *exchange
@@ -92,7 +92,7 @@ func newCollection(x *exchange, config Config, resolvers []netip.AddrPort) *coll
 	return &collection{config: config, x: x, cache: c, zones: newZones(c, config)}
 }
 
-// name gathers all that is to be known of one name.
+// name gathers all facts of one name.
 func (c *collection) name(name string) *dnsgate.NameFacts {
 	facts := &dnsgate.NameFacts{Name: name}
 	if _, ok := dns.IsDomainName(name); !ok || name == "" {
@@ -114,8 +114,8 @@ func (c *collection) name(name string) *dnsgate.NameFacts {
 	return facts
 }
 
-// walk is what counts of the CAA lookups: up to the first set that is not
-// empty, or the first that failed (RFC 8659 section 3).
+// walk returns the CAA lookups that count: up to the first set that is not empty, or
+// the first that failed (RFC 8659 section 3).
 func walk(labels []string, promises []*promise) []dnsgate.CAALookup {
 	lookups := make([]dnsgate.CAALookup, 0, len(labels))
 	for i, label := range labels {
@@ -128,8 +128,7 @@ func walk(labels []string, promises []*promise) []dnsgate.CAALookup {
 	return lookups
 }
 
-// report tells Progress how far the run is, until the returned function is
-// called.
+// report calls Progress with the progress of the run until stop is called.
 func (c *collection) report(total int) (stop func()) {
 	if c.config.Progress == nil {
 		return func() {}
@@ -140,7 +139,7 @@ func (c *collection) report(total int) (stop func()) {
 	return every(500*time.Millisecond, tell)
 }
 
-// every calls f now and then, and once more when it is stopped.
+// every calls f at each interval, and once more when it is stopped.
 func every(interval time.Duration, f func()) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -163,7 +162,7 @@ func every(interval time.Duration, f func()) (stop func()) {
 	}
 }
 
-// each calls f for 0 to n-1, at most so many at once.
+// each calls f for 0 to n-1, at most atOnce calls at the same time.
 func each(n, atOnce int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup

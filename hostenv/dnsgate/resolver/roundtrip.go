@@ -2,24 +2,24 @@ package resolver
 
 import "time"
 
-// A roundTrip is how long a server takes to answer, as TCP reckons it
-// (RFC 6298): a packet that was lost is sent again soon, to a server that is
-// known to be quick. Only the first try is shortened; the later ones are as
-// patient as configured.
+// A roundTrip estimates how long a server takes to answer, as TCP does (RFC 6298),
+// so that a lost packet is soon sent again to a fast server. Only the first try gets
+// a shorter timeout; the later ones wait as long as configured.
 type roundTrip struct {
 	samples         int
 	mean, deviation time.Duration
 }
 
 const (
-	// rttSamples are needed before the reckoning is trusted.
+	// rttSamples is the number of samples before the estimate counts.
 	rttSamples = 8
-	// rttLeast is the shortest first try, and rttStep what it is rounded up to.
+	// rttLeast is the shortest first timeout; it is rounded up to a multiple of
+	// rttStep.
 	rttLeast, rttStep = 100 * time.Millisecond, 25 * time.Millisecond
 )
 
-// add takes the time of a question that was sent once: of one that was sent
-// twice nobody knows which try was answered.
+// add takes the time of a question that was sent once. For one that was sent twice
+// it is not known which try the server answered.
 func (r *roundTrip) add(took time.Duration) {
 	if r.samples++; r.samples == 1 {
 		r.mean, r.deviation = took, took/2
@@ -30,7 +30,7 @@ func (r *roundTrip) add(took time.Duration) {
 	r.deviation += (max(off, -off) - r.deviation) / 4
 }
 
-// timeout is how long to wait before a second try.
+// timeout returns how long to wait before a second try.
 func (r *roundTrip) timeout() time.Duration {
 	if r.samples < rttSamples {
 		return time.Hour

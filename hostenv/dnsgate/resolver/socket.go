@@ -7,16 +7,15 @@ import (
 	"syscall"
 )
 
-// A socket carries queries to any number of servers. Its flights are guarded
-// by the exchange's lock.
+// A socket carries queries to any number of servers. The exchange's lock guards its
+// flights.
 type socket struct {
 	conn    *net.UDPConn
 	flights map[uint16]*flight
 }
 
-// openSockets opens the sockets of both families, each on a random port. A
-// family that this machine does not have is left out, and its servers cannot
-// be reached.
+// openSockets opens the sockets of both families, each on a random port. A family
+// that this machine does not have gets none, and its servers cannot be reached.
 func (x *exchange) openSockets() {
 	for family, network := range []string{"udp4", "udp6"} {
 		for range socketsPerFamily {
@@ -24,7 +23,7 @@ func (x *exchange) openSockets() {
 			if err != nil {
 				break
 			}
-			// Replies come in bursts; what the system grants is enough.
+			// Replies come in bursts. If the system grants less, that is enough.
 			_ = conn.SetReadBuffer(4 << 20)
 			s := &socket{conn: conn, flights: map[uint16]*flight{}}
 			x.sockets[family] = append(x.sockets[family], s)
@@ -40,14 +39,14 @@ func (x *exchange) listen(s *socket) {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil: // such as an ICMP message of an earlier send
+		case err != nil: // for example an ICMP message about an earlier query
 			continue
 		}
 		x.heard(s, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buf[:n])
 	}
 }
 
-// socketFor picks a socket at random, so that a forger has ports to guess too.
+// socketFor picks a random socket, so that a forger also has to guess the port.
 func (x *exchange) socketFor(addr netip.Addr) *socket {
 	family := x.sockets[0]
 	if !addr.Is4() {
@@ -59,7 +58,7 @@ func (x *exchange) socketFor(addr netip.Addr) *socket {
 	return family[int(randomID())%len(family)]
 }
 
-// register gives the flight an id that no other one of the socket has.
+// register gives the flight an id that no other flight of the socket has.
 func (s *socket) register(f *flight) bool {
 	if len(s.flights) > 1<<15 {
 		return false
@@ -81,8 +80,8 @@ func (s *socket) unregister(f *flight) {
 	f.sock = nil
 }
 
-// transient reports whether a packet that could not be sent is as good as one
-// that was lost.
+// transient reports whether a failed send counts as a lost packet, which is sent
+// again.
 func transient(err error) bool {
 	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ECONNREFUSED)
 }

@@ -15,9 +15,9 @@ import (
 
 const tcpTimeout = 5 * time.Second
 
-// overTCP puts a flight's question again over TCP: the reply was truncated, or
-// its letters were not those that were sent, which a forger cannot do here. It
-// is called with the lock and lets go of it.
+// overTCP asks a flight's question again over TCP, after a truncated reply or one
+// that did not keep the upper and lower case of the name; a reply over TCP cannot be
+// forged as easily. It is called with the lock held, and releases it.
 func (x *exchange) overTCP(f *flight) {
 	f.overTCP = true
 	f.try++

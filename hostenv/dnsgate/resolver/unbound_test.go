@@ -6,7 +6,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// Real servers and a real resolver say what the fakes say.
+// Real servers and a real resolver give the same facts as the fakes.
 func TestRealServers(t *testing.T) {
 	port, names := startNSD(t, 20)
 	config := Config{Port: port, Resolver: startUnbound(t, port)}

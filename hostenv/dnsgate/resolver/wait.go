@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,17 +11,19 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Wanted is what every authoritative server of a name's zone is to say of it.
+// Wanted is the answer that every authoritative server of a name's zone must give.
 type Wanted struct {
 	Name string
-	// Zone is the zone that holds the name, "" to find it. Who has just written
-	// to it knows it; to find it may teach the resolver that there is no such
-	// name.
+	// Zone is the zone that holds the name, "" to find it. A caller that has just
+	// written to the zone should give it: the search may make the resolver cache
+	// that the name does not exist.
 	Zone string
-	// CNAME is the target that the name is to have. Addresses are enough in its
-	// place, for zones that flatten CNAMEs; with neither, any address is.
+	// CNAME is the target that the name must have. Answers with only Addresses are
+	// accepted too, for zones that flatten CNAMEs. If both are empty, any address
+	// is accepted.
 	CNAME     string
 	Addresses []netip.Addr
 }
@@ -34,27 +35,27 @@ type WaitConfig struct {
 	// First is the pause after the first round that a zone was not ready in,
 	// 0 for 1 s; each later pause is twice as long, up to Most, 0 for 30 s.
 	First, Most time.Duration
-	// Progress is told after each round of a zone, by one goroutine at a time.
+	// Progress is called after each round of a zone, by one goroutine at a time.
 	Progress func(WaitProgress)
 	// Now and After are the clock, nil for that of package time.
 	Now   func() time.Time
 	After func(time.Duration) <-chan time.Time
 }
 
-// WaitProgress is how far waiting is.
+// WaitProgress is the progress of a [Resolver.Wait].
 type WaitProgress struct {
 	Ready, Total int // names
 	Zone         string
 	Next         time.Duration // until the zone is asked again, 0 if it is ready
 }
 
-// Arrival is what came of one name. Servers are what the servers said last.
+// Arrival is the result for one name. Servers holds the last answers of the servers.
 type Arrival struct {
 	Name    string
 	Zone    string
 	Ready   bool
 	Servers []dnsgate.ServerFacts
-	// Err is why the servers could not be found.
+	// Err is the reason why the servers were not found.
 	Err dnsgate.LookupError
 }
 
@@ -77,15 +78,15 @@ func (c WaitConfig) withDefaults() WaitConfig {
 	return c
 }
 
-// Wait asks the authoritative servers of the wanted names, all at once, until
-// every name is ready or the deadline has come; the arrivals are in the order
-// of wanted. Servers that cannot be asked, or do not have the zone, hold
-// nothing up as long as another one answers: a certificate authority passes
-// them over too. No resolver is asked for the names themselves, for it would
-// remember that they are not there yet.
+// Wait asks the authoritative servers of all wanted names at once until every name
+// is ready or the deadline passes. The arrivals have the order of wanted. Wait
+// ignores servers that do not answer or do not have the zone, as long as another one
+// answers: a certificate authority ignores them too. It does not ask a resolver for
+// the names themselves, which would cache that they do not exist yet.
 //
-// That a deadline came is no error: Ready tells. The error is a [*ConfigError]
-// or the context's, beside what is known until then.
+// A deadline that passes is not an error: Ready is then false. Wait returns an error
+// if the [Config] has no resolver, and if the context ends; in the second case it
+// also returns what it has found until then.
 func (r *Resolver) Wait(ctx context.Context, wanted []Wanted, config WaitConfig) ([]Arrival, error) {
 	config = config.withDefaults()
 	resolvers, err := r.config.resolvers()
@@ -113,7 +114,7 @@ func (r *Resolver) Wait(ctx context.Context, wanted []Wanted, config WaitConfig)
 	for i, a := range arrivals {
 		key := a.Zone
 		if key == "" {
-			key = " " + a.Name // not found yet, by itself
+			key = " " + a.Name // zone not found yet: a group of its own
 		}
 		byZone[key] = append(byZone[key], i)
 	}
@@ -163,9 +164,9 @@ func (w *waiting) zone(ctx context.Context, members []int) {
 	}
 }
 
-// round asks once for every name and returns those that are not ready. Each
-// round finds the servers anew, for a zone may be moving; the resolver
-// remembers them as long as it may.
+// round asks once for every name and returns those that are not ready. Each round
+// looks for the servers again, because a zone may move to others; the resolver caches
+// them for their TTL.
 func (w *waiting) round(ctx context.Context, members []int) (left []int) {
 	c := newCollection(w.x, w.r.config, w.resolvers)
 	results := make([]Arrival, len(members))
@@ -206,8 +207,8 @@ func (w *waiting) report(members []int, ready int, next time.Duration) {
 	}
 }
 
-// met reports whether all servers that know the zone say what is wanted, and
-// at least one does.
+// met reports whether all servers that have the zone give the wanted answer, and at
+// least one does.
 func (w Wanted) met(servers []dnsgate.ServerFacts) bool {
 	some := false
 	for _, s := range servers {
@@ -235,9 +236,9 @@ func (w Wanted) said(s dnsgate.ServerFacts) bool {
 	}))
 }
 
-// zoneQuietly finds the zone of a name without asking a resolver for the name:
-// from the name above it, whose zone's servers say whether the name is the top
-// of a zone of its own.
+// zoneQuietly finds the zone of a name without asking a resolver for the name. It
+// finds the zone of the parent, and asks the servers of that zone whether the name is
+// the top of a zone of its own.
 func (c *collection) zoneQuietly(name string) *zone {
 	above := parent(name)
 	if !strings.Contains(above, ".") {
@@ -259,35 +260,25 @@ func (c *collection) zoneQuietly(name string) *zone {
 	return z
 }
 
-// Missing are the names of arrivals that are not ready, as an error for a
-// caller that has no use for the others.
+// Missing returns an error for each arrival that is not ready, with the answers of its
+// servers; nil if all are ready.
 func Missing(arrivals []Arrival) error {
-	var errs []error
+	var missing problem.List
 	for _, a := range arrivals {
-		if !a.Ready {
-			errs = append(errs, &NotReadyError{a})
+		if a.Ready {
+			continue
 		}
+		said := []string{"its name servers cannot be found (" + string(a.Err) + ")"}
+		if len(a.Servers) > 0 {
+			said = nil
+		}
+		for _, s := range a.Servers {
+			said = append(said, s.Name+" says "+says(s))
+		}
+		missing.Addf(a.Name, "wait longer; if a name server keeps its old answer, ask its operator whether it takes up changes of the zone "+a.Zone,
+			"has not arrived: %s", strings.Join(said, ", "))
 	}
-	return errors.Join(errs...)
-}
-
-// A NotReadyError says what servers say instead of what is wanted.
-type NotReadyError struct{ Arrival Arrival }
-
-func (e *NotReadyError) Error() string {
-	if len(e.Arrival.Servers) == 0 {
-		return e.Arrival.Name + " has not arrived: its name servers cannot be found (" + string(e.Arrival.Err) + ")"
-	}
-	var said []string
-	for _, s := range e.Arrival.Servers {
-		said = append(said, s.Name+" says "+says(s))
-	}
-	return e.Arrival.Name + " has not arrived: " + strings.Join(said, ", ")
-}
-
-// Hint says what to do.
-func (e *NotReadyError) Hint() string {
-	return "wait longer, and if a name server keeps saying something else, ask who runs it whether it takes up changes of the zone " + e.Arrival.Zone
+	return missing.Err()
 }
 
 func says(s dnsgate.ServerFacts) string {

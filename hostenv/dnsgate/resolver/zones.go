@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A zone is where its servers are. Without servers there is a reason.
+// A zone is the name of a zone with its servers, or with the reason why it has none.
 type zone struct {
 	name    string
 	servers []nameServer
@@ -22,12 +22,12 @@ type zone struct {
 type nameServer struct {
 	name    string
 	address string  // "" if it has none
-	ask     *server // nil if it cannot be asked
-	// undelegated servers are not among those that the zone's parent names.
+	ask     *server // nil if we cannot ask it
+	// undelegated means that the parent zone does not name this server.
 	undelegated bool
 }
 
-// zones are the zones of a run, each found once.
+// zones holds the zones of a run; it looks for each of them once.
 type zones struct {
 	cache  *cache
 	config Config
@@ -44,9 +44,9 @@ func newZones(c *cache, config Config) *zones {
 	return &zones{cache: c, config: config, all: map[string]*zonePromise{}}
 }
 
-// of finds the zone that holds a name. seen are answers about that very name,
-// which as a rule hold the answer already: a negative one says whose SOA it is
-// (RFC 2308), so that most names cost no question.
+// of finds the zone that holds a name. The caller gives answers about the same name
+// in seen: a negative one has the zone's SOA (RFC 2308), so that most names need no
+// further question.
 func (z *zones) of(name string, seen ...*answer) *zone {
 	for _, a := range seen {
 		if len(a.Chain) == 0 && !a.Failed() && a.zone != "" && within(name, a.zone) {
@@ -67,8 +67,8 @@ func (z *zones) of(name string, seen ...*answer) *zone {
 			if a.Error == dnsgate.ErrorTimeout || a.Error == dnsgate.ErrorCancelled {
 				return &zone{err: trouble}
 			}
-			continue // the names above it may be in order
-		case len(a.Chain) > 0: // a CNAME never stands at the top of a zone
+			continue // the names above it may answer
+		case len(a.Chain) > 0: // the top of a zone cannot be a CNAME
 			continue
 		case a.Outcome == dnsgate.OutcomeAnswer:
 			return z.named(at)
@@ -137,8 +137,8 @@ func (z *zones) find(name string) *zone {
 	return found
 }
 
-// union is both lists, what both delegate first: where two names of servers
-// share an address, it is asked under the name that the parent knows.
+// union returns both lists, names that are in both first: if two names share an
+// address, it is asked under the name that the parent has.
 func union(zone, delegated []string) []string {
 	both := slices.Clone(zone)
 	slices.SortStableFunc(both, func(a, b string) int {
@@ -154,15 +154,16 @@ func btoi(b bool) int {
 	return 0
 }
 
-// delegated are the servers that the zone above names for a zone, or nil where
-// that is not known: the same servers have both zones, or none of them speaks.
+// delegated returns the servers that the parent zone names for a zone. It returns
+// nil if that is not known: the same servers have both zones, or none answers.
 func (z *zones) delegated(name string) []string {
 	if !strings.Contains(name, ".") {
-		return nil // top-level domains are in order
+		return nil // the delegation of a top-level domain is taken to be correct
 	}
 	above := z.of(parent(name))
 	for i := range above.servers {
-		// Not all of 10,000 zones at the first server.
+		// Spread the questions: the first server is not asked for each of 10,000
+		// zones.
 		s := above.servers[(i+len(name)+int(name[0])+int(name[1]))%len(above.servers)]
 		if s.ask == nil {
 			continue
@@ -177,15 +178,15 @@ func (z *zones) delegated(name string) []string {
 	return nil
 }
 
-// direct puts one question to one authoritative server.
+// direct asks one authoritative server one question.
 func (x *exchange) direct(s *server, q question, config Config) *answer {
 	done := make(chan *answer, 1)
 	x.ask(&flight{q: q, servers: []*server{s}, timeouts: config.Timeouts, done: func(a *answer) { done <- a }})
 	return <-done
 }
 
-// ask puts a name's A and AAAA questions to every server of the zone at once,
-// and waits for all of them.
+// ask asks every server of the zone for a name's A and AAAA records at once, and
+// waits for all answers.
 func (z *zone) ask(x *exchange, config Config, name string) []dnsgate.ServerFacts {
 	if len(z.servers) == 0 {
 		return nil
@@ -218,7 +219,8 @@ func (z *zone) ask(x *exchange, config Config, name string) []dnsgate.ServerFact
 	return facts
 }
 
-// cnameOf is what the replies for A and AAAA say of a CNAME: it stands in both.
+// cnameOf returns the CNAME of the replies for A and AAAA; a server sends it in
+// both.
 func cnameOf(pair [2]*answer) dnsgate.Lookup {
 	cname := pair[0].Lookup
 	if cname.Failed() && len(cname.Chain) == 0 {

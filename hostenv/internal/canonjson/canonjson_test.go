@@ -23,9 +23,9 @@ func TestDecode(t *testing.T) {
 		{"minus zero is the integer zero", `-0`, int64(0)},
 		{"a surrogate pair is one character", `"\ud83d\ude00"`, "😀"},
 		{"empty collections are not nil", `{"a":[],"b":{}}`, map[string]any{"a": []any{}, "b": map[string]any{}}},
-		{"space around the document is nothing", " \n[null, true]\t", []any{nil, true}},
+		{"space around the document has no effect", " \n[null, true]\t", []any{nil, true}},
 		{"the empty key is a key", `{"":""}`, map[string]any{"": ""}},
-		{"seven angle brackets in a string in mid-line are no conflict", `{"a": "<<<<<<< HEAD"}`, map[string]any{"a": "<<<<<<< HEAD"}},
+		{"seven angle brackets in a string within a line are not a conflict", `{"a": "<<<<<<< HEAD"}`, map[string]any{"a": "<<<<<<< HEAD"}},
 	}
 	for _, tt := range tests {
 		got, err := Decode([]byte(tt.in))
@@ -46,7 +46,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a duplicate key within", `{"u":{"uid":1,"uid":2}}`, "line 1, column 15, at /u/uid: the key stands twice"},
 		{"a second document", `{} {}`, "line 1, column 5: there is more text after the end of the document"},
 		{"text after the document", `{}x`, "line 1, column 3: "},
-		{"nothing", ``, "line 1, column 1: the file is empty"},
+		{"an empty document", ``, "line 1, column 1: the file is empty"},
 		{"only space", " \n", "line 2, column 1: the file is empty"},
 		{"half a document", `{"a": [1, 2`, "line 1, column 12, at /a: the text ends in the middle of the document"},
 		{"half a string", `{"a": "b`, "line 1, column 9, at /a: the text ends in the middle of the document"},
@@ -114,9 +114,8 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds three invariants: what Decode accepts, encoding/json
-// accepts; the value survives Encode and Decode; and Encode's bytes depend on
-// the value alone.
+// FuzzDecode checks that encoding/json accepts what Decode accepts, that Encode and
+// Decode keep the value, and that the bytes of Encode depend only on the value.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{`{"a":{"uid":1002,"x":[1.5,null]}}`, `[-0, 0.0, 1e2]`, `"\ud83d\ude00"`, `{"a":1,"a":2}`, "{\n<<<<<<< a\n}"} {
 		f.Add([]byte(seed))
@@ -131,7 +130,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if !json.Valid(data) {
-			t.Fatalf("accepted what is no JSON: %q", data)
+			t.Fatalf("Decode accepts %q, which is not JSON", data)
 		}
 		canonical := Encode(v)
 		again, err := Decode(canonical)

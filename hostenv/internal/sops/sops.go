@@ -1,5 +1,5 @@
-// Package sops reads one key of an encrypted file by running sops. The value
-// comes through a pipe and stays in memory: it is in no argument, log or file.
+// Package sops runs sops to read one key of an encrypted file. The value comes
+// through a pipe and stays in memory: no argument, log or file contains it.
 package sops
 
 import (
@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// A Key is one of a sops file.
+// A Key is a key of a sops file.
 type Key struct {
-	Name    string   // with "/" between the levels
+	Name    string   // levels are separated by "/"
 	File    string   // the sops file
 	Program string   // "" means the sops of PATH
 	Env     []string // the program's environment, the process's own if nil
 }
 
-// ErrNotInstalled says that there is no program to run.
+// ErrNotInstalled reports that sops is not installed.
 var ErrNotInstalled = errors.New("not installed")
 
-// An Error says why a key cannot be read. It holds no part of a value.
+// An Error reports that a key cannot be read. It contains no part of a value.
 type Error struct {
 	Problem, Remedy string
 	Err             error
@@ -34,12 +34,12 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Problem }
 
-// Hint says what mends it.
+// Hint returns the fix.
 func (e *Error) Hint() string { return e.Remedy }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Path writes a key's name as sops --extract wants it.
+// Path returns a key's name as an argument of sops --extract.
 func Path(name string) (string, error) {
 	var path strings.Builder
 	for part := range strings.SplitSeq(name, "/") {
@@ -51,10 +51,10 @@ func Path(name string) (string, error) {
 	return path.String(), nil
 }
 
-// grace is how long sops may take to end once it was asked to.
+// grace is how long Read waits for the output of a sops that was killed.
 const grace = 2 * time.Second
 
-// Read returns the value. Its error is an *[Error], or the context's.
+// Read returns the value of the key. Its error is an *[Error], or the context's.
 func (k Key) Read(ctx context.Context) (string, error) {
 	path, err := Path(k.Name)
 	if err != nil {
@@ -93,11 +93,11 @@ func (k Key) Read(ctx context.Context) (string, error) {
 
 const redacted = "[redacted]"
 
-// longWord is what may be a token, or a key.
+// longWord matches what may be a token or a key.
 var longWord = regexp.MustCompile(`[A-Za-z0-9_+=-]{30,}`)
 
-// withoutSecrets is what a failed sops said, short and without anything that
-// may be a secret: the value itself, if it came so far, and words as long as one.
+// withoutSecrets shortens the output of a failed sops and removes what may be a
+// secret: the value itself, if sops printed it, and words as long as one.
 func withoutSecrets(said, value string) string {
 	if value = strings.TrimSpace(value); value != "" {
 		said = strings.ReplaceAll(said, value, redacted)

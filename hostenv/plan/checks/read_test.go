@@ -7,14 +7,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
-// document is a plan with one environment, shop, on node-a: www.shop.test and
-// its alias over TLS, plain.shop.test without. Its verification is the text. The
-// node serves another customer's blog.other.test over TLS as well.
-func document(t *testing.T, verification string) map[string]any {
+// document is a plan with one environment, shop, on node-a. It serves
+// www.shop.test and its alias over TLS, and plain.shop.test without TLS. The text
+// is its verification. The node also serves another customer's blog.other.test
+// over TLS.
+func document(t *testing.T, verification string) plan.Document {
 	t.Helper()
 	hosts := `
 		"www.shop.test": {"forceSSL": true, "enableACME": true, "serverAliases": ["alias.shop.test"]},
@@ -22,32 +23,32 @@ func document(t *testing.T, verification string) map[string]any {
 		"plain.shop.test": {"forceSSL": false},
 		"gated.shop.test": {"forceSSL": false, "enableACME": true},
 		"*.wild.shop.test": {}`
-	v, err := canonjson.Decode([]byte(`{"environments": {"shop": {"enable": true, "node": "node-a", "hostenv": {"hostname": "plain.shop.test"},
+	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "environments": {"shop": {"enable": true, "node": "node-a", "hostenv": {"hostname": "plain.shop.test"},
 			"virtualHosts": {` + hosts + `}, "deploymentVerification": ` + verification + `}},
 		"nodes": {"node-a": {"services": {"nginx": {"virtualHosts": {"blog.other.test": {"onlySSL": true}, ` + hosts + `}}}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return v.(map[string]any)
+	return d
 }
 
 // read reads a verification that has no problems.
 func read(t *testing.T, verification string) checks.Spec {
 	t.Helper()
-	spec := checks.Read(document(t, verification))["shop"]
+	spec := document(t, verification).Checks()["shop"]
 	if len(spec.Problems) > 0 {
 		t.Fatalf("%s: %v", verification, spec.Problems)
 	}
 	return spec
 }
 
-// verification is one with a single check.
+// verification returns a verification with a single check.
 func verification(request, constraints string) string {
 	return `{"checks": [{"name": "it", "request": ` + request + `, "constraints": ` + constraints + `}]}`
 }
 
 func TestRead(t *testing.T) {
-	// What hostenv's Drupal has, word for word.
+	// The checks of hostenv's Drupal, word for word.
 	spec := read(t, verification(
 		`{"virtualHost": "WWW.shop.test", "path": "/user/login", "method": "GET", "targetHostSource": "nodeConnectionHost",
 		  "followRedirects": true, "maxRedirects": 3, "timeoutSeconds": 20, "tlsMode": "insecure"}`,
@@ -64,7 +65,7 @@ func TestRead(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 
-	// What is left out, and constraints as an object.
+	// A check with defaults, and with its constraints as an object.
 	spec = read(t, `{"checks": [
 		{"request": {}, "constraints": {"allowNonZeroExitStatus": true, "minHttpStatus": null, "skipStdoutRegexOnRedirect": true}}, {"request": null}]}`)
 	q = spec.Requests[0]
@@ -79,7 +80,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestDefaults: hostenv's own are that checks are done, and count.
+// TestDefaults expects hostenv's defaults: checks run, and a failure counts.
 func TestDefaults(t *testing.T) {
 	for _, test := range []struct {
 		verification   string
@@ -97,7 +98,7 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// TestNormal: hostenv takes a path and a method as they come.
+// TestNormal normalises a path and a method, which hostenv does not check.
 func TestNormal(t *testing.T) {
 	for request, want := range map[string]string{
 		`{"path": "user/login", "method": "post"}`: "POST http://plain.shop.test/user/login",
@@ -111,8 +112,8 @@ func TestNormal(t *testing.T) {
 	}
 }
 
-// TestScheme asks for the scheme that the node serves, not the project wanted;
-// also of a host that is not the environment's.
+// TestScheme expects the scheme that the node serves and not the one that the
+// project asks for, also for a host of another environment.
 func TestScheme(t *testing.T) {
 	for host, want := range map[string]string{
 		"www.shop.test": "https", "alias.shop.test": "https", "plain.shop.test": "http", "gated.shop.test": "http",
@@ -132,24 +133,26 @@ func TestReadNothing(t *testing.T) {
 		}
 	}
 	disabled := document(t, `7`)
-	disabled["environments"].(map[string]any)["shop"].(map[string]any)["enable"] = false
-	if specs := checks.Read(disabled); len(specs) != 0 {
+	shop := disabled.Environments["shop"]
+	shop.Enable = new(bool)
+	disabled.Environments["shop"] = shop
+	if specs := disabled.Checks(); len(specs) != 0 {
 		t.Errorf("of a disabled environment: %+v", specs)
 	}
 	golden, err := os.ReadFile("../../../golden/124-unknown-keys/plan.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := canonjson.Decode(golden)
+	d, err := plan.DecodeDocument(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if specs := checks.Read(v.(map[string]any)); len(specs) != 1 || len(specs["site-main-b7ea262"].Requests) != 0 {
+	if specs := d.Checks(); len(specs) != 1 || len(specs["site-main-b7ea262"].Requests) != 0 {
 		t.Errorf("%v", specs)
 	}
 }
 
-// TestReadRefuses has every mistake of a plan in one error.
+// TestReadRefuses expects one problem for every mistake of a verification.
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ request, constraints, want string }{
 		{`{"virtualHost": "*.wild.shop.test"}`, `[]`, `which is no host name that can be asked for`},
@@ -177,11 +180,11 @@ func TestReadRefuses(t *testing.T) {
 		list = append(list, `{"name": "c", "request": `+test.request+`, "constraints": `+test.constraints+`}`)
 	}
 	list = append(list, `{"type": "ping"}`, `7`)
-	spec := checks.Read(document(t, `{"checks": [`+strings.Join(list, ",")+`]}`))["shop"]
+	spec := document(t, `{"checks": [`+strings.Join(list, ",")+`]}`).Checks()["shop"]
 	if len(spec.Problems) != len(tests)+2 || !spec.Enforce {
 		t.Fatalf("%d problems of %d mistakes: %v", len(spec.Problems), len(tests)+2, spec)
 	}
-	// What can be read is asked all the same.
+	// Read also returns the checks without mistakes.
 	if len(spec.Requests) != 1 || spec.Requests[0].Name != "good" {
 		t.Errorf("%+v", spec.Requests)
 	}
@@ -193,8 +196,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestReadNoObject: what cannot be read at all is not left out either, and
-// counts.
+// TestReadNoObject expects a problem that counts, also if the whole verification
+// cannot be read.
 func TestReadNoObject(t *testing.T) {
 	for verification, want := range map[string]string{
 		`[{"checks": []}]`:  "it is a list, not an object",
@@ -203,7 +206,7 @@ func TestReadNoObject(t *testing.T) {
 		`{"enforce": 1}`:    "enforce is an integer, neither true nor false",
 		`{"checks": "all"}`: "checks is a string, not a list",
 	} {
-		spec := checks.Read(document(t, verification))["shop"]
+		spec := document(t, verification).Checks()["shop"]
 		if len(spec.Problems) != 1 || spec.Problems[0].String() != "deploymentVerification: "+want || !spec.Enforce {
 			t.Errorf("%s: %+v, want %s", verification, spec, want)
 		}

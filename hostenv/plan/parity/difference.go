@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
-// A Kind says what happened to a value.
+// A Kind is the kind of a difference.
 type Kind string
 
 // The kinds of a difference.
@@ -20,17 +20,17 @@ const (
 	Changed Kind = "changed"
 )
 
-// A Difference is one place where two documents differ, at the outermost: of an
-// added object only the object itself is one.
+// A Difference is one place where two documents differ. An added or removed object
+// is one difference; its members are not.
 type Difference struct {
 	Document      string // "plan" or "state"
 	Kind          Kind
-	Path          []string // the names of the members that lead there
+	Path          []string // names of members, from the root
 	Before, After any      // nil where Added or Removed
 }
 
-// Differences returns where two decoded values differ, sorted by path. Lists
-// are compared whole.
+// Differences returns the differences of two decoded values, sorted by path. It
+// compares lists as a whole.
 func Differences(document string, path []string, before, after any) []Difference {
 	a, aObject := before.(map[string]any)
 	b, bObject := after.(map[string]any)
@@ -66,7 +66,7 @@ var (
 	unescape = strings.NewReplacer("~0", "~", "~1", "/")
 )
 
-// Pointer is where it is, as RFC 6901 writes it.
+// Pointer returns the path as an RFC 6901 pointer.
 func (d Difference) Pointer() string {
 	var b strings.Builder
 	for _, name := range d.Path {
@@ -75,10 +75,10 @@ func (d Difference) Pointer() string {
 	return b.String()
 }
 
-// String is "document kind pointer", what a row's patterns are held against.
+// String returns "document kind pointer", which the patterns of rows match.
 func (d Difference) String() string { return d.Document + " " + string(d.Kind) + " " + d.Pointer() }
 
-// Text is the difference for people, on one line, with its values shortened.
+// Text returns the difference on one line, with shortened values.
 func (d Difference) Text() string {
 	switch d.Kind {
 	case Added:
@@ -90,7 +90,7 @@ func (d Difference) Text() string {
 	}
 }
 
-// widest is how much of a value is shown, in bytes.
+// widest is the length of the longest value that Text shows, in bytes.
 const widest = 160
 
 // brief writes a value as JSON on one line.

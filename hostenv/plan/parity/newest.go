@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// The proofs here are for plans of hostenv's own newest generator, of which the
-// nodes' part says more and the environments' part less than ours.
+// These proofs are for plans of hostenv's newest generator. Those have more below
+// "nodes" than ours, and less below "environments".
 
-// host returns the virtual host that a path below leads into, on either side.
+// host returns the virtual host that contains d, on each side.
 func (c *Comparison) host(d Difference) (before, after map[string]any) {
 	i := slices.Index(d.Path, "virtualHosts")
 	path := d.Path[:i+2]
 	return object(c.before.Plan, path...), object(c.after.Plan, path...)
 }
 
-// planned returns the environment that has a virtual host on a node in our
-// plan, by its user, and that virtual host.
-func (c *Comparison) planned(node, host string) (user string, virtualHost map[string]any) {
+// virtualHost returns the user name of the environment that has a virtual host on
+// a node in our plan, and that virtual host.
+func (c *Comparison) virtualHost(node, host string) (user string, virtualHost map[string]any) {
 	environments := object(c.after.Plan, "environments")
 	for _, user := range slices.Sorted(maps.Keys(environments)) {
 		if h := object(environments[user], "virtualHosts", host); h != nil && get(environments[user], "node") == node {
@@ -30,24 +30,23 @@ func (c *Comparison) planned(node, host string) (user string, virtualHost map[st
 	return "", nil
 }
 
-// certificateName: the certificate that was asked for by enableLetsEncrypt is
-// asked for, or declined, by NixOS's options.
+// certificateName: NixOS's options have the value that enableLetsEncrypt had.
 func (c *Comparison) certificateName(d Difference) bool {
 	before, after := c.host(d)
 	asked, ok := before["enableLetsEncrypt"].(bool)
 	return ok && after["enableACME"] == asked && after["forceSSL"] == asked
 }
 
-// gatedCertificate: the older plan had no certificate and no TLS for the host,
-// and ours asks for both again, as its environment does.
+// gatedCertificate: the older plan turned the certificate and TLS of the host off,
+// and ours turns both on, as the environment asks.
 func (c *Comparison) gatedCertificate(d Difference) bool {
 	before, after := c.host(d)
 	if after["enableACME"] != true || after["forceSSL"] != true {
 		return false
 	}
 	if d.Path[0] == "nodes" {
-		_, planned := c.planned(d.Path[1], d.Path[len(d.Path)-2])
-		return before["enableACME"] == false && before["forceSSL"] == false && planned["enableACME"] == true
+		_, host := c.virtualHost(d.Path[1], d.Path[len(d.Path)-2])
+		return before["enableACME"] == false && before["forceSSL"] == false && host["enableACME"] == true
 	}
 	if asked, ok := before["enableLetsEncrypt"]; ok {
 		return asked == false
@@ -55,7 +54,7 @@ func (c *Comparison) gatedCertificate(d Difference) bool {
 	return before["enableACME"] == false && before["forceSSL"] == false
 }
 
-// sameProxy: the location is the one that the node had already.
+// sameProxy: the node had the same location before.
 func (c *Comparison) sameProxy(d Difference) bool {
 	user, host, location := d.Path[1], d.Path[3], d.Path[5]
 	node, _ := get(c.before.Plan, "environments", user, "node").(string)
@@ -63,10 +62,10 @@ func (c *Comparison) sameProxy(d Difference) bool {
 	return had != nil && equal(had, d.After)
 }
 
-// noPreviousNode: there was none.
+// noPreviousNode: the value was null.
 func (c *Comparison) noPreviousNode(d Difference) bool { return d.Before == nil }
 
-// connection: how the node is reached is the same, with the port on its own.
+// connection: the connection is the same, but has the port in its own field.
 func (c *Comparison) connection(d Difference) bool {
 	before, after := object(c.before.Plan, "nodeConnections", d.Path[1]), object(c.after.Plan, "nodeConnections", d.Path[1])
 	if _, isList := after["sshOpts"].([]any); after["sshOpts"] != nil && !isList {
@@ -79,8 +78,7 @@ func (c *Comparison) connection(d Difference) bool {
 	return before != nil && before["sshPort"] == nil && slices.Equal(texts(before["sshOpts"]), options)
 }
 
-// nodeOptions: what the older plan has no place for in any connection stands
-// beside what it says of this one.
+// nodeOptions: no connection of the older plan has this field.
 func (c *Comparison) nodeOptions(d Difference) bool {
 	field := d.Path[2]
 	for _, connection := range object(c.before.Plan, "nodeConnections") {
@@ -91,7 +89,22 @@ func (c *Comparison) nodeOptions(d Difference) bool {
 	return field != "remoteBuild" || object(c.before.Plan, "nodeRemoteBuild") == nil
 }
 
-// remoteBuild: the same nodes build for themselves.
+// paths: they are the environment's own. Its link is named after its user, and its
+// folder lies in that of its node.
+func (c *Comparison) paths(d Difference) bool {
+	user := d.Path[1]
+	if d.Path[2] == "profileLink" {
+		return d.After == "/nix/var/nix/profiles/per-user/"+user+"/hostenv"
+	}
+	node, _ := get(c.after.Plan, "environments", user, "node").(string)
+	temp, ok := get(c.after.Plan, "nodeConnections", node, "tempPath").(string)
+	if !ok { // a node with disabled environments alone
+		temp = "/run/hostenv/deploy"
+	}
+	return d.After == temp+"/"+user
+}
+
+// remoteBuild: the same nodes build their own profiles.
 func (c *Comparison) remoteBuild(d Difference) bool {
 	older, ok := c.before.Plan["nodeRemoteBuild"].(map[string]any)
 	if !ok {
@@ -109,8 +122,8 @@ func (c *Comparison) remoteBuild(d Difference) bool {
 	return true
 }
 
-// nodeProvider: the deploy user, its keys and the trusted keys are those that
-// the provider's options name now.
+// nodeProvider: the deploy user, its keys and the trusted keys are those of the
+// provider's options.
 func (c *Comparison) nodeProvider(d Difference) bool {
 	before := object(d.Before)
 	keys, ok := before["deployPublicKeys"].([]any)
@@ -130,7 +143,7 @@ func (c *Comparison) nodeProvider(d Difference) bool {
 	return true
 }
 
-// nodeModules: it is what nix/modules gives every node.
+// nodeModules: nix/modules gives every node the same.
 func (c *Comparison) nodeModules(d Difference) bool {
 	switch member := d.Path[len(d.Path)-1]; member {
 	case "enable", "recommendedProxySettings":
@@ -153,19 +166,18 @@ func (c *Comparison) nodeModules(d Difference) bool {
 	return false
 }
 
-// http2: it is NixOS's default.
+// http2: the value is NixOS's default.
 func (c *Comparison) http2(d Difference) bool { return d.Before == true }
 
-// addHeader is a line by which the older plan sends a header, and not more.
+// addHeader matches a line that sends one header.
 var addHeader = regexp.MustCompile(`^add_header ([A-Za-z-]+) ("[^"\\$]*"|'[^'\\$]*') always;$`)
 
-// securityHeaders: every header that the older plan sends is one that the
-// environment asks for, with that value, and none that it asks for is missing;
-// what is not such a header is what the plan still says. How long a browser
-// insists on TLS may differ.
+// securityHeaders: the older plan sends exactly the headers that the environment
+// asks for, with the same values. Our plan has at most the line that forbids
+// indexing. The max-age of Strict-Transport-Security may differ.
 func (c *Comparison) securityHeaders(d Difference) bool {
 	node, name := d.Path[1], d.Path[5]
-	_, virtualHost := c.planned(node, name)
+	_, virtualHost := c.virtualHost(node, name)
 	before, _ := d.Before.(string)
 	asked := headers(virtualHost)
 	if virtualHost == nil || len(asked) == 0 {
@@ -193,15 +205,15 @@ func (c *Comparison) securityHeaders(d Difference) bool {
 		delete(asked, header)
 	}
 	if older, _ := c.host(d); older["forceSSL"] == false {
-		delete(asked, hsts) // that must not be sent without TLS
+		delete(asked, hsts) // only valid with TLS
 	}
 	return len(asked) == 0
 }
 
 const hsts = "Strict-Transport-Security"
 
-// headers are those that a virtual host of an environment asks for, as
-// nix/lib/security-headers.nix has them.
+// headers returns the headers that a virtual host of an environment asks for, by
+// the rules of nix/lib/security-headers.nix.
 func headers(virtualHost map[string]any) map[string]string {
 	security := object(virtualHost, "security")
 	asked := map[string]string{}

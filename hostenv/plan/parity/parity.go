@@ -1,15 +1,15 @@
-// Package parity tells a plan's deliberate differences from all others: from
-// the plan that today's generator made of the same provider, or from any older
-// plan.
+// Package parity compares our plan with an older one of the same provider, such as
+// the legacy generator's, and separates the deliberate differences from the
+// unexpected ones.
 //
-// golden/parity.json is the list of what is deliberate. Its rows have patterns,
-// which say where a difference may be; where a pattern alone would let too much
-// pass, proofs.go asks the documents themselves: another UID is expected only
-// where the old plan gave that UID to several environments. What no row
-// explains is unexpected, however harmless it looks.
+// golden/parity.json lists the deliberate differences. Each row has patterns for
+// the places where it allows a difference. Where patterns alone would allow too
+// much, proofs.go checks the documents: another UID is expected only if the old
+// plan gave that UID to several environments. Any difference that no row explains
+// is unexpected.
 //
-// The package is pure, and never an arbiter of what a plan may be: it says what
-// a person should look at before the first deploy.
+// The package does no I/O, and refuses no plan: it lists what the operator should
+// review before the first deploy.
 package parity
 
 import (
@@ -24,12 +24,12 @@ import (
 // FormatVersion is the version of what [Report.Encode] writes.
 const FormatVersion = 1
 
-// Documents are one side of a comparison. State may be nil, on both sides
-// alike, where only plans are compared.
+// Documents are one side of a comparison. To compare only plans, leave State nil
+// on both sides.
 type Documents struct {
 	Plan, State map[string]any
-	// DeployPublicKeys are those that the provider's options name. Our plans do
-	// not repeat them, and a comparison with one that does asks for them.
+	// DeployPublicKeys are the keys in the provider's options. Our plans do not
+	// repeat them, but some older plans do.
 	DeployPublicKeys []string
 }
 
@@ -60,30 +60,30 @@ func DecodeDocuments(plan, state []byte) (Documents, error) {
 	return d, nil
 }
 
-// A NoPlanError says that a document is not a plan of any generator.
+// A NoPlanError reports a document that is not a plan of any generator.
 type NoPlanError struct{}
 
-func (*NoPlanError) Error() string { return "it has no environments, so it is no plan" }
+func (*NoPlanError) Error() string { return "it has no environments, so it is not a plan" }
 
-// Hint says which file is wanted.
+// Hint names the right file.
 func (*NoPlanError) Hint() string {
-	return "name the plan.json that the old generator wrote last, as a rule generated/plan.json of the commit that is deployed"
+	return "name the last plan.json of the legacy generator, usually generated/plan.json of the deployed commit"
 }
 
-// A Finding is a difference and what explains it.
+// A Finding is a difference and the row that explains it.
 type Finding struct {
 	Difference
-	Row *Row // nil where nothing does: the difference is unexpected
+	Row *Row // nil for an unexpected difference
 }
 
-// A Report is what two sides differ in.
+// A Report holds the differences of two sides.
 type Report struct {
-	// Findings are in the order of the rows, the unexpected last, and within a
-	// row in the order of their paths.
+	// Findings are in the order of the rows, then of their paths; the unexpected
+	// ones are last.
 	Findings []Finding
 }
 
-// Compare holds the documents that a generator made against ours.
+// Compare compares the documents of another generator with ours.
 func Compare(before, after Documents) Report {
 	c := NewComparison(before, after)
 	rows := Rows()

@@ -35,7 +35,7 @@ const asking = `{"a":{"node":"n","virtualHosts":{
 		   "raw.test":{"security":{"xFrameOptions":"DENY"}},
 		   "plain.test":{"hsts":true,"security":{"xFrameOptions":"DENY"}}}}}`
 
-// TestExplain holds single differences: which row explains it, or none.
+// TestExplain checks which row explains a difference, if any.
 func TestExplain(t *testing.T) {
 	tests := []struct {
 		name, before, after string // plans
@@ -67,7 +67,7 @@ func TestExplain(t *testing.T) {
 			"plan added /nodes/n/systemd/services/user@1006: ",
 		},
 	}, {
-		"a repeated key that stands once is expected, one that is gone is not",
+		"a repeated key may be written once, but not removed",
 		`{"environments":{"a":{"authorizedKeys":["x","y","x"]},"b":{"authorizedKeys":["x","y"]}}}`,
 		`{"environments":{"a":{"authorizedKeys":["x","y"]},"b":{"authorizedKeys":["x"]}}}`,
 		[]string{"plan changed /environments/a/authorizedKeys: keys-once", "plan changed /environments/b/authorizedKeys: "},
@@ -142,7 +142,7 @@ func TestExplain(t *testing.T) {
 			"plan changed /environments/a/virtualHosts/j/locations/~1/proxyPass: ",
 		},
 	}, {
-		"a disabled environment leaves its node, and takes nobody else along",
+		"a disabled environment leaves its node, and no other environment does",
 		`{"environments":{"off-x":{"enable":false,"node":"n","uid":7,"hostenv":{"organisation":"o"},"virtualHosts":{"off.test":{}}},
 		                  "on-x":{"enable":true,"node":"n","uid":8,"hostenv":{"organisation":"o"},"virtualHosts":{"on.test":{}}}},
 		  "nodes":{"n":{"users":{"users":{"off-x":{},"on-x":{}},"groups":{"off-x":{}}},
@@ -168,7 +168,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"enable":false,"node":"n"},"b":{"enable":true,"node":"m"}},"nodes":{}}`,
 		[]string{"plan removed /nodes/m: ", "plan removed /nodes/n: disabled"},
 	}, {
-		"a node without environments is new, one with an environment is another thing",
+		"a new node without environments is expected, one with an environment is not",
 		`{"environments":{"a":{"node":"n"}},"nodes":{"n":{}}}`,
 		`{"environments":{"a":{"node":"m"}},"nodes":{"n":{},"m":{},"o":{}}}`,
 		[]string{"plan changed /environments/a/node: ", "plan added /nodes/m: ", "plan added /nodes/o: empty-nodes"},
@@ -185,7 +185,7 @@ func TestExplain(t *testing.T) {
 			"plan changed /environments/a/z: ",
 		},
 	}, {
-		"a wildcard does without a certificate, other names do not",
+		"a wildcard may lose its certificate, other names may not",
 		`{"environments":{"a":{"virtualHosts":{"*.a.test":{"enableACME":true,"forceSSL":true},"a.test":{"enableACME":true,"forceSSL":true}}}}}`,
 		`{"environments":{"a":{"virtualHosts":{"*.a.test":{"enableACME":false,"forceSSL":false},"a.test":{"enableACME":false,"forceSSL":true}}}}}`,
 		[]string{
@@ -223,7 +223,7 @@ func TestExplain(t *testing.T) {
 			"plan changed /cloudflare/zoneId: ",
 		},
 	}, {
-		"a token file on the node that is not named any more",
+		"the plan no longer names a token file on the node",
 		`{"environments":{},"cloudflare":{"apiTokenFile":"/run/secrets/token"}}`,
 		`{"environments":{},"cloudflare":{}}`,
 		[]string{"plan removed /cloudflare/apiTokenFile: "},
@@ -326,7 +326,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{},"nodeConnections":{"a":{"remoteBuild":true},"b":{}}}`,
 		[]string{"plan added /nodeConnections/a/remoteBuild: remote-build", "plan removed /nodeRemoteBuild: remote-build"},
 	}, {
-		"a node that built for itself is forgotten",
+		"a node that built for itself is missing",
 		`{"environments":{},"nodeRemoteBuild":{"a":true,"b":true},"nodeConnections":{"a":{},"b":{}}}`,
 		`{"environments":{},"nodeConnections":{"a":{"remoteBuild":true},"b":{}}}`,
 		[]string{"plan added /nodeConnections/a/remoteBuild: ", "plan removed /nodeRemoteBuild: "},
@@ -336,7 +336,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"node":"n"}},"nodeConnections":{"n":{},"m":{"hostname":"m.test"}}}`,
 		[]string{"plan added /nodeConnections/m: empty-nodes"},
 	}, {
-		"what the modules of a node make of its environments is in the plan no more, and anything else is missed",
+		"the plan no longer has what the node's modules make of its environments, but keeps everything else",
 		`{"environments":{"a":{"node":"n"}},"nodes":{
 		   "n":{"networking":{"firewall":{"allowedTCPPorts":[80,443,22]}},
 		        "services":{"nginx":{"enable":true,"recommendedProxySettings":true,"upstreams":{"a_upstream":{"servers":{"unix:/run/hostenv/nginx/a/in.sock":{}}}}}}},
@@ -409,6 +409,20 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{}}}`,
 		[]string{"plan removed /_description: plan-description", "plan removed /environments/a/_description: "},
 	}, {
+		"an environment's paths are its own",
+		`{"environments":{"a":{"node":"n"},"b":{"node":"n"}},"nodeConnections":{"n":{}}}`,
+		`{"environments":{
+		   "a":{"node":"n","profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"},
+		   "b":{"node":"n","profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"}},
+		  "nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
+		[]string{
+			"plan added /environments/a/profileLink: paths",
+			"plan added /environments/a/tempPath: paths",
+			"plan added /environments/b/profileLink: ",
+			"plan added /environments/b/tempPath: ",
+			"plan added /nodeConnections/n/tempPath: node-options",
+		},
+	}, {
 		"keys that are new stand beside the old ones, and others are not expected",
 		`{"environments":{"a":{}}}`,
 		`{"environments":{"a":{"source":{},"placement":"p","type":"x"}},"formatVersion":1,"stateDigest":"0","extra":1}`,
@@ -443,8 +457,7 @@ func explained(c *parity.Comparison) []string {
 	return got
 }
 
-// A name may leave an entry of the state for another of its project, and for
-// nobody else.
+// In the state, a name may move to another entry of its project only.
 func TestExplainState(t *testing.T) {
 	plan := object(t, `{"environments":{}}`)
 	before := object(t, `{
@@ -468,9 +481,8 @@ func TestExplainState(t *testing.T) {
 	}
 }
 
-// TestTampering changes every member of every recorded plan that ours has in
-// common with it, and every one that ours does without: no such change passes
-// for a deliberate one.
+// TestTampering changes each member of the recorded plans: those that our plan
+// shares, and those that it does not have. No row may explain such a change.
 func TestTampering(t *testing.T) {
 	dirs, err := filepath.Glob("../../../golden/0*")
 	newest, newestErr := filepath.Glob("../../../golden/201*")
@@ -501,7 +513,7 @@ func TestTampering(t *testing.T) {
 		check := func(path string, value any) {
 			tampered++
 			if shared, ok := value.(int64); ok && uids[shared] > 1 {
-				return // may be another one: that is what the row dense-uids says
+				return // the row dense-uids explains a change of this UID
 			}
 			if got := parity.Compare(old, ours); len(got.Unexpected()) <= sound {
 				t.Errorf("%s: %s was tampered with, and no more than %d differences are unexpected", filepath.Base(dir), path, sound)
@@ -522,7 +534,7 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-// tamper changes each leaf that is the same on both sides, and puts it back.
+// tamper changes each leaf that is equal on both sides, calls check, and restores it.
 func tamper(path string, old, ours map[string]any, check func(string, any)) {
 	for name, value := range maps.Clone(ours) {
 		was, ok := old[name]
@@ -543,7 +555,8 @@ func tamper(path string, old, ours map[string]any, check func(string, any)) {
 	}
 }
 
-// deployKeys are those that a plan of the newest generator repeats.
+// deployKeys returns the public keys, which a plan of the newest legacy generator has
+// for each node.
 func deployKeys(plan map[string]any) []string {
 	var keys []string
 	for _, node := range plan["nodes"].(map[string]any) {
@@ -554,8 +567,8 @@ func deployKeys(plan map[string]any) []string {
 	return keys
 }
 
-// tamperOld changes each leaf of the older plan that ours has not, or has with
-// another value, and puts it back.
+// tamperOld changes each leaf of the older plan that is missing or different in ours,
+// calls check, and restores it.
 func tamperOld(path string, old, ours map[string]any, gone bool, check func(string)) {
 	for name, value := range maps.Clone(old) {
 		at := path + "/" + name
@@ -568,7 +581,7 @@ func tamperOld(path string, old, ours map[string]any, gone bool, check func(stri
 			tamperOld(at, inner, keptObject, gone, check)
 			continue
 		case at == "/_description":
-			continue // whatever it says
+			continue // this text may differ
 		case !gone && bytes.Equal(canonjson.Encode(value), canonjson.Encode(kept)):
 			continue
 		}
@@ -621,7 +634,7 @@ unexpected:
 func TestDecodeDocuments(t *testing.T) {
 	for _, text := range []string{``, `[]`, `{"environments":1}`, `{"a":{"uid":1002}}`, `{"environments":{},"environments":{}}`} {
 		if _, err := parity.DecodeDocuments([]byte(text), nil); err == nil {
-			t.Errorf("%s passes for a plan", text)
+			t.Errorf("DecodeDocuments accepts %s as a plan", text)
 		} else if hinter := (interface{ Hint() string })(nil); !errors.As(err, &hinter) && text != `[]` {
 			t.Errorf("%s: %v has no hint", text, err)
 		}

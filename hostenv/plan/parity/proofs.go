@@ -3,21 +3,20 @@ package parity
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // A Comparison explains the differences between two sides.
 type Comparison struct {
 	before, after Documents
-	sharedUIDs    map[int64]bool // that several environments have before
+	sharedUIDs    map[int64]bool // UIDs of several environments before
 }
 
-// NewComparison prepares one.
+// NewComparison prepares a comparison.
 func NewComparison(before, after Documents) *Comparison {
 	c := &Comparison{before: before, after: after, sharedUIDs: map[int64]bool{}}
 	for _, entries := range []map[string]any{object(before.Plan, "environments"), before.State} {
@@ -41,8 +40,8 @@ func (c *Comparison) Differences() []Difference {
 		Differences("state", nil, c.before.State, c.after.State)...)
 }
 
-// Explain returns the rows that explain a difference: whose patterns have it,
-// and whose proof, where they need one, holds.
+// Explain returns the rows that explain a difference: a pattern matches it, and the
+// proof holds if the row has one.
 func (c *Comparison) Explain(d Difference) []*Row {
 	var explained []*Row
 	for _, row := range Rows() {
@@ -53,9 +52,8 @@ func (c *Comparison) Explain(d Difference) []*Row {
 	return explained
 }
 
-// proofs hold, for a row whose patterns alone would let too much pass, what must
-// be true of a difference besides. A row that is not here needs none. (It is
-// filled by init, for a proof may ask for explanations itself.)
+// proofs has a condition for each row whose patterns alone would allow too much.
+// (init fills it, because a proof may call Explain.)
 var proofs map[string]func(*Comparison, Difference) bool
 
 func init() {
@@ -78,6 +76,7 @@ func init() {
 		"no-previous-node":     (*Comparison).noPreviousNode,
 		"connection":           (*Comparison).connection,
 		"node-options":         (*Comparison).nodeOptions,
+		"paths":                (*Comparison).paths,
 		"remote-build":         (*Comparison).remoteBuild,
 		"node-provider":        (*Comparison).nodeProvider,
 		"node-modules":         (*Comparison).nodeModules,
@@ -86,8 +85,8 @@ func init() {
 	}
 }
 
-// denseUIDs: the UID was that of several environments, or what differs is
-// called after such a UID, or after the one that came in its place.
+// denseUIDs: several environments had the UID before, or the name of the unit
+// contains such a UID or its replacement.
 func (c *Comparison) denseUIDs(d Difference) bool {
 	i := slices.IndexFunc(d.Path, func(name string) bool { return strings.HasPrefix(name, "user@") })
 	if i < 0 {
@@ -112,14 +111,14 @@ func (c *Comparison) denseUIDs(d Difference) bool {
 	return false
 }
 
-// sliceOf is the slice of an environment's project, without its suffix.
+// sliceOf returns the slice of an environment's project, without ".slice".
 func sliceOf(user string, environment any) string {
 	organisation, _ := get(environment, "hostenv", "organisation").(string)
 	slug, _, _ := strings.Cut(user, "-")
 	return "user-" + organisation + "-" + slug
 }
 
-// nameMoves: every name that the entry lost belongs to another of its project.
+// nameMoves: another entry of the project has every name that this one lost.
 func (c *Comparison) nameMoves(d Difference) bool {
 	before, after := texts(d.Before), texts(d.After)
 	user := d.Path[0]
@@ -142,11 +141,11 @@ func (c *Comparison) ownedInProject(name, user string) bool {
 	return false
 }
 
-// noIndexing is what stands for allowIndexing = false.
+// noIndexing is nginx's line for allowIndexing = false.
 const noIndexing = "add_header X-Robots-Tag \"noindex\" always;\n"
 
-// nginxOptions: a header came only where indexing was not allowed, after what
-// the project itself configured.
+// nginxOptions: the only addition is the header that forbids indexing, where the
+// project forbids it, after the project's own lines.
 func (c *Comparison) nginxOptions(d Difference) bool {
 	if d.Kind == Removed {
 		return true
@@ -156,9 +155,9 @@ func (c *Comparison) nginxOptions(d Difference) bool {
 	return d.After == before+noIndexing && get(c.before.Plan, append(slices.Clone(host), "allowIndexing")...) == false
 }
 
-// ownRootLocation: what stood there was the generator's proxy and nothing else,
-// and what stands there now is no proxy. (A project may declare a proxy itself;
-// but so would look one to another customer, and that somebody should see.)
+// ownRootLocation: the location had only the generator's proxy, and has no proxy
+// now. (A proxy that the project declares is unexpected, because one to another
+// customer looks the same.)
 func (c *Comparison) ownRootLocation(d Difference) bool {
 	location := d.Path[:slices.Index(d.Path, "/")+1]
 	before, after := object(c.before.Plan, location...), object(c.after.Plan, location...)
@@ -167,7 +166,7 @@ func (c *Comparison) ownRootLocation(d Difference) bool {
 		strings.HasPrefix(to, "http://") && strings.HasSuffix(to, "_upstream") && after["proxyPass"] == nil
 }
 
-// disabled: what left the node was a disabled environment's.
+// disabled: the removed member belonged to a disabled environment.
 func (c *Comparison) disabled(d Difference) bool {
 	node := d.Path[1]
 	var others bool // an environment of the node that is not disabled
@@ -196,15 +195,15 @@ func (c *Comparison) disabled(d Difference) bool {
 	return theirs[d.Path[len(d.Path)-1]]
 }
 
-// keysOnce: nothing but repetitions went.
+// keysOnce: only repetitions were removed.
 func (c *Comparison) keysOnce(d Difference) bool {
 	before := texts(d.Before)
 	kept := once(before)
 	return len(kept) < len(before) && slices.Equal(kept, texts(d.After))
 }
 
-// noDeployKeys: the keys that went stood after the environment's own, in every
-// environment alike, and each of its own is still there.
+// noDeployKeys: only the keys after the environment's own were removed, and these
+// were the same in every environment.
 func (c *Comparison) noDeployKeys(d Difference) bool {
 	user := d.Path[4]
 	before, own := texts(d.Before), texts(get(c.before.Plan, "environments", user, "authorizedKeys"))
@@ -234,31 +233,30 @@ func once(list []string) []string {
 	return kept
 }
 
-var storePath = regexp.MustCompile(`^/.*/[0-9a-z]{32}-[^/]+(/.*)?$`)
-
-func isStorePath(v any) bool {
-	text, ok := v.(string)
-	return ok && storePath.MatchString(text)
+func inStore(v any) bool {
+	text, _ := v.(string)
+	_, _, ok := names.CutStorePath(text)
+	return ok
 }
 
-// rootRelative: a store path became the same path in the project's source.
+// rootRelative: a store path became the same path relative to the project's source.
 func (c *Comparison) rootRelative(d Difference) bool {
 	before, _ := d.Before.(string)
 	after, ok := d.After.(string)
-	match := storePath.FindStringSubmatch(before)
-	return ok && match != nil && after == cmp.Or(strings.TrimPrefix(match[1], "/"), ".")
+	_, below, inStore := names.CutStorePath(before)
+	return ok && inStore && after == cmp.Or(strings.TrimPrefix(below, "/"), ".")
 }
 
-// apiToken: the token was in the store or never named, or is named by a key now.
+// apiToken: the token was in the store or not set, or the plan names it by a key.
 func (c *Comparison) apiToken(d Difference) bool {
 	if d.Kind == Added {
 		return true
 	}
 	_, named := get(c.after.Plan, "cloudflare", "apiTokenSecret").(string)
-	return d.After == nil && (d.Before == nil || isStorePath(d.Before) || named)
+	return d.After == nil && (d.Before == nil || inStore(d.Before) || named)
 }
 
-// emptyNodes: no environment runs on it.
+// emptyNodes: no environment runs on the node.
 func (c *Comparison) emptyNodes(d Difference) bool {
 	for _, environment := range object(c.after.Plan, "environments") {
 		if get(environment, "node") == d.Path[1] && get(environment, "enable") != false {
@@ -268,7 +266,7 @@ func (c *Comparison) emptyNodes(d Difference) bool {
 	return true
 }
 
-// wildcardCertificate: it is a wildcard, and asks for none any more.
+// wildcardCertificate: the host is a wildcard, and no longer asks for a certificate.
 func (c *Comparison) wildcardCertificate(d Difference) bool {
 	if !strings.HasPrefix(d.Path[len(d.Path)-2], "*.") {
 		return false
@@ -280,20 +278,20 @@ func (c *Comparison) wildcardCertificate(d Difference) bool {
 	return before["enableLetsEncrypt"] == true && after["enableACME"] == false && after["forceSSL"] == false
 }
 
-// normalisedNames: the same name stands on the other side in its other
-// spelling, with nothing about it that is not explained itself.
+// normalisedNames: the other side has the same name in another spelling, and rows
+// explain all differences below it.
 func (c *Comparison) normalisedNames(d Difference) bool {
 	if d.Document == "state" {
-		var names []string
+		var hosts []string
 		for _, name := range texts(d.Before) {
-			normal, err := state.NormalizeHostname(name)
+			host, err := names.ParseHost(name)
 			if err != nil {
 				return false
 			}
-			names = append(names, normal)
+			hosts = append(hosts, string(host))
 		}
-		slices.Sort(names)
-		return slices.Equal(slices.Compact(names), texts(d.After))
+		slices.Sort(hosts)
+		return slices.Equal(slices.Compact(hosts), texts(d.After))
 	}
 	hosts, name := d.Path[:len(d.Path)-1], d.Path[len(d.Path)-1]
 	before, after := object(c.before.Plan, hosts...), object(c.after.Plan, hosts...)
@@ -302,12 +300,13 @@ func (c *Comparison) normalisedNames(d Difference) bool {
 		spellings = []string{name}
 	}
 	for _, spelling := range spellings {
-		normal, err := state.NormalizeHostname(spelling)
+		host, err := names.ParseHost(spelling)
+		normal := string(host)
 		if err != nil || normal == spelling || d.Kind == Added && normal != name || after[normal] == nil {
 			continue
 		}
-		// Proofs look both sides up by path, so the old host must be where the
-		// new one is.
+		// Proofs look up both sides by path, so move the old host to the path of
+		// the new one.
 		renamed := Comparison{before: Documents{Plan: moved(c.before.Plan, hosts, spelling, normal)}, after: c.after, sharedUIDs: c.sharedUIDs}
 		path := append(slices.Clone(hosts), normal)
 		if !slices.ContainsFunc(Differences("plan", path, before[spelling], after[normal]), func(d Difference) bool { return len(renamed.Explain(d)) == 0 }) {
@@ -330,7 +329,7 @@ func moved(v map[string]any, path []string, from, to string) map[string]any {
 	return v
 }
 
-// get returns the value at a path, nil where there is none.
+// get returns the value at a path, or nil.
 func get(v any, path ...string) any {
 	for _, name := range path {
 		v = object(v)[name]
@@ -338,7 +337,7 @@ func get(v any, path ...string) any {
 	return v
 }
 
-// object returns the object at a path, nil where there is none.
+// object returns the object at a path, or nil.
 func object(v any, path ...string) map[string]any {
 	if len(path) > 0 {
 		v = get(v, path...)

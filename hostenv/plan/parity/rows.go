@@ -10,23 +10,23 @@ import (
 	"github.com/woolwichweb/hostenv-provider/golden"
 )
 
-// A Row is one deliberate difference from today's generator.
+// A Row is one deliberate difference from the legacy generator.
 type Row struct {
 	ID    string `json:"id"`
-	Today string `json:"today"` // what that does, "" where it knows nothing of the kind
+	Today string `json:"today"` // what the legacy generator does, "" if it has no such feature
 	Now   string `json:"now"`
-	// Differences are where it shows: "document kind pointer", as
-	// [Difference.String] writes it. In a member's name * stands for any text;
-	// a member ** stands for any number of members.
+	// Differences are patterns of [Difference.String], "document kind pointer".
+	// In a member's name * matches any text; a member ** matches any number of
+	// members.
 	Differences []string `json:"differences"`
-	// Error is a regular expression of what the refusal says, where today's
-	// generator makes a plan or says something less clear.
+	// Error is a regular expression for the text of our error, where the legacy
+	// generator makes a plan or has a less clear error.
 	Error string `json:"error"`
-	// Scenarios restrict tests only: the scenarios of golden/, by number, in
-	// which the row must be seen, and outside of which it must not be. Without
-	// any it may be seen everywhere.
+	// Scenarios are for tests only: the numbers of the scenarios of golden/ in
+	// which the row must occur. It must not occur in others. Without any, it may
+	// occur everywhere.
 	Scenarios []string `json:"scenarios"`
-	// Tests show a row that no scenario can: "file: text that stands there".
+	// Tests name a test of a row without a scenario: "file: text in the file".
 	Tests []string `json:"tests"`
 
 	patterns []pattern
@@ -53,7 +53,7 @@ func decodeRows(data []byte) ([]*Row, error) {
 	ids := map[string]bool{}
 	for _, row := range rows {
 		if row.ID == "" || ids[row.ID] || row.Now == "" {
-			return nil, fmt.Errorf("the row %q needs an id of its own, and what is now", row.ID)
+			return nil, fmt.Errorf("the row %q needs a unique id, and the field now", row.ID)
 		}
 		ids[row.ID] = true
 		for _, text := range row.Differences {
@@ -74,14 +74,13 @@ func decodeRows(data []byte) ([]*Row, error) {
 	return rows, nil
 }
 
-// Refuses tells whether the row is why an error with this text is made.
+// Refuses reports whether the row explains an error with this text.
 func (r *Row) Refuses(text string) bool { return r.refusal != nil && r.refusal.MatchString(text) }
 
-// IsRefusal tells whether the row is about what is refused, and not about what
-// is planned.
+// IsRefusal reports whether the row explains errors, and not differences.
 func (r *Row) IsRefusal() bool { return r.refusal != nil }
 
-// matches tells whether one of the row's patterns is that of a difference.
+// matches reports whether one of the row's patterns matches a difference.
 func (r *Row) matches(d Difference) bool {
 	for _, p := range r.patterns {
 		if p.document == d.Document && p.kind == d.Kind && p.matches(d.Path) {
@@ -106,7 +105,7 @@ func newPattern(text string) (pattern, error) {
 	switch p.kind {
 	case Added, Removed, Changed:
 	default:
-		return pattern{}, fmt.Errorf("the pattern %q: %q is no kind of a difference", text, p.kind)
+		return pattern{}, fmt.Errorf("the pattern %q: %q is not a kind of difference", text, p.kind)
 	}
 	for _, member := range strings.Split(fields[2][1:], "/") {
 		if member == "**" {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a lock file tells of a command line must never be a flag or its value.
+// A lock file must not contain a flag or its value.
 func TestCommand(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"", ""},
@@ -27,13 +27,13 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-func FuzzCommandTellsNoFlag(f *testing.F) {
+func FuzzCommandHidesFlags(f *testing.F) {
 	f.Add("mage\nplan\n-token\nhunter2")
 	f.Add("mage\n-v\nplan\n--x=y")
 	f.Fuzz(func(t *testing.T, text string) {
 		args := append(strings.Split(text, "\n"), "-flag", "hunter2hunter2", "--flag=hunter2hunter2")
 		if strings.Contains(text, "hunter2hunter2") {
-			return // it would be no flag's value alone
+			return // the text may contain it as a target
 		}
 		if got := command(args); strings.Contains(got, "hunter2hunter2") {
 			t.Errorf("command(%q) = %q", args, got)

@@ -27,8 +27,8 @@ func init() {
 	parts["save in place"] = func(args []string) error { return marked(args, saveInPlace) }
 }
 
-// marked puts all of saver's calls on one thread, between two marks. Its
-// arguments are a folder, a document's size, and the names to write.
+// marked runs saver on one thread, between two marks. args are a folder, the size
+// of a document, and the names to write.
 func marked(args []string, saver func(dir string, data []byte, names []string) error) error {
 	size, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -41,7 +41,7 @@ func marked(args []string, saver func(dir string, data []byte, names []string) e
 	return saver(args[0], data, args[2:])
 }
 
-// save is what a run of the planner does to the folder.
+// save locks the folder and writes files, as the planner does.
 func save(dir string, data []byte, names []string) error {
 	d := store.Open(dir)
 	unlock, err := d.Lock(context.Background())
@@ -56,7 +56,7 @@ func save(dir string, data []byte, names []string) error {
 	return unlock()
 }
 
-// saveInPlace is what many a program does instead.
+// saveInPlace overwrites files without a lock, as many programs do.
 func saveInPlace(dir string, data []byte, names []string) error {
 	for _, name := range names {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
@@ -69,16 +69,16 @@ func saveInPlace(dir string, data []byte, names []string) error {
 // crash is a folder after a save that was killed.
 type crash struct {
 	k    int    // before its k-th system call
-	call uint64 // whose number is this
+	call uint64 // the number of that system call
 	dir  string
 }
 
-// eachCrash kills a save before its first system call, before its second, and
-// so on until it gets to its end, each in a folder that prepare has made. It
-// returns the numbers of all calls that the whole save makes.
+// eachCrash kills a save before its first system call, before its second, and so
+// on until a save completes, each in a new folder that prepare fills. It returns
+// the numbers of the system calls of a complete save.
 func eachCrash(t *testing.T, part string, size int, names []string, prepare func(dir string), check func(crash)) []uint64 {
 	t.Helper()
-	// No signals to preempt the thread, and no collector to take turns with.
+	// Without preemption and garbage collection the calls are always the same.
 	env := append(os.Environ(), childEnv+"="+part, "GODEBUG=asyncpreemptoff=1", "GOGC=off")
 	var seen []uint64
 	for k := 1; ; k++ {
@@ -92,13 +92,13 @@ func eachCrash(t *testing.T, part string, size int, names []string, prepare func
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Every run is the one before and one call more, or calls were missed.
+		// Each run makes the calls of the run before, and one more.
 		if len(calls) < len(seen) || !slices.Equal(calls[:len(seen)], seen) {
 			t.Fatalf("run %d made the calls %v, the run before %v", k, calls, seen)
 		}
 		if done {
 			if len(calls) != len(seen) {
-				t.Fatalf("run %d went to its end with the calls %v, after %v", k, calls, seen)
+				t.Fatalf("run %d completed with the calls %v, the run before made %v", k, calls, seen)
 			}
 			for _, name := range names {
 				wantFile(t, store.Open(dir), name, doc("new", size))
@@ -108,12 +108,12 @@ func eachCrash(t *testing.T, part string, size int, names []string, prepare func
 		seen = calls
 		check(crash{k: k, call: calls[k-1], dir: dir})
 		if t.Failed() {
-			t.Fatalf("killed before its call %d, number %d", k, calls[k-1])
+			t.Fatalf("killed before call %d, number %d", k, calls[k-1])
 		}
 	}
 }
 
-// content returns what the file has after a crash, and nil if it is not there.
+// content returns the bytes of the file after a crash, or nil if it is missing.
 func content(t *testing.T, dir, name string) []byte {
 	t.Helper()
 	data, err := store.Open(dir).Read(name)
@@ -142,7 +142,7 @@ func TestKillBeforeEverySyscall(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			if testing.Short() && tt.name != "pair" {
-				t.Skip("half a thousand kills; the short run makes the most telling ones")
+				t.Skip("500 kills; a short run does the most useful ones")
 			}
 			before, after := []byte(nil), doc("new", tt.new)
 			if tt.old > 0 {
@@ -166,7 +166,7 @@ func TestKillBeforeEverySyscall(t *testing.T) {
 					case bytes.Equal(data, before) && (data == nil) == (before == nil):
 						outcome.WriteString("old ")
 					default:
-						t.Errorf("%s is neither the old nor the new one: %v", name, whole(data))
+						t.Errorf("%s has neither the old nor the new bytes: %v", name, whole(data))
 					}
 				}
 				outcomes[outcome.String()] = true
@@ -177,7 +177,7 @@ func TestKillBeforeEverySyscall(t *testing.T) {
 				leftovers += len(tmps)
 				for _, tmp := range tmps {
 					if info, err := os.Stat(tmp); err != nil || tt.old > 0 && info.Mode().Perm() != 0o600 {
-						t.Errorf("of a private file, the temporary one is %v (%v)", info, err)
+						t.Errorf("the temporary file of a private file is %v (%v)", info, err)
 					}
 				}
 
@@ -195,25 +195,24 @@ func TestKillBeforeEverySyscall(t *testing.T) {
 				wantNames(t, c.dir, tt.names...)
 			})
 
-			// Had the kills not come before, between and behind the renames,
-			// they would have shown nothing.
+			// Kills must happen before, between and after the renames.
 			want := []string{"new ", "old "}
 			if len(tt.names) == 2 {
-				want = []string{"new new ", "new old ", "old old "} // and never "old new "
+				want = []string{"new new ", "new old ", "old old "} // never "old new "
 			}
 			if got := sortedKeys(outcomes); !slices.Equal(got, want) {
 				t.Errorf("outcomes are %q, want %q", got, want)
 			}
 			if leftovers == 0 {
-				t.Error("no kill has left a temporary file")
+				t.Error("no kill left a temporary file")
 			}
 			if got := len(durable.FindAllString(filework(calls), -1)); got != len(tt.names) {
 				t.Errorf("the file work of a save is %s, want %d times %s", filework(calls), len(tt.names), durable)
 			}
 			if made := strings.HasPrefix(strings.ReplaceAll(filework(calls), "r", ""), "F"); made != (tt.old == 0) {
-				t.Errorf("the file work of a save is %s: the folder above is to be fsynced first, if and only if the folder is new", filework(calls))
+				t.Errorf("the file work of a save is %s, which must begin with an fsync of the parent folder if and only if the folder is new", filework(calls))
 			}
-			t.Logf("killed before each of %d system calls, which left %d temporary files", len(calls), leftovers)
+			t.Logf("kills before each of %d system calls left %d temporary files", len(calls), leftovers)
 		})
 	}
 }
@@ -236,12 +235,12 @@ func filework(calls []uint64) string {
 	return b.String()
 }
 
-// durable is the file work of one write that survives a power cut, which no
-// test can make: the bytes first, read back, then the name, then the folder.
+// durable is the file work of one durable write: write the bytes, read them back,
+// rename, fsync the folder. A test cannot cut the power, so it checks the calls.
 var durable = regexp.MustCompile(`wFr+RF`)
 
-// The writer before may have died behind its rename, so to find the right bytes
-// is not to find them on the disk.
+// A write of the same bytes still makes them durable, because an earlier writer
+// may have died between its rename and its fsync.
 func TestNoOpIsMadeDurable(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "generated")
 	put(t, filepath.Join(dir, "state.json"), doc("new", 3000), 0o644)
@@ -268,8 +267,7 @@ func sortedKeys(m map[string]bool) []string {
 	return keys
 }
 
-// The test of the test: of a program that writes in place it finds what it
-// found nowhere in the store.
+// eachCrash finds the torn files of a program that writes in place.
 func TestKillFindsTornFiles(t *testing.T) {
 	before, after := doc("old", 1000), doc("new", 3000)
 	torn := 0
@@ -280,12 +278,12 @@ func TestKillFindsTornFiles(t *testing.T) {
 		if !bytes.Equal(data, before) && !bytes.Equal(data, after) {
 			torn++
 			if err := whole(data); err == nil {
-				t.Error("a torn document passes for a whole one")
+				t.Error("whole accepts a torn document")
 			}
 		}
 	})
 	if torn == 0 {
-		t.Errorf("none of %d kills tore a file that is written in place", len(calls))
+		t.Errorf("none of %d kills tore a file that was written in place", len(calls))
 	}
 	t.Logf("%d of %d kills tore the file", torn, len(calls))
 }

@@ -1,6 +1,6 @@
 // Package store locks, reads and writes the folder of a provider's generated
-// files: state.json, plan.json and whatever else is committed beside them. It
-// deals in bytes; what the bytes mean is the business of its callers.
+// files: state.json, plan.json and others beside them. It does not interpret their
+// bytes.
 //
 // # What it does
 //
@@ -15,14 +15,14 @@
 // new inode, no new time stamp. They are still fsynced, because the writer
 // before may have died between its rename and its fsync, or may have been git.
 //
-// One writer a folder: [Dir.Lock] takes flock(2) on ".hostenv.lock", a file of
-// its own that is never unlinked or renamed. The kernel drops the lock with its
-// holder, however that one ends, so there is no stale lock to clear. The file's
-// content names the holder for the eyes of whoever waits; it is not the lock.
-// A descriptor of the lock is never inherited by a child process.
+// A folder has one writer: [Dir.Lock] takes flock(2) on ".hostenv.lock", a
+// separate file that is never unlinked or renamed. The kernel releases the lock
+// when its holder ends, even by a crash, so locks never need to be cleared. The
+// file's content is not the lock: it names the holder in the errors of other
+// processes. Child processes do not inherit the descriptor of the lock.
 //
-// [Dir.Read] needs no lock and opens nothing for writing. It sees the whole
-// bytes of one write, old or new, also while a writer is at work.
+// [Dir.Read] needs no lock and opens the file only for reading. It sees the whole
+// bytes of one write, old or new, even during a write.
 //
 // Temporary files are called ".<name>.<pid>-<n>.tmp". Those that a dead writer
 // left behind are removed by the next Lock. No other file is ever removed.
@@ -38,25 +38,25 @@
 //
 // # What it refuses
 //
-// To write without the lock, or after the lock file was deleted or replaced
-// under it: [ErrNotLocked]. To wait for a lock longer than its context lasts:
-// [HeldError]. Names that are not plain file names, or that it uses itself.
-// Targets that are not regular files.
+//   - Writes without the lock, or after the lock file was deleted or replaced:
+//     [ErrNotLocked].
+//   - Waiting for the lock after the context has ended: [HeldError].
+//   - Names that are not plain file names, or that the package uses itself.
+//   - Targets that are not regular files.
 //
-// Errors say what was attempted on which path. Where an operator can mend the
-// cause, the error has a method Hint() string that says how; find it with
-// errors.As. Errors wrap the system's own, so errors.Is(err, fs.ErrNotExist)
-// and the like hold.
+// Errors contain the operation and the path. If the operator can remove the cause,
+// the error has a method Hint() string that says how; find it with errors.As.
+// Errors wrap those of the system, so errors.Is(err, fs.ErrNotExist) works.
 //
 // # Limits
 //
 // Linux and macOS, on file systems with working flock, rename and fsync. On
-// macOS, fsync is F_FULLFSYNC. A file system that has no fsync for folders (it
-// answers EINVAL or ENOTSUP) is taken as it is. On NFS, flock holds between
-// machines only since Linux 2.6.12 and unless the mount says local_lock=flock
-// or nolock; a lock may be lost while the server is away, without notice, and
-// readers on other machines see a new file only when their attribute cache
-// lets them. Keep one checkout per machine and let git carry the files.
+// macOS, fsync is F_FULLFSYNC. On a file system without fsync for folders (EINVAL
+// or ENOTSUP), the package does without it. On NFS, flock works between machines
+// only since Linux 2.6.12, and not with the mount options local_lock=flock or
+// nolock. A lock may be lost without notice while the server is away, and readers
+// on other machines see a new file only after their attribute cache expires. Use
+// one checkout per machine, and share the files by git.
 package store
 
 import (
@@ -68,13 +68,13 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Dir is a provider's folder of generated files. It may be used from several
-// goroutines; it must not be copied. Several Dirs of one folder, in one process
-// or in many, exclude each other as they should.
+// Dir is a provider's folder of generated files. Several goroutines may use it; it
+// must not be copied. The lock also works between several Dirs of one folder, in
+// one process or in several.
 type Dir struct {
 	path string
 
-	// mu orders writes of one Dir, and lets no unlock overtake a write.
+	// mu orders writes of one Dir, and makes unlock wait for a running write.
 	mu sync.Mutex
 	// held is the lock while it is held, else nil.
 	held *flock.Flock
@@ -90,9 +90,9 @@ func (d *Dir) Path() string {
 	return d.path
 }
 
-// Read returns the bytes of the file called name. It takes no lock: a caller
-// that means to write what follows from them must hold the lock already.
-// If there is no such file, the error is an [io/fs.ErrNotExist].
+// Read returns the bytes of the file called name. It takes no lock: to write data
+// that depends on what it reads, the caller must hold the lock before Read. If
+// there is no such file, the error is an [io/fs.ErrNotExist].
 func (d *Dir) Read(name string) ([]byte, error) {
 	path, err := d.file("read", name)
 	if err != nil {
@@ -105,8 +105,8 @@ func (d *Dir) Read(name string) ([]byte, error) {
 	return data, nil
 }
 
-// file returns the path of the file called name, or an error if name would lead
-// out of the folder or to a file that this package keeps for itself.
+// file returns the path of the file called name, or an error if the file is not
+// in the folder or is one that this package uses itself.
 func (d *Dir) file(op, name string) (string, error) {
 	path := filepath.Join(d.path, name)
 	if name == "" || name == "." || name == ".." || name != filepath.Base(name) {

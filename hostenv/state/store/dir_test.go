@@ -17,10 +17,10 @@ func TestOpenDoesNoIO(t *testing.T) {
 		t.Errorf("Path is %s, want %s", d.Path(), path)
 	}
 	if _, err := d.Read("state.json"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("reading from no folder gives %v, want fs.ErrNotExist", err)
+		t.Errorf("Read in a missing folder returns %v, want fs.ErrNotExist", err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("Open or Read has made the folder")
+		t.Error("Open or Read created the folder")
 	}
 }
 
@@ -40,21 +40,21 @@ func TestNames(t *testing.T) {
 	d := store.Open(filepath.Join(t.TempDir(), "generated"))
 	defer lock(t, d)()
 	for _, tt := range []struct{ name, reason string }{
-		{"", "the folder itself"},
-		{".", "the folder itself"},
-		{"..", "the folder above"},
-		{"../state.json", "leads out of the folder"},
-		{"/etc/passwd", "leads out of the folder"},
-		{"sub/state.json", "is in a folder that has a lock of its own"},
-		{"state.json/", "is no file"},
-		{".hostenv.lock", "a rename would take the lock away"},
-		{".state.json.1-1.tmp", "the next lock would sweep it"},
+		{"", "is the folder"},
+		{".", "is the folder"},
+		{"..", "is the parent folder"},
+		{"../state.json", "is outside of the folder"},
+		{"/etc/passwd", "is outside of the folder"},
+		{"sub/state.json", "is in a folder with another lock"},
+		{"state.json/", "is not a file"},
+		{".hostenv.lock", "is the lock, which a rename would replace"},
+		{".state.json.1-1.tmp", "is a temporary file, which the next lock would remove"},
 	} {
 		if _, err := d.Write(tt.name, doc("x", 100)); err == nil {
-			t.Errorf("Write took the name %q, which %s", tt.name, tt.reason)
+			t.Errorf("Write accepts the name %q, which %s", tt.name, tt.reason)
 		}
 		if _, err := d.Read(tt.name); err == nil {
-			t.Errorf("Read took the name %q, which %s", tt.name, tt.reason)
+			t.Errorf("Read accepts the name %q, which %s", tt.name, tt.reason)
 		}
 	}
 	wantNames(t, d.Path())

@@ -13,9 +13,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// mounts returns a folder on a small file system of its own, in a process whose
-// mounts no other sees; false in any other process. Root needs no more than a
-// mount namespace; others need a user namespace to be allowed one.
+// mounts runs the test again in a process with its own mount namespace, where it
+// returns a folder on a small file system and true. Elsewhere it returns false.
+// Users other than root also need a user namespace.
 func mounts(t *testing.T, options string) (string, bool) {
 	t.Helper()
 	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
@@ -38,7 +38,7 @@ func mounts(t *testing.T, options string) (string, bool) {
 	return dir, true
 }
 
-// fill takes all the room there is, down to the last byte.
+// fill writes to a file until the disk is full.
 func fill(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
@@ -67,8 +67,7 @@ func TestFullDisk(t *testing.T) {
 	write(t, d, "state.json", old, true)
 	unlock()
 
-	// With 0, 1, 2 ... pages of room: too little for the new bytes, and in
-	// between there may be room for some of them.
+	// 0 to 3 free pages are too few for the new bytes, but enough for some of them.
 	for pages := range 4 {
 		fill(t, filler)
 		info, err := os.Stat(filler)
@@ -83,7 +82,7 @@ func TestFullDisk(t *testing.T) {
 			changed, err := d.Write(name, doc("new", 20_000))
 			wantError(t, err, syscall.ENOSPC, filepath.Join(d.Path(), name), "df -h "+d.Path())
 			if changed {
-				t.Error("a failed write says that it has changed the file")
+				t.Error("a failed write reports a change")
 			}
 		}
 		wantFile(t, d, "state.json", old)
@@ -91,7 +90,7 @@ func TestFullDisk(t *testing.T) {
 		write(t, d, "state.json", old, false) // needs no room
 		if pages == 0 {
 			if held := wantHeld(t, store.Open(d.Path()), "it is locked"); held.Holder.PID != 0 {
-				t.Errorf("a lock file without room for a name says %+v", held.Holder)
+				t.Errorf("the holder without room for its name is %+v", held.Holder)
 			}
 		}
 		unlock()
@@ -105,7 +104,7 @@ func TestFullDisk(t *testing.T) {
 	wantNames(t, d.Path(), "state.json")
 }
 
-// Without inodes not even a temporary file can be made, nor a lock file.
+// Without free inodes, neither a temporary file nor a lock file can be created.
 func TestNoInodes(t *testing.T) {
 	base, ok := mounts(t, "nr_inodes=20,mode=0755")
 	if !ok {
@@ -149,8 +148,7 @@ func TestNoInodes(t *testing.T) {
 	wantNames(t, d.Path(), "state.json")
 }
 
-// What is read from a read-only file system, such as a store of packages or a
-// snapshot, is read without the wish to write.
+// Read works on a read-only file system, such as a snapshot.
 func TestReadOnlyFileSystem(t *testing.T) {
 	base, ok := mounts(t, "size=128k,mode=0755")
 	if !ok {
@@ -160,7 +158,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	unlock := lock(t, d)
 	write(t, d, "state.json", doc("x", 100), true)
 	unlock()
-	// A dead writer's file, which a reader must not even try to sweep.
+	// A reader must not try to remove the file of a dead writer.
 	put(t, filepath.Join(d.Path(), ".state.json.1-1.tmp"), nil, 0o644)
 
 	if err := syscall.Mount("", base, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
@@ -174,7 +172,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	wantNames(t, d.Path(), ".state.json.1-1.tmp", "state.json")
 }
 
-// A link may lead to another file system, over which no rename goes.
+// A link may lead to another file system, and rename works only within one.
 func TestLinkToAnotherFileSystem(t *testing.T) {
 	base, ok := mounts(t, "size=128k,mode=0755")
 	if !ok {
@@ -192,7 +190,7 @@ func TestLinkToAnotherFileSystem(t *testing.T) {
 	unlock := lock(t, d)
 	write(t, d, "state.json", doc("old", 100), true)
 	write(t, d, "state.json", doc("new", 20_000), true)
-	// The room that counts is the target's.
+	// The limit is that of the target's file system.
 	_, err := d.Write("state.json", doc("newer", 80_000))
 	wantError(t, err, syscall.ENOSPC, filepath.Join(d.Path(), "state.json"), "df")
 	unlock()

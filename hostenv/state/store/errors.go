@@ -9,16 +9,15 @@ import (
 	"syscall"
 )
 
-// opError says what was attempted on which path, and why it failed.
+// opError is a failed operation on a path.
 type opError struct {
 	op   string
 	path string
 	err  error
 }
 
-// fail returns an error that says that op on path failed with err. It drops the
-// operations and paths that the package os has put around err: a caller knows
-// of no temporary file.
+// fail returns an *opError. Its text leaves out the operations and paths that
+// package os adds to err, because they name temporary files.
 func fail(op, path string, err error) error {
 	return &opError{op: op, path: path, err: err}
 }
@@ -52,17 +51,17 @@ func (e *opError) Hint() string {
 	case is(syscall.EROFS):
 		return fmt.Sprintf("%s is on a read-only file system: remount it writable, or work in a checkout that is", dir)
 	case is(syscall.EACCES, syscall.EPERM):
-		return fmt.Sprintf("look with `ls -la %s` who may write there; run the command as that user, or give the files to yours with chown", dir)
+		return fmt.Sprintf("`ls -la %s` shows which user may write there; run the command as that user, or give the files to your user with chown", dir)
 	case is(syscall.ENOLCK, syscall.ENOTSUP, syscall.ENOSYS):
 		return fmt.Sprintf("the file system of %s does not support flock: use a checkout on a local disk", dir)
 	case is(syscall.ELOOP):
-		return fmt.Sprintf("%s is a symbolic link that cannot be used here: see where it leads with `ls -l %[1]s`", e.path)
+		return fmt.Sprintf("%s is a symbolic link that we cannot follow; `ls -l %[1]s` shows its target", e.path)
 	}
 	return ""
 }
 
-// reason is the text of err without the paths that the package os adds. Of
-// joined errors it is the first one's: the rest befell the cleaning up.
+// reason returns the text of err without the paths that package os adds. Of joined
+// errors it uses the first; the others come from the clean-up after it.
 func reason(err error) string {
 	for {
 		switch e := err.(type) { //nolint:errorlint // it unwraps by hand, one layer a round

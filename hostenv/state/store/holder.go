@@ -16,11 +16,12 @@ import (
 	"unicode"
 )
 
-// maxHolder bounds what is read of a lock file, which anybody may have written.
+// maxHolder bounds how much we read of a lock file, which other programs may have
+// written.
 const maxHolder = 4 << 10
 
-// Holder says who holds a lock, by what the holder itself wrote into the lock
-// file. The zero Holder is an unknown one.
+// Holder is the process that holds a lock, as it wrote itself into the lock file.
+// The zero Holder is unknown.
 type Holder struct {
 	PID  int    `json:"pid"`
 	Host string `json:"host"`
@@ -40,8 +41,8 @@ func (h Holder) String() string {
 		printable(h.Command), printable(h.User), printable(h.Host), h.Since.Format(time.RFC3339))
 }
 
-// self returns this process's Holder but for Since. It is made once: asking for
-// the user may mean to ask a directory server.
+// self returns this process's Holder without Since. It runs once, because looking
+// up the user may ask a directory server.
 var self = sync.OnceValue(func() Holder {
 	h := Holder{PID: os.Getpid(), Command: command(os.Args)}
 	h.Host, _ = os.Hostname()
@@ -56,9 +57,9 @@ var self = sync.OnceValue(func() Holder {
 // target is the shape of a target's name: plan, dnsGate, state:list, dns-gate.
 var target = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*([:-][A-Za-z0-9]+)*$`)
 
-// command returns the program's name and the targets of args. It ends at the
-// first word that is not a target's name, for behind a flag no one can tell a
-// target from the flag's value. Mage's -v has no value and may stand in front.
+// command returns the program's name and the targets of args. It stops at the
+// first word that is not a target's name, because a word after a flag may be the
+// flag's value. It skips mage's -v at the front, which has no value.
 func command(args []string) string {
 	if len(args) == 0 {
 		return ""
@@ -76,10 +77,10 @@ func command(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// writeHolder writes this process's name into the lock file, which the caller
-// has locked. It is written in place, since a rename would take the lock away;
-// who reads it meanwhile finds a torn text and calls the holder unknown.
-// Failure, of a full disk say, is of no account: the flock is the lock.
+// writeHolder writes this process's Holder into the lock file, which the caller
+// has locked. It writes in place, because a rename would replace the locked file.
+// A concurrent reader may see torn text, and then reports an unknown holder.
+// writeHolder ignores errors, such as a full disk: the flock is the lock.
 func writeHolder(path string) {
 	h := self()
 	h.Since = time.Now().UTC().Truncate(time.Second)
@@ -90,7 +91,7 @@ func writeHolder(path string) {
 	overwrite(path, append(text, '\n'))
 }
 
-// clearHolder leaves the lock file, which the caller has locked, empty.
+// clearHolder empties the lock file, which the caller has locked.
 func clearHolder(path string) {
 	overwrite(path, nil)
 }
@@ -106,9 +107,8 @@ func overwrite(path string, text []byte) {
 	}
 }
 
-// readHolder returns who wrote the lock file. What is torn, or was left by a
-// process of this machine that is dead by now, tells nothing about who has the
-// lock, and gives the zero Holder.
+// readHolder returns the Holder in the lock file. It returns the zero Holder if the
+// text is torn, or if its process ran on this machine and has ended.
 func readHolder(path string) Holder {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -129,7 +129,8 @@ func readHolder(path string) Holder {
 	return h
 }
 
-// printable returns s without what would move a terminal's cursor, or "?".
+// printable returns s without unprintable characters, such as those that move a
+// terminal's cursor, or "?" if nothing is left.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
 
-// A limit on the size of files stops a write in its midst, wherever tests run.
-// On Linux the bytes up to the limit are written.
+// A limit on file sizes makes a write fail halfway on every system. Linux writes
+// the bytes up to the limit.
 func TestFileSizeLimit(t *testing.T) {
 	dir, ok := inside(t, filepath.Join(t.TempDir(), "generated"), nil)
 	if !ok {
@@ -37,7 +37,7 @@ func TestFileSizeLimit(t *testing.T) {
 		changed, err := d.Write("state.json", doc("new", size))
 		wantError(t, err, syscall.EFBIG, filepath.Join(dir, "state.json"), "ulimit -f")
 		if changed {
-			t.Error("a failed write says that it has changed the file")
+			t.Error("a failed write reports a change")
 		}
 		wantFile(t, d, "state.json", old)
 		wantNames(t, dir, "state.json")
@@ -50,29 +50,29 @@ func TestFileSizeLimit(t *testing.T) {
 	wantNames(t, dir, "state.json")
 }
 
-// Permissions do not bind root, so root runs this as somebody else.
+// Root ignores permissions, so for root the test runs as an unprivileged user.
 func TestForbiddenFolder(t *testing.T) {
 	var path string
 	var attr *syscall.SysProcAttr
 	if os.Getenv(insideEnv) == "" {
 		base := t.TempDir()
-		// As deep as whoever it will be must be able to go.
+		// The unprivileged user needs access to the folders above.
 		if err := os.Chmod(filepath.Dir(base), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		const nobody = 65534
+		const unprivileged = 65534
 		path = filepath.Join(base, "generated")
 		put(t, filepath.Join(path, "state.json"), doc("x", 100), 0o444)
 		if os.Getuid() == 0 {
-			attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-			if err := os.Chown(path, nobody, nobody); err != nil {
+			attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged}}
+			if err := os.Chown(path, unprivileged, unprivileged); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if err := os.Chmod(path, 0o555); err != nil {
 			t.Fatal(err)
 		}
-		defer os.Chmod(path, 0o755) // or it could not be removed
+		defer os.Chmod(path, 0o755) // so that the test can remove it
 	}
 	dir, ok := inside(t, path, attr)
 	if !ok {
@@ -85,9 +85,9 @@ func TestForbiddenFolder(t *testing.T) {
 		wantFile(t, store.Open(dir), "state.json", doc("x", 100))
 		wantNames(t, dir, "state.json")
 	}
-	refused("no lock file can be made")
+	refused("the lock file cannot be created")
 
-	// Forbidden only after it has been locked.
+	// The folder becomes read-only after it was locked.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +100,6 @@ func TestForbiddenFolder(t *testing.T) {
 	wantError(t, err, fs.ErrPermission, filepath.Join(dir, "state.json"), "chown")
 	wantFile(t, d, "state.json", doc("x", 100))
 	wantNames(t, dir, "state.json")
-	write(t, d, "state.json", doc("x", 100), false) // nothing to do, so nothing forbids it
+	write(t, d, "state.json", doc("x", 100), false) // the same bytes need no permission
 	unlock()
 }

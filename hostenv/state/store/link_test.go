@@ -9,7 +9,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
 )
 
-// link makes a symbolic link, and with it the folder it stands in.
+// link creates a symbolic link and the folders above it.
 func link(t *testing.T, target, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -65,8 +65,8 @@ func TestLinkedFile(t *testing.T) {
 			if tt.exists {
 				put(t, file, doc("old", 200), 0o640)
 			}
-			// A dead writer's file beside the target, and one that only
-			// looks like it: it is another file's.
+			// A dead writer's file beside the target, and one that belongs to
+			// another file.
 			dead := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".1-1.tmp")
 			put(t, dead, []byte("torn"), 0o644)
 			names := []string{filepath.Base(file)}
@@ -110,12 +110,12 @@ func TestLinkedFileRefused(t *testing.T) {
 	_, err := d.Write("state.json", doc("x", 100))
 	wantError(t, err, syscall.ELOOP, filepath.Join(d.Path(), "state.json"), "symbolic link")
 	if _, err := d.Write("plan.json", doc("x", 100)); err == nil {
-		t.Error("Write made the folder that a link leads to")
+		t.Error("Write created the missing folder of a link's target")
 	}
 	wantNames(t, d.Path(), "plan.json", "state.json")
 }
 
-// The lock file's content is overwritten, so it must be the store's own.
+// Lock overwrites the content of the lock file, so it must not follow a link.
 func TestLinkedLockFile(t *testing.T) {
 	base := t.TempDir()
 	precious := filepath.Join(base, "precious")
@@ -125,6 +125,6 @@ func TestLinkedLockFile(t *testing.T) {
 	_, err := d.Lock(t.Context())
 	wantError(t, err, syscall.ELOOP, filepath.Join(d.Path(), ".hostenv.lock"), "symbolic link")
 	if got, _ := os.ReadFile(precious); string(got) != "precious" {
-		t.Errorf("the lock was written through a link: %q", got)
+		t.Errorf("Lock wrote through a link: %q", got)
 	}
 }

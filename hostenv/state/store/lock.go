@@ -13,31 +13,31 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// lockName is the file that carries the flock. It is a file of its own because
-// the others are replaced by renames, and a lock goes with the inode.
+// lockName is the file with the flock. It is a separate file because a flock
+// belongs to an inode, and renames replace the inodes of the other files.
 const lockName = ".hostenv.lock"
 
-// pollEvery is the time between two tries for a held lock. A blocking flock
-// could not be given up when the context ends.
+// pollEvery is the time between two tries for a held lock. We poll because a
+// blocking flock cannot be cancelled when the context ends.
 const pollEvery = 20 * time.Millisecond
 
-// ErrNotLocked is the error of a write that does not hold the folder's lock.
-// It is a mistake of the program, unless somebody deleted the lock file.
+// ErrNotLocked is the error of a write without the folder's lock. It is a mistake
+// of the program, unless the lock file was deleted.
 var ErrNotLocked = errors.New("the folder is not locked")
 
-// errLost is the ErrNotLocked that is nobody's mistake but an operator's.
+// errLost reports that the lock file was deleted while we held it.
 var errLost = fmt.Errorf("%w any more: %s was deleted or replaced meanwhile", ErrNotLocked, lockName)
 
-// HeldError is the error of a Lock whose context ended while another had the
-// lock. It wraps the context's error.
+// HeldError is the error of a Lock whose context ended while another process or
+// goroutine held the lock. It wraps the context's error.
 type HeldError struct {
 	Path   string // the lock file
-	Holder Holder // who has the lock; the zero Holder if that is not known
+	Holder Holder // the zero Holder if it is unknown
 
 	cause error
 }
 
-// Error says who holds the lock since when.
+// Error names the holder and the time of its lock.
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("lock %s: held by %s", e.Path, e.Holder)
 }
@@ -62,13 +62,13 @@ func (e *HeldError) Unwrap() error {
 }
 
 // Lock makes the caller the folder's only writer, among the goroutines of this
-// process as among all processes. It creates the folder if it is missing, and
-// removes what dead writers left in it. While another holds the lock it waits
-// until ctx is done, and then returns a [*HeldError]; a ctx that is done from
-// the start locks nothing. The lock is not reentrant.
+// process and among all processes. It creates the folder if it is missing, and
+// removes temporary files of dead writers. While the lock is held elsewhere, Lock
+// waits until ctx is done, and then returns a [*HeldError]. If ctx is done from
+// the start, Lock returns its error. The lock is not reentrant.
 //
-// unlock gives the lock back, after a running write has ended. Calling it again
-// does nothing. A process that ends without calling it gives the lock back too.
+// unlock waits for a running write and releases the lock. A second call has no
+// effect. The end of the process releases the lock as well.
 func (d *Dir) Lock(ctx context.Context) (unlock func() error, err error) {
 	path := filepath.Join(d.path, lockName)
 	if err := ctx.Err(); err != nil {
@@ -78,10 +78,10 @@ func (d *Dir) Lock(ctx context.Context) (unlock func() error, err error) {
 		return nil, err
 	}
 
-	// O_RDWR, for an NFS server grants an exclusive lock to nothing less.
-	// O_NOFOLLOW, for the content is overwritten and a link might lead anywhere.
-	// The package os adds O_CLOEXEC. Every call has a Flock of its own, since
-	// one that is locked already says yes to everybody who asks.
+	// O_RDWR, because an NFS server requires it for an exclusive lock.
+	// O_NOFOLLOW, because we overwrite the content, and a link may lead anywhere.
+	// Package os adds O_CLOEXEC. Every call makes its own Flock, because TryLock
+	// of a locked one returns true.
 	fl := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW), flock.SetPermissions(0o666))
 	for {
 		ok, err := tryLock(fl)
@@ -110,8 +110,8 @@ func (d *Dir) Lock(ctx context.Context) (unlock func() error, err error) {
 	return sync.OnceValue(func() error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		// Whoever locks next is nameless until it has written its own name,
-		// rather than mistaken for this process.
+		// Until the next holder has written its name, it must be unknown and not
+		// be taken for this process.
 		if d.stillHeld() == nil {
 			clearHolder(path)
 		}
@@ -125,14 +125,14 @@ func (d *Dir) Lock(ctx context.Context) (unlock func() error, err error) {
 	}), nil
 }
 
-// handover is held while a flock is taken or given back. The kernel orders that
-// between goroutines as well, but the Go memory model knows nothing of it: only
-// so does what one wrote before its unlock happen before the next one's Lock.
+// handover is held while a flock is taken or released. The kernel orders these
+// calls, but the Go memory model does not cover flock. The mutex makes all that a
+// goroutine did before unlock happen before the next Lock returns.
 var handover sync.Mutex
 
-// tryLock locks the file that fl's path leads to, if no one else has it locked.
-// A lock on a file that was deleted or replaced since it was opened excludes
-// nobody, and is given back.
+// tryLock tries once to lock the file at fl's path. If the file was deleted or
+// replaced between open and flock, the lock excludes no other process, and tryLock
+// releases it.
 func tryLock(fl *flock.Flock) (bool, error) {
 	handover.Lock()
 	defer handover.Unlock()
@@ -153,9 +153,9 @@ func linked(fl *flock.Flock) bool {
 	return err == nil && os.SameFile(locked, now)
 }
 
-// stillHeld returns nil if d holds the lock, and holds the lock that others
-// would ask for: `git clean -x` deletes the lock file under its holder, and the
-// next to come locks a new one. The caller has d.mu.
+// stillHeld returns nil if d holds the lock on the file that is at the path now.
+// `git clean -x` deletes the lock file, after which another process can lock a new
+// one. The caller holds d.mu.
 func (d *Dir) stillHeld() error {
 	if d.held == nil {
 		return ErrNotLocked

@@ -27,8 +27,8 @@ func init() {
 	parts["count"] = count
 }
 
-// hold locks a folder, starts a child of its own, says that child's pid and
-// waits to be killed.
+// hold locks a folder, starts a child process, prints its pid and waits to be
+// killed.
 func hold(args []string) error {
 	if _, err := store.Open(args[0]).Lock(context.Background()); err != nil {
 		return err
@@ -53,8 +53,8 @@ func idle([]string) error {
 	return err
 }
 
-// A oneTry is a context whose deadline comes as soon as it is waited for,
-// however slow the machine: Lock tries once.
+// A oneTry is a context that ends as soon as Lock waits for it, so that Lock tries
+// exactly once, even on a slow machine.
 type oneTry struct {
 	context.Context
 	over bool
@@ -74,20 +74,21 @@ func (c *oneTry) Err() error {
 	return nil
 }
 
-// wantHeld wants the lock to be refused, and returns how.
+// wantHeld checks that Lock fails because the folder is locked, and returns the
+// error.
 func wantHeld(t *testing.T, d *store.Dir, reason string) *store.HeldError {
 	t.Helper()
 	var held *store.HeldError
 	unlock, err := d.Lock(&oneTry{Context: t.Context()})
 	if err == nil {
 		_ = unlock()
-		t.Fatalf("the lock was given, although %s", reason)
+		t.Fatalf("Lock succeeds, although %s", reason)
 	}
 	if !errors.As(err, &held) {
-		t.Fatalf("error is %v, want a HeldError, for %s", err, reason)
+		t.Fatalf("error is %v, want a HeldError: %s", err, reason)
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v does not tell that the wait was over", err)
+		t.Errorf("%v does not wrap the error of the context", err)
 	}
 	if held.Path != filepath.Join(d.Path(), ".hostenv.lock") {
 		t.Errorf("HeldError names %s", held.Path)
@@ -149,19 +150,19 @@ func TestKilledHolderFreesTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(raw, []byte("hunter2")) {
-		t.Errorf("the lock file tells a flag's value: %s", raw)
+		t.Errorf("the lock file contains the value of a flag: %s", raw)
 	}
 
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// Wait would close the pipe that keeps the grandchild.
+	// cmd.Wait would close the pipe, which ends the grandchild.
 	if _, err := cmd.Process.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	defer lock(t, d)()
 	if err := syscall.Kill(grandchild, 0); err != nil {
-		t.Errorf("the killed holder's child is gone (%v), so nothing shows that it has no part in the lock", err)
+		t.Errorf("the killed holder's child has ended (%v), so the test does not show that it does not hold the lock", err)
 	}
 	if held := wantHeld(t, d, "this process has it"); held.Holder.PID != os.Getpid() {
 		t.Errorf("held by %+v, want this process", held.Holder)
@@ -177,24 +178,24 @@ func TestSecondLockInOneProcess(t *testing.T) {
 		if held := wantHeld(t, second, "a goroutine has it"); held.Holder.PID != os.Getpid() {
 			t.Errorf("held by %+v, want this process", held.Holder)
 		}
-		// One that waits gets it when it is free, and not before.
+		// A waiting Lock returns when the lock is free, and not before.
 		free := false
 		got := make(chan error, 1)
 		go func() {
 			release, err := second.Lock(t.Context())
 			if err == nil {
 				if !free {
-					t.Error("the lock was given twice")
+					t.Error("two goroutines hold the lock")
 				}
 				err = release()
 			}
 			got <- err
 		}()
-		time.Sleep(3 * time.Millisecond) // let it wait; the outcome is the same if it has not begun
+		time.Sleep(3 * time.Millisecond) // so that it waits; the result is the same if it does not yet
 		write(t, d, "state.json", doc("x", 100), second == d)
 		free = true
 		unlock()
-		unlock() // no more than once: the other may have it by now
+		unlock() // has no effect: the other may hold the lock by now
 		if err := <-got; err != nil {
 			t.Error(err)
 		}
@@ -209,14 +210,14 @@ func TestLockWithEndedContext(t *testing.T) {
 	_, err := d.Lock(ctx)
 	var held *store.HeldError
 	if !errors.Is(err, context.Canceled) || errors.As(err, &held) {
-		t.Errorf("error is %v, want that of the context, for nobody has the lock", err)
+		t.Errorf("error is %v, want that of the context, because the lock is free", err)
 	}
 	if _, err := os.Lstat(d.Path()); !os.IsNotExist(err) {
-		t.Error("a Lock that was called off made the folder")
+		t.Error("Lock with an ended context created the folder")
 	}
 }
 
-// The flock alone is the lock. What the file says is of no weight.
+// Only the flock is the lock. The content of the file has no effect on it.
 func TestLockFileContent(t *testing.T) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -228,7 +229,7 @@ func TestLockFileContent(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		content string
-		holder  string // what the error must say of the holder
+		holder  string // in the error
 		hint    string
 		reason  string
 	}{
@@ -236,29 +237,29 @@ func TestLockFileContent(t *testing.T) {
 		{`{"pid":12,"host":"a`, "an unknown process", "fuser", "torn"},
 		{"\x00\x00\x00\x00", "an unknown process", "fuser", "zeros after a power cut"},
 		{`{"pid":0}`, "an unknown process", "fuser", "no process has this number"},
-		{`{"pid":-1}`, "an unknown process", "fuser", "no process has this number, and kill would mean all"},
-		{"[]", "an unknown process", "fuser", "another program's"},
-		{strings.Repeat(" ", 1<<20) + `{"pid":1}`, "an unknown process", "fuser", "nobody reads a megabyte for a name"},
+		{`{"pid":-1}`, "an unknown process", "fuser", "no process has this number; kill would signal all processes"},
+		{"[]", "an unknown process", "fuser", "another program wrote it"},
+		{strings.Repeat(" ", 1<<20) + `{"pid":1}`, "an unknown process", "fuser", "a megabyte is too long for a name"},
 		{fmt.Sprintf(`{"pid":%d,"host":%q}`, dead.Process.Pid, host), "an unknown process", "fuser", "its writer is dead, so it is not the holder"},
 		{`{"pid":7,"host":"far","user":"eve\u001b[2J","command":"mage plan","since":"2026-01-02T03:04:05Z"}`,
 			"process 7 (mage plan) of eve[2J on far since 2026-01-02T03:04:05Z", "look on far", "no escape sequence reaches a terminal"},
-		{`{"pid":7,"host":"far"}`, "process 7 (?) of ? on far since", "look on far", "what is missing is not made up"},
+		{`{"pid":7,"host":"far"}`, "process 7 (?) of ? on far since", "look on far", "missing fields are shown as ?"},
 	} {
 		d := store.Open(filepath.Join(t.TempDir(), "generated"))
 		path := filepath.Join(d.Path(), ".hostenv.lock")
 		put(t, path, []byte(tt.content), 0o644)
-		unlock := lock(t, d) // free, whatever it says
+		unlock := lock(t, d) // the folder is not locked
 		if err := os.WriteFile(path, []byte(tt.content), 0); err != nil {
 			t.Fatal(err)
 		}
-		held := wantHeld(t, d, "it is locked, whatever the file says")
+		held := wantHeld(t, d, "it is locked")
 		if !strings.Contains(held.Error(), "held by "+tt.holder) || !strings.Contains(held.Hint(), tt.hint) {
 			t.Errorf("content %.60q: %q, hint %q; want %q, hint %q: %s",
 				tt.content, held, held.Hint(), tt.holder, tt.hint, tt.reason)
 		}
 		unlock()
 		if raw, err := os.ReadFile(path); len(raw) > 0 || err != nil {
-			t.Errorf("after unlocking, the lock file says %q (%v), want it empty", raw, err)
+			t.Errorf("after unlock, the lock file contains %q (%v), want it empty", raw, err)
 		}
 	}
 }
@@ -272,16 +273,17 @@ func TestLockMakesTheFolder(t *testing.T) {
 	put(t, filepath.Join(base, "file"), nil, 0o644)
 	for _, path := range []string{"file", "file/generated"} {
 		if _, err := store.Open(filepath.Join(base, path)).Lock(t.Context()); !errors.Is(err, syscall.ENOTDIR) {
-			t.Errorf("locking %s gives %v, want ENOTDIR", path, err)
+			t.Errorf("Lock of %s returns %v, want ENOTDIR", path, err)
 		}
 	}
 	link(t, "nowhere", filepath.Join(base, "dangling"))
 	if _, err := store.Open(filepath.Join(base, "dangling")).Lock(t.Context()); err == nil {
-		t.Error("a link that leads nowhere was locked")
+		t.Error("Lock accepts a dangling link")
 	}
 }
 
-// count adds one to a counter, again and again, and its name to a list.
+// count increments a counter in a file args[1] times, and adds an id to a list in
+// it each time.
 func count(args []string) error {
 	d := store.Open(args[0])
 	runs, err := strconv.Atoi(args[1])
@@ -350,7 +352,7 @@ func TestProcessesLoseNothing(t *testing.T) {
 	}
 	lines := strings.Split(string(data), "\n")
 	if lines[0] != strconv.Itoa(processes*runs) {
-		t.Errorf("the counter says %s, want %d", lines[0], processes*runs)
+		t.Errorf("the counter is %s, want %d", lines[0], processes*runs)
 	}
 	got := lines[1:]
 	slices.Sort(got)

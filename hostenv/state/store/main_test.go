@@ -19,10 +19,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// childEnv names the part that a re-executed test binary plays.
+// childEnv names the entry of parts that a child process runs.
 const childEnv = "STORE_TEST_CHILD"
 
-// parts are what a re-executed test binary can do, given its arguments.
+// parts has the functions that the test binary can run as a child process.
 var parts = map[string]func(args []string) error{}
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child returns the command that plays a part in a process of its own.
+// child returns the command that runs a part in a child process.
 func child(t *testing.T, part string, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
@@ -49,18 +49,18 @@ func child(t *testing.T, part string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// insideEnv is set in a test that runs itself again in other circumstances.
+// insideEnv is set in a process that [inside] has started.
 const insideEnv = "STORE_TEST_INSIDE"
 
-// inside returns true in a process that has been started with attr. Elsewhere
-// it starts that process, which runs the same test, and returns false when it
-// has come to the same end: passed, skipped or failed.
+// inside starts a process with attr that runs the same test, and in which inside
+// returns true. In the first process it returns false, with the test passed,
+// skipped or failed as in the second.
 func inside(t *testing.T, dir string, attr *syscall.SysProcAttr) (string, bool) {
 	t.Helper()
 	if dir := os.Getenv(insideEnv); dir != "" {
 		return dir, true
 	}
-	// By this name, the binary can also be run by a user who cannot see it.
+	// By this name, a user without access to its folder can run the binary.
 	exe := "/proc/self/exe"
 	if _, err := os.Stat(exe); err != nil {
 		if exe, err = os.Executable(); err != nil {
@@ -74,7 +74,7 @@ func inside(t *testing.T, dir string, attr *syscall.SysProcAttr) (string, bool) 
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
-		testenv.LeaveOut(t, "mounts", "this machine does not let the test have its circumstances: %v", err)
+		testenv.LeaveOut(t, "mounts", "this machine does not allow such a process: %v", err)
 	}
 	err := cmd.Wait()
 	switch {
@@ -83,13 +83,13 @@ func inside(t *testing.T, dir string, attr *syscall.SysProcAttr) (string, bool) 
 	case bytes.Contains(out.Bytes(), []byte("--- SKIP: "+t.Name())):
 		t.Skipf("%s", out.Bytes())
 	case !bytes.Contains(out.Bytes(), []byte("--- PASS: "+t.Name())):
-		t.Errorf("the test has not run:\n%s", out.Bytes())
+		t.Errorf("the test did not run:\n%s", out.Bytes())
 	}
 	return "", false
 }
 
-// doc returns a document of exactly size bytes that knows its own size and sum:
-// no part of it, and no mixture of two, passes whole.
+// doc returns a document of exactly size bytes that contains its own size and
+// checksum, so that whole refuses any part of it and any mixture of two.
 func doc(seed string, size int) []byte {
 	unit := sha256.Sum256([]byte(seed))
 	body := bytes.Repeat(fmt.Appendf(nil, "%x\n", unit), size/65+1)
@@ -101,7 +101,7 @@ func doc(seed string, size int) []byte {
 	return append(fmt.Appendf(nil, "%010d\n%x\n", size, sha256.Sum256(body)), body...)
 }
 
-// whole returns an error unless data is a document, wholly.
+// whole returns an error unless data is a complete document.
 func whole(data []byte) error {
 	const head = 65 + 11
 	if len(data) < head {
@@ -109,19 +109,19 @@ func whole(data []byte) error {
 	}
 	body := data[head:]
 	if want := fmt.Appendf(nil, "%010d\n%x\n", len(data), sha256.Sum256(body)); !bytes.Equal(data[:head], want) {
-		return fmt.Errorf("torn: %d bytes that say %q of themselves", len(data), data[:11])
+		return fmt.Errorf("torn: %d bytes whose header is %q", len(data), data[:11])
 	}
 	return nil
 }
 
-// lock locks d, which is free.
+// lock locks d, which must be unlocked.
 func lock(t *testing.T, d *store.Dir) (unlock func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	release, err := d.Lock(ctx)
 	if err != nil {
-		t.Fatalf("the free lock was not given: %v", err)
+		t.Fatalf("Lock of a free folder: %v", err)
 	}
 	return func() {
 		t.Helper()
@@ -131,7 +131,7 @@ func lock(t *testing.T, d *store.Dir) (unlock func()) {
 	}
 }
 
-// write writes under the lock, and wants the file to have changed or not.
+// write writes under the lock, and checks whether the file has changed.
 func write(t *testing.T, d *store.Dir, name string, data []byte, want bool) {
 	t.Helper()
 	changed, err := d.Write(name, data)
@@ -139,7 +139,7 @@ func write(t *testing.T, d *store.Dir, name string, data []byte, want bool) {
 		t.Fatal(err)
 	}
 	if changed != want {
-		t.Errorf("Write(%s) says changed = %v, want %v", name, changed, want)
+		t.Errorf("Write(%s) returns changed = %v, want %v", name, changed, want)
 	}
 	wantFile(t, d, name, data)
 }
@@ -155,7 +155,7 @@ func wantFile(t *testing.T, d *store.Dir, name string, want []byte) {
 	}
 }
 
-// wantNames wants the folder to have these entries besides the lock file.
+// wantNames checks the entries of the folder, without the lock file.
 func wantNames(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -174,8 +174,8 @@ func wantNames(t *testing.T, dir string, want ...string) {
 	}
 }
 
-// wantError wants an error of this kind that names the path, and a hint that
-// speaks of what there is to do.
+// wantError checks that err is of this kind, names the path, and has a hint that
+// contains this text.
 func wantError(t *testing.T, err, kind error, path, hint string) {
 	t.Helper()
 	if !errors.Is(err, kind) {
@@ -185,15 +185,15 @@ func wantError(t *testing.T, err, kind error, path, hint string) {
 		t.Errorf("error %q does not name %s", err, path)
 	}
 	if strings.Contains(err.Error(), ".tmp") {
-		t.Errorf("error %q speaks of a temporary file, which is no one's concern", err)
+		t.Errorf("error %q names a temporary file", err)
 	}
 	var h interface{ Hint() string }
 	if !errors.As(err, &h) || !strings.Contains(h.Hint(), hint) || h.Hint() == "" {
-		t.Errorf("the hint of %q does not say %q", err, hint)
+		t.Errorf("the hint of %q does not contain %q", err, hint)
 	}
 }
 
-// put makes a file without the store, as git or another program would.
+// put writes a file without the store, as git would.
 func put(t *testing.T, path string, data []byte, perm fs.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Between the open and the flock of the lock file, somebody may delete it. A
-// lock on a file without a name excludes nobody.
-func TestLockOfDeletedFileIsGivenBack(t *testing.T) {
+// tryLock releases the lock of a file that was deleted between open and flock,
+// because such a lock excludes no other process.
+func TestTryLockReleasesDeletedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), lockName)
 	for _, tt := range []struct {
 		name      string
@@ -26,16 +26,16 @@ func TestLockOfDeletedFileIsGivenBack(t *testing.T) {
 	} {
 		fl := flock.New(path)
 		if ok, err := tryLock(fl); !ok || err != nil {
-			t.Fatalf("%s: the free lock was not given: %v", tt.name, err)
+			t.Fatalf("%s: tryLock of a free file: %v", tt.name, err)
 		}
 		if err := tt.meanwhile(); err != nil {
 			t.Fatal(err)
 		}
 		if ok, err := tryLock(fl); ok || err != nil {
-			t.Errorf("%s: the lock counts as one (%v)", tt.name, err)
+			t.Errorf("%s: tryLock accepts the lock (%v)", tt.name, err)
 		}
 		if ok, err := tryLock(fl); !ok || err != nil {
-			t.Errorf("%s: the next try does not find the new file: %v", tt.name, err)
+			t.Errorf("%s: the next tryLock does not lock the new file: %v", tt.name, err)
 		}
 		if err := fl.Unlock(); err != nil {
 			t.Error(err)

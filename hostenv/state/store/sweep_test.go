@@ -18,7 +18,7 @@ func TestSweep(t *testing.T) {
 	for _, name := range append(leftovers, foreign...) {
 		put(t, filepath.Join(d.Path(), name), []byte(name), 0o644)
 	}
-	// Of the right name, but the store makes neither folders nor links.
+	// Folders and links with the names of temporary files. The store makes only files.
 	if err := os.Mkdir(filepath.Join(d.Path(), ".state.json.1-7.tmp"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestSweep(t *testing.T) {
 	if _, err := d.Read("state.json"); err != nil {
 		t.Fatal(err)
 	}
-	wantNames(t, d.Path(), append(leftovers, foreign...)...) // reading sweeps nothing
+	wantNames(t, d.Path(), append(leftovers, foreign...)...) // reading removes no file
 	lock(t, d)()
 	wantNames(t, d.Path(), foreign...)
 	for _, name := range foreign[:9] {
@@ -38,8 +38,8 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// The temporary file of a living writer is not a leftover: whoever does not get
-// the lock must not sweep.
+// A process without the lock must not remove temporary files, because their
+// writer may be running.
 func TestNoSweepWithoutTheLock(t *testing.T) {
 	d := store.Open(t.TempDir())
 	unlock := lock(t, d)

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// makeDir creates the folder at path and those above it, as far as they are
-// missing, and makes their names durable from the top down.
+// makeDir creates the folder at path and missing ones above it, and makes their
+// names durable from the top down.
 func makeDir(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		if !info.IsDir() {
@@ -23,8 +23,8 @@ func makeDir(path string) error {
 		}
 	}
 	if err := os.Mkdir(path, 0o777); err != nil {
-		// Another process may have been faster. A link that leads nowhere
-		// exists as well, and is no folder.
+		// Another process may have created the folder. A dangling link also
+		// fails here, and is not a folder.
 		if info, statErr := os.Stat(path); statErr != nil || !info.IsDir() {
 			return fail("create folder", path, err)
 		}
@@ -35,9 +35,9 @@ func makeDir(path string) error {
 	return nil
 }
 
-// syncDir makes the names in the folder at path durable. Not every file system
-// knows how (some in user space and network ones do not): one that says so has
-// no more to offer, and is no reason to fail after the work is done.
+// syncDir makes the names in the folder at path durable. Some user-space and
+// network file systems do not support it; syncDir ignores their error, because
+// there is no other way.
 func syncDir(path string) error {
 	f, err := os.Open(path)
 	if err != nil {

@@ -20,9 +20,9 @@ func isTemp(name string) bool {
 	return temp.MatchString(name)
 }
 
-// createTemp creates an empty file beside path, on the same file system, which
-// no one else writes. It never opens a file that is there already: another
-// machine may have a process of the same number.
+// createTemp creates an empty file beside path, on the same file system. It never
+// opens an existing file, which may belong to a process with the same number on
+// another machine.
 func createTemp(path string, perm fs.FileMode) (*os.File, error) {
 	dir, name := filepath.Split(path)
 	for range 1000 {
@@ -36,9 +36,9 @@ func createTemp(path string, perm fs.FileMode) (*os.File, error) {
 }
 
 // sweep removes the temporary files in dir, and those beside the targets of
-// links in dir. Whoever calls it has the lock, so their writers are dead. (Two
-// folders linked to one file are two locks: there, a living writer may find its
-// temporary file gone, and fails with the old bytes in place.)
+// links in dir. The caller has the lock, so their writers are dead. (Two folders
+// with links to one file have two locks: there, sweep may remove the temporary
+// file of a running writer, which then fails and leaves the old bytes.)
 func sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -59,8 +59,8 @@ func sweep(dir string) error {
 	return nil
 }
 
-// sweepBeside removes the temporary files of the file that link leads to, if
-// that is in another folder. There it leaves those of other files alone.
+// sweepBeside removes the temporary files of the target of link, and not those of
+// other files in its folder.
 func sweepBeside(link string) error {
 	file, info, err := resolve(link)
 	if err != nil || info != nil && !info.Mode().IsRegular() {
@@ -83,7 +83,7 @@ func sweepBeside(link string) error {
 	return nil
 }
 
-// remove removes the file at path; if it is gone already, all the better.
+// remove removes the file at path if it exists.
 func remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fail("remove leftover", path, err)

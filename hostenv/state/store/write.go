@@ -10,13 +10,13 @@ import (
 	"syscall"
 )
 
-// Write makes data the content of the file called name, wholly or not at all,
-// and durably: when it returns nil, data is on the disk. changed tells whether
-// the file had other bytes, or was not there, before. The folder must be locked
-// through this very Dir, else the error is [ErrNotLocked].
+// Write makes data the content of the file called name, wholly or not at all.
+// When it returns nil, data is on the disk. changed reports whether the file had
+// other bytes before, or did not exist. The folder must be locked through this
+// Dir, or the error is [ErrNotLocked].
 //
-// An error with changed being false means that the file has its old bytes. With
-// changed being true it has the new ones, but a power cut may undo that.
+// After an error, the file has its old bytes if changed is false. If changed is
+// true it has the new bytes, but a power cut may restore the old ones.
 func (d *Dir) Write(name string, data []byte) (changed bool, err error) {
 	path, err := d.file("write", name)
 	if err != nil {
@@ -34,7 +34,7 @@ func (d *Dir) Write(name string, data []byte) (changed bool, err error) {
 	return changed, nil
 }
 
-// replace is Write without the words around it.
+// replace does the work of Write.
 func (d *Dir) replace(path string, data []byte) (changed bool, err error) {
 	path, old, err := resolve(path)
 	if err != nil {
@@ -64,9 +64,8 @@ func (d *Dir) replace(path string, data []byte) (changed bool, err error) {
 	return true, syncDir(filepath.Dir(path))
 }
 
-// resolve follows the links at path to the file that is to be replaced. Unlike
-// filepath.EvalSymlinks it also does so when there is no such file yet; info is
-// nil then.
+// resolve follows the links at path to the file to replace. Unlike
+// filepath.EvalSymlinks it accepts a missing file, for which info is nil.
 func resolve(path string) (file string, info fs.FileInfo, err error) {
 	// As many links as Linux follows.
 	for range 40 {
@@ -82,16 +81,16 @@ func resolve(path string) (file string, info fs.FileInfo, err error) {
 			return "", nil, err
 		}
 		if !filepath.IsAbs(next) {
-			// A link counts from where its folder really is: ".." must not
-			// be taken off the name of a folder that is itself a link.
+			// A relative target starts at the real path of the link's folder.
+			// Its ".." must not remove the name of a folder that is a link.
 			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 			if err != nil {
 				return "", nil, err
 			}
 			next = dir + string(filepath.Separator) + next
 		}
-		// The same holds for folders that the link passes through, hence Split,
-		// which leaves the name as it is.
+		// The same applies to folders in the target, hence Split, which does not
+		// clean the path.
 		dir, name := filepath.Split(next)
 		if dir, err = filepath.EvalSymlinks(dir); err != nil {
 			return "", nil, err
@@ -101,8 +100,8 @@ func resolve(path string) (file string, info fs.FileInfo, err error) {
 	return "", nil, syscall.ELOOP
 }
 
-// settled reports whether the file at path holds exactly data, and if so makes
-// sure that the disk does as well. fsync changes neither file nor folder.
+// settled reports whether the file at path holds exactly data, and if so makes it
+// durable. fsync does not change the file or the folder.
 func settled(path string, data []byte) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -118,9 +117,8 @@ func settled(path string, data []byte) (bool, error) {
 	return true, syncDir(filepath.Dir(path))
 }
 
-// writeTemp writes data to a new file beside path, with the permissions of old
-// if there is one, and returns its name when the disk has it. When it fails it
-// leaves no file.
+// writeTemp writes data durably to a new file beside path, with the permissions of
+// old if that is not nil, and returns its name. If it fails it removes the file.
 func writeTemp(path string, data []byte, old fs.FileInfo) (_ string, err error) {
 	perm := fs.FileMode(0o666)
 	if old != nil {
@@ -144,9 +142,8 @@ func writeTemp(path string, data []byte, old fs.FileInfo) (_ string, err error) 
 		return "", err
 	}
 
-	// Read back by name what was written through the descriptor: it shows that
-	// the name leads to these bytes, and on file systems that keep one process's
-	// cache from another's view, what the next process is going to see.
+	// Read the file back by name. This checks that the name leads to these bytes,
+	// and, on file systems with caches per process, what other processes will see.
 	r, err := os.Open(tmp)
 	if err != nil {
 		return "", err
@@ -154,7 +151,7 @@ func writeTemp(path string, data []byte, old fs.FileInfo) (_ string, err error) 
 	defer r.Close()
 	same, err := holds(r, data)
 	if err == nil && !same {
-		err = errors.New("the file system gave back other bytes than were written")
+		err = errors.New("the file system returned other bytes than we wrote")
 	}
 	return tmp, err
 }
@@ -179,8 +176,8 @@ func fill(f *os.File, data []byte, old fs.FileInfo) error {
 	return f.Sync()
 }
 
-// holds reports whether the content of f is exactly data. It reads piecemeal,
-// as a plan can have tens of megabytes.
+// holds reports whether the content of f is exactly data. It reads in pieces,
+// because a plan can have tens of megabytes.
 func holds(f *os.File, data []byte) (bool, error) {
 	info, err := f.Stat()
 	if err != nil || info.Size() != int64(len(data)) {

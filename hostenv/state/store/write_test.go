@@ -23,7 +23,7 @@ func TestWrite(t *testing.T) {
 		write(t, d, "state.json", data, false)
 		wantNames(t, d.Path(), "state.json")
 	}
-	// Same length, other bytes: in the last one, behind any buffer.
+	// The same length, and a different last byte, which no first buffer holds.
 	data := doc("x", 300<<10)
 	write(t, d, "state.json", data, true)
 	other := append([]byte(nil), data...)
@@ -41,7 +41,7 @@ func TestWriteNeedsTheLock(t *testing.T) {
 		t.Helper()
 		changed, err := d.Write("state.json", doc("x", 100))
 		if changed || !errors.Is(err, store.ErrNotLocked) {
-			t.Errorf("%s: Write gives %v, %v, want ErrNotLocked", when, changed, err)
+			t.Errorf("%s: Write returns %v, %v, want ErrNotLocked", when, changed, err)
 		}
 	}
 	refused("never locked")
@@ -53,8 +53,8 @@ func TestWriteNeedsTheLock(t *testing.T) {
 	wantNames(t, path)
 }
 
-// `git clean -x` deletes the lock file. Its holder locks nothing from then on,
-// and must not write beside the next one.
+// `git clean -x` deletes the lock file. From then on its holder does not exclude
+// others, and must not write.
 func TestWriteAfterLockFileIsGone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "generated")
 	d := store.Open(path)
@@ -84,11 +84,11 @@ func TestMode(t *testing.T) {
 		want   fs.FileMode
 		reason string
 	}{
-		{0o022, 0, 0o644, "a new file is made like any other"},
+		{0o022, 0, 0o644, "a new file gets the usual mode"},
 		{0o077, 0, 0o600, "the umask may hide new files"},
-		{0o077, 0o664, 0o664, "the umask must not narrow what was granted"},
+		{0o077, 0o664, 0o664, "the umask does not apply to an existing file"},
 		{0o002, 0o600, 0o600, "a private file stays private"},
-		{0o022, 0o444, 0o444, "a file nobody writes in place can be replaced"},
+		{0o022, 0o444, 0o444, "a read-only file can be replaced"},
 		{0o022, 0o755, 0o755, "every permission bit is kept"},
 	} {
 		d := store.Open(t.TempDir())
@@ -120,7 +120,7 @@ func TestNoOpTouchesNothing(t *testing.T) {
 	data := doc("x", 700_000)
 	write(t, d, "state.json", data, true)
 
-	// Long ago, so that any touch shows, however coarse the clock.
+	// A time long ago, so that any change shows even with a coarse clock.
 	past := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 	for _, path := range []string{file, d.Path()} {
 		if err := os.Chtimes(path, past, past); err != nil {
@@ -142,7 +142,7 @@ func TestNoOpTouchesNothing(t *testing.T) {
 	if !after.ModTime().Equal(past) {
 		t.Errorf("the file was modified at %s", after.ModTime())
 	}
-	// A temporary file, even one that is gone again, would have set this.
+	// A temporary file would have changed this, even if it was removed again.
 	folder, err := os.Stat(d.Path())
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestNotARegularFile(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(d.Path(), "folder"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// Opening a FIFO would wait for its other end.
+	// To open a FIFO would block until another process opens it.
 	if err := syscall.Mkfifo(filepath.Join(d.Path(), "fifo"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +170,8 @@ func TestNotARegularFile(t *testing.T) {
 	wantNames(t, d.Path(), "fifo", "folder")
 }
 
-// Readers take no lock. Whatever the writer is doing, they see one of its
-// documents, and never go back to an older one.
+// Readers take no lock. During writes they see whole documents, and never an older
+// one after a newer one.
 func TestReadersSeeWholeDocuments(t *testing.T) {
 	const writes, readers = 500, 4
 	d := store.Open(t.TempDir())

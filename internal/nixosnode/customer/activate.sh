@@ -1,5 +1,5 @@
 #!@runtimeShell@
-# shellcheck shell=bash disable=SC2239
+# shellcheck shell=bash disable=SC2239,SC2043 # names take the place of @backups@
 # Brings the environment up: its web server as a unit of the user's own systemd.
 set -euo pipefail
 export PATH=@coreutils@/bin:@systemd@/bin

@@ -1,5 +1,5 @@
 // What nodes and operators of tests run beside Debian's packages. A module of
-// its own, so that no one who embeds the library fetches it.
+// its own, so that programs that embed the library do not fetch it.
 module github.com/woolwichweb/hostenv-provider/internal/nixosnode/tools
 
 go 1.26.0

@@ -14,8 +14,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// A fleet that was never deployed to, then an unchanged one, then a new version
-// of one environment.
+// The first deploy of a fleet, then one of an unchanged fleet, then one of a new
+// version of one environment.
 func TestDeploy(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		w := newWorld(t, programs, fleet.Options{Nodes: 2, Environments: 2})
@@ -45,7 +45,7 @@ func TestDeploy(t *testing.T) {
 		contains(t, behind.stdout, "behind")
 		contains(t, behind.stderr, "Error: something is not in sync\n")
 		preview := w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
-		contains(t, preview.stderr, "Error: looking at what a deploy would change ended with 2\n")
+		contains(t, preview.stderr, "Error: the preview ended with 2\n")
 		third := w.wants(w.deploy(), 0)
 		contains(t, third.stdout, "1 activated, 5 in sync")
 		if now := w.Provider.Paths(t)["n1/"+user]; w.Nodes[0].Active(t, user) != now || now == old {
@@ -55,8 +55,8 @@ func TestDeploy(t *testing.T) {
 	})
 }
 
-// A run that died when it had told its end, and had not yet written down where
-// the environments are, is taken up for that alone.
+// A run was killed after it reported its end, but before it wrote to the state
+// where the environments are. Resuming it only writes the state.
 func TestKilledBeforeState(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	user := w.Nodes[0].Users()[0]
@@ -86,8 +86,8 @@ func TestKilledBeforeState(t *testing.T) {
 	contains(t, w.wants(w.deploy("-resume"), 1).stderr, "nothing to resume")
 }
 
-// A run that could not write down where the environments are says all the same
-// how it went, and is taken up for the rest.
+// A run that cannot write the state still reports its outcome. Resuming it writes
+// the state.
 func TestStateIsLocked(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	user := w.Nodes[0].Users()[0]
@@ -101,10 +101,10 @@ func TestStateIsLocked(t *testing.T) {
 	}
 	r := w.deploy()
 	if r.code == 0 {
-		t.Errorf("what is not written down is done: %s", r)
+		t.Errorf("the run is done, although it did not write the state: %s", r)
 	}
 	contains(t, r.stdout, "n1    system", "2 activated")
-	contains(t, r.stderr, "error: write down which node each environment is on", "hint: `mage deploy -resume`")
+	contains(t, r.stderr, "error: record which node each environment is on", "hint: `mage deploy -resume`")
 	w.atPlan(w.Provider.Paths(t), 1)
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
@@ -116,9 +116,9 @@ func TestStateIsLocked(t *testing.T) {
 	w.atPlan(w.Provider.Paths(t), 1)
 }
 
-// A run goes on to its end if whoever reads what it prints does not, as with
+// A run completes even if the reader of its output is gone, as with
 // `mage deploy | head -1`.
-func TestNobodyReads(t *testing.T) {
+func TestReaderGone(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	for i, flags := range [][]string{{"-json"}, nil} {
 		w.Provider.SetVersion(t, fmt.Sprint(2+i))
@@ -145,8 +145,8 @@ func TestNobodyReads(t *testing.T) {
 	}
 }
 
-// deployedNode is what the state remembers of an environment; the plan must be
-// that of the state.
+// deployedNode returns the node that the state has for an environment. The plan
+// must belong to the state.
 func (w *world) deployedNode(user string) string {
 	w.t.Helper()
 	read := func(name string) []byte {

@@ -20,13 +20,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A process is a run of the program that is at work.
+// A process is a run of the program that has not ended.
 type process struct {
 	*exec.Cmd
 	w      *world
 	out    [2]*os.File
 	before int           // how many events the newest journal had
-	run    string        // whose that is
+	run    string        // the run of that journal
 	ended  chan struct{} // closed when the process has ended
 }
 
@@ -62,7 +62,7 @@ func (w *world) start(args ...string) *process {
 	return p
 }
 
-// newest is the newest run, and how many events its journal has.
+// newest returns the newest run, and the number of events in its journal.
 func (w *world) newest() (string, int) {
 	ids, err := deploy.Runs(w.runs())
 	if err != nil {
@@ -79,7 +79,7 @@ func (w *world) newest() (string, int) {
 	return id, len(events)
 }
 
-// events are those of this process.
+// events returns the events of this process.
 func (p *process) events() []deploy.Event {
 	id, _ := p.w.newest()
 	if id == "" {
@@ -95,8 +95,8 @@ func (p *process) events() []deploy.Event {
 	return events
 }
 
-// until waits for something to be so, and reports whether the process ended
-// before it was.
+// until waits until a condition is true, and reports whether the process ended
+// before that.
 func (p *process) until(what string, is func() bool) (ended bool) {
 	p.w.t.Helper()
 	so := false
@@ -109,18 +109,18 @@ func (p *process) until(what string, is func() bool) (ended bool) {
 		}
 		return so || ended
 	}) {
-		p.w.t.Fatalf("%s never comes: %s", what, p.result())
+		p.w.t.Fatalf("%s does not come: %s", what, p.result())
 	}
 	return !so
 }
 
-// wait waits for the end.
+// wait waits until the process ends.
 func (p *process) wait() result {
 	p.w.t.Helper()
 	select {
 	case <-p.ended:
 	case <-time.After(2 * testenv.Patience):
-		p.w.t.Fatalf("it does not end: %s", p.result())
+		p.w.t.Fatalf("the run does not end: %s", p.result())
 	}
 	return p.result()
 }
@@ -145,7 +145,7 @@ func (p *process) result() result {
 
 func (p *process) signal(s syscall.Signal) { _ = p.Process.Signal(s) }
 
-// family are a process and all that it started, and those started.
+// family returns a process and all its descendants.
 func family(pid int) []int {
 	children := map[int][]int{}
 	entries, _ := os.ReadDir("/proc")
@@ -167,11 +167,11 @@ func family(pid int) []int {
 	return all
 }
 
-// kill kills the process with SIGKILL: alone, or with all that it started, as
-// when its machine dies.
+// kill kills the process with SIGKILL: alone, or with its descendants, as when its
+// machine loses power.
 func (p *process) kill(withFamily bool) {
 	if withFamily {
-		_ = p.Process.Signal(syscall.SIGSTOP) // it starts nobody else
+		_ = p.Process.Signal(syscall.SIGSTOP) // so that it starts no other process
 		killed := map[int]bool{}
 		for again := true; again; {
 			again = false
@@ -190,8 +190,8 @@ func (p *process) kill(withFamily bool) {
 	<-p.ended
 }
 
-// truth is where every profile is, by node/profile, as the nodes have it; but
-// for those that lead to no store path.
+// truth returns the path of every profile, by node/profile, as the nodes have it.
+// It leaves out profiles that lead to no store path.
 func (w *world) truth(but ...string) map[string]string {
 	all := map[string]string{}
 	w.each(func(n *fleet.Node, profile string) {
@@ -206,7 +206,7 @@ func (w *world) truth(but ...string) map[string]string {
 	return all
 }
 
-// counts are how often each profile activated its path of paths.
+// counts returns how often each profile activated its path in paths.
 func (w *world) counts(paths map[string]string) map[string]int {
 	all := map[string]int{}
 	w.each(func(n *fleet.Node, profile string) {
@@ -216,15 +216,15 @@ func (w *world) counts(paths map[string]string) map[string]int {
 	return all
 }
 
-// agrees holds all that is said of a run to what the nodes have: its journal,
-// the summary, the exit code, and `mage status` afterwards.
+// agrees compares all reports of a run with the nodes: the journal, the summary,
+// the exit code, and `mage status` afterwards.
 func (w *world) agrees(r result, planned map[string]string, but ...string) deploy.Outcome {
 	w.t.Helper()
 	truth, o := w.truth(but...), w.outcome()
 	if o.Ended && o.Code() != r.code {
-		w.t.Errorf("the journal says %d: %s", o.Code(), r)
+		w.t.Errorf("the journal has exit code %d: %s", o.Code(), r)
 	}
-	said := map[string][2]string{} // state and path, by the summary
+	said := map[string][2]string{} // state and path in the summary
 	for line := range strings.Lines(r.stdout) {
 		if f := strings.Fields(line); len(f) >= 4 && strings.Contains(line, "  ") {
 			said[f[0]+"/"+f[1]] = [2]string{f[2], f[len(f)-1]}
@@ -243,25 +243,25 @@ func (w *world) agrees(r result, planned map[string]string, but ...string) deplo
 		switch p.State {
 		case deploy.StateInSync, deploy.StateActive:
 			if at != p.Want || at != planned[key] {
-				w.t.Errorf("%s is said to be %s, and is at %q", key, p.State, at)
+				w.t.Errorf("%s is reported as %s, but is at %q", key, p.State, at)
 			}
 		case deploy.StateFailed, deploy.StateSkipped:
 			if at != p.Active {
-				w.t.Errorf("%s %s is said to be at %q, and is at %q", key, p.State, p.Active, at)
+				w.t.Errorf("%s (%s) is reported at %q, but is at %q", key, p.State, p.Active, at)
 			}
 			if p.State == deploy.StateFailed && p.Error == "" {
-				w.t.Errorf("%s failed, and does not say why", key)
+				w.t.Errorf("%s failed without a reason", key)
 			}
 		case deploy.StateUnknown, deploy.StateUnreachable:
 			at = ""
 			if summary[1] != "unknown" {
-				w.t.Errorf("%s %s is said to be at %s", key, p.State, summary[1])
+				w.t.Errorf("%s (%s) is reported at %s", key, p.State, summary[1])
 			}
 		default:
 			w.t.Errorf("%s ends in %s", key, p.State)
 		}
 		if at != "" && summary[1] != report.Short(at) {
-			w.t.Errorf("the summary has %s at %s, and it is at %s", key, summary[1], at)
+			w.t.Errorf("the summary has %s at %s, but it is at %s", key, summary[1], at)
 		}
 	}
 	if len(said) > 0 {
@@ -273,12 +273,12 @@ func (w *world) agrees(r result, planned map[string]string, but ...string) deplo
 		}
 	}
 	if w.t.Failed() {
-		w.t.Logf("it ended so: %s", r)
+		w.t.Logf("the run: %s", r)
 	}
 	return o
 }
 
-// statusAgrees holds `mage status` to what the nodes have.
+// statusAgrees compares `mage status` with the nodes.
 func (w *world) statusAgrees(planned map[string]string, but ...string) {
 	w.t.Helper()
 	truth, r := w.truth(but...), w.run("status", "-json")
@@ -307,7 +307,7 @@ func (w *world) statusAgrees(planned map[string]string, but ...string) {
 			continue
 		case deploy.StandingInSync:
 			if at != planned[key] || !w.cameUp(s.Node, s.Profile, at) {
-				w.t.Errorf("status has %s in sync, and it is at %q", key, at)
+				w.t.Errorf("status has %s in sync, but it is at %q", key, at)
 			}
 		case deploy.StandingBroken:
 			if s.Planned != "" {
@@ -315,16 +315,16 @@ func (w *world) statusAgrees(planned map[string]string, but ...string) {
 			}
 		default:
 			if at == planned[key] && w.cameUp(s.Node, s.Profile, at) {
-				w.t.Errorf("status has %s as %s (%s), and it is in sync", key, s.Standing, s.Detail)
+				w.t.Errorf("status has %s as %s (%s), but it is in sync", key, s.Standing, s.Detail)
 			}
 		}
 		if s.Active != at {
-			w.t.Errorf("status has %s at %q, and it is at %q", key, s.Active, at)
+			w.t.Errorf("status has %s at %q, but it is at %q", key, s.Active, at)
 		}
 	}
 	want := deploy.ExitDone
 	switch {
-	case refused: // it is no matter of where profiles stand
+	case refused: // this does not depend on where profiles are
 		want = deploy.ExitFailed
 	case drift:
 		want = deploy.ExitChanges
@@ -334,7 +334,7 @@ func (w *world) statusAgrees(planned map[string]string, but ...string) {
 	}
 }
 
-// cameUp reports whether the last activation of what is active ended well.
+// cameUp reports whether the last activation of the active path succeeded.
 func (w *world) cameUp(node, profile, path string) bool {
 	for _, n := range w.Nodes {
 		if n.Name != node {
@@ -346,10 +346,10 @@ func (w *world) cameUp(node, profile, path string) bool {
 	return false
 }
 
-// lockFile is where this process finds a node's deploy lock.
+// lockFile returns the path at which this process finds a node's deploy lock.
 func lockFile(n *fleet.Node) string { return n.Path("/var/lib/deploy/.hostenv-deploy/lock") }
 
-// takeLock takes a node's deploy lock as somebody else.
+// takeLock takes a node's deploy lock as another operator does.
 func takeLock(t testing.TB, n *fleet.Node) (free func(), ok bool) {
 	t.Helper()
 	file, err := os.OpenFile(lockFile(n), os.O_RDWR, 0)

@@ -19,20 +19,20 @@ import (
 )
 
 // A ground is a fleet that has three versions of every profile: an ancient one,
-// the old one that is active, and the planned one.
+// the old one, which is active, and the planned one.
 type ground struct {
 	*world
-	n            *fleet.Node // the one that things happen to
-	user         string      // of its environment
+	n            *fleet.Node // the node with the fault
+	user         string      // the user of its environment
 	ancient, old map[string]string
 	planned      map[string]string
 	keys         []string // of all profiles
-	fresh        int      // versions that were made
-	real         bool     // it is deployed to with deploy-rs itself
+	fresh        int      // the number of versions made
+	real         bool     // whether deploys use deploy-rs itself
 
 	programs string
 	options  fleet.Options
-	spoiled  bool // a case went wrong, and left who knows what
+	spoiled  bool // whether a case failed, and so may have left anything
 }
 
 func newGround(t *testing.T, programs string, options fleet.Options) *ground {
@@ -43,7 +43,7 @@ func newGround(t *testing.T, programs string, options fleet.Options) *ground {
 	return g
 }
 
-// begin makes the ground, with a fleet of its own.
+// begin makes a ground with a fleet of its own.
 func (g *ground) begin(t testing.TB) {
 	t.Helper()
 	g.world = newWorld(t, g.programs, g.options)
@@ -52,15 +52,15 @@ func (g *ground) begin(t testing.TB) {
 	g.user = g.n.Users()[0]
 	g.ancient = g.Provider.Paths(t)
 	g.old = g.version("2")
-	// Once, so that the state knows the nodes, and all locks are there.
+	// Deploy once, so that the state has the nodes and all locks exist.
 	g.planned = g.version("3")
 	g.wants(g.deploy(), 0)
 	g.keys = slices.Sorted(maps.Keys(g.planned))
 }
 
-// try runs one case as a test of its own, on a ground where nothing is wrong: it
-// is made anew after a case that failed, and after one that left something
-// behind, so that no case suffers from another.
+// try runs one case as a test of its own, on a sound ground. It makes a new fleet
+// after a case that failed or left something behind, so that cases do not affect
+// each other.
 func (g *ground) try(name string, do func(t *testing.T)) {
 	g.t.Helper()
 	whole := g.t.(*testing.T)
@@ -69,7 +69,7 @@ func (g *ground) try(name string, do func(t *testing.T)) {
 		g.end()
 		g.begin(whole)
 		if wrong := g.unsound(); wrong != nil {
-			whole.Fatalf("a new fleet is not as it should be: %v", wrong)
+			whole.Fatalf("a new fleet is not sound: %v", wrong)
 		}
 	}
 	checkout, ok := g.Provider.Dir, false
@@ -83,15 +83,15 @@ func (g *ground) try(name string, do func(t *testing.T)) {
 	g.spoiled = !ok
 }
 
-// unsound says why no case should begin on the ground as it is.
+// unsound returns an error if a case must not begin on the ground as it is.
 func (g *ground) unsound() error {
 	if g.spoiled {
-		return errors.New("the case before failed")
+		return errors.New("the previous case failed")
 	}
 	return g.Check()
 }
 
-// version plans a version of all profiles that the nodes have already.
+// version plans a version of all profiles that the nodes already have.
 func (g *ground) version(version string) map[string]string {
 	g.t.Helper()
 	g.Provider.SetVersion(g.t, version)
@@ -122,7 +122,7 @@ func (g *ground) write(name string, data []byte) {
 	}
 }
 
-// edit replaces text in a file of the provider's, until the undo.
+// edit replaces text in a file of the provider, until the undo.
 func (g *ground) edit(name, old, with string) (undo func()) {
 	g.t.Helper()
 	text := g.read(name)
@@ -163,7 +163,7 @@ func (g *ground) onNode(n *fleet.Node, name string, do func()) (undo func()) {
 	}
 }
 
-// script is a program in place of deploy-rs, which passes for it.
+// script makes a program that takes the place of deploy-rs.
 func (g *ground) script(text string) string {
 	g.t.Helper()
 	file := filepath.Join(g.t.TempDir(), "deploy")
@@ -174,8 +174,8 @@ func (g *ground) script(text string) string {
 	return file
 }
 
-// crash ends all connections and processes of a node but its daemons, as when
-// its power fails; nobody gets there until StartSSH.
+// crash ends all connections and processes of a node except its daemons, as a power
+// failure does. The node cannot be reached until StartSSH.
 func crash(t testing.TB, n *fleet.Node) {
 	n.StopSSH(t)
 	pids := []string{"-9"}
@@ -184,7 +184,7 @@ func crash(t testing.TB, n *fleet.Node) {
 			pids = append(pids, pid)
 		}
 	}
-	// Some may have ended meanwhile.
+	// Some processes may have ended meanwhile.
 	_, _ = n.Exec(append([]string{"kill"}, pids...)...)
 	canaries, _ := filepath.Glob(n.Path("/run/hostenv/deploy") + "/*/deploy-rs-canary-*")
 	for _, canary := range canaries { // on a tmpfs
@@ -192,14 +192,14 @@ func crash(t testing.TB, n *fleet.Node) {
 	}
 }
 
-// A faultCase is something that goes wrong on the first node, whose system and
-// environment are to be brought from the old to the planned path; on the other
-// node, that is in sync, only the environment is.
+// A faultCase is a fault on the first node, while a deploy brings its system and
+// its environment from the old to the planned path. The system of the other node
+// is in sync, so the deploy brings only the environment there.
 type faultCase struct {
 	reason string
 	args   []string
 	new    bool // the environment was never deployed
-	empty  bool // nor was the system
+	empty  bool // nor was the system deployed
 	fresh  bool // the node does not have the planned paths
 	fault  func(g *ground) (undo func())
 	// during is called while the deploy runs.
@@ -207,12 +207,12 @@ type faultCase struct {
 	code   int
 	want   [2]string // states of the system and of the environment; "" for none
 	other  string    // of the other node's environment, "active" if empty
-	// noRun says that no run comes about at all.
+	// noRun expects that no run begins.
 	noRun bool
-	// anew converges by another run, in place of -resume.
+	// anew converges by a new run instead of -resume.
 	anew    bool
 	foreign bool // the environment's link leads to no store path
-	// both tries it with the real deploy-rs, too.
+	// both also tests the case with the real deploy-rs.
 	both bool
 }
 
@@ -268,7 +268,7 @@ func ended(profile func(g *ground) string) func(g *ground, p *process) {
 	return func(g *ground, _ *process) { g.n.WaitEnded(g.t, profile(g)) }
 }
 
-// stopTwice is two Ctrl-C, the second when the first was heard.
+// stopTwice sends two Ctrl-C, the second after the program reacts to the first.
 func stopTwice(g *ground, p *process) {
 	p.signal(syscall.SIGINT)
 	p.until("the answer to a first Ctrl-C", func() bool { return strings.Contains(p.result().stderr, "interrupted") })
@@ -298,7 +298,7 @@ func faultCases() []faultCase {
 	return []faultCase{
 		refuses("unreachable, refused", 1, func(g *ground) func() { g.n.StopSSH(g.t); return func() { g.n.StartSSH(g.t) } }),
 		{reason: "unreachable, silent", code: 1, anew: true, fault: func(g *ground) func() {
-			g.sshOpts("-o", "ConnectTimeout=3") // nobody is to wait for long for what never comes
+			g.sshOpts("-o", "ConnectTimeout=3") // so that a connection fails soon
 			g.n.Blackhole(g.t)
 			return func() { g.n.Thaw(g.t); g.sshOpts() }
 		}},
@@ -326,7 +326,7 @@ func faultCases() []faultCase {
 			fault: func(g *ground) func() { g.n.FillDisk(g.t, 300<<10); return func() { g.n.FreeDisk(g.t) } }},
 		{reason: "frozen in mid-activation, and thawed", code: 0, want: bothActive, both: true, fault: blocked(environment),
 			during: whenBlocked(environment, steps(func(g *ground, _ *process) { g.n.Freeze() }, goOn(environment), ended(environment), func(g *ground, _ *process) { g.n.Thaw(g.t) }))},
-		// What came up is active, whatever became of who waited for it.
+		// The new path is active, even though the process that waited for it is gone.
 		{reason: "cut in mid-activation", code: 0, want: bothActive, both: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goOn(environment)))},
 		{reason: "cut in an activation that fails", code: 3, want: envFails, both: true, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goWrong(environment)))},
 		{reason: "cut in a first activation that fails", new: true, code: 3, want: envFails, fault: blocked(environment), during: whenBlocked(environment, steps(cut, goWrong(environment)))},
@@ -356,7 +356,7 @@ func faultCases() []faultCase {
 		{reason: "the rollback goes astray", code: 3, want: envFails, both: true, fault: func(g *ground) func() {
 			undo := failing(environment, fleet.Behaviour{Fail: 7})(g)
 			g.must(g.n.Activate(g.user, g.ancient["n1/"+g.user]))
-			// What is active is not the newest generation any more.
+			// The active path is no longer the newest generation.
 			if _, err := g.n.ExecAs(g.user, "nix-env", "-p", "/nix/var/nix/profiles/per-user/"+g.user+"/hostenv", "--rollback"); err != nil {
 				g.t.Fatal(err)
 			}
@@ -377,7 +377,7 @@ func faultCases() []faultCase {
 			g.n.Trust(g.t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 			return func() { g.n.Trust(g.t, g.PublicKey) }
 		}),
-		{reason: "nobody knows the key", code: 1, anew: true, fault: func(g *ground) func() {
+		{reason: "neither flake nor node has the key", code: 1, anew: true, fault: func(g *ground) func() {
 			g.n.Trust(g.t, "other-1:BBBBAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 			g.trusts(nil)
 			return func() { g.n.Trust(g.t, g.PublicKey); g.trusts([]any{g.PublicKey}) }
@@ -423,7 +423,7 @@ func faultCases() []faultCase {
 				g.must(err)
 			}
 		}},
-		{reason: "the link is somebody else's", foreign: true, code: 1, fault: func(g *ground) func() {
+		{reason: "the link leads to no store path", foreign: true, code: 1, fault: func(g *ground) func() {
 			link := g.n.Path("/nix/var/nix/profiles/per-user/" + g.user + "/hostenv")
 			to, err := os.Readlink(link)
 			g.must(err)
@@ -482,18 +482,18 @@ func (g *ground) must(err error) {
 	}
 }
 
-// canary is that of the environment's planned path.
+// canary returns the canary of the environment's planned path.
 func (g *ground) canary() string {
 	hash := strings.TrimPrefix(g.planned["n1/"+g.user], "/nix/store/")[:32]
 	return "/run/hostenv/deploy/" + g.user + "/deploy-rs-canary-" + hash
 }
 
-// entered reports whether a profile of the node came to a state.
+// entered reports whether a profile of the node reached a state.
 func (g *ground) entered(p *process, state deploy.State) bool {
 	return slices.ContainsFunc(p.events(), func(e deploy.Event) bool { return e.Node == g.n.Name && e.State == state })
 }
 
-// sshOpts plans by which options the node is connected to.
+// sshOpts plans ssh options for the node.
 func (g *ground) sshOpts(options ...any) {
 	g.t.Helper()
 	g.Provider.Replan(g.t, func(all map[string]any) {
@@ -505,7 +505,7 @@ func (g *ground) sshOpts(options ...any) {
 	})
 }
 
-// trusts plans which keys are trusted.
+// trusts plans the keys that the node trusts.
 func (g *ground) trusts(keys []any) {
 	g.t.Helper()
 	if keys == nil {
@@ -516,7 +516,7 @@ func (g *ground) trusts(keys []any) {
 	})
 }
 
-// verified plans what the environment is asked after its activation.
+// verified plans the checks of the environment after its activation.
 func (g *ground) verified(what map[string]any) {
 	g.t.Helper()
 	g.Provider.Replan(g.t, func(all map[string]any) {
@@ -528,8 +528,8 @@ func (g *ground) verified(what map[string]any) {
 	})
 }
 
-// After each fault, all that is said is what the nodes have; and once it is
-// mended a deploy converges, and activates nothing that is good.
+// After each fault, every report agrees with the nodes. Once the fault is repaired a
+// deploy converges, and does not activate what is good again.
 func TestReportsAreTrue(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 2, Environments: 1, Payload: 512 << 10})
@@ -549,8 +549,8 @@ func TestReportsAreTrue(t *testing.T) {
 	})
 }
 
-// What a run writes down of what it deployed changes the plan, and yet it is
-// that run's plan: -resume goes on with the rest.
+// A run records in the plan what it deployed. The plan still belongs to the run:
+// -resume deploys the rest.
 func TestResumesTheVeryFirst(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1})
 	n, user := w.Nodes[0], w.Nodes[0].Users()[0]
@@ -575,7 +575,7 @@ func (g *ground) fault(c faultCase) {
 	system, env, other := "n1/"+deploy.SystemProfile, "n1/"+g.user, "n2/"+g.Nodes[1].Users()[0]
 	was := maps.Clone(g.old)
 	was["n2/system"] = g.planned["n2/system"]
-	if c.want == refused { // one is enough to begin a run
+	if c.want == refused { // one accepted profile is enough to begin a run
 		was[system], was[other] = g.planned[system], g.planned[other]
 	}
 	if c.new {
@@ -631,7 +631,7 @@ func (g *ground) fault(c faultCase) {
 	got := map[string]string{}
 	if c.noRun {
 		if now, _ := g.newest(); now != run && g.outcome().Profiles != nil {
-			g.t.Errorf("a run came about: %s", r)
+			g.t.Errorf("a run began: %s", r)
 		}
 	} else {
 		o := g.agrees(r, faulty, but...)
@@ -650,12 +650,12 @@ func (g *ground) fault(c faultCase) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		g.t.Errorf("states (-want +got) %s\n%s", diff, r)
 	}
-	// Every profile is where it was, or at the plan; what is not said to have
-	// changed has not.
+	// Every profile is where it was, or at the plan. A profile that is not reported as
+	// changed is where it was.
 	for key, at := range first {
 		switch {
 		case at == faulty[key] && at != "" && (got[key] == "active" || got[key] == "in-sync" || got[key] == "unknown"):
-		case at == faulty[key] && c.empty && key == system: // there is nothing to go back to
+		case at == faulty[key] && c.empty && key == system: // there is no earlier system
 		case at == was[key]:
 		default:
 			g.t.Errorf("%s is at %q after %s, and was at %q", key, at, got[key], was[key])
@@ -668,7 +668,7 @@ func (g *ground) fault(c faultCase) {
 		}
 	}
 
-	// The fault is mended.
+	// The fault is repaired.
 	undo()
 	g.n.OnActivation(g.t, g.user, fleet.Behaviour{})
 	g.n.OnActivation(g.t, deploy.SystemProfile, fleet.Behaviour{})
@@ -678,12 +678,12 @@ func (g *ground) fault(c faultCase) {
 	}
 	second := g.deploy(how...)
 	if second.code != 0 {
-		g.t.Fatalf("it does not converge: %s\nafter %s", second, r)
+		g.t.Fatalf("the deploy does not converge: %s\nafter %s", second, r)
 	}
 	o := g.agrees(second, planned)
 	for _, key := range g.keys {
 		if at := g.truth()[key]; at != planned[key] {
-			g.t.Errorf("%s is at %q, and planned is %q", key, at, planned[key])
+			g.t.Errorf("%s is at %q, want the planned %q", key, at, planned[key])
 		}
 	}
 	after := g.counts(planned)
@@ -691,9 +691,9 @@ func (g *ground) fault(c faultCase) {
 		key := p.Node + "/" + p.Profile
 		good := got[key] == "active" || got[key] == "in-sync"
 		if good && after[key] != before[key] {
-			g.t.Errorf("%s was good, and was activated once more", key)
+			g.t.Errorf("%s was good, but was activated again", key)
 		}
-		// One that failed, or was lost, and one that did well.
+		// One activation that failed or was lost, and one that succeeded.
 		if most := 2; after[key] > most || after[key] > 1 && got[key] != "failed" && got[key] != "unknown" {
 			g.t.Errorf("%s was activated %d times", key, after[key])
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// A plan that somebody has edited may say anything. What could do harm in a
-// shell, in ssh's or in Nix's hands is refused, all of it at once, before any
-// program is started.
+// A plan that was edited by hand may hold any text. Deploy refuses every text that
+// could harm in a shell, ssh or Nix. It reports all of them at once, before it
+// starts a program.
 func TestHostileNames(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})
 	user := w.Nodes[0].Users()[0]
@@ -77,7 +77,7 @@ func TestHostileNames(t *testing.T) {
 		w.ResetCounts(t)
 		for _, args := range [][]string{w.deployArgs(), w.deployArgs("-plan"), {"status"}} {
 			if args[0] == "status" && name == "a backup" {
-				continue // which it does not look at
+				continue // this target does not read it
 			}
 			r := w.run(args...)
 			if r.code != 1 || !strings.Contains(r.stderr, "error: generated/plan.json: ") {
@@ -100,9 +100,9 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("%q were run", commands)
 	}
 	if runs, err := os.ReadDir(w.runs()); err == nil && len(runs) > 0 {
-		t.Errorf("there is a journal of what was refused: %v", runs)
+		t.Errorf("a refused deploy has a journal: %v", runs)
 	}
-	// Names of environments that the flags give are patterns, and no more.
+	// Flags give names of environments, which are only patterns.
 	if err := os.WriteFile(filepath.Join(w.Provider.Dir, "generated", "plan.json"), w.Provider.Plan.Encode(), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -112,12 +112,12 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([][]string(nil), w.Commands(t)); diff != "" {
-		t.Errorf("flags alone had commands run: %s", diff)
+		t.Errorf("flags alone ran commands: %s", diff)
 	}
 }
 
-// The link of a profile is its user's, and so is what it says; it is shown to
-// whoever deploys, and does nothing to his terminal.
+// A user can write any text into the link of its profile. The operator sees the
+// text, but it cannot control the terminal.
 func TestHostileLink(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1, Deployed: true})
 	n := w.Nodes[0]

@@ -20,8 +20,8 @@ var eventSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	return jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "..", "docs", "deploy-events.schema.json"))
 })
 
-// events reads what -json printed; every line must be as the schema has it, and
-// the first one the version.
+// events reads the output of -json. Every line must match the schema, and the
+// first one is the version.
 func (w *world) events(r result) (lines []string, events []deploy.Event) {
 	w.t.Helper()
 	schema, err := eventSchema()
@@ -48,8 +48,8 @@ func (w *world) events(r result) (lines []string, events []deploy.Event) {
 	return lines, events
 }
 
-// journalsAreAsSaid holds all that the runs wrote to the schema: -json prints the
-// same.
+// journalsAreAsSaid checks the journals of all runs against the schema of -json,
+// which prints the same events.
 func (w *world) journalsAreAsSaid() {
 	schema, err := eventSchema()
 	if err != nil {
@@ -66,7 +66,7 @@ func (w *world) journalsAreAsSaid() {
 		}
 		for line := range bytes.Lines(text) {
 			if !bytes.HasSuffix(line, []byte("\n")) {
-				break // whoever wrote it was killed in the middle
+				break // the process was killed while it wrote this
 			}
 			value, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
 			if err == nil {
@@ -79,8 +79,8 @@ func (w *world) journalsAreAsSaid() {
 	}
 }
 
-// What -json prints is what the journal holds, and of a run that is taken up what
-// is new in it.
+// -json prints the events of the journal. For a resumed run it prints only the new
+// ones.
 func TestJSON(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1})
 	user := w.Nodes[1].Users()[0]
@@ -103,13 +103,13 @@ func TestJSON(t *testing.T) {
 	}
 	last := events[len(events)-1]
 	if last.Type != deploy.TypeEnd || last.End.Code != 3 || last.End.Counts["active"] != 3 || last.End.Counts["failed"] != 1 {
-		t.Errorf("it ends with %+v", last.End)
+		t.Errorf("the output ends with %+v", last.End)
 	}
 
 	w.Nodes[1].OnActivation(t, user, fleet.Behaviour{})
 	printed, events = w.events(w.wants(w.deploy("-resume", "-json"), 0))
 	if events[1].Type != deploy.TypeResume {
-		t.Errorf("taking up a run begins with %+v", events[1])
+		t.Errorf("the output of a resumed run begins with %+v", events[1])
 	}
 	if diff := cmp.Diff(journal(), first+strings.Join(printed[1:], "")); diff != "" {
 		t.Error(diff)
@@ -118,11 +118,11 @@ func TestJSON(t *testing.T) {
 		t.Error(r)
 	}
 
-	// What is refused before it begins is no run.
+	// A deploy that is refused before it begins is no run.
 	contains(t, w.wants(w.deploy("-node=n9"), 1).stderr, `-node "n9" matches no node`, "n1, n2")
 	w.wants(w.deploy("-signingKey=nowhere"), 1)
 	if after := journal(); !strings.HasPrefix(after, first) {
-		t.Error("the journal is another")
+		t.Error("the journal has changed")
 	}
 
 	r := w.wants(w.run("status", "-json"), 0)
@@ -144,12 +144,12 @@ func TestJSON(t *testing.T) {
 		t.Error(diff)
 	}
 	if bytes.Count([]byte(r.stdout), []byte("\n")) != len(want) {
-		t.Error("not a line each")
+		t.Error("an event is not exactly one line")
 	}
 }
 
-// Somebody goes back on a node, brings something by hand, or takes the profile
-// away: status tells them apart, and changes nothing.
+// An operator rolls back on a node, activates another path by hand, or removes the
+// profile: status distinguishes these, and changes nothing.
 func TestStatusTellsApart(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 4})
 	w.wants(w.deploy(), 0)
@@ -178,15 +178,15 @@ func TestStatusTellsApart(t *testing.T) {
 			found = found || fields[1] == want.profile && fields[2] == want.standing && strings.Contains(line, want.detail)
 		}
 		if !found {
-			t.Errorf("%s is not told to be %s (%s):\n%s", want.profile, want.standing, want.detail, r.stdout)
+			t.Errorf("%s is not reported as %s (%s):\n%s", want.profile, want.standing, want.detail, r.stdout)
 		}
 	}
 	n.StopSSH(t)
 	contains(t, w.wants(w.run("status"), 2).stdout, "unreachable")
 }
 
-// A node without environments is deployed as any other; and where the provider
-// names no host key the first is believed, and everybody told so.
+// A node without environments is deployed like any other. If the provider names no
+// host key, the first key is accepted, with a warning.
 func TestUnpinnedWithoutEnvironments(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Inventory: func(all map[string]any) {
 		for _, n := range all["provider"].(map[string]any)["nodes"].(map[string]any) {
@@ -202,4 +202,22 @@ func TestUnpinnedWithoutEnvironments(t *testing.T) {
 	w.atPlan(w.Provider.Paths(t), 1)
 	w.Nodes[0].ChangeHostKey(t)
 	contains(t, w.wants(w.deploy(), 1).stderr, "shows another host key")
+}
+
+// A node made from another node's image has the same host key, and could be that
+// node under another name: the deploy begins on neither. The plan names no host
+// key of n2, or it would have been refused.
+func TestSameMachine(t *testing.T) {
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Inventory: func(all map[string]any) {
+		delete(all["provider"].(map[string]any)["nodes"].(map[string]any)["n2"].(map[string]any), "hostKey")
+		all["projects"] = map[string]any{}
+	}})
+	w.Nodes[1].CopyHostKey(t, w.Nodes[0])
+	r := w.wants(w.deploy(), 1)
+	contains(t, r.stderr, "nodes n1 and n2 have the same host key, ssh-ed25519 ", "hint: one machine: remove the other name")
+	for _, n := range w.Nodes {
+		if ran := n.Activations(t, "system"); len(ran) > 0 {
+			t.Errorf("%s activated %v", n.Name, ran)
+		}
+	}
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A point is where the program is killed: after so many events, after so many
-// processes that it started, or in the middle of an activation.
+// A point is where the test kills the program: after a number of events, after a
+// number of processes that it started, or in the middle of an activation.
 type point struct {
 	events, commands int
 	activation       string // a profile of the first node
-	fails            bool   // and the activation fails when nobody is there any more
-	family           bool   // with all that it started, as when the machine dies
-	first            bool   // in a first deploy; else in an upgrade
+	fails            bool   // whether the activation fails after the program is killed
+	family           bool   // kill its descendants too, as when the machine loses power
+	first            bool   // in a first deploy; otherwise in an upgrade
 }
 
 func (p point) String() string {
@@ -37,7 +37,7 @@ func (p point) String() string {
 	return fmt.Sprintf("%s, %s, %s", map[bool]string{false: "an upgrade", true: "a first deploy"}[p.first], where, with)
 }
 
-// points are those of a deploy that has so many events and starts so many
+// points returns the points of a deploy with these numbers of events and
 // processes.
 func points(users []string, events, commands int) []point {
 	var all []point
@@ -60,8 +60,8 @@ func points(users []string, events, commands int) []point {
 	return all
 }
 
-// Killed anywhere, a deploy is taken up and comes to its end; nothing that is
-// known to be good is activated again, and the nodes are free at once.
+// A deploy that is killed at any point can be resumed and completes. It does not
+// activate again what is known to be good, and the nodes' locks are free at once.
 func TestKilled(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2})
@@ -69,7 +69,7 @@ func TestKilled(t *testing.T) {
 		g.wants(g.deploy(), 0)
 		_, events := g.newest()
 		all := points(g.n.Users(), events, len(g.Commands(t)))
-		if g.real { // one of each kind, and all in the midst of activations
+		if g.real { // one point of each kind, and all in the middle of activations
 			all = slices.DeleteFunc(all, func(p point) bool { return p.activation == "" && (p.events+p.commands)%8 != 5 })
 		}
 		k := &killing{ground: g}
@@ -78,7 +78,7 @@ func TestKilled(t *testing.T) {
 		}
 		t.Logf("killed at %d points, behind %d kinds of events; of what was activated then %d were doubted and repeated, %d repeated after the node went back, %d adopted",
 			k.killed, len(k.kinds), k.doubted, k.back, k.adopted)
-		t.Logf("the lock of the node was free after %v at the latest", k.worst)
+		t.Logf("the lock of the node was free after at most %v", k.worst)
 		if !g.real && k.killed < 50 {
 			t.Errorf("killed at %d points, want 50", k.killed)
 		}
@@ -88,7 +88,7 @@ func TestKilled(t *testing.T) {
 type killing struct {
 	*ground
 	killed, doubted, back, adopted int
-	kinds                          map[string]bool // of the last event before a death
+	kinds                          map[string]bool // of the last event before a kill
 	worst                          time.Duration
 }
 
@@ -147,15 +147,15 @@ func (k *killing) point(at point) {
 		k.n.OnActivation(k.t, at.activation, fleet.Behaviour{})
 	}
 
-	// What was killed before it had begun a run is no run to take up, and
-	// neither is what was killed when all was told and it had only to exit.
+	// A program that was killed before it began a run leaves no run to resume,
+	// nor does one that was killed after it had reported everything.
 	how := []string{"-lockWait=1h", "-resume"}
 	if len(told) == 0 || told[len(told)-1].Type == deploy.TypeEnd {
 		how = how[:1]
 	}
 	r := k.deploy(how...)
 	if r.code != 0 {
-		k.t.Fatalf("it does not converge: %s", r)
+		k.t.Fatalf("the deploy does not converge: %s", r)
 	}
 	k.agrees(r, k.planned)
 	k.explained(was)
@@ -164,14 +164,14 @@ func (k *killing) point(at point) {
 		before := k.counts(k.planned)
 		k.wants(k.deploy(), 0)
 		if again := k.counts(k.planned); !maps.Equal(before, again) {
-			k.t.Errorf("one more deploy activates: %v, and before %v", again, before)
+			k.t.Errorf("another deploy activates: %v, before %v", again, before)
 		}
 	}
 }
 
-// explained holds every activation to what the journal says of it: a planned
-// path is activated once, and again only where the node went back from it or
-// where nobody knew how that had ended.
+// explained compares every activation with the journal. A planned path is activated
+// once, and again only if the node went back from it or if the outcome of the
+// activation was not known.
 func (k *killing) explained(was map[string]string) {
 	k.t.Helper()
 	id, _ := k.newest()
@@ -182,7 +182,7 @@ func (k *killing) explained(was map[string]string) {
 	for _, profile := range k.n.Profiles() {
 		key := "n1/" + profile
 		if at := k.n.Active(k.t, profile); at != k.planned[key] {
-			k.t.Errorf("%s is at %q, and planned is %q", key, at, k.planned[key])
+			k.t.Errorf("%s is at %q, want the planned %q", key, at, k.planned[key])
 		}
 		activated := k.n.Activated(k.t, profile, k.planned[key])
 		allowed, begun := 1, 0
@@ -196,7 +196,7 @@ func (k *killing) explained(was map[string]string) {
 			case e.State == deploy.StatePending && begun > 0 && e.Reason == deploy.ReasonDoubtful:
 				allowed, k.doubted = allowed+1, k.doubted+1
 			case e.State == deploy.StatePending && begun > 0 && e.Active == was[key]:
-				// Killed before deploy-rs got there, or the node went back.
+				// The kill came before deploy-rs activated, or the node went back.
 				allowed = begun + 1
 				if activated > 1 {
 					k.back++
@@ -206,10 +206,10 @@ func (k *killing) explained(was map[string]string) {
 			}
 		}
 		if activated < 1 || activated > allowed {
-			k.t.Errorf("%s was activated %d times, and the journal explains %d: %+v", key, activated, allowed, k.n.Activations(k.t, profile))
+			k.t.Errorf("%s was activated %d times, but the journal explains %d: %+v", key, activated, allowed, k.n.Activations(k.t, profile))
 		}
 		if all := k.n.Activations(k.t, profile); len(all) == 0 || !all[len(all)-1].Ended || all[len(all)-1].Status != 0 {
-			k.t.Errorf("the last activation of %s did not end well: %+v", key, all)
+			k.t.Errorf("the last activation of %s did not succeed: %+v", key, all)
 		}
 	}
 }

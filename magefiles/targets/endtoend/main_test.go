@@ -1,5 +1,5 @@
-// Package endtoend_test runs the compiled targets against a fleet of nodes that
-// are as real as they can be had on one machine: see internal/fleet.
+// Package endtoend_test runs the compiled targets against a fleet of nodes that are
+// as real as possible on one machine: see internal/fleet.
 package endtoend_test
 
 import (
@@ -23,37 +23,37 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// Below nohup the program would leave SIGHUP alone, too.
+	// Under nohup the program would also ignore SIGHUP.
 	if signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	fleet.Main(m, program, deployrs.Programs)
 }
 
-// program is the binary that Mage compiles of the targets.
+// program is the binary that Mage compiles from the targets.
 var program = testenv.Targets("../../..")
 
-// A world is a fleet, and whoever deploys to it.
+// A world is a fleet, and the operator that deploys to it.
 type world struct {
 	*fleet.Fleet
 	t        testing.TB
 	binary   string
 	deployRs string   // the program `deploy`
-	env      []string // more of the environment
-	restic   string   // how nodes call restic, see movable
+	env      []string // additional environment variables
+	restic   string   // the command with which nodes call restic, see movable
 
-	profiles map[*fleet.Node][]string // as the fleet began
+	profiles map[*fleet.Node][]string // when the fleet began
 	once     sync.Once
 }
 
-// standIn is what stands for deploy-rs, where there can be a fleet.
+// standIn returns the stand-in for deploy-rs, if this machine can run a fleet.
 func standIn(t testing.TB) string {
 	t.Helper()
 	fleet.Need(t)
 	return deployrs.Build(t)
 }
 
-// backEnds are what stands for deploy-rs, and deploy-rs itself where it is.
+// backEnds returns the stand-in for deploy-rs, and deploy-rs itself if installed.
 func backEnds(t *testing.T, test func(t *testing.T, programs string)) {
 	t.Run("stand-in", func(t *testing.T) { test(t, standIn(t)) })
 	t.Run("deploy-rs", func(t *testing.T) { test(t, testenv.Need(t, "deploy-rs")) })
@@ -72,7 +72,7 @@ func newWorld(t testing.TB, programs string, options fleet.Options) *world {
 	return w
 }
 
-// end takes the world away, with its test or before.
+// end ends the world, with its test or earlier.
 func (w *world) end() {
 	w.once.Do(func() {
 		w.journalsAreAsSaid()
@@ -80,7 +80,7 @@ func (w *world) end() {
 	})
 }
 
-// A result is how a run of the program ended.
+// A result is the outcome of a run of the program.
 type result struct {
 	stdout, stderr string
 	code           int
@@ -128,7 +128,7 @@ func (w *world) deployArgs(args ...string) []string {
 	return append([]string{"deploy", "-deployRs=" + w.deployRs}, args...)
 }
 
-// wants holds a run to its exit code.
+// wants checks the exit code of a run.
 func (w *world) wants(r result, code int) result {
 	w.t.Helper()
 	if r.code != code {
@@ -137,10 +137,10 @@ func (w *world) wants(r result, code int) result {
 	return r
 }
 
-// runs is the folder of journals.
+// runs returns the folder of journals.
 func (w *world) runs() string { return filepath.Join(w.Provider.Dir, "generated", ".hostenv", "runs") }
 
-// outcome is that of the last run, by its journal.
+// outcome returns the outcome of the last run, from its journal.
 func (w *world) outcome() deploy.Outcome {
 	w.t.Helper()
 	ids, err := deploy.Runs(w.runs())
@@ -154,7 +154,7 @@ func (w *world) outcome() deploy.Outcome {
 	return deploy.OutcomeOf(events)
 }
 
-// each calls do with every profile of the fleet.
+// each calls do for every profile of the fleet.
 func (w *world) each(do func(n *fleet.Node, profile string)) {
 	for _, n := range w.Nodes {
 		for _, profile := range w.profiles[n] {
@@ -163,8 +163,8 @@ func (w *world) each(do func(n *fleet.Node, profile string)) {
 	}
 }
 
-// atPlan holds every profile to its planned path, and each to so many
-// activations of it.
+// atPlan checks that every profile is at its planned path, and how often each
+// activated it.
 func (w *world) atPlan(paths map[string]string, activations int) {
 	w.t.Helper()
 	w.each(func(n *fleet.Node, profile string) {
@@ -182,7 +182,7 @@ func contains(t testing.TB, text string, all ...string) {
 	t.Helper()
 	for _, want := range all {
 		if !strings.Contains(text, want) {
-			t.Errorf("there is no %q in\n%s", want, text)
+			t.Errorf("want %q in\n%s", want, text)
 		}
 	}
 }

@@ -18,18 +18,18 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// migration is a backup as hostenv makes it: services.drupal names it so, gives it
-// these tags, and its unit and its wrapper have these names.
+// migration is a backup as hostenv makes it: services.drupal gives it this name and
+// these tags, and its unit and its wrapper these names.
 const (
 	migration     = "drupal-migrate"
 	migrationUnit = "restic-backups-drupal-migrate.service"
 	migrationTags = "--tag drupal-migrate --tag migrate"
-	// On a node: who called the stand-in for systemctl, and how.
+	// The log of the stand-in for systemctl on a node: its users and arguments.
 	systemctlCalls = "/var/log/hostenv-fleet/systemctl"
 )
 
-// movable is a fleet whose environment s1e1 can go from node to node: the nodes
-// have the real hostenv-move and a stand-in for systemd, whose unit runs a real
+// movable makes a fleet whose environment s1e1 can move between nodes. The nodes
+// have the real hostenv-move, and a stand-in for systemd whose unit runs a real
 // restic.
 func movable(t *testing.T) (w *world, user string) {
 	restic := testenv.Need(t, "restic")
@@ -39,8 +39,8 @@ func movable(t *testing.T) (w *world, user string) {
 	user = w.Nodes[0].Users()[0]
 	const bash = "#!/run/current-system/sw/bin/bash\n"
 	mover := readFile(t, "../../../nix/modules/hostenv-move.sh")
-	mover = strings.NewReplacer("@profile@", "/nix/var/nix/profiles/per-user/$user/hostenv", "@runtimeDir@", "/run/hostenv/user/$user").Replace(mover)
-	// All nodes see this folder, as they do the provider's server of backups.
+	mover = strings.NewReplacer("@profile@", "/nix/var/nix/profiles/per-user/$user/hostenv", "@runtime@", "/run/hostenv/user/$user").Replace(mover)
+	// All nodes share this folder, in place of the provider's backup server.
 	repository, err := os.MkdirTemp("/dev/shm", "hostenv-repository-")
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func movable(t *testing.T) (w *world, user string) {
 	})
 	w.restic = fmt.Sprintf("env RESTIC_PASSWORD=x RESTIC_REPOSITORY=%s/restic RESTIC_CACHE_DIR=\"$HOME/.cache/%s\" %s", repository, strings.TrimSuffix(migrationUnit, ".service"), restic)
 	for _, n := range w.Nodes {
-		// Root calls it as well, and may be the first: in the activation of a system.
+		// Root also calls it, in the activation of a system, and may be the first.
 		calls := n.Path(systemctlCalls)
 		if err := errors.Join(os.WriteFile(calls, nil, 0o666), os.Chmod(calls, 0o666)); err != nil {
 			t.Fatal(err)
@@ -86,13 +86,14 @@ func movable(t *testing.T) (w *world, user string) {
 		t.Fatal(err)
 	}
 	w.house(w.Nodes[1], user)
-	w.wants(w.deploy(), 0) // the state then knows where it is
+	w.wants(w.deploy(), 0) // the state then has the environment's node
 	return w, user
 }
 
-// restores has the environment's activation on a node do what that of hostenv's
-// Drupal does: it restores the snapshot that the plan names, unless it has once
-// or the database has tables; and takes the name out of the plan either way.
+// restores makes the environment's activation on a node act like that of hostenv's
+// Drupal. It restores the snapshot that the restore plan names, unless it did so
+// before or the database has tables. In each case it removes the name from the
+// restore plan.
 func (w *world) restores(n *fleet.Node, user string) {
 	w.t.Helper()
 	n.OnActivation(w.t, user, fleet.Behaviour{Run: `
@@ -112,7 +113,7 @@ func (w *world) restores(n *fleet.Node, user string) {
 	`})
 }
 
-// table is what the environment has in its database on a node, "" for nothing.
+// table returns the content of the environment's database on a node, or "".
 func (w *world) table(n *fleet.Node, user string) string {
 	text, _ := os.ReadFile(n.Path("/home/" + user + "/.local/share/mysql/drupal/node.ibd"))
 	return string(text)
@@ -123,9 +124,9 @@ func environmentOf(inventory map[string]any) map[string]any {
 	return project["environments"].(map[string]any)["main"].(map[string]any)
 }
 
-// house does what a node's system does for an environment that comes: its user,
-// with a home that has the wrapper of his backup, his folders, and what sudo
-// lets be done as him. He is the same on all nodes.
+// house does what a node's system does for a new environment. It makes the user,
+// with the wrapper of the backup in its home, the folders, and the rules of sudo
+// for that user. The user is the same on all nodes.
 func (w *world) house(n *fleet.Node, user string) {
 	w.t.Helper()
 	entry := w.Provider.State.Entries[user]
@@ -176,8 +177,8 @@ func (w *world) as(n *fleet.Node, user, script, input string) {
 	}
 }
 
-// place plans the environment onto a node; systems are new, as they are when
-// their environments change.
+// place plans the environment onto a node. It also plans new systems, because a
+// change of environments changes them.
 func (w *world) place(node, version string) {
 	w.t.Helper()
 	w.Provider.Replan(w.t, func(inventory map[string]any) {
@@ -186,7 +187,7 @@ func (w *world) place(node, version string) {
 	w.Provider.SetVersion(w.t, version, "n1/system", "n2/system")
 }
 
-// restorePlan is that of an environment on a node, "" for none.
+// restorePlan returns the restore plan of an environment on a node, or "".
 func (w *world) restorePlan(n *fleet.Node, user string) string {
 	w.t.Helper()
 	file := n.Path("/run/hostenv/user/" + user + "/restore/plan.json")
@@ -206,12 +207,12 @@ func (w *world) restorePlan(n *fleet.Node, user string) string {
 	}
 	uid := w.Provider.State.Entries[user].UID
 	if int(s.Uid) != uid || s.Mode&0o777 != 0o600 || int(dir.Uid) != uid || dir.Mode&0o7777 != 0o700 {
-		w.t.Errorf("the restore plan is %d's with mode %o, in a folder of %d with mode %o", s.Uid, s.Mode, dir.Uid, dir.Mode)
+		w.t.Errorf("the restore plan belongs to UID %d with mode %o, in a folder of UID %d with mode %o", s.Uid, s.Mode, dir.Uid, dir.Mode)
 	}
 	return string(text)
 }
 
-// backups are the backups that were started on a node.
+// backups returns the backups that were started on a node.
 func (w *world) backups(n *fleet.Node) (started []string) {
 	text, _ := os.ReadFile(n.Path(systemctlCalls))
 	for line := range strings.Lines(string(text)) {
@@ -222,7 +223,7 @@ func (w *world) backups(n *fleet.Node) (started []string) {
 	return started
 }
 
-// when is the place of an event among those of the last run, -1 for none.
+// when returns the index of an event among those of the last run, or -1.
 func (w *world) when(node, profile string, state deploy.State) int {
 	w.t.Helper()
 	ids, err := deploy.Runs(w.runs())
@@ -238,22 +239,21 @@ func (w *world) when(node, profile string, state deploy.State) int {
 	})
 }
 
-func (w *world) previousNode(user string) any {
+func (w *world) previousNode(user string) string {
 	w.t.Helper()
-	environments := w.planned()["environments"].(map[string]any)
-	return environments[user].(map[string]any)["previousNode"]
+	return w.planned().Environments[user].PreviousNode
 }
 
-// An environment goes to another node with its data, and back.
+// An environment moves to another node with its data, and back.
 func TestMove(t *testing.T) {
 	w, user := movable(t)
 	n1, n2 := w.Nodes[0], w.Nodes[1]
 	w.place("n2", "2")
 	if got := w.previousNode(user); got != "n1" {
-		t.Fatalf("the plan has it come from %v", got)
+		t.Fatalf("the plan moves the environment from %v", got)
 	}
-	// Alone, the old node's system would take its user away.
-	contains(t, w.wants(w.deploy("-node=n1"), 1).stderr, "the new system of n1 is without "+user, "-node=n1,n2")
+	// The old node's system would remove the user. It must not be deployed alone.
+	contains(t, w.wants(w.deploy("-node=n1"), 1).stderr, "the new system of n1 does not have "+user, "-node=n1,n2")
 
 	r := w.wants(w.deploy(), 0)
 	contains(t, r.stderr, "n2 "+user+": takes its data along from n1 (1 snapshots)")
@@ -262,43 +262,43 @@ func TestMove(t *testing.T) {
 		t.Errorf("the restore plan is %q, want %s", got, planned)
 	}
 	if got := w.backups(n1); len(got) != 1 || got[0] != user+" --user start --wait -- "+migrationUnit {
-		t.Errorf("on the old node %q were started", got)
+		t.Errorf("the old node started %q", got)
 	}
 	steps := []int{
 		w.when("n2", "system", deploy.StateActive), w.when("n2", user, deploy.StateMoving), w.when("n2", user, deploy.StateActivating),
 		w.when("n2", user, deploy.StateActive), w.when("n1", "system", deploy.StateActivating), w.when("n1", "system", deploy.StateActive),
 	}
 	if steps[0] < 0 || !slices.IsSorted(steps) {
-		t.Errorf("the steps are at %v", steps)
+		t.Errorf("the steps have the indexes %v", steps)
 	}
 	if got := w.deployedNode(user); got != "n2" {
 		t.Errorf("the state has it on %q", got)
 	}
-	if got := w.previousNode(user); got != nil {
-		t.Errorf("the plan still has it come from %v", got)
+	if got := w.previousNode(user); got != "" {
+		t.Errorf("the plan still moves the environment from %v", got)
 	}
 	w.wants(w.run("status"), 0)
 	contains(t, w.wants(w.deploy(), 0).stdout, "4 in sync")
 
-	// And back, where the old profile is still linked: it is activated, and its
-	// data go along.
+	// The environment moves back to a node that still has its old profile, which is
+	// activated, with its data.
 	w.place("n1", "3")
 	r = w.wants(w.deploy(), 0)
 	contains(t, r.stderr, "n1 "+user+": takes its data along from n2 (1 snapshots)")
 	if got := w.backups(n2); len(got) != 1 {
-		t.Errorf("on the node that it left %q were started", got)
+		t.Errorf("the node that the environment left started %q", got)
 	}
 	if w.when("n1", user, deploy.StateActive) < 0 {
-		t.Errorf("it was not activated on its return: %s", r)
+		t.Errorf("the environment was not activated on its return: %s", r)
 	}
 	if got := w.deployedNode(user); got != "n1" {
 		t.Errorf("the state has it on %q", got)
 	}
 }
 
-// The data of an environment as hostenv makes it are on the new node when its
-// activation ends; and where it finds older data, as on the way back, it does not
-// start with those.
+// When the activation of a hostenv environment ends, its data are on the new node.
+// If the node has older data, as on the way back, the environment does not start
+// with those.
 func TestMoveData(t *testing.T) {
 	w, user := movable(t)
 	n1, n2 := w.Nodes[0], w.Nodes[1]
@@ -313,13 +313,13 @@ func TestMoveData(t *testing.T) {
 	w.place("n2", "2")
 	w.wants(w.deploy(), 0)
 	if got := w.table(n2, user); got != "one" {
-		t.Fatalf("on the new node there is %q", got)
+		t.Fatalf("the new node has the data %q", got)
 	}
 	if plan := w.restorePlan(n2, user); plan != "" {
 		t.Errorf("the restore plan is still there: %s", plan)
 	}
 
-	// Back, where the data of then are: nothing is activated over them.
+	// Moving back, the node has the old data: deploy does not activate over them.
 	write(n2, "two")
 	w.place("n1", "3")
 	r := w.wants(w.deploy(), 3)
@@ -329,25 +329,25 @@ func TestMoveData(t *testing.T) {
 		t.Errorf("the state has it on %q", got)
 	}
 	if w.when("n1", user, deploy.StateActivating) >= 0 || w.table(n1, user) != "one" {
-		t.Errorf("it was activated over older data: %s", r)
+		t.Errorf("the environment was activated over older data: %s", r)
 	}
-	// As the hint has it.
+	// Do as the hint says.
 	w.as(n1, user, "mkdir ~/before-move && mv ~/.local/share/mysql ~/before-move/", "")
 	w.wants(w.deploy(), 0)
 	if got := w.table(n1, user); got != "two" || w.deployedNode(user) != "n1" {
-		t.Errorf("back on the old node there is %q", got)
+		t.Errorf("back on the old node, the data are %q", got)
 	}
 
-	// Or with the older data, where -skipMigrations says so.
+	// With -skipMigrations, the environment starts with the older data.
 	write(n1, "three")
 	w.place("n2", "4")
 	w.wants(w.deploy("-skipMigrations="+user), 0)
 	if got := w.table(n2, user); got != "two" {
-		t.Errorf("told to leave the data, it has %q", got)
+		t.Errorf("with -skipMigrations, the data are %q", got)
 	}
 }
 
-// What may go wrong on the way, and what is to be said of it.
+// A move can fail in several ways, each with its own report.
 func TestMoveFlags(t *testing.T) {
 	w, user := movable(t)
 	n1, n2 := w.Nodes[0], w.Nodes[1]
@@ -357,19 +357,19 @@ func TestMoveFlags(t *testing.T) {
 	r := w.wants(w.deploy(), 3)
 	contains(t, r.stdout, "failed (move)", migrationUnit+" failed (exit-code)", "the disk of the backups is full", "skipped (move-pending)")
 	if n1.Active(t, "system") != before || n2.Active(t, user) != "" || w.restorePlan(n2, user) != "" {
-		t.Error("a backup that failed left the nodes otherwise")
+		t.Error("a failed backup changed the nodes")
 	}
 	if got := w.deployedNode(user); got != "n1" {
 		t.Errorf("the state has it on %q", got)
 	}
-	// The same, and its data stay.
+	// The same move, without its data.
 	r = w.wants(w.deploy("-resume", "-ignoreMigrationErrors"), 0)
 	contains(t, r.stderr, "warning: environment "+user+" goes without its data")
 	if n2.Active(t, user) == "" || w.restorePlan(n2, user) != "" {
-		t.Error("without its data it is not deployed as it should be")
+		t.Error("the environment is not deployed without its data")
 	}
 
-	// A restore plan that a run before left is removed where data stay.
+	// If the data stay, deploy removes a restore plan that an earlier run left.
 	for i, flag := range []string{"-skipMigrations=" + user, "-skipMigrations=*"} {
 		node := w.Nodes[i%2]
 		w.as(node, user, `mkdir -p -m 700 /run/hostenv/user/$(id -un)/restore; (umask 077; cat >/run/hostenv/user/$(id -un)/restore/plan.json)`, "{}")
@@ -379,14 +379,14 @@ func TestMoveFlags(t *testing.T) {
 			t.Errorf("%s: the restore plan is %s", flag, plan)
 		}
 		if w.when(node.Name, user, deploy.StateActive) < 0 {
-			t.Errorf("%s: it was not activated", flag)
+			t.Errorf("%s: the environment was not activated", flag)
 		}
 	}
 	if got := w.backups(n2); len(got) > 0 {
-		t.Errorf("%q were started", got)
+		t.Errorf("the node started %q", got)
 	}
 
-	// The node that it was on is gone, and its data with it.
+	// The environment's node is gone, and its data with it.
 	w.place("n1", "5")
 	n2.StopSSH(t)
 	r = w.wants(w.deploy("-node=n1"), 1)
@@ -397,19 +397,19 @@ func TestMoveFlags(t *testing.T) {
 		t.Errorf("the state has it on %q", got)
 	}
 
-	// Flags that cannot be.
+	// Flags that are refused.
 	for flag, words := range map[string]string{
 		"-migrationSource=" + user:         "environment=node",
-		"-migrationSource=" + user + "=n9": "no such node",
-		"-migrationSource=nobody=n1":       "no such environment",
-		"-skipMigrations=nobody":           "no such environment",
+		"-migrationSource=" + user + "=n9": "no node of the plan",
+		"-migrationSource=absent=n1":       "no environment of the plan",
+		"-skipMigrations=absent":           "no environment of the plan",
 	} {
 		contains(t, w.wants(w.deploy(flag), 1).stderr, words)
 	}
 }
 
-// A run that is taken up leaves and takes along what it was told to, unless it is
-// told otherwise now.
+// A resumed run keeps the flags for migrations that it began with, unless new flags
+// replace them.
 func TestMoveResumed(t *testing.T) {
 	w, user := movable(t)
 	n1, n2 := w.Nodes[0], w.Nodes[1]
@@ -423,7 +423,7 @@ func TestMoveResumed(t *testing.T) {
 	w.wants(w.deploy("-skipMigrations=*"), 3)
 	w.wants(w.deploy("-resume"), 3)
 	if got := w.backups(n1); len(got) > 0 {
-		t.Errorf("taken up, it started %q", got)
+		t.Errorf("the resumed run started %q", got)
 	}
 	n2.OnActivation(t, user, fleet.Behaviour{})
 	w.wants(w.deploy("-resume", "-migrationSource="+user+"=n1"), 0)
@@ -442,14 +442,14 @@ func TestMoveResumed(t *testing.T) {
 	}
 }
 
-// Where nobody knows where the data are, DNS is asked; one that does not answer
-// is no answer. The flag says it.
+// If neither plan nor state knows where the data are, deploy asks DNS. Without an
+// answer from DNS, a flag must name the node.
 func TestMoveSource(t *testing.T) {
 	w, user := movable(t)
 	n2 := w.Nodes[1]
 	w.place("n2", "2")
 	w.forget(user)
-	// Whoever only looks learns it, too.
+	// A preview also shows it.
 	for _, mode := range []string{"-plan", "-dryRun"} {
 		r := w.wants(w.deploy(mode), 1)
 		contains(t, r.stderr, "-migrationSource="+user+"=")
@@ -463,18 +463,18 @@ func TestMoveSource(t *testing.T) {
 	contains(t, w.restorePlan(n2, user), `"sourceNode":"n1"`, migration)
 }
 
-// planned is plan.json.
-func (w *world) planned() map[string]any {
+// planned returns plan.json.
+func (w *world) planned() plan.Document {
 	w.t.Helper()
 	document, err := plan.DecodeDocument([]byte(readFile(w.t, filepath.Join(w.Provider.Dir, "generated", "plan.json"))))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return document.Value()
+	return document
 }
 
-// forget makes state and plan those of a provider that never wrote down where an
-// environment is, as older tools did not.
+// forget removes from state and plan where an environment is, as if older tools,
+// which do not record it, had written them.
 func (w *world) forget(user string) {
 	w.t.Helper()
 	s := w.Provider.State

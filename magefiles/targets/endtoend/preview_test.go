@@ -17,9 +17,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// A preview says of new and of changed profiles what they are, what they become
-// and what that takes, and leaves everything as it is: the nodes, and the
-// provider's folder.
+// A preview reports for new and changed profiles the old path, the new path and
+// what has to be copied. It changes neither the nodes nor the provider's folder.
 func TestPreview(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 2, Payload: 256 << 10})
 	paths := w.Provider.Paths(t)
@@ -34,7 +33,7 @@ func TestPreview(t *testing.T) {
 	r = w.wants(w.deploy("-dryRun"), 0)
 	contains(t, r.stdout, "s1e1-main-0000011: pending (new)", "6 to be activated")
 	if strings.Contains(r.stdout, "to copy") {
-		t.Errorf("without building, it tells of closures:\n%s", r.stdout)
+		t.Errorf("without building, the preview reports closures:\n%s", r.stdout)
 	}
 	w.ResetCounts(t)
 	w.wants(w.deploy("-dryRun", "-detailedExitcode"), 2)
@@ -59,7 +58,7 @@ func TestPreview(t *testing.T) {
 	}
 	contains(t, w.wants(w.deploy("-plan", "-node=n1", "-detailedExitcode"), 0).stdout, "3 in sync")
 
-	// As data.
+	// The same as JSON.
 	_, events := w.events(w.wants(w.deploy("-plan", "-json", "-detailedExitcode"), 2))
 	var diffs []deploy.Event
 	for _, e := range events {
@@ -76,10 +75,10 @@ func TestPreview(t *testing.T) {
 		t.Errorf("the difference is %+v", d)
 	}
 	if d.Copy < 256<<10 || d.Copy > 300<<10 || d.Paths != 3 || d.Size < d.Copy {
-		t.Errorf("%d bytes in %d paths are to be copied of %d", d.Copy, d.Paths, d.Size)
+		t.Errorf("the preview copies %d bytes in %d paths, of %d", d.Copy, d.Paths, d.Size)
 	}
 
-	// A node that is off is told, and the others are shown.
+	// A preview reports a node that is off, and shows the others.
 	w.Nodes[0].StopSSH(t)
 	r = w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
 	contains(t, r.stdout, "n1 system: unreachable", "1 to be activated")
@@ -89,14 +88,14 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-// everything is what may not change: of each node the store and what it knows of
-// it, the profiles, the roots, and all that a deploy writes elsewhere; and the
-// provider's folder.
+// everything returns what must not change. Of each node this is the store and its
+// database, the profiles, the roots, and all other files that a deploy writes. It
+// also includes the provider's folder.
 func (w *world) everything() map[string]string {
 	w.t.Helper()
 	all := map[string]string{}
 	add := func(key, dir string) {
-		// Links of /proc/<pid>/root are followed where they are named themselves.
+		// With "/." at its end, the path is followed if it is a link.
 		maps.Copy(all, files(w.t, key, dir+"/."))
 	}
 	for _, n := range w.Nodes {
@@ -111,7 +110,7 @@ func (w *world) everything() map[string]string {
 	}
 	add("provider", w.Provider.Dir)
 	maps.DeleteFunc(all, func(name, _ string) bool {
-		// The latter are made by Nix for whoever asks it anything.
+		// Nix makes the second one for every command.
 		return strings.HasPrefix(name, "provider/.git/") || strings.HasSuffix(name, "/per-user/deploy")
 	})
 	return all

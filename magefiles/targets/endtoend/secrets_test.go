@@ -14,8 +14,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// secrets are what a provider's machine has in its environment and files when it
-// deploys, and what a customer has written where he should not: by their names.
+// secrets are by name the secrets in the environment and files of a provider's
+// machine that deploys, and secrets that a customer wrote in the wrong place.
 func (w *world) secrets() map[string]string {
 	w.t.Helper()
 	key, err := os.ReadFile(w.SigningKey)
@@ -35,10 +35,10 @@ func (w *world) secrets() map[string]string {
 
 const customers = "planted-password-of-a-customer"
 
-// What must stay secret is looked for wherever a deploy could leave it: on every
-// command line and in every environment of a program at work, here and on the
-// nodes, in logs, events, journals and summaries, in all files of the provider,
-// and in the folders of the nodes.
+// The test searches for secrets wherever a deploy could leave them: in the command
+// lines and environments of running programs, here and on the nodes, in logs,
+// events, journals and summaries, in all files of the provider, and in the folders
+// of the nodes.
 func TestSecrets(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		w := newWorld(t, programs, fleet.Options{Nodes: 2, Environments: 1, Inventory: func(inventory map[string]any) {
@@ -67,11 +67,11 @@ func TestSecrets(t *testing.T) {
 		w.Nodes[0].WaitBlocked(t, user)
 		seen := processes(t, cmd.Process.Pid)
 		if n := countOf(seen, "activate-rs") + countOf(seen, "/deploy"); n < 2 {
-			t.Errorf("the activation at work is not among the processes: %d", n)
+			t.Errorf("the running activation is not among the processes: %d", n)
 		}
 		w.Nodes[0].OnActivation(t, user, fleet.Behaviour{})
 		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != 3 {
-			t.Errorf("it ends with %v", err)
+			t.Errorf("the deploy ends with %v", err)
 		}
 
 		more := w.wants(w.deploy("-plan"), 0).String() + w.run("status").String() + w.deploy("-resume").String()
@@ -87,7 +87,7 @@ func TestSecrets(t *testing.T) {
 		}
 		for secret, value := range all {
 			for place, text := range places {
-				// A customer's settings are in the plan, as he wrote them down for all to see.
+				// A customer's settings are public, and so the plan has them.
 				planned := value == customers && place == "provider/generated/plan.json"
 				if strings.Contains(text, value) && !planned {
 					t.Errorf("%s is in %s", secret, place)
@@ -95,12 +95,12 @@ func TestSecrets(t *testing.T) {
 			}
 		}
 
-		// Would they be seen? One that is planted is.
+		// Prove that the search works: it finds a planted secret.
 		w.leak(all["CF_API_TOKEN"], user)
 	})
 }
 
-// leak plants a secret where the test looks, and looks.
+// leak plants secrets where the test searches, and checks that it finds them.
 func (w *world) leak(secret, user string) {
 	w.t.Helper()
 	n := w.Nodes[0]
@@ -137,12 +137,12 @@ func (w *world) leak(secret, user string) {
 		}
 	}
 	if found != 2 {
-		w.t.Errorf("of 2 planted files %d are found", found)
+		w.t.Errorf("the search finds %d of 2 planted files", found)
 	}
 }
 
-// processes are the command lines and environments of all processes here and on
-// the nodes, without one, which has what it was given.
+// processes returns the command lines and environments of all processes here and on
+// the nodes, except one, which is given secrets.
 func processes(t testing.TB, without int) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -157,7 +157,7 @@ func processes(t testing.TB, without int) map[string]string {
 		line, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline"))
 		environ, err := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ"))
 		if err != nil || len(line) == 0 {
-			continue // it has ended
+			continue // the process has ended
 		}
 		words := strings.ReplaceAll(string(line), "\x00", " ")
 		found[fmt.Sprintf("process %s (%.60s)", entry.Name(), words)] = words + "\n" + string(environ)
@@ -174,7 +174,7 @@ func countOf(places map[string]string, text string) (n int) {
 	return n
 }
 
-// texts are all files that a deploy may have written, here and on the nodes.
+// texts returns all files that a deploy may have written, here and on the nodes.
 func (w *world) texts() map[string]string {
 	w.t.Helper()
 	all := map[string]string{}

@@ -11,9 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// A provider begins without a key. The first run makes one, and says word for
-// word what has to be done until the nodes trust it; until then they can build
-// for themselves.
+// A provider begins without a key. The first run makes one, and prints each step to
+// take until the nodes trust it. Until then the nodes can build for themselves.
 func TestSigningKey(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1, Untrusted: true})
 	w.env = []string{"HOSTENV_SIGNING_KEY_FILE="}
@@ -25,7 +24,7 @@ func TestSigningKey(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a preview makes a key")
 	}
-	w.Provider.SetVersion(t, "2") // which was not built here
+	w.Provider.SetVersion(t, "2") // this version was not built here
 	r := w.wants(w.deploy(), 1)
 	if info, err := os.Stat(filepath.Join(dir, "secret.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("the key is %v, %v", info, err)
@@ -42,7 +41,7 @@ func TestSigningKey(t *testing.T) {
 	w.refused(r, "key-not-in-flake", line)
 	untouched(t, n)
 
-	// Into the flake, then into the plan.
+	// Write the key into the flake, then into the plan.
 	flake := filepath.Join(w.Provider.Dir, "flake.nix")
 	text := readFile(t, flake)
 	inFlake := strings.Replace(text, "inherit deploy;", fmt.Sprintf(`inherit deploy;
@@ -57,7 +56,7 @@ func TestSigningKey(t *testing.T) {
 	w.refused(w.wants(w.deploy(), 1), "key-not-on-node", "-remoteBuild -env=system -node=n1")
 	untouched(t, n)
 
-	// The hint of the last one; the node builds.
+	// Follow the last hint: the node builds.
 	paths := w.Provider.Paths(t)
 	w.wants(w.deploy("-remoteBuild", "-env=system", "-node=n1"), 0)
 	if n.Active(t, "system") != paths["n1/system"] {
@@ -66,8 +65,8 @@ func TestSigningKey(t *testing.T) {
 	if _, err := os.Stat(paths["n1/system"]); err == nil {
 		t.Error("the system was built here")
 	}
-	// With the system the node trusts the key. What stands for the system here
-	// changes no settings.
+	// A real system makes the node trust the key. The system of this fleet changes no
+	// settings, so the test does it.
 	n.Trust(t, public)
 	w.wants(w.deploy(), 0)
 	w.atPlan(paths, 1)
@@ -75,8 +74,8 @@ func TestSigningKey(t *testing.T) {
 		t.Errorf("the environment was not built here: %v", err)
 	}
 
-	// A push that nobody signed is refused by the node, whoever pushes; what one
-	// says on the command line of nix changes nothing.
+	// The node refuses an unsigned push from every user. Options on the command line
+	// of nix do not change that.
 	w.Provider.SetVersion(t, "3", "n1/"+user)
 	fresh := w.Provider.Build(t)["n1/"+user]
 	for _, flags := range [][]string{nil, {"--no-check-sigs"}} {
@@ -88,18 +87,18 @@ func TestSigningKey(t *testing.T) {
 		}
 	}
 	if n.Has(fresh) {
-		t.Error("the node has what nobody signed")
+		t.Error("the node has an unsigned path")
 	}
-	// Nor is what a key has signed that it does not trust.
+	// The node also refuses a signature by a key that it does not trust.
 	w.env = nil
 	w.refused(w.wants(w.deploy(), 1), "key-not-in-flake", w.PublicKey)
-	// Of two keys of one name Nix knows one.
+	// Nix uses only one of two keys with the same name.
 	n.Trust(t, w.PublicKey)
 	w.wants(w.deploy(), 0)
 }
 
-// A run that was refused for the key is taken up, and what its hint says is added
-// to what was asked for then.
+// A run that was refused because of the key can be resumed. The flags of its hint
+// are added to those that it began with.
 func TestResumeWithFlags(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 2, Untrusted: true})
 	n := w.Nodes[0]
@@ -114,7 +113,7 @@ func TestResumeWithFlags(t *testing.T) {
 	}
 }
 
-// untouched holds a node to having no profile.
+// untouched checks that a node has no profile.
 func untouched(t *testing.T, n *fleet.Node) {
 	t.Helper()
 	for _, profile := range n.Profiles() {
@@ -124,8 +123,8 @@ func untouched(t *testing.T, n *fleet.Node) {
 	}
 }
 
-// refused holds a run to one finding of a code, whose text or hint has these
-// words.
+// refused checks that a run has one finding, of this code, whose text or hint has
+// these words.
 func (w *world) refused(r result, code, words string) {
 	w.t.Helper()
 	findings := w.outcome().Findings

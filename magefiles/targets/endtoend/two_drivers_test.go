@@ -15,8 +15,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// Two deploys at once: the second one ends with 5, or waits, and then finds
-// nothing left to do.
+// Of two deploys at once, the second ends with 5, or waits and then finds every
+// profile in sync.
 func TestTwoDrivers(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 1})
@@ -68,7 +68,7 @@ func TestTwoDrivers(t *testing.T) {
 			first := g.start(g.deployArgs()...)
 			g.n.WaitBlocked(t, g.user)
 			first.kill(false)
-			// Here its deploy-rs has the lock still, and elsewhere the node shows it.
+			// Its deploy-rs still has the lock here. Elsewhere only the node shows it.
 			g.wants(g.deploy(), deploy.ExitLocked)
 			g.Provider.Dir = other
 			second := g.start(g.deployArgs("-lockWait=1h")...)
@@ -85,8 +85,8 @@ func TestTwoDrivers(t *testing.T) {
 	})
 }
 
-// held reports whether a process has a file open, as one that waits for its
-// lock has.
+// held reports whether a process has a file open. A process that waits for a lock
+// has the lock file open.
 func held(t *testing.T, file string, pid int) bool {
 	t.Helper()
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
@@ -99,13 +99,13 @@ func held(t *testing.T, file string, pid int) bool {
 	return false
 }
 
-// Who is asked to stop brings what was begun to its end, and says what is left;
-// who is asked twice stops at once. -resume goes on from either.
+// After one Ctrl-C, deploy completes what it has begun and reports what is left.
+// After a second one it stops at once. -resume continues after both.
 func TestInterrupted(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2})
 		signal := func(s syscall.Signal) func(p *process) { return func(p *process) { p.signal(s) } }
-		// As a terminal does it.
+		// A terminal sends the signal to the whole group.
 		group := func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGINT) }
 		for _, test := range []struct {
 			reason string
@@ -129,7 +129,7 @@ func TestInterrupted(t *testing.T) {
 				if test.twice {
 					in, reason = deploy.StateUnknown, deploy.ReasonInterrupted
 					test.stop(p)
-					p.wait() // for nothing: the activation still goes on
+					p.wait() // the process ends although the activation goes on
 				} else {
 					g.n.OnActivation(t, g.user, fleet.Behaviour{})
 				}
@@ -155,7 +155,7 @@ func TestInterrupted(t *testing.T) {
 	})
 }
 
-// Who waits for another deploy stops at the first Ctrl-C: nothing is begun.
+// A deploy that waits for another one stops at the first Ctrl-C and begins no run.
 func TestInterruptedWhileItWaits(t *testing.T) {
 	g := newGround(t, standIn(t), fleet.Options{Nodes: 2, Environments: 1})
 	for reason, ofCheckout := range map[string]bool{"for the node": false, "for the checkout": true} {
@@ -194,16 +194,16 @@ func TestInterruptedWhileItWaits(t *testing.T) {
 	}
 }
 
-// The end of Mage's -t is that of the process. What it had begun comes to its
-// end by itself, and is taken up.
+// When the time of Mage's -t is over, the process ends. Activations that it has
+// begun complete without it, and another run resumes.
 func TestTimeIsUp(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 1})
 		g.Reset(t, g.old)
 		began := time.Now()
 		g.wants(g.deploy(), 0)
-		// Enough to come to an activation, on a machine as slow as this one; where it
-		// has become slower it is tried again.
+		// Long enough to reach an activation at the speed measured before. If the machine
+		// has become slower, the test tries again.
 		limit := max(12*time.Second, 3*time.Since(began)).Round(time.Second)
 		var p *process
 		for came := false; !came; limit *= 2 {
@@ -217,12 +217,12 @@ func TestTimeIsUp(t *testing.T) {
 			came = !p.until("an activation, or the end of its time", blocked)
 			if !came {
 				g.n.OnActivation(t, g.user, fleet.Behaviour{})
-				g.must(g.Check()) // what was begun has ended
+				g.must(g.Check()) // the activations have ended
 			}
 		}
 		r := p.wait()
 		if r.code != 1 || g.outcome().Ended {
-			t.Errorf("it ended as if it was done: %s", r)
+			t.Errorf("the run ended as if it was complete: %s", r)
 		}
 		g.n.OnActivation(t, g.user, fleet.Behaviour{})
 		again := g.wants(g.deploy("-resume", "-lockWait=1h"), 0)

@@ -12,14 +12,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// large is the fleet that the figures of docs/benchmarks.md are of.
+// large is the fleet of the figures in docs/benchmarks.md.
 var large = fleet.Options{Nodes: 8, Environments: 5, Deployed: true}
 
-// An unchanged fleet is asked once, and left alone: one evaluation, one
-// connection to a node, nothing built, copied or activated.
+// A deploy of an unchanged fleet only looks: one evaluation, one connection to each
+// node, no build, no copy and no activation.
 func TestUnchanged(t *testing.T) {
 	w := newWorld(t, standIn(t), large)
-	w.wants(w.deploy(), 0) // writes down who is where
+	w.wants(w.deploy(), 0) // the state then has the node of each environment
 	before := w.everything()
 	made := w.connections()
 	w.ResetCounts(t)
@@ -27,7 +27,7 @@ func TestUnchanged(t *testing.T) {
 	contains(t, r.stdout, "48 in sync\n")
 	counts := w.Counts(t)
 	t.Logf("an unchanged fleet of %d nodes with %d environments each: %v", large.Nodes, large.Environments, counts)
-	// One more ssh checks the settings of all, and connects to nobody.
+	// One additional ssh checks the settings of all nodes, without a connection.
 	if counts["nix"] != 1 || counts["ssh"] > large.Nodes+1 || others(counts) > 0 {
 		t.Errorf("%v were started:\n%s", counts, w.started())
 	}
@@ -43,7 +43,7 @@ func TestUnchanged(t *testing.T) {
 	})
 	after := w.everything()
 	for _, all := range []map[string]string{before, after} {
-		// The journal, and the node's own note of who held its lock last.
+		// Only these change: the journal, and the node's record of the last lock holder.
 		maps.DeleteFunc(all, func(name, _ string) bool {
 			return strings.HasPrefix(name, "provider/generated/.hostenv/") || strings.HasSuffix(name, "/.hostenv-deploy/lock")
 		})
@@ -61,7 +61,7 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
-// Of 48 profiles one has changed: what is done is done for that one.
+// One of 48 profiles has changed: the deploy acts only on that one.
 func TestOneChanged(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		w := newWorld(t, programs, large)
@@ -79,9 +79,9 @@ func TestOneChanged(t *testing.T) {
 				t.Errorf("%s was connected to %d times", w.Nodes[i].Name, n)
 			}
 		}
-		// One evaluation, building and looking whether it is built, signing and
-		// copying; then deploy-rs with four to try whether it can be had with this
-		// Nix, and six for the activation, which find everything done.
+		// Nix starts for evaluating, building, checking the build, signing and copying.
+		// Then deploy-rs starts it four times to test this Nix, and six times for the
+		// activation, which finds every path built and copied.
 		if nix := counts["nix"] + counts["nix-store"] + counts["nix-build"]; nix > 15 {
 			t.Errorf("%d processes of Nix were started:\n%s", nix, w.started())
 		}
@@ -91,8 +91,8 @@ func TestOneChanged(t *testing.T) {
 	})
 }
 
-// others counts what is neither nix, ssh nor git, which Nix has look at the
-// provider's repository.
+// others counts programs except nix, ssh and git. Nix runs git on the provider's
+// repository.
 func others(counts map[string]int) (n int) {
 	for program, count := range counts {
 		if !slices.Contains([]string{"nix", "ssh", "git"}, program) {
@@ -102,7 +102,7 @@ func others(counts map[string]int) (n int) {
 	return n
 }
 
-// connections are those that were made to each node until now.
+// connections returns the number of connections made to each node until now.
 func (w *world) connections() []int {
 	made := make([]int, len(w.Nodes))
 	for i, n := range w.Nodes {
@@ -111,7 +111,7 @@ func (w *world) connections() []int {
 	return made
 }
 
-// started are the command lines that were counted, without the long scripts.
+// started returns the counted command lines, without the long scripts.
 func (w *world) started() string {
 	w.t.Helper()
 	var b strings.Builder
@@ -121,8 +121,8 @@ func (w *world) started() string {
 	return b.String()
 }
 
-// BenchmarkUnchanged is `mage deploy` for a fleet where nothing is to be done,
-// and BenchmarkStatus `mage status`.
+// BenchmarkUnchanged measures `mage deploy` for an unchanged fleet, and
+// BenchmarkStatus `mage status`.
 func BenchmarkUnchanged(b *testing.B) { benchmark(b, "deploy") }
 func BenchmarkStatus(b *testing.B)    { benchmark(b, "status") }
 

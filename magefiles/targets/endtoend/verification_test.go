@@ -38,7 +38,7 @@ func openDoor(t *testing.T, n *fleet.Node, status func(host string) int) *frontD
 	return d
 }
 
-// all returns what was asked since it was last called, sorted and each once.
+// all returns the requests since the last call, sorted and without duplicates.
 func (d *frontDoor) all() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,14 +47,15 @@ func (d *frontDoor) all() []string {
 	return asked
 }
 
-// Environments are asked at their node's public name once they are activated. One
-// that does not work stays as it is; whether the run failed is for it to say.
+// After their activation, deploy checks environments at their node's public name.
+// One that fails its check stays active. Its own settings decide whether the run
+// fails.
 func TestVerification(t *testing.T) {
 	enforced := map[string]bool{"s1e1": true, "s1e2": false, "s2e1": true, "s2e2": true}
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 2, Inventory: func(inventory map[string]any) {
 		for project, enforce := range enforced {
 			environment := inventory["projects"].(map[string]any)["acme__"+project].(map[string]any)["environments"].(map[string]any)["main"].(map[string]any)
-			// Served without TLS, as where no certificate can be had.
+			// This one is served without TLS, as an environment without certificate.
 			for _, host := range environment["virtualHosts"].(map[string]any) {
 				host.(map[string]any)["enableLetsEncrypt"] = false
 			}
@@ -89,13 +90,13 @@ func TestVerification(t *testing.T) {
 			t.Errorf("%s was asked for %q, want %q", w.Nodes[i].Name, got, want)
 		}
 	}
-	// What was not activated is not asked.
+	// Deploy does not check what it did not activate.
 	w.wants(w.deploy(), 0)
 	if asked := append(doors[0].all(), doors[1].all()...); len(asked) > 0 {
 		t.Errorf("an unchanged fleet was asked for %q", asked)
 	}
 
-	// One that is enforced fails, and one that is not.
+	// Two checks fail: an enforced one and one that is not enforced.
 	w.Provider.SetVersion(t, "2")
 	set(n1[0], 500)
 	set(n1[1], 503)
@@ -106,7 +107,7 @@ func TestVerification(t *testing.T) {
 		"n1 "+n1[1]+": 1 of 1 checks failed, which is not enforced\n- http://"+url(n1[1])+": ",
 		"active, does not work", "6 activated")
 	contains(t, r.stderr, "n1 "+n1[1]+": 1 of 1 checks failed, which is not enforced")
-	w.atPlan(paths, 1) // nothing is taken back
+	w.atPlan(paths, 1) // no profile goes back
 	for _, p := range w.outcome().Profiles {
 		if bad := p.Profile == n1[0]; p.Good() == bad || p.State != deploy.StateActive {
 			t.Errorf("%s/%s is %s, and good: %v", p.Node, p.Profile, p.State, p.Good())
@@ -117,16 +118,16 @@ func TestVerification(t *testing.T) {
 	}
 	w.wants(w.run("status"), 0)
 
-	// Taken up, what did not work is asked again, and nothing else.
+	// A resumed run checks again what failed, and only that.
 	set(n1[0], 200)
 	doors[0].all()
 	doors[1].all()
 	contains(t, w.wants(w.deploy("-resume"), 0).stdout, "6 in sync")
 	if got, want := doors[0].all(), []string{url(n1[0]), url(n1[1])}; !slices.Equal(got, want) {
-		t.Errorf("taken up, it asked for %q, want %q", got, want)
+		t.Errorf("the resumed run asked for %q, want %q", got, want)
 	}
 	if asked := doors[1].all(); len(asked) > 0 {
-		t.Errorf("taken up, it asked for %q, which works", asked)
+		t.Errorf("the resumed run asked for %q, which works", asked)
 	}
 
 	w.Provider.SetVersion(t, "3", "n1/"+n1[1])
@@ -138,16 +139,16 @@ func TestVerification(t *testing.T) {
 	w.Provider.SetVersion(t, "4", "n2/"+n2[0])
 	w.wants(w.deploy("-skipVerification"), 0)
 	if asked := doors[1].all(); len(asked) > 0 {
-		t.Errorf("without verification it was asked for %q", asked)
+		t.Errorf("without verification, the deploy asked for %q", asked)
 	}
 
-	// All that was to be deployed does not work: the run failed.
+	// If every deployed environment fails its check, the run fails.
 	w.Provider.SetVersion(t, "5", "n2/"+n2[0])
 	w.wants(w.deploy("-env="+n2[0]), 1)
 }
 
-// Over TLS the virtual host's name is what is asked for and what the certificate
-// must be valid for, unless the project says that any will do.
+// Over TLS, deploy asks for the virtual host's name, and the certificate must be
+// valid for it, unless the project accepts any certificate.
 func TestVerificationOverTLS(t *testing.T) {
 	check := func(mode string) map[string]any {
 		return map[string]any{"enable": true, "enforce": true, "checks": []any{map[string]any{"request": map[string]any{"tlsMode": mode, "timeoutSeconds": 300}}}}
@@ -167,7 +168,7 @@ func TestVerificationOverTLS(t *testing.T) {
 	if server.Listener, err = net.Listen("tcp", net.JoinHostPort(n.PublicAddress, "443")); err != nil {
 		t.Fatal(err)
 	}
-	server.StartTLS() // with a certificate of nobody's
+	server.StartTLS() // its certificate is from no CA
 	t.Cleanup(server.Close)
 
 	w.wants(w.deploy(), 0)
@@ -179,9 +180,9 @@ func TestVerificationOverTLS(t *testing.T) {
 	contains(t, w.wants(w.deploy(), 3).stdout, "- https://"+host+"/: ", "certificate")
 }
 
-// A check that cannot be read fails its environment's deploy and no other's; what
-// can be read is asked. A check says how hostenv takes it: its defaults, a path
-// and a method as they come, and a host that is another's or none's.
+// A check that cannot be parsed fails the deploy of its environment only. All other
+// checks run. Checks follow hostenv: its defaults, any path and method, and a host
+// that may be another environment's or unknown.
 func TestVerificationUnreadable(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 2, Inventory: func(inventory map[string]any) {
 		checks := map[string][]any{
@@ -205,7 +206,7 @@ func TestVerificationUnreadable(t *testing.T) {
 	r := w.wants(w.deploy(), 3)
 	contains(t, r.stdout, "n1 "+odd+": 1 of 2 checks failed\n- odd: cannot be read: deploymentVerification.checks[1]", "$(touch owned)", "mage plan", "active, does not work", "3 activated")
 	if want := []string{"elsewhere.example/login", fine + "." + fleet.Domain + "/login"}; !slices.Equal(door.all(), want) {
-		t.Errorf("it was not asked for %q", want)
+		t.Errorf("the deploy did not ask for %q", want)
 	}
 	for _, p := range w.outcome().Profiles {
 		if bad := p.Profile == odd; p.Good() == bad {

@@ -15,8 +15,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// From DNS to certificates: those that the gate passes come, those that it fails
-// are not ordered, and one that fails after it stays with its own name.
+// From DNS to certificates: nodes order a certificate if the gate passes its name,
+// and none if the gate fails it. A name whose order fails does not affect others.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a")
@@ -39,7 +39,7 @@ func TestCertificates(t *testing.T) {
 		"main": {Type: "production", VirtualHosts: map[string]any{later: host()}},
 	}})
 
-	// One name leads nowhere, and another one away once the gate has passed it.
+	// One name has no address. Another one moves away after the gate has passed it.
 	s.mage(0, "plan")
 	s.pointAll()
 	s.DNS.Set(later)
@@ -51,10 +51,10 @@ func TestCertificates(t *testing.T) {
 	s.serves("https://"+s.host("acme", "shop")+"/", "acme__shop")
 	s.serves("https://"+s.host("beta", "portal")+"/", "beta__portal")
 	if orders := s.CA().Validations(later); orders != 0 {
-		t.Errorf("%d orders of a name that the gate failed", orders)
+		t.Errorf("%d orders for a name that the gate failed", orders)
 	}
 	if state := n.Unit(t, "acme-"+later+".service", "LoadState"); state != "not-found" {
-		t.Errorf("a name that the gate failed has an order: %s", state)
+		t.Errorf("a name that the gate failed has an order unit: %s", state)
 	}
 	s.certificate(n, moving, 1)
 	s.issued(n, moving, "minica")
@@ -68,8 +68,8 @@ func TestCertificates(t *testing.T) {
 	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
 	s.healthy(n)
 
-	// It fails at a boot, too: the node is up, and says so. Power was cut while
-	// another certificate was put in place, with which nginx would not start.
+	// The order also fails at a boot: the node is up, and reports the failure. A power
+	// cut came while another certificate was written, and nginx cannot start with that.
 	s.longAgo(n, moving)
 	n.Run(t, "cp", "/var/lib/acme/"+moving+"/key.pem", "/var/lib/acme/"+s.host("acme", "shop")+"/key.pem")
 	n.PowerCut(t)
@@ -79,7 +79,7 @@ func TestCertificates(t *testing.T) {
 	s.serves("https://"+s.host("acme", "shop")+"/", "acme__shop")
 	s.healthy(n)
 
-	// DNS is mended. What failed comes by itself, as the timer has it.
+	// DNS is repaired. The timer orders the failed certificate again.
 	if state := n.Unit(t, "hostenv-certificates.timer", "ActiveState"); state != "active" {
 		t.Errorf("the timer is %s", state)
 	}
@@ -87,7 +87,7 @@ func TestCertificates(t *testing.T) {
 	s.longAgo(n, moving)
 	n.Run(t, "systemctl", "start", n.Unit(t, "hostenv-certificates.timer", "Unit"))
 	s.serves("https://"+moving+"/", "beta__portal")
-	// What the gate had failed comes by the gate.
+	// The next run of the gate passes the name that it failed before.
 	s.mage(0, "dnsGate")
 	s.mage(0, "deploy")
 	s.serves("https://"+later+"/", "acme__shop")
@@ -107,7 +107,7 @@ func TestCertificates(t *testing.T) {
 	s.certificate(n, moving, 1)
 	response, err := trusting.Get("https://" + moving + "/")
 	if err != nil {
-		t.Fatalf("the old certificate does not stay: %v", err)
+		t.Fatalf("the old certificate is gone: %v", err)
 	}
 	response.Body.Close()
 	status = s.mage(2, "status").Stdout
@@ -125,7 +125,7 @@ func TestCertificates(t *testing.T) {
 	s.serves("https://"+moving+"/", "beta__portal")
 	s.serves("https://"+alias+"/", "beta__portal")
 
-	// A machine that is made anew orders all of them at its first boot.
+	// A new machine orders all certificates at its first boot.
 	n.Reset(t)
 	s.Install(t, n)
 	for _, name := range []string{moving, alias, later, s.host("acme", "shop")} {
@@ -134,8 +134,8 @@ func TestCertificates(t *testing.T) {
 	s.healthy(n)
 }
 
-// certificate waits until a node says, to any user, that a certificate is there, or
-// that so many of its orders failed.
+// certificate waits until a node reports, to any user, that it has a certificate,
+// or that this many of its orders failed.
 func (s *story) certificate(n *nixosnode.Node, name string, failures int) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, fmt.Sprintf("a certificate of %s, after %d failures", name, failures), func() error {
@@ -160,7 +160,7 @@ func (s *story) certificate(n *nixosnode.Node, name string, failures int) {
 	})
 }
 
-// when is the time of the first line that a node's journal has of something.
+// when returns the time of the first line in a node's journal that matches.
 func (s *story) when(n *nixosnode.Node, of ...string) float64 {
 	s.t.Helper()
 	lines := n.Run(s.t, append([]string{"journalctl", "--quiet", "--output=short-unix"}, of...)...)
@@ -172,8 +172,8 @@ func (s *story) when(n *nixosnode.Node, of ...string) float64 {
 	return at
 }
 
-// answersPlainly waits until a node answers for a name over HTTP, wherever DNS
-// leads.
+// answersPlainly waits until a node answers for a name over HTTP. It does not ask
+// DNS for the node.
 func (s *story) answersPlainly(n *nixosnode.Node, name, want string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, "http://"+name, func() error {
@@ -189,19 +189,19 @@ func (s *story) answersPlainly(n *nixosnode.Node, name, want string) {
 		defer response.Body.Close()
 		body, err := io.ReadAll(response.Body)
 		if err == nil && (response.StatusCode != http.StatusOK || strings.TrimSpace(string(body)) != want) {
-			err = fmt.Errorf("it answers %s %q, want %q", response.Status, body, want)
+			err = fmt.Errorf("the node answers %s %q, want %q", response.Status, body, want)
 		}
 		return err
 	})
 }
 
-// longAgo makes the last order of a certificate an old one.
+// longAgo sets the last order of a certificate to a time long ago.
 func (s *story) longAgo(n *nixosnode.Node, name string) {
 	s.t.Helper()
 	n.Run(s.t, "sed", "-i", `s/"tried":[0-9]*/"tried":1/`, "/var/lib/hostenv-certificates/"+name+".json")
 }
 
-// issued waits until a node shows a certificate of this issuer for a name.
+// issued waits until a node serves a certificate of this issuer for a name.
 func (s *story) issued(n *nixosnode.Node, name, issuer string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, "a certificate of "+name, func() error {
@@ -211,13 +211,13 @@ func (s *story) issued(n *nixosnode.Node, name, issuer string) {
 		}
 		defer conn.Close()
 		if got := conn.ConnectionState().PeerCertificates[0].Issuer.String(); !strings.Contains(got, issuer) {
-			return fmt.Errorf("it is %q's, want %s's", got, issuer)
+			return fmt.Errorf("the issuer is %q, want %s", got, issuer)
 		}
 		return nil
 	})
 }
 
-// healthy holds a node to no unit that failed.
+// healthy checks that no unit of a node failed.
 func (s *story) healthy(n *nixosnode.Node) {
 	s.t.Helper()
 	if failed := n.Run(s.t, "systemctl", "--failed", "--no-legend", "--plain"); failed != "" {

@@ -11,8 +11,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// What fails on a node leaves it where it was, up, and is told by its name and
-// its last words; the other node and the other environments go on.
+// After a failure a node is up and runs what it ran before. The deploy reports the
+// name and the last output of what failed. The other node and the other
+// environments are deployed.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a", "node-b")
@@ -23,8 +24,8 @@ func TestFailures(t *testing.T) {
 	s.mage(0, "plan")
 	s.pointAll()
 
-	// A unit that fails in a node's first deploy. What was installed is not
-	// deploy-rs's, which cannot go back to it by itself.
+	// A unit fails in a node's first deploy. deploy-rs did not install the first
+	// system, so it cannot go back to it.
 	was := s.standing(a)
 	s.machine(a, `systemd.services.ledger = {
       wantedBy = [ "multi-user.target" ];
@@ -44,8 +45,8 @@ func TestFailures(t *testing.T) {
 	s.mage(0, "deploy")
 	s.serves("http://"+s.host("acme", "shop")+"/", "acme__shop")
 
-	// A system whose activation fails; and one that moves sshd away, which the
-	// node takes back when no new connection comes. deploy-rs panics then.
+	// The activation of one system fails. Another system moves sshd away: the node
+	// goes back when no new connection comes, and deploy-rs panics.
 	was, wasB := s.standing(a), s.standing(b)
 	s.machine(a, `system.activationScripts.ledger = "echo 'the ledger is lost'; false";`)
 	s.machine(b, `hostenv.ssh.ports = [ 2222 ];`)
@@ -55,12 +56,12 @@ func TestFailures(t *testing.T) {
 	s.stands(a, was)
 	s.stands(b, wasB)
 	if _, err := s.Operator.SSH(b, "deploy", "true"); err != nil {
-		t.Errorf("node-b is out of reach: %v", err)
+		t.Errorf("node-b cannot be reached: %v", err)
 	}
 
-	// What a system refuses before it changes anything: another interface of
-	// init, for which NixOS wants a restart; and a boot loader that cannot be
-	// installed, as on a full /boot.
+	// Two systems are refused before they change anything. One has another interface
+	// of init, for which NixOS wants a restart. The other cannot install its boot
+	// loader, as with a full /boot.
 	pids := [2]string{a.Unit(t, "nginx", "MainPID"), b.Unit(t, "nginx", "MainPID")}
 	s.machine(a, `system.systemBuilderCommands = "echo another >$out/init-interface-version";`)
 	s.machine(b, `system.build.installBootLoader = lib.mkForce (pkgs.writeShellScript "full" "echo 'cannot write /boot/kernel: No space left on device' >&2; exit 1");`)
@@ -73,8 +74,8 @@ func TestFailures(t *testing.T) {
 		t.Errorf("nginx was restarted: %v, before %v", now, pids)
 	}
 
-	// A node that restarts in the middle of a switch; and one whose store is full
-	// though it has all that is to be activated.
+	// One node restarts in the middle of a switch. Another has a full store, but has
+	// every path that it activates.
 	s.machine(a, `systemd.services.slow = {
       wantedBy = [ "multi-user.target" ];
       serviceConfig.Type = "oneshot";
@@ -94,9 +95,9 @@ func TestFailures(t *testing.T) {
 	s.stands(a, was)
 	s.stands(b, wasB)
 
-	// A store that is full before all is there. Meanwhile node-a runs another
-	// system than its profile's, as after a start from the boot menu, and a
-	// customer breaks one of two environments.
+	// A store fills up before every path is copied. Meanwhile node-a runs a system
+	// that is not its profile's, as after a choice in the boot menu, and a customer
+	// breaks one of two environments.
 	a.Run(t, slow+"/bin/switch-to-configuration", "test")
 	contains(t, s.mage(2, "status").Stdout, "the node runs another system")
 	s.machine(a, "")
@@ -112,14 +113,14 @@ func TestFailures(t *testing.T) {
 	contains(t, said.Stdout, "node-a "+user+": unit site.service failed\n", "| site.service: ", "/nowhere/content.txt", "hint: it is the customer's to mend",
 		"node-b system: node node-b has no room left")
 	if now := a.Profile(t, user); now != before {
-		t.Errorf("the shop is at %s, and was at %s", now, before)
+		t.Errorf("the shop is at %s, want %s as before", now, before)
 	}
 	s.serves("http://"+s.host("acme", "shop")+"/", "acme__shop")
 	s.serves("http://"+s.host("acme", "blog")+"/", "the new blog")
 	s.stands(a, was)
 	s.stands(b, wasB)
 
-	// All that was wrong is mended.
+	// Everything is repaired.
 	b.FreeStore(t)
 	shop.Content = "the new shop"
 	s.Provider.Add(t, shop)
@@ -131,7 +132,7 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// overHTTP is a customer whose site asks for no certificate.
+// overHTTP returns a customer whose site needs no certificate.
 func overHTTP(organisation, project, content string) nixosnode.Customer {
 	hash := sha256.Sum256([]byte(organisation + "-" + project + "-main\n"))
 	host := fmt.Sprintf("%s-main-%.7s.%s", project, hex.EncodeToString(hash[:]), nixosnode.Domain)
@@ -139,14 +140,14 @@ func overHTTP(organisation, project, content string) nixosnode.Customer {
 		"main": {Type: "production", VirtualHosts: map[string]any{host: map[string]any{"enableLetsEncrypt": false}}}}}
 }
 
-// machine rewrites a node's configuration, with this text of Nix in it.
+// machine writes a node's configuration again, with this Nix text in it.
 func (s *story) machine(n *nixosnode.Node, text string) {
 	s.t.Helper()
 	s.Provider.Write(s.t, "nodes/"+n.Name+"/configuration.nix", "{ inputs, lib, pkgs, ... }: {\n  imports = [ inputs.nixpkgs.nixosModules.machine ];\n  config = {\n    "+text+"\n  };\n}\n")
 	s.Operator.Run(s.t, "git", "commit", "--quiet", "--all", "--allow-empty", "--message", "change "+n.Name)
 }
 
-// breakShop has acme's shop activate a web server that does not start.
+// breakShop gives acme's shop a web server that does not start.
 func (s *story) breakShop() {
 	s.t.Helper()
 	const file = "/srv/acme-shop/.hostenv/activate.sh"
@@ -156,7 +157,7 @@ func (s *story) breakShop() {
 	}
 	broken := strings.Replace(string(script), "-content @out@/share/content.txt", "-content /nowhere/content.txt", 1)
 	if broken == string(script) {
-		s.t.Fatalf("%s is not as expected:\n%s", file, script)
+		s.t.Fatalf("%s has no text to replace:\n%s", file, script)
 	}
 	s.Operator.Write(s.t, file, broken)
 	s.Operator.Run(s.t, "git", "-C", "/srv/acme-shop", "commit", "--quiet", "--all", "--message", "another web server")
@@ -164,7 +165,7 @@ func (s *story) breakShop() {
 	s.Operator.Run(s.t, "git", "commit", "--quiet", "--all", "--message", "the shop's new web server")
 }
 
-// A standing is what a node has and runs.
+// A standing is the state of a node: what it has and what it runs.
 type standing struct{ profile, running string }
 
 func (s *story) standing(n *nixosnode.Node) standing {
@@ -172,26 +173,26 @@ func (s *story) standing(n *nixosnode.Node) standing {
 	return standing{n.Profile(s.t, "system"), n.System(s.t)}
 }
 
-// stands holds a node to what it had, with all of it up.
+// stands checks that a node has and runs what it did before, and is up.
 func (s *story) stands(n *nixosnode.Node, want standing) {
 	s.t.Helper()
 	if got := s.standing(n); got != want {
-		s.t.Errorf("%s has %+v, and had %+v", n.Name, got, want)
+		s.t.Errorf("%s has %+v, want %+v as before", n.Name, got, want)
 	}
 	n.WaitUp(s.t)
 }
 
-// without holds what was printed to have none of these texts.
+// without checks that the output has none of these texts.
 func without(t testing.TB, r nixosnode.Result, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if strings.Contains(r.Stdout+r.Stderr, part) {
-			t.Errorf("there is %q in\n%s", part, r)
+			t.Errorf("found %q in\n%s", part, r)
 		}
 	}
 }
 
-// unitIs holds a unit to its state.
+// unitIs returns an error unless a unit is in this state.
 func (s *story) unitIs(n *nixosnode.Node, unit, state string) error {
 	got, err := n.Exec("systemctl", "show", "--value", "--property=ActiveState", unit)
 	if err == nil && got != state {

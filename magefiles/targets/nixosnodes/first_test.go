@@ -7,7 +7,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// From an empty provider to two customers on two nodes, a change, and back.
+// From an empty provider to two customers on two nodes, then a change, then the
+// way back.
 func TestFirstDeploy(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a", "node-b")
@@ -62,14 +63,14 @@ func TestFirstDeploy(t *testing.T) {
 	s.serves("https://"+s.host("acme", "shop")+"/", "the new shop")
 	s.serves("https://"+s.host("beta", "portal")+"/", "beta__portal")
 	if now := [2]string{a.System(t), b.System(t)}; now != systems {
-		t.Errorf("systems were changed by an environment's content: %v, before %v", now, systems)
+		t.Errorf("an environment's content changed systems: %v, before %v", now, systems)
 	}
 	if now := [2]string{a.Unit(t, "nginx", "MainPID"), b.Unit(t, "nginx", "MainPID")}; now != pids {
 		t.Errorf("nginx was restarted: %v, before %v", now, pids)
 	}
 	contains(t, s.mage(0, "status").Stdout, acme, beta)
 
-	// Back, by the repository's own history.
+	// The way back uses the history of the repository.
 	s.Operator.Run(t, "git", "commit", "--quiet", "--all", "--message", "the new shop's plan")
 	shop.Content = "welcome to the shop"
 	s.Provider.Add(t, shop)
@@ -77,10 +78,10 @@ func TestFirstDeploy(t *testing.T) {
 	s.mage(0, "deploy")
 	s.serves("https://"+s.host("acme", "shop")+"/", "welcome to the shop")
 	if now := a.Profile(t, acme); now != before {
-		t.Errorf("the profile of %s is %s, and was %s with the same content", acme, now, before)
+		t.Errorf("the profile of %s is %s, want %s, which had the same content", acme, now, before)
 	}
 
-	// A node keeps all of it over a reboot.
+	// A node keeps its profiles over a reboot.
 	a.Reboot(t)
 	s.serves("https://"+s.host("acme", "shop")+"/", "welcome to the shop")
 }

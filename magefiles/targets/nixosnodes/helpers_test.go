@@ -17,8 +17,8 @@ type story struct {
 	t testing.TB
 }
 
-// begin makes a lab with a CA, whose nodes have the systems of a provider
-// without customers, as they are after their installation.
+// begin makes a lab with a CA. Its nodes are just installed, with the systems of a
+// provider that has no customers.
 func begin(t *testing.T, nodes ...string) *story {
 	t.Helper()
 	begun := time.Now()
@@ -32,7 +32,7 @@ func begin(t *testing.T, nodes ...string) *story {
 	return s
 }
 
-// mage runs a target, which must end with this exit code.
+// mage runs a target, and checks its exit code.
 func (s *story) mage(code int, args ...string) nixosnode.Result {
 	s.t.Helper()
 	r := s.Operator.Mage(s.t, args...).Want(s.t, code)
@@ -40,39 +40,37 @@ func (s *story) mage(code int, args ...string) nixosnode.Result {
 	return r
 }
 
-// user is that of a project's environment main.
+// user returns the user of a project's environment main.
 func (s *story) user(organisation, project string) string {
 	s.t.Helper()
 	return s.Provider.User(s.t, organisation, project, "main")
 }
 
-// host is the name that hostenv gives to that environment; it leads to its node.
+// host returns the name that hostenv gives that environment. DNS has its node's
+// address for it.
 func (s *story) host(organisation, project string) string {
 	s.t.Helper()
 	return s.user(organisation, project) + "." + nixosnode.Domain
 }
 
-// point lets names lead to a node, by DNS.
+// point sets names to the address of a node, in DNS.
 func (s *story) point(n *nixosnode.Node, names ...string) {
 	for _, name := range names {
 		s.DNS.Set(name, n.Address)
 	}
 }
 
-// pointAll lets every virtual host of the plan lead to its node.
+// pointAll sets every virtual host of the plan to the address of its node.
 func (s *story) pointAll() {
 	s.t.Helper()
-	environments, _ := s.Provider.Plan(s.t).Value()["environments"].(map[string]any)
-	for _, value := range environments {
-		environment, _ := value.(map[string]any)
-		hosts, _ := environment["virtualHosts"].(map[string]any)
-		for host := range hosts {
-			s.point(s.Node(environment["node"].(string)), host)
+	for _, environment := range s.Provider.Plan(s.t).Environments {
+		for host := range environment.VirtualHosts {
+			s.point(s.Node(environment.Node), host)
 		}
 	}
 }
 
-// get asks for a URL, and returns the status and the body.
+// get requests a URL, and returns the status and the body.
 func (s *story) get(url string) (int, string, error) {
 	response, err := s.Client().Get(url)
 	if err != nil {
@@ -83,24 +81,24 @@ func (s *story) get(url string) (int, string, error) {
 	return response.StatusCode, strings.TrimSpace(string(body)), err
 }
 
-// serves waits until a URL is answered with 200 and this text.
+// serves waits until the answer for a URL is 200 with this text.
 func (s *story) serves(url, want string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, url, func() error {
 		code, body, err := s.get(url)
 		if err == nil && (code != http.StatusOK || body != want) {
-			err = fmt.Errorf("it answers %d %q, want %q", code, body, want)
+			err = fmt.Errorf("the site answers %d %q, want %q", code, body, want)
 		}
 		return err
 	})
 }
 
-// contains holds a text to parts of it.
+// contains checks that a text has these parts.
 func contains(t testing.TB, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
-			t.Errorf("there is no %q in\n%s", part, text)
+			t.Errorf("want %q in\n%s", part, text)
 		}
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// reachable is a customer's environment that the operator can log in to, as its
-// people do.
+// reachable returns a customer with an environment that the operator can log in
+// to, as the customer's developers do.
 func (s *story) reachable(more nixosnode.Environment) nixosnode.Environment {
 	more.Users = map[string]any{"ops": map[string]any{"publicKeys": []string{s.Operator.PublicKey}}}
 	if more.Type == "" {
@@ -37,7 +37,7 @@ func (s *story) ssh(n *nixosnode.Node, user, command string) string {
 	return out
 }
 
-// cgroup is the one that /proc/PID/cgroup names, of version 2.
+// cgroup returns the cgroup of version 2 that a /proc/PID/cgroup names.
 func cgroup(t testing.TB, text string) string {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -49,7 +49,7 @@ func cgroup(t testing.TB, text string) string {
 	return ""
 }
 
-// uid is that of a user of a node.
+// uid returns the UID of a user of a node.
 func uid(t testing.TB, n *nixosnode.Node, user string) string {
 	t.Helper()
 	return n.Run(t, "id", "-u", user)
@@ -62,10 +62,11 @@ var (
 	limitsScript string
 )
 
-// inMachine tries limits in a machine with a kernel of its own, where version 2 of
-// cgroups has controllers: Debian's systemd with a node's slices, into which the
-// node's own program puts sessions of two users. It needs no hardware for that,
-// and takes a while. It returns what testdata/limits.sh finds.
+// inMachine tests limits in a machine with a kernel of its own, where version 2 of
+// cgroups has controllers. Debian's systemd runs there with a node's slices, and
+// the node's own program puts sessions of two users into them. The emulated
+// machine is slow, but needs no hardware. inMachine returns what
+// testdata/limits.sh finds.
 func (s *story) inMachine(t *testing.T, n *nixosnode.Node, slice, user, other string) map[string]string {
 	t.Helper()
 	kernel := testenv.Need(t, "kernel")
@@ -109,9 +110,9 @@ func (s *story) inMachine(t *testing.T, n *nixosnode.Node, slice, user, other st
 	return found
 }
 
-// Whatever runs as an environment's user is within the slice of its project: its
-// manager, its sessions and what they leave behind, and what a deploy does as the
-// user. So the limits of the project hold for all of it together.
+// Every process of an environment's user is within the slice of its project: the
+// user manager, the sessions, what sessions leave running, and what a deploy
+// runs as the user. So the limits of the project hold for all of them together.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a")
@@ -123,7 +124,7 @@ func TestLimits(t *testing.T) {
 		nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: map[string]nixosnode.Environment{"main": main}},
 	)
 	s.mage(0, "plan")
-	s.mage(0, "dnsGate") // the names lead nowhere, and no certificate is ordered
+	s.mage(0, "dnsGate") // the names have no addresses, so no node orders a certificate
 	s.mage(0, "deploy")
 
 	const ofShop = "/user.slice/user-acme.slice/user-acme-shop.slice"
@@ -138,7 +139,7 @@ func TestLimits(t *testing.T) {
 		within := func(what, cgroup string) {
 			t.Helper()
 			if path.Dir(cgroup) != slice {
-				t.Errorf("%s of %s is in %s, and should be in %s", what, user, cgroup, slice)
+				t.Errorf("%s of %s is in %s, want %s", what, user, cgroup, slice)
 			}
 		}
 		within("the user manager", n.Unit(t, "user@"+uid, "ControlGroup"))
@@ -150,13 +151,13 @@ func TestLimits(t *testing.T) {
 		within("a terminal", cgroup(t, string(terminal)))
 		within("the activation", cgroup(t, n.Run(t, "cat", "/home/"+user+"/activation.cgroup")))
 
-		// It is a session all the same, for logind and for its user's systemd.
+		// logind and the user's systemd still have it as a session.
 		const asks = `loginctl show-session --value --property=Name "$XDG_SESSION_ID"; echo "$XDG_RUNTIME_DIR"; systemctl --user is-active site.service`
 		if out := s.ssh(n, user, asks); out != user+"\n/run/user/"+uid+"\nactive" {
 			t.Errorf("a session of %s finds %q", user, out)
 		}
 	}
-	// The deploy user is no environment, and stays where systemd puts it.
+	// The deploy user belongs to no environment, and stays where systemd puts it.
 	if got := cgroup(t, s.ssh(n, "deploy", "cat /proc/self/cgroup")); !strings.HasPrefix(got, "/user.slice/user-"+uid(t, n, "deploy")+".slice/session-") {
 		t.Errorf("a session of the deploy user is in %s", got)
 	}
@@ -169,12 +170,12 @@ func TestLimits(t *testing.T) {
 				t.Errorf("%s has %v, want %v", unit, got, want)
 			}
 		}
-		// systemd's own reckoning of what holds for a session, of all that is above it.
+		// systemd computes the limit of a session from all slices above it.
 		scope := path.Base(cgroup(t, s.ssh(n, shop, "(sleep 600 >/dev/null 2>&1 </dev/null &) ; cat /proc/self/cgroup")))
 		if got := n.Unit(t, scope, "EffectiveMemoryMax"); got != "134217728" {
 			t.Errorf("%s may use %s bytes, want 134217728", scope, got)
 		}
-		// What a session leaves behind stays where it was, and ends with the slice.
+		// What a session leaves running stays in its scope, and ends with the slice.
 		if state := n.Unit(t, scope, "ActiveState"); state != "active" {
 			t.Errorf("%s, which has a process, is %s", scope, state)
 		}
@@ -203,35 +204,35 @@ func TestLimits(t *testing.T) {
 				got[name] = value
 			}
 			if now := n.Unit(t, "user@"+uid(t, n, beta), "MainPID"); now != manager {
-				t.Errorf("the manager of %s is %s, and was %s", beta, now, manager)
+				t.Errorf("the manager of %s is %s, want %s as before", beta, now, manager)
 			}
 		} else {
-			t.Logf("version 2 of this machine's cgroups has the controllers %q: the limits are tried in another", controllers)
+			t.Logf("version 2 of this machine's cgroups has the controllers %q: the limits are tested in another machine", controllers)
 			got = s.inMachine(t, n, ofShop, shop, beta)
 		}
 		if got[shop] != "137" || got["oom_kill"] == "0" || got["oom_kill"] == "" {
-			t.Errorf("a session that takes 192 MiB of the 128 that it may is not killed: %v", got)
+			t.Errorf("a session that takes 192 MiB, with a limit of 128, is not killed: %v", got)
 		}
 		if got[beta] != "0" {
-			t.Errorf("a session of another customer cannot have 192 MiB: %v", got)
+			t.Errorf("a session of another customer cannot take 192 MiB: %v", got)
 		}
 		if got["nr_throttled"] == "0" || got["nr_throttled"] == "" {
-			t.Errorf("a session that uses a processor is not held to half of one: %v", got)
+			t.Errorf("a busy session is not limited to half a processor: %v", got)
 		}
 	})
 
 	t.Run("refused", func(t *testing.T) {
-		// Where a session cannot be limited there is none.
+		// A session that cannot be limited is refused.
 		n.Run(t, "sh", "-c", "sed 's/ .*/ no-slice/' /etc/hostenv/slices >/tmp/slices && mount --bind /tmp/slices /etc/hostenv/slices")
 		var both sync.WaitGroup // each gives up after a while
 		both.Go(func() {
 			if out, err := s.Operator.SSH(n, shop, "echo in"); err == nil || strings.Contains(out, "in") {
-				t.Errorf("a session that is in no slice was opened: %q", out)
+				t.Errorf("a session without a slice was opened: %q", out)
 			}
 		})
 		both.Go(func() {
 			if out, err := s.Operator.SSH(n, "deploy", "sudo -n -u "+shop+" hostenv-move discard"); err == nil || !strings.Contains(err.Error(), "session initialization") {
-				t.Errorf("sudo should run no command that is in no slice: %q, %v", out, err)
+				t.Errorf("sudo must not run a command without a slice: %q, %v", out, err)
 			}
 		})
 		both.Wait()
@@ -242,7 +243,7 @@ func TestLimits(t *testing.T) {
 		s.ssh(n, shop, "true")
 	})
 
-	// A limit that changes holds at once, for what is there already.
+	// A changed limit holds at once, also for processes that run already.
 	s.Provider.Set(t, "limits", `{ organisations.acme = { memoryMax = "256M"; cpuQuota = "50%"; }; }`)
 	s.Provider.Commit(t)
 	s.mage(0, "plan")
@@ -252,10 +253,11 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%s may use %s bytes, want 268435456", slice, got)
 	}
 	if now := n.Unit(t, "user@"+uid(t, n, shop), "MainPID"); now != manager {
-		t.Errorf("the manager of %s was restarted for another limit", shop)
+		t.Errorf("a changed limit restarted the manager of %s", shop)
 	}
 
-	// All of an environment ends with its slice, and comes back with its manager.
+	// All processes of an environment end with its slice, and start again with its
+	// manager.
 	id := uid(t, n, shop)
 	n.Run(t, "systemctl", "stop", slice)
 	if out, err := n.Exec("pgrep", "--list-full", "--euid", id); err == nil {

@@ -24,20 +24,20 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// perSecond is how many requests a site is sent in a second, however long the
-// others before them take.
+// perSecond is the number of requests that a load sends to a site in a second. It
+// does not wait for earlier ones.
 const perSecond = 50
 
-// A load sends requests to sites of a node, and counts those that fail. None is
-// sent a second time; but where nginx closes a connection that the client has
-// idle, and the client has just begun to send, Go's client opens another, as
-// every one does (RFC 9112, 9.3.1). That is counted, too.
+// A load sends requests to sites of a node, and counts those that fail. It sends no
+// request again. But if nginx closes an idle connection just as the client begins
+// to send, Go's client opens another one, as every client does (RFC 9112, 9.3.1).
+// The load counts those, too.
 type load struct {
 	t    testing.TB
 	node *nixosnode.Node
 	tls  *tls.Config
 
-	ctx    context.Context // no request begins when it is over
+	ctx    context.Context // when it is done, no request begins
 	cancel context.CancelFunc
 	all    sync.WaitGroup
 
@@ -50,8 +50,8 @@ type load struct {
 	reopened atomic.Int64
 }
 
-// load begins to send requests to these sites: "https://shop.example.com". What
-// they answer now to GET /, they are to answer always.
+// load begins to send requests to these sites: "https://shop.example.com". They
+// must always answer to GET / as they do now.
 func (s *story) load(n *nixosnode.Node, sites ...string) *load {
 	s.t.Helper()
 	l := &load{t: s.t, node: n, tls: s.Client().Transport.(*http.Transport).TLSClientConfig, sent: map[string]int{}, phase: "the beginning", begun: time.Now()}
@@ -66,7 +66,7 @@ func (s *story) load(n *nixosnode.Node, sites ...string) *load {
 		for _, url := range urls {
 			want, err := l.get(l.client(false), url)
 			if err != nil {
-				s.t.Fatalf("before there is any load: %s: %v", url, err)
+				s.t.Fatalf("before the load begins: %s: %v", url, err)
 			}
 			l.short(url, want, perSecond/len(urls))
 		}
@@ -77,7 +77,7 @@ func (s *story) load(n *nixosnode.Node, sites ...string) *load {
 	return l
 }
 
-// during says what happens while a function runs.
+// during runs a function, and fails the test if requests are lost meanwhile.
 func (l *load) during(phase string, do func()) {
 	l.t.Helper()
 	l.mu.Lock()
@@ -93,7 +93,7 @@ func (l *load) during(phase string, do func()) {
 	l.phase = "what comes after " + phase
 }
 
-// end waits for what is at work, and tells what was lost.
+// end waits for the requests that are under way, and reports the lost ones.
 func (l *load) end() {
 	l.t.Helper()
 	l.cancel()
@@ -103,7 +103,7 @@ func (l *load) end() {
 	for _, kind := range slices.Sorted(maps.Keys(l.sent)) {
 		l.t.Logf("%6d times %s", l.sent[kind], kind)
 	}
-	l.t.Logf("%d times an idle connection ended as a request began", l.reopened.Load())
+	l.t.Logf("%d times nginx closed an idle connection as a request began", l.reopened.Load())
 	if l.failed > 0 {
 		l.t.Errorf("%d requests were lost:\n%s", l.failed, strings.Join(l.failures, "\n"))
 	}
@@ -122,10 +122,10 @@ func (l *load) count(site, kind string, err error) {
 	}
 }
 
-// client is one whose connections all lead to the node.
+// client returns a client whose connections all go to the node.
 func (l *load) client(keep bool) *http.Client {
 	return &http.Client{
-		// Longer than any that is not lost takes on a busy machine.
+		// On a busy machine, a request that is not lost takes less.
 		Timeout: 2 * time.Minute,
 		Transport: &http.Transport{
 			DialContext:         func(ctx context.Context, _, address string) (net.Conn, error) { return l.dial(ctx, address) },
@@ -145,7 +145,7 @@ func (l *load) dial(ctx context.Context, address string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(l.node.Address, port))
 }
 
-// An answer is what must stay the same.
+// An answer is the part of a response that must stay the same.
 type answer struct {
 	code           int
 	location, body string
@@ -172,7 +172,7 @@ func (l *load) get(client *http.Client, url string) (answer, error) {
 	return l.do(client, request)
 }
 
-// short sends requests at even times, half of them on connections of their own.
+// short sends requests at regular times, half of them on new connections.
 func (l *load) short(url string, want answer, rate int) {
 	kinds := []struct {
 		name   string
@@ -185,7 +185,7 @@ func (l *load) short(url string, want answer, rate int) {
 			l.all.Go(func() {
 				got, err := l.get(kind.client, url)
 				if err == nil && got != want {
-					err = fmt.Errorf("it answers %d %s %.200q, and answered %d %s %.200q before", got.code, got.location, got.body, want.code, want.location, want.body)
+					err = fmt.Errorf("the site answers %d %s %.200q, want %d %s %.200q as before", got.code, got.location, got.body, want.code, want.location, want.body)
 				}
 				l.count(url, kind.name, err)
 			})
@@ -193,7 +193,7 @@ func (l *load) short(url string, want answer, rate int) {
 	})
 }
 
-// repeat begins something again and again, whether or not the last one is over.
+// repeat starts a function at regular times, without waiting for earlier calls.
 func (l *load) repeat(site, kind string, every time.Duration, do func(site string) error) {
 	l.all.Go(func() {
 		for l.wait(every) {
@@ -202,7 +202,7 @@ func (l *load) repeat(site, kind string, every time.Duration, do func(site strin
 	})
 }
 
-// wait reports whether the load still runs when the time is over.
+// wait waits, and reports whether the load still runs.
 func (l *load) wait(d time.Duration) bool {
 	select {
 	case <-l.ctx.Done():
@@ -212,11 +212,11 @@ func (l *load) wait(d time.Duration) bool {
 	}
 }
 
-// slow is begun at once and ends after 8 seconds.
+// slow requests an answer that begins at once and ends after 8 seconds.
 func (l *load) slow(site string) error {
 	got, err := l.get(l.client(false), site+"/slow?s=8")
 	if err == nil && (got.code != http.StatusOK || got.body == "") {
-		err = fmt.Errorf("it answers %d %.200q", got.code, got.body)
+		err = fmt.Errorf("the site answers %d %.200q", got.code, got.body)
 	}
 	return err
 }
@@ -243,13 +243,13 @@ func (l *load) upload(site string) error {
 	request.ContentLength = int64(len(data))
 	got, err := l.do(l.client(false), request)
 	if want := fmt.Sprintf("%d %x\n", len(data), sha256.Sum256(data)); err == nil && got.body != want {
-		err = fmt.Errorf("it answers %d %.200q, want %q", got.code, got.body, want)
+		err = fmt.Errorf("the site answers %d %.200q, want %q", got.code, got.body, want)
 	}
 	return err
 }
 
-// webSocket opens one, and has it send back message after message until the load
-// ends.
+// webSocket opens a WebSocket, and sends messages that the site echoes until the
+// load ends.
 func (l *load) webSocket(site string) (err error) {
 	messages := 0
 	defer func() {
@@ -275,8 +275,9 @@ func (l *load) webSocket(site string) (err error) {
 	if err != nil {
 		return err
 	}
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		return fmt.Errorf("it answers %s", response.Status)
+		return fmt.Errorf("the site answers %s", response.Status)
 	}
 	for ; l.wait(200 * time.Millisecond); messages++ {
 		if err := conn.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
@@ -286,7 +287,7 @@ func (l *load) webSocket(site string) (err error) {
 		if _, err := conn.Write(frame(message)); err != nil {
 			return err
 		}
-		echo := make([]byte, 2+len(message)) // which is not masked
+		echo := make([]byte, 2+len(message)) // a server does not mask
 		if _, err := io.ReadFull(stream, echo); err != nil {
 			return err
 		}
@@ -297,7 +298,7 @@ func (l *load) webSocket(site string) (err error) {
 	return nil
 }
 
-// frame is a short text as a client sends it: see RFC 6455, 5.2.
+// frame returns a short text as a client's frame: see RFC 6455, 5.2.
 func frame(text []byte) []byte {
 	const final, isText, masked = 0x80, 1, 0x80
 	f := []byte{final | isText, masked | byte(len(text))}

@@ -1,5 +1,5 @@
-// Package nixosnodes_test tells what an operator lives through, as stories: the
-// compiled targets plan and deploy to real NixOS nodes, see internal/nixosnode.
+// Package nixosnodes_test tests an operator's work as stories: the compiled targets
+// plan and deploy to real NixOS nodes, see internal/nixosnode.
 //
 // A story is a test in a file of its own, <story>_test.go. It begins with a lab:
 //
@@ -12,22 +12,21 @@
 //		s.serves("http://"+s.user("acme", "shop")+"."+nixosnode.Domain, "acme__shop")
 //	}
 //
-// and goes on as the documentation tells an operator to: it changes the
-// provider's repository ([nixosnode.Provider]: Add, Remove, Set, Module, Secrets,
-// and Commit after the last three), runs targets ([story.mage], or Begin for one
-// that is to be killed), does to nodes what the world does ([nixosnode.Node]:
-// PowerCut, CutOff, Reboot, FillStore) and looks at the nodes (Run, Unit,
-// Profile, System), at what they answer ([nixosnode.Lab.Client]) and at what
-// `mage status` says.
+// and follows the documentation for operators. It changes the provider's
+// repository ([nixosnode.Provider]: Add, Remove, Set, Module, Secrets, and Commit
+// after the last three), runs targets ([story.mage], or Begin for a run that it
+// kills), disturbs nodes ([nixosnode.Node]: PowerCut, CutOff, Reboot, FillStore),
+// and checks the nodes (Run, Unit, Profile, System), their answers
+// ([nixosnode.Lab.Client]) and the output of `mage status`.
 //
-// Rules. A story waits for an event by [nixosnode.Eventually], never for a time.
-// It looks at the node, not only at what a target said. A check that needs what
-// this machine may lack (controllers of cgroups, say) skips with a reason. Where
-// stories need the same, it goes to helpers_test.go. Stories run in parallel, up
-// to as many as GOMAXPROCS; each has a network of its own.
+// Rules. A story waits for an event with [nixosnode.Eventually], never for a time.
+// It checks the node, not only the output of a target. If this machine lacks what a
+// check needs (controllers of cgroups, for example), the check skips with a reason.
+// Code that several stories need is in helpers_test.go. Up to GOMAXPROCS stories
+// run in parallel, each with a network of its own.
 //
 // One story: go test ./magefiles/targets/nixosnodes -run=TestFirstDeploy -v
-// A failed one shows the consoles and journals of its nodes.
+// A failed story logs the consoles and journals of its nodes.
 package nixosnodes_test
 
 import (
@@ -35,7 +34,8 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 
-	// What the operator runs, so that go test knows that a change of it is one here.
+	// The operator runs a program compiled from this package. The import makes go
+	// test run the stories again when the package changes.
 	_ "github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 

@@ -21,8 +21,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// What the environments of acme have in the sops file: restic's passphrase, and
-// who it is at the server of backups.
+// The secrets of acme's environments in the sops file: restic's passphrase, and
+// the login at the backup server.
 const (
 	resticPassphrase = "passphrase-of-acme-2f91"
 	resticLogin      = "acme"
@@ -34,12 +34,12 @@ var acmeBackups = map[string]string{
 	"backups_env":    "RESTIC_REST_USERNAME=" + resticLogin + "\nRESTIC_REST_PASSWORD=" + resticPassword + "\n",
 }
 
-// A backupServer keeps restic's repositories, for all nodes of a lab: as restic's
-// documentation has it under "REST backend". It knows one login.
+// A backupServer stores restic's repositories for all nodes of a lab, by the
+// protocol in restic's documentation under "REST backend". It accepts one login.
 type backupServer struct {
 	url  string
 	dir  string
-	full atomic.Bool // it takes no more
+	full atomic.Bool // whether the server refuses more data
 }
 
 func (s *story) backupServer() *backupServer {
@@ -108,7 +108,7 @@ func list(w http.ResponseWriter, dir string) error {
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil {
-			continue // it was removed just now
+			continue // the file was removed just now
 		}
 		files = append(files, file{entry.Name(), info.Size()})
 	}
@@ -116,7 +116,8 @@ func list(w http.ResponseWriter, dir string) error {
 	return json.NewEncoder(w).Encode(files)
 }
 
-// oddData makes what a backup could get wrong: names, modes, times, links, holes.
+// oddData makes files that a backup could get wrong: names, modes, times, links,
+// holes.
 const oddData = `set -eu
 mkdir ~/data; cd ~/data
 printf 'welcome back\n' >site.txt
@@ -143,8 +144,8 @@ mkfifo pipe
 touch -d '2001-02-03 04:05:06.123456789' site.txt; touch -h -d '1999-12-31 23:59:59.5' dangling; touch -d '1969-07-20 20:17:40' emptiness
 `
 
-// inventory says all there is below a folder of a node, a line each: type, mode,
-// owners, time, links and content. Names are quoted, for they may be anything.
+// inventory lists the files below a folder of a node, one a line: type, mode,
+// owners, time, links and content. It quotes names, which may have any bytes.
 func inventory(t testing.TB, n *nixosnode.Node, dir string) []string {
 	t.Helper()
 	const script = `set -euo pipefail; export LC_ALL=C; cd "$1"
@@ -157,7 +158,7 @@ func inventory(t testing.TB, n *nixosnode.Node, dir string) []string {
 	return lines
 }
 
-// changed is when a file of a node was changed last; of a link, the link itself.
+// changed returns when a file of a node changed last. It does not follow links.
 func changed(t testing.TB, n *nixosnode.Node, file string) float64 {
 	t.Helper()
 	seconds, err := strconv.ParseFloat(n.Run(t, "stat", "-c", "%.9Y", file), 64)
@@ -167,8 +168,8 @@ func changed(t testing.TB, n *nixosnode.Node, file string) float64 {
 	return seconds
 }
 
-// An environment goes to another node by its own backup, and has there what it had,
-// byte by byte. The node that it leaves is last.
+// An environment moves to another node by its own backup, and has the same data
+// there, byte for byte. The node that it leaves is deployed last.
 func TestMoves(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a", "node-b")
@@ -183,7 +184,7 @@ func TestMoves(t *testing.T) {
 		nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: map[string]nixosnode.Environment{"main": s.reachable(nixosnode.Environment{})}},
 	)
 	s.mage(0, "plan")
-	s.mage(0, "dnsGate") // the names lead nowhere, and no certificate is ordered
+	s.mage(0, "dnsGate") // the names have no addresses, so no node orders a certificate
 	s.mage(0, "deploy")
 	shop, beta := s.user("acme", "shop"), s.user("beta", "portal")
 	home := "/home/" + shop
@@ -232,8 +233,8 @@ func TestMoves(t *testing.T) {
 		}
 	})
 
-	// Its backup fails: it stays where it is, and nothing of it is lost. Its new node
-	// has its user, and nothing else.
+	// The backup fails: the environment stays on its node and loses no data. The new
+	// node has the environment's user, but not its profile.
 	s.Provider.Set(t, "placement", `{ acme = "node-b"; }`)
 	s.Provider.Commit(t)
 	contains(t, s.mage(0, "plan").Stdout, shop, "node-b")
@@ -241,7 +242,7 @@ func TestMoves(t *testing.T) {
 	failed := s.mage(3, "deploy")
 	contains(t, failed.Stdout+failed.Stderr, "restic-backups-"+name+".service failed", "507 Insufficient Storage")
 	if now := a.System(t); now != systems[a] {
-		t.Errorf("%s has another system, and %s has not left it yet", a.Name, shop)
+		t.Errorf("%s has another system, but %s has not left it yet", a.Name, shop)
 	}
 	if got := site(a); got != "welcome back" {
 		t.Errorf("the site on its old node: %s", got)
@@ -265,7 +266,7 @@ func TestMoves(t *testing.T) {
 		t.Errorf("the restore plan is still there: %s", out)
 	}
 
-	// The old node's system came after the environment was up on the new one.
+	// The old node got its system after the environment was up on the new node.
 	const system = "/nix/var/nix/profiles/system"
 	profile := "/nix/var/nix/profiles/per-user/" + shop + "/hostenv"
 	order := []struct {
@@ -279,7 +280,7 @@ func TestMoves(t *testing.T) {
 	}
 	for i := range order[1:] {
 		if order[i].when >= order[i+1].when {
-			t.Errorf("%s came at %f, not before %s at %f", order[i].what, order[i].when, order[i+1].what, order[i+1].when)
+			t.Errorf("%s is at %f, want it before %s at %f", order[i].what, order[i].when, order[i+1].what, order[i+1].when)
 		}
 	}
 	if out, err := a.Exec("getent", "passwd", shop); err == nil {
@@ -288,7 +289,7 @@ func TestMoves(t *testing.T) {
 	if now := a.System(t); now == systems[a] {
 		t.Errorf("%s still has the system with %s", a.Name, shop)
 	}
-	// What it had stays in its home there, for the operator to remove.
+	// The data stay in the home on the old node, until the operator removes them.
 	if diff := cmp.Diff(before, inventory(t, a, home+"/data")); diff != "" {
 		t.Errorf("the data on the old node (-before +now):\n%s", diff)
 	}
@@ -296,12 +297,12 @@ func TestMoves(t *testing.T) {
 		t.Errorf("the old node still serves the site: %s", got)
 	}
 
-	// All is where it should be, and stays: the move is made once.
+	// Another deploy changes nothing: the move runs only once.
 	links := fmt.Sprint(changed(t, b, profile+".activated"))
 	s.mage(0, "plan")
 	s.mage(0, "deploy")
 	if now := fmt.Sprint(changed(t, b, profile+".activated")); now != links {
-		t.Errorf("%s was activated again at %s, and before at %s", shop, now, links)
+		t.Errorf("%s was activated again at %s, after %s", shop, now, links)
 	}
 	s.mage(0, "status")
 }

@@ -19,11 +19,11 @@ import (
 
 var powerSeed = flag.Uint64("seed", 0, "of the moments at which TestPowerCuts cuts the power; 0 takes the time")
 
-// The power of a node is cut at random moments of deploys that take it from one
-// version to another and back, and sometimes the operator's program dies with it.
-// After each cut the node starts, with each profile whole and at one of the two
-// versions, and runs what its profile has; what a deploy that lives on says in
-// the end is what the node has; and one more deploy brings all of it about.
+// Deploys take a node from one version to another and back. At random moments its
+// power is cut, and sometimes the operator's program is killed with it. After each
+// cut the node starts, with each profile whole and at one of the two versions, and
+// runs what its profile has. A deploy that survives reports what the node has. One
+// more deploy then brings the node to the version.
 func TestPowerCuts(t *testing.T) {
 	t.Parallel()
 	const cuts = 20
@@ -34,7 +34,7 @@ func TestPowerCuts(t *testing.T) {
 	t.Logf("moments of -seed=%d", seed)
 	p := powercuts{story: begin(t, "node-a"), random: rand.New(rand.NewPCG(seed, 0))}
 	p.node = p.Node("node-a")
-	// So that a link to a node that is off is given up soon.
+	// ssh gives up soon on a node that is off.
 	p.Provider.Set(t, "nodes", fmt.Sprintf(`{ node-a = { system = "x86_64-linux"; hostKey = %q; sshOpts = [ "-o" "ServerAliveInterval=1" ]; }; }`, p.node.HostKey))
 	for i, name := range []string{"one", "two"} {
 		p.Provider.Add(t, overHTTP("acme", "shop", name))
@@ -67,7 +67,7 @@ func TestPowerCuts(t *testing.T) {
 	p.mage(0, "status")
 }
 
-// A version is what the profiles of the node can be at.
+// A version is a set of paths that the node's profiles can have.
 type version struct {
 	name  string
 	paths map[string]string
@@ -81,11 +81,11 @@ type powercuts struct {
 	versions [2]version
 	to       int // the version that is deployed
 
-	deploy *nixosnode.Process // nil when there is none
-	runs   int                // how many there were before it
+	deploy *nixosnode.Process // nil while none runs
+	runs   int                // the number of runs before it
 }
 
-// cut cuts the power once: after a random event of a deploy, and a while.
+// cut cuts the power once: a random while after a random event of a deploy.
 func (p *powercuts) cut(number int) {
 	p.t.Helper()
 	if p.deploy != nil && p.ended() {
@@ -121,7 +121,7 @@ func (p *powercuts) cut(number int) {
 		<-p.deploy.Done()
 	}
 	p.t.Logf("cut %d: %s after %q, the program killed: %v", number, while.Round(time.Millisecond), last, killed)
-	// Nobody reaches it before it was looked at.
+	// The node stays cut off until the test has checked it.
 	p.node.CutOff(p.t)
 	p.node.Start(p.t)
 	p.node.WaitUp(p.t)
@@ -141,8 +141,8 @@ func (p *powercuts) next() {
 	p.begin("deploy")
 }
 
-// again is what an operator does whose program died: another run, which may take
-// up the one before.
+// again does what an operator does after the program was killed: it starts another
+// run, which may resume the one before.
 func (p *powercuts) again() {
 	p.t.Helper()
 	last := deploy.OutcomeOf(p.events())
@@ -160,7 +160,7 @@ func (p *powercuts) again() {
 func (p *powercuts) begin(args ...string) {
 	p.t.Helper()
 	p.runs = len(p.journals())
-	// What deploy-rs of a killed run still does is waited for.
+	// Wait for what the deploy-rs of a killed run still does.
 	p.deploy = p.Operator.Begin(p.t, append(args, "-lockWait=3m")...)
 	if slices.Contains(args, "-resume") {
 		p.runs--
@@ -176,7 +176,7 @@ func (p *powercuts) ended() bool {
 	}
 }
 
-// wait waits for the end of the deploy, and holds what it says to the node.
+// wait waits until the deploy ends, and compares its report with the node.
 func (p *powercuts) wait() (code int) {
 	p.t.Helper()
 	if p.deploy == nil {
@@ -185,7 +185,7 @@ func (p *powercuts) wait() (code int) {
 	result := p.deploy.Wait(p.t)
 	p.deploy = nil
 	if !slices.Contains([]int{deploy.ExitDone, deploy.ExitFailed, deploy.ExitPartial}, result.Code) {
-		p.t.Errorf("the deploy ended as it should not: %s", result)
+		p.t.Errorf("the deploy ended with an unexpected result: %s", result)
 	}
 	for _, o := range deploy.OutcomeOf(p.events()).Profiles {
 		says := o.Active
@@ -197,31 +197,32 @@ func (p *powercuts) wait() (code int) {
 		default:
 		}
 		if has := p.node.Profile(p.t, o.Profile); has != says {
-			p.t.Errorf("the deploy says that %s is %s at %s, and the node has %s:\n%s", o.Profile, o.State, says, has, result)
+			p.t.Errorf("the deploy reports that %s is %s at %s, but the node has %s:\n%s", o.Profile, o.State, says, has, result)
 		}
 	}
 	if result.Code == deploy.ExitDone {
-		// As every night: the next deploy has something to copy.
+		// Collect garbage, as nodes do every night, so that the next deploy copies paths.
 		p.node.Run(p.t, "nix-collect-garbage", "--delete-old")
 	}
 	return result.Code
 }
 
-// whole holds a node that has just started to what a power cut may leave.
+// whole checks that a node that has just started is in a state that a power cut
+// may leave.
 func (p *powercuts) whole() {
 	p.t.Helper()
 	for name := range p.versions[0].paths {
 		path := p.node.Profile(p.t, name)
 		if path != p.versions[0].paths[name] && path != p.versions[1].paths[name] {
-			p.t.Fatalf("%s is at %q, and the versions are %+v", name, path, p.versions)
+			p.t.Fatalf("%s is at %q, want one of the versions %+v", name, path, p.versions)
 		}
 		p.node.Run(p.t, "nix-store", "--verify-path", path)
 		p.node.Run(p.t, "sh", "-euc", `for path in $(nix-store --query --requisites "$1"); do [ -e "$path" ] || { echo "$path is not there" >&2; exit 1; }; done`, "sh", path)
 	}
-	// What deploy-rs brings leads to NixOS's own files.
+	// The path that deploy-rs activates has links to NixOS's own files.
 	of := p.node.Run(p.t, "readlink", "-f", "/nix/var/nix/profiles/system/activate")
 	if runs := p.node.System(p.t); runs != filepath.Dir(of) {
-		p.t.Fatalf("the node runs %s, and its profile is %s", runs, of)
+		p.t.Fatalf("the node runs %s, but its profile is %s", runs, of)
 	}
 	if said, err := p.node.Exec("su", p.user, "-c", "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user is-active site.service"); err != nil {
 		p.t.Fatalf("the environment is not up: %v, %s", err, said)
@@ -236,7 +237,7 @@ func (p *powercuts) journals() []string {
 	return files
 }
 
-// events are those of the deploy, once it has a journal.
+// events returns the events of the deploy, once it has a journal.
 func (p *powercuts) events() []deploy.Event {
 	files := p.journals()
 	if len(files) <= p.runs {
@@ -249,7 +250,7 @@ func (p *powercuts) events() []deploy.Event {
 	var events []deploy.Event
 	for line := range strings.Lines(string(text)) {
 		var e deploy.Event
-		if json.Unmarshal([]byte(line), &e) == nil { // the last may not be written yet
+		if json.Unmarshal([]byte(line), &e) == nil { // the last line may be incomplete
 			events = append(events, e)
 		}
 	}

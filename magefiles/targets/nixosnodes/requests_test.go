@@ -10,8 +10,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// nextNginx is another nginx than nixpkgs': another program at another path.
-// What is shell text is run at the end of its build.
+// nextNginx is an nginx that differs from nixpkgs': another program at another
+// path. Its build ends with this shell text.
 func nextNginx(more string) string {
 	return `{ pkgs, ... }: {
   services.nginx.package = pkgs.stdenv.mkDerivation {
@@ -28,13 +28,13 @@ func nextNginx(more string) string {
 `
 }
 
-// Sites go on while all around them changes: customers, names, certificates,
-// limits, and nginx itself.
+// Sites lose no requests while other things change: customers, names,
+// certificates, limits, and nginx itself.
 func TestNoRequestIsLost(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a")
 	n := s.Node("node-a")
-	// A name of one's own each, where WebSockets pass the front door.
+	// Each has a name of its own, for which nginx passes WebSockets.
 	site := func(organisation, project string, encrypted bool) nixosnode.Customer {
 		hash := fmt.Sprintf("%x", sha256.Sum256([]byte(organisation+"-"+project+"-main\n")))
 		user := project + "-main-" + hash[:7]
@@ -46,7 +46,7 @@ func TestNoRequestIsLost(t *testing.T) {
 		}}
 	}
 	s.Provider.Add(t, site("acme", "shop", true), site("beta", "portal", false))
-	// update brings the node to where the provider is, DNS included.
+	// update deploys what the provider has, after it has set DNS.
 	update := func() {
 		t.Helper()
 		s.mage(0, "plan")
@@ -71,7 +71,7 @@ func TestNoRequestIsLost(t *testing.T) {
 	reloaded := func(what string) {
 		t.Helper()
 		if now := nginx("MainPID"); now != pid {
-			t.Errorf("%s replaced nginx: its master is %s, and was %s", what, now, pid)
+			t.Errorf("%s replaced nginx: its master is %s, want %s as before", what, now, pid)
 		}
 	}
 	l := s.load(n, shop, portal)
@@ -95,7 +95,7 @@ func TestNoRequestIsLost(t *testing.T) {
 	})
 	reloaded("a new name")
 
-	// An environment that is down is an error there, and nowhere else.
+	// The site of an environment that is down answers with an error. Others go on.
 	l.during("an environment that is down", func() {
 		socket := "/run/hostenv/nginx/" + gamma + "/in.sock"
 		n.Run(t, "mv", socket, socket+".away")
@@ -107,7 +107,7 @@ func TestNoRequestIsLost(t *testing.T) {
 		s.serves("https://blog.example.com", "gamma__blog")
 	})
 
-	// old are the processes of an nginx that still take requests.
+	// old returns the processes of an nginx that still take requests.
 	old := func(program string) error {
 		serving := n.Run(t, "sh", "-c", `for exe in /proc/[0-9]*/exe; do
   [ "$(readlink $exe)" != "$1" ] || tr '\0' '\n' <${exe%exe}cmdline | grep '^nginx' | grep -v 'is shutting down' || true
@@ -131,7 +131,7 @@ done`, "sh", program)
 	}
 	pid = nginx("MainPID")
 
-	// One that does not come up leaves the node as it is, and the deploy says why.
+	// If a new nginx does not start, the node stays as it is and the deploy reports why.
 	l.during("an nginx that does not start", func() {
 		system := n.System(t)
 		s.Provider.Module(t, "nginx", nextNginx(`printf '#!${pkgs.runtimeShell}\nfor a; do [ "$a" != -t ] || exit 0; done\nexit 1\n' >$out/bin/nginx`))
@@ -141,11 +141,11 @@ done`, "sh", program)
 		log, _, _ = strings.Cut(log, "\n")
 		contains(t, s.Provider.Read(t, log), "nginx-config-reload.service", "did not start: "+second+" serves on")
 		if now := n.System(t); now != system {
-			t.Errorf("the system is %s, and was %s", now, system)
+			t.Errorf("the system is %s, want %s as before", now, system)
 		}
 	})
 	if now := program(); now != second {
-		t.Errorf("nginx is %s, and was %s", now, second)
+		t.Errorf("nginx is %s, want %s as before", now, second)
 	}
 	reloaded("an nginx that does not start")
 
@@ -161,15 +161,15 @@ done`, "sh", program)
 		t.Errorf("the customer's user is still there")
 	}
 
-	// Settings of the unit wait for a restart by hand, and that is said.
+	// New settings of the unit need a restart by hand, which the status reports.
 	const older = "nginx runs with the settings that its unit had when it was started"
 	if status := s.mage(0, "status").Stderr; strings.Contains(status, older) {
-		t.Errorf("nginx has the settings of its unit, and status says %s", status)
+		t.Errorf("nginx runs with the current settings of its unit, but status reports older ones: %s", status)
 	}
 	n.Run(t, "sh", "-c", "echo LimitNOFILE=1 >>/run/hostenv/nginx-unit")
 	contains(t, s.mage(0, "status").Stderr, older, "systemctl restart nginx")
 
-	// The node goes back by itself, as an operator has it go on the node.
+	// Roll back on the node itself, as an operator can do there.
 	l.during("a roll-back on the node", func() {
 		profile := "/nix/var/nix/profiles/system"
 		n.Run(t, "nix-env", "-p", profile, "--rollback")
@@ -189,7 +189,7 @@ done`, "sh", program)
 		t.Errorf("units failed: %s", failed)
 	}
 	l.end()
-	// What was kept for its requests is gone with them.
+	// The old nginx ends with its requests, and its files go with it.
 	nixosnode.Eventually(t, "the end of older processes", func() error {
 		if all := n.Run(t, "sh", "-c", "tr '\\0' '\\n' </proc/*/cmdline 2>/dev/null | grep '^nginx.*is shutting down' || true"); all != "" {
 			return errors.New(all)
@@ -197,6 +197,6 @@ done`, "sh", program)
 		return nil
 	})
 	if strings.Contains(n.Run(t, "journalctl", "--unit=nginx", "--no-pager", "--output=cat"), "not our child") {
-		t.Errorf("systemd does not know nginx's master for its child")
+		t.Errorf("systemd does not have nginx's master as its child")
 	}
 }

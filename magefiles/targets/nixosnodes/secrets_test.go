@@ -8,13 +8,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// Secrets reach who they are for, and no one and nothing else: encrypted for the
-// node's host key, they are in the clear in its memory alone.
+// Only the owner of a secret can read it. Secrets are encrypted for the node's host
+// key, and their clear text is only in the node's memory.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a")
 	n := s.Node("node-a")
-	// By a word that is in no other file, to look for.
+	// Each secret has a word that no other file has, to search for.
 	const (
 		ofAcme, envOfAcme = "zibeth-41-passphrase", "zibeth-42-credentials"
 		ofBeta, envOfBeta = "zibeth-43-passphrase", "zibeth-44-credentials"
@@ -45,7 +45,7 @@ func TestSecrets(t *testing.T) {
 		said.WriteString(r.Stdout + r.Stderr)
 	}
 	mage("plan")
-	mage("dnsGate") // the names lead nowhere, and no certificate is ordered
+	mage("dnsGate") // the names have no addresses, so no node orders a certificate
 	mage("deploy")
 
 	acme, beta := s.user("acme", "shop"), s.user("beta", "portal")
@@ -65,9 +65,9 @@ func TestSecrets(t *testing.T) {
 	holds(beta+"/backups_env", beta, beta, "400", "KEY="+envOfBeta)
 	holds("monitoring/token", "root", "nginx", "440", ofNode)
 
-	// As those whom it concerns find it.
+	// The owners read their secrets.
 	if got := s.ssh(n, acme, "cat /run/secrets/"+acme+"/backups_secret"); got != ofAcme {
-		t.Errorf("%s reads %q as its passphrase", acme, got)
+		t.Errorf("%s reads the passphrase %q", acme, got)
 	}
 	for user, others := range map[string][]string{
 		acme:     {beta + "/backups_secret", beta + "/backups_env", "monitoring/token"},
@@ -81,7 +81,7 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 
-	// A secret that changes arrives with the next deploy, and touches no environment.
+	// A changed secret arrives with the next deploy, which changes no environment.
 	active := n.Profile(t, acme)
 	write(anew)
 	s.Provider.Commit(t)
@@ -90,30 +90,30 @@ func TestSecrets(t *testing.T) {
 	holds(acme+"/backups_secret", acme, acme, "400", anew)
 	holds(beta+"/backups_secret", beta, beta, "400", ofBeta)
 	if now := n.Profile(t, acme); now != active {
-		t.Errorf("another secret made another environment: %s, before %s", now, active)
+		t.Errorf("a changed secret changed the environment: %s, before %s", now, active)
 	}
 
-	// They are there again after a reboot, before environments start.
+	// After a reboot the secrets are installed again before environments start.
 	n.Reboot(t)
 	holds(acme+"/backups_env", acme, acme, "400", "KEY="+envOfAcme)
 
-	// An environment that goes takes its secrets with it.
+	// The node removes the secrets of a removed environment.
 	s.Provider.Remove(t, "beta", "portal")
 	mage("plan")
 	mage("deploy")
 	if out, err := n.Exec("sh", "-c", "cat /run/secrets/"+beta+"/* /run/secrets.d/*/"+beta+"/*"); err == nil {
-		t.Errorf("the secrets of an environment that is gone are still there: %q", out)
+		t.Errorf("the node still has the secrets of a removed environment: %q", out)
 	}
 
-	// No word of them is anywhere else: the stores, the repository with its plan and
-	// its history, what was printed and logged, the journal.
+	// No other place has a word of the secrets: the stores, the repository with its
+	// plan and its history, outputs, logs, the journal.
 	mage("status")
 	if strings.Contains(said.String(), "zibeth") {
 		t.Errorf("a secret was printed:\n%s", said.String())
 	}
 	s.Operator.Run(t, "git", "commit", "--quiet", "--all", "--message", "the plan")
 	s.Operator.Run(t, "sh", "-c", "git rev-list --objects --all | cut -d' ' -f1 | git cat-file --batch >/tmp/history")
-	// Each search finds the encrypted file, or it would prove nothing.
+	// Each search must find the encrypted file, which proves that it searches.
 	const found = "grep -rasohF -e zibeth -e 'backups_secret: ENC' "
 	for what, out := range map[string]string{
 		"the node's disk":      n.Run(t, "sh", "-c", found+"/nix /etc /var /home /tmp; true"),
@@ -122,12 +122,12 @@ func TestSecrets(t *testing.T) {
 		"its history":          s.Operator.Run(t, "sh", "-c", found+"/tmp/history; true"),
 	} {
 		if strings.Contains(out, "zibeth") || !strings.Contains(out, "ENC") {
-			t.Errorf("%s has of secrets: %q", what, out)
+			t.Errorf("%s has words of secrets: %q", what, out)
 		}
 	}
 	journal := n.Run(t, "journalctl", "--no-pager", "--output=export")
 	if strings.Contains(journal, "zibeth") || !strings.Contains(journal, acme) {
-		t.Error("the node's journal has a secret, or nothing of the environments at all")
+		t.Error("the node's journal has a secret, or no line about the environments")
 	}
 	if logs, err := filepath.Glob(s.Operator.Path("/srv/provider/generated/.hostenv/runs/*/*/*.log")); err != nil || len(logs) == 0 {
 		t.Errorf("there are no logs of deploys: %v", err)

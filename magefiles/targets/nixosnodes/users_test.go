@@ -9,8 +9,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// Environments come, go, and have another name; a system fails in between. What
-// belongs to a UID stays with it, and what is left is removed by command alone.
+// Environments are added, removed and renamed; a system fails in between. Files stay
+// with their UID, and the node removes old data only by command.
 func TestUsers(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a")
@@ -31,7 +31,7 @@ func TestUsers(t *testing.T) {
 	s.put(site+"/data/order", "an order of the shop")
 	s.put("https://"+s.host("beta", "portal")+"/data/page", "a page of the portal")
 
-	t.Log("beta's portal goes: it does not run on, and what it left is told")
+	t.Log("beta's portal goes: it does not run on, and what it left is reported")
 	s.Provider.Remove(t, "beta", "portal")
 	s.mage(0, "plan")
 	s.mage(0, "deploy")
@@ -39,7 +39,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("%s is still there", portal)
 	}
 	if processes, err := n.Exec("pgrep", "-U", portalUID); err == nil {
-		t.Errorf("%s runs on: %s", portal, processes)
+		t.Errorf("%s still has processes: %s", portal, processes)
 	}
 	left := []string{"/home/" + portal, "/nix/var/nix/profiles/per-user/" + portal, "/run/hostenv/nginx/" + portal, "/run/hostenv/user/" + portal}
 	for _, path := range left {
@@ -51,7 +51,7 @@ func TestUsers(t *testing.T) {
 	contains(t, s.mage(0, "status", "-json").Stdout, `{"leftover":{"node":"node-a","user":"`+portal+`"`)
 	contains(t, s.mage(0, "leftovers").Stdout, left...)
 
-	// By name alone, once more for sure, and never what is in use.
+	// The command needs a name, can be repeated, and refuses what is in use.
 	contains(t, s.mage(1, "leftovers", "-remove="+old, "-yes").Stderr, "nothing is left over of it")
 	contains(t, s.mage(0, "leftovers", "-remove="+portal).Stdout, "nothing was removed")
 	if _, err := n.Exec("sudo", "-u", "deploy", "sudo", "-n", "hostenv-users", "remove", old, uid); err == nil {
@@ -85,11 +85,11 @@ func TestUsers(t *testing.T) {
 	failed := s.mage(1, "deploy")
 	contains(t, failed.Stderr, "the user "+old+" becomes "+now)
 	if system := n.System(t); system != before {
-		t.Errorf("the node has %s, want the system from before, %s", system, before)
+		t.Errorf("the node has %s, want the earlier system, %s", system, before)
 	}
 	s.isThere(n, old, uid)
 	if _, err := n.Exec("getent", "passwd", now); err == nil {
-		t.Errorf("%s is there after the system went back", now)
+		t.Errorf("%s still exists after the system went back", now)
 	}
 	s.serves(site+"/data/order", "an order of the shop")
 
@@ -128,7 +128,7 @@ func TestUsers(t *testing.T) {
 	s.mage(0, "deploy")
 	s.serves("https://"+s.host("acme", "shop")+"/", "another shop")
 	if another := userID(t, n, old); another == uid || n.Run(t, "stat", "-c", "%u", "/home/"+old) != another {
-		t.Errorf("the new %s has the UID %s, and the store %s", old, another, uid)
+		t.Errorf("the new %s has the UID %s, and the renamed one has %s", old, another, uid)
 	}
 	if out, err := n.Exec("find", "/home/"+old, "-name", "order", "-o", "-name", "session"); err != nil || out != "" {
 		t.Errorf("the new %s has %s (%v)", old, out, err)
@@ -137,14 +137,14 @@ func TestUsers(t *testing.T) {
 	s.serves(site+"/data/order", "an order of the shop")
 }
 
-// userID is the UID of a user of a node.
+// userID returns the UID of a user of a node.
 func userID(t *testing.T, n *nixosnode.Node, user string) string {
 	t.Helper()
 	return n.Run(t, "id", "-u", user)
 }
 
-// isThere holds a user of a node to its UID, and its home, group, profile and
-// user manager to the user.
+// isThere checks the UID of a user of a node, and that the home, group, profile and
+// user manager belong to the user.
 func (s *story) isThere(n *nixosnode.Node, user, uid string) {
 	s.t.Helper()
 	if got := n.Run(s.t, "id", user); got != fmt.Sprintf("uid=%s(%s) gid=%s(%s) groups=%[3]s(%[4]s)", uid, user, uid, user) {
@@ -165,11 +165,11 @@ func (s *story) isThere(n *nixosnode.Node, user, uid string) {
 		return err
 	})
 	if logged := n.Run(s.t, "loginctl", "show-user", "--value", "--property=Name", uid); logged != user {
-		s.t.Errorf("logind calls the UID %s %s, want %s", uid, logged, user)
+		s.t.Errorf("logind names the UID %s %s, want %s", uid, logged, user)
 	}
 }
 
-// put writes a file of a site.
+// put writes a file into a site.
 func (s *story) put(url, text string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, "PUT "+url, func() error {
@@ -185,7 +185,7 @@ func (s *story) put(url, text string) {
 			return err
 		}
 		if response.StatusCode >= 300 {
-			return fmt.Errorf("it answers %s", response.Status)
+			return fmt.Errorf("the site answers %s", response.Status)
 		}
 		return nil
 	})

@@ -23,7 +23,7 @@
       inputs.deploy-rs.follows = "deploy-rs";
     };
 
-    # The nodes' secrets, and what brings a system to a node.
+    # sops-nix decrypts secrets on the nodes; deploy-rs copies and activates systems.
     sops-nix = {
       url = "github:Mic92/sops-nix";
       inputs.nixpkgs.follows = "nixpkgs";
@@ -33,10 +33,10 @@
       inputs.nixpkgs.follows = "nixpkgs";
     };
 
-    # The customers: organisation__project, each a repository whose folder
-    # .hostenv holds its project. The branch named here says which environments
-    # there are; each of them has a branch of its own. A customer's flake is not
-    # locked for its inputs: `follows` is not needed here.
+    # The customers' projects, named organisation__project. Each is a repository
+    # with the project in its folder .hostenv. The branch in the URL defines which
+    # environments exist; each environment has its own branch. The inputs of a
+    # customer's flake are not locked here, so they need no `follows`.
     #
     # acme__site.url = "git+ssh://git@git.example/acme/site.git?dir=.hostenv&ref=main";
   };
@@ -55,7 +55,7 @@
         adminEmail = "ops@hosting.example";
       };
 
-      # Who may deploy: the public part of an ssh key.
+      # The public ssh keys of the operators who may deploy.
       deployPublicKeys = [ ];
 
       # A node has its own NixOS configuration in nodes/<node>/configuration.nix.
@@ -64,16 +64,16 @@
         # address = "192.0.2.10"; # without one sample.hosting.example
       };
 
-      # By type (production, testing, development), or by `placement` for a
-      # single organisation, project or environment.
+      # The node for each type of environment (production, testing, development).
+      # `placement` sets it for one organisation, project or environment.
       nodeFor.default = "sample";
 
-      # Clear of the UIDs that NixOS, its build users and systemd give away.
-      # Where users have UIDs already, they keep them.
+      # Choose a range outside of the UIDs that NixOS, its build users and systemd
+      # assign. Users that already have a UID keep it.
       uidRange = { min = 40000; max = 59999; };
 
-      # Without a customer there is nothing to plan, and most often an input is
-      # merely missing: so that is refused, unless it is meant.
+      # A plan without customers is refused, because usually an input was
+      # forgotten. Set this if you have no customers yet.
       # allowEmpty = true;
     };
   };

@@ -1,6 +1,6 @@
-# All that two evaluations of a flake must agree on, as JSON that hides nothing:
-# toJSON alone makes a string of whatever has an outPath. `_type` is left out, as
-# Nix 2.8 does not set it.
+# All values that two evaluations of a flake must have in common, as complete JSON:
+# toJSON alone turns a set with an outPath into a string. It leaves out `_type`,
+# which Nix 2.8 does not set.
 let
   describe =
     depth: value:

@@ -10,9 +10,10 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// BenchmarkEnvironments evaluates 50 environments of 10 projects, each at a
-// revision of its own: as literal inputs with follows, composed, and by getFlake
-// with nothing replaced. Composed must stay within 1.2 times literal. Run it as
+// BenchmarkEnvironments evaluates 50 environments of 10 projects, each at a different
+// revision, in three ways: as literal inputs with follows, composed, and by getFlake
+// without replaced inputs. Composed must take at most 1.2 times as long as literal.
+// Run it as
 //
 //	go test -run '^$' -bench . -benchtime 10x ./nix/tests/flakes
 func BenchmarkEnvironments(b *testing.B) {
@@ -54,7 +55,7 @@ func BenchmarkEnvironments(b *testing.B) {
 			} {
 				b.Run(way.name, func(b *testing.B) {
 					w.TB = b
-					got, err := w.tryEval(way.expr) // and what is fetched is there from here on
+					got, err := w.tryEval(way.expr) // later calls find the fetched sources in the store
 					if err != nil {
 						b.Skip(err)
 					}

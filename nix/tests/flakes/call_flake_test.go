@@ -1,5 +1,5 @@
-// Package flakes tests what nix/lib makes of whole flakes: git repositories in a
-// temporary folder, offline, under each Nix there is, and against that Nix's own
+// Package flakes tests nix/lib with whole flakes: git repositories in a temporary
+// folder, offline, under each installed Nix. It compares the results with Nix's own
 // evaluation of the same flakes.
 package flakes
 
@@ -45,8 +45,8 @@ func TestReplacedInputsAreAsFollowed(t *testing.T) {
 			provider := fmt.Sprintf("let provider = builtins.getFlake %q; in ", newest.ref("provider", ""))
 			composed := newest.call("shop", "", test.overrides)
 
-			// Nix 2.8 cannot lock the literal flakes at all, and 2.26 heeds no
-			// follows into an input of an input. But outputs are the same under all.
+			// Nix 2.8 cannot lock the literal flakes, and 2.26 ignores follows into an
+			// input of an input. The outputs are the same under all versions.
 			var literal, outputs string
 			if err := newest.lock(test.literal, ""); err != nil {
 				t.Logf("only composed: %v", err)
@@ -108,8 +108,8 @@ func TestNothingReplacedIsGetFlake(t *testing.T) {
 	}
 }
 
-// flake-parts takes for a flake what says that it is one, which the inputs of a
-// provider's flake do not under Nix 2.8.
+// flake-parts recognises a flake by its `_type`, which Nix 2.8 does not set on the
+// inputs of a provider's flake.
 func TestReplacementsAreFlakes(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		shop(w)
@@ -129,7 +129,7 @@ func TestReplacementsAreFlakes(t *testing.T) {
 	})
 }
 
-// A lock that one Nix made is read by all, and each gives what it gives for it.
+// All versions of Nix read a lock that one of them made, and evaluate it alike.
 func TestLockOfAnotherNix(t *testing.T) {
 	nixes := testenv.NixBinaries(t)
 	for _, maker := range nixes {
@@ -158,7 +158,7 @@ func TestLockOfAnotherNix(t *testing.T) {
 	}
 }
 
-// Lock forms that no Nix here writes, as edits of the customer's lock.
+// Forms of locks that no installed Nix writes, made by editing the customer's lock.
 func TestLockForms(t *testing.T) {
 	type object = map[string]any
 	node := func(lock object, label string) object { return lock["nodes"].(object)[label].(object) }
@@ -211,7 +211,7 @@ func TestLockForms(t *testing.T) {
 	}
 }
 
-// Relative inputs, as Nix before 2.26 locked them, and as it does since.
+// Relative inputs, as Nix locks them before and since 2.26.
 func TestRelativeInputs(t *testing.T) {
 	const flake = `{ inputs.sub.url = "path:./sub"; outputs = { self, sub }: { parts = [ self.outPath sub.outPath sub.word ]; }; }`
 	const sub = `{ outputs = { self }: { word = import ./word.nix; }; }`
@@ -249,7 +249,7 @@ func TestRelativeInputs(t *testing.T) {
 
 func TestParentIsNotAlwaysTheDependent(t *testing.T) {
 	underEachNix(t, func(w *world) {
-		// The root replaces an input of an input by a path of its own.
+		// The root replaces an input of an input by a path in the root's tree.
 		w.repo("dep", map[string]string{"flake.nix": `{ inputs.part.url = "path:./part"; outputs = { self, part }: { inherit (part) word; }; }`})
 		rev := w.git("dep", "rev-parse", "HEAD")
 		w.repo("top", map[string]string{
@@ -263,7 +263,7 @@ func TestParentIsNotAlwaysTheDependent(t *testing.T) {
 	})
 }
 
-// nowhere is a lock entry of a repository that does not exist.
+// nowhere is the lock entry of a repository that does not exist.
 const nowhere = `{"locked":{"type":"git","url":"file:///nonexistent","ref":"main","rev":"0123456789012345678901234567890123456789",
 	"narHash":"sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","lastModified":1}}`
 
@@ -310,7 +310,7 @@ func TestCustomerWithoutLock(t *testing.T) {
 
 func TestOnlyWhatIsAskedForIsPassed(t *testing.T) {
 	underEachNix(t, func(w *world) {
-		// A closed argument list refuses whatever it does not name.
+		// A function without `...` refuses arguments that it does not name.
 		w.repo("closed", map[string]string{
 			"flake.nix":  `{ inputs.self.submodules = false; outputs = { self, nixpkgs }: { inherit nixpkgs; }; }`,
 			"flake.lock": `{"version":7,"root":"root","nodes":{"root":{"inputs":{"nixpkgs":"old","gone":"old"}},"old":` + nowhere + `}}`,
@@ -337,7 +337,7 @@ func TestOverrideHoldsForFollowersAndForItsPathAlone(t *testing.T) {
 		w.repo("paths", map[string]string{
 			"flake.nix": `{ inputs = { a.url = "leaf"; b.url = "leaf"; c.follows = "a"; d.follows = "a/x"; e.follows = "c/x"; };
 				outputs = { self, a, b, c, d, e }: { words = [ a.word b.word c.word d e ]; }; }`,
-			// a and b are one label here, which Nix reads though it writes two.
+			// Here a and b share one label. Nix writes two, but can read this.
 			"flake.lock": `{"version":7,"root":"root","nodes":{
 				"root":{"inputs":{"a":"leaf","b":"leaf","c":["a"],"d":["a","x"],"e":["c","x"]}},
 				"leaf":{"inputs":{"x":"x"},` + locked + `},"x":` + nowhere + `}}`,
@@ -347,7 +347,7 @@ func TestOverrideHoldsForFollowersAndForItsPathAlone(t *testing.T) {
 	})
 }
 
-// What fetchTree is asked for, by a stand-in that says so instead of fetching.
+// The arguments of fetchTree, from a stand-in that throws them instead of fetching.
 func TestArgumentsOfFetchTree(t *testing.T) {
 	const rev = `rev = "0123456789012345678901234567890123456789";`
 	for _, test := range []struct{ reason, source, want string }{
@@ -455,7 +455,7 @@ func TestErrorsOfTheSource(t *testing.T) {
 		contains(w, w.evalError(`(callFlake { subject = "environment 'shop-main'"; source = { type = "git"; url = "file:///x"; ref = "main"; }; })`),
 			"environment 'shop-main': its source is not locked", "mage plan")
 
-		// What Nix itself says names no environment: the trace does.
+		// Nix's own message does not name the environment, but the trace does.
 		stdout, stderr, err := w.run(w.dir, w.nix, "eval", "--show-trace", "--json", "--expr", w.library+w.call("empty", "broken", "{ }")+".v")
 		if err == nil {
 			w.Fatalf("no error, but %s", stdout)
@@ -475,7 +475,7 @@ func TestValueIsAFlake(t *testing.T) {
 
 func contains(t testing.TB, text string, parts ...string) {
 	t.Helper()
-	// Errors are broken into lines by some, and coloured by none.
+	// Some versions break errors into lines. None colours them here.
 	flat := strings.Join(strings.Fields(text), " ")
 	for _, part := range parts {
 		if !strings.Contains(flat, part) {

@@ -13,7 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/examples"
 )
 
-// Each variant of the example provider, under each Nix.
+// Each variant of the example provider works under each Nix.
 func eachExample(t *testing.T, test func(w *world, opts examples.Options)) {
 	for _, flakeParts := range []bool{false, true} {
 		t.Run(map[bool]string{false: "plain", true: "flake-parts"}[flakeParts], func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestExampleIsComposed(t *testing.T) {
 		w.building()
 		w.example(opts)
 
-		// All platforms, which older Nixes check without being asked to.
+		// All platforms: older versions of Nix check them by default.
 		check := []string{"flake", "check", "--no-build"}
 		if !w.older("2.18") {
 			check = append(check, "--all-systems")
@@ -103,7 +103,8 @@ func TestExampleIsComposed(t *testing.T) {
 	})
 }
 
-// Both ways to write a provider's flake make the same of one plan.
+// Both ways to write a provider's flake give the same plan and the same outputs. So
+// the options of nix/options have the same defaults as `mage plan`.
 func TestVariantsAreTheSame(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		inputs := w.flakeParts()
@@ -123,6 +124,19 @@ func TestVariantsAreTheSame(t *testing.T) {
 			return string(text)
 		}
 		plain := all()
+		planned := func() string {
+			w.Helper()
+			var plan any
+			if err := json.Unmarshal([]byte(read(w, w.path("provider/generated/plan.json"))), &plan); err != nil {
+				w.Fatal(err)
+			}
+			text, err := json.MarshalIndent(withoutEmpty(plan), "", " ")
+			if err != nil {
+				w.Fatal(err)
+			}
+			return string(text)
+		}
+		ofPlain := planned()
 		flake := strings.ReplaceAll(read(w, "../../../examples/provider/flake-parts.nix"), examples.Placeholder+"/", "file://"+w.path("")+"/")
 		for reference, input := range inputs {
 			flake = strings.ReplaceAll(flake, `"`+reference+`"`, `"`+input+`"`)
@@ -130,10 +144,36 @@ func TestVariantsAreTheSame(t *testing.T) {
 		w.repo("provider", map[string]string{"flake.nix": flake})
 		w.mustLock("provider", "")
 		equal(w, "flake-parts, against mkProvider", all(), plain)
+		w.plan()
+		equal(w, "the plan of flake-parts, against that of mkProvider", planned(), ofPlain)
 	})
 }
 
-// What is data can be had, and nodes as well, where no customer's repository is.
+// withoutEmpty removes null, empty lists and empty objects, which the flake-parts
+// module writes into a plan for options that are not set.
+func withoutEmpty(value any) any {
+	object, ok := value.(map[string]any)
+	if !ok {
+		return value
+	}
+	for name, member := range object {
+		switch member := withoutEmpty(member).(type) {
+		case nil:
+			delete(object, name)
+		case []any:
+			if len(member) == 0 {
+				delete(object, name)
+			}
+		case map[string]any:
+			if len(member) == 0 {
+				delete(object, name)
+			}
+		}
+	}
+	return object
+}
+
+// The data outputs and the nodes can be evaluated without the customers' repositories.
 func TestDataNeedsNoCustomer(t *testing.T) {
 	eachExample(t, func(w *world, opts examples.Options) {
 		w.example(opts)
@@ -142,7 +182,7 @@ func TestDataNeedsNoCustomer(t *testing.T) {
 				w.Fatal(err)
 			}
 		}
-		alone := w.under(w.nix) // a store that has none of them
+		alone := w.under(w.nix) // a store without the customers' repositories
 
 		var connections map[string]struct{ Hostname, System string }
 		alone.json(".#lib.hostenvProvider.connections", &connections)
@@ -169,7 +209,8 @@ func TestDataNeedsNoCustomer(t *testing.T) {
 	})
 }
 
-// Before the first plan everything is there that makes it; what needs it says so.
+// Before the first plan, all outputs that make a plan work. Those that need a plan
+// fail with a hint.
 func TestWithoutPlan(t *testing.T) {
 	eachExample(t, func(w *world, opts examples.Options) {
 		w.example(opts)
@@ -189,9 +230,9 @@ func TestWithoutPlan(t *testing.T) {
 	})
 }
 
-// Where hostenv's own plan still lies, all that makes the first one of ours is
-// there, under either way to write the flake: Nix asks for the names of packages
-// before it looks at lib.
+// If generated/ still has the legacy generator's plan, all outputs that make the first
+// plan of ours work, with both ways to write the flake. Nix evaluates the names of
+// packages before it evaluates lib.
 func TestWithHostenvsPlan(t *testing.T) {
 	eachExample(t, func(w *world, opts examples.Options) {
 		w.example(opts)
@@ -207,7 +248,7 @@ func TestWithHostenvsPlan(t *testing.T) {
 	})
 }
 
-// A provider without nixpkgs and deploy-rs plans all the same.
+// A provider without nixpkgs and deploy-rs can make a plan.
 func TestWithoutInputs(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		w.example(examples.Options{})
@@ -220,7 +261,7 @@ func TestWithoutInputs(t *testing.T) {
 		if w.older("2.18") {
 			check = append(check, "--show-trace")
 		}
-		// Customers' flakes have an input nixpkgs, which then nobody replaces.
+		// Customers' flakes have an input nixpkgs. Here the provider does not replace it.
 		_, stderr, err := w.in(check...)
 		if err == nil {
 			w.Error("environments were evaluated without nixpkgs")
@@ -243,8 +284,11 @@ func TestWithoutInputs(t *testing.T) {
 	})
 }
 
-// Two environments of one project at two refs are built of their own revisions;
-// what else they pin is of their own lock, and nixpkgs is the provider's.
+// connection is the connection of a node in a plan.
+const connection = `{ hostname = "node.hosting.example"; profileLink = "/nix/var/nix/profiles/system"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; }`
+
+// Two environments of one project at two refs are each built from their own revision
+// and their own lock, but with the provider's nixpkgs.
 func TestEnvironmentsAreTheirOwn(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		w.fixture("nixpkgs")
@@ -280,9 +324,9 @@ func TestEnvironmentsAreTheirOwn(t *testing.T) {
 
 		var environments strings.Builder
 		for name, source := range sources {
-			fmt.Fprintf(&environments, "site-%s = { hostenv = { userName = %q; environmentName = %q; }; node = \"a\"; source = %s; };\n", name, "site-"+name, name, source)
+			fmt.Fprintf(&environments, "site-%s = { uid = 1002; authorizedKeys = [ ]; virtualHosts = { }; hostenv = { organisation = \"acme\"; project = \"site\"; userName = %q; environmentName = %q; }; node = \"a\"; source = %s; };\n", name, "site-"+name, name, source)
 		}
-		plan := w.mustRun(w.nix, "eval", "--raw", "--expr", "builtins.toJSON { formatVersion = 1; nodes.a = { }; environments = {"+environments.String()+"}; }")
+		plan := w.mustRun(w.nix, "eval", "--raw", "--expr", "builtins.toJSON { formatVersion = 1; nodes.a = { }; nodeConnections.a = "+connection+"; environments = {"+environments.String()+"}; }")
 		library := w.checkout()
 		w.repo("provider", map[string]string{"generated/plan.json": plan, "flake.nix": fmt.Sprintf(`{
 			inputs.hostenv-provider.url = "path:%s";
@@ -306,7 +350,7 @@ func TestEnvironmentsAreTheirOwn(t *testing.T) {
 	})
 }
 
-// A project may be a folder of the provider's own repository.
+// A project can be a folder of the provider's repository.
 func TestProjectInTheProvidersRepository(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		w.example(examples.Options{})
@@ -330,7 +374,8 @@ func TestProjectInTheProvidersRepository(t *testing.T) {
 	})
 }
 
-// What is wrong in the options, or in the plan, is told with where it stands.
+// A value of a wrong type, in the options or in the plan, is refused with its place.
+// mkProvider and the flake-parts module check the plan alike.
 func TestTypes(t *testing.T) {
 	type example = struct {
 		name, replace, with string // in flake.nix
@@ -362,7 +407,7 @@ func TestTypes(t *testing.T) {
 			}},
 
 		{name: "uid of a plan", edit: func(plan map[string]any) { environment(plan)["uid"] = "1002" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.uid", "is not of type", "generated/plan.json"}},
-		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node", "no value defined"}},
+		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node is missing", "generated/plan.json"}},
 		{name: "source of a plan", edit: func(plan map[string]any) { environment(plan)["source"] = "somewhere" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.source", "is not of type", "generated/plan.json"}},
 		{name: "node of a plan", edit: func(plan map[string]any) { plan["nodes"].(map[string]any)["node-a"] = []string{} }, attribute: "nodes.node-a", want: []string{"nodes.node-a", "is not of type", "generated/plan.json"}},
 		{name: "connection of a plan", edit: func(plan map[string]any) {
@@ -372,11 +417,10 @@ func TestTypes(t *testing.T) {
 			environment(plan)["hostenv"].(map[string]any)["userName"] = "site-staging-d6e4934"
 		}, attribute: "nodes.node-b", want: []string{`generated/plan.json: environments."site-main-b7ea262".hostenv.userName is "site-staging-d6e4934"`, "hint: run 'mage plan'"}},
 	}
-	underEachNix(t, func(w *world) {
-		w.example(examples.Options{FlakeParts: true, Inputs: w.flakeParts()})
+	run := func(t *testing.T, w *world, tests []example) {
 		well := w.git("provider", "rev-parse", "HEAD")
 		for _, test := range tests {
-			w.TB.(*testing.T).Run(test.name, func(t *testing.T) {
+			t.Run(test.name, func(t *testing.T) {
 				w := *w
 				w.TB = t
 				w.git("provider", "reset", "-q", "--hard", well)
@@ -392,10 +436,24 @@ func TestTypes(t *testing.T) {
 				if err == nil {
 					w.Fatal("no error")
 				}
-				// Versions of nixpkgs's library quote names in two ways.
+				// Versions of nixpkgs's library differ in how they quote names.
 				contains(w, strings.ReplaceAll(stderr, "`", "'"), test.want...)
 			})
 		}
+	}
+	underEachNix(t, func(w *world) {
+		w.TB.(*testing.T).Run("flake-parts", func(t *testing.T) {
+			w := *w
+			w.TB = t
+			w.example(examples.Options{FlakeParts: true, Inputs: w.flakeParts()})
+			run(t, &w, tests)
+		})
+		ofPlan := slices.DeleteFunc(slices.Clone(tests), func(test example) bool { return test.edit == nil })
+		w.TB.(*testing.T).Run("mkProvider", func(t *testing.T) {
+			w := *newWorld(t, w.nix)
+			w.example(examples.Options{})
+			run(t, &w, ofPlan)
+		})
 	})
 }
 

@@ -7,11 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 )
 
-// A project's own hostenv, of its own lock, evaluates each environment as itself,
-// where the provider has none; a project in the provider's own repository too.
+// If the provider has no hostenv, the hostenv of the project's lock evaluates each
+// environment. This also holds for a project in the provider's repository.
 func TestProjectsOwnHostenvEvaluates(t *testing.T) {
 	underEachNix(t, func(w *world) {
 		const fixtures = "../fixtures/"
@@ -32,7 +32,7 @@ func TestProjectsOwnHostenvEvaluates(t *testing.T) {
 				inputs.acme__near.url = "path:./near";
 				outputs = inputs: inputs.hostenv-provider.lib.mkProvider { inherit inputs; provider.hostenvHostname = "hosting.example"; };
 			}`,
-			// Nix 2.8 knows no folder in a path.
+			// Nix 2.8 does not support `dir` in a path.
 			"near/flake.nix":      replaced(w, replaced(w, withHostenv(w, read(t, fixtures+"project/.hostenv/flake.nix")), `"site"`, `"near"`), "../.", "./."),
 			"near/flake.lock":     read(t, w.path("site")+"/.hostenv/flake.lock"),
 			"near/hostenv.nix":    replaced(w, read(t, fixtures+"project/.hostenv/hostenv.nix"), "../web", "./web"),
@@ -77,13 +77,13 @@ func TestProjectsOwnHostenvEvaluates(t *testing.T) {
 	})
 }
 
-// withHostenv names the world's hostenv in a customer's flake.
+// withHostenv puts the URL of the world's hostenv into a customer's flake.
 func withHostenv(w *world, flake string) string {
 	w.Helper()
 	return replaced(w, flake, "git+file:///srv/example/hostenv-of-customers", "git+file://@repos@/hostenv")
 }
 
-// replaced is a text with one part of it, which must be there, replaced.
+// replaced returns a text with one part replaced, and fails if the part is missing.
 func replaced(w *world, text, old, replacement string) string {
 	w.Helper()
 	if !strings.Contains(text, old) {
@@ -92,10 +92,10 @@ func replaced(w *world, text, old, replacement string) string {
 	return strings.ReplaceAll(text, old, replacement)
 }
 
-// This repository's own flake is in order, and has the outputs that are documented.
+// This repository's flake passes `nix flake check`, and has the documented outputs.
 func TestOwnFlake(t *testing.T) {
 	underEachNix(t, func(w *world) {
-		w.building() // in another store, Nix 2.8 takes the template's path for none
+		w.building() // in a store elsewhere, Nix 2.8 does not find the template's path
 		flake := "path:" + w.checkout()
 		if stdout, stderr, err := w.run(w.dir, w.nix, "flake", "check", "--no-build", flake); err != nil {
 			w.Errorf("nix flake check: %v\n%s\n%s", err, stdout, stderr)

@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/options.md anew")
 
-// docs/options.md is what the options say, and the same under every Nix.
+// docs/options.md matches the options, and is the same under every Nix.
 func TestOptionsDoc(t *testing.T) {
 	const file = "../../../docs/options.md"
 	underEachNix(t, func(w *world) {
@@ -34,8 +34,8 @@ func TestOptionsDoc(t *testing.T) {
 	})
 }
 
-// One option, one file of its name; whatever has a default in provider-defaults
-// is an option, and what is no data stays out of the inventory.
+// Each option is in a file of its name. All names in provider-defaults, and all that
+// are left out of the inventory, are options.
 func TestOptionsHaveTheirFiles(t *testing.T) {
 	entries, err := os.ReadDir("../../options")
 	if err != nil {
@@ -50,7 +50,7 @@ func TestOptionsHaveTheirFiles(t *testing.T) {
 		}
 	}
 	for file, pattern := range map[string]string{
-		"../../lib/provider-defaults.nix": `(?m)^  (\w+) = `,
+		"../../lib/provider-defaults.nix": `(?m)^    (\w+) = `,
 		"../../lib/provider-options.nix":  `(?m)^    "(\w+)"$`,
 	} {
 		names := regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, file), -1)

@@ -8,14 +8,14 @@ import (
 	"path/filepath"
 
 	"github.com/woolwichweb/hostenv-provider/examples"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// checkout is as much of this repository as a provider's flake sees, in a folder
-// of the world, with stand-ins for what is not there.
+// checkout copies the part of this repository that a provider's flake uses to a folder
+// of the world, with stand-ins for missing files.
 func (w *world) checkout() string {
 	w.Helper()
 	dir := filepath.Join(w.dir, "checkout")
@@ -90,8 +90,8 @@ func (w *world) plan() {
 	})
 }
 
-// building gives the world a store in its own folder: into one that lies
-// elsewhere on disk than its paths say, nothing can be built without a sandbox.
+// building gives the world a store in its own folder, because Nix without a sandbox
+// cannot build into a store whose location on disk differs from its paths.
 func (w *world) building() {
 	own, err := os.MkdirTemp(w.dir, "store-")
 	if err != nil {
@@ -107,8 +107,8 @@ func (w *world) in(args ...string) (stdout, stderr string, err error) {
 	return w.run(w.path("provider"), append([]string{w.nix}, args...)...)
 }
 
-// mirror makes a repository of another project's at a commit, and gives its
-// flake reference. What is copied is never part of this repository.
+// mirror copies another project's repository at a commit, and returns its flake
+// reference. The copy never becomes part of this repository.
 func (w *world) mirror(repository, commit string) string {
 	w.Helper()
 	mirror, env := testenv.Mirror(w, repository)
@@ -124,7 +124,7 @@ func (w *world) mirror(repository, commit string) string {
 	w.mustRun("tar", "-xf", dir+".tar", "-C", dir)
 	flake := filepath.Join(dir, "flake.nix")
 	if !exists(flake) {
-		// Of nixpkgs.lib only the last commit has one.
+		// The mirror of nixpkgs.lib has only one commit.
 		if err := os.WriteFile(flake, []byte("{ outputs = _: { lib = import ./lib; }; }\n"), 0o644); err != nil {
 			w.Fatal(err)
 		}
@@ -135,12 +135,12 @@ func (w *world) mirror(repository, commit string) string {
 	return "git+file://" + dir
 }
 
-// nixpkgsLib is the library that NixOS's modules of the tests are of, too.
+// nixpkgsLib is the library that belongs to the NixOS modules of the tests.
 func (w *world) nixpkgsLib() string {
 	return w.mirror("nix-community/nixpkgs.lib", "222d463c72ca802523128d96ae866f9a14cce8c2")
 }
 
-// flakeParts says where the flakes are that the example with flake-parts names.
+// flakeParts returns where the flakes are that the flake-parts example uses.
 func (w *world) flakeParts() map[string]string {
 	w.Helper()
 	return map[string]string{
@@ -149,7 +149,7 @@ func (w *world) flakeParts() map[string]string {
 	}
 }
 
-// build builds a text, and gives it.
+// build builds a text file, and returns its text.
 func (w *world) build(installable string) string {
 	w.Helper()
 	stdout, stderr, err := w.in("build", "--no-link", "--json", installable)

@@ -13,9 +13,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestNodesAreFreeOfTheProvidersSource holds that what is deployed changes with
-// what it is made of alone, and that no node gets the provider's repository. The
-// provider is the template's, with all that it can have.
+// TestNodesAreFreeOfTheProvidersSource checks that a deployed profile changes only if
+// its own inputs change, and that no node gets the provider's repository. The provider
+// is made from the template, with all features enabled.
 func TestNodesAreFreeOfTheProvidersSource(t *testing.T) {
 	nixos := testenv.Need(t, "nixos-eval")
 	underEachNix(t, func(w *world) {
@@ -73,11 +73,11 @@ func TestNodesAreFreeOfTheProvidersSource(t *testing.T) {
 // addNode adds a node to a plan.
 func addNode(plan map[string]any) {
 	plan["nodes"].(map[string]any)["zone"] = map[string]any{}
-	plan["nodeConnections"].(map[string]any)["zone"] = map[string]any{"hostname": "zone.hosting.example", "system": "x86_64-linux"}
+	plan["nodeConnections"].(map[string]any)["zone"] = map[string]any{"hostname": "zone.hosting.example", "system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}
 }
 
-// templateProvider makes a planned provider of the template, with a customer that
-// makes backups, and all that the template has on. NixOS's modules are real.
+// templateProvider makes a provider with a plan from the template, with a customer
+// that makes backups, and all features enabled. It uses the real NixOS modules.
 func (w *world) templateProvider(nixos string) {
 	w.Helper()
 	sops := filepath.Join(w.path(""), "sops-nix")
@@ -173,8 +173,7 @@ func (w *world) ownSource() string {
 	return metadata.Path
 }
 
-// deployed gives the derivations of every profile that is deployed to a node, of
-// which one is its system.
+// deployed returns the derivations of all profiles of a node, including its system.
 func (w *world) deployed() map[string][]string {
 	w.Helper()
 	var of map[string][]string
@@ -186,7 +185,7 @@ func (w *world) deployed() map[string][]string {
 	return of
 }
 
-// requisites gives all store paths that derivations need.
+// requisites returns all store paths that the derivations need.
 func (w *world) requisites(drvs []string) []string {
 	w.Helper()
 	stdout, stderr, err := w.in(append([]string{"path-info", "--recursive", "--derivation"}, drvs...)...)

@@ -27,7 +27,7 @@ type world struct {
 	cpu          time.Duration
 }
 
-// underEachNix runs a test once under each Nix that there is.
+// underEachNix runs a test once under each installed Nix.
 func underEachNix(t *testing.T, test func(*world)) {
 	for _, nix := range testenv.NixBinaries(t) {
 		w := newWorld(t, nix)
@@ -55,7 +55,7 @@ func newWorld(t testing.TB, nix string) *world {
 	return w.under(nix)
 }
 
-// under is the same folder with another Nix, and a new store for it.
+// under returns the same folder with another Nix and a new store.
 func (w world) under(nix string) *world {
 	w.Helper()
 	own, err := os.MkdirTemp(w.dir, "nix-")
@@ -105,7 +105,7 @@ func (w *world) git(repo string, args ...string) string {
 	return strings.TrimSpace(w.mustRun(append([]string{"git", "-C", w.path(repo)}, args...)...))
 }
 
-// repo commits files, by path, to a repository that it makes if need be.
+// repo commits files, by path, to a repository. It creates the repository if needed.
 func (w *world) repo(name string, files map[string]string) {
 	w.Helper()
 	if _, err := os.Stat(w.path(name)); err != nil {
@@ -128,7 +128,7 @@ func (w *world) repo(name string, files map[string]string) {
 	w.git(name, "commit", "-q", "-m", "x")
 }
 
-// fixture makes repositories of folders beside the Nix library's tests.
+// fixture makes repositories from folders of nix/tests.
 func (w *world) fixture(names ...string) {
 	w.Helper()
 	for _, name := range names {
@@ -153,7 +153,7 @@ func (w *world) fixtureAs(name, repo string) {
 	w.repo(repo, files)
 }
 
-// lock commits the flake.lock that this Nix makes, and says whether it can.
+// lock commits the flake.lock that this Nix makes, and reports whether Nix could.
 func (w *world) lock(repo, dir string) error {
 	w.Helper()
 	in := filepath.Join(w.path(repo), dir)
@@ -173,7 +173,7 @@ func (w *world) mustLock(repo, dir string) {
 	}
 }
 
-// ref is the flake reference of what a repository holds now.
+// ref returns the flake reference of a repository at its present commit.
 func (w *world) ref(repo, dir string) string {
 	ref := "git+file://" + w.path(repo) + "?ref=main&rev=" + w.git(repo, "rev-parse", "HEAD")
 	if dir != "" {
@@ -182,7 +182,8 @@ func (w *world) ref(repo, dir string) string {
 	return ref
 }
 
-// source is the same as a plan has it, in Nix: locked arguments of fetchTree.
+// source returns the same as a Nix expression, in the form of a plan: the locked
+// arguments of fetchTree.
 func (w *world) source(repo, dir string) string {
 	w.Helper()
 	var locked struct {
@@ -201,13 +202,13 @@ func (w *world) source(repo, dir string) string {
 	return fmt.Sprintf("{ %s narHash = %q; lastModified = %d; }", unlocked, locked.NarHash, locked.LastModified)
 }
 
-// call is the Nix expression that evaluates a repository by callFlake.
+// call returns the Nix expression that evaluates a repository by callFlake.
 func (w *world) call(repo, dir, overrides string) string {
 	w.Helper()
 	return fmt.Sprintf(`(callFlake { subject = "environment 'shop-main'"; source = %s; overrides = %s; })`, w.source(repo, dir), overrides)
 }
 
-// eval evaluates purely, and gives indented JSON.
+// eval evaluates an expression in pure mode, and returns indented JSON.
 func (w *world) eval(expr string) string {
 	w.Helper()
 	text, err := w.tryEval(expr)
@@ -217,8 +218,8 @@ func (w *world) eval(expr string) string {
 	return text
 }
 
-// tryEval gives what Nix says on stderr as an error, if it cannot evaluate, or
-// if it would have to change a lock for it.
+// tryEval is eval, but returns Nix's standard error as an error if the evaluation
+// fails or needs a changed lock.
 func (w *world) tryEval(expr string) (string, error) {
 	w.Helper()
 	stdout, stderr, err := w.run(w.dir, w.nix, "eval", "--no-eval-cache", "--json", "--expr", w.library+expr)
@@ -232,7 +233,7 @@ func (w *world) tryEval(expr string) (string, error) {
 	return indented.String(), nil
 }
 
-// evalError evaluates what must not evaluate, and gives the error.
+// evalError evaluates an expression that must fail, and returns the error.
 func (w *world) evalError(expr string) string {
 	w.Helper()
 	text, err := w.tryEval(expr)
@@ -242,7 +243,7 @@ func (w *world) evalError(expr string) string {
 	return err.Error()
 }
 
-// older says whether the Nix that runs is one before version.
+// older reports whether the running Nix is older than version.
 func (w *world) older(version string) bool {
 	return w.eval(fmt.Sprintf("builtins.compareVersions builtins.nixVersion %q", version)) == "-1"
 }
@@ -255,10 +256,10 @@ func equal(t testing.TB, what, got, want string) {
 	t.Errorf("%s:\n%s", what, diff(want, got))
 }
 
-// squeeze makes one line of JSON without spaces.
+// squeeze returns JSON on one line without spaces.
 func squeeze(text string) string { return strings.Join(strings.Fields(text), "") }
 
-// diff shows the lines that differ, of texts of the same shape.
+// diff returns the lines in which two texts of the same shape differ.
 func diff(want, got string) string {
 	a, b := strings.Split(strings.TrimSpace(want), "\n"), strings.Split(strings.TrimSpace(got), "\n")
 	var out strings.Builder

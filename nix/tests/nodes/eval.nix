@@ -4,20 +4,20 @@
 #   root   the folder of HOSTENV_TEST_NIXOS_EVAL: nixpkgs/{lib,nixos}, sops-nix,
 #          stub-pkgs.nix and pkgs-names.json
 #   cases  a JSON file: by name, of
-#            plan, node         the path of a plan, and which of its nodes
+#            plan, node         the path of a plan, and the name of a node
 #            provider           the provider's options, as data
 #            sops               whether the provider has the input sops-nix
 #            modules            paths of provider.nodeModules
 #            nodesPath, secretsPath  paths, or null
-#   what   "system": all of the system and its assertions; "values": what the
-#          tests look at, without forcing the system; "options": the options
-#          that the modules add
+#   what   "system": the whole system and its assertions; "values": the values that
+#          the tests check, without the whole system; "options": the options that
+#          the modules add
 { root, cases, what }:
 let
   lib = import (root + "/nixpkgs/lib");
   nodes = import ../../lib/nodes.nix;
   names = builtins.fromJSON (builtins.readFile (root + "/pkgs-names.json"));
-  # The stand-ins, but that what is written into a file can be read.
+  # The stand-ins, changed so that the tests can read the text of files.
   pkgsFor = system:
     let
       stubs = import (root + "/stub-pkgs.nix") { inherit lib names system; };
@@ -48,12 +48,12 @@ let
       inherit lib;
       specialArgs = { inherit inputs; };
       modules = [
-        { nixpkgs.pkgs = packages.${plan.nodeConnections.${case.node}.system or "x86_64-linux"}; }
+        { nixpkgs.pkgs = packages.${plan.nodeConnections.${case.node}.system}; }
       ] ++ nodes.modulesOf {
         inherit plan inputs;
         inherit (case) node;
         self.outPath = dirOf case.plan;
-        provider = case.provider // {
+        provider = (import ../../lib/provider-defaults.nix).plain // case.provider // {
           nodeModules = [ ./machine.nix ] ++ map path case.modules;
           nodesPath = path case.nodesPath;
           secretsPath = path case.secretsPath;
@@ -61,7 +61,7 @@ let
       };
     };
 
-  # The name of a file that was copied to the store on its own.
+  # The name of a file that was copied to the store without its folder.
   copied = path:
     let match = builtins.match "${builtins.storeDir}/[a-z0-9]{32}-([^/]+)" (builtins.unsafeDiscardStringContext "${path}"); in
     if match == null then "no copy: ${path}" else lib.head match;
@@ -98,7 +98,7 @@ let
       certificates = lib.mapAttrs
         (name: x: {
           inherit (x) group webroot reloadServices;
-          # The units that start its order, by their own words or those of its unit.
+          # The units that start its order, by a setting of theirs or of its unit.
           startedBy =
             let
               order = c.systemd.services."acme-${name}";
@@ -107,18 +107,19 @@ let
             order.wantedBy ++ order.requiredBy ++ of "service" c.systemd.services ++ of "target" c.systemd.targets;
         })
         c.security.acme.certs;
-      # What starts the targets that start an order, and what nginx waits for.
+      # The units that start the targets that start an order, and the units that nginx
+      # waits for.
       reached = lib.mapAttrs (_: t: t.wantedBy ++ t.requiredBy) (lib.filterAttrs (n: _: lib.hasPrefix "acme-" n) c.systemd.targets);
       nginxWants = c.systemd.services.nginx.wants;
       reloadAfter = c.systemd.services.nginx-config-reload.after;
       sudoers = c.security.sudo.configFile;
       canMove = lib.any (p: p.name == "hostenv-move") c.environment.systemPackages;
-      # Whether hostenv-users comes before NixOS's users.
+      # Whether hostenv-users runs before NixOS creates users.
       usersActivation = { inherit (c.system.activationScripts.users) deps; dry = c.system.activationScripts.hostenv-users.supportsDryActivation; };
       firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
       nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };
-      # Files of /etc, and what they refer to in the store.
+      # Files of /etc, and the files in the store that they refer to.
       etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "hostenv/nginx" "hostenv/nginx-unit" "hostenv/slices" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/sudo" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
         (name: let file = c.environment.etc.${name}; in if file.text != null then file.text else file.source.text or file.source);
       setEnvironment = c.system.build.setEnvironment.outPath;
@@ -131,8 +132,8 @@ let
       backups = c.hostenv.backups.users;
     };
 
-  # What the options lack that their reader needs, by their names. What the plan
-  # has to say of an environment needs no default.
+  # What is missing from the options, by their names: a type, a description, an example
+  # or a default. Options of an environment that the plan must set need no default.
   undocumented = nixos:
     let
       lacks = outer: option:

@@ -1,4 +1,4 @@
-// Package nodes_test evaluates nodes of plans as whole NixOS systems, made of
+// Package nodes_test evaluates nodes of plans as whole NixOS systems, made from
 // nix/lib/nodes.nix and nix/modules, with NixOS's own modules and sops-nix.
 package nodes_test
 
@@ -17,7 +17,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A node is one that is to be evaluated, as eval.nix takes it.
+// A node is a node to evaluate, in the form that eval.nix takes.
 type node struct {
 	Plan     string         `json:"plan"` // a file
 	Node     string         `json:"node"`
@@ -29,21 +29,21 @@ type node struct {
 	SecretsPath *string `json:"secretsPath"`
 }
 
-// A system is what eval.nix tells of a node as a whole.
+// A system is the result of eval.nix for a whole node.
 type system struct {
-	Assertions []string // that failed
+	Assertions []string // the failed assertions
 	Warnings   []string
-	Toplevel   string // "" where an assertion failed
+	Toplevel   string // "" if an assertion failed
 }
 
 // evaluate asks for `what` of the nodes (see eval.nix), in one run of Nix. The
-// error holds what Nix said.
+// error holds Nix's message.
 func evaluate[T any](t *testing.T, what string, nodes map[string]node) (map[string]T, error) {
 	t.Helper()
 	return evaluateBy[T](t, testenv.Need(t, "nix"), what, nodes)
 }
 
-// evaluateBy is evaluate with a Nix of one's choice.
+// evaluateBy is evaluate with a chosen Nix.
 func evaluateBy[T any](t *testing.T, binary, what string, nodes map[string]node) (map[string]T, error) {
 	t.Helper()
 	root := testenv.Need(t, "nixos-eval")
@@ -60,7 +60,7 @@ func evaluateBy[T any](t *testing.T, binary, what string, nodes map[string]node)
 	}
 	cmd := exec.CommandContext(t.Context(), binary, "eval", "--json", "--impure", "--offline", "--expr",
 		fmt.Sprintf("import %s/eval.nix { root = %s; cases = %s; what = %q; }", here, root, cases, what))
-	// With a larger heap to begin with, less time goes into collecting garbage.
+	// A larger initial heap saves time for garbage collection.
 	cmd.Env = append(testenv.NixEnv(testenv.NixDir(t)), "GC_INITIAL_HEAP_SIZE=1G")
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
@@ -83,7 +83,7 @@ func encode(t *testing.T, v any) string {
 	return string(data)
 }
 
-// write makes a file in a folder of its own.
+// write makes a file in a new folder.
 func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -143,8 +143,8 @@ func provider(t *testing.T, dir string) map[string]any {
 	return p
 }
 
-// secrets writes a sops file with what the environments of a plan need: in turn
-// the environment's own secrets, the project's and the organisation's.
+// secrets writes a sops file with the secrets that the environments of a plan
+// need: in turn the environment's own, the project's and the organisation's.
 func secrets(t *testing.T, plan map[string]any) *string {
 	places := map[string]bool{}
 	environments, _ := plan["environments"].(map[string]any)
@@ -157,8 +157,8 @@ func secrets(t *testing.T, plan map[string]any) *string {
 	return &path
 }
 
-// sopsFile writes a file as sops does, with both secrets of backups at each of
-// the places.
+// sopsFile writes a file in the format of sops, with both secrets of backups at each
+// of the places.
 func sopsFile(t *testing.T, places ...string) string {
 	const value = ": ENC[AES256_GCM,data:8SSvKt8=,iv:bQ==,tag:yg==,type:str]\n"
 	text := ""
@@ -168,7 +168,7 @@ func sopsFile(t *testing.T, places ...string) string {
 	return write(t, "secrets.yaml", text+"sops:\n    version: 3.9.1\n")
 }
 
-// path walks down a decoded document.
+// path returns the value at a path of a decoded document.
 func path(document map[string]any, names ...string) map[string]any {
 	for _, name := range names {
 		next, ok := document[name].(map[string]any)

@@ -24,8 +24,8 @@ import (
 // limit finds the front door's limits in a configuration of nginx.
 var limit = regexp.MustCompile(`(?m)^\s*(client_max_body_size|proxy_(?:buffer_size|buffers|busy_buffers_size|\w+_timeout))\s+([^;]*);`)
 
-// TestFrontDoor holds the limits of the front door: what stands in the node's
-// nginx.conf, and what a real nginx makes of it.
+// TestFrontDoor checks the limits of the front door: the directives in the node's
+// nginx.conf, and their effect in a real nginx.
 func TestFrontDoor(t *testing.T) {
 	dir := scenario(t, "001")
 	plan, err := filepath.Abs(filepath.Join(dir, "plan.json"))
@@ -34,7 +34,7 @@ func TestFrontDoor(t *testing.T) {
 	}
 	tests := map[string]struct {
 		module  string
-		limits  string // as they stand in nginx.conf
+		limits  string // the directives in nginx.conf
 		refused bool
 	}{
 		"default": {`{ }`, "proxy_connect_timeout 600s, proxy_send_timeout 600s, proxy_read_timeout 600s, client_max_body_size 2G, proxy_buffer_size 128k, proxy_buffers 4 256k", false},
@@ -79,7 +79,7 @@ func TestFrontDoor(t *testing.T) {
 					t.Errorf("limits (-want +got):\n%s", diff)
 				}
 			}
-			// Refused is what nginx would refuse, and nothing else.
+			// The evaluation refuses exactly the values that nginx refuses.
 			binary := testenv.Need(t, "nginx")
 			folder := t.TempDir()
 			config := nginxConfig(folder, "unix:"+filepath.Join(folder, "in.sock"), "127.0.0.1:1", limits)
@@ -97,7 +97,8 @@ func TestFrontDoor(t *testing.T) {
 	passes(t, limits)
 }
 
-// nginxConfig is a front door on a unix socket with these directives.
+// nginxConfig returns the configuration of a front door on a unix socket with these
+// directives.
 func nginxConfig(dir, listen, upstream string, directives []string) string {
 	config := "daemon off;\nerror_log stderr;\npid " + dir + "/pid;\nevents { }\nhttp {\n  access_log off;\n"
 	for _, what := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
@@ -109,8 +110,8 @@ func nginxConfig(dir, listen, upstream string, directives []string) string {
 	return config + fmt.Sprintf("  server { listen %s; location / { proxy_pass http://%s; } }\n}\n", listen, upstream)
 }
 
-// passes sends through an nginx with these limits what hostenv's own front door
-// lets through.
+// passes sends the requests that hostenv's front door accepts through an nginx with
+// these limits.
 func passes(t *testing.T, limits []string) {
 	binary := testenv.Need(t, "nginx")
 	cookies := strings.Repeat("c", 100<<10)
@@ -121,7 +122,7 @@ func passes(t *testing.T, limits []string) {
 	}))
 	defer upstream.Close()
 
-	// A folder with a short name, for the socket's path is limited.
+	// The folder has a short name, because the length of a socket's path is limited.
 	dir, err := os.MkdirTemp("", "door-")
 	if err != nil {
 		t.Fatal(err)

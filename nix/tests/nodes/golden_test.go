@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// TestGolden evaluates every node of every accepted plan of golden/ as a whole
-// system: no option that NixOS lacks, no value of a wrong type, no assertion
-// that fails, and nothing that NixOS warns of.
+// TestGolden evaluates every node of every accepted plan of golden/ as a whole system.
+// It expects no unknown option, no value of a wrong type, no failed assertion and no
+// warning.
 func TestGolden(t *testing.T) {
-	// A run of Nix takes as many nodes as two processors and their memory like.
+	// These numbers suit the memory of a machine with two processors.
 	const processes, batch = 2, 12
 	nodes := map[string]node{}
 	for _, dir := range scenarios(t) {

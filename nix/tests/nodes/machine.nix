@@ -1,4 +1,4 @@
-# A machine's own configuration, as small as NixOS takes it.
+# A machine's own configuration, the smallest that NixOS accepts.
 {
   boot.loader.grub.devices = [ "/dev/vda" ];
   fileSystems."/" = { device = "/dev/vda1"; fsType = "ext4"; };

@@ -1,8 +1,8 @@
-# A machine of this repository's own flake output nixosModules, as docs/nodes.md
-# has it, with NixOS's real modules.
+# A machine with this repository's flake output nixosModules, as in docs/nodes.md, and
+# NixOS's real modules.
 #
 #   root  the folder of HOSTENV_TEST_NIXOS_EVAL
-#   name  which of nixosModules
+#   name  the name in nixosModules
 { root, name }:
 let
   lib = import (root + "/nixpkgs/lib");
@@ -12,7 +12,7 @@ let
     inherit lib;
     modules = [
       flake.nixosModules.${name}
-      # What an import of the same file makes of it, once more.
+      # Import the same file a second time: this must have no effect.
       ../../modules/common.nix
       {
         nixpkgs.pkgs = import (root + "/stub-pkgs.nix") {

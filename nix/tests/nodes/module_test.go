@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// The flake's nixosModules make a node of a machine that no plan has.
+// The flake's nixosModules work on a machine that is not in a plan.
 func TestNixosModules(t *testing.T) {
 	root := testenv.Need(t, "nixos-eval")
 	here, err := os.Getwd()

@@ -1,9 +1,9 @@
-# An nginx as the front door has it, over plain HTTP on a unix socket, with the
-# headers of one virtual host.
+# The configuration of a front door's nginx, over plain HTTP on a unix socket, with
+# the headers of one virtual host.
 #
 #   headers   [ { name; value; } ]
-#   locations by path, directives of the project's own
-#   listen, upstream, dir  where it listens, what it passes on to, where it writes
+#   locations by path, the project's own directives
+#   listen, upstream, dir  where it listens, where it sends requests, where it writes
 { headers, locations, listen, upstream, dir }:
 let
   nginx = import ../../lib/nginx.nix;
@@ -35,7 +35,7 @@ in
       ${nginx.add headers}
       ${builtins.concatStringsSep "\n" (builtins.attrValues (builtins.mapAttrs location locations))}
     }
-    # Last, for NixOS does not promise that it comes first.
+    # This is last because NixOS does not guarantee that it is first.
     ${nginx.dollar}
   }
 ''

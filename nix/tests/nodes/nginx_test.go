@@ -16,12 +16,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestNginx holds that a real nginx sends each header as it was meant, byte for
-// byte and once, on answers of every kind.
+// TestNginx checks that a real nginx sends each header byte for byte and exactly once,
+// on responses of every kind.
 func TestNginx(t *testing.T) {
 	binary := testenv.Need(t, "nginx")
 	nix := testenv.Need(t, "nix")
-	// What an environment's own server sends, and is kept back.
+	// Headers of an environment's own server, which the front door removes.
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, name := range []string{"X-Frame-Options", "Content-Security-Policy", "X-Own"} {
 			w.Header().Set(name, "upstream")
@@ -34,10 +34,10 @@ func TestNginx(t *testing.T) {
 
 	policy := `default-src 'self' "x" \ \n $uri ${uri} $unknown ; { } # %`
 	report := `{"group":"csp","max_age":10886400,"endpoints":[{"url":"https://r.example/a?b=$c"}]}`
-	// The longest that a plan may have: hostenv.environments allows 3800 bytes
-	// as they are quoted, and for a policy the group's name beside.
+	// The longest value in a plan: hostenv.environments allows 3800 bytes in quoted
+	// form, and a policy also has the group's name.
 	long := strings.Repeat(`\`, (3800+112-2)/2)
-	// A folder with a short name, for the socket's path is limited.
+	// The folder has a short name, because the length of a socket's path is limited.
 	dir, err := os.MkdirTemp("", "nginx-")
 	if err != nil {
 		t.Fatal(err)

@@ -20,14 +20,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// A frontDoor is a real nginx that hostenv-nginx.sh starts and reloads, in a
-// folder of its own.
+// A frontDoor is a real nginx in its own folder that hostenv-nginx.sh starts and
+// reloads.
 type frontDoor struct {
 	t        *testing.T
 	dir      string
 	script   string
 	real     string // Debian's nginx
-	address  string // where it listens
+	address  string // the address of its listening socket
 	upstream string
 }
 
@@ -86,7 +86,7 @@ func (f *frontDoor) configure(more ...string) {
 	f.write("nginx.conf", strings.Replace(config, "error_log stderr", "error_log "+f.path("log")+" notice", 1))
 }
 
-// build makes another nginx, whose program differs from the others.
+// build makes a copy of nginx whose program differs from all others.
 func (f *frontDoor) build(name string) string {
 	f.t.Helper()
 	data, err := os.ReadFile(f.real)
@@ -96,7 +96,7 @@ func (f *frontDoor) build(name string) string {
 	return f.write(name, string(append(data, name...)))
 }
 
-// install makes a program the one of the system.
+// install makes a program the system's nginx.
 func (f *frontDoor) install(program string) {
 	f.t.Helper()
 	_ = os.Remove(f.path("nginx"))
@@ -105,10 +105,10 @@ func (f *frontDoor) install(program string) {
 	}
 }
 
-// run runs hostenv-nginx, and returns what it said.
+// run runs hostenv-nginx, and returns its output.
 func (f *frontDoor) run(args ...string) (string, error) {
 	f.t.Helper()
-	// nginx has its output as long as it runs: a pipe would never end.
+	// nginx keeps its output open while it runs: a pipe would never end.
 	said, err := os.CreateTemp(f.dir, "said")
 	if err != nil {
 		f.t.Fatal(err)
@@ -139,7 +139,7 @@ func (f *frontDoor) pid() int {
 	return pid
 }
 
-// program is what the master runs.
+// program returns the program that the master runs.
 func (f *frontDoor) program() string {
 	f.t.Helper()
 	program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", f.pid()))
@@ -149,7 +149,7 @@ func (f *frontDoor) program() string {
 	return program
 }
 
-// processes are those that run a program of the folder.
+// processes returns the processes that run a program of the folder.
 func (f *frontDoor) processes() (pids []int) {
 	all, _ := filepath.Glob("/proc/[0-9]*/exe")
 	for _, exe := range all {
@@ -167,7 +167,7 @@ func (f *frontDoor) end() {
 	}
 }
 
-// ask sends a request on a connection of its own.
+// ask sends a request on its own connection.
 func (f *frontDoor) ask(path string, body io.Reader) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	method := http.MethodGet
@@ -190,7 +190,8 @@ func (f *frontDoor) ask(path string, body io.Reader) (string, error) {
 	return string(text), err
 }
 
-// TestNginxUpgrade holds hostenv-nginx.sh to what it promises, with a real nginx.
+// TestNginxUpgrade starts, reloads and replaces a real nginx by hostenv-nginx.sh,
+// and loses no request.
 func TestNginxUpgrade(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -216,7 +217,7 @@ func TestNginxUpgrade(t *testing.T) {
 	answers()
 	equal(t, "the program", f.program(), first)
 
-	// What begins now ends when all else is over.
+	// This request begins now and ends last.
 	type answer struct {
 		text string
 		err  error
@@ -239,21 +240,21 @@ func TestNginxUpgrade(t *testing.T) {
 	}
 	send()
 
-	// A configuration is there when the reload ends.
+	// The new configuration works when the reload ends.
 	master := f.pid()
 	f.configure("add_header X-New yes")
 	f.must("reload")
 	equal(t, "the master after a reload", f.pid(), master)
 	answers()
-	// One that nginx refuses changes nothing.
+	// A configuration that nginx refuses does not change the running one.
 	f.configure("nonsense yes")
 	said, err := f.run("reload")
 	refusedWith(t, said, err, "nginx goes on as it is, for "+first+" does not take "+f.path("nginx.conf"), "nonsense")
 	equal(t, "the master after a refused reload", f.pid(), master)
 	f.configure()
 
-	// Another program takes over, and hands over in its turn, while requests go on
-	// that the first has.
+	// A new program replaces the first, and a third replaces the second, while the
+	// first still serves its requests.
 	masters := []int{master}
 	for i := range 9 {
 		program := []string{second, first}[i%2]
@@ -274,11 +275,11 @@ func TestNginxUpgrade(t *testing.T) {
 		send()
 	}
 
-	// Without a change a reload is one.
+	// Without another program, a reload does not replace the master.
 	f.must("reload")
 	equal(t, "the master after a reload", f.pid(), masters[len(masters)-1])
 
-	// A program that does not come up leaves the one that runs.
+	// If the new program does not start, the running one continues.
 	bad := f.write("bad", "#!/bin/sh\nfor arg; do [ \"$arg\" != -t ] || exit 0; done\nexit 1\n")
 	for program, want := range map[string]string{
 		bad:                bad + " did not start: " + second + " serves on",
@@ -291,7 +292,7 @@ func TestNginxUpgrade(t *testing.T) {
 		equal(t, "the master", f.pid(), masters[len(masters)-1])
 		answers()
 	}
-	// And can be followed by one that does.
+	// After that, a program that starts replaces it.
 	f.install(first)
 	f.must("reload")
 	equal(t, "the program", f.program(), first)
@@ -313,7 +314,7 @@ func TestNginxUpgrade(t *testing.T) {
 			t.Errorf("the long requests were answered %v, want %q", got, want)
 		}
 	}
-	// Of the old ones nothing remains.
+	// All old processes end.
 	if !testenv.Poll(func() bool {
 		for _, pid := range f.processes() {
 			if program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); program != first {
@@ -326,7 +327,7 @@ func TestNginxUpgrade(t *testing.T) {
 	}
 }
 
-// TestNginxUnit looks at nginx's unit on nodes.
+// TestNginxUnit checks nginx's unit on nodes.
 func TestNginxUnit(t *testing.T) {
 	t.Parallel()
 	dir := scenario(t, "001")
@@ -385,7 +386,7 @@ func TestNginxUnit(t *testing.T) {
 	}
 }
 
-// What a master cannot take by a reload comes with another one.
+// A new master takes a configuration that the running one cannot take by a reload.
 func TestNginxThatCannotReload(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -400,7 +401,7 @@ func TestNginxThatCannotReload(t *testing.T) {
 	const zone = "limit_req_zone %s zone=z:1m rate=9r/s"
 	f.configure(fmt.Sprintf(zone, "$binary_remote_addr"))
 	f.must("start")
-	// nginx -t does not see that the zone has another key.
+	// nginx -t does not notice that the zone has another key.
 	f.configure(fmt.Sprintf(zone, "$remote_addr"), "add_header X-New yes")
 	master := f.pid()
 	said := f.must("reload")
@@ -415,8 +416,8 @@ func TestNginxThatCannotReload(t *testing.T) {
 	equal(t, "X-New", response.Header.Get("X-New"), "yes")
 }
 
-// An nginx that an older system started cannot be replaced: it is reloaded, and
-// that is said.
+// An nginx that an older system started cannot be replaced: the reload works, and
+// its output says that nginx was not replaced.
 func TestNginxOfAnOlderSystem(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -440,7 +441,7 @@ func TestNginxOfAnOlderSystem(t *testing.T) {
 		t.Errorf("the reload said %q", said)
 	}
 	equal(t, "the program", f.program(), first)
-	// Nor does it have the unit of the system.
+	// It also lacks the settings of the system's unit.
 	if said := f.must("kept"); !strings.Contains(said, "systemctl restart nginx") {
 		t.Errorf("kept said %q", said)
 	}
@@ -454,7 +455,7 @@ func TestNginxOfAnOlderSystem(t *testing.T) {
 	equal(t, "kept", f.must("kept"), "")
 }
 
-// refusedWith holds a run to its failure, and to what it said.
+// refusedWith expects a run to fail with a message.
 func refusedWith(t *testing.T, said string, err error, parts ...string) {
 	t.Helper()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
@@ -467,7 +468,7 @@ func refusedWith(t *testing.T, said string, err error, parts ...string) {
 	}
 }
 
-// ended reports whether a process waits for its parent to look.
+// ended reports whether a process is a zombie.
 func ended(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || bytes.Contains(stat, []byte(") Z "))

@@ -1,6 +1,6 @@
-# The stand-in for packages of HOSTENV_TEST_NIXOS_EVAL, in which what is made of
-# other things is a derivation of all of them. Nothing of it can be built, but
-# its requisites are those that the real one would have at least.
+# The stand-in for packages of HOSTENV_TEST_NIXOS_EVAL, changed so that each derivation
+# depends on everything that it is made from. It cannot be built, but has at least the
+# requisites of the real derivation.
 #
 #   root  the folder with nixpkgs/lib, stub-pkgs.nix and pkgs-names.json
 { root, system }:

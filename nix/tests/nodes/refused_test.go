@@ -17,15 +17,15 @@ const (
 	user     = "site-main-b7ea262"
 )
 
-// A breakage is a plan, or a provider, that makes no system.
+// A breakage is a change after which a plan or a provider makes no system.
 type breakage struct {
 	name   string
 	change func(t *testing.T, plan map[string]any, n *node)
-	// Regular expressions of what must be said: the file, the option.
+	// Regular expressions that the error must match: the file, the option.
 	says []string
 }
 
-// inPlan sets what stands at the path of the plan's node.
+// inPlan sets the value at a path of the plan's node.
 func inPlan(value any, names ...string) func(*testing.T, map[string]any, *node) {
 	return func(_ *testing.T, plan map[string]any, _ *node) {
 		last := len(names) - 1
@@ -33,7 +33,7 @@ func inPlan(value any, names ...string) func(*testing.T, map[string]any, *node) 
 	}
 }
 
-// inEnvironment sets what stands at the path of the plan's environment.
+// inEnvironment sets the value at a path of the plan's environment.
 func inEnvironment(value any, names ...string) func(*testing.T, map[string]any, *node) {
 	return func(_ *testing.T, plan map[string]any, _ *node) {
 		last := len(names) - 1
@@ -41,14 +41,14 @@ func inEnvironment(value any, names ...string) func(*testing.T, map[string]any, 
 	}
 }
 
-// withModule adds a module of the provider's.
+// withModule adds a module of the provider.
 func withModule(text string) func(*testing.T, map[string]any, *node) {
 	return func(t *testing.T, _ map[string]any, n *node) {
 		n.Modules = append(n.Modules, write(t, "own.nix", text))
 	}
 }
 
-// connected sets what stands at the plan's connection of the node.
+// connected sets a value of the node's connection in the plan.
 func connected(option string, value any) func(*testing.T, map[string]any, *node) {
 	return func(_ *testing.T, plan map[string]any, _ *node) {
 		path(plan, "nodeConnections", nodeName)[option] = value
@@ -85,15 +85,15 @@ var breakages = []breakage{
 	{"no slice", func(_ *testing.T, plan map[string]any, _ *node) {
 		path(plan, "nodes", nodeName, "systemd")["services"] = map[string]any{}
 	},
-		[]string{`systemd\.services\."user@1003"\.serviceConfig\.Slice is not set, so that nothing limits site-main-b7ea262: .*generated/plan\.json`}},
+		[]string{`systemd\.services\."user@1003"\.serviceConfig\.Slice is not set, and site-main-b7ea262 would run without limits: .*generated/plan\.json`}},
 	{"sessions without PAM", withModule(`{ services.openssh.settings.UsePAM = false; }`),
-		[]string{`services\.openssh\.settings\.UsePAM is false, so that nothing limits what environments do by ssh: .*configuration of node-a`}},
+		[]string{`services\.openssh\.settings\.UsePAM is false, and ssh sessions of environments would run without limits: .*configuration of node-a`}},
 	{"mail address is a list", inPlan([]any{"a"}, "security", "acme", "defaults", "email"),
 		[]string{`option .security\.acme\.defaults\.email. is not of type`, `generated/plan\.json`}},
 	{"another's limit", withModule(`{ systemd.slices.user-acme-site.sliceConfig.MemoryMax = "20G"; }`),
 		[]string{`option .systemd\.slices\.user-acme-site\.sliceConfig\.MemoryMax. has conflicting definition values`, `In .generated/plan\.json.: "12G"`, `own\.nix`}},
 
-	// What hostenv says of an environment.
+	// hostenv's values of an environment.
 	{"environment's uid is text", inEnvironment("1003", "uid"),
 		[]string{`option .hostenv\.environments\.site-main-b7ea262\.uid. is not of type`, `generated/plan\.json`}},
 	{"policy of two lines", inEnvironment("a\nadd_header X y;", "virtualHosts", "www.acme.test", "security", "csp"),
@@ -105,20 +105,20 @@ var breakages = []breakage{
 	{"another user name", inEnvironment("site-main-0000000", "hostenv", "userName"),
 		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.userName is site-main-0000000`, "mage plan"}},
 	{"another socket", inEnvironment("/srv/nginx", "hostenv", "upstreamRuntimeDir"),
-		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.upstreamRuntimeDir is /srv/nginx, and a node has /run/hostenv/nginx/site-main-b7ea262`}},
+		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.upstreamRuntimeDir is /srv/nginx, and on a node it must be /run/hostenv/nginx/site-main-b7ea262`}},
 	{"secret elsewhere", inEnvironment("/etc/shadow", "hostenv", "backupsSecretFile"),
-		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.backupsSecretFile is /etc/shadow, and a node has /run/secrets/site-main-b7ea262/backups_secret`}},
+		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.backupsSecretFile is /etc/shadow, and on a node it must be /run/secrets/site-main-b7ea262/backups_secret`}},
 
-	// Whose UID it is.
+	// The owner of a UID.
 	{"uid of another environment", func(t *testing.T, plan map[string]any, _ *node) {
 		other := map[string]any{"isNormalUser": true, "group": "site-foo-bee8c4c", "uid": 1003}
 		path(plan, "nodes", nodeName, "users", "users")["site-foo-bee8c4c"] = other
 		path(plan, "nodes", nodeName, "users", "groups")["site-foo-bee8c4c"] = map[string]any{"gid": 1004}
-	}, []string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and is also that of site-foo-bee8c4c`}},
+	}, []string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and site-foo-bee8c4c has it as well`}},
 	{"uid of an administrator", withModule(`{ users.users.alice = { isNormalUser = true; uid = 1003; }; }`),
-		[]string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and is also that of alice: give it another in the configuration of node-a`}},
+		[]string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and alice has it as well: set another in the configuration of node-a`}},
 	{"gid of a group", withModule(`{ users.groups.staff.gid = 1003; }`),
-		[]string{`users\.groups: the GID 1003 belongs to the environment site-main-b7ea262 .*also that of staff`}},
+		[]string{`users\.groups: the GID 1003 belongs to the environment site-main-b7ea262 .*and staff has it as well`}},
 	{"uid overridden", withModule(`{ lib, ... }: { users.users.site-main-b7ea262.uid = lib.mkForce 5000; }`),
 		[]string{`users\.users\.site-main-b7ea262\.uid is 5000, and generated/plan\.json has the UID 1003`}},
 	{"no user for an environment", func(_ *testing.T, plan map[string]any, _ *node) {
@@ -153,7 +153,7 @@ var breakages = []breakage{
 		"has no secrets for provider[.]accessTokensSecret: add .* the keys\n- access_tokens",
 		"has no secrets for provider[.]cache: add .* the keys\n- cache/password"}},
 	{"a cache without a key", ofProvider("cache", map[string]any{"url": "https://cache.hosting.test"}),
-		[]string{`provider\.cache\.publicKey is not set, and without it nothing is taken from https://cache\.hosting\.test`}},
+		[]string{`provider\.cache\.publicKey is not set, and without it Nix takes no package from https://cache\.hosting\.test`}},
 	{"a password in the URL of a cache", ofProvider("cache", map[string]any{"url": "https://nodes:hunter2@cache.hosting.test/x", "passwordSecret": "acme/backups_env"}),
 		[]string{`provider\.cache\.url has a password in it, and all users of node-a can read it in the store`}},
 	{"a cache without a URL", ofProvider("cache", map[string]any{"publicKey": "cache-1:VpyN"}),
@@ -192,7 +192,7 @@ var breakages = []breakage{
 	{"deploys as an environment", func(_ *testing.T, plan map[string]any, _ *node) { plan["deployUser"] = user },
 		[]string{`hostenv\.deploy\.user is site-main-b7ea262, which is an environment of this node`}},
 	{"shared tempPath", connected("tempPath", "/tmp"),
-		[]string{`hostenv\.deploy\.tempPath is /tmp, which others use`, `provider\.nodes\.<node>\.tempPath`}},
+		[]string{`hostenv\.deploy\.tempPath is /tmp, which other programs use`, `provider\.nodes\.<node>\.tempPath`}},
 	{"tempPath with a space", connected("tempPath", "/run/a b"),
 		[]string{`option .hostenv\.deploy\.tempPath. is not of type`, `generated/plan\.json`}},
 	{"another tempPath than the plan's", withModule(`{ hostenv.deploy.tempPath = "/persist/deploy"; }`),
@@ -211,8 +211,8 @@ var breakages = []breakage{
 		[]string{`node node-a: generated/plan\.json has no such node`, `hint: .*mage plan`}},
 }
 
-// TestRefused breaks a good plan in one way each, and holds that no system comes
-// of it, and that what is said names the file and the option.
+// TestRefused breaks a valid plan in one way at a time. It expects no system, and
+// an error that names the file and the option.
 func TestRefused(t *testing.T) {
 	dir := scenario(t, "001")
 	slots := make(chan struct{}, 2)
@@ -244,8 +244,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestUnbroken shows that it was the change: the plan of TestRefused makes a
-// system, under every Nix at hand.
+// TestUnbroken makes a system of the unchanged plan of TestRefused, under every
+// Nix at hand: so the changes of TestRefused cause its errors.
 func TestUnbroken(t *testing.T) {
 	dir := scenario(t, "001")
 	file, err := filepath.Abs(filepath.Join(dir, "plan.json"))

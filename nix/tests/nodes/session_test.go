@@ -13,9 +13,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestSession opens sessions with what a node has in /etc, by a real sshd, PAM
-// and bash: the programs of an environment are found in each of them, and the
-// folders that hostenv's activation asks for.
+// TestSession opens sessions by a real sshd, PAM and bash, with the files of a
+// node's /etc. Each session has the programs of its environment, and the folders
+// that hostenv's activation needs.
 func TestSession(t *testing.T) {
 	testenv.Need(t, "namespaces")
 	testenv.Need(t, "ssh")
@@ -53,9 +53,9 @@ func TestSession(t *testing.T) {
 		put(name, text)
 	}
 	put("set-environment.path", v.SetEnvironment)
-	// A Nix of the user's own, without a daemon.
+	// The user has its own Nix, without a daemon.
 	put("nix/nix.conf", "experimental-features = nix-command flakes\nsandbox = false\nsubstituters =\nbuild-users-group =\n")
-	// Two environments, and what `hostenv deploy` does for a third.
+	// Two environments, and a third after `hostenv deploy`.
 	const other = "site-staging-d6e4934"
 	const builder = "site-foo-bee8c4c"
 	put("prepare.sh", `
@@ -108,7 +108,7 @@ func TestSession(t *testing.T) {
 		{"ssh " + other + " drush", "0 drush of " + other + " "},
 		{"manager " + other + " drush", "0 drush of " + other + " "},
 
-		// A customer deploys by hand: what that installs comes first.
+		// A customer deploys by hand: the programs of that deploy come first.
 		{"ssh " + builder + " drush", "0 drush of " + builder + " "},
 		{"ssh " + builder + " cd code && git init -q . && git add flake.nix && git -c user.name=c -c user.email=c@acme.test commit -q -m c && /nix/nix --quiet --quiet build .#main && result/bin/activate && /nix/nix --quiet --quiet profile install .#main", "0 "},
 		{"ssh " + builder + " ls -d ~/.config/systemd ~/.local/state/hostenv", "0 /home/" + builder + "/.config/systemd | /home/" + builder + "/.local/state/hostenv"},
@@ -140,7 +140,7 @@ func TestSession(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s", test.session, answers[i], test.want)
 		}
 	}
-	// As hostenv has it, and JSON still once a shell has read it.
+	// As in hostenv; it is valid JSON after a shell has read it.
 	var environments map[string]map[string]string
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(answers[last], "0 ")), &environments); err != nil {
 		t.Fatalf("%v in %s", err, answers[last])
@@ -150,7 +150,7 @@ func TestSession(t *testing.T) {
 	})
 }
 
-// platform is that of this machine, in Nix's words.
+// platform is Nix's name for the platform of this machine.
 func platform(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("uname", "-m").Output()

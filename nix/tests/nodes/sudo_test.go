@@ -11,12 +11,12 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestSudo has sudo itself decide on the command lines that deploy-rs gives
-// (build_activate_command and its neighbours in its src/deploy.rs), and on some
-// that it does not.
+// TestSudo lets sudo itself decide on the command lines of deploy-rs
+// (build_activate_command and similar functions in its src/deploy.rs), and on
+// others that deploy-rs does not run.
 func TestSudo(t *testing.T) {
 	sudo := testenv.Need(t, "sudo")
-	// Patterns of arguments as regular expressions came with 1.9.10.
+	// sudo 1.9.10 is the first with regular expressions for arguments.
 	version, err := exec.Command(sudo, "--version").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -29,12 +29,13 @@ func TestSudo(t *testing.T) {
 		testenv.LeaveOut(t, "sudo", "this one is %d.%d.%d and not at least 1.9.10", major, minor, patch)
 	}
 
-	// An environment as whom a program can be run here.
+	// An environment whose user exists on this machine.
 	dir := scenario(t, "101")
 	plan := read(t, filepath.Join(dir, "plan.json"))
 	environments := path(plan, "environments")
 	daemon := map[string]any{
 		"node": nodeName, "enable": true, "uid": 1,
+		"profileLink": "/nix/var/nix/profiles/per-user/daemon/hostenv", "tempPath": "/run/hostenv/deploy/daemon",
 		"hostenv": map[string]any{"userName": "daemon", "organisation": "acme", "project": "site"},
 	}
 	environments["daemon"] = daemon
@@ -51,7 +52,7 @@ func TestSudo(t *testing.T) {
 		canary  = "/run/hostenv/deploy/deploy-rs-canary-" + hash
 	)
 	activate := "sudo -u root " + store + "/activate-rs activate '" + store + "'" + profile + temp + " --confirm-timeout 30"
-	// The same of an environment.
+	// The same for an environment.
 	const (
 		ownProfile = " --profile-path '/nix/var/nix/profiles/per-user/daemon/hostenv'"
 		ownTemp    = " --temp-path '/run/hostenv/deploy/daemon'"

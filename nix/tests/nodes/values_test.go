@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// values are what eval.nix tells of a node's options.
+// values are the options of a node, as eval.nix returns them.
 type values struct {
 	Assertions, Warnings []string
 	HostName             string
@@ -42,12 +42,12 @@ type values struct {
 		Group, Webroot            string
 		ReloadServices, StartedBy []string
 	}
-	Reached                 map[string][]string // what starts the targets of certificates
+	Reached                 map[string][]string // the units that start the targets of certificates
 	NginxWants, ReloadAfter []string
 	Sudoers                 string
-	CanMove                 bool // whether hostenv-move is there
-	// UsersActivation says what comes before NixOS makes users, and whether that is
-	// told by a dry activation.
+	CanMove                 bool // whether the node has hostenv-move
+	// UsersActivation has the activation scripts that run before NixOS creates users,
+	// and whether a dry activation runs hostenv-users.
 	UsersActivation struct {
 		Deps []string
 		Dry  bool
@@ -79,7 +79,7 @@ type values struct {
 		Port          int
 	}
 	Etc                map[string]string // files of /etc
-	SetEnvironment     string            // where /etc/set-environment leads
+	SetEnvironment     string            // the target of /etc/set-environment
 	Profiles, Programs []string
 	SessionVariables   map[string]string
 	SopsSecrets        map[string]secret
@@ -93,8 +93,7 @@ type values struct {
 
 type secret struct{ Owner, Group, Mode, Key, Path, File string }
 
-// rich returns the plan of scenario 001 with a virtual host of whose headers
-// there is something to see.
+// rich returns the plan of scenario 001 with a virtual host that has headers.
 func rich(t *testing.T) map[string]any {
 	plan := read(t, filepath.Join(scenario(t, "001"), "plan.json"))
 	environment := path(plan, "environments", user)
@@ -106,7 +105,7 @@ func rich(t *testing.T) map[string]any {
 		"reportTo":       `{"group":"csp"}`,
 		"referrerPolicy": "no-referrer", "xFrameOptions": "DENY", "xContentTypeOptions": true, "hsts": true,
 	}
-	// A location of the project's own hides what stands around it.
+	// Inside of a project's location, nginx ignores the headers outside of it.
 	own := "add_header X-Frame-Options SAMEORIGIN;\n"
 	path(www, "locations", "/embed")["extraConfig"] = own
 	path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts", "www.acme.test", "locations", "/embed")["extraConfig"] = own
@@ -117,7 +116,7 @@ func rich(t *testing.T) map[string]any {
 	return plan
 }
 
-// TestValues looks at what becomes of plans, one node each.
+// TestValues checks the options of nodes, each from its own plan.
 func TestValues(t *testing.T) {
 	dir := scenario(t, "001")
 	plan := rich(t)
@@ -175,7 +174,7 @@ func TestValues(t *testing.T) {
 			equal(t, "programs for hostenv deploy", []bool{slices.Contains(v.Programs, "git"), slices.Contains(v.Programs, "rsync")}, []bool{true, true})
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
 			equal(t, "who belongs into which slice", v.Etc["hostenv/slices"], user+" user-acme-site-1003.slice\n")
-			// After logind has put a session where no limit is.
+			// After logind put the session into a slice without limits.
 			equal(t, "who moves an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_systemd", "pam_exec"), []string{
 				"session optional pam_systemd.so",
 				"session required pam_exec.so quiet seteuid type=open_session hostenv-enter-slice",
@@ -208,7 +207,7 @@ func TestValues(t *testing.T) {
 			equal(t, "nginx", []any{v.Nginx.Enable, v.Nginx.EnableReload, v.Nginx.RecommendedProxySettings, v.Nginx.RecommendedTLSSettings, v.Nginx.ClientMaxBodySize, v.Nginx.ProxyTimeout, v.Nginx.ServerNamesHashBucketSize}, []any{true, true, true, true, "2G", "600s", 128})
 			www := v.Certificates["www.acme.test"]
 			equal(t, "group of certificates", []string{www.Group, www.Webroot}, []string{"nginx", "/var/lib/acme/acme-challenge"})
-			// A target that no switch starts, for it is started by hand alone.
+			// A switch does not start this target: only an operator does.
 			equal(t, "what starts an order", www.StartedBy, []string{"acme-finished-www.acme.test.target"})
 			for name, by := range v.Reached {
 				equal(t, "what starts "+name, by, []string{})
@@ -364,7 +363,7 @@ func TestValues(t *testing.T) {
 		{"an environment elsewhere", with(func(n *node) {
 			n.Plan = of(func(plan map[string]any) {
 				path(plan, "nodes")["empty"] = map[string]any{}
-				path(plan, "nodeConnections")["empty"] = map[string]any{"sshPort": 2222, "remoteBuild": true}
+				path(plan, "nodeConnections")["empty"] = map[string]any{"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "sshPort": 2222, "remoteBuild": true}
 			})
 			n.Node = "empty"
 			n.Provider["nixSigning"] = map[string]any{}
@@ -390,6 +389,7 @@ func TestValues(t *testing.T) {
 			n.Plan = of(func(plan map[string]any) {
 				plan["deployUser"] = "ops"
 				path(plan, "nodeConnections", nodeName)["tempPath"] = "/var/lib/hostenv.d"
+				path(plan, "environments", user)["tempPath"] = "/var/lib/hostenv.d/" + user
 			})
 		}), func(t *testing.T, v values) {
 			equal(t, "folder", v.Tmpfiles["/var/lib/hostenv.d"], "0711 root root")
@@ -468,9 +468,9 @@ func equal(t *testing.T, what string, got, want any) {
 	}
 }
 
-// TestOptions holds that each option which the modules add, and each one within,
-// has a type, a description and an example, and that nobody must set one that
-// the plan does not.
+// TestOptions checks that each option of the modules, also inside of submodules,
+// has a type, a description and an example, and has a default unless the plan sets
+// it.
 func TestOptions(t *testing.T) {
 	dir := scenario(t, "001")
 	file, err := filepath.Abs(filepath.Join(dir, "plan.json"))

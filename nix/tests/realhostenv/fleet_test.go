@@ -18,16 +18,16 @@ import (
 const root = "../../.."
 
 // A fleet is a folder with a provider's repository, locked and not yet planned,
-// and those of its inputs.
+// and with the repositories of its inputs.
 type fleet struct {
 	*testing.T
 	dir     string
 	nix     string
 	env     []string
-	options json.RawMessage // what hostenv's generator is given
+	options json.RawMessage // the options for hostenv's generator
 }
 
-// newFleet builds one with so many customers, whose hostenv-provider is this
+// newFleet builds a fleet with a number of customers. Its hostenv-provider is this
 // working tree.
 func newFleet(t *testing.T, customers int) *fleet {
 	t.Helper()
@@ -39,7 +39,7 @@ func newFleet(t *testing.T, customers int) *fleet {
 	f.env = append(testenv.NixEnv(own),
 		"NIX="+f.nix, "NIX_REMOTE="+filepath.Join(f.dir, "store"), "CUSTOMERS="+strconv.Itoa(customers),
 		"PATH="+filepath.Dir(f.nix)+":"+os.Getenv("PATH"),
-		// Commits of one date have one hash, run after run.
+		// With a fixed date, commits have the same hash in every run.
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_AUTHOR_DATE=2026-01-01T00:00:00Z",
 		"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z",
 	)
@@ -56,7 +56,7 @@ func newFleet(t *testing.T, customers int) *fleet {
 	return f
 }
 
-// try runs a program and returns what it writes.
+// try runs a program and returns its output.
 func (f *fleet) try(in, program string, args ...string) (stdout, stderr string, err error) {
 	f.Helper()
 	cmd := exec.CommandContext(f.Context(), program, args...)
@@ -66,7 +66,7 @@ func (f *fleet) try(in, program string, args ...string) (stdout, stderr string, 
 	return out.String(), errs.String(), err
 }
 
-// run is try for what must succeed.
+// run is try for a program that must succeed.
 func (f *fleet) run(in, program string, args ...string) string {
 	f.Helper()
 	stdout, stderr, err := f.try(in, program, args...)
@@ -78,14 +78,14 @@ func (f *fleet) run(in, program string, args ...string) string {
 
 func (f *fleet) provider() string { return filepath.Join(f.dir, "provider") }
 
-// inventory evaluates the provider's, as `mage plan` does.
+// inventory evaluates the provider's inventory, as `mage plan` does.
 func (f *fleet) inventory() []byte {
 	f.Helper()
 	return []byte(f.run(f.provider(), f.nix, "eval", "--offline", "--json", ".#lib.hostenvProvider.inventory"))
 }
 
-// reference returns hostenv's own plan and state; before is the state that it
-// begins with, nil for none.
+// reference returns hostenv's own plan and state. It begins with the state before,
+// or without a state if that is nil.
 func (f *fleet) reference(before []byte) (plan, state []byte) {
 	f.Helper()
 	expression, err := filepath.Abs("reference.nix")
@@ -119,13 +119,13 @@ func (f *fleet) write(name string, data []byte) string {
 	return file
 }
 
-// source is how a flake's source stands in a document: where Nix keeps it on
-// the machine that evaluated.
+// source matches the source of a flake in a document: its path in the store of the
+// machine that evaluated.
 var source = regexp.MustCompile(`"[^"]*/nix/store/[0-9a-z]{32}-source"`)
 
-// portable returns a document without what belongs to this machine: roots are
-// relative to the project's source, as in the inventory, and repositories lie
-// in /srv/fleet. It fails where a path of the store, or of the fleet, is left.
+// portable returns a document without paths of this machine: roots are relative to the
+// project's source, as in the inventory, and repositories are in /srv/fleet. It fails
+// if a path of the store or of the fleet is left.
 func (f *fleet) portable(document []byte) []byte {
 	f.Helper()
 	document = source.ReplaceAll(document, []byte(`"."`))

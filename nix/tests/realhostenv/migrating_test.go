@@ -16,16 +16,16 @@ import (
 
 const guide = root + "/docs/migrating.md"
 
-// elsewhere are the guide's commands that a test cannot run: they need a network
-// that is not this machine's, or packages that can be built.
+// elsewhere are the guide's commands that a test cannot run: they need another
+// network than this machine's, or packages that can be built.
 var elsewhere = []string{
 	"go get github.com/woolwichweb/hostenv-provider/magefiles/targets@latest",
 	"mage dnsGate -dryRun", "mage dnsGate", "mage nodesBuild all", "mage deploy -plan",
 }
 
-// TestMigrating follows docs/migrating.md word by word: on a provider with
-// hostenv's own flake module, plan and state, it makes the changes and runs the
-// commands that stand there, and what they print is what stands below them.
+// TestMigrating follows docs/migrating.md word by word. On a provider with
+// hostenv's own flake module, plan and state, it makes the guide's changes and
+// runs its commands, and compares their output with the guide.
 func TestMigrating(t *testing.T) {
 	f := newFleet(t, 2)
 	g := readGuide(t)
@@ -38,7 +38,7 @@ func TestMigrating(t *testing.T) {
 	published := strings.NewReplacer("github:woolwichweb/hostenv-provider", "git+file://"+f.dir+"/hostenv-provider")
 	stateBefore := uids(t, filepath.Join(old, "generated/state.json"))
 
-	// The changes of flake.nix, each of which stands in the guide.
+	// The changes of flake.nix. The guide contains each of them.
 	edit := func(from, to string) {
 		t.Helper()
 		file := filepath.Join(old, "flake.nix")
@@ -104,12 +104,12 @@ func TestMigrating(t *testing.T) {
 	}
 }
 
-// progress is what a target tells of itself while it works.
+// progress matches the progress messages of a target.
 var progress = regexp.MustCompile(`(?m)^(evaluating|locking) .*\n`)
 
-// oldProvider makes the repository of a provider who has hostenv's own flake
-// module, with the options of the guide, from the fleet's; its generated folder
-// is hostenv's, after its gate turned one certificate off.
+// oldProvider makes the repository of a provider with hostenv's own flake module, and
+// the options of the guide, from the fleet's. Its generated folder is hostenv's, after
+// hostenv's gate turned one certificate off.
 func (f *fleet) oldProvider(g *guideText) string {
 	f.Helper()
 	old := filepath.Join(f.dir, "old-provider")
@@ -227,9 +227,9 @@ type guideText struct {
 // A guideStep is a command, a piece of Nix, or a line of anything else.
 type guideStep struct {
 	command string
-	output  []string // what it prints, nil where the guide does not say
+	output  []string // its output, nil if the guide does not show it
 	nix     string
-	line    string // as it stands
+	line    string // unchanged
 }
 
 func readGuide(t testing.TB) *guideText {
@@ -263,7 +263,7 @@ func readGuide(t testing.TB) *guideText {
 	return g
 }
 
-// write writes the guide with what its commands print.
+// write writes the guide with the output of its commands.
 func (g *guideText) write(t testing.TB) {
 	t.Helper()
 	var b strings.Builder

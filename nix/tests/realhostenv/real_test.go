@@ -1,4 +1,4 @@
-// Package realhostenv_test holds plans, nodes and packages against those that
+// Package realhostenv_test compares plans, nodes and packages with those that
 // hostenv itself makes of the same customers.
 package realhostenv_test
 
@@ -18,8 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
-	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/plan/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -60,8 +60,9 @@ func TestNothingDiffers(t *testing.T) {
 	}
 }
 
-// readsOtherStores says whether a Nix reads a file by its path in a store that
-// lies elsewhere on disk. 2.26 does not, and hostenv's nodes are evaluated so.
+// readsOtherStores reports whether a Nix reads a file by its store path if the
+// store is in another folder. The evaluation of hostenv's nodes needs this, and
+// Nix 2.26 does not do it.
 func readsOtherStores(t *testing.T, nix string) bool {
 	t.Helper()
 	const file = `builtins.readFile (builtins.unsafeDiscardStringContext (builtins.toFile "probe" "read"))`
@@ -69,8 +70,8 @@ func readsOtherStores(t *testing.T, nix string) bool {
 	return err == nil && strings.TrimSpace(out) == "read"
 }
 
-// TestEveryNix holds that customers of the real hostenv are the same under every
-// Nix, whichever locked them: what is planned, and what is built.
+// TestEveryNix checks that plans and packages of the real hostenv's customers are
+// the same under every Nix, whichever Nix locked them.
 func TestEveryNix(t *testing.T) {
 	tool, mirrors := needs(t)
 	newer := lockers(t)
@@ -92,7 +93,7 @@ func TestEveryNix(t *testing.T) {
 			".#lib.hostenvProvider.inventory": &e.Inventory,
 			".#legacyPackages.x86_64-linux":   &e.Packages,
 		} {
-			// Nix 2.8 would write the url of an input with dir in another way.
+			// Nix 2.8 writes the URL of an input with dir in another form.
 			args := []string{"-C", provider, nix, "eval", "--json", "--no-write-lock-file", attribute}
 			if into == &e.Packages {
 				args = append(args, "--apply", "all: builtins.mapAttrs (_: package: package.outPath) all.environments")
@@ -123,7 +124,7 @@ func TestEveryNix(t *testing.T) {
 	}
 }
 
-// needs returns the folder of the tool, and that of the mirrors that it uses.
+// needs returns the folder of the tool, and the folder of its mirrors.
 func needs(t *testing.T) (tool, mirrors string) {
 	t.Helper()
 	tool, mirrors = testenv.Need(t, "real-hostenv"), testenv.Need(t, "mirrors")
@@ -166,8 +167,8 @@ func toolEnv(t *testing.T, nix string) []string {
 	return append(env, "NIX="+nix, "CUSTOMERS=2", "TMPDIR="+testenv.NixDir(t))
 }
 
-// checkout makes a repository of this tree's files as they are now: what the tool
-// takes is a commit.
+// checkout makes a repository of this tree's present files, because the tool takes
+// a commit.
 func checkout(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
@@ -188,7 +189,7 @@ func checkout(t *testing.T) string {
 	dir := t.TempDir()
 	for name := range strings.SplitSeq(git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"), "\x00") {
 		if info, err := os.Lstat(filepath.Join(root, name)); name == "" || err != nil || !info.Mode().IsRegular() {
-			continue // deleted, and not yet committed
+			continue // deleted, without a commit
 		}
 		copyFile(t, filepath.Join(root, name), filepath.Join(dir, name))
 	}
@@ -261,7 +262,7 @@ func makePlan(t *testing.T, nix, provider string) {
 	}
 }
 
-// run returns what a program writes, and what it says.
+// run returns the standard output and the standard error of a program.
 func run(t *testing.T, env []string, program string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)

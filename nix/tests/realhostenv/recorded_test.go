@@ -10,7 +10,7 @@ import (
 
 var update = flag.Bool("update", false, "record anew what golden/ has of hostenv's newest generator")
 
-// recorded are the scenarios of golden/ with a fleet of so many customers.
+// recorded holds the scenarios of golden/ with a fleet, by its number of customers.
 var recorded = []struct {
 	name      string
 	customers int
@@ -19,9 +19,9 @@ var recorded = []struct {
 	{"202-hostenv-eight-customers", 8},
 }
 
-// TestRecorded: what golden/ has of a fleet of the real hostenv is what our
-// inventory, and hostenv's newest generator, still make of it. The comparison
-// of the two plans is hostenv/plan's, which needs no fleet.
+// TestRecorded compares the files of golden/ for fleets of the real hostenv with
+// our inventory and with the output of hostenv's newest generator. hostenv/plan
+// compares the two plans, for which it needs no fleet.
 func TestRecorded(t *testing.T) {
 	for _, scenario := range recorded {
 		t.Run(scenario.name, func(t *testing.T) {

@@ -1,11 +1,11 @@
-# hostenv's own plan and state of a fleet, and what its provider says.
+# The plan and state that hostenv itself makes for a fleet, and the provider's options.
 #
 #   provider   the fleet's provider, a flake
-#   options    what its provider says of itself, as hostenv's lib.provider.plan takes it
+#   options    the provider's options, in the form of hostenv's lib.provider.plan
 #   statePath  the state.json that hostenv begins with, null for none
 #
-# hostenv writes its documents to the store; what writes is replaced by what
-# gives the value itself.
+# hostenv writes its documents to the store. Here the writer is replaced by a function
+# that returns the value.
 { provider, options, statePath }:
 let
   flake = builtins.getFlake provider;

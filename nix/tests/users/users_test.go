@@ -1,6 +1,6 @@
-// Package users_test runs nix/modules/hostenv-users.sh on a machine that is made
-// up for it, in a mount namespace: what it does to users, homes and profiles, and
-// what a power cut leaves of that. magefiles/targets/nixosnodes has it on NixOS.
+// Package users_test runs nix/modules/hostenv-users.sh on a simulated machine in a
+// mount namespace. It checks the effects on users, homes and profiles, also after a
+// power cut. magefiles/targets/nixosnodes tests the same on NixOS.
 package users_test
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// tell runs a story of testdata/node.sh, and returns what it printed and what the
-// program said.
+// tell runs a story with the functions of testdata/node.sh, and returns its output and
+// the messages of hostenv-users.
 func tell(t *testing.T, story string) (out, said string) {
 	t.Helper()
 	testenv.Need(t, "namespaces")
@@ -87,9 +87,9 @@ lingers: www-main
 `
 )
 
-// A renamed environment keeps UID, group, home and profiles, and all that leads
-// into them; what ran under the old name is stopped. An older system takes the
-// old name back.
+// A renamed environment keeps its UID, group, home and profiles, and the links into
+// them. Processes under the old name are stopped. An older system restores the old
+// name.
 func TestRename(t *testing.T) {
 	t.Parallel()
 	got, said := tell(t, before+`
@@ -114,8 +114,8 @@ www-main`, got)
 	same(t, asOld+asNew[1:]+asNew[1:], got)
 }
 
-// Wherever the power fails, both the new system and the old one find all there is
-// of the environment when they start.
+// After a power cut at any step, both the new system and the old one find all data of
+// the environment when they start.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	got, _ := tell(t, `
@@ -157,8 +157,8 @@ done
 	}
 }
 
-// Environments that exchange names, or of which one has another's former name,
-// have their own data and nobody else's.
+// Environments that exchange names, or take the former name of another one, keep their
+// own data and get no other data.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	got, _ := tell(t, `
@@ -197,8 +197,8 @@ lingers: a b
 `, got)
 }
 
-// A new environment never gets what an older one of its name has left: that is
-// set aside, and found again where the older one comes back.
+// A new environment never gets the data of an older one with the same name. The old
+// data is set aside, and restored if the older environment is deployed again.
 func TestSetAside(t *testing.T) {
 	t.Parallel()
 	got, said := tell(t, `
@@ -230,13 +230,13 @@ lingers: a b
 	contains(t, said, "/home/a belongs to UID 40001 and not to 40002: it is /home/a.40001 now")
 }
 
-// A plan whose state was lost gives UIDs to others than before: no user is
-// renamed and no home is moved, and the activation fails.
+// A plan whose state was lost assigns UIDs to other environments. Then the activation
+// fails, and renames no user and moves no home.
 func TestLostState(t *testing.T) {
 	t.Parallel()
 	for _, after := range []string{
-		`system "environment b 40001 - /home/b"`,                         // a's UID, with a there
-		`system; system "environment b 40001 - /home/b"`,                 // and with a gone
+		`system "environment b 40001 - /home/b"`,                         // a's UID, a exists
+		`system; system "environment b 40001 - /home/b"`,                 // a's UID, a was removed
 		`system "environment a 40002 - /home/a"`,                         // another UID for a
 		`rm -r /var/lib/hostenv; system "environment b 40001 - /home/b"`, // on a node without a record
 	} {
@@ -246,9 +246,8 @@ func TestLostState(t *testing.T) {
 	}
 }
 
-// What runs of an environment that is gone is stopped, what runs of others is
-// not; what it left stays until it is removed by name, and what is in use never
-// is.
+// Processes of a removed environment are stopped, and those of others are not. Its
+// files stay until an operator removes them by name. Files in use are never removed.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
 	got, said := tell(t, `
@@ -298,7 +297,7 @@ lingers: b
 `, got)
 	contains(t, said, "the environment a (UID 40001) is not on this node any more: what runs of it is stopped", "b is in use on this node")
 
-	// Of one that is disabled nothing is left over, and it does not run.
+	// A disabled environment has no leftovers and no processes.
 	got, _ = tell(t, `
 system "environment a 40001 - /home/a"; site a one
 system "disabled a 40001 - /home/a"; show; hostenv_users list; hostenv_users remove a 40001 || echo refused
@@ -319,8 +318,8 @@ runs: 40001
 lingers: b
 `, got)
 
-	// A node that was deployed before there was a record knows them by their
-	// profiles, and one whose services run on.
+	// On a node that was deployed before there was a record, the program finds
+	// environments by their profiles, and one by its running services.
 	got, _ = tell(t, `
 system "environment a 40001 - /home/a"; site a one; rm -r /var/lib/hostenv; nixos; touch /run/systemd/users/40001
 echo >/run/table; hostenv_users list; hostenv_users remove a 40001; hostenv_users list; show
@@ -328,7 +327,7 @@ echo >/run/table; hostenv_users list; hostenv_users remove a 40001; hostenv_user
 	contains(t, got, `"user":"a","uid":40001,"now":"","running":true,"paths":["/home/a",`, "removed /home/a\n", `{"leftovers":[]}`, "runs:\n")
 }
 
-// What is there is never replaced: the old home stays beside it, as a leftover.
+// An existing home is never overwritten: the old home stays beside it, as a leftover.
 func TestNothingIsReplaced(t *testing.T) {
 	t.Parallel()
 	got, said := tell(t, before+`
@@ -355,7 +354,7 @@ lingers: www-main
 	contains(t, said, "warning: /home/site-main stays where it is, for /home/www-main is there")
 }
 
-// `nixos-rebuild dry-activate` says what would be, and changes nothing.
+// `nixos-rebuild dry-activate` prints the changes, and does not make them.
 func TestDryActivation(t *testing.T) {
 	t.Parallel()
 	got, said := tell(t, before+`

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC1091
 # A node, in mount and PID namespaces of its own: node.sh DIR SSHD
 set -eu
 # /run is to be empty, and the folder may lie there.

@@ -8,8 +8,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 
-// Aliases are the targets as the hostenv-provider program spells them; Mage
-// takes them from here alone.
+// Aliases lets Mage accept the target names of the hostenv-provider program. Mage
+// reads aliases only from this package, not from the imported one.
 var Aliases = map[string]any{
 	"dns-gate":    targets.DnsGate,
 	"nodes-build": targets.NodesBuild,

@@ -1,5 +1,5 @@
-# What callFlake is to equal: the customer as a literal input, with follows
-# into an input of its input, which few Nix versions can lock.
+# The reference that callFlake must equal: the customer as a literal input, with follows
+# into an input of its input. Few Nix versions can lock it.
 {
   inputs = {
     nixpkgs.url = "git+file://@repos@/nixpkgs?ref=provider";

@@ -1,4 +1,4 @@
-# What callFlake is to equal: the customer as a literal input, with follows.
+# The reference that callFlake must equal: the customer as a literal input, with follows.
 {
   inputs = {
     nixpkgs.url = "git+file://@repos@/nixpkgs?ref=provider";

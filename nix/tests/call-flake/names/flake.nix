@@ -1,4 +1,4 @@
-# Outputs that bear the names of what Nix itself adds to a flake.
+# Outputs with the names of attributes that Nix adds to a flake.
 {
   outputs =
     { self, ... }@args:

@@ -1,4 +1,4 @@
-# A provider that composes: his lock knows nothing of his customers.
+# A provider that composes: its lock does not hold its customers.
 {
   inputs = {
     nixpkgs.url = "git+file://@repos@/nixpkgs?ref=provider";

@@ -1,5 +1,5 @@
-# A customer: what he pins himself, what the provider replaces, and follows that
-# lead through both.
+# A customer with inputs that it pins, inputs that the provider replaces, and follows
+# that lead through both.
 {
   inputs = {
     nixpkgs.url = "git+file://@repos@/nixpkgs?ref=main";

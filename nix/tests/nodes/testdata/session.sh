@@ -1,23 +1,24 @@
 #!/bin/bash
-# Opens sessions as a node's users have them, and says what each finds. To be
-# started in a mount namespace of its own, as root:
+# shellcheck disable=SC1091
+# Opens sessions like those of a node's users, and prints what each of them sees. Run
+# it as root in a new mount namespace:
 #
 #   session.sh FILES < SESSIONS
 #
-# FILES is a folder with the files of the node's /etc, what /etc/set-environment
-# leads to in set-environment.path, and prepare.sh, which is sourced before. Each
-# line of SESSIONS is one session, "KIND USER COMMAND":
+# FILES is a folder with the files of the node's /etc. In it, set-environment.path has
+# the target of /etc/set-environment, and prepare.sh is sourced before the sessions.
+# Each line of SESSIONS is one session, "KIND USER COMMAND":
 #
-#   ssh      ssh USER@NODE -- COMMAND: a shell that is neither interactive nor for a login
+#   ssh      ssh USER@NODE -- COMMAND, in a non-interactive shell without login
 #   login    the same command on the standard input of a login shell, by ssh
-#   manager  what USER's systemd is started with
+#   manager  the command in the environment in which USER's systemd starts
 #
-# For each a line of output: its exit status and what it printed, in one line.
+# The output has a line for each session: its exit status, and its output on one line.
 set -euo pipefail
 files=$(realpath "$1")
 
-# Nothing of this machine but its programs and its /etc beneath: what is changed
-# below is gone with the namespace.
+# Use only the programs and the /etc of this machine. The changes below end with the
+# namespace.
 dir=$(mktemp -d)
 trap 'umount -l "$dir"; rmdir "$dir"' EXIT
 mount -t tmpfs none "$dir"
@@ -31,22 +32,22 @@ ln -s /usr/bin /run/current-system/sw/bin
 
 mkdir -p /etc/nix /etc/pam /etc/ssh/authorized_keys.d
 for name in bashrc profile set-environment pam/environment nix/nix.conf; do cp "$files/$name" "/etc/$name"; done
-# Where Debian's bash looks for what NixOS's finds in /etc/bashrc.
+# Debian's bash reads /etc/bash.bashrc, and NixOS's reads /etc/bashrc.
 cp /etc/bashrc /etc/bash.bashrc
 environment=$(cat "$files/set-environment.path")
 cp "$files/set-environment" "$environment"
-# Of PAM's services the environment alone, by this machine's pam_env.
+# Keep only pam_env of the PAM services, with this machine's module.
 for name in sshd systemd-user; do
   {
     printf '%s required pam_permit.so\n' auth account
     sed -n 's|^\(session [^ ]* \)[^ ]*/pam_env.so|\1pam_env.so|p' "$files/pam.d/$name"
   } >"/etc/pam.d/$name"
 done
-cp /etc/pam.d/systemd-user /etc/pam.d/runuser # which starts as the user's systemd does
+cp /etc/pam.d/systemd-user /etc/pam.d/runuser # runuser stands in for the user's systemd
 
 ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
 ssh-keygen -q -t ed25519 -N '' -f "$dir/key"
-# user NAME UID
+# user NAME UID creates a user.
 user() {
   echo "$1:x:$2:$2::/home/$1:/bin/bash" >>/etc/passwd
   echo "$1:*:19000::::::" >>/etc/shadow

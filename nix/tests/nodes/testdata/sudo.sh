@@ -1,17 +1,17 @@
 #!/bin/sh
-# Runs commands by sudo as a deploy user, and says of each whether sudo ran it.
-# To be started in a mount namespace of its own, as root:
+# shellcheck disable=SC1090
+# Runs commands by sudo as a deploy user, and reports for each whether sudo ran it.
+# Run it as root in a new mount namespace:
 #
 #   sudo.sh SUDOERS PREPARE < COMMANDS
 #
-# PREPARE is sourced before. Each line of COMMANDS is a command line, as ssh gives
-# it to the deploy user's shell. One line of output for each: "ran", with what
-# the command printed, or "refused".
+# PREPARE is sourced first. Each line of COMMANDS is a command line in the form that
+# ssh passes to the deploy user's shell. The output has a line for each: "ran" with the
+# output of the command, or "refused".
 set -eu
 sudoers=$1 prepare=$2
 
-# Nothing of this machine but its programs: what is changed below is gone with
-# the namespace.
+# Use only the programs of this machine. The changes below end with the namespace.
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cp /etc/passwd "$dir/passwd"
@@ -28,7 +28,7 @@ mkdir -p /nix/store /run/evil
 . "$prepare"
 
 while IFS= read -r command; do
-  # `sudo -u root` as deploy-rs has it, but never to ask for a password.
+  # `sudo -u root` as deploy-rs runs it, but without asking for a password.
   if out=$(setpriv --reuid 61000 --regid 61000 --clear-groups \
     env -i PATH=/run/evil:/usr/bin:/bin sh -c "$(printf '%s' "$command" | sed 's/^sudo /sudo -n /')" 2>"$dir/err" </dev/null); then
     echo "ran $out"

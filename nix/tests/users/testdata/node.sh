@@ -1,4 +1,5 @@
-# A node as far as hostenv-users sees one, in a mount namespace of its own:
+# shellcheck shell=bash disable=SC2016 # programs in single quotes
+# Simulates a node for hostenv-users, in a new mount namespace:
 #
 #   unshare --mount --propagation private bash node.sh SCRIPT <STORY
 #
@@ -8,7 +9,7 @@ set -eu
 script=$1
 programs=$PATH
 
-# fresh: a machine without environments.
+# fresh makes a machine without environments.
 fresh() {
   local dir
   if mountpoint -q /home; then umount /home /var/lib /nix /run /etc; fi
@@ -32,17 +33,17 @@ fresh() {
   boot
 }
 
-# boot: what is in /run after a start.
+# boot resets /run to its state after a boot.
 boot() {
   rm -rf /run/*
   mkdir -p /run/systemd/system /run/systemd/users /run/hostenv/user /run/hostenv/nginx /run/hostenv/deploy /run/bin
   printf '#!/bin/sh\nexit 0\n' >/run/bin/loginctl
-  # Services end when their user is stopped; logind forgets it then.
+  # When a user's manager is stopped, its services end and logind forgets the user.
   printf '#!/bin/sh\nfor unit; do id=${unit#user@}; rm -f /run/systemd/users/${id%%.service}; done; echo "systemctl $*" >>/run/said\n' >/run/bin/systemctl
   printf '#!/bin/sh\nexit 0\n' >/run/bin/pkill
   printf '#!/bin/sh\n[ -e "/run/systemd/users/$2" ]\n' >/run/bin/pgrep
   local name
-  # Each of these ends the script by the power cut, when its time has come.
+  # Each of these programs is a step: at the chosen one the power cut kills the script.
   for name in mv rm rmdir ln; do
     printf '#!/bin/sh\nn=$(($(cat /run/steps) + 1)); echo $n >/run/steps; if [ $n = "$(cat /run/cut)" ]; then kill -9 $(cat /run/pid); exit 1; fi\nPATH=%s exec %s "$@"\n' "$programs" "$name" >/run/bin/$name
   done
@@ -51,7 +52,7 @@ boot() {
   echo 0 >/run/cut
 }
 
-# cut_at N: the power fails before the Nth step of what comes.
+# cut_at N makes the power fail before the Nth step from now.
 cut_at() {
   echo 0 >/run/steps
   echo "$1" >/run/cut
@@ -59,8 +60,8 @@ cut_at() {
 
 hostenv_users() { bash -c 'echo $$ >/run/pid; exec bash "$@"' hostenv-users "$script" "$@"; }
 
-# system LINE...: switches to a system with this table. It fails where the power
-# fails, and else does what NixOS does after hostenv-users.
+# system LINE... switches to a system with this table. It fails if the power fails, and
+# otherwise does what NixOS does after hostenv-users.
 system() {
   printf '%s\n' "$@" >/run/table
   local status=0
@@ -71,7 +72,7 @@ system() {
   [ "$status" = 0 ] || printf 'it failed with %s\n' "$status"
 }
 
-# nixos LINE...: update-users-groups.pl, tmpfiles and linger-users.
+# nixos LINE... does what update-users-groups.pl, tmpfiles and linger-users do.
 nixos() {
   local line kind name id home now
   local -a users=()
@@ -93,7 +94,7 @@ nixos() {
       mkdir -p "$home"
       chown "$id" "$home"
     done
-    # logind starts those who linger when it starts, and others when they come.
+    # logind starts lingering users when it starts itself, and later each new one.
     if [ ! -e "/var/lib/systemd/linger/$name" ] || [ ! -e /run/logind ]; then
       touch "/var/lib/systemd/linger/$name"
       touch "/run/systemd/users/$id"
@@ -107,7 +108,7 @@ nixos() {
   done
 }
 
-# site NAME TEXT: what an environment has when it was deployed and used.
+# site NAME TEXT creates the files of an environment that was deployed and used.
 site() {
   local id
   id=$(stat -c %u "/home/$1")
@@ -117,7 +118,7 @@ site() {
   ln -sfn "/nix/store/$2" "/nix/var/nix/profiles/per-user/$1/hostenv-1-link"
 }
 
-# show: who is there, whose the homes are, and what is in them.
+# show prints the users and groups, and the owners and contents of homes and profiles.
 show() {
   awk -F: '$3 >= 40000 { print $1 " is " $3 " with " $6 }' /etc/passwd | sort
   awk -F: '$3 >= 40000 { print "group " $1 " is " $3 }' /etc/group | sort

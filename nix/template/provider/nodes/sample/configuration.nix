@@ -1,5 +1,5 @@
-# What is this node's own. All else, such as ssh, the firewall, nginx, users and
-# secrets, comes from hostenv-provider as defaults, which are overridden here.
+# The configuration of this node only. hostenv-provider sets defaults for the rest,
+# such as ssh, the firewall, nginx, users and secrets; override them here.
 { ... }:
 {
   imports = [ ./hardware-configuration.nix ];

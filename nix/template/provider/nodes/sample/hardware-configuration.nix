@@ -1,5 +1,5 @@
-# Stands for what `nixos-generate-config --show-hardware-config` prints on the
-# machine itself: replace it.
+# A placeholder: replace it by what `nixos-generate-config --show-hardware-config`
+# prints on the machine.
 { ... }:
 {
   boot.loader.grub.device = "/dev/sda";

@@ -1,0 +1,212 @@
+package drive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/move"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/verify"
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+// Run deploys, or shows what a deploy would do.
+//
+// The error is for what keeps the run from its end: a plan that is stale
+// ([plan.StaleError]), another run ([deploy.RunLockedError]), options or a
+// selection that cannot be, a flake that cannot be evaluated, a disk that is
+// full. Outcome.Ended tells whether the run came to its end. If it did, an error
+// beside it says what could not be recorded. What fails on nodes is in the
+// outcome alone.
+//
+// If ctx ends, the run ends at once, and may leave an activation undecided, which
+// the next run asks about. Close Options.Stop first.
+func Run(ctx context.Context, o Options, sink Sink) (outcome deploy.Outcome, err error) {
+	if err := o.check(); err != nil {
+		return outcome, err
+	}
+	o = o.withDefaults()
+	gentle, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-o.Stop:
+			cancel()
+		case <-gentle.Done():
+		}
+	}()
+	d := &driver{Options: o, sink: sink.withDefaults(), gentle: gentle, runs: o.Folder.Hidden("runs")}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if d.Mode == deploy.Deploy {
+		if err := d.Folder.Exists(); err != nil {
+			return outcome, err
+		}
+		if d.lock, err = deploy.LockRun(gentle, d.Folder.Hidden("deploy.lock"), d.Holder, d.LockWait); err != nil {
+			return outcome, err
+		}
+		d.after(d.lock.Close)
+	}
+	return d.run(ctx)
+}
+
+// A driver is one call of Run.
+type driver struct {
+	Options
+	sink   Sink
+	gentle context.Context // ends when the run is to stop
+	runs   string          // the folder of journals
+	lock   *deploy.RunLock // nil unless the run deploys
+
+	plan     *Plan
+	selected []deploy.Node
+	nix      *nix.Runner
+	store    *closure.Store
+	config   *remote.Config
+	last     []func() error
+}
+
+// after has do called at the end, in reverse order.
+func (d *driver) after(do func() error) { d.last = append(d.last, do) }
+
+func (d *driver) close() error {
+	var errs []error
+	for _, do := range slices.Backward(d.last) {
+		errs = append(errs, do())
+	}
+	return errors.Join(errs...)
+}
+
+func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
+	if d.plan, err = Read(d.Folder); err != nil {
+		return outcome, err
+	}
+	// What is refused before the journal begins leaves none: only a run that began
+	// can be taken up.
+	resumed, err := d.takeUp()
+	if err != nil {
+		return outcome, err
+	}
+	runner, err := d.runner()
+	if err != nil {
+		return outcome, err
+	}
+	if runner.History, err = deploy.ReadHistory(d.runs); err != nil {
+		return outcome, err
+	}
+	if runner.Journal, err = d.journal(resumed); err != nil {
+		return outcome, err
+	}
+	d.after(runner.Journal.Close)
+	if runner.Activator, err = d.activator(runner.Journal); err != nil {
+		return outcome, err
+	}
+	runner.Holder = d.Holder
+	if id := runner.Journal.ID; id != "" {
+		runner.Holder += ", run " + id
+	}
+	if outcome, err = runner.Run(ctx, d.Mode, d.selected, d.plan.Nodes); err != nil || d.Mode != deploy.Deploy {
+		return outcome, err
+	}
+	// What is deployed is recorded even if the run was interrupted.
+	if err := d.plan.record(context.WithoutCancel(ctx), d.Folder, outcome.Deployed()); err != nil {
+		return outcome, problem.WithHint(fmt.Errorf("record which node each environment is on: %w", err), "`mage deploy -resume` does so, and activates nothing again")
+	}
+	return outcome, nil
+}
+
+// runner checks what can be checked without a program, and then evaluates the
+// flake.
+func (d *driver) runner() (r *deploy.Runner, err error) {
+	if d.selected, err = d.Selection.Of(d.plan.Nodes); err != nil {
+		return nil, err
+	}
+	r = &deploy.Runner{Options: d.Options.Options, Stop: d.gentle.Done(), Moves: d.plan.Document.Moves()}
+	if !d.SkipVerification {
+		r.Verifier = verify.New(d.plan.Document, verify.Options{})
+	}
+	if r.Mover, err = d.mover(); err != nil {
+		return nil, problem.In(d.Folder.File(generated.PlanFile), err)
+	}
+	if d.config, err = remote.Write(d.gentle, "", d.plan.Nodes); err != nil {
+		return nil, err
+	}
+	d.after(d.config.Close)
+	if d.nix, err = d.Nix(d.gentle); err != nil {
+		return nil, err
+	}
+	d.store = &closure.Store{Nix: d.nix, SSHConfig: d.config.Path, Pause: 2 * time.Second}
+	r.Remote, r.Store = remote.New(d.config), d.store
+	if r.Signing, err = d.sign(); err != nil {
+		return nil, err
+	}
+	d.sink.Phase("evaluating the flake's deploy.nodes")
+	if d.selected, err = d.plan.Evaluate(d.gentle, d.store, d.Selection); err != nil {
+		return nil, err
+	}
+	for i := range d.selected {
+		d.selected[i].RemoteBuild = d.selected[i].RemoteBuild || d.RemoteBuild
+	}
+	return r, nil
+}
+
+func (d *driver) mover() (*move.Mover, error) {
+	deployed := map[string]string{}
+	for user, entry := range d.plan.State.Entries {
+		if entry.DeployedNode != "" {
+			deployed[user] = entry.DeployedNode
+		}
+	}
+	return move.New(d.plan.Document, move.Options{
+		Skip: d.plan.users(d.Migrations.Skip), Sources: d.Migrations.Sources, IgnoreErrors: d.Migrations.IgnoreErrors,
+		Warn: func(user string, err error) {
+			d.sink.Warn(fmt.Sprintf("environment %s goes without its data: %v", user, err))
+		},
+		Deployed: deployed,
+	})
+}
+
+// sign prepares the signing of what is pushed. A run that pushes nothing makes no
+// key.
+func (d *driver) sign() (none deploy.Signing, err error) {
+	builds := slices.ContainsFunc(d.selected, func(n deploy.Node) bool { return !n.RemoteBuild })
+	if d.Mode != deploy.Deploy || d.RemoteBuild || !builds {
+		return none, nil
+	}
+	domain := d.plan.Document.HostenvHostname
+	key, err := nix.OpenKey(d.gentle, d.Root, d.SigningKey, domain)
+	if err != nil {
+		return none, err
+	}
+	d.store.KeyFile = key.File
+	return deploy.Signing{
+		PublicKey: key.Public,
+		InPlan:    d.plan.Document.TrustedPublicKeys(),
+		InFlake:   func() ([]string, error) { return d.nix.TrustedPublicKeys(d.gentle) },
+	}, nil
+}
+
+// activator sets the folder of the roots, and returns what activates: nothing for
+// a run that only shows.
+func (d *driver) activator(journal *deploy.Journal) (deploy.Activator, error) {
+	if d.Mode != deploy.Deploy {
+		roots, err := os.MkdirTemp("", "hostenv-roots-")
+		if err != nil {
+			return nil, err
+		}
+		d.store.Roots = roots
+		d.after(func() error { return os.RemoveAll(roots) })
+		return nil, nil
+	}
+	d.store.Roots = filepath.Join(journal.Dir, "roots")
+	return deployrs.New(deployrs.Options{Dir: journal.Dir, SSHConfig: d.config.Path, Program: d.DeployRs, Nix: d.nix, Inherit: []*os.File{d.lock.File}}), nil
+}

@@ -1,0 +1,128 @@
+package drive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+)
+
+// A Plan is the plan of a provider, with the state that it was made from.
+type Plan struct {
+	Document plan.Document
+	State    state.State
+	Nodes    []deploy.Node // all of them, with all profiles
+}
+
+// Read reads the plan in a folder. A plan of another state is a
+// [plan.StaleError].
+func Read(folder *generated.Folder) (*Plan, error) {
+	s, _, err := folder.State()
+	if err != nil {
+		return nil, err
+	}
+	document, _, err := folder.Plan(s)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := deploy.Planned(document)
+	if err != nil {
+		return nil, problem.In(folder.File(generated.PlanFile), err)
+	}
+	return &Plan{Document: document, State: s, Nodes: nodes}, nil
+}
+
+// Evaluate evaluates the flake, once for all nodes, and returns those of a
+// selection with the store paths of their profiles.
+func (p *Plan) Evaluate(ctx context.Context, store *closure.Store, selection deploy.Selection) ([]deploy.Node, error) {
+	selected, err := selection.Of(p.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	found, err := store.Evaluate(ctx, selected)
+	if err != nil {
+		return nil, err
+	}
+	filled, err := deploy.Fill(p.Nodes, found)
+	if err != nil {
+		return nil, err
+	}
+	return selection.Of(filled)
+}
+
+// users resolves "*", which is every environment.
+func (p *Plan) users(named []string) []string {
+	if !slices.Contains(named, "*") {
+		return named
+	}
+	var all []string
+	for _, n := range p.Nodes {
+		for _, profile := range n.Profiles {
+			if !profile.IsSystem() {
+				all = append(all, profile.Name)
+			}
+		}
+	}
+	return all
+}
+
+// digest is that of the plan without what a deploy itself writes into it: a run
+// that deployed a part is about the same plan when it is taken up.
+func (p *Plan) digest() string {
+	at := map[string]string{}
+	for _, n := range p.Nodes {
+		for _, profile := range n.Profiles {
+			at[profile.Name] = n.Name
+		}
+	}
+	digest := sha256.Sum256(p.Document.WithDeployed(at, "").Encode())
+	return hex.EncodeToString(digest[:])
+}
+
+// unrecorded returns those of deployed that the state does not have yet.
+func (p *Plan) unrecorded(deployed map[string]string) map[string]string {
+	news := maps.Clone(deployed)
+	maps.DeleteFunc(news, func(user, node string) bool {
+		entry, ok := p.State.Entries[user]
+		return !ok || entry.DeployedNode == node
+	})
+	return news
+}
+
+// record writes to which node every environment was deployed: into the state
+// first, and then into the plan, which has the state's digest.
+func (p *Plan) record(ctx context.Context, folder *generated.Folder, deployed map[string]string) error {
+	news := p.unrecorded(deployed)
+	if len(news) == 0 {
+		return nil
+	}
+	return folder.Locked(ctx, func() error {
+		before, stateText, err := folder.State()
+		if err != nil {
+			return err
+		}
+		after := before.WithDeployed(news)
+		files := []generated.File{{Name: generated.StateFile, Before: stateText, After: after.Encode()}}
+		planText, err := folder.ReadIfThere(generated.PlanFile)
+		if err != nil {
+			return err
+		}
+		// The plan may be another one by now. If it is stale, it stays as it is.
+		if planText != nil && plan.CheckFresh(planText, before) == nil {
+			document, err := plan.DecodeDocument(planText)
+			if err != nil {
+				return problem.In(folder.File(generated.PlanFile), err)
+			}
+			files = append(files, generated.File{Name: generated.PlanFile, Before: planText, After: document.WithDeployed(news, after.Digest()).Encode()})
+		}
+		return folder.Save(ctx, files...)
+	})
+}

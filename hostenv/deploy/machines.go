@@ -1,0 +1,43 @@
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+// sameMachines finds nodes with one host key. They are one machine under two
+// names, and the second would be deployed onto the first; or copies of one image,
+// and each could pose as the other.
+//
+// The key that the plan names is known of every node: ssh accepts no other. A
+// node without one is known by the key that it reports, if it is in the run.
+func (r *run) sameMachines() []Event {
+	byKey := map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(r.all)) {
+		n := r.all[name]
+		if len(n.profiles) == 0 { // data comes from it, and nothing is deployed to it
+			continue
+		}
+		if key, err := names.ParsePublicKey(cmp.Or(n.HostKey, n.seen.HostKey)); err == nil {
+			byKey[key.Bare()] = append(byKey[key.Bare()], name)
+		}
+	}
+	var events []Event
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		same := byKey[key]
+		i := slices.IndexFunc(r.nodes, func(n *nodeRun) bool { return slices.Contains(same, n.Name) })
+		if len(same) < 2 || i < 0 {
+			continue
+		}
+		events = append(events, Event{Type: TypeFinding, Node: r.nodes[i].Name, Finding: &Finding{Level: Failure, Code: FindingSameMachine,
+			Message: fmt.Sprintf("nodes %s have the same host key, %s: they are one machine, or copies of one image", problem.Join(same), key),
+			Hint: "one machine: remove the other name from provider.nodes, and run `mage plan`. Copies: as root on one of them `rm /etc/ssh/ssh_host_*`, restart it, and set its new key as provider.nodes." + same[len(same)-1] +
+				".hostKey; first encrypt for the new key what sops encrypts for the old one"}})
+	}
+	return events
+}

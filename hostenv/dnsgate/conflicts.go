@@ -1,0 +1,187 @@
+package dnsgate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A conflict is a name for which name servers say different things: each of
+// Let's Encrypt's perspectives asks another one.
+type conflict struct {
+	name, kind    string // the name, and the type of record
+	views         []view
+	contradicting []ServerFacts // servers that contradict themselves, if that may explain it
+	effect        effect
+}
+
+// An effect is what a conflict means for the verdict.
+type effect int
+
+const (
+	harmless       effect = iota // each answer leads to the node
+	unimportant                  // the resolver has IPv6 of the node, which comes first
+	inPart                       // each answer may lead to the node, or most do
+	contradiction                // a server contradicts itself; the others agree
+	tooLittleKnown               // the servers that answer in full agree
+	needsNode                    // all of them may be the node's addresses, which are not known
+	needsAAAA                    // no server could be asked for AAAA, which comes first
+	fatal                        // some perspective does not reach the node
+)
+
+// decides reports whether the conflict settles the verdict by itself; others
+// take back a pass at most, or a failure about where the name leads.
+func (e effect) decides() bool { return e >= needsNode }
+
+// doubtful reports whether the conflict makes the resolver's answer a matter of
+// luck: another resolver may get a different one.
+func (e effect) doubtful() bool { return e == inPart || e == contradiction || e == tooLittleKnown }
+
+// findConflicts returns the conflicts about the name and about the names in
+// other zones that its CNAMEs lead to, up to the first one that decides.
+func (s *subject) findConflicts() []conflict {
+	var found []conflict
+	look := func(name string, servers []ServerFacts) (decided bool) {
+		views := viewsOf(servers)
+		kind := disagreement(views)
+		if kind == "" {
+			return false
+		}
+		c := conflict{name: name, kind: kind, views: views}
+		c.effect = s.effectOf(kind, views, servers)
+		if c.effect == contradiction {
+			c.contradicting = slices.DeleteFunc(slices.Clone(servers), func(f ServerFacts) bool { return !contradicts(f) })
+		}
+		found = append(found, c)
+		return c.effect.decides()
+	}
+	if look(s.name, s.facts.Servers) {
+		return found
+	}
+	aliases := slices.Clone(s.facts.Aliases)
+	slices.SortFunc(aliases, func(a, b AliasFacts) int { return cmp.Compare(a.Name, b.Name) })
+	for _, alias := range aliases {
+		// Of the node, every address that any of its servers has is its own.
+		if alias.Name != s.Node && look(alias.Name, alias.Servers) {
+			break
+		}
+	}
+	return found
+}
+
+func (s *subject) effectOf(kind string, views []view, servers []ServerFacts) effect {
+	switch {
+	case s.leadToNode(views):
+		return harmless
+	case !s.node.v4Known || !s.node.v6Known:
+		return needsNode
+	case kind == "A" && !slices.ContainsFunc(views, func(v view) bool { return v.v6.known }):
+		switch {
+		case len(s.v6) > 0 && s.v6.allIn(s.node.v6):
+			return unimportant
+		case len(s.v6) > 0 || !clean(s.facts.AAAA):
+			return needsAAAA
+		}
+	}
+	if s.mayLead(views) {
+		return inPart
+	}
+	sound := viewsOf(slices.DeleteFunc(slices.Clone(servers), unsound))
+	switch {
+	case disagreement(sound) != "" && !s.leadToNode(sound):
+		return fatal
+	case slices.ContainsFunc(servers, contradicts):
+		return contradiction
+	}
+	return tooLittleKnown
+}
+
+// unsound reports whether a server does not answer for both families, or
+// contradicts itself.
+func unsound(f ServerFacts) bool { return !clean(f.A) || !clean(f.AAAA) || contradicts(f) }
+
+// contradicts reports whether a server denies for one family what it says for
+// the other: that there is such a name, or a CNAME. Resolvers differ in what
+// they make of it, for some ask for A to find out about AAAA.
+func contradicts(f ServerFacts) bool {
+	first := func(l Lookup) string { return strings.Join(l.Chain[:min(1, len(l.Chain))], "") }
+	return !f.Undelegated && clean(f.A) && clean(f.AAAA) &&
+		((f.A.Outcome == OutcomeNXDomain) != (f.AAAA.Outcome == OutcomeNXDomain) || first(f.A) != first(f.AAAA))
+}
+
+// conflict returns the first conflict of an effect, nil if there is none.
+func (s *subject) conflict(e effect) *conflict {
+	if i := slices.IndexFunc(s.conflicts, func(c conflict) bool { return c.effect == e }); i >= 0 {
+		return &s.conflicts[i]
+	}
+	return nil
+}
+
+func serversDifferHarmlessly(s *subject) []string {
+	var warnings []string
+	for _, c := range s.conflicts {
+		if c.effect == harmless {
+			warnings = append(warnings, fmt.Sprintf("%s: the name servers of %s disagree on %s, and all of them lead to the node", s.name, c.name, c.kind))
+		}
+	}
+	return warnings
+}
+
+func serversDifferNodeUnknown(s *subject) []Evidence {
+	if s.conflict(needsNode) == nil {
+		return nil
+	}
+	return s.nodeLookups()
+}
+
+func serversDifferAAAAUnknown(s *subject) []Evidence {
+	if s.conflict(needsAAAA) == nil {
+		return nil
+	}
+	return []Evidence{s.sawLookup("AAAA", s.facts.AAAA)}
+}
+
+func serversDiffer(s *subject) []Evidence {
+	c := s.conflict(fatal)
+	if c == nil {
+		return nil
+	}
+	return s.sawConflict(c)
+}
+
+// doubts makes the rule that applies where the first doubtful conflict has this
+// effect. Its evidence is that of all of them.
+func doubts(e effect) func(*subject) []Evidence {
+	return func(s *subject) []Evidence {
+		first := slices.IndexFunc(s.conflicts, func(c conflict) bool { return c.effect.doubtful() })
+		if first < 0 || s.conflicts[first].effect != e {
+			return nil
+		}
+		var seen []Evidence
+		for _, c := range s.conflicts[first:] {
+			if c.effect.doubtful() {
+				seen = append(seen, s.sawConflict(&c)...)
+			}
+		}
+		return seen
+	}
+}
+
+// sawConflict returns what the servers say of the type of record that they
+// differ on; or, if some contradict themselves, what these say.
+func (s *subject) sawConflict(c *conflict) []Evidence {
+	var seen []Evidence
+	for _, f := range c.contradicting {
+		seen = append(seen, f.saw(c.name, "A", f.A), f.saw(c.name, "AAAA", f.AAAA))
+	}
+	if len(seen) > 0 {
+		return sorted(seen)
+	}
+	for _, v := range c.views {
+		if saw := v.says(c.kind); saw != "" {
+			seen = append(seen, Evidence{Name: c.name, Type: c.kind, Server: v.server, Saw: saw})
+		}
+	}
+	return append(sorted(seen), s.sawNode())
+}

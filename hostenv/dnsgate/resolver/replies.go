@@ -1,0 +1,82 @@
+package resolver
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+)
+
+// heard handles a reply that arrived at a socket.
+func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
+	if len(reply) < headerLen {
+		x.ignore()
+		return
+	}
+	x.mu.Lock()
+	f := sock.flights[binary.BigEndian.Uint16(reply)]
+	if f == nil || f.server().addr != from {
+		x.stats.Ignored++
+		x.mu.Unlock()
+		return
+	}
+	how := f.query.match(reply)
+	if how == matchNone || how == matchCase {
+		f.caseLost = f.caseLost || how == matchCase
+		x.stats.Ignored++
+		x.mu.Unlock()
+		return
+	}
+	s := f.server()
+	s.answered, s.exhausted = true, 0
+	if !f.sent.IsZero() {
+		s.rtt.add(time.Since(f.sent))
+	}
+	if f.overTCP {
+		x.mu.Unlock()
+		return
+	}
+	if truncated(reply) {
+		f.cut = true
+		x.overTCP(f)
+		return
+	}
+	x.mu.Unlock()
+
+	msg, err := unpack(reply)
+	if err != nil {
+		x.mu.Lock()
+		x.fail(f, failed(dnsgate.ErrorMalformed))
+		return
+	}
+	x.settle(f, msg)
+}
+
+func (x *exchange) ignore() {
+	x.mu.Lock()
+	x.stats.Ignored++
+	x.mu.Unlock()
+}
+
+// settle ends a flight with its own reply, or tries once more.
+func (x *exchange) settle(f *flight, msg *dns.Msg) {
+	noOPT := msg.Rcode == dns.RcodeFormatError && msg.IsEdns0() == nil
+	a := read(msg, f.q.name, f.q.qtype, !f.recursive)
+	x.mu.Lock()
+	switch {
+	case f.finished:
+		x.mu.Unlock()
+	case noOPT && !f.noEDNS: // a server from before EDNS (RFC 6891 section 7)
+		f.noEDNS = true
+		f.try++
+		x.stats.Retries++
+		x.again(f)
+	case a.Failed() && a.Error != dnsgate.ErrorLoop && a.Error != dnsgate.ErrorChain:
+		x.fail(f, a)
+	default:
+		x.land(f, a)
+	}
+}

@@ -1,0 +1,156 @@
+package dnsgate
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// A route is where Let's Encrypt gets with the addresses that the resolver has:
+// it tries IPv6 first, and IPv4 only if there is none or no host answers.
+type route struct {
+	way   way
+	lacks lack // then way has no meaning
+	// evidence is what the route rests on; a name without a usable address has
+	// none.
+	evidence []Evidence
+
+	proxied   bool      // all addresses are a proxy's, which does not say where it forwards to
+	six       bool      // it begins with IPv6
+	outside   addresses // those of the first family that are not the node's
+	mixed     bool      // others of that family are the node's
+	dead      addresses // those of outside where no host answers
+	fallsBack bool      // it leads to the node by IPv4, because of dead addresses
+}
+
+// A lack is what has to be known before a route can be.
+type lack int
+
+const (
+	lacksNothing lack = iota
+	lacksNode         // the node's addresses of one family
+	lacksFamily       // the other family of the name
+)
+
+// routes makes a rule of a condition on the route.
+func routes(applies func(*route) bool) func(*subject) []Evidence {
+	return func(s *subject) []Evidence {
+		if !applies(&s.route) {
+			return nil
+		}
+		return s.route.evidence
+	}
+}
+
+func (s *subject) findRoute() route {
+	behind := func(a netip.Addr) bool { return within(a, s.Proxies) }
+	switch all := slices.Concat(s.v4, s.v6); {
+	case len(all) == 0:
+		return route{}
+	case len(all.in(s.node.all())) == 0 && len(all.filter(behind)) == len(all):
+		return s.proxyRoute()
+	case len(s.v6) > 0:
+		return s.route6()
+	}
+	return s.route4()
+}
+
+// proxyRoute takes probes alone into account: a proxy may forward the challenge
+// to the node or not, and DNS does not say.
+func (s *subject) proxyRoute() route {
+	asked := s.v6
+	if len(asked) == 0 {
+		asked = s.v4
+	}
+	way, probes := s.leads(asked, nil)
+	return route{way: way, proxied: true, outside: asked, evidence: append(s.sawAddresses(), probes...)}
+}
+
+func (s *subject) route6() route {
+	r := route{six: true, outside: s.v6.outside(s.node.v6)}
+	r.mixed = len(r.outside) < len(s.v6)
+	if len(r.outside) > 0 && !s.node.v6Known {
+		r.lacks, r.evidence = lacksNode, s.nodeLookups()
+		return r
+	}
+	r.evidence = s.sawAddresses()
+	for _, a := range r.outside {
+		if dial, dialled := s.dials[a]; dialled {
+			r.evidence = append(r.evidence, s.saw("dial", a.String(), string(dial)))
+		}
+	}
+	r.dead = r.outside.filter(s.dead)
+	living := s.v6.outside(r.dead)
+	way, probes := s.leads(living, s.node.v6)
+	r.way, r.evidence = way, append(r.evidence, probes...)
+	switch {
+	case len(r.dead) == 0, len(living) > 0 && way == leadsAway:
+	case len(s.v4) == 0 && !clean(s.facts.A):
+		r.lacks = lacksFamily
+	case !s.node.v4Known:
+		r.lacks, r.evidence = lacksNode, append(r.evidence, s.nodeLookups()...)
+	default:
+		r.way, probes = s.leads(s.v4, s.node.v4) // IPv4 is asked where IPv6 is dead
+		r.evidence = append(r.evidence, probes...)
+		if len(living) > 0 {
+			r.way = min(way, r.way)
+		}
+		r.fallsBack = r.way == leadsToNode && living.allIn(s.node.v6) && s.v4.allIn(s.node.v4)
+	}
+	return r
+}
+
+func (s *subject) route4() route {
+	r := route{outside: s.v4.outside(s.node.v4)}
+	r.mixed = len(r.outside) < len(s.v4)
+	if len(r.outside) > 0 && !s.node.v4Known {
+		r.lacks, r.evidence = lacksNode, s.nodeLookups()
+		return r
+	}
+	way, probes := s.leads(s.v4, s.node.v4)
+	r.way, r.evidence = way, append(s.sawAddresses(), probes...)
+	if way == leadsAway && !clean(s.facts.AAAA) {
+		r.lacks = lacksFamily // an AAAA record may be right, and counts first
+	}
+	return r
+}
+
+// aElsewhere and the next two warn of what the route to the node leaves out.
+func aElsewhere(s *subject) []string {
+	r := &s.route
+	if r.six && len(r.outside) == 0 && len(s.v4.outside(s.node.v4)) > 0 && s.node.v4Known {
+		return []string{fmt.Sprintf("%s: A is %s and not the node's: visitors without IPv6 go elsewhere", s.name, s.v4)}
+	}
+	return nil
+}
+
+func aaaaDead(s *subject) []string {
+	r := &s.route
+	if r.way == leadsToNode && len(r.dead) > 0 {
+		return []string{fmt.Sprintf("%s: nothing answers at %s: remove the AAAA record, it slows every visitor with IPv6", s.name, r.dead)}
+	}
+	return nil
+}
+
+func aaaaLookupFailed(s *subject) []string {
+	r := &s.route
+	if !r.six && len(r.outside) == 0 && s.facts.AAAA.Failed() {
+		return []string{fmt.Sprintf("%s: the AAAA lookup fails (%s): Let's Encrypt goes by A", s.name, describe(s.facts.AAAA))}
+	}
+	return nil
+}
+
+// unroutable are IPv6 blocks to which no connection can be made, and that no
+// registry of reserved addresses has: multicast and site-local (RFC 4291,
+// RFC 3879).
+var unroutable = prefixes("ff00::/8", "fec0::/10")
+
+// dead reports whether no host answers at an address: it was dialled and refuses
+// or times out, or cannot be reached from anywhere. That this machine has no
+// route to it is no proof.
+func (s *subject) dead(a netip.Addr) bool {
+	dial := s.dials[a]
+	return dial == DialRefused || dial == DialTimeout || within(a, unroutable)
+}
+
+func (s *subject) allDead(list addresses) bool { return len(list.filter(s.dead)) == len(list) }

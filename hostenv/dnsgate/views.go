@@ -1,0 +1,129 @@
+package dnsgate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// A view is what one authoritative server says. A family that it was not asked
+// about, or could not answer for, is not in it.
+type view struct {
+	server string // name and address
+	cname  []string
+	hasCN  bool // the CNAME question was answered
+	v4, v6 answer
+
+	cname4, cname6 []string // the CNAME of each family
+	has4, has6     bool     // the questions for it were answered
+}
+
+// An answer is one family of a view.
+type answer struct {
+	known   bool
+	missing Outcome // nodata or nxdomain where there is no address
+	list    addresses
+}
+
+func (a answer) String() string {
+	switch {
+	case !a.known:
+		return ""
+	case len(a.list) > 0:
+		return a.list.String()
+	default:
+		return string(a.missing)
+	}
+}
+
+// viewsOf returns the views of the servers that answer anything, in the order of
+// their names. It leaves out servers that the zone's parent does not name: a
+// resolver that begins at the parent does not meet them.
+func viewsOf(servers []ServerFacts) []view {
+	servers = slices.Clone(servers)
+	slices.SortFunc(servers, compareServers)
+	var all []view
+	for _, s := range servers {
+		if s.Undelegated {
+			continue
+		}
+		v := view{server: s.label()}
+		if v.hasCN = s.CNAME.Asked() && !s.CNAME.Failed(); v.hasCN {
+			v.cname = slices.Sorted(slices.Values(s.CNAME.Targets))
+			if chain := slices.Concat(s.A.Chain, s.AAAA.Chain); len(v.cname) == 0 && len(chain) > 0 {
+				v.cname = chain[:1:1] // for one family alone
+			}
+			v.has4, v.has6 = clean(s.A), clean(s.AAAA)
+		}
+		v.cname4, v.cname6 = aliasOf(s.A, s.AAAA, v.cname), aliasOf(s.AAAA, s.A, v.cname)
+		v.v4 = answered(s.A, !v.hasCN || len(v.cname4) > 0)
+		v.v6 = answered(s.AAAA, !v.hasCN || len(v.cname6) > 0)
+		if v.hasCN || v.v4.known || v.v6.known {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// aliasOf returns the CNAME of one family: that of the server, unless only the
+// answer of the other family has one.
+func aliasOf(l, other Lookup, server []string) []string {
+	switch {
+	case l.Failed():
+		return nil
+	case len(l.Chain) > 0:
+		return l.Chain[:1:1]
+	case len(other.Chain) > 0 && clean(l):
+		return nil
+	}
+	return server
+}
+
+// answered reads a family. A server that answers with a CNAME, or may have one,
+// need not have its target: no data is then no answer.
+func answered(l Lookup, alias bool) answer {
+	if !l.Asked() || l.Failed() {
+		return answer{}
+	}
+	a := answer{known: true, missing: l.Outcome, list: parse(l.Addresses)}
+	if alias && len(a.list) == 0 && l.Outcome != OutcomeNXDomain {
+		return answer{}
+	}
+	return a
+}
+
+// says returns what a server says of a type of record, "" for nothing.
+func (v view) says(kind string) string {
+	switch {
+	case kind == "A":
+		return v.v4.String()
+	case kind == "AAAA":
+		return v.v6.String()
+	case kind == "CNAME" && v.hasCN:
+		return cmp.Or(strings.Join(v.cname, " "), "no CNAME")
+	case kind == "CNAME for A" && v.has4:
+		return cmp.Or(strings.Join(v.cname4, " "), "no CNAME")
+	case kind == "CNAME for AAAA" && v.has6:
+		return cmp.Or(strings.Join(v.cname6, " "), "no CNAME")
+	}
+	return ""
+}
+
+// disagreement returns the type of record that servers disagree on, "" if they
+// agree.
+func disagreement(views []view) string {
+	for _, kind := range []string{"CNAME", "CNAME for A", "CNAME for AAAA", "A", "AAAA"} {
+		first := ""
+		for _, v := range views {
+			says := v.says(kind)
+			if first == "" {
+				first = says
+			}
+			if says != "" && says != first {
+				kind, _, _ = strings.Cut(kind, " ")
+				return kind
+			}
+		}
+	}
+	return ""
+}

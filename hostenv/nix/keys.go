@@ -1,0 +1,221 @@
+package nix
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+// The default place of the secret key, below the provider's root.
+const defaultKey = "secrets/signing/secret.key"
+
+// KeyVariable names a file with the secret key.
+const KeyVariable = "HOSTENV_SIGNING_KEY_FILE"
+
+// A Key is the key that signs closures. It does not contain the secret.
+type Key struct {
+	File   string // of the secret key
+	Public string // "hosting.example-1:VpyN..."
+	Made   bool   // by this call
+}
+
+// FlakeLine returns the line of flake.nix by which a provider's nodes trust a key.
+func (k Key) FlakeLine() string {
+	return fmt.Sprintf("provider.nixSigning.trustedPublicKeys = [ %q ];", k.Public)
+}
+
+// OpenKey finds the key of the provider at root: the file that is named (by
+// -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key.
+// If neither the last nor its public key exists, OpenKey makes both, under the
+// name of the provider's domain. It does not make a key that the flag or the
+// variable names: a misspelt name would give a new key that no node trusts.
+//
+// It refuses a file that other users can read, that is in git, or that is not a
+// secret key of Nix. Errors do not quote the file.
+func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
+	file, ours := named, false
+	if file == "" {
+		file = os.Getenv(KeyVariable)
+	}
+	if file == "" {
+		file, ours = filepath.Join(root, filepath.FromSlash(defaultKey)), true
+	}
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return Key{}, err
+	}
+	k := Key{File: file}
+	public := filepath.Join(filepath.Dir(file), "public.key")
+	_, alone := os.Lstat(public) // looked up first: a run that makes a key now writes this file last
+	if _, err := os.Stat(file); ours && errors.Is(err, fs.ErrNotExist) {
+		if alone == nil {
+			return Key{}, keyProblem(file, "is not there, and its public half is: a new one would have the same name, of which Nix knows one key alone",
+				"restore it from where a copy is kept, or name that with -signingKey=; to replace it make one of another name, mode 0600: `nix key generate-secret --key-name "+domain+"-2 >"+file+"`")
+		}
+		if k.Made, err = makeKey(file, domain); err != nil {
+			return Key{}, fmt.Errorf("make a signing key: %w", err)
+		}
+	}
+	if k.Public, err = PublicKey(file); err != nil {
+		return Key{}, err
+	}
+	if inGit(ctx, file) {
+		return Key{}, keyProblem(file, "is in git: every reader of the repository can sign for every node",
+			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys")
+	}
+	if ours {
+		if err := beside(public, k.Public+"\n"); err != nil {
+			return Key{}, fmt.Errorf("write the public key beside the signing key: %w", err)
+		}
+	}
+	return k, nil
+}
+
+func keyProblem(file, text, fix string) error {
+	return problem.New("the signing key "+file, text, fix)
+}
+
+// PublicKey reads a secret key of Nix, NAME:BASE64 of an ed25519 key in
+// libsodium's format, and returns the public key. It does not run nix, whose
+// messages quote a broken key.
+func PublicKey(file string) (string, error) {
+	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", keyProblem(file, "is not there", "correct the path, or omit -signingKey and "+KeyVariable+" to have one made at "+defaultKey)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the signing key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return "", keyProblem(file, "is no file", "name the file of a secret key of Nix")
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", keyProblem(file, fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm()), "chmod 600 "+file)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the signing key: %w", err)
+	}
+	if len(data) > 1<<12 || bytes.Contains(data, []byte("ENC[")) {
+		return "", keyProblem(file, "is no secret key of Nix, but looks like a file of sops", "decrypt it to a file of its own that is not in git, mode 0600, and name that")
+	}
+	name, encoded, _ := strings.Cut(strings.TrimSpace(string(data)), ":")
+	secret, err := base64.StdEncoding.DecodeString(encoded)
+	if _, unnamed := names.ParseKeyName(name); err != nil || unnamed != nil || len(secret) != ed25519.PrivateKeySize {
+		remedy := "make one with `nix key generate-secret --key-name " + "NAME-1`"
+		if err == nil && len(secret) == ed25519.PublicKeySize {
+			remedy = "this is the public half: name the file of the secret one"
+		}
+		return "", keyProblem(file, "is no secret key of Nix", remedy)
+	}
+	// The second half is the public key. If it does not belong to the first, the
+	// signatures fail to verify.
+	key := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
+	if !bytes.Equal(key, secret) {
+		return "", keyProblem(file, "is broken: its halves do not belong together", "restore it from a backup")
+	}
+	return name + ":" + base64.StdEncoding.EncodeToString(secret[ed25519.SeedSize:]), nil
+}
+
+// makeKey makes a key. It keeps a key that another process makes at the same time.
+func makeKey(file, domain string) (made bool, err error) {
+	name := domain + "-1"
+	if _, err := names.ParseKeyName(name); err != nil {
+		return false, fmt.Errorf("%q cannot be the name of a key: %w", name, err)
+	}
+	folder := filepath.Dir(file)
+	if err := os.MkdirAll(filepath.Dir(folder), 0o777); err != nil {
+		return false, err
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return false, err
+	}
+	// Write .gitignore first, so that `git add` never adds the key.
+	if _, err := writeOnce(filepath.Join(folder, ".gitignore"), "*\n!.gitignore\n!public.key\n", 0o644); err != nil {
+		return false, err
+	}
+	_, secret, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return false, err
+	}
+	return writeOnce(file, name+":"+base64.StdEncoding.EncodeToString(secret)+"\n", 0o600)
+}
+
+// writeOnce writes a file that does not exist yet, whole or not at all, and
+// reports whether it did.
+func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
+	if _, err := os.Stat(path); err == nil {
+		return false, nil
+	}
+	tmp, err := writeTemp(path, text, mode)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if gone := os.Remove(tmp); err == nil {
+			err = gone
+		}
+	}()
+	if err := os.Link(tmp, path); errors.Is(err, fs.ErrExist) {
+		return false, nil // another process was faster
+	} else if err != nil {
+		return false, err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return false, err
+	}
+	return true, errors.Join(folder.Sync(), folder.Close())
+}
+
+// beside writes the public key, or replaces that of an older key. It replaces the
+// file as a whole, because another run may be reading it.
+func beside(path, text string) error {
+	if _, err := writeOnce(path, text, 0o644); err != nil {
+		return err
+	}
+	if before, err := os.ReadFile(path); err != nil || string(before) == text {
+		return err
+	}
+	tmp, err := writeTemp(path, text, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	return nil
+}
+
+// writeTemp writes a temporary file beside path, for a rename to path.
+func writeTemp(path, text string, mode fs.FileMode) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// inGit reports whether git tracks a file. It returns false without git or without
+// a repository.
+func inGit(ctx context.Context, file string) bool {
+	cmd := exec.CommandContext(ctx, "git", "ls-files", "--error-unmatch", "--", filepath.Base(file))
+	cmd.Dir = filepath.Dir(file)
+	return cmd.Run() == nil
+}

@@ -1,0 +1,239 @@
+package nix
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+//go:embed lock-sources.nix
+var lockSources []byte
+
+// maxBatch is how many sources one nix process fetches.
+const maxBatch = 50
+
+// Locked is the content of a source at the time of the lock.
+type Locked struct {
+	Rev          string `json:"rev"` // "" for a source that has none, such as a path
+	NarHash      string `json:"narHash"`
+	LastModified int64  `json:"lastModified"` // seconds since 1970
+}
+
+// LockSources fetches sources, given as attributes of Nix's fetchTree, and
+// returns the lock of each, in their order. It asks the remote for each git ref,
+// and refuses a cached answer. It ignores the flake's `dir`, which is not part of
+// a source. A relative path counts from the provider's folder.
+//
+// It fetches equal sources once. Several processes fetch at the same time, but
+// only one from each repository. The error holds a *[LockError] for every source
+// that fails.
+func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]Locked, error) {
+	if len(sources) == 0 {
+		return nil, nil
+	}
+	var (
+		distinct []*source
+		byKey    = map[string]*source{}
+		asked    = make([]*source, len(sources))
+	)
+	for i, attributes := range sources {
+		s, err := r.sourceOf(i, attributes)
+		if err != nil {
+			return nil, err
+		}
+		if byKey[s.key] == nil {
+			byKey[s.key] = s
+			distinct = append(distinct, s)
+		}
+		asked[i] = byKey[s.key]
+	}
+
+	events := &counter{runner: r, phase: Fetch, total: len(distinct)}
+	var mu sync.Mutex
+	var failures []*LockError
+	err := inParallel(r.jobs(), numbered(batches(distinct, r.jobs())), func(_ int, inTurn [][]*source) error {
+		for _, batch := range inTurn {
+			failed, err := r.lockBatch(ctx, events, batch)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			failures = append(failures, failed...)
+			mu.Unlock()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(failures) > 0 {
+		slices.SortFunc(failures, func(a, b *LockError) int { return a.Index - b.Index })
+		var all problem.List
+		for _, f := range failures {
+			all.Add(f)
+		}
+		return nil, all.Err()
+	}
+	locked := make([]Locked, len(sources))
+	for i, s := range asked {
+		locked[i] = s.locked
+	}
+	return locked, nil
+}
+
+// lockBatch fetches a batch in one process. If that fails, it fetches each source
+// in its own process: one failure must not hide the next.
+func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) ([]*LockError, error) {
+	err := r.fetch(ctx, events, batch)
+	failed := (*nixError)(nil)
+	if err == nil {
+		return r.unlockable(batch), nil
+	}
+	if !errors.As(err, &failed) {
+		return nil, err
+	}
+	if len(batch) == 1 {
+		text, _ := splitHint(message(failed.log))
+		if errors.Is(failed, errStale) {
+			text = errStale.Error() + "\n" + text
+		}
+		return []*LockError{batch[0].failure(text)}, nil
+	}
+	var failures []*LockError
+	for _, s := range batch {
+		alone, err := r.lockBatch(ctx, nil, []*source{s})
+		if err != nil {
+			return nil, err
+		}
+		failures = append(failures, alone...)
+	}
+	return failures, nil
+}
+
+// unlockable finds fetched sources without a commit: a working tree with changes,
+// which Nix cannot fetch again.
+func (r *Runner) unlockable(batch []*source) []*LockError {
+	var failures []*LockError
+	for _, s := range batch {
+		if s.needsRev() && strings.Trim(s.locked.Rev, "0") == "" {
+			failures = append(failures, s.failure("it has no commit: its working tree has changes"))
+		}
+	}
+	return failures
+}
+
+// fetch runs one nix process for sources and records their locks.
+func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (err error) {
+	type entry struct {
+		Label string         `json:"label"`
+		Tree  map[string]any `json:"tree"`
+	}
+	var list []entry
+	for _, s := range batch {
+		list = append(list, entry{Label: s.label, Tree: s.tree})
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("write the list of sources: %w", err)
+	}
+
+	// Sources may contain credentials: only our user can read the folder, and we
+	// remove it afterwards.
+	dir, err := os.MkdirTemp("", "hostenv-sources-")
+	if err != nil {
+		return fmt.Errorf("write the list of sources: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	expression := filepath.Join(dir, "lock-sources.nix")
+	if err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "sources.json"), text, 0o600),
+		os.WriteFile(expression, lockSources, 0o600),
+	); err != nil {
+		return fmt.Errorf("write the list of sources: %w", err)
+	}
+
+	// Without --refresh Nix answers from a cache, which may be an hour old.
+	out, log, err := r.eval(ctx, events, "--impure", "--refresh", "--file", expression)
+	if err != nil {
+		return err
+	}
+	if isStale(log) {
+		return &nixError{log: log, err: errStale}
+	}
+	var locked []Locked
+	if err := json.Unmarshal(out, &locked); err != nil {
+		return fmt.Errorf("read what nix locked: %w", err)
+	}
+	if len(locked) != len(batch) {
+		return fmt.Errorf("read what nix locked: %d answers for %d sources", len(locked), len(batch))
+	}
+	for i, s := range batch {
+		s.locked = locked[i]
+	}
+	return nil
+}
+
+// errStale reports that nix could not reach a source and answered from its cache.
+// A plan with that answer could have an old commit, or a branch that is gone.
+var errStale = errors.New("it could not be asked, and an answer of an earlier time is not taken")
+
+// isStale reports whether nix answered from its cache, by the messages of nix and
+// git. Nix 2.26 itself prints no message then, but git prints its error.
+func isStale(log string) bool {
+	return strings.Contains(log, "continuing with the most recent version") ||
+		strings.Contains(log, "; using cached version") ||
+		strings.HasPrefix(log, "fatal: ") || strings.Contains(log, "\nfatal: ")
+}
+
+// batches divides sources among processes that run at the same time. Each process
+// gets all sources of its repositories, as lists that it fetches in turn.
+func batches(sources []*source, processes int) [][][]*source {
+	size := min(maxBatch, (len(sources)+processes-1)/processes)
+
+	var repositories []string
+	of := map[string][]*source{}
+	for _, s := range sources {
+		if of[s.repository] == nil {
+			repositories = append(repositories, s.repository)
+		}
+		of[s.repository] = append(of[s.repository], s)
+	}
+	// Start with the largest, so that it does not run alone at the end.
+	slices.SortStableFunc(repositories, func(a, b string) int { return len(of[b]) - len(of[a]) })
+
+	var all [][][]*source
+	var open []*source
+	for _, repository := range repositories {
+		group := of[repository]
+		if len(group) > size {
+			all = append(all, slices.Collect(slices.Chunk(group, maxBatch)))
+			continue
+		}
+		if len(open)+len(group) > size {
+			all = append(all, [][]*source{open})
+			open = nil
+		}
+		open = append(open, group...)
+	}
+	if open != nil {
+		all = append(all, [][]*source{open})
+	}
+	return all
+}
+
+func numbered[V any](values []V) map[int]V {
+	numbered := make(map[int]V, len(values))
+	for i, value := range values {
+		numbered[i] = value
+	}
+	return numbered
+}

@@ -1,0 +1,235 @@
+package nix
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+// Lines by which our own Nix code reports its progress.
+const (
+	traceEvaluate = "trace: hostenv-provider: evaluating "
+	traceFetch    = "trace: hostenv-provider: fetching "
+)
+
+// grace is how long nix may take to end after SIGTERM.
+const grace = 2 * time.Second
+
+// maxLog is how many bytes of nix's output an error keeps, from the end.
+const maxLog = 1 << 20
+
+// A nixError holds the log of a nix that failed, or whose result cannot be used.
+type nixError struct {
+	log string
+	err error
+}
+
+func (e *nixError) Error() string { return fmt.Sprintf("nix: %v: %s", e.err, message(e.log)) }
+func (e *nixError) Unwrap() error { return e.err }
+
+// eval runs `nix eval --json`, see command.
+func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (written []byte, log string, err error) {
+	return r.command(ctx, events, "eval", args...)
+}
+
+// command runs `nix NAME --json` with further arguments and returns its standard
+// output and standard error. Progress goes to events. The error is a *nixError if
+// nix ran and failed, or the context's error if it was cancelled.
+func (r *Runner) command(ctx context.Context, events *counter, name string, args ...string) (written []byte, log string, err error) {
+	// The evaluation cache would repeat an error without its message.
+	args = slices.Concat([]string{name, "--json", "--option", "eval-cache", "false"}, Features, args)
+	output := &listener{events: events}
+	written, err = r.run(ctx, Command{Args: args}, output)
+	if err != nil {
+		return nil, "", err
+	}
+	return written, output.log(), nil
+}
+
+// Features turns on nix commands and flakes, which the settings may lack.
+var Features = []string{"--extra-experimental-features", "nix-command flakes"}
+
+// A Command is one run of a program that belongs to Nix.
+type Command struct {
+	Program string    // "nix" if empty; "nix-store" is looked for beside nix
+	Args    []string  // Run adds no flags
+	Env     []string  // variables that the Runner's Env does not have
+	Input   io.Reader // its stdin, if not nil
+	Log     io.Writer // receives standard error, line by line, if not nil
+}
+
+// A CommandError reports that a [Command] failed.
+type CommandError struct {
+	Log string // the end of its standard error, without secrets in URLs
+	Err error  // how it ended
+}
+
+func (e *CommandError) Error() string { return cmp.Or(e.Message(), e.Err.Error()) }
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// Message returns the error in the log.
+func (e *CommandError) Message() string { return message(e.Log) }
+
+// Run runs a command and returns its standard output. The error is a
+// *[CommandError] if the command ran and failed, or the context's cause if that
+// was cancelled. A cancelled context ends all processes of the command.
+func (r *Runner) Run(ctx context.Context, c Command) (written []byte, err error) {
+	written, err = r.run(ctx, c, &listener{copy: c.Log})
+	if failed := (*nixError)(nil); errors.As(err, &failed) {
+		return nil, &CommandError{Log: redact(failed.log), Err: failed.err}
+	}
+	return written, err
+}
+
+func (r *Runner) run(ctx context.Context, c Command, output *listener) (written []byte, err error) {
+	program, err := r.find(c.Program)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, program, c.Args...)
+	cmd.Dir = r.Dir
+	cmd.Env = append(r.environment(), c.Env...)
+	cmd.Stdin = c.Input
+	// nix, git and ssh run in their own process group, to end together, and without
+	// a terminal, so that they cannot wait for an answer.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+
+	var stdout bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, output
+	err = cmd.Run()
+	output.end()
+	if ctx.Err() != nil {
+		// Kill the processes that did not end within the grace.
+		_ = signalGroup(cmd, syscall.SIGKILL)
+		return nil, context.Cause(ctx)
+	}
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil, &nixError{log: output.log(), err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("run %s: %w", filepath.Base(program), err)
+	}
+	return stdout.Bytes(), nil
+}
+
+// find returns the path of a program. It looks in the PATH that the program will
+// have, and for Nix's own programs beside nix.
+func (r *Runner) find(name string) (string, error) {
+	nix, err := r.lookPath(r.program())
+	if err != nil {
+		return "", problem.New("", "run nix: there is no "+r.program(),
+			"install Nix 2.8 or newer (https://nixos.org/download), or give an inventory that was evaluated elsewhere")
+	}
+	if name == "" || name == "nix" {
+		return nix, nil
+	}
+	if strings.HasPrefix(name, "nix-") {
+		if path, err := exec.LookPath(filepath.Join(filepath.Dir(nix), name)); err == nil {
+			return path, nil
+		}
+	}
+	path, err := r.lookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("run %s: %w", name, err)
+	}
+	return path, nil
+}
+
+func (r *Runner) lookPath(name string) (string, error) {
+	if strings.ContainsRune(name, filepath.Separator) {
+		return exec.LookPath(name)
+	}
+	for _, kv := range slices.Backward(r.Env) { // of two, the last counts
+		path, found := strings.CutPrefix(kv, "PATH=")
+		if !found {
+			continue
+		}
+		for _, dir := range filepath.SplitList(path) {
+			if program, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(dir) {
+				return program, nil
+			}
+		}
+		return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+	}
+	return exec.LookPath(name)
+}
+
+func (r *Runner) environment() []string {
+	env := r.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	// Git must fail and not ask for a password.
+	return append(env[:len(env):len(env)], "GIT_TERMINAL_PROMPT=0")
+}
+
+func signalGroup(cmd *exec.Cmd, signal syscall.Signal) error {
+	if cmd.Process == nil || syscall.Kill(-cmd.Process.Pid, signal) != nil {
+		return os.ErrProcessDone
+	}
+	return nil
+}
+
+// A listener receives the standard error of nix: it passes progress on, line by
+// line, and keeps the rest.
+type listener struct {
+	events *counter
+	copy   io.Writer // receives each line without secrets, if not nil
+	line   []byte    // the line that has not ended yet
+	kept   []byte
+}
+
+func (l *listener) Write(text []byte) (int, error) {
+	l.line = append(l.line, text...)
+	for {
+		line, rest, ended := bytes.Cut(l.line, []byte("\n"))
+		if !ended {
+			return len(text), nil
+		}
+		l.take(plain(string(line)))
+		l.line = rest
+	}
+}
+
+func (l *listener) take(line string) {
+	for _, trace := range []string{traceEvaluate, traceFetch} {
+		if subject, ok := strings.CutPrefix(line, trace); ok {
+			l.events.report(strings.TrimSpace(subject))
+			return
+		}
+	}
+	if l.copy != nil {
+		// A failure to write the log does not stop nix.
+		_, _ = io.WriteString(l.copy, redact(line)+"\n")
+	}
+	l.kept = append(l.kept, line...)
+	l.kept = append(l.kept, '\n')
+	if len(l.kept) > 2*maxLog {
+		l.kept = append([]byte(nil), l.kept[len(l.kept)-maxLog:]...)
+	}
+}
+
+// end handles a last line without a line break.
+func (l *listener) end() {
+	if len(l.line) > 0 {
+		l.take(plain(string(l.line)))
+		l.line = nil
+	}
+}
+
+// log returns the lines that were kept. Call it after nix has ended.
+func (l *listener) log() string { return string(l.kept) + plain(string(l.line)) }

@@ -1,0 +1,94 @@
+package launcher
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// manual prints the manual page hostenv-provider(1) in roff, with the macros of
+// man(7). It has no date, so that the same source gives the same page.
+func manual(w io.Writer) error {
+	var b strings.Builder
+	macro := func(name, text string) { fmt.Fprintf(&b, ".%s %s\n", name, text) }
+	text := func(text string) {
+		for line := range strings.SplitSeq(wrap(text, 80, ""), "\n") {
+			if line != "" {
+				b.WriteString(roff(line) + "\n")
+			}
+		}
+	}
+	entry := func(term, what string) {
+		macro("TP", "")
+		macro("B", roff(term))
+		text(what)
+	}
+
+	macro("TH", `HOSTENV\-PROVIDER 1 "" "hostenv\-provider `+roff(versionText())+`" "User Commands"`)
+	macro("SH", "NAME")
+	text(program + " - plans, gates and deploys the projects of a hosting provider's customers")
+	macro("SH", "SYNOPSIS")
+	usage, introduction, _ := strings.Cut(introduction, "\n\n")
+	macro("nf", "")
+	for line := range strings.SplitSeq(strings.ReplaceAll(usage, "usage: ", "       "), "\n") {
+		b.WriteString(roff(strings.TrimSpace(line)) + "\n")
+	}
+	macro("fi", "")
+	macro("SH", "DESCRIPTION")
+	text(introduction)
+	for _, part := range []struct {
+		title   string
+		targets []Target
+	}{{"TARGETS", table}, {`OTHER COMMANDS`, own}} {
+		macro("SH", part.title)
+		for i := range part.targets {
+			t := &part.targets[i]
+			macro("SS", roff(t.usage()))
+			for i, paragraph := range strings.Split(respelled(t.Doc), "\n\n") {
+				if i > 0 {
+					macro("PP", "")
+				}
+				text(paragraph)
+			}
+			for i := range t.Flags {
+				entry(t.Flags[i].usage(), respelled(t.Flags[i].Doc))
+			}
+		}
+	}
+	macro("SH", "OPTIONS")
+	entry("-v, --verbose", "Print the name of each target before it runs.")
+	entry("-t, --timeout DURATION", "Cancel the targets after this time.")
+	entry("-l, --list", "List the targets in Mage's spelling.")
+	entry("--help", "Print help: of the program, or of the target that it follows.")
+	entry("--version", "Print the version.")
+	macro("SH", "EXIT STATUS")
+	for _, code := range exitCodes {
+		entry(code[0], code[1])
+	}
+	macro("SH", "FILES")
+	entry("generated/plan.json", "The plan, which the provider's flake and the other targets read.")
+	entry("generated/state.json", "UIDs and host names of every environment, live and retired.")
+	_, err := io.WriteString(w, strings.ReplaceAll(b.String(), " \n", "\n"))
+	return err
+}
+
+// exitCodes are the exit codes of the targets and of the launcher.
+var exitCodes = [][2]string{
+	{"0", "All is well."},
+	{"1", "An error; the last line names what was written until then."},
+	{"2", "The command line cannot be run; or there are changes, where the target was asked with --detailed-exitcode."},
+	{"3", "Another run holds the lock; the DNS gate has no ground to decide on; or a part of the deploy failed."},
+	{"4", "The plan is older than the state."},
+	{"5", "Another deploy is at work."},
+	{"6", "What one customer gives was held back; the rest is done."},
+	{"130", "The deploy was interrupted."},
+}
+
+// roff escapes text, so that a hyphen stays one and no line is a request.
+func roff(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`).Replace(text)
+	if strings.HasPrefix(text, ".") {
+		text = `\&` + text
+	}
+	return text
+}

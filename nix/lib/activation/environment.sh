@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# What frame.sh needs for an environment's activation.
+uid=@uid@
+
+# setup sets what a login sets and `sudo -u` does not. It refuses to run as another
+# user, as after `deploy --profile-user root`: the activation would run a customer's
+# code with that user's rights.
+setup() {
+  if [ "$EUID" != "$uid" ]; then
+    printf 'error: the environment %s has the uid %s, and is activated as uid %s\n' @user@ "$uid" "$EUID" >&2
+    printf "hint: do not give deploy-rs --profile-user\n" >&2
+    exit 1
+  fi
+  [ -O "${HOME:-}" ] || HOME=~@user@
+  # Empty where hostenv's environment does not set it.
+  local state=@stateDir@ data=@dataDir@ cache=@cacheDir@
+  : "${XDG_RUNTIME_DIR:=/run/user/$EUID}" "${XDG_CONFIG_HOME:=$HOME/.config}"
+  : "${XDG_STATE_HOME:=${state:-$HOME/.local/state}}"
+  : "${XDG_DATA_HOME:=${data:-$HOME/.local/share}}"
+  : "${XDG_CACHE_HOME:=${cache:-$HOME/.cache}}"
+  export HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME XDG_CACHE_HOME
+}
+
+# systemd refuses to start a unit that was started too often, even when the node
+# goes back to the version that worked. So we reset the failed units first, as a
+# NixOS switch does.
+activate() {
+  "@coreutils@timeout" 10 systemctl --user reset-failed >/dev/null 2>&1 || true
+  "$PROFILE/bin/activate"
+}

@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# Functions of an activation: which units failed in it, and why. The activation
+# script calls failed_units before it begins, and print_failed_units if it fails.
+# hostenv/deploy/said.go reads the output.
+
+# failed_units SCOPE lists the systemd units that have failed or that systemd
+# restarts after a failure, each with its invocation ID. SCOPE is --system or --user.
+failed_units() {
+  local unit
+  for unit in $(timeout 10 systemctl "$1" list-units --all --plain --no-legend --full --state=failed,auto-restart | cut -d ' ' -f 1); do
+    printf '%s %s\n' "$unit" "$(timeout 10 systemctl "$1" show --value --property=InvocationID -- "$unit")"
+  done
+} 2>/dev/null
+
+# print_failed_units SCOPE SINCE BEFORE prints the units that have failed since the
+# list BEFORE, and the end of each unit's journal since the time SINCE, in seconds.
+# A customer's unit can write anything to its journal: the output is limited in
+# length, and control characters are removed.
+print_failed_units() {
+  local unit invocation line text try field=--unit told=0
+  if [ "$1" = --user ]; then
+    field=--user-unit
+  fi
+  timeout 10 journalctl --sync || true # only root may do this
+  failed_units "$1" | while read -r unit invocation; do
+    case $'\n'$3$'\n' in *$'\n'"$unit $invocation"$'\n'*) continue ;; esac
+    told=$((told + 1))
+    if [ "$told" -gt 5 ]; then
+      break
+    fi
+    printf 'failed unit: %s\n' "$unit"
+    # The journal can lag behind. It is complete when it has systemd's own message
+    # about the failure, which is the last one of the unit.
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+      text=$(timeout 10 journalctl --quiet --no-pager --output=cat --lines=12 --since="@$2" "$field=$unit" |
+        LC_ALL=C tr -d '\000-\010\013-\037\177' | cut -b 1-400)
+      case $text in *"Failed with result"*) break ;; esac
+      [ "$try" = 10 ] || sleep 0.2
+    done
+    printf '%s\n' "$text" | while IFS= read -r line; do
+      printf 'failed unit| %s\n' "$line"
+    done
+  done
+} 2>/dev/null

@@ -1,0 +1,60 @@
+# How deploy-rs reaches a node: { hostname; sshOpts; }, translated from the plan's
+# connection.
+#
+# `mage deploy` does not use this sshOpts: it writes an ssh_config from the same
+# connection and gives deploy-rs that file. The options are for deploy-rs that is
+# run by hand (`deploy .#node-a`), which then reaches the same host, with the same
+# host key.
+#
+# deploy-rs gives the options to ssh one by one, and joined by spaces to Nix, which
+# up to 2.26 splits them at every space: no option may hold one. What the plan says
+# of the host key stands before the node's own options, because ssh takes the first
+# value of each option.
+let
+  inherit (builtins) concatLists concatStringsSep filter isString match toJSON;
+  address = import ./address.nix;
+  is = import ./is.nix;
+  fail = import ./fail.nix;
+
+  isOneWord = value: isString value && match "[^[:space:][:cntrl:]]+" value != null;
+in
+node: connection:
+let
+  refuse = problem: hint: fail { subject = "node ${node}"; inherit problem hint; };
+  option = "provider.nodes.${toJSON node}";
+
+  hostname =
+    if is.address connection.hostname then connection.hostname
+    else
+      refuse "its address is ${toJSON connection.hostname}, neither a host name nor an IP address"
+        "set ${option}.address, and run `mage plan`";
+
+  own = connection.sshOpts or [ ];
+  spaced = filter (word: ! isOneWord word) own;
+
+  # ssh accepts this key of the host and no other, whatever the known hosts of the
+  # machine that deploys. The file is in the store, where no user can change it.
+  pinned = key:
+    if is.publicKey key then [
+      "HostKeyAlias=${node}"
+      "UserKnownHostsFile=${builtins.toFile "known-hosts" "${node} ${key}\n"}"
+      "GlobalKnownHostsFile=/dev/null"
+      "StrictHostKeyChecking=yes"
+      "UpdateHostKeys=no"
+    ]
+    else
+      refuse "hostKey is ${toJSON key}, which is no public key"
+        "set ${option}.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host";
+
+  options = (if connection ? hostKey then pinned connection.hostKey else [ ])
+    ++ (if address.isIPv6 hostname then [ "HostName=${address.ssh hostname}" ] else [ ]);
+in
+if spaced != [ ] then
+  refuse "sshOpts holds ${concatStringsSep ", " (map toJSON spaced)}, and Nix splits ssh's options at every space"
+    "write [ \"-o\" \"Option=value\" ] with a value without spaces, or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]"
+else {
+  hostname = address.deploy node hostname;
+  sshOpts = concatLists (map (value: [ "-o" value ]) options)
+    ++ (if connection ? sshPort then [ "-p" (toString connection.sshPort) ] else [ ])
+    ++ own;
+}
