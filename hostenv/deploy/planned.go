@@ -48,13 +48,15 @@ func Planned(d plan.Document) ([]Node, error) {
 		if !e.Runs() {
 			continue
 		}
+		paths := d.Profiles[user]
 		checkEnvironment(user, e, d.DeployUser, &errs)
+		checkProfile(user, paths, &errs)
 		_, own := d.Nodes[e.Node]
 		if !own {
 			errs.Addf(fmt.Sprintf("plan.environments.%q", user), byHand, "is on the node %q, which the plan does not have", e.Node)
 		} else if n, reached := nodes[e.Node]; reached {
 			n.Profiles = append(n.Profiles, Profile{
-				Node: e.Node, Name: user, User: user, UID: e.UID, Formerly: e.FormerNames, Link: e.ProfileLink, Temp: e.TempPath,
+				Node: e.Node, Name: user, User: user, UID: e.UID, Formerly: e.FormerNames, Link: paths.ProfileLink, Temp: paths.TempPath,
 			})
 		}
 	}
@@ -158,10 +160,15 @@ func checkEnvironment(user string, e plan.Environment, deployUser string, errs *
 	if e.UID <= 0 {
 		errs.Addf(where, byHand, "has no uid")
 	}
-	if e.ProfileLink == "" || e.TempPath == "" {
+}
+
+// checkProfile refuses a profile whose paths are missing or unsafe in a command.
+func checkProfile(user string, p plan.Profile, errs *problem.List) {
+	where := fmt.Sprintf("plan.profiles.%q", user)
+	if p.ProfileLink == "" || p.TempPath == "" {
 		errs.Addf(where, older, "does not have both of profileLink and tempPath")
 		return
 	}
-	checkPath(where+".profileLink", e.ProfileLink, byHand, errs)
-	checkPath(where+".tempPath", e.TempPath, byHand, errs)
+	checkPath(where+".profileLink", p.ProfileLink, byHand, errs)
+	checkPath(where+".tempPath", p.TempPath, byHand, errs)
 }

@@ -27,7 +27,7 @@ func document(t *testing.T, text string) plan.Document {
 // complete has the options that every connection of a plan has.
 const complete = `"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true`
 
-// paths has the paths that every environment of a plan has.
+// paths has the paths that every profile of a plan has.
 const paths = `"profileLink": "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", "tempPath": "/run/hostenv/deploy/site-main-b7ea262"`
 
 // planOf returns a plan with one node and one environment. parts replaces parts of
@@ -41,9 +41,10 @@ func planOf(parts map[string]string) string {
 	}
 	return fmt.Sprintf(`{"formatVersion": 1, "deployUser": %s, "hostenvHostname": "hosting.example",
 		"nodes": {%s: {}, "n2": {}}, "nodeConnections": {%[2]s: %s, "n2": {"hostname": "2001:db8::1", `+complete+`}, "old": {"hostname": "old.hosting.example", `+complete+`}},
-		"environments": {%s: %s, "off": {"enable": false, "node": "gone"}}}`,
+		"environments": {%s: %s, "off": {"enable": false, "node": "gone"}},
+		"profiles": {%[4]s: %[6]s}}`,
 		part("deployUser", `"deploy"`), part("node", `"n1"`), part("connection", `{"hostname": "n1.hosting.example", `+complete+`}`),
-		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000, `+paths+`}`))
+		part("user", `"site-main-b7ea262"`), part("environment", `{"enable": true, "node": "n1", "uid": 40000}`), part("profile", `{`+paths+`}`))
 }
 
 func TestPlanned(t *testing.T) {
@@ -87,8 +88,8 @@ func TestPlannedRefuses(t *testing.T) {
 		{"the plan would lie", "environment", `{"node": "n1", "uid": 1, "hostenv": {"userName": "other"}}`, `has the hostenv.userName "other"`},
 		{"a former name that is none", "environment", `{"node": "n1", "uid": 1, "formerNames": ["a", "../b"]}`, `"../b", which is no name of a user`},
 		{"without a UID to compare with", "environment", `{"node": "n1"}`, "has no uid"},
-		{"a plan of an older version", "environment", `{"node": "n1", "uid": 1}`, "does not have both of profileLink and tempPath"},
-		{"a link that would leave", "environment", `{"node": "n1", "uid": 1, "profileLink": "/p/../q", "tempPath": "/t"}`, `profileLink is "/p/../q", which is no plain absolute path`},
+		{"a plan of an older version", "profile", `{}`, "does not have both of profileLink and tempPath"},
+		{"a link that would leave", "profile", `{"profileLink": "/p/../q", "tempPath": "/t"}`, `profileLink is "/p/../q", which is no plain absolute path`},
 		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which the plan does not have`},
 		{"deploy-rs cannot quote", "node", `"n\"1"`, "is no name of a node"},
 		{"ssh would take it for an option", "node", `"-oProxyCommand=x"`, "is no name of a node"},
@@ -122,7 +123,7 @@ func TestPlannedRefuses(t *testing.T) {
 
 func TestPlannedRefusesAllAtOnce(t *testing.T) {
 	_, err := deploy.Planned(document(t, planOf(map[string]string{
-		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "profileLink": "/p", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "environment": `{"node": "-n", ` + paths + `}`,
+		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "profileLink": "/p", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "environment": `{"node": "-n"}`,
 	})))
 	if len(problem.Leaves(err)) != 6 {
 		t.Errorf("want six problems, got %v", err)

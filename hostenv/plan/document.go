@@ -25,6 +25,7 @@ type Document struct {
 	HostenvHostname string                 `json:"hostenvHostname,omitzero"`
 	DeployUser      string                 `json:"deployUser,omitzero"`
 	Environments    map[string]Environment `json:"environments,omitzero"` // by user name
+	Profiles        map[string]Profile     `json:"profiles,omitzero"`     // of the environments, by user name
 	Nodes           map[string]Node        `json:"nodes,omitzero"`
 	// NodeConnections holds the nodes of Nodes, and the previous nodes of
 	// environments.
@@ -46,11 +47,7 @@ type Environment struct {
 	// PreviousNode is the node of the last deploy, "" if that is Node.
 	PreviousNode string `json:"previousNode,omitzero"`
 	// FormerNames are the earlier user names of the environment.
-	FormerNames []string `json:"formerNames,omitzero"`
-	// ProfileLink is its profile on the node; TempPath is the folder where
-	// deploy-rs confirms its activation.
-	ProfileLink    string                 `json:"profileLink,omitzero"`
-	TempPath       string                 `json:"tempPath,omitzero"`
+	FormerNames    []string               `json:"formerNames,omitzero"`
 	AuthorizedKeys []string               `json:"authorizedKeys,omitzero"`
 	Hostenv        Identity               `json:"hostenv,omitzero"`
 	VirtualHosts   map[string]VirtualHost `json:"virtualHosts,omitzero"` // by normalised name
@@ -60,6 +57,14 @@ type Environment struct {
 	// Verification is deploymentVerification as the project wrote it. Package
 	// checks reads it.
 	Verification jsontext.Value `json:"deploymentVerification,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// A Profile says where the deploy of an environment puts it on its node.
+type Profile struct {
+	ProfileLink string `json:"profileLink,omitzero"` // the link to the generations
+	TempPath    string `json:"tempPath,omitzero"`    // where deploy-rs confirms an activation
 
 	Carried Carried `json:",inline"`
 }

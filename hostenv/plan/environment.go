@@ -8,7 +8,7 @@ import (
 // decided are the members of an environment that the plan decides. It ignores the
 // environment's own values of them.
 var decided = []string{
-	"authorizedKeys", "formerNames", "node", "placement", "previousNode", "profileLink", "repo", "source", "tempPath", "uid", "virtualHosts",
+	"authorizedKeys", "formerNames", "node", "placement", "previousNode", "repo", "source", "uid", "virtualHosts",
 }
 
 // environment builds environments.<userName>: the evaluated environment, with the
@@ -22,8 +22,6 @@ func (c *computation) environment(e *placed, entry state.Entry) Environment {
 	v.UID = entry.UID
 	v.AuthorizedKeys = e.AuthorizedKeys
 	v.Repo = e.repo()
-	v.ProfileLink = profileLink(e.UserName)
-	v.TempPath = tempPath(c.inv.Provider.connection(e.node), e.UserName)
 	if entry.DeployedNode != e.node {
 		v.PreviousNode = entry.DeployedNode
 	}

@@ -120,6 +120,7 @@ func (c *computation) request() state.Request {
 func (c *computation) document(next state.State) Document {
 	p := &c.inv.Provider
 	environments := make(map[string]Environment, len(c.placed))
+	profiles := make(map[string]Profile, len(c.placed))
 	for _, e := range c.placed {
 		e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
 		proxy := proxyTo(e.UserName)
@@ -127,6 +128,7 @@ func (c *computation) document(next state.State) Document {
 			e.hosts[v.name] = v.planned(proxy)
 		}
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
+		profiles[e.UserName] = Profile{ProfileLink: profileLink(e.UserName), TempPath: tempPath(p.connection(e.node), e.UserName)}
 	}
 	nodes := c.nodes(next)
 	return Document{
@@ -135,6 +137,7 @@ func (c *computation) document(next state.State) Document {
 		HostenvHostname: p.HostenvHostname,
 		DeployUser:      p.DeployUser,
 		Environments:    environments,
+		Profiles:        profiles,
 		Nodes:           nodes,
 		NodeConnections: c.connections(nodes, environments),
 		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over

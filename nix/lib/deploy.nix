@@ -123,7 +123,8 @@ let
       environmentProfile = node: connection: system: user:
         let
           environment = plan.environments.${user};
-          missing = filter (name: ! environment ? ${name}) [ "uid" "profileLink" "tempPath" ];
+          profile = plan.profiles.${user} or { };
+          missing = filter (name: ! environment ? ${name}) [ "uid" ] ++ filter (name: ! profile ? ${name}) [ "profileLink" "tempPath" ];
           ref = environment.hostenv.userName or user;
           refuse = problem: fail {
             subject = "environment ${toJSON user} on node ${node}";
@@ -140,8 +141,8 @@ let
         else {
           inherit user;
           sshUser = deployUser;
-          profilePath = environment.profileLink;
-          inherit (environment) tempPath;
+          profilePath = profile.profileLink;
+          inherit (profile) tempPath;
           path = builtins.addErrorContext "while evaluating the profile of environment ${user} on node ${node}"
             "${(activate system).custom package script}";
         };

@@ -23,9 +23,11 @@ let
     in
     if root != "" && hasPrefix root text then dropPrefix root text else text;
 
-  # environmentsOn plan node: the enabled environments of the node, from the plan.
+  # environmentsOn plan node: the enabled environments of the node, from the plan,
+  # with the paths of their profiles.
   environmentsOn = plan: node:
-    select (e: (e.node or null) == node && e.enable or true) (plan.environments or { });
+    builtins.mapAttrs (user: e: e // (plan.profiles.${user} or { }))
+      (select (e: (e.node or null) == node && e.enable or true) (plan.environments or { }));
 
   # disabledOn plan node: the UIDs of those that are disabled there, by user.
   disabledOn = plan: node:

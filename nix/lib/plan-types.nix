@@ -29,13 +29,13 @@ let
     node = string;
     previousNode = optional string;
     formerNames = optional strings;
-    profileLink = optional string;
-    tempPath = optional string;
     authorizedKeys = strings;
     virtualHosts = sets;
     hostenv = record { userName = string; organisation = string; project = string; environmentName = string; };
     source = optional (record { type = string; narHash = string; rev = optional string; ref = optional string; dir = optional string; });
   };
+
+  profile = record { profileLink = string; tempPath = string; };
 
   connection = record {
     hostname = string;
@@ -79,6 +79,7 @@ let
 in
 plan // {
   environments = each "environments" environment;
+  profiles = each "profiles" profile;
   nodes = each "nodes" sets;
   nodeConnections = each "nodeConnections" connection;
   deployUser = checked [ "deployUser" ] string (plan.deployUser or null);

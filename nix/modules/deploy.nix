@@ -64,7 +64,7 @@ in
     ++ lib.mapAttrsToList
       (user: e: {
         assertion = e.profileLink == paths.profile user;
-        message = "generated/plan.json: environments.${user}.profileLink is ${e.profileLink}, and a session finds the environment at ${paths.profile user}: run `mage plan`, of the same version as the input hostenv-provider";
+        message = "generated/plan.json: profiles.${user}.profileLink is ${e.profileLink}, and a session finds the environment at ${paths.profile user}: run `mage plan`, of the same version as the input hostenv-provider";
       })
       environments;
 

@@ -3,8 +3,6 @@ let
 
   environment = { node ? "n1", uid ? 1002, enable ? true, hostenv ? { } }: user: {
     inherit enable node uid;
-    profileLink = "/nix/var/nix/profiles/per-user/${user}/hostenv";
-    tempPath = "/run/hostenv/deploy/${user}";
     hostenv = { userName = user; stateDir = "/home/${user}/.local/state"; } // hostenv;
   };
 
@@ -12,6 +10,7 @@ let
   planOf = { environments ? { }, connection ? { }, nodes ? { n1 = { }; }, deployUser ? "deploy" }: {
     inherit nodes deployUser;
     environments = builtins.mapAttrs (user: extra: environment extra user) environments;
+    profiles = builtins.mapAttrs (user: _: { profileLink = "/nix/var/nix/profiles/per-user/${user}/hostenv"; tempPath = "/run/hostenv/deploy/${user}"; }) environments;
     nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; } // connection) nodes;
   };
 
@@ -174,7 +173,7 @@ in
   };
   environment-of-older-plan = {
     expr = let plan = planOf { environments.a = { }; }; in
-      (specOf (plan // { environments.a = removeAttrs plan.environments.a [ "profileLink" "tempPath" ]; }) { }).n1;
+      (specOf (removeAttrs plan [ "profiles" ]) { }).n1;
     error = "environment \"a\" on node n1: it has no profileLink, tempPath.*hint: run `mage plan`";
   };
   deploy-user = { expr = n1 { deployUser = "-oProxyCommand=x"; }; error = "deployUser is \"-oProxyCommand=x\", which is no user name.*hint: set provider.deployUser"; };

@@ -178,7 +178,8 @@ func TestWithDeployRs(t *testing.T) {
 	builtins.mapAttrs (_: profile: builtins.fromJSON profile.path) ((import ../lib/deploy.nix).specOf {
 		plan = {
 			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
-			environments.shop-main = { node = "n1"; profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; uid = %[2]d; hostenv.stateDir = "%[1]s/state"; };
+			profiles.shop-main = { profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; };
+			environments.shop-main = { node = "n1"; uid = %[2]d; hostenv.stateDir = "%[1]s/state"; };
 		};
 		systems.n1.config = { system.build.toplevel = package; boot.loader.systemd-boot.enable = true; boot.loader.efi.efiSysMountPoint = "%[1]s"; };
 		packages.shop-main = package;
@@ -262,7 +263,8 @@ func newActivation(t *testing.T, activate string) activation {
 	expr := fmt.Sprintf(`((import ../lib/deploy.nix).specOf {
 		plan = {
 			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
-			environments.shop-main = { node = "n1"; profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; uid = %d; hostenv.stateDir = %q; };
+			profiles.shop-main = { profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; };
+			environments.shop-main = { node = "n1"; uid = %d; hostenv.stateDir = %q; };
 		};
 		systems = { };
 		packages.shop-main = "";

@@ -11,6 +11,7 @@ let
       off-main-1234567 = environment "n1" // { enable = false; };
       older-main-7654321 = removeAttrs (environment "n1") [ "enable" ];
     };
+    profiles.site-main-b7ea262 = { profileLink = "/p/site"; tempPath = "/t/site"; };
     nodes = { n1.users.users = { }; n2 = { }; };
     nodeConnections = { n1 = reached // { hostname = "n1.hosting.example"; }; n2 = reached // { hostname = "n2.hosting.example"; }; };
   };
@@ -52,6 +53,10 @@ in
   disabled = {
     expr = (builtins.elemAt (modules { plan = plan // { environments = plan.environments // { off-main-1234567 = plan.environments.off-main-1234567 // { uid = 40003; }; }; }; }) 3).config.hostenv.disabled;
     expected = { off-main-1234567 = 40003; };
+  };
+  profile = {
+    expr = { inherit ((nodes.environmentsOn plan "n1").site-main-b7ea262) node profileLink tempPath; };
+    expected = { node = "n1"; profileLink = "/p/site"; tempPath = "/t/site"; };
   };
   environments-elsewhere = { expr = nodes.environmentsOn plan "n3"; expected = { }; };
 

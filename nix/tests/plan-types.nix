@@ -9,6 +9,7 @@ let
   };
   plan = {
     environments.a = environment;
+    profiles.a = { profileLink = "/p/a"; tempPath = "/t/a"; };
     nodes.n1 = { };
     nodeConnections.n1 = { hostname = "n1.hosting.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
     deployUser = "deploy";
@@ -37,6 +38,8 @@ in
     expr = (typed (plan // { nodeConnections.n1.hostname = "n1"; })).nodeConnections.n1;
     error = "nodeConnections.n1.autoRollback is missing; nodeConnections.n1.magicRollback is missing; nodeConnections.n1.remoteBuild is missing; nodeConnections.n1.system is missing; nodeConnections.n1.tempPath is missing.*hint: run `mage plan`";
   };
+  profile = { expr = (typed (plan // { profiles.a.profileLink = 1; })).profiles.a; error = "profiles.a.profileLink is 1, which is not of type string; profiles.a.tempPath is missing"; };
+  no-profiles = { expr = (typed (removeAttrs plan [ "profiles" ])).profiles; error = "profiles is null, which is not of type set.*hint: run `mage plan`"; };
   no-connections = { expr = (typed (removeAttrs plan [ "nodeConnections" ])).nodeConnections; error = "nodeConnections is null, which is not of type set"; };
   no-user = { expr = (typed (removeAttrs plan [ "deployUser" ])).deployUser; error = "deployUser is null, which is not of type string"; };
 }

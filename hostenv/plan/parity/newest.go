@@ -89,19 +89,22 @@ func (c *Comparison) nodeOptions(d Difference) bool {
 	return field != "remoteBuild" || object(c.before.Plan, "nodeRemoteBuild") == nil
 }
 
-// paths: they are the environment's own. Its link is named after its user, and its
-// folder lies in that of its node.
+// paths: every environment has a profile, and its paths are its own: the link is
+// named after the user, and the folder lies in that of the node.
 func (c *Comparison) paths(d Difference) bool {
-	user := d.Path[1]
-	if d.Path[2] == "profileLink" {
-		return d.After == "/nix/var/nix/profiles/per-user/"+user+"/hostenv"
+	profiles, environments := object(d.After), object(c.after.Plan, "environments")
+	for user := range environments {
+		node, _ := get(environments[user], "node").(string)
+		temp, ok := get(c.after.Plan, "nodeConnections", node, "tempPath").(string)
+		if !ok { // a node with disabled environments alone
+			temp = "/run/hostenv/deploy"
+		}
+		want := map[string]any{"profileLink": "/nix/var/nix/profiles/per-user/" + user + "/hostenv", "tempPath": temp + "/" + user}
+		if !equal(profiles[user], want) {
+			return false
+		}
 	}
-	node, _ := get(c.after.Plan, "environments", user, "node").(string)
-	temp, ok := get(c.after.Plan, "nodeConnections", node, "tempPath").(string)
-	if !ok { // a node with disabled environments alone
-		temp = "/run/hostenv/deploy"
-	}
-	return d.After == temp+"/"+user
+	return len(profiles) == len(environments)
 }
 
 // remoteBuild: the same nodes build their own profiles.

@@ -410,18 +410,25 @@ func TestExplain(t *testing.T) {
 		[]string{"plan removed /_description: plan-description", "plan removed /environments/a/_description: "},
 	}, {
 		"an environment's paths are its own",
-		`{"environments":{"a":{"node":"n"},"b":{"node":"n"}},"nodeConnections":{"n":{}}}`,
-		`{"environments":{
-		   "a":{"node":"n","profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"},
-		   "b":{"node":"n","profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"}},
+		`{"environments":{"a":{"node":"n"}},"nodeConnections":{"n":{}}}`,
+		`{"environments":{"a":{"node":"n"}},
+		  "profiles":{"a":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"}},
 		  "nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
-		[]string{
-			"plan added /environments/a/profileLink: paths",
-			"plan added /environments/a/tempPath: paths",
-			"plan added /environments/b/profileLink: ",
-			"plan added /environments/b/tempPath: ",
-			"plan added /nodeConnections/n/tempPath: node-options",
-		},
+		[]string{"plan added /nodeConnections/n/tempPath: node-options", "plan added /profiles: paths"},
+	}, {
+		"an environment has the paths of another",
+		`{"environments":{"a":{"node":"n"},"b":{"node":"n"}},"nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
+		`{"environments":{"a":{"node":"n"},"b":{"node":"n"}},
+		  "profiles":{
+		   "a":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"},
+		   "b":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"}},
+		  "nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
+		[]string{"plan added /profiles: "},
+	}, {
+		"an environment has no profile",
+		`{"environments":{"a":{"node":"n"}},"nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
+		`{"environments":{"a":{"node":"n"}},"profiles":{},"nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
+		[]string{"plan added /profiles: "},
 	}, {
 		"keys that are new stand beside the old ones, and others are not expected",
 		`{"environments":{"a":{}}}`,

@@ -389,7 +389,7 @@ func TestValues(t *testing.T) {
 			n.Plan = of(func(plan map[string]any) {
 				plan["deployUser"] = "ops"
 				path(plan, "nodeConnections", nodeName)["tempPath"] = "/var/lib/hostenv.d"
-				path(plan, "environments", user)["tempPath"] = "/var/lib/hostenv.d/" + user
+				path(plan, "profiles", user)["tempPath"] = "/var/lib/hostenv.d/" + user
 			})
 		}), func(t *testing.T, v values) {
 			equal(t, "folder", v.Tmpfiles["/var/lib/hostenv.d"], "0711 root root")
