@@ -48,6 +48,7 @@ const (
 	ErrorNotImp    LookupError = "notimp"
 	ErrorTimeout   LookupError = "timeout"
 	ErrorNetwork   LookupError = "network"   // could not be sent or was reset
+	ErrorPrivate   LookupError = "private"   // the server is at an address that is not public, and was not asked
 	ErrorMalformed LookupError = "malformed" // does not parse, or not an answer to the question
 	ErrorLame      LookupError = "lame"      // a server that does not have the zone it is named for
 	ErrorLoop      LookupError = "loop"      // CNAMEs that come back to themselves

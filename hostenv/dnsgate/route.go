@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 )
 
 // A route is where Let's Encrypt gets with the addresses that the resolver has:
@@ -140,17 +142,16 @@ func aaaaLookupFailed(s *subject) []string {
 	return nil
 }
 
-// unroutable are IPv6 blocks to which no connection can be made, and that no
-// registry of reserved addresses has: multicast and site-local (RFC 4291,
-// RFC 3879).
-var unroutable = prefixes("ff00::/8", "fec0::/10")
+// unroutable reports whether no machine can connect to an IPv6 address, and Let's
+// Encrypt tries it nevertheless: multicast, site-local, not assigned.
+func unroutable(a netip.Addr) bool { return a.Is6() && !public.Listed(a) && public.Use(a) != "" }
 
 // dead reports whether no host answers at an address: it was dialled and refuses
 // or times out, or cannot be reached from anywhere. That this machine has no
 // route to it is no proof.
 func (s *subject) dead(a netip.Addr) bool {
 	dial := s.dials[a]
-	return dial == DialRefused || dial == DialTimeout || within(a, unroutable)
+	return dial == DialRefused || dial == DialTimeout || unroutable(a)
 }
 
 func (s *subject) allDead(list addresses) bool { return len(list.filter(s.dead)) == len(list) }

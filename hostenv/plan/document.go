@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"net/netip"
+
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/tidwall/gjson"
 
@@ -34,6 +36,9 @@ type Document struct {
 	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
 	Cloudflare *Cloudflare          `json:"cloudflare,omitzero"`
 	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
+	// PrivateNetworks are networks of the provider that are not public, and that
+	// checks and DNS may lead to nevertheless.
+	PrivateNetworks []string `json:"privateNetworks,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -226,6 +231,17 @@ type NixSigning struct {
 	TrustedPublicKeys []string `json:"trustedPublicKeys,omitzero"`
 
 	Carried Carried `json:",inline"`
+}
+
+// Private returns PrivateNetworks, without what is no network.
+func (d Document) Private() []netip.Prefix {
+	var networks []netip.Prefix
+	for _, text := range d.PrivateNetworks {
+		if network, err := netip.ParsePrefix(text); err == nil {
+			networks = append(networks, network)
+		}
+	}
+	return networks
 }
 
 // byHand is the hint for a plan that this program did not write.

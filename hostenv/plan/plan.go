@@ -143,5 +143,6 @@ func (c *computation) document(next state.State) Document {
 		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
+		PrivateNetworks: p.PrivateNetworks,
 	}
 }

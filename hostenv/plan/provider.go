@@ -36,6 +36,8 @@ type Provider struct {
 	AllowEmpty bool
 	Cloudflare *Cloudflare
 	NixSigning *NixSigning
+	// PrivateNetworks are networks that are not public and may be dialled, sorted.
+	PrivateNetworks []string
 }
 
 // LetsEncrypt holds the options for NixOS' security.acme.
@@ -85,6 +87,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		p.Nodes[name] = r.node(name, object)
 	}
 	r.machines(&p)
+	p.PrivateNetworks = r.networks(from, where, "privateNetworks")
 	placement := r.optionalObject(from, where, "placement")
 	for _, m := range placement {
 		if node := r.text(placement, where+".placement", m.Name, required); node != "" {
@@ -135,6 +138,24 @@ func (r *reader) list(from canonjson.Object, where, option string) []canonjson.O
 		}
 	}
 	return objects
+}
+
+// networks returns a list of networks, nil if it is null, missing or empty.
+func (r *reader) networks(from canonjson.Object, where, option string) []string {
+	var networks []string
+	for _, text := range r.texts(from, where, option) {
+		network, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil:
+			r.remedied(where, option, `write a network such as "10.20.0.0/16"`, "holds %q, which is not a network", text)
+		case network != network.Masked():
+			r.remedied(where, option, fmt.Sprintf("write %q", network.Masked()), "holds %q, which is an address within a network", text)
+		default:
+			networks = append(networks, network.String())
+		}
+	}
+	slices.Sort(networks)
+	return slices.Compact(networks)
 }
 
 func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {

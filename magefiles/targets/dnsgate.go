@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -66,6 +67,7 @@ type gateRun struct {
 	cloudflareURL                       string // "" means Cloudflare's own
 	dryRun, json, detailed, live, adopt bool
 	update                              bool
+	private                             []netip.Prefix // the provider's networks that are not public
 }
 
 // errOff ends a run with -detailedExitcode after which certificates are off.
@@ -117,6 +119,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return problem.In(r.File(planFile), err)
 	}
+	r.private = document.Private()
 	if r.explain != "" {
 		return r.explainHost(ctx, certificates)
 	}

@@ -14,7 +14,7 @@ func (r *gateRun) collect(ctx context.Context, question dnsgate.Question) (*dnsg
 	show, done := counting("looking up names")
 	defer done()
 	var collector dnsgate.Collector = resolver.New(resolver.Config{
-		Resolver: r.resolver,
+		Resolver: r.resolver, Private: r.private,
 		Progress: func(p resolver.Progress) { show(p.Done, p.Total) },
 	})
 	return collector.Collect(ctx, question)

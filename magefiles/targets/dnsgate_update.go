@@ -202,7 +202,7 @@ func (r *gateRun) logBatch(entry cloudflare.Entry) error {
 func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *dnsgate.Facts) error {
 	show, done := counting("waiting for the name servers")
 	defer done()
-	arrivals, err := resolver.New(resolver.Config{Resolver: r.resolver}).Wait(ctx, arriving(report, facts), resolver.WaitConfig{
+	arrivals, err := resolver.New(resolver.Config{Resolver: r.resolver, Private: r.private}).Wait(ctx, arriving(report, facts), resolver.WaitConfig{
 		Progress: func(p resolver.WaitProgress) { show(p.Ready, p.Total) },
 	})
 	if err != nil {

@@ -6,18 +6,22 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
 // Options say how to make the requests of checks. A deploy uses the zero value.
 type Options struct {
-	// Dial connects to a node's public name; nil means that of net.Dialer.
+	// Dial connects to a node's public name; nil means that of a net.Dialer which
+	// connects only to public addresses, to the addresses that the provider gives
+	// nodes, and to its private networks.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Roots are the CAs that verify certificates, unless a check accepts any
 	// certificate; nil means those of this machine.
@@ -43,12 +47,25 @@ var _ deploy.CertificateVerifier = (*Verifier)(nil)
 // New returns the verifier of a plan.
 func New(document plan.Document, options Options) *Verifier {
 	if options.Dial == nil {
-		options.Dial = (&net.Dialer{}).DialContext
+		options.Dial = own(document).Dialer().DialContext
 	}
 	options.Concurrency = cmp.Or(options.Concurrency, 8)
 	options.Tries = cmp.Or(options.Tries, 5)
 	options.Pause = cmp.Or(options.Pause, time.Second)
 	return &Verifier{specs: document.Checks(), options: options, slots: make(chan struct{}, options.Concurrency)}
+}
+
+// own returns the networks of a provider that are dialled although they may not be
+// public.
+func own(document plan.Document) public.Networks {
+	networks := public.Networks(document.Private())
+	for _, c := range document.NodeConnections {
+		if a, err := netip.ParseAddr(c.Hostname); err == nil {
+			a = a.WithZone("").Unmap()
+			networks = append(networks, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return networks
 }
 
 // Verify runs all checks of an environment at the same time, and returns them

@@ -116,7 +116,7 @@ func (z *zone) askCAA(x *exchange, config Config, label string) []dnsgate.Lookup
 	var wg sync.WaitGroup
 	for i, s := range z.servers {
 		if s.ask == nil {
-			lookups[i] = failed(dnsgate.ErrorNetwork).Lookup
+			lookups[i] = failed(s.why).Lookup
 			continue
 		}
 		wg.Add(1)

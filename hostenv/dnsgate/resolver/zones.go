@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 )
 
 // A zone is the name of a zone with its servers, or with the reason why it has none.
@@ -22,7 +24,8 @@ type zone struct {
 type nameServer struct {
 	name    string
 	address string  // "" if it has none
-	ask     *server // nil if we cannot ask it
+	ask     *server // nil if we cannot ask it, and then why says why
+	why     dnsgate.LookupError
 	// undelegated means that the parent zone does not name this server.
 	undelegated bool
 }
@@ -114,16 +117,20 @@ func (z *zones) find(name string) *zone {
 		undelegated := len(delegated) > 0 && !slices.Contains(delegated, server)
 		addrs := z.cache.addresses(server)
 		if len(addrs) == 0 {
-			found.servers = append(found.servers, nameServer{name: server, undelegated: undelegated})
+			found.servers = append(found.servers, nameServer{name: server, why: dnsgate.ErrorNetwork, undelegated: undelegated})
 		}
 		for _, addr := range addrs {
 			if asked[addr] {
 				continue
 			}
 			asked[addr] = true
-			s := nameServer{name: server, address: addr.String(), undelegated: undelegated}
-			if to, err := z.config.mapped(addr, z.config.Port); err == nil {
+			s := nameServer{name: server, address: addr.String(), why: dnsgate.ErrorNetwork, undelegated: undelegated}
+			to, err := z.config.mapped(addr, z.config.Port)
+			switch {
+			case err == nil:
 				s.ask = z.cache.x.at(to, z.config.PerServer)
+			case errors.As(err, new(*public.Error)):
+				s.why = dnsgate.ErrorPrivate
 			}
 			found.servers = append(found.servers, s)
 		}
@@ -198,7 +205,7 @@ func (z *zone) ask(x *exchange, config Config, name string) []dnsgate.ServerFact
 		facts[i].Name, facts[i].Address, facts[i].Undelegated = s.name, s.address, s.undelegated
 		for j, qtype := range [2]uint16{dns.TypeA, dns.TypeAAAA} {
 			if s.ask == nil {
-				answers[i][j] = failed(dnsgate.ErrorNetwork)
+				answers[i][j] = failed(s.why)
 				continue
 			}
 			wg.Add(1)
