@@ -5,8 +5,8 @@ import "net/netip"
 // reserved are the blocks of the IANA special-purpose address registries
 // (https://www.iana.org/assignments/iana-ipv4-special-registry and
 // iana-ipv6-special-registry, as of 2025-10). Let's Encrypt drops any address
-// in them, whether or not the registry calls it globally reachable. A block
-// inside another one is left out.
+// in them, even one that the registry calls globally reachable. The list omits a
+// block inside another one.
 var reserved = prefixes(
 	"0.0.0.0/8",       // this network, RFC 791
 	"10.0.0.0/8",      // private use, RFC 1918
