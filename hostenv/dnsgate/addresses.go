@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// addresses is a set of addresses in their order.
+// addresses is a sorted set of addresses.
 type addresses []netip.Addr
 
-// parse returns the addresses of lookups, each once. It leaves out what is not
-// an address.
+// parse returns the addresses in texts, each once. It ignores other texts.
 func parse(lists ...[]string) addresses {
 	var all addresses
 	for _, list := range lists {
@@ -25,7 +24,7 @@ func parse(lists ...[]string) addresses {
 	return slices.Compact(all)
 }
 
-// usable returns those that Let's Encrypt would try.
+// usable returns the addresses that Let's Encrypt would try.
 func (list addresses) usable() addresses {
 	return list.filter(func(a netip.Addr) bool { return !IsReserved(a) })
 }
@@ -50,16 +49,10 @@ func (list addresses) filter(keep func(netip.Addr) bool) addresses {
 	return kept
 }
 
-func (list addresses) String() string {
-	texts := make([]string, len(list))
-	for i, a := range list {
-		texts[i] = a.String()
-	}
-	return strings.Join(texts, " ")
-}
+func (list addresses) String() string { return strings.Join(texts(list), " ") }
 
-// published are the addresses of a node. A family that could not be looked up is
-// not known, which is not the same as empty.
+// published holds the addresses of a node. A family whose lookup failed is not known,
+// which differs from empty.
 type published struct {
 	v4, v6           addresses
 	v4Known, v6Known bool
@@ -67,10 +60,9 @@ type published struct {
 
 func (p published) all() addresses { return slices.Concat(p.v4, p.v6) }
 
-// publishedBy gathers what all authoritative servers of the node's zone say.
-// Where none of them has an address, as when the node's name is a CNAME into
-// another zone, it is what the resolver says; so is a family that none of them
-// could be asked about.
+// publishedBy returns the addresses that the authoritative servers of the node's zone
+// have. It takes the resolver's answer if no server has an address (because the
+// node's name is a CNAME into another zone), and for a family that no server answers.
 func publishedBy(node *NodeFacts) published {
 	var p published
 	if node == nil {
@@ -103,14 +95,14 @@ func texts(list addresses) []string {
 	return out
 }
 
-// clean reports whether a lookup says something of the zone. A loop of CNAMEs
-// does: every client finds no address at its end.
+// clean reports whether a lookup is evidence about the zone. A loop of CNAMEs is: no
+// client finds an address at its end.
 func clean(l Lookup) bool {
 	return l.Asked() && (!l.Failed() || l.Error == ErrorLoop)
 }
 
-// bogus reports whether a lookup failed because signatures do not hold: the
-// extended errors that validation alone gives (RFC 8914 section 4).
+// bogus reports whether a lookup failed because of invalid signatures: it has an
+// extended error that only validation gives (RFC 8914 section 4).
 func bogus(l Lookup) bool {
 	return l.Failed() && slices.ContainsFunc(l.EDE, func(code int) bool {
 		return code == 1 || code == 2 || 5 <= code && code <= 12

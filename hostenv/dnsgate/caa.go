@@ -5,21 +5,19 @@ import (
 	"strings"
 )
 
-// issuer is Let's Encrypt's name in CAA records. Its case matters.
+// issuer is Let's Encrypt's name in CAA records. Let's Encrypt compares its case.
 const issuer = "letsencrypt.org"
 
 // challenge is the validation method of the nodes (RFC 8657 section 4).
 const challenge = "http-01"
 
-// A caaSet is the part of a CAA record set that counts for a name that is not a
-// wildcard.
+// A caaSet is the part of a CAA record set that applies to names other than wildcards.
 type caaSet struct {
-	critical []CAARecord // unknown, and must not be ignored
+	critical []CAARecord // unknown, but a CA must understand them
 	issue    []CAARecord
 }
 
-// readCAA sorts a record set as RFC 8659 section 4 has it. Tags compare
-// without case.
+// readCAA reads a record set by RFC 8659 section 4. Tags compare without case.
 func readCAA(records []CAARecord) caaSet {
 	var set caaSet
 	for _, record := range records {
@@ -28,8 +26,8 @@ func readCAA(records []CAARecord) caaSet {
 			set.issue = append(set.issue, record)
 		case "issuewild", "iodef", "issuemail", "issuevmc":
 		default:
-			// The critical flag has the value 128; many took "bit 0" for the
-			// value 1, and Let's Encrypt takes either.
+			// The critical flag is 128. Many read "bit 0" as 1, and Let's Encrypt
+			// accepts both.
 			if record.Flag&(128|1) != 0 {
 				set.critical = append(set.critical, record)
 			}
@@ -38,7 +36,7 @@ func readCAA(records []CAARecord) caaSet {
 	return set
 }
 
-// permission is what issue records allow us.
+// A permission is the effect of issue records for us.
 type permission int
 
 const (
@@ -47,7 +45,7 @@ const (
 	permitted
 )
 
-// permits returns what a set of issue records allows: without any, every issuer
+// permits returns the permission of a set of issue records. Without records, every CA
 // may issue.
 func permits(issue []CAARecord, accountURI string) permission {
 	if len(issue) == 0 {
@@ -89,7 +87,7 @@ func parseIssue(value string) (domain string, parameters map[string][]string, ok
 	domain = trimBlank(parts[0])
 	parts = parts[1:]
 	if len(parts) == 1 && trimBlank(parts[0]) == "" {
-		return domain, nil, true // a lone semicolon at the end
+		return domain, nil, true // a single semicolon at the end
 	}
 	parameters = map[string][]string{}
 	for _, part := range parts {
@@ -117,16 +115,15 @@ func holdsMethod(list string) bool {
 			return false
 		}
 		if method == challenge {
-			return true // what comes after it is not read
+			return true // Let's Encrypt does not read the rest either
 		}
 	}
 	return false
 }
 
-// relevantCAA walks from the name up to its top-level domain and returns the
-// first set that is not empty (RFC 8659 section 3), and where it stands. A
-// label that is missing from the facts, or whose lookup failed, ends the walk:
-// then ok is false, and at is that label.
+// relevantCAA walks from the name up to its top-level domain. It returns the first set
+// that is not empty (RFC 8659 section 3) and its lookup. At a label without a
+// successful lookup the walk ends: ok is then false, and at is that label.
 func relevantCAA(facts *NameFacts) (records []CAARecord, at CAALookup, ok bool) {
 	byName := make(map[string]Lookup, len(facts.CAA))
 	for _, l := range facts.CAA {

@@ -1,13 +1,10 @@
 package dnsgate
 
-import (
-	"slices"
-)
+import "slices"
 
-// An authority is what the CAA records that count, as the resolver has them, say
-// to us.
+// An authority is what the resolver's CAA records allow us.
 type authority struct {
-	at         CAALookup // where the set stands, or the lookup that is missing or failed
+	at         CAALookup // the lookup that has the set, is missing, or failed
 	known      bool
 	critical   bool
 	permission permission
@@ -24,43 +21,10 @@ func (s *subject) sawCAA() []Evidence {
 	return []Evidence{{Name: at.Name, Type: "CAA", Server: at.Lookup.Server, Saw: describe(at.Lookup)}}
 }
 
-func caaUnknown(s *subject) []Evidence {
-	if s.caa.known {
-		return nil
-	}
-	return s.sawCAA()
-}
-
-// caaBesideCNAME applies to a set that forbids, at a name that has a CNAME at
-// other servers: a resolver that met the CNAME may go by its target for CAA too.
-func caaBesideCNAME(s *subject) []Evidence {
-	if !s.torn || !s.caa.critical && s.caa.permission != forbidden {
-		return nil
-	}
-	return s.sawCAA()
-}
-
-func caaCritical(s *subject) []Evidence {
-	if !s.caa.critical {
-		return nil
-	}
-	return s.sawCAA()
-}
-
-// caaSays makes the rule for what the issue records say to us.
-func caaSays(p permission) func(*subject) []Evidence {
-	return func(s *subject) []Evidence {
-		if s.caa.permission != p {
-			return nil
-		}
-		return s.sawCAA()
-	}
-}
-
-// findDenials returns the CAA sets of single servers that forbid, though the
-// resolver met another one. Each label may be asked of another server: the walk
-// goes on from a label if any server has nothing there.
-func (s *subject) findDenials() []Evidence {
+// sawDenials returns the CAA sets of single servers that forbid, though the
+// resolver's set does not. Each label may be asked of another server, so the walk
+// continues at the next label if any server has no set at this one.
+func (s *subject) sawDenials() []Evidence {
 	var seen []Evidence
 	look := func(f ServerFacts, at int) {
 		caa := f.CAA[at]
@@ -81,36 +45,22 @@ func (s *subject) findDenials() []Evidence {
 	for _, alias := range s.facts.Aliases {
 		for _, f := range alias.Servers {
 			if len(f.CAA) > 0 {
-				look(f, 0) // the labels above a CNAME's target do not count
+				look(f, 0) // the labels above the target of a CNAME do not count
 			}
 		}
 	}
 	return sorted(seen)
 }
 
-func caaOfSomeBesideCNAME(s *subject) []Evidence {
-	if !s.torn {
-		return nil
-	}
-	return s.denials
+// hidesCNAME reports whether a server has a CNAME for addresses, and denies it for
+// CAA.
+func hidesCNAME(f ServerFacts) bool {
+	return !f.Undelegated && len(f.A.Chain)+len(f.AAAA.Chain) > 0 && len(f.CAA) > 0 &&
+		clean(f.CAA[0].Lookup) && len(f.CAA[0].Lookup.Chain)+len(f.CAA[0].Lookup.CAA) == 0
 }
 
-// caaOfSomeContradiction applies where a server has a CNAME for addresses, and
-// for CAA denies it.
-func caaOfSomeContradiction(s *subject) []Evidence {
-	if !slices.ContainsFunc(s.facts.Servers, func(f ServerFacts) bool {
-		return !f.Undelegated && len(f.A.Chain)+len(f.AAAA.Chain) > 0 && len(f.CAA) > 0 &&
-			clean(f.CAA[0].Lookup) && len(f.CAA[0].Lookup.Chain)+len(f.CAA[0].Lookup.CAA) == 0
-	}) {
-		return nil
-	}
-	return s.denials
-}
-
-func caaOfSome(s *subject) []Evidence { return s.denials }
-
-// hasNoCAA reports whether a lookup at a server says that there is no CAA set;
-// of a CNAME into another zone, some server of that zone has to say so.
+// hasNoCAA reports whether a server's lookup shows that the name has no CAA set. If
+// a CNAME leads into another zone, a server of that zone has to show it.
 func (s *subject) hasNoCAA(l Lookup, depth int) bool {
 	if !clean(l) || len(l.CAA) > 0 {
 		return false

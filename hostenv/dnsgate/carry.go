@@ -2,13 +2,12 @@ package dnsgate
 
 import "github.com/woolwichweb/hostenv-provider/hostenv/plan"
 
-// Carry takes the decisions about certificates over from the old plan into a new
-// one, and returns the new one with them: so that planning again after the gate
-// changes nothing, and no certificate that was turned off is ordered only because
-// of a new plan. Decisions about virtual hosts that are gone, or that ask for no
-// certificate any more, are left behind.
+// Carry returns the next plan with the gate's decisions of the old plan. So a plan
+// that is computed again after the gate is the same, and a certificate that is off
+// stays off. Carry drops decisions about virtual hosts that no longer exist or no
+// longer ask for a certificate.
 //
-// The state is not concerned: its digest in the plan stays right.
+// It does not change the state, so the plan's digest of it stays right.
 func Carry(old, next plan.Document) plan.Document {
 	if len(old.DNSGate) == 0 {
 		return next

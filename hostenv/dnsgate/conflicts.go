@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A conflict is a name for which name servers say different things: each of
-// Let's Encrypt's perspectives asks another one.
+// A conflict is a name for which name servers give different answers. It matters,
+// because each of Let's Encrypt's perspectives asks another server.
 type conflict struct {
 	name, kind    string // the name, and the type of record
 	views         []view
@@ -21,21 +21,20 @@ type effect int
 
 const (
 	harmless       effect = iota // each answer leads to the node
-	unimportant                  // the resolver has IPv6 of the node, which comes first
+	unimportant                  // the resolver has the node's IPv6, which is tried first
 	inPart                       // each answer may lead to the node, or most do
 	contradiction                // a server contradicts itself; the others agree
 	tooLittleKnown               // the servers that answer in full agree
-	needsNode                    // all of them may be the node's addresses, which are not known
-	needsAAAA                    // no server could be asked for AAAA, which comes first
+	needsNode                    // all answers may be the node's addresses, which are not known
+	needsAAAA                    // no server answers for AAAA, which is tried first
 	fatal                        // some perspective does not reach the node
 )
 
-// decides reports whether the conflict settles the verdict by itself; others
-// take back a pass at most, or a failure about where the name leads.
+// decides reports whether the conflict settles the verdict by itself. Others only
+// prevent a pass, or a failure about where the name leads.
 func (e effect) decides() bool { return e >= needsNode }
 
-// doubtful reports whether the conflict makes the resolver's answer a matter of
-// luck: another resolver may get a different one.
+// doubtful reports whether another resolver may get another answer by chance.
 func (e effect) doubtful() bool { return e == inPart || e == contradiction || e == tooLittleKnown }
 
 // findConflicts returns the conflicts about the name and about the names in
@@ -62,7 +61,7 @@ func (s *subject) findConflicts() []conflict {
 	aliases := slices.Clone(s.facts.Aliases)
 	slices.SortFunc(aliases, func(a, b AliasFacts) int { return cmp.Compare(a.Name, b.Name) })
 	for _, alias := range aliases {
-		// Of the node, every address that any of its servers has is its own.
+		// Every address that any server has for the node is the node's own.
 		if alias.Name != s.Node && look(alias.Name, alias.Servers) {
 			break
 		}
@@ -101,9 +100,9 @@ func (s *subject) effectOf(kind string, views []view, servers []ServerFacts) eff
 // contradicts itself.
 func unsound(f ServerFacts) bool { return !clean(f.A) || !clean(f.AAAA) || contradicts(f) }
 
-// contradicts reports whether a server denies for one family what it says for
-// the other: that there is such a name, or a CNAME. Resolvers differ in what
-// they make of it, for some ask for A to find out about AAAA.
+// contradicts reports whether a server denies the name or the CNAME for one family,
+// and has it for the other. Resolvers treat that in different ways, because some ask
+// for A to learn about AAAA.
 func contradicts(f ServerFacts) bool {
 	first := func(l Lookup) string { return strings.Join(l.Chain[:min(1, len(l.Chain))], "") }
 	return !f.Undelegated && clean(f.A) && clean(f.AAAA) &&
@@ -122,54 +121,36 @@ func serversDifferHarmlessly(s *subject) []string {
 	var warnings []string
 	for _, c := range s.conflicts {
 		if c.effect == harmless {
-			warnings = append(warnings, fmt.Sprintf("%s: the name servers of %s disagree on %s, and all of them lead to the node", s.name, c.name, c.kind))
+			warnings = append(warnings, fmt.Sprintf("%s: the name servers of %s disagree on %s, but all of them lead to the node", s.name, c.name, c.kind))
 		}
 	}
 	return warnings
 }
 
-func serversDifferNodeUnknown(s *subject) []Evidence {
-	if s.conflict(needsNode) == nil {
-		return nil
-	}
-	return s.nodeLookups()
-}
-
-func serversDifferAAAAUnknown(s *subject) []Evidence {
-	if s.conflict(needsAAAA) == nil {
-		return nil
-	}
-	return []Evidence{s.sawLookup("AAAA", s.facts.AAAA)}
-}
-
-func serversDiffer(s *subject) []Evidence {
-	c := s.conflict(fatal)
-	if c == nil {
-		return nil
-	}
-	return s.sawConflict(c)
-}
-
-// doubts makes the rule that applies where the first doubtful conflict has this
-// effect. Its evidence is that of all of them.
-func doubts(e effect) func(*subject) []Evidence {
-	return func(s *subject) []Evidence {
-		first := slices.IndexFunc(s.conflicts, func(c conflict) bool { return c.effect.doubtful() })
-		if first < 0 || s.conflicts[first].effect != e {
-			return nil
+// doubt returns the effect of the first doubtful conflict, harmless if there is
+// none.
+func (s *subject) doubt() effect {
+	for _, c := range s.conflicts {
+		if c.effect.doubtful() {
+			return c.effect
 		}
-		var seen []Evidence
-		for _, c := range s.conflicts[first:] {
-			if c.effect.doubtful() {
-				seen = append(seen, s.sawConflict(&c)...)
-			}
-		}
-		return seen
 	}
+	return harmless
 }
 
-// sawConflict returns what the servers say of the type of record that they
-// differ on; or, if some contradict themselves, what these say.
+// sawDoubts returns the evidence of all doubtful conflicts.
+func (s *subject) sawDoubts() []Evidence {
+	var seen []Evidence
+	for _, c := range s.conflicts {
+		if c.effect.doubtful() {
+			seen = append(seen, s.sawConflict(&c)...)
+		}
+	}
+	return seen
+}
+
+// sawConflict returns the servers' answers for the type of record that they disagree
+// on; if servers contradict themselves, only their answers.
 func (s *subject) sawConflict(c *conflict) []Evidence {
 	var seen []Evidence
 	for _, f := range c.contradicting {
@@ -179,7 +160,7 @@ func (s *subject) sawConflict(c *conflict) []Evidence {
 		return sorted(seen)
 	}
 	for _, v := range c.views {
-		if saw := v.says(c.kind); saw != "" {
+		if saw := v.answer(c.kind); saw != "" {
 			seen = append(seen, Evidence{Name: c.name, Type: c.kind, Server: v.server, Saw: saw})
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// describe returns what a lookup saw, in a stable form.
+// describe returns the result of a lookup as text. Equal results give equal texts.
 func describe(l Lookup) string {
 	var saw string
 	switch {
@@ -54,7 +54,7 @@ func describe(l Lookup) string {
 	return saw
 }
 
-// extended are the extended DNS errors that are shown in words (RFC 8914).
+// extended has names for extended DNS errors (RFC 8914).
 var extended = map[int]string{
 	1: "unsupported DNSKEY algorithm", 2: "unsupported DS digest", 5: "DNSSEC indeterminate", 6: "DNSSEC bogus",
 	7: "signature expired", 8: "signature not yet valid", 9: "DNSKEY missing", 10: "RRSIGs missing",
@@ -77,13 +77,14 @@ func describeProbe(p *ProbeFacts) string {
 	return b.String()
 }
 
-// describeAnswer returns what the answers of two hosts are compared by, without
+// describeAnswer returns the parts of an answer that answersAlike compares, without
 // the body.
 func describeAnswer(p *ProbeFacts) string {
-	parts := []string{fmt.Sprintf("status %d", p.Status)}
-	for _, hop := range slices.Backward(p.Hops) {
-		parts = slices.Insert(parts, 0, fmt.Sprintf("%d to %s", hop.Status, printable(hop.URL)))
+	var parts []string
+	for _, hop := range p.Hops {
+		parts = append(parts, fmt.Sprintf("%d to %s", hop.Status, printable(hop.URL)))
 	}
+	parts = append(parts, fmt.Sprintf("status %d", p.Status))
 	for _, header := range []string{p.ContentType, p.Server} {
 		if header != "" {
 			parts = append(parts, printable(header))
@@ -92,11 +93,11 @@ func describeAnswer(p *ProbeFacts) string {
 	return strings.Join(parts, ", ")
 }
 
-// maxText is how much is shown of one text that a server chose.
+// maxText limits a text that a server sent, in bytes.
 const maxText = 300
 
-// printable returns a text of a server as it may stand in a plan and on a
-// terminal: quoted if a character of it is not printable.
+// printable returns a server's text in a form that is safe in a plan and on a
+// terminal: quoted if a character is not printable.
 func printable(text string) string {
 	text = cut(text)
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {

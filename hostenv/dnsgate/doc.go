@@ -1,19 +1,17 @@
-// Package dnsgate decides, for every virtual host of a deployment plan that
-// asks for a certificate, whether Let's Encrypt would issue it on its node, and
-// turns ACME off in the plan exactly where it would not.
+// Package dnsgate decides for every virtual host that asks for a certificate whether
+// Let's Encrypt would issue it on its node, and turns ACME off in the plan if not.
 //
-// It has three parts, each of which can be used without the others:
+// It has three parts, each of which works without the others:
 //
-//   - [Facts] are what DNS says. A [Collector] gathers them; the resolver
-//     package has one. They can be recorded as JSON.
-//   - [Judge] makes a [Verdict] of them by an ordered table of rules, and is pure:
+//   - A [Collector] gathers [Facts], the answers of DNS. Package resolver has one.
+//     Facts can be recorded as JSON.
+//   - [Judge] turns facts into a [Verdict] by an ordered table of rules. It is pure:
 //     the same facts always give the same verdict.
-//   - The gate lays verdicts onto a plan, and is pure as well.
+//   - [Gate] writes decisions into a plan. It is pure too.
 //
-// A resolver's trouble is never a mismatch: what cannot be looked up is
-// [Unknown], and on unknown what was decided before stays. The package reads DNS
-// and changes no record; the cloudflare package does that, for records that carry
-// its mark.
+// A failed lookup is never a mismatch: it makes the verdict [Unknown], and then the
+// last decision stays. The package reads DNS and changes no record. Package cloudflare
+// changes records, but only the provider's own.
 //
 // The package imports no DNS library.
 package dnsgate

@@ -9,27 +9,26 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A Certificate is one that a plan asks for: that of a virtual host which is
-// served by a node.
+// A Certificate is the certificate that a plan asks for a virtual host of a node.
 type Certificate struct {
 	Host string // the virtual host, by its key in the plan
 	User string // the environment's user name
 	Node string // the node, by its key in the plan
 	// NodeName is the node's name in DNS, <node>.<hostenvHostname>.
 	NodeName string
-	// Names are those in the certificate: serverName, or else the host, and
+	// Names are the names in the certificate: serverName (the host if it is empty) and
 	// serverAliases.
 	Names []string
-	// Asked is what the environment asks for, whatever the gate decided since.
+	// Asked is what the environment asks for, before the gate's decision.
 	Asked plan.TLS
 }
 
-// Request returns the question of [Judge] about the certificate.
+// Request returns the request to [Judge] the certificate.
 func (c Certificate) Request() Request {
 	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName}
 }
 
-// Filter narrows a run. An empty list means all.
+// Filter limits a run to some nodes and environments. An empty list means all.
 type Filter struct {
 	Nodes []string // by their key in the plan
 	Users []string // environments, by their user name
@@ -39,9 +38,9 @@ func (f Filter) holds(c Certificate) bool {
 	return (len(f.Nodes) == 0 || slices.Contains(f.Nodes, c.Node)) && (len(f.Users) == 0 || slices.Contains(f.Users, c.User))
 }
 
-// Certificates returns the certificates that a plan asks for, by host. A virtual
-// host that asks for none, or stands on no node, has none. A filter that names
-// what the plan does not have is an error.
+// Certificates returns the certificates that a plan asks for, sorted by host. A virtual
+// host that no node serves has none. Certificates returns an error if the filter names
+// a node or an environment that the plan does not have.
 func Certificates(d plan.Document, filter Filter) ([]Certificate, error) {
 	if err := filter.check(d); err != nil {
 		return nil, err
@@ -55,7 +54,7 @@ func Certificates(d plan.Document, filter Filter) ([]Certificate, error) {
 	return all, nil
 }
 
-// isServed reports whether the virtual host of a certificate stands on its node.
+// isServed reports whether the node serves the virtual host of a certificate.
 func isServed(d plan.Document, c Certificate) bool {
 	_, served := d.Nodes[c.Node].Services.Nginx.VirtualHosts[c.Host]
 	return served
@@ -76,7 +75,8 @@ func (f Filter) check(d plan.Document) error {
 	return unknown.Err()
 }
 
-// wanted returns what environments ask for, on a node or not, by host.
+// wanted returns the certificates that environments ask for, on a node or not, sorted
+// by host.
 func wanted(d plan.Document) []Certificate {
 	var all []Certificate
 	for user, e := range d.Environments {
@@ -98,15 +98,15 @@ func wanted(d plan.Document) []Certificate {
 	return all
 }
 
-// entryOf returns what the gate decided of a host. An entry without a decision
-// that this program knows is none.
+// entryOf returns the gate's entry of a host. It ignores an entry whose decision this
+// program does not know.
 func entryOf(d plan.Document, host string) (plan.GateEntry, bool) {
 	entry := d.DNSGate[host]
 	return entry, entry.Decision == plan.GateOn || entry.Decision == plan.GateOff
 }
 
-// QuestionOf returns what a [Collector] has to find out for certificates. Names that
-// no CA issues are left out: they are judged without facts.
+// QuestionOf returns the question to a [Collector] about certificates. It omits names
+// that no certificate can have: [Judge] needs no facts for them.
 func QuestionOf(certificates []Certificate, live bool) Question {
 	q := Question{NodesOf: map[string][]string{}, Live: live}
 	for _, c := range certificates {
@@ -128,7 +128,7 @@ func QuestionOf(certificates []Certificate, live bool) Question {
 	return q
 }
 
-// entry returns what stands in the plan of a decision that begins now.
+// entry returns the plan's entry for a decision that begins now.
 func (d Decision) entry(now string) plan.GateEntry {
 	e := plan.GateEntry{
 		Asked: plan.Asked{EnableACME: d.Asked.EnableACME, ForceSSL: d.Asked.ForceSSL}, Decision: plan.GateOff, Node: d.Node,
@@ -143,14 +143,14 @@ func (d Decision) entry(now string) plan.GateEntry {
 	return e
 }
 
-// withAsked returns an entry that is otherwise as it was.
+// withAsked returns an entry with another Asked.
 func withAsked(e plan.GateEntry, asked plan.TLS) plan.GateEntry {
 	e.Asked.EnableACME, e.Asked.ForceSSL = asked.EnableACME, asked.ForceSSL
 	return e
 }
 
-// orders gather what becomes of certificates: turned on, as the environment
-// asks, or off.
+// orders collects the options of virtual hosts, by user and host: as the environment
+// asks, or all off.
 type orders map[string]map[string]plan.TLS
 
 func (o orders) set(c Certificate, turnOn bool) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Explain returns a text on how the verdict on a certificate comes about: the
-// verdict, what it rests on, and all facts of every name.
+// Explain returns a text with the verdict on a certificate, its evidence, and all
+// facts of every name.
 func Explain(facts *Facts, request Request) string {
 	var b strings.Builder
 	v := Judge(facts, request)
@@ -56,11 +56,11 @@ func explainLookups(b *strings.Builder, a, aaaa Lookup, servers []ServerFacts) {
 	servers = slices.Clone(servers)
 	slices.SortFunc(servers, compareServers)
 	for _, s := range servers {
-		fmt.Fprintf(b, "  %s: A %s; AAAA %s; CNAME %s\n", strings.TrimSpace(s.Name+" "+s.Address), describe(s.A), describe(s.AAAA), describe(s.CNAME))
+		fmt.Fprintf(b, "  %s: A %s; AAAA %s; CNAME %s\n", s.label(), describe(s.A), describe(s.AAAA), describe(s.CNAME))
 	}
 }
 
-// Text returns what a verdict rests on and what mends it, a line each.
+// Text returns the evidence, the fix and the warnings of a verdict, a line each.
 func (v Verdict) Text(indent string) string {
 	var b strings.Builder
 	for _, e := range v.Evidence {

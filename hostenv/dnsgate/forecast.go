@@ -3,6 +3,7 @@ package dnsgate
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ type Limit struct {
 	Window time.Duration `json:"-"`
 }
 
-// The limits that a deploy can meet. Renewals do not count.
+// The limits that a deploy can exceed. Renewals do not count.
 var (
 	perDomain  = Limit{"certificates-per-registered-domain", 50, 7 * 24 * time.Hour}
 	perAccount = Limit{"orders-per-account", 300, 3 * time.Hour}
@@ -28,74 +29,74 @@ var (
 	perFailure = Limit{"failed-authorizations-per-name", 5, time.Hour}
 )
 
-// A Shortage is a limit that the next deploy would exceed or, where orders fail,
-// that a few deploys would.
+// A Shortage is a limit that the next deploy would exceed, or that repeated failures
+// may exceed.
 type Shortage struct {
 	Limit
 	// Subject is the registered domain, the node whose account it is, or the
 	// names of the set.
 	Subject string `json:"subject"`
-	Past    int    `json:"past"`    // orders within the window, as far as the plan knows
+	Past    int    `json:"past"`    // orders within the window that the plan records
 	Planned int    `json:"planned"` // orders of the next deploy
-	// HoldBack are the virtual hosts to leave out of the next deploy.
+	// HoldBack are the virtual hosts to omit from the next deploy.
 	HoldBack []string `json:"holdBack"`
 }
 
 func (s Shortage) String() string {
 	if s.Kind == perFailure.Kind {
-		return fmt.Sprintf("%s: %d certificates are on without ever having passed; those that were not issued yet are ordered, and may fail, "+
-			"every hour, and Let's Encrypt allows %d failures a name in an hour (%s)", s.Subject, s.Planned, s.Most, s.Kind)
+		return fmt.Sprintf("%s: %d certificates are on and never passed; the node orders those that Let's Encrypt did not issue yet every hour, "+
+			"which may fail, and Let's Encrypt allows %d failures a name in an hour (%s)", s.Subject, s.Planned, s.Most, s.Kind)
 	}
 	window := "a week"
 	if s.Window < 24*time.Hour {
 		window = fmt.Sprintf("%.0f hours", s.Window.Hours())
 	}
-	return fmt.Sprintf("%s: %d certificates would be ordered, %d were lately, and Let's Encrypt allows %d in %s (%s)",
-		s.Subject, s.Planned, s.Past, s.Most, window, s.Kind)
+	return fmt.Sprintf("%s: the next deploy orders %d certificates, %d were ordered within %s, and Let's Encrypt allows %d (%s)",
+		s.Subject, s.Planned, s.Past, window, s.Most, s.Kind)
 }
 
-// Hint says what to do.
+// Hint returns the fix.
 func (s Shortage) Hint() string {
 	if s.Kind == perFailure.Kind {
-		return "`mage status` tells which failed; order them by hand only once their DNS is right, or turn them off until they pass, with -onUnknown=disable: " +
+		return "`mage status` shows which failed; order them by hand only after their DNS is right, or turn them off until they pass with -onUnknown=disable: " +
 			listed(s.HoldBack)
 	}
 	return "hold back: " + listed(s.HoldBack)
 }
 
-// order is one certificate that was, or will be, ordered.
+// An order is one past or future order of a certificate.
 type order struct {
 	host    string
 	buckets []bucket
 	at      time.Time
-	fresh   bool // the run itself turned it on
+	fresh   bool // this run turned the certificate on
 }
 
-// bucket is what a limit counts by.
+// A bucket counts the orders of one subject against one limit.
 type bucket struct {
 	limit   Limit
 	subject string
 }
 
-// Forecast tells which limits the next deploy would exceed after a gate, at a
-// time in RFC 3339, and which virtual hosts to hold back so that it would not:
-// in the order of their names, each is ordered as long as all of its limits
-// allow it. Every node has an ACME account of its own. What was ordered lately
-// is read from the plan: a certificate that was turned on within the window.
-// When it was deployed the plan does not tell, so a limit that these alone exceed
-// is reported until the window is over, in every run.
+// Forecast returns the limits that the next deploy after a gate would exceed at a time
+// (RFC 3339), and for each the virtual hosts to hold back. Every node has its own ACME
+// account. Forecast allows certificates in the order of their names as long as all of
+// their limits allow it.
 //
-// What fails counts by name, account and hour. A node orders what failed again at
-// switches and every hour, just below the limit; an order by hand exceeds it. The
-// plan tells the certificates of which that is to be feared: they are on, for want
-// of a verdict (see [OnUnknown]), and have never passed. It does not tell which of
-// them were issued all the same, so these are told whenever there are any. Of the
-// ones that pass, or passed and are unknown now, none is expected to fail.
+// It reads past orders from the plan: a certificate that the gate turned on within the
+// window counts as ordered. The plan does not record deploys, so every run reports a
+// limit that past orders exceed until the window is over.
+//
+// Failed authorizations count by name, account and hour. A node repeats a failed order
+// at switches and every hour, which is just below the limit; an order by hand exceeds
+// it. Forecast reports certificates that are on without a verdict (see [OnUnknown]) and
+// never passed, because these may fail. It always reports them: the plan does not show
+// which of them Let's Encrypt issued.
 func Forecast(gated *Gated, now string) []Shortage {
-	retried := retried(gated.Plan)
+	shortages := retried(gated.Plan)
 	at, err := time.Parse(time.RFC3339, now)
 	if err != nil {
-		return retried // without a clock nothing is known of any other window
+		return shortages // the other limits need a clock
 	}
 	fresh := map[string]bool{}
 	for _, d := range gated.Decisions {
@@ -139,7 +140,6 @@ func Forecast(gated *Gated, now string) []Shortage {
 			}
 		}
 	}
-	shortages := retried
 	for b, hosts := range held {
 		shortages = append(shortages, Shortage{b.limit, b.subject, past[b], planned[b], hosts})
 	}
@@ -149,22 +149,16 @@ func Forecast(gated *Gated, now string) []Shortage {
 	return shortages
 }
 
-// retried are the certificates of each node that it may order again and again.
+// retried returns the certificates of each node that may fail again and again.
 func retried(d plan.Document) []Shortage {
-	var nodes []string
-	hosts := map[string][]string{}
+	hosts := map[string][]string{} // by node
 	for _, c := range wanted(d) {
-		if e, ok := entryOf(d, c.Host); !ok || !isOn(&e) || e.Verdict != string(Unknown) || e.Node != c.Node {
-			continue
+		if e, ok := entryOf(d, c.Host); ok && isOn(&e) && e.Verdict == string(Unknown) && e.Node == c.Node {
+			hosts[c.Node] = append(hosts[c.Node], c.Host)
 		}
-		if hosts[c.Node] == nil {
-			nodes = append(nodes, c.Node)
-		}
-		hosts[c.Node] = append(hosts[c.Node], c.Host)
 	}
-	slices.Sort(nodes)
 	var all []Shortage
-	for _, node := range nodes {
+	for _, node := range slices.Sorted(maps.Keys(hosts)) {
 		all = append(all, Shortage{perFailure, node, 0, len(hosts[node]), hosts[node]})
 	}
 	return all
@@ -179,7 +173,7 @@ func orderOf(c Certificate, at time.Time, fresh bool) order {
 			continue
 		}
 		names = append(names, name)
-		// The whole public suffix list counts here, its private part too.
+		// The whole public suffix list counts here, with its private part.
 		domain, err := publicsuffix.EffectiveTLDPlusOne(name)
 		if b := (bucket{perDomain, domain}); err == nil && !slices.Contains(o.buckets, b) {
 			o.buckets = append(o.buckets, b)

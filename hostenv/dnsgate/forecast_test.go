@@ -114,7 +114,7 @@ func TestForecastAccounts(t *testing.T) {
 	if len(got) != 1 || got[0].Kind != perAccount.Kind || got[0].Subject != "n1" || len(got[0].HoldBack) != 20 {
 		t.Errorf("320 on one node: %+v", got)
 	}
-	if text := got[0].String(); text != "n1: 320 certificates would be ordered, 0 were lately, and Let's Encrypt allows 300 in 3 hours (orders-per-account)" {
+	if text := got[0].String(); text != "n1: the next deploy orders 320 certificates, 0 were ordered within 3 hours, and Let's Encrypt allows 300 (orders-per-account)" {
 		t.Errorf("it says %q", text)
 	}
 	hosts, all = ordering(60, "n1", "github.io")
@@ -168,8 +168,8 @@ func TestForecastFailures(t *testing.T) {
 	verdicts["a.example.com"] = dunno // and is believed to have its certificate
 	want(gate(mended.Plan, Policy{Now: later}), later, "[]")
 
-	if text := Forecast(kept, now)[0].String(); text != "n1: 1 certificates are on without ever having passed; those that were not issued yet are ordered, "+
-		"and may fail, every hour, and Let's Encrypt allows 5 failures a name in an hour (failed-authorizations-per-name)" {
+	if text := Forecast(kept, now)[0].String(); text != "n1: 1 certificates are on and never passed; the node orders those that Let's Encrypt did not issue yet every hour, "+
+		"which may fail, and Let's Encrypt allows 5 failures a name in an hour (failed-authorizations-per-name)" {
 		t.Errorf("it says %q", text)
 	}
 }

@@ -5,36 +5,37 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// OnUnknown says what becomes of a virtual host that has no verdict yet and
-// gets none.
+// OnUnknown decides about a virtual host that never had a verdict and gets none.
 type OnUnknown string
 
 const (
-	// OnUnknownDefault keeps the certificates that names have, and disables those
-	// of new names.
+	// OnUnknownDefault keeps existing certificates on, and new ones off.
 	OnUnknownDefault OnUnknown = ""
 	OnUnknownDisable OnUnknown = "disable"
 	OnUnknownKeep    OnUnknown = "keep"
 	OnUnknownFail    OnUnknown = "fail"
 )
 
-// maxFlips is how many of a hundred certificates that are on one run may turn
-// off. Fewer than minFlips are no mass.
-const maxFlips, minFlips = 30, 2
+const (
+	// maxFlips is the percentage of the certificates that are on which one run may
+	// turn off. Fewer than minFlips are always allowed.
+	maxFlips, minFlips = 30, 2
+)
 
-// Policy is how verdicts become decisions.
+// Policy has the options that turn verdicts into decisions.
 type Policy struct {
 	OnUnknown  OnUnknown
 	AllowFlips bool
-	// Now is what a decision that begins has as its since: RFC 3339.
+	// Now is the Since of a new decision, in RFC 3339.
 	Now string
-	// Deployed tells whether an environment was deployed to its node before. Of
-	// one that was never gated, as in a run that was filtered, it tells the names
-	// that have certificates from new ones.
+	// Deployed reports whether an environment was deployed to its present node. If
+	// the gate never ran for a deployed environment, for example because of a filter,
+	// its names have certificates already.
 	Deployed func(user string) bool
 }
 
@@ -43,39 +44,38 @@ type Decision struct {
 	Certificate
 	Verdict Verdict
 	On      bool // the certificate is ordered
-	Was     bool // it was before this run
-	// Kept says that the verdict is unknown, or a failure that is out of date, and
-	// that the last one stays.
+	Was     bool // it was ordered before this run
+	// Kept is set if the last verdict stays, because the new one is unknown, or is a
+	// failure that is out of date.
 	Kept bool
-	// Since is when the verdict that decides began.
+	// Since is the time at which the present verdict began.
 	Since string
 
-	// Fresh says that it is ordered for the first time, at the next deploy.
+	// Fresh is set if the next deploy orders the certificate for the first time.
 	Fresh bool
 
-	had bool // it is on, and was there before this run: to lose it is a flip
+	had bool // the certificate exists and is on: to turn it off is a flip
 }
 
-// Gated is what a gate makes of a plan.
+// Gated is the result of [Gate].
 type Gated struct {
-	// Plan is the plan with the decisions in it; it shares with the old one what
-	// did not change.
+	// Plan is the plan with the decisions. It shares unchanged parts with the old plan.
 	Plan      plan.Document
 	Decisions []Decision // the worst first
 }
 
-// Gate lays verdicts onto a plan, which it leaves as it is. It decides
-// about the certificates in verdicts, those of one run; all others, and the
-// virtual hosts that ask for none, stay as they are.
+// Gate returns a plan with the decisions that follow from verdicts; it does not change
+// d. It decides only about the certificates in verdicts. All others, and virtual hosts
+// that ask for no certificate, stay as they are.
 //
-// A certificate that fails is turned off at both places of the plan, and
-// dnsGate keeps what was asked for; one that passes gets that back. One of which
-// nothing is known stays as it was last decided, and so does one that passed and
-// of which the resolver only remembers otherwise. The same verdicts a second
-// time change nothing.
+// Gate turns a certificate that fails off at both places of the plan, and records in
+// dnsGate what the environment asks for. A certificate that passes gets that again. An
+// unknown verdict keeps the last decision; so does a failure if the last verdict was a
+// pass and only the resolver's cache disagrees with it. The same verdicts a second time
+// change nothing.
 //
-// Its errors all are [ErrWithheld]: too many certificates would be turned off at
-// once, or one has no verdict with [OnUnknownFail].
+// Every error is [ErrWithheld]: the run would turn off too many certificates, or a
+// certificate has no verdict with [OnUnknownFail].
 func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, error) {
 	gate := map[string]plan.GateEntry{}
 	out := &Gated{}
@@ -116,10 +116,9 @@ func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, 
 	return out, nil
 }
 
-// decide returns the decision, and the entry that is to be written, nil for the
-// old one.
+// decide returns the decision and the new entry, nil if the old entry stays.
 func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had bool) (Decision, *plan.GateEntry) {
-	// A verdict for another node is none: the certificate does not move along.
+	// A verdict for another node does not count: the certificate stays there.
 	valid := old != nil && old.Node == c.Node
 	d := Decision{Certificate: c, Verdict: v, Was: old == nil || isOn(old), had: had || valid && isOn(old)}
 	passed := valid && old.Verdict == string(Pass)
@@ -150,14 +149,14 @@ func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had bool) 
 
 func isOn(e *plan.GateEntry) bool { return e.Decision == plan.GateOn }
 
-// outOfDate reports whether a failure is about what the resolver remembers and
-// the zone's servers no longer say. Let's Encrypt asks these, so a pass from
-// before stays; but the resolver alone checks signatures, so it makes no pass.
+// outOfDate reports whether a failure rests on old answers of the resolver that the
+// zone's servers no longer give. Let's Encrypt asks these servers, so an earlier pass
+// stays. It does not make a pass, because only the resolver checks signatures.
 func (v Verdict) outOfDate() bool {
 	return v.Result == Fail && v.Retryable && v.Reason != ReasonInconsistent
 }
 
-// unknown decides about a certificate without a verdict.
+// unknown reports whether a certificate without a verdict is on.
 func (p Policy) unknown(had bool) bool {
 	switch p.OnUnknown {
 	case OnUnknownKeep:
@@ -169,9 +168,8 @@ func (p Policy) unknown(had bool) bool {
 	}
 }
 
-// isSame reports whether an entry still holds. Evidence may differ: addresses
-// elsewhere come and go, and a plan that changed with them would be reviewed in
-// vain.
+// isSame reports whether an entry is still right. It ignores the evidence, because
+// foreign addresses change often, and a change of the plan costs a review.
 func isSame(old, next plan.GateEntry) bool {
 	return old.Decision == next.Decision && old.Asked.TLS() == next.Asked.TLS() && old.Node == next.Node &&
 		old.Verdict == next.Verdict && old.Reason == next.Reason && old.Name == next.Name
@@ -194,17 +192,18 @@ func (p Policy) check(decisions []Decision) error {
 	slices.Sort(flips)
 	slices.Sort(unknown)
 	if p.OnUnknown == OnUnknownFail && len(unknown) > 0 {
-		return errNoVerdict(unknown)
+		return withhold("try again, or decide with -onUnknown=disable or -onUnknown=keep",
+			"%d virtual hosts have no verdict: %s", len(unknown), listed(unknown))
 	}
 	if !p.AllowFlips && len(flips) >= minFlips && len(flips)*100 > on*maxFlips {
-		return errFlips(flips, on)
+		return withhold("see why with -dryRun -allowFlips, which writes no file; if it is right, run with -allowFlips",
+			"%d of %d certificates would be turned off at once, over %d %%: %s", len(flips), on, maxFlips, listed(flips))
 	}
 	return nil
 }
 
-// Available refuses facts on which no plan may be changed, with [ErrWithheld]:
-// those of a resolver that answers no question, and those that lack the
-// addresses of a node of the certificates.
+// Available returns [ErrWithheld] if facts do not allow a decision about the
+// certificates: the resolver answers no question, or a node has no known address.
 func Available(facts *Facts, certificates []Certificate) error {
 	if len(certificates) == 0 {
 		return nil
@@ -239,14 +238,17 @@ func Available(facts *Facts, certificates []Certificate) error {
 	}
 	switch {
 	case asked > 0 && answered == 0:
-		return errNoAnswer(facts.Resolver, asked)
+		return withhold("check the network of this machine, or name another validating resolver: -resolver=ADDRESS",
+			"all %d lookups through %s fail", asked, cmp.Or(facts.Resolver, "the resolver"))
 	case len(dark) > 0:
 		nodes := slices.Sorted(maps.Keys(dark))
 		var saw []string
 		for _, name := range nodes {
 			saw = append(saw, fmt.Sprintf("%s: %s", name, describe(dark[name])))
 		}
-		return errDarkNodes(nodes, saw)
+		return withhold("publish A or AAAA records for "+strings.Join(nodes, ", ")+
+			"; if they are published, check the network of this machine, or name another resolver: -resolver=ADDRESS; to judge the other nodes, use -node",
+			"the nodes' own names have no address: %s", strings.Join(saw, "; "))
 	}
 	return nil
 }

@@ -2,24 +2,24 @@ package dnsgate
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
 
-// Judge says whether Let's Encrypt would issue one certificate by HTTP-01, from
-// facts alone. One bad name fails the whole certificate: the verdict is that
-// of the worst name, and says which one it is.
+// Judge decides from facts alone whether Let's Encrypt would issue a certificate by
+// HTTP-01. One bad name fails the whole certificate, so the verdict is that of the
+// worst name, in Verdict.Name.
 //
-// A lookup that failed proves nothing: it leads to [Unknown], or leaves the
-// verdict to the other facts, and never by itself to [Fail]. Two errors are
-// exceptions, because they describe the zone and not the resolver: signatures
-// that do not hold, and CNAMEs in a loop.
+// A failed lookup proves nothing: it never leads to [Fail] by itself. Judge returns
+// [Unknown], or decides by the other facts. Two errors are exceptions, because they
+// describe the zone and not the resolver: invalid signatures and a loop of CNAMEs.
 //
 // The verdict does not depend on the order of addresses, records or servers.
 func Judge(facts *Facts, request Request) Verdict {
 	names := certificateNames(request)
 	if len(names) > maxNames {
-		return decide(&subject{Request: request, name: request.Host, names: len(names)})
+		return decide(&subject{Request: request, name: request.Host, tooMany: true, invalid: fmt.Errorf("%d names", len(names))})
 	}
 	var worst Verdict
 	var warnings []string
@@ -35,8 +35,8 @@ func Judge(facts *Facts, request Request) Verdict {
 	return worst
 }
 
-// decide returns the verdict of the first rule that has evidence, with the
-// warnings of the rules before it.
+// decide returns the verdict of the first rule that applies, with the warnings of
+// the rules before it.
 func decide(s *subject) Verdict {
 	var warnings []string
 	for _, r := range rules {
@@ -44,7 +44,7 @@ func decide(s *subject) Verdict {
 			warnings = append(warnings, r.warns(s)...)
 			continue
 		}
-		evidence := r.evidence(s)
+		evidence := r.applies(s)
 		if len(evidence) == 0 {
 			continue
 		}
@@ -58,11 +58,11 @@ func decide(s *subject) Verdict {
 		}
 		if v.PointsElsewhere() && s.serversAgreeOnNode() {
 			v.Retryable = true
-			v.Warnings = append(v.Warnings, s.name+": its name servers say the node's addresses by now, and the resolver still holds the old ones")
+			v.Warnings = append(v.Warnings, s.name+": its name servers have the node's addresses now, and the resolver still has the old ones")
 		}
 		return v
 	}
-	panic("dnsgate: no rule decides about " + s.name) // the rules for passes cover all that the others leave
+	panic("dnsgate: no rule decides about " + s.name) // the last rules take every case that the others leave
 }
 
 // certificateNames returns the names of a request in the order in which they
@@ -82,8 +82,8 @@ func certificateNames(request Request) []string {
 	return slices.Compact(names)
 }
 
-// severity orders verdicts, the worst highest: a failure that time does not
-// mend, another failure, unknown, a pass.
+// severity orders verdicts, the worst highest: a lasting failure, a failure that
+// may go away, unknown, a pass.
 func severity(v Verdict) int {
 	switch {
 	case v.Result == Fail && !v.Retryable:

@@ -21,13 +21,13 @@ const (
 	maxNames  = 100 // in one certificate
 )
 
-// errWildcard differs from the errors of other names, which no challenge can
-// prove: DNS-01 can prove a wildcard.
+// errWildcard differs from other errors: DNS-01 can prove a wildcard, but no challenge
+// can prove an invalid name.
 var errWildcard = errors.New("it is a wildcard, which only the DNS-01 challenge can prove")
 
-// QueryName returns the spelling of a name under which facts are recorded: the
-// A-label in lower case without a final dot. Its error is for a name that
-// Let's Encrypt never issues, so that no lookup of it is needed.
+// QueryName returns the spelling of a name in [Facts]: A-labels in lower case without
+// a final dot. It returns an error for a name for which Let's Encrypt never issues a
+// certificate, so that no lookup is needed.
 func QueryName(name string) (string, error) {
 	if strings.Contains(name, "*") {
 		return "", errWildcard
@@ -43,10 +43,10 @@ func QueryName(name string) (string, error) {
 	return ascii, checkName(ascii)
 }
 
-// checkName holds a name in ASCII to the rules of Boulder's ValidDomain.
+// checkName applies the rules of Boulder's ValidDomain to a name in ASCII.
 func checkName(name string) error {
 	if len(name) > maxName {
-		return fmt.Errorf("it has %d characters, and %d is the most", len(name), maxName)
+		return fmt.Errorf("it has %d characters, and the limit is %d", len(name), maxName)
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return errors.New("it is an IP address")
@@ -59,15 +59,15 @@ func checkName(name string) error {
 	}
 	switch {
 	case len(labels) < 2:
-		return errors.New("it has one label, and two is the least")
+		return errors.New("it has one label, and needs two")
 	case len(labels) > maxLabels:
-		return fmt.Errorf("it has %d labels, and %d is the most", len(labels), maxLabels)
+		return fmt.Errorf("it has %d labels, and the limit is %d", len(labels), maxLabels)
 	}
 	switch suffix := icannSuffix(name); suffix {
 	case "":
 		return fmt.Errorf("there is no public top-level domain %q", labels[len(labels)-1])
 	case name:
-		return errors.New("it is itself a public suffix")
+		return errors.New("it is a public suffix")
 	}
 	return nil
 }
@@ -77,21 +77,21 @@ func checkLabel(label string) error {
 	case label == "":
 		return errors.New("it has an empty label")
 	case len(label) > maxLabel:
-		return fmt.Errorf("its label %q has %d characters, and %d is the most", label, len(label), maxLabel)
+		return fmt.Errorf("its label %q has %d characters, and the limit is %d", label, len(label), maxLabel)
 	case label[0] == '-' || label[len(label)-1] == '-':
 		return fmt.Errorf("its label %q begins or ends with a hyphen", label)
 	}
 	for i := range len(label) {
 		if c := label[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return fmt.Errorf("its label %q holds %q: letters, digits and hyphens only", label, string(rune(c)))
+			return fmt.Errorf("its label %q has %q, and only letters, digits and hyphens are allowed", label, string(rune(c)))
 		}
 	}
 	if len(label) < 4 || label[2:4] != "--" {
 		return nil
 	}
-	// RFC 5890 section 2.3.1: such labels are reserved, but for xn--.
+	// RFC 5890 section 2.3.1 reserves such labels, except xn--.
 	if label[:2] != "xn" {
-		return fmt.Errorf("its label %q has hyphens in third and fourth place", label)
+		return fmt.Errorf("its label %q has hyphens as third and fourth characters", label)
 	}
 	unicode, err := idna.ToUnicode(label)
 	if err != nil || !norm.NFC.IsNormalString(unicode) {
@@ -100,9 +100,9 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// icannSuffix returns the longest suffix of name in the ICANN part of the
-// public suffix list, "" if there is none. The private part (github.io) does
-// not count: its names are issued.
+// icannSuffix returns the longest suffix of name in the ICANN part of the public
+// suffix list, "" if there is none. The private part (github.io) does not count,
+// because Let's Encrypt issues certificates for its names.
 func icannSuffix(name string) string {
 	suffix, icann := publicsuffix.PublicSuffix(name)
 	for !icann {

@@ -5,20 +5,19 @@ import (
 	"slices"
 )
 
-// A way is where Let's Encrypt gets by asking any of several addresses, as far
-// as live probes show: of one family it asks one, which may be any. The greater
-// is the better.
+// A way is the result of live probes for several addresses of one family. Let's
+// Encrypt asks one of them, chosen by chance. A greater way is better.
 type way int
 
 const (
-	leadsAway   way = iota // not to the node, from any that is not its own
-	leadsSome              // to the node from some
-	leadsAlike             // to what answers as the node does, from some
-	leadsToNode            // to the node from all
+	leadsAway   way = iota // no foreign address leads to the node
+	leadsSome              // some lead to the node
+	leadsAlike             // all lead to the node, or to a host that answers as the node does
+	leadsToNode            // all lead to the node
 )
 
-// leads returns the way of these addresses, of which those in own are the
-// node's, and the probes that it rests on.
+// leads returns the way of the addresses asked, and its probes as evidence. The
+// addresses in own are the node's.
 func (s *subject) leads(asked, own addresses) (way, []Evidence) {
 	outside := asked.outside(own)
 	switch {
@@ -57,8 +56,7 @@ func (s *subject) leads(asked, own addresses) (way, []Evidence) {
 	return leadsAway, seen
 }
 
-// forwarded reports whether a probe was redirected by this address and answered
-// by the node.
+// forwarded reports whether an address redirected the probe and the node answered.
 func forwarded(p *ProbeFacts, by netip.Addr) bool {
 	if !p.Reached || len(p.Hops) == 0 {
 		return false
@@ -67,8 +65,8 @@ func forwarded(p *ProbeFacts, by netip.Addr) bool {
 	return err == nil && from == by
 }
 
-// answersAlike reports whether a host gives the same answer as the node to the
-// same request: it may be a proxy that hands requests on.
+// answersAlike reports whether a host and the node give the same answer to the same
+// request: the host may be a proxy in front of the node.
 func answersAlike(p, own *ProbeFacts) bool {
 	if own == nil || p.Status == 0 || p.Error != "" || own.Error != "" {
 		return false

@@ -2,9 +2,8 @@ package dnsgate
 
 import "net/netip"
 
-// Proxies are the ranges of reverse proxies that hide where they forward to:
-// Cloudflare's (https://www.cloudflare.com/ips/, which last changed
-// in 2023).
+// Proxies are the ranges of reverse proxies that hide the host behind them:
+// Cloudflare's (https://www.cloudflare.com/ips/, last changed in 2023).
 var Proxies = prefixes(
 	"173.245.48.0/20", "103.21.244.0/22", "103.22.200.0/22", "103.31.4.0/22", "141.101.64.0/18", "108.162.192.0/18",
 	"190.93.240.0/20", "188.114.96.0/20", "197.234.240.0/22", "198.41.128.0/17", "162.158.0.0/15", "104.16.0.0/13",

@@ -2,15 +2,15 @@ package dnsgate
 
 import "slices"
 
-// maxDepth is how many CNAMEs from zone to zone are followed.
+// maxDepth limits the number of CNAMEs from zone to zone.
 const maxDepth = 8
 
-// leadToNode reports whether Let's Encrypt reaches the node whichever servers
-// it asks: A and AAAA may come from different ones.
+// leadToNode reports whether Let's Encrypt reaches the node with the answers of any
+// two servers: A and AAAA may come from different ones.
 func (s *subject) leadToNode(views []view) bool {
 	torn := disagreement(views) == "CNAME"
-	var some4, some6, none4, none6 bool // some server has addresses, some server has none
-	var other4, dead6 bool              // some server has others than the node's, some server has dead ones
+	var some4, some6, none4, none6 bool // a server has addresses, a server has none
+	var other4, dead6 bool              // a server has addresses that are not the node's, or that are dead
 	ours4, ours6 := s.ours(s.node.v4), s.ours(s.node.v6)
 	for _, v := range views {
 		v4, v6, known := s.where(v, torn)
@@ -30,13 +30,13 @@ func (s *subject) leadToNode(views []view) bool {
 	return some6 && !none6 && !dead6 || some4 && !none4 && !other4
 }
 
-// where returns the addresses that a server leads to. If the servers are torn,
-// those of a CNAME into its own zone are not known: another server need not have
-// its target.
+// where returns the addresses that a server leads to. If the servers disagree on the
+// CNAME, the addresses of a CNAME into the same zone are not known: another server
+// need not have its target.
 func (s *subject) where(v view, torn bool) (v4, v6 answer, known bool) {
 	v4, v6 = v.v4, v.v6
 	if len(v.cname) > 0 && v.cname[0] != s.Node {
-		far4, far6, far := s.aliasSays(v.cname[0], 0)
+		far4, far6, far := s.addressesOf(v.cname[0], 0)
 		switch {
 		case far:
 			if len(v.cname4) > 0 || !v.has4 {
@@ -58,8 +58,7 @@ func (s *subject) where(v view, torn bool) (v4, v6 answer, known bool) {
 	return v4, v6, true
 }
 
-// ours returns the node's own addresses and those that were seen to forward to
-// it.
+// ours returns the node's own addresses and those that a probe saw forward to it.
 func (s *subject) ours(own addresses) addresses {
 	own = slices.Clone(own)
 	for a, p := range s.probes {
@@ -70,10 +69,10 @@ func (s *subject) ours(own addresses) addresses {
 	return own
 }
 
-// mayLead reports whether every server by itself leads to the node, or may do
-// so, because one of several addresses is the node's; or most of them do, by
-// IPv6 too, so that Let's Encrypt has to meet a wrong one for both families.
-// Then which server is asked for what decides, and the failure may never come.
+// mayLead reports whether each server by itself leads to the node, or may lead there
+// because one of its addresses is the node's. It also accepts a majority of such
+// servers if one of them has IPv6 addresses: Let's Encrypt then fails only if it asks
+// a wrong server for both families, which may never happen.
 func (s *subject) mayLead(views []view) bool {
 	ours := slices.Concat(s.ours(s.node.v4), s.node.v6)
 	for a, p := range s.probes {
@@ -96,9 +95,9 @@ func (s *subject) mayLead(views []view) bool {
 	return len(views) > 0 && (away == 0 || six && 2*away < len(views))
 }
 
-// aliasSays returns what a name in another zone has. It is known if all of that
-// zone's servers agree.
-func (s *subject) aliasSays(name string, depth int) (v4, v6 answer, known bool) {
+// addressesOf returns the addresses of a name in another zone. They are known if all
+// servers of that zone agree.
+func (s *subject) addressesOf(name string, depth int) (v4, v6 answer, known bool) {
 	i := slices.IndexFunc(s.facts.Aliases, func(a AliasFacts) bool { return a.Name == name })
 	if i < 0 || depth > maxDepth {
 		return answer{}, answer{}, false
@@ -111,7 +110,7 @@ func (s *subject) aliasSays(name string, depth int) (v4, v6 answer, known bool) 
 		if v.cname[0] == s.Node {
 			return answer{known: true, list: s.node.v4}, answer{known: true, list: s.node.v6}, true
 		}
-		return s.aliasSays(v.cname[0], depth+1)
+		return s.addressesOf(v.cname[0], depth+1)
 	}
 	for _, v := range views {
 		if v.v4.known {
@@ -124,8 +123,7 @@ func (s *subject) aliasSays(name string, depth int) (v4, v6 answer, known bool) 
 	return v4, v6, v4.known || v6.known
 }
 
-// serversAgreeOnNode reports whether the zone's servers, asked directly, agree
-// and lead to the node.
+// serversAgreeOnNode reports whether the zone's servers agree and lead to the node.
 func (s *subject) serversAgreeOnNode() bool {
 	return len(s.views) > 0 && disagreement(s.views) == "" && s.leadToNode(s.views)
 }

@@ -2,13 +2,12 @@ package dnsgate
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
-// Encode returns facts as they are recorded, in canonical bytes.
+// Encode returns facts as a document in canonical form.
 func (f *Facts) Encode() ([]byte, error) {
 	data, err := json.Marshal(f)
 	if err != nil {
@@ -21,7 +20,8 @@ func (f *Facts) Encode() ([]byte, error) {
 	return canonjson.Encode(v), nil
 }
 
-// DecodeFacts reads recorded facts, as strictly as all documents are read.
+// DecodeFacts reads the document of [Facts.Encode], with the strict rules of all
+// documents.
 func DecodeFacts(data []byte) (*Facts, error) {
 	if _, err := canonjson.Decode(data); err != nil {
 		return nil, err
@@ -35,12 +35,12 @@ func DecodeFacts(data []byte) (*Facts, error) {
 	}
 	for name, node := range f.Nodes {
 		if node == nil {
-			return nil, errors.New("read facts: nodes." + name + " is null")
+			return nil, fmt.Errorf("read facts: nodes.%s is null", name)
 		}
 	}
 	for name, facts := range f.Names {
 		if facts == nil {
-			return nil, errors.New("read facts: names." + name + " is null")
+			return nil, fmt.Errorf("read facts: names.%s is null", name)
 		}
 	}
 	return &f, nil

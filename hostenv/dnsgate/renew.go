@@ -1,10 +1,9 @@
 package dnsgate
 
-// Renew replaces what the resolver says of a name by what its zone's servers
-// say, if these agree and lead to the node of that name in DNS, and reports
-// whether it did. It is for a caller that has just written the name: the
-// resolver was asked before, and may remember for hours that there is no such
-// name.
+// Renew replaces the resolver's answers for a name by those of its zone's servers, if
+// the servers agree and lead to the node, whose name in DNS is node. It reports
+// whether it did so. A caller that has just written the name needs it, because the
+// resolver may remember for hours that the name did not exist.
 func (f *Facts) Renew(name, node string) bool {
 	facts := f.Names[name]
 	if facts == nil {

@@ -8,24 +8,23 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 )
 
-// A route is where Let's Encrypt gets with the addresses that the resolver has:
-// it tries IPv6 first, and IPv4 only if there is none or no host answers.
+// A route is where the resolver's addresses lead Let's Encrypt. It tries IPv6 first,
+// and IPv4 only if there is no IPv6 address or no host answers there.
 type route struct {
 	way   way
 	lacks lack // then way has no meaning
-	// evidence is what the route rests on; a name without a usable address has
-	// none.
+	// evidence is the basis of the route; a name without a usable address has none.
 	evidence []Evidence
 
-	proxied   bool      // all addresses are a proxy's, which does not say where it forwards to
-	six       bool      // it begins with IPv6
-	outside   addresses // those of the first family that are not the node's
-	mixed     bool      // others of that family are the node's
+	proxied   bool      // all addresses are a proxy's, so DNS does not show the end of the route
+	six       bool      // the first family is IPv6
+	outside   addresses // the addresses of the first family that are not the node's
+	mixed     bool      // other addresses of the first family are the node's
 	dead      addresses // those of outside where no host answers
-	fallsBack bool      // it leads to the node by IPv4, because of dead addresses
+	fallsBack bool      // the route leads to the node by IPv4, because of dead addresses
 }
 
-// A lack is what has to be known before a route can be.
+// A lack is a fact that the route needs and that is not known.
 type lack int
 
 const (
@@ -34,15 +33,7 @@ const (
 	lacksFamily       // the other family of the name
 )
 
-// routes makes a rule of a condition on the route.
-func routes(applies func(*route) bool) func(*subject) []Evidence {
-	return func(s *subject) []Evidence {
-		if !applies(&s.route) {
-			return nil
-		}
-		return s.route.evidence
-	}
-}
+func (s *subject) sawRoute() []Evidence { return s.route.evidence }
 
 func (s *subject) findRoute() route {
 	behind := func(a netip.Addr) bool { return within(a, s.Proxies) }
@@ -57,8 +48,8 @@ func (s *subject) findRoute() route {
 	return s.route4()
 }
 
-// proxyRoute takes probes alone into account: a proxy may forward the challenge
-// to the node or not, and DNS does not say.
+// proxyRoute decides by probes alone: DNS does not show whether a proxy forwards the
+// challenge to the node.
 func (s *subject) proxyRoute() route {
 	asked := s.v6
 	if len(asked) == 0 {
@@ -92,7 +83,7 @@ func (s *subject) route6() route {
 	case !s.node.v4Known:
 		r.lacks, r.evidence = lacksNode, append(r.evidence, s.nodeLookups()...)
 	default:
-		r.way, probes = s.leads(s.v4, s.node.v4) // IPv4 is asked where IPv6 is dead
+		r.way, probes = s.leads(s.v4, s.node.v4) // IPv4 replaces dead IPv6
 		r.evidence = append(r.evidence, probes...)
 		if len(living) > 0 {
 			r.way = min(way, r.way)
@@ -112,16 +103,17 @@ func (s *subject) route4() route {
 	way, probes := s.leads(s.v4, s.node.v4)
 	r.way, r.evidence = way, append(s.sawAddresses(), probes...)
 	if way == leadsAway && !clean(s.facts.AAAA) {
-		r.lacks = lacksFamily // an AAAA record may be right, and counts first
+		r.lacks = lacksFamily // a right AAAA record would be tried first
 	}
 	return r
 }
 
-// aElsewhere and the next two warn of what the route to the node leaves out.
+// aElsewhere and the next two warn of addresses that the route to the node does not
+// use.
 func aElsewhere(s *subject) []string {
 	r := &s.route
 	if r.six && len(r.outside) == 0 && len(s.v4.outside(s.node.v4)) > 0 && s.node.v4Known {
-		return []string{fmt.Sprintf("%s: A is %s and not the node's: visitors without IPv6 go elsewhere", s.name, s.v4)}
+		return []string{fmt.Sprintf("%s: A is %s, which is not the node's: visitors without IPv6 reach another machine", s.name, s.v4)}
 	}
 	return nil
 }
@@ -129,7 +121,7 @@ func aElsewhere(s *subject) []string {
 func aaaaDead(s *subject) []string {
 	r := &s.route
 	if r.way == leadsToNode && len(r.dead) > 0 {
-		return []string{fmt.Sprintf("%s: nothing answers at %s: remove the AAAA record, it slows every visitor with IPv6", s.name, r.dead)}
+		return []string{fmt.Sprintf("%s: no host answers at %s: remove the AAAA record, which slows every visitor with IPv6", s.name, r.dead)}
 	}
 	return nil
 }
@@ -137,7 +129,7 @@ func aaaaDead(s *subject) []string {
 func aaaaLookupFailed(s *subject) []string {
 	r := &s.route
 	if !r.six && len(r.outside) == 0 && s.facts.AAAA.Failed() {
-		return []string{fmt.Sprintf("%s: the AAAA lookup fails (%s): Let's Encrypt goes by A", s.name, describe(s.facts.AAAA))}
+		return []string{fmt.Sprintf("%s: the AAAA lookup fails (%s): Let's Encrypt uses A", s.name, describe(s.facts.AAAA))}
 	}
 	return nil
 }
@@ -146,9 +138,8 @@ func aaaaLookupFailed(s *subject) []string {
 // Encrypt tries it nevertheless: multicast, site-local, not assigned.
 func unroutable(a netip.Addr) bool { return a.Is6() && !public.Listed(a) && public.Use(a) != "" }
 
-// dead reports whether no host answers at an address: it was dialled and refuses
-// or times out, or cannot be reached from anywhere. That this machine has no
-// route to it is no proof.
+// dead reports whether no host answers at an address: it refuses or times out, or no
+// machine can reach it. A missing route on this machine proves nothing.
 func (s *subject) dead(a netip.Addr) bool {
 	dial := s.dials[a]
 	return dial == DialRefused || dial == DialTimeout || unroutable(a)

@@ -2,19 +2,15 @@ package dnsgate
 
 import "slices"
 
-// The rules of this file take a pass back where the resolver got an answer that
-// another one may not get, because name servers are silent about a part.
+// The rules of this file prevent a pass if name servers do not answer a part of the
+// questions, so that another resolver may not get this resolver's answer.
 
-func zoneWithoutServers(s *subject) []Evidence {
-	if s.facts.Zone == "" || len(s.facts.Servers) > 0 {
-		return nil
-	}
+func (s *subject) sawNoServer() []Evidence {
 	return []Evidence{s.saw("NS", "", "no name server of "+s.facts.Zone+" was found")}
 }
 
-// resolverWaited applies where the resolver got no answer for one family. A
-// resolver that waited in vain for one question may hold the server for dead
-// when the next one comes.
+// resolverWaited applies if the resolver's question for one family timed out. A
+// resolver may then take the server for dead, and fail the next question too.
 func resolverWaited(s *subject) []Evidence {
 	var seen []Evidence
 	if timedOut(s.facts.A) {
@@ -26,9 +22,9 @@ func resolverWaited(s *subject) []Evidence {
 	return seen
 }
 
-// silentOverTCP applies where a server sends clients from UDP to TCP and is
-// silent there: a resolver that asks it waits for longer than Let's Encrypt
-// does. A server that is silent over UDP costs less: the next one is asked soon.
+// silentOverTCP applies if a server sends clients from UDP to TCP and does not answer
+// there: a resolver waits for it longer than Let's Encrypt does. A server that is
+// silent over UDP does less harm, because the resolver soon asks the next one.
 func silentOverTCP(s *subject) []Evidence {
 	var seen []Evidence
 	look := func(f ServerFacts, name, kind string, l Lookup) {
@@ -48,13 +44,15 @@ func silentOverTCP(s *subject) []Evidence {
 	return sorted(seen)
 }
 
-// silentAboutName applies where a server answers for the zone and not for the
-// name, and another one has a CNAME to a name of that zone: the first may well
-// be asked for the target.
+// hasCNAMEInZone reports whether a server has a CNAME to a name of the same zone.
+func (s *subject) hasCNAMEInZone() bool {
+	return s.facts.Zone != "" && slices.ContainsFunc(s.views, func(v view) bool { return len(v.cname) > 0 && s.inZone(v.cname[0]) })
+}
+
+// silentAboutName applies if a server answers for the zone but not for the name, and
+// another one has a CNAME to a name of that zone: a resolver may ask the first server
+// for the target.
 func silentAboutName(s *subject) []Evidence {
-	if s.facts.Zone == "" || !slices.ContainsFunc(s.views, func(v view) bool { return len(v.cname) > 0 && s.inZone(v.cname[0]) }) {
-		return nil
-	}
 	var seen []Evidence
 	for _, f := range s.facts.Servers {
 		hasZone := slices.ContainsFunc(f.CAA, func(l CAALookup) bool { return clean(l.Lookup) })
@@ -65,8 +63,8 @@ func silentAboutName(s *subject) []Evidence {
 	return sorted(seen)
 }
 
-// silentAboutCAA applies where no server that has the name answers for its CAA:
-// what the resolver has, it has by a CNAME that it met for an address.
+// silentAboutCAA applies if no server that has the name answers for its CAA: the
+// resolver then has its answer from a CNAME that it followed for an address.
 func silentAboutCAA(s *subject) []Evidence {
 	var seen []Evidence
 	for _, f := range s.facts.Servers {
@@ -81,17 +79,14 @@ func silentAboutCAA(s *subject) []Evidence {
 	return sorted(seen)
 }
 
-// silentAboutFamily applies where no server answers for one of the families,
-// though they answer otherwise: resolvers then hold them for dead, and may lose
-// everything else of the zone.
+// silentAboutFamily applies if no server answers for one of the families, but some
+// answer other questions: resolvers take such servers for dead, and may fail for the
+// whole zone.
 func silentAboutFamily(s *subject) []Evidence {
-	if !slices.ContainsFunc(s.facts.Servers, answersAnything) {
-		return nil
-	}
 	lost4, lost6 := true, true
 	for _, f := range s.facts.Servers {
-		// An address that the resolver has all the same it has by a CNAME that it
-		// met when it asked for something else.
+		// If the resolver has an address, it followed a CNAME that came with another
+		// question.
 		lost4 = lost4 && (lost(f.A) || f.A.Failed() && len(s.v4) > 0 && len(s.v6) == 0)
 		lost6 = lost6 && (lost(f.AAAA) || f.AAAA.Failed() && len(s.v6) > 0)
 	}
@@ -109,8 +104,8 @@ func silentAboutFamily(s *subject) []Evidence {
 
 func answersAnything(f ServerFacts) bool { return clean(f.A) || clean(f.AAAA) || clean(f.CNAME) }
 
-// lost reports whether a resolver gives a server up after this lookup: the
-// server is silent, or does not have the zone.
+// lost reports whether a resolver gives up a server after this lookup: the server is
+// silent, or does not have the zone.
 func lost(l Lookup) bool { return timedOut(l) || l.Failed() && l.Error == ErrorLame }
 
 func timedOut(l Lookup) bool { return l.Failed() && l.Error == ErrorTimeout }

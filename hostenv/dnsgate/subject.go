@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// A subject is one name that is judged, with all that the rules need to know of
-// it. It does not change once it is made.
+// A subject is a name to judge, with all values that the rules need. It does not
+// change after newSubject.
 type subject struct {
 	Request
-	name    string // as facts are recorded; as it was written, if invalid is set
-	names   int    // of the certificate, if there are too many
-	invalid error  // why no public certificate can hold the name
+	name    string // the name in facts; the customer's spelling if invalid is set
+	invalid error  // why no public certificate can have the name
+	tooMany bool   // the certificate has too many names
 
 	facts  *NameFacts
 	nodeOf *NodeFacts // nil if it was not looked up
@@ -21,13 +21,12 @@ type subject struct {
 	v4, v6 addresses // of the name, without reserved ones
 	dials  map[netip.Addr]Dial
 	probes map[netip.Addr]*ProbeFacts
-	own    *ProbeFacts // what the node itself answers; nil without live checks
+	own    *ProbeFacts // the answer of the node itself; nil without live checks
 
 	views     []view
 	torn      bool // the name servers differ on the CNAME
 	conflicts []conflict
 	caa       authority
-	denials   []Evidence // CAA of some server that forbids
 	route     route
 }
 
@@ -39,13 +38,11 @@ func newSubject(facts *Facts, request Request, spelling string) *subject {
 	s := lookUp(facts, request, name)
 	s.conflicts = s.findConflicts()
 	s.caa = s.findAuthority()
-	s.denials = s.findDenials()
 	s.route = s.findRoute()
 	return s
 }
 
-// lookUp returns the subject with what facts say of it, before anything is
-// concluded.
+// lookUp returns the subject with its facts, without conclusions from them.
 func lookUp(facts *Facts, request Request, name string) *subject {
 	s := &subject{
 		Request: request, name: name, facts: &NameFacts{},
@@ -80,14 +77,15 @@ func lookUp(facts *Facts, request Request, name string) *subject {
 	return s
 }
 
-func (s *subject) hasAddress() bool { return len(s.v4)+len(s.v6) > 0 }
+// hasNoAddress reports whether the name has no address that Let's Encrypt would try.
+func (s *subject) hasNoAddress() bool { return len(s.v4)+len(s.v6) == 0 }
 
 // inZone reports whether a name lies in the zone of the subject.
 func (s *subject) inZone(name string) bool {
 	return name == s.facts.Zone || strings.HasSuffix(name, "."+s.facts.Zone)
 }
 
-// saw returns what was seen of the subject itself.
+// saw returns evidence about the name itself.
 func (s *subject) saw(kind, server, saw string) Evidence {
 	return Evidence{Name: s.name, Type: kind, Server: server, Saw: saw}
 }
@@ -96,7 +94,11 @@ func (s *subject) sawLookup(kind string, l Lookup) Evidence {
 	return s.saw(kind, l.Server, describe(l))
 }
 
-// lookups are the two through the resolver.
+func (s *subject) sawInvalid() []Evidence { return []Evidence{s.saw("name", "", s.invalid.Error())} }
+
+func (s *subject) sawAAAA() []Evidence { return []Evidence{s.sawLookup("AAAA", s.facts.AAAA)} }
+
+// lookups returns both lookups of the resolver.
 func (s *subject) lookups() []Evidence {
 	return []Evidence{s.sawLookup("A", s.facts.A), s.sawLookup("AAAA", s.facts.AAAA)}
 }
@@ -115,7 +117,7 @@ func (s *subject) sawNode() Evidence {
 	return Evidence{Name: s.Node, Type: "node", Saw: cmp.Or(s.node.all().String(), "no address")}
 }
 
-// nodeLookups returns how the node's own name was looked up.
+// nodeLookups returns the lookups of the node's own name.
 func (s *subject) nodeLookups() []Evidence {
 	if s.nodeOf == nil {
 		return []Evidence{{Name: s.Node, Type: "node", Saw: "not looked up"}}
@@ -129,13 +131,13 @@ func (s *subject) nodeLookups() []Evidence {
 // label is the name and the address of a server.
 func (f *ServerFacts) label() string { return strings.TrimSpace(f.Name + " " + f.Address) }
 
-// saw returns what a server said when it was asked directly.
+// saw returns a server's own answer as evidence.
 func (f *ServerFacts) saw(name, kind string, l Lookup) Evidence {
 	return Evidence{Name: name, Type: kind, Server: f.label(), Saw: describe(l)}
 }
 
-// sorted puts evidence of several servers in an order that does not depend on
-// that of the servers.
+// sorted sorts the evidence of several servers, so that their order in the facts
+// does not matter.
 func sorted(seen []Evidence) []Evidence {
 	slices.SortStableFunc(seen, func(a, b Evidence) int {
 		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.Type, b.Type), strings.Compare(a.Saw, b.Saw))

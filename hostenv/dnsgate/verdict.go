@@ -9,16 +9,16 @@ import (
 type Result string
 
 const (
-	// Pass: Let's Encrypt would issue.
+	// Pass: Let's Encrypt would issue the certificate.
 	Pass Result = "pass"
-	// Fail: it would not, for a reason that stands in DNS.
+	// Fail: Let's Encrypt would refuse it, for a reason in DNS.
 	Fail Result = "fail"
-	// Unknown: the facts do not decide, and what was decided before stays.
+	// Unknown: the facts do not decide, and the last decision stays.
 	Unknown Result = "unknown"
 )
 
-// Reason is why a verdict is what it is. Several rules may give the same one. The
-// list is open; docs/dnsgate.md has a row for each.
+// Reason is the reason of a verdict. Several rules may give the same one. The list is
+// open; docs/dnsgate.md has a row for each.
 type Reason string
 
 const (
@@ -51,54 +51,54 @@ const (
 	ReasonInPart            Reason = "ns-inconsistent-in-part"
 )
 
-// Verdict says whether one certificate, or one name of it, would be issued.
+// Verdict is the result for a certificate, or for one of its names.
 type Verdict struct {
 	Result Result `json:"result"`
 	Reason Reason `json:"reason"`
 	// Name is the name that decided: the worst of the certificate.
 	Name string `json:"name,omitempty"`
-	// Retryable says that the same request may succeed a little later.
+	// Retryable is set if the same request may succeed a little later.
 	Retryable bool `json:"retryable,omitempty"`
-	// Evidence is what the verdict rests on, the telling part first.
+	// Evidence is the basis of the verdict, the most important part first.
 	Evidence []Evidence `json:"evidence,omitempty"`
-	// Fix is one sentence: what to change, and to what.
+	// Fix is a sentence: what to change, and to what.
 	Fix string `json:"fix,omitempty"`
 	// Warnings do not change the result.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Evidence is one thing that was seen.
+// Evidence is one answer or observation.
 type Evidence struct {
 	Name string `json:"name,omitempty"` // the name asked about
 	// Type is the kind of question: A, AAAA, CNAME, CAA, "dial", "probe",
 	// "name".
 	Type string `json:"type,omitempty"`
-	// Server is the server that said so; empty is the validating resolver.
+	// Server is the server that answered, "" for the validating resolver.
 	Server string `json:"server,omitempty"`
-	// Saw is what it said, readable and in a stable form: addresses, a CAA record
-	// as in a zone file, "nxdomain", "timeout".
+	// Saw is the answer as text: addresses, a CAA record as in a zone file,
+	// "nxdomain", "timeout". Equal answers give equal texts.
 	Saw string `json:"saw"`
 }
 
-// Request is one certificate to judge.
+// Request is a certificate to judge.
 type Request struct {
-	// Host is the virtual host that the certificate is named for.
+	// Host is the virtual host, which gives the certificate its name.
 	Host string
-	// Names are the names in it: the virtual host and its serverAliases, as the
-	// customer wrote them.
+	// Names are the names in the certificate: the virtual host and its serverAliases,
+	// in the customer's spelling.
 	Names []string
 	// Node is the name in DNS of the node that serves it.
 	Node string
 	// AccountURI is the node's ACME account, for CAA records that name one. If it is
 	// empty and such a record decides, the verdict is unknown.
 	AccountURI string
-	// Proxies are the ranges of reverse proxies (Cloudflare and the like) that
-	// hide where they forward to.
+	// Proxies are the ranges of reverse proxies, such as Cloudflare's, that hide the
+	// host behind them.
 	Proxies []netip.Prefix
 }
 
-// PointsElsewhere reports whether the verdict is a failure that a CNAME from
-// the name to its node would mend.
+// PointsElsewhere reports whether the verdict is a failure that a CNAME from the name
+// to its node would fix.
 func (v Verdict) PointsElsewhere() bool {
 	return v.Result == Fail && slices.Contains([]Reason{
 		ReasonNXDomain, ReasonNoAddress, ReasonOnlyReserved, ReasonAMismatch, ReasonAMixed, ReasonAAAAMismatch, ReasonAAAAMixed,

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A view is what one authoritative server says. A family that it was not asked
-// about, or could not answer for, is not in it.
+// A view holds the answers of one authoritative server. A family without an answer is
+// not known.
 type view struct {
 	server string // name and address
 	cname  []string
@@ -36,9 +36,9 @@ func (a answer) String() string {
 	}
 }
 
-// viewsOf returns the views of the servers that answer anything, in the order of
-// their names. It leaves out servers that the zone's parent does not name: a
-// resolver that begins at the parent does not meet them.
+// viewsOf returns the views of the servers with an answer, in the order of their
+// names. It omits servers that the parent zone does not name, because a resolver that
+// begins at the parent does not ask them.
 func viewsOf(servers []ServerFacts) []view {
 	servers = slices.Clone(servers)
 	slices.SortFunc(servers, compareServers)
@@ -51,7 +51,7 @@ func viewsOf(servers []ServerFacts) []view {
 		if v.hasCN = s.CNAME.Asked() && !s.CNAME.Failed(); v.hasCN {
 			v.cname = slices.Sorted(slices.Values(s.CNAME.Targets))
 			if chain := slices.Concat(s.A.Chain, s.AAAA.Chain); len(v.cname) == 0 && len(chain) > 0 {
-				v.cname = chain[:1:1] // for one family alone
+				v.cname = chain[:1:1] // for only one family
 			}
 			v.has4, v.has6 = clean(s.A), clean(s.AAAA)
 		}
@@ -65,8 +65,8 @@ func viewsOf(servers []ServerFacts) []view {
 	return all
 }
 
-// aliasOf returns the CNAME of one family: that of the server, unless only the
-// answer of the other family has one.
+// aliasOf returns the CNAME of one family: the server's CNAME, unless only the answer
+// for the other family has one.
 func aliasOf(l, other Lookup, server []string) []string {
 	switch {
 	case l.Failed():
@@ -79,8 +79,8 @@ func aliasOf(l, other Lookup, server []string) []string {
 	return server
 }
 
-// answered reads a family. A server that answers with a CNAME, or may have one,
-// need not have its target: no data is then no answer.
+// answered returns the answer for one family. A server that has, or may have, a CNAME
+// need not have its target, so an answer without data then does not count.
 func answered(l Lookup, alias bool) answer {
 	if !l.Asked() || l.Failed() {
 		return answer{}
@@ -92,8 +92,8 @@ func answered(l Lookup, alias bool) answer {
 	return a
 }
 
-// says returns what a server says of a type of record, "" for nothing.
-func (v view) says(kind string) string {
+// answer returns a server's answer for a type of record, "" for none.
+func (v view) answer(kind string) string {
 	switch {
 	case kind == "A":
 		return v.v4.String()
@@ -115,11 +115,11 @@ func disagreement(views []view) string {
 	for _, kind := range []string{"CNAME", "CNAME for A", "CNAME for AAAA", "A", "AAAA"} {
 		first := ""
 		for _, v := range views {
-			says := v.says(kind)
+			answer := v.answer(kind)
 			if first == "" {
-				first = says
+				first = answer
 			}
-			if says != "" && says != first {
+			if answer != "" && answer != first {
 				kind, _, _ = strings.Cut(kind, " ")
 				return kind
 			}

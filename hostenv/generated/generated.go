@@ -79,10 +79,10 @@ func (f *Folder) stateless() error {
 	}
 	out := "" // state:init makes it in the same folder alone
 	if f.Path() != Default {
-		out = " -out=" + f.Path()
+		out = " -out=" + problem.Word(f.Path())
 	}
 	return problem.New("", fmt.Sprintf("there is no %s", f.File(StateFile)),
-		"restore it (git checkout -- "+f.File(StateFile)+"); for a provider that never planned anything, run `mage state:init"+out+"`")
+		"restore it (git checkout -- "+problem.Word(f.File(StateFile))+"); for a provider that never planned anything, run `mage state:init"+out+"`")
 }
 
 // State returns the state, and the text that it was read from.

@@ -33,7 +33,7 @@ func addToGit(ctx context.Context, dir string, names ...string) error {
 	}
 	if err != nil {
 		return problem.New("", fmt.Sprintf("make the new files in %s known to git: %s", dir, out),
-			fmt.Sprintf("they are written, and a flake sees them after `git -C %s add --intent-to-add --force %s`", dir, strings.Join(names, " ")))
+			fmt.Sprintf("they are written, and a flake sees them after `git -C %s add --intent-to-add --force %s`", problem.Word(dir), strings.Join(names, " ")))
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func PublicKey(file string) (string, error) {
 		return "", keyProblem(file, "is no file", "name the file of a secret key of Nix")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", keyProblem(file, fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm()), "chmod 600 "+file)
+		return "", keyProblem(file, fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm()), "chmod 600 "+problem.Word(file))
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -69,18 +69,23 @@ func respelled(text string) string {
 	})
 }
 
-const introduction = `usage: hostenv-provider [-v] [--timeout 5m] TARGET [FLAGS] [TARGET [FLAGS]] ...
-       hostenv-provider TARGET --help
-       hostenv-provider --version
+// usages are the forms of a command line. A no-break space stands where none may
+// be broken.
+var usages = []string{
+	program + " [-v] [--timeout\u00a05m] TARGET [FLAGS] [TARGET\u00a0[FLAGS]]\u00a0...",
+	program + " TARGET --help",
+	program + " --version",
+}
 
-Targets run in their order, up to the first that fails. Flags may have two hyphens or one, and their value after a space or an equals sign; a list is separated by commas or given more than once. Mage's spelling works as well: state:list, -dryRun, -out=DIR.
-`
+const introduction = `Targets run in their order, up to the first that fails. Flags may have two hyphens or one, and their value after a space or an equals sign; a list is separated by commas or given more than once. Mage's spelling works as well: state:list, -dryRun, -out=DIR.`
 
 // overview prints the help of the program.
 func overview(w io.Writer, width int) error {
-	usage, text, _ := strings.Cut(introduction, "\n\n")
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n\n%s\n", usage, wrap(text, width, ""))
+	var forms, b strings.Builder
+	for _, form := range usages {
+		forms.WriteString(wrap(form, width, "       "))
+	}
+	fmt.Fprintf(&b, "usage:%s\n%s\n", forms.String()[len("usage:"):], wrap(introduction, width, ""))
 	for _, part := range []struct {
 		title   string
 		targets []Target
@@ -136,11 +141,12 @@ func columns(rows [][2]string, width int) string {
 	return b.String()
 }
 
-// wrap breaks text into lines of a width, each after an indent.
+// wrap breaks text at spaces and line breaks into lines of a width, each after an
+// indent.
 func wrap(text string, width int, indent string) string {
 	var b strings.Builder
 	column := 0
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\n' }) {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case column == 0:
@@ -156,5 +162,5 @@ func wrap(text string, width int, indent string) string {
 		b.WriteString(word)
 		column += n
 	}
-	return b.String() + "\n"
+	return strings.ReplaceAll(b.String(), "\u00a0", " ") + "\n"
 }

@@ -28,12 +28,14 @@ func manual(w io.Writer) error {
 	macro("SH", "NAME")
 	text(program + " - plans, gates and deploys the projects of a hosting provider's customers")
 	macro("SH", "SYNOPSIS")
-	usage, introduction, _ := strings.Cut(introduction, "\n\n")
-	macro("nf", "")
-	for line := range strings.SplitSeq(strings.ReplaceAll(usage, "usage: ", "       "), "\n") {
-		b.WriteString(roff(strings.TrimSpace(line)) + "\n")
+	macro("nh", "")
+	macro("ad", "l")
+	for i, form := range usages {
+		if i > 0 {
+			macro("br", "")
+		}
+		b.WriteString(roff(form) + "\n")
 	}
-	macro("fi", "")
 	macro("SH", "DESCRIPTION")
 	text(introduction)
 	for _, part := range []struct {
@@ -75,7 +77,7 @@ func manual(w io.Writer) error {
 // exitCodes are the exit codes of the targets and of the launcher.
 var exitCodes = [][2]string{
 	{"0", "All is well."},
-	{"1", "An error; the last line names what was written until then."},
+	{"1", "An error. If the target writes files, the last line names those that it wrote."},
 	{"2", "The command line cannot be run; or there are changes, where the target was asked with --detailed-exitcode."},
 	{"3", "Another run holds the lock; the DNS gate has no ground to decide on; or a part of the deploy failed."},
 	{"4", "The plan is older than the state."},
@@ -86,7 +88,7 @@ var exitCodes = [][2]string{
 
 // roff escapes text, so that a hyphen stays one and no line is a request.
 func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`).Replace(text)
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`, "\u00a0", `\ `).Replace(text)
 	if strings.HasPrefix(text, ".") {
 		text = `\&` + text
 	}

@@ -13,11 +13,14 @@ import (
 )
 
 const plan = `{
-	"nodes": {"web1": {}, "web2": {}, "db1": {}},
-	"environments": {"shop-main": {"virtualHosts": {"shop.example": {}}}, "shop-dev": {}, "$(touch owned)": {}}
+	"nodes": {"web1": {}, "web2": {}, "db1": {}, "-rf": {}, "a,b": {}},
+	"environments": {
+		"shop-main": {"virtualHosts": {"shop.example": {}, "-x.example": {}}}, "shop-dev": {"virtualHosts": {"*.example": {}}},
+		"$(touch owned)": {}, "-rf": {}, "a,b": {}, "a=b": {}
+	}
 }`
 
-const stateOfPlan = `{"old-main": {"retired": true}, "shop-main": {"uid": 1002}}`
+const stateOfPlan = `{"old-main": {"retired": true}, "-rf": {"retired": true}, "shop-main": {"uid": 1002}}`
 
 // completions are lines up to the cursor, and what completes their last word, by
 // every shell alike.
@@ -40,12 +43,14 @@ var completions = []struct{ line, want string }{
 	{"deploy -n d", "db1"},
 	{"deploy --node web1 --no", "--node"},
 	{"deploy --env sh", "shop-dev shop-main"},
+	{"deploy --env ", "shop-dev shop-main system"},
 	{"deploy --out elsewhere --node ", "n9"},
 	{"dns-gate --explain ", "shop.example"},
 	{"dns-gate --on-unknown k", "keep"},
 	{"nodes-build w", "web1 web2"},
 	{"nodes build d", "db1"},
 	{"state prune --user ", "old-main"},
+	{"plan --inventory -", ""},
 	{"plan --inventory inv", "inventory.json inventory/"},
 	{"plan --inventory inventory/", "inventory/a.json"},
 	{"completion ", "bash fish zsh"},
@@ -63,7 +68,7 @@ func provider(t *testing.T) string {
 	for name, text := range map[string]string{
 		"generated/plan.json": plan, "generated/state.json": stateOfPlan,
 		"elsewhere/plan.json": `{"nodes": {"n9": {}}}`, "broken/plan.json": `{"nodes": {"n9": {}}`,
-		"inventory.json": "", "inventory/a.json": "",
+		"inventory.json": "", "inventory/a.json": "", "-rf": "",
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o777); err != nil {
 			t.Fatal(err)
@@ -246,15 +251,35 @@ func TestManual(t *testing.T) {
 		if err := os.WriteFile(path, page.Bytes(), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), testenv.Need(t, "man"), "-l", path)
-		cmd.Env = append(os.Environ(), "MANWIDTH=80", "LC_ALL=C.UTF-8", "MANPAGER=cat")
-		out, err := cmd.Output()
-		for _, want := range []string{"--dry-run", "state prune", "EXIT STATUS", "`hostenv-provider"} {
-			if err != nil || !strings.Contains(string(out), want) {
-				t.Errorf("man shows no %s: %v\n%s", want, err, out)
+		for _, width := range []string{"80", "60", "40"} {
+			cmd := exec.CommandContext(t.Context(), testenv.Need(t, "man"), "-l", path)
+			cmd.Env = append(os.Environ(), "MANWIDTH="+width, "LC_ALL=C.UTF-8", "MANPAGER=cat")
+			out, err := cmd.Output()
+			for _, want := range []string{"--dry-run", "state prune", "EXIT STATUS", "`hostenv-provider", "[TARGET [FLAGS]] ...\n", "[--timeout 5m]"} {
+				if err != nil || !strings.Contains(string(out), want) {
+					t.Errorf("at %s columns man shows no %s: %v\n%s", width, want, err, out)
+				}
 			}
 		}
 	})
+}
+
+func TestOverview(t *testing.T) {
+	for _, width := range []int{40, 60, 80} {
+		var b strings.Builder
+		if err := overview(&b, width); err != nil {
+			t.Fatal(err)
+		}
+		usage, _, _ := strings.Cut(b.String(), "\n\n")
+		if !strings.Contains(usage, "[TARGET [FLAGS]] ...\n") {
+			t.Errorf("at %d columns the usage breaks within a pair of brackets:\n%s", width, usage)
+		}
+		for line := range strings.Lines(usage) {
+			if len(strings.TrimSpace(line)) > width {
+				t.Errorf("%q is wider than %d", line, width)
+			}
+		}
+	}
 }
 
 func TestWrap(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
 // A kind is what the value of a flag or an argument is: how help calls it, and
@@ -64,12 +66,23 @@ func (f folder) object(file, members string) map[string]gjson.Result {
 	return gjson.GetBytes(text, members).Map()
 }
 
+// accepted are the names of an object that package names accepts: the plan is a
+// file that may hold anything, and -rf or a,b would be read as something else.
+func accepted[N ~string](object map[string]gjson.Result, parse func(string) (N, error)) (found []string) {
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if _, err := parse(name); err == nil {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
 func (f folder) nodes(string) []string {
-	return slices.Sorted(maps.Keys(f.object("plan.json", "nodes")))
+	return accepted(f.object("plan.json", "nodes"), names.ParseNode)
 }
 
 func (f folder) environments(string) []string {
-	return slices.Sorted(maps.Keys(f.object("plan.json", "environments")))
+	return accepted(f.object("plan.json", "environments"), names.ParseUser)
 }
 
 func environmentsAndSystem(f folder, typed string) []string {
@@ -80,29 +93,23 @@ func nodesAndEnvironments(f folder, typed string) []string {
 	return append(f.nodes(typed), f.environments(typed)...)
 }
 
-func hosts(f folder, _ string) (names []string) {
+func hosts(f folder, _ string) []string {
+	all := map[string]gjson.Result{}
 	for _, environment := range f.object("plan.json", "environments") {
-		for name := range environment.Get("virtualHosts").Map() {
-			names = append(names, name)
-		}
+		maps.Copy(all, environment.Get("virtualHosts").Map())
 	}
-	slices.Sort(names)
-	return names
+	return accepted(all, names.ParseHost)
 }
 
-// retired are the users that `state prune` is about, which no plan has.
-func (f folder) retired(string) (users []string) {
-	for user, entry := range f.object("state.json", "@this") {
-		if entry.Get("retired").Bool() {
-			users = append(users, user)
-		}
-	}
-	slices.Sort(users)
-	return users
+// retired are the users whose host names `state prune` frees. No plan has them.
+func (f folder) retired(string) []string {
+	entries := f.object("state.json", "@this")
+	maps.DeleteFunc(entries, func(_ string, entry gjson.Result) bool { return !entry.Get("retired").Bool() })
+	return accepted(entries, names.ParseUser)
 }
 
-// files returns the paths that begin as typed. Hidden files are among them if
-// the name begins with a full stop.
+// files returns the paths that begin as typed. It returns hidden files if the
+// name begins with a full stop, and no path that reads as a flag.
 func files(_ folder, typed string) (paths []string) {
 	dir, base := filepath.Split(typed)
 	entries, _ := os.ReadDir(filepath.Join(".", dir))
@@ -114,7 +121,7 @@ func files(_ folder, typed string) (paths []string) {
 		if entry.IsDir() {
 			name += "/"
 		}
-		if strings.HasPrefix(name, base) && (base != "" || name[0] != '.') {
+		if strings.HasPrefix(name, base) && (base != "" || name[0] != '.') && !isFlag(dir+name) {
 			paths = append(paths, dir+name)
 		}
 	}

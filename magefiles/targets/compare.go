@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/magefile/mage/mg"
-
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
@@ -18,17 +16,17 @@ import (
 func (r planRun) compare(ctx context.Context, older string) error {
 	report, err := r.differences(ctx, older)
 	if err != nil {
-		return r.fail(err)
+		return err
 	}
 	text := []byte(report.Text())
 	if r.json {
 		text = report.Encode()
 	}
 	if _, err := os.Stdout.Write(text); err != nil {
-		return r.fail(err)
+		return err
 	}
 	if r.detailed && len(report.Unexpected()) > 0 {
-		return mg.Fatal(exitChanges, "there are unexpected differences")
+		return &outcomeError{exitChanges, "there are unexpected differences"}
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func Deploy(ctx context.Context,
 	json *bool, // print events as JSON, a line each
 	out *string, // the generated folder, default generated
 ) error {
-	f := openFolder(out)
+	f := openFolder(out, false)
 	o := drive.Options{
 		Options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
 			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false)},

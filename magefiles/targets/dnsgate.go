@@ -43,7 +43,7 @@ func DnsGate(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	run := gateRun{
-		folder:   openFolder(out),
+		folder:   openFolder(out, !value(dryRun, false) && value(explain, "") == ""),
 		filter:   dnsgate.Filter{Nodes: list(node), Users: list(env)},
 		resolver: value(resolver, ""), explain: value(explain, ""), account: value(accountUri, ""),
 		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets/secrets.yaml"),
@@ -69,9 +69,6 @@ type gateRun struct {
 	update                              bool
 	private                             []netip.Prefix // the provider's networks that are not public
 }
-
-// errOff ends a run with -detailedExitcode after which certificates are off.
-var errOff = errors.New("certificates are off")
 
 func (r *gateRun) do(ctx context.Context) error {
 	if err := r.check(); err != nil {

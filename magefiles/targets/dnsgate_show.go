@@ -25,7 +25,7 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	}
 	for _, d := range gated.Decisions {
 		if r.detailed && !d.On {
-			return errOff
+			return &outcomeError{exitChanges, "certificates are off"}
 		}
 	}
 	return nil

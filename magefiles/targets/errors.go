@@ -3,6 +3,7 @@ package targets
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -18,10 +19,7 @@ import (
 // maxReported is the largest number of errors that one run prints.
 const maxReported = 100
 
-// errChanges ends a run with -detailedExitcode that found changes.
-var errChanges = errors.New("there are changes")
-
-// outcomeError ends a run whose output says how it went.
+// outcomeError ends a run whose output says how it went, with an exit code.
 type outcomeError struct {
 	code int
 	text string
@@ -37,37 +35,37 @@ func (f *folder) fail(err error) error {
 	}
 	each := leaves(err)
 	var ended *outcomeError
-	if errors.As(err, &ended) && len(each) == 0 {
-		return mg.Fatal(ended.code, err)
-	}
-	if len(each) == 0 {
-		return mg.Fatal(exitChanges, err)
+	if len(each) == 0 && errors.As(err, &ended) {
+		return mg.Fatal(ended.code, ended)
 	}
 	if err := problem.Write(os.Stderr, each, maxReported); err != nil {
 		return mg.Fatal(exitError, err)
 	}
-	causes := problem.Causes(each)
-	outcome := "nothing was written"
-	if len(f.Written) > 0 {
-		outcome = "stopped after writing " + strings.Join(f.Written, " and ")
-	}
-	var held *store.HeldError
-	var stale *plan.StaleError
-	var running *deploy.RunLockedError
+	code, what := exitError, ""
 	switch {
-	case errors.As(err, &running):
-		return mg.Fatal(deploy.ExitLocked, "another deploy is at work, ", outcome)
-	case errors.As(err, &held):
-		return mg.Fatal(exitLocked, "the lock is held, ", outcome)
+	case errors.As(err, new(*deploy.RunLockedError)):
+		code, what = deploy.ExitLocked, "another deploy is at work"
+	case errors.As(err, new(*store.HeldError)):
+		code, what = exitLocked, "the lock is held"
 	case errors.Is(err, dnsgate.ErrWithheld):
-		return mg.Fatal(exitWithheld, "the plan stays as it is, ", outcome)
-	case errors.As(err, &stale):
-		return mg.Fatal(exitStale, "the plan is stale, ", outcome)
-	case causes > 1:
-		return mg.Fatalf(exitError, "%d problems, %s", causes, outcome)
-	default:
-		return mg.Fatal(exitError, outcome)
+		code, what = exitWithheld, "the plan stays as it is"
+	case errors.As(err, new(*plan.StaleError)):
+		code, what = exitStale, "the plan is stale"
 	}
+	var last []string
+	if n := problem.Causes(each); what != "" {
+		last = append(last, what)
+	} else if n > 1 {
+		last = append(last, fmt.Sprintf("%d problems", n))
+	} else if !f.writes {
+		last = append(last, "1 problem")
+	}
+	if len(f.Written) > 0 {
+		last = append(last, "stopped after writing "+strings.Join(f.Written, " and "))
+	} else if f.writes {
+		last = append(last, "nothing was written")
+	}
+	return mg.Fatal(code, strings.Join(last, ", "))
 }
 
 // leaves returns the errors that err holds and that fail prints: the end of a
@@ -76,7 +74,7 @@ func leaves(err error) []error {
 	var all []error
 	for _, leaf := range problem.Leaves(err) {
 		switch {
-		case errors.Is(leaf, errChanges), errors.Is(leaf, errOff), errors.As(leaf, new(*outcomeError)):
+		case errors.As(leaf, new(*outcomeError)):
 		case errors.Is(leaf, context.Canceled):
 			all = append(all, errors.New("interrupted"))
 		default:

@@ -6,9 +6,12 @@ import "github.com/woolwichweb/hostenv-provider/hostenv/generated"
 const stateFile, planFile = generated.StateFile, generated.PlanFile
 
 // A folder is the generated folder of a target's run.
-type folder struct{ *generated.Folder }
+type folder struct {
+	*generated.Folder
+	writes bool // the run is to write files of the folder
+}
 
 // openFolder opens the folder that -out names.
-func openFolder(out *string) *folder {
-	return &folder{generated.Open(value(out, generated.Default))}
+func openFolder(out *string, writes bool) *folder {
+	return &folder{generated.Open(value(out, generated.Default)), writes}
 }

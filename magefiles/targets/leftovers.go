@@ -27,7 +27,7 @@ func Leftovers(ctx context.Context,
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
 ) error {
-	r := lookRun{folder: openFolder(out), json: value(json, false),
+	r := lookRun{folder: openFolder(out, false), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: []string{deploy.SystemProfile}}}
 	if err := usage(map[string]*string{"-node": node, "-remove": remove}); err != nil {
 		return r.fail(err)
@@ -48,10 +48,11 @@ func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) erro
 // clear lists leftovers, or removes those of some users.
 func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config, remove []string, yes bool) error {
 	nodes, found := remote.New(config), leftoversOf(p)
-	seen, wrong := deploy.Survey(ctx, nodes, selected, found.Ask)
+	seen, refused := deploy.Survey(ctx, nodes, selected, found.Ask)
+	wrong := refused
 	// A node that does not answer has one status, for its system.
 	for _, s := range seen {
-		if s.Standing == deploy.StandingUnreachable {
+		if s.Standing == deploy.StandingUnreachable && !reported(s, refused) {
 			wrong = errors.Join(wrong, problem.WithHint(errors.New(s.Detail), "check that it runs and that ssh reaches it, or name the other nodes: -node="))
 		}
 	}

@@ -28,7 +28,7 @@ func NodesBuild(ctx context.Context,
 	node string,
 	out *string, // the generated folder, default generated
 ) error {
-	f := openFolder(out)
+	f := openFolder(out, false)
 	defer withhold()()
 	if err := usage(nil); err != nil {
 		return f.fail(err)

@@ -31,7 +31,7 @@ func Plan(ctx context.Context,
 	compare *string, // compare the new plan with an older plan.json, write nothing
 ) error {
 	run := planRun{
-		folder: openFolder(out),
+		folder: openFolder(out, !value(dryRun, false) && value(compare, "") == ""),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
@@ -40,7 +40,7 @@ func Plan(ctx context.Context,
 		return run.fail(err)
 	}
 	if older := value(compare, ""); older != "" {
-		return run.compare(ctx, older)
+		return run.fail(run.compare(ctx, older))
 	}
 	return run.fail(run.do(ctx))
 }
@@ -111,7 +111,7 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 		// flake's own error would not name the file.
 		ours := gjson.GetBytes(last.text, "formatVersion").Int() == plan.FormatVersion
 		if ours || !gjson.ValidBytes(last.text) {
-			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+r.File(planFile)+"), or remove it and run `mage plan`, then `mage dnsGate`")
+			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+problem.Word(r.File(planFile))+"), or remove it and run `mage plan`, then `mage dnsGate`")
 		}
 		last.err = err
 		return last, nil
@@ -194,7 +194,7 @@ func (r planRun) show(result *plan.Result, files []generated.File) error {
 		return err
 	}
 	if r.detailed && changed {
-		return errChanges
+		return &outcomeError{exitChanges, "there are changes"}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type State mg.Namespace
 func (State) Init(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
-	f := openFolder(out)
+	f := openFolder(out, true)
 	defer withhold()()
 	if err := usage(nil); err != nil {
 		return f.fail(err)
@@ -64,7 +64,7 @@ func initState(ctx context.Context, f *folder) error {
 
 func (f *folder) stateLost(plan string) error {
 	return problem.WithHint(fmt.Errorf("%s %s, and the state that belongs to it was lost", f.File(planFile), plan),
-		"restore the state (git checkout -- "+f.File(stateFile)+"): a new one would give UIDs of old users to others")
+		"restore the state (git checkout -- "+problem.Word(f.File(stateFile))+"): a new one would give UIDs of old users to others")
 }
 
 // lost reports whether a state.json is empty.
@@ -81,7 +81,7 @@ func (State) List(
 	json *bool, // print JSON
 	out *string, // the generated folder, default generated
 ) error {
-	f := openFolder(out)
+	f := openFolder(out, false)
 	if err := usage(nil); err != nil {
 		return f.fail(err)
 	}
@@ -120,7 +120,7 @@ func (State) Prune(ctx context.Context,
 	yes *bool, // write the state
 	out *string, // the generated folder, default generated
 ) error {
-	f := openFolder(out)
+	f := openFolder(out, value(yes, false))
 	defer withhold()()
 	if err := usage(map[string]*string{"-user": user}); err != nil {
 		return f.fail(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
@@ -13,6 +14,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Status shows where every node and environment stands.
@@ -29,7 +31,7 @@ func Status(ctx context.Context,
 	json *bool, // print JSON, a line for each
 	out *string, // the generated folder, default generated
 ) error {
-	r := lookRun{folder: openFolder(out), json: value(json, false),
+	r := lookRun{folder: openFolder(out, false), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
 	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
 		return r.fail(err)
@@ -69,6 +71,23 @@ func (r *lookRun) look(ctx context.Context, do func(*drive.Plan, []deploy.Node, 
 	return errors.Join(do(p, selected, config), config.Close())
 }
 
+// reported reports whether a status is about a node whose error is in wrong.
+func reported(s deploy.Status, wrong error) bool {
+	return s.Standing == deploy.StandingUnreachable && slices.ContainsFunc(problem.Leaves(wrong), func(err error) bool { return err.Error() == s.Detail })
+}
+
+// sayOnce returns statuses that refer to the errors below them: an error is
+// printed in one place, with its hint.
+func sayOnce(all []deploy.Status, wrong error) []deploy.Status {
+	all = slices.Clone(all)
+	for i := range all {
+		if reported(all[i], wrong) {
+			all[i].Detail = "see the error below"
+		}
+	}
+	return all
+}
+
 func (r *lookRun) status(ctx context.Context) error {
 	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
 		return r.survey(ctx, p, selected, config)
@@ -100,7 +119,7 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 				return err
 			}
 		}
-	} else if err := report.Status(os.Stdout, all); err != nil {
+	} else if err := report.Status(os.Stdout, sayOnce(all, wrong)); err != nil {
 		return err
 	}
 	showFrontDoors(&doors)

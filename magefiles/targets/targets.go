@@ -18,7 +18,7 @@
 // work. Mage ends with 2 if it does not understand the command line.
 //
 // Standard output has what the target was asked for, standard error all else.
-// After an error the last line says what was written until then.
+// After an error the last line of a target that writes files says what it wrote.
 package targets
 
 import (

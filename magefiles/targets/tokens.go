@@ -38,7 +38,7 @@ func withTokens(ctx context.Context, runner *nix.Runner) (*nix.Runner, error) {
 		return runner, nil
 	}
 	if err != nil && ctx.Err() == nil {
-		err = problem.WithHint(err, "run `sops "+key.File+"` and write the key on one line, as nix.conf has it after access-tokens =, such as github.com=ghp_...")
+		err = problem.WithHint(err, "run `sops "+problem.Word(key.File)+"` and write the key on one line, as nix.conf has it after access-tokens =, such as github.com=ghp_...")
 	}
 	return runner, err
 }

@@ -202,6 +202,12 @@ func TestUnpinnedWithoutEnvironments(t *testing.T) {
 	w.atPlan(w.Provider.Paths(t), 1)
 	w.Nodes[0].ChangeHostKey(t)
 	contains(t, w.wants(w.deploy(), 1).stderr, "shows another host key")
+	for _, target := range []string{"status", "leftovers"} {
+		r := w.wants(w.run(target), 1)
+		if text := r.stdout + r.stderr; strings.Count(text, "shows another host key") != 1 {
+			t.Errorf("%s does not report the host key once:\n%s", target, text)
+		}
+	}
 }
 
 // A node made from another node's image has the same host key, and could be that
