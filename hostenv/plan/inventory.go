@@ -38,12 +38,11 @@ type EvaluatedEnvironment struct {
 	Input, Name, Type     string
 	Enable                bool
 	Organisation, Project string
-	UserName, Hostname    string
-	HostenvHostname       string
+	UserName              string
 	GitRef                string
 	AuthorizedKeys        []string // each once, in the order of users and keys
 
-	named        string         // hostenv.environmentName
+	said         said           // who the project says it is
 	virtualHosts []*virtualHost // in the order of their names
 	project      *Project
 	fields       canonjson.Object // the whole environment, as Nix evaluated it
@@ -129,11 +128,9 @@ func (r *reader) project(input string, object canonjson.Object) *Project {
 			r.wrong(where, "", "is not an object")
 			continue
 		}
-		// The user name identifies an environment: leave out one without it. Keep
-		// one with other mistakes, so that this run also checks its claims.
-		if e := r.environment(p, name, where, fields); e.UserName != "" {
-			p.Environments[name] = e
-		}
+		r.onlyData(where, m.Value)
+		// Keep an environment with mistakes, so that this run also checks its claims.
+		p.Environments[name] = r.environment(p, name, where, fields)
 	}
 	return p
 }
@@ -163,16 +160,11 @@ func (r *reader) environment(p *Project, name, where string, fields canonjson.Ob
 	inner := where + ": hostenv"
 	e := &EvaluatedEnvironment{
 		Input: p.Input, Name: name, project: p, fields: fields,
-		Type:            r.text(fields, where, "type", "development"),
-		Enable:          r.boolean(fields, where, "enable", true),
-		Organisation:    r.text(hostenv, inner, "organisation", required),
-		Project:         r.text(hostenv, inner, "project", required),
-		UserName:        r.text(hostenv, inner, "userName", required),
-		Hostname:        r.text(hostenv, inner, "hostname", required),
-		HostenvHostname: r.text(hostenv, inner, "hostenvHostname", required),
-		GitRef:          r.text(hostenv, inner, "gitRef", name),
+		Type:   r.text(fields, where, "type", "development"),
+		Enable: r.boolean(fields, where, "enable", true),
+		GitRef: r.text(hostenv, inner, "gitRef", name),
 	}
-	e.named = r.text(hostenv, inner, "environmentName", name)
+	r.identity(e, hostenv, inner)
 	if root := r.text(hostenv, inner, "root", ""); strings.HasPrefix(root, "/nix/store/") {
 		r.remedied(inner, "root", "make the inventory with the provider's nix/lib, which writes it relative to the project's source",
 			"is the store path %s, which changes with every commit of the project", root)

@@ -83,7 +83,8 @@ func (s State) Next(req Request) (Step, error) {
 		claims:  make(map[string]Claim, len(req.Claims)),
 		leaving: map[string]bool{},
 	}
-	st.Entries = maps.Clone(s.Entries) // the lists in an entry are replaced, never changed
+	st.Entries = map[string]Entry{} // the lists in an entry are replaced, never changed
+	maps.Copy(st.Entries, s.Entries)
 	st.Description = Description
 	if err := req.UIDs.Check(); err != nil {
 		st.errs.Add(optionError("provider.uidRange", fmt.Sprintf("{ min = %d; max = %d; }", req.UIDs.Min, req.UIDs.Max), err.Error(),

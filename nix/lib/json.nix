@@ -10,11 +10,13 @@
 #            changes nothing else.
 #   path     the attribute path of the value, a list of names, for errors
 #
-# Refused are functions, derivations, and every other path; `_module`, which
-# the module system leaves behind, is dropped.
+# Refused are functions, derivations, every other path, and attributes that NixOS's
+# module system or Nix would interpret; `_module`, which the module system leaves
+# behind, is dropped.
 { subject, root }:
 let
   inherit (builtins) isAttrs isFunction isList isPath isString storeDir;
+  reserved = import ./reserved.nix;
   strings = import ./strings.nix;
   inherit (strings) contains dropUpTo hasPrefix;
   fail = import ./fail.nix;
@@ -87,6 +89,12 @@ let
     else if value ? __functor then
       refuse path "is a function" "only data can be written into a plan"
     else
-      builtins.mapAttrs (name: toData (path ++ [ name ])) (removeAttrs value [ "_module" ]);
+      builtins.mapAttrs (name: ofAttribute (path ++ [ name ]) name) (removeAttrs value [ "_module" ]);
+
+  # A value with such an attribute is code to NixOS's modules.
+  ofAttribute = path: name:
+    if reserved name then
+      refuse path "is refused: Nix or NixOS's module system interprets an attribute of this name" "remove it: an environment is data"
+    else toData path;
 in
 toData
