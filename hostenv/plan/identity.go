@@ -78,6 +78,7 @@ func (r *reader) reserved(where string, value jsontext.Value) {
 // identity returns the names of an environment that follow from its input, and
 // keeps what the project says they are.
 func (r *reader) identity(e *EvaluatedEnvironment, hostenv canonjson.Object, where string) {
+	found := len(r.problems)
 	e.said = said{
 		organisation:    r.text(hostenv, where, "organisation", required),
 		project:         r.text(hostenv, where, "project", required),
@@ -91,6 +92,7 @@ func (r *reader) identity(e *EvaluatedEnvironment, hostenv canonjson.Object, whe
 	if hostenv.Get("environmentName") != nil {
 		e.said.environmentName = r.text(hostenv, where, "environmentName", "")
 	}
+	e.said.refused = hostenv == nil || len(r.problems) > found
 	r.paths(hostenv, where, e.UserName)
 }
 
@@ -98,12 +100,17 @@ func (r *reader) identity(e *EvaluatedEnvironment, hostenv canonjson.Object, whe
 type said struct {
 	organisation, project, environmentName string
 	userName, hostname, hostenvHostname    string
+
+	refused bool // a value is missing or no string, which is reported already
 }
 
 // checkIdentity refuses an environment that says it is another one.
 func (c *computation) checkIdentity(e *EvaluatedEnvironment, wrong func(option, remedy, format string, args ...any)) {
 	if _, err := names.ParseUser(e.UserName); err != nil {
 		wrong("hostenv.userName", "rename the environment", "would be %q: %v", e.UserName, err)
+	}
+	if e.said.refused {
+		return
 	}
 	if e.said.organisation != e.Organisation || e.said.project != e.Project {
 		wrong("hostenv", fmt.Sprintf("set organisation = %q and project = %q in the project, or rename the input", e.Organisation, e.Project),
