@@ -89,7 +89,7 @@ func TestPlannedRefuses(t *testing.T) {
 		{"a former name that is none", "environment", `{"node": "n1", "uid": 1, "formerNames": ["a", "../b"]}`, `"../b", which is no name of a user`},
 		{"without a UID to compare with", "environment", `{"node": "n1"}`, "has no uid"},
 		{"a plan of an older version", "profile", `{}`, "does not have both of profileLink and tempPath"},
-		{"a link that would leave", "profile", `{"profileLink": "/p/../q", "tempPath": "/t"}`, `profileLink is "/p/../q", which is no plain absolute path`},
+		{"a link that would leave", "profile", `{"profileLink": "/p/../q", "tempPath": "/t"}`, `profileLink is "/p/../q", which is not a plain absolute path`},
 		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which the plan does not have`},
 		{"deploy-rs cannot quote", "node", `"n\"1"`, "is no name of a node"},
 		{"ssh would take it for an option", "node", `"-oProxyCommand=x"`, "is no name of a node"},
@@ -101,13 +101,13 @@ func TestPlannedRefuses(t *testing.T) {
 		{"a plan of an older version", "connection", `{"hostname": "n"}`, "does not have all of system, profileLink, tempPath"},
 		{"no port", "connection", `{"hostname": "n", "sshPort": 0, ` + complete + `}`, "is 0, which is no port"},
 		{"no port", "connection", `{"hostname": "n", "sshPort": 70000, ` + complete + `}`, "is 70000, which is no port"},
-		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB", ` + complete + `}`, "which is no public key"},
-		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
-		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "no plain absolute path"},
+		{"two keys", "connection", `{"hostname": "n", "hostKey": "ssh-ed25519 AAAA\n* ssh-rsa BBBB", ` + complete + `}`, "which is not a public key"},
+		{"sudoers would split it", "connection", `{"hostname": "n", "tempPath": "/run/a b", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a plain absolute path"},
+		{"it would leave", "connection", `{"hostname": "n", "tempPath": "/run/../etc", "profileLink": "/p", "system": "x86_64-linux", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a plain absolute path"},
 		{"Nix splits at spaces", "connection", `{"hostname": "n", "sshOpts": ["-o", "A b"], ` + complete + `}`, "every option must be one word"},
 		{"an attribute path", "connection", `{"hostname": "n", "system": "x86_64-linux.x", "profileLink": "/p", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "not a platform such as"},
-		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is no user name"},
-		{"no deploy user", "deployUser", `null`, "no user name"},
+		{"a shell would run it", "deployUser", `"a;b"`, "plan.deployUser is \"a;b\", which is not a user name"},
+		{"no deploy user", "deployUser", `null`, "not a user name"},
 	} {
 		t.Run(c.reason+" "+c.text, func(t *testing.T) {
 			nodes, err := deploy.Planned(document(t, planOf(map[string]string{c.part: c.text})))

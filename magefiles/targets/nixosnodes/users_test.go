@@ -52,7 +52,7 @@ func TestUsers(t *testing.T) {
 	contains(t, s.mage(0, "leftovers").Stdout, left...)
 
 	// The command needs a name, can be repeated, and refuses what is in use.
-	contains(t, s.mage(1, "leftovers", "-remove="+old, "-yes").Stderr, "nothing is left over of it")
+	contains(t, s.mage(1, "leftovers", "-remove="+old, "-yes").Stderr, "there are no leftovers of this name")
 	contains(t, s.mage(0, "leftovers", "-remove="+portal).Stdout, "nothing was removed")
 	if _, err := n.Exec("sudo", "-u", "deploy", "sudo", "-n", "hostenv-users", "remove", old, uid); err == nil {
 		t.Errorf("the node removed %s, which is in use", old)
@@ -83,7 +83,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("%s cannot log in: %v", old, err)
 	}
 	failed := s.mage(1, "deploy")
-	contains(t, failed.Stderr, "the user "+old+" becomes "+now)
+	contains(t, failed.Stderr, "the user "+old+" is renamed to "+now)
 	if system := n.System(t); system != before {
 		t.Errorf("the node has %s, want the earlier system, %s", system, before)
 	}
