@@ -2,14 +2,12 @@
 # connection.
 #
 # `mage deploy` does not use this sshOpts: it writes an ssh_config from the same
-# connection and gives deploy-rs that file. The options are for deploy-rs that is
-# run by hand (`deploy .#node-a`), which then reaches the same host, with the same
-# host key.
+# connection and gives deploy-rs that file. The options are for a deploy-rs that you
+# run yourself (`deploy .#node-a`): it reaches the same host, with the same host key.
 #
 # deploy-rs gives the options to ssh one by one, and joined by spaces to Nix, which
-# up to 2.26 splits them at every space: no option may hold one. What the plan says
-# of the host key stands before the node's own options, because ssh takes the first
-# value of each option.
+# up to 2.26 splits them at every space: no option may hold one. The options of the
+# host key precede the node's own, because ssh takes the first value of each option.
 let
   inherit (builtins) concatLists concatStringsSep filter isString match toJSON;
   address = import ./address.nix;
@@ -32,8 +30,8 @@ let
   own = connection.sshOpts or [ ];
   spaced = filter (word: ! isOneWord word) own;
 
-  # ssh accepts this key of the host and no other, whatever the known hosts of the
-  # machine that deploys. The file is in the store, where no user can change it.
+  # ssh accepts only this host key, and ignores the known hosts of the machine that
+  # deploys. The file is in the store, where no user can change it.
   pinned = key:
     if is.publicKey key then [
       "HostKeyAlias=${node}"

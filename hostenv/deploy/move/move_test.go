@@ -198,7 +198,7 @@ func TestPrepare(t *testing.T) {
 	}
 
 	// The new node rejects the restore plan.
-	to.answers = map[string]answer{holdsA: {}, holdsB: {}, write: {err: "exit status 1: error: /run/hostenv/user/shop is not there: it comes with the node's system"}}
+	to.answers = map[string]answer{holdsA: {}, holdsB: {}, write: {err: "exit status 1: error: there is no /run/hostenv/user/shop, which the node's system makes"}}
 	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || err == nil || !strings.HasPrefix(err.Error(), "write the restore plan of shop: exit status 1") {
 		t.Errorf("%+v, %v", got, err)
 	}

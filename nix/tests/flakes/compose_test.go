@@ -389,7 +389,7 @@ func TestTypes(t *testing.T) {
 		{name: "unknown option of a node", replace: `address = "192.0.2.10"`, with: `adress = "192.0.2.10"`, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.nodes.node-a.adress", "does not exist"}},
 		{name: "missing option", replace: `hostenvHostname = "hosting.example";`, with: ``, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.hostenvHostname", "no value defined"}},
 		{name: "missing terms", replace: `acceptTerms = true;`, with: ``, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.letsEncrypt.acceptTerms", "no value defined"}},
-		{name: "token", replace: `deployUser = "deploy"`, with: `cloudflare.apiToken = "hunter2"`, attribute: "lib.hostenvProvider.inventory", want: []string{"cloudflare.apiToken is a secret in plain sight"}},
+		{name: "token", replace: `deployUser = "deploy"`, with: `cloudflare.apiToken = "hunter2"`, attribute: "lib.hostenvProvider.inventory", want: []string{"cloudflare.apiToken is a secret, and flakes"}},
 		{name: "options of hostenv's own module", replace: `deployUser = "deploy"`,
 			with: `
 				nodeSystems.node-a = "aarch64-linux"; nodeAddresses.node-a = "192.0.2.1"; nodeSshPorts.node-a = 2222; nodeSshOpts.node-a = [ "-4" ];
@@ -402,7 +402,7 @@ func TestTypes(t *testing.T) {
 				`nodeSystems: nodes.node-a.system = "aarch64-linux";`, `nodeAddresses: nodes.node-a.address = "192.0.2.1";`,
 				`nodeSshPorts: nodes.node-a.sshPort = 2222;`, `nodeSshOpts: nodes.node-a.sshOpts = [ "-4" ];`, `nodeRemoteBuild: nodes.node-a.remoteBuild = true;`,
 				`nodeMagicRollback: nodes.node-a.magicRollback = false;`, `nodeAutoRollback: nodes.node-a.autoRollback = false;`,
-				`statePath: generatedPath = ./plans;`, `planPath: nothing: it is where plan.json lies`, `planSource: nothing:`, `generatedFlake: overrides.<input>`,
+				`statePath: generatedPath = ./plans;`, `planPath: nothing: this is the default`, `planSource: nothing:`, `generatedFlake: overrides.<input>`,
 				`letsEncrypt.enable: nothing:`, `cloudflare.apiTokenFile: cloudflare.apiTokenSecret = "cloudflare/api_token";`,
 			}},
 
