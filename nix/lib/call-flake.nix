@@ -52,8 +52,6 @@ let
     removeAttrs
     ;
 
-  inherit (import ./attrs.nix) select;
-
   fail = message: throw "${subject}: ${message}";
   relock = "run `nix flake lock` in the customer's repository, commit flake.lock, and ${again}";
   within = what: builtins.addErrorContext "while evaluating ${what} of ${subject}";
@@ -64,6 +62,7 @@ let
 
   init = list: genList (elemAt list) (length list - 1);
   last = list: elemAt list (length list - 1);
+  select = keep: set: removeAttrs set (filter (name: !keep set.${name}) (attrNames set));
 
   # Changes of Nix in the value of a flake, from its release notes.
   since = version: builtins.compareVersions builtins.nixVersion version >= 0;

@@ -9,24 +9,19 @@
 # up to 2.26 splits them at every space: no option may hold one. The options of the
 # host key precede the node's own, because ssh takes the first value of each option.
 let
-  inherit (builtins) concatLists concatStringsSep filter isString match toJSON;
+  inherit (builtins) concatLists concatStringsSep filter match toJSON;
   address = import ./address.nix;
   is = import ./is.nix;
   fail = import ./fail.nix;
 
-  isOneWord = value: isString value && match "[^[:space:][:cntrl:]]+" value != null;
+  isOneWord = value: match "[^[:space:][:cntrl:]]+" value != null;
 in
 node: connection:
 let
   refuse = problem: hint: fail { subject = "node ${node}"; inherit problem hint; };
   option = "provider.nodes.${toJSON node}";
 
-  hostname =
-    if is.address connection.hostname then connection.hostname
-    else
-      refuse "its address is ${toJSON connection.hostname}, neither a host name nor an IP address"
-        "set ${option}.address, and run `mage plan`";
-
+  inherit (connection) hostname;
   own = connection.sshOpts or [ ];
   spaced = filter (word: ! isOneWord word) own;
 
@@ -41,7 +36,7 @@ let
       "UpdateHostKeys=no"
     ]
     else
-      refuse "hostKey is ${toJSON key}, which is no public key"
+      refuse "hostKey is ${toJSON key}, which is not a public key"
         "set ${option}.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host";
 
   options = (if connection ? hostKey then pinned connection.hostKey else [ ])

@@ -406,13 +406,13 @@ func TestTypes(t *testing.T) {
 				`letsEncrypt.enable: nothing:`, `cloudflare.apiTokenFile: cloudflare.apiTokenSecret = "cloudflare/api_token";`,
 			}},
 
-		{name: "uid of a plan", edit: func(plan map[string]any) { environment(plan)["uid"] = "1002" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.uid", "is not of type", "generated/plan.json"}},
-		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node is missing", "generated/plan.json"}},
-		{name: "source of a plan", edit: func(plan map[string]any) { environment(plan)["source"] = "somewhere" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.source", "is not of type", "generated/plan.json"}},
-		{name: "node of a plan", edit: func(plan map[string]any) { plan["nodes"].(map[string]any)["node-a"] = []string{} }, attribute: "nodes.node-a", want: []string{"nodes.node-a", "is not of type", "generated/plan.json"}},
+		{name: "uid of a plan", edit: func(plan map[string]any) { environment(plan)["uid"] = "1002" }, attribute: "environments.site-main-b7ea262", want: []string{`environments.site-main-b7ea262.uid: expected a UID above 0, got "1002"`, "generated/plan.json"}},
+		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node: expected a node name, got nothing", "generated/plan.json"}},
+		{name: "source of a plan", edit: func(plan map[string]any) { environment(plan)["source"] = "somewhere" }, attribute: "environments.site-main-b7ea262", want: []string{`environments.site-main-b7ea262.source: expected a set, got "somewhere"`, "generated/plan.json"}},
+		{name: "node of a plan", edit: func(plan map[string]any) { plan["nodes"].(map[string]any)["node-a"] = []string{} }, attribute: "nodes.node-a", want: []string{"nodes.node-a: expected a set, got a list", "generated/plan.json"}},
 		{name: "connection of a plan", edit: func(plan map[string]any) {
 			plan["nodeConnections"].(map[string]any)["node-a"].(map[string]any)["sshPort"] = 70000
-		}, attribute: "lib.hostenvProvider.connections", want: []string{"nodeConnections.node-a.sshPort", "is not of type", "generated/plan.json"}},
+		}, attribute: "lib.hostenvProvider.connections", want: []string{"nodeConnections.node-a.sshPort: expected a port, 1 to 65535, got 70000", "generated/plan.json"}},
 		{name: "another's user", edit: func(plan map[string]any) {
 			environment(plan)["hostenv"].(map[string]any)["userName"] = "site-staging-d6e4934"
 		}, attribute: "nodes.node-b", want: []string{`generated/plan.json: environments."site-main-b7ea262".hostenv.userName is "site-staging-d6e4934"`, "hint: run 'mage plan'"}},
