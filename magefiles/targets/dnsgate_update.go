@@ -60,7 +60,7 @@ func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates
 	}
 	if dry != nil {
 		for _, batch := range dry.Batches() {
-			fmt.Fprint(os.Stderr, "would send ", batch.String())
+			fmt.Fprintln(os.Stderr, "would send", batch.String())
 		}
 		return facts, nil
 	}

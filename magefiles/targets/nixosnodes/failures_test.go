@@ -35,6 +35,7 @@ func TestFailures(t *testing.T) {
 	said := s.mage(3, "deploy")
 	contains(t, said.Stdout, "node-a system: unit ledger.service failed\n", "| ledger.service: the ledger is [31mnot there", "hint: fix the unit")
 	without(t, said, "\x1b", "deploy-rs failed to activate")
+	s.shows("deploy.md", said)
 	s.stands(a, was)
 	if a.Profile(t, s.user("acme", "shop")) != "" {
 		t.Error("an environment was activated though the system failed")
