@@ -2,7 +2,8 @@
 // tests can run the commands, and compare or rewrite the outputs.
 //
 // A block is fenced by ```console. In it a line that begins with "$ " is a command,
-// and what follows is its output. A line "..." in an output stands for any lines.
+// and what follows is its output. A block that begins otherwise, such as with the
+// prompt "# " of root, is only to read. A line "..." in an output stands for any lines.
 // Before a block with an output, a comment names the test that prints it:
 //
 //	<!-- outputs: TestFailures in magefiles/targets/nixosnodes -->
@@ -38,21 +39,22 @@ var owner = regexp.MustCompile(`^<!-- outputs: (.*) -->$`)
 func Parse(text string) *Document {
 	d := &Document{lines: strings.Split(text, "\n")}
 	inside, owned := false, ""
+	var last *Command // of this block
 	for i, line := range d.lines {
 		line = strings.TrimSpace(line)
 		command, isCommand := strings.CutPrefix(line, "$ ")
 		switch {
 		case strings.HasPrefix(line, "```"):
-			inside = line == "```console"
+			inside, last = line == "```console", nil
 		case !inside:
 			if match := owner.FindStringSubmatch(line); match != nil {
 				owned = match[1]
 			}
 		case isCommand:
 			d.Commands = append(d.Commands, Command{Line: command, Owner: owned, from: i + 1, to: i + 1})
-		case len(d.Commands) > 0:
-			c := &d.Commands[len(d.Commands)-1]
-			c.Output, c.to = append(c.Output, d.lines[i]), i+1
+			last = &d.Commands[len(d.Commands)-1]
+		case last != nil:
+			last.Output, last.to = append(last.Output, d.lines[i]), i+1
 		}
 	}
 	return d

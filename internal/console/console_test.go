@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-const text = "Words.\n```console\n$ one\nfirst\n\nlast\n$ two\n```\n```sh\n$ not this\n```\n"
+const text = "Words.\n```console\n$ one\nfirst\n\nlast\n$ two\n```\n```sh\n$ not this\n```\n```console\n# nor this\n```\n"
 
 func TestParse(t *testing.T) {
 	d := Parse(text)
