@@ -26,8 +26,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 
-// Test fetches the modules that tests need, runs all tests, and prints which were
-// left out because a program is missing.
+// Test fetches the modules that tests need, runs all tests, and prints which it
+// skips because a program is missing.
 func Test() error {
 	testenv.PrintMissing(os.Stdout)
 	if err := fetch("."); err != nil {
@@ -35,7 +35,7 @@ func Test() error {
 	}
 	without := withoutLaboratory()
 	if without != "" {
-		fmt.Printf("left out: %s, for %s\n", laboratory, without)
+		fmt.Printf("skipped %s, because %s\n", laboratory, without)
 	} else if err := fetch(laboratory); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func withoutLaboratory() string {
 	}
 	for _, tool := range []string{"unshare", "ip", "unbound"} {
 		if testenv.Find(tool) == "" && !testenv.Required(tool) {
-			return "there is no " + tool
+			return tool + " is missing"
 		}
 	}
 	return ""

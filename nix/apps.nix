@@ -11,7 +11,7 @@ let
   program = "${package}/bin/hostenv-provider";
   app = program: description: { type = "app"; inherit program; meta = { inherit description; }; };
 
-  # target "dns-gate": a script that runs it, with what flags it is given.
+  # target "dns-gate": a script that runs the target with the app's flags.
   target = name: description: app
     "${pkgs.writeShellScript "hostenv-provider-${name}" ''exec ${program} ${name} "$@"''}"
     description;
@@ -23,5 +23,5 @@ in
   hostenv-provider = whole;
   plan = target "plan" "Turn the provider's flake into generated/state.json and plan.json";
   dns-gate = target "dns-gate" "Turn off the certificates that Let's Encrypt would not issue";
-  deploy = target "deploy" "Bring the nodes to where the plan says";
+  deploy = target "deploy" "Deploy the plan to the nodes";
 }

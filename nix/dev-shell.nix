@@ -3,12 +3,10 @@
 #   devShells.default = import ./dev-shell.nix { inherit pkgs inputs; };
 #
 #   pkgs     nixpkgs of the platform
-#   inputs   the flake's. deploy-rs is taken from an input of that name where
-#            there is one: what activates on the node is built from the same
-#            revision, and the two must fit. Otherwise it is nixpkgs'. It is
-#            here for use by hand: `mage deploy` takes none from PATH, but the
-#            one that is in the profile's own closure.
-#   package  hostenv-provider itself, null to leave it away
+#   inputs   the flake's. An input deploy-rs takes precedence over nixpkgs', because
+#            it must fit the program that activates on the nodes. deploy-rs is here
+#            for you to run: `mage deploy` uses the one in the profile's closure.
+#   package  hostenv-provider itself, or null
 { pkgs, inputs ? { }, package ? null }:
 let
   platform = pkgs.stdenv.hostPlatform.system;
@@ -27,6 +25,6 @@ pkgs.mkShell {
     pkgs.dig
   ] ++ (if package == null then [ ] else [ package ]);
 
-  # The go of this shell, and no other one that go.mod would have it fetch.
+  # Use the go of this shell, even if go.mod names another version to fetch.
   GOTOOLCHAIN = "local";
 }

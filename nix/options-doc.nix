@@ -12,7 +12,7 @@ let
   documented = filter (option: option.visible && ! option.internal)
     (lib.optionAttrSetToDocList { inherit (evaluated.options) provider; });
 
-  # A value as it was written, in the line if it fits there.
+  # A value, in the same line if it has one line.
   value = { _type, text }:
     let plain = removeSuffix "\n" text; in
     if _type == "literalMD" then " ${plain}"
@@ -36,8 +36,8 @@ in
 ''
   # Options
 
-  What a provider's flake says, below `provider`: as options of the flake-parts module
-  `flakeModules.default`, or as attributes of `mkProvider`'s argument `provider`, which checks no types and
-  takes `system` and `lockFile` as arguments of their own. `go test ./nix/tests/flakes -run TestOptionsDoc
+  The options of a provider's flake, below `provider`: options of the flake-parts module
+  `flakeModules.default`, or attributes of `mkProvider`'s argument `provider`, which checks no types and
+  takes `system` and `lockFile` as separate arguments. `go test ./nix/tests/flakes -run TestOptionsDoc
   -update` writes this file.
 '' + concatMapStrings section documented

@@ -2,15 +2,15 @@
 #
 #   pkgs.callPackage ./package.nix { version = self.shortRev or "dirty"; }
 #
-# The nixpkgs' Go must be as new as go.mod wants it; where its default is older,
-# override buildGoModule with a newer one, such as pkgs.buildGo126Module.
+# nixpkgs' Go must be as new as that of go.mod. If its default is older, override
+# buildGoModule with a newer one, such as pkgs.buildGo126Module.
 { lib
 , buildGoModule
 , version ? "unreleased"
 }:
 let
-  # What the program is made of: neither tests nor this repository's own tasks,
-  # so that it is not built anew for them.
+  # The sources of the program, without tests and this repository's own tasks, so that
+  # a change of these does not rebuild it.
   source = builtins.path {
     name = "hostenv-provider-source";
     path = ../.;
@@ -18,7 +18,7 @@ let
       let
         relative = lib.removePrefix (toString ../. + "/") (toString path);
         below = map (folder: folder + "/") [ "hostenv" "magefiles/launcher" "magefiles/provider" "magefiles/targets" ];
-        # Of golden/ the list of parity alone, which is embedded.
+        # The list of parity is embedded, the rest of golden/ is not.
         single = [ "go.mod" "go.sum" "golden/golden.go" "golden/parity.json" ];
         name = baseNameOf path;
       in
@@ -32,12 +32,12 @@ buildGoModule {
   inherit version;
   src = source;
 
-  # Of `go mod vendor` in the source above. After a change of go.mod or of an import:
+  # The hash of `go mod vendor`. After a change of go.mod or of an import, run
   #   go test ./nix/tests -run=TestPackage -update
   vendorHash = "sha256-YTuqVFaOT1ppMPvIIHN1eq7x9zqBttRWYXk+kmiOLlo=";
 
-  # Mage generates the main function, of the targets that
-  # magefiles/provider/magefile.go imports, and has Go build it.
+  # Mage generates the main function from the targets that
+  # magefiles/provider/magefile.go imports, and builds it.
   buildPhase = ''
     runHook preBuild
     export CGO_ENABLED=0
@@ -46,7 +46,7 @@ buildGoModule {
     runHook postBuild
   '';
 
-  # The tests want git and Nix; `go tool mage test` runs them.
+  # The tests need git and Nix; `go tool mage test` runs them.
   doCheck = false;
 
   installPhase = ''

@@ -63,7 +63,7 @@ func (p *profileRun) conflict() error {
 	case seen.UID == 0:
 		return fmt.Errorf("node %s has no user %s after its system was deployed", p.on.Name, p.User)
 	case seen.UID != p.UID:
-		return fmt.Errorf("node %s: %s has UID %d, and the plan says %d", p.on.Name, p.User, seen.UID, p.UID)
+		return fmt.Errorf("node %s: %s has UID %d, but its UID in the plan is %d", p.on.Name, p.User, seen.UID, p.UID)
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) error {
 		return r.lost(ctx, p, failure, err, log.Name())
 	}
 	if failure == nil {
-		failure = errors.New("deploy-rs reported a success, and the node has another path")
+		failure = errors.New("deploy-rs reported success, but the node has another path")
 	}
 	return r.fail(p, ReasonActivation, p.active(), failure, log.Name())
 }
@@ -172,19 +172,19 @@ func (r *run) lost(ctx context.Context, p *profileRun, failure, err error, log s
 		reason = ReasonInterrupted
 	}
 	return r.set(p, Event{State: StateUnknown, Reason: reason, Error: errors.Join(failure, err).Error(),
-		Hint: "`mage deploy -resume` asks the node again and goes on from there", Log: log})
+		Hint: "run `mage deploy -resume`: it asks the node again and continues from there", Log: log})
 }
 
 // awaitEnd asks the node until no activation of the profile is at work. A node
 // whose system changes may be out of reach for a while.
 func (r *run) awaitEnd(ctx context.Context, p *profileRun) error {
-	err := errors.New("the activation did not end")
+	err := errors.New("the activation did not finish in time")
 	failed := r.until(ctx, func() (bool, error) {
 		if err = p.on.observe(ctx, r); err != nil {
 			return false, nil //nolint:nilerr // it is tried again, and reported in the end
 		}
 		if at := p.seen().Activating; len(at) > 0 {
-			err = fmt.Errorf("an activation is still at work: %s", strings.Join(at, ", "))
+			err = fmt.Errorf("an activation is still running: %s", strings.Join(at, ", "))
 			return false, nil
 		}
 		return true, nil

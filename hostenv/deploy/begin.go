@@ -52,7 +52,7 @@ func (r *run) connected(n *nodeRun, err error) error {
 		level = Warning
 	}
 	n.refused = level == Failure
-	hint := cmp.Or(problem.Hint(err), "try `ssh "+n.User+"@"+n.Address+"`, and run it again")
+	hint := cmp.Or(problem.Hint(err), "try `ssh "+n.User+"@"+n.Address+"`, then deploy again")
 	if code == FindingUnreachable && r.Options.SkipOffline {
 		hint = reachable // it is left out already
 	}

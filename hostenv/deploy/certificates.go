@@ -69,9 +69,9 @@ func (c Certificate) Hint() string {
 		retry = "`hostenv-certificates retry " + string(host) + "` as root on " + c.Node
 	}
 	if noAccount.MatchString(strings.Join(c.Failure.Said, "\n")) {
-		return "the CA does not know the node's account: `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry
+		return "the CA does not know the node's account: run `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry
 	}
-	return "`mage dnsGate` says whether its names lead to the node; it is ordered again every hour for a day, then once a day, and at once by " + retry
+	return "run `mage dnsGate` to see whether its names lead to the node; the node orders it again every hour for a day, then once a day; to order it at once, run " + retry
 }
 
 // Certificates gathers the certificates of nodes. Its method Ask is for [Survey],
@@ -99,7 +99,7 @@ func (c *Certificates) Ask(ctx context.Context, n Node, session Session) error {
 		found, err = readCertificates(out, n.Name, now())
 	}
 	if err != nil {
-		return fmt.Errorf("node %s: its certificates cannot be looked at: %w", n.Name, err)
+		return fmt.Errorf("node %s: cannot read its certificates: %w", n.Name, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,7 +178,7 @@ func readCertificates(data []byte, node string, now time.Time) ([]Certificate, e
 		} `json:"failed"`
 	}
 	if err := json.Unmarshal(data, &records); err != nil {
-		return nil, fmt.Errorf("read what hostenv-certificates says: %w", err)
+		return nil, fmt.Errorf("read the output of hostenv-certificates: %w", err)
 	}
 	var all []Certificate
 	for _, r := range records {

@@ -120,7 +120,7 @@ func TestCertificatesOfNodes(t *testing.T) {
 	if len(all) != 2 || all[0].Name != "a.test" || all[1].Name != "b.test" {
 		t.Errorf("%+v", all)
 	}
-	if !errors.Is(err, lost) || !strings.Contains(err.Error(), "node n1: its certificates cannot be looked at: read what") {
+	if !errors.Is(err, lost) || !strings.Contains(err.Error(), "node n1: cannot read its certificates: read the output") {
 		t.Error(err)
 	}
 	// As the deploy user itself, which needs no rule of sudo.

@@ -35,8 +35,8 @@ func Mismatch(differences ...string) error {
 	if len(differences) > 1 {
 		of = "\n- " + strings.Join(differences, "\n- ")
 	}
-	return problem.New("the flake's deploy.nodes", "is not of this plan:"+of,
-		"run `mage plan` and `git add generated`: a flake sees only files that git knows")
+	return problem.New("the flake's deploy.nodes", "does not match the plan:"+of,
+		"run `mage plan` and `git add generated`: a flake sees only files that git tracks")
 }
 
 // Fill returns the nodes of a plan with the store paths that were evaluated.
@@ -56,7 +56,7 @@ func Fill(nodes []Node, evaluated map[string]Evaluated) ([]Node, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(evaluated)) {
 		if !known[name] {
-			m.note("there is a node %q", name)
+			m.note("it has an extra node %q", name)
 		}
 	}
 	if len(m) > 0 {
@@ -102,16 +102,16 @@ func (m *mismatches) fill(n Node, from Evaluated) []Profile {
 		m.differs(p.Key(), "profilePath", spec.Link, p.Link)
 		m.differs(p.Key(), "tempPath", spec.Temp, p.Temp)
 		if _, err := names.ParseStorePath(spec.Path); err != nil {
-			m.note("the path of %s is %q, which is no store path", p.Key(), spec.Path)
+			m.note("the path of %s is %q, which is not a store path", p.Key(), spec.Path)
 		}
 		if drv, err := names.ParseStorePath(spec.Derivation); spec.Derivation != "" && (err != nil || !drv.IsDerivation()) {
-			m.note("%s is made by %q, which is no derivation", p.Key(), spec.Derivation)
+			m.note("the derivation of %s is %q, which is not the path of a .drv file", p.Key(), spec.Derivation)
 		}
 		p.Path, p.Derivation = spec.Path, spec.Derivation
 	}
 	for _, name := range from.Names {
 		if _, planned := n.Profile(name); !planned {
-			m.note("it has a profile %q on node %s", name, n.Name)
+			m.note("it has an extra profile %q on node %s", name, n.Name)
 		}
 	}
 	return profiles

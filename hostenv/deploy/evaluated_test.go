@@ -58,15 +58,15 @@ func TestFillMismatch(t *testing.T) {
 		change func(*deploy.Evaluated, *deploy.Spec)
 	}{
 		{`it has no profile n1/site-main-b7ea262`, func(e *deploy.Evaluated, _ *deploy.Spec) { e.Names = []string{"system"} }},
-		{`it has a profile "more" on node n1`, func(e *deploy.Evaluated, _ *deploy.Spec) { e.Names = append(e.Names, "more") }},
+		{`it has an extra profile "more" on node n1`, func(e *deploy.Evaluated, _ *deploy.Spec) { e.Names = append(e.Names, "more") }},
 		{`the hostname of node n1 is "other", and "n1.hosting.example" in the plan`, func(e *deploy.Evaluated, _ *deploy.Spec) { e.Hostname = "other" }},
 		{`the user of n1/site-main-b7ea262 is "root"`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.User = "root" }},
 		{`the sshUser of n1/site-main-b7ea262 is "root"`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.SSHUser = "root" }},
 		{`the profilePath of n1/site-main-b7ea262 is "/x"`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Link = "/x" }},
 		{`the tempPath of n1/site-main-b7ea262 is "/tmp"`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Temp = "/tmp" }},
-		{`which is no store path`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Path += "/bin" }},
-		{`which is no store path`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Path += "\n--option" }},
-		{`which is no derivation`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Derivation = s.Path }},
+		{`which is not a store path`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Path += "/bin" }},
+		{`which is not a store path`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Path += "\n--option" }},
+		{`which is not the path of a .drv file`, func(_ *deploy.Evaluated, s *deploy.Spec) { s.Derivation = s.Path }},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			nodes, err := deploy.Planned(document(t, planOf(nil)))
@@ -80,12 +80,12 @@ func TestFillMismatch(t *testing.T) {
 			n.Profiles["site-main-b7ea262"] = s
 			evaluated["n1"] = n
 			_, err = deploy.Fill(nodes, evaluated)
-			if err == nil || !strings.HasPrefix(err.Error(), "the flake's deploy.nodes is not of this plan: ") || !strings.Contains(err.Error(), c.want) || !strings.Contains(problem.Hint(err), "mage plan") {
+			if err == nil || !strings.HasPrefix(err.Error(), "the flake's deploy.nodes does not match the plan: ") || !strings.Contains(err.Error(), c.want) || !strings.Contains(problem.Hint(err), "mage plan") {
 				t.Errorf("got %v, want %q alone", err, c.want)
 			}
 		})
 	}
-	if _, err := deploy.Fill(nil, specs()); err == nil || !strings.Contains(err.Error(), `there is a node "n1"`) {
+	if _, err := deploy.Fill(nil, specs()); err == nil || !strings.Contains(err.Error(), `it has an extra node "n1"`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -34,15 +34,15 @@ const askFrontDoor = `if [ -e /etc/hostenv/nginx-unit ] && systemctl -q is-activ
 func (f *FrontDoors) Ask(ctx context.Context, n Node, session Session) error {
 	out, err := session.Run(ctx, n.User, nil, "sh", "-c", askFrontDoor)
 	if err != nil {
-		return fmt.Errorf("node %s: its nginx cannot be looked at: %w", n.Name, err)
+		return fmt.Errorf("node %s: cannot check its nginx: %w", n.Name, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if strings.TrimSpace(string(out)) == "older" {
 		f.found = append(f.found, FrontDoorFinding{n.Name, Finding{
 			Level: Warning, Code: FindingNginxOlder,
-			Message: fmt.Sprintf("node %s: nginx runs with the settings that its unit had when it was started, and the system has others", n.Name),
-			Hint:    "`systemctl restart nginx` as root on " + n.Name + " when it suits: no deploy restarts it, for a restart cuts the requests that it has",
+			Message: fmt.Sprintf("node %s: nginx runs with older settings than its unit has now", n.Name),
+			Hint:    "run `systemctl restart nginx` as root on " + n.Name + " at a quiet time: a deploy does not restart nginx, because a restart cuts off open requests",
 		}})
 	}
 	return nil

@@ -19,7 +19,7 @@ func TestFrontDoors(t *testing.T) {
 		"n4": {err: errors.New("it is gone"), ran: &ran},
 	} {
 		err := doors.Ask(t.Context(), deploy.Node{Name: node, User: "deploy"}, session)
-		if want := session.err; !errors.Is(err, want) || err != nil && err.Error() != "node n4: its nginx cannot be looked at: it is gone" {
+		if want := session.err; !errors.Is(err, want) || err != nil && err.Error() != "node n4: cannot check its nginx: it is gone" {
 			t.Errorf("what went wrong is %v, want %v", err, want)
 		}
 	}

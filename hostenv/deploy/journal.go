@@ -169,7 +169,7 @@ func readJournal(path string) (events []Event, whole int64, err error) {
 			major, _, _ := strings.Cut(e.Events, ".")
 			ours, _, _ := strings.Cut(EventsVersion, ".")
 			if e.Type != TypeVersion || major != ours {
-				return nil, 0, journalError(path, 1, fmt.Errorf("it is of version %q, and this program reads %s", e.Events, EventsVersion))
+				return nil, 0, journalError(path, 1, fmt.Errorf("its version is %q, but this program reads %s", e.Events, EventsVersion))
 			}
 		}
 		events = append(events, e)
@@ -182,7 +182,7 @@ func readJournal(path string) (events []Event, whole int64, err error) {
 // journalError is the error of a journal that cannot be read.
 func journalError(path string, line int, err error) error {
 	return problem.WithHint(fmt.Errorf("%s, line %d: %w", path, line, err),
-		"move the file away: the next run asks the nodes what they have, and activates again only what was interrupted in the middle of an activation")
+		"move the file away: the next run asks the nodes what they have, and activates again only the profiles whose activation was interrupted")
 }
 
 // syncDir flushes a folder to the disk, so that a new file name in it is durable.

@@ -57,7 +57,7 @@ func (r *run) findMoves(ctx context.Context) []Event {
 	}
 	if around := r.cycle(); len(around) > 0 {
 		events = append(events, Event{Type: TypeFinding, Finding: failure(FindingMoveCycle, "plan one of the moves, deploy it, and then plan the other",
-			"environments change places between %v: each node would have to wait for the other", around)})
+			"environments swap nodes among %v: each node would have to wait for another", around)})
 	}
 	return events
 }
@@ -82,7 +82,7 @@ func (r *run) findData(ctx context.Context, p *profileRun) *Finding {
 	old := r.all[from]
 	if old == nil {
 		return failure(FindingMove, "name the node that its data is on (-migrationSource="+p.Name+"=NODE), or leave the data there (-skipMigrations="+p.Name+")",
-			"environment %s comes from the node %s, which the plan does not have", p.Name, from)
+			"the data of environment %s is on node %s, which is not in the plan", p.Name, from)
 	}
 	if old.refused {
 		return nil // another finding says why
@@ -95,12 +95,12 @@ func (r *run) findData(ctx context.Context, p *profileRun) *Finding {
 		p.from = from
 		return nil
 	}
-	code, hint := FindingMove, "see to "+from
+	code, hint := FindingMove, "make it possible to deploy to "+from
 	var locked *LockedError
 	if errors.As(err, &locked) {
 		code, hint = FindingLocked, locked.Hint()
 	}
-	f := failure(code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "environment %s comes from another node: %v", p.Name, err)
+	f := failure(code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "the data of environment %s is on another node: %v", p.Name, err)
 	if r.mode != Deploy && errors.As(err, new(*UnreachableError)) { // it may be back when it is deployed
 		f.Level = Warning
 	}

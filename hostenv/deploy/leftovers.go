@@ -84,11 +84,11 @@ func readLeftovers(node string, data []byte) ([]Leftover, error) {
 	}
 	for i, l := range document.Leftovers {
 		if !isUserName(l.User) || l.UID <= 0 || l.Now != "" && !isUserName(l.Now) {
-			return nil, fmt.Errorf("it names %q with the UID %d, which can be no environment's", l.User, l.UID)
+			return nil, fmt.Errorf("it lists %q with UID %d, which is not an environment", l.User, l.UID)
 		}
 		for _, path := range l.Paths {
 			if _, err := names.ParsePlainPath(path); err != nil {
-				return nil, fmt.Errorf("it names %q, which is no plain path", path)
+				return nil, fmt.Errorf("it lists the path %q, which is not plain", path)
 			}
 		}
 		document.Leftovers[i].Node = node
@@ -104,7 +104,7 @@ func leftovers(ctx context.Context, n Node, s Session) ([]Leftover, error) {
 	}
 	all, err := readLeftovers(n.Name, out)
 	if err != nil {
-		return nil, fmt.Errorf("node %s: read what is left over there: %w", n.Name, err)
+		return nil, fmt.Errorf("node %s: read its leftovers: %w", n.Name, err)
 	}
 	return all, nil
 }
@@ -155,7 +155,7 @@ func (a *Leftovers) Deaf() error {
 	defer a.mu.Unlock()
 	var deaf problem.List
 	for _, node := range slices.Sorted(slices.Values(a.deaf)) {
-		deaf.Addf("node "+node, "deploy the system: `mage deploy -env=system`", "cannot tell what is left over: its system has no "+usersProgram)
+		deaf.Addf("node "+node, "deploy the system: `mage deploy -env=system`", "cannot list its leftovers: its system has no "+usersProgram)
 	}
 	return deaf.Err()
 }
@@ -175,15 +175,15 @@ func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 		}
 		switch {
 		case len(met) == 0:
-			wrong.Addf("remove "+name+":", "`mage leftovers` lists what is left over", "nothing is left over of it")
+			wrong.Addf("remove "+name+":", "run `mage leftovers` to list them", "there are no leftovers of this name")
 		case len(met) > 1:
 			var which []string
 			for _, l := range met {
 				which = append(which, l.Name()+" on "+l.Node)
 			}
-			wrong.Addf("remove "+name+":", "name one, and its node by -node=", "there is %s", strings.Join(which, ", "))
+			wrong.Addf("remove "+name+":", "name one of them, and its node with -node=", "several leftovers match: %s", strings.Join(which, ", "))
 		case met[0].Why == FatePlanned:
-			wrong.Addf("remove "+name+":", "deploy first: `mage deploy`", "the plan has this environment, and what is on %s is in use, or will be", met[0].Node)
+			wrong.Addf("remove "+name+":", "deploy first: `mage deploy`", "the plan has this environment: its files on %s are in use, or will be", met[0].Node)
 		case !slices.ContainsFunc(picked, func(l Leftover) bool { return l.Node == met[0].Node && l.Name() == met[0].Name() }):
 			picked = append(picked, met[0])
 		}

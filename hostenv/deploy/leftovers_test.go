@@ -83,7 +83,7 @@ func TestLeftovers(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if err := found.Deaf(); err == nil || !strings.HasPrefix(err.Error(), "node n3 cannot tell") || !strings.Contains(problem.Hint(err), "mage deploy -env=system") {
+	if err := found.Deaf(); err == nil || !strings.HasPrefix(err.Error(), "node n3 cannot list") || !strings.Contains(problem.Hint(err), "mage deploy -env=system") {
 		t.Errorf("n3 cannot tell: %v", err)
 	}
 
@@ -91,9 +91,9 @@ func TestLeftovers(t *testing.T) {
 		{"moved", "moved.1 n1", ""},
 		{"old,again.7,moved,again", "old.3 n1,again.7 n1,moved.1 n1", ""},
 		{"gone", "", "gone.6 on n1, gone.6 on n2"},
-		{"absent,back,off,moving", "", "absent: nothing is left over"},
+		{"absent,back,off,moving", "", "absent: there are no leftovers"},
 		{"moving", "", "the plan has this environment"},
-		{"again.9", "", "nothing is left over"},
+		{"again.9", "", "there are no leftovers"},
 	} {
 		picked, err := deploy.PickLeftovers(found.All(), strings.Split(test.names, ","))
 		var names []string

@@ -36,8 +36,8 @@ func (r *run) sameMachines() []Event {
 		}
 		events = append(events, Event{Type: TypeFinding, Node: r.nodes[i].Name, Finding: &Finding{Level: Failure, Code: FindingSameMachine,
 			Message: fmt.Sprintf("nodes %s have the same host key, %s: they are one machine, or copies of one image", problem.Join(same), key),
-			Hint: "one machine: remove the other name from provider.nodes, and run `mage plan`. Copies: as root on one of them `rm /etc/ssh/ssh_host_*`, restart it, and set its new key as provider.nodes." + same[len(same)-1] +
-				".hostKey; first encrypt for the new key what sops encrypts for the old one"}})
+			Hint: "if they are one machine, remove the other name from provider.nodes and run `mage plan`. If they are copies, run `rm /etc/ssh/ssh_host_*` as root on one of them, restart it, and set its new key as provider.nodes." + same[len(same)-1] +
+				".hostKey; before that, let sops encrypt for the new key what it encrypts for the old one"}})
 	}
 	return events
 }

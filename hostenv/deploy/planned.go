@@ -27,7 +27,7 @@ const ActivationLogs = "/var/log/hostenv/activation, or ~/.local/state/hostenv/a
 func Planned(d plan.Document) ([]Node, error) {
 	var errs problem.List
 	if !isUserName(d.DeployUser) {
-		errs.Addf("plan.deployUser", "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`", "is %q, which is no user name", d.DeployUser)
+		errs.Addf("plan.deployUser", "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`", "is %q, which is not a user name", d.DeployUser)
 	}
 	if host, err := names.ParseHost(d.HostenvHostname); err != nil || string(host) != d.HostenvHostname {
 		errs.Addf("plan.hostenvHostname", byHand, "is %q, which is no host name", d.HostenvHostname)
@@ -119,7 +119,7 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 		errs.Addf(where+".sshPort", set("sshPort"), "is %d, which is no port", n.Port)
 	}
 	if _, err := names.ParsePublicKey(n.HostKey); n.HostKey != "" && err != nil {
-		errs.Addf(where+".hostKey", set("hostKey")+": the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", "is %q, which is no public key: %v", n.HostKey, err)
+		errs.Addf(where+".hostKey", set("hostKey")+": the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", "is %q, which is not a public key: %v", n.HostKey, err)
 	}
 	if _, err := names.ParseSystem(n.Platform); err != nil {
 		errs.Addf(where+".system", set("system"), "is %q: %v", n.Platform, err)
@@ -136,7 +136,7 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 
 func checkPath(where, path, fix string, errs *problem.List) {
 	if _, err := names.ParsePlainPath(path); err != nil {
-		errs.Addf(where, fix, "is %q, which is no plain absolute path", path)
+		errs.Addf(where, fix, "is %q, which is not a plain absolute path", path)
 	}
 }
 

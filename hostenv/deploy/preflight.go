@@ -51,7 +51,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 		found = append(found, Finding{Level: Failure, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
 	}
 	if o.OS != "nixos" {
-		fail(FindingNotNixOS, "deploy to NixOS alone; provider.nodes."+n.Name+".address may lead to another machine", "node %s runs %s, not NixOS", n.Name, orNothing(o.OS))
+		fail(FindingNotNixOS, "deploy only to NixOS; check whether provider.nodes."+n.Name+".address leads to another machine", "node %s runs %s, not NixOS", n.Name, orNothing(o.OS))
 	}
 	if o.Nix == "" {
 		fail(FindingNoNix, "NixOS has it at /run/current-system/sw/bin/nix", "node %s has no nix that its user %s can run", n.Name, n.User)
@@ -64,7 +64,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 	}
 	if o.ProcessesHidden {
 		found = append(found, Finding{Level: Warning, Code: FindingHidden,
-			Message: "node " + n.Name + " hides processes from its user " + n.User + ": whether an activation is at work cannot be seen",
+			Message: "node " + n.Name + " hides processes from its user " + n.User + ", so a running activation cannot be seen",
 			Hint:    "add " + n.User + " to the group of /proc's gid= mount option"})
 	}
 	system, systemSelected := n.Profile(SystemProfile)
@@ -73,10 +73,10 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 	for _, p := range n.Profiles {
 		seen := o.Profiles[p.Name]
 		if seen.Linked != "" {
-			fail(FindingForeign, "see who made it; `rm "+p.Link+"` on the node lets the deploy make its own", "node %s: %s leads to %s, which is no profile of Nix", n.Name, p.Link, seen.Linked)
+			fail(FindingForeign, "find out what made it; after `rm "+p.Link+"` on the node, the deploy makes its own", "node %s: %s leads to %s, which is not a Nix profile", n.Name, p.Link, seen.Linked)
 		}
 		if len(seen.Activating) > 0 {
-			fail(FindingActivating, "wait for it to end: the node takes it back if it is not confirmed; `ps` on the node shows it", "node %s: an activation of %s is at work: %s", n.Name, p.Name, strings.Join(seen.Activating, ", "))
+			fail(FindingActivating, "wait for it to end: the node reverts it if it is not confirmed; `ps` on the node shows it", "node %s: an activation of %s is running: %s", n.Name, p.Name, strings.Join(seen.Activating, ", "))
 		}
 		if p.IsSystem() {
 			found = append(found, tempFinding(n, p, seen)...)
@@ -96,7 +96,7 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []Finding {
 }
 
 // lostState is the hint for a UID of two environments.
-const lostState = "a plan gives out no UID twice: was generated/state.json lost, or put back to an older one? See \"Restore a state\" in docs/provider.md"
+const lostState = "a plan never gives one UID to two environments: was generated/state.json lost, or replaced by an older one? See \"Restore a state\" in docs/provider.md"
 
 // userFindings compares the user of an environment, as the node has it, with the
 // plan: first the owner of its UID, then the user of its name.
@@ -106,12 +106,12 @@ func userFindings(n Node, p Profile, seen Observed, systemPending bool) []Findin
 	}
 	switch {
 	case seen.UID != 0 && seen.UID != p.UID && !n.renames(p.User, seen.UID):
-		return finding(Failure, FindingUIDDiffers, "NixOS changes no UID. If they are one environment, "+lostState+". If another one had this name (provider.moved), deploy the node once without "+p.User+", so that the old user goes: set its `enable = false`, or place it on another node",
-			"node %s: %s has UID %d, and the plan says %d", n.Name, p.User, seen.UID, p.UID)
+		return finding(Failure, FindingUIDDiffers, "NixOS does not change UIDs. If both are the same environment, "+lostState+". If another environment had this name (provider.moved), deploy the node once without "+p.User+", so that the old user is removed: set `enable = false` for it, or place it on another node",
+			"node %s: %s has UID %d, but its UID in the plan is %d", n.Name, p.User, seen.UID, p.UID)
 	case seen.UID == 0 && !systemPending:
 		return finding(Failure, FindingUserMissing, withSystem(n), "node %s has no user %s", n.Name, p.User)
 	case seen.HomeOwner != 0 && seen.HomeOwner != p.UID && systemPending && !n.renames(p.User, seen.HomeOwner):
-		return finding(Warning, FindingHomeSetAside, "", "node %s: %s, where the home of %s will be, belongs to UID %d: it becomes %[2]s.%[4]d", n.Name, "/home/"+p.User, p.User, seen.HomeOwner)
+		return finding(Warning, FindingHomeSetAside, "", "node %s: %s, the future home of %s, belongs to UID %d: the deploy renames it to %[2]s.%[4]d", n.Name, "/home/"+p.User, p.User, seen.HomeOwner)
 	}
 	return nil
 }
@@ -131,14 +131,14 @@ func ownerFinding(n Node, p Profile, seen Observed, systemPending bool) (found [
 		return nil, false
 	case owner == "":
 		return finding(Failure, FindingUIDTaken, lostState,
-			"node %s: UID %d, which the plan gives to %s, was that of %s, whose files may be there", n.Name, p.UID, p.User, strings.Join(seen.UIDNames, ", ")), true
+			"node %s: the plan gives UID %d to %s, but it belonged to %s, whose files may remain", n.Name, p.UID, p.User, strings.Join(seen.UIDNames, ", ")), true
 	case !own(owner) && (!linked || !slices.Contains(seen.UIDNames, owner)):
-		return finding(Failure, FindingUIDTaken, "if that is a user of the node's own, give it another UID in the node's configuration and on the node, or take it off. If it is an environment, "+lostState,
-			"node %s: UID %d, which the plan gives to %s, is %s's", n.Name, p.UID, p.User, owner), true
+		return finding(Failure, FindingUIDTaken, "if it belongs to a user of the node itself, change that user's UID in the node's configuration and on the node, or remove the user. If it belongs to an environment, "+lostState,
+			"node %s: the plan gives UID %d to %s, but it belongs to %s", n.Name, p.UID, p.User, owner), true
 	case !systemPending:
 		return finding(Failure, FindingUserMissing, withSystem(n), "node %s has the user of %s under its former name %s", n.Name, p.User, owner), true
 	}
-	return finding(Warning, FindingRenamed, "", "node %s: the user %s becomes %s: what runs of it is stopped and started under the new name, and its home goes along", n.Name, owner, p.User), true
+	return finding(Warning, FindingRenamed, "", "node %s: the user %s is renamed to %s: its processes are stopped and started under the new name, and its home moves with it", n.Name, owner, p.User), true
 }
 
 func finding(level Level, code, hint, format string, args ...any) []Finding {
@@ -155,7 +155,7 @@ func (n Node) renames(name string, uid int) bool {
 
 func orNothing(os string) string {
 	if os == "" {
-		return "something without /etc/os-release"
+		return "a system without /etc/os-release"
 	}
 	return os
 }
@@ -167,7 +167,7 @@ func NoHostKey(n Node) Finding {
 		scan += fmt.Sprintf("-p %d ", n.Port) // another sshd may be at 22
 	}
 	return Finding{Level: Warning, Code: FindingNoHostKey,
-		Message: "provider.nodes." + n.Name + " names no hostKey: whatever key the node shows the first time is accepted",
+		Message: "provider.nodes." + n.Name + " has no hostKey: the first key that the node shows is accepted",
 		Hint:    "set it to what `" + scan + n.Address + "` prints after the host, compared on the node's console"}
 }
 
@@ -176,19 +176,19 @@ func tempFinding(n Node, p Profile, seen Observed) []Finding {
 	if !p.IsSystem() {
 		owner, mode = p.User, "0700"
 	}
-	mend := fmt.Sprintf("as root on the node: install -d -o %s -m %s %s; the node's configuration makes it at every start from then on", owner, mode, p.Temp)
+	mend := fmt.Sprintf("run as root on the node: install -d -o %s -m %s %s; from then on the node's configuration makes it at every start", owner, mode, p.Temp)
 	switch seen.Temp {
 	case TempMissing:
-		return []Finding{{Failure, FindingTempMissing, fmt.Sprintf("node %s: %s, where deploy-rs confirms an activation, is not there", n.Name, p.Temp), mend}}
+		return []Finding{{Failure, FindingTempMissing, fmt.Sprintf("node %s: %s, where deploy-rs confirms an activation, does not exist", n.Name, p.Temp), mend}}
 	case TempOpen:
 		if above := seen.TempOpenAt; above != "" && above != p.Temp {
-			return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: others can write to %s, and so put another folder in the place of %s, where deploy-rs confirms an activation", n.Name, above, p.Temp),
-				"as root on the node: chown root " + above + " && chmod go-w " + above + ", or set " + tempOption(n) + " to a folder below /run"}}
+			return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: other users can write to %s, so they could replace %s, where deploy-rs confirms an activation", n.Name, above, p.Temp),
+				"run as root on the node: chown root " + above + " && chmod go-w " + above + ", or set " + tempOption(n) + " to a folder below /run"}}
 		}
-		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: others can write to %s, and so block or feign the confirmation of an activation", n.Name, p.Temp), mend}}
+		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: other users can write to %s, so they could block or fake the confirmation of an activation", n.Name, p.Temp), mend}}
 	case TempLinked:
-		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: %s, on the way to where deploy-rs confirms an activation, is a symbolic link, and where it leads is not looked at", n.Name, seen.TempOpenAt),
-			"set " + tempOption(n) + " to a path without links, and run `mage plan`; or take the link off the node"}}
+		return []Finding{{Failure, FindingTempOpen, fmt.Sprintf("node %s: %s, on the path to where deploy-rs confirms an activation, is a symbolic link, which a deploy does not follow", n.Name, seen.TempOpenAt),
+			"set " + tempOption(n) + " to a path without links, and run `mage plan`; or remove the link from the node"}}
 	case TempPrivate, TempUnknown:
 	}
 	return nil

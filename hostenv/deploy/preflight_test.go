@@ -97,7 +97,7 @@ func TestPreflight(t *testing.T) {
 		{"its UID with another's name since", func(s *situation) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.UIDNames = 0, "postgres", []string{"env1-n1"} })(s)
-		}, deploy.FindingUIDTaken, deploy.Failure, "user of the node's own"},
+		}, deploy.FindingUIDTaken, deploy.Failure, "a user of the node itself"},
 		{"a former name, and no system that gives the new one", func(s *situation) {
 			formerly(s, "env0-n1")
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "env0-n1" })(s)

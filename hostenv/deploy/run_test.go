@@ -77,7 +77,7 @@ func TestFaults(t *testing.T) {
 		{"the system fails and goes back", "activate", "system", fails, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"the system fails and goes too far back", "activate", "system", failsAstray, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"the system fails and stays", "activate", "system", failsStuck, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
-		{"the system fails, and runs on beside the profile of before", "activate", "system", failsRuns, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"the system fails, still running beside the profile of before", "activate", "system", failsRuns, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"the node's disk is full", "", "", none, func(w *world) { w.nodes["n1"].free = new(int64) }, map[string]string{"system": "failed no-room", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"a new environment fails", "activate", env, fails, nil, map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: ""}, 3},
 		{"an environment fails and goes back", "activate", env, fails, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
@@ -290,7 +290,7 @@ func TestSelection(t *testing.T) {
 		{"systems alone", deploy.Selection{Profiles: []string{"system"}, Exclude: []string{"n3"}}, "n1/system n2/system"},
 		{"all but one", deploy.Selection{Nodes: []string{"n[12]"}, Exclude: []string{"n1/env2-n1", "env1-n2"}}, "n1/system n1/env1-n1 n2/system n2/env2-n2"},
 		{"a typing mistake", deploy.Selection{Nodes: []string{"n1", "m1"}, Profiles: []string{"evn*"}}, `2 problems|- -node "m1" matches no node of the plan|- -env "evn*" matches no enabled environment of the plan`},
-		{"no pattern", deploy.Selection{Nodes: []string{"["}}, `"[" is no pattern`},
+		{"no pattern", deploy.Selection{Nodes: []string{"["}}, `"[" is not a valid pattern`},
 		{"nothing is left", deploy.Selection{Nodes: []string{"n1"}, Exclude: []string{"n*"}}, "nothing is left to deploy"},
 	}
 	for _, test := range tests {

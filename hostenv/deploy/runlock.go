@@ -20,14 +20,14 @@ type RunLockedError struct{ Path, Holder string }
 
 func (e *RunLockedError) Error() string {
 	if e.Holder == "" {
-		return "another deploy is at work here (" + e.Path + " is locked)"
+		return "another deploy is running here (" + e.Path + " is locked)"
 	}
-	return "another deploy is at work here: " + e.Holder
+	return "another deploy is running here: " + e.Holder
 }
 
 // Hint says what to do.
 func (e *RunLockedError) Hint() string {
-	return "wait for it: -lockWait=10m. If it was killed, an activation that it began goes on; `fuser -v " + e.Path + "` shows the process"
+	return "wait for it: -lockWait=10m. If it was killed, an activation that it began continues; `fuser -v " + e.Path + "` shows the process"
 }
 
 // LockRun takes the lock of a file, and waits for it for so long.

@@ -148,7 +148,7 @@ func (e *ActivationError) what() string {
 		}
 		return "units " + strings.Join(names, ", ") + " failed"
 	case e.cameUp():
-		return "it came up, and no new connection reached the node: it went back by itself"
+		return "it started, but no new connection reached the node, so the node went back by itself"
 	case s.Status != nil && *s.Status != 0:
 		return fmt.Sprintf("its activation ended with exit status %d", *s.Status)
 	case s.Began && s.Status == nil:
@@ -169,13 +169,13 @@ func (e *ActivationError) Hint() string {
 	s := e.Said
 	switch {
 	case e.cameUp() && e.Profile.IsSystem():
-		return "see what the new system changes of sshd, its port, the firewall or the network; a port that it moves to belongs into provider.nodes." + e.Profile.Node + ".sshPort"
+		return "check what the new system changes in sshd, its port, the firewall or the network; if it changes the port, set provider.nodes." + e.Profile.Node + ".sshPort"
 	case len(s.Units) > 0 && e.Profile.IsSystem():
-		return "mend the unit, and deploy again; on the node `journalctl --unit=NAME` has more of it"
+		return "fix the unit, then deploy again; `journalctl --unit=NAME` on the node shows more"
 	case len(s.Units) > 0:
-		return "it is the customer's to mend; as the environment's user on the node `journalctl --user-unit=NAME` has more of it"
+		return "the customer must fix it; `journalctl --user-unit=NAME` as the environment's user on the node shows more"
 	case s.Began && s.Status == nil:
-		return "see whether the node restarted in the middle; its own log of the activation is in " + ActivationLogs
+		return "check whether the node restarted during the activation; its own log is in " + ActivationLogs
 	}
 	return problem.Hint(e.Err)
 }

@@ -23,13 +23,13 @@ func TestActivationError(t *testing.T) {
 		hint              string // a part of it
 	}{
 		{"a unit, and not what else is said", "pushing\n" + begin + "warning: the following units failed\nfailed unit: ledger.service\nfailed unit| no ledger\nfailed unit| Failed with result 'exit-code'.\n" + end + "4\n" + back,
-			"unit ledger.service failed\n| ledger.service: no ledger\n| ledger.service: Failed with result 'exit-code'.", "mend the unit"},
+			"unit ledger.service failed\n| ledger.service: no ledger\n| ledger.service: Failed with result 'exit-code'.", "fix the unit"},
 		{"two units", begin + "failed unit: a.service\nfailed unit| one\nfailed unit: b.service\nfailed unit| \nfailed unit: a.service\n" + end + "4\n",
-			"units a.service, b.service failed\n| a.service: one", "mend the unit"},
+			"units a.service, b.service failed\n| a.service: one", "fix the unit"},
 		{"a status", begin + "the ledger is lost\n\n" + end + "2\n" + back + "deploy-rs: rolled back\n",
 			"its activation ended with exit status 2\n| the ledger is lost", ""},
 		{"no new connection", begin + "fine\n" + end + "0\nssh: connection refused\n" + back,
-			"it came up, and no new connection reached the node: it went back by itself", "sshd"},
+			"it started, but no new connection reached the node, so the node went back by itself", "sshd"},
 		{"it came up, and the node did not go back", begin + "fine\n" + end + "0\nssh: connection refused\n",
 			"deploy-rs failed to activate n1/system\n| fine", ""},
 		{"cut off", begin + "stopping units\nssh: closed by remote host\n",
@@ -66,7 +66,7 @@ func TestActivationErrorOfAnEnvironment(t *testing.T) {
 	p := deploy.Profile{Node: "n1", Name: "shop-main-4f7240c", Path: "/nix/store/11111111111111111111111111111111-env"}
 	log := "activating shop-main-4f7240c: " + p.Path + "\nfailed unit: site.service\nfailed unit| no\nactivation of shop-main-4f7240c ended with exit status 1\n"
 	err := &deploy.ActivationError{Profile: p, Said: deploy.ReadSaid(log, p), Err: errExit}
-	if err.Error() != "unit site.service failed\n| site.service: no" || !strings.Contains(err.Hint(), "the customer's") {
+	if err.Error() != "unit site.service failed\n| site.service: no" || !strings.Contains(err.Hint(), "the customer must") {
 		t.Errorf("%v\nhint: %s", err, err.Hint())
 	}
 }

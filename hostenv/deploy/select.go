@@ -24,7 +24,7 @@ func (s Selection) Of(nodes []Node) ([]Node, error) {
 	var wrong problem.List
 	for _, pattern := range slices.Concat(s.Nodes, s.Profiles, s.Exclude) {
 		if _, err := path.Match(pattern, ""); err != nil {
-			wrong.Addf("", patternHint(nil), "%q is no pattern", pattern)
+			wrong.Addf("", patternHint(nil), "%q is not a valid pattern", pattern)
 		}
 	}
 	if len(wrong) > 0 {
@@ -32,7 +32,7 @@ func (s Selection) Of(nodes []Node) ([]Node, error) {
 	}
 	byNode := patterns{kind: "node", flag: "-node", what: "no node of the plan", list: s.Nodes}
 	byProfile := patterns{kind: "profile", flag: "-env", what: "no enabled environment of the plan", list: s.Profiles}
-	excluded := patterns{kind: "exclude", flag: "-exclude", what: "nothing of the plan", list: s.Exclude}
+	excluded := patterns{kind: "exclude", flag: "-exclude", what: "no node or environment of the plan", list: s.Exclude}
 	var all []Node
 	for _, n := range nodes {
 		if len(n.Profiles) == 0 {

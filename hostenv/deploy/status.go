@@ -41,18 +41,18 @@ func StatusOf(p Profile, seen Observed) Status {
 	s := Status{Node: p.Node, Profile: p.Name, Planned: p.Path, Active: seen.Active}
 	switch {
 	case seen.Linked != "":
-		s.Standing, s.Active, s.Detail = StandingForeign, seen.Linked, p.Link+" leads to no store path"
+		s.Standing, s.Active, s.Detail = StandingForeign, seen.Linked, p.Link+" does not lead to a store path"
 	case p.Path == "":
 		s.Standing = StandingBroken
 		if p.Broken != nil {
 			s.Detail = p.Broken.Error()
 		}
 	case len(seen.Activating) > 0:
-		s.Standing, s.Detail = StandingBehind, "an activation is at work"
+		s.Standing, s.Detail = StandingBehind, "an activation is running"
 	case seen.Active == p.Path && seen.Running != "":
 		s.Standing = StandingBehind
 	case seen.Active == p.Path && seen.Activated != p.Path:
-		s.Standing, s.Detail = StandingBehind, "its activation did not end well, or not yet"
+		s.Standing, s.Detail = StandingBehind, "its activation failed, or is not finished"
 	case seen.Active == p.Path:
 		s.Standing = StandingInSync
 	case seen.Active == "":
@@ -60,12 +60,12 @@ func StatusOf(p Profile, seen Observed) Status {
 	case seen.RolledBack:
 		s.Standing, s.Detail = StandingDiverged, "an older generation was made active again on the node"
 	case !seen.DeployRs:
-		s.Standing, s.Detail = StandingDiverged, "it was not brought by deploy-rs"
+		s.Standing, s.Detail = StandingDiverged, "deploy-rs did not install it"
 	default:
 		s.Standing = StandingBehind
 	}
 	if seen.Running != "" {
-		others := []string{"the node runs another system, " + seen.Running + ": it was started with that, or a switch did not end"}
+		others := []string{"the node runs another system, " + seen.Running + ": it booted that one, or a switch did not finish"}
 		if s.Detail != "" {
 			others = append(others, s.Detail)
 		}

@@ -22,7 +22,7 @@ func TestStatusOf(t *testing.T) {
 		{"another path, and another system runs", p, deploy.Observed{Active: "/nix/store/0-shop", Running: "/nix/store/0-nixos", DeployRs: true}, deploy.StandingBehind},
 		{"an older one that a deploy brought", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true}, deploy.StandingBehind},
 		{"nothing yet", p, deploy.Observed{}, deploy.StandingBehind},
-		{"an activation is at work", p, deploy.Observed{Active: p.Path, Activating: []string{"4711"}}, deploy.StandingBehind},
+		{"an activation is running", p, deploy.Observed{Active: p.Path, Activating: []string{"4711"}}, deploy.StandingBehind},
 		{"an operator went back", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true, RolledBack: true}, deploy.StandingDiverged},
 		{"an operator brought something else", p, deploy.Observed{Active: "/nix/store/0-hello"}, deploy.StandingDiverged},
 		{"no profile of Nix", p, deploy.Observed{Linked: "/home/shop/build"}, deploy.StandingForeign},

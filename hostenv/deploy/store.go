@@ -53,10 +53,10 @@ type UnsignedError struct {
 }
 
 func (e *UnsignedError) Error() string {
-	return "node " + e.Node + " refuses " + e.Path + ", for it trusts no signature of it"
+	return "node " + e.Node + " refuses " + e.Path + ", because it trusts none of its signatures"
 }
 
 // Hint says what to do.
 func (e *UnsignedError) Hint() string {
-	return "see that provider.nixSigning.trustedPublicKeys has the public key, that `mage plan` was run since, and that the node was deployed with it; until then -remoteBuild gets round it"
+	return "check that provider.nixSigning.trustedPublicKeys has the public key, that `mage plan` was run since then, and that the system of the node was deployed since then; until then, deploy with -remoteBuild"
 }

@@ -70,7 +70,7 @@ func (f *Folder) Exists() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.stateless()
 	}
-	return nil // reading the file says more about any other error
+	return nil // State reports any other error with more detail
 }
 
 func (f *Folder) stateless() error {
@@ -142,9 +142,9 @@ func (f File) Changed() bool { return f.Before == nil || !bytes.Equal(f.Before, 
 // journals and logs, and what a killed run left.
 const ignored = ".hostenv.lock\n.hostenv/\n.*.tmp\n"
 
-// Save writes files in their order, for a state must be durable before the plan
-// that names its UIDs, and makes all of them known to git. Once it has begun it
-// goes on to its end, even if ctx ends.
+// Save writes files in their order, because a state must be durable before the plan
+// that names its UIDs, and makes them known to git. Once it has begun, it does not
+// stop when ctx ends.
 func (f *Folder) Save(ctx context.Context, files ...File) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Here refuses a working folder that has no flake and stands below a provider's
-// root: a state that is made there would begin a second record of UIDs.
+// Here refuses a working folder that has no flake and is below a provider's root: a
+// state there would begin a second record of UIDs.
 func (f *Folder) Here() error {
 	const flake = "flake.nix"
 	if f.Path() != Default || exists(flake) {
@@ -17,7 +17,7 @@ func (f *Folder) Here() error {
 	}
 	here, err := os.Getwd()
 	if err != nil {
-		return nil //nolint:nilerr // what reads the folder says more
+		return nil //nolint:nilerr // reading the folder reports it with more detail
 	}
 	for root := filepath.Dir(here); ; root = filepath.Dir(root) {
 		if exists(filepath.Join(root, flake)) && exists(filepath.Join(root, Default)) {

@@ -245,7 +245,7 @@ func TestProvidersOwnFaults(t *testing.T) {
 	}, {
 		name:     "a secret, and a broken customer",
 		provider: provider{provider: `cloudflare.apiToken = "s3cret";`, customers: map[string]string{"acme__site": well["acme__site"], "beta__x": "{ outputs = _: { }; }"}},
-		messages: []string{"^provider: cloudflare.apiToken is a secret in plain sight", "^it exports neither"},
+		messages: []string{"^provider: cloudflare.apiToken is a secret, and flakes", "^it exports neither"},
 		hint:     "cloudflare.apiTokenSecret",
 	}, {
 		name:     "an option that every project needs",

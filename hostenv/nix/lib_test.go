@@ -141,7 +141,7 @@ func platform(t *testing.T) string {
 	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 	architecture, ok := architectures[runtime.GOARCH]
 	if !ok || runtime.GOOS != "linux" {
-		t.Skipf("left out: nothing is built on %s/%s", runtime.GOOS, runtime.GOARCH)
+		t.Skipf("this test has no packages for %s/%s", runtime.GOOS, runtime.GOARCH)
 	}
 	return architecture + "-linux"
 }

@@ -77,7 +77,7 @@ func (c *computation) warnEnvironments(document Document) {
 		case len(document.Environments[m.User].Backups()) == 0:
 			warn(m.User, WarnMoveWithoutData,
 				fmt.Sprintf("if it has data, keep it on %[1]s for now (provider.placement), let the project have a backup whose name ends in -migrate (services.drupal.backups.enable or services.php-app.backups.enable = true makes one), deploy %[1]s, and move it then; or copy its data by hand", m.From),
-				"moves from %s to %s and takes no data along, for it has no backup whose name ends in -migrate", m.From, m.To)
+				"moves from %s to %s without its data, because it has no backup whose name ends in -migrate", m.From, m.To)
 		case !known:
 			warn(m.User, WarnMoveFromUnknownNode,
 				fmt.Sprintf("put provider.nodes.%s back until the move is deployed; or name the node that has the data: mage deploy -migrationSource=%s=NODE", quoteAttribute(m.From), m.User),
@@ -87,7 +87,7 @@ func (c *computation) warnEnvironments(document Document) {
 	specs := document.Checks()
 	for _, user := range slices.Sorted(maps.Keys(specs)) {
 		for _, p := range specs[user].Problems {
-			warn(user, WarnUnreadableCheck, checks.Remedy, "%s; it cannot be asked, and so the deploy of the environment does not pass", p)
+			warn(user, WarnUnreadableCheck, checks.Remedy, "%s; the check cannot run, and so the deploy of the environment does not pass", p)
 		}
 	}
 }

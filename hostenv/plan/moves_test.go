@@ -60,7 +60,7 @@ func TestWarnMove(t *testing.T) {
 		says   []string
 	}{
 		{"no migrations", func(_, _ map[string]any) {}, plan.WarnMoveWithoutData,
-			[]string{"moves from node-old to node-a and takes no data along", "keep it on node-old", "-migrate"}},
+			[]string{"moves from node-old to node-a without its data", "keep it on node-old", "-migrate"}},
 		{"none in the list", func(e, _ map[string]any) { e["migrations"] = []any{} }, plan.WarnMoveWithoutData, nil},
 		{"as hostenv makes them", func(e, _ map[string]any) { e["migrations"] = []any{"drupal-migrate"} }, "", nil},
 		{"among hostenv's values", func(e, _ map[string]any) {
@@ -113,11 +113,11 @@ func TestConnectionToPrevious(t *testing.T) {
 		t.Fatalf("%v, %+v", err, result)
 	}
 	if slices.Contains(result.Plan.NodeNames(), "node-old") {
-		t.Error("nothing is placed on it, and it is a node to deploy to")
+		t.Error("a node without environments is a node to deploy to")
 	}
 	d := result.Plan.WithDeployed(map[string]string{movingUser: "node-a"}, "")
 	if _, stays := d.NodeConnections["node-old"]; stays {
-		t.Error("it stays when nothing comes from it any more")
+		t.Error("a connection stays after its last environment has moved away")
 	}
 }
 

@@ -83,9 +83,9 @@ func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string
 	if last == (Allocation{}) {
 		return
 	}
-	const mend = "a merge took the older side: set uid and userName of _lastAllocated to those of the entry with the highest uid"
+	const fix = "a merge took the older side: set uid and userName of _lastAllocated to those of the entry with the highest uid"
 	if _, err := names.ParseUser(last.UserName); err != nil {
-		wrong(lastAllocatedKey, "userName", mend, "is %q: %v", last.UserName, err)
+		wrong(lastAllocatedKey, "userName", fix, "is %q: %v", last.UserName, err)
 	}
 	highest := Entry{}
 	for _, e := range s.Entries {
@@ -96,11 +96,11 @@ func (s State) checkLastAllocated(wrong func(entry, field, remedy, format string
 	own := s.Entries[last.UserName]
 	switch err := checkUID(last.UID); {
 	case err != nil:
-		wrong(lastAllocatedKey, "uid", mend, "%v", err)
+		wrong(lastAllocatedKey, "uid", fix, "%v", err)
 	case highest.UID > last.UID:
-		wrong(lastAllocatedKey, "uid", mend, "is %d, but %s has %d", last.UID, highest.UserName, highest.UID)
+		wrong(lastAllocatedKey, "uid", fix, "is %d, but %s has %d", last.UID, highest.UserName, highest.UID)
 	case own.UID != 0 && own.UID != last.UID:
-		wrong(lastAllocatedKey, "uid", mend, "is %d, but its user %s has %d", last.UID, last.UserName, own.UID)
+		wrong(lastAllocatedKey, "uid", fix, "is %d, but its user %s has %d", last.UID, last.UserName, own.UID)
 	}
 }
 

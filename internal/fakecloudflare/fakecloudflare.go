@@ -47,7 +47,7 @@ type Fake struct {
 	Writes   int      // successful batches
 	// Fault returns the fault for a request, before the answer.
 	Fault func(r *http.Request) Fault
-	// Committed sees the zone before and after every batch.
+	// Committed gets the zone before and after every batch.
 	Committed func(zone string, before, after map[string]cloudflare.Record)
 }
 
@@ -57,7 +57,7 @@ type Fault struct {
 	Body       string // "" for an error page
 	RetryAfter string
 	Drop       bool // end the connection without an answer
-	CarryOut   bool // do what the request asks for all the same
+	CarryOut   bool // carry the request out before it fails
 }
 
 // New starts a fake, which stops at the end of the test.
@@ -126,10 +126,11 @@ func (f *Fake) ClientWith(text string) *cloudflare.Client {
 	if err != nil {
 		f.t.Fatalf("%v", err)
 	}
-	return cloudflare.NewClient(token, cloudflare.WithBaseURL(f.URL), cloudflare.WithTransport(inTurn{f}))
+	return cloudflare.NewClient(token, f.URL, inTurn{f})
 }
 
-// inTurn orders the test's and the handler's access to the fields of the fake.
+// inTurn is a transport that orders the accesses of the test and of the handler to the
+// fake's fields.
 type inTurn struct{ f *Fake }
 
 func (i inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -146,13 +147,13 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.Requests = append(f.Requests, r.Method+" "+r.URL.RequestURI())
-	var suffers Fault
+	var fault Fault
 	if f.Fault != nil {
-		suffers = f.Fault(r)
+		fault = f.Fault(r)
 	}
 	answer := w
-	if suffers.Status != 0 || suffers.Drop {
-		if !suffers.CarryOut {
+	if fault.Status != 0 || fault.Drop {
+		if !fault.CarryOut {
 			answer = nil
 		} else {
 			answer = httptest.NewRecorder()
@@ -161,7 +162,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if answer != nil {
 		f.serve(answer, r)
 	}
-	if suffers.Drop {
+	if fault.Drop {
 		conn, _, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			f.t.Errorf("%v", err)
@@ -173,17 +174,17 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.Close()
 		return
 	}
-	if suffers.Status != 0 {
-		if suffers.RetryAfter != "" {
-			w.Header().Set("Retry-After", suffers.RetryAfter)
+	if fault.Status != 0 {
+		if fault.RetryAfter != "" {
+			w.Header().Set("Retry-After", fault.RetryAfter)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		if suffers.Body == "" {
+		if fault.Body == "" {
 			w.Header().Set("Content-Type", "text/html")
-			suffers.Body = "<html>error</html>"
+			fault.Body = "<html>error</html>"
 		}
-		w.WriteHeader(suffers.Status)
-		fmt.Fprint(w, suffers.Body)
+		w.WriteHeader(fault.Status)
+		fmt.Fprint(w, fault.Body)
 	}
 }
 
@@ -253,7 +254,7 @@ func Refusal(code int, message string) string {
 	return fmt.Sprintf(`{"success":false,"errors":[{"code":%d,"message":%q}],"messages":[],"result":null}`, code, message)
 }
 
-// batch does all of a batch, or nothing.
+// batch carries out a whole batch or no part of it.
 func (f *Fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 	var b struct {
 		Deletes []cloudflare.Record `json:"deletes"`
@@ -323,8 +324,8 @@ func (f *Fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 	succeed(w, map[string]any{"deletes": []any{}, "patches": []any{}, "puts": []any{}, "posts": posted}, nil)
 }
 
-// StandsBeside returns the error code of the rule that forbids a record beside
-// the others, or 0.
+// StandsBeside returns the code of the rule that forbids a record beside the others, or
+// 0.
 func (f *Fake) StandsBeside(records map[string]cloudflare.Record, record cloudflare.Record) int {
 	if f.Hidden[record.Name] {
 		return 81053

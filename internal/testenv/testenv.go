@@ -211,7 +211,7 @@ func Need(t testing.TB, name string) string {
 		if Required(name) {
 			t.Fatalf("%s is required and missing: %s", name, Tools[i].Get)
 		}
-		t.Skipf("left out, for there is no %s: %s (%s)", name, Tools[i].For, Tools[i].Get)
+		t.Skipf("%s is missing: %s (%s)", name, Tools[i].For, Tools[i].Get)
 	}
 	return path
 }
@@ -224,7 +224,7 @@ func LeaveOut(t testing.TB, name, format string, args ...any) {
 	if reason := fmt.Sprintf(format, args...); Required(name) {
 		t.Fatalf("%s is required: %s", name, reason)
 	} else {
-		t.Skipf("left out, for there is no %s: %s", name, reason)
+		t.Skipf("%s is missing: %s", name, reason)
 	}
 }
 
@@ -241,9 +241,9 @@ func Mirror(t testing.TB, repository string) (dir string, env []string) {
 	dir = filepath.Join(Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
 	if _, err := os.Stat(dir); err != nil {
 		if Required("mirrors") {
-			t.Fatalf("there is no mirror of %s: %v", repository, err)
+			t.Fatalf("the mirror of %s is missing: %v", repository, err)
 		}
-		t.Skipf("left out, for there is no mirror of %s: %v", repository, err)
+		t.Skipf("the mirror of %s is missing: %v", repository, err)
 	}
 	return dir, append(os.Environ(), "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*")
 }
@@ -336,7 +336,7 @@ func Find(name string) string {
 func PrintMissing(w io.Writer) {
 	for _, tool := range Tools {
 		if tool.Path() == "" {
-			fmt.Fprintf(w, "left out, for there is no %s: %s (%s)\n", tool.Name, tool.For, tool.Get)
+			fmt.Fprintf(w, "skipped, because %s is missing: %s (%s)\n", tool.Name, tool.For, tool.Get)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 const welcome = `
 This shell is the tutorial's (docs/tutorial.md). You are the operator of the
 provider in %s, with two customers beside it and two
-pretend nodes to deploy to. Leave it by "exit": then all of it is gone.
+pretend nodes to deploy to. Leave it by "exit", which removes everything.
 
 `
 

@@ -76,13 +76,12 @@ func manual(w io.Writer) error {
 
 // exitCodes are the exit codes of the targets and of the launcher.
 var exitCodes = [][2]string{
-	{"0", "All is well."},
+	{"0", "Success."},
 	{"1", "An error. If the target writes files, the last line names those that it wrote."},
-	{"2", "The command line cannot be run; or there are changes, where the target was asked with --detailed-exitcode."},
-	{"3", "Another run holds the lock; the DNS gate has no ground to decide on; or a part of the deploy failed."},
+	{"2", "The command line cannot be run; with --detailed-exitcode also: there are changes."},
+	{"3", "Another run holds the lock, the DNS gate cannot decide, or a part of the deploy failed."},
 	{"4", "The plan is older than the state."},
 	{"5", "Another deploy is at work."},
-	{"6", "What one customer gives was held back; the rest is done."},
 	{"130", "The deploy was interrupted."},
 }
 

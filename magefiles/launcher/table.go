@@ -4,82 +4,82 @@ package launcher
 
 // table are the targets of magefiles/targets.
 var table = []Target{
-	{"deploy", "Brings the nodes to where the plan says.\n\nOf each node it deploys the system first and then the environments, through\ndeploy-rs, and leaves alone what is there already. Whatever fails stays as it\nwas. It ends with 1 where it failed or did not begin, 2 with -plan\n-detailedExitcode where there is something to deploy, 3 where a part of it\nfailed, 4 where the plan is older than the state, 5 where another deploy is at\nwork, and 130 where it was interrupted.", []string{}, []Flag{
+	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails,\nthe version before it stays active.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is at work;\n130 after an interruption.", []string{}, []Flag{
 		{"node", "string", true, "only these nodes: names and patterns (n*), separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},
 		{"plan", "bool", false, "build, show what would change, and deploy nothing"},
 		{"detailedExitcode", "bool", false, "with -plan or -dryRun: end with 2 if there is something to deploy"},
-		{"dryRun", "bool", false, "show what would be deployed, without building it"},
+		{"dryRun", "bool", false, "show what would be deployed, without a build"},
 		{"resume", "bool", false, "continue the last run, which was interrupted or failed"},
-		{"jobs", "int", false, "how many builds, copies and activations at once, default 4"},
-		{"lockWait", "time.Duration", false, "how long to wait for another deploy, default 0s"},
-		{"skipOffline", "bool", false, "deploy to the other nodes where some cannot be reached"},
+		{"jobs", "int", false, "how many builds, copies and activations run at once, default 4"},
+		{"lockWait", "time.Duration", false, "how long to wait for the end of another deploy, default 0s"},
+		{"skipOffline", "bool", false, "if nodes cannot be reached, deploy to the others"},
 		{"remoteBuild", "bool", false, "build on the nodes"},
 		{"skipVerification", "bool", false, "do not check whether environments work"},
 		{"skipMigrations", "string", true, "leave the data of these environments on their old nodes; * for all"},
-		{"migrationSource", "string", true, "where data is: environment=node, separated by commas"},
+		{"migrationSource", "string", true, "the nodes that hold data: environment=node, separated by commas"},
 		{"ignoreMigrationErrors", "bool", false, "continue without data that cannot be moved"},
-		{"signingKey", "string", false, "the file of the signing key, default secrets/signing/secret.key"},
-		{"deployRs", "string", false, "deploy-rs's program, default that of the flake's input"},
-		{"json", "bool", false, "print events as JSON, a line each"},
+		{"signingKey", "string", false, "the file of the secret signing key, default secrets/signing/secret.key"},
+		{"deployRs", "string", false, "the program deploy of deploy-rs, default from the flake's input"},
+		{"json", "bool", false, "print events as JSON, one a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, says\nwhether Let's Encrypt would issue it on its node, and turns enableACME and\nforceSSL off where it would not, and on again where it would. What could not\nbe looked up stays as it is. It ends with 1 on an error, and with 3, having\nwritten nothing, where the resolver or a node's own name is gone, too many\ncertificates would turn off at once, or another run holds the lock, and with\n4 where the plan is older than the state.", []string{}, []Flag{
+	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, and judges\nwhether Let's Encrypt would issue the certificate on its node. Then it sets\nenableACME and forceSSL in the plan: off for certificates that fail, on again\nfor those that pass. If a lookup has no answer, the setting stays.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ncertificate is off; 4 if the plan is older than the state. 3 means that the plan\nstays as it is: the resolver does not answer, a node's own name has no address,\ntoo many certificates would turn off at once, or another run holds the lock.", []string{}, []Flag{
 		{"node", "string", true, "only these nodes, separated by commas"},
 		{"env", "string", true, "only these environments, by user name, separated by commas"},
-		{"resolver", "string", false, "the validating resolver, default the system's"},
+		{"resolver", "string", false, "the address of a validating resolver, default the system's"},
 		{"dryRun", "bool", false, "show the verdicts and the difference, write nothing"},
 		{"json", "bool", false, "print the verdicts as JSON"},
 		{"detailedExitcode", "bool", false, "end with 2 if a certificate is off"},
-		{"explain", "string", false, "print everything about one virtual host, write nothing"},
-		{"onUnknown", "string", false, "disable, keep or fail: for virtual hosts without any verdict"},
+		{"explain", "string", false, "print all facts about one virtual host, write nothing"},
+		{"onUnknown", "string", false, "what to do with virtual hosts that never had a verdict: disable, keep or fail"},
 		{"allowFlips", "bool", false, "allow any number of certificates to turn off at once"},
-		{"live", "bool", false, "connect to hosts that seem to be elsewhere"},
-		{"accountUri", "string", false, "the nodes' ACME account, for CAA records that name one"},
-		{"update", "bool", false, "point failing names at their nodes, in Cloudflare's zones"},
-		{"adopt", "bool", false, "with -update: take over records that are right already"},
-		{"sopsFile", "string", false, "with -update: the sops file that holds Cloudflare's token, default secrets/secrets.yaml"},
-		{"facts", "string", false, "judge recorded facts, without a lookup"},
-		{"record", "string", false, "write the facts to a file"},
+		{"live", "bool", false, "connect to hosts whose addresses are not those of the node"},
+		{"accountUri", "string", false, "the URI of the nodes' ACME account, for CAA records that name an account"},
+		{"update", "bool", false, "point names that fail at their nodes, in Cloudflare's zones"},
+		{"adopt", "bool", false, "with -update: take over records that are correct already"},
+		{"sopsFile", "string", false, "with -update: the sops file with Cloudflare's token, default secrets/secrets.yaml"},
+		{"facts", "string", false, "judge the facts in this file, without a lookup"},
+		{"record", "string", false, "write the facts to this file"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moves to another node, its home, its\nprofile and its folders below /run/hostenv stay. With -remove it shows what it\nwould remove; with -yes as well it removes it. It ends with 4 if the plan is\nolder than the state, and with 5 if a deploy is at work.", []string{}, []Flag{
+	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moved to another node, its home, its\nprofile and its folders below /run/hostenv stay. -remove shows what would be\nremoved; with -yes it is removed.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate; 5 if a deploy is at work.", []string{}, []Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"remove", "string", true, "only what these users left: NAME or NAME.UID, separated by commas"},
 		{"yes", "bool", false, "remove it"},
-		{"json", "bool", false, "print JSON, a line for each"},
+		{"json", "bool", false, "print JSON, one object a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nThe node is one of the plan, several with commas between, or all. It builds the\nprofiles that deploy would, on this machine, and prints them with the size of\nall that belongs to each; it leaves no links. All that fails is named. It ends\nwith 4 if the plan is older than the state.", []string{"node"}, []Flag{
+	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates every customer's environments, locks their sources, gives new\nenvironments their UIDs and host names, and writes the state, then the plan.\nReview both, and commit them. It ends with 1 on an error, and with 3 when\nanother run holds the lock; what is refused leaves both files as they were.", []string{}, []Flag{
+	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock.", []string{}, []Flag{
 		{"dryRun", "bool", false, "show the changes and the difference, write nothing"},
 		{"json", "bool", false, "print the changes as JSON"},
 		{"detailedExitcode", "bool", false, "end with 2 if there are changes"},
-		{"locked", "bool", false, "keep the locked sources of the last plan, fetch nothing"},
-		{"inventory", "string", false, "read the inventory from a file, in place of Nix; implies -locked"},
+		{"locked", "bool", false, "keep the locked sources of the last plan, fetch no newer ones"},
+		{"inventory", "string", false, "read the inventory from this file, without Nix; implies -locked"},
 		{"out", "string", false, "the generated folder, default generated"},
-		{"compare", "string", false, "compare the new plan with an older plan.json, write nothing"},
+		{"compare", "string", false, "compare the new plan with this older plan.json, write nothing"},
 	}},
-	{"state:init", "Makes the state of a provider that never planned anything.\n\nIt makes generated/state.json, and a .gitignore for what is not to be\ncommitted. It refuses where there is a state, or a plan whose state was lost.", []string{}, []Flag{
+	{"state:init", "Makes the state of a provider that has no plan yet.\n\nIt writes generated/state.json, and a .gitignore for the files that are not to\nbe committed. It fails if there is a state, or a plan whose state was lost.", []string{}, []Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"state:list", "Prints users, UIDs, nodes and host names of every environment.\n\nAn environment that left the inputs is retired: it keeps its UID for ever,\nand its host names until `mage state:prune` frees them.", []string{}, []Flag{
+	{"state:list", "Prints the user, UID, node and host names of every environment.\n\nAn environment that is no longer in the inputs is retired: it keeps its UID for\never, and its host names until `mage state:prune` frees them.", []string{}, []Flag{
 		{"json", "bool", false, "print JSON"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it writes nothing and shows which names it would free.", []string{}, []Flag{
+	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it shows the names that it would free, and writes nothing.", []string{}, []Flag{
 		{"user", "string", true, "only these users, separated by commas"},
 		{"yes", "bool", false, "write the state"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"status", "Shows where every node and environment stands.\n\nIt asks the nodes which store path is active, and compares it with the\nplanned one: in-sync, behind, diverged, not-ours or unreachable. It also shows\nwhich certificates the nodes lack, and why. It changes nothing and takes no\nlock. It ends with 2 if anything is not in sync or the order of a certificate\nfailed, and with 4 if the plan is older than the state.", []string{}, []Flag{
+	{"status", "Compares every node and environment with the plan.\n\nIt asks the nodes which store path is active, and shows for each profile whether\nthat is the planned one: in-sync, behind, diverged, not-ours or unreachable. It\nalso shows the certificates that the nodes lack, and why. It changes nothing and\ntakes no lock.\n\nExit codes: 0 if everything is in sync; 1 after an error; 2 if something is not\nin sync or the order of a certificate failed; 4 if the plan is older than the\nstate.", []string{}, []Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},
-		{"json", "bool", false, "print JSON, a line for each"},
+		{"json", "bool", false, "print JSON, one object a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
 }

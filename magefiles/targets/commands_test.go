@@ -17,6 +17,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/examples"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state/store"
+	"github.com/woolwichweb/hostenv-provider/internal/console"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -60,7 +61,7 @@ func need(ts *testscript.TestScript, _ bool, tools []string) {
 
 type scriptT struct{}
 
-// scriptTB has the methods that testenv calls.
+// scriptTB has the methods that testenv and console call.
 type scriptTB struct {
 	testing.TB
 	ts *testscript.TestScript
@@ -68,6 +69,7 @@ type scriptTB struct {
 
 func (s scriptTB) Helper()                           {}
 func (s scriptTB) Fatalf(format string, args ...any) { s.ts.Fatalf(format, args...) }
+func (s scriptTB) Errorf(format string, args ...any) { s.ts.Fatalf(format, args...) }
 func (s scriptTB) Skipf(format string, args ...any) {
 	s.ts.Value(scriptT{}).(testscript.T).Skip(fmt.Sprintf(format, args...))
 }
@@ -99,6 +101,20 @@ func example(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Setenv(name, value)
 		}
 	}
+}
+
+// shown FILE PROGRAM ARGS... runs every command that a document shows, each as
+// PROGRAM ARGS... COMMAND, and holds what it prints to the output that is shown.
+func shown(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: shown file program [args...]")
+	}
+	console.Walk(scriptTB{ts: ts}, filepath.Join("../..", args[0]), *update, func(command string) string {
+		if err := ts.Exec(args[1], append(args[2:len(args):len(args)], command)...); err != nil {
+			ts.Fatalf("$ %s: %v", command, err)
+		}
+		return ts.ReadFile("stdout")
+	})
 }
 
 // nonsense KIND FILE writes ten megabytes of invalid input.

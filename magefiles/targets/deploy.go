@@ -18,33 +18,35 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Deploy brings the nodes to where the plan says.
+// Deploy brings the nodes and environments to the versions of the plan.
 //
-// Of each node it deploys the system first and then the environments, through
-// deploy-rs, and leaves alone what is there already. Whatever fails stays as it
-// was. It ends with 1 where it failed or did not begin, 2 with -plan
-// -detailedExitcode where there is something to deploy, 3 where a part of it
-// failed, 4 where the plan is older than the state, 5 where another deploy is at
-// work, and 130 where it was interrupted.
+// On each node it deploys the system first and then the environments, with
+// deploy-rs. It skips versions that are active already. If an activation fails,
+// the version before it stays active.
+//
+// Exit codes: 0 after success; 1 after an error, before the first activation; 2
+// with -plan -detailedExitcode if there is something to deploy; 3 if a part
+// failed; 4 if the plan is older than the state; 5 if another deploy is at work;
+// 130 after an interruption.
 func Deploy(ctx context.Context,
 	node *string, // only these nodes: names and patterns (n*), separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
 	exclude *string, // leave out these nodes, environments, or node/environment
 	plan *bool, // build, show what would change, and deploy nothing
 	detailedExitcode *bool, // with -plan or -dryRun: end with 2 if there is something to deploy
-	dryRun *bool, // show what would be deployed, without building it
+	dryRun *bool, // show what would be deployed, without a build
 	resume *bool, // continue the last run, which was interrupted or failed
-	jobs *int, // how many builds, copies and activations at once, default 4
-	lockWait *time.Duration, // how long to wait for another deploy, default 0s
-	skipOffline *bool, // deploy to the other nodes where some cannot be reached
+	jobs *int, // how many builds, copies and activations run at once, default 4
+	lockWait *time.Duration, // how long to wait for the end of another deploy, default 0s
+	skipOffline *bool, // if nodes cannot be reached, deploy to the others
 	remoteBuild *bool, // build on the nodes
 	skipVerification *bool, // do not check whether environments work
 	skipMigrations *string, // leave the data of these environments on their old nodes; * for all
-	migrationSource *string, // where data is: environment=node, separated by commas
+	migrationSource *string, // the nodes that hold data: environment=node, separated by commas
 	ignoreMigrationErrors *bool, // continue without data that cannot be moved
-	signingKey *string, // the file of the signing key, default secrets/signing/secret.key
-	deployRs *string, // deploy-rs's program, default that of the flake's input
-	json *bool, // print events as JSON, a line each
+	signingKey *string, // the file of the secret signing key, default secrets/signing/secret.key
+	deployRs *string, // the program deploy of deploy-rs, default from the flake's input
+	json *bool, // print events as JSON, one a line
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, false)

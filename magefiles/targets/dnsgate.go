@@ -16,30 +16,32 @@ import (
 
 // DnsGate turns off the certificates that Let's Encrypt would not issue.
 //
-// It looks up every name of every certificate in generated/plan.json, says
-// whether Let's Encrypt would issue it on its node, and turns enableACME and
-// forceSSL off where it would not, and on again where it would. What could not
-// be looked up stays as it is. It ends with 1 on an error, and with 3, having
-// written nothing, where the resolver or a node's own name is gone, too many
-// certificates would turn off at once, or another run holds the lock, and with
-// 4 where the plan is older than the state.
+// It looks up every name of every certificate in generated/plan.json, and judges
+// whether Let's Encrypt would issue the certificate on its node. Then it sets
+// enableACME and forceSSL in the plan: off for certificates that fail, on again
+// for those that pass. If a lookup has no answer, the setting stays.
+//
+// Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a
+// certificate is off; 4 if the plan is older than the state. 3 means that the plan
+// stays as it is: the resolver does not answer, a node's own name has no address,
+// too many certificates would turn off at once, or another run holds the lock.
 func DnsGate(ctx context.Context,
 	node *string, // only these nodes, separated by commas
 	env *string, // only these environments, by user name, separated by commas
-	resolver *string, // the validating resolver, default the system's
+	resolver *string, // the address of a validating resolver, default the system's
 	dryRun *bool, // show the verdicts and the difference, write nothing
 	json *bool, // print the verdicts as JSON
 	detailedExitcode *bool, // end with 2 if a certificate is off
-	explain *string, // print everything about one virtual host, write nothing
-	onUnknown *string, // disable, keep or fail: for virtual hosts without any verdict
+	explain *string, // print all facts about one virtual host, write nothing
+	onUnknown *string, // what to do with virtual hosts that never had a verdict: disable, keep or fail
 	allowFlips *bool, // allow any number of certificates to turn off at once
-	live *bool, // connect to hosts that seem to be elsewhere
-	accountUri *string, // the nodes' ACME account, for CAA records that name one
-	update *bool, // point failing names at their nodes, in Cloudflare's zones
-	adopt *bool, // with -update: take over records that are right already
-	sopsFile *string, // with -update: the sops file that holds Cloudflare's token, default secrets/secrets.yaml
-	facts *string, // judge recorded facts, without a lookup
-	record *string, // write the facts to a file
+	live *bool, // connect to hosts whose addresses are not those of the node
+	accountUri *string, // the URI of the nodes' ACME account, for CAA records that name an account
+	update *bool, // point names that fail at their nodes, in Cloudflare's zones
+	adopt *bool, // with -update: take over records that are correct already
+	sopsFile *string, // with -update: the sops file with Cloudflare's token, default secrets/secrets.yaml
+	facts *string, // judge the facts in this file, without a lookup
+	record *string, // write the facts to this file
 	out *string, // the generated folder, default generated
 ) error {
 	run := gateRun{

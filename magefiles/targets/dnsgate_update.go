@@ -32,7 +32,7 @@ func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates
 	if err != nil {
 		return nil, err
 	}
-	var api cloudflare.API = cloudflare.NewClient(token, cloudflare.WithBaseURL(r.cloudflareURL))
+	var api cloudflare.API = cloudflare.NewClient(token, r.cloudflareURL, nil)
 	prefix := ""
 	if r.dryRun {
 		prefix = "dry run: "
@@ -60,7 +60,7 @@ func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates
 	}
 	if dry != nil {
 		for _, batch := range dry.Batches() {
-			fmt.Fprint(os.Stderr, "would send ", batch.String())
+			fmt.Fprintln(os.Stderr, "would send", batch.String())
 		}
 		return facts, nil
 	}
@@ -162,7 +162,7 @@ func (r *gateRun) mayUpdate(document plan.Document) (err error) {
 	}
 	if c := document.Cloudflare; !r.dryRun && (c == nil || c.Enable == nil || !*c.Enable) {
 		return problem.WithHint(problem.In(r.File(planFile), errors.New("cloudflare.enable is false, and -update writes to Cloudflare")),
-			"set provider.cloudflare.enable = true and run `mage plan`, or look with -dryRun what would be written")
+			"set provider.cloudflare.enable = true and run `mage plan`, or use -dryRun, which only shows the writes")
 	}
 	r.cloudflareURL, err = cloudflare.BaseURL()
 	return err

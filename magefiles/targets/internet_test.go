@@ -32,7 +32,7 @@ import (
 //	zone ORIGIN ADDRESS...           a zone and its servers
 //	cloudflare ORIGIN ID ADDRESS...  the same, of what Cloudflare has
 //	record NAME TYPE DATA            a record, as in a zone file
-//	foreign ID NAME TYPE CONTENT     a record at Cloudflare that the gate did not make
+//	foreign ID NAME TYPE CONTENT [COMMENT]  a record at Cloudflare that is there before
 //	fault ADDRESS silent|servfail    the fault of a server, or of the resolver
 //	web ADDRESS:PORT [LOCATION]      a web server, which redirects; with the
 //	                                 port none there is no server
@@ -156,7 +156,7 @@ func (in *internet) read() {
 			in.records = append(in.records, recordOf(strings.TrimPrefix(strings.TrimSpace(line), "record ")))
 		case "foreign":
 			if in.first {
-				in.fake.Add(word[1], cloudflare.Record{Name: word[2], Type: word[3], Content: word[4], TTL: 60})
+				in.fake.Add(word[1], cloudflare.Record{Name: word[2], Type: word[3], Content: word[4], TTL: 60, Comment: strings.Join(word[5:], " ")})
 			}
 		case "fault":
 			in.faults[word[1]] = word[2]

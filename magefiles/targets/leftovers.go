@@ -16,15 +16,17 @@ import (
 
 // Leftovers lists what former environments left on nodes, and removes it.
 //
-// If an environment is removed, renamed or moves to another node, its home, its
-// profile and its folders below /run/hostenv stay. With -remove it shows what it
-// would remove; with -yes as well it removes it. It ends with 4 if the plan is
-// older than the state, and with 5 if a deploy is at work.
+// If an environment is removed, renamed or moved to another node, its home, its
+// profile and its folders below /run/hostenv stay. -remove shows what would be
+// removed; with -yes it is removed.
+//
+// Exit codes: 0 after success; 1 after an error; 4 if the plan is older than the
+// state; 5 if a deploy is at work.
 func Leftovers(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	remove *string, // only what these users left: NAME or NAME.UID, separated by commas
 	yes *bool, // remove it
-	json *bool, // print JSON, a line for each
+	json *bool, // print JSON, one object a line
 	out *string, // the generated folder, default generated
 ) error {
 	r := lookRun{folder: openFolder(out, false), json: value(json, false),

@@ -20,10 +20,12 @@ import (
 
 // NodesBuild builds a node's system and its environments, and deploys nothing.
 //
-// The node is one of the plan, several with commas between, or all. It builds the
-// profiles that deploy would, on this machine, and prints them with the size of
-// all that belongs to each; it leaves no links. All that fails is named. It ends
-// with 4 if the plan is older than the state.
+// NODE is a node of the plan, several with commas between, or all. It builds the
+// profiles that deploy would build, on this machine, and prints each with the size
+// of its closure. It makes no links. It reports all builds that fail.
+//
+// Exit codes: 0 after success; 1 after an error; 4 if the plan is older than the
+// state.
 func NodesBuild(ctx context.Context,
 	node string,
 	out *string, // the generated folder, default generated

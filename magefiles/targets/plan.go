@@ -17,18 +17,21 @@ import (
 
 // Plan turns the provider's flake into generated/state.json and plan.json.
 //
-// It evaluates every customer's environments, locks their sources, gives new
-// environments their UIDs and host names, and writes the state, then the plan.
-// Review both, and commit them. It ends with 1 on an error, and with 3 when
-// another run holds the lock; what is refused leaves both files as they were.
+// It evaluates the environments of every customer, locks their sources, and gives
+// new environments their UIDs and host names. Then it writes the state, and after
+// that the plan. Review both files and commit them. A refused plan leaves both files
+// as they were.
+//
+// Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there
+// are changes; 3 if another run holds the lock.
 func Plan(ctx context.Context,
 	dryRun *bool, // show the changes and the difference, write nothing
 	json *bool, // print the changes as JSON
 	detailedExitcode *bool, // end with 2 if there are changes
-	locked *bool, // keep the locked sources of the last plan, fetch nothing
-	inventory *string, // read the inventory from a file, in place of Nix; implies -locked
+	locked *bool, // keep the locked sources of the last plan, fetch no newer ones
+	inventory *string, // read the inventory from this file, without Nix; implies -locked
 	out *string, // the generated folder, default generated
-	compare *string, // compare the new plan with an older plan.json, write nothing
+	compare *string, // compare the new plan with this older plan.json, write nothing
 ) error {
 	run := planRun{
 		folder: openFolder(out, !value(dryRun, false) && value(compare, "") == ""),

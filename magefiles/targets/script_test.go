@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 // programs has the programs on the PATH of scripts beside the one under test.
 var programs = map[string]func(){"holdlock": holdLock, "internet": runInternet}
 
-var update = flag.Bool("update", false, "rewrite the expected outputs in the scripts")
+var update = flag.Bool("update", false, "rewrite the expected outputs in the scripts, and those that docs/ shows")
 
 // TestScript runs the scripts of testdata/script, which use the commands of
 // testscript, of commands_test.go and of internet_test.go.
@@ -54,6 +54,7 @@ func TestScript(t *testing.T) {
 			"need":      need,
 			"nonsense":  nonsense,
 			"online":    online,
+			"shown":     shown,
 			"stat":      stat,
 		},
 	})

@@ -19,10 +19,10 @@ import (
 // State is the namespace of the targets about generated/state.json.
 type State mg.Namespace
 
-// Init makes the state of a provider that never planned anything.
+// Init makes the state of a provider that has no plan yet.
 //
-// It makes generated/state.json, and a .gitignore for what is not to be
-// committed. It refuses where there is a state, or a plan whose state was lost.
+// It writes generated/state.json, and a .gitignore for the files that are not to
+// be committed. It fails if there is a state, or a plan whose state was lost.
 func (State) Init(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
@@ -73,10 +73,10 @@ func lost(data []byte) bool {
 	return text == "" || text == "{}"
 }
 
-// List prints users, UIDs, nodes and host names of every environment.
+// List prints the user, UID, node and host names of every environment.
 //
-// An environment that left the inputs is retired: it keeps its UID for ever,
-// and its host names until `mage state:prune` frees them.
+// An environment that is no longer in the inputs is retired: it keeps its UID for
+// ever, and its host names until `mage state:prune` frees them.
 func (State) List(
 	json *bool, // print JSON
 	out *string, // the generated folder, default generated
@@ -114,7 +114,7 @@ func dash(s string) string {
 
 // Prune frees the host names of retired environments, never their UIDs.
 //
-// Without -yes it writes nothing and shows which names it would free.
+// Without -yes it shows the names that it would free, and writes nothing.
 func (State) Prune(ctx context.Context,
 	user *string, // only these users, separated by commas
 	yes *bool, // write the state

@@ -17,18 +17,21 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Status shows where every node and environment stands.
+// Status compares every node and environment with the plan.
 //
-// It asks the nodes which store path is active, and compares it with the
-// planned one: in-sync, behind, diverged, not-ours or unreachable. It also shows
-// which certificates the nodes lack, and why. It changes nothing and takes no
-// lock. It ends with 2 if anything is not in sync or the order of a certificate
-// failed, and with 4 if the plan is older than the state.
+// It asks the nodes which store path is active, and shows for each profile whether
+// that is the planned one: in-sync, behind, diverged, not-ours or unreachable. It
+// also shows the certificates that the nodes lack, and why. It changes nothing and
+// takes no lock.
+//
+// Exit codes: 0 if everything is in sync; 1 after an error; 2 if something is not
+// in sync or the order of a certificate failed; 4 if the plan is older than the
+// state.
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
 	exclude *string, // leave out these nodes, environments, or node/environment
-	json *bool, // print JSON, a line for each
+	json *bool, // print JSON, one object a line
 	out *string, // the generated folder, default generated
 ) error {
 	r := lookRun{folder: openFolder(out, false), json: value(json, false),

@@ -11,13 +11,14 @@
 // Mage makes a target of every exported function here. The packages below
 // hostenv/ do the work.
 //
-// A target ends with 0 if all is well, 1 after an error, 2 with
-// -detailedExitcode if there are changes, 3 if another run holds the lock or the
-// DNS gate has no ground to decide on, and 4 if the plan is older than the state.
-// Deploy ends with 3 if a part of it failed, and with 5 if another deploy is at
-// work. Mage ends with 2 if it does not understand the command line.
+// A target ends with 0 after success, 1 after an error, 2 with -detailedExitcode if
+// there are changes, 3 if another run holds the lock or the DNS gate cannot decide,
+// and 4 if the plan is older than the state. Deploy ends with 3 if a part of it
+// failed, and with 5 if another deploy is at work. Mage ends with 2 if it does not
+// understand the command line.
 //
-// Standard output has what the target was asked for, standard error all else.
+// The result of a target goes to standard output, everything else to standard
+// error.
 // After an error the last line of a target that writes files says what it wrote.
 package targets
 
@@ -64,10 +65,10 @@ func list(flag *string) []string {
 	return items
 }
 
-// usage refuses a command line that gives a flag twice, of which Mage takes the
-// last: with `-skipMigrations=a -skipMigrations=b` a's data would move. It also
-// refuses empty lists, such as -node=$UNSET: without the flag the target is about
-// everything, which a script that forgot its variable does not mean.
+// usage refuses a command line that gives a flag twice: Mage takes the last value,
+// and with `-skipMigrations=a -skipMigrations=b` the data of a would move. It also
+// refuses empty lists, such as -node=$UNSET: without the flag the target works on
+// everything, and a script whose variable is not set does not mean that.
 func usage(lists map[string]*string) error {
 	if err := launcher.Repeated(os.Args[1:]); err != nil {
 		return err

@@ -7,30 +7,30 @@ let
   fill = import ./fill.nix;
   paths = import ./paths.nix;
 
-  framed = { name, scope, logs, coreutils, what }:
+  framed = { name, scope, logs, coreutils, part }:
     fill ./activation/failed-units.sh { }
-    + what
+    + part
     + fill ./activation/frame.sh { inherit scope logs; keep = "20"; name = quote name; coreutils = quote coreutils; };
 in
 {
-  # environment: that of the environment's user.
+  # environment: the script of an environment, which runs as its user.
   environment = { user, environment, coreutils }:
-    let said = attribute: quote (environment.hostenv.${attribute} or ""); in
+    let folder = attribute: quote (environment.hostenv.${attribute} or ""); in
     framed {
       name = user;
       scope = "--user";
       logs = paths.userLogs;
       inherit coreutils;
-      what = fill ./activation/environment.sh {
+      part = fill ./activation/environment.sh {
         inherit user coreutils;
         uid = toString environment.uid;
-        stateDir = said "stateDir";
-        dataDir = said "dataDir";
-        cacheDir = said "cacheDir";
+        stateDir = folder "stateDir";
+        dataDir = folder "dataDir";
+        cacheDir = folder "cacheDir";
       };
     };
 
-  # system: that of root. `config` is the NixOS configuration's.
+  # system: the script of the system, which runs as root. `config` is that of NixOS.
   system = { config, coreutils, sed }:
     let loader = config.boot.loader or { }; in
     framed {
@@ -38,7 +38,7 @@ in
       scope = "--system";
       logs = paths.systemLogs;
       inherit coreutils;
-      what = fill ./activation/system.sh {
+      part = fill ./activation/system.sh {
         inherit sed;
         loader = if loader.systemd-boot.enable or false then quote "${loader.efi.efiSysMountPoint}/loader/loader.conf" else "";
       };

@@ -1,5 +1,5 @@
-# How programs are given the address of a node, as hostenv/names has it: both are
-# tested with hostenv/names/testdata/addressForms.json.
+# The address of a node in the forms that programs take. hostenv/names has the same
+# forms; hostenv/names/testdata/addressForms.json tests both.
 let
   inherit (import ./strings.nix) contains;
 in
@@ -10,8 +10,8 @@ rec {
   # address.
   ssh = builtins.replaceStrings [ "%" ] [ "%%" ];
 
-  # The hostname of a node in deploy-rs's terms. deploy-rs puts it into the URI of a
-  # Nix store, which takes no bare IPv6 address: of one it is the node's name, and
-  # ssh's HostName must say the address.
+  # The hostname of a node for deploy-rs, which puts it into the URI of a Nix store.
+  # That takes no bare IPv6 address: for one, the hostname is the node's name, and
+  # ssh's HostName must be the address.
   deploy = node: address: if isIPv6 address then node else address;
 }

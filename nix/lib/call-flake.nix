@@ -13,8 +13,8 @@
 #   `follows`, under the Nix that runs. Without replacements they equal those of
 #   `builtins.getFlake`.
 # - The flake's own flake.lock gives each input, unless `overrides` replaces it.
-#   If flake.nix wants inputs that neither of them gives, one error names all of
-#   them, used or not. callFlake does not repair flake.lock and does not compare
+#   If neither of them gives an input of flake.nix, one error names all such
+#   inputs, used or not. callFlake does not repair flake.lock and does not compare
 #   it with flake.nix: `nix flake lock` does both.
 # - As with `follows`, an input that follows a replaced one gets the replacement,
 #   and a path that leads on through it takes the replacement's own inputs. Every
@@ -38,7 +38,6 @@
 let
   inherit (builtins)
     attrNames
-    concatMap
     concatStringsSep
     elem
     elemAt
@@ -48,7 +47,6 @@ let
     genList
     isString
     length
-    listToAttrs
     mapAttrs
     pathExists
     removeAttrs
@@ -64,23 +62,7 @@ let
 
   init = list: genList (elemAt list) (length list - 1);
   last = list: elemAt list (length list - 1);
-  # { a = 1; b = 2; } and (n: v: v > 1) to { b = 2; }
-  filterAttrs =
-    keep: attrs:
-    listToAttrs (
-      concatMap (
-        name:
-        if keep name attrs.${name} then
-          [
-            {
-              inherit name;
-              value = attrs.${name};
-            }
-          ]
-        else
-          [ ]
-      ) (attrNames attrs)
-    );
+  select = keep: set: removeAttrs set (filter (name: !keep set.${name}) (attrNames set));
 
   # Changes of Nix in the value of a flake, from its release notes.
   since = version: builtins.compareVersions builtins.nixVersion version >= 0;
@@ -131,7 +113,7 @@ let
         )
       )) (source.dir or "")
     else
-      fail "its source is not locked, for it has neither rev nor narHash; run `mage plan`";
+      fail "its source is not locked: it has neither rev nor narHash; run `mage plan`";
 
   # flake.nix and flake.lock
 
@@ -139,7 +121,7 @@ let
     if pathExists "${rootPlace.flakeDir}/flake.nix" then
       within "flake.nix" (import "${rootPlace.flakeDir}/flake.nix")
     else
-      fail "there is no flake.nix in ${below "its source" (source.dir or "")}; mend `dir` of the source, or add the file, and ${again}";
+      fail "there is no flake.nix in ${below "its source" (source.dir or "")}; correct `dir` of the source, or add the file, and ${again}";
 
   declared = rootFlake.inputs or { };
 
@@ -174,7 +156,7 @@ let
   # completes flake.lock.
   refsOf = label: if label == lock.root then refsOfRoot else (node label).inputs or { };
   refsOfRoot =
-    mapAttrs (_: input: unslashed input.follows) (filterAttrs (_: input: input ? follows) declared)
+    mapAttrs (_: input: unslashed input.follows) (select (input: input ? follows) declared)
     // (node lock.root).inputs or { };
 
   # The tree of inputs
@@ -212,7 +194,7 @@ let
         label = ref;
       }
     else if elem ref seen then
-      fail "${show here} follows itself, through '${concatStringsSep "', '" (map slashed seen)}'; mend `follows` in the customer's flake.nix, then ${relock}"
+      fail "${show here} follows itself, through '${concatStringsSep "', '" (map slashed seen)}'; correct `follows` in the customer's flake.nix, then ${relock}"
     else
       resolve (seen ++ [ ref ]) ref;
 
@@ -224,7 +206,7 @@ let
       through =
         value: name:
         value.inputs.${name}
-          or (fail "${show path} follows '${slashed ([ at.override ] ++ at.rest)}', but the provider's '${at.override}' has no such input; override '${slashed path}' too, or mend `follows` in the customer's flake.nix, then ${relock}");
+          or (fail "${show path} follows '${slashed ([ at.override ] ++ at.rest)}', but the provider's '${at.override}' has no such input; override '${slashed path}' too, or correct `follows` in the customer's flake.nix, then ${relock}");
       value = asFlake (foldl' through overrides.${at.override} at.rest);
     in
     if at ? override then
@@ -276,7 +258,7 @@ let
             inherit (place) outPath;
           };
       nodes = mapAttrs (name: instantiateInput path (path ++ [ name ])) (
-        filterAttrs (_: isString) (refsOf label)
+        select isString (refsOf label)
       );
     };
 

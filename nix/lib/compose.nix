@@ -5,17 +5,17 @@
 #   system, lockFile  see provider-flake.nix
 #   callFlake         see environments.nix
 #
-# Gives nixosConfigurations and deploy; packagesFor, legacyPackagesFor, appsFor
+# Returns nixosConfigurations and deploy; packagesFor, legacyPackagesFor, appsFor
 # and devShellsFor, which are functions of a system; and library, which becomes
 # lib.hostenvProvider.
 #
 # - Evaluation is lazy. Only the inventory, the packages of environments, and the
-#   deploy specification, need the customers' flakes.
-# - Without a plan, all that needs one fails with the command that makes it. Packages
-#   and apps have names without a plan: one of them makes the first plan, and Nix
-#   reads the packages before it reads `lib`.
+#   deploy specification need the customers' flakes.
+# - Without a plan, outputs that need one fail with an error that names the command.
+#   The names of packages and apps need none: one of them makes the first plan, and
+#   Nix reads the packages before it reads `lib`.
 # - Without an input, outputs that `nix flake check` reads leave out what needs the
-#   input; all others fail with the input's name.
+#   input; all others fail with an error that names it.
 { inputs
 , self
 , provider
@@ -95,12 +95,12 @@ in
     projectNames = (import ./names.nix).projects inputs provider.notProjects;
 
     # The document that plans are made from: JSON-safe, without store paths.
-    # The options come first: their errors are reported before the projects are
-    # evaluated, which takes minutes.
+    # It evaluates the options first, so that their errors are reported before the
+    # projects are evaluated, which takes minutes.
     inventory = let document = inventory { }; in builtins.seq document.provider document;
 
-    # The same. With `progress = true` it traces a line before each project; `only` is
-    # a list of names of projects, without which it holds all.
+    # The same. With `progress = true` it traces a line before each project; `only`
+    # limits it to a list of projects.
     inventoryWith = inventory;
 
     # The place of the access tokens with which Nix reads the customers'

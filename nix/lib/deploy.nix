@@ -1,7 +1,8 @@
-# The deploy specification: what deploy-rs reads at `deploy.nodes`, made of a plan.
+# The deploy specification, `deploy.nodes`, which deploy-rs reads.
 #
 #   specOf {
-#     plan       a parsed plan.json
+#     plan       the plan, checked by plan-types.nix: deploy-rs puts names of it into
+#                remote shells without quotes
 #     systems    node -> its evaluated NixOS configuration
 #     packages   user name -> the environment's package, whose bin/activate
 #                activates the environment
@@ -11,81 +12,44 @@
 #                name by their store paths; null takes them from the node's PATH
 #   }
 #
-# is { nodes.<node> = { hostname; sshOpts; profilesOrder; profiles; ... }; }.
-# Further arguments are ignored: the plan holds what the provider's options say of a
-# node.
+# returns { nodes.<node> = { hostname; sshOpts; profilesOrder; profiles; ... }; }, and
+# ignores other arguments.
 #
-# It has every node of the plan, with the profile `system` (root's, through the
-# deploy user) and one for each of its enabled environments, which belongs to the
-# environment's user. deploy-rs logs in as the deploy user alone, pushes signed
-# closures, and continues by `sudo -u`: the node's Nix need not trust the deploy user
-# or a customer.
+# It has every node of the plan, with the profile `system` for root, and one for the
+# user of each enabled environment. deploy-rs logs in only as the deploy user, pushes
+# signed closures, and continues by `sudo -u`: the node's Nix need not trust the deploy
+# user or a customer. nix/modules gives nodes the sudo rules (sudo.nix) and the folders
+# of the profiles (deploy.nix).
 #
-# A node has, by nix/modules: sudo rules for the deploy user (sudo.nix), and the
-# folders of its profiles (deploy.nix).
-#
-# Evaluation is lazy: a customer's broken package breaks the `path` of the
-# customer's own profile alone.
+# Evaluation is lazy: a customer's broken package breaks only the `path` of the
+# customer's own profile.
 let
   inherit (builtins) attrNames concatStringsSep elem filter isAttrs listToAttrs mapAttrs toJSON;
   fail = import ./fail.nix;
   activation = import ./activation.nix;
   target = import ./ssh.nix;
 
-  # The names are checked once more before they reach deploy-rs, which puts user
-  # names into a remote shell without quotes, and takes an escaped quote in
-  # `.#"node"."profile"` for the end of the name. Its interface.json wants a letter
-  # in both.
-  is = import ./is.nix;
-
   specOf = { plan, systems, packages, activate, pkgsFor ? null, ... }:
     let
-      deployUser =
-        if is.user (plan.deployUser or null) then plan.deployUser
-        else
-          fail {
-            subject = "deploy specification";
-            problem = "deployUser is ${toJSON (plan.deployUser or null)}, which is no user name";
-            hint = "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`";
-          };
+      inherit (plan) deployUser;
 
       nodeOf = name: _:
         let
-          connection = connectionOf name;
+          connection = import ./connection.nix plan name;
           inherit (connection) system;
           users = filter (user: onNode name plan.environments.${user}) (attrNames plan.environments);
         in
-        if ! is.node name then
-          fail {
-            subject = "node ${toJSON name}";
-            problem = "deploy-rs cannot deploy to a node of this name";
-            hint = "use labels of letters, digits and hyphens, with dots between them and a letter in one of them";
-          }
-        else
-          target name connection
-          // { inherit (connection) autoRollback magicRollback; }
-          # deploy-rs reads remoteBuild; its interface.json does not list it.
-          // (if connection.remoteBuild then { remoteBuild = true; } else { })
-          // {
-            profilesOrder = [ "system" ] ++ users;
-            profiles = { system = systemProfile name connection system; }
-              // listToAttrs (map (user: { name = user; value = environmentProfile name connection system user; }) users);
-          };
+        target name connection
+        // { inherit (connection) autoRollback magicRollback; }
+        # deploy-rs reads remoteBuild; its interface.json does not list it.
+        // (if connection.remoteBuild then { remoteBuild = true; } else { })
+        // {
+          profilesOrder = [ "system" ] ++ users;
+          profiles = { system = systemProfile name connection system; }
+            // listToAttrs (map (user: { name = user; value = environmentProfile name connection system user; }) users);
+        };
 
       onNode = node: environment: environment.enable or true && environment.node == node;
-
-      connectionOf = node:
-        let
-          connection = import ./connection.nix plan node;
-          temp = connection.tempPath;
-        in
-        if is.plainPath temp then connection
-        else
-          fail {
-            subject = "node ${node}";
-            problem = "tempPath is ${toJSON temp}, which is no plain absolute path";
-            hint = "set provider.nodes.${toJSON node}.tempPath to one of letters, digits, dots, hyphens and slashes";
-          };
 
       # binOf "coreutils" platform: the folder of its programs, see activation.nix.
       binOf = package: system: if pkgsFor == null then "" else "${(pkgsFor system).${package}}/bin/";
@@ -111,8 +75,8 @@ let
           profilePath = connection.profileLink;
           inherit (connection) tempPath;
           # deploy-rs's `nixos` switches without a log. Its `custom` takes the
-          # verbs for --dry-activate and --boot as attributes; a stand-in can be a
-          # mere function, which cannot.
+          # commands of --dry-activate and --boot as attributes; a stand-in can be a
+          # function, which has none.
           path = builtins.addErrorContext "while evaluating the profile of node ${node}" "${
             if isAttrs custom
             then (custom // { dryActivate = switch "dry-activate"; boot = switch "boot"; }) base.config.system.build.toplevel script
@@ -123,21 +87,16 @@ let
       environmentProfile = node: connection: system: user:
         let
           environment = plan.environments.${user};
-          profile = plan.profiles.${user} or { };
-          missing = filter (name: ! environment ? ${name}) [ "uid" ] ++ filter (name: ! profile ? ${name}) [ "profileLink" "tempPath" ];
-          ref = environment.hostenv.userName or user;
+          profile = plan.profiles.${user} or (refuse "the plan has no profile of it");
           refuse = problem: fail {
             subject = "environment ${toJSON user} on node ${node}";
             inherit problem;
-            hint = "run `mage plan`: generated/plan.json is not to be written by hand";
+            hint = "run `mage plan`, which writes generated/plan.json";
           };
           package = packages.${user} or (refuse "there is no package of it");
           script = activation.environment { inherit user environment; coreutils = binOf "coreutils" system; };
         in
-        if ! is.user user then refuse "its name is no user name"
-        else if elem user [ "root" "system" deployUser ] then refuse "an environment cannot be the user ${user}"
-        else if ref != user then refuse "its hostenv.userName is ${toJSON ref}"
-        else if missing != [ ] then refuse "it has no ${concatStringsSep ", " missing}"
+        if elem user [ "root" "system" deployUser ] then refuse "an environment cannot be the user ${user}"
         else {
           inherit user;
           sshUser = deployUser;

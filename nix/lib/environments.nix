@@ -5,9 +5,8 @@
 #   root       the folder of the provider's flake.nix
 #   callFlake  what evaluates a flake from a locked source, for tests
 #
-# Gives { enabled; packages; systemOf; }. Nothing of a customer is fetched or
-# evaluated before its package is used, and a source only once, however
-# many environments share it.
+# Returns { enabled; packages; systemOf; }. A customer's source is fetched and
+# evaluated when a package of it is used, once for all environments that share it.
 { plan, overrides, root, callFlake ? import ./call-flake.nix }:
 let
   locks = import ./lock.nix;

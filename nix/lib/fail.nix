@@ -1,10 +1,9 @@
-# fail: ends the evaluation with what is wrong and how to fix it.
+# fail: ends the evaluation with an error and its fix.
 #
-#   subject  what is at fault: "project acme__site", "provider", "flake.lock"
-#   problem  what is wrong, with what was found
+#   subject  what the problem is with: "project acme__site", "provider", "flake.lock"
+#   problem  what is wrong, with the value
 #   hint     what to write or to run
 #
-# The Go side and a person both read the text, so its shape is one for all:
-# "<subject>: <problem>", then a line "hint: <hint>".
+# hostenv/nix reads the text: "<subject>: <problem>", then a line "hint: <hint>".
 { subject, problem, hint }:
 throw "${subject}: ${problem}\nhint: ${hint}"

@@ -1,10 +1,10 @@
 # fill file values: the text of a shell program, in which each placeholder @name@
 # has the value of that name. A placeholder without a value, or a value without a
-# placeholder, is an error: the one runs as `@name@` on a node, the other is a
-# setting without effect.
+# placeholder, is an error: the first would run as `@name@` on a node, the second
+# would have no effect.
 #
-# A value goes in as it is. One that a provider or a customer chooses is quoted
-# first, by strings.nix's `quote`.
+# A value is inserted unchanged. Quote one that a provider or a customer chooses, by
+# strings.nix's `quote`.
 file: values:
 let
   inherit (builtins) attrNames concatStringsSep elem filter head isList split;

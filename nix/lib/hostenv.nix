@@ -1,4 +1,4 @@
-# Makes hostenv evaluate every environment of a project on its own.
+# Makes hostenv evaluate each environment of a project separately.
 #
 # hostenv evaluates a project for one environment at a time. A module may set
 # environments.${config.hostenv.environmentName}, as hostenv's own Drupal does:

@@ -11,14 +11,13 @@ let
     else if builtins.isString value then "\"${value}\""
     else "a ${builtins.typeOf value}";
 
-  # asHost "Site.Example." is site.example, for comparison alone.
+  # asHost "Site.Example." is site.example, only for comparison.
   asHost = value:
     if ! builtins.isString value then value
     else if hasSuffix "." value then lower (dropSuffix "." value)
     else lower value;
 
-  # lineOf text attribute: the number of the line that sets it to a string, null
-  # where none does.
+  # lineOf text attribute: the number of the line that sets the attribute, or null.
   lineOf = text: attribute:
     let
       lines = splitOn "\n" text;
@@ -33,45 +32,44 @@ in
   #
   #   subject          for errors
   #   organisation, project, hostenvHostname
-  #                    what the input's name and the provider say
-  #   file, text       the project's flake.nix: its path in the source, and what
-  #                    it holds
+  #                    those of the input's name and of the provider
+  #   file, text       the project's flake.nix: its path in the source, and its text
   check =
     { subject, organisation, project, hostenvHostname, file, text }: environments:
     let
       wanted = { inherit organisation project hostenvHostname; };
 
-      # Each attribute of environments.<name>.hostenv that disagrees, as
+      # The attributes of environments.<name>.hostenv that differ, as
       # { attribute; problem; }.
-      disagreements = name: environment:
+      differences = name: environment:
         let
           found = environment.hostenv or { };
           environmentName = found.environmentName or name;
           userName = names.userName { inherit organisation project; } environmentName;
           hostname = "${userName}.${hostenvHostname}";
-          disagree = attribute: wanted: [{
+          differs = attribute: wanted: [{
             inherit attribute;
             problem = "environments.${builtins.toJSON name}.hostenv.${attribute} is ${show (found.${attribute} or null)} and should be ${wanted}";
           }];
-          agree = attribute: found.${attribute} or null == wanted.${attribute};
+          same = attribute: found.${attribute} or null == wanted.${attribute};
         in
         if ! builtins.isAttrs environment || ! builtins.isAttrs found || found == { } then
           [{ attribute = ""; problem = "environments.${builtins.toJSON name}.hostenv is missing"; }]
         else if ! builtins.isString environmentName then
-          disagree "environmentName" "the name of the environment"
+          differs "environmentName" "the name of the environment"
         else
-          (if agree "organisation" then [ ] else disagree "organisation" (show organisation))
-          ++ (if agree "project" then [ ] else disagree "project" (show project))
-          # Some of hostenv's exports leave this one out; hostname says it, too.
+          (if same "organisation" then [ ] else differs "organisation" (show organisation))
+          ++ (if same "project" then [ ] else differs "project" (show project))
+          # Some of hostenv's exports lack this one; hostname contains it too.
           ++ (if ! found ? hostenvHostname || asHost found.hostenvHostname == asHost hostenvHostname then [ ]
-          else disagree "hostenvHostname" (show hostenvHostname))
-          ++ (if found.userName or null == userName then [ ] else disagree "userName" (show userName))
+          else differs "hostenvHostname" (show hostenvHostname))
+          ++ (if found.userName or null == userName then [ ] else differs "userName" (show userName))
           ++ (if asHost (found.hostname or null) == asHost hostname then [ ]
-          else disagree "hostname" (show hostname));
+          else differs "hostname" (show hostname));
 
       all = builtins.concatLists
-        (map (name: disagreements name environments.${name}) (builtins.attrNames environments));
-      # By attribute: what is wrong in flake.nix is wrong of all environments.
+        (map (name: differences name environments.${name}) (builtins.attrNames environments));
+      # By attribute, because a mistake in flake.nix affects all environments.
       by = builtins.groupBy (one: one.attribute) all;
       first = attribute:
         let
@@ -82,15 +80,15 @@ in
         + (if more == 0 then "" else ", and so of ${toString more} more environment${if more == 1 then "" else "s"}");
       order = builtins.filter (attribute: by ? ${attribute})
         ([ "" "environmentName" "organisation" "project" "hostenvHostname" "userName" ]
-        # It is made of organisation and project, and wrong with them.
+        # hostname contains these, and is wrong if one of them is.
         ++ (if by ? userName || by ? hostenvHostname then [ ] else [ "hostname" ]));
 
-      # What to write where, for those that a flake.nix says. userName and
-      # hostname are made of them.
-      mend = attribute:
+      # The line to write for each attribute of flake.nix. hostenv makes userName and
+      # hostname of them.
+      fix = attribute:
         let line = lineOf text attribute; in
         "${attribute} = ${builtins.toJSON wanted.${attribute}};${if line == null then "" else " (line ${toString line})"}";
-      mended = builtins.filter (attribute: by ? ${attribute}) (builtins.attrNames wanted);
+      fixes = builtins.filter (attribute: by ? ${attribute}) (builtins.attrNames wanted);
     in
     if all == [ ] then environments
     else
@@ -98,9 +96,9 @@ in
         inherit subject;
         problem = builtins.concatStringsSep "; " (map first order);
         hint =
-          if mended == [ ]
+          if fixes == [ ]
           then "let hostenv name the environments: remove userName, hostname and environmentName from the project's own modules"
-          else "write ${builtins.concatStringsSep " " (map mend mended)} in the project's ${file}"
+          else "write ${builtins.concatStringsSep " " (map fix fixes)} in the project's ${file}"
             + (if by ? organisation || by ? project then ", or give the input the project's own name, organisation__project" else "");
       };
 }

@@ -1,12 +1,11 @@
-# What a name may be: the rules of hostenv/names, in Nix, for what a plan holds
-# when it leaves for deploy-rs or a NixOS module. A plan has the one spelling of a
-# host or an address; others are refused here. The files of
-# hostenv/names/testdata are tested with both.
+# The rules of hostenv/names in Nix, for names of a plan that reach deploy-rs or a
+# NixOS module. A plan has hosts and addresses in normalised form: other forms are
+# refused here. The files of hostenv/names/testdata test both.
 let
   inherit (builtins) all elem elemAt filter isList isString length match split stringLength;
 
-  # Nix's engine for regular expressions recurses once a character: no long text
-  # may reach it.
+  # Nix's engine for regular expressions recurses once a character, so it must not get
+  # a long text.
   is = most: pattern: value: isString value && stringLength value <= most && match pattern value != null;
 
   parts = separator: text: filter (part: ! isList part) (split separator text);
@@ -16,7 +15,7 @@ let
   lowerLabel = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
 
   host = value: is 253 "([*][.])?${lowerLabel}([.]${lowerLabel})*" value
-    # An IP address, or what browsers take for one.
+    # Not an IP address, nor a name that browsers read as one.
     && match "[0-9]+|0x[0-9a-f]*" (last (parts "[.]" value)) == null;
 
   octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";

@@ -3,16 +3,14 @@
 # toData { subject; root; } path value: the value, such that builtins.toJSON
 # writes it without a store path and without copying anything into the store.
 #
-#   subject  whose value it is, for errors: "project acme__site"
+#   subject  the owner of the value, for errors: "project acme__site"
 #   root     the store path of the project's tree, without string context, or
-#            null where there is none. A path in it becomes relative to it, the
-#            root itself ".": the result is the same for every commit that
-#            changes nothing else.
+#            null. A path in it becomes relative to it, and the root itself ".", so
+#            that the result does not change with every commit.
 #   path     the attribute path of the value, a list of names, for errors
 #
-# Refused are functions, derivations, every other path, and attributes that NixOS's
-# module system or Nix would interpret; `_module`, which the module system leaves
-# behind, is dropped.
+# It refuses functions, derivations, all other paths, and attributes that NixOS's
+# module system or Nix interprets. It drops `_module`, which the module system adds.
 { subject, root }:
 let
   inherit (builtins) isAttrs isFunction isList isPath isString storeDir;
@@ -29,8 +27,8 @@ let
   showPath = path: if path == [ ] then "all" else strings.showPath path;
 
   # relative text: the path relative to root, or null if it is not below root.
-  # In a store that lies elsewhere on disk (`--store ~/mine`), some versions of
-  # Nix give path values where they lie, so the root need not be at the start.
+  # For a store elsewhere on the disk (`--store ~/mine`) some versions of Nix return
+  # path values with that folder before the root.
   relative = text:
     let rest = if root != null && hasPrefix "/" text then dropUpTo root text else null; in
     if rest == null then null
@@ -38,7 +36,7 @@ let
     else if hasPrefix "/" rest then builtins.substring 1 (-1) rest
     else null;
 
-  # othersIn text: whether the text refers to store paths beside root.
+  # othersIn text: whether the text refers to store paths other than root.
   othersIn = text: ! builtins.all (hasPrefixOf root) (builtins.attrNames (builtins.getContext text));
   hasPrefixOf = path: prefix: path != null && hasPrefix prefix path;
 
@@ -52,7 +50,7 @@ let
       refuse path "is the store path ${plain}"
         (if root == null
         then "a plan must not hold store paths: write a path on the node, or a name"
-        else "only paths in the project's own source can be written down: leave the package out of the environments")
+        else "only paths in the project's own source can be in a plan: remove the package from the environments")
     else text;
 
   ofPath = path: value:
@@ -62,8 +60,8 @@ let
       refuse path "is a path literal (${toString value})"
         "write it as a string, in quotes: a path literal is copied into the store, which every user can read";
 
-  # Evaluation is lazy: what fails in a value fails here, attribute by
-  # attribute, and so here the customer's own errors learn where they are.
+  # Evaluation is lazy: a customer's own error occurs here, where we know its
+  # attribute path.
   toData = path: value:
     builtins.addErrorContext "while evaluating ${showPath path} of ${subject}" (convert path value);
 
@@ -76,18 +74,18 @@ let
         (builtins.length value)
     else if isAttrs value then ofAttrs path value
     else if isFunction value then
-      refuse path "is a function" "only data can be written into a plan"
+      refuse path "is a function" "a plan can hold only data"
     else value;
 
-  # Sets that Nix would write as a string (a flake's input, say) are that string.
+  # A set that Nix would write as a string, such as a flake's input, is that string.
   ofAttrs = path: value:
     if value.type or null == "derivation" then
       refuse path "is a derivation (${builtins.unsafeDiscardStringContext (value.name or "without a name")})"
-        "only data can be written into a plan: leave the package out of it"
+        "a plan can hold only data: remove the package from it"
     else if value ? __toString then toData path (value.__toString value)
     else if value ? outPath then toData path value.outPath
     else if value ? __functor then
-      refuse path "is a function" "only data can be written into a plan"
+      refuse path "is a function" "a plan can hold only data"
     else
       builtins.mapAttrs (name: ofAttribute (path ++ [ name ]) name) (removeAttrs value [ "_module" ]);
 

@@ -5,8 +5,8 @@ let
 
   hint = "run `nix flake lock` in the provider's folder, and `git add flake.lock`";
 
-  # What changes from commit to commit of the same source, and what only a
-  # fetched tree can say.
+  # Attributes that differ between commits of a source, or that only a fetched tree
+  # has.
   ofOneCommit = [
     "rev"
     "shortRev"
@@ -40,9 +40,8 @@ let
         hint = "run `nix flake lock` with a Nix whose lock format is 7";
       };
 
-  # follow lock reference: the key of the node that a lock's input refers to:
-  # either a key itself or a path of input names from the root, as `follows`
-  # writes it.
+  # follow lock reference: the key of the node that a lock's input refers to, either
+  # by the key or by a path of input names from the root (`follows`).
   follow = lock: reference:
     if builtins.isList reference then builtins.foldl' (step lock) lock.root reference
     else reference;
@@ -57,9 +56,9 @@ let
         inherit hint;
       };
 
-  # nodeOf lock input: the lock's node of an input of the provider's flake. The
-  # way leads through the root: a node's key is the input's name only as long as
-  # no other flake has an input of that name.
+  # nodeOf lock input: the lock's node of an input of the provider's flake. Its key
+  # is the input's name only if no other flake has an input of that name, so we look
+  # it up in the root.
   nodeOf = lock: input:
     if lock.nodes.${lock.root}.inputs or { } ? ${input} then
       lock.nodes.${step lock lock.root input}
@@ -70,8 +69,8 @@ let
         inherit hint;
       };
 
-  # withoutDirQuery: Nix up to 2.8 writes dir twice, the second time into the
-  # url, where a fetcher of git takes it for a part of the address.
+  # withoutDirQuery: Nix up to 2.8 writes dir into the url too, where the fetcher of
+  # git reads it as a part of the address.
   withoutDirQuery = source:
     let
       parts = splitOn "[?]" source.url;
@@ -85,9 +84,9 @@ let
   # isRelative source: whether it is a folder of the flake that names it.
   isRelative = source: source.type or null == "path" && ! hasPrefix "/" source.path;
 
-  # absolute root source: what callFlake takes for a locked source. A folder of
-  # the provider's own repository lies wherever that does, at `root`. Either its
-  # content is locked, or it is what the provider's own commit has.
+  # absolute root source: the argument of callFlake for a locked source. A folder of
+  # the provider's own repository is below `root`. Its content is locked, or is that
+  # of the provider's own commit.
   absolute = root: source:
     let
       folder = {
@@ -106,15 +105,15 @@ in
 {
   inherit read check absolute isRelative;
 
-  # lockedOf root lock input: the commit of an input that the lock holds, as
-  # callFlake takes it. Format 5 keeps a part of it in `info`.
+  # lockedOf root lock input: the locked source of an input, as an argument of
+  # callFlake. Format 5 keeps a part of it in `info`.
   lockedOf = root: lock: input:
     let node = nodeOf lock input; in
     absolute root (node.locked // node.info or { });
 
-  # sourceOf lock input: { original; } as the flake asked for it. A name of the
-  # registry has a meaning on this machine alone, so an `indirect` one comes
-  # with `resolved`, what it stood for when it was locked, less the commit.
+  # sourceOf lock input: { original; }, the reference in the flake. A name of the
+  # registry has a meaning only on this machine, so an `indirect` reference also has
+  # `resolved`: what the name meant when it was locked, without the commit.
   sourceOf = lock: input:
     let
       node = nodeOf lock input;

@@ -9,13 +9,13 @@ let
   inherit (import ./attrs.nix) default only select;
   fail = import ./fail.nix;
 
-  # How errors of NixOS name what comes from the plan.
+  # The name of the plan in errors of NixOS.
   planFile = "generated/plan.json";
 
   # orElse fallback value: the value, or the fallback for null.
   orElse = fallback: value: if value == null then fallback else value;
 
-  # shown self path: the path within the provider's flake, for errors.
+  # shown self path: the path relative to the provider's flake, for errors.
   shown = self: path:
     let
       text = builtins.unsafeDiscardStringContext (toString path);
@@ -29,12 +29,12 @@ let
     builtins.mapAttrs (user: e: e // (plan.profiles.${user} or { }))
       (select (e: (e.node or null) == node && e.enable or true) (plan.environments or { }));
 
-  # disabledOn plan node: the UIDs of those that are disabled there, by user.
+  # disabledOn plan node: the UIDs of the disabled environments of the node, by user.
   disabledOn = plan: node:
     builtins.mapAttrs (_: e: e.uid)
       (select (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
 
-  # planned plan node: the module that the plan has for the node.
+  # planned plan node: the node's module in the plan.
   planned = plan: node:
     if (plan.nodes or { }) ? ${node} then plan.nodes.${node}
     else
@@ -44,7 +44,7 @@ let
         hint = "the plan is older than provider.nodes: run `mage plan`";
       };
 
-  # machine: the machine's own configuration, [ ] if the provider has none.
+  # machine: the module of the machine's own configuration, if the provider has any.
   machine = { provider, node, self }:
     let
       file = provider.nodesPath + "/${node}/configuration.nix";
@@ -52,8 +52,8 @@ let
     if provider.nodesPath == null then [ ]
     else if builtins.pathExists file then [
       # NixOS keeps the names of its modules. A name with the string context of the
-      # provider's repository would copy the whole repository to the node: so the
-      # file is imported here, and named by plain text.
+      # provider's repository would copy the whole repository to the node, so we import
+      # the file here and name it by plain text.
       {
         _file = shown self file;
         key = shown self file;
@@ -67,7 +67,7 @@ let
         hint = "write the machine's own configuration there (disks, boot loader, system.stateVersion) and `git add` it, because a flake sees only files that git knows; or set provider.nodesPath = null and configure it by provider.nodeModules";
       };
 
-  # What the provider's options say, as options of ../modules.
+  # The provider's options, as options of ../modules.
   ofProvider = { provider, node }: {
     nodeName = node;
     deploy.publicKeys = provider.deployPublicKeys;
@@ -77,8 +77,8 @@ let
     cache = builtins.mapAttrs (_: default) (select (value: value != null) provider.cache);
   };
 
-  # What the plan says of the node, as options of ../modules. The connection is the
-  # plan's too, because `mage deploy` uses it.
+  # The plan's values for the node, as options of ../modules. The connection is that of
+  # the plan, because `mage deploy` uses it.
   ofPlan = plan: node:
     let
       connection = import ./connection.nix plan node;

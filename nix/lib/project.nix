@@ -1,4 +1,4 @@
-# One customer's project: where it comes from, and its environments.
+# One customer's project: its source and its environments.
 #
 #   name             the input's name
 #   lock             the provider's parsed flake.lock
@@ -8,12 +8,12 @@
 #   overrides        inputs of the project's flake that the provider replaces
 #   callFlake        what evaluates a flake from a locked source
 #
-# Gives { source; defaultEnvironment; environments; }, JSON-safe. Every error
-# names the project.
+# Returns { source; defaultEnvironment; environments; }, JSON-safe. Every error names
+# the project.
 #
-# The environments are those that the project's flake exports when it is
-# evaluated with the inputs that its packages are built with: what its flake.nix
-# gives to hostenv is in both, and nothing is forced upon it.
+# The environments are those that the project's flake exports when it is evaluated
+# with the inputs of its packages, so that both have the arguments that its flake.nix
+# gives to hostenv.
 let
   names = import ./names.nix;
   locks = import ./lock.nix;

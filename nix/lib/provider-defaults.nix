@@ -1,11 +1,10 @@
 # Defaults of the provider's options that Nix itself reads, for mkProvider and for
-# the options of the flake-parts module alike. `mage plan` has the defaults of the
-# options that it reads.
+# the flake-parts module. `mage plan` has the defaults of the options that it reads.
 let
   system = "x86_64-linux";
 in
 rec {
-  # plain: those that are the same for every provider.
+  # plain: defaults that are the same for every provider.
   plain = {
     accessTokensSecret = null;
     cache = { };
@@ -18,11 +17,11 @@ rec {
     inherit system;
   };
 
-  # node: those of one of provider.nodes.
+  # node: defaults of one node in provider.nodes.
   node = { inherit system; };
 
-  # ofFlake: those that follow from the flake: folders in it, and what its inputs
-  # give, or null without the input. No input is evaluated before its value is used.
+  # ofFlake: defaults that depend on the flake: folders in it, and functions of its
+  # inputs, null without the input. An input is evaluated when its function is used.
   #
   #   inputs  the flake's
   #   root    the folder of its flake.nix

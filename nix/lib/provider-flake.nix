@@ -1,12 +1,11 @@
 # mkProvider: the outputs of a provider's flake.
 #
-#   inputs    what the flake's `outputs` function is given. The inputs named
+#   inputs    the arguments of the flake's `outputs` function. The inputs named
 #             organisation__project are the customers' projects, unless
-#             provider.notProjects has them; their inputs
-#             hostenv, nixpkgs, flake-parts and phps are the provider's, if it has
-#             such inputs.
-#   provider  the provider's options: docs/options.md lists them. Plain data but
-#             for those that provider-options.nix keeps out of the inventory.
+#             provider.notProjects has them; their inputs hostenv, nixpkgs,
+#             flake-parts and phps are the provider's, if it has such inputs.
+#   provider  the provider's options: docs/options.md lists them. All are plain data,
+#             except those that provider-options.nix keeps out of the inventory.
 #   system    the platform whose outputs of the projects are read.
 #   systems   the platforms that packages and apps are for, besides the nodes'.
 #   self      the provider's own flake.

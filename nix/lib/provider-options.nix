@@ -28,7 +28,7 @@ let
     if token != null then
       fail {
         subject = "provider";
-        problem = "cloudflare.apiToken is a secret in plain sight: flakes are copied into the store, which every user can read";
+        problem = "cloudflare.apiToken is a secret, and flakes are copied into the store, which every user can read";
         hint = "name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN where the plan is made";
       }
     else provider;

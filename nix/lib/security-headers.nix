@@ -2,17 +2,16 @@
 # (hostenv's options virtualHosts.<name>.security and .hsts), as the front door
 # sends them.
 #
-#   virtualHost  from the plan. Without `security` it gets none of these
-#                headers: no header is invented for an environment that asks for none
-#   tls          whether it answers over TLS alone; over plain HTTP
-#                Strict-Transport-Security must not be sent (RFC 6797 section 7.2)
+#   virtualHost  from the plan. Without `security` it gets none of these headers
+#   tls          whether it answers only over TLS: Strict-Transport-Security must not
+#                be sent over plain HTTP (RFC 6797 section 7.2)
 #   maxAge       of Strict-Transport-Security, in seconds
 #
-# Gives [ { name; value; } ].
+# Returns [ { name; value; } ].
 { virtualHost, tls, maxAge }:
 let
   inherit (import ./strings.nix) dropSuffix hasSuffix;
-  security = let said = virtualHost.security or null; in if said == null then { } else said;
+  security = let value = virtualHost.security or null; in if value == null then { } else value;
 
   header = name: value: if value == null then [ ] else [{ inherit name value; }];
 

@@ -1,16 +1,15 @@
-# The names of the keys in a sops file. sops encrypts values and leaves keys in
-# the clear, so that evaluation can tell what is there without a key to decrypt.
+# The names of the keys in a sops file. sops encrypts values and not keys, so the
+# evaluation can read the keys without decrypting.
 #
-# read name text: the keys of the first two levels, joined by a slash as sops-nix
-# wants them: [ "acme" "acme/backups_env" ].
+# read name text: the keys of the first two levels, joined by a slash as for
+# sops-nix: [ "acme" "acme/backups_env" ].
 #
 #   name  of the file, for errors
-#   text  what the file holds
+#   text  of the file
 #
-# It reads YAML in block style, which is what sops writes whatever it was given,
-# and refuses what it does not understand: a key that is overlooked, or one that
-# is only part of a text, would be worse. No value is looked at beyond its first
-# character, and none gets into an error.
+# It reads YAML in block style, which sops always writes, and refuses all other YAML:
+# a key that it misses, or one that is a part of a text, would be worse. It reads
+# only the first character of a value, and no error shows a value.
 let
   inherit (builtins) elemAt filter foldl' genList head isList length match seq split stringLength substring;
   fail = import ./fail.nix;
@@ -18,8 +17,8 @@ let
   splitLines = text: filter (part: ! isList part) (split "\n" (builtins.replaceStrings [ "\r" ] [ "" ] text));
 
   # parse line: its indentation, and { key; value; } of a line that has a key.
-  # Long lines are cut, for Nix's regular expressions recurse by the character;
-  # a key that is longer than that is not understood.
+  # Long lines are cut, because Nix's regular expressions recurse once a character; a
+  # longer key is refused.
   parse = line:
     let
       start = substring 0 400 line;
@@ -50,7 +49,7 @@ let
   # trimmed " a  # b" is "a  # b", null is "".
   trimmed = text: if text == null then "" else elemAt (match " *(.*)" text) 0;
 
-  # What stands after a key's colon: "nested" (a mapping or nothing follows),
+  # The kind of the value after a key's colon: "nested" (a mapping or no value),
   # "block" (a text over several lines), "scalar", or "strange".
   kindOf = value:
     let first = substring 0 1 value; in
@@ -64,7 +63,7 @@ let
     let
       refuse = number: problem: fail {
         subject = name;
-        problem = "line ${toString number} ${problem}, so the names of its keys cannot be told";
+        problem = "line ${toString number} ${problem}, so Nix cannot read the names of its keys";
         hint = "let sops write the file (`sops ${name}`), or list its keys in hostenv.secrets.keys";
       };
 
@@ -91,17 +90,17 @@ let
         else if line.indent == 0 then
           if line.item && state.top != null then state // { open = false; block = null; }
           else if line.key == null then refuse number "is no key"
-          else if kind == "strange" then refuse number "has a value in another style than sops writes"
+          else if kind == "strange" then refuse number "has a value in a style that sops does not write"
           else next (state.keys ++ [ line.key ]) { top = line.key; open = kind == "nested"; indent = null; }
-        else if state.top == null then refuse number "is indented, and no key stands before it"
+        else if state.top == null then refuse number "is indented, and no key precedes it"
         else if ! state.open then state
         else if state.indent != null && line.indent > state.indent then
-          # The third level; what a text there holds must not be taken for a key.
+          # The third level: skip a text there, whose lines may look like keys.
           state // { block = if line.key != null && kind == "block" then line.indent else null; }
         else if state.indent != null && line.indent < state.indent then refuse number "is indented less than the one before it"
         else if line.item then state // { indent = line.indent; block = null; }
         else if line.key == null then refuse number "is no key"
-        else if kind == "strange" then refuse number "has a value in another style than sops writes"
+        else if kind == "strange" then refuse number "has a value in a style that sops does not write"
         else next (state.keys ++ [ "${state.top}/${line.key}" ]) { inherit (line) indent; };
 
       found = (foldl' step
@@ -113,7 +112,7 @@ let
       fail {
         subject = name;
         problem = "is not encrypted by sops: it has no key `sops`";
-        hint = "encrypt it (`sops --encrypt --in-place ${name}`), and change what it held if it was ever committed: every user can read the store";
+        hint = "encrypt it (`sops --encrypt --in-place ${name}`), and replace its secrets if it was ever committed: every user can read the store";
       };
 in
 read

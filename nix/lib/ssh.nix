@@ -2,38 +2,31 @@
 # connection.
 #
 # `mage deploy` does not use this sshOpts: it writes an ssh_config from the same
-# connection and gives deploy-rs that file. The options are for deploy-rs that is
-# run by hand (`deploy .#node-a`), which then reaches the same host, with the same
-# host key.
+# connection and gives deploy-rs that file. The options are for a deploy-rs that you
+# run yourself (`deploy .#node-a`): it reaches the same host, with the same host key.
 #
 # deploy-rs gives the options to ssh one by one, and joined by spaces to Nix, which
-# up to 2.26 splits them at every space: no option may hold one. What the plan says
-# of the host key stands before the node's own options, because ssh takes the first
-# value of each option.
+# up to 2.26 splits them at every space: no option may hold one. The options of the
+# host key precede the node's own, because ssh takes the first value of each option.
 let
-  inherit (builtins) concatLists concatStringsSep filter isString match toJSON;
+  inherit (builtins) concatLists concatStringsSep filter match toJSON;
   address = import ./address.nix;
   is = import ./is.nix;
   fail = import ./fail.nix;
 
-  isOneWord = value: isString value && match "[^[:space:][:cntrl:]]+" value != null;
+  isOneWord = value: match "[^[:space:][:cntrl:]]+" value != null;
 in
 node: connection:
 let
   refuse = problem: hint: fail { subject = "node ${node}"; inherit problem hint; };
   option = "provider.nodes.${toJSON node}";
 
-  hostname =
-    if is.address connection.hostname then connection.hostname
-    else
-      refuse "its address is ${toJSON connection.hostname}, neither a host name nor an IP address"
-        "set ${option}.address, and run `mage plan`";
-
+  inherit (connection) hostname;
   own = connection.sshOpts or [ ];
   spaced = filter (word: ! isOneWord word) own;
 
-  # ssh accepts this key of the host and no other, whatever the known hosts of the
-  # machine that deploys. The file is in the store, where no user can change it.
+  # ssh accepts only this host key, and ignores the known hosts of the machine that
+  # deploys. The file is in the store, where no user can change it.
   pinned = key:
     if is.publicKey key then [
       "HostKeyAlias=${node}"
@@ -43,7 +36,7 @@ let
       "UpdateHostKeys=no"
     ]
     else
-      refuse "hostKey is ${toJSON key}, which is no public key"
+      refuse "hostKey is ${toJSON key}, which is not a public key"
         "set ${option}.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host";
 
   options = (if connection ? hostKey then pinned connection.hostKey else [ ])

@@ -31,7 +31,7 @@ in
 
   config = {
     assertions = [{ assertion = complaint == null; message = toString complaint; }];
-    # Nix ignores an !include that is missing, or that the user cannot read.
+    # Nix ignores an !include of a file that is missing or unreadable for the user.
     nix.extraOptions = mkIf present "!include ${config.sops.templates.hostenv-access-tokens.path}";
   } // lib.optionalAttrs (options ? sops) {
     sops = mkIf present {

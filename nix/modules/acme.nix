@@ -1,5 +1,5 @@
-# Certificates. The plan says which there are and names the account; NixOS's nginx
-# module sets HTTP-01 for them. NixOS orders them within a switch, and a failed
+# Certificates. The plan has their names and the account; NixOS's nginx module sets
+# HTTP-01 for them. NixOS orders them within a switch, and a failed
 # order makes the switch fail. Here a switch makes self-signed certificates for new
 # names, and hostenv-certificates.service orders the real ones after the switch.
 { config, lib, pkgs, utils, ... }:
@@ -16,7 +16,7 @@ let
   });
   run = arguments: "${program}/bin/hostenv-certificates ${utils.escapeSystemdExecArgs arguments}";
 
-  # identityOf certificate: a hash of what a new order is needed for when it changes.
+  # identityOf certificate: a hash of the settings whose change needs a new order.
   identityOf = certificate: builtins.hashString "sha256" (builtins.toJSON {
     inherit (certificate) domain extraDomainNames server email keyType dnsProvider ocspMustStaple
       extraLegoFlags extraLegoRunFlags;
@@ -113,7 +113,7 @@ in
       (mkIf outsideOfSwitches (mapAttrs' order acme.certs))
 
       (mkIf (acme.certs != { } && acme.maxConcurrentRenewals > 0) {
-        # Its sandbox needs a folder that acme-fixperms makes.
+        # The unit's sandbox needs a folder that acme-fixperms makes.
         acme-lockfiles = { wants = [ "acme-fixperms.service" ]; after = [ "acme-fixperms.service" ]; };
       })
 
@@ -148,7 +148,7 @@ in
       })
 
       (mkIf (outsideOfSwitches && nginx.enable) {
-        # The one target: nginx would restart if a host added a name here.
+        # Only this target: nginx would restart if a host added a name here.
         nginx.wants = mkForce [ "hostenv-certificate-files.target" ];
       })
 

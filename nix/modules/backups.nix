@@ -10,7 +10,7 @@ let
   file = config.hostenv.secrets;
   cfg = config.hostenv.backups;
 
-  # A secret, and the option by which hostenv says where it will look for it.
+  # By secret: hostenv's option for the place where an environment looks for it.
   names = { backups_secret = "backupsSecretFile"; backups_env = "backupsEnvFile"; };
 
   needed = concatMap
@@ -24,13 +24,13 @@ let
       (lib.attrNames names))
     (lib.filter (user: environments ? ${user}) cfg.users);
 
-  strangers = lib.filter (user: ! environments ? ${user}) cfg.users;
+  unknown = lib.filter (user: ! environments ? ${user}) cfg.users;
   missing = lib.filter (s: s.key == null) needed;
   wanted = map (s: "${s.user}: ${secrets.wanted s.environment s.secret}");
 
   complaint = secrets.complaint {
     needs = "environments on ${nodeName} make backups";
-    who = "the environments ${lib.concatStringsSep ", " (lib.unique (map (s: s.user) needed))} on ${nodeName} make backups";
+    named = "the environments ${lib.concatStringsSep ", " (lib.unique (map (s: s.user) needed))} on ${nodeName} make backups";
     for = "the backups of environments on ${nodeName}";
     all = wanted needed;
     missing = wanted missing;
@@ -52,21 +52,21 @@ in
     assertions = [
       { assertion = complaint == null; message = toString complaint; }
       {
-        assertion = strangers == [ ];
-        message = "hostenv.backups.users names ${lib.concatStringsSep ", " strangers}, and ${nodeName} has no such environment";
+        assertion = unknown == [ ];
+        message = "hostenv.backups.users names ${lib.concatStringsSep ", " unknown}, and ${nodeName} has no such environment";
       }
     ]
     ++ map
       (s:
-        let said = s.environment.${names.${s.secret}}; in
+        let place = s.environment.${names.${s.secret}}; in
         {
-          assertion = said == null || said == s.path;
-          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString said}, and on a node it must be ${s.path}";
+          assertion = place == null || place == s.path;
+          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString place}, and on a node it must be ${s.path}";
         })
       needed;
   } // lib.optionalAttrs (options ? sops) {
-    # The path is sops-nix's own for the name: never one that a customer's
-    # environment asks for, for root would make a link there.
+    # sops-nix chooses the path by the name. A path that a customer's environment
+    # chooses would be unsafe, because root makes a link there.
     sops.secrets = lib.listToAttrs (map
       (s: lib.nameValuePair "${s.user}/${s.secret}" (sops.secret { inherit (file) file; inherit (s) key; owner = s.user; }))
       (lib.filter (s: s.key != null && file.file != null) needed));

@@ -1,4 +1,4 @@
-# The provider's own binary cache: Nix asks it before the others, which stay.
+# The provider's own binary cache: Nix asks it before all others.
 { config, lib, options, ... }:
 let
   inherit (lib) mkBefore mkDefault mkIf mkMerge mkOption types;
@@ -7,15 +7,15 @@ let
   wanted = lib.filter (key: key != null) [ cfg.netrcSecret cfg.passwordSecret ];
   present = key: cfg.url != null && key != null && file.file != null && options ? sops;
 
-  # The host of the URL, which a password is for.
+  # The host of the URL, for the netrc file.
   host = builtins.match "https?://([^/?#:@]+)(:[0-9]+)?([/?#].*)?" (toString cfg.url);
 
-  # A password in the URL would be in nix.conf, which is in the store. No message
-  # shows it.
+  # A password in the URL would be in nix.conf, which is in the store. Errors must not
+  # show such a URL.
   leaks = builtins.match "[^/]+://[^/?#]*:[^/?#]*@.*" (toString cfg.url) != null;
 
-  # Nix asks the cache whose priority is the lowest number first, whatever the
-  # order in nix.conf: cache.nixos.org's is 40.
+  # Nix asks the cache with the lowest priority number first, regardless of the order
+  # in nix.conf. cache.nixos.org has 40.
   url = cfg.url + lib.optionalString (builtins.match ".*[?&]priority=.*" cfg.url == null)
     "${if lib.hasInfix "?" cfg.url then "&" else "?"}priority=10";
 
@@ -39,7 +39,7 @@ in
   options.hostenv.cache = {
     url = nullable (types.strMatching "[a-z0-9]+://[^[:space:]]+") "https://cache.hosting.example" "The binary cache, asked before all others. `provider.cache.url` sets it.";
     publicKey = nullable (types.strMatching "[^[:space:]:]+:[A-Za-z0-9+/=]+") "cache.hosting.example-1:VpyNRlfoLMTuZrSzZZZqEYxcZJ7MPkbbL2tBGGGQrQ4=" "The key by which the cache signs. `provider.cache.publicKey` sets it.";
-    login = nullable types.singleLineStr "nodes" "The name that the password is for, if the cache wants one. `provider.cache.login` sets it.";
+    login = nullable types.singleLineStr "nodes" "The user name of the password, if the cache needs one. `provider.cache.login` sets it.";
     passwordSecret = nullable key "cache/password" "The key in the sops file that holds the password, or the token, of the cache. `provider.cache.passwordSecret` sets it.";
     netrcSecret = nullable key "cache/netrc" "The key in the sops file that holds a whole netrc file, in place of a password. `provider.cache.netrcSecret` sets it.";
   };
@@ -54,25 +54,25 @@ in
         }
         {
           assertion = ! leaks;
-          message = "provider.cache.url has a password in it, and all users of ${config.hostenv.nodeName} can read it in the store: write the URL without, change the password, and name a key of the sops file that has it by provider.cache.passwordSecret";
+          message = "provider.cache.url holds a password, and all users of ${config.hostenv.nodeName} can read it in the store: change the password, remove it from the URL, and set provider.cache.passwordSecret to its key in the sops file";
         }
         {
           assertion = leaks || cfg.url == null || cfg.publicKey != null;
-          message = "provider.cache.publicKey is not set, and without it Nix takes no package from ${toString cfg.url}: set it to the public key that the cache signs with";
+          message = "provider.cache.publicKey is not set, and without it Nix refuses the packages of ${toString cfg.url}: set it to the public key of the cache's signatures";
         }
         {
           assertion = cfg.passwordSecret == null || cfg.netrcSecret == null;
-          message = "provider.cache.passwordSecret and provider.cache.netrcSecret are both set: leave one of them out, for a netrc file has the password in it";
+          message = "provider.cache.passwordSecret and provider.cache.netrcSecret are both set: remove one of them, because a netrc file holds the password";
         }
         {
           assertion = leaks || cfg.passwordSecret == null || cfg.url == null || host != null;
-          message = "provider.cache.url is ${toString cfg.url}, and provider.cache.passwordSecret is for a cache over HTTP: write the URL as https://HOST, without a name or a password in it";
+          message = "provider.cache.url is ${toString cfg.url}, and provider.cache.passwordSecret is for a cache over HTTP: write the URL as https://HOST, without a user name or password";
         }
       ];
     }
     (mkIf (cfg.url != null) {
       nix.settings = {
-        # Lists add up with NixOS's own: cache.nixos.org and its key stay.
+        # NixOS joins these lists with its own, so cache.nixos.org and its key stay.
         substituters = mkBefore [ url ];
         trusted-public-keys = lib.optional (cfg.publicKey != null) cfg.publicKey;
         # The daemon downloads, as root.

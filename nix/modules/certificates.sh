@@ -155,14 +155,14 @@ check() {
         ;;
       '') continue ;;
     esac
-    printf 'the files of %s do not belong together: they are made anew\n' "$name" >&2
+    printf 'the files of %s do not belong together: making new ones\n' "$name" >&2
     rm -f "$folder"/{key,cert,chain,fullchain,full}.pem "$records/$name.json"
   done
 }
 
-# said prints the error messages of an order, without the lines of a successful one.
+# messages prints the error messages of an order, without the lines of a successful one.
 # If no line names an error, it prints the end of the whole log.
-said() {
+messages() {
   local text errors
   journalctl --sync || true
   text=$(journalctl --quiet --no-pager --output=cat "_SYSTEMD_INVOCATION_ID=${INVOCATION_ID-}" |
@@ -187,7 +187,7 @@ end() {
       update "$name" '(now | floor) as $now | .tried = $now
         | .failed = {since: (.failed.since // $now), times: ((.failed.times // 0) + 1), exit: $reason, said: $said}
         | if .identity != $id then .identity = $id | .failed.since = $now | .failed.times = 1 else . end' \
-        --arg id "$id" --arg reason "$reason" --arg said "$(said)"
+        --arg id "$id" --arg reason "$reason" --arg said "$(messages)"
       ;;
   esac
   look "$name"
@@ -213,5 +213,5 @@ case "${1-}" in
     ;;
   end) end "$2" ;;
   status) all | jq 'map(del(.identity))' ;;
-  *) fail "hostenv-certificates does not know what $(printf %q "${1-}") is" ;;
+  *) fail "hostenv-certificates has no command $(printf %q "${1-}")" ;;
 esac

@@ -1,5 +1,5 @@
-# The deploy user, with its ssh keys, and the folders that deploy-rs needs, which the
-# plan names. sudo.nix says what it may do as other users.
+# The deploy user, with its ssh keys, and the folders of the plan that deploy-rs needs.
+# sudo.nix has the commands that it may run as other users.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -38,8 +38,8 @@ in
       example = "/run/hostenv/deploy";
       description = ''
         The folder of the files by which deploy-rs confirms an activation: the system's file is in the folder itself, the
-        file of an environment in a folder of its own below. The names of the files are predictable: a user who may write
-        there could block or fake the confirmation. `provider.nodes.<node>.tempPath` sets it through the plan, and
+        file of an environment in its own folder below. The names of the files are predictable: a user that can write
+        there can block or fake the confirmation. `provider.nodes.<node>.tempPath` sets it through the plan, and
         `mage deploy` uses the plan's value.
       '';
     };
@@ -49,7 +49,7 @@ in
     assertions = [
       {
         assertion = cfg.user != "root";
-        message = "hostenv.deploy.user is root, which cannot log in here: set provider.deployUser to a user of its own, such as \"deploy\"";
+        message = "hostenv.deploy.user is root, which cannot log in here: set provider.deployUser to a separate user, such as \"deploy\"";
       }
       {
         assertion = ! isEnvironment;
@@ -68,8 +68,8 @@ in
       })
       environments;
 
-    # A name that is refused above belongs to another user. These definitions would
-    # conflict with that user's, and NixOS would report the conflict only.
+    # A name that is refused above belongs to another user, whose definitions would
+    # conflict with these: NixOS would report only the conflict.
     users = lib.mkIf (cfg.user != "root" && ! isEnvironment) {
       # A system user has a UID below 1000. NixOS could give a normal user a UID
       # that the plan gives to an environment.

@@ -6,14 +6,14 @@ let
   inherit (import ../lib/nginx.nix) quote;
   name = import ../lib/name-type.nix lib;
 
-  # Other attributes of an environment are carried through.
+  # A set with these options that keeps other attributes.
   open = options: types.submodule {
     freeformType = types.lazyAttrsOf types.raw;
     inherit options;
   };
 
-  # A value in nginx.conf: nginx refuses a word of more than about 4000 bytes, and
-  # with it the configuration of the whole node.
+  # A word of nginx.conf: with one of more than about 4000 bytes, nginx refuses the
+  # configuration of the whole node.
   headerValue = lib.mkOptionType {
     name = "headerValue";
     description = "text without control characters, of at most 3800 bytes as nginx quotes it";
@@ -23,13 +23,13 @@ let
   };
   word = types.strMatching "[A-Za-z0-9._-]{1,100}";
 
-  # Null where the environment does not set it.
+  # Null if the environment does not set it.
   optional = (import ../lib/option.nix { inherit lib; }).nullable;
 
   security = open {
     csp = optional headerValue "default-src 'self'" "Content-Security-Policy.";
     cspMode = optional (types.enum [ "enforce" "report-only" ]) "report-only" "Whether browsers enforce the policy, or only report violations.";
-    cspReportTo = optional word "csp" "The group that violations are reported to.";
+    cspReportTo = optional word "csp" "The group that gets reports of violations.";
     reportTo = optional headerValue "{\"group\":\"csp\",\"max_age\":86400,\"endpoints\":[]}" "Report-To.";
     referrerPolicy = optional word "no-referrer" "Referrer-Policy.";
     xFrameOptions = optional word "DENY" "X-Frame-Options.";
@@ -61,19 +61,19 @@ let
     organisation = mkOption {
       type = types.str;
       example = "acme";
-      description = "The organisation that it belongs to.";
+      description = "The environment's organisation.";
     };
     project = mkOption {
       type = types.str;
       example = "site";
-      description = "The project that it is an environment of.";
+      description = "The environment's project.";
     };
-    hostname = optional types.str "site-main-b7ea262.hosting.example" "The host name that is made of the environment's name.";
-    backupsRepoHost = optional types.str "s3:https://s3.example.com" "Where backups go; null where there are none.";
-    backupsSecretFile = optional types.str "/run/secrets/site-main-b7ea262/backups_secret" "Where the environment looks for the passphrase of its backups.";
-    backupsEnvFile = optional types.str "/run/secrets/site-main-b7ea262/backups_env" "Where the environment looks for the credentials of its backups.";
-    runtimeDir = optional types.str "/run/hostenv/user/site-main-b7ea262" "Where the environment's sockets are.";
-    upstreamRuntimeDir = optional types.str "/run/hostenv/nginx/site-main-b7ea262" "Where the environment listens for the front door.";
+    hostname = optional types.str "site-main-b7ea262.hosting.example" "The host name that hostenv makes from the user name.";
+    backupsRepoHost = optional types.str "s3:https://s3.example.com" "The host of the backups, or null for no backups.";
+    backupsSecretFile = optional types.str "/run/secrets/site-main-b7ea262/backups_secret" "The file in which the environment looks for the passphrase of its backups.";
+    backupsEnvFile = optional types.str "/run/secrets/site-main-b7ea262/backups_env" "The file in which the environment looks for the credentials of its backups.";
+    runtimeDir = optional types.str "/run/hostenv/user/site-main-b7ea262" "The folder of the environment's sockets.";
+    upstreamRuntimeDir = optional types.str "/run/hostenv/nginx/site-main-b7ea262" "The folder of the socket on which the environment listens for the front door.";
   };
 in
 {

@@ -1,4 +1,4 @@
-# What may be reached from outside.
+# The ports that are open to the network.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -10,8 +10,8 @@ in
     defaultText = lib.literalExpression "config.hostenv.ssh.ports ++ [ 80 443 ]";
     example = [ 22 443 ];
     description = ''
-      TCP ports that the firewall opens. NixOS adds up what its modules open: sshd's are opened by
-      `services.openssh.openFirewall` as well.
+      TCP ports that the firewall opens. NixOS joins these with the ports that its modules open:
+      `services.openssh.openFirewall` opens sshd's as well.
     '';
   };
 

@@ -1,6 +1,6 @@
-# The front door: nginx takes every request of the node, and passes it to the
-# nginx of the environment whose virtual host it is for. The virtual hosts are
-# in the plan's nodes.<node>; http://<user>_upstream in them is made here.
+# The front door: nginx takes every request to the node, and passes it to the nginx of
+# the environment that has the virtual host. The plan's nodes.<node> has the virtual
+# hosts; this module makes the upstreams, http://<user>_upstream.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption toInt types;
@@ -26,8 +26,8 @@ in
       default = "2G";
       example = "10G";
       description = ''
-        The largest body of a request that is passed on; 0 for no limit. An environment may have a smaller limit of its
-        own. `services.nginx.clientMaxBodySize` overrides it.
+        The largest body of a request; 0 for no limit. An environment may have a smaller limit.
+        `services.nginx.clientMaxBodySize` overrides it.
       '';
     };
     proxyTimeout = mkOption {
@@ -43,20 +43,20 @@ in
       type = size;
       default = "128k";
       example = "16k";
-      description = "How long the headers of an answer may be, cookies included.";
+      description = "The largest size of the headers of an answer, with cookies.";
     };
     proxyBuffers = {
       number = mkOption {
         type = types.ints.between 2 1024;
         default = 4;
         example = 8;
-        description = "How many buffers a connection to an environment has at most.";
+        description = "The largest number of buffers of a connection to an environment.";
       };
       size = mkOption {
         type = size;
         default = "256k";
         example = "16k";
-        description = "How large each of these buffers is.";
+        description = "The size of each of these buffers.";
       };
     };
   };
@@ -83,7 +83,7 @@ in
       # Host names of environments are long.
       serverNamesHashBucketSize = mkDefault 128;
 
-      # The front door passes on what an environment accepts and answers.
+      # Environments decide what they accept, so these limits are high.
       clientMaxBodySize = mkDefault cfg.clientMaxBodySize;
       proxyTimeout = mkDefault cfg.proxyTimeout;
       commonHttpConfig = ''

@@ -22,13 +22,13 @@ let
       headers = nginx.without (text planned.extraConfig) asked;
       # A header that the plan adds to the server; some locations have to repeat it.
       added = lib.optional (planned.allowIndexing == false) { name = "X-Robots-Tag"; value = "noindex"; };
-      repeating = lib.filterAttrs (_: extraConfig: extraConfig != "")
-        (mapAttrs (_: l: nginx.again (text l.extraConfig) { inherit headers added; }) planned.locations);
+      repeated = lib.filterAttrs (_: extraConfig: extraConfig != "")
+        (mapAttrs (_: l: nginx.repeated (text l.extraConfig) { inherit headers added; }) planned.locations);
     in
     {
       ${name} = {
         extraConfig = nginx.hide headers + nginx.add headers;
-        locations = mapAttrs (_: extraConfig: { inherit extraConfig; }) repeating;
+        locations = mapAttrs (_: extraConfig: { inherit extraConfig; }) repeated;
       };
     };
 in

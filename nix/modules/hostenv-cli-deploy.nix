@@ -14,15 +14,15 @@
     default = "forward";
     example = "off";
     description = ''
-      What `hostenv deploy` does: `warn` that it is deprecated and go on as
-      before, `forward` to `hostenv-provider deploy` where that is installed and
-      the current folder is a provider's, or refuse (`off`). The environment
-      variable HOSTENV_DEPLOY comes first.
+      The effect of `hostenv deploy`: `warn` prints that it is deprecated and
+      runs it; `forward` runs `hostenv-provider deploy` if that is installed and
+      the current folder is a provider's; `off` refuses. The environment variable
+      HOSTENV_DEPLOY overrides it.
     '';
   };
 
-  # Declared once more, to look at the sub-commands when all of them are known:
-  # a definition would replace hostenv's own, or be replaced by a service's.
+  # Declare the option again, to change the sub-command after all definitions are
+  # merged: a definition would replace hostenv's own, or a service's would replace it.
   options.hostenv.subCommands = lib.mkOption {
     apply = subCommands:
       if ! subCommands ? deploy then subCommands

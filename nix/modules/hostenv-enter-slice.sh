@@ -8,8 +8,8 @@ set -euo pipefail
 export PATH=@path@
 
 slice=
-while read -r user its; do
-  if [ "$user" = "$PAM_USER" ]; then slice=$its; fi
+while read -r user name; do
+  if [ "$user" = "$PAM_USER" ]; then slice=$name; fi
 done </etc/hostenv/slices
 [ -n "$slice" ] || exit 0
 
@@ -43,10 +43,10 @@ inside() {
 asked=
 until inside; do
   if [ "$SECONDS" -ge 15 ]; then
-    printf '%s\n' "the session of $PAM_USER by $PAM_SERVICE is refused, for it cannot be put into $slice: ${said:-systemd has not moved it}" |
+    printf '%s\n' "refused the session of $PAM_USER by $PAM_SERVICE, because it cannot be put into $slice: ${output:-systemd has not moved it}" |
       systemd-cat --identifier=hostenv-enter-slice --priority=err || true
     exit 1
   fi
-  if [ -z "$asked" ] && said=$(enter 2>&1); then asked=yes; fi
+  if [ -z "$asked" ] && output=$(enter 2>&1); then asked=yes; fi
   sleep 0.01
 done

@@ -31,7 +31,7 @@ case "$verb" in
   snapshots | journal) wanted=3 ;;
   plan) wanted=2 ;;
   discard) wanted=1 ;;
-  *) fail "hostenv-move does not know what $(printf %q "$verb") is" ;;
+  *) fail "hostenv-move has no command $(printf %q "$verb")" ;;
 esac
 [ "$#" = "$wanted" ] || fail "hostenv-move $verb takes $((wanted - 1)) arguments, not $(($# - 1))"
 
@@ -78,7 +78,7 @@ case "$verb" in
     case "$3" in
       tagged) arguments+=(--tag "$name") ;;
       all) ;;
-      *) fail "there are snapshots tagged or all, not $(printf %q "$3")" ;;
+      *) fail "snapshots can be tagged or all, not $(printf %q "$3")" ;;
     esac
     # The legacy generator put the wrappers only into the home.
     for wrapper in "$profile/bin/restic-$name" "$HOME/.local/bin/restic-$name"; do
@@ -116,7 +116,7 @@ case "$verb" in
 
   plan)
     [[ $2 =~ ^[0-9]{1,6}$ ]] || fail "$(printf %q "$2") is no length"
-    [ -d "$runtime" ] || fail "$runtime is not there: it comes with the node's system"
+    [ -d "$runtime" ] || fail "there is no $runtime, which the node's system makes"
     mkdir -p -- "$restore"
     chmod 00700 -- "$restore"
     temp=$(mktemp -- "$restore/.plan.XXXXXXXX")

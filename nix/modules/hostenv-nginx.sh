@@ -6,7 +6,7 @@
 #   hostenv-nginx start    starts nginx, and exits when it runs
 #   hostenv-nginx reload   loads a new configuration by SIGHUP, a new program by SIGUSR2
 #   hostenv-nginx switch   reloads nginx.service, and prints its log if that fails
-#   hostenv-nginx kept     warns about settings of the unit that nginx runs without
+#   hostenv-nginx check    warns about settings of the unit that nginx runs without
 #
 # A new program takes over as nginx documents it: the old master starts the new one,
 # which inherits the listening sockets, and both serve. Once the new one has workers,
@@ -23,7 +23,7 @@ pidfile=@pidfile@
 settings=@settings@
 started=@started@
 # Time limit of each step, in seconds. A machine that is not overloaded needs less.
-patience=20
+stepTimeout=20
 
 say() { printf '%s\n' "$1" >&2; }
 
@@ -95,7 +95,7 @@ finishes() {
 
 # eventually COMMAND... repeats the command until it succeeds or the time is over.
 eventually() {
-  local end=$((SECONDS + patience))
+  local end=$((SECONDS + stepTimeout))
   until "$@"; do
     [ "$SECONDS" -lt "$end" ] || return 1
     sleep 0.05
@@ -118,17 +118,17 @@ start() {
 }
 
 reload() {
-  local master before want runs
+  local master before wanted current
   master=$(pid)
-  [ -n "$master" ] || fail "there is no nginx to reload" "systemctl start nginx"
-  want=$(readlink -f -- "$nginx") || fail "there is no $nginx"
-  "$nginx" -t -q -c "$config" || fail "nginx goes on as it is, for $want does not take $config"
-  runs=$(readlink -- "/proc/$master/exe") || fail "nginx ended while it was reloaded"
+  [ -n "$master" ] || fail "nginx does not run" "systemctl start nginx"
+  wanted=$(readlink -f -- "$nginx") || fail "there is no $nginx"
+  "$nginx" -t -q -c "$config" || fail "$wanted cannot load $config: nginx continues unchanged"
+  current=$(readlink -- "/proc/$master/exe") || fail "nginx ended during the reload"
 
   if [[ $(title "$master") != "nginx: master process $nginx "* ]]; then
-    say "warning: nginx was started by an older system, and cannot be replaced while it runs: systemctl restart nginx, when it suits"
-  elif [ "$runs" != "$want" ]; then
-    replace "$master" "$runs" "$want"
+    say "warning: nginx was started by an older system, and cannot be replaced while it runs: run systemctl restart nginx at a quiet time"
+  elif [ "$current" != "$wanted" ]; then
+    replace "$master" "$current" "$wanted"
     return
   fi
   before=$(children "$master")
@@ -137,16 +137,16 @@ reload() {
     return
   fi
   # nginx cannot apply some changes by a reload, such as another size of shared memory.
-  [[ $(title "$master") == "nginx: master process $nginx "* ]] || fail "nginx did not take $config, and goes on with what it had" "systemctl restart nginx"
-  say "nginx does not take $config by a reload, and is replaced"
-  replace "$master" "$runs" "$want"
+  [[ $(title "$master") == "nginx: master process $nginx "* ]] || fail "nginx did not load $config, and keeps its present configuration" "systemctl restart nginx"
+  say "nginx cannot load $config by a reload: replacing nginx"
+  replace "$master" "$current" "$wanted"
 }
 
-# came OLD CHANGED succeeds when the outcome is known, and sets next to the master
+# decided OLD CHANGED succeeds when the outcome is known, and sets next to the master
 # that serves: a new one, or the old one if the new one ended. In the second case the
 # old master has restored its PID file, so the file's time is not CHANGED. Read the
 # time before the file, because the file can change in between.
-came() {
+decided() {
   local time
   time=$(stat -c %z -- "$pidfile" 2>/dev/null) || time=$2
   next=$(pid)
@@ -157,7 +157,7 @@ came() {
   fi
 }
 
-is() { [ "$(pid)" = "$1" ]; }
+isMaster() { [ "$(pid)" = "$1" ]; }
 orphaned() { [[ $(children "$2") != *" $1 "* ]]; }
 
 # retire OLD NEW kills an old master when its workers only finish their requests, for
@@ -170,25 +170,25 @@ retire() {
   rm -f -- "$pidfile.oldbin"
 }
 
-# replace OLD RUNS WANT replaces the master OLD, which runs the program RUNS, by a
-# master of the program WANT.
+# replace OLD CURRENT WANTED replaces the master OLD, which runs the program CURRENT, by
+# a master of the program WANTED.
 replace() {
   local old=$1 older changed child next=
   older=$(parent "$old")
   if [[ $(title "$older") == "nginx: master process"* ]] && ! retire "$older" "$old"; then
-    fail "$2 goes on as it is: it cannot be replaced as long as the nginx before it has workers that do not finish" "systemctl restart nginx"
+    fail "$2 cannot be replaced while workers of the nginx before it still serve requests: nginx continues unchanged" "systemctl restart nginx"
   fi
   changed=$(stat -c %z -- "$pidfile")
   kill -USR2 "$old"
-  if ! eventually came "$old" "$changed" || [ "$next" = "$old" ]; then
+  if ! eventually decided "$old" "$changed" || [ "$next" = "$old" ]; then
     for child in $(children "$old"); do
       [[ $(title "$child") == "nginx: "[wc]* ]] || kill -QUIT "$child" 2>/dev/null || true
     done
-    eventually is "$old" || true
-    fail "$3 did not start: $2 serves on, with the configuration that it had" "journalctl -u nginx has what it said"
+    eventually isMaster "$old" || true
+    fail "$3 did not start: $2 continues, with its present configuration" "journalctl -u nginx shows its error messages"
   fi
   kill -QUIT "$old"
-  retire "$old" "$next" || say "warning: workers of $2 do not finish"
+  retire "$old" "$next" || say "warning: workers of $2 still serve requests"
   say "$3 has taken over from $2"
 }
 
@@ -202,22 +202,22 @@ switch() {
   exit 1
 }
 
-# kept compares the settings that nginx was started with to those of the system. It
+# check compares the settings that nginx was started with to those of the system. It
 # prints no output if nginx does not run.
-kept() {
+check() {
   local names
   [ -n "$(pid)" ] || return 0
   if [ ! -e "$started" ]; then
-    say "warning: nginx was started by an older system, whose unit it has: systemctl restart nginx, when it suits"
+    say "warning: nginx was started by an older system, and has the settings of that system's unit: run systemctl restart nginx at a quiet time"
     return
   fi
   names=$({ grep -vxFf "$started" -- "$settings" || true; grep -vxFf "$settings" -- "$started" || true; } | cut -d= -f1 | sort -u | tr '\n' ' ')
   if [ -n "$names" ]; then
-    say "warning: nginx runs with the settings that it was started with, and these have changed: ${names% }: systemctl restart nginx, when it suits"
+    say "warning: these settings have changed since nginx was started: ${names% }: run systemctl restart nginx at a quiet time"
   fi
 }
 
 case "$#:${1-}" in
-  1:start | 1:reload | 1:switch | 1:kept) "$1" ;;
-  *) fail "hostenv-nginx takes start, reload, switch or kept" ;;
+  1:start | 1:reload | 1:switch | 1:check) "$1" ;;
+  *) fail "usage: hostenv-nginx start, reload, switch or check" ;;
 esac

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Manages the users of environments on a node where NixOS does not. NixOS treats a
 # renamed user as a removed and a new one, leaves the processes of a removed user
-# running, and gives a new user whatever folder exists at its home. users.nix installs
+# running, and gives a new user any folder that exists at its home. users.nix installs
 # this program; docs/nodes.md describes it.
 #
 #   hostenv-users activate         runs in the system's activation, before NixOS creates users
@@ -26,7 +26,9 @@ export LC_ALL=C PATH=@path@
 table=@table@
 # UID NAME HOME: the environments that this node has had, a line for each name
 record=/var/lib/hostenv/users
-profiles=/nix/var/nix/profiles/per-user
+# Folders with one folder for each user: of its profiles, and below /run.
+profiles=@profiles@
+runFolders=(@runtimes@ @upstreams@ @temp@)
 roots=/nix/var/nix/gcroots/auto
 lingering=/var/lib/systemd/linger
 # Time limits in seconds: for services to end, and for logind to forget a user after
@@ -94,11 +96,11 @@ readAll() {
     name=${name%%.*}
     if ! isName "$name" || ! isUID "$id" || [ -L "$folder" ]; then continue; fi
     case "$folder" in
-      "$profiles"/*) compgen -G "$folder/hostenv*" >/dev/null || continue ;;
+      "$profiles"/*) compgen -G "$folder/@link@*" >/dev/null || continue ;;
     esac
     if [ "${passwd[$name]-}" = "$id" ]; then home=${homes[$name]}; else home=/home/$name; fi
     : "${known["$id $name"]:=$home}"
-  done < <(stat -c '%u %n' -- "$profiles"/* /run/hostenv/user/* 2>/dev/null)
+  done < <(stat -c '%u %n' -- "$profiles"/* @runtimes@/* 2>/dev/null)
 }
 
 # sorted WORD... prints the words sorted, one on each line.
@@ -151,7 +153,7 @@ forget() {
   for id; do
     while [ -e "/run/systemd/users/$id" ]; do
       if [ "$SECONDS" -ge "$end" ]; then
-        say "warning: logind still knows the user $id by its old name: deploy once more, or reboot, if its services are not there"
+        say "warning: logind still knows the user $id by its old name: if its services do not start, deploy again or reboot"
         return
       fi
       sleep 0.2
@@ -170,9 +172,9 @@ setAside() {
   local other=${ownerAt[$1]}
   keepRoots "$other" "$1" "$1.$other"
   if mv --backup=numbered -T -- "$1" "$1.$other"; then
-    say "$1 belongs to UID $other and not to $2: it is $1.$other now"
+    say "$1 belonged to UID $other, not to $2: renamed it to $1.$other"
   else
-    complain "$1 belongs to UID $other and not to $2, and cannot be set aside: move it away"
+    complain "$1 belongs to UID $other, not to $2, and cannot be renamed to $1.$other: move it away"
   fi
 }
 
@@ -185,18 +187,18 @@ take() {
     isOf "$id" "$from" || continue
     mkdir -p -- "${to%/*}"
     if exists "$to" && ! { [ ! -L "$to" ] && rmdir -- "$to" 2>/dev/null; }; then
-      say "warning: $from stays where it is, for $to is there"
+      say "warning: $from was not moved, because $to exists"
       return
     fi
     if [ "$(stat -c %d -- "$from")" != "$(stat -c %d -- "${to%/*}")" ]; then
-      complain "$from cannot become $to, on another file system: move it by hand"
+      complain "$from cannot be moved to $to on another file system: copy it yourself"
       return
     fi
     keepRoots "$id" "$from" "$to"
     if mv -nT -- "$from" "$to" && sync -- "${from%/*}" "${to%/*}"; then
-      say "$from is $to now"
+      say "moved $from to $to"
     else
-      complain "$from cannot become $to"
+      complain "$from cannot be moved to $to"
     fi
     return
   done
@@ -268,7 +270,7 @@ activate() {
       if [ "$old" = "$name" ] || has "$old" "${formers[$id]-}"; then linked=; fi
     done
     if [ -n "$linked" ]; then
-      complain "the UID $id was$linked's on this node, and the plan gives it to $name, which never had that name. Was generated/state.json lost? See \"Restore a state\" in docs/provider.md. If they are one environment, take the line of $id out of $record"
+      complain "the UID $id belonged to$linked on this node, and the plan assigns it to $name, which never had that name: if generated/state.json was lost, see \"Restore a state\" in docs/provider.md; if both are one environment, remove the line of $id from $record"
       strange[$id]=1
       continue
     fi
@@ -282,7 +284,7 @@ activate() {
         renames+=("$old:$name")
         renamed+=("$id")
       else
-        complain "the UID $id is $old's, and the plan gives it to $name, which never had that name"
+        complain "the UID $id belongs to the user $old, and the plan assigns it to $name, which never had that name"
         strange[$id]=1
       fi
     done
@@ -291,7 +293,7 @@ activate() {
   for name in $(sorted "${!uidOf[@]}"); do
     id=${passwd[$name]-${uidOf[$name]}}
     if [ "$id" != "${uidOf[$name]}" ] && ! { [ -n "${userOf[$id]-}" ] && has "$name" "${formers[$id]-}"; }; then
-      complain "the user $name has the UID $id on this node, and the plan gives it ${uidOf[$name]}: NixOS does not change that"
+      complain "the user $name has the UID $id on this node, and the plan assigns it ${uidOf[$name]}: NixOS does not change UIDs"
       strange[${uidOf[$name]}]=1
     fi
   done
@@ -306,9 +308,9 @@ activate() {
     if [ -n "$linked" ] && [ -e "/run/systemd/users/$id" ]; then gone+=("$id"); fi
   done
 
-  for text in "${renames[@]}"; do say "the user ${text%:*} is ${text#*:} from now on"; done
+  for text in "${renames[@]}"; do say "renaming the user ${text%:*} to ${text#*:}"; done
   # shellcheck disable=SC2046 # a word for each name
-  for id in "${gone[@]}"; do say "the environment$(printf ' %s' $(namesOf "$id")) (UID $id) is not on this node any more: what runs of it is stopped"; done
+  for id in "${gone[@]}"; do say "the environment$(printf ' %s' $(namesOf "$id")) (UID $id) was removed from this node: stopping its processes"; done
   [ "${NIXOS_ACTION-}" != dry-activate ] || return
 
   # Write the record before any rename: after a power cut the next run needs it.
@@ -340,7 +342,7 @@ activate() {
   forget "${renamed[@]}"
 
   for name in "${!uidOf[@]}"; do
-    folders+=("${homeOf[$name]}" "$profiles/$name" "/run/hostenv/user/$name" "/run/hostenv/nginx/$name" "@temp@/$name")
+    folders+=("${homeOf[$name]}" "$profiles/$name" "${runFolders[@]/%//$name}")
   done
   if [ "${#folders[@]}" != 0 ]; then
     while read -r id text; do ownerAt[$text]=$id; done < <(stat -L -c '%u %n' -- "${folders[@]}" 2>/dev/null)
@@ -350,7 +352,7 @@ activate() {
     [ -z "${strange[$id]-}" ] || continue
     setAside "${homeOf[$name]}" "$id"
     setAside "$profiles/$name" "$id"
-    for text in "/run/hostenv/user/$name" "/run/hostenv/nginx/$name" "@temp@/$name"; do
+    for text in "${runFolders[@]/%//$name}"; do
       if foreign "$text" "$id"; then rm -rf --one-file-system -- "$text"; fi
     done
   done
@@ -371,7 +373,7 @@ activate() {
     for old in ${formers[$id]-}; do folders+=("$profiles/$old" "$profiles/$old.$id"); done
     take "$profiles/$name" "$id" "${folders[@]}"
     for old in ${formers[$id]-}; do
-      for text in "/run/hostenv/user/$old" "/run/hostenv/nginx/$old" "@temp@/$old"; do
+      for text in "${runFolders[@]/%//$old}"; do
         if isOf "$id" "$text"; then rm -rf --one-file-system -- "$text"; fi
       done
     done
@@ -408,7 +410,7 @@ leftOf() {
   for at in "${known["$1 $2"]}" "${known["$1 $2"]}.$1"; do
     if isPlain "$at" && isOf "$1" "$at" && ! inUse "$at"; then printf '%s\n' "$at"; fi
   done
-  for at in "$profiles/$2" "$profiles/$2.$1" "/run/hostenv/user/$2" "/run/hostenv/nginx/$2" "@temp@/$2"; do
+  for at in "$profiles/$2" "$profiles/$2.$1" "${runFolders[@]/%//$2}"; do
     if isOf "$1" "$at"; then printf '%s\n' "$at"; fi
   done
   if [ -z "${passwd[$2]-}" ] && [ -e "$lingering/$2" ]; then printf '%s\n' "$lingering/$2"; fi
@@ -446,7 +448,7 @@ list() {
 remove() {
   local name=$1 id=$2 at
   if ! isName "$name" || ! isUID "$id"; then die "hostenv-users remove takes a user's name and its UID"; fi
-  [ -n "${known["$id $name"]-}" ] || die "this node knows of no environment $name with the UID $id"
+  [ -n "${known["$id $name"]-}" ] || die "this node has no record of an environment $name with the UID $id"
   isLeft "$id" "$name" || die "$name is in use on this node"
   if runs "$id"; then stop "$id"; fi
   while read -r at; do
@@ -458,7 +460,7 @@ remove() {
   done < <(leftOf "$id" "$name")
 }
 
-[ "$EUID" = 0 ] || die "it wants root"
+[ "$EUID" = 0 ] || die "run this program as root"
 case "${1-}/$#" in
   activate/1)
     readAll

@@ -1,5 +1,5 @@
-# Logs: logrotate's own check reads nginx's folder, which is nginx's only once
-# nginx has started.
+# Logs: logrotate's check reads nginx's folder, which belongs to nginx only after nginx
+# has started.
 { config, lib, ... }:
 {
   systemd.services.logrotate-checkconf = lib.mkIf (config.services.logrotate.enable && config.services.nginx.enable) {

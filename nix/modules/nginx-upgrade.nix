@@ -9,7 +9,8 @@ let
   nginx = config.services.nginx;
   unit = config.systemd.services.nginx;
 
-  # The same paths in every system: the running nginx starts the next one by them.
+  # Paths that are the same in every system, because the running nginx starts the next
+  # one by them.
   binary = "/etc/hostenv/nginx";
   settings = paths.frontDoor;
   started = paths.frontDoorStarted;
@@ -21,9 +22,9 @@ let
     inherit pidfile settings started;
   });
 
-  # Settings that a process of the unit keeps from its start to its end. Left out are
-  # those that systemd applies to a running unit or reads later, and store paths that
-  # change with every nixpkgs.
+  # Settings that a process of the unit keeps from its start to its end. This leaves
+  # out those that systemd applies to a running unit or reads later, and store paths
+  # that change with every nixpkgs.
   kept = concatStrings (
     mapAttrsToList line (removeAttrs unit.serviceConfig [
       "AllowedCPUs" "CPUQuota" "CPUWeight" "IOWeight" "MemoryHigh" "MemoryLow" "MemoryMax" "MemoryMin" "MemorySwapMax" "TasksMax"
@@ -35,7 +36,7 @@ let
   line = name: value:
     concatStrings (map (v: "${name}=${if builtins.isBool v then lib.boolToString v else toString v}\n") (lib.remove null (lib.toList value)));
 
-  # nginx itself, of nixpkgs' programs by this name.
+  # Whether the package is nginx itself, and not another server, of this version.
   isNginx = version: lib.hasPrefix "nginx" (lib.getName nginx.package) && lib.versionAtLeast (lib.getVersion nginx.package) version;
 in
 {
@@ -44,8 +45,8 @@ in
     default = "1h";
     example = "10m";
     description = ''
-      How long a request or a WebSocket goes on that began before nginx was reloaded or replaced. Until then a part of
-      the older nginx stays in memory.
+      How long requests and WebSockets that began before nginx was reloaded or replaced may continue. Until they end, a
+      part of the older nginx stays in memory.
     '';
   };
 
@@ -56,7 +57,7 @@ in
     services.nginx.appendConfig = mkDefault ''
       worker_shutdown_timeout ${cfg.drainTimeout};
     '';
-    # Or a client's next request can meet the end of a connection that was idle.
+    # Without it nginx can close an idle connection just as a client sends a request.
     services.nginx.commonHttpConfig = optionalString (isNginx "1.27.4") ''
       keepalive_min_timeout 10s;
     '';
@@ -68,8 +69,8 @@ in
         PIDFile = pidfile;
         ExecStart = mkForce "${program} start";
         ExecReload = mkForce "${program} reload";
-        # By root and outside of the sandbox, so that it is no part of what nginx can
-        # change; without it there would be a warning too many.
+        # By root and outside of the sandbox, so that nginx cannot change the file. If
+        # this fails, `check` only warns too often.
         ExecStartPost = [ "+-${pkgs.coreutils}/bin/install -m 0644 ${settings} ${started}" ];
         TimeoutStartSec = mkDefault 180;
         SyslogIdentifier = mkDefault "nginx";
@@ -78,7 +79,7 @@ in
       };
     };
 
-    # What NixOS reloads nginx by in a switch, once the certificates are there.
+    # NixOS reloads nginx by this unit in a switch, once the certificates have files.
     systemd.services.nginx-config-reload.serviceConfig = {
       ExecStart = mkForce "${program} switch";
       TimeoutSec = mkForce 180;
@@ -86,7 +87,7 @@ in
 
     system.activationScripts.hostenv-nginx = {
       deps = [ "etc" ];
-      text = "${program} kept || true\n";
+      text = "${program} check || true\n";
     };
   };
 }

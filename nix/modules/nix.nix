@@ -1,4 +1,4 @@
-# Nix on the node: whose closures it accepts, and how long it keeps them.
+# Nix on the node: the closures that it accepts, and how long it keeps them.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkIf mkOption types;
@@ -34,20 +34,19 @@ in
 
   config = {
     warnings = lib.optional (cfg.trustedPublicKeys == [ ] && ! cfg.trusted && ! cfg.remoteBuild) ''
-      The node ${config.hostenv.nodeName} would refuse every deploy, because it trusts no key that signs
-      closures: set provider.nixSigning.trustedPublicKeys, or hostenv.deploy.trusted = true for closures without a
-      signature.'';
+      The node ${config.hostenv.nodeName} would refuse every deploy, because it trusts no signing key: set
+      provider.nixSigning.trustedPublicKeys, or hostenv.deploy.trusted = true to accept unsigned closures.'';
 
     nix = {
       settings = {
-        # Lists add up with NixOS's own, so these are no mkDefault.
+        # NixOS joins these lists with its own, so they need no mkDefault.
         trusted-public-keys = cfg.trustedPublicKeys;
         trusted-users = mkIf cfg.trusted [ "root" cfg.user ];
         require-sigs = mkDefault true;
         # Environments manage their profiles by `nix profile`.
         experimental-features = mkDefault [ "nix-command" "flakes" ];
       };
-      # Generations of a month are kept for roll-backs.
+      # Roll-backs can use the generations of a month.
       gc = {
         automatic = mkDefault true;
         dates = mkDefault "weekly";

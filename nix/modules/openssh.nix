@@ -1,4 +1,4 @@
-# ssh: log-in by key, not as root; connections end when the other side is gone.
+# ssh: log-in only by key and not as root; a connection ends if its client disappears.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;

@@ -25,8 +25,8 @@ in
 
   systemd.tmpfiles.settings."10-hostenv" = {
     "/run/hostenv" = folder "0755" "root" "root";
-    "/run/hostenv/nginx" = folder "0755" "root" "root";
-    "/run/hostenv/user" = folder "0755" "root" "root";
+    ${paths.upstreams} = folder "0755" "root" "root";
+    ${paths.runtimes} = folder "0755" "root" "root";
   }
   // lib.mapAttrs' (user: _: lib.nameValuePair (paths.upstream user) (folder "2770" user config.services.nginx.group)) environments
   // lib.mapAttrs' (user: _: lib.nameValuePair (paths.runtime user) (folder "2700" user "users")) environments;

@@ -1,14 +1,14 @@
-# What a session of an environment's user finds, by ssh or in its systemd: the
-# programs of the environment, and the folders that hostenv's activation needs.
-# NixOS gives both to shells (/etc/set-environment) and to PAM (/etc/pam/environment),
-# which is how `ssh USER@NODE drush`, `systemd --user` and a login have the same.
+# Sessions of environments' users, by ssh or in systemd, have the programs of the
+# environment, and the folders that hostenv's activation needs. NixOS gives both to
+# shells (/etc/set-environment) and to PAM (/etc/pam/environment), so that
+# `ssh USER@NODE drush`, `systemd --user` and a login have the same.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) mapAttrs mkDefault mkIf;
   paths = import ../lib/paths.nix;
   inherit (config.hostenv) environments;
 
-  # What `environment.variables` puts between double quotes of a shell.
+  # quoted text: the text for double quotes of a shell, as `environment.variables` needs.
   quoted = lib.replaceStrings [ "\\" "\"" "$" "`" ] [ "\\\\" "\\\"" "\\$" "\\`" ];
 in
 {
@@ -37,8 +37,8 @@ in
     systemPackages = mkIf (environments != { }) [ pkgs.gitMinimal pkgs.rsync ];
   };
 
-  # The user managers run when a switch ends and environments are activated. NixOS
-  # starts one for a user who begins to linger. It starts none for a user that a
-  # rolled back system had removed for a while, and who lingers already.
+  # The user managers must run at the end of a switch, when environments are activated.
+  # NixOS starts one for a user that begins to linger, but not for a user that a rolled
+  # back system had removed and that lingers already.
   systemd.targets.multi-user.wants = lib.mapAttrsToList (_: e: "user@${toString e.uid}.service") environments;
 }

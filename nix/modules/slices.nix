@@ -6,8 +6,8 @@
 # Without it systemd puts a session below user-<UID>.slice, outside of the project's
 # limits, and a program that sudo starts stays in the slice of its caller. logind has
 # no setting for another slice. So PAM moves the process for sshd and sudo, which
-# customers and deploys use: as root, before a program of the user runs. It is moved after pam_systemd, so that the session has its XDG_RUNTIME_DIR
-# and is in logind's list.
+# customers and deploys use: as root, before a program of the user runs, and after
+# pam_systemd, so that the session has its XDG_RUNTIME_DIR and is in logind's list.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) concatLists concatStrings filterAttrs hasPrefix mapAttrs mapAttrsToList;
@@ -23,7 +23,7 @@ let
     in
     {
       assertion = readable;
-      message = "systemd.slices.${slice}.sliceConfig.${name} is ${show value}, which systemd does not take for a limit such as \"${example}\": correct provider.limits and run `mage plan`, if the value is in generated/plan.json";
+      message = "systemd.slices.${slice}.sliceConfig.${name} is ${show value}, which systemd does not accept, unlike \"${example}\": correct provider.limits and run `mage plan`, if the value is in generated/plan.json";
     };
 
   ours = lib.attrNames (filterAttrs (name: _: hasPrefix "user-" name) config.systemd.slices);

@@ -1,5 +1,4 @@
-# A secret of the sops file, for sops.secrets, of which a node may override each
-# part:
+# A secret of the sops file, for sops.secrets. A node may override each attribute.
 #
 #   file   hostenv.secrets.file
 #   key    the key in that file
@@ -12,6 +11,6 @@ rec {
   secret = { file, key, owner ? "root" }:
     access owner // defaults { inherit key; sopsFile = file; format = "yaml"; };
 
-  # access owner: the same owner and mode, for a template.
+  # access owner: owner and mode of a secret, also for a template.
   access = owner: defaults { inherit owner; group = owner; mode = "0400"; };
 }

@@ -1,7 +1,7 @@
-# What the deploy user may do as root and as an environment's user: exactly the
-# commands that deploy-rs runs for their profiles, and those with which we roll back
-# where deploy-rs does not. docs/nodes.md explains each, and why these rules are no
-# boundary against the holder of the deploy key.
+# The commands that the deploy user may run as root and as an environment's user: those
+# that deploy-rs runs for their profiles, and those that roll back where deploy-rs does
+# not. docs/nodes.md explains each, and why these rules are no boundary against the
+# holder of the deploy key.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkOption types;
@@ -19,7 +19,7 @@ let
   commandsFor = { profile, temp }: [
     # activates, now or with --boot for the next start
     (rule "${storePath}/activate-rs" "activate ${storePath} --profile-path ${profile} --temp-path ${literally temp} --confirm-timeout [0-9]+( --magic-rollback)?( --auto-rollback)?( --dry-activate)?( --boot)?")
-    # waits until the other one is done
+    # waits until the activation has ended
     (rule "${storePath}/activate-rs" "wait ${storePath} --temp-path ${literally temp}( --activation-timeout [0-9]+)?")
     # goes back to the generation before
     (rule "${storePath}/activate-rs" "revoke --profile-path ${profile}")

@@ -1,12 +1,12 @@
-# Users: they come from the plan alone, and no other user has an environment's UID
-# or GID. The plan's nodes.<node> declares the users, groups and slices.
-# hostenv-users.sh does what NixOS does not: a renamed environment keeps its home,
-# the processes of a removed one end, and its files are reported, and removed by
-# command.
+# Users: the plan's nodes.<node> declares the users, groups and slices of
+# environments. This module checks that no other user has their UIDs or GIDs.
+# hostenv-users.sh does what NixOS does not: a renamed environment keeps its home, the
+# processes of a removed one end, and its files are reported, and removed on command.
 { config, lib, pkgs, ... }:
 let
   inherit (lib) attrNames concatLists concatStringsSep filterAttrs mapAttrsToList mkOption types;
   inherit (config.hostenv) environments nodeName;
+  paths = import ../lib/paths.nix;
 
   # quoted [ "a" "b" ] is "a and b".
   quoted = concatStringsSep " and ";
@@ -21,11 +21,11 @@ let
     [
       {
         assertion = others == [ ];
-        message = "${option}: the ${kind} ${toString e.uid} belongs to the environment ${user} by generated/plan.json, and ${quoted others} ${if builtins.length others == 1 then "has" else "have"} it as well: set another in the configuration of ${nodeName}";
+        message = "${option}: the ${kind} ${toString e.uid} belongs to the environment ${user} by generated/plan.json, and ${quoted others} ${if builtins.length others == 1 then "has" else "have"} it too: set another in the configuration of ${nodeName}";
       }
       {
         assertion = actual == e.uid;
-        message = "${option}.${user}.${id} is ${if actual == null then "not set" else toString actual}, and generated/plan.json has the ${kind} ${toString e.uid} for the environment: run `mage plan`, and do not override it, for the environment's files belong to that ${kind}";
+        message = "${option}.${user}.${id} is ${if actual == null then "not set" else toString actual}, and generated/plan.json has the ${kind} ${toString e.uid} for the environment: run `mage plan`, and do not override it, because the environment's files belong to that ${kind}";
       }
     ];
 
@@ -33,9 +33,10 @@ let
   # NixOS chooses when it makes the user.
   own = filterAttrs (name: u: u.isNormalUser && ! environments ? ${name}) config.users.users;
   floating = attrNames (filterAttrs (_: u: u.uid == null) own);
-  reach = lib.any (e: e.uid >= 1000 && e.uid < 30000) (lib.attrValues environments);
+  # Whether an environment has a UID in the range from which NixOS chooses.
+  inRange = lib.any (e: e.uid >= 1000 && e.uid < 30000) (lib.attrValues environments);
 
-  # The table that hostenv-users reads, a line each.
+  # The table that hostenv-users reads.
   line = kind: name: uid: formers: home: "${kind} ${name} ${if uid == null then "-" else toString uid} ${if formers == [ ] then "-" else concatStringsSep "," formers} ${home}\n";
   table = pkgs.writeText "hostenv-users-table" (lib.concatStrings (
     mapAttrsToList (user: e: line "environment" user e.uid e.formerNames (config.users.users.${user}.home or "/home/${user}")) environments
@@ -45,6 +46,8 @@ let
   program = pkgs.writeShellScriptBin "hostenv-users" (import ../lib/fill.nix ./hostenv-users.sh {
     path = lib.makeBinPath [ pkgs.coreutils pkgs.findutils pkgs.util-linux pkgs.procps config.systemd.package ];
     table = "${table}";
+    inherit (paths) profiles runtimes upstreams;
+    link = baseNameOf (paths.profile "");
     temp = config.hostenv.deploy.tempPath;
   });
 in
@@ -72,20 +75,20 @@ in
         ++ owned "GID" "gid" "users.groups" config.users.groups user e)
       environments);
 
-    warnings = lib.optional (reach && floating != [ ]) ''
+    warnings = lib.optional (inRange && floating != [ ]) ''
       ${quoted (map (name: "users.users.${name}") floating)} on ${nodeName} has no uid, and NixOS may choose one that the
       plan gives to an environment later: set a uid outside of provider.uidRange.'';
 
     users.mutableUsers = lib.mkDefault false;
 
-    # For a deploy, see sudo.nix.
+    # Deploys run it, see sudo.nix.
     environment.systemPackages = lib.mkIf (config.hostenv.deploy.sudoCommands != { }) [ program ];
     system.activationScripts = {
       hostenv-users = {
         text = "${program}/bin/hostenv-users activate";
         supportsDryActivation = true;
       };
-      # A service that makes users (sysusers, userborn) starts later without this.
+      # The services sysusers and userborn, which make users instead, start later.
       users = lib.mkIf (! config.systemd.sysusers.enable && ! (config.services.userborn.enable or false)) {
         deps = [ "hostenv-users" ];
       };

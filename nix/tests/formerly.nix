@@ -1,11 +1,11 @@
 let
   formerly = import ../lib/formerly.nix;
   options = import ../lib/provider-options.nix;
-  said = provider: options.data ({ hostenvHostname = "hosting.example"; } // provider);
+  data = provider: options.data ({ hostenvHostname = "hosting.example"; } // provider);
 in
 {
   null-says-nothing = {
-    expr = said { statePath = null; nodeSshPorts = null; letsEncrypt = { enable = null; acceptTerms = true; }; cloudflare = { apiTokenFile = null; zoneId = null; }; };
+    expr = data { statePath = null; nodeSshPorts = null; letsEncrypt = { enable = null; acceptTerms = true; }; cloudflare = { apiTokenFile = null; zoneId = null; }; };
     expected = { hostenvHostname = "hosting.example"; letsEncrypt.acceptTerms = true; cloudflare.zoneId = null; };
   };
   every-path = {
@@ -18,7 +18,7 @@ in
 
   # All former options are reported together, each with the line that replaces it.
   all-at-once = {
-    expr = said {
+    expr = data {
       nodeSystems."node-a" = "aarch64-linux";
       nodeSshPorts = { n1 = 2222; n2 = 22; };
       planSource = "eval";
@@ -26,17 +26,17 @@ in
     error = "provider: nodeSystems, nodeSshPorts, planSource: options of hostenv's own provider module, which this one does not have.*hint: write below `provider`, in place of.*nodeSystems: nodes.node-a.system = \"aarch64-linux\";.*nodeSshPorts: nodes.n1.sshPort = 2222;.*nodeSshPorts: nodes.n2.sshPort = 22;.*planSource: nothing: ";
   };
 
-  addresses = { expr = said { nodeAddresses."n.1" = "192.0.2.1"; }; error = " nodeAddresses: nodes[.]\"n.1\"[.]address = \"192[.]0[.]2[.]1\";"; };
-  ssh-options = { expr = said { nodeSshOpts.n = [ "-o" "ProxyJump=\${x}" ]; }; error = " nodeSshOpts: nodes[.]n[.]sshOpts = [[] \"-o\" \"ProxyJump=.[$][{]x[}]\" ];"; };
-  remote-build = { expr = said { nodeRemoteBuild = { n = true; m = false; }; }; error = "nodes.m.remoteBuild = false;.*nodes.n.remoteBuild = true;"; };
-  magic-roll-back = { expr = said { nodeMagicRollback.n = false; }; error = " nodeMagicRollback: nodes.n.magicRollback = false;"; };
-  auto-roll-back-of-all = { expr = said { nodeAutoRollback = false; }; error = " nodeAutoRollback: nodes.<node>.autoRollback = false; for each node"; };
+  addresses = { expr = data { nodeAddresses."n.1" = "192.0.2.1"; }; error = " nodeAddresses: nodes[.]\"n.1\"[.]address = \"192[.]0[.]2[.]1\";"; };
+  ssh-options = { expr = data { nodeSshOpts.n = [ "-o" "ProxyJump=\${x}" ]; }; error = " nodeSshOpts: nodes[.]n[.]sshOpts = [[] \"-o\" \"ProxyJump=.[$][{]x[}]\" ];"; };
+  remote-build = { expr = data { nodeRemoteBuild = { n = true; m = false; }; }; error = "nodes.m.remoteBuild = false;.*nodes.n.remoteBuild = true;"; };
+  magic-roll-back = { expr = data { nodeMagicRollback.n = false; }; error = " nodeMagicRollback: nodes.n.magicRollback = false;"; };
+  auto-roll-back-of-all = { expr = data { nodeAutoRollback = false; }; error = " nodeAutoRollback: nodes.<node>.autoRollback = false; for each node"; };
 
-  state-beside = { expr = said { statePath = ./plans/state.json; }; error = "statePath: generatedPath = ./.*plans; the folder of state.json and plan.json"; };
-  state-in-generated = { expr = said { statePath = "generated/state.json"; planPath = "generated/plan.json"; }; error = "statePath: nothing: it is where state.json lies.*planPath: nothing: it is where plan.json lies"; };
+  state-beside = { expr = data { statePath = ./plans/state.json; }; error = "statePath: generatedPath = ./.*plans; the folder of state.json and plan.json"; };
+  state-in-generated = { expr = data { statePath = "generated/state.json"; planPath = "generated/plan.json"; }; error = "statePath: nothing: this is the default.*planPath: nothing: this is the default"; };
 
   generated-flake = {
-    expr = said {
+    expr = data {
       generatedFlake = {
         inputs.tools.url = "github:a/b";
         envInputs.follows = { nixpkgs = "nixpkgs"; phps = "php-packages"; };
@@ -45,11 +45,11 @@ in
     };
     error = "generatedFlake: inputs.tools = [{] url = \"github:a/b\"; [}]; among the inputs of flake.nix.*generatedFlake: overrides.nixpkgs = inputs.nixpkgs;.*generatedFlake: overrides.phps = inputs.php-packages;.*generatedFlake: overrides.<input> = inputs.<input>;";
   };
-  empty-generated-flake = { expr = said { generatedFlake = { }; }; error = "generatedFlake: nothing: no flake is generated"; };
-  haskell = { expr = said { haskellDevPackages = [ ]; }; error = "haskellDevPackages: nothing: "; };
+  empty-generated-flake = { expr = data { generatedFlake = { }; }; error = "generatedFlake: nothing: no flake is generated"; };
+  haskell = { expr = data { haskellDevPackages = [ ]; }; error = "haskellDevPackages: nothing: "; };
 
-  certificates-on = { expr = said { letsEncrypt.enable = true; }; error = "letsEncrypt.enable: nothing: certificates are issued"; };
-  certificates-off = { expr = said { letsEncrypt.enable = false; }; error = "letsEncrypt.enable: enableLetsEncrypt = false; at each virtual host"; };
+  certificates-on = { expr = data { letsEncrypt.enable = true; }; error = "letsEncrypt.enable: nothing: certificates are issued"; };
+  certificates-off = { expr = data { letsEncrypt.enable = false; }; error = "letsEncrypt.enable: enableLetsEncrypt = false; at each virtual host"; };
 
   before-any-project = {
     expr = ((import ../lib).mkProvider {

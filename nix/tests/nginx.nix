@@ -5,7 +5,7 @@ let
   frame = { name = "X-Frame-Options"; value = "DENY"; };
   type = { name = "X-Content-Type-Options"; value = "nosniff"; };
   robots = { name = "X-Robots-Tag"; value = "noindex"; };
-  again = own: nginx.again own { headers = [ frame type ]; added = [ robots ]; };
+  repeated = own: nginx.repeated own { headers = [ frame type ]; added = [ robots ]; };
 
   # hostenv's values for a virtual host that sets no headers.
   hostenv = {
@@ -37,9 +37,9 @@ in
   own-of-another-name = { expr = nginx.without "add_header X-Frame-Options-2 a;" [ frame ]; expected = [ frame ]; };
   hidden-is-not-added = { expr = nginx.without "proxy_hide_header X-Frame-Options;" [ frame ]; expected = [ frame ]; };
 
-  again-nothing = { expr = again "expires 1h;"; expected = ""; };
-  again-add = { expr = again "add_header X-Frame-Options SAMEORIGIN;"; expected = "add_header X-Content-Type-Options \"nosniff\" always;\nadd_header X-Robots-Tag \"noindex\" always;\n"; };
-  again-hide = { expr = again "proxy_hide_header Server;"; expected = "proxy_hide_header X-Frame-Options;\nproxy_hide_header X-Content-Type-Options;\n"; };
+  repeated-nothing = { expr = repeated "expires 1h;"; expected = ""; };
+  repeated-add = { expr = repeated "add_header X-Frame-Options SAMEORIGIN;"; expected = "add_header X-Content-Type-Options \"nosniff\" always;\nadd_header X-Robots-Tag \"noindex\" always;\n"; };
+  repeated-hide = { expr = repeated "proxy_hide_header Server;"; expected = "proxy_hide_header X-Frame-Options;\nproxy_hide_header X-Content-Type-Options;\n"; };
 
   security-of-hostenv = {
     expr = of { virtualHost = hostenv; };

@@ -41,7 +41,7 @@ in
   empty-hostname = { expr = options.data { hostenvHostname = ""; }; error = "provider: hostenvHostname is missing"; };
   token = {
     expr = options.data { inherit hostenvHostname; cloudflare.apiToken = "s3${"cret"}"; };
-    error = "provider: cloudflare.apiToken is a secret in plain sight.*hint: name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN";
+    error = "provider: cloudflare.apiToken is a secret, and flakes.*hint: name a key of the sops file by cloudflare.apiTokenSecret, or set CF_API_TOKEN";
     errorNot = "s3cret";
   };
   token-file = {

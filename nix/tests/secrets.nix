@@ -5,7 +5,7 @@ let
   complaint = secrets.complaint;
   needed = {
     needs = "environments on n1 make backups";
-    who = "the environments a, b on n1 make backups";
+    named = "the environments a, b on n1 make backups";
     for = "the backups of environments on n1";
     all = [ "a: a/backups_env" "b: b/backups_env" "b: b/backups_secret" ];
     missing = [ "a: a/backups_env" "b: b/backups_secret" ];

@@ -217,7 +217,7 @@ func buildFailed(p deploy.Profile, causes []nix.FailedBuild) error {
 // build that it needs.
 func unexplained(p deploy.Profile, failure *nix.CommandError) error {
 	if failure == nil {
-		return buildProblem(p, "nix built "+maker(p)+", which does not make the profile's path "+p.Path, "set the profile's path to its derivation's first output")
+		return buildProblem(p, "nix built "+maker(p)+", which does not produce the profile's path "+p.Path, "set the profile's path to its derivation's first output")
 	}
 	return buildProblem(p, failure.Message(), "run `nix-store --realise "+maker(p)+"` to see all that nix writes")
 }

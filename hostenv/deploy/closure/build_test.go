@@ -101,7 +101,7 @@ func TestBuildSucceeds(t *testing.T) {
 		// A path that its derivation does not make is not built.
 		n.Profiles[0].Path = n.Profiles[0].Path[:len(n.Profiles[0].Path)-1] + "9"
 		failed, err := l.store.Build(t.Context(), n, n.Profiles, &bytes.Buffer{})
-		if err != nil || len(failed) != 1 || !strings.Contains(failed["system"].Error(), "which does not make the profile's path") {
+		if err != nil || len(failed) != 1 || !strings.Contains(failed["system"].Error(), "which does not produce the profile's path") {
 			t.Errorf("got %v, %v", failed, err)
 		}
 	})

@@ -197,7 +197,7 @@ func (s *Store) why(ctx context.Context, f failedSpec) (why, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", key, err)
 	}
-	return evaluationProblem(key, "nix reported an error, and none at a second evaluation", ""), nil
+	return evaluationProblem(key, "nix reported an error at the first evaluation, and none at the second", ""), nil
 }
 
 // apply evaluates a function of deploy.nodes. It asks for the trace, which names

@@ -105,7 +105,7 @@ func TestEvaluateUncatchable(t *testing.T) {
 			t.Error(err)
 		}
 		_, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n9", "system")})
-		if err == nil || err.Error() != `the flake's deploy.nodes is not of this plan: it has no node "n9"` {
+		if err == nil || err.Error() != `the flake's deploy.nodes does not match the plan: it has no node "n9"` {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -120,7 +120,7 @@ func TestEvaluateHostileNames(t *testing.T) {
 				t.Errorf("profile %q: got %+v, %v", name, found["n1"], err)
 			}
 			_, err = l.store.Evaluate(t.Context(), []deploy.Node{node(name, "system")})
-			if err == nil || !strings.HasPrefix(err.Error(), "the flake's deploy.nodes is not of this plan: it has no node ") {
+			if err == nil || !strings.HasPrefix(err.Error(), "the flake's deploy.nodes does not match the plan: it has no node ") {
 				t.Errorf("node %q: got %v", name, err)
 			}
 		}

@@ -48,7 +48,7 @@ func TestRefusesHostileNames(t *testing.T) {
 			}
 			n, p := example()
 			*field(&n, &p) = value
-			if err := a.Activate(t.Context(), n, p, deploy.ActivateOptions{Status: filepath.Join(dir, "status")}, os.Stderr); err == nil || !strings.Contains(err.Error(), "which deploy-rs cannot be given") || problem.Hint(err) == "" {
+			if err := a.Activate(t.Context(), n, p, deploy.ActivateOptions{Status: filepath.Join(dir, "status")}, os.Stderr); err == nil || !strings.Contains(err.Error(), "which deploy-rs would misread") || problem.Hint(err) == "" {
 				t.Errorf("%s %q: %v", name, value, err)
 			}
 		}

@@ -11,8 +11,8 @@ import (
 
 // programError reports that there is no deploy-rs to run.
 func programError(p deploy.Profile, err error) error {
-	return problem.WithHint(fmt.Errorf("find the deploy-rs that %s is activated by: %w", p.Key(), err),
-		"see that flake.nix has the input deploy-rs, or name its program: -deployRs=/nix/store/...-deploy-rs/bin/deploy")
+	return problem.WithHint(fmt.Errorf("find the deploy-rs that activates %s: %w", p.Key(), err),
+		"check that flake.nix has the input deploy-rs, or name the program: -deployRs=/nix/store/...-deploy-rs/bin/deploy")
 }
 
 // exitError reports that deploy-rs failed, by the exit status of a shell: 128 and
@@ -23,8 +23,8 @@ func exitError(p deploy.Profile, status int) error {
 	case 1:
 		return problem.New("deploy-rs", "failed to activate "+p.Key(), seeLogs)
 	case 2:
-		return problem.New("deploy-rs", "does not take the arguments that it is given for "+p.Key(),
-			"this hostenv-provider and that deploy-rs do not fit: please report it, with the log")
+		return problem.New("deploy-rs", "rejects the arguments for "+p.Key(),
+			"this hostenv-provider and this deploy-rs do not work together: please report it, with the log")
 	case 126, 127:
 		return problem.New("deploy-rs", "cannot be run for "+p.Key(), seeLogs)
 	}

@@ -25,7 +25,7 @@ func Check(n deploy.Node, p deploy.Profile) error {
 		{"the folder for temporary files of " + p.Key(), p.Temp, parses(names.ParsePlainPath)},
 	} {
 		if err := field.parse(field.value); err != nil {
-			return problem.New(field.what, fmt.Sprintf("is %q, which deploy-rs cannot be given", field.value),
+			return problem.New(field.what, fmt.Sprintf("is %q, which deploy-rs would misread", field.value),
 				"run `mage plan`: generated/plan.json has no such name, unless it was written by hand")
 		}
 	}

@@ -55,9 +55,9 @@ func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (
 		}
 		own := filepath.Dir(filepath.Dir(program))
 		if _, err := names.ParseStorePath(own); err == nil && pkg != "" && own != pkg && n.Platform == platform() {
-			return "", problem.New("the deploy-rs that is named, "+own+",",
-				fmt.Sprintf("is not the one that %s is activated by, %s", p.Key(), pkg),
-				"leave -deployRs away, or name "+pkg+"/bin/deploy")
+			return "", problem.New("the deploy-rs of -deployRs, "+own+",",
+				fmt.Sprintf("is not the one that activates %s, %s", p.Key(), pkg),
+				"omit -deployRs, or name "+pkg+"/bin/deploy")
 		}
 		return program, nil
 	}
@@ -99,7 +99,7 @@ func packageOf(path string) string {
 
 func (a *Activator) build(ctx context.Context) (string, error) {
 	if a.Nix == nil {
-		return "", errors.New("neither the program nor a flake that has it is named")
+		return "", errors.New("no program is set, and no flake that has it")
 	}
 	path, err := a.Nix.BuildInput(ctx, "deploy-rs")
 	if err != nil {

@@ -96,13 +96,13 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 	case err != nil && !errors.As(err, &exit):
 		return programError(p, err)
 	case exit != nil && exit.ExitCode() == 2:
-		return problem.New(program, "does not take the arguments that it is given: "+lastLine(output),
-			"`nix flake update deploy-rs` brings the provider another one")
+		return problem.New(program, "rejects its arguments: "+lastLine(output),
+			"run `nix flake update deploy-rs` to get another version")
 	}
 	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
 	if errors.Is(err, os.ErrNotExist) {
-		return problem.New(program, fmt.Sprintf("comes to no result with this Nix (%s): %s", a.nixVersion(ctx), lastLine(output)),
-			"see that `nix show-derivation "+p.Path+"` finds what the profile was built of")
+		return problem.New(program, fmt.Sprintf("did not ask this Nix (%s) for a build: %s", a.nixVersion(ctx), lastLine(output)),
+			"check that `nix show-derivation "+p.Path+"` finds the derivation of the profile")
 	} else if err != nil {
 		return fmt.Errorf("try deploy-rs: %w", err)
 	}
@@ -112,9 +112,9 @@ func (a *Activator) try(ctx context.Context, program string, n deploy.Node, p de
 			return nil
 		}
 	}
-	return problem.New(program, fmt.Sprintf("does not understand this Nix (%s), which gives derivations another form from 2.33 on: it would run `nix %s`",
+	return problem.New(program, fmt.Sprintf("does not understand this Nix (%s), which prints derivations in another form since 2.33: it would run `nix %s`",
 		a.nixVersion(ctx), strings.Join(strings.Fields(string(asked)), " ")),
-		"bring a newer deploy-rs, `nix flake update deploy-rs`, or run this with a Nix before 2.33")
+		"run `nix flake update deploy-rs` to get a newer version, or use a Nix before 2.33")
 }
 
 func (a *Activator) nixVersion(ctx context.Context) string {

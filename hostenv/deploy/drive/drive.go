@@ -119,7 +119,7 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	}
 	// What is deployed is recorded even if the run was interrupted.
 	if err := d.plan.record(context.WithoutCancel(ctx), d.Folder, outcome.Deployed()); err != nil {
-		return outcome, problem.WithHint(fmt.Errorf("record which node each environment is on: %w", err), "`mage deploy -resume` does so, and activates nothing again")
+		return outcome, problem.WithHint(fmt.Errorf("record which node each environment is on: %w", err), "run `mage deploy -resume` to record it; no profile is activated again")
 	}
 	return outcome, nil
 }
@@ -169,7 +169,7 @@ func (d *driver) mover() (*move.Mover, error) {
 	return move.New(d.plan.Document, move.Options{
 		Skip: d.plan.users(d.Migrations.Skip), Sources: d.Migrations.Sources, IgnoreErrors: d.Migrations.IgnoreErrors,
 		Warn: func(user string, err error) {
-			d.sink.Warn(fmt.Sprintf("environment %s goes without its data: %v", user, err))
+			d.sink.Warn(fmt.Sprintf("environment %s moves without its data: %v", user, err))
 		},
 		Deployed: deployed,
 	})

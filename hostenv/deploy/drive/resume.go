@@ -32,11 +32,11 @@ func (d *driver) takeUp() (id string, err error) {
 	subject := "the last run, " + id + ","
 	switch {
 	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
-		return "", problem.New(subject, "died before it began", again)
+		return "", problem.New(subject, "ended before it began", again)
 	case o.Ended && o.Code() == deploy.ExitDone && len(d.plan.unrecorded(o.Deployed())) == 0:
 		return "", problem.New(subject, "is complete: there is nothing to resume", again)
 	case o.Start.Plan != d.plan.digest():
-		return "", problem.New(subject, "was about another plan", again+": it asks the nodes what they have, and knows what that run left undecided")
+		return "", problem.New(subject, "was for another plan", again+": it asks the nodes what they have, and knows which activations that run left undecided")
 	}
 	d.Selection = o.Start.Selected
 	then, now := o.Start.Options, &d.Options.Options

@@ -84,7 +84,7 @@ func (o oldNode) snapshot(ctx context.Context, name string) (string, error) {
 		id = try("the journal of its service", fromJournal, "journal", ran, strconv.FormatInt(since.Unix(), 10))
 	}
 	if id == "" {
-		return "", fmt.Errorf("it ended well, and its snapshot is not to be found (%s)", strings.Join(reasons, "; "))
+		return "", fmt.Errorf("it succeeded, but its snapshot was not found (%s)", strings.Join(reasons, "; "))
 	}
 	return id, nil
 }
@@ -103,7 +103,7 @@ func (o oldNode) backup(ctx context.Context, name string) (time.Time, error) {
 	}
 	match := began.FindSubmatch(out)
 	if match == nil {
-		return time.Time{}, fmt.Errorf("%s answers %.100q", program, out)
+		return time.Time{}, fmt.Errorf("%s printed %.100q", program, out)
 	}
 	// Neither can fail: both are digits only, and few enough.
 	seconds, _ := strconv.ParseInt(string(match[1]), 10, 64)

@@ -11,13 +11,13 @@ import (
 // backupError reports why the data of an environment were not taken along.
 func backupError(user, from string, problems []string) error {
 	all := strings.Join(problems, "; ")
-	cause := "mend it on " + from
+	cause := "fix it on " + from
 	if strings.Contains(all, "unknown user") || strings.Contains(all, "command not found") || strings.Contains(all, "password is required") {
 		// What sudo says where user, program or rule are not there.
-		cause = from + " must still have the environment's user, and " + program + " from its system, for which it was deployed once with nix/modules/move.nix: see docs/deploy-moves.md"
+		cause = from + " must still have the environment's user, and " + program + ", which its system has from nix/modules/move.nix: see docs/deploy-moves.md"
 	}
-	return problem.New("", "take the data of "+user+" along from "+from+": "+all,
-		fmt.Sprintf("nothing was changed on the new node. %s; or leave the data there: -skipMigrations=%s; or say that they are on another node: -migrationSource=%s=NODE", cause, user, user))
+	return problem.New("", "move the data of "+user+" from "+from+": "+all,
+		fmt.Sprintf("the new node was not changed. %s; or leave the data there: -skipMigrations=%s; or name another node that has them: -migrationSource=%s=NODE", cause, user, user))
 }
 
 // heldError reports that an environment has older data on its new node, as one
@@ -25,9 +25,9 @@ func backupError(user, from string, problems []string) error {
 // node that it comes from would be left behind. The paths keep it from restoring.
 func heldError(user, from, node string, paths []string) error {
 	return problem.New(user,
-		fmt.Sprintf("has older data on %s, and would start with those rather than restore what is on %s: %s",
+		fmt.Sprintf("has older data on %s, and would start with those instead of restoring from %s: %s",
 			node, from, control.ReplaceAllString(strings.Join(paths, ", "), " | ")),
-		fmt.Sprintf("set them aside, on %s as %s: systemctl --user stop mysql.service; mkdir ~/before-move && mv PATH... ~/before-move/; and deploy again. Or start with the older data: -skipMigrations=%s",
+		fmt.Sprintf("move them aside, on %s as %s: systemctl --user stop mysql.service; mkdir ~/before-move && mv PATH... ~/before-move/; then deploy again. Or start with the older data: -skipMigrations=%s",
 			node, user, user))
 }
 
@@ -38,8 +38,8 @@ func sourceError(user, reason string, nodes ...string) error {
 	if len(nodes) > 0 {
 		of = ", NODE being one of " + strings.Join(nodes, ", ")
 	}
-	return problem.New("which node the data of "+user+" are on", "is not clear: "+reason,
-		fmt.Sprintf("say which: -migrationSource=%s=NODE%s; or that there are none to take along: -skipMigrations=%s", user, of, user))
+	return problem.New("the node with the data of "+user, "is not clear: "+reason,
+		fmt.Sprintf("name it: -migrationSource=%s=NODE%s; or move no data: -skipMigrations=%s", user, of, user))
 }
 
 var (

@@ -113,7 +113,7 @@ func TestSnapshot(t *testing.T) {
 		{"two nodes made one", answers{backup: {out: since}, tagged: {out: twoHosts}, all: {out: twoHosts}, baseAll: {out: twoHosts}, journal: {out: "snapshot 44bbcd7a saved\n"}},
 			[]string{backup, tagged, all, baseAll, journal}, "44bbcd7a"},
 		{"two nodes made one, and nothing tells which is whose", answers{backup: {out: since}, tagged: {out: twoHosts}, all: {out: twoHosts}, baseAll: {out: twoHosts}, journal: {out: ""}},
-			[]string{backup, tagged, all, baseAll, journal}, "snapshots tagged drupal-migrate: far and old made one meanwhile"},
+			[]string{backup, tagged, all, baseAll, journal}, "snapshots tagged drupal-migrate: several hosts made one since then: far and old"},
 		{"one node made two", answers{backup: {out: since}, tagged: {out: twoNew}}, []string{backup, tagged}, other},
 		{"there was only the base then", answers{backup: {out: "missing\n"}, baseBackup: {out: since}, baseTagged: {out: "[]"}, baseAll: {out: fresh}},
 			[]string{backup, baseBackup, baseTagged, baseAll}, id},
@@ -124,11 +124,11 @@ func TestSnapshot(t *testing.T) {
 			[]string{backup}, "(exit-code). It said: | Fatal: s3:https://***@s3.example.com/x: wrong password"},
 		{"its user is not there any more", answers{backup: {err: "sudo: unknown user shop"}}, []string{backup}, "backup drupal-migrate: sudo: unknown user shop"},
 		{"none was made", answers{backup: {out: since}, tagged: {out: stale}, all: {out: stale}, baseAll: {err: "no"}, journal: {out: "skipped\n"}}, []string{backup, tagged, all, baseAll, journal},
-			"it ended well, and its snapshot is not to be found (snapshots tagged drupal-migrate: the newest is of 2026-11-23T03:57:40Z, before this backup began; all snapshots: the newest is of 2026-11-23T03:57:40Z, before this backup began; all snapshots by restic-drupal: no; the journal of its service: it names none)"},
+			"it succeeded, but its snapshot was not found (snapshots tagged drupal-migrate: the newest is of 2026-11-23T03:57:40Z, before this backup began; all snapshots: the newest is of 2026-11-23T03:57:40Z, before this backup began; all snapshots by restic-drupal: no; the journal of its service: it names none)"},
 		{"a list that is none", answers{backup: {out: since}, tagged: {out: "bash: warning\n" + fresh}}, []string{backup, tagged, all, baseAll, journal}, "restic's list of snapshots cannot be read: invalid character"},
 		{"an id that is none", answers{backup: {out: since}, tagged: {out: "[" + listed("$(reboot)", "2026-11-23T03:57:41Z") + "]"}}, []string{backup, tagged, all, baseAll, journal}, "one without id or time"},
 		{"a journal with an id that is none", answers{backup: {out: since}, journal: {out: "snapshot latest saved\nsnapshot 44bbcd7a saved as evidence\n"}}, []string{backup, tagged, all, baseAll, journal}, "it names none"},
-		{"an answer that is none", answers{backup: {out: "since ever"}}, []string{backup}, `hostenv-move answers "since ever"`},
+		{"an answer that is none", answers{backup: {out: "since ever"}}, []string{backup}, `hostenv-move printed "since ever"`},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestPrepare(t *testing.T) {
 	if got != nil || err == nil || len(to.asked) != 2 {
 		t.Fatalf("%+v, %v, %q", got, err, to.asked)
 	}
-	if text := err.Error() + problem.Hint(err); !strings.Contains(text, "shop has older data on new") || !strings.Contains(text, ": /home/shop/.local/share/mysql, /home/shop/.local/state/hostenv/restored/bset them") || !strings.Contains(text, "-skipMigrations=shop") {
+	if text := err.Error() + problem.Hint(err); !strings.Contains(text, "shop has older data on new") || !strings.Contains(text, ": /home/shop/.local/share/mysql, /home/shop/.local/state/hostenv/restored/bmove them") || !strings.Contains(text, "-skipMigrations=shop") {
 		t.Error(text)
 	}
 	// The new node does not answer whether it has older data.
@@ -198,7 +198,7 @@ func TestPrepare(t *testing.T) {
 	}
 
 	// The new node rejects the restore plan.
-	to.answers = map[string]answer{holdsA: {}, holdsB: {}, write: {err: "exit status 1: error: /run/hostenv/user/shop is not there: it comes with the node's system"}}
+	to.answers = map[string]answer{holdsA: {}, holdsB: {}, write: {err: "exit status 1: error: there is no /run/hostenv/user/shop, which the node's system makes"}}
 	if got, err := m.Prepare(t.Context(), from, to, newNode, shop); got != nil || err == nil || !strings.HasPrefix(err.Error(), "write the restore plan of shop: exit status 1") {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -293,7 +293,7 @@ func (f failing) Run(context.Context, string, []byte, ...string) ([]byte, error)
 func TestRefuses(t *testing.T) {
 	for _, name := range []string{"", "a b", "a;id", "$(id)", "`id`", "-rf", "../x", "a/b", "a\nb", "a'b", "a@b", "é", ".hidden", strings.Repeat("a", 101), "a%n"} {
 		quoted := fmt.Sprintf("%q", name)
-		if _, err := move.New(document(t, `, "migrations": ["fine", `+quoted+`]`), move.Options{}); err == nil || !strings.Contains(err.Error(), "which is no name of a backup") {
+		if _, err := move.New(document(t, `, "migrations": ["fine", `+quoted+`]`), move.Options{}); err == nil || !strings.Contains(err.Error(), "which is not the name of a backup") {
 			t.Errorf("%s: %v", quoted, err)
 		}
 	}
@@ -306,12 +306,12 @@ func TestRefuses(t *testing.T) {
 		got = append(got, err.Error())
 	}
 	want := []string{
-		`plan.environments.shop.migrations holds "a b", which is no name of a backup`,
-		`plan.environments.shop.migrations holds "7;", which is no name of a backup`,
-		`-skipMigrations=nobody names no environment of the plan`,
+		`plan.environments.shop.migrations holds "a b", which is not the name of a backup`,
+		`plan.environments.shop.migrations holds "7;", which is not the name of a backup`,
+		`-skipMigrations=nobody is not an environment of the plan`,
 		`-migrationSource=blog=old names an environment without backups (its migrations in the plan)`,
-		`-migrationSource=no=old names no environment of the plan`,
-		`-migrationSource=shop=nowhere names no node of the plan`,
+		`-migrationSource=no=old is not an environment of the plan`,
+		`-migrationSource=shop=nowhere is not a node of the plan`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -41,14 +41,14 @@ func (o Options) check(d plan.Document, nodes map[string]string) error {
 	for _, user := range slices.Sorted(maps.Keys(d.Environments)) {
 		for _, name := range d.Environments[user].Backups() {
 			if !plan.IsBackup(name) {
-				errs.Addf("plan.environments."+user+".migrations", "run `mage plan`", "holds %q, which is no name of a backup", name)
+				errs.Addf("plan.environments."+user+".migrations", "run `mage plan`", "holds %q, which is not the name of a backup", name)
 			}
 		}
 	}
 	const known = "run `mage state:list` for the environments"
 	for _, user := range o.Skip {
 		if _, ok := d.Environments[user]; !ok {
-			errs.Addf("-skipMigrations="+user, known, "names no environment of the plan")
+			errs.Addf("-skipMigrations="+user, known, "is not an environment of the plan")
 		}
 	}
 	for _, user := range slices.Sorted(maps.Keys(o.Sources)) {
@@ -57,15 +57,15 @@ func (o Options) check(d plan.Document, nodes map[string]string) error {
 		e, ok := d.Environments[user]
 		switch {
 		case !ok:
-			errs.Addf(option, known, "names no environment of the plan")
+			errs.Addf(option, known, "is not an environment of the plan")
 		case nodes[node] == "":
-			errs.Addf(option, "the nodes are "+strings.Join(slices.Sorted(maps.Keys(nodes)), ", "), "names no node of the plan")
+			errs.Addf(option, "the nodes are "+strings.Join(slices.Sorted(maps.Keys(nodes)), ", "), "is not a node of the plan")
 		case node == e.Node:
 			errs.Addf(option, "name the node that has the data now", "names the node that the environment is deployed to")
 		case len(e.Backups()) == 0:
-			errs.Addf(option, "leave it away: the project has no backup whose name ends in -migrate", "names an environment without backups (its migrations in the plan)")
+			errs.Addf(option, "omit it: the project has no backup whose name ends in -migrate", "names an environment without backups (its migrations in the plan)")
 		case slices.Contains(o.Skip, user):
-			errs.Addf(option, "name it in one of the two", "contradicts -skipMigrations=%s", user)
+			errs.Addf(option, "use only one of the two", "contradicts -skipMigrations=%s", user)
 		}
 	}
 	return errs.Err()

@@ -297,7 +297,7 @@ func TestScriptPlan(t *testing.T) {
 	if err := os.RemoveAll(m.runtime); err != nil {
 		t.Fatal(err)
 	}
-	if err := run("{}\n", "3"); err == nil || !strings.Contains(err.Error(), "it comes with the node's system") {
+	if err := run("{}\n", "3"); err == nil || !strings.Contains(err.Error(), "which the node's system makes") {
 		t.Errorf("%v", err)
 	}
 	if _, err := m.Run(t.Context(), "", nil, "hostenv-move", "discard"); err != nil {

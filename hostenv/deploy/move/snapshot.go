@@ -57,7 +57,7 @@ func newest(list []snapshot, since time.Time) (string, error) {
 		return "", fmt.Errorf("the newest is of %s, before this backup began", found.Time.UTC().Format(time.RFC3339))
 	}
 	if len(hosts) > 1 {
-		return "", fmt.Errorf("%s made one meanwhile", strings.Join(slices.Sorted(maps.Keys(hosts)), " and "))
+		return "", fmt.Errorf("several hosts made one since then: %s", strings.Join(slices.Sorted(maps.Keys(hosts)), " and "))
 	}
 	return found.ID, nil
 }
@@ -72,7 +72,7 @@ func only(list []snapshot, since time.Time) (string, error) {
 		}
 	}
 	if count > 1 {
-		return "", fmt.Errorf("%d were made meanwhile, and no tag tells which", count)
+		return "", fmt.Errorf("%d were made since then, and no tag marks the right one", count)
 	}
 	return newest(list, since)
 }

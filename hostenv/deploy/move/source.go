@@ -46,7 +46,7 @@ func (m *Mover) from(ctx context.Context, n deploy.Node, p deploy.Profile) (node
 		case node == n.Name:
 			return "", false, nil
 		case m.nodes[node] == "":
-			return "", false, sourceError(p.Name, "it was deployed to "+node+", which is no node of the plan any more")
+			return "", false, sourceError(p.Name, "it was deployed to "+node+", which is no longer a node of the plan")
 		}
 		return node, false, nil
 	}
@@ -62,7 +62,7 @@ func (m *Mover) discover(ctx context.Context, current, user string, e plan.Envir
 			if ctx.Err() != nil {
 				return "", ctx.Err()
 			}
-			return "", sourceError(user, "DNS does not say: "+err.Error())
+			return "", sourceError(user, "DNS does not answer: "+err.Error())
 		}
 		// Some of its names may lead to the new node already.
 		found = slices.DeleteFunc(found, func(node string) bool { return node == current })

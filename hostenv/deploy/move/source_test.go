@@ -61,7 +61,7 @@ func TestFrom(t *testing.T) {
 		{"it has nothing to take along", `, "previousNode": "old"`, move.Options{}, nil, "", ""},
 		{"the state knows it here", migrations, move.Options{Deployed: map[string]string{"shop": "new"}}, nil, "", ""},
 		{"the state knows it elsewhere", migrations, move.Options{Deployed: map[string]string{"shop": "far"}}, nil, "far", ""},
-		{"the node is gone", `, "previousNode": "gone", "migrations": ["a"]`, move.Options{}, nil, "", "it was deployed to gone, which is no node of the plan any more"},
+		{"the node is gone", `, "previousNode": "gone", "migrations": ["a"]`, move.Options{}, nil, "", "it was deployed to gone, which is no longer a node of the plan"},
 		{"the node is gone, and the command line knows where they are", `, "previousNode": "gone", "migrations": ["a"]`, move.Options{Sources: map[string]string{"shop": "far"}}, nil, "far", ""},
 
 		{"it is new, and has no name yet", migrations, move.Options{}, nodes, "", ""},
@@ -78,8 +78,8 @@ func TestFrom(t *testing.T) {
 		{"its host name leads to no node", migrations, move.Options{}, with(zone{"shop.hosting.test": "203.0.113.7", "www.shop.test": "192.0.2.3"}), "far", ""},
 		{"a proxy", migrations, move.Options{}, with(zone{"shop.hosting.test": "203.0.113.7", "www.shop.test": "203.0.113.8"}), "", ""},
 		{"several others", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.1 192.0.2.3"}), "", "shop.hosting.test lead to far and old"},
-		{"no answer is not no name", migrations, move.Options{}, with(zone{"shop.hosting.test": "?"}), "", "DNS does not say"},
-		{"no answer of a node", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.1", "far.hosting.test": "?"}), "", "DNS does not say"},
+		{"no answer is not no name", migrations, move.Options{}, with(zone{"shop.hosting.test": "?"}), "", "DNS does not answer"},
+		{"no answer of a node", migrations, move.Options{}, with(zone{"shop.hosting.test": "192.0.2.1", "far.hosting.test": "?"}), "", "DNS does not answer"},
 		{"several others, errors are ignored", migrations, move.Options{IgnoreErrors: true}, with(zone{"shop.hosting.test": "192.0.2.1 192.0.2.3"}), "", ""},
 	}
 	for _, test := range tests {

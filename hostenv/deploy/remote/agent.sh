@@ -157,7 +157,7 @@ lasting() {
 # that the second one runs even if the connection is lost.
 restore() {
 	if [ ! -e "$5" ]; then
-		printf '%s\n' "$5 is not on the node any more" >&2
+		printf '%s\n' "$5 is no longer on the node" >&2
 		return 66
 	elif [ -x "$5/activate-rs" ]; then
 		lasting "$1" sudo -n -u "$2" "$5/activate-rs" activate "$5" --profile-path "$3" --temp-path "$4" --confirm-timeout 30
@@ -165,7 +165,7 @@ restore() {
 		lasting "$1" sh -c 'sudo -n -u "$1" nix-env -p "$2" --set "$3" && exec sudo -n -u "$1" "$3/bin/switch-to-configuration" switch' restore "$2" "$3" "$5"
 	else
 		lasting "$1" sudo -n -u "$2" nix-env -p "$3" --set "$5" || return
-		printf '%s\n' "$5 is the profile again, and has nothing to activate it by" >&2
+		printf '%s\n' "$5 is the profile again, but has no program to activate it" >&2
 		return 65
 	fi
 }

@@ -48,7 +48,7 @@ func Write(ctx context.Context, parent string, nodes []deploy.Node) (*Config, er
 			options[i], err = settingsOf(n)
 		}
 		if folded := strings.ToLower(n.Name); seen[folded] {
-			errs = append(errs, refused(n.Name, "two nodes are called so", "give one of them another name"))
+			errs = append(errs, refused(n.Name, "two nodes have this name", "give one of them another name"))
 		} else {
 			seen[folded] = true
 		}
@@ -113,7 +113,7 @@ func privateDir(parent string) (string, error) {
 			return os.MkdirTemp(candidate, "hostenv-ssh-")
 		}
 	}
-	return "", fmt.Errorf("the path %q holds what is not a letter, a digit or one of . _ - /", candidates[0])
+	return "", fmt.Errorf("the path %q holds characters other than letters, digits and . _ - /", candidates[0])
 }
 
 func writeNode(b *bytes.Buffer, dir string, n deploy.Node, options []setting) {
@@ -200,7 +200,7 @@ func (c *Config) check(ctx context.Context, node string, lines []string) error {
 		if m[1] == c.Path+":" || m[1] == c.Path {
 			if line >= 1 && line <= len(lines) {
 				errs = append(errs, refused(lines[line-1], "ssh does not understand its sshOpts: "+m[3],
-					fmt.Sprintf("mend provider.nodes.%q.sshOpts, and run `mage plan`", lines[line-1])))
+					fmt.Sprintf("correct provider.nodes.%q.sshOpts, and run `mage plan`", lines[line-1])))
 			}
 		}
 	}

@@ -18,7 +18,7 @@ type AuthError struct {
 }
 
 func (e *AuthError) Error() string {
-	return "node " + e.Node + " does not let " + e.User + " in: " + e.Cause
+	return "node " + e.Node + " refuses the login of " + e.User + ": " + e.Cause
 }
 
 // Hint says what to do.
@@ -27,7 +27,7 @@ func (e *AuthError) Hint() string {
 	if len(e.Keys) > 0 {
 		key = "what is in " + strings.Join(e.Keys, " or ")
 	}
-	return "put " + key + " into provider.deployPublicKeys, run `mage plan`, and have an operator whose key is on the node deploy it; a key with a passphrase needs an ssh-agent"
+	return "add " + key + " to provider.deployPublicKeys, run `mage plan`, and ask an operator whose key is on the node to deploy it; a key with a passphrase needs an ssh-agent"
 }
 
 // A CommandError says that a command on a node failed.
@@ -68,7 +68,7 @@ func lostError(node, cause string) error {
 // session's script.
 func shellError(node, cause string) error {
 	return problem.New("node "+node, "does not start a session: "+cause,
-		"see `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo")
+		"check `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo")
 }
 
 var (
@@ -103,7 +103,7 @@ func failed(n deploy.Node, status int, stderr, stdout string) error {
 		return &AuthError{Node: n.Name, User: n.User, Cause: cause}
 	}
 	if cause == "" {
-		cause = "ssh ended without a word"
+		cause = "ssh ended without a message"
 	}
 	return &deploy.UnreachableError{Node: n.Name, Cause: cause}
 }

@@ -37,13 +37,13 @@ func checkNode(n deploy.Node) error {
 	_, badAddress := names.ParseAddress(n.Address)
 	switch option := fmt.Sprintf("provider.nodes.%q", n.Name); {
 	case badName != nil:
-		return refuse("this is no name for a node", "use labels of letters, digits and hyphens, with dots between them and a letter in one of them")
+		return refuse("this is not a valid name for a node", "use labels of letters, digits and hyphens, with dots between them and a letter in one of them")
 	case badAddress != nil:
 		return refuse(fmt.Sprintf("its address is %q, neither a host name nor an IP address", n.Address), "set "+option+".address, and run `mage plan`")
 	case n.Port < 0 || n.Port > 65535:
 		return refuse(fmt.Sprintf("its port is %d", n.Port), "set "+option+".sshPort to one of 1 to 65535, and run `mage plan`")
 	case !isUserName(n.User):
-		return refuse(fmt.Sprintf("the deploy user is %q, which is no user name", n.User), "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`")
+		return refuse(fmt.Sprintf("the deploy user is %q, which is not a user name", n.User), "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`")
 	}
 	if n.HostKey != "" {
 		key, err := names.ParsePublicKey(n.HostKey)
@@ -51,7 +51,7 @@ func checkNode(n deploy.Node) error {
 			err = key.Check()
 		}
 		if err != nil {
-			return refuse(fmt.Sprintf("its hostKey is %q, which is no public key", n.HostKey), fmt.Sprintf("set provider.nodes.%q.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", n.Name))
+			return refuse(fmt.Sprintf("its hostKey is %q, which is not a public key", n.HostKey), fmt.Sprintf("set provider.nodes.%q.hostKey to the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", n.Name))
 		}
 	}
 	return nil
@@ -63,13 +63,13 @@ func checkProfile(node string, p deploy.Profile) error {
 	var text string
 	switch {
 	case !p.IsSystem() && !isUserName(p.Name):
-		text = fmt.Sprintf("the profile %q has no user's name", p.Name)
+		text = fmt.Sprintf("the profile %q does not have the name of a user", p.Name)
 	case !isUserName(p.User):
-		text = fmt.Sprintf("the profile %s is activated as %q, which is no user name", p.Name, p.User)
+		text = fmt.Sprintf("the profile %s is activated as %q, which is not a user name", p.Name, p.User)
 	case !isPlainPath(p.Link):
-		text = fmt.Sprintf("the profile %s is at %q, which is no plain absolute path", p.Name, p.Link)
+		text = fmt.Sprintf("the profile %s is at %q, which is not a plain absolute path", p.Name, p.Link)
 	case !isPlainPath(p.Temp):
-		text = fmt.Sprintf("the profile %s has the tempPath %q, which is no plain absolute path", p.Name, p.Temp)
+		text = fmt.Sprintf("the profile %s has the tempPath %q, which is not a plain absolute path", p.Name, p.Temp)
 	default:
 		return nil
 	}

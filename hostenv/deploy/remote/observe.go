@@ -45,7 +45,7 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	}
 	r, err := readReport(a.stdout)
 	if err != nil {
-		return deploy.Observation{}, fmt.Errorf("node %s: read what it reports of itself: %w", s.node.Name, err)
+		return deploy.Observation{}, fmt.Errorf("node %s: read its report: %w", s.node.Name, err)
 	}
 	return r.observation(s.node.Profiles), nil
 }

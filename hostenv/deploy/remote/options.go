@@ -76,7 +76,7 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 		word := words[0]
 		words = words[1:]
 		if len(word) < 2 || word[0] != '-' || word == "--" {
-			return refuse(fmt.Sprintf("hold %q, which is no option", word))
+			return refuse(fmt.Sprintf("hold %q, which is not an option", word))
 		}
 		// Options are combined as in getopt(3): -4C -p22 -p 22.
 		for i := 1; i < len(word); i++ {
@@ -87,11 +87,11 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 			value := word[i+1:]
 			keyword, known := flagsWithValue[word[i]]
 			if !known && word[i] != 'o' {
-				return refuse(fmt.Sprintf("hold -%c, which a deploy cannot be given", word[i]))
+				return refuse(fmt.Sprintf("hold -%c, which a deploy does not support", word[i]))
 			}
 			if value == "" {
 				if len(words) == 0 {
-					return refuse(fmt.Sprintf("end with -%c, and it needs a value", word[i]))
+					return refuse(fmt.Sprintf("end with -%c, which needs a value", word[i]))
 				}
 				value, words = words[0], words[1:]
 			}
@@ -103,7 +103,7 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 				return refuse(fmt.Sprintf("hold -o %q, which is not Option=value", keyword))
 			}
 			if !valuePattern.MatchString(value) {
-				return refuse(fmt.Sprintf("set %s to %q, which has no place in an ssh_config", keyword, value))
+				return refuse(fmt.Sprintf("set %s to %q, which an ssh_config cannot hold", keyword, value))
 			}
 			if harmless, ok := fixed[strings.ToLower(keyword)]; ok {
 				if !containsFold(harmless, value) {
@@ -142,7 +142,7 @@ func includePath(path string) (string, error) {
 		return "", err
 	}
 	if !isPlainPath(path) {
-		return "", fmt.Errorf("%q holds what is not a letter, a digit or one of . _ - /", path)
+		return "", fmt.Errorf("%q holds characters other than letters, digits and . _ - /", path)
 	}
 	_, err = os.Stat(path)
 	return path, err

@@ -15,7 +15,7 @@ func (s *session) Restore(ctx context.Context, p deploy.Profile, path string) er
 		return err
 	}
 	if !isStorePath(path) {
-		return refused(s.node.Name, fmt.Sprintf("%q cannot be restored for %s, for it is no store path", path, p.Name), "see what the profile's link leads to")
+		return refused(s.node.Name, fmt.Sprintf("%q cannot be restored for %s: it is not a store path", path, p.Name), "see what the profile's link leads to")
 	}
 	kind := "environment"
 	if p.IsSystem() {

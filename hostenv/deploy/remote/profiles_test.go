@@ -74,8 +74,8 @@ func testRestore(t *testing.T, shell string) {
 		{0, pathB, "", [2]string{pathB, pathA}},
 		{0, pathC, "", [2]string{pathC, pathA}},
 		{1, pathD, "it is broken", [2]string{pathC, pathD}},
-		{1, pathC, "nothing to activate it by", [2]string{pathC, pathC}},
-		{1, pathA[:len(pathA)-1] + "gone", "is not on the node any more", [2]string{pathC, pathC}},
+		{1, pathC, "no program to activate it", [2]string{pathC, pathC}},
+		{1, pathA[:len(pathA)-1] + "gone", "is no longer on the node", [2]string{pathC, pathC}},
 	}
 	for _, step := range steps {
 		err := s.Restore(t.Context(), m.Profiles[step.profile], step.path)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-var errNUL = errors.New("an argument holds a NUL byte, which no command can be given")
+var errNUL = errors.New("an argument holds a NUL byte, which no command can receive")
 
 // Quote joins arguments into a line from which a POSIX shell reads the same
 // arguments again, including line breaks. It refuses an argument with a NUL byte.

@@ -154,7 +154,7 @@ func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
 			break
 		}
 		if said.WriteString(line + "\n"); said.Len() > tailSize {
-			return shellError(s.node.Name, "it prints without end: "+brief(said.String()[:200]))
+			return shellError(s.node.Name, "its output does not end: "+brief(said.String()[:200]))
 		}
 	}
 	admitted()
@@ -302,10 +302,10 @@ func (s *session) Observation() deploy.Observation { return s.observed }
 // *[CommandError], and the output is what the command wrote before.
 func (s *session) Run(ctx context.Context, user string, input []byte, argv ...string) ([]byte, error) {
 	if !isUserName(user) {
-		return nil, refused(s.node.Name, fmt.Sprintf("%q is no user name", user), "run `mage plan`")
+		return nil, refused(s.node.Name, fmt.Sprintf("%q is not a user name", user), "run `mage plan`")
 	}
 	if len(argv) == 0 || argv[0] == "" || argv[0][0] == '-' {
-		return nil, fmt.Errorf("node %s: run %q: this is no command", s.node.Name, argv)
+		return nil, fmt.Errorf("node %s: run %q: this is not a command", s.node.Name, argv)
 	}
 	as := user
 	if user == s.node.User {

@@ -61,7 +61,7 @@ func inPlace(c deploy.Certificate) string {
 func failures(f deploy.OrderFailure) string {
 	why := "exit status " + f.Exit
 	if f.Exit == "timeout" {
-		why = "it did not end"
+		why = "it timed out"
 	}
 	if f.Times == 1 {
 		return fmt.Sprintf("the order failed at %s (%s)", f.Last.Format(time.RFC3339), why)

@@ -35,10 +35,10 @@ n2    renewed.test  failed   valid until 2027-01-31
 n1 moved.test: the order failed at 2026-11-29T07:00:00Z (exit status 10)
   acme: error: 403
   n1    feigned.test valid
-hint: ` + "`mage dnsGate` says whether its names lead to the node; it is ordered again every hour for a day, then once a day, and at once by `hostenv-certificates retry moved.test` as root on n1" + `
+hint: ` + "run `mage dnsGate` to see whether its names lead to the node; the node orders it again every hour for a day, then once a day; to order it at once, run `hostenv-certificates retry moved.test` as root on n1" + `
 
-n2 renewed.test: 2 orders failed since 2026-11-29T07:00:00Z, the last at 2026-11-29T08:00:00Z (it did not end)
-hint: ` + "`mage dnsGate` says whether its names lead to the node; it is ordered again every hour for a day, then once a day, and at once by `hostenv-certificates retry renewed.test` as root on n2" + `
+n2 renewed.test: 2 orders failed since 2026-11-29T07:00:00Z, the last at 2026-11-29T08:00:00Z (it timed out)
+hint: ` + "run `mage dnsGate` to see whether its names lead to the node; the node orders it again every hour for a day, then once a day; to order it at once, run `hostenv-certificates retry renewed.test` as root on n2" + `
 
 1 certificate is valid
 `

@@ -23,7 +23,7 @@ func Leftovers(w io.Writer, all []deploy.Leftover) error {
 			why += " to " + l.Now
 		}
 		if l.Running {
-			why += ", and runs on"
+			why += ", still running"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", l.Node, l.User, l.UID, why, strings.Join(l.Paths, " "))
 	}

@@ -17,7 +17,7 @@ func Line(e deploy.Event) string {
 	text := ""
 	switch e.Type {
 	case deploy.TypeResume:
-		text = "taking up run " + e.Run
+		text = "resuming run " + e.Run
 	case deploy.TypeNode:
 		switch e.State {
 		case deploy.StateReached:
@@ -33,7 +33,7 @@ func Line(e deploy.Event) string {
 	case deploy.TypeVerification:
 		text = verification(*e.Verification)
 	case deploy.TypeMove:
-		text = fmt.Sprintf("takes its data along from %s (%d snapshots)", e.Moved.From, len(e.Moved.Snapshots))
+		text = fmt.Sprintf("moves its data from %s (%d snapshots)", e.Moved.From, len(e.Moved.Snapshots))
 	case deploy.TypeDiff:
 		text = fmt.Sprintf("%d packages added, %d removed, %d changed, %s to copy", len(e.Diff.Added), len(e.Diff.Removed), len(e.Diff.Changed), Size(e.Diff.Copy))
 	default:
@@ -64,17 +64,17 @@ func finding(e deploy.Event) string {
 
 // states are the words for the states of a profile.
 var states = map[deploy.State]string{
-	deploy.StateWaiting: "waiting for an activation that was begun before", deploy.StateBuilding: "building", deploy.StateSigning: "signing",
+	deploy.StateWaiting: "waiting for an earlier activation", deploy.StateBuilding: "building", deploy.StateSigning: "signing",
 	deploy.StatePushing: "copying", deploy.StatePushed: "copied", deploy.StateMoving: "backing up on its old node", deploy.StateActivating: "activating",
-	deploy.StateRestoring: "going back to what was active",
+	deploy.StateRestoring: "going back to the previous path",
 	deploy.StateInSync:    "in sync", deploy.StateActive: "active", deploy.StateUnreachable: "unreachable", deploy.StateUnknown: "unknown",
 }
 
 // reasons are the words for why a profile is in its state.
 var reasons = map[deploy.Reason]string{
-	deploy.ReasonNew: "new", deploy.ReasonReturned: "back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "once more: it is not known how its activation ended",
+	deploy.ReasonNew: "new", deploy.ReasonReturned: "back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "again: the result of its last activation is unknown",
 	deploy.ReasonNotRunning: "the node runs another system",
-	deploy.ReasonAdopted:    "an interrupted run had activated it", deploy.ReasonSystemFailed: "its node's system failed",
+	deploy.ReasonAdopted:    "an interrupted run activated it", deploy.ReasonSystemFailed: "its node's system failed",
 	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted",
 }
 

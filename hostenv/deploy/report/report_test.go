@@ -70,7 +70,7 @@ n1 shop: activation failed: deploy-rs ended with 1
 n1 new: activating
 n1 new: active
 n1 new: 1 of 2 checks failed
-n1 new: takes its data along from n2 (1 snapshots)
+n1 new: moves its data from n2 (1 snapshots)
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Error(diff)
@@ -191,9 +191,9 @@ func TestLeftovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "NODE  LEFT OVER  UID    WHY                   PATHS\n" +
-		"n1    shop       40001  retired, and runs on  /home/shop /run/hostenv/user/shop\n" +
-		"n1    site       40002  renamed to www        /home/site\n"
+	want := "NODE  LEFT OVER  UID    WHY                     PATHS\n" +
+		"n1    shop       40001  retired, still running  /home/shop /run/hostenv/user/shop\n" +
+		"n1    site       40002  renamed to www          /home/site\n"
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
 	}

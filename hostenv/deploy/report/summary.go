@@ -107,7 +107,7 @@ func Total(o deploy.Outcome) string {
 		parts = append(parts, fmt.Sprintf("%d undecided", rest))
 	}
 	if len(parts) == 0 {
-		return "nothing was begun"
+		return "no profile was changed"
 	}
 	return strings.Join(parts, ", ")
 }

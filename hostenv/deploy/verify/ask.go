@@ -90,7 +90,7 @@ func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts
 
 var (
 	errRedirects = errors.New("there are more redirects than maxRedirects allows")
-	errLocation  = errors.New("the redirect leads to what is no URL")
+	errLocation  = errors.New("the target of the redirect is not a URL")
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -58,9 +58,9 @@ func statusText(a answer) string {
 	switch name := http.StatusText(a.status); {
 	case a.elsewhere != nil:
 		// The rest of the URL may hold a secret.
-		return text + " to " + a.elsewhere.Scheme + "://" + a.elsewhere.Host + ", which is not the environment's and was not followed"
+		return text + " to " + a.elsewhere.Scheme + "://" + a.elsewhere.Host + ", outside of the environment, which was not followed"
 	case a.status == http.StatusUnauthorized:
-		return text + " (a password is asked for)"
+		return text + " (a password is required)"
 	case name != "":
 		return text + " (" + name + ")"
 	}

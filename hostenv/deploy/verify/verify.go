@@ -110,7 +110,7 @@ func (v *Verifier) Certificates(user string) []string {
 func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool) deploy.Check {
 	c := deploy.Check{Name: q.Name, VirtualHost: q.VirtualHost, URL: q.URL()}
 	if n.PublicName == "" {
-		c.Problem = "node " + n.Name + " has no public name to ask at"
+		c.Problem = "node " + n.Name + " has no public name"
 		return c
 	}
 	select {

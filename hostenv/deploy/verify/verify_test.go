@@ -250,7 +250,7 @@ func TestChecks(t *testing.T) {
 		{plain + `"/missing"}`, good, 404, "the status is 404 (Not Found), and should be from 200 to 299"},
 		{plain + `"/missing"}`, `[]`, 404, ""},
 		{plain + `"//other.test/@other.test:1/../ok"}`, good, 200, ""},
-		{plain + `"/private"}`, good, 401, "the status is 401 (a password is asked for), and should be from 200 to 299"},
+		{plain + `"/private"}`, good, 401, "the status is 401 (a password is required), and should be from 200 to 299"},
 		{plain + `"/private"}`, `{"minHttpStatus": 401, "maxHttpStatus": 401}`, 401, ""},
 		{plain + `"/broken"}`, hello, 502, "the status is 502 (Bad Gateway), and should be from 200 to 299"},
 		{plain + `"/broken"}`, `{"stderrRegexMustNotMatch": "."}`, 502, ""},
@@ -266,16 +266,16 @@ func TestChecks(t *testing.T) {
 		{www + `"/to-plain", "followRedirects": true}`, `{"stdoutRegexMustMatch": "hello", "skipStdoutRegexOnRedirect": true, "maxHttpStatus": 299}`, 200, ""},
 		{www + `"/to-old", "followRedirects": true, "tlsMode": "insecure"}`, hello, 200, ""},
 		{www + `"/to-old", "followRedirects": true}`, hello, 0, "not old.shop.test"},
-		{www + `"/to-other", "followRedirects": true}`, good, 302, "the status is 302 to https://login.example, which is not the environment's and was not followed, and should be from 200 to 299"},
+		{www + `"/to-other", "followRedirects": true}`, good, 302, "the status is 302 to https://login.example, outside of the environment, which was not followed, and should be from 200 to 299"},
 		{www + `"/to-other", "followRedirects": true}`, `{"minHttpStatus": 300, "maxHttpStatus": 399}`, 302, ""},
-		{www + `"/to-port", "followRedirects": true}`, good, 302, "to http://plain.shop.test:8080, which"},
+		{www + `"/to-port", "followRedirects": true}`, good, 302, "to http://plain.shop.test:8080, outside"},
 		{www + `"/loop", "followRedirects": true, "maxRedirects": 2}`, good, 302, "there are more redirects than maxRedirects allows"},
 		{www + `"/loop", "followRedirects": true, "maxRedirects": 2}`, `{"allowNonZeroExitStatus": true, "stderrRegexMustNotMatch": "TLS|refused"}`, 302, ""},
 		{www + `"/loop", "followRedirects": true, "maxRedirects": 0}`, good, 302, "more redirects"},
 		{www + `"/hop1", "followRedirects": true, "maxRedirects": 2}`, hello, 200, ""},
 		{www + `"/hop1", "followRedirects": true, "maxRedirects": 1}`, hello, 302, "more redirects"},
 		{www + `"/to-nonsense"}`, `{"minHttpStatus": 302, "maxHttpStatus": 302}`, 302, ""},
-		{www + `"/to-nonsense", "followRedirects": true}`, good, 302, "the redirect leads to what is no URL"},
+		{www + `"/to-nonsense", "followRedirects": true}`, good, 302, "the target of the redirect is not a URL"},
 		{www + `"/to-nonsense", "followRedirects": true}`, `{"allowNonZeroExitStatus": true, "stderrRegexMustNotMatch": "TLS|refused"}`, 302, ""},
 		{www + `"/to-nowhere", "followRedirects": true}`, `{"minHttpStatus": 302, "maxHttpStatus": 302}`, 302, ""},
 
@@ -430,7 +430,7 @@ func TestAll(t *testing.T) {
 	if got := v.Verify(t.Context(), nodeA, "nobody"); len(got.Checks) != 0 || !got.OK() || got.Enforce {
 		t.Errorf("an environment without checks: %+v", got)
 	}
-	if got := v.Verify(t.Context(), deploy.Node{Name: "node-b"}, "shop"); got.OK() || got.Checks[0].Problem != "node node-b has no public name to ask at" {
+	if got := v.Verify(t.Context(), deploy.Node{Name: "node-b"}, "shop"); got.OK() || got.Checks[0].Problem != "node node-b has no public name" {
 		t.Errorf("a node without a name: %+v", got)
 	}
 }

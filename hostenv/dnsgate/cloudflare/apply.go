@@ -13,22 +13,22 @@ import (
 
 // Options of a run; the zero value is ready to use.
 type Options struct {
-	// Log gets every batch with what takes it back, before it is sent and once
-	// more when it was carried out. If it fails, the batch is not sent.
+	// Log, if set, gets every batch with its inverse, before Apply sends it and again
+	// after Cloudflare carried it out. Apply does not send a batch that Log refuses.
 	Log func(Entry) error
-	// Progress, if set, is called after every step.
+	// Progress, if set, gets a line for every step.
 	Progress func(line string)
-	// MaxWait bounds every wait that Cloudflare asks for, beside the context's
-	// deadline. 0 means a minute.
+	// MaxWait limits every wait that Cloudflare asks for; the context's deadline limits
+	// it too. 0 means a minute.
 	MaxWait time.Duration
-	// Sleep waits; nil means by the clock.
+	// Sleep waits; nil means with a timer.
 	Sleep func(context.Context, time.Duration) error
 }
 
 // An Entry of the log.
 type Entry struct {
-	// Stage is "before" or "after". Without the second, it is not known whether
-	// the batch was carried out.
+	// Stage is "before" or "after". Without the second entry, it is unknown whether
+	// Cloudflare carried the batch out.
 	Stage   string `json:"stage"`
 	Batch   Batch  `json:"batch"`
 	Inverse Batch  `json:"inverse"`
@@ -37,18 +37,19 @@ type Entry struct {
 // A Report is the result of a run.
 type Report struct {
 	Outcomes []Outcome `json:"outcomes"` // one for every wanted name, sorted
-	Written  []Batch   `json:"written"`  // what Cloudflare has confirmed
+	Written  []Batch   `json:"written"`  // the batches that Cloudflare confirmed
 }
 
-// zoneID is what an id of a zone looks like; it becomes part of a path.
+// zoneID matches the id of a zone, which becomes a part of a path.
 var zoneID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
 
-// Apply points every wanted name at its target, as [Plan] says: zone by zone it
-// lists the records, plans, writes, and lists again until no write is left or
-// possible. So every outcome rests on what was listed last.
+// Apply points every wanted name at its target, as [Plan] says. In each zone it lists
+// the records, plans, writes, and lists again until no write is left or possible. So
+// every outcome rests on the last list.
 //
-// It returns an error if it cannot read the zones: an *[APIError], that of an
-// option, or the context's. Errors of single names are in their outcomes. A cancelled run returns its report.
+// It returns an error if it cannot read the zones: an *[APIError], an error about an
+// option, or the context's error. The errors of single names are in their outcomes. A
+// cancelled run returns its report.
 func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options) (*Report, error) {
 	u := &update{api: api, cfg: cfg, opts: opts, report: &Report{Outcomes: []Outcome{}, Written: []Batch{}}}
 	if u.opts.MaxWait == 0 {
@@ -59,7 +60,7 @@ func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options
 	}
 	if cfg.ZoneID != "" && !zoneID.MatchString(cfg.ZoneID) {
 		return nil, problem.New("provider.cloudflare.zoneId", fmt.Sprintf("is %q, which is not an id", cfg.ZoneID),
-			"copy the zone's id from its overview in Cloudflare's dashboard, or leave the option out: the zone is found by its name")
+			"copy the zone's id from its overview in Cloudflare's dashboard, or omit the option: the gate then finds the zone by its name")
 	}
 	if len(wanted) == 0 {
 		return u.report, nil
@@ -81,19 +82,23 @@ func Apply(ctx context.Context, api API, wanted []Want, cfg Config, opts Options
 	assigned, outcomes := Assign(zones, wanted, cfg)
 	u.report.Outcomes = append(u.report.Outcomes, outcomes...)
 	for _, a := range assigned {
-		(&zoneUpdate{update: u, zone: a.Zone, open: a.Wanted}).run(ctx)
+		z := &zoneUpdate{update: u, zone: a.Zone, open: a.Wanted, attempts: map[string]*attempt{}}
+		for _, w := range a.Wanted {
+			z.attempts[w.Host] = &attempt{limit: MaxOperations}
+		}
+		z.run(ctx)
 	}
 	sortOutcomes(u.report.Outcomes)
 	return u.report, nil
 }
 
-// An update is an Apply at work.
+// An update is one run of Apply.
 type update struct {
 	api     API
 	cfg     Config
 	opts    Options
 	report  *Report
-	limited *APIError // once Cloudflare asks for more patience than there is
+	limited *APIError // set when Cloudflare asks for too long a wait
 }
 
 func (u *update) progress(format string, args ...any) {
@@ -102,10 +107,10 @@ func (u *update) progress(format string, args ...any) {
 	}
 }
 
-// maxTries is how often in a row something is tried that gets no answer.
+// maxTries limits the tries of a call that gets no answer.
 const maxTries = 4
 
-// read makes a call that only reads, and repeats it if that may help.
+// read makes a call that only reads, and repeats it if it may then succeed.
 func (u *update) read(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
@@ -120,8 +125,8 @@ func (u *update) read(ctx context.Context, do func() error) error {
 	}
 }
 
-// wait waits until what failed with e may be tried again; false means that it
-// makes no sense, or would take too long.
+// wait waits before the next try of a call that failed with e. It returns false if
+// another try is of no use, or would have to wait for too long.
 func (u *update) wait(ctx context.Context, e *APIError, try int) bool {
 	delay := time.Second << (try - 1)
 	switch {
@@ -151,7 +156,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// clone keeps what was reported from what is changed later.
+// clone returns a copy that later changes of b do not affect.
 func (b Batch) clone() Batch {
 	b.Deletes, b.Patches, b.Posts = slices.Clone(b.Deletes), slices.Clone(b.Patches), slices.Clone(b.Posts)
 	return b

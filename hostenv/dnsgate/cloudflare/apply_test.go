@@ -32,7 +32,7 @@ func want(hosts ...string) (wanted []cloudflare.Want) {
 	return wanted
 }
 
-// at once is how tests wait.
+// atOnce replaces the waits of a run.
 func atOnce(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 // apply runs against the fake and returns the outcomes by host.
@@ -129,7 +129,7 @@ func TestUpserts(t *testing.T) {
 	writes := f.Writes
 	apply(t, f, config, wanted)
 	if f.Writes != writes {
-		t.Error("the second run has written")
+		t.Error("the second run writes")
 	}
 }
 
@@ -151,8 +151,8 @@ func TestAdopt(t *testing.T) {
 	wantOutcomes(t, apply(t, f, cfg, want("alike.shop.example")), map[string]string{"alike.shop.example": "unchanged"})
 }
 
-// A thousand new names of one zone cost few of the 1,200 requests that a token
-// has in five minutes.
+// A thousand new names of one zone need few of the 1,200 requests that Cloudflare
+// allows in five minutes.
 func TestThousandUpserts(t *testing.T) {
 	for _, size := range []int{5000, 1000} {
 		f := newFake(t, zone(zoneA, "shop.example"))
@@ -173,7 +173,7 @@ func TestThousandUpserts(t *testing.T) {
 		}
 		t.Logf("1,000 upserts, pages of %d: %d requests in %v", size, len(f.Requests), time.Since(start).Round(time.Millisecond))
 
-		// All move to another node, which lists before every batch.
+		// All names move to another node: the run lists before every batch.
 		for i := range wanted {
 			wanted[i].Target = other
 		}
@@ -200,7 +200,7 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// A name's delete and create never part, and no batch is too long for them.
+// The delete and the post of a name are in one batch, and no batch is too long.
 func TestBatchesAreFull(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
 	f.Guard(config)
@@ -220,7 +220,7 @@ func TestBatchesAreFull(t *testing.T) {
 	}
 }
 
-// A record may move from page to page while a list is read.
+// A record may move to another page during a list.
 func TestListChangesWhileRead(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
 	f.PageSize = 2
@@ -230,7 +230,7 @@ func TestListChangesWhileRead(t *testing.T) {
 	}
 	f.Fault = func(r *http.Request) fault {
 		if strings.Contains(r.URL.Path, "dns_records") && r.URL.Query().Get("page") == "2" {
-			delete(f.Records[zoneA], ids[0]) // n2 slips to page 1, which was read
+			delete(f.Records[zoneA], ids[0]) // n2 moves to page 1, which the client has read
 		}
 		return fault{}
 	}
@@ -246,7 +246,7 @@ func TestListChangesWhileRead(t *testing.T) {
 		return fault{}
 	}
 	if records, err = f.Client().Records(t.Context(), zoneA); err == nil {
-		t.Errorf("a list that never stood still was taken for whole: %v", records)
+		t.Errorf("the client accepted a list that always changed: %v", records)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestZoneID(t *testing.T) {
 		"www.eu.shop.example": "upserted", "elsewhere.example": "not-ours",
 	})
 	if len(f.All(zoneA)) != 1 || len(f.All("zone-b")) != 0 {
-		t.Error("the configured zone was not honoured")
+		t.Error("the run used another zone than the configured one")
 	}
 	if f.Requests[0] != "GET /client/v4/zones/zone-a" {
 		t.Errorf("the first request is %s", f.Requests[0])
@@ -266,11 +266,11 @@ func TestZoneID(t *testing.T) {
 	cfg.ZoneID = "zone-a/../other"
 	_, err := cloudflare.Apply(t.Context(), f.Client(), want("a.shop.example"), cfg, cloudflare.Options{})
 	if err == nil || !strings.Contains(err.Error(), "zoneId is") {
-		t.Errorf("a path in place of an id: %v", err)
+		t.Errorf("a path instead of an id: %v", err)
 	}
 }
 
-// isWrite reports whether a call changes something.
+// isWrite reports whether a request changes records.
 func isWrite(r *http.Request) bool { return r.Method == http.MethodPost }
 
 func TestFaults(t *testing.T) {
@@ -296,7 +296,7 @@ func TestFaults(t *testing.T) {
 		fault    func(*http.Request) fault
 		want     string
 		maybe    bool
-		writes   int // that were carried out
+		writes   int // writes that were carried out
 		requests int // writes that were sent
 	}{
 		"502 after the commit":            {once(fault{Status: 502, CarryOut: true}), "upserted", false, 1, 1},
@@ -306,17 +306,17 @@ func TestFaults(t *testing.T) {
 		"200 without JSON after commit":   {once(fault{Status: 200, CarryOut: true}), "upserted", false, 1, 1},
 		"success is false":                {once(fault{Status: 200, Body: fakecloudflare.Refusal(1000, "later")}), "upserted", false, 1, 2},
 		"always 500":                      {always(fault{Status: 500}), "failed unreachable", true, 0, 4},
-		"429 and patience":                {once(fault{Status: 429, RetryAfter: "7"}), "upserted", false, 1, 2},
+		"429 within the deadline":                {once(fault{Status: 429, RetryAfter: "7"}), "upserted", false, 1, 2},
 		"429 beyond the deadline":         {once(fault{Status: 429, RetryAfter: "86400"}), "failed rate-limited", false, 0, 1},
 		"redirected":                      {always(fault{Status: 307}), "failed unreachable", true, 0, 4},
 		"81053 once":                      {once(fault{Status: 400, Body: fakecloudflare.Refusal(81053, "exists")}), "upserted", false, 1, 2},
 		"81057 once":                      {once(fault{Status: 400, Body: fakecloudflare.Refusal(81057, "exists")}), "upserted", false, 1, 2},
 		"81057 always":                    {always(fault{Status: 400, Body: fakecloudflare.Refusal(81057, "exists")}), "refused conflict", false, 0, 3},
-		"81058 and never listed":          {always(fault{Status: 400, Body: fakecloudflare.Refusal(81058, "identical")}), "unchanged", false, 0, 3},
-		"81058 and it was our own":        {once(fault{Status: 400, Body: fakecloudflare.Refusal(81058, "identical"), CarryOut: true}), "unchanged", false, 1, 1},
-		"refused for good":                {always(fault{Status: 400, Body: fakecloudflare.Refusal(9005, "invalid")}), "refused rejected", false, 0, 1},
+		"81058 and not listed":          {always(fault{Status: 400, Body: fakecloudflare.Refusal(81058, "identical")}), "unchanged", false, 0, 3},
+		"81058 because of our own write":        {once(fault{Status: 400, Body: fakecloudflare.Refusal(81058, "identical"), CarryOut: true}), "unchanged", false, 1, 1},
+		"always refused":                {always(fault{Status: 400, Body: fakecloudflare.Refusal(9005, "invalid")}), "refused rejected", false, 0, 1},
 		"no rights to write":              {always(fault{Status: 403, Body: fakecloudflare.Refusal(10000, "Authentication error")}), "refused no-rights", false, 0, 1},
-		"an Authorization that is no use": {always(fault{Status: 400, Body: fakecloudflare.Refusal(6003, "Invalid request headers")}), "refused no-rights", false, 0, 1},
+		"an invalid Authorization": {always(fault{Status: 400, Body: fakecloudflare.Refusal(6003, "Invalid request headers")}), "refused no-rights", false, 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, zone(zoneA, "shop.example"))
@@ -346,7 +346,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// One bad name does not keep the others out.
+// One bad name does not prevent the writes of the others.
 func TestIsolate(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
 	f.Guard(config)
@@ -373,13 +373,13 @@ func TestRights(t *testing.T) {
 		"www.shop.example": "refused no-rights", "www.other.example": "upserted",
 	})
 
-	_, err := cloudflare.Apply(t.Context(), f.ClientWith("of-no-use"), want("www.shop.example"), config, cloudflare.Options{Sleep: atOnce})
+	_, err := cloudflare.Apply(t.Context(), f.ClientWith("another-token"), want("www.shop.example"), config, cloudflare.Options{Sleep: atOnce})
 	if denied := (*cloudflare.APIError)(nil); !errors.As(err, &denied) || !denied.Unauthorized() || denied.Hint() == "" {
-		t.Errorf("the zones were listed by a token without rights: %v", err)
+		t.Errorf("a token without permissions lists the zones: %v", err)
 	}
 }
 
-// Cloudflare's limit counts over all zones.
+// Cloudflare's limit counts requests for all zones.
 func TestRateLimitEndsTheRun(t *testing.T) {
 	f := newFake(t, zone(zoneA, "a.example"), zone("zone-b", "b.example"))
 	f.Fault = func(r *http.Request) fault {
@@ -462,7 +462,7 @@ func TestLog(t *testing.T) {
 	apply(t, f, config, want("a.shop.example", "b.shop.example", "c.shop.example"), func(o *cloudflare.Options) {
 		o.Log = func(e cloudflare.Entry) error {
 			if written := f.Writes > 0; written != (e.Stage == "after") {
-				t.Errorf("an entry says %q, and written is %v", e.Stage, written)
+				t.Errorf("the entry has the stage %q, but written is %v", e.Stage, written)
 			}
 			log = append(log, e)
 			return nil
@@ -471,12 +471,12 @@ func TestLog(t *testing.T) {
 	if len(log) != 2 {
 		t.Fatalf("%d entries", len(log))
 	}
-	// What the log says takes the batch back.
+	// The logged inverse reverts the batch.
 	if _, err := f.Client().Write(t.Context(), log[1].Inverse); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(before, f.All(zoneA)); d != "" {
-		t.Errorf("taken back (-want +got):\n%s", d)
+		t.Errorf("reverted (-want +got):\n%s", d)
 	}
 
 	full := errors.New("no space left")
@@ -486,7 +486,7 @@ func TestLog(t *testing.T) {
 	})
 	wantOutcomes(t, got, map[string]string{"c.shop.example": "refused log-failed"})
 	if f.Writes != writes {
-		t.Error("a batch was sent that could not be logged")
+		t.Error("the run sent a batch that it could not log")
 	}
 }
 
@@ -498,7 +498,7 @@ func TestDryRun(t *testing.T) {
 	)
 	wanted := want("a.shop.example", "b.shop.example", "c.shop.example", "d.example")
 	dry := cloudflare.NewDryRun(f.Client())
-	said := outcomes(t, run(t, dry, config, wanted))
+	planned := outcomes(t, run(t, dry, config, wanted))
 	if f.Writes != 0 {
 		t.Fatal("a dry run has written")
 	}
@@ -514,8 +514,8 @@ func TestDryRun(t *testing.T) {
 	if d := cmp.Diff(calls, strings.Join(got, "\n")); d != "" {
 		t.Errorf("calls (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(said, apply(t, f, config, wanted)); d != "" {
-		t.Errorf("the run itself has another outcome (-dry +real):\n%s", d)
+	if d := cmp.Diff(planned, apply(t, f, config, wanted)); d != "" {
+		t.Errorf("the real run has other outcomes (-dry +real):\n%s", d)
 	}
 }
 
@@ -535,6 +535,6 @@ func TestInterrupted(t *testing.T) {
 	got := outcomes(t, report)
 	wantOutcomes(t, got, map[string]string{"www.shop.example": "failed interrupted"})
 	if !got["www.shop.example"].Maybe {
-		t.Error("it is reported as not written, and that is not known")
+		t.Error("the outcome is reported as not written, but it is unknown")
 	}
 }

@@ -7,27 +7,29 @@ import (
 	"slices"
 )
 
-// maxRewrites is how often a name is written that another tool changes back.
+// maxRewrites limits the writes of a name that another tool changes back.
 const maxRewrites = 3
 
-// A zoneUpdate brings the names of one zone where they shall be.
+// A zoneUpdate points the names of one zone at their targets.
 type zoneUpdate struct {
 	*update
-	zone Zone
-	open []Want // without an outcome yet
+	zone     Zone
+	open     []Want              // names without an outcome yet
+	attempts map[string]*attempt // by host
+	tries    int                 // writes without an answer, in a row
+}
 
-	sent    map[string]Kind // what a name would be by the last batch that was sent for it
-	maybe   map[string]bool // those of sent whose end is not known
-	written map[string]int  // how often a name was written
-	raced   map[string]int  // how often the records were not as listed
-	limits  map[string]int  // how many names may share a batch with one that was refused
-	tries   int             // in a row without an answer
+// An attempt records the writes of one name.
+type attempt struct {
+	kind    Kind // the outcome if the last batch is carried out, "" without one
+	maybe   bool // it is unknown whether Cloudflare carried the last batch out
+	written int  // batches that Cloudflare carried out
+	raced   int  // batches that failed because the records had changed
+	limit   int  // how many names may share a batch with this one
 }
 
 // run lists, plans and writes until every name has its outcome.
 func (z *zoneUpdate) run(ctx context.Context) {
-	z.sent, z.maybe, z.written = map[string]Kind{}, map[string]bool{}, map[string]int{}
-	z.raced, z.limits = map[string]int{}, map[string]int{}
 	for len(z.open) > 0 {
 		if z.limited != nil {
 			z.settle(Failed, ReasonRateLimited, z.limited.Detail())
@@ -45,7 +47,7 @@ func (z *zoneUpdate) run(ctx context.Context) {
 		batches := z.plan(records)
 		for i, b := range batches {
 			if i > 0 && len(b.Deletes)+len(b.Patches) > 0 {
-				break // list again: whose these records are was seen a batch ago
+				break // list again: the owner of these records may have changed
 			}
 			if !z.write(ctx, b) {
 				break
@@ -54,31 +56,31 @@ func (z *zoneUpdate) run(ctx context.Context) {
 	}
 }
 
-// plan gives their outcome to all names that need no write, and returns the
-// writes that the others need.
+// plan reports the outcomes of the names that need no write, and returns the writes
+// for the others.
 func (z *zoneUpdate) plan(records []Record) []Batch {
-	batches, outcomes := planZone(ZoneRecords{z.zone, records}, z.open, z.cfg, z.limits)
+	batches, outcomes := planZone(ZoneRecords{z.zone, records}, z.open, z.cfg, func(host string) int { return z.attempts[host].limit })
 	needed := map[string]bool{}
 	for _, b := range batches {
 		for _, host := range b.Hosts() {
 			needed[host] = true
 		}
 	}
-	stays := func(host string) bool { return needed[host] && z.written[host] < maxRewrites }
+	stays := func(host string) bool { return needed[host] && z.attempts[host].written < maxRewrites }
 	for _, o := range outcomes {
 		if stays(o.Host) {
 			continue
 		}
-		switch kind, sent := z.sent[o.Host]; {
+		switch kind := z.attempts[o.Host].kind; {
 		case needed[o.Host]:
 			o.Kind, o.Reason = Failed, ReasonNotKept
-		case sent && o.Kind == Unchanged:
+		case kind != "" && o.Kind == Unchanged:
 			o.Kind = kind
 		}
 		z.report.Outcomes = append(z.report.Outcomes, o)
 	}
 	z.open = slices.DeleteFunc(z.open, func(w Want) bool { return !stays(w.Host) })
-	// A batch in which a name has got its outcome is for the next round.
+	// The next round plans a batch again in which a name has its outcome now.
 	return slices.DeleteFunc(batches, func(b Batch) bool {
 		return slices.ContainsFunc(b.Hosts(), func(host string) bool { return !stays(host) })
 	})
@@ -94,11 +96,11 @@ func (z *zoneUpdate) write(ctx context.Context, b Batch) bool {
 	}
 	z.progress("%s: writing %d names", z.zone.Name, len(hosts))
 	for _, host := range hosts {
-		z.sent[host], z.maybe[host] = Upserted, true
+		z.attempts[host].kind, z.attempts[host].maybe = Upserted, true
 	}
 	for _, p := range b.Patches {
 		if p.Set.Content == nil {
-			z.sent[normal(p.Name)] = Adopted
+			z.attempts[normal(p.Name)].kind = Adopted
 		}
 	}
 	posted, err := z.api.Write(ctx, b)
@@ -108,12 +110,12 @@ func (z *zoneUpdate) write(ctx context.Context, b Batch) bool {
 	}
 	z.tries = 0
 	for _, host := range hosts {
-		z.maybe[host] = false
-		z.written[host]++
+		z.attempts[host].maybe = false
+		z.attempts[host].written++
 	}
 	done := b.WithPosted(posted)
 	z.report.Written = append(z.report.Written, done)
-	// It is done; that the ids are not logged must not stop the rest.
+	// The batch is carried out. The rest goes on without a log of its ids.
 	if err := z.log(Entry{Stage: "after", Batch: done, Inverse: done.Inverse()}); err != nil {
 		z.progress("%s: %v", z.zone.Name, err)
 	}
@@ -130,18 +132,17 @@ func (z *zoneUpdate) log(e Entry) error {
 	return nil
 }
 
-// failed decides what follows from the error of a write to hosts. What it
-// leaves open is listed and planned again.
+// failed handles the error of a write to hosts. Names that it leaves open are listed
+// and planned again.
 func (z *zoneUpdate) failed(ctx context.Context, err error, hosts []string) {
 	e := (*APIError)(nil)
 	if !errors.As(err, &e) || ctx.Err() != nil {
 		z.fail(ctx, err)
 		return
 	}
-	if !e.Unknown() { // it is one transaction: nothing was done
+	if !e.Unknown() { // a batch is one transaction, so it changed no record
 		for _, host := range hosts {
-			delete(z.sent, host)
-			delete(z.maybe, host)
+			z.attempts[host].kind, z.attempts[host].maybe = "", false
 		}
 	}
 	switch {
@@ -156,34 +157,34 @@ func (z *zoneUpdate) failed(ctx context.Context, err error, hosts []string) {
 	}
 }
 
-// isolate follows upon a batch that Cloudflare refused. Its error does not say
-// which operation it is about, so the batch is halved until the name stands
-// alone; where the records changed since they were listed, the next list may
-// do.
+// isolate handles a batch that Cloudflare refused. The error does not name the
+// operation, so isolate halves the batch until one name is left. If the records changed
+// after we listed them, it first tries another list.
 func (z *zoneUpdate) isolate(e *APIError, hosts []string) {
 	again := e.raced()
 	for _, host := range hosts {
+		a := z.attempts[host]
 		if again {
-			z.raced[host]++
+			a.raced++
 		}
-		if !again || z.raced[host] > 1 {
-			z.limits[host] = max(len(hosts)/2, 1)
+		if !again || a.raced > 1 {
+			a.limit = max(len(hosts)/2, 1)
 		}
 	}
-	if len(hosts) > 1 || again && z.raced[hosts[0]] < maxRewrites {
+	if len(hosts) > 1 || again && z.attempts[hosts[0]].raced < maxRewrites {
 		return
 	}
 	kind, reason := Refused, ReasonRejected
 	switch {
 	case e.has(codeRecordIdentical):
-		kind, reason = Unchanged, "" // it is there, if not listed
+		kind, reason = Unchanged, "" // the record exists, though it is not listed
 	case again:
 		reason = ReasonConflict
 	}
 	z.settleIf(func(w Want) bool { return w.Host == hosts[0] }, kind, reason, e.Detail())
 }
 
-// fail gives all open names the outcome that an error has which ends the zone.
+// fail ends the zone with an error, which gives all open names their outcome.
 func (z *zoneUpdate) fail(ctx context.Context, err error) {
 	e := (*APIError)(nil)
 	switch {
@@ -211,9 +212,10 @@ func (z *zoneUpdate) settleIf(which func(Want) bool, kind Kind, reason, detail s
 		if !which(w) {
 			return false
 		}
-		o := Outcome{Host: w.Host, Target: w.Target, Zone: z.zone.Name, Kind: kind, Reason: reason, Detail: detail, Maybe: z.maybe[w.Host]}
-		if z.written[w.Host] > 0 && !kind.Settled() && !o.Maybe {
-			o.Kind, o.Maybe = Failed, true // written, and not seen since
+		a := z.attempts[w.Host]
+		o := Outcome{Host: w.Host, Target: w.Target, Zone: z.zone.Name, Kind: kind, Reason: reason, Detail: detail, Maybe: a.maybe}
+		if a.written > 0 && !kind.Settled() && !o.Maybe {
+			o.Kind, o.Maybe = Failed, true // written, but not listed afterwards
 		}
 		z.report.Outcomes = append(z.report.Outcomes, o)
 		return true

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// A Batch is what one call changes in one zone, in one transaction, in the
-// order of the fields. There are no PUTs: they would reset what was not sent.
+// A Batch has the changes of one call: to one zone, in one transaction, in the order of
+// the fields. It has no PUTs, which would reset the fields that they do not name.
 type Batch struct {
 	ZoneID  string   `json:"zoneId"`
 	Zone    string   `json:"zone"`
@@ -18,7 +18,7 @@ type Batch struct {
 	Posts   []Record `json:"posts,omitempty"`
 }
 
-// A Patch changes some fields of a record and leaves all others.
+// A Patch changes some fields of a record.
 type Patch struct {
 	ID   string `json:"id"`
 	Name string `json:"name"`
@@ -26,16 +26,16 @@ type Patch struct {
 	Was  Fields `json:"was"`
 }
 
-// Fields are those that a Patch may change; nil leaves one alone.
+// Fields are the fields that a Patch may change; nil is no change.
 type Fields struct {
 	Content *string `json:"content,omitempty"`
 	Comment *string `json:"comment,omitempty"`
 }
 
-// Operations is how many operations Cloudflare counts.
+// Operations returns the number of operations that Cloudflare counts.
 func (b Batch) Operations() int { return len(b.Deletes) + len(b.Patches) + len(b.Posts) }
 
-// Hosts returns the names that the batch concerns, sorted.
+// Hosts returns the names of the batch, sorted.
 func (b Batch) Hosts() []string {
 	var hosts []string
 	for _, r := range slices.Concat(b.Deletes, b.Posts) {
@@ -48,9 +48,9 @@ func (b Batch) Hosts() []string {
 	return slices.Compact(hosts)
 }
 
-// Inverse returns the batch that takes b back. The records that b posts have no
-// id before they are posted: they stand among its Deletes without one, with
-// name, type, content and comment to find them by; see [Batch.WithPosted].
+// Inverse returns the batch that reverts b. The records that b posts have no id before
+// Cloudflare creates them, so its Deletes have them without an id (see
+// [Batch.WithPosted]): find them by name, type, content and comment.
 func (b Batch) Inverse() Batch {
 	inverse := Batch{ZoneID: b.ZoneID, Zone: b.Zone, Deletes: slices.Clone(b.Posts)}
 	for _, p := range b.Patches {
@@ -64,7 +64,7 @@ func (b Batch) Inverse() Batch {
 	return inverse
 }
 
-// WithPosted returns b with the ids that its posts have got.
+// WithPosted returns b with the ids of its posts.
 func (b Batch) WithPosted(posted []Record) Batch {
 	b.Posts = slices.Clone(b.Posts)
 	for i := range min(len(posted), len(b.Posts)) {
@@ -73,7 +73,7 @@ func (b Batch) WithPosted(posted []Record) Batch {
 	return b
 }
 
-// String lists the operations, a line each, as a dry run shows them.
+// String lists the operations, a line each, for a dry run.
 func (b Batch) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "POST /zones/%s/dns_records/batch (%s, %d operations)", b.ZoneID, b.Zone, b.Operations())
@@ -97,8 +97,8 @@ func (b Batch) String() string {
 	return s.String()
 }
 
-// normal is a name of DNS as it is compared. Cloudflare names international zones
-// in Unicode, and their records in Punycode.
+// normal returns the form of a name in DNS that comparisons use. Cloudflare names
+// international zones in Unicode, and their records in Punycode.
 func normal(name string) string {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if ascii, err := idna.Punycode.ToASCII(name); err == nil {

@@ -15,18 +15,17 @@ import (
 	"github.com/cloudflare/cloudflare-go/v7/zones"
 )
 
-// How much is asked for at once. Cloudflare gives less where it likes, which
-// is why total_pages decides when a list ends.
 const (
-	zonesPerPage   = 50 // the most there are
+	// Cloudflare may return smaller pages, so total_pages decides where a list ends.
+	zonesPerPage   = 50 // Cloudflare's limit
 	recordsPerPage = 5000
+
+	// maxListings limits how often the client reads a list that changes meanwhile.
+	maxListings = 4
+
+	// requestTimeout limits one call with its whole answer.
+	requestTimeout = 60 * time.Second
 )
-
-// maxListings is how often a list is begun again that changed while it was read.
-const maxListings = 4
-
-// requestTimeout bounds one call, the whole answer included.
-const requestTimeout = 60 * time.Second
 
 // A Client is Cloudflare's [API].
 type Client struct {
@@ -35,45 +34,28 @@ type Client struct {
 	records *dns.RecordService
 }
 
-// An Option changes a Client.
-type Option func(*settings)
-
-type settings struct {
-	baseURL string
-	http    *http.Client
-}
-
-// WithBaseURL lets the client ask another server, such as a test's, which gets
-// the token; "" is Cloudflare's. See [BaseURL].
-func WithBaseURL(url string) Option { return func(s *settings) { s.baseURL = url } }
-
-// WithTransport lets the client send its requests by another transport.
-func WithTransport(t http.RoundTripper) Option { return func(s *settings) { s.http.Transport = t } }
-
-// NewClient returns the client that has the token's rights. It repeats no
-// request by itself and follows no redirection.
-func NewClient(token Token, options ...Option) *Client {
-	s := settings{http: &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
-	for _, o := range options {
-		o(&s)
-	}
+// NewClient returns a client with the rights of the token. It repeats no request by
+// itself and follows no redirect. It sends its requests, and with them the token, to
+// baseURL if that is not empty (see [BaseURL]), and by transport if that is not nil.
+func NewClient(token Token, baseURL string, transport http.RoundTripper) *Client {
 	requests := []option.RequestOption{
 		option.WithEnvironmentProduction(),
-		option.WithHTTPClient(s.http),
+		option.WithHTTPClient(&http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}),
 		option.WithMaxRetries(0),
 		option.WithRequestTimeout(requestTimeout),
 		option.WithAPIToken(token.Reveal()),
 	}
-	if s.baseURL != "" {
-		requests = append(requests, option.WithBaseURL(s.baseURL))
+	if baseURL != "" {
+		requests = append(requests, option.WithBaseURL(baseURL))
 	}
 	return &Client{token: token, zones: zones.NewZoneService(requests...), records: dns.NewRecordService(requests...)}
 }
 
-// An answer is what every call is answered by. It is read here, for the
-// library's types hide total_pages.
+// An answer is the body of every answer. We decode it ourselves, because the library's
+// types hide total_pages.
 type answer[T any] struct {
 	Success bool      `json:"success"`
 	Errors  []Message `json:"errors"`
@@ -92,7 +74,7 @@ func call[T any](ctx context.Context, c *Client, what string, do func(options ..
 	if err == nil && a.Success {
 		return a, nil
 	}
-	if ctx.Err() != nil { // and not a timeout of this call alone
+	if ctx.Err() != nil { // not only the timeout of this call
 		return nil, fmt.Errorf("cloudflare: %s: %w", what, context.Cause(ctx))
 	}
 	e := &APIError{Call: what, Errors: a.Errors}
@@ -100,7 +82,7 @@ func call[T any](ctx context.Context, c *Client, what string, do func(options ..
 		e.Status = response.StatusCode
 		e.RetryAfter = retryAfter(response.Header)
 	}
-	// The library's own error holds the request, and with it the token.
+	// The library's error has the request, which has the token.
 	if answered := (*dns.Error)(nil); errors.As(err, &answered) {
 		for _, m := range answered.Errors {
 			e.Errors = append(e.Errors, Message{m.Code, m.Message})
@@ -115,7 +97,7 @@ func call[T any](ctx context.Context, c *Client, what string, do func(options ..
 	return nil, e
 }
 
-// retryAfter reads the header of that name: seconds, or a date.
+// retryAfter reads the header Retry-After: seconds, or a date.
 func retryAfter(h http.Header) time.Duration {
 	v := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(v); err == nil && seconds >= 0 {
@@ -127,8 +109,7 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// list reads a list page by page. Where its parts do not make a whole, because
-// it changed meanwhile, it is read again.
+// list reads a list page by page. It starts again if the list changed meanwhile.
 func list[T any](ctx context.Context, c *Client, what string, id func(T) string, page func(page int, options ...option.RequestOption) error) ([]T, error) {
 	for range maxListings {
 		var all []T
@@ -148,7 +129,7 @@ func list[T any](ctx context.Context, c *Client, what string, id func(T) string,
 			if n == 1 {
 				total = a.Info.TotalCount
 			} else if a.Info.TotalCount != total {
-				break // what is on a later page may have slipped to one already read
+				break // an element of a later page may have moved to an earlier one
 			}
 			if n < a.Info.TotalPages {
 				continue
@@ -159,7 +140,7 @@ func list[T any](ctx context.Context, c *Client, what string, id func(T) string,
 			break
 		}
 	}
-	return nil, &APIError{Call: what, Cause: "the list changed while it was read, every time"}
+	return nil, &APIError{Call: what, Cause: "the list changed during each of several reads"}
 }
 
 // Zones returns the zones that the token can see.
@@ -173,7 +154,7 @@ func (c *Client) Zones(ctx context.Context) ([]Zone, error) {
 	})
 }
 
-// Zone returns the zone of an id.
+// Zone returns the zone with an id.
 func (c *Client) Zone(ctx context.Context, id string) (Zone, error) {
 	a, err := call[Zone](ctx, c, "read the zone "+id, func(options ...option.RequestOption) error {
 		var p zones.ZoneGetParams
@@ -215,7 +196,7 @@ func (c *Client) Write(ctx context.Context, b Batch) ([]Record, error) {
 	return a.Result.Posts, nil
 }
 
-// params are b as the library sends it.
+// params returns the library's form of a batch.
 func params(b Batch) dns.RecordBatchParams {
 	var p dns.RecordBatchParams
 	set(&p.ZoneID.Value, &p.ZoneID.Present, b.ZoneID)
@@ -254,8 +235,8 @@ func params(b Batch) dns.RecordBatchParams {
 	return p
 }
 
-// set fills a field of the library's parameters, which only its root package,
-// of 131 packages, has a function for.
+// set sets a field of the library's parameters. Only the library's root package has a
+// function for that, and it imports 131 packages.
 func set[T any](value *T, present *bool, v T) { *value, *present = v, true }
 
 // UnmarshalJSON reads a record as Cloudflare sends it.
@@ -263,8 +244,8 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	type plain Record
 	sent := struct {
 		*plain
-		TTL     float64 `json:"ttl"`     // the schema's type
-		Comment *string `json:"comment"` // null without
+		TTL     float64 `json:"ttl"`     // Cloudflare's schema says number
+		Comment *string `json:"comment"` // null if there is none
 	}{plain: (*plain)(r)}
 	if err := json.Unmarshal(data, &sent); err != nil {
 		return err

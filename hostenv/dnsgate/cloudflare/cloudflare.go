@@ -1,64 +1,60 @@
-// Package cloudflare points host names at their nodes, in zones that a
-// Cloudflare token can see, and never touches a DNS record that is not the
-// provider's.
+// Package cloudflare points host names at their nodes, in the zones that a Cloudflare
+// token can see. It never changes a DNS record that is not the provider's.
 //
-// [Plan] is pure: from the records of the zones and the names that are wanted
-// it makes batches of operations and an outcome for every name. [Apply] lists,
-// plans, writes and lists again, until no write is left; the real
-// [Client], and the [DryRun] that only notes what would be sent, stand behind
-// the same small interface.
+// [Plan] is pure: it turns the records of zones and the wanted names into batches of
+// operations and an outcome for every name. [Apply] lists, plans, writes and lists
+// again until no write is left. It works with an [API]: the real [Client], or a
+// [DryRun] that only records the batches.
 //
-// What a run holds to:
+// Guarantees of a run:
 //
-//   - A record is the provider's if its comment is exactly [Config.Comment].
-//     Every other record is foreign: it is reported and never changed, deleted,
-//     or put out of work by a record beside it. The one exception is asked for:
-//     with Config.Adopt, a CNAME that already says what is wanted gets the
-//     comment, and the rest of it stays.
-//   - Of the provider's own records only what must change is sent; proxied, TTL
+//   - A record is the provider's if its comment is exactly [Config.Comment]. Every
+//     other record is foreign: a run reports it, and never changes or deletes it, nor
+//     disables it by a record beside it. The exception is Config.Adopt: a foreign
+//     CNAME with the wanted target gets the comment, and nothing else changes.
+//   - A run changes only the necessary fields of the provider's records; proxied, TTL
 //     and tags stay.
-//   - All operations on a name are in one batch, which Cloudflare carries out in
-//     one transaction: no name that has an address record is ever without one
-//     in its database. (Its servers take the records over one by one.)
-//   - No write is repeated before the records were listed, and planned from,
-//     again. An error does not say what was carried out; the list does.
-//   - A second run makes no write.
+//   - One batch has all operations on a name, and Cloudflare carries it out in one
+//     transaction. So Cloudflare's database always has an address record for a name
+//     that had one before. (Its servers take over the records one by one.)
+//   - A run repeats a write only after it has listed the records and planned again,
+//     because an error does not show whether Cloudflare carried the write out.
+//   - A second run writes nothing.
 //
-// Limit: Cloudflare has no conditional writes. A record of the
-// provider's that another tool takes over (gives another comment) after it was
-// listed, and before the batch arrives, is still taken for the provider's.
-// Records are listed anew before every batch that patches or deletes, so that
-// this is the time of one request.
+// Limit: Cloudflare has no conditional writes. If another tool takes over a record of
+// the provider's (gives it another comment) after the list and before the batch, the
+// batch still changes it. A run lists before every batch that patches or deletes, so
+// this time is as short as one request.
 package cloudflare
 
 import "context"
 
-// MaxOperations is how many operations a batch may hold in zones of every plan
-// (of the free one, that is; others allow 3,500).
+// MaxOperations limits the operations of a batch. It is the limit of zones on
+// Cloudflare's free plan; other plans allow 3,500.
 const MaxOperations = 200
 
-// A Want is a host name that has to be a CNAME for a node's name.
+// A Want is a host name that should be a CNAME for a node's name.
 type Want struct {
 	Host   string `json:"host"`
 	Target string `json:"target"`
-	// AdoptOnly is for a name that leads to its target already: a record that
-	// does so may be adopted, and no other write is made.
+	// AdoptOnly is for a name that already leads to its target: the only allowed write
+	// is to adopt its record.
 	AdoptOnly bool `json:"adoptOnly,omitempty"`
 }
 
 // Config holds the provider's options.
 type Config struct {
-	// Owner is provider.hostenvHostname; it says whose a record is.
+	// Owner is provider.hostenvHostname, which identifies the provider's records.
 	Owner string
-	// ZoneID is provider.cloudflare.zoneId: if not empty, no other zone is
-	// looked at.
+	// ZoneID is provider.cloudflare.zoneId: if it is not empty, a run uses no other
+	// zone.
 	ZoneID string
 	// Adopt lets a foreign CNAME that already has the wanted target become the
 	// provider's.
 	Adopt bool
 }
 
-// A Zone is one that the token can see.
+// A Zone is a zone that the token can see.
 type Zone struct {
 	ID     string `json:"id"`
 	Name   string `json:"name"`
@@ -66,8 +62,7 @@ type Zone struct {
 	Type   string `json:"type"`   // such as full, partial, secondary
 }
 
-// A Record is a DNS record as Cloudflare keeps it. Of foreign records no more
-// is known than this, and nothing of it is ever sent back.
+// A Record is a DNS record of Cloudflare. A run never sends a foreign record back.
 type Record struct {
 	ID      string   `json:"id,omitempty"`
 	Name    string   `json:"name"`
@@ -85,8 +80,8 @@ type ZoneRecords struct {
 	Records []Record
 }
 
-// API is what [Apply] needs of Cloudflare. Its errors are of type *[APIError],
-// or the context's.
+// API is the part of Cloudflare's API that [Apply] uses. Its errors are of type
+// *[APIError], or the context's.
 type API interface {
 	// Zones returns the zones that the token can see.
 	Zones(ctx context.Context) ([]Zone, error)

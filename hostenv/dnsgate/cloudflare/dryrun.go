@@ -6,29 +6,28 @@ import (
 	"slices"
 )
 
-// A DryRun is an [API] that reads from another and only notes what it is given
-// to write. It reads back what it was given, so that a run ends as
-// it would.
+// A DryRun is an [API] that reads from another one, and records batches without sending
+// them. Its records include those of the batches, so that a run has the outcomes of a
+// real one.
 type DryRun struct {
 	api     API
 	batches []Batch
-	records map[string][]Record // by zone, those written to
+	records map[string][]Record // by zone, with the batches
 }
 
 // NewDryRun returns a dry run that reads from api.
 func NewDryRun(api API) *DryRun { return &DryRun{api: api, records: map[string][]Record{}} }
 
-// Batches returns the calls that would have been made, in their order; see
-// [Batch.String].
+// Batches returns the batches of the run, in their order.
 func (d *DryRun) Batches() []Batch { return d.batches }
 
-// Zones reads.
+// Zones reads the zones.
 func (d *DryRun) Zones(ctx context.Context) ([]Zone, error) { return d.api.Zones(ctx) }
 
-// Zone reads.
+// Zone reads a zone.
 func (d *DryRun) Zone(ctx context.Context, id string) (Zone, error) { return d.api.Zone(ctx, id) }
 
-// Records reads, and adds what would have been written.
+// Records reads the records of a zone, and applies the batches to them.
 func (d *DryRun) Records(ctx context.Context, zoneID string) ([]Record, error) {
 	if records, ok := d.records[zoneID]; ok {
 		return slices.Clone(records), nil
@@ -40,7 +39,7 @@ func (d *DryRun) Records(ctx context.Context, zoneID string) ([]Record, error) {
 	return records, err
 }
 
-// Write notes the batch.
+// Write records the batch.
 func (d *DryRun) Write(_ context.Context, b Batch) ([]Record, error) {
 	d.batches = append(d.batches, b.clone())
 	posted := slices.Clone(b.Posts)
@@ -51,7 +50,7 @@ func (d *DryRun) Write(_ context.Context, b Batch) ([]Record, error) {
 	return posted, nil
 }
 
-// apply returns the records that there are when the batch was carried out.
+// apply returns the records after the batch.
 func (b Batch) apply(records []Record) []Record {
 	after := slices.DeleteFunc(slices.Clone(records), func(r Record) bool {
 		return slices.ContainsFunc(b.Deletes, func(d Record) bool { return d.ID == r.ID })

@@ -12,10 +12,10 @@ type (
 	fault = fakecloudflare.Fault
 )
 
-// fakeToken is what the fake lets in.
+// fakeToken is the token that the fake accepts.
 const fakeToken = fakecloudflare.Token
 
 func newFake(t testing.TB, zones ...cloudflare.Zone) *fake { return fakecloudflare.New(t, zones...) }
 
-// zone is an ordinary one.
+// zone returns an active zone.
 func zone(id, name string) cloudflare.Zone { return fakecloudflare.Zone(id, name) }

@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// updateChild does in a process of its own what a gate does with -update: it
-// reads the token, updates a zone by the fake at the URL of dir/url, logs to
-// dir/log.json, prints what it did, and runs another program.
+// updateChild is the child process of TestTokenLeaksNowhere. It does the same as the gate
+// with -update: it reads the token, updates a zone of the fake at the URL in dir/url,
+// logs to dir/log.json, prints the outcomes, and runs another program.
 func updateChild(dir string) error {
 	ctx := context.Background()
 	token, err := cloudflare.TokenSource{Secret: "cloudflare/token", File: filepath.Join(dir, "secrets.yaml")}.Token(ctx)
@@ -49,7 +49,7 @@ func updateChild(dir string) error {
 		return err
 	}
 	defer log.Close()
-	client := cloudflare.NewClient(token, cloudflare.WithBaseURL(string(url)))
+	client := cloudflare.NewClient(token, string(url), nil)
 	report, err := cloudflare.Apply(ctx, client, want("www.shop.example", "taken.shop.example", "www.denied.example"), config, cloudflare.Options{
 		Log:      func(e cloudflare.Entry) error { return json.NewEncoder(log).Encode(e) },
 		Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
@@ -66,11 +66,10 @@ func updateChild(dir string) error {
 	return next.Run()
 }
 
-// TestTokenLeaksNowhere runs a whole update in a process of its own, with the
-// token from sops and from the environment, and looks for the token wherever
-// it could have gone: arguments and environments of every program that was
-// started, as their own /proc shows them and, where it is, strace; output, log,
-// files.
+// TestTokenLeaksNowhere runs a whole update in a child process, with the token from sops
+// and from the environment. It then searches every place to which the token may leak:
+// arguments and environments of all started programs (in /proc, and in the trace of
+// strace if that is installed), output, log and files.
 func TestTokenLeaksNowhere(t *testing.T) {
 	for _, from := range []string{"sops", "environment"} {
 		t.Run(from, func(t *testing.T) {
@@ -81,8 +80,7 @@ func TestTokenLeaksNowhere(t *testing.T) {
 			failed := false
 			f.Fault = faultOnce(&failed, fault{Status: 502, CarryOut: true})
 
-			// What a decrypted file would hold is outside of dir, where tokens are
-			// looked for.
+			// The decrypted file is outside of dir, which the test searches for tokens.
 			secret := filepath.Join(bin, "decrypted")
 			write(t, secret, fakeToken)
 			write(t, filepath.Join(dir, "secrets.yaml"), "cloudflare:\n  token: ENC[AES256_GCM]\n")
@@ -107,7 +105,7 @@ cat %[2]s
 			cmd := exec.Command(exe)
 			strace := testenv.Find("strace")
 			if strace == "" && testenv.Required("strace") {
-				t.Fatal("strace is required and missing, or ptrace is not allowed")
+				t.Fatal("strace is required, but it is missing or ptrace is not allowed")
 			}
 			if strace != "" {
 				cmd = exec.Command(strace, "-f", "-v", "-s", "65536", "-e", "trace=execve,openat,unlink,rename", "-o", filepath.Join(dir, "trace"), exe)
@@ -125,7 +123,7 @@ cat %[2]s
 			}
 
 			if !strings.Contains(stdout.String(), "www.shop.example: upserted") || !strings.Contains(stdout.String(), "www.denied.example: refused (no-rights)") {
-				t.Errorf("the update has not been what it should:\n%s%s", stdout.Bytes(), stderr.Bytes())
+				t.Errorf("the update has wrong outcomes:\n%s%s", stdout.Bytes(), stderr.Bytes())
 			}
 			if got, err := os.ReadFile(filepath.Join(dir, "runs")); err != nil || strings.Count(string(got), "run") != runs {
 				t.Errorf("sops was run %q, want %d times (%v)", got, runs, err)
@@ -151,7 +149,7 @@ cat %[2]s
 			}
 			for _, name := range []string{"argv", "environ", "log.json"} {
 				if !seen[name] {
-					t.Errorf("nothing was recorded in %s", name)
+					t.Errorf("%s is empty", name)
 				}
 			}
 			if strace == "" {
@@ -161,8 +159,8 @@ cat %[2]s
 	}
 }
 
-// withoutOwnStart takes from a trace the line by which the process itself was
-// started, whose environment the test has made.
+// withoutOwnStart removes the first line of a trace: the start of the child process,
+// whose environment is the test's.
 func withoutOwnStart(t *testing.T, trace []byte) []byte {
 	first, rest, _ := bytes.Cut(trace, []byte("\n"))
 	if !bytes.Contains(first, []byte("execve(")) || !bytes.Contains(rest, []byte("execve(")) {
@@ -171,14 +169,14 @@ func withoutOwnStart(t *testing.T, trace []byte) []byte {
 	return rest
 }
 
-// faultOnce befalls the first write.
-func faultOnce(done *bool, suffers fault) func(r *http.Request) fault {
+// faultOnce returns a fault for only the first write.
+func faultOnce(done *bool, once fault) func(r *http.Request) fault {
 	return func(r *http.Request) fault {
 		if *done || !isWrite(r) {
 			return fault{}
 		}
 		*done = true
-		return suffers
+		return once
 	}
 }
 

@@ -16,13 +16,11 @@ import (
 
 var histories = flag.Int("histories", 300, "how many random histories TestHistories plays")
 
-// TestHistories plays random histories through the real client: runs with
-// changing wishes, and between any two requests another tool that makes and
-// deletes records and undoes ours, and a server that fails in every way it
-// has, before or after it has done what it was asked. Throughout, no batch may
-// do what none may; once the faults and the others are gone, one more run
-// brings every name where its outcome says, and the run after it writes
-// nothing.
+// TestHistories plays random histories with the real client: runs with changing names.
+// Between two requests another tool may create, change and delete records, and the
+// server may fail before or after it carries out a request. No batch may ever break a
+// rule of [fakecloudflare.Violations]. After the last fault, one run makes every outcome
+// true, and the next run writes nothing.
 func TestHistories(t *testing.T) {
 	var runs, requests, writes, faults int
 	kinds := map[string]int{}
@@ -38,7 +36,7 @@ func TestHistories(t *testing.T) {
 	for _, kind := range []string{"upserted", "unchanged", "adopted", "foreign", "foreign already-right", "foreign other-provider", "apex-conflict", "not-ours",
 		"refused wildcard", "refused delegated", "refused below-wildcard", "failed unreachable", "failed rate-limited"} {
 		if kinds[kind] == 0 {
-			t.Errorf("no history came to %q", kind)
+			t.Errorf("no history has the outcome %q", kind)
 		}
 	}
 }
@@ -70,7 +68,7 @@ func (h *history) play(kinds map[string]int) {
 	writes := h.f.Writes
 	again := h.run(kinds, wanted)
 	if h.f.Writes != writes {
-		h.t.Error("the second run has written")
+		h.t.Error("the second run writes")
 	}
 	for host, o := range found {
 		if o.Kind == cloudflare.Failed || o.Maybe {
@@ -79,7 +77,7 @@ func (h *history) play(kinds map[string]int) {
 		if o.Kind.Settled() != again[host].Kind.Settled() {
 			h.t.Errorf("first %v, then %v", o, again[host])
 		}
-		h.isSo(o)
+		h.checkOutcome(o)
 	}
 	h.f.HTTP.Close()
 }
@@ -94,7 +92,7 @@ func (h *history) wishes() (wanted []cloudflare.Want) {
 func (h *history) run(kinds map[string]int, wanted []cloudflare.Want) map[string]cloudflare.Outcome {
 	h.cfg.Adopt = h.r.IntN(3) == 0
 	if h.calm {
-		h.cfg.Adopt = false // or the second run might adopt what the first reported
+		h.cfg.Adopt = false // otherwise the second run might adopt a record that the first reported
 	}
 	h.f.Guard(h.cfg)
 	h.runs++
@@ -113,18 +111,18 @@ func (h *history) run(kinds map[string]int, wanted []cloudflare.Want) map[string
 	return got
 }
 
-// isSo holds an outcome to what the zone has.
-func (h *history) isSo(o cloudflare.Outcome) {
+// checkOutcome compares an outcome with the records of the zone.
+func (h *history) checkOutcome(o cloudflare.Outcome) {
 	records := slices.Concat(h.f.All(zoneA), h.f.All("zone-b"))
 	points := slices.ContainsFunc(records, func(r cloudflare.Record) bool {
 		return strings.EqualFold(r.Name, o.Host) && r.Type == "CNAME" && r.Content == o.Target && r.Comment == h.cfg.Comment()
 	})
-	if o.Kind.Settled() != points && o.Kind != cloudflare.Refused { // a refused name may point there all the same
-		h.t.Errorf("it says %v, and that a record points there is %v", o, points)
+	if o.Kind.Settled() != points && o.Kind != cloudflare.Refused { // the record of a refused name may be right
+		h.t.Errorf("the outcome is %v, but a record with the target exists: %v", o, points)
 	}
 }
 
-// interfere is what may befall a request, and the zone before it.
+// interfere may change the zone before a request, and returns the fault of the request.
 func (h *history) interfere(r *http.Request) fault {
 	h.requests++
 	if h.calm {
@@ -156,18 +154,18 @@ func (h *history) others() {
 	h.othersLocked()
 }
 
-// othersLocked changes the zone as others do. They follow Cloudflare's rules.
-// What they do not do is take a record of ours over by its comment, which
-// nothing could notice in time.
+// othersLocked changes the zone as another tool would, within Cloudflare's rules. It
+// never gives one of our records another comment, because a run cannot always notice
+// that in time.
 func (h *history) othersLocked() {
 	z := h.f.Zones[h.r.IntN(2)]
 	records := h.f.Records[z.ID]
 	switch ids := keys(records); h.r.IntN(4) {
-	case 0: // delete, whatever it is
+	case 0: // delete any record
 		if len(ids) > 0 {
 			delete(records, pick(h.r, ids...))
 		}
-	case 1: // point it elsewhere
+	case 1: // change its target
 		if len(ids) > 0 {
 			record := records[pick(h.r, ids...)]
 			if record.Type == "CNAME" {

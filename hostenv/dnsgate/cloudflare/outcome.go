@@ -10,42 +10,42 @@ type Kind string
 
 // Kinds of outcomes.
 const (
-	Upserted     Kind = "upserted"      // written, and found so afterwards
-	Unchanged    Kind = "unchanged"     // was right already, and ours
-	Adopted      Kind = "adopted"       // was right already, and is ours now
-	Foreign      Kind = "foreign"       // a record that is not the provider's is there; not written
-	ApexConflict Kind = "apex-conflict" // the zone's own name holds records that a CNAME must not join; not written
+	Upserted     Kind = "upserted"      // written, and listed afterwards
+	Unchanged    Kind = "unchanged"     // the provider's record was right
+	Adopted      Kind = "adopted"       // a foreign record was right, and is the provider's now
+	Foreign      Kind = "foreign"       // not written, because the name has a foreign record
+	ApexConflict Kind = "apex-conflict" // not written, because the zone's own name has records that forbid a CNAME
 	NotOurs      Kind = "not-ours"      // in no zone that the token can see
 	Refused      Kind = "refused"       // not written, for Reason
-	Failed       Kind = "failed"        // may or may not be written, for Reason
+	Failed       Kind = "failed"        // perhaps written, for Reason
 )
 
-// Settled reports whether the name now is as it was wanted.
+// Settled reports whether the name now has its wanted target.
 func (k Kind) Settled() bool { return k == Upserted || k == Unchanged || k == Adopted }
 
-// Reasons of outcomes, where the Kind alone does not say. The set is open.
+// Reasons of outcomes, for kinds that have several. The set is open.
 const (
-	ReasonAlreadyRight    = "already-right"     // Foreign: it points at the node all the same
+	ReasonAlreadyRight    = "already-right"     // Foreign: the record points at the node
 	ReasonOtherProvider   = "other-provider"    // Foreign: another hostenv-provider owns it
 	ReasonNameInvalid     = "name-invalid"      // Refused
 	ReasonTargetInvalid   = "target-invalid"    // Refused
 	ReasonOwnerInvalid    = "owner-invalid"     // Refused: Config.Owner is no host name
 	ReasonWildcard        = "wildcard"          // Refused: HTTP-01 cannot prove one
-	ReasonTwoTargets      = "two-targets"       // Refused: wanted twice, differently
+	ReasonTwoTargets      = "two-targets"       // Refused: wanted with two targets
 	ReasonOwnTarget       = "own-target"        // Refused: it would point at itself
-	ReasonDelegated       = "delegated"         // Refused: below NS records, where the zone does not speak
-	ReasonBelowWildcard   = "below-wildcard"    // Refused: names between would lose what a wildcard gives them
+	ReasonDelegated       = "delegated"         // Refused: NS records move the name into another zone
+	ReasonBelowWildcard   = "below-wildcard"    // Refused: names in between would lose the records of a wildcard
 	ReasonZoneInactive    = "zone-inactive"     // Refused: the zone is not delegated to Cloudflare
-	ReasonZoneNotEditable = "zone-not-editable" // Refused: the zone's records are kept elsewhere
-	ReasonTooManyRecords  = "too-many-records"  // Refused: one name's records do not fit a batch
-	ReasonConflict        = "conflict"          // Refused: by Cloudflare, which sees a record that it does not list
+	ReasonZoneNotEditable = "zone-not-editable" // Refused: Cloudflare does not keep the zone's records
+	ReasonTooManyRecords  = "too-many-records"  // Refused: the records of the name do not fit into a batch
+	ReasonConflict        = "conflict"          // Refused: by Cloudflare, because of a record that it does not list
 	ReasonRejected        = "rejected"          // Refused: by Cloudflare, see Detail
-	ReasonNoRights        = "no-rights"         // Refused: the token may not
+	ReasonNoRights        = "no-rights"         // Refused: the token lacks a permission
 	ReasonRateLimited     = "rate-limited"      // Failed: the wait would be too long
-	ReasonUnreachable     = "unreachable"       // Failed: no answer, or errors of the server
-	ReasonNotKept         = "not-kept"          // Failed: written, and changed back every time
+	ReasonUnreachable     = "unreachable"       // Failed: no answer, or an error of the server
+	ReasonNotKept         = "not-kept"          // Failed: written, but another tool changes it back
 	ReasonInterrupted     = "interrupted"       // Failed
-	ReasonLogFailed       = "log-failed"        // Refused: a batch is logged with its inverse before it is sent
+	ReasonLogFailed       = "log-failed"        // Refused: the batch and its inverse cannot be logged
 )
 
 // An Outcome is the result for a wanted name.
@@ -55,11 +55,11 @@ type Outcome struct {
 	Zone   string `json:"zone,omitempty"`
 	Kind   Kind   `json:"kind"`
 	Reason string `json:"reason,omitempty"`
-	// Detail is what Cloudflare said, or which name it is about.
+	// Detail is Cloudflare's error, or the name at fault.
 	Detail string `json:"detail,omitempty"`
-	// Maybe is set if a write was sent and its outcome is not known.
+	// Maybe is set if a write was sent and its result is unknown.
 	Maybe bool `json:"maybe,omitempty"`
-	// Records are those that prevent the write.
+	// Records are the records that prevent the write.
 	Records []Record `json:"records,omitempty"`
 }
 
@@ -80,56 +80,56 @@ func (o Outcome) String() string {
 		s += ": " + strings.Join(records, ", ")
 	}
 	if o.Maybe {
-		s += "; a write was sent, and its outcome is not known"
+		s += "; a write was sent, and its result is unknown"
 	}
 	return s
 }
 
-// Hint returns what to do, "" if there is nothing to do.
+// Hint returns the fix, "" if none is needed.
 func (o Outcome) Hint() string {
 	create := fmt.Sprintf("create %s CNAME %s by hand", o.Host, o.Target)
 	switch o.Kind {
 	case Foreign:
 		switch o.Reason {
 		case ReasonAlreadyRight:
-			return "it points at the node already; -adopt lets the provider keep it"
+			return "it already points at the node; -adopt makes it the provider's"
 		case ReasonOtherProvider:
-			return "another hostenv-provider owns it, by its comment, and has to give it up first"
+			return "its comment names another hostenv-provider, which has to delete it first"
 		}
 		return fmt.Sprintf("ask its owner to change it to %s CNAME %s, or to delete it", o.Host, o.Target)
 	case ApexConflict:
-		return "give the zone's own name the node's A and AAAA records by hand: a CNAME there would be served in place of its other records wherever Cloudflare does not flatten it"
+		return "give the zone's own name the node's A and AAAA records by hand: unless Cloudflare flattens it, a CNAME there hides its other records"
 	case NotOurs:
-		return create + " where its zone is kept, or let the token see its zone"
-	default: // the reason says
+		return create + " at the provider of its zone, or let the token see its zone"
+	default: // the hint follows from the reason
 	}
 	switch o.Reason {
 	case ReasonNoRights:
 		return rightsHint
 	case ReasonRateLimited, ReasonUnreachable, ReasonInterrupted:
-		return "run it again; what was written is found and not written twice"
+		return "run it again; it writes no record twice"
 	case ReasonNotKept:
-		return "find out what changes the record back, such as another tool with the same zone"
+		return "find the tool that changes the record back"
 	case ReasonNameInvalid:
 		return "correct the name in virtualHosts"
 	case ReasonTargetInvalid, ReasonOwnTarget:
-		return "the target is <node>.<hostenvHostname>: correct the node's name or provider.hostenvHostname, and let no environment have it"
+		return "the target is <node>.<hostenvHostname>: correct the node's name or provider.hostenvHostname, and use it as a host name in no environment"
 	case ReasonWildcard:
-		return "list the names in place of the wildcard: Let's Encrypt asks for DNS-01 there"
+		return "list the names instead of the wildcard, for which Let's Encrypt needs DNS-01"
 	case ReasonDelegated:
 		return create + " in the zone that the NS records name"
 	case ReasonBelowWildcard:
 		return "give " + o.Detail + " a record of its own first, then run it again"
 	case ReasonZoneInactive:
-		return "set Cloudflare's servers for the zone at the registrar, or " + create + " where it is kept"
+		return "set Cloudflare's servers for the zone at the registrar, or " + create + " at the provider of the zone"
 	case ReasonZoneNotEditable:
-		return create + " where the zone's records are kept"
+		return create + " at the provider of the zone"
 	case ReasonTwoTargets:
-		return "remove it from all environments but one"
+		return "remove it from all environments except one"
 	case ReasonOwnerInvalid:
-		return "set provider.hostenvHostname to the domain that nodes have their names below"
+		return "set provider.hostenvHostname to the domain of the nodes' names"
 	case ReasonConflict, ReasonRejected, ReasonTooManyRecords:
-		return "look at the name in Cloudflare's dashboard, or " + create
+		return "check the name in Cloudflare's dashboard, or " + create
 	case ReasonLogFailed:
 		return "make the log's folder writable"
 	}

@@ -9,11 +9,11 @@ import (
 // ownerPrefix begins the comment of every record that a hostenv-provider owns.
 const ownerPrefix = "hostenv-provider:"
 
-// maxComment is how many characters a comment may have on the free plan.
+// maxComment limits a comment, in characters, on Cloudflare's free plan.
 const maxComment = 100
 
-// Comment is what the provider's own records have for a comment. A hostname
-// too long for one is given by its sum.
+// Comment returns the comment of the provider's records. It has the digest of a
+// hostname that is too long for a comment.
 func (c Config) Comment() string {
 	comment := ownerPrefix + c.Owner
 	if len(comment) > maxComment {
@@ -22,13 +22,14 @@ func (c Config) Comment() string {
 	return comment
 }
 
-// owns reports whether a record is the provider's own. It makes address records alone, so a
-// comment that was copied onto another type is no proof.
+// owns reports whether a record is the provider's. The provider makes only address
+// records, so the comment on another type is a copy.
 func (c Config) owns(r Record) bool {
 	return r.Comment == c.Comment() && isAddress(r.Type)
 }
 
-// isAddress reports whether a name may have one kind of these types, or one.
+// isAddress reports whether a record of a type gives a name its addresses. A CNAME
+// excludes the others.
 func isAddress(recordType string) bool {
 	return recordType == "A" || recordType == "AAAA" || recordType == "CNAME"
 }

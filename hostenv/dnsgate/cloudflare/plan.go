@@ -9,10 +9,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// Plan returns what must be written so that every wanted name points at its
-// target, zone by zone, and what becomes of each, sorted by name, if that is
-// written. It needs the records of those zones that wanted names lie in, as
-// [Assign] says. The order of its input does not matter.
+// Plan returns the batches that point every wanted name at its target, and the outcome
+// of each name if they are written, sorted by name. It needs the records of the zones
+// that [Assign] returns. The order of its input does not matter.
 func Plan(zones []ZoneRecords, wanted []Want, cfg Config) ([]Batch, []Outcome) {
 	bare := make([]Zone, len(zones))
 	byID := map[string][]Record{}
@@ -23,7 +22,7 @@ func Plan(zones []ZoneRecords, wanted []Want, cfg Config) ([]Batch, []Outcome) {
 	assigned, outcomes := Assign(bare, wanted, cfg)
 	var batches []Batch
 	for _, a := range assigned {
-		b, o := planZone(ZoneRecords{a.Zone, byID[a.Zone.ID]}, a.Wanted, cfg, nil)
+		b, o := planZone(ZoneRecords{a.Zone, byID[a.Zone.ID]}, a.Wanted, cfg, func(string) int { return MaxOperations })
 		batches = append(batches, b...)
 		outcomes = append(outcomes, o...)
 	}
@@ -35,15 +34,15 @@ func sortOutcomes(outcomes []Outcome) {
 	slices.SortFunc(outcomes, func(a, b Outcome) int { return cmp.Compare(a.Host, b.Host) })
 }
 
-// An Assignment is a zone with the wanted names that lie in it.
+// An Assignment is a zone with its wanted names.
 type Assignment struct {
 	Zone   Zone
 	Wanted []Want
 }
 
-// Assign gives every wanted name, normalised, to the zone with the longest
-// suffix of it, sorted by zone and name. Names that cannot be written wherever
-// they lie, or lie nowhere, get their outcome at once.
+// Assign returns the zones with their wanted names, normalised, sorted by zone and
+// name. The zone of a name is the one with its longest suffix. Names that have no zone,
+// or that no zone allows to write, get their outcome now.
 func Assign(zones []Zone, wanted []Want, cfg Config) ([]Assignment, []Outcome) {
 	byName := map[string]Zone{}
 	for _, z := range slices.SortedFunc(slices.Values(zones), func(a, b Zone) int { return cmp.Compare(a.ID, b.ID) }) {
@@ -82,7 +81,7 @@ func Assign(zones []Zone, wanted []Want, cfg Config) ([]Assignment, []Outcome) {
 			found[z.Name].Wanted = append(found[z.Name].Wanted, w)
 			continue
 		}
-		if w.AdoptOnly { // a name without a record to adopt needs no write
+		if w.AdoptOnly { // without a record to adopt, the name needs no write
 			o = Outcome{Host: w.Host, Target: w.Target, Zone: z.Name, Kind: Unchanged}
 		}
 		outcomes = append(outcomes, o)
@@ -98,8 +97,8 @@ func (z Zone) usable() bool {
 	return (z.Status == "" || z.Status == "active") && (z.Type == "" || z.Type == "full")
 }
 
-// single returns the wanted names, normalised and sorted, each once; names that
-// are none, or wanted with two targets, become outcomes.
+// single returns the wanted names, normalised and sorted, each once. Invalid names, and
+// names with two targets, become outcomes.
 func single(wanted []Want, outcomes *[]Outcome) []Want {
 	byHost := map[string]Want{}
 	refused := map[string]Outcome{}
@@ -118,7 +117,7 @@ func single(wanted []Want, outcomes *[]Outcome) []Want {
 		case err != nil:
 			refused[host] = Outcome{Host: host, Target: w.Target, Kind: Refused, Reason: ReasonTargetInvalid, Detail: err.Error()}
 		case twice && prior.Target != target:
-			// Whichever comes first in the input, the same is said.
+			// The outcome does not depend on the order of the input.
 			refused[host] = Outcome{Host: host, Target: min(prior.Target, target), Kind: Refused, Reason: ReasonTwoTargets}
 		default:
 			byHost[host] = Want{Host: host, Target: target, AdoptOnly: w.AdoptOnly && (!twice || prior.AdoptOnly)}
@@ -131,7 +130,7 @@ func single(wanted []Want, outcomes *[]Outcome) []Want {
 	return slices.SortedFunc(maps.Values(byHost), func(a, b Want) int { return cmp.Compare(a.Host, b.Host) })
 }
 
-// longestSuffix returns the zone that a name lies in, deepest first.
+// longestSuffix returns the lowest zone that holds a name.
 func longestSuffix(zones map[string]Zone, host string) (Zone, bool) {
 	for name := host; name != ""; name = parent(name) {
 		if z, ok := zones[name]; ok {
@@ -141,7 +140,7 @@ func longestSuffix(zones map[string]Zone, host string) (Zone, bool) {
 	return Zone{}, false
 }
 
-// parent takes the first label off a name.
+// parent returns a name without its first label.
 func parent(name string) string {
 	_, rest, _ := strings.Cut(name, ".")
 	return rest

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-var errWildcardTarget = errors.New("a wildcard is no target")
+var errWildcardTarget = errors.New("a wildcard cannot be a target")
 
-// A change is everything that one name needs; it goes into one batch.
+// A change has all operations for one name. They go into one batch.
 type change struct {
 	host    string
 	deletes []Record
@@ -19,17 +19,17 @@ type change struct {
 
 func (c change) operations() int { return len(c.deletes) + len(c.patches) + len(c.posts) }
 
-// A zonePlan is a zone while it is planned.
+// A zonePlan computes the writes of one zone.
 type zonePlan struct {
 	zone   ZoneRecords
 	cfg    Config
 	byName map[string][]Record
-	exists map[string]bool // names with records, or with names below them
+	exists map[string]bool // names that have records, or names below them
 }
 
-// planZone plans names that lie in zone, normalised and each once. A name's
-// limit, if it has one, is how many names its batch may concern.
-func planZone(zone ZoneRecords, wanted []Want, cfg Config, limits map[string]int) ([]Batch, []Outcome) {
+// planZone plans names of a zone, normalised and each once. The limit of a name is how
+// many names its batch may have, at most MaxOperations.
+func planZone(zone ZoneRecords, wanted []Want, cfg Config, limit func(host string) int) ([]Batch, []Outcome) {
 	p := &zonePlan{zone: zone, cfg: cfg, byName: map[string][]Record{}, exists: map[string]bool{}}
 	p.zone.Name = normal(zone.Name)
 	for _, r := range slices.SortedFunc(slices.Values(zone.Records), func(a, b Record) int { return cmp.Compare(a.ID, b.ID) }) {
@@ -54,15 +54,15 @@ func planZone(zone ZoneRecords, wanted []Want, cfg Config, limits map[string]int
 		if c.operations() > 0 {
 			changes = append(changes, c)
 		}
-		if _, limited := limits[w.Host]; len(c.posts) > 0 && !limited {
+		if len(c.posts) > 0 && limit(w.Host) == MaxOperations {
 			p.exists[w.Host] = true // before the names below it do
 		}
 		outcomes = append(outcomes, o)
 	}
-	return p.batches(changes, limits), outcomes
+	return p.batches(changes, limit), outcomes
 }
 
-// fromTheTop sorts names so that each comes after those above it.
+// fromTheTop sorts names so that each follows the names above it.
 func fromTheTop(wanted []Want) []Want {
 	return slices.SortedFunc(slices.Values(wanted), func(a, b Want) int {
 		return cmp.Or(cmp.Compare(strings.Count(a.Host, "."), strings.Count(b.Host, ".")), cmp.Compare(a.Host, b.Host))
@@ -86,11 +86,10 @@ func (p *zonePlan) host(w Want) (change, Outcome) {
 		return c, o
 	}
 
-	// A CNAME of our own is already there: it is corrected, whatever others may
-	// have put beside it.
+	// Correct our own CNAME, even if others have added records beside it.
 	if i := keeper(own, w.Target); i >= 0 {
 		kept := own[i]
-		c.deletes = slices.Delete(slices.Clone(own), i, i+1) // Cloudflare lets none stand beside it
+		c.deletes = slices.Delete(slices.Clone(own), i, i+1) // Cloudflare allows no other address record beside a CNAME
 		if normal(kept.Content) != w.Target {
 			c.patches = []Patch{{ID: kept.ID, Name: kept.Name, Set: Fields{Content: &w.Target}, Was: Fields{Content: &kept.Content}}}
 		}
@@ -114,8 +113,8 @@ func (p *zonePlan) host(w Want) (change, Outcome) {
 	return c, o
 }
 
-// keeper returns which of our own records stays: a CNAME, the right one if
-// there are several; -1 if there is none.
+// keeper returns the index of our own record to keep: a CNAME, with the right target
+// if there is one; -1 if there is no CNAME.
 func keeper(own []Record, target string) int {
 	i := slices.IndexFunc(own, func(r Record) bool { return r.Type == "CNAME" && normal(r.Content) == target })
 	if i < 0 {
@@ -136,7 +135,7 @@ func (p *zonePlan) occupied(w Want, o Outcome, own, foreign []Record) (change, O
 	case right >= 0 && p.cfg.Adopt:
 		r, comment := foreign[right], p.cfg.Comment()
 		c.patches = []Patch{{ID: r.ID, Name: r.Name, Set: Fields{Comment: &comment}, Was: Fields{Comment: &r.Comment}}}
-		c.deletes = own // of other types, which Cloudflare lets none stand beside a CNAME
+		c.deletes = own // they have other types, which Cloudflare does not allow beside a CNAME
 		o.Kind, o.Records = Adopted, nil
 	case right >= 0:
 		o.Reason = ReasonAlreadyRight
@@ -146,8 +145,8 @@ func (p *zonePlan) occupied(w Want, o Outcome, own, foreign []Record) (change, O
 	return c, o
 }
 
-// delegation returns the name, at or above host and below the zone's own,
-// whose NS records take it out of the zone.
+// delegation returns the name whose NS records move host into another zone: host or a
+// name above it, below the zone's own name.
 func (p *zonePlan) delegation(host string) (string, bool) {
 	for name := host; name != p.zone.Name && name != ""; name = parent(name) {
 		if slices.ContainsFunc(p.byName[name], func(r Record) bool { return r.Type == "NS" }) {
@@ -157,8 +156,8 @@ func (p *zonePlan) delegation(host string) (string, bool) {
 	return "", false
 }
 
-// loses returns a name above host that lives by a wildcard now, and would cease
-// to: a record below it makes it exist, and wildcards do not answer for names
+// loses returns a name above host that a wildcard answers for now, and would no longer
+// answer for: a record below it makes it exist, and wildcards do not answer for names
 // that exist (RFC 4592, section 2.2.2).
 func (p *zonePlan) loses(host string) (string, bool) {
 	if p.exists[host] {
@@ -176,20 +175,14 @@ func (p *zonePlan) loses(host string) (string, bool) {
 	return "", false
 }
 
-// batches packs changes, each whole, into as few batches as the limits allow.
-func (p *zonePlan) batches(changes []change, limits map[string]int) []Batch {
-	limit := func(c change) int {
-		if l, ok := limits[c.host]; ok {
-			return l
-		}
-		return MaxOperations
-	}
-	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(limit(b), limit(a)) })
+// batches puts whole changes into as few batches as the limits allow.
+func (p *zonePlan) batches(changes []change, limit func(host string) int) []Batch {
+	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(limit(b.host), limit(a.host)) })
 	var batches []Batch
 	names := 0
 	for _, c := range changes {
 		last := len(batches) - 1
-		if last < 0 || names >= limit(c) || batches[last].Operations()+c.operations() > MaxOperations {
+		if last < 0 || names >= limit(c.host) || batches[last].Operations()+c.operations() > MaxOperations {
 			batches = append(batches, Batch{ZoneID: p.zone.ID, Zone: p.zone.Name})
 			last, names = last+1, 0
 		}

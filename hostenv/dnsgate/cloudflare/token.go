@@ -10,23 +10,22 @@ import (
 
 const redacted = "[redacted]"
 
-// A Token is Cloudflare's API token. However it is printed, logged or encoded,
-// also as a part of something else, it shows as [redacted]; only
-// [Token.Reveal] returns it.
+// A Token is Cloudflare's API token. Printed, logged or encoded, alone or as a part of
+// another value, it is "[redacted]"; only [Token.Reveal] returns it.
 type Token struct {
-	// A function, for fmt prints unexported fields of any other kind without
-	// asking their methods.
+	// A function, because fmt prints unexported fields of other kinds without a call of
+	// their methods.
 	reveal func() string
 }
 
-// NewToken returns the token of a text, around which there may be white space.
+// NewToken returns the token in a text. It removes white space around the token.
 func NewToken(text string) (Token, error) {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return Token{}, errors.New("the token is empty")
 	}
 	if strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return Token{}, errors.New("the token holds characters that no token has")
+		return Token{}, errors.New("the token has a character that no token can have")
 	}
 	return Token{reveal: func() string { return text }}, nil
 }
@@ -50,12 +49,12 @@ func (t Token) Redact(text string) string {
 func (Token) String() string   { return redacted }
 func (Token) GoString() string { return redacted }
 
-// Format is what every verb of fmt prints.
+// Format writes the text for every verb of fmt.
 func (Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// MarshalJSON and MarshalText are what encoders write.
+// MarshalJSON and MarshalText return the text for encoders.
 func (Token) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 func (Token) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue is what log/slog writes.
+// LogValue returns the text for log/slog.
 func (Token) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -24,15 +24,15 @@ func newToken(t testing.TB) cloudflare.Token {
 	return token
 }
 
-// However a token is shown, on its own or within something else, it is not.
+// A token is redacted in every form of output, alone and inside of other values.
 func TestTokenIsRedacted(t *testing.T) {
 	token := newToken(t)
 	if token.Reveal() != fakeToken {
-		t.Fatal("the token is not the one that was given")
+		t.Fatal("the token has changed")
 	}
 	type exported struct{ Token cloudflare.Token }
 	type hidden struct{ token cloudflare.Token }
-	client := cloudflare.NewClient(token)
+	client := cloudflare.NewClient(token, "", nil)
 	for name, v := range map[string]any{
 		"token": token, "pointer": &token, "exported": exported{token}, "hidden": hidden{token}, "hidden pointer": &hidden{token},
 		"slice": []cloudflare.Token{token}, "map": map[string]any{"t": token}, "client": client, "client's value": *client, "error": fmt.Errorf("with %v", token),
@@ -53,7 +53,7 @@ func TestTokenIsRedacted(t *testing.T) {
 	}
 }
 
-// forms are what a token may look like where it leaks.
+// forms returns the forms of a token that leaks.
 func forms() [][]byte {
 	half := len(fakeToken) / 2
 	return [][]byte{[]byte(fakeToken), []byte(fakeToken[:half]), []byte(fakeToken[half:]), fmt.Appendf(nil, "%x", fakeToken), fmt.Appendf(nil, "%X", fakeToken)}
@@ -71,14 +71,14 @@ func wantNoToken(t testing.TB, where string, data []byte) {
 func TestNewToken(t *testing.T) {
 	for _, text := range []string{"", " \n", "two words", "line\nbreak", "naïve", "nul\x00"} {
 		if _, err := cloudflare.NewToken(text); err == nil {
-			t.Errorf("%q is taken for a token", text)
+			t.Errorf("%q is accepted as a token", text)
 		} else if text = strings.TrimSpace(text); text != "" && strings.Contains(err.Error(), text) {
-			t.Errorf("the error tells: %v", err)
+			t.Errorf("the error has the text: %v", err)
 		}
 	}
 }
 
-// script writes a stand-in for sops.
+// script writes a program that replaces sops.
 func script(t testing.TB, body string) string {
 	path := filepath.Join(t.TempDir(), "sops")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
@@ -93,21 +93,21 @@ func TestTokenSource(t *testing.T) {
 		name   string
 		env    string
 		source cloudflare.TokenSource
-		sops   string // the stand-in's body
-		want   string // "" is the token; else a part of the error
+		sops   string // the body of the program
+		want   string // a part of the error, "" for the token
 	}{
 		{name: "environment first", env: fakeToken + "\n", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "exit 9"},
-		{name: "environment, spoilt", env: "Bearer " + fakeToken, want: "CF_API_TOKEN: the token holds characters"},
+		{name: "environment, malformed", env: "Bearer " + fakeToken, want: "CF_API_TOKEN: the token has a character"},
 		{name: "sops", source: cloudflare.TokenSource{Secret: "cloudflare/token", File: "-secrets.yaml"}, sops: `printf '%s\n' "$@" > ` + args + `; printf '%s' ` + fakeToken},
 		{name: "no source", want: "CF_API_TOKEN is not set, and provider.cloudflare.apiTokenSecret names no key"},
-		{name: "no file", source: cloudflare.TokenSource{Secret: "a"}, want: `there is no sops file to take "a" from`},
+		{name: "no file", source: cloudflare.TokenSource{Secret: "a"}, want: `no sops file is named for the key "a"`},
 		{name: "bad key", source: cloudflare.TokenSource{Secret: `a"]["b`, File: "f"}, want: "it must be names of keys"},
 		{name: "empty key", source: cloudflare.TokenSource{Secret: `a//b`, File: "f"}, want: "it must be names of keys"},
-		{name: "no sops", source: cloudflare.TokenSource{Secret: "a", File: "f", Sops: "no-such-sops"}, want: "there is no no-such-sops to run"},
+		{name: "no sops", source: cloudflare.TokenSource{Secret: "a", File: "f", Sops: "no-such-sops"}, want: "the program no-such-sops is not installed"},
 		{name: "empty value", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo", want: `"a" of f: the token is empty`},
 		{name: "fails", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'no key could decrypt the data' >&2; exit 128", want: "no key could decrypt the data"},
 		{name: "fails, and prints the token", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo " + fakeToken + "; echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
-		{name: "fails, and prints the token alone", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
+		{name: "fails, and prints the token only to stderr", source: cloudflare.TokenSource{Secret: "a", File: "f"}, sops: "echo 'value: " + fakeToken + "' >&2; exit 1", want: "value: [redacted]"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv(cloudflare.TokenVariable, test.env)
@@ -116,7 +116,7 @@ func TestTokenSource(t *testing.T) {
 			}
 			token, err := test.source.Token(t.Context())
 			if _, still := os.LookupEnv(cloudflare.TokenVariable); still {
-				t.Error("the variable is left to the next program")
+				t.Error("the variable is still set for the next program")
 			}
 			if test.want == "" {
 				if err != nil || token.Reveal() != fakeToken {
@@ -138,17 +138,16 @@ func TestTokenSource(t *testing.T) {
 	}
 }
 
-// Errors of the API hold nothing of the request, even if the server sends the
-// token back.
+// Errors have no part of the request, even if the server sends the token back.
 func TestErrorsAreRedacted(t *testing.T) {
 	f := newFake(t, zone(zoneA, "shop.example"))
-	for name, suffers := range map[string]fault{
+	for name, answer := range map[string]fault{
 		"JSON": {Status: 400, Body: fakecloudflare.Refusal(6111, "Invalid format for Authorization header: Bearer "+fakeToken)},
 		"HTML": {Status: 502, Body: "<html>" + fakeToken},
 		"200":  {Status: 200, Body: "Bearer " + fakeToken},
 		"drop": {Drop: true},
 	} {
-		f.Fault = func(*http.Request) fault { return suffers }
+		f.Fault = func(*http.Request) fault { return answer }
 		var progress []byte
 		report, err := cloudflare.Apply(t.Context(), f.Client(), want("www.shop.example"), config, cloudflare.Options{
 			Sleep:    atOnce,
@@ -162,9 +161,9 @@ func TestErrorsAreRedacted(t *testing.T) {
 	}
 }
 
-// Nor does what the transport says.
+// Errors of the transport are redacted too.
 func TestTransportErrorsAreRedacted(t *testing.T) {
-	client := cloudflare.NewClient(newToken(t), cloudflare.WithTransport(tellTale{}))
+	client := cloudflare.NewClient(newToken(t), "", leakingTransport{})
 	_, err := client.Zones(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "[redacted]") {
 		t.Errorf("error %v", err)
@@ -172,9 +171,9 @@ func TestTransportErrorsAreRedacted(t *testing.T) {
 	wantNoToken(t, "the error", fmt.Appendf(nil, "%v %+v %#v", err, err, err))
 }
 
-// A tellTale fails with what it was given.
-type tellTale struct{}
+// A leakingTransport fails with the headers in its error.
+type leakingTransport struct{}
 
-func (tellTale) RoundTrip(r *http.Request) (*http.Response, error) {
+func (leakingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, fmt.Errorf("no connection for %v", r.Header)
 }

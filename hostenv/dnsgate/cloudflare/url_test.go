@@ -53,8 +53,8 @@ func TestBaseURL(t *testing.T) {
 	}
 }
 
-// What leads the library itself elsewhere leads us nowhere.
-func TestLibraryVariablesAreNotHeeded(t *testing.T) {
+// The variables that change the library's server or key have no effect on the client.
+func TestLibraryVariablesHaveNoEffect(t *testing.T) {
 	t.Setenv("CLOUDFLARE_BASE_URL", "http://127.0.0.1:1/")
 	t.Setenv("CLOUDFLARE_API_KEY", "key")
 	t.Setenv("CLOUDFLARE_EMAIL", "a@example.com")
@@ -63,12 +63,12 @@ func TestLibraryVariablesAreNotHeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked []string
-	client := cloudflare.NewClient(token, cloudflare.WithTransport(transport(func(r *http.Request) (*http.Response, error) {
+	client := cloudflare.NewClient(token, "", transport(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.URL.Scheme+"://"+r.URL.Host, r.Header.Get("Authorization"), r.Header.Get("X-Auth-Key"))
 		return nil, errors.New("no network")
-	})))
+	}))
 	if _, err := client.Zones(t.Context()); err == nil {
-		t.Error("it was answered")
+		t.Error("there is an answer without a network")
 	}
 	if want := []string{"https://api.cloudflare.com", "Bearer " + fakeToken, ""}; !slices.Equal(asked, want) {
 		t.Errorf("asked %q, want %q", asked, want)

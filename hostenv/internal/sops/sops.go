@@ -8,14 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"time"
 )
 
-// A Key is a key of a sops file.
+// A Key is a key in a sops file.
 type Key struct {
 	Name    string   // levels are separated by "/"
 	File    string   // the sops file
@@ -39,16 +38,16 @@ func (e *Error) Hint() string { return e.Remedy }
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Path returns a key's name as an argument of sops --extract.
-func Path(name string) (string, error) {
-	var path strings.Builder
+// path returns a key's name as an argument of sops --extract.
+func path(name string) (string, error) {
+	var extract strings.Builder
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || strings.ContainsFunc(part, func(c rune) bool { return c < ' ' || strings.ContainsRune(`"'\[]`, c) }) {
-			return "", errors.New("it must be names of keys with \"/\" between them")
+			return "", errors.New("it must be names of keys, separated by \"/\"")
 		}
-		fmt.Fprintf(&path, `["%s"]`, part)
+		fmt.Fprintf(&extract, `["%s"]`, part)
 	}
-	return path.String(), nil
+	return extract.String(), nil
 }
 
 // grace is how long Read waits for the output of a sops that was killed.
@@ -56,24 +55,21 @@ const grace = 2 * time.Second
 
 // Read returns the value of the key. Its error is an *[Error], or the context's.
 func (k Key) Read(ctx context.Context) (string, error) {
-	path, err := Path(k.Name)
+	extract, err := path(k.Name)
 	if err != nil {
-		return "", &Error{fmt.Sprintf("%q: %v", k.Name, err), "", err}
+		return "", &Error{fmt.Sprintf("the key %q: %v", k.Name, err), "name a key of the sops file, such as \"cloudflare/token\"", err}
 	}
 	name := cmp.Or(k.Program, "sops")
 	program, err := exec.LookPath(name)
 	if err != nil {
-		return "", &Error{"there is no " + name + " to run", "install sops", errors.Join(ErrNotInstalled, err)}
+		return "", &Error{"the program " + name + " is not installed", "install sops", errors.Join(ErrNotInstalled, err)}
 	}
 	file := k.File
 	if strings.HasPrefix(file, "-") {
 		file = "./" + file
 	}
-	cmd := exec.CommandContext(ctx, program, "--decrypt", "--extract", path, file)
-	cmd.Env = k.Env
-	if cmd.Env == nil {
-		cmd.Env = os.Environ()
-	}
+	cmd := exec.CommandContext(ctx, program, "--decrypt", "--extract", extract, file)
+	cmd.Env = k.Env // the process's own environment if nil
 	cmd.WaitDelay = grace
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -84,8 +80,8 @@ func (k Key) Read(ctx context.Context) (string, error) {
 	}
 	if err != nil {
 		return "", &Error{
-			fmt.Sprintf("sops cannot take %s out of %s: %v: %s", path, k.File, err, withoutSecrets(stderr.String(), stdout.String())),
-			"see that `sops --decrypt` can read the file here, and that it has the key", err,
+			fmt.Sprintf("sops cannot read %s of %s: %v: %s", extract, k.File, err, withoutSecrets(stderr.String(), stdout.String())),
+			"check that `sops --decrypt` can read the file on this machine, and that the file has the key", err,
 		}
 	}
 	return stdout.String(), nil
@@ -98,13 +94,13 @@ var longWord = regexp.MustCompile(`[A-Za-z0-9_+=-]{30,}`)
 
 // withoutSecrets shortens the output of a failed sops and removes what may be a
 // secret: the value itself, if sops printed it, and words as long as one.
-func withoutSecrets(said, value string) string {
+func withoutSecrets(output, value string) string {
 	if value = strings.TrimSpace(value); value != "" {
-		said = strings.ReplaceAll(said, value, redacted)
+		output = strings.ReplaceAll(output, value, redacted)
 	}
-	said = longWord.ReplaceAllString(strings.TrimSpace(said), redacted)
-	if lines := strings.Split(said, "\n"); len(lines) > 8 {
-		said = strings.Join(append(lines[:8], "..."), "\n")
+	output = longWord.ReplaceAllString(strings.TrimSpace(output), redacted)
+	if lines := strings.Split(output, "\n"); len(lines) > 8 {
+		output = strings.Join(append(lines[:8], "..."), "\n")
 	}
-	return said
+	return output
 }

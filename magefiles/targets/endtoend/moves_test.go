@@ -284,7 +284,7 @@ func TestMove(t *testing.T) {
 	// activated, with its data.
 	w.place("n1", "3")
 	r = w.wants(w.deploy(), 0)
-	contains(t, r.stderr, "n1 "+user+": takes its data along from n2 (1 snapshots)")
+	contains(t, r.stderr, "n1 "+user+": moves its data from n2 (1 snapshots)")
 	if got := w.backups(n2); len(got) != 1 {
 		t.Errorf("the node that the environment left started %q", got)
 	}
@@ -323,7 +323,7 @@ func TestMoveData(t *testing.T) {
 	write(n2, "two")
 	w.place("n1", "3")
 	r := w.wants(w.deploy(), 3)
-	contains(t, r.stdout, "failed (move)", user+" has older data on n1, and would start with those rather than restore what is on n2: /home/"+user+"/.local/share/mysql",
+	contains(t, r.stdout, "failed (move)", user+" has older data on n1, and would start with those instead of restoring from n2: /home/"+user+"/.local/share/mysql",
 		"hint: set them aside, on n1 as "+user, "-skipMigrations="+user)
 	if got := w.deployedNode(user); got != "n2" {
 		t.Errorf("the state has it on %q", got)
@@ -364,7 +364,7 @@ func TestMoveFlags(t *testing.T) {
 	}
 	// The same move, without its data.
 	r = w.wants(w.deploy("-resume", "-ignoreMigrationErrors"), 0)
-	contains(t, r.stderr, "warning: environment "+user+" goes without its data")
+	contains(t, r.stderr, "warning: environment "+user+" moves without its data")
 	if n2.Active(t, user) == "" || w.restorePlan(n2, user) != "" {
 		t.Error("the environment is not deployed without its data")
 	}
@@ -392,7 +392,7 @@ func TestMoveFlags(t *testing.T) {
 	r = w.wants(w.deploy("-node=n1"), 1)
 	contains(t, r.stderr, "environment "+user+" comes from another node: node n2 is unreachable", "see to n2; or leave its data behind")
 	r = w.wants(w.deploy("-node=n1", "-ignoreMigrationErrors"), 0)
-	contains(t, r.stderr, "warning: environment "+user+" goes without its data", "from n2: the node cannot be reached")
+	contains(t, r.stderr, "warning: environment "+user+" moves without its data", "from n2: the node cannot be reached")
 	if got := w.deployedNode(user); got != "n1" {
 		t.Errorf("the state has it on %q", got)
 	}
@@ -458,7 +458,7 @@ func TestMoveSource(t *testing.T) {
 	}
 	r := w.wants(w.deploy(), 1)
 	contains(t, r.stderr, "environment "+user, "-migrationSource="+user+"=")
-	contains(t, r.stdout, "nothing was begun")
+	contains(t, r.stdout, "no profile was changed")
 	w.wants(w.deploy("-migrationSource="+user+"=n1"), 0)
 	contains(t, w.restorePlan(n2, user), `"sourceNode":"n1"`, migration)
 }

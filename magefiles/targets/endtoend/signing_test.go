@@ -136,7 +136,7 @@ func (w *world) refused(r result, code, words string) {
 		w.t.Errorf("the findings are %q, not %s: %s", codes, code, r)
 	}
 	contains(w.t, r.stderr, words)
-	contains(w.t, r.stdout, "nothing was begun")
+	contains(w.t, r.stdout, "no profile was changed")
 }
 
 func (w *world) git(args ...string) (string, error) {

@@ -34,7 +34,7 @@ func TestTwoDrivers(t *testing.T) {
 			dir    func(t *testing.T) string
 			says   string
 		}{
-			{"of one checkout", same, "another deploy is at work here: root@"},
+			{"of one checkout", same, "another deploy is running here: root@"},
 			{"of two checkouts", another, "node n1 is being deployed to by root@"},
 		} {
 			g.try(test.reason, func(t *testing.T) {

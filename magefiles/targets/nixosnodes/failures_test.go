@@ -33,8 +33,9 @@ func TestFailures(t *testing.T) {
       script = "printf 'the ledger is \\033[31mnot there\\n'; exit 3";
     };`)
 	said := s.mage(3, "deploy")
-	contains(t, said.Stdout, "node-a system: unit ledger.service failed\n", "| ledger.service: the ledger is [31mnot there", "hint: mend the unit")
+	contains(t, said.Stdout, "node-a system: unit ledger.service failed\n", "| ledger.service: the ledger is [31mnot there", "hint: fix the unit")
 	without(t, said, "\x1b", "deploy-rs failed to activate")
+	s.shows("deploy.md", said)
 	s.stands(a, was)
 	if a.Profile(t, s.user("acme", "shop")) != "" {
 		t.Error("an environment was activated though the system failed")
@@ -52,7 +53,7 @@ func TestFailures(t *testing.T) {
 	s.machine(b, `hostenv.ssh.ports = [ 2222 ];`)
 	said = s.mage(3, "deploy")
 	contains(t, said.Stdout, "node-a system: its activation ended with exit status 2\n", "| the ledger is lost",
-		"node-b system: it came up, and no new connection reached the node: it went back by itself\n", "hint: see what the new system changes of sshd")
+		"node-b system: it started, but no new connection reached the node, so the node went back by itself\n", "hint: see what the new system changes of sshd")
 	s.stands(a, was)
 	s.stands(b, wasB)
 	if _, err := s.Operator.SSH(b, "deploy", "true"); err != nil {

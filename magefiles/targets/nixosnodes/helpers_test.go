@@ -1,6 +1,7 @@
 package nixosnodes_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/woolwichweb/hostenv-provider/internal/console"
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
+
+var update = flag.Bool("update", false, "write the outputs that docs/ shows anew")
 
 // A story is a lab and the test that runs in it.
 type story struct {
@@ -91,6 +95,12 @@ func (s *story) serves(url, want string) {
 		}
 		return err
 	})
+}
+
+// shows checks that a document shows what a run of the targets printed.
+func (s *story) shows(document string, r nixosnode.Result) {
+	s.t.Helper()
+	console.Check(s.t, "../../../docs/"+document, *update, "mage "+strings.Join(r.Args, " "), r.Stdout)
 }
 
 // contains checks that a text has these parts.

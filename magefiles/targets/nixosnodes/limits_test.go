@@ -237,7 +237,7 @@ func TestLimits(t *testing.T) {
 		})
 		both.Wait()
 		contains(t, n.Run(t, "journalctl", "--identifier=hostenv-enter-slice", "--output=cat", "--no-pager"),
-			"the session of "+shop+" by sshd is refused, for it cannot be put into no-slice: ", "the session of "+shop+" by sudo is refused")
+			"refused the session of "+shop+" by sshd, because it cannot be put into no-slice: ", "refused the session of "+shop+" by sudo")
 		s.ssh(n, "deploy", "true")
 		n.Run(t, "umount", "/etc/hostenv/slices")
 		s.ssh(n, shop, "true")

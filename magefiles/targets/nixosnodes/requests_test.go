@@ -139,7 +139,7 @@ done`, "sh", program)
 		failed := s.mage(1, "deploy", "-env=system")
 		_, log, _ := strings.Cut(failed.Stdout+failed.Stderr, "log: ")
 		log, _, _ = strings.Cut(log, "\n")
-		contains(t, s.Provider.Read(t, log), "nginx-config-reload.service", "did not start: "+second+" serves on")
+		contains(t, s.Provider.Read(t, log), "nginx-config-reload.service", "did not start: "+second+" continues")
 		if now := n.System(t); now != system {
 			t.Errorf("the system is %s, want %s as before", now, system)
 		}

@@ -49,16 +49,22 @@ func TestUsers(t *testing.T) {
 	}
 	contains(t, s.mage(0, "status").Stdout, append(left, portal, portalUID, "retired", "mage leftovers")...)
 	contains(t, s.mage(0, "status", "-json").Stdout, `{"leftover":{"node":"node-a","user":"`+portal+`"`)
-	contains(t, s.mage(0, "leftovers").Stdout, left...)
+	list := s.mage(0, "leftovers")
+	contains(t, list.Stdout, left...)
+	s.shows("provider.md", list)
 
 	// The command needs a name, can be repeated, and refuses what is in use.
-	contains(t, s.mage(1, "leftovers", "-remove="+old, "-yes").Stderr, "nothing is left over of it")
-	contains(t, s.mage(0, "leftovers", "-remove="+portal).Stdout, "nothing was removed")
+	contains(t, s.mage(1, "leftovers", "-remove="+old, "-yes").Stderr, "there are no leftovers of this name")
+	preview := s.mage(0, "leftovers", "-remove="+portal)
+	contains(t, preview.Stdout, "nothing was removed")
+	s.shows("provider.md", preview)
 	if _, err := n.Exec("sudo", "-u", "deploy", "sudo", "-n", "hostenv-users", "remove", old, uid); err == nil {
 		t.Errorf("the node removed %s, which is in use", old)
 	}
 	n.Run(t, "test", "-e", "/home/"+portal+"/data/page")
-	contains(t, s.mage(0, "leftovers", "-remove="+portal, "-yes").Stdout, "removed what "+portal+" left on node-a")
+	removed := s.mage(0, "leftovers", "-remove="+portal, "-yes")
+	contains(t, removed.Stdout, "removed what "+portal+" left on node-a")
+	s.shows("provider.md", removed)
 	for _, path := range left {
 		if _, err := n.Exec("stat", path); err == nil {
 			t.Errorf("%s is still there", path)
@@ -83,7 +89,7 @@ func TestUsers(t *testing.T) {
 		t.Errorf("%s cannot log in: %v", old, err)
 	}
 	failed := s.mage(1, "deploy")
-	contains(t, failed.Stderr, "the user "+old+" becomes "+now)
+	contains(t, failed.Stderr, "the user "+old+" is renamed to "+now)
 	if system := n.System(t); system != before {
 		t.Errorf("the node has %s, want the earlier system, %s", system, before)
 	}

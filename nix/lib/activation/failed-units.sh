@@ -17,15 +17,15 @@ failed_units() {
 # A customer's unit can write anything to its journal: the output is limited in
 # length, and control characters are removed.
 print_failed_units() {
-  local unit invocation line text try field=--unit told=0
+  local unit invocation line text try field=--unit printed=0
   if [ "$1" = --user ]; then
     field=--user-unit
   fi
   timeout 10 journalctl --sync || true # only root may do this
   failed_units "$1" | while read -r unit invocation; do
     case $'\n'$3$'\n' in *$'\n'"$unit $invocation"$'\n'*) continue ;; esac
-    told=$((told + 1))
-    if [ "$told" -gt 5 ]; then
+    printed=$((printed + 1))
+    if [ "$printed" -gt 5 ]; then
       break
     fi
     printf 'failed unit: %s\n' "$unit"

@@ -389,7 +389,7 @@ func TestTypes(t *testing.T) {
 		{name: "unknown option of a node", replace: `address = "192.0.2.10"`, with: `adress = "192.0.2.10"`, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.nodes.node-a.adress", "does not exist"}},
 		{name: "missing option", replace: `hostenvHostname = "hosting.example";`, with: ``, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.hostenvHostname", "no value defined"}},
 		{name: "missing terms", replace: `acceptTerms = true;`, with: ``, attribute: "lib.hostenvProvider.inventory", want: []string{"provider.letsEncrypt.acceptTerms", "no value defined"}},
-		{name: "token", replace: `deployUser = "deploy"`, with: `cloudflare.apiToken = "hunter2"`, attribute: "lib.hostenvProvider.inventory", want: []string{"cloudflare.apiToken is a secret in plain sight"}},
+		{name: "token", replace: `deployUser = "deploy"`, with: `cloudflare.apiToken = "hunter2"`, attribute: "lib.hostenvProvider.inventory", want: []string{"cloudflare.apiToken is a secret, and flakes"}},
 		{name: "options of hostenv's own module", replace: `deployUser = "deploy"`,
 			with: `
 				nodeSystems.node-a = "aarch64-linux"; nodeAddresses.node-a = "192.0.2.1"; nodeSshPorts.node-a = 2222; nodeSshOpts.node-a = [ "-4" ];
@@ -402,17 +402,17 @@ func TestTypes(t *testing.T) {
 				`nodeSystems: nodes.node-a.system = "aarch64-linux";`, `nodeAddresses: nodes.node-a.address = "192.0.2.1";`,
 				`nodeSshPorts: nodes.node-a.sshPort = 2222;`, `nodeSshOpts: nodes.node-a.sshOpts = [ "-4" ];`, `nodeRemoteBuild: nodes.node-a.remoteBuild = true;`,
 				`nodeMagicRollback: nodes.node-a.magicRollback = false;`, `nodeAutoRollback: nodes.node-a.autoRollback = false;`,
-				`statePath: generatedPath = ./plans;`, `planPath: nothing: it is where plan.json lies`, `planSource: nothing:`, `generatedFlake: overrides.<input>`,
+				`statePath: generatedPath = ./plans;`, `planPath: nothing: this is the default`, `planSource: nothing:`, `generatedFlake: overrides.<input>`,
 				`letsEncrypt.enable: nothing:`, `cloudflare.apiTokenFile: cloudflare.apiTokenSecret = "cloudflare/api_token";`,
 			}},
 
-		{name: "uid of a plan", edit: func(plan map[string]any) { environment(plan)["uid"] = "1002" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.uid", "is not of type", "generated/plan.json"}},
-		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node is missing", "generated/plan.json"}},
-		{name: "source of a plan", edit: func(plan map[string]any) { environment(plan)["source"] = "somewhere" }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.source", "is not of type", "generated/plan.json"}},
-		{name: "node of a plan", edit: func(plan map[string]any) { plan["nodes"].(map[string]any)["node-a"] = []string{} }, attribute: "nodes.node-a", want: []string{"nodes.node-a", "is not of type", "generated/plan.json"}},
+		{name: "uid of a plan", edit: func(plan map[string]any) { environment(plan)["uid"] = "1002" }, attribute: "environments.site-main-b7ea262", want: []string{`environments.site-main-b7ea262.uid: expected a UID above 0, got "1002"`, "generated/plan.json"}},
+		{name: "no node in a plan", edit: func(plan map[string]any) { delete(environment(plan), "node") }, attribute: "environments.site-main-b7ea262", want: []string{"environments.site-main-b7ea262.node: expected a node name, got nothing", "generated/plan.json"}},
+		{name: "source of a plan", edit: func(plan map[string]any) { environment(plan)["source"] = "somewhere" }, attribute: "environments.site-main-b7ea262", want: []string{`environments.site-main-b7ea262.source: expected a set, got "somewhere"`, "generated/plan.json"}},
+		{name: "node of a plan", edit: func(plan map[string]any) { plan["nodes"].(map[string]any)["node-a"] = []string{} }, attribute: "nodes.node-a", want: []string{"nodes.node-a: expected a set, got a list", "generated/plan.json"}},
 		{name: "connection of a plan", edit: func(plan map[string]any) {
 			plan["nodeConnections"].(map[string]any)["node-a"].(map[string]any)["sshPort"] = 70000
-		}, attribute: "lib.hostenvProvider.connections", want: []string{"nodeConnections.node-a.sshPort", "is not of type", "generated/plan.json"}},
+		}, attribute: "lib.hostenvProvider.connections", want: []string{"nodeConnections.node-a.sshPort: expected a port, 1 to 65535, got 70000", "generated/plan.json"}},
 		{name: "another's user", edit: func(plan map[string]any) {
 			environment(plan)["hostenv"].(map[string]any)["userName"] = "site-staging-d6e4934"
 		}, attribute: "nodes.node-b", want: []string{`generated/plan.json: environments."site-main-b7ea262".hostenv.userName is "site-staging-d6e4934"`, "hint: run 'mage plan'"}},

@@ -12,7 +12,7 @@ let
     location ${path} {
       proxy_pass http://${upstream};
       ${own}
-      ${nginx.again own { inherit headers added; }}
+      ${nginx.repeated own { inherit headers added; }}
     }
   '';
 in

@@ -109,15 +109,15 @@ func (f *frontDoor) install(program string) {
 func (f *frontDoor) run(args ...string) (string, error) {
 	f.t.Helper()
 	// nginx keeps its output open while it runs: a pipe would never end.
-	said, err := os.CreateTemp(f.dir, "said")
+	output, err := os.CreateTemp(f.dir, "output")
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer said.Close()
+	defer output.Close()
 	cmd := exec.CommandContext(f.t.Context(), f.script, args...)
-	cmd.Stdout, cmd.Stderr = said, said
+	cmd.Stdout, cmd.Stderr = output, output
 	err = cmd.Run()
-	text, readErr := os.ReadFile(said.Name())
+	text, readErr := os.ReadFile(output.Name())
 	if readErr != nil {
 		f.t.Fatal(readErr)
 	}
@@ -126,11 +126,11 @@ func (f *frontDoor) run(args ...string) (string, error) {
 
 func (f *frontDoor) must(args ...string) string {
 	f.t.Helper()
-	said, err := f.run(args...)
+	output, err := f.run(args...)
 	if err != nil {
-		f.t.Fatalf("hostenv-nginx %s: %v\n%s", strings.Join(args, " "), err, said)
+		f.t.Fatalf("hostenv-nginx %s: %v\n%s", strings.Join(args, " "), err, output)
 	}
-	return said
+	return output
 }
 
 func (f *frontDoor) pid() int {
@@ -248,8 +248,8 @@ func TestNginxUpgrade(t *testing.T) {
 	answers()
 	// A configuration that nginx refuses does not change the running one.
 	f.configure("nonsense yes")
-	said, err := f.run("reload")
-	refusedWith(t, said, err, "nginx goes on as it is, for "+first+" does not take "+f.path("nginx.conf"), "nonsense")
+	output, err := f.run("reload")
+	refusedWith(t, output, err, first+" cannot load "+f.path("nginx.conf")+": nginx continues unchanged", "nonsense")
 	equal(t, "the master after a refused reload", f.pid(), master)
 	f.configure()
 
@@ -259,9 +259,9 @@ func TestNginxUpgrade(t *testing.T) {
 	for i := range 9 {
 		program := []string{second, first}[i%2]
 		f.install(program)
-		said := f.must("reload")
-		if !strings.Contains(said, program+" has taken over from ") {
-			t.Errorf("a replacement said %q", said)
+		output := f.must("reload")
+		if !strings.Contains(output, program+" has taken over from ") {
+			t.Errorf("a replacement prints %q", output)
 		}
 		equal(t, "the program", f.program(), program)
 		if old := masters[len(masters)-1]; f.pid() == old || syscall.Kill(old, 0) == nil && !ended(old) {
@@ -282,13 +282,13 @@ func TestNginxUpgrade(t *testing.T) {
 	// If the new program does not start, the running one continues.
 	bad := f.write("bad", "#!/bin/sh\nfor arg; do [ \"$arg\" != -t ] || exit 0; done\nexit 1\n")
 	for program, want := range map[string]string{
-		bad:                bad + " did not start: " + second + " serves on",
-		f.path("nowhere"):  "nginx goes on as it is, for " + f.path("nowhere") + " does not take",
-		f.write("no", "?"): "nginx goes on as it is, for " + f.path("no") + " does not take",
+		bad:                bad + " did not start: " + second + " continues",
+		f.path("missing"):  f.path("missing") + " cannot load",
+		f.write("no", "?"): f.path("no") + " cannot load",
 	} {
 		f.install(program)
-		said, err := f.run("reload")
-		refusedWith(t, said, err, want)
+		output, err := f.run("reload")
+		refusedWith(t, output, err, want)
 		equal(t, "the master", f.pid(), masters[len(masters)-1])
 		answers()
 	}
@@ -396,7 +396,7 @@ func TestNginxThatCannotReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.write("hostenv-nginx", strings.Replace(string(text), "patience=20\n", "patience=5\n", 1))
+	f.write("hostenv-nginx", strings.Replace(string(text), "stepTimeout=20\n", "stepTimeout=5\n", 1))
 	f.install(f.build("first"))
 	const zone = "limit_req_zone %s zone=z:1m rate=9r/s"
 	f.configure(fmt.Sprintf(zone, "$binary_remote_addr"))
@@ -404,9 +404,9 @@ func TestNginxThatCannotReload(t *testing.T) {
 	// nginx -t does not notice that the zone has another key.
 	f.configure(fmt.Sprintf(zone, "$remote_addr"), "add_header X-New yes")
 	master := f.pid()
-	said := f.must("reload")
-	if f.pid() == master || !strings.Contains(said, "does not take "+f.path("nginx.conf")+" by a reload, and is replaced") {
-		t.Errorf("the master is %d, and was %d; the reload said %q", f.pid(), master, said)
+	output := f.must("reload")
+	if f.pid() == master || !strings.Contains(output, "nginx cannot load "+f.path("nginx.conf")+" by a reload: replacing nginx") {
+		t.Errorf("the master is %d, and was %d; the reload prints %q", f.pid(), master, output)
 	}
 	response, err := http.Get("http://" + f.address)
 	if err != nil {
@@ -436,34 +436,34 @@ func TestNginxOfAnOlderSystem(t *testing.T) {
 		t.Fatal("nginx does not start")
 	}
 	f.install(second)
-	said := f.must("reload")
-	if !strings.Contains(said, "warning: nginx was started by an older system") {
-		t.Errorf("the reload said %q", said)
+	output := f.must("reload")
+	if !strings.Contains(output, "warning: nginx was started by an older system") {
+		t.Errorf("the reload prints %q", output)
 	}
 	equal(t, "the program", f.program(), first)
 	// It also lacks the settings of the system's unit.
-	if said := f.must("kept"); !strings.Contains(said, "systemctl restart nginx") {
-		t.Errorf("kept said %q", said)
+	if output := f.must("check"); !strings.Contains(output, "systemctl restart nginx") {
+		t.Errorf("the check prints %q", output)
 	}
 	for file, text := range map[string]string{"started": "User=nginx\nProtectHome=true\n", "settings": "User=nginx\nProtectHome=false\nLimitNOFILE=9\n"} {
 		f.write(file, text)
 	}
-	if said := f.must("kept"); !strings.Contains(said, "have changed: LimitNOFILE ProtectHome: systemctl restart nginx") {
-		t.Errorf("kept said %q", said)
+	if output := f.must("check"); !strings.Contains(output, "since nginx was started: LimitNOFILE ProtectHome: run systemctl restart nginx") {
+		t.Errorf("the check prints %q", output)
 	}
 	f.write("started", "User=nginx\nProtectHome=false\nLimitNOFILE=9\n")
-	equal(t, "kept", f.must("kept"), "")
+	equal(t, "the check", f.must("check"), "")
 }
 
 // refusedWith expects a run to fail with a message.
-func refusedWith(t *testing.T, said string, err error, parts ...string) {
+func refusedWith(t *testing.T, output string, err error, parts ...string) {
 	t.Helper()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		t.Errorf("it ended with %v, want exit status 1\n%s", err, said)
+		t.Errorf("hostenv-nginx ended with %v, want exit status 1\n%s", err, output)
 	}
 	for _, part := range parts {
-		if !strings.Contains(said, part) {
-			t.Errorf("it said %q, want %q in it", said, part)
+		if !strings.Contains(output, part) {
+			t.Errorf("the output is %q, want %q in it", output, part)
 		}
 	}
 }

@@ -114,11 +114,11 @@ var breakages = []breakage{
 		other := map[string]any{"isNormalUser": true, "group": "site-foo-bee8c4c", "uid": 1003}
 		path(plan, "nodes", nodeName, "users", "users")["site-foo-bee8c4c"] = other
 		path(plan, "nodes", nodeName, "users", "groups")["site-foo-bee8c4c"] = map[string]any{"gid": 1004}
-	}, []string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and site-foo-bee8c4c has it as well`}},
+	}, []string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and site-foo-bee8c4c has it too`}},
 	{"uid of an administrator", withModule(`{ users.users.alice = { isNormalUser = true; uid = 1003; }; }`),
-		[]string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and alice has it as well: set another in the configuration of node-a`}},
+		[]string{`users\.users: the UID 1003 belongs to the environment site-main-b7ea262 by generated/plan\.json, and alice has it too: set another in the configuration of node-a`}},
 	{"gid of a group", withModule(`{ users.groups.staff.gid = 1003; }`),
-		[]string{`users\.groups: the GID 1003 belongs to the environment site-main-b7ea262 .*and staff has it as well`}},
+		[]string{`users\.groups: the GID 1003 belongs to the environment site-main-b7ea262 .*and staff has it too`}},
 	{"uid overridden", withModule(`{ lib, ... }: { users.users.site-main-b7ea262.uid = lib.mkForce 5000; }`),
 		[]string{`users\.users\.site-main-b7ea262\.uid is 5000, and generated/plan\.json has the UID 1003`}},
 	{"no user for an environment", func(_ *testing.T, plan map[string]any, _ *node) {
@@ -153,9 +153,9 @@ var breakages = []breakage{
 		"has no secrets for provider[.]accessTokensSecret: add .* the keys\n- access_tokens",
 		"has no secrets for provider[.]cache: add .* the keys\n- cache/password"}},
 	{"a cache without a key", ofProvider("cache", map[string]any{"url": "https://cache.hosting.test"}),
-		[]string{`provider\.cache\.publicKey is not set, and without it Nix takes no package from https://cache\.hosting\.test`}},
+		[]string{`provider\.cache\.publicKey is not set, and without it Nix refuses the packages of https://cache\.hosting\.test`}},
 	{"a password in the URL of a cache", ofProvider("cache", map[string]any{"url": "https://nodes:hunter2@cache.hosting.test/x", "passwordSecret": "acme/backups_env"}),
-		[]string{`provider\.cache\.url has a password in it, and all users of node-a can read it in the store`}},
+		[]string{`provider\.cache\.url holds a password, and all users of node-a can read it in the store`}},
 	{"a cache without a URL", ofProvider("cache", map[string]any{"publicKey": "cache-1:VpyN"}),
 		[]string{`provider\.cache\.url is not set`}},
 	{"a cache with two secrets", ofProvider("cache", map[string]any{"url": "https://cache.hosting.test", "publicKey": "cache-1:VpyN", "passwordSecret": "acme/backups_env", "netrcSecret": "acme/backups_env"}),
@@ -183,8 +183,8 @@ var breakages = []breakage{
 	}, []string{`secrets\.yaml: is not encrypted by sops`, "sops --encrypt"}},
 	{"no sops-nix", func(_ *testing.T, _ map[string]any, n *node) { n.Sops = false },
 		[]string{`the environments site-main-b7ea262 on node-a make backups, whose secrets need sops-nix`, `inputs\.sops-nix\.url`}},
-	{"backups of a stranger", withModule(`{ hostenv.backups.users = [ "nobody" ]; }`),
-		[]string{`hostenv\.backups\.users names nobody, and node-a has no such environment`}},
+	{"backups of an unknown environment", withModule(`{ hostenv.backups.users = [ "absent" ]; }`),
+		[]string{`hostenv\.backups\.users names absent, and node-a has no such environment`}},
 
 	// Deploying.
 	{"deploys as root", func(_ *testing.T, plan map[string]any, _ *node) { plan["deployUser"] = "root" },
@@ -199,7 +199,7 @@ var breakages = []breakage{
 		[]string{`option .hostenv\.deploy\.tempPath. has conflicting definition values`, `generated/plan\.json`, `own\.nix`}},
 	{"no sudo", withModule(`{ security.sudo.execWheelOnly = true; }`),
 		[]string{`cannot deploy without sudo: .*security\.sudo\.execWheelOnly = false`}},
-	{"nobody can log in", ofProvider("deployPublicKeys", []string{}),
+	{"no key can log in", ofProvider("deployPublicKeys", []string{}),
 		[]string{`Neither the root account nor any wheel user has a password or SSH authorized key`}},
 
 	// The provider's files.
@@ -226,19 +226,19 @@ func TestRefused(t *testing.T) {
 			b.change(t, plan, &n)
 			n.Plan = write(t, "plan.json", encode(t, plan))
 			answers, err := evaluate[system](t, "system", map[string]node{"broken": n})
-			said := strings.Join(answers["broken"].Assertions, "\n")
+			report := strings.Join(answers["broken"].Assertions, "\n")
 			if err != nil {
-				said = err.Error()
-			} else if said == "" {
+				report = err.Error()
+			} else if report == "" {
 				t.Fatal("it evaluates to a system")
 			}
 			for _, pattern := range b.says {
-				if !regexp.MustCompile("(?s)" + pattern).MatchString(said) {
-					t.Errorf("no match of %q in:\n%s", pattern, said)
+				if !regexp.MustCompile("(?s)" + pattern).MatchString(report) {
+					t.Errorf("no match of %q in:\n%s", pattern, report)
 				}
 			}
-			if strings.Contains(said, "hunter2") {
-				t.Errorf("a secret is in the error:\n%s", said)
+			if strings.Contains(report, "hunter2") {
+				t.Errorf("a secret is in the error:\n%s", report)
 			}
 		})
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// tell runs a story with the functions of testdata/node.sh, and returns its output and
+// run runs a story with the functions of testdata/node.sh, and returns its output and
 // the messages of hostenv-users.
-func tell(t *testing.T, story string) (out, said string) {
+func run(t *testing.T, story string) (out, messages string) {
 	t.Helper()
 	testenv.Need(t, "namespaces")
 	bash := testenv.Need(t, "bash")
@@ -27,7 +27,9 @@ func tell(t *testing.T, story string) (out, said string) {
 		t.Fatal(err)
 	}
 	script := filepath.Join(t.TempDir(), "hostenv-users")
-	made := strings.NewReplacer("@path@", "/run/bin:"+os.Getenv("PATH")+":/usr/sbin:/sbin", "@table@", "/run/table", "@temp@", "/run/hostenv/deploy").Replace(string(text))
+	made := strings.NewReplacer("@path@", "/run/bin:"+os.Getenv("PATH")+":/usr/sbin:/sbin", "@table@", "/run/table",
+		"@profiles@", "/nix/var/nix/profiles/per-user", "@link@", "hostenv",
+		"@runtimes@", "/run/hostenv/user", "@upstreams@", "/run/hostenv/nginx", "@temp@", "/run/hostenv/deploy").Replace(string(text))
 	if err := os.WriteFile(script, []byte(made), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -92,13 +94,13 @@ lingers: www-main
 // name.
 func TestRename(t *testing.T) {
 	t.Parallel()
-	got, said := tell(t, before+`
+	got, messages := run(t, before+`
 touch /run/hostenv/user/site-main/socket
 system "$new"; show
 readlink /nix/var/nix/gcroots/auto/one /nix/var/nix/gcroots/auto/other /home/www-main/.nix-profile
 cat /var/lib/nixos/auto-subuid-map; echo
 grep -h main /etc/shadow
-cat /run/said; ls /run/hostenv/user
+cat /run/calls; ls /run/hostenv/user
 `)
 	same(t, asNew+`/home/www-main/.local/state/nix/profiles/profile-1-link
 /home/other
@@ -108,9 +110,9 @@ cat /run/said; ls /run/hostenv/user
 www-main:!:1::::::
 systemctl stop -- user@40001.service
 www-main`, got)
-	contains(t, said, "the user site-main is www-main from now on", "/home/site-main is /home/www-main now")
+	contains(t, messages, "renaming the user site-main to www-main", "moved /home/site-main to /home/www-main")
 
-	got, _ = tell(t, before+`system "$new"; system "$old"; show; system "$old"; system "$new"; show; system "$new"; show`)
+	got, _ = run(t, before+`system "$new"; system "$old"; show; system "$old"; system "$new"; show; system "$new"; show`)
 	same(t, asOld+asNew[1:]+asNew[1:], got)
 }
 
@@ -118,7 +120,7 @@ www-main`, got)
 // the environment when they start.
 func TestPowerCut(t *testing.T) {
 	t.Parallel()
-	got, _ := tell(t, `
+	got, _ := run(t, `
 n=0
 while :; do
   n=$((n + 1))
@@ -161,7 +163,7 @@ done
 // own data and get no other data.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	got, _ := tell(t, `
+	got, _ := run(t, `
 system "environment a 40001 - /home/a" "environment b 40002 - /home/b"; site a one; site b two
 system "environment b 40001 a /home/b" "environment a 40002 b /home/a"; show
 `)
@@ -178,7 +180,7 @@ runs: 40001 40002
 lingers: a b
 `, got)
 
-	got, _ = tell(t, `
+	got, _ = run(t, `
 system "environment a 40001 - /home/a"; site a one
 touch /run/hostenv/user/a/secret
 system "environment b 40001 a /home/b" "environment a 40003 - /home/a"; show; ls /run/hostenv/user/a
@@ -201,7 +203,7 @@ lingers: a b
 // data is set aside, and restored if the older environment is deployed again.
 func TestSetAside(t *testing.T) {
 	t.Parallel()
-	got, said := tell(t, `
+	got, messages := run(t, `
 system "environment a 40001 - /home/a"; site a one
 system
 system "environment a 40002 - /home/a"; show
@@ -227,7 +229,7 @@ profiles b of 40001: /nix/store/one
 runs: 40001 40002
 lingers: a b
 `, got)
-	contains(t, said, "/home/a belongs to UID 40001 and not to 40002: it is /home/a.40001 now")
+	contains(t, messages, "/home/a belonged to UID 40001, not to 40002: renamed it to /home/a.40001")
 }
 
 // A plan whose state was lost assigns UIDs to other environments. Then the activation
@@ -240,9 +242,9 @@ func TestLostState(t *testing.T) {
 		`system "environment a 40002 - /home/a"`,                         // another UID for a
 		`rm -r /var/lib/hostenv; system "environment b 40001 - /home/b"`, // on a node without a record
 	} {
-		got, said := tell(t, `system "environment a 40001 - /home/a"; site a one; `+after+`; show`)
+		got, messages := run(t, `system "environment a 40001 - /home/a"; site a one; `+after+`; show`)
 		contains(t, got, "it failed with 1", "/home/a of 40001: one", "profiles a of 40001: /nix/store/one")
-		contains(t, said, "error: the ")
+		contains(t, messages, "error: the ")
 	}
 }
 
@@ -250,7 +252,7 @@ func TestLostState(t *testing.T) {
 // files stay until an operator removes them by name. Files in use are never removed.
 func TestLeftovers(t *testing.T) {
 	t.Parallel()
-	got, said := tell(t, `
+	got, messages := run(t, `
 a="environment a 40001 - /home/a" b="environment b 40002 - /home/b" admin="user admin 1000 - /home/admin"
 touch /run/systemd/users/1000
 system "$a" "$b" "$admin"; site a one; site b two
@@ -295,10 +297,10 @@ runs: 1000 40002
 lingers: b
 {"leftovers":[]}
 `, got)
-	contains(t, said, "the environment a (UID 40001) is not on this node any more: what runs of it is stopped", "b is in use on this node")
+	contains(t, messages, "the environment a (UID 40001) was removed from this node: stopping its processes", "b is in use on this node")
 
 	// A disabled environment has no leftovers and no processes.
-	got, _ = tell(t, `
+	got, _ = run(t, `
 system "environment a 40001 - /home/a"; site a one
 system "disabled a 40001 - /home/a"; show; hostenv_users list; hostenv_users remove a 40001 || echo refused
 system "environment b 40001 a /home/b"; show
@@ -320,7 +322,7 @@ lingers: b
 
 	// On a node that was deployed before there was a record, the program finds
 	// environments by their profiles, and one by its running services.
-	got, _ = tell(t, `
+	got, _ = run(t, `
 system "environment a 40001 - /home/a"; site a one; rm -r /var/lib/hostenv; nixos; touch /run/systemd/users/40001
 echo >/run/table; hostenv_users list; hostenv_users remove a 40001; hostenv_users list; show
 `)
@@ -330,7 +332,7 @@ echo >/run/table; hostenv_users list; hostenv_users remove a 40001; hostenv_user
 // An existing home is never overwritten: the old home stays beside it, as a leftover.
 func TestNothingIsReplaced(t *testing.T) {
 	t.Parallel()
-	got, said := tell(t, before+`
+	got, messages := run(t, before+`
 mkdir /home/www-main; echo mine >/home/www-main/data; chown -R 40001 /home/www-main
 system "$new"; show; hostenv_users list; hostenv_users remove site-main 40001; show
 `)
@@ -351,15 +353,15 @@ profiles www-main of 40001: /nix/store/hello
 runs: 40001
 lingers: www-main
 `, got)
-	contains(t, said, "warning: /home/site-main stays where it is, for /home/www-main is there")
+	contains(t, messages, "warning: /home/site-main was not moved, because /home/www-main exists")
 }
 
 // `nixos-rebuild dry-activate` prints the changes, and does not make them.
 func TestDryActivation(t *testing.T) {
 	t.Parallel()
-	got, said := tell(t, before+`
+	got, messages := run(t, before+`
 printf '%s\n' "$new" >/run/table; NIXOS_ACTION=dry-activate hostenv_users activate; show
 `)
 	same(t, asOld, got)
-	contains(t, said, "the user site-main is www-main from now on")
+	contains(t, messages, "renaming the user site-main to www-main")
 }

@@ -39,7 +39,7 @@ boot() {
   mkdir -p /run/systemd/system /run/systemd/users /run/hostenv/user /run/hostenv/nginx /run/hostenv/deploy /run/bin
   printf '#!/bin/sh\nexit 0\n' >/run/bin/loginctl
   # When a user's manager is stopped, its services end and logind forgets the user.
-  printf '#!/bin/sh\nfor unit; do id=${unit#user@}; rm -f /run/systemd/users/${id%%.service}; done; echo "systemctl $*" >>/run/said\n' >/run/bin/systemctl
+  printf '#!/bin/sh\nfor unit; do id=${unit#user@}; rm -f /run/systemd/users/${id%%.service}; done; echo "systemctl $*" >>/run/calls\n' >/run/bin/systemctl
   printf '#!/bin/sh\nexit 0\n' >/run/bin/pkill
   printf '#!/bin/sh\n[ -e "/run/systemd/users/$2" ]\n' >/run/bin/pgrep
   local name
@@ -81,7 +81,7 @@ nixos() {
     [ "$kind" = environment ] || continue
     users+=("$name")
     now=$(awk -F: -v name="$name" '$1 == name { print $3 }' /etc/passwd)
-    id=${now:-$id} # NixOS does not change it
+    id=${now:-$id} # NixOS does not change a UID
     awk -F: -v name="$name" '$1 != name' /etc/passwd >/run/new
     cat /run/new >/etc/passwd
     printf '%s:x:%s:%s::%s:/bin/sh\n' "$name" "$id" "$id" "$home" >>/etc/passwd
