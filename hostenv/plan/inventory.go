@@ -21,6 +21,7 @@ type Inventory struct {
 	Projects map[string]*Project
 
 	problems problem.List // Compute reports them with all others
+	opened   problem.List // see Opened
 }
 
 // A Project is one customer's flake input.
@@ -83,12 +84,15 @@ func DecodeInventory(data []byte) (*Inventory, error) {
 	projects := r.object(top, "inventory", "projects")
 	for _, m := range projects {
 		if object, ok := canonjson.ObjectOf(m.Value); ok {
-			inv.Projects[m.Name] = r.project(m.Name, object)
+			inv.Projects[m.Name] = r.project(m.Name, object, &inv.Provider)
 		} else {
 			r.wrong("projects."+m.Name, "", "is not an object")
 		}
 	}
 	inv.problems = r.problems
+	if r.closed != nil {
+		inv.opened = r.closed.problems
+	}
 	return inv, nil
 }
 
@@ -109,7 +113,7 @@ func (inv *Inventory) environments() []*EvaluatedEnvironment {
 	return all
 }
 
-func (r *reader) project(input string, object canonjson.Object) *Project {
+func (r *reader) project(input string, object canonjson.Object, provider *Provider) *Project {
 	p := &Project{Input: input, Environments: map[string]*EvaluatedEnvironment{}}
 	p.Organisation, p.Project, _ = state.SplitInput(input)
 	source := r.object(object, input, "source")
@@ -119,6 +123,7 @@ func (r *reader) project(input string, object canonjson.Object) *Project {
 		p.fetch = r.object(source, input+": source", "resolved")
 	}
 	r.noPassword(input+": source", source)
+	raw := provider.FrontDoor.opens(p)
 	environments := r.object(object, input, "environments")
 	for _, m := range environments {
 		name := m.Name
@@ -130,7 +135,11 @@ func (r *reader) project(input string, object canonjson.Object) *Project {
 		}
 		r.onlyData(where, m.Value)
 		// Keep an environment with mistakes, so that this run also checks its claims.
-		p.Environments[name] = r.environment(p, name, where, fields)
+		p.Environments[name] = r.environment(p, name, where, fields, raw)
+	}
+	r.refuseForeign(input)
+	if raw {
+		r.shadow().refuseForeign(input)
 	}
 	return p
 }
@@ -155,7 +164,7 @@ func (r *reader) noPassword(where string, source canonjson.Object) {
 	}
 }
 
-func (r *reader) environment(p *Project, name, where string, fields canonjson.Object) *EvaluatedEnvironment {
+func (r *reader) environment(p *Project, name, where string, fields canonjson.Object, raw bool) *EvaluatedEnvironment {
 	hostenv := r.object(fields, where, "hostenv")
 	inner := where + ": hostenv"
 	e := &EvaluatedEnvironment{
@@ -171,7 +180,7 @@ func (r *reader) environment(p *Project, name, where string, fields canonjson.Ob
 	}
 	r.migrations(where, fields, hostenv)
 	e.AuthorizedKeys = r.authorizedKeys(fields, where)
-	e.virtualHosts = r.virtualHosts(fields, where)
+	e.virtualHosts = r.virtualHosts(fields, where, e.UserName, raw)
 	return e
 }
 

@@ -52,6 +52,7 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	c.check()
 	c.place()
 	c.limits()
+	c.unusedRaw()
 
 	step, err := prior.Next(c.request())
 	if err != nil {

@@ -34,6 +34,7 @@ type Provider struct {
 	Moved      []state.Moved
 	Transfers  []state.Transfer
 	AllowEmpty bool
+	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
 	NixSigning *NixSigning
 	// PrivateNetworks are networks that are not public and may be dialled, sorted.
@@ -67,6 +68,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		AllowEmpty:       r.boolean(from, where, "allowEmpty", false),
 		Cloudflare:       r.cloudflare(from),
 		NixSigning:       r.nixSigning(from),
+		FrontDoor:        r.frontDoor(r.optionalObject(from, where, "frontDoor")),
 		Nodes:            map[string]*NodeOptions{},
 		Placement:        map[string]string{},
 	}

@@ -10,7 +10,11 @@ import (
 
 // A reader takes typed values out of the inventory and collects an error for each
 // value that is not valid.
-type reader struct{ problems problem.List }
+type reader struct {
+	problems   problem.List
+	foreigners map[string]*foreignOption // of the project that is read, as virtualHosts.<name>.root
+	closed     *reader                   // see shadow
+}
 
 // required, in place of a default, marks an option that must be set.
 const required = "\x00required"
