@@ -4,25 +4,11 @@
 # group.
 { config, lib, ... }:
 let
-  inherit (lib) mapAttrsToList;
   inherit (config.hostenv) environments;
   paths = import ../lib/paths.nix;
   folder = import ./folder.nix { inherit lib; };
-
-  # An assertion that the environment's own option for a folder, if set, is the node's.
-  differs = user: e: option: path: {
-    assertion = e.hostenv.${option} == null || e.hostenv.${option} == path;
-    message = "generated/plan.json: environments.${user}.hostenv.${option} is ${toString e.hostenv.${option}}, and on a node it must be ${path}: leave hostenv.runtimeRoot at its default";
-  };
 in
 {
-  assertions = lib.concatLists (mapAttrsToList
-    (user: e: [
-      (differs user e "runtimeDir" (paths.runtime user))
-      (differs user e "upstreamRuntimeDir" (paths.upstream user))
-    ])
-    environments);
-
   systemd.tmpfiles.settings."10-hostenv" = {
     "/run/hostenv" = folder "0755" "root" "root";
     ${paths.upstreams} = folder "0755" "root" "root";

@@ -481,7 +481,7 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(lacks[""]) < 40 {
+	if len(lacks[""]) < 25 {
 		t.Errorf("only these options were found: %v", lacks[""])
 	}
 	for option, missing := range lacks[""] {
