@@ -101,8 +101,11 @@ func (c checkout) special() string {
 //
 // Nix before 2.26 does not decode the path of a URL: it would read another folder,
 // or only committed files. With such a Nix, Flake refuses a folder whose path
-// needs escapes.
+// needs escapes. Flake and Installable refuse what CheckLock refuses.
 func (r *Runner) Flake(ctx context.Context) (string, error) {
+	if _, err := r.CheckLock(ctx); err != nil {
+		return "", err
+	}
 	c, err := checkoutOf(r.Dir)
 	if err != nil {
 		return "", fmt.Errorf("find the provider's flake: %w", err)
@@ -128,6 +131,9 @@ func (r *Runner) urlOf(ctx context.Context, c checkout) (string, error) {
 // Installable names an attribute of the provider's flake to a nix that runs in
 // the provider's folder.
 func (r *Runner) Installable(ctx context.Context, attribute string) (string, error) {
+	if _, err := r.CheckLock(ctx); err != nil {
+		return "", err
+	}
 	c, err := checkoutOf(r.Dir)
 	if err != nil {
 		return "", fmt.Errorf("find the provider's flake: %w", err)

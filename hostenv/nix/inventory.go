@@ -17,7 +17,8 @@ import (
 // Inventory evaluates the provider's inventory and returns its JSON. It reports
 // one event for each project. The error holds an *[EvalError] for every project
 // that cannot be evaluated. flake.lock must exist and be up to date: only the
-// provider decides to change it.
+// provider decides to change it. Inventory refuses what CheckLock refuses, before it
+// evaluates anything.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	events := &counter{runner: r, phase: Evaluate}
 	// Evaluate the options first: projects take minutes.

@@ -145,8 +145,11 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 		if data, err = os.ReadFile(r.inventory); err != nil {
 			err = problem.WithHint(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
 		}
-	} else if runner, err = withTokens(ctx, runner); err == nil {
-		data, err = runner.Inventory(ctx)
+	} else if err = checkLock(ctx, runner); err == nil {
+		// Only then may Nix evaluate anything, and sops be asked for tokens.
+		if runner, err = withTokens(ctx, runner); err == nil {
+			data, err = runner.Inventory(ctx)
+		}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -181,6 +184,16 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 		sources[requests[i].Key] = plan.Locked(locked)
 	}
 	return inv, sources, nil
+}
+
+// checkLock refuses a lock with sources that customers may not bring, and warns of
+// customers that still decide what is locked.
+func checkLock(ctx context.Context, runner *nix.Runner) error {
+	warning, err := runner.CheckLock(ctx)
+	if warning != nil {
+		fmt.Fprintf(os.Stderr, "warning: %s\nhint: %s\n", warning, problem.Hint(warning))
+	}
+	return err
 }
 
 // show prints the changes and the files that a run wrote, or would write.

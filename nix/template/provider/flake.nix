@@ -35,10 +35,13 @@
 
     # The customers' projects, named organisation__project. Each is a repository
     # with the project in its folder .hostenv. The branch in the URL defines which
-    # environments exist; each environment has its own branch. The inputs of a
-    # customer's flake are not locked here, so they need no `follows`.
+    # environments exist; each environment has its own branch. With `flake = false`
+    # locking reads no flake.nix of a customer, who could name any file of this
+    # machine and any repository that your keys open. Give each customer a deploy
+    # key of their own.
     #
     # acme__site.url = "git+ssh://git@git.example/acme/site.git?dir=.hostenv&ref=main";
+    # acme__site.flake = false;
   };
 
   outputs = inputs: inputs.flake-parts.lib.mkFlake { inherit inputs; } {
