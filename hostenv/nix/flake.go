@@ -101,7 +101,8 @@ func (c checkout) special() string {
 //
 // Nix before 2.26 does not decode the path of a URL: it would read another folder,
 // or only committed files. With such a Nix, Flake refuses a folder whose path
-// needs escapes. Flake and Installable refuse what CheckLock refuses.
+// needs escapes. Flake and Installable refuse what CheckLock refuses, and a flake with a
+// secret that Nix would copy to the store.
 func (r *Runner) Flake(ctx context.Context) (string, error) {
 	if _, err := r.CheckLock(ctx); err != nil {
 		return "", err
@@ -109,6 +110,9 @@ func (r *Runner) Flake(ctx context.Context) (string, error) {
 	c, err := checkoutOf(r.Dir)
 	if err != nil {
 		return "", fmt.Errorf("find the provider's flake: %w", err)
+	}
+	if err := c.refuseExposed(ctx); err != nil {
+		return "", err
 	}
 	return r.urlOf(ctx, c)
 }
@@ -137,6 +141,9 @@ func (r *Runner) Installable(ctx context.Context, attribute string) (string, err
 	c, err := checkoutOf(r.Dir)
 	if err != nil {
 		return "", fmt.Errorf("find the provider's flake: %w", err)
+	}
+	if err := c.refuseExposed(ctx); err != nil {
+		return "", err
 	}
 	if c.root == "" {
 		return ".#" + attribute, nil // needs no escapes with any Nix
