@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // TestSecretsNeverReachTheStore: a flake with a secret in a file that Nix would copy
@@ -51,8 +53,11 @@ func TestSecretsNeverReachTheStore(t *testing.T) {
 		{"a large file", "image", strings.Repeat("\x00", 1<<20) + pemKey, ""},
 		{"data elsewhere", "data.yaml", "a: 1\n", ""},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			for _, git := range []bool{false, true} {
+		for _, git := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in git: %v", c.name, git), func(t *testing.T) {
+				if git {
+					testenv.Need(t, "git")
+				}
 				dir := t.TempDir()
 				file(t, dir, "flake.nix", "{ outputs = _: { }; }")
 				file(t, dir, c.path, c.text)
@@ -62,9 +67,9 @@ func TestSecretsNeverReachTheStore(t *testing.T) {
 				_, err := (&hostnix.Runner{Dir: dir}).Flake(t.Context())
 				switch {
 				case c.want == "" && err != nil:
-					t.Errorf("git: %v: %v", git, err)
+					t.Errorf("%v", err)
 				case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-					t.Errorf("git: %v: got %v, want %q", git, err, c.want)
+					t.Errorf("got %v, want %q", err, c.want)
 				case err != nil:
 					if hint := problem.Hint(err); !strings.Contains(hint, c.path) {
 						t.Errorf("the hint is %q", hint)
@@ -74,7 +79,7 @@ func TestSecretsNeverReachTheStore(t *testing.T) {
 					}
 				}
 				if _, again := (&hostnix.Runner{Dir: dir}).Installable(t.Context(), "x"); (again == nil) != (err == nil) {
-					t.Errorf("git: %v: Installable says %v, Flake %v", git, again, err)
+					t.Errorf("Installable says %v, Flake %v", again, err)
 				}
 				if git && c.want != "" {
 					file(t, dir, ".gitignore", "/"+c.path+"\n")
@@ -86,8 +91,8 @@ func TestSecretsNeverReachTheStore(t *testing.T) {
 						t.Error("in git though git ignores it: no error")
 					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
