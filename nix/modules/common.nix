@@ -16,6 +16,7 @@
     ./logs.nix
     ./monitoring.nix
     ./move.nix
+    ./nginx-check.nix
     ./nginx-upgrade.nix
     ./nix.nix
     ./openssh.nix

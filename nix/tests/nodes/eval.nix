@@ -11,7 +11,8 @@
 #            nodesPath, secretsPath  paths, or null
 #   what   "system": the whole system and its assertions; "values": the values that
 #          the tests check, without the whole system; "options": the options that
-#          the modules add
+#          the modules add; "doors": the names of NixOS's options of a virtual host and
+#          of a location
 { root, cases, what }:
 let
   lib = import (root + "/nixpkgs/lib");
@@ -145,6 +146,13 @@ let
         else lib.concatMapAttrs (name: walk outer (path ++ [ name ])) (removeAttrs set [ "_module" "_freeformOptions" ]);
     in
     walk true [ "hostenv" ] nixos.options.hostenv;
+
+  doors = nixos:
+    let
+      hosts = nixos.options.services.nginx.virtualHosts.type;
+      of = type: lib.attrNames (removeAttrs (type.getSubOptions [ ]) [ "_module" "_freeformOptions" ]);
+    in
+    { virtualHost = of hosts; location = of (hosts.getSubOptions [ ]).locations.type; };
 in
-lib.mapAttrs (_: case: { inherit system values; options = undocumented; }.${what} (evaluate case))
+lib.mapAttrs (_: case: { inherit system values doors; options = undocumented; }.${what} (evaluate case))
   (builtins.fromJSON (builtins.readFile cases))
