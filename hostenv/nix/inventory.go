@@ -3,6 +3,7 @@ package nix
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,9 +21,10 @@ import (
 // provider decides to change it. Inventory refuses what CheckLock refuses, before it
 // evaluates anything.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
-	events := &counter{runner: r, phase: Evaluate}
+	// A customer's code may trace as well, but does not know the mark.
+	events := &counter{runner: r, phase: Evaluate, mark: rand.Text()}
 	// Evaluate the options first: projects take minutes.
-	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = true; }; in builtins.seq i.provider i")
+	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = "+quote(events.mark)+"; }; in builtins.seq i.provider i")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
 		return nil, r.findFailures(ctx, failed)
 	}
@@ -50,7 +52,7 @@ func (r *Runner) apply(ctx context.Context, events *counter, function string) ([
 func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 	out, err := r.apply(ctx, nil, "p: p.projectNames")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
-		return failureOf("", failed)
+		return failureOf("", failed, true)
 	}
 	if err != nil {
 		return err
@@ -77,19 +79,21 @@ func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		failures = append(failures, failureOf(project, failed))
+		failures = append(failures, failureOf(project, failed, project == ""))
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	if len(failures) == 0 {
-		failures = []*EvalError{failureOf("", together)}
+		failures = []*EvalError{failureOf("", together, false)}
 	}
 	slices.SortFunc(failures, func(a, b *EvalError) int { return cmp.Compare(a.Project, b.Project) })
 	if own := failures[0]; own.Project == "" {
 		// An error in the provider's options also fails every project.
-		failures = append(failures[:1], slices.DeleteFunc(failures[1:], func(f *EvalError) bool { return f.Message == own.Message })...)
+		failures = append(failures[:1], slices.DeleteFunc(failures[1:], func(f *EvalError) bool {
+			return f.Message == own.Message || f.Message == inline(own.Message+"\nhint: "+own.Advice)
+		})...)
 	}
 	var all problem.List
 	for _, f := range failures {
@@ -114,8 +118,12 @@ var advice = []struct {
 	{regexp.MustCompile("Could(n't| not) resolve host"), "run the command again once this machine finds the host in DNS"},
 }
 
-func failureOf(project string, failed *nixError) *EvalError {
-	text, hint := splitHint(message(failed.log))
+// failureOf reports a failed evaluation. own means that it ran no customer's code.
+func failureOf(project string, failed *nixError, own bool) *EvalError {
+	text, hint := inline(message(failed.log)), ""
+	if own {
+		text, hint = splitHint(message(failed.log))
+	}
 	if text == "" {
 		text = failed.err.Error()
 	}
@@ -141,6 +149,10 @@ func Quote(text string) string { return quote(text) }
 
 // SplitHint splits a message of our own Nix code into its text and its hint.
 func SplitHint(message string) (text, hint string) { return splitHint(message) }
+
+// Inline returns a message of an evaluation that runs a customer's code, in which
+// nothing is a hint.
+func Inline(message string) string { return inline(message) }
 
 func quote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(text) + `"`

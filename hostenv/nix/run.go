@@ -20,7 +20,7 @@ import (
 
 // Lines by which our own Nix code reports its progress.
 const (
-	traceEvaluate = "trace: hostenv-provider: evaluating "
+	traceEvaluate = "trace: hostenv-provider %s: evaluating "
 	traceFetch    = "trace: hostenv-provider: fetching "
 )
 
@@ -206,8 +206,8 @@ func (l *listener) Write(text []byte) (int, error) {
 }
 
 func (l *listener) take(line string) {
-	for _, trace := range []string{traceEvaluate, traceFetch} {
-		if subject, ok := strings.CutPrefix(line, trace); ok {
+	if l.events != nil {
+		if subject, ok := strings.CutPrefix(line, l.events.trace()); ok {
 			l.events.report(strings.TrimSpace(subject))
 			return
 		}

@@ -25,7 +25,7 @@ type SecretKey struct {
 func (r *Runner) AccessTokens(ctx context.Context) (*SecretKey, error) {
 	out, err := r.apply(ctx, nil, "p: p.accessTokens or null")
 	if failed := (*nixError)(nil); errors.As(err, &failed) {
-		return nil, failureOf("", failed)
+		return nil, failureOf("", failed, true)
 	}
 	if err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ func (p *Provider) placement(e *EvaluatedEnvironment, used map[string]bool) (nod
 			case canonjson.IsNull(v):
 				state = "is null"
 			}
-			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", e.Type))
+			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", quoteAttribute(e.Type)))
 		}
 	}
 	if _, err := names.ParseNode(node); err != nil {
@@ -176,8 +176,9 @@ func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 		errs = append(errs, problem.New(e.Ref()+": "+option, fmt.Sprintf(format, args...), remedy))
 	}
 	c.checkIdentity(e, wrong)
-	if _, err := names.ParseRef(e.GitRef); err != nil {
-		wrong("hostenv.gitRef", "name a branch or tag", "is %q: %v", e.GitRef, err)
+	// The ref of an environment that sets none is its name, which git may refuse.
+	if _, err := names.ParseRef(e.GitRef); err != nil && (e.GitRef != e.Name || strings.ContainsFunc(e.GitRef, problem.Deceptive)) {
+		wrong("hostenv.gitRef", "name a branch or tag, by letters, digits and _ . / # @ + % = , -", "is %q: %v", e.GitRef, err)
 	}
 	for _, v := range e.virtualHosts {
 		if v.wildcard {

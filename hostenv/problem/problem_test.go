@@ -49,7 +49,7 @@ func TestWrite(t *testing.T) {
 		{"the limit counts causes", []error{errors.New("a"), errors.New("b"), errors.New("c")}, 2, "error: a\nerror: b\nerror: and 1 more\n"},
 		{"a text cannot look like another error", []error{errors.New("a\nerror: b")}, 9, "error: a\n  error: b\n"},
 		{"a hint has a line each", []error{problem.New("a", "is bad", "x\ny")}, 9, "error: a is bad\nhint: x\nhint: y\n"},
-		{"what a customer writes cannot move the cursor", []error{problem.New("a\x1b[2J", "is\u202ebad\x00", "\x9b")}, 9, "error: a?[2J is?bad?\nhint: ?\n"},
+		{"what a customer writes cannot move the cursor", []error{problem.New("a\x1b[2J", "is\u202ebad\x00", "\x9b")}, 9, `error: a\u001b[2J is\u202ebad\u0000` + "\nhint: \ufffd\n"},
 	} {
 		var b strings.Builder
 		if err := problem.Write(&b, tt.errs, tt.limit); err != nil {

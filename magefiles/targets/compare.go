@@ -18,7 +18,7 @@ func (r planRun) compare(ctx context.Context, older string) error {
 	if err != nil {
 		return err
 	}
-	text := []byte(report.Text())
+	text := []byte(problem.Visible(report.Text()))
 	if r.json {
 		text = report.Encode()
 	}

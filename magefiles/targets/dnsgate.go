@@ -220,6 +220,6 @@ func (r *gateRun) explainHost(ctx context.Context, certificates []dnsgate.Certif
 	if err != nil {
 		return err
 	}
-	fmt.Print(dnsgate.Explain(facts, r.request(certificates[i])))
+	fmt.Fprint(stdout(), dnsgate.Explain(facts, r.request(certificates[i])))
 	return nil
 }

@@ -24,7 +24,7 @@ func (r *gateRun) collect(ctx context.Context, question dnsgate.Question) (*dnsg
 // overwrites, elsewhere only the beginning.
 func counting(what string) (show func(done, total int), done func()) {
 	if !terminal(os.Stderr) {
-		fmt.Fprintln(os.Stderr, what)
+		fmt.Fprintln(stderr(), what)
 		return func(int, int) {}, func() {}
 	}
 	const erase = "\r\x1b[K"

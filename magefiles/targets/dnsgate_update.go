@@ -37,7 +37,7 @@ func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates
 	if r.dryRun {
 		prefix = "dry run: "
 	}
-	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(os.Stderr, prefix+line) }}
+	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(stderr(), prefix+problem.Line(line)) }}
 	var dry *cloudflare.DryRun
 	if r.dryRun {
 		dry = cloudflare.NewDryRun(api)
@@ -53,14 +53,14 @@ func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates
 		r.wrote(report)
 	}
 	for _, o := range report.Outcomes {
-		fmt.Fprintln(os.Stderr, prefix+o.String())
+		fmt.Fprintln(stderr(), prefix+problem.Indented(o.String()))
 		if hint := o.Hint(); hint != "" {
-			fmt.Fprintln(os.Stderr, "hint:", hint)
+			fmt.Fprintln(stderr(), "hint:", problem.Indented(hint))
 		}
 	}
 	if dry != nil {
 		for _, batch := range dry.Batches() {
-			fmt.Fprintln(os.Stderr, "would send", batch.String())
+			fmt.Fprintln(stderr(), "would send", batch.String())
 		}
 		return facts, nil
 	}
@@ -210,7 +210,7 @@ func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *d
 	}
 	if missing := resolver.Missing(arrivals); missing != nil {
 		for _, err := range leaves(missing) {
-			fmt.Fprintln(os.Stderr, "warning:", err)
+			fmt.Fprintln(stderr(), "warning:", problem.Indented(err.Error()))
 		}
 	}
 	return nil

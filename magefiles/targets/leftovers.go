@@ -79,7 +79,7 @@ func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.No
 	}
 	if !yes {
 		if !r.json {
-			fmt.Println("nothing was removed; -yes removes it, and no backup is made of it")
+			fmt.Fprintln(stdout(), "nothing was removed; -yes removes it, and no backup is made of it")
 		}
 		return nil
 	}
@@ -89,7 +89,7 @@ func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.No
 			return err
 		}
 		if !r.json {
-			fmt.Printf("removed what %s left on %s\n", l.User, l.Node)
+			fmt.Fprintf(stdout(), "removed what %s left on %s\n", l.User, l.Node)
 		}
 	}
 	return nil
@@ -105,7 +105,7 @@ func leftoversOf(p *drive.Plan) *deploy.Leftovers {
 func (r *lookRun) showLeftovers(all []deploy.Leftover, none string) error {
 	if !r.json {
 		if len(all) == 0 {
-			fmt.Println(none)
+			fmt.Fprintln(stdout(), none)
 		}
 		return report.Leftovers(os.Stdout, all)
 	}
@@ -123,7 +123,7 @@ func (r *lookRun) leftOver(all []deploy.Leftover) error {
 		return nil
 	}
 	if !r.json {
-		fmt.Println("\nFormer environments left this behind; `mage leftovers -remove=NAME` removes it:")
+		fmt.Fprintln(stdout(), "\nFormer environments left this behind; `mage leftovers -remove=NAME` removes it:")
 	}
 	return r.showLeftovers(all, "")
 }

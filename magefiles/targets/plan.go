@@ -225,10 +225,10 @@ func (r planRun) tell(result *plan.Result, files []generated.File) error {
 			}
 		}
 	}
-	fmt.Print(result.Changes.Text())
+	fmt.Fprint(stdout(), result.Changes.Text())
 	for _, f := range files {
 		if f.Changed() {
-			fmt.Println(verb, r.File(f.Name))
+			fmt.Fprintln(stdout(), verb, r.File(f.Name))
 		}
 	}
 	return nil

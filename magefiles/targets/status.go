@@ -52,7 +52,7 @@ type lookRun struct {
 
 // printJSON prints a value on a line.
 func printJSON(v any) error {
-	encoder := json.NewEncoder(os.Stdout)
+	encoder := json.NewEncoder(stdoutJSON())
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
 }
@@ -101,7 +101,7 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 	for _, n := range selected {
 		if n.HostKey == "" {
 			finding := deploy.NoHostKey(n)
-			fmt.Fprintln(os.Stderr, report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: &finding}))
+			fmt.Fprintln(stderr(), report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: &finding}))
 		}
 	}
 	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})

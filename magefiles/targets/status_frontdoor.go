@@ -2,7 +2,6 @@ package targets
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
@@ -11,6 +10,6 @@ import (
 // showFrontDoors prints what you must do by hand about the nodes' nginx.
 func showFrontDoors(doors *deploy.FrontDoors) {
 	for _, f := range doors.Findings() {
-		fmt.Fprintln(os.Stderr, report.Line(deploy.Event{Type: deploy.TypeFinding, Node: f.Node, Finding: &f.Finding}))
+		fmt.Fprintln(stderr(), report.Line(deploy.Event{Type: deploy.TypeFinding, Node: f.Node, Finding: &f.Finding}))
 	}
 }

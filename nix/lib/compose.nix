@@ -99,8 +99,8 @@ in
     # projects are evaluated, which takes minutes.
     inventory = let document = inventory { }; in builtins.seq document.provider document;
 
-    # The same. With `progress = true` it traces a line before each project; `only`
-    # limits it to a list of projects.
+    # The same. With `progress = mark` it traces a line with the mark before each
+    # project, which no project can feign; `only` limits it to a list of projects.
     inventoryWith = inventory;
 
     # The place of the access tokens with which Nix reads the customers'

@@ -216,7 +216,12 @@ var marks = regexp.MustCompile(`hostenv-provider: (?:profile|node) ([A-Za-z0-9._
 
 // explained reports what nix writes about key; for "", the trace may name it.
 func explained(failed *nix.CommandError, key string) error {
-	text, hint := nix.SplitHint(failed.Message())
+	// Only the evaluation of a node and of its system runs no customer's code.
+	_, profile, _ := strings.Cut(key, "/")
+	text, hint := nix.Inline(failed.Message()), ""
+	if key != "" && (profile == "" || profile == deploy.SystemProfile) {
+		text, hint = nix.SplitHint(failed.Message())
+	}
 	if mark := marks.FindStringSubmatch(failed.Log); key == "" && mark != nil {
 		key = mark[1]
 	}

@@ -74,7 +74,7 @@ func TestEvaluate(t *testing.T) {
 			t.Errorf("differs (-want +got):\n%s", diff)
 		}
 		for _, c := range []struct{ node, profile, message, hint string }{
-			{"n1", "broken", "evaluate n1/broken: project acme__site: hostenv.nix is wrong", "mend it"},
+			{"n1", "broken", "evaluate n1/broken: project acme__site: hostenv.nix is wrong; mend it", "correct it, or leave it out: -exclude=broken"},
 			{"n1", "asserts", "evaluate n1/asserts: assertion", "-exclude=asserts"},
 			{"n1", "two", "evaluate n1/two: its path is made of 2 derivations", "-exclude=two"},
 			{"n2", "system", "evaluate n2: there is no n2", "-exclude=n2"},

@@ -3,6 +3,8 @@ package cloudflare
 import (
 	"fmt"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Kind is the result for a wanted name. The set is open.
@@ -119,7 +121,7 @@ func (o Outcome) Hint() string {
 	case ReasonDelegated:
 		return create + " in the zone that the NS records name"
 	case ReasonBelowWildcard:
-		return "give " + o.Detail + " a record of its own first, then run it again"
+		return "give " + problem.Line(o.Detail) + " a record of its own first, then run it again"
 	case ReasonZoneInactive:
 		return "set Cloudflare's servers for the zone at the registrar, or " + create + " at the provider of the zone"
 	case ReasonZoneNotEditable:

@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 )
 
@@ -125,7 +127,7 @@ func (r Report) Text() string {
 				fmt.Fprintf(&b, "expected, %s: %s\n", f.Row.ID, f.Row.Now)
 			}
 		}
-		b.WriteString("  " + f.Text() + "\n")
+		b.WriteString("  " + problem.Line(f.Text()) + "\n")
 	}
 	unexpected := len(r.Unexpected())
 	switch {
