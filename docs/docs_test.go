@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/woolwichweb/hostenv-provider/internal/console"
 )
 
 const root = ".."
@@ -104,81 +102,6 @@ func TestListed(t *testing.T) {
 	if !strings.Contains(texts["../README.md"], "(docs/README.md)") {
 		t.Error("README.md does not name docs/README.md")
 	}
-}
-
-// Every output that a document shows has a test that prints it: the one that a comment
-// names, which names the document.
-func TestOutputs(t *testing.T) {
-	found := 0
-	for path, text := range documents(t) {
-		for _, block := range blocks(text) {
-			if printed.MatchString(block[1]) && !command.MatchString(block[1]) || block[0] == "console" && !command.MatchString(block[1]) {
-				t.Errorf("%s: the block that begins with %q shows no command", path, block[1])
-			}
-		}
-		for _, c := range console.Parse(text).Commands {
-			if len(c.Output) == 0 {
-				continue
-			}
-			found++
-			test, dir, _ := strings.Cut(c.Owner, " in ")
-			test, script, _ := strings.Cut(test, "/")
-			dir = filepath.Join(root, dir)
-			if c.Owner == "" || !declared(t, dir)[test] {
-				t.Errorf("%s: no test prints the output of `%s`: no comment <!-- outputs: TestName in the/folder --> before it names one", path, c.Line)
-				continue
-			}
-			if !names(t, dir, script, filepath.Base(path)) {
-				t.Errorf("%s: %s does not read the document", path, c.Owner)
-			}
-		}
-	}
-	if found < 20 {
-		t.Errorf("only %d outputs were found", found)
-	}
-}
-
-// What a command prints begins so, or is in a block of commands. "# " is root's prompt.
-var (
-	printed = regexp.MustCompile(`^(error|hint|warning|wrote|project|node|host)[ :]`)
-	command = regexp.MustCompile(`^[$#] `)
-)
-
-// blocks are the language and the first line of each fenced block.
-func blocks(text string) [][2]string {
-	var all [][2]string
-	inside := false
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		language, isFence := strings.CutPrefix(strings.TrimSpace(line), "```")
-		if !isFence {
-			continue
-		}
-		if inside = !inside; inside {
-			all = append(all, [2]string{language, strings.TrimSpace(lines[i+1])})
-		}
-	}
-	return all
-}
-
-// names reports whether a test in a folder names a document, or its script does.
-func names(t *testing.T, dir, script, document string) bool {
-	t.Helper()
-	pattern := "*_test.go"
-	if script != "" {
-		pattern = filepath.Join("testdata/script", script+".txtar")
-	}
-	files, err := filepath.Glob(filepath.Join(dir, pattern))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.ContainsFunc(files, func(file string) bool {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Contains(string(text), document)
-	})
 }
 
 // Words that tell the reader too little; put a program, a user or an operator there.

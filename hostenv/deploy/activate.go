@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// activate activates a profile, and makes sure that it ends at the planned path
-// or at the one before.
+// activate activates a profile, and makes sure that the planned path or the
+// previous one is active in the end.
 func (r *run) activate(ctx context.Context, p *profileRun) error {
 	begun := false
 	err := r.slot(ctx, func() error {
@@ -20,7 +20,7 @@ func (r *run) activate(ctx context.Context, p *profileRun) error {
 		if r.stopping(ctx) {
 			return r.skip(p, ReasonInterrupted)
 		}
-		// The system may have brought the environment's user, with another UID.
+		// The new system may have made the environment's user with another UID.
 		if err := p.on.observe(ctx, r); err != nil {
 			return r.lostBefore(ctx, p, err)
 		}
@@ -41,8 +41,8 @@ func (r *run) activate(ctx context.Context, p *profileRun) error {
 	return err
 }
 
-// lostBefore writes the end of a profile whose node was lost before the profile
-// was touched.
+// lostBefore ends a profile whose node was lost before the run changed the
+// profile.
 func (r *run) lostBefore(ctx context.Context, p *profileRun, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -54,7 +54,7 @@ func (r *run) lostBefore(ctx context.Context, p *profileRun, err error) error {
 	}
 }
 
-// conflict holds an environment to its UID.
+// conflict reports an environment whose user has another UID than the plan.
 func (p *profileRun) conflict() error {
 	seen := p.seen()
 	switch {
@@ -68,9 +68,9 @@ func (p *profileRun) conflict() error {
 	return nil
 }
 
-// leastFree is what an activation may need: a generation is a link, and Nix's
-// database grows by some pages. If a disk is full, deploy-rs cannot set a profile,
-// and can go back one generation too far.
+// leastFree is the space that an activation may need: a generation is a link, and
+// Nix's database grows by some pages. On a full disk deploy-rs cannot set a
+// profile, and may go back one generation too far.
 const leastFree = 8 << 20
 
 func noRoom(node string, free int64) error {
@@ -123,9 +123,9 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) error {
 	return r.fail(p, ReasonActivation, p.active(), failure, log.Name())
 }
 
-// explained activates, and adds what the log says to a failure.
+// explained activates, and explains a failure by the log.
 func explained(p Profile, log *os.File, activate func() error) error {
-	begun, _ := log.Seek(0, io.SeekEnd) // an earlier attempt may stand before it
+	begun, _ := log.Seek(0, io.SeekEnd) // the log may hold an earlier attempt
 	err := activate()
 	if err == nil || log.Name() == os.DevNull {
 		return err
@@ -135,12 +135,12 @@ func explained(p Profile, log *os.File, activate func() error) error {
 		return err // the event names the log
 	}
 	text = text[begun:]
-	return &ActivationError{Profile: p, Said: ReadSaid(string(text[max(0, len(text)-maxSaid):]), p), Err: err}
+	return ActivationFailure(p, string(text[max(0, len(text)-maxLog):]), err)
 }
 
-// removeCanary removes the canary that an earlier activation of the path left
-// when its link was lost. deploy-rs would take it for that of this activation and
-// confirm at once; the node would not see a confirmation, and go back.
+// removeCanary removes the canary that an earlier activation of the path left when
+// its connection was lost. deploy-rs would take it for the canary of this
+// activation and confirm at once; the node would see no confirmation and go back.
 func (r *run) removeCanary(ctx context.Context, p *profileRun) {
 	hash, _, _ := strings.Cut(strings.TrimPrefix(p.Path, "/nix/store/"), "-")
 	if session, err := p.on.open(ctx, r); err == nil {
@@ -149,8 +149,8 @@ func (r *run) removeCanary(ctx context.Context, p *profileRun) {
 	}
 }
 
-// restore brings back what was active, and joins an error of that to the failure
-// that made it necessary.
+// restore makes the previous path active again, and joins an error of that to the
+// failure that made it necessary.
 func (r *run) restore(ctx context.Context, p *profileRun, failure error, what string, do func(Session) error) error {
 	if err := r.set(p, Event{State: StateRestoring}); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (r *run) restore(ctx context.Context, p *profileRun, failure error, what st
 	return failure
 }
 
-// lost writes the end of a profile that was touched and cannot be asked about.
+// lost ends a profile that the run changed on a node that no longer answers.
 func (r *run) lost(ctx context.Context, p *profileRun, failure, err error, log string) error {
 	reason := ReasonLost
 	if ctx.Err() != nil {
@@ -175,8 +175,8 @@ func (r *run) lost(ctx context.Context, p *profileRun, failure, err error, log s
 		Hint: "run `mage deploy -resume`: it asks the node again and continues from there", Log: log})
 }
 
-// awaitEnd asks the node until no activation of the profile is at work. A node
-// whose system changes may be out of reach for a while.
+// awaitEnd asks the node until no activation of the profile is running. A node
+// whose system changes may not answer for a while.
 func (r *run) awaitEnd(ctx context.Context, p *profileRun) error {
 	err := errors.New("the activation did not finish in time")
 	failed := r.until(ctx, func() (bool, error) {

@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// connect opens all nodes at once.
+// connect opens a session with every node, all at once.
 func (r *run) connect(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(maxSessions)
@@ -20,7 +20,7 @@ func (r *run) connect(ctx context.Context) error {
 			if failed == nil {
 				n.seen = session.Observation()
 			}
-			if ctx.Err() != nil { // nothing was begun, and nothing will be
+			if ctx.Err() != nil { // the run ends before it begins
 				return nil //nolint:nilerr // an interrupted run blames no node
 			}
 			return r.connected(n, failed)
@@ -29,7 +29,7 @@ func (r *run) connect(ctx context.Context) error {
 	return group.Wait()
 }
 
-// connected writes how the connection to a node went.
+// connected records the result of the connection to a node.
 func (r *run) connected(n *nodeRun, err error) error {
 	if err == nil {
 		n.reached = true
@@ -54,7 +54,7 @@ func (r *run) connected(n *nodeRun, err error) error {
 	n.refused = level == Failure
 	hint := cmp.Or(problem.Hint(err), "try `ssh "+n.User+"@"+n.Address+"`, then deploy again")
 	if code == FindingUnreachable && r.Options.SkipOffline {
-		hint = reachable // it is left out already
+		hint = reachable // the run leaves it out already
 	}
 	events := []Event{
 		{Type: TypeNode, Node: n.Name, State: state, Error: err.Error()},
@@ -69,8 +69,8 @@ func (r *run) connected(n *nodeRun, err error) error {
 	return r.Journal.Append(events...)
 }
 
-// awaitActivations waits for activations that are at work already, as those of a
-// run that was killed: the node brings them to an end by itself.
+// awaitActivations waits for activations that are running already, for example
+// those of a run that was killed: the node finishes them by itself.
 func (r *run) awaitActivations(ctx context.Context) error {
 	if r.mode != Deploy {
 		return nil
@@ -122,7 +122,7 @@ func (r *run) decide() {
 	}
 }
 
-// preflight reports whether anything speaks against the run.
+// preflight records the findings, and reports whether they stop the run.
 func (r *run) preflight(ctx context.Context) (wrong bool, err error) {
 	events := r.sameMachines()
 	for _, n := range r.nodes {
@@ -134,18 +134,18 @@ func (r *run) preflight(ctx context.Context) (wrong bool, err error) {
 			if r.mode != Deploy && f.Code == FindingActivating {
 				f.Level = Warning
 			}
-			events = append(events, Event{Type: TypeFinding, Node: n.Name, Finding: &f})
+			events = append(events, Event{Type: TypeFinding, Node: n.Name, Finding: f})
 		}
 	}
 	events = append(events, r.findMoves(ctx)...)
 	if len(events) > 0 {
 		err = r.Journal.Append(events...)
 	}
-	// A preview goes on, and shows all that would keep a deploy from beginning.
+	// A preview continues, and shows every finding that would stop a deploy.
 	return r.mode == Deploy && refused(OutcomeOf(r.Journal.Events())), err
 }
 
-// announce writes what is decided before anything is done.
+// announce records the decisions before the run acts on them.
 func (r *run) announce() error {
 	var events []Event
 	for _, n := range r.nodes {

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
@@ -50,9 +49,9 @@ type OrderFailure struct {
 	Last  time.Time `json:"last"`
 	Times int       `json:"times"`
 	Exit  string    `json:"exit"` // the exit status, a signal's name, or "timeout"
-	// Said holds the last lines that the ACME client printed for the last order.
-	// They quote the CA, and the CA quotes what a customer's web server answered.
-	Said []string `json:"said,omitempty"`
+	// Output holds the last lines that the ACME client printed for the last order.
+	// They quote the CA, and the CA quotes the answer of a customer's web server.
+	Output []string `json:"said,omitempty"`
 }
 
 // noAccount matches the CA's answer for an account that it does not know, as lego
@@ -68,19 +67,18 @@ func (c Certificate) Hint() string {
 	if host, err := names.ParseHost(c.Name); err == nil && !host.Wildcard() {
 		retry = "`hostenv-certificates retry " + string(host) + "` as root on " + c.Node
 	}
-	if noAccount.MatchString(strings.Join(c.Failure.Said, "\n")) {
+	if noAccount.MatchString(strings.Join(c.Failure.Output, "\n")) {
 		return "the CA does not know the node's account: run `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry
 	}
 	return "run `mage dnsGate` to see whether its names lead to the node; the node orders it again every hour for a day, then once a day; to order it at once, run " + retry
 }
 
-// Certificates gathers the certificates of nodes. Its method Ask is for [Survey],
+// Certificates collects the certificates of nodes. Its method Ask is for [Survey],
 // and is safe for concurrent use.
 type Certificates struct {
 	Now func() time.Time // nil is time.Now
 
-	mu  sync.Mutex
-	all []Certificate
+	found collected[Certificate]
 }
 
 // askCertificates prints an empty list on a node whose system is too old to have
@@ -101,20 +99,15 @@ func (c *Certificates) Ask(ctx context.Context, n Node, session Session) error {
 	if err != nil {
 		return fmt.Errorf("node %s: cannot read its certificates: %w", n.Name, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all = append(c.all, found...)
+	c.found.add(found...)
 	return nil
 }
 
 // All returns the certificates that Ask found, sorted by node and name.
 func (c *Certificates) All() []Certificate {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	slices.SortFunc(c.all, func(a, b Certificate) int {
+	return c.found.sorted(func(a, b Certificate) int {
 		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Name, b.Name))
 	})
-	return c.all
 }
 
 // OrdersFailed reports whether any certificate is expired, or its last order
@@ -125,7 +118,8 @@ func OrdersFailed(all []Certificate) bool {
 	})
 }
 
-// How long we wait for certificates, and how long between two questions to the node.
+// How long a run waits for certificates, and the time between two questions to the
+// node.
 const orderPatience, orderPause = 2 * time.Minute, time.Second
 
 // awaitOrders waits until the node's orders of these certificates succeeded or
@@ -171,10 +165,10 @@ func readCertificates(data []byte, node string, now time.Time) ([]Certificate, e
 		Ordering bool   `json:"ordering"`
 		Changed  bool   `json:"changed"` // the system's certificate differs from the one that was ordered
 		Failed   *struct {
-			Since int64  `json:"since"`
-			Times int    `json:"times"`
-			Exit  string `json:"exit"`
-			Said  string `json:"said"`
+			Since  int64  `json:"since"`
+			Times  int    `json:"times"`
+			Exit   string `json:"exit"`
+			Output string `json:"said"`
 		} `json:"failed"`
 	}
 	if err := json.Unmarshal(data, &records); err != nil {
@@ -188,12 +182,12 @@ func readCertificates(data []byte, node string, now time.Time) ([]Certificate, e
 		}
 		if r.Failed != nil {
 			c.Failure = &OrderFailure{Since: time.Unix(r.Failed.Since, 0).UTC(), Last: time.Unix(r.Tried, 0).UTC(), Times: r.Failed.Times, Exit: plain(r.Failed.Exit, maxOrderWidth)}
-			for line := range strings.Lines(r.Failed.Said) {
+			for line := range strings.Lines(r.Failed.Output) {
 				if line = plain(strings.TrimSpace(line), maxOrderWidth); line != "" {
-					c.Failure.Said = append(c.Failure.Said, line)
+					c.Failure.Output = append(c.Failure.Output, line)
 				}
 			}
-			c.Failure.Said = c.Failure.Said[max(0, len(c.Failure.Said)-maxOrderLines):]
+			c.Failure.Output = c.Failure.Output[max(0, len(c.Failure.Output)-maxOrderLines):]
 		}
 		switch {
 		case r.Ordering:

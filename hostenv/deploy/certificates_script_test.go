@@ -225,7 +225,7 @@ func TestCertificatesAreOrdered(t *testing.T) {
 			t.Errorf("%s: %+v", name, all[name])
 		}
 	}
-	if got := all["a.test"]; got.Issuer != deploy.IssuerSelfSigned || strings.Join(got.Failure.Said, "|") != "Could not obtain certificates:|[a.test] acme: error: 403" || got.Failure.Exit != "10" {
+	if got := all["a.test"]; got.Issuer != deploy.IssuerSelfSigned || strings.Join(got.Failure.Output, "|") != "Could not obtain certificates:|[a.test] acme: error: 403" || got.Failure.Exit != "10" {
 		t.Errorf("%+v, %+v", got, got.Failure)
 	}
 	if got := all["b.test"]; got.Issuer != deploy.IssuerCA || got.NotAfter.Unix() != 2_100_000_000 {
@@ -299,7 +299,7 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 	c.write("said", "+ mkdir\nPlease ensure that the webroot is there\n")
 	c.write("exits/b.test", "exited:1")
 	c.run("retry", "b.test")
-	if got := c.status()["b.test"].Failure; got == nil || strings.Join(got.Said, "|") != "Please ensure that the webroot is there" {
+	if got := c.status()["b.test"].Failure; got == nil || strings.Join(got.Output, "|") != "Please ensure that the webroot is there" {
 		t.Errorf("%+v", got)
 	}
 

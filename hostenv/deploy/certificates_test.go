@@ -74,13 +74,13 @@ func TestCertificateFailure(t *testing.T) {
 		"failed": {"since": 1999990000, "times": 2, "exit": "10", "said": "2026/11/29 error:\n\n  [www.test] acme: \u001b[2Jgone\u202e 403\n"}}]`)
 	want := []deploy.Certificate{{Node: "n1", Name: "www.test", State: deploy.CertificateFailed, Issuer: deploy.IssuerCA, NotAfter: time.Unix(2_100_000_000, 0).UTC(),
 		Failure: &deploy.OrderFailure{Since: time.Unix(1_999_990_000, 0).UTC(), Last: time.Unix(1_999_999_000, 0).UTC(), Times: 2, Exit: "10",
-			Said: []string{"2026/11/29 error:", "[www.test] acme: ?[2Jgone? 403"}}}}
+			Output: []string{"2026/11/29 error:", "[www.test] acme: ?[2Jgone? 403"}}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	// An answer that is too long is cut off.
 	long := look(t, `[{"name": "www.test", "failed": {"times": 1, "said": "`+strings.Repeat(strings.Repeat("é", 5000)+`\n`, 500)+`"}}]`)
-	if said := long[0].Failure.Said; len(said) > 50 || slices.ContainsFunc(said, func(line string) bool { return len([]rune(line)) > 1000 }) {
+	if said := long[0].Failure.Output; len(said) > 50 || slices.ContainsFunc(said, func(line string) bool { return len([]rune(line)) > 1000 }) {
 		t.Errorf("%d lines of %d", len(said), len(said[0]))
 	}
 }
@@ -96,7 +96,7 @@ func TestCertificateHint(t *testing.T) {
 		{"a name that is a command", "x; rm -rf /", "", "hostenv-certificates retry`", "rm -rf"},
 	}
 	for _, test := range tests {
-		c := deploy.Certificate{Node: "n1", Name: test.name, Failure: &deploy.OrderFailure{Said: strings.Split(test.said, "\n")}}
+		c := deploy.Certificate{Node: "n1", Name: test.name, Failure: &deploy.OrderFailure{Output: strings.Split(test.said, "\n")}}
 		if hint := c.Hint(); !strings.Contains(hint, test.want) || strings.Contains(hint, test.not) {
 			t.Errorf("%s: %s", test.reason, hint)
 		}

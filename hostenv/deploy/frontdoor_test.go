@@ -20,14 +20,15 @@ func TestFrontDoors(t *testing.T) {
 	} {
 		err := doors.Ask(t.Context(), deploy.Node{Name: node, User: "deploy"}, session)
 		if want := session.err; !errors.Is(err, want) || err != nil && err.Error() != "node n4: cannot check its nginx: it is gone" {
-			t.Errorf("what went wrong is %v, want %v", err, want)
+			t.Errorf("the error is %v, want %v", err, want)
 		}
 	}
 	var nodes []string
-	for _, f := range doors.Findings() {
-		nodes = append(nodes, f.Node)
-		if f.Level != deploy.Warning || f.Code != deploy.FindingNginxOlder || !strings.Contains(f.Message, "node "+f.Node) || !strings.Contains(f.Hint, "systemctl restart nginx") {
-			t.Errorf("of %s is found %+v", f.Node, f.Finding)
+	for _, e := range doors.Findings() {
+		f := e.Finding
+		nodes = append(nodes, e.Node)
+		if f.Level != deploy.Warning || f.Code != deploy.FindingNginxOlder || !strings.Contains(f.Message, "node "+e.Node) || !strings.Contains(f.Hint, "systemctl restart nginx") {
+			t.Errorf("the finding of %s is %+v", e.Node, f)
 		}
 	}
 	if strings.Join(nodes, " ") != "n1 n3" {

@@ -25,7 +25,7 @@ type Journal struct {
 	file   *os.File
 	events []Event
 	seen   func(Event)
-	broken error // of the first write that failed
+	broken error // the first failure to write
 }
 
 // CreateJournal begins a new journal with these events. It makes the folder of
@@ -56,8 +56,8 @@ func CreateJournal(runs string, now time.Time, seen func(Event), first ...Event)
 	return j, nil
 }
 
-// NewStory returns a journal without a file, for runs that change nothing.
-func NewStory(seen func(Event)) *Journal {
+// NewMemoryJournal returns a journal without a file, for runs that change nothing.
+func NewMemoryJournal(seen func(Event)) *Journal {
 	j := &Journal{seen: seen}
 	_ = j.Append(Event{Type: TypeVersion, Events: EventsVersion}) // there is no file to fail
 	return j

@@ -3,14 +3,13 @@ package deploy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Arrived returns the node where each environment was last known to be at its
-// planned path, by user. Outcomes are in their order.
+// Arrived returns the last node on which each environment had its planned path, by
+// user. The oldest outcome comes first.
 func Arrived(outcomes []Outcome) map[string]string {
 	nodes := map[string]string{}
 	for _, o := range outcomes {
@@ -21,10 +20,10 @@ func Arrived(outcomes []Outcome) map[string]string {
 	return nodes
 }
 
-// arrives reports whether an environment moves to a node by this run. What the
-// node has of it from an earlier time is then no reason to leave it alone: its
-// user, its services and its data are not what they were. If no journal knows,
-// it arrives.
+// arrives reports whether this run moves an environment to its node. Then the run
+// activates it even if the node has its planned path from an earlier time: its
+// user, its services and its data have changed since. If no journal has the
+// environment, it arrives.
 func (r *run) arrives(p *profileRun) bool {
 	for _, m := range r.Moves {
 		if m.User == p.Name && m.To == p.on.Name {
@@ -34,8 +33,8 @@ func (r *run) arrives(p *profileRun) bool {
 	return false
 }
 
-// findMoves asks where the data of new environments is, and holds back systems
-// that would drop an environment which is not on its new node yet.
+// findMoves finds the data of new environments, and the systems that would drop an
+// environment before it is on its new node.
 func (r *run) findMoves(ctx context.Context) []Event {
 	var events []Event
 	for _, n := range r.nodes {
@@ -51,37 +50,33 @@ func (r *run) findMoves(ctx context.Context) []Event {
 			continue
 		}
 		if state := to.profile(m.User).state(); state != StatePending && state != StateInSync && state != StateActive {
-			events = append(events, Event{Type: TypeFinding, Node: m.From, Finding: failure(FindingMoveFirst, "deploy "+m.To+" first, or both together: -node="+m.From+","+m.To,
+			events = append(events, Event{Type: TypeFinding, Node: m.From, Finding: finding(Failure, FindingMoveFirst, "deploy "+m.To+" first, or both together: -node="+m.From+","+m.To,
 				"the new system of %s does not have %s, which is not deployed on %s yet", m.From, m.User, m.To)})
 		}
 	}
 	if around := r.cycle(); len(around) > 0 {
-		events = append(events, Event{Type: TypeFinding, Finding: failure(FindingMoveCycle, "plan one of the moves, deploy it, and then plan the other",
+		events = append(events, Event{Type: TypeFinding, Finding: finding(Failure, FindingMoveCycle, "plan one of the moves, deploy it, and then plan the other",
 			"environments swap nodes among %v: each node would have to wait for another", around)})
 	}
 	return events
 }
 
-func failure(code, hint, format string, args ...any) *Finding {
-	return &Finding{Level: Failure, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint}
-}
-
-// findData sets the node that the data of a new environment comes from, or
-// returns why it cannot be had.
+// findData sets the node that has the data of a new environment, or returns why
+// the data cannot be moved.
 func (r *run) findData(ctx context.Context, p *profileRun) *Finding {
 	if r.Mover == nil || p.IsSystem() || p.decision.From != "" && !r.arrives(p) {
 		return nil
 	}
 	from, err := r.Mover.From(ctx, p.on.Node, p.Profile)
 	if err != nil {
-		return failure(FindingMove, problem.Hint(err), "environment %s: %v", p.Name, err)
+		return finding(Failure, FindingMove, problem.Hint(err), "environment %s: %v", p.Name, err)
 	}
 	if from == "" || from == p.on.Name {
 		return nil
 	}
 	old := r.all[from]
 	if old == nil {
-		return failure(FindingMove, "name the node that its data is on (-migrationSource="+p.Name+"=NODE), or leave the data there (-skipMigrations="+p.Name+")",
+		return finding(Failure, FindingMove, "name the node that its data is on (-migrationSource="+p.Name+"=NODE), or leave the data there (-skipMigrations="+p.Name+")",
 			"the data of environment %s is on node %s, which is not in the plan", p.Name, from)
 	}
 	if old.refused {
@@ -100,15 +95,15 @@ func (r *run) findData(ctx context.Context, p *profileRun) *Finding {
 	if errors.As(err, &locked) {
 		code, hint = FindingLocked, locked.Hint()
 	}
-	f := failure(code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "the data of environment %s is on another node: %v", p.Name, err)
-	if r.mode != Deploy && errors.As(err, new(*UnreachableError)) { // it may be back when it is deployed
+	f := finding(Failure, code, hint+"; or leave its data behind: -skipMigrations="+p.Name, "the data of environment %s is on another node: %v", p.Name, err)
+	if r.mode != Deploy && errors.As(err, new(*UnreachableError)) { // it may answer again when the deploy begins
 		f.Level = Warning
 	}
 	return f
 }
 
-// leaving returns the environments that have to be on their new nodes before the
-// system of a node is activated, by the node that they go to.
+// leaving returns the environments that must be on their new nodes before the
+// system of a node is activated, by new node.
 func (r *run) leaving(node string) map[string][]string {
 	all := map[string][]string{}
 	for _, m := range r.Moves {
@@ -126,9 +121,9 @@ func (r *run) leaving(node string) map[string][]string {
 	return all
 }
 
-// cycle returns nodes whose systems would wait for each other, if there are any.
+// cycle returns nodes whose systems would wait for each other, nil if there are none.
 func (r *run) cycle() []string {
-	state := map[string]int{} // 1 on the way, 2 done
+	state := map[string]int{} // 1 in the path, 2 visited
 	var path []string
 	var visit func(name string) bool
 	visit = func(name string) bool {
@@ -159,7 +154,7 @@ func (r *run) cycle() []string {
 }
 
 // awaitMoves waits until every environment that leaves the node is on its new
-// one: the new system of this node no longer has its user.
+// node: the new system of this node no longer has the environment's user.
 func (r *run) awaitMoves(ctx context.Context, n *nodeRun) Reason {
 	for to, users := range r.leaving(n.Name) {
 		for _, user := range users {

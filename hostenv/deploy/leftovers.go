@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
@@ -96,68 +95,53 @@ func readLeftovers(node string, data []byte) ([]Leftover, error) {
 	return document.Leftovers, nil
 }
 
-// leftovers asks a node for its leftovers.
-func leftovers(ctx context.Context, n Node, s Session) ([]Leftover, error) {
-	out, err := s.Run(ctx, "root", nil, usersProgram, "list")
-	if err != nil {
-		return nil, err
-	}
-	all, err := readLeftovers(n.Name, out)
-	if err != nil {
-		return nil, fmt.Errorf("node %s: read its leftovers: %w", n.Name, err)
-	}
-	return all, nil
-}
-
 // Leftovers collects the leftovers of nodes. Its method Ask is for [Survey], and
 // is safe for concurrent use.
 type Leftovers struct {
 	Plan  plan.Document
 	State state.State
 
-	mu   sync.Mutex
-	all  []Leftover
-	deaf []string // nodes that cannot list their leftovers
+	found    collected[Leftover]
+	outdated collected[string] // nodes that cannot list their leftovers
 }
 
 // Ask adds the leftovers of a node. A node that cannot list them is not an error
-// here, see [Leftovers.Deaf].
+// here, see [Leftovers.Outdated].
 func (a *Leftovers) Ask(ctx context.Context, n Node, s Session) error {
 	if !s.Observation().ListsLeftovers {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.deaf = append(a.deaf, n.Name)
+		a.outdated.add(n.Name)
 		return nil
 	}
-	found, err := leftovers(ctx, n, s)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, l := range found {
-		l.Why = l.fate(a.Plan, a.State)
-		a.all = append(a.all, l)
+	out, err := s.Run(ctx, "root", nil, usersProgram, "list")
+	if err != nil {
+		return err
 	}
-	return err
+	all, err := readLeftovers(n.Name, out)
+	if err != nil {
+		return fmt.Errorf("node %s: read its leftovers: %w", n.Name, err)
+	}
+	for i := range all {
+		all[i].Why = all[i].fate(a.Plan, a.State)
+	}
+	a.found.add(all...)
+	return nil
 }
 
 // All returns the leftovers that Ask found, sorted by node, user and UID.
 func (a *Leftovers) All() []Leftover {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.SortedFunc(slices.Values(a.all), func(x, y Leftover) int {
+	return a.found.sorted(func(x, y Leftover) int {
 		return cmp.Or(cmp.Compare(x.Node, y.Node), cmp.Compare(x.User, y.User), cmp.Compare(x.UID, y.UID))
 	})
 }
 
-// Deaf returns an error for each node that cannot list its leftovers, nil if all
-// can.
-func (a *Leftovers) Deaf() error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var deaf problem.List
-	for _, node := range slices.Sorted(slices.Values(a.deaf)) {
-		deaf.Addf("node "+node, "deploy the system: `mage deploy -env=system`", "cannot list its leftovers: its system has no "+usersProgram)
+// Outdated returns an error for each node whose system is too old to list its
+// leftovers, nil if there is none.
+func (a *Leftovers) Outdated() error {
+	var errs problem.List
+	for _, node := range a.outdated.sorted(strings.Compare) {
+		errs.Addf("node "+node, "deploy the system: `mage deploy -env=system`", "cannot list its leftovers: its system has no "+usersProgram)
 	}
-	return deaf.Err()
+	return errs.Err()
 }
 
 // PickLeftovers returns the leftovers with the given names: a user, or a
@@ -167,25 +151,25 @@ func PickLeftovers(all []Leftover, names []string) ([]Leftover, error) {
 	var picked []Leftover
 	var wrong problem.List
 	for _, name := range names {
-		var met []Leftover
+		var matches []Leftover
 		for _, l := range all {
 			if name == l.User || name == l.Name() {
-				met = append(met, l)
+				matches = append(matches, l)
 			}
 		}
 		switch {
-		case len(met) == 0:
+		case len(matches) == 0:
 			wrong.Addf("remove "+name+":", "run `mage leftovers` to list them", "there are no leftovers of this name")
-		case len(met) > 1:
+		case len(matches) > 1:
 			var which []string
-			for _, l := range met {
+			for _, l := range matches {
 				which = append(which, l.Name()+" on "+l.Node)
 			}
 			wrong.Addf("remove "+name+":", "name one of them, and its node with -node=", "several leftovers match: %s", strings.Join(which, ", "))
-		case met[0].Why == FatePlanned:
-			wrong.Addf("remove "+name+":", "deploy first: `mage deploy`", "the plan has this environment: its files on %s are in use, or will be", met[0].Node)
-		case !slices.ContainsFunc(picked, func(l Leftover) bool { return l.Node == met[0].Node && l.Name() == met[0].Name() }):
-			picked = append(picked, met[0])
+		case matches[0].Why == FatePlanned:
+			wrong.Addf("remove "+name+":", "deploy first: `mage deploy`", "the plan has this environment: its files on %s are in use, or will be", matches[0].Node)
+		case !slices.ContainsFunc(picked, func(l Leftover) bool { return l.Node == matches[0].Node && l.Name() == matches[0].Name() }):
+			picked = append(picked, matches[0])
 		}
 	}
 	return picked, wrong.Err()

@@ -83,7 +83,7 @@ func TestLeftovers(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if err := found.Deaf(); err == nil || !strings.HasPrefix(err.Error(), "node n3 cannot list") || !strings.Contains(problem.Hint(err), "mage deploy -env=system") {
+	if err := found.Outdated(); err == nil || !strings.HasPrefix(err.Error(), "node n3 cannot list") || !strings.Contains(problem.Hint(err), "mage deploy -env=system") {
 		t.Errorf("n3 cannot tell: %v", err)
 	}
 

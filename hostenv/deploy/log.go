@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// log opens a log file of the run: one for each profile, and for each step of a
-// node, whose name begins with _ as no user's does. A run that keeps no files
-// has none.
+// log opens a log file of the run: one for each profile, and one for each step of a
+// node, whose name begins with _, unlike the name of a user. A run without files
+// has no logs.
 func (r *run) log(n *nodeRun, name string) (*os.File, error) {
 	if r.Journal.Dir == "" {
 		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -21,19 +21,21 @@ func (r *run) log(n *nodeRun, name string) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o666)
 }
 
-// StatusFile is where the activation of a profile leaves its exit status.
+// StatusFile returns the file in which the activation of a profile leaves its exit
+// status.
 func StatusFile(dir, node, profile string) string {
 	return filepath.Join(dir, node, profile+".exit")
 }
 
-// ExitStatus reads what an activation left; nil if it left nothing.
-func ExitStatus(dir, node, profile string) *int {
-	text, err := os.ReadFile(StatusFile(dir, node, profile))
+// ExitStatus reads the exit status that an activation left in a file, nil if it left
+// none. As in a shell, a signal is 128 plus its number.
+func ExitStatus(file string) *int {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil
 	}
 	status, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
+	if err != nil || status < 0 || status > 255 {
 		return nil
 	}
 	return &status

@@ -3,34 +3,34 @@ package deploy
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Mover brings an environment's data from the node that it was on.
+// Mover moves the data of environments between nodes.
 type Mover interface {
-	// Prepare backs up on the old node, and writes to the new one the plan by
-	// which the environment restores when it is activated. It returns nil if there
-	// is no data to bring.
+	// Prepare makes backups on the old node, and writes a restore plan on the new
+	// node, from which the environment restores when it is activated. It returns
+	// nil if there is no data to move.
 	//
-	// from is nil if the old node is out of reach. Prepare writes nothing then, and
-	// nil without an error means that the environment goes without its data.
+	// from is nil if the old node is unreachable. Then Prepare writes nothing, and
+	// nil without an error means that the environment moves without its data.
 	Prepare(ctx context.Context, from, to Session, n Node, p Profile) (*Moved, error)
-	// From returns the node that an environment's data is on, "" if there is none
-	// but its own.
+	// From returns the other node that has an environment's data, "" if there is
+	// none.
 	From(ctx context.Context, n Node, p Profile) (string, error)
 	// Discard removes a restore plan that an earlier run left on the node.
 	Discard(ctx context.Context, to Session, p Profile) error
 }
 
-// Moved says what the environment will restore.
+// Moved names the snapshots that the environment will restore.
 type Moved struct {
 	From      string            `json:"from"`
-	Snapshots map[string]string `json:"snapshots"` // restic's, by the name of the backup
+	Snapshots map[string]string `json:"snapshots"` // of restic, by the name of the backup
 }
 
-// move brings an environment's data along, or makes sure that none is restored.
+// move moves an environment's data, or makes sure that it restores none. done is
+// true if the profile must not be activated.
 func (r *run) move(ctx context.Context, p *profileRun) (done bool, err error) {
 	if r.Mover == nil || p.IsSystem() {
 		return false, nil
@@ -64,20 +64,20 @@ func (r *run) move(ctx context.Context, p *profileRun) (done bool, err error) {
 	return false, r.Journal.Append(Event{Type: TypeMove, Node: p.on.Name, Profile: p.Name, Moved: moved})
 }
 
-// discard makes sure that an environment which brings no data restores none: an
-// earlier run may have left a plan for it. A failure, as on a node to which
-// nothing was ever moved, is only a warning.
+// discard makes sure that an environment without data to move restores none: an
+// earlier run may have left a restore plan. A failure is only a warning: it is
+// normal on a node to which no environment ever moved.
 func (r *run) discard(ctx context.Context, p *profileRun, to Session) error {
 	err := r.Mover.Discard(ctx, to, p.Profile)
 	if err == nil {
 		return nil
 	}
-	return r.Journal.Append(Event{Type: TypeFinding, Node: p.on.Name, Profile: p.Name, Finding: &Finding{
-		Level: Warning, Code: FindingMove, Message: fmt.Sprintf("environment %s: check that no old restore plan is left on %s: %v", p.Name, p.on.Name, err), Hint: problem.Hint(err)}})
+	return r.Journal.Append(Event{Type: TypeFinding, Node: p.on.Name, Profile: p.Name, Finding: finding(
+		Warning, FindingMove, problem.Hint(err), "environment %s: check that no old restore plan is left on %s: %v", p.Name, p.on.Name, err)})
 }
 
-// without reports whether an environment goes without its data, where err is that
-// its old node is out of reach.
+// without reports whether err is that the old node is unreachable, and the
+// environment moves without its data.
 func (r *run) without(ctx context.Context, p *profileRun, err error) bool {
 	if !errors.As(err, new(*UnreachableError)) {
 		return false

@@ -2,23 +2,14 @@ package deploy
 
 import (
 	"strings"
-	"unicode"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// plain is a line that others wrote, without what a terminal would take for
-// orders, and no longer than people read: width characters.
+// plain returns a line that another program wrote as a terminal can show it
+// safely, cut off after width characters.
 func plain(line string, width int) string {
-	line = strings.TrimRight(strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\r':
-			return -1
-		case unicode.IsSpace(r):
-			return ' '
-		case !unicode.IsGraphic(r):
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(line, "?")), " ")
+	line = strings.TrimRight(problem.Visible(strings.NewReplacer("\r", "", "\n", "").Replace(line)), " ")
 	if runes := []rune(line); len(runes) > width {
 		return string(runes[:width]) + "..."
 	}

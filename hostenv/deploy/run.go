@@ -11,7 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Options say how a run proceeds.
+// Options change how a run proceeds.
 type Options struct {
 	Jobs             int           `json:"jobs,omitempty"` // how many builds, copies and activations at once, 0 for 4
 	LockWait         time.Duration `json:"-"`              // for other deploys on a node
@@ -24,7 +24,7 @@ type Options struct {
 	Settle time.Duration `json:"-"`
 }
 
-// Mode says how far a run goes.
+// Mode is how far a run goes.
 type Mode int
 
 // The modes. Only Deploy writes to a node, or takes its lock.
@@ -34,8 +34,8 @@ const (
 	Look         // shows which profiles a deploy would activate
 )
 
-// A Runner deploys. Its interfaces do all the work outside of this process, and
-// its journal has every event.
+// A Runner deploys. Its interfaces do all work outside of this process, and its
+// journal holds every event.
 type Runner struct {
 	Remote    Remote
 	Store     Store
@@ -50,14 +50,13 @@ type Runner struct {
 	Moves   []plan.Move
 	History History // of earlier runs, see [ReadHistory]
 
-	// Stop ends the run early when it is closed: it begins no new work, gives up
-	// what has not touched a profile yet, and brings an activation to its end. If
-	// the context is cancelled, that stays undecided as well.
+	// Stop ends the run early when it is closed: the run begins no new work, gives
+	// up work that has not changed a profile yet, and finishes its activations. If
+	// the context is cancelled, an activation may stay undecided.
 	Stop <-chan struct{}
 }
 
-// maxSessions is how many nodes are connected to at once. OpenSSH's own
-// MaxStartups is a node's; this is for the machine that deploys.
+// maxSessions limits how many nodes the deploying machine connects to at once.
 const maxSessions = 16
 
 type run struct {
@@ -69,11 +68,11 @@ type run struct {
 	owed  map[string]string // see isOwed
 }
 
-// Run brings nodes, with those of their profiles that are selected, to their
-// planned paths. fleet are all nodes of the plan.
+// Run activates the planned paths of nodes, which have only their selected
+// profiles. fleet holds all nodes of the plan.
 //
-// The error is for what keeps events from being written, as a full disk;
-// everything else is in the outcome.
+// The error is that events cannot be written, for example on a full disk; the
+// outcome has everything else.
 func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outcome, error) {
 	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, slots: make(chan struct{}, cmp.Or(r.Options.Jobs, 4))}
 	x.owed = x.unasked()
@@ -84,16 +83,8 @@ func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outco
 		x.all[n.Name] = newNodeRun(n)
 		x.nodes = append(x.nodes, x.all[n.Name])
 	}
-	// gentle ends when the run is to stop, too: for what touches no profile.
-	gentle, cancel := context.WithCancel(ctx)
+	gentle, cancel := Gentle(ctx, r.Stop)
 	defer cancel()
-	go func() {
-		select {
-		case <-r.Stop:
-			cancel()
-		case <-gentle.Done():
-		}
-	}()
 	err := x.do(ctx, gentle)
 	for _, n := range x.all {
 		n.close()
@@ -109,6 +100,20 @@ func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outco
 	}
 	err = r.Journal.Append(Event{Type: TypeEnd, End: &end})
 	return OutcomeOf(r.Journal.Events()), err
+}
+
+// Gentle returns a context that ends when ctx ends or stop is closed. It is for
+// work that changes no profile, and so may end at any time.
+func Gentle(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	gentle, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-gentle.Done():
+		}
+	}()
+	return gentle, cancel
 }
 
 func (r *run) do(ctx, gentle context.Context) error {
@@ -138,7 +143,7 @@ func (r *run) do(ctx, gentle context.Context) error {
 	return group.Wait()
 }
 
-// stopping reports whether no new work is to begin.
+// stopping reports whether the run must begin no new work.
 func (r *run) stopping(ctx context.Context) bool {
 	select {
 	case <-r.Stop:
@@ -161,7 +166,7 @@ func (r *run) slot(ctx context.Context, do func() error) error {
 	return do()
 }
 
-// until calls done until it returns true, for as long as Options.Settle.
+// until calls done until it returns true, at most for Options.Settle.
 func (r *run) until(ctx context.Context, done func() (bool, error)) error {
 	deadline := time.Now().Add(cmp.Or(r.Options.Settle, 5*time.Minute))
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
@@ -176,7 +181,7 @@ func (r *run) until(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-// set writes a profile's new state.
+// set records a profile's new state.
 func (r *run) set(p *profileRun, e Event) error {
 	e.Type, e.Node, e.Profile, e.Want = TypeProfile, p.on.Name, p.Name, p.Path
 	if err := r.Journal.Append(e); err != nil {
@@ -197,7 +202,7 @@ func (r *run) setAll(profiles []*profileRun, state State) error {
 	return nil
 }
 
-// fail writes a profile's failure; active is what the node has.
+// fail records a profile's failure; active is the path that the node has.
 func (r *run) fail(p *profileRun, reason Reason, active string, err error, log string) error {
 	return r.set(p, Event{State: StateFailed, Reason: reason, Active: active, Error: err.Error(), Hint: problem.Hint(err), Log: log})
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// newID names a run by the time, so that the newest comes last, even if two runs
-// begin in one second, or the clock was set back.
+// newID names a run by the time, so that the newest is the last by name, even if two
+// runs begin in one second, or the clock was set back.
 func newID(runs string, now time.Time) (string, error) {
 	const layout = "20060102T150405.000000Z"
 	ids, err := Runs(runs)
@@ -95,6 +95,8 @@ func ReadHistory(runs string) (History, error) {
 		o.Run = id
 		outcomes = append(outcomes, o)
 	}
-	exits := func(run, node, profile string) *int { return ExitStatus(filepath.Join(runs, run), node, profile) }
+	exits := func(run, node, profile string) *int {
+		return ExitStatus(StatusFile(filepath.Join(runs, run), node, profile))
+	}
 	return History{Doubts: Doubts(outcomes, exits), Arrived: Arrived(outcomes), Unasked: Unasked(outcomes)}, nil
 }

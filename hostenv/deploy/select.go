@@ -9,43 +9,34 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// A Selection says which profiles a run is about. Patterns are those of
-// path.Match: *, ? and [a-z].
+// A Selection selects the profiles of a run. Its patterns are those of path.Match:
+// *, ? and [a-z].
 type Selection struct {
 	Nodes    []string `json:"nodes,omitempty"`    // names of nodes; none for all
 	Profiles []string `json:"profiles,omitempty"` // users of environments, or "system"; none for all
 	Exclude  []string `json:"exclude,omitempty"`  // nodes, profiles, or node/profile
 }
 
-// Of returns the nodes with the profiles that are selected, without nodes that
-// have none. A pattern that matches nothing is an error: it is a mistake in
-// typing, and a deploy of nothing would succeed.
+// Of returns the nodes with their selected profiles, without nodes that have none.
+// A pattern that matches no name is an error: it is a typing mistake, and a deploy
+// of no profiles would succeed.
 func (s Selection) Of(nodes []Node) ([]Node, error) {
-	var wrong problem.List
-	for _, pattern := range slices.Concat(s.Nodes, s.Profiles, s.Exclude) {
-		if _, err := path.Match(pattern, ""); err != nil {
-			wrong.Addf("", patternHint(nil), "%q is not a valid pattern", pattern)
-		}
-	}
-	if len(wrong) > 0 {
-		return nil, wrong.Err()
-	}
-	byNode := patterns{kind: "node", flag: "-node", what: "no node of the plan", list: s.Nodes}
-	byProfile := patterns{kind: "profile", flag: "-env", what: "no enabled environment of the plan", list: s.Profiles}
-	excluded := patterns{kind: "exclude", flag: "-exclude", what: "no node or environment of the plan", list: s.Exclude}
+	var nodeNames, users, keys []string
 	var all []Node
 	for _, n := range nodes {
 		if len(n.Profiles) == 0 {
 			continue
 		}
-		// Every pattern meets every name, also where another has decided.
-		named := byNode.match(n.Name) || len(s.Nodes) == 0
-		out := excluded.match(n.Name)
+		nodeNames = append(nodeNames, n.Name)
 		selected := n
 		selected.Profiles = nil
 		for _, p := range n.Profiles {
-			wanted := byProfile.match(p.Name) || len(s.Profiles) == 0
-			if !excluded.match(p.Name, p.Key()) && !out && named && wanted {
+			keys = append(keys, p.Key())
+			if !p.IsSystem() {
+				users = append(users, p.Name)
+			}
+			if (len(s.Nodes) == 0 || matches(s.Nodes, n.Name)) && (len(s.Profiles) == 0 || matches(s.Profiles, p.Name)) &&
+				!matches(s.Exclude, n.Name, p.Name, p.Key()) {
 				selected.Profiles = append(selected.Profiles, p)
 			}
 		}
@@ -53,10 +44,25 @@ func (s Selection) Of(nodes []Node) ([]Node, error) {
 			all = append(all, selected)
 		}
 	}
-	for _, p := range []patterns{byNode, byProfile, excluded} {
-		for _, pattern := range p.list {
-			if !p.met[pattern] {
-				wrong.Addf("", patternHint(known(nodes, p.kind)), "%s %q matches %s", p.flag, pattern, p.what)
+	slices.Sort(nodeNames)
+	slices.Sort(users)
+	either := slices.Sorted(slices.Values(slices.Concat(nodeNames, users)))
+	var wrong problem.List
+	for _, flag := range []struct {
+		name, target string
+		patterns     []string
+		known        []string // the names that the hint lists
+		others       []string // more names that the patterns match
+	}{
+		{"-node", "no node of the plan", s.Nodes, nodeNames, nil},
+		{"-env", "no enabled environment of the plan", s.Profiles, users, []string{SystemProfile}},
+		{"-exclude", "no node or environment of the plan", s.Exclude, either, append(keys, SystemProfile)},
+	} {
+		for _, pattern := range flag.patterns {
+			if _, err := path.Match(pattern, ""); err != nil {
+				wrong.Addf("", patternHint(nil), "%q is not a valid pattern", pattern)
+			} else if !matches([]string{pattern}, append(flag.others, flag.known...)...) {
+				wrong.Addf("", patternHint(flag.known), "%s %q matches %s", flag.name, pattern, flag.target)
 			}
 		}
 	}
@@ -66,57 +72,19 @@ func (s Selection) Of(nodes []Node) ([]Node, error) {
 	return all, wrong.Err()
 }
 
-// patterns are those of one flag.
-type patterns struct {
-	kind string          // of the names that they match, see [known]
-	flag string          // on the command line
-	what string          // what one matches that is wrong
-	list []string        // the patterns
-	met  map[string]bool // those that match a name
-}
-
-// match reports whether any pattern matches any of the names, and notes all that
-// do.
-func (p *patterns) match(names ...string) bool {
-	found := false
-	for _, pattern := range p.list {
-		for _, name := range names {
-			if ok, _ := path.Match(pattern, name); ok {
-				if p.met == nil {
-					p.met = map[string]bool{}
-				}
-				p.met[pattern], found = true, true
-			}
-		}
-	}
-	return found
-}
-
-// known returns the names that the patterns of a kind can match.
-func known(nodes []Node, kind string) []string {
-	var names []string
-	for _, n := range nodes {
-		if len(n.Profiles) == 0 {
-			continue // nothing is deployed to it
-		}
-		if kind != "profile" {
-			names = append(names, n.Name)
-		}
-		if kind == "node" {
-			continue
-		}
-		for _, p := range n.Profiles {
-			if !p.IsSystem() {
-				names = append(names, p.Name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+// matches reports whether any of the patterns matches any of the names.
+func matches(patterns []string, names ...string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			ok, _ := path.Match(pattern, name)
+			return ok
+		})
+	})
 }
 
 // patternHint lists the names that a pattern can match.
 func patternHint(known []string) string {
+	known = slices.Compact(known)
 	const most = 12
 	switch {
 	case len(known) == 0:

@@ -87,17 +87,10 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 	for _, n := range nodes {
 		group.Go(func() error {
 			session, err := remote.Open(ctx, n, OpenOptions{})
-			var unasked []error
-			for _, ask := range also {
-				if err == nil {
-					unasked = append(unasked, ask(ctx, n, session))
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
 			if err != nil {
-				var unreachable *UnreachableError
-				if !errors.As(err, &unreachable) {
+				mu.Lock()
+				defer mu.Unlock()
+				if !errors.As(err, new(*UnreachableError)) {
 					wrong.Add(err)
 				}
 				for _, p := range n.Profiles {
@@ -105,12 +98,15 @@ func Survey(ctx context.Context, remote Remote, nodes []Node, also ...func(conte
 				}
 				return nil
 			}
-			if unasked := errors.Join(unasked...); unasked != nil {
-				wrong.Add(unasked)
+			var errs []error
+			for _, ask := range also {
+				errs = append(errs, ask(ctx, n, session))
 			}
-			seen := session.Observation()
+			mu.Lock()
+			defer mu.Unlock()
+			wrong.Add(errs...)
 			for _, p := range n.Profiles {
-				all = append(all, StatusOf(p, seen.Profiles[p.Name]))
+				all = append(all, StatusOf(p, session.Observation().Profiles[p.Name]))
 			}
 			return session.Close()
 		})

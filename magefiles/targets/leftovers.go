@@ -59,7 +59,7 @@ func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.No
 		}
 	}
 	all := found.All()
-	wrong = errors.Join(wrong, found.Deaf())
+	wrong = errors.Join(wrong, found.Outdated())
 	if len(remove) == 0 {
 		if len(all) > 0 || wrong == nil {
 			wrong = errors.Join(r.showLeftovers(all, "nothing is left over"), wrong)

@@ -100,8 +100,7 @@ func (r *lookRun) status(ctx context.Context) error {
 func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
 	for _, n := range selected {
 		if n.HostKey == "" {
-			finding := deploy.NoHostKey(n)
-			fmt.Fprintln(stderr(), report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: &finding}))
+			fmt.Fprintln(stderr(), report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: deploy.NoHostKey(n)}))
 		}
 	}
 	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
@@ -125,7 +124,9 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 	} else if err := report.Status(os.Stdout, sayOnce(all, wrong)); err != nil {
 		return err
 	}
-	showFrontDoors(&doors)
+	for _, e := range doors.Findings() {
+		fmt.Fprintln(os.Stderr, report.Line(e))
+	}
 	failed, err := r.showCertificates(certificates.All())
 	if err != nil {
 		return err

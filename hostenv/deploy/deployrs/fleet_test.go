@@ -102,8 +102,8 @@ func (w *world) activate(t *testing.T, ctx context.Context, i int, rollback bool
 	status := filepath.Join(t.TempDir(), "status")
 	var log bytes.Buffer
 	err := w.activator.Activate(ctx, w.node, w.node.Profiles[i], deploy.ActivateOptions{Rollback: rollback, Status: status}, &log)
-	if code, ended, readErr := deployrs.ReadStatus(status); ctx.Err() == nil && ((code != 0) != failedBy(err, w.node.Profiles[i]) || !ended || readErr != nil) {
-		t.Errorf("the status file has %d (%v, %v), and the error is %v", code, ended, readErr, err)
+	if code := deploy.ExitStatus(status); ctx.Err() == nil && (code == nil || (*code != 0) != failedBy(err, w.node.Profiles[i])) {
+		t.Errorf("the status file and the error %v disagree", err)
 	}
 	t.Logf("activate %s: %v\n%s", w.node.Profiles[i].Key(), err, log.String())
 	return err
@@ -342,18 +342,18 @@ func TestOutlivesItsDriver(t *testing.T) {
 		}
 		defer lock.Close()
 		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
-			t.Error("the lock is free while the activation is at work")
+			t.Error("the lock is free while the activation is running")
 		}
-		if _, ended, err := deployrs.ReadStatus(status); ended || err != nil {
-			t.Errorf("there is a status: %v", err)
+		if deploy.ExitStatus(status) != nil {
+			t.Error("there is a status")
 		}
 		w.n.OnActivation(t, p.Name, fleet.Behaviour{})
 		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 			t.Error(err)
 		}
-		if code, ended, err := deployrs.ReadStatus(status); code != 0 || !ended || err != nil {
-			said, _ := os.ReadFile(output.Name())
-			t.Errorf("%d, %v, %v\n%s", code, ended, err, said)
+		if code := deploy.ExitStatus(status); code == nil || *code != 0 {
+			log, _ := os.ReadFile(output.Name())
+			t.Errorf("the status is not 0:\n%s", log)
 		}
 		if w.n.Active(t, p.Name) != p.Path || w.n.Activated(t, p.Name, p.Path) != 1 {
 			t.Errorf("active is %q after %+v", w.n.Active(t, p.Name), w.n.Activations(t, p.Name))

@@ -3,15 +3,14 @@ package deployrs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
 // script runs a command, "$2" and so on, and writes its exit status to the file
@@ -78,11 +77,11 @@ func (a *Activator) run(ctx context.Context, dir, status string, log io.Writer, 
 	if err := errors.Join(err, follow()); err != nil {
 		return 0, err
 	}
-	code, ended, err := ReadStatus(status)
-	if err == nil && !ended {
-		err = fmt.Errorf("it left no exit status")
+	code := deploy.ExitStatus(status)
+	if code == nil {
+		return 0, errors.New("it left no exit status")
 	}
-	return code, err
+	return *code, nil
 }
 
 // stop ends a group of processes when ctx ends: with SIGINT, and with SIGKILL
@@ -145,21 +144,4 @@ func follow(to io.Writer, from io.Reader, done <-chan struct{}) error {
 			}
 		}
 	}
-}
-
-// ReadStatus reads the exit status that an activation left. ended is false if there
-// is none yet. As in a shell, a signal is 128 plus its number.
-func ReadStatus(file string) (code int, ended bool, err error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, false, nil
-	}
-	if err != nil {
-		return 0, false, err
-	}
-	code, err = strconv.Atoi(strings.TrimSuffix(string(text), "\n"))
-	if err != nil || code < 0 || code > 255 {
-		return 0, false, fmt.Errorf("%s has %q, which is no exit status", file, text)
-	}
-	return code, true, nil
 }

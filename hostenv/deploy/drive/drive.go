@@ -22,29 +22,20 @@ import (
 
 // Run deploys, or shows what a deploy would do.
 //
-// The error is for what keeps the run from its end: a plan that is stale
-// ([plan.StaleError]), another run ([deploy.RunLockedError]), options or a
-// selection that cannot be, a flake that cannot be evaluated, a disk that is
-// full. Outcome.Ended tells whether the run came to its end. If it did, an error
-// beside it says what could not be recorded. What fails on nodes is in the
-// outcome alone.
+// The error is what stops the run: a stale plan ([plan.StaleError]), another run
+// ([deploy.RunLockedError]), invalid options, a flake that cannot be evaluated, a
+// full disk. Outcome.Ended is true if the run finished; then an error says what
+// could not be recorded. Failures on nodes are only in the outcome.
 //
-// If ctx ends, the run ends at once, and may leave an activation undecided, which
-// the next run asks about. Close Options.Stop first.
+// If ctx ends, the run ends at once, and may leave an activation undecided; the
+// next run asks the node about it. Close Options.Stop first.
 func Run(ctx context.Context, o Options, sink Sink) (outcome deploy.Outcome, err error) {
 	if err := o.check(); err != nil {
 		return outcome, err
 	}
 	o = o.withDefaults()
-	gentle, cancel := context.WithCancel(ctx)
+	gentle, cancel := deploy.Gentle(ctx, o.Stop)
 	defer cancel()
-	go func() {
-		select {
-		case <-o.Stop:
-			cancel()
-		case <-gentle.Done():
-		}
-	}()
 	d := &driver{Options: o, sink: sink.withDefaults(), gentle: gentle, runs: o.Folder.Hidden("runs")}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if d.Mode == deploy.Deploy {
@@ -63,7 +54,7 @@ func Run(ctx context.Context, o Options, sink Sink) (outcome deploy.Outcome, err
 type driver struct {
 	Options
 	sink   Sink
-	gentle context.Context // ends when the run is to stop
+	gentle context.Context // see [deploy.Gentle]
 	runs   string          // the folder of journals
 	lock   *deploy.RunLock // nil unless the run deploys
 
@@ -90,9 +81,8 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if d.plan, err = Read(d.Folder); err != nil {
 		return outcome, err
 	}
-	// What is refused before the journal begins leaves none: only a run that began
-	// can be taken up.
-	resumed, err := d.takeUp()
+	// A run that is refused here leaves no journal, and cannot be resumed.
+	resumed, err := d.resume()
 	if err != nil {
 		return outcome, err
 	}
@@ -117,15 +107,15 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if outcome, err = runner.Run(ctx, d.Mode, d.selected, d.plan.Nodes); err != nil || d.Mode != deploy.Deploy {
 		return outcome, err
 	}
-	// What is deployed is recorded even if the run was interrupted.
+	// Record the deployed environments even if the run was interrupted.
 	if err := d.plan.record(context.WithoutCancel(ctx), d.Folder, outcome.Deployed()); err != nil {
 		return outcome, problem.WithHint(fmt.Errorf("record which node each environment is on: %w", err), "run `mage deploy -resume` to record it; no profile is activated again")
 	}
 	return outcome, nil
 }
 
-// runner checks what can be checked without a program, and then evaluates the
-// flake.
+// runner checks the plan and the options first, because that starts no program, and
+// then evaluates the flake.
 func (d *driver) runner() (r *deploy.Runner, err error) {
 	if d.selected, err = d.Selection.Of(d.plan.Nodes); err != nil {
 		return nil, err
@@ -175,8 +165,7 @@ func (d *driver) mover() (*move.Mover, error) {
 	})
 }
 
-// sign prepares the signing of what is pushed. A run that pushes nothing makes no
-// key.
+// sign prepares the signing of closures. A run that copies none makes no key.
 func (d *driver) sign() (none deploy.Signing, err error) {
 	builds := slices.ContainsFunc(d.selected, func(n deploy.Node) bool { return !n.RemoteBuild })
 	if d.Mode != deploy.Deploy || d.RemoteBuild || !builds {
@@ -195,8 +184,8 @@ func (d *driver) sign() (none deploy.Signing, err error) {
 	}, nil
 }
 
-// activator sets the folder of the roots, and returns what activates: nothing for
-// a run that only shows.
+// activator sets the folder of the roots, and returns the activator, nil for a run
+// that changes nothing.
 func (d *driver) activator(journal *deploy.Journal) (deploy.Activator, error) {
 	if d.Mode != deploy.Deploy {
 		roots, err := os.MkdirTemp("", "hostenv-roots-")

@@ -1,10 +1,9 @@
-// Package drive deploys a provider: it reads the plan, selects, evaluates, signs,
-// keeps the journal, takes up an earlier run, and records where every
-// environment is. [Run] is what `mage deploy` calls, and what a program calls
-// that deploys by itself.
+// Package drive deploys a provider: it reads the plan, selects profiles, evaluates
+// the flake, signs, keeps the journal, resumes an earlier run, and records the node
+// of every environment. `mage deploy` calls [Run], and so can any other program.
 //
-// Package deploy decides what is done to nodes and in which order. Drive puts it
-// together with ssh, Nix, deploy-rs and the files of the provider.
+// Package deploy decides what a run does to nodes, and in which order. Drive
+// connects it to ssh, Nix, deploy-rs and the files of the provider.
 package drive
 
 import (
@@ -20,7 +19,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Options say what a run does. The zero value deploys all environments of the
+// Options select what a run does. The zero value deploys all environments of the
 // provider in the working folder.
 type Options struct {
 	deploy.Options
@@ -28,26 +27,26 @@ type Options struct {
 	Root   string            // the provider's root, where its flake.nix is; "" is the working folder
 	Folder *generated.Folder // of state and plan; nil is "generated" in Root
 	Mode   deploy.Mode
-	// Selection is what the run is about. A run that is taken up has its own.
+	// Selection selects the profiles. A resumed run has its own.
 	Selection deploy.Selection
-	// Resume takes up the last run of the folder. Its selection and its options
-	// hold again, and what these Options set has precedence.
+	// Resume resumes the last run of the folder with its selection and its options.
+	// Options that are set here take precedence.
 	Resume bool
-	// Migrations are exceptions to the data that move with environments. The user
+	// Migrations are exceptions to how data moves with environments. The user
 	// "*" in Skip is every environment.
 	Migrations deploy.Migrations
 	SigningKey string // the file of the secret key, see [nix.OpenKey]
 	DeployRs   string // deploy-rs's program, see [deployrs.Options]
 	Holder     string // names this run to others that wait for its locks; "" is [Holder]
-	// Nix returns the runner for Root. It is called once, after the plan and the
-	// selection are checked; nil is a runner without access tokens.
+	// Nix returns the runner for Root. Run calls it once, after it has checked the
+	// plan and the selection; nil is a runner without access tokens.
 	Nix func(ctx context.Context) (*nix.Runner, error)
 	// Stop ends the run early when it is closed, see [deploy.Runner].
 	Stop <-chan struct{}
 }
 
 // A Sink receives what happens, for people to read. Each function may be nil, and
-// may be called by several goroutines at once.
+// must be safe for concurrent use.
 type Sink struct {
 	Event func(deploy.Event) // every event, once it is durable
 	Phase func(text string)  // a slow step before the first event

@@ -15,14 +15,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
-// A Plan is the plan of a provider, with the state that it was made from.
+// A Plan is the plan of a provider, with the state that it belongs to.
 type Plan struct {
 	Document plan.Document
 	State    state.State
 	Nodes    []deploy.Node // all of them, with all profiles
 }
 
-// Read reads the plan in a folder. A plan of another state is a
+// Read reads the plan in a folder. The error for a plan of another state is a
 // [plan.StaleError].
 func Read(folder *generated.Folder) (*Plan, error) {
 	s, _, err := folder.State()
@@ -74,8 +74,8 @@ func (p *Plan) users(named []string) []string {
 	return all
 }
 
-// digest is that of the plan without what a deploy itself writes into it: a run
-// that deployed a part is about the same plan when it is taken up.
+// digest returns the digest of the plan without the fields that a deploy writes
+// into it: they must not make a run that is resumed one of another plan.
 func (p *Plan) digest() string {
 	at := map[string]string{}
 	for _, n := range p.Nodes {
@@ -87,7 +87,7 @@ func (p *Plan) digest() string {
 	return hex.EncodeToString(digest[:])
 }
 
-// unrecorded returns those of deployed that the state does not have yet.
+// unrecorded returns the entries of deployed that the state does not have yet.
 func (p *Plan) unrecorded(deployed map[string]string) map[string]string {
 	news := maps.Clone(deployed)
 	maps.DeleteFunc(news, func(user, node string) bool {
@@ -97,8 +97,8 @@ func (p *Plan) unrecorded(deployed map[string]string) map[string]string {
 	return news
 }
 
-// record writes to which node every environment was deployed: into the state
-// first, and then into the plan, which has the state's digest.
+// record records the node of every deployed environment: first in the state, and
+// then in the plan, which has the state's digest.
 func (p *Plan) record(ctx context.Context, folder *generated.Folder, deployed map[string]string) error {
 	news := p.unrecorded(deployed)
 	if len(news) == 0 {
@@ -115,7 +115,7 @@ func (p *Plan) record(ctx context.Context, folder *generated.Folder, deployed ma
 		if err != nil {
 			return err
 		}
-		// The plan may be another one by now. If it is stale, it stays as it is.
+		// Another plan may have been written since. A stale plan stays unchanged.
 		if planText != nil && plan.CheckFresh(planText, before) == nil {
 			document, err := plan.DecodeDocument(planText)
 			if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// takeUp finds the run to resume, "" for none, and takes over its selection and
+// resume returns the run to resume, "" for none, and adopts its selection and
 // options.
-func (d *driver) takeUp() (id string, err error) {
+func (d *driver) resume() (id string, err error) {
 	if !d.Resume {
 		return "", nil
 	}
@@ -51,8 +51,8 @@ func (d *driver) takeUp() (id string, err error) {
 	return id, nil
 }
 
-// joined returns what is asked for now, and what was asked for then of
-// environments that are not named now.
+// joined returns the exceptions of now, and those of then for all environments
+// that now does not name.
 func (p *Plan) joined(then, now deploy.Migrations) deploy.Migrations {
 	skip := slices.Clone(p.users(now.Skip))
 	sources := map[string]string{}
@@ -72,10 +72,10 @@ func (p *Plan) joined(then, now deploy.Migrations) deploy.Migrations {
 	return deploy.Migrations{Skip: skip, Sources: sources, IgnoreErrors: now.IgnoreErrors || then.IgnoreErrors}
 }
 
-// journal begins a journal, or opens that of the run with this id.
+// journal begins a journal, or opens the one of the run to resume.
 func (d *driver) journal(resumed string) (*deploy.Journal, error) {
 	if d.Mode != deploy.Deploy {
-		return deploy.NewStory(d.sink.Event), nil
+		return deploy.NewMemoryJournal(d.sink.Event), nil
 	}
 	if resumed != "" {
 		j, err := deploy.OpenJournal(d.runs, resumed, d.sink.Event)

@@ -60,7 +60,7 @@ func (o oldNode) snapshot(ctx context.Context, name string) (string, error) {
 			id, err = pick(out)
 		}
 		if err != nil {
-			reasons = append(reasons, what+": "+told(err))
+			reasons = append(reasons, what+": "+shown(err))
 		}
 		return id
 	}

@@ -12,8 +12,7 @@
 //
 // The order matters. [Mover.Backup] needs the user on the old node, and the next
 // system of that node no longer has it: call it before that system is activated.
-// [Mover.Leave] and [Mover.Discard] need the user on the new node, and its system
-// brings it: call them after that system is activated, and before the environment
-// is. [Mover.Prepare] does both at once, if the old node's system is not activated
-// in between.
+// [Mover.Prepare] and [Mover.Discard] need the user on both nodes: call them after
+// the new node's system is activated, and before the old node's system and the
+// environment are.
 package move

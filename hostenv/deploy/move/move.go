@@ -3,7 +3,6 @@ package move
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -44,8 +43,9 @@ func New(d plan.Document, options Options) (*Mover, error) {
 	return &Mover{options: options, environments: d.Environments, nodes: nodes, cache: cache{answers: map[string][]netip.Addr{}}}, nil
 }
 
-// Prepare is [Mover.Backup] and then [Mover.Leave]. It fails if the environment has
-// older data on its new node, because it would not restore over them.
+// Prepare calls [Mover.Backup], and then writes the restore plan on the new node. It
+// fails if the environment has older data there, because it would not restore over
+// them.
 func (m *Mover) Prepare(ctx context.Context, from, to deploy.Session, n deploy.Node, p deploy.Profile) (*deploy.Moved, error) {
 	moved, err := m.Backup(ctx, from, n, p)
 	if err != nil || moved == nil {
@@ -91,7 +91,7 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 				// environment has never been on it.
 				return nil, nil
 			default:
-				problems = append(problems, "backup "+name+": "+told(err))
+				problems = append(problems, "backup "+name+": "+shown(err))
 			}
 		}
 	}
@@ -110,15 +110,16 @@ func (m *Mover) Backup(ctx context.Context, from deploy.Session, n deploy.Node, 
 // exist.
 func isUnknownUser(err error) bool { return strings.Contains(err.Error(), "unknown user") }
 
-// leave writes the restore plan, unless the new node has older data of the
-// environment. hostenv's modules would start with these, without an error, and
+// leave writes the restore plan, atomically: <runtimeDir>/restore/plan.json, which
+// the user owns, with mode 0600. It fails if the new node has older data of the
+// environment: hostenv's modules would start with these, without an error, and
 // would not restore.
 func (m *Mover) leave(ctx context.Context, to deploy.Session, n deploy.Node, p deploy.Profile, moved deploy.Moved) error {
 	var held []string
 	for _, name := range slices.Sorted(maps.Keys(moved.Snapshots)) {
 		out, err := to.Run(ctx, p.Name, nil, program, "holds", name)
 		if err != nil {
-			return &nodeError{"look for older data of " + p.Name, err}
+			return nodeError("look for older data of "+p.Name, err)
 		}
 		for line := range strings.Lines(string(out)) {
 			if path := strings.TrimSuffix(line, "\n"); !slices.Contains(held, path) {
@@ -129,17 +130,6 @@ func (m *Mover) leave(ctx context.Context, to deploy.Session, n deploy.Node, p d
 	if len(held) > 0 {
 		return heldError(p.Name, moved.From, n.Name, held)
 	}
-	return m.Leave(ctx, to, p, moved)
-}
-
-// Leave writes the restore plan of an environment on its new node, atomically:
-// <runtimeDir>/restore/plan.json, which the user owns, with mode 0600.
-func (m *Mover) Leave(ctx context.Context, to deploy.Session, p deploy.Profile, moved deploy.Moved) error {
-	for name, id := range moved.Snapshots {
-		if !plan.IsBackup(name) || !isSnapshot.MatchString(id) {
-			return fmt.Errorf("write the restore plan of %s: %q is no snapshot of %q", p.Name, id, name)
-		}
-	}
 	text, err := json.Marshal(struct {
 		SourceNode string            `json:"sourceNode"`
 		Snapshots  map[string]string `json:"snapshots"`
@@ -149,7 +139,7 @@ func (m *Mover) Leave(ctx context.Context, to deploy.Session, p deploy.Profile, 
 	}
 	text = append(text, '\n')
 	if _, err := to.Run(ctx, p.Name, text, program, "plan", strconv.Itoa(len(text))); err != nil {
-		return &nodeError{"write the restore plan of " + p.Name, err}
+		return nodeError("write the restore plan of "+p.Name, err)
 	}
 	return nil
 }
@@ -159,7 +149,7 @@ func (m *Mover) Leave(ctx context.Context, to deploy.Session, p deploy.Profile, 
 // that does not exist is not an error.
 func (m *Mover) Discard(ctx context.Context, to deploy.Session, p deploy.Profile) error {
 	if _, err := to.Run(ctx, p.Name, nil, program, "discard"); err != nil {
-		return &nodeError{"remove the restore plan of " + p.Name, err}
+		return nodeError("remove the restore plan of "+p.Name, err)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func Certificates(w io.Writer, all []deploy.Certificate) error {
 	for _, c := range shown {
 		if f := c.Failure; f != nil {
 			fmt.Fprintf(w, "\n%s %s: %s\n", c.Node, problem.Line(c.Name), problem.Line(failures(*f)))
-			for _, line := range f.Said {
+			for _, line := range f.Output {
 				fmt.Fprintf(w, "  %s\n", problem.Line(line))
 			}
 			fmt.Fprintf(w, "hint: %s\n", problem.Line(c.Hint()))

@@ -18,7 +18,7 @@ func TestCertificates(t *testing.T) {
 	if err := report.Certificates(&got, []deploy.Certificate{
 		{Node: "n1", Name: "a.test", State: deploy.CertificateValid, Issuer: deploy.IssuerCA, NotAfter: until},
 		{Node: "n1", Name: "moved.test", State: deploy.CertificateFailed, Issuer: deploy.IssuerSelfSigned, NotAfter: until,
-			Failure: &deploy.OrderFailure{Since: at, Last: at, Times: 1, Exit: "10", Said: []string{"acme: error: 403", "n1    feigned.test\nvalid"}}},
+			Failure: &deploy.OrderFailure{Since: at, Last: at, Times: 1, Exit: "10", Output: []string{"acme: error: 403", "n1    feigned.test\nvalid"}}},
 		{Node: "n1", Name: "new.test", State: deploy.CertificateWaiting, Issuer: deploy.IssuerNone},
 		{Node: "n1", Name: "old.test", State: deploy.CertificateExpired, Issuer: deploy.IssuerCA, NotAfter: until},
 		{Node: "n2", Name: "renewed.test", State: deploy.CertificateFailed, Issuer: deploy.IssuerCA, NotAfter: until,

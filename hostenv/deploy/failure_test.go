@@ -8,21 +8,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-const saidPath, saidOld = "/nix/store/11111111111111111111111111111111-nixos", "/nix/store/00000000000000000000000000000000-nixos"
+const newSystem, oldSystem = "/nix/store/11111111111111111111111111111111-nixos", "/nix/store/00000000000000000000000000000000-nixos"
 
 var errExit = errors.New("deploy-rs failed to activate n1/system")
 
 // The log of a failed activation gives its error message.
-func TestActivationError(t *testing.T) {
-	const begin, end = "activating system: " + saidPath + "\n", "activation of system ended with exit status "
-	const back = "activating system: " + saidOld + "\n" + end + "0\n"
+func TestActivationFailure(t *testing.T) {
+	const begin, end = "activating system: " + newSystem + "\n", "activation of system ended with exit status "
+	const back = "activating system: " + oldSystem + "\n" + end + "0\n"
 	tests := []struct {
 		reason, log, want string
 		hint              string // a part of it
 	}{
-		{"a unit, and not what else is said", "pushing\n" + begin + "warning: the following units failed\nfailed unit: ledger.service\nfailed unit| no ledger\nfailed unit| Failed with result 'exit-code'.\n" + end + "4\n" + back,
+		{"a unit, and no other line", "pushing\n" + begin + "warning: the following units failed\nfailed unit: ledger.service\nfailed unit| no ledger\nfailed unit| Failed with result 'exit-code'.\n" + end + "4\n" + back,
 			"unit ledger.service failed\n| ledger.service: no ledger\n| ledger.service: Failed with result 'exit-code'.", "fix the unit"},
 		{"two units", begin + "failed unit: a.service\nfailed unit| one\nfailed unit: b.service\nfailed unit| \nfailed unit: a.service\n" + end + "4\n",
 			"units a.service, b.service failed\n| a.service: one", "fix the unit"},
@@ -36,44 +37,41 @@ func TestActivationError(t *testing.T) {
 			"its activation was cut off: the connection was lost before it ended\n| stopping units\n| ssh: closed by remote host", "restarted"},
 		{"it did not begin", "nix-env: database or disk is full\n",
 			"deploy-rs failed to activate n1/system\n| nix-env: database or disk is full", ""},
-		{"nothing is said", "", "deploy-rs failed to activate n1/system", ""},
+		{"an empty log", "", "deploy-rs failed to activate n1/system", ""},
 		{"an older activation of the same path", begin + "older\n" + end + "1\n" + begin + "newer\n" + end + "3\n",
 			"its activation ended with exit status 3\n| newer", ""},
-		{"another profile's words", begin + "activating shop: " + saidOld + "\nactivation of shop ended with exit status 0\nlost\n" + end + "1\n",
-			"its activation ended with exit status 1\n| activating shop: " + saidOld + "\n| activation of shop ended with exit status 0\n| lost", ""},
-		{"names that are none of a unit", begin + "failed unit: a b; rm -rf /\nfailed unit| x\n" + end + "1\n",
+		{"the lines of another profile", begin + "activating shop: " + oldSystem + "\nactivation of shop ended with exit status 0\nlost\n" + end + "1\n",
+			"its activation ended with exit status 1\n| activating shop: " + oldSystem + "\n| activation of shop ended with exit status 0\n| lost", ""},
+		{"names that are not of a unit", begin + "failed unit: a b; rm -rf /\nfailed unit| x\n" + end + "1\n",
 			"its activation ended with exit status 1\n| failed unit: a b; rm -rf /\n| failed unit| x", ""},
-		{"orders to a terminal", begin + "\x1b[2Jall is fine\r\u202e\xff\tx\n" + end + "1\n",
+		{"control characters", begin + "\x1b[2Jall is fine\r\u202e\xff\tx\n" + end + "1\n",
 			"its activation ended with exit status 1\n| ?[2Jall is fine?? x", ""},
 	}
 	for _, test := range tests {
-		p := deploy.Profile{Node: "n1", Name: "system", Path: saidPath}
-		err := &deploy.ActivationError{Profile: p, Said: deploy.ReadSaid(test.log, p), Err: errExit}
+		p := deploy.Profile{Node: "n1", Name: "system", Path: newSystem}
+		err := deploy.ActivationFailure(p, test.log, errExit)
 		if diff := cmp.Diff(test.want, err.Error()); diff != "" {
 			t.Errorf("%s: %s", test.reason, diff)
 		}
-		if !strings.Contains(err.Hint(), test.hint) || test.hint == "" && err.Hint() != "" {
-			t.Errorf("%s: the hint is %q", test.reason, err.Hint())
-		}
-		if !errors.Is(err, errExit) {
-			t.Errorf("%s: what deploy-rs ended with is lost", test.reason)
+		if hint := problem.Hint(err); !strings.Contains(hint, test.hint) || test.hint == "" && hint != "" {
+			t.Errorf("%s: the hint is %q", test.reason, hint)
 		}
 	}
 }
 
 // If a customer's unit fails, the hint says that the customer must repair it.
-func TestActivationErrorOfAnEnvironment(t *testing.T) {
+func TestActivationFailureOfEnvironment(t *testing.T) {
 	p := deploy.Profile{Node: "n1", Name: "shop-main-4f7240c", Path: "/nix/store/11111111111111111111111111111111-env"}
 	log := "activating shop-main-4f7240c: " + p.Path + "\nfailed unit: site.service\nfailed unit| no\nactivation of shop-main-4f7240c ended with exit status 1\n"
-	err := &deploy.ActivationError{Profile: p, Said: deploy.ReadSaid(log, p), Err: errExit}
-	if err.Error() != "unit site.service failed\n| site.service: no" || !strings.Contains(err.Hint(), "the customer must") {
-		t.Errorf("%v\nhint: %s", err, err.Hint())
+	err := deploy.ActivationFailure(p, log, errExit)
+	if err.Error() != "unit site.service failed\n| site.service: no" || !strings.Contains(problem.Hint(err), "the customer must") {
+		t.Errorf("%v\nhint: %s", err, problem.Hint(err))
 	}
 }
 
 // A message stays short, however long the log is.
-func TestSaidIsBounded(t *testing.T) {
-	p := deploy.Profile{Node: "n1", Name: "system", Path: saidPath}
+func TestActivationFailureIsShort(t *testing.T) {
+	p := deploy.Profile{Node: "n1", Name: "system", Path: newSystem}
 	var units, lines strings.Builder
 	for range 50 {
 		for _, c := range "abcdefgh" {
@@ -82,8 +80,7 @@ func TestSaidIsBounded(t *testing.T) {
 		lines.WriteString(strings.Repeat("x", 100_000) + "\n")
 	}
 	for _, log := range []string{units.String(), lines.String()} {
-		said := deploy.ReadSaid("activating system: "+saidPath+"\n"+log, p)
-		text := (&deploy.ActivationError{Profile: p, Said: said, Err: errExit}).Error()
+		text := deploy.ActivationFailure(p, "activating system: "+newSystem+"\n"+log, errExit).Error()
 		if n := len([]rune(text)); n > 15_000 || strings.Count(text, "\n") > 60 {
 			t.Errorf("%d characters, %d lines", n, strings.Count(text, "\n"))
 		}
