@@ -5,10 +5,10 @@ import (
 	"unicode"
 )
 
-// Visible returns text as a terminal can show it safely: nodes, programs and
-// customers' builds have a part in names, links and errors. Every character
-// that is not graphic (Unicode categories L, M, N, P, S, Zs) becomes "?", a tab
-// becomes a space, and line breaks stay.
+// Visible returns text in a form that is safe on a terminal, because names, links and
+// errors may come from nodes, programs and customers' builds. Every character that is
+// not graphic (Unicode categories L, M, N, P, S, Zs) becomes "?", a tab becomes a space,
+// and line breaks stay.
 func Visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -21,7 +21,7 @@ func Visible(text string) string {
 	}, strings.ToValidUTF8(strings.ReplaceAll(text, "\r\n", "\n"), "?"))
 }
 
-// maxText bounds what is shown of one error, which may quote its input, in bytes.
+// maxText limits the text of an error, which may quote its input, in bytes.
 const maxText = 8 << 10
 
 func shortened(text string) string {

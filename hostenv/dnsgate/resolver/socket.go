@@ -42,7 +42,7 @@ func (x *exchange) listen(s *socket) {
 		case err != nil: // for example an ICMP message about an earlier query
 			continue
 		}
-		x.heard(s, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buf[:n])
+		x.receive(s, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buf[:n])
 	}
 }
 
