@@ -260,11 +260,11 @@ func (f *Fleet) nix(argv ...string) (string, error) {
 
 // output runs a command and returns its output. The error has its stderr.
 func output(cmd *exec.Cmd) (string, error) {
-	var said strings.Builder
-	cmd.Stderr = &said
+	var output strings.Builder
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, said.String())
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, output.String())
 	}
 	return strings.TrimSuffix(string(out), "\n"), nil
 }

@@ -61,7 +61,7 @@ func TestRefusesHostileNames(t *testing.T) {
 func onlyHere(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
-		t.Skip("left out, for this is no x86_64-linux")
+		t.Skip("skipped: this machine is not x86_64-linux")
 	}
 }
 

@@ -80,11 +80,11 @@ func (m *machine) Run(ctx context.Context, _ string, input []byte, argv ...strin
 	cmd := exec.CommandContext(ctx, m.script, argv[1:]...)
 	cmd.Env = []string{"PATH=" + m.bin + ":" + os.Getenv("PATH"), "HOME=" + m.home}
 	cmd.Stdin = bytes.NewReader(input)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var output bytes.Buffer
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	if err != nil {
-		err = fmt.Errorf("%w: %s", err, said.String())
+		err = fmt.Errorf("%w: %s", err, output.String())
 	}
 	return out, err
 }
@@ -178,19 +178,19 @@ func TestSystemd(t *testing.T) {
 			systemctl --user start --no-block restic-backups-busy.service
 			until [ -s "$2" ]; do sleep 0.01; done # it is at work, and not merely asked for
 			"$0" backup busy & echo >"$1"; wait $!; echo "busy: $?"`, m.script, gate, starts)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var output bytes.Buffer
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 77 {
-		testenv.LeaveOut(t, "systemd", "it does not run here: %s", said.String())
+		testenv.LeaveOut(t, "systemd", "it does not run here: %s", output.String())
 	}
 	var well, busy float64
 	if _, scan := fmt.Sscanf(string(out), "since %f\nwell: 0\nbad: 1\nmissing\ngone: 0\nsince %f\nbusy: 0\n", &well, &busy); scan != nil || err != nil {
-		t.Fatalf("%v, %v\n%s%s", scan, err, out, said.String())
+		t.Fatalf("%v, %v\n%s%s", scan, err, out, output.String())
 	}
-	if !strings.Contains(said.String(), "error: restic-backups-bad.service failed (exit-code)") {
-		t.Error(said.String())
+	if !strings.Contains(output.String(), "error: restic-backups-bad.service failed (exit-code)") {
+		t.Error(output.String())
 	}
 	text, err := os.ReadFile(starts)
 	if err != nil {

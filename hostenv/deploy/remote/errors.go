@@ -14,14 +14,14 @@ import (
 type AuthError struct {
 	Node, User string
 	Keys       []string // the public keys' files that ssh has here
-	Cause      string   // ssh's own words
+	Cause      string   // the text of ssh
 }
 
 func (e *AuthError) Error() string {
 	return "node " + e.Node + " refuses the login of " + e.User + ": " + e.Cause
 }
 
-// Hint says what to do.
+// Hint returns what to do.
 func (e *AuthError) Hint() string {
 	key := "the public key of one that ssh offers here (`ssh-add -L`, or ~/.ssh/*.pub)"
 	if len(e.Keys) > 0 {
@@ -46,7 +46,7 @@ func (e *CommandError) Error() string {
 	return text
 }
 
-// Hint says what to do.
+// Hint returns what to do.
 func (e *CommandError) Hint() string {
 	if strings.Contains(e.Stderr, "sudo: a password is required") {
 		return "the node's sudo does not let the deploy user do this: deploy its system with this version first, or see hostenv.deploy.sudoCommands"
