@@ -92,8 +92,8 @@ func dedent(line string) string {
 	return strings.TrimRight(line[min(have, indentation):], " ")
 }
 
-// splitHint splits a message of our own Nix code into its text and its hint.
-func splitHint(message string) (text, hint string) {
+// SplitHint splits a message of our own Nix code into its text and its hint.
+func SplitHint(message string) (text, hint string) {
 	text, hint, _ = strings.Cut(message, "\nhint: ")
 	return text, hint
 }

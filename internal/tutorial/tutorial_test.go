@@ -17,7 +17,7 @@ import (
 
 const guide = "../../docs/tutorial.md"
 
-var update = flag.Bool("update", false, "write the outputs of docs/tutorial.md and README.md anew")
+var update = flag.Bool("update", false, "rewrite the outputs in docs/tutorial.md and README.md")
 
 func TestMain(m *testing.M) { fleet.Main(m, targets, deployrs.Programs) }
 
@@ -27,7 +27,7 @@ var targets = testenv.Targets("../..")
 func TestTutorial(t *testing.T) {
 	fleet.Need(t)
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("the tutorial looks at the sites by curl, which is not here")
+		t.Skip("curl is missing, which the tutorial runs")
 	}
 	programs := t.TempDir()
 	for name, dir := range map[string]string{
@@ -73,7 +73,7 @@ func TestReadme(t *testing.T) {
 	}
 	shown := map[string][]string{}
 	for _, c := range slices.Backward(console.Parse(string(text)).Commands) {
-		shown[c.Line] = c.Output // the first time counts
+		shown[c.Line] = c.Output // of several, the first
 	}
 	console.Walk(t, "../../README.md", *update, func(line string) string {
 		output, ok := shown[line]

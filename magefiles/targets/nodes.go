@@ -86,7 +86,7 @@ func build(ctx context.Context, store *closure.Store, nodes []deploy.Node) (path
 	defer done()
 	var failures problem.List
 	for i, n := range nodes {
-		show(nix.Event{Phase: nix.Building, Subject: "node " + n.Name, Number: i + 1, Total: len(nodes)})
+		show(doing(nix.Event{Phase: nix.Building, Subject: "node " + n.Name, Number: i + 1, Total: len(nodes)}))
 		n.RemoteBuild = false
 		var whole []deploy.Profile
 		for _, profile := range n.Profiles {

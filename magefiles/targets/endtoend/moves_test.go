@@ -386,7 +386,7 @@ func TestMoveFlags(t *testing.T) {
 		t.Errorf("the node started %q", got)
 	}
 
-	// The environment's node is gone, and its data with it.
+	// The environment's node was removed, with its data.
 	w.place("n1", "5")
 	n2.StopSSH(t)
 	r = w.wants(w.deploy("-node=n1"), 1)
