@@ -23,6 +23,7 @@ let
   };
   word = types.strMatching "[A-Za-z0-9._-]{1,100}";
 
+  inherit (import ../lib/option.nix { inherit lib; }) required;
   # Null if the environment does not set it.
   optional = (import ../lib/option.nix { inherit lib; }).nullable;
 
@@ -53,21 +54,9 @@ let
   };
 
   identity = open {
-    userName = mkOption {
-      type = types.str;
-      example = "site-main-b7ea262";
-      description = "The environment's user, and its name in the plan.";
-    };
-    organisation = mkOption {
-      type = types.str;
-      example = "acme";
-      description = "The environment's organisation.";
-    };
-    project = mkOption {
-      type = types.str;
-      example = "site";
-      description = "The environment's project.";
-    };
+    userName = required types.str "site-main-b7ea262" "The environment's user, and its name in the plan.";
+    organisation = required types.str "acme" "The environment's organisation.";
+    project = required types.str "site" "The environment's project.";
     hostname = optional types.str "site-main-b7ea262.hosting.example" "The host name that hostenv makes from the user name.";
     backupsRepoHost = optional types.str "s3:https://s3.example.com" "The host of the backups, or null for no backups.";
     backupsSecretFile = optional types.str "/run/secrets/site-main-b7ea262/backups_secret" "The file in which the environment looks for the passphrase of its backups.";
@@ -79,32 +68,17 @@ in
 {
   options.hostenv.environments = mkOption {
     type = types.attrsOf (open {
-      uid = mkOption {
-        type = types.int;
-        example = 40001;
-        description = "The UID that the plan gave to the environment, and its GID.";
-      };
+      uid = required types.int 40001 "The UID of the environment in the plan, and its GID.";
       formerNames = mkOption {
         type = types.listOf name.user;
         default = [ ];
         example = [ "website-main-0a1b2c3" ];
         description = "Former user names of the environment (`provider.moved`). The node finds its user and home by them.";
       };
-      profileLink = mkOption {
-        type = name.plainPath;
-        example = "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv";
-        description = "The link to the package that is active, beside its generations.";
-      };
-      tempPath = mkOption {
-        type = name.plainPath;
-        example = "/run/hostenv/deploy/site-main-b7ea262";
-        description = "The folder where deploy-rs confirms an activation.";
-      };
-      hostenv = mkOption {
-        type = identity;
-        example = { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; };
-        description = "The identity of the environment.";
-      };
+      profileLink = required name.plainPath "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv"
+        "The link to the active package, in the folder of its generations.";
+      tempPath = required name.plainPath "/run/hostenv/deploy/site-main-b7ea262" "The folder where deploy-rs confirms an activation.";
+      hostenv = required identity { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; } "The identity of the environment.";
       virtualHosts = mkOption {
         type = types.attrsOf virtualHost;
         default = { };
