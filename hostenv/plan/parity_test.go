@@ -67,7 +67,7 @@ func TestParity(t *testing.T) {
 		switch {
 		case noPlan != nil && noError != nil: // there is no recorded run
 			explained(scenario, func(row *parity.Row) bool {
-				return refusal != "" && byRefusal(row) || len(row.Scenarios) > 0 && !row.IsRefusal()
+				return refusal != "" && byRefusal(row) || len(row.Scenarios) > 0 && row.Error == ""
 			})
 		case refusal != "":
 			if !explained(scenario, byRefusal) {
