@@ -118,6 +118,6 @@ func checkTestExists(t *testing.T, row, test string) {
 	file, text, ok := strings.Cut(test, ": ")
 	data, err := os.ReadFile(filepath.Join("../..", file))
 	if !ok || err != nil || !strings.Contains(string(data), text) {
-		t.Errorf("the row %q is said to be shown by %q, which is not there (%v)", row, test, err)
+		t.Errorf("the row %q names the test %q, which does not exist (%v)", row, test, err)
 	}
 }
