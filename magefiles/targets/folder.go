@@ -20,6 +20,16 @@ func openFolder(out *string, writes bool) *folder {
 	return &folder{generated.Open(value(out, generated.Default)), writes}
 }
 
+// run runs a target without the secrets in its environment. The lists are flags
+// that must not be empty.
+func (f *folder) run(lists map[string]*string, do func() error) error {
+	defer withhold()()
+	if err := usage(lists); err != nil {
+		return f.fail(err)
+	}
+	return f.fail(do())
+}
+
 // showFiles prints the differences of files after a dry run, then the result, and
 // then the names of the changed files.
 func (f *folder) showFiles(dryRun bool, result func() error, files ...generated.File) error {

@@ -31,16 +31,14 @@ func Leftovers(ctx context.Context,
 ) error {
 	r := lookRun{folder: openFolder(out, false), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: []string{deploy.SystemProfile}}}
-	if err := usage(map[string]*string{"-node": node, "-remove": remove}); err != nil {
-		return r.fail(err)
-	}
-	if value(yes, false) && len(list(remove)) == 0 {
-		return r.fail(problem.New("-yes", "has no effect without -remove", "name what to remove: -remove=NAME"))
-	}
-	defer withhold()()
-	return r.fail(r.look(ctx, func(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
-		return r.leftovers(ctx, p, selected, config, list(remove), value(yes, false))
-	}))
+	return r.run(map[string]*string{"-node": node, "-remove": remove}, func() error {
+		if value(yes, false) && len(list(remove)) == 0 {
+			return problem.New("-yes", "has no effect without -remove", "name what to remove: -remove=NAME")
+		}
+		return r.look(ctx, func(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+			return r.leftovers(ctx, p, selected, config, list(remove), value(yes, false))
+		})
+	})
 }
 
 // leftovers lists leftovers, or removes those of some users.

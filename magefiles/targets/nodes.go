@@ -31,11 +31,7 @@ func NodesBuild(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, false)
-	defer withhold()()
-	if err := usage(nil); err != nil {
-		return f.fail(err)
-	}
-	return f.fail(f.build(ctx, node))
+	return f.run(nil, func() error { return f.build(ctx, node) })
 }
 
 func (f *folder) build(ctx context.Context, nodes string) (err error) {

@@ -39,14 +39,12 @@ func Plan(ctx context.Context,
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
-	defer withhold()()
-	if err := usage(nil); err != nil {
-		return run.fail(err)
-	}
-	if older := value(compare, ""); older != "" {
-		return run.fail(run.compare(ctx, older))
-	}
-	return run.fail(run.do(ctx))
+	return run.run(nil, func() error {
+		if older := value(compare, ""); older != "" {
+			return run.compare(ctx, older)
+		}
+		return run.do(ctx)
+	})
 }
 
 type planRun struct {

@@ -30,11 +30,7 @@ func Status(ctx context.Context,
 ) error {
 	r := lookRun{folder: openFolder(out, false), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
-	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
-		return r.fail(err)
-	}
-	defer withhold()()
-	return r.fail(r.look(ctx, r.survey))
+	return r.run(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}, func() error { return r.look(ctx, r.survey) })
 }
 
 func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {

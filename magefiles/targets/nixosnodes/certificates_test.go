@@ -63,9 +63,9 @@ func TestCertificates(t *testing.T) {
 	}
 	s.certificate(n, s.host("acme", "shop"), 0)
 	s.certificate(n, s.host("beta", "portal"), 0)
-	told := s.mage(2, "status")
-	s.shows("nodes.md", told)
-	status := told.Stdout
+	result := s.mage(2, "status")
+	s.shows("nodes.md", result)
+	status := result.Stdout
 	t.Log(status)
 	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
 	s.healthy(n)
