@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -75,21 +76,11 @@ func (s Stats) String() string {
 }
 
 func (c Config) withDefaults() Config {
-	if c.ResolvConf == "" {
-		c.ResolvConf = "/etc/resolv.conf"
-	}
-	if c.Port == 0 {
-		c.Port = 53
-	}
-	if c.Concurrency <= 0 {
-		c.Concurrency = 1024
-	}
-	if c.PerServer <= 0 {
-		c.PerServer = 64
-	}
-	if c.PerResolver <= 0 {
-		c.PerResolver = 256
-	}
+	c.ResolvConf = cmp.Or(c.ResolvConf, "/etc/resolv.conf")
+	c.Port = cmp.Or(c.Port, 53)
+	c.Concurrency = cmp.Or(max(c.Concurrency, 0), 1024)
+	c.PerServer = cmp.Or(max(c.PerServer, 0), 64)
+	c.PerResolver = cmp.Or(max(c.PerResolver, 0), 256)
 	const ms = time.Millisecond
 	if len(c.Timeouts) == 0 {
 		c.Timeouts = []time.Duration{400 * ms, 600 * ms, 800 * ms, 1000 * ms, 1200 * ms}

@@ -2,8 +2,6 @@ package resolver
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"net/netip"
 	"sync"
 	"time"
@@ -276,10 +274,4 @@ func (x *exchange) land(f *flight, a *answer) {
 		x.launch(next)
 	}
 	f.done(a)
-}
-
-func randomID() uint16 {
-	var b [2]byte
-	rand.Read(b[:])
-	return binary.BigEndian.Uint16(b[:])
 }

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -60,15 +61,9 @@ type Arrival struct {
 }
 
 func (c WaitConfig) withDefaults() WaitConfig {
-	if c.Deadline <= 0 {
-		c.Deadline = 10 * time.Minute
-	}
-	if c.First <= 0 {
-		c.First = time.Second
-	}
-	if c.Most <= 0 {
-		c.Most = 30 * time.Second
-	}
+	c.Deadline = cmp.Or(max(c.Deadline, 0), 10*time.Minute)
+	c.First = cmp.Or(max(c.First, 0), time.Second)
+	c.Most = cmp.Or(max(c.Most, 0), 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
