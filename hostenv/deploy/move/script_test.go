@@ -140,7 +140,7 @@ func TestScriptBackup(t *testing.T) {
 		t.Error(calls)
 	}
 
-	// It fails by its exit status, and by the report of systemd alone.
+	// It fails by its exit status, and only by the report of systemd.
 	m.program(m.units, unit, bash, "echo Fatal: wrong password; exit 1")
 	if out, err := run(); out != "" || err == nil || !strings.Contains(err.Error(), "error: "+unit+" failed (success). It said:\nFatal: wrong password") {
 		t.Errorf("%q, %v", out, err)
@@ -176,7 +176,7 @@ func TestSystemd(t *testing.T) {
 			for name in well bad gone; do "$0" backup $name; echo "$name: $?"; done
 			mkfifo "$1"
 			systemctl --user start --no-block restic-backups-busy.service
-			until [ -s "$2" ]; do sleep 0.01; done # it is at work, and not merely asked for
+			until [ -s "$2" ]; do sleep 0.01; done # it is running, and not only requested
 			"$0" backup busy & echo >"$1"; wait $!; echo "busy: $?"`, m.script, gate, starts)
 	var output bytes.Buffer
 	cmd.Stderr = &output
@@ -220,12 +220,12 @@ func TestScriptSnapshots(t *testing.T) {
 	if out, err := run("all"); out != "home: snapshots --json --latest 1\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// The program of the active profile comes before the one that an older tool left.
+	// The program of the active profile has precedence over one of an older tool.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo "profile: $*"`)
 	if out, err := run("tagged"); out != "profile: snapshots --json --latest 1 --tag a\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// A failure is reported, whatever restic printed; output without end is cut off.
+	// A failure is reported with any output of restic; endless output is cut off.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo '[]'; echo Fatal >&2; exit 1`)
 	if _, err := run("all"); err == nil || !strings.Contains(err.Error(), "Fatal") {
 		t.Errorf("%v", err)

@@ -127,7 +127,7 @@ func (m *machine) open(t testing.TB, how deploy.OpenOptions) deploy.Session {
 	return s
 }
 
-// remote writes an ssh_config of the node alone.
+// remote writes an ssh_config of only this node.
 func (m *machine) remote(t testing.TB) *remote.Remote {
 	t.Helper()
 	return remote.New(config(t, m.Node))
