@@ -111,7 +111,7 @@ func TestFailures(t *testing.T) {
 	user := s.user("acme", "shop")
 	before := a.Profile(t, user)
 	run = s.mage(3, "deploy")
-	contains(t, run.Stdout, "node-a "+user+": unit site.service failed\n", "| site.service: ", "/nowhere/content.txt", "hint: it is the customer's to mend",
+	contains(t, run.Stdout, "node-a "+user+": unit site.service failed\n", "| site.service: ", "/nowhere/content.txt", "hint: the customer must fix it",
 		"node-b system: node node-b has no room left")
 	if now := a.Profile(t, user); now != before {
 		t.Errorf("the shop is at %s, want %s as before", now, before)
