@@ -94,20 +94,7 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 		plain.Names[name] = &without
 	}
 	for i := range out {
-		c := &out[i]
-		request := dnsgate.Request{Host: c.Host, Names: c.Names(), Node: c.NodeName(), AccountURI: Account}
-		if c.NoAccount {
-			request.AccountURI = ""
-		}
-		for _, text := range c.Proxies {
-			request.Proxies = append(request.Proxies, netip.MustParsePrefix(text))
-		}
-		c.Verdict, c.Plain = dnsgate.Judge(facts, request), dnsgate.Judge(&plain, request)
-		for _, text := range c.Names() {
-			if name, err := dnsgate.QueryName(text); err == nil {
-				c.Facts = append(c.Facts, facts.Names[name])
-			}
-		}
+		out[i].judge(facts, &plain)
 	}
 	// Each round begins in another second, because a resolver keeps even a record with a
 	// TTL of 0 for the rest of its second, and each round should choose servers and
@@ -127,6 +114,24 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 		}
 		time.Sleep(time.Until(round.Add(1200 * time.Millisecond)))
 		round = time.Now()
+	}
+}
+
+// judge sets the verdicts on the certificate and the facts of its names. The facts in
+// plain are without live checks.
+func (c *Comparison) judge(facts, plain *dnsgate.Facts) {
+	request := dnsgate.Request{Host: c.Host, Names: c.Names(), Node: c.NodeName(), AccountURI: Account}
+	if c.NoAccount {
+		request.AccountURI = ""
+	}
+	for _, text := range c.Proxies {
+		request.Proxies = append(request.Proxies, netip.MustParsePrefix(text))
+	}
+	c.Verdict, c.Plain = dnsgate.Judge(facts, request), dnsgate.Judge(plain, request)
+	for _, text := range c.Names() {
+		if name, err := dnsgate.QueryName(text); err == nil {
+			c.Facts = append(c.Facts, facts.Names[name])
+		}
 	}
 }
 
