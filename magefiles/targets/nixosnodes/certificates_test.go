@@ -67,7 +67,7 @@ func TestCertificates(t *testing.T) {
 	s.shows("nodes.md", result)
 	status := result.Stdout
 	t.Log(status)
-	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
+	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: run `mage dnsGate`", "2 certificates are valid")
 	s.healthy(n)
 
 	// The order also fails at a boot: the node is up, and reports the failure. A power

@@ -53,7 +53,7 @@ func TestFailures(t *testing.T) {
 	s.machine(b, `hostenv.ssh.ports = [ 2222 ];`)
 	run = s.mage(3, "deploy")
 	contains(t, run.Stdout, "node-a system: its activation ended with exit status 2\n", "| the ledger is lost",
-		"node-b system: it started, but no new connection reached the node, so the node went back by itself\n", "hint: see what the new system changes of sshd")
+		"node-b system: it started, but no new connection reached the node, so the node went back by itself\n", "hint: check what the new system changes in sshd")
 	s.stands(a, was)
 	s.stands(b, wasB)
 	if _, err := s.Operator.SSH(b, "deploy", "true"); err != nil {
