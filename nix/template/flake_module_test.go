@@ -20,7 +20,7 @@ import (
 // inputs, because the test has no network.
 func TestFlake(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root(t), "nix", "flake-module.nix")); err != nil {
-		t.Skip("left out, for this checkout has no flake module")
+		t.Skip("this checkout has no flake module")
 	}
 	flakeParts := mirrored(t, "hercules-ci/flake-parts", "flake.nix", "lib.nix", "lib", "modules", "extras")
 	lib := mirrored(t, "nix-community/nixpkgs.lib", "lib")
