@@ -17,12 +17,14 @@ import (
 func TestOutputs(t *testing.T) {
 	found := 0
 	for path, text := range documents(t) {
-		for _, block := range blocks(text) {
-			if printed.MatchString(block[1]) && !command.MatchString(block[1]) || block[0] == "console" && !command.MatchString(block[1]) {
-				t.Errorf("%s: the block that begins with %q shows no command", path, block[1])
+		d := console.Parse(text)
+		for _, block := range d.Blocks {
+			first := strings.TrimSpace(block.Text)
+			if !command.MatchString(first) && (printed.MatchString(first) || block.Language == "console") {
+				t.Errorf("%s:%d: the block shows no command", path, block.At+1)
 			}
 		}
-		for _, c := range console.Parse(text).Commands {
+		for _, c := range d.Commands {
 			if len(c.Output) == 0 {
 				continue
 			}
@@ -49,23 +51,6 @@ var (
 	printed = regexp.MustCompile(`^(error|hint|warning|wrote|project|node|host)[ :]`)
 	command = regexp.MustCompile(`^[$#] `)
 )
-
-// blocks are the language and the first line of each fenced block.
-func blocks(text string) [][2]string {
-	var all [][2]string
-	inside := false
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		language, isFence := strings.CutPrefix(strings.TrimSpace(line), "```")
-		if !isFence {
-			continue
-		}
-		if inside = !inside; inside {
-			all = append(all, [2]string{language, strings.TrimSpace(lines[i+1])})
-		}
-	}
-	return all
-}
 
 // names reports whether a test in a folder names a document, or its script does.
 func names(t *testing.T, dir, script, document string) bool {

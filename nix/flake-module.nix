@@ -21,11 +21,12 @@ in
 {
   _class = "flake";
 
-  imports = map (file: ./options + "/${file}") (builtins.attrNames (builtins.readDir ./options))
-    # Options of hostenv's own module are refused with their replacement, and not as
-    # options that do not exist. cloudflare accepts all attributes by itself.
-    ++ map (path: { options.provider = lib.setAttrByPath path formerly; })
+  # Options of hostenv's own module are refused with their replacement, and not as
+  # options that do not exist. cloudflare accepts all attributes by itself.
+  imports = map (path: { options.provider = lib.setAttrByPath path formerly; })
     (lib.filter (path: lib.head path != "cloudflare") (import ./lib/formerly.nix).paths);
+
+  options.provider = import ./options.nix { inherit lib; };
 
   options.flake = {
     deploy.nodes = lib.mkOption {

@@ -3,10 +3,10 @@
 #   lib  nixpkgs's; nothing else of nixpkgs is needed
 { lib }:
 let
-  inherit (lib) concatMapStrings concatStringsSep filter hasInfix mapAttrsToList optionalString removeSuffix;
+  inherit (lib) concatMapStrings concatStringsSep filter hasInfix optionalString removeSuffix;
 
   evaluated = lib.evalModules {
-    modules = mapAttrsToList (file: _: ./options + "/${file}") (builtins.readDir ./options);
+    modules = [{ options.provider = import ./options.nix { inherit lib; }; }];
   };
 
   documented = filter (option: option.visible && ! option.internal)

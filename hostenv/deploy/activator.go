@@ -5,20 +5,20 @@ import (
 	"io"
 )
 
-// Activator makes a profile that is on the node already the active one.
+// Activator activates a profile whose path is on the node.
 type Activator interface {
-	// Activate returns once the activation is decided or cannot be. An error
-	// does not tell the node's state: the caller asks the node what is active.
+	// Activate returns when the activation has ended, or cannot end. Its error does
+	// not show the state of the node: the caller asks the node.
 	//
-	// The process that activates outlives this one if need be. It leaves its
-	// exit status in status, a file that is not there until then.
+	// The activation continues if this process ends. At its end it writes its exit
+	// status to how.Status, a file that does not exist before.
 	Activate(ctx context.Context, n Node, p Profile, how ActivateOptions, log io.Writer) error
 }
 
-// ActivateOptions say how a profile is activated.
+// ActivateOptions change how a profile is activated.
 type ActivateOptions struct {
-	// Rollback lets the node go back by itself: off where there is nothing to go
-	// back to, for deploy-rs goes by generations.
+	// Rollback lets the node go back by itself. It is false if there is no path to
+	// go back to, because deploy-rs goes back by one generation.
 	Rollback bool
 	Status   string // the file for the exit status
 }

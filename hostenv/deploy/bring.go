@@ -8,11 +8,11 @@ import (
 	"slices"
 )
 
-// node brings one node to where it should be: build, sign, push, then the
-// system, then each environment.
+// node deploys to one node: it builds, signs and pushes, and then activates the
+// system and each environment.
 func (r *run) node(ctx, gentle context.Context, n *nodeRun) error {
 	for _, p := range n.profiles {
-		// The run that activated it ended before it asked whether it works.
+		// The run that activated it ended before it verified it.
 		if r.mode == Deploy && r.isOwed(p) {
 			if err := r.verify(ctx, p); err != nil {
 				return err
@@ -46,7 +46,8 @@ func (r *run) node(ctx, gentle context.Context, n *nodeRun) error {
 	return nil
 }
 
-// systemFailed says why no environment may be activated on a node, "" if it may.
+// systemFailed returns why no environment of the node may be activated, "" if there
+// is no reason.
 func (n *nodeRun) systemFailed() Reason {
 	if system := n.profile(SystemProfile); system != nil && system.isSettled() && !system.good.Load() {
 		return ReasonSystemFailed
@@ -54,7 +55,7 @@ func (n *nodeRun) systemFailed() Reason {
 	return ""
 }
 
-// A step brings profiles nearer to a node, and activates none of them there.
+// A step prepares profiles for their activation.
 type step struct {
 	state  State
 	reason Reason // of a failure
@@ -82,7 +83,7 @@ func (r *run) steps(n *nodeRun) []step {
 }
 
 // bring builds profiles and copies them to the node, until ctx ends. It returns
-// those that are there; the others have their final state.
+// those that are on the node; the others have their final state.
 func (r *run) bring(ctx context.Context, n *nodeRun, list []*profileRun) (left []*profileRun, err error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -98,14 +99,14 @@ func (r *run) bring(ctx context.Context, n *nodeRun, list []*profileRun) (left [
 	return list, r.setAll(list, StatePushed)
 }
 
-// step does a step, and returns the profiles with which it succeeded.
+// step takes a step, and returns the profiles for which it succeeded.
 func (r *run) step(ctx context.Context, n *nodeRun, s step, list []*profileRun) (left []*profileRun, err error) {
 	log, err := r.log(n, "_"+string(s.state))
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()   // a log that is cut short is no reason to stop
-	var unwritten error // which ends the run
+	defer log.Close()   // an incomplete log does not stop the run
+	var unwritten error // of the journal; it ends the run
 	var failed map[string]error
 	failure := r.slot(ctx, func() error {
 		if unwritten = r.setAll(list, s.state); unwritten != nil {
@@ -142,7 +143,7 @@ func (r *run) step(ctx context.Context, n *nodeRun, s step, list []*profileRun) 
 	return left, nil
 }
 
-// preview writes what the closures change; the profiles stay pending.
+// preview records what the closures change; the profiles stay pending.
 func (r *run) preview(ctx context.Context, n *nodeRun, list []*profileRun) error {
 	var pairs []Pair
 	for _, p := range list {

@@ -245,7 +245,7 @@ func TestCertificatesAreOrdered(t *testing.T) {
 	c.age("a.test")
 	expect(t, "an hour later", c.run("order"), "a.test\n")
 	if got := c.status()["a.test"].Failure; got.Times != 2 || !got.Since.Before(got.Last.Add(time.Second)) {
-		t.Errorf("it failed twice, and it says %+v", got)
+		t.Errorf("the order failed twice, and the certificate is %+v", got)
 	}
 	expect(t, "all, by hand", c.run("retry"), "a.test\nd.test\n")
 	_ = os.Remove(filepath.Join(c.exits, "a.test"))
@@ -318,7 +318,7 @@ func TestCertificatesAfterAccidents(t *testing.T) {
 
 // Files that a power cut left incomplete keep nginx from starting. The program
 // makes these again, and no others.
-func TestCertificatesAreWhole(t *testing.T) {
+func TestCertificatesStayComplete(t *testing.T) {
 	c := newCertifier(t)
 	const key, chain = "-----KEY\n-----END\n", "-----CERTIFICATE\n-----END\n"
 	tests := map[string]struct {

@@ -14,15 +14,15 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// A telling session gives the same answer to every command.
-type telling struct {
+// A fixed session gives the same answer to every command.
+type fixed struct {
 	deploy.Session
 	out string
 	err error
 	ran *[][]string
 }
 
-func (a telling) Run(_ context.Context, user string, _ []byte, argv ...string) ([]byte, error) {
+func (a fixed) Run(_ context.Context, user string, _ []byte, argv ...string) ([]byte, error) {
 	if a.ran != nil {
 		*a.ran = append(*a.ran, append([]string{user}, argv...))
 	}
@@ -32,7 +32,7 @@ func (a telling) Run(_ context.Context, user string, _ []byte, argv ...string) (
 func look(t *testing.T, out string) []deploy.Certificate {
 	t.Helper()
 	c := deploy.Certificates{Now: func() time.Time { return time.Unix(2_000_000_000, 0) }}
-	if err := c.Ask(t.Context(), deploy.Node{Name: "n1", User: "deploy"}, telling{out: out}); err != nil {
+	if err := c.Ask(t.Context(), deploy.Node{Name: "n1", User: "deploy"}, fixed{out: out}); err != nil {
 		t.Fatal(err)
 	}
 	return c.All()
@@ -50,7 +50,7 @@ func TestCertificateStates(t *testing.T) {
 		{"never ordered", `"issuer": "self-signed", "notAfter": 2100000000, "changed": true`, deploy.CertificateWaiting},
 		{"ordered, and the files are gone", `"issuer": "self-signed", "notAfter": 2100000000`, deploy.CertificateWaiting},
 		{"another name since its order", `"issuer": "ca", "notAfter": 2100000000, "changed": true`, deploy.CertificateWaiting},
-		{"an order is at work", `"issuer": "self-signed", "notAfter": 2100000000, "changed": true, "ordering": true`, deploy.CertificateOrdering},
+		{"an order is running", `"issuer": "self-signed", "notAfter": 2100000000, "changed": true, "ordering": true`, deploy.CertificateOrdering},
 		{"the first order failed", `"issuer": "self-signed", "notAfter": 2100000000, ` + failed, deploy.CertificateFailed},
 		{"the renewal failed", `"issuer": "ca", "notAfter": 2100000000, ` + failed, deploy.CertificateFailed},
 		{"it failed, and is ordered again", `"issuer": "ca", "notAfter": 2100000000, "ordering": true, ` + failed, deploy.CertificateOrdering},
@@ -80,15 +80,15 @@ func TestCertificateFailure(t *testing.T) {
 	}
 	// An answer that is too long is cut off.
 	long := look(t, `[{"name": "www.test", "failed": {"times": 1, "said": "`+strings.Repeat(strings.Repeat("é", 5000)+`\n`, 500)+`"}}]`)
-	if said := long[0].Failure.Output; len(said) > 50 || slices.ContainsFunc(said, func(line string) bool { return len([]rune(line)) > 1000 }) {
-		t.Errorf("%d lines of %d", len(said), len(said[0]))
+	if lines := long[0].Failure.Output; len(lines) > 50 || slices.ContainsFunc(lines, func(line string) bool { return len([]rune(line)) > 1000 }) {
+		t.Errorf("%d lines of %d", len(lines), len(lines[0]))
 	}
 }
 
 func TestCertificateHint(t *testing.T) {
 	tests := []struct {
-		reason, name, said string
-		want, not          string
+		reason, name, output string
+		want, not            string
 	}{
 		{"its DNS leads elsewhere", "www.test", "[www.test] acme: error: 403 :: urn:ietf:params:acme:error:unauthorized :: no", "hostenv-certificates retry www.test`", "accounts"},
 		{"the account is another CA's", "www.test", "2026/11/29 07:00:00 Could not obtain certificates:\n\tacme: error: 400 :: POST :: https://ca/order :: urn:ietf:params:acme:error:accountDoesNotExist :: no", "rm -r /var/lib/acme/.lego/accounts/", "dnsGate"},
@@ -96,7 +96,7 @@ func TestCertificateHint(t *testing.T) {
 		{"a name that is a command", "x; rm -rf /", "", "hostenv-certificates retry`", "rm -rf"},
 	}
 	for _, test := range tests {
-		c := deploy.Certificate{Node: "n1", Name: test.name, Failure: &deploy.OrderFailure{Output: strings.Split(test.said, "\n")}}
+		c := deploy.Certificate{Node: "n1", Name: test.name, Failure: &deploy.OrderFailure{Output: strings.Split(test.output, "\n")}}
 		if hint := c.Hint(); !strings.Contains(hint, test.want) || strings.Contains(hint, test.not) {
 			t.Errorf("%s: %s", test.reason, hint)
 		}
@@ -112,9 +112,9 @@ func TestCertificatesOfNodes(t *testing.T) {
 	var ran [][]string
 	lost := errors.New("the connection was lost")
 	err := errors.Join(
-		c.Ask(t.Context(), deploy.Node{Name: "n3", User: "ops"}, telling{out: `[{"name": "b.test"}, {"name": "a.test"}]`, ran: &ran}),
-		c.Ask(t.Context(), deploy.Node{Name: "n2", User: "ops"}, telling{err: lost}),
-		c.Ask(t.Context(), deploy.Node{Name: "n1", User: "ops"}, telling{out: `[{"name": 1`}),
+		c.Ask(t.Context(), deploy.Node{Name: "n3", User: "ops"}, fixed{out: `[{"name": "b.test"}, {"name": "a.test"}]`, ran: &ran}),
+		c.Ask(t.Context(), deploy.Node{Name: "n2", User: "ops"}, fixed{err: lost}),
+		c.Ask(t.Context(), deploy.Node{Name: "n1", User: "ops"}, fixed{out: `[{"name": 1`}),
 	)
 	all := c.All()
 	if len(all) != 2 || all[0].Name != "a.test" || all[1].Name != "b.test" {
@@ -154,7 +154,7 @@ func TestVerificationWaitsForOrders(t *testing.T) {
 		{"it is ordered", []string{"www.test"}, []string{status("www.test", waiting), status("www.test", ordering), status("www.test", valid)}, 3, 2 * time.Second},
 		{"it fails", []string{"www.test"}, []string{status("www.test", ordering), status("www.test", `"failed": {"times": 1}`)}, 2, time.Second},
 		{"another one is ordered", []string{"www.test"}, []string{status("other.test", ordering)}, 1, 0},
-		{"it never comes", []string{"www.test"}, []string{status("www.test", ordering)}, 0, 2 * time.Minute},
+		{"the order never ends", []string{"www.test"}, []string{status("www.test", ordering)}, 0, 2 * time.Minute},
 		{"no check relies on any", nil, []string{status("www.test", ordering)}, 0, 0},
 		{"the node does not say", []string{"www.test"}, []string{"nonsense"}, 1, 0},
 	}
@@ -190,7 +190,7 @@ func TestVerificationWaitsForOrders(t *testing.T) {
 }
 
 // Survey calls the further functions for every node that answers.
-func TestSurveyLooks(t *testing.T) {
+func TestSurveyTakesNoLock(t *testing.T) {
 	nodes := fleet(3, 1)
 	w := newWorld(t, nodes)
 	w.nodes["n2"].unreached = true

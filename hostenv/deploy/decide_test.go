@@ -28,10 +28,10 @@ func TestDecide(t *testing.T) {
 		{"it is new", "", "", "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNew}},
 		{"it changes", old, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
 		{"the node went back", old, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
-		{"deploy-rs said that it was good", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
-		{"deploy-rs said that it was bad", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
-		{"the node says that it was good", path, path, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
-		{"neither the node nor deploy-rs says that it came up", path, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
+		{"deploy-rs reported success", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"deploy-rs reported a failure", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
+		{"the node reports success", path, path, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"neither the node nor deploy-rs reports success", path, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
 		// If activate-rs cannot print, it ends before it goes back.
 		{"deploy-rs died, too", path, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
 		{"and it was the first", path, "", "", &deploy.Doubt{Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful}},
@@ -57,7 +57,7 @@ func TestDoubts(t *testing.T) {
 		lasts  bool
 	}{
 		{"it was activated", deploy.StateActive, "", path, false},
-		{"it failed, and was brought back", deploy.StateFailed, deploy.ReasonActivation, old, false},
+		{"it failed, and the old path is active again", deploy.StateFailed, deploy.ReasonActivation, old, false},
 		{"it failed before it was touched", deploy.StateFailed, deploy.ReasonActivation, path, true},
 		{"it was not built", deploy.StateFailed, deploy.ReasonBuild, path, true},
 		{"it was skipped", deploy.StateSkipped, deploy.ReasonInterrupted, path, true},
@@ -71,7 +71,7 @@ func TestDoubts(t *testing.T) {
 	}
 }
 
-// The newest run comes last, even if the clock goes back.
+// The newest run is the last, even if the clock goes back.
 func TestRunsAreInOrder(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Date(2026, 11, 23, 4, 5, 6, 789, time.UTC)
@@ -96,7 +96,7 @@ func TestRunsAreInOrder(t *testing.T) {
 }
 
 // One node that fails does not hide the others.
-func TestSurveyShowsTheOthers(t *testing.T) {
+func TestSurveyContinuesAfterError(t *testing.T) {
 	nodes := fleet(2, 1)
 	w := newWorld(t, nodes)
 	w.deploy(nodes)

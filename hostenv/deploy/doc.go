@@ -1,23 +1,21 @@
-// Package deploy brings a provider's nodes and environments to where the plan
-// says, through deploy-rs, and knows exactly where each one stands.
+// Package deploy activates the planned store paths on a provider's nodes, through
+// deploy-rs, and knows the exact state of each one.
 //
 // A node has profiles: its system, and one for each of its environments. A
 // profile's active path is the store path that its link on the node leads to.
-// A run ends with every profile either at its planned path or at the very path
-// that was active before, whatever fails in between; what is not known is
-// called unknown, and never a success.
+// After a run each profile has either its planned path or exactly the path that was
+// active before, even if the run fails. A state that the run cannot find out is
+// unknown, and never a success.
 //
 // The order on a node is fixed: the system first, then the environments, and no
-// environment where the system failed. Nodes do not wait for each other. A
-// profile whose active path is the planned one is left alone, so a second run
-// does nothing.
+// environment if the system failed. Nodes do not wait for each other. A run does
+// not change a profile whose planned path is active, so a second run changes nothing.
 //
-// What happens is a list of [Event]s. Each is durable in the journal of the run
-// before the next thing is done; the summary, the exit code and what is resumed
-// after a crash are computed from those events and from nothing else, so that
-// they cannot disagree.
+// A run is a list of [Event]s. Each is durable in the journal before the run takes
+// the next step. The summary, the exit code and what a resumed run does are computed
+// only from these events, so they cannot disagree.
 //
-// This package decides and keeps order. The work is done behind its interfaces:
+// This package makes the decisions and keeps the order. Its interfaces do the work:
 // [Remote] (package remote, ssh), [Store] (package closure, Nix), [Activator]
 // (package deployrs), [Verifier] (package verify) and [Mover] (package move).
 package deploy

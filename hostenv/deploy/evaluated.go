@@ -10,7 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Evaluated is what the provider's flake says of a node at deploy.nodes.
+// Evaluated is a node of the provider's flake, at deploy.nodes.
 type Evaluated struct {
 	Hostname string           // "" if it cannot be evaluated; every profile is in Failed then
 	Names    []string         // of all its profiles
@@ -18,7 +18,7 @@ type Evaluated struct {
 	Failed   map[string]error // why others that were asked for have no Spec
 }
 
-// A Spec is what the flake says of a profile.
+// A Spec is a profile of the flake.
 type Spec struct {
 	User       string `json:"user"`
 	SSHUser    string `json:"sshUser"`
@@ -28,8 +28,7 @@ type Spec struct {
 	Derivation string `json:"derivation"`
 }
 
-// Mismatch reports that the flake's deploy.nodes was not made of this plan: what
-// they disagree in.
+// Mismatch reports the differences between the flake's deploy.nodes and the plan.
 func Mismatch(differences ...string) error {
 	of := " " + differences[0]
 	if len(differences) > 1 {
@@ -39,10 +38,10 @@ func Mismatch(differences ...string) error {
 		"run `mage plan` and `git add generated`: a flake sees only files that git tracks")
 }
 
-// Fill returns the nodes of a plan with the store paths that were evaluated.
-// nodes are all that [Planned] returned, with all their profiles; those that
-// were not evaluated, or failed, have no Path still; of the latter Broken says why.
-// Where the flake and the plan disagree the error is that of [Mismatch].
+// Fill adds the evaluated store paths to the nodes of a plan. nodes are all that
+// [Planned] returned, with all their profiles. A profile that was not evaluated has
+// no Path; one that failed has none either, and Broken has the reason. If the flake
+// and the plan differ, the error is that of [Mismatch].
 func Fill(nodes []Node, evaluated map[string]Evaluated) ([]Node, error) {
 	var m mismatches
 	filled := make([]Node, len(nodes))
@@ -65,7 +64,7 @@ func Fill(nodes []Node, evaluated map[string]Evaluated) ([]Node, error) {
 	return filled, nil
 }
 
-// mismatches are what the flake and the plan disagree in.
+// mismatches are differences between the flake and the plan.
 type mismatches []string
 
 func (m *mismatches) note(format string, args ...any) {

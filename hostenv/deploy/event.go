@@ -70,11 +70,11 @@ type State string
 
 // The states. Those of the second group are final.
 const (
-	StateReached    State = "reached"    // of a node: it answers, and it is the right one
-	StatePending    State = "pending"    // it is to be activated
-	StateBuilding   State = "building"   //
-	StateSigning    State = "signing"    //
-	StatePushing    State = "pushing"    //
+	StateReached    State = "reached" // of a node: it answers, and it is the right one
+	StatePending    State = "pending" // the run will activate it
+	StateBuilding   State = "building"
+	StateSigning    State = "signing"
+	StatePushing    State = "pushing"
 	StatePushed     State = "pushed"     // its closure is on the node
 	StateWaiting    State = "waiting"    // it waits for an activation that another run began
 	StateMoving     State = "moving"     // its data is backed up on the old node
@@ -125,7 +125,7 @@ const (
 	ReasonLost         Reason = "lost"          // unknown: the connection was lost, and a new one fails
 )
 
-// A Start is what a run is asked to do.
+// A Start is what a run was started with.
 type Start struct {
 	Plan     string    `json:"plan"` // SHA-256 of plan.json, without the fields that a deploy writes
 	By       string    `json:"by"`
@@ -137,8 +137,8 @@ type Start struct {
 	DeployRs   string      `json:"deployRs,omitempty"`   // the program, if the operator named one
 }
 
-// Migrations are the options about moving data: what stays on its node, and from
-// which node the rest comes.
+// Migrations are the options about moving data: which environments leave their data
+// behind, and which nodes have the data of the others.
 type Migrations struct {
 	Skip         []string          `json:"skip,omitempty"`    // users
 	Sources      map[string]string `json:"sources,omitempty"` // nodes by user
@@ -161,7 +161,7 @@ type Finding struct {
 	Hint    string `json:"hint,omitempty"`
 }
 
-// Level is what follows from a finding.
+// Level is the consequence of a finding.
 type Level string
 
 // The levels.

@@ -12,7 +12,7 @@ func TestFrontDoors(t *testing.T) {
 	t.Parallel()
 	var doors deploy.FrontDoors
 	var ran [][]string
-	for node, session := range map[string]telling{
+	for node, session := range map[string]fixed{
 		"n3": {out: "older\n", ran: &ran},
 		"n1": {out: "older\n", ran: &ran},
 		"n2": {ran: &ran},

@@ -85,7 +85,7 @@ func (m moving) Discard(_ context.Context, _ deploy.Session, p deploy.Profile) e
 // An old node that is gone holds an environment back, whether it is gone at the start
 // or goes during the run, unless the mover continues without its data. A node that is
 // locked by another deploy is not gone.
-func TestOldNodeIsGone(t *testing.T) {
+func TestOldNodeUnreachable(t *testing.T) {
 	const lost, reached, without = "env1-n2, reached: false", "env1-n2, reached: true", "env1-n2, nothing is left"
 	for _, test := range []struct {
 		reason      string

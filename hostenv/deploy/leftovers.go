@@ -44,7 +44,7 @@ const (
 	FateRetired Fate = "retired" // it is no longer in the plan
 	FateMoved   Fate = "moved"   // it is on another node
 	FateRenamed Fate = "renamed" // it has another name on this node
-	FatePlanned Fate = "planned" // it is still in the plan for this node, or a deploy has not moved it away yet
+	FatePlanned Fate = "planned" // the plan has it on this node, or no deploy has moved it away yet
 	FateUnknown Fate = "unknown" // the state does not know its UID
 )
 

@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// nodeRun is a node in a run.
+// nodeRun is a node with its state in a run.
 type nodeRun struct {
 	Node
 	profiles []*profileRun
 	seen     Observation
 	reached  bool
-	refused  bool // it could not be opened, and the run cannot begin
+	refused  bool // no session could be opened, and the run cannot begin
 
 	mu      sync.Mutex
 	session Session
-	had     bool // a session, once
+	had     bool // whether there was a session before
 }
 
-// profileRun is a profile in a run.
+// profileRun is a profile with its state in a run.
 type profileRun struct {
 	Profile
 	on       *nodeRun
 	decision Decision      // zero if the node was not reached
-	from     string        // the node that its data comes from, "" for none
-	settled  chan struct{} // closed when it has its final state
+	from     string        // the node that has its data, "" if no data moves
+	settled  chan struct{} // closed when the profile has its final state
 	good     atomic.Bool   // whether that state is in-sync or active
 }
 
@@ -59,7 +59,7 @@ func (n *nodeRun) pending() []*profileRun {
 	return all
 }
 
-// state is what was decided, "" for a profile that is not in the run.
+// state returns the state of the decision, "" for a profile that is not in the run.
 func (p *profileRun) state() State {
 	if p == nil {
 		return ""
@@ -67,7 +67,7 @@ func (p *profileRun) state() State {
 	return p.decision.State
 }
 
-// seen is what the node said last of the profile.
+// seen returns the last observation of the profile.
 func (p *profileRun) seen() Observed { return p.on.seen.Profiles[p.Name] }
 
 func (p *profileRun) active() string { return p.seen().Active }
@@ -88,12 +88,12 @@ func (p *profileRun) isSettled() bool {
 	}
 }
 
-// lostLock is how long a node may hold the lock of a connection that is gone:
-// nix/modules/openssh.nix has it notice within a minute.
+// lostLock is how long a node may hold the lock of a lost connection: with
+// nix/modules/openssh.nix it notices the loss within a minute.
 const lostLock = 90 * time.Second
 
-// open returns the session with a node, and opens one if there is none or it has
-// ended.
+// open returns the session with a node. If there is none, or it has ended, open
+// opens one.
 func (n *nodeRun) open(ctx context.Context, r *run) (Session, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -108,7 +108,7 @@ func (n *nodeRun) open(ctx context.Context, r *run) (Session, error) {
 	}
 	how := OpenOptions{Lock: r.mode == Deploy, LockWait: r.Options.LockWait, Holder: r.Holder}
 	if n.had {
-		// The node may not know yet that the connection which had the lock is gone.
+		// The node may not have noticed yet that the connection with the lock is lost.
 		how.LockWait = max(how.LockWait, lostLock)
 	}
 	how.Waiting = func(held *LockedError) {
@@ -123,7 +123,7 @@ func (n *nodeRun) open(ctx context.Context, r *run) (Session, error) {
 	return session, nil
 }
 
-// observe looks at the node again. If that fails, what was seen stays.
+// observe observes the node again. If that fails, the last observation stays.
 func (n *nodeRun) observe(ctx context.Context, r *run) error {
 	session, err := n.open(ctx, r)
 	if err != nil {

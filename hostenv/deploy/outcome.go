@@ -184,8 +184,8 @@ func refused(o Outcome) bool {
 	return slices.ContainsFunc(o.Findings, func(e Event) bool { return e.Finding.Level == Failure })
 }
 
-// allGood reports whether every profile is good. A run that was asked to stop was
-// then complete.
+// allGood reports whether every profile is good. Then a run was complete, even if it
+// was asked to stop.
 func (o Outcome) allGood() bool {
 	return len(o.Profiles) > 0 && !slices.ContainsFunc(o.Profiles, func(p ProfileOutcome) bool { return !p.Good() })
 }

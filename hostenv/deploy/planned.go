@@ -11,26 +11,25 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// oneWord is an option of ssh that Nix does not split.
+// oneWord matches an option of ssh that Nix does not split.
 var oneWord = regexp.MustCompile(`^[^\s\x00-\x1f\x7f]+$`)
 
-// ActivationLogs says to a person where a node keeps the logs of activations.
+// ActivationLogs describes, for hints, where a node keeps the logs of activations.
 const ActivationLogs = "/var/log/hostenv/activation, or ~/.local/state/hostenv/activation of the environment's user"
 
-// Planned returns the nodes of a plan by name, with their profiles: the system
-// and the enabled environments. The flake knows the store paths, see [Fill]. A
-// node that the plan only says how to reach has no profiles: environments come
-// from it, and nothing is deployed to it.
+// Planned returns the nodes of a plan, sorted by name, with their profiles: the
+// system and the enabled environments. The store paths are in the flake, see [Fill].
+// A node that has only a connection has no profiles: environments leave it.
 //
-// Names that could do harm where they are used are refused, and so is a plan
-// that does not hang together: the error holds all that is wrong.
+// Planned refuses names that are unsafe in a command, and a plan that contradicts
+// itself. The error holds every problem.
 func Planned(d plan.Document) ([]Node, error) {
 	var errs problem.List
 	if !isUserName(d.DeployUser) {
 		errs.Addf("plan.deployUser", "set provider.deployUser to a name of a-z, 0-9, - and _, and run `mage plan`", "is %q, which is not a user name", d.DeployUser)
 	}
 	if host, err := names.ParseHost(d.HostenvHostname); err != nil || string(host) != d.HostenvHostname {
-		errs.Addf("plan.hostenvHostname", byHand, "is %q, which is no host name", d.HostenvHostname)
+		errs.Addf("plan.hostenvHostname", byHand, "is %q, which is not a host name", d.HostenvHostname)
 	}
 	nodes := map[string]*Node{}
 	for _, name := range slices.Sorted(maps.Keys(d.NodeConnections)) {
@@ -53,7 +52,7 @@ func Planned(d plan.Document) ([]Node, error) {
 		checkProfile(user, paths, &errs)
 		_, own := d.Nodes[e.Node]
 		if !own {
-			errs.Addf(fmt.Sprintf("plan.environments.%q", user), byHand, "is on the node %q, which the plan does not have", e.Node)
+			errs.Addf(fmt.Sprintf("plan.environments.%q", user), byHand, "is on the node %q, which is not in the plan", e.Node)
 		} else if n, reached := nodes[e.Node]; reached {
 			n.Profiles = append(n.Profiles, Profile{
 				Node: e.Node, Name: user, User: user, UID: e.UID, Formerly: e.FormerNames, Link: paths.ProfileLink, Temp: paths.TempPath,
@@ -63,7 +62,7 @@ func Planned(d plan.Document) ([]Node, error) {
 	for _, name := range d.NodeNames() {
 		if nodes[name] == nil {
 			errs.Add(checkNodeName(name, true))
-			errs.Addf(fmt.Sprintf("plan.nodes.%q", name), "run `mage plan`", "is a node of which the plan does not say how it is reached")
+			errs.Addf(fmt.Sprintf("plan.nodes.%q", name), "run `mage plan`", "is a node, but the plan does not say how it is reached")
 		}
 	}
 	if err := errs.Err(); err != nil {
@@ -79,7 +78,7 @@ func Planned(d plan.Document) ([]Node, error) {
 // older is the hint for a plan that an older version wrote.
 const older = "run `mage plan -locked`, which adds them and keeps the commits of the last plan"
 
-const byHand = "run `mage plan`: generated/plan.json is not to be written by hand"
+const byHand = "run `mage plan`: do not edit generated/plan.json by hand"
 
 func checkNodeName(name string, own bool) error {
 	if _, err := names.ParseNode(name); err == nil {
@@ -89,7 +88,7 @@ func checkNodeName(name string, own bool) error {
 	if own {
 		where = "nodes"
 	}
-	return problem.New(fmt.Sprintf("plan.%s.%q", where, name), "is no name of a node that can be deployed to",
+	return problem.New(fmt.Sprintf("plan.%s.%q", where, name), "is not the name of a node that can be deployed to",
 		"use labels of letters, digits and hyphens, with dots between them and a letter in one of them")
 }
 
@@ -98,7 +97,7 @@ func isUserName(name string) bool {
 	return err == nil
 }
 
-// connected returns how a node is reached.
+// connected returns a node with the settings of its connection.
 func connected(name string, c plan.Connection, errs *problem.List) Node {
 	where := fmt.Sprintf("plan.nodeConnections.%q", name)
 	set := func(option string) string {
@@ -116,7 +115,7 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 		errs.Addf(where+".hostname", set("address"), "is %q, neither a host name nor an IP address", n.Address)
 	}
 	if n.Port < 0 || n.Port > 65535 || n.Port == 0 && c.Carried.Get("sshPort") != nil {
-		errs.Addf(where+".sshPort", set("sshPort"), "is %d, which is no port", n.Port)
+		errs.Addf(where+".sshPort", set("sshPort"), "is %d, which is not a port", n.Port)
 	}
 	if _, err := names.ParsePublicKey(n.HostKey); n.HostKey != "" && err != nil {
 		errs.Addf(where+".hostKey", set("hostKey")+": the line that `ssh-keyscan -t ed25519 HOST` prints, without the host", "is %q, which is not a public key: %v", n.HostKey, err)
@@ -140,15 +139,15 @@ func checkPath(where, path, fix string, errs *problem.List) {
 	}
 }
 
-// checkEnvironment refuses what no command may be made of.
+// checkEnvironment refuses values that are unsafe in a command.
 func checkEnvironment(user string, e plan.Environment, deployUser string, errs *problem.List) {
 	where := fmt.Sprintf("plan.environments.%q", user)
 	if !isUserName(user) {
-		errs.Addf(where, byHand, "is no name of a user")
+		errs.Addf(where, byHand, "is not the name of a user")
 	}
 	for _, name := range e.FormerNames {
 		if !isUserName(name) {
-			errs.Addf(where+".formerNames", byHand, "holds %q, which is no name of a user", name)
+			errs.Addf(where+".formerNames", byHand, "holds %q, which is not the name of a user", name)
 		}
 	}
 	if slices.Contains([]string{"root", SystemProfile, deployUser}, user) {

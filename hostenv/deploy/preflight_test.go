@@ -113,7 +113,7 @@ func TestPreflight(t *testing.T) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner, o.HomeOwner = 0, "", 4711 })(s)
 		}, deploy.FindingHomeSetAside, deploy.Warning, ""},
-		{"no user, and no system that brings it", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
+		{"no user, and no system that makes it", environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" }), deploy.FindingUserMissing, deploy.Failure, "-node=n1"},
 		{"no user yet", func(s *situation) {
 			systemBehind(s)
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)
@@ -131,7 +131,7 @@ func TestPreflight(t *testing.T) {
 			environment(func(o *deploy.Observed) { o.UID, o.UIDOwner = 0, "" })(s)
 		}, "", "", ""},
 		{"no profile of Nix", environment(func(o *deploy.Observed) { o.Linked = "/home/x" }), deploy.FindingForeign, deploy.Failure, "rm "},
-		{"an activation at work", environment(func(o *deploy.Observed) { o.Activating = []string{"4711 /nix/store/x"} }), deploy.FindingActivating, deploy.Failure, "wait"},
+		{"a running activation", environment(func(o *deploy.Observed) { o.Activating = []string{"4711 /nix/store/x"} }), deploy.FindingActivating, deploy.Failure, "wait"},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {

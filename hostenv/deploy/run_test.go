@@ -83,13 +83,13 @@ func TestFaults(t *testing.T) {
 		{"an environment fails and goes back", "activate", env, fails, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"an environment fails and stays", "activate", env, failsStuck, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"an environment fails, and what it goes back to is down", "activate", env, failsDown, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
-		{"deploy-rs says done and is not", "activate", env, lies, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
+		{"deploy-rs reports success without one", "activate", env, lies, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"another user has the UID", "", "", none, func(w *world) { w.nodes["n1"].users["other"] = 1000 }, map[string]string{}, nil, 1},
 		{"the environment has another UID", "", "", none, func(w *world) { w.nodes["n1"].users[env] = 4711 }, map[string]string{}, nil, 1},
 		{"the node trusts no key", "", "", none, func(w *world) { w.nodes["n1"].keys = nil }, map[string]string{}, nil, 1},
 		{"the node is another machine", "", "", none, func(w *world) { w.nodes["n1"].os = "debian" }, map[string]string{}, nil, 1},
-		{"the node is out of reach", "", "", none, func(w *world) { w.nodes["n1"].unreached = true }, map[string]string{}, nil, 1},
-		{"another deploy is at work", "", "", none, func(w *world) { w.nodes["n1"].locked = true }, map[string]string{}, nil, 5},
+		{"the node is unreachable", "", "", none, func(w *world) { w.nodes["n1"].unreached = true }, map[string]string{}, nil, 1},
+		{"another deploy is running", "", "", none, func(w *world) { w.nodes["n1"].locked = true }, map[string]string{}, nil, 5},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
@@ -162,7 +162,7 @@ func had(user string) func(*world) {
 
 // A run may die at any point, with or without the operations that it has started. It
 // can then be resumed to the end, and no profile that works is activated again.
-func TestDiesAnywhereAndResumes(t *testing.T) {
+func TestResumesAfterDeath(t *testing.T) {
 	runs := 0
 	for seed := range uint64(150) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -272,7 +272,7 @@ func TestJournalEveryPrefix(t *testing.T) {
 		}
 		_ = j.Close()
 		if again, err := deploy.ReadJournal(dir, r.Journal.ID); err != nil || len(again) != max(len(events), 1)+1 {
-			t.Fatalf("taken up after %d bytes: %d events, %v", length, len(again), err)
+			t.Fatalf("resumed after %d bytes: %d events, %v", length, len(again), err)
 		}
 	}
 }
@@ -287,7 +287,7 @@ func TestSelection(t *testing.T) {
 		{"all", deploy.Selection{}, "n1/system n1/env1-n1 n1/env2-n1 n2/system n2/env1-n2 n2/env2-n2 n3/system n3/env1-n3 n3/env2-n3"},
 		{"a node", deploy.Selection{Nodes: []string{"n2"}}, "n2/system n2/env1-n2 n2/env2-n2"},
 		{"environments everywhere", deploy.Selection{Profiles: []string{"env1-*"}}, "n1/env1-n1 n2/env1-n2 n3/env1-n3"},
-		{"systems alone", deploy.Selection{Profiles: []string{"system"}, Exclude: []string{"n3"}}, "n1/system n2/system"},
+		{"only systems", deploy.Selection{Profiles: []string{"system"}, Exclude: []string{"n3"}}, "n1/system n2/system"},
 		{"all but one", deploy.Selection{Nodes: []string{"n[12]"}, Exclude: []string{"n1/env2-n1", "env1-n2"}}, "n1/system n1/env1-n1 n2/system n2/env2-n2"},
 		{"a typing mistake", deploy.Selection{Nodes: []string{"n1", "m1"}, Profiles: []string{"evn*"}}, `2 problems|- -node "m1" matches no node of the plan|- -env "evn*" matches no enabled environment of the plan`},
 		{"no pattern", deploy.Selection{Nodes: []string{"["}}, `"[" is not a valid pattern`},
@@ -313,7 +313,7 @@ func TestSelection(t *testing.T) {
 
 // A system waits for the environments that leave its node, and stays as it is if they
 // do not arrive at the new one.
-func TestMovesHoldSystemsBack(t *testing.T) {
+func TestSystemsWaitForMoves(t *testing.T) {
 	for _, arrives := range []bool{true, false} {
 		t.Run(fmt.Sprint("arrives ", arrives), func(t *testing.T) {
 			nodes := fleet(2, 1)
@@ -484,7 +484,7 @@ func (silent) Open(context.Context, deploy.Node, deploy.OpenOptions) (deploy.Ses
 }
 
 // Every error that prevents a run has a hint.
-func TestEveryRefusalHasARemedy(t *testing.T) {
+func TestEveryRefusalHasHint(t *testing.T) {
 	nodes := fleet(1, 1)
 	r := newWorld(t, nodes).runner(t.TempDir(), "")
 	r.Remote = silent{}
@@ -525,7 +525,7 @@ func TestLostNodeIsUnknown(t *testing.T) {
 	}
 }
 
-// If the request to stop comes before the first activation, the run changes no node.
+// If the run is stopped before the first activation, the run changes no node.
 func TestStopWhileBuilding(t *testing.T) {
 	nodes := fleet(2, 1)
 	w := newWorld(t, nodes)

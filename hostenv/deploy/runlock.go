@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// A RunLock is held by the one run of a checkout, and by the processes that it
-// leaves behind: once it is free, none of them is at work any more.
+// A RunLock is the lock of the one run of a checkout. The processes that the run
+// leaves behind hold it too: when it is free, all of them have ended.
 type RunLock struct{ File *os.File }
 
-// RunLockedError says that another run of this checkout is at work.
+// RunLockedError reports that another run of this checkout is running.
 type RunLockedError struct{ Path, Holder string }
 
 func (e *RunLockedError) Error() string {
@@ -25,12 +25,12 @@ func (e *RunLockedError) Error() string {
 	return "another deploy is running here: " + e.Holder
 }
 
-// Hint says what to do.
+// Hint returns what to do.
 func (e *RunLockedError) Hint() string {
 	return "wait for it: -lockWait=10m. If it was killed, an activation that it began continues; `fuser -v " + e.Path + "` shows the process"
 }
 
-// LockRun takes the lock of a file, and waits for it for so long.
+// LockRun takes the lock of a file. It waits for it at most for wait.
 func LockRun(ctx context.Context, path, holder string, wait time.Duration) (*RunLock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return nil, err
@@ -44,16 +44,16 @@ func LockRun(ctx context.Context, path, holder string, wait time.Duration) (*Run
 		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case err == nil:
-			// The text is for people: the lock holds even if it cannot be written.
+			// The text is for people. A failure to write it does not matter.
 			_ = file.Truncate(0)
 			_, _ = file.WriteAt([]byte(holder+"\n"), 0)
 			return &RunLock{file}, nil
 		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
 			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
 		case time.Now().After(deadline):
-			said := make([]byte, 512)
-			n, _ := file.ReadAt(said, 0)
-			return nil, errors.Join(&RunLockedError{Path: path, Holder: strings.TrimSpace(string(said[:n]))}, file.Close())
+			holder := make([]byte, 512)
+			n, _ := file.ReadAt(holder, 0)
+			return nil, errors.Join(&RunLockedError{Path: path, Holder: strings.TrimSpace(string(holder[:n]))}, file.Close())
 		}
 		select {
 		case <-ctx.Done():
@@ -63,5 +63,5 @@ func LockRun(ctx context.Context, path, holder string, wait time.Duration) (*Run
 	}
 }
 
-// Close gives the lock back, but for processes that have it, too.
+// Close releases the lock, which other processes of the run may still hold.
 func (l *RunLock) Close() error { return l.File.Close() }

@@ -20,11 +20,11 @@ func TestStatusOf(t *testing.T) {
 		{"the planned path, which did not come up", p, deploy.Observed{Active: p.Path, DeployRs: true}, deploy.StandingBehind},
 		{"the planned path, and another system runs", p, deploy.Observed{Active: p.Path, Activated: p.Path, Running: "/nix/store/0-nixos", DeployRs: true}, deploy.StandingBehind},
 		{"another path, and another system runs", p, deploy.Observed{Active: "/nix/store/0-shop", Running: "/nix/store/0-nixos", DeployRs: true}, deploy.StandingBehind},
-		{"an older one that a deploy brought", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true}, deploy.StandingBehind},
+		{"an older path of a deploy", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true}, deploy.StandingBehind},
 		{"nothing yet", p, deploy.Observed{}, deploy.StandingBehind},
 		{"an activation is running", p, deploy.Observed{Active: p.Path, Activating: []string{"4711"}}, deploy.StandingBehind},
 		{"an operator went back", p, deploy.Observed{Active: "/nix/store/0-shop", DeployRs: true, RolledBack: true}, deploy.StandingDiverged},
-		{"an operator brought something else", p, deploy.Observed{Active: "/nix/store/0-hello"}, deploy.StandingDiverged},
+		{"an operator activated another package", p, deploy.Observed{Active: "/nix/store/0-hello"}, deploy.StandingDiverged},
 		{"no profile of Nix", p, deploy.Observed{Linked: "/home/shop/build"}, deploy.StandingForeign},
 		{"its evaluation fails", deploy.Profile{Broken: errors.New("a typing mistake")}, deploy.Observed{Active: p.Path}, deploy.StandingBroken},
 	}

@@ -5,23 +5,24 @@ import (
 	"maps"
 )
 
-// Verifier asks an environment whether it works.
+// Verifier checks whether environments work.
 type Verifier interface {
-	// Verify does all checks of an environment, and returns a result for each. One
-	// that the end of ctx cuts off, or that is not begun for it, did not pass.
+	// Verify runs all checks of an environment, and returns a result for each. A
+	// check that the end of ctx prevents or interrupts has not passed.
 	Verify(ctx context.Context, n Node, user string) Verification
 }
 
-// A CertificateVerifier is a Verifier whose checks may rely on certificates. A
-// node orders those of new names after its system is activated, so they are
-// waited for before the environment is asked, for two minutes at most.
+// A CertificateVerifier is a Verifier whose checks may need certificates. A node
+// orders certificates of new names after its system is activated, so a run waits for
+// them before it verifies, at most for two minutes.
 type CertificateVerifier interface {
 	Verifier
-	// Certificates are those that the checks of an environment rely on, by name.
+	// Certificates returns the names of the certificates that the checks of an
+	// environment need.
 	Certificates(user string) []string
 }
 
-// A Verification is what the checks of an environment found.
+// A Verification has the results of the checks of an environment.
 type Verification struct {
 	Enforce bool    `json:"enforce"` // whether a failure fails the run
 	Checks  []Check `json:"checks,omitempty"`
@@ -29,7 +30,7 @@ type Verification struct {
 
 // A Check is one request.
 type Check struct {
-	Name        string `json:"name,omitempty"` // by which the project calls it
+	Name        string `json:"name,omitempty"` // in the project
 	VirtualHost string `json:"virtualHost"`
 	URL         string `json:"url"`
 	Status      int    `json:"status,omitempty"` // of the last response, 0 without one
@@ -37,9 +38,8 @@ type Check struct {
 	Problem     string `json:"problem,omitempty"`
 }
 
-// Unasked returns what runs brought up and did not ask whether it works, for they
-// died or were interrupted before the answer: paths by node/profile. Outcomes are
-// in their order.
+// Unasked returns the paths that runs activated but did not verify, because they
+// died or were interrupted, by node/profile. The oldest outcome comes first.
 func Unasked(outcomes []Outcome) map[string]string {
 	paths := map[string]string{}
 	for _, o := range outcomes {
@@ -59,8 +59,8 @@ func Unasked(outcomes []Outcome) map[string]string {
 	return paths
 }
 
-// unasked adds to those of runs before what did not work in this one, if it is
-// taken up: that may be mended by now.
+// unasked returns the unverified paths of earlier runs, and those that failed their
+// checks in this run before it was resumed: they may work now.
 func (r *run) unasked() map[string]string {
 	paths := maps.Clone(r.History.Unasked)
 	for _, p := range OutcomeOf(r.Journal.Events()).Profiles {
@@ -74,25 +74,24 @@ func (r *run) unasked() map[string]string {
 	return paths
 }
 
-// isOwed reports whether a profile that is left alone is asked whether it works
-// all the same.
+// isOwed reports whether the run verifies a profile that it does not activate.
 func (r *run) isOwed(p *profileRun) bool {
 	d := p.decision
 	return d.Reason == ReasonAdopted || d.State == StateInSync && r.owed[p.Key()] == p.Path
 }
 
-// verify asks an environment whether it works.
+// verify verifies an environment, and records the result.
 func (r *run) verify(ctx context.Context, p *profileRun) error {
 	if r.Verifier == nil || r.Options.SkipVerification || p.IsSystem() {
 		return nil
 	}
-	if r.stopping(ctx) { // begin no check: one that is not made did not pass
+	if r.stopping(ctx) { // begin no check; then none has passed
 		over, cancel := context.WithCancel(ctx)
 		cancel()
 		ctx = over
 	}
-	if relies, ok := r.Verifier.(CertificateVerifier); ok {
-		r.awaitOrders(ctx, p.on, relies.Certificates(p.Name))
+	if certified, ok := r.Verifier.(CertificateVerifier); ok {
+		r.awaitOrders(ctx, p.on, certified.Certificates(p.Name))
 	}
 	v := r.Verifier.Verify(ctx, p.on.Node, p.Name)
 	if len(v.Checks) == 0 {

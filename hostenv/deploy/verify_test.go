@@ -30,7 +30,7 @@ func (a answering) Verify(ctx context.Context, _ deploy.Node, user string) deplo
 // Every profile that a run activates is verified once, by that run or, if it died or
 // was stopped, by a later one. A run that is resumed because a check failed verifies
 // it again.
-func TestEverythingIsAsked(t *testing.T) {
+func TestUnverifiedIsVerified(t *testing.T) {
 	yes, no := func(string) bool { return true }, func(string) bool { return false }
 	const first, second = "env1-n1", "env2-n1"
 	tests := []struct {
@@ -47,12 +47,12 @@ func TestEverythingIsAsked(t *testing.T) {
 	}{
 		{"it works", func(*deploy.Runner, *world) func(string) bool { return yes }, false, deploy.ExitDone, []string{first, second}, false, no, nil, deploy.ExitDone},
 		{"it does not work, and another run is begun", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, false, yes, nil, deploy.ExitDone},
-		{"it does not work, and is taken up", func(*deploy.Runner, *world) func(string) bool { return func(user string) bool { return user == first } }, false, deploy.ExitPartial, []string{first, second}, true, yes, []string{second}, deploy.ExitDone},
-		{"it does not work, is taken up, and does not work", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, true, no, []string{first, second}, deploy.ExitPartial},
+		{"it does not work, and the run is resumed", func(*deploy.Runner, *world) func(string) bool { return func(user string) bool { return user == first } }, false, deploy.ExitPartial, []string{first, second}, true, yes, []string{second}, deploy.ExitDone},
+		{"it does not work, the run is resumed, and it does not work", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, true, no, []string{first, second}, deploy.ExitPartial},
 		{"it dies while it asks", func(r *deploy.Runner, _ *world) func(string) bool {
 			return func(user string) bool { return user == first || r.Journal.Close() != nil }
 		}, true, 0, []string{first, second}, false, yes, []string{second}, deploy.ExitDone},
-		{"it dies while it asks, and is taken up", func(r *deploy.Runner, _ *world) func(string) bool {
+		{"the run dies during the checks, and is resumed", func(r *deploy.Runner, _ *world) func(string) bool {
 			return func(user string) bool { return user == first || r.Journal.Close() != nil }
 		}, true, 0, []string{first, second}, true, yes, []string{second}, deploy.ExitDone},
 		{"it is stopped in the last activation", func(r *deploy.Runner, w *world) func(string) bool {
@@ -66,7 +66,7 @@ func TestEverythingIsAsked(t *testing.T) {
 			}
 			return yes
 		}, false, deploy.ExitInterrupted, []string{first}, false, yes, []string{second}, deploy.ExitDone},
-		{"nothing is to be asked", func(r *deploy.Runner, _ *world) func(string) bool {
+		{"no checks are requested", func(r *deploy.Runner, _ *world) func(string) bool {
 			r.Options.SkipVerification = true
 			return no
 		}, false, deploy.ExitDone, nil, false, no, nil, deploy.ExitDone},

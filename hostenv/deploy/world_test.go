@@ -353,7 +353,7 @@ func (w *world) deploy(nodes []deploy.Node) deploy.Outcome {
 	return outcome
 }
 
-// agrees holds what a run says of each profile to what the node has.
+// agrees compares the outcome of each profile with the node.
 func (w *world) agrees(nodes []deploy.Node, o deploy.Outcome) {
 	w.t.Helper()
 	for _, p := range o.Profiles {
@@ -362,11 +362,11 @@ func (w *world) agrees(nodes []deploy.Node, o deploy.Outcome) {
 		switch p.State {
 		case deploy.StateInSync, deploy.StateActive:
 			if active != p.Want || !m.good[p.Profile] {
-				w.t.Errorf("%s/%s is said to be %s, and the node has %q, good: %v", p.Node, p.Profile, p.State, active, m.good[p.Profile])
+				w.t.Errorf("%s/%s is %s by the run, and the node has %q, good: %v", p.Node, p.Profile, p.State, active, m.good[p.Profile])
 			}
 		case deploy.StateFailed, deploy.StateSkipped:
 			if active != p.Active {
-				w.t.Errorf("%s/%s %s is said to be at %q, and the node has %q", p.Node, p.Profile, p.State, p.Active, active)
+				w.t.Errorf("%s/%s %s is at %q by the run, and the node has %q", p.Node, p.Profile, p.State, p.Active, active)
 			}
 		case deploy.StateUnknown, deploy.StateUnreachable:
 		default:

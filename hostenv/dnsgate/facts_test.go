@@ -20,7 +20,7 @@ const (
 
 var cloud = prefixes("104.16.0.0/13", "2606:4700::/32")
 
-// has is an answer with addresses, no data without any.
+// has returns an answer with addresses; without addresses it is "no data".
 func has(addresses ...string) Lookup {
 	if len(addresses) == 0 {
 		return Lookup{Outcome: OutcomeNoData}
@@ -28,14 +28,14 @@ func has(addresses ...string) Lookup {
 	return Lookup{Outcome: OutcomeAnswer, Addresses: addresses}
 }
 
-// failed is a lookup that came to nothing.
+// failed returns a failed lookup.
 func failed(why LookupError, ede ...int) Lookup {
 	return Lookup{Outcome: OutcomeError, Error: why, EDE: ede}
 }
 
 var gone = Lookup{Outcome: OutcomeNXDomain}
 
-// via adds the CNAMEs that were followed.
+// via adds a chain of CNAMEs to a lookup.
 func via(l Lookup, chain ...string) Lookup {
 	l.Chain = chain
 	return l
@@ -43,7 +43,7 @@ func via(l Lookup, chain ...string) Lookup {
 
 func alias(target string) Lookup { return Lookup{Outcome: OutcomeAnswer, Targets: []string{target}} }
 
-// caa is a record set of lines "flag tag value".
+// caa returns a record set from lines "flag tag value".
 func caa(lines ...string) Lookup {
 	l := Lookup{Outcome: OutcomeAnswer}
 	for _, line := range lines {
@@ -54,10 +54,10 @@ func caa(lines ...string) Lookup {
 	return l
 }
 
-// change makes the facts of one situation from those where all is well.
+// A change turns the facts of a passing name into those of a situation.
 type change func(*NameFacts)
 
-// world is the node, and names that point to it but for the changes.
+// world returns facts of a node and of a name that points to it, with changes.
 func world(changes ...change) *Facts {
 	return &Facts{
 		FormatVersion: FormatVersion,
@@ -67,7 +67,7 @@ func world(changes ...change) *Facts {
 	}
 }
 
-// named is a name whose A is the node's, in a zone of two servers.
+// named returns a name with the node's A, in a zone with two servers.
 func named(name string, changes ...change) *NameFacts {
 	f := &NameFacts{Name: name, A: has(node4), AAAA: has()}
 	for label := name; label != ""; _, label, _ = strings.Cut(label, ".") {
@@ -82,7 +82,7 @@ func named(name string, changes ...change) *NameFacts {
 	return f
 }
 
-// server is one that has no CNAME.
+// server returns a server without a CNAME.
 func server(name string, a, aaaa Lookup) ServerFacts {
 	return ServerFacts{Name: name, Address: "192.4.1.1:53", A: a, AAAA: aaaa, CNAME: has()}
 }
@@ -97,7 +97,7 @@ func servers(list ...ServerFacts) change {
 	return func(f *NameFacts) { f.Servers = list }
 }
 
-// caaAt is what one label has.
+// caaAt sets the CAA lookup of one label.
 func caaAt(label string, l Lookup) change {
 	return func(f *NameFacts) {
 		for i := range f.CAA {
@@ -133,7 +133,7 @@ func probe(p ProbeFacts) change {
 	}
 }
 
-// own is what the node answers to the request of a probe.
+// own sets the node's answer to the request of a probe.
 func own(p ProbeFacts) change {
 	return func(f *NameFacts) {
 		if f.Live == nil {
@@ -143,7 +143,7 @@ func own(p ProbeFacts) change {
 	}
 }
 
-// asks is the request for one host and its aliases.
+// asks returns the request for a host and its aliases.
 func asks(aliases ...string) Request {
 	return Request{Host: host, Names: append([]string{host}, aliases...), Node: nodeName, AccountURI: account, Proxies: cloud}
 }

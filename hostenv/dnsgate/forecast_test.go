@@ -73,8 +73,8 @@ func TestForecast(t *testing.T) {
 	}
 }
 
-// Neither a certificate that passes for another reason is ordered anew, nor one
-// that was there before the gate.
+// A certificate that passes for another reason is not ordered again, and one that
+// existed before the gate is not new.
 func TestForecastOfOldCertificates(t *testing.T) {
 	const long, monday, tuesday = "2026-01-01T12:00:00Z", "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z"
 	hosts, verdicts := ordering(60, "n1", "example.com")
@@ -127,7 +127,7 @@ func TestForecastAccounts(t *testing.T) {
 	}
 }
 
-// What was never known to pass may fail again and again.
+// A certificate that never passed may fail again and again.
 func TestForecastFailures(t *testing.T) {
 	const now, later = "2026-03-02T12:00:00Z", "2026-03-02T12:10:00Z"
 	hosts := []asking{{"a.example.com", "u", "n1", true}, {"b.example.com", "u", "n1", true}, {"c.example.net", "v", "n2", true}, {"d.example.net", "v", "n2", true}}
@@ -157,16 +157,16 @@ func TestForecastFailures(t *testing.T) {
 	const both = "[n1[a.example.com] n2[d.example.net]]"
 	kept := gate(d, Policy{Now: now, OnUnknown: OnUnknownKeep})
 	want(kept, now, both)
-	want(kept, "", both) // it takes no clock
+	want(kept, "", both) // it needs no clock
 	want(gate(kept.Plan, Policy{Now: later}), later, both)
 	want(gate(d, Policy{Now: now, Deployed: func(user string) bool { return user == "v" }}), now, "[n2[d.example.net]]")
 	want(gate(d, Policy{Now: now}), now, "[]") // they are off
 
 	verdicts["a.example.com"], verdicts["d.example.net"] = passes, fails
-	mended := gate(kept.Plan, Policy{Now: later})
-	want(mended, later, "[]")
-	verdicts["a.example.com"] = dunno // and is believed to have its certificate
-	want(gate(mended.Plan, Policy{Now: later}), later, "[]")
+	repaired := gate(kept.Plan, Policy{Now: later})
+	want(repaired, later, "[]")
+	verdicts["a.example.com"] = dunno // it passed before, so it counts as issued
+	want(gate(repaired.Plan, Policy{Now: later}), later, "[]")
 
 	if text := Forecast(kept, now)[0].String(); text != "n1: 1 certificates are on and never passed; the node orders those that Let's Encrypt did not issue yet every hour, "+
 		"which may fail, and Let's Encrypt allows 5 failures a name in an hour (failed-authorizations-per-name)" {

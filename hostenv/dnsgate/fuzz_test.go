@@ -8,11 +8,10 @@ import (
 	"testing"
 )
 
-// same compares verdicts whole.
+// same reports whether two verdicts are equal.
 func same(a, b Verdict) bool { return reflect.DeepEqual(a, b) }
 
-// clone copies facts by way of their JSON: what does not survive that is not
-// recordable.
+// clone copies facts through their JSON, so that a value which JSON loses fails a test.
 func clone(f *Facts) *Facts {
 	data, err := json.Marshal(f)
 	if err != nil {
@@ -25,7 +24,7 @@ func clone(f *Facts) *Facts {
 	return &c
 }
 
-// shuffled turns every list of facts whose order means nothing.
+// shuffled reverses every list of facts whose order has no meaning.
 func shuffled(f *Facts) *Facts {
 	c := clone(f)
 	turn := func(l *Lookup) { slices.Reverse(l.Addresses); slices.Reverse(l.CAA); slices.Reverse(l.EDE) }
@@ -92,7 +91,7 @@ func randomProbe(r *rand.Rand, address string) *ProbeFacts {
 	return &p
 }
 
-// randomFacts makes a world of one name.
+// randomFacts returns random facts about one name.
 func randomFacts(r *rand.Rand) *Facts {
 	four, six := []string{node4, node4, node4, else4, "10.0.0.1", cloudy4}, []string{node6, node6, else6, "fd00::1", cloudy6}
 	f := world(a(randomLookup(r, four)), func(f *NameFacts) {
@@ -128,8 +127,7 @@ func randomFacts(r *rand.Rand) *Facts {
 	return f
 }
 
-// FuzzJudge holds verdicts to what must be true of every one, whatever the
-// rules are.
+// FuzzJudge checks properties that every verdict has, with any rules.
 func FuzzJudge(f *testing.F) {
 	for seed := range uint64(200) {
 		f.Add(seed)
@@ -141,7 +139,7 @@ func FuzzJudge(f *testing.F) {
 			v := Judge(facts, asks())
 			checkVerdict(t, facts, v)
 			if again := Judge(shuffled(facts), asks()); !same(v, again) {
-				t.Fatalf("the order of facts matters:\n%+v\n%+v", v, again)
+				t.Fatalf("the verdict depends on the order of facts:\n%+v\n%+v", v, again)
 			}
 			checkErrorsHarmless(t, r, facts, v)
 		}
@@ -160,25 +158,24 @@ func checkVerdict(t *testing.T, facts *Facts, v Verdict) {
 		}
 	}
 	if v.Result == Pass && !reaches && !probed {
-		t.Fatalf("it passes and no address is the node's: %+v", v)
+		t.Fatalf("the name passes, but no address is the node's: %+v", v)
 	}
 	if v.Result == Pass && len(node.all()) == 0 {
-		t.Fatalf("it passes on a node without an address: %+v", v)
+		t.Fatalf("the name passes on a node without an address: %+v", v)
 	}
 	if records, _, ok := relevantCAA(name); v.Result == Pass && (!ok || permits(readCAA(records).issue, account) != permitted) {
-		t.Fatalf("it passes against the CAA records: %+v", v)
+		t.Fatalf("the name passes, but its CAA records forbid it: %+v", v)
 	}
 	if v.Result == Fail && len(node.all()) == 0 {
-		t.Fatalf("it fails because of the node: %+v", v)
+		t.Fatalf("the name fails because of the node: %+v", v)
 	}
 }
 
-// checkErrorsHarmless makes lookups of the resolver fail that had not failed:
-// no certificate that was not failing before may fail for that.
+// checkErrorsHarmless makes lookups fail. No certificate may fail because of that.
 func checkErrorsHarmless(t *testing.T, r *rand.Rand, facts *Facts, before Verdict) {
 	t.Helper()
 	if before.Result == Fail || before.Reason == ReasonInPart || before.Reason == ReasonContradiction {
-		return // these rest on what servers say against the resolver
+		return // these depend on differences between the servers and the resolver
 	}
 	worse := clone(facts)
 	name, node := worse.Names[host], worse.Nodes[nodeName]
@@ -201,14 +198,14 @@ func checkErrorsHarmless(t *testing.T, r *rand.Rand, facts *Facts, before Verdic
 		t.Fatalf("%s %s became %s %s because lookups failed (%s)\n%+v", before.Result, before.Reason, v.Result, v.Reason, why.Error, v)
 	}
 	if all && v.Result != Unknown {
-		t.Fatalf("nothing could be looked up, and it is %s %s", v.Result, v.Reason)
+		t.Fatalf("all lookups failed, and the verdict is %s %s", v.Result, v.Reason)
 	}
 }
 
 func TestFactsAreRecordable(t *testing.T) {
 	for _, s := range situations {
 		if again := clone(s.facts); !same(Judge(again, asks()), Judge(s.facts, asks())) {
-			t.Errorf("%s: recorded and read again it is judged differently", s.name)
+			t.Errorf("%s: the verdict changes after facts are recorded and read", s.name)
 		}
 	}
 }

@@ -128,7 +128,7 @@ func TestGate(t *testing.T) {
 			}
 			again := gated(t, d, c.verdicts[len(c.verdicts)-1], Policy{Now: "later", OnUnknown: c.policy.OnUnknown}, h.host)
 			if !bytes.Equal(d.Encode(), again.Encode()) {
-				t.Errorf("the same once more changes the plan:\n%s\n%s", d.Encode(), again.Encode())
+				t.Errorf("the same verdicts again change the plan:\n%s\n%s", d.Encode(), again.Encode())
 			}
 		})
 	}
@@ -194,7 +194,7 @@ func TestFlips(t *testing.T) {
 		refused  bool
 		why      string
 	}{
-		{1, 1, false, "a single one is no mass"},
+		{1, 1, false, "one certificate may always turn off"},
 		{2, 2, true, "all of two"},
 		{10, 3, false, "30 of 100"},
 		{10, 4, true, "40 of 100"},
@@ -228,8 +228,7 @@ func TestFlips(t *testing.T) {
 	}
 }
 
-// A run for one node does not make new names of those of another node, which
-// no run has judged yet.
+// After a run for one node, the names of another node without a verdict are not new.
 func TestGatedOneNodeAfterTheOther(t *testing.T) {
 	deployed := func(string) bool { return true }
 	first, others := asking{"a.example", "u", "n1", true}, []asking{{"b.example", "v", "n2", true}, {"c.example", "v", "n2", true}}
@@ -257,11 +256,11 @@ func TestUnknownFails(t *testing.T) {
 	}
 	d := gated(t, planOf(h), passes, policy, h.host)
 	if _, err := Gate(d, map[string]Verdict{h.host: dunno}, policy); err != nil {
-		t.Errorf("the last verdict stays, and yet: %v", err)
+		t.Errorf("the last verdict does not stay: %v", err)
 	}
 }
 
-// A certificate stays behind when its virtual host moves to another node.
+// A certificate does not move to another node with its virtual host.
 func TestMoved(t *testing.T) {
 	d := gated(t, planOf(asking{"a.example", "u", "n1", true}), passes, Policy{}, "a.example")
 	moved := asking{"a.example", "u", "n2", true}
@@ -296,28 +295,28 @@ func TestCarry(t *testing.T) {
 	a, b := asking{"a.example", "u", "n1", true}, asking{"b.example", "u", "n1", true}
 	d := gated(t, gated(t, planOf(a, b), fails, Policy{Now: "1"}, a.host), passes, Policy{Now: "1"}, b.host)
 	if again := Carry(d, planOf(a, b)); !bytes.Equal(again.Encode(), d.Encode()) {
-		t.Errorf("planning anew changes the plan:\n%s\n%s", d.Encode(), again.Encode())
+		t.Errorf("a new plan differs:\n%s\n%s", d.Encode(), again.Encode())
 	}
 	quiet := a
 	quiet.acme = false
 	if _, carried := Carry(d, planOf(quiet, b)).DNSGate[a.host]; carried {
-		t.Error("what asks for no certificate any more is carried over")
+		t.Error("Carry keeps an entry whose host asks for no certificate")
 	}
 	if _, carried := Carry(d, planOf(b)).DNSGate[a.host]; carried {
-		t.Error("what is gone is carried over")
+		t.Error("Carry keeps an entry whose host is gone")
 	}
 	fresh := planOf(a)
 	if next := Carry(planOf(a), fresh); !bytes.Equal(next.Encode(), fresh.Encode()) {
-		t.Error("a plan that was not gated changes the new one")
+		t.Error("a plan without decisions changes the new one")
 	}
 	if next := Carry(plan.Document{}, fresh); !bytes.Equal(next.Encode(), fresh.Encode()) {
-		t.Error("no old plan changes the new one")
+		t.Error("an empty old plan changes the new one")
 	}
 	// A new plan into which the gate's decisions were not carried.
 	bare := planOf(a)
 	bare.DNSGate = d.DNSGate
 	if next := gated(t, bare, dunno, Policy{}, a.host); certificate(t, next, a) != off {
-		t.Error("the last verdict is forgotten")
+		t.Error("the last verdict is lost")
 	}
 }
 
@@ -369,7 +368,7 @@ func TestHistories(t *testing.T) {
 
 func randomGate(t *testing.T, r *rand.Rand, d plan.Document, hosts map[string]*asking, last map[string]Result) plan.Document {
 	t.Helper()
-	storm := r.IntN(4) == 0 // the resolver answers nothing useful
+	storm := r.IntN(4) == 0 // all lookups of the resolver fail
 	verdicts := map[string]Verdict{}
 	for _, name := range slices.Sorted(maps.Keys(hosts)) {
 		if !storm && r.IntN(5) == 0 {
@@ -407,7 +406,7 @@ func randomGate(t *testing.T, r *rand.Rand, d plan.Document, hosts map[string]*a
 		t.Fatal(err)
 	}
 	if !bytes.Equal(again.Plan.Encode(), out.Plan.Encode()) {
-		t.Fatalf("the same once more changes the plan:\n%s\n%s", out.Plan.Encode(), again.Plan.Encode())
+		t.Fatalf("the same verdicts again change the plan:\n%s\n%s", out.Plan.Encode(), again.Plan.Encode())
 	}
 	return out.Plan
 }

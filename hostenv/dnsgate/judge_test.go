@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-// situation is one that Let's Encrypt's own software was seen to decide.
+// A situation has facts about which Let's Encrypt's own software has decided.
 type situation struct {
 	name   string
 	facts  *Facts
@@ -15,8 +15,8 @@ type situation struct {
 
 var unsigned = "0 issue ;"
 
-// The situations of which the truth is known: pass is issued, fail is refused,
-// unknown is refused for a trouble that may be ours.
+// situations have known decisions: Let's Encrypt issues a pass and refuses a failure. An
+// unknown one it refuses for a reason that may be a fault of the resolver.
 var situations = []situation{
 	{"a match", world(), Pass, ReasonAMatch, "the plain case"},
 	{"cname", world(a(via(has(node4), nodeName)), servers(aliased("ns1", nodeName), aliased("ns2", nodeName))), Pass, ReasonAMatch, "the resolver follows"},
@@ -72,12 +72,12 @@ var situations = []situation{
 	{"all silent", world(a(failed(ErrorTimeout)), aaaa(failed(ErrorTimeout)), servers(silent("ns1", ErrorTimeout))), Unknown, ReasonLookupFailed, "the fault may be ours"},
 	{"node gone", nodeIs(has(), has()), Unknown, ReasonNodeUnresolved, "nothing to compare with"},
 
-	// Beyond the list.
+	// Further situations.
 	{"proxied", world(a(has(cloudy4))), Unknown, ReasonProxied, "DNS does not say where it leads"},
 	{"proxied, both families", world(a(has(cloudy4)), aaaa(has(cloudy6))), Unknown, ReasonProxied, "as Cloudflare publishes them"},
 	{"proxied in part", world(a(has(cloudy4, else4))), Fail, ReasonAMismatch, "a foreign host is among them"},
-	{"proxied and probed", world(a(has(cloudy4)), probe(reachedBy(cloudy4))), Pass, ReasonForwardsChallenge, "it was seen to arrive"},
-	{"probe in vain", world(a(has(else4)), probe(ProbeFacts{Status: 404})), Fail, ReasonAMismatch, "it was seen not to arrive"},
+	{"proxied and probed", world(a(has(cloudy4)), probe(reachedBy(cloudy4))), Pass, ReasonForwardsChallenge, "the probe arrived"},
+	{"probe that does not reach the node", world(a(has(else4)), probe(ProbeFacts{Status: 404})), Fail, ReasonAMismatch, "the probe did not arrive"},
 	{"aaaa elsewhere, not dialled", world(aaaa(has(else6))), Fail, ReasonAAAAMismatch, "without a look it is taken to answer"},
 	{"aaaa elsewhere, no route from here", world(aaaa(has(else6)), dials(map[string]Dial{else6: DialUnreachable})), Fail, ReasonAAAAMismatch, "no proof of anything about the host"},
 	{"aaaa dead, a elsewhere", world(a(has(else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused})), Fail, ReasonAAAAMismatch, "the fallback leads elsewhere"},
@@ -89,7 +89,7 @@ var situations = []situation{
 	{"reserved aaaa", world(aaaa(has("fd00::1"))), Pass, ReasonAMatch, "reserved ones are dropped"},
 	{"a servfail, no aaaa", world(a(failed(ErrorServFail))), Unknown, ReasonLookupFailed, "A may be right"},
 	{"a bogus, aaaa servfail", world(a(failed(ErrorServFail, 6)), aaaa(failed(ErrorServFail))), Unknown, ReasonLookupFailed, "both must be bogus"},
-	{"ede that is none of signatures", world(a(failed(ErrorServFail, 3, 22)), aaaa(failed(ErrorServFail, 4))), Unknown, ReasonLookupFailed, "stale answers and dead servers"},
+	{"extended error without a bad signature", world(a(failed(ErrorServFail, 3, 22)), aaaa(failed(ErrorServFail, 4))), Unknown, ReasonLookupFailed, "stale answers and dead servers"},
 	{"never looked up", &Facts{Nodes: world().Nodes}, Unknown, ReasonLookupFailed, "no facts are no fault"},
 	{"caa not walked", world(func(f *NameFacts) { f.CAA = nil }), Unknown, ReasonCAALookupFailed, "no facts are no permission"},
 	{"caa walk ends early", world(func(f *NameFacts) { f.CAA = f.CAA[:1] }), Unknown, ReasonCAALookupFailed, "a parent may forbid"},
@@ -121,7 +121,7 @@ var situations = []situation{
 	{"aaaa dead, a mixed", world(a(has(node4, else4)), aaaa(has(else6)), dials(map[string]Dial{else6: DialRefused}), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "it is the node's, or forwards"},
 	{"a mixed, forwards", world(a(has(node4, else4)), probe(reachedBy(else4))), Pass, ReasonForwardsChallenge, "it is the node's, or forwards"},
 	{"a mixed, one forwards", world(a(has(node4, else4, "192.4.0.98")), probe(reachedBy(else4)), probe(reachedBy(node4))), Unknown, ReasonForwardsSome, "a draw for every perspective"},
-	{"both forward", world(a(has(else4, "192.4.0.98")), probe(reachedBy(else4)), probe(reachedBy("192.4.0.98"))), Pass, ReasonForwardsChallenge, "whichever is asked"},
+	{"both forward", world(a(has(else4, "192.4.0.98")), probe(reachedBy(else4)), probe(reachedBy("192.4.0.98"))), Pass, ReasonForwardsChallenge, "any address leads to the node"},
 	{"aaaa mixed, forwards", world(aaaa(has(node6, else6)), probe(reachedBy(else6))), Pass, ReasonForwardsChallenge, "it is the node's, or forwards"},
 	{"aaaa dead and one that forwards", world(aaaa(has("2600::98", else6)), dials(map[string]Dial{"2600::98": DialRefused}), probe(reachedBy(else6))), Pass, ReasonForwardsChallenge, "the dead one falls back to the node"},
 	{"aaaa dead and one that forwards, a elsewhere", world(a(has(else4)), aaaa(has("2600::98", else6)), dials(map[string]Dial{"2600::98": DialRefused}), probe(reachedBy(else6))), Fail, ReasonAAAAMismatch, "the dead one falls back elsewhere"},
@@ -166,7 +166,7 @@ var situations = []situation{
 	{"cname in the zone, a server is lame", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorLame), failed(ErrorLame)), toOwn("ns2", "there.example.com"))), Pass, ReasonAMatch, "the other answers"},
 	{"caa above the name, and the server denies its cname for caa", world(aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "a resolver that met the CNAME goes by its target"},
 	{"aaaa servfail at every server, and the resolver has it", world(a(via(has(), nodeName)), aaaa(via(has(node6), nodeName)), servers(server("ns1", via(has(), nodeName), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "by the CNAME that came for A"},
-	{"caa of no server, all the same of the resolver", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), failed(ErrorServFail)))), Unknown, ReasonCAALookupFailed, "another resolver has not met the CNAME before"},
+	{"caa of no server, but of the resolver", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), failed(ErrorServFail)))), Unknown, ReasonCAALookupFailed, "another resolver has not met the CNAME before"},
 	{"caa of one server refused", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), has()))), Pass, ReasonAMatch, "the other answers"},
 	{"caa forbids, and servers differ on cname", world(caaAt(host, caa(unsigned)), servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "a resolver that met the CNAME may not ask for CAA beside it"},
 	{"caa of one server of the alias forbids", world(a(via(has(node4), "web.example")), led("web.example", server("ns3", has(node4), has()), forbids(server("ns4", has(node4), has())))), Fail, ReasonInconsistent, "the target's set counts"},
@@ -186,27 +186,27 @@ func aliased(name, target string) ServerFacts {
 	return s
 }
 
-// toOwn is a server that has the target of its CNAME too.
+// toOwn returns a server that also has the target of its CNAME.
 func toOwn(name, target string) ServerFacts {
 	s := aliased(name, target)
 	s.A = has(node4)
 	return s
 }
 
-// stock is a page that many servers have.
+// stock is a default page of many servers.
 var stock = ProbeFacts{Status: 404, ContentType: "text/html", Server: "nginx", Body: "1"}
 
-// tcpDead is a lookup that a server would only answer over TCP, and does not.
+// tcpDead is a lookup with a truncated answer over UDP and none over TCP.
 var tcpDead = Lookup{Outcome: OutcomeError, Error: ErrorTimeout, Truncated: true}
 
-// halfAliased is a server that has the CNAME for AAAA, and no data for A.
+// halfAliased returns a server with a CNAME for AAAA and no data for A.
 func halfAliased(name string) ServerFacts {
 	s := server(name, has(), has())
 	s.AAAA.Chain = []string{nodeName}
 	return s
 }
 
-// halfFailed has a CNAME for AAAA, and SERVFAIL for A.
+// halfFailed returns a server with a CNAME for AAAA and SERVFAIL for A.
 func halfFailed(name string) ServerFacts {
 	s := aliased(name, nodeName)
 	s.A = failed(ErrorServFail)
@@ -214,14 +214,14 @@ func halfFailed(name string) ServerFacts {
 	return s
 }
 
-// hidden has CAA that forbids above the name, and other CAA at it.
+// hidden returns a server with CAA that forbids above the name, and other CAA at it.
 func hidden(name string) ServerFacts {
 	s := server(name, has(node4), has())
 	s.CAA = []CAALookup{{host, caa("0 tbs x")}, {"example.com", caa(unsigned)}}
 	return s
 }
 
-// halfTo has a CNAME for AAAA, to what it has no address for.
+// halfTo returns a server with a CNAME for AAAA, without the address of its target.
 func halfTo(name, target string) ServerFacts {
 	s := server(name, has(), has())
 	s.AAAA.Chain = []string{target}
@@ -286,7 +286,7 @@ func TestSituations(t *testing.T) {
 				t.Error("an unknown verdict is not retryable")
 			}
 			if again := Judge(shuffled(s.facts), asks()); !same(v, again) {
-				t.Errorf("the order of facts matters:\n%+v\n%+v", v, again)
+				t.Errorf("the verdict depends on the order of facts:\n%+v\n%+v", v, again)
 			}
 		})
 	}
@@ -309,7 +309,7 @@ func TestNames(t *testing.T) {
 		{"a.*.example.com", "", ReasonWildcard, "a star anywhere"},
 		{"a_b.example.com", "", ReasonNameInvalid, "underscore"},
 		{"ab--c.example.com", "", ReasonNameInvalid, "reserved label"},
-		{"xn--\u00e9.example.com", "", ReasonNameInvalid, "an A-label holds no é"},
+		{"xn--\u00e9.example.com", "", ReasonNameInvalid, "an A-label cannot have é"},
 		{"xn--a-.example.com", "", ReasonNameInvalid, "ends in a hyphen"},
 		{"-a.example.com", "", ReasonNameInvalid, "begins with a hyphen"},
 		{"a..example.com", "", ReasonNameInvalid, "empty label"},
@@ -357,7 +357,7 @@ func TestCertificate(t *testing.T) {
 		{[]string{"half.example.com", "www.example.com"}, Fail, "www.example.com", "what time does not mend is named first"},
 		{[]string{"half.example.com", "slow.example.com"}, Fail, "half.example.com", "and what it may mend after"},
 		{[]string{"*.example.com"}, Fail, "*.example.com", "a wildcard alias"},
-		{[]string{host, host}, Pass, host, "once more is nothing new"},
+		{[]string{host, host}, Pass, host, "a repeated name changes nothing"},
 	} {
 		v := Judge(facts, asks(c.aliases...))
 		if v.Result != c.result || v.Name != c.name {
@@ -432,7 +432,7 @@ func TestNodeAddresses(t *testing.T) {
 		t.Errorf("v4 is %s, want those of all servers", p.v4)
 	}
 	if !p.v6Known || len(p.v6) != 0 {
-		t.Error("the resolver's word on v6 is not taken where no server says any")
+		t.Error("the resolver's v6 is not used if no server answers for it")
 	}
 	node.Servers = []ServerFacts{aliased("ns1", "elsewhere.example")}
 	if p := publishedBy(node); p.v4.String() != "192.4.0.7" {
@@ -440,7 +440,7 @@ func TestNodeAddresses(t *testing.T) {
 	}
 }
 
-// A caller that has just written a name does not wait until the resolver forgets.
+// A caller that has just written a name need not wait for the resolver's cache.
 func TestRenew(t *testing.T) {
 	for _, c := range []struct {
 		name    string

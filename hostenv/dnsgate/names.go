@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
@@ -33,7 +34,7 @@ func QueryName(name string) (string, error) {
 		return "", errWildcard
 	}
 	ascii := strings.TrimSuffix(strings.ToLower(name), ".")
-	if !isASCII(name) {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
 		normal, err := names.ParseHost(name)
 		if err != nil {
 			return "", err
@@ -113,13 +114,4 @@ func icannSuffix(name string) string {
 		suffix, icann = publicsuffix.PublicSuffix(parent)
 	}
 	return suffix
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }

@@ -16,12 +16,12 @@ import (
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
-		t.Skip("there is no go command:", err)
+		t.Skip("skipped, because go is missing:", err)
 	}
 	for dep := range strings.Lines(string(out)) {
 		for _, unwanted := range []string{"miekg/dns", "cloudflare", "magefile", "os/exec"} {
 			if strings.Contains(dep, unwanted) {
-				t.Errorf("the package pulls in %s", strings.TrimSpace(dep))
+				t.Errorf("the package imports %s", strings.TrimSpace(dep))
 			}
 		}
 	}
@@ -38,10 +38,10 @@ func TestRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text2, err := again.Encode(); err != nil || !bytes.Equal(text, text2) {
-		t.Errorf("recorded twice it differs:\n%s\n%s", text, text2)
+		t.Errorf("the second record differs:\n%s\n%s", text, text2)
 	}
 	for _, c := range []struct{ text, why string }{
-		{``, "nothing"},
+		{``, "empty"},
 		{`{}`, "no version"},
 		{`{"formatVersion":2}`, "another version"},
 		{`{"formatVersion":1,"formatVersion":1}`, "a key twice"},
@@ -51,13 +51,12 @@ func TestRecord(t *testing.T) {
 		{`{"formatVersion":1} x`, "text after the end"},
 	} {
 		if _, err := DecodeFacts([]byte(c.text)); err == nil {
-			t.Errorf("%s is read: %s", c.text, c.why)
+			t.Errorf("%s is accepted: %s", c.text, c.why)
 		}
 	}
 }
 
-// Any server on the internet can answer: its texts must not stop the gate, control
-// the terminal, or fill the plan.
+// Texts of hostile servers cannot stop the gate, control the terminal or fill the plan.
 func TestHostileTexts(t *testing.T) {
 	const evil = "\xff\x1b[2J\u202e\x00"
 	long := strings.Repeat("x", 1<<20)

@@ -17,7 +17,7 @@ func TestRuleNamesAreUnique(t *testing.T) {
 		}
 		seen[r.name] = true
 		if (r.warns == nil) == (r.evidence == nil) {
-			t.Errorf("%s has to decide or to warn", r.name)
+			t.Errorf("%s must either decide or warn", r.name)
 		}
 		if r.evidence != nil && (fixes[r.reason] == nil) != (r.result == Pass) {
 			t.Errorf("%s: the reason %s has a fix: %v", r.name, r.reason, fixes[r.reason] != nil)

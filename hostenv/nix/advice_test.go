@@ -9,7 +9,7 @@ import (
 
 func TestAdvice(t *testing.T) {
 	const source = "/nix/store/s8f5kjxgzb28aayb8xxiq2lxy0jg1pkp-source"
-	for said, want := range map[string]string{
+	for message, want := range map[string]string{
 		"getting status of '" + source + "/flake.nix': No such file or directory":         "`git add` it",
 		"path '" + source + "/nodes/node-a/configuration.nix' does not exist":             "`git add` it",
 		"unable to download 'https://git.example/a': Couldn't resolve host name (6)":      "finds the host in DNS",
@@ -20,8 +20,8 @@ func TestAdvice(t *testing.T) {
 		"opening file '/home/operator/key': No such file or directory":                    "",
 		"flake 'git+file:///p' requires lock file changes but they're not allowed due to": "nix flake lock",
 	} {
-		if got := hostnix.Advice(said); (got == "") != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("%s\ngot %q, want %q", said, got, want)
+		if got := hostnix.Advice(message); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s\ngot %q, want %q", message, got, want)
 		}
 	}
 }

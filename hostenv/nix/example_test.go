@@ -88,7 +88,7 @@ func TestExampleIsRecorded(t *testing.T) {
 }
 
 // Every environment of the example can be locked: its git ref is a branch with its
-// own commit, and all versions of Nix lock it alike, in any folder.
+// own commit, and all versions of Nix lock it to the same value, in any folder.
 func TestExampleCanBeLocked(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		dest := makeExample(t, n)

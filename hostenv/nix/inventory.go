@@ -1,31 +1,33 @@
 package nix
 
 import (
+	"crypto/rand"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Inventory evaluates the provider's inventory and returns its JSON. It reports
-// one event for each project. The error holds an *[EvalError] for every project
-// that cannot be evaluated. flake.lock must exist and be up to date: only the
-// provider decides to change it. Inventory refuses what CheckLock refuses, before it
-// evaluates anything.
+// one event for each project. The error holds one for every project that cannot be
+// evaluated. flake.lock must exist and be up to date: only the provider decides to
+// change it. Inventory refuses what CheckLock refuses, before it evaluates anything.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	// A customer's code may trace as well, but does not know the mark.
 	events := &counter{runner: r, phase: Evaluate, mark: rand.Text()}
 	// Evaluate the options first: projects take minutes.
-	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = "+quote(events.mark)+"; }; in builtins.seq i.provider i")
-	if failed := (*nixError)(nil); errors.As(err, &failed) {
+	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = "+Quote(events.mark)+"; }; in builtins.seq i.provider i")
+	if failed := (*CommandError)(nil); errors.As(err, &failed) {
 		return nil, r.findFailures(ctx, failed)
 	}
 	if err != nil {
@@ -43,61 +45,73 @@ func (r *Runner) apply(ctx context.Context, events *counter, function string) ([
 	if err != nil {
 		return nil, err
 	}
-	written, _, err := r.eval(ctx, events, "--no-update-lock-file", provider, "--apply", function)
+	written, _, err := r.command(ctx, events, "eval", "--no-update-lock-file", provider, "--apply", function)
 	return written, err
+}
+
+// read evaluates a function of lib.hostenvProvider that gives part of the
+// provider's options, and decodes the value.
+func (r *Runner) read(ctx context.Context, function string, into any) error {
+	written, err := r.apply(ctx, nil, function)
+	if failed := (*CommandError)(nil); errors.As(err, &failed) {
+		return inventoryProblem("", reasonOf("", failed, true))
+	}
+	if err != nil {
+		return err
+	}
+	return decodeJSON(written, into)
+}
+
+// TrustedPublicKeys evaluates provider.nixSigning.trustedPublicKeys of the
+// provider's flake. The plan may be older and lack some of them. It evaluates no
+// project.
+func (r *Runner) TrustedPublicKeys(ctx context.Context) (keys []string, err error) {
+	err = r.read(ctx, "p: (p.inventoryWith { only = [ ]; }).provider.nixSigning.trustedPublicKeys or [ ]", &keys)
+	return keys, err
 }
 
 // findFailures evaluates the provider's options and every project separately,
 // after the evaluation of all together failed.
-func (r *Runner) findFailures(ctx context.Context, together *nixError) error {
-	out, err := r.apply(ctx, nil, "p: p.projectNames")
-	if failed := (*nixError)(nil); errors.As(err, &failed) {
-		return failureOf("", failed, true)
-	}
-	if err != nil {
-		return err
-	}
+func (r *Runner) findFailures(ctx context.Context, together *CommandError) error {
 	var projects []string
-	if err := json.Unmarshal(out, &projects); err != nil {
-		return fmt.Errorf("read the names of the projects: %w", err)
-	}
-
-	// builtins.toJSON forces the whole value, to find errors deep inside.
-	functions := map[string]string{"": "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ ]; })) true"}
-	for _, project := range projects {
-		functions[project] = "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ " + quote(project) + " ]; }).projects) true"
-	}
-	var (
-		mu       sync.Mutex
-		failures []*EvalError
-	)
-	err = inParallel(r.jobs(), functions, func(project, function string) error {
-		_, err := r.apply(ctx, nil, function)
-		failed := (*nixError)(nil)
-		if !errors.As(err, &failed) {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		failures = append(failures, failureOf(project, failed, project == ""))
-		return nil
-	})
-	if err != nil {
+	if err := r.read(ctx, "p: p.projectNames", &projects); err != nil {
 		return err
 	}
-	if len(failures) == 0 {
-		failures = []*EvalError{failureOf("", together, false)}
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(r.Parallel())
+	reasons := map[string]*problem.Problem{}
+	for _, project := range append(projects, "") {
+		// builtins.toJSON forces the whole value, to find errors deep inside.
+		function := "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ ]; })) true"
+		if project != "" {
+			function = "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ " + Quote(project) + " ]; }).projects) true"
+		}
+		group.Go(func() error {
+			_, err := r.apply(ctx, nil, function)
+			failed := (*CommandError)(nil)
+			if !errors.As(err, &failed) {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			reasons[project] = reasonOf(project, failed, project == "")
+			return nil
+		})
 	}
-	slices.SortFunc(failures, func(a, b *EvalError) int { return cmp.Compare(a.Project, b.Project) })
-	if own := failures[0]; own.Project == "" {
-		// An error in the provider's options also fails every project.
-		failures = append(failures[:1], slices.DeleteFunc(failures[1:], func(f *EvalError) bool {
-			return f.Message == own.Message || f.Message == inline(own.Message+"\nhint: "+own.Advice)
-		})...)
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if len(reasons) == 0 {
+		reasons[""] = reasonOf("", together, false)
 	}
 	var all problem.List
-	for _, f := range failures {
-		all.Add(f)
+	own := reasons[""]
+	for _, project := range slices.Sorted(maps.Keys(reasons)) {
+		// An error in the provider's options also fails every project.
+		if reason := reasons[project]; project == "" || own == nil || reason.Text != own.Text && reason.Text != Inline(own.Text+"\nhint: "+own.Fix) {
+			all.Add(inventoryProblem(project, reason))
+		}
 	}
 	return all.Err()
 }
@@ -118,20 +132,32 @@ var advice = []struct {
 	{regexp.MustCompile("Could(n't| not) resolve host"), "run the command again once this machine finds the host in DNS"},
 }
 
-// failureOf reports a failed evaluation. own means that it ran no customer's code.
-func failureOf(project string, failed *nixError, own bool) *EvalError {
-	text, hint := inline(message(failed.log)), ""
+// reasonOf returns Nix's innermost message about a project, or about the
+// provider's options for "", with a hint.
+//
+// own means that the evaluation ran no code of a customer. Otherwise no line of the
+// message is taken for a hint.
+func reasonOf(project string, failed *CommandError, own bool) *problem.Problem {
+	text, hint := Inline(failed.Message()), ""
 	if own {
-		text, hint = splitHint(message(failed.log))
+		text, hint = SplitHint(failed.Message())
 	}
-	if text == "" {
-		text = failed.err.Error()
-	}
+	text = cmp.Or(text, failed.Err.Error())
 	hint = cmp.Or(hint, Advice(text))
-	if project != "" {
-		text = strings.TrimPrefix(text, "project "+project+": ")
+	if project == "" {
+		return &problem.Problem{Text: text, Fix: cmp.Or(hint, "nix eval --show-trace .#lib.hostenvProvider.inventory shows how nix got there")}
 	}
-	return &EvalError{Project: project, Message: text, Advice: hint}
+	return &problem.Problem{
+		Text: strings.TrimPrefix(text, "project "+project+": "),
+		Fix:  cmp.Or(hint, "nix eval --show-trace .#lib.hostenvProvider --apply 'p: p.inventoryWith { only = [ "+Quote(project)+" ]; }' shows how nix got there"),
+	}
+}
+
+func inventoryProblem(project string, reason error) error {
+	if project != "" {
+		reason = problem.In("project "+project, reason)
+	}
+	return problem.In("evaluate the inventory", reason)
 }
 
 // Advice returns the hint for a message of Nix itself, "" if there is none.
@@ -145,56 +171,6 @@ func Advice(text string) string {
 }
 
 // Quote writes any text as a string of Nix.
-func Quote(text string) string { return quote(text) }
-
-// SplitHint splits a message of our own Nix code into its text and its hint.
-func SplitHint(message string) (text, hint string) { return splitHint(message) }
-
-// Inline returns a message of an evaluation that runs a customer's code, in which
-// nothing is a hint.
-func Inline(message string) string { return inline(message) }
-
-func quote(text string) string {
+func Quote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(text) + `"`
-}
-
-// inParallel calls do for each entry, at most n at once, and returns the first
-// error after all calls have returned.
-func inParallel[K comparable, V any](n int, entries map[K]V, do func(K, V) error) error {
-	var (
-		wait  sync.WaitGroup
-		mu    sync.Mutex
-		first error
-		slots = make(chan struct{}, n)
-	)
-	for key, value := range entries {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
-			if err := do(key, value); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				if first == nil {
-					first = err
-				}
-			}
-		})
-	}
-	wait.Wait()
-	return first
-}
-
-// TrustedPublicKeys evaluates provider.nixSigning.trustedPublicKeys of the
-// provider's flake. The plan may be older and lack some of them. It evaluates no
-// project.
-func (r *Runner) TrustedPublicKeys(ctx context.Context) ([]string, error) {
-	written, err := r.apply(ctx, nil, "p: (p.inventoryWith { only = [ ]; }).provider.nixSigning.trustedPublicKeys or [ ]")
-	if err != nil {
-		return nil, err
-	}
-	var keys []string
-	if err := json.Unmarshal(written, &keys); err != nil {
-		return nil, fmt.Errorf("read the keys that the flake trusts: %w", err)
-	}
-	return keys, nil
 }

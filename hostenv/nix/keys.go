@@ -86,8 +86,8 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 	_, alone := os.Lstat(public) // looked up first: a run that makes a key now writes this file last
 	if _, err := os.Stat(file); ours && errors.Is(err, fs.ErrNotExist) {
 		if alone == nil {
-			return Key{}, keyProblem(file, "is not there, and its public half is: a new one would have the same name, of which Nix knows one key alone",
-				"restore it from where a copy is kept, or name that with -signingKey=; to replace it make one of another name, mode 0600: `nix key generate-secret --key-name "+domain+"-2 >"+problem.Word(file)+"`")
+			return Key{}, keyProblem(file, "is missing, and its public key exists: a new key would have the same name, and Nix knows only one key of a name",
+				"restore it from a copy, or name the copy with -signingKey=; to replace it, make a key of another name, mode 0600: `nix key generate-secret --key-name "+domain+"-2 >"+problem.Word(file)+"`")
 		}
 		if k.Made, err = makeKey(file, domain); err != nil {
 			return Key{}, fmt.Errorf("make a signing key: %w", err)
@@ -98,7 +98,7 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 	}
 	if inGit(ctx, file) {
 		return Key{}, keyProblem(file, "is in git: every reader of the repository can sign for every node",
-			"git rm --cached it, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys")
+			"run `git rm --cached "+problem.Word(file)+"`, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys")
 	}
 	if ours {
 		err := os.MkdirAll(filepath.Dir(public), 0o777)
@@ -122,13 +122,13 @@ func keyProblem(file, text, fix string) error {
 func PublicKey(file string) (string, error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", keyProblem(file, "is not there", "correct the path, or omit -signingKey and "+KeyVariable+" to have one made")
+		return "", keyProblem(file, "does not exist", "correct the path, or omit -signingKey and "+KeyVariable+": then the first run makes a key")
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the signing key: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", keyProblem(file, "is no file", "name the file of a secret key of Nix")
+		return "", keyProblem(file, "is not a file", "name the file with a secret key of Nix")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return "", keyProblem(file, fmt.Sprintf("can be read by others (mode %04o)", info.Mode().Perm()), "chmod 600 "+problem.Word(file))
@@ -138,22 +138,22 @@ func PublicKey(file string) (string, error) {
 		return "", fmt.Errorf("read the signing key: %w", err)
 	}
 	if len(data) > 1<<12 || bytes.Contains(data, []byte("ENC[")) {
-		return "", keyProblem(file, "is no secret key of Nix, but looks like a file of sops", "decrypt it to a file of its own that is not in git, mode 0600, and name that")
+		return "", keyProblem(file, "is not a secret key of Nix, and looks like a file of sops", "decrypt it to a file that is not in git, mode 0600, and name that file")
 	}
 	name, encoded, _ := strings.Cut(strings.TrimSpace(string(data)), ":")
 	secret, err := base64.StdEncoding.DecodeString(encoded)
 	if _, unnamed := names.ParseKeyName(name); err != nil || unnamed != nil || len(secret) != ed25519.PrivateKeySize {
-		remedy := "make one with `nix key generate-secret --key-name " + "NAME-1`"
+		remedy := "make one with `nix key generate-secret --key-name NAME-1`"
 		if err == nil && len(secret) == ed25519.PublicKeySize {
-			remedy = "this is the public half: name the file of the secret one"
+			remedy = "this is the public key: name the file of the secret key"
 		}
-		return "", keyProblem(file, "is no secret key of Nix", remedy)
+		return "", keyProblem(file, "is not a secret key of Nix", remedy)
 	}
 	// The second half is the public key. If it does not belong to the first, the
 	// signatures fail to verify.
 	key := ed25519.NewKeyFromSeed(secret[:ed25519.SeedSize])
 	if !bytes.Equal(key, secret) {
-		return "", keyProblem(file, "is broken: its halves do not belong together", "restore it from a backup")
+		return "", keyProblem(file, "is damaged: its two halves do not match", "restore it from a backup")
 	}
 	return name + ":" + base64.StdEncoding.EncodeToString(secret[ed25519.SeedSize:]), nil
 }
@@ -181,8 +181,8 @@ func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
 		return false, err
 	}
 	defer func() {
-		if gone := os.Remove(tmp); err == nil {
-			err = gone
+		if removing := os.Remove(tmp); err == nil {
+			err = removing
 		}
 	}()
 	if err := os.Link(tmp, path); errors.Is(err, fs.ErrExist) {

@@ -193,7 +193,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	flipped := bytes.Clone(good)
-	at := len("hosting.example-1:") + 60 // in the public half
+	at := len("hosting.example-1:") + 60 // in the public key
 	flipped[at] = map[bool]byte{true: 'B', false: 'A'}[flipped[at] == 'A']
 	for name, c := range map[string]struct {
 		content []byte
@@ -202,12 +202,12 @@ func TestPublicKeyRefuses(t *testing.T) {
 	}{
 		"open":         {good, 0o644, "can be read by others (mode 0644)"},
 		"of the group": {good, 0o640, "can be read by others (mode 0640)"},
-		"empty":        {nil, 0o600, "is no secret key of Nix"},
-		"public":       {[]byte(k.Public), 0o600, "is no secret key of Nix"},
-		"ssh":          {[]byte("-----BEGIN OPENSSH PRIVATE KEY-----\ntopsecret\n"), 0o600, "is no secret key of Nix"},
-		"garbage":      {[]byte("topsecret:topsecret!"), 0o600, "is no secret key of Nix"},
-		"name":         {append([]byte("top secret "), good...), 0o600, "is no secret key of Nix"},
-		"flipped":      {flipped, 0o600, "its halves do not belong together"},
+		"empty":        {nil, 0o600, "is not a secret key of Nix"},
+		"public":       {[]byte(k.Public), 0o600, "is not a secret key of Nix"},
+		"ssh":          {[]byte("-----BEGIN OPENSSH PRIVATE KEY-----\ntopsecret\n"), 0o600, "is not a secret key of Nix"},
+		"garbage":      {[]byte("topsecret:topsecret!"), 0o600, "is not a secret key of Nix"},
+		"name":         {append([]byte("top secret "), good...), 0o600, "is not a secret key of Nix"},
+		"flipped":      {flipped, 0o600, "its two halves do not match"},
 		"sops":         {[]byte(`{"data": "ENC[AES256_GCM,data:topsecret]"}`), 0o600, "looks like a file of sops"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := hostnix.PublicKey(root); err == nil || !strings.Contains(err.Error(), "is no file") {
+	if _, err := hostnix.PublicKey(root); err == nil || !strings.Contains(err.Error(), "is not a file") {
 		t.Errorf("got %v", err)
 	}
 }

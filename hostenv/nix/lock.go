@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
@@ -34,8 +35,8 @@ type Locked struct {
 // a source. A relative path counts from the provider's folder.
 //
 // It fetches equal sources once. Several processes fetch at the same time, but
-// only one from each repository. The error holds a *[LockError] for every source
-// that fails.
+// only one from each repository. The error holds one for every source that fails,
+// in their order.
 func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]Locked, error) {
 	if len(sources) == 0 {
 		return nil, nil
@@ -46,9 +47,9 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 		asked    = make([]*source, len(sources))
 	)
 	for i, attributes := range sources {
-		s, err := r.sourceOf(i, attributes)
+		s, err := r.sourceOf(attributes)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("lock source %d: %w", i, err)
 		}
 		if byKey[s.key] == nil {
 			byKey[s.key] = s
@@ -58,30 +59,27 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 	}
 
 	events := &counter{runner: r, phase: Fetch, total: len(distinct)}
-	var mu sync.Mutex
-	var failures []*LockError
-	err := inParallel(r.jobs(), numbered(batches(distinct, r.jobs())), func(_ int, inTurn [][]*source) error {
-		for _, batch := range inTurn {
-			failed, err := r.lockBatch(ctx, events, batch)
-			if err != nil {
-				return err
+	var group errgroup.Group
+	group.SetLimit(r.Parallel())
+	for _, inTurn := range batches(distinct, r.Parallel()) {
+		group.Go(func() error {
+			for _, batch := range inTurn {
+				if err := r.lockBatch(ctx, events, batch); err != nil {
+					return err
+				}
 			}
-			mu.Lock()
-			failures = append(failures, failed...)
-			mu.Unlock()
-		}
-		return nil
-	})
-	if err != nil {
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	if len(failures) > 0 {
-		slices.SortFunc(failures, func(a, b *LockError) int { return a.Index - b.Index })
-		var all problem.List
-		for _, f := range failures {
-			all.Add(f)
-		}
-		return nil, all.Err()
+	var failures problem.List
+	for _, s := range distinct {
+		failures.Add(s.failed)
+	}
+	if err := failures.Err(); err != nil {
+		return nil, err
 	}
 	locked := make([]Locked, len(sources))
 	for i, s := range asked {
@@ -92,43 +90,33 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 
 // lockBatch fetches a batch in one process. If that fails, it fetches each source
 // in its own process: one failure must not hide the next.
-func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) ([]*LockError, error) {
+func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) error {
 	err := r.fetch(ctx, events, batch)
-	failed := (*nixError)(nil)
-	if err == nil {
-		return r.unlockable(batch), nil
-	}
-	if !errors.As(err, &failed) {
-		return nil, err
-	}
-	if len(batch) == 1 {
-		text, _ := splitHint(message(failed.log))
+	failed := (*CommandError)(nil)
+	switch {
+	case err == nil:
+		for _, s := range batch {
+			if s.needsRev() && strings.Trim(s.locked.Rev, "0") == "" { // Nix cannot fetch it again
+				s.fail("it has no commit: its working tree has changes")
+			}
+		}
+		return nil
+	case !errors.As(err, &failed):
+		return err
+	case len(batch) == 1:
+		text, _ := SplitHint(failed.Message())
 		if errors.Is(failed, errStale) {
 			text = errStale.Error() + "\n" + text
 		}
-		return []*LockError{batch[0].failure(text)}, nil
+		batch[0].fail(text)
+		return nil
 	}
-	var failures []*LockError
 	for _, s := range batch {
-		alone, err := r.lockBatch(ctx, nil, []*source{s})
-		if err != nil {
-			return nil, err
-		}
-		failures = append(failures, alone...)
-	}
-	return failures, nil
-}
-
-// unlockable finds fetched sources without a commit: a working tree with changes,
-// which Nix cannot fetch again.
-func (r *Runner) unlockable(batch []*source) []*LockError {
-	var failures []*LockError
-	for _, s := range batch {
-		if s.needsRev() && strings.Trim(s.locked.Rev, "0") == "" {
-			failures = append(failures, s.failure("it has no commit: its working tree has changes"))
+		if err := r.lockBatch(ctx, nil, []*source{s}); err != nil {
+			return err
 		}
 	}
-	return failures
+	return nil
 }
 
 // fetch runs one nix process for sources and records their locks.
@@ -162,16 +150,16 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 	}
 
 	// Without --refresh Nix answers from a cache, which may be an hour old.
-	out, log, err := r.eval(ctx, events, "--impure", "--refresh", "--file", expression)
+	out, log, err := r.command(ctx, events, "eval", "--impure", "--refresh", "--file", expression)
 	if err != nil {
 		return err
 	}
 	if isStale(log) {
-		return &nixError{log: log, err: errStale}
+		return &CommandError{Log: redact(log), Err: errStale}
 	}
 	var locked []Locked
-	if err := json.Unmarshal(out, &locked); err != nil {
-		return fmt.Errorf("read what nix locked: %w", err)
+	if err := decodeJSON(out, &locked); err != nil {
+		return err
 	}
 	if len(locked) != len(batch) {
 		return fmt.Errorf("read what nix locked: %d answers for %d sources", len(locked), len(batch))
@@ -228,12 +216,4 @@ func batches(sources []*source, processes int) [][][]*source {
 		all = append(all, [][]*source{open})
 	}
 	return all
-}
-
-func numbered[V any](values []V) map[int]V {
-	numbered := make(map[int]V, len(values))
-	for i, value := range values {
-		numbered[i] = value
-	}
-	return numbered
 }

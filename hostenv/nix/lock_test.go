@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -125,7 +126,7 @@ func TestLockSources(t *testing.T) {
 	})
 }
 
-// All versions of Nix lock a source alike: a plan of one is valid for the others.
+// All versions of Nix lock a source to the same value: a plan of one is valid for the others.
 func TestLocksAgree(t *testing.T) {
 	site := repository(t, "main")
 	answers := map[hostnix.Locked][]string{}
@@ -165,7 +166,7 @@ func TestLockIsFresh(t *testing.T) {
 	})
 }
 
-// LockSources refuses a branch or repository that is gone, for which Nix itself
+// LockSources refuses a branch or repository that was deleted, for which Nix itself
 // uses its cache, with a warning.
 func TestLockIsNotFromMemory(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
@@ -179,16 +180,16 @@ func TestLockIsNotFromMemory(t *testing.T) {
 		}
 		gitOutput(t, bare, "branch", "--delete", "--force", "old")
 		locked, err := runner.LockSources(t.Context(), sources)
-		if failed := errorsOf[*hostnix.LockError](err); len(failed) != 1 || failed[0].Index != 1 {
-			t.Errorf("a branch that is gone: locked to %v, error %v", locked, err)
+		if failed := problem.Leaves(err); len(failed) != 1 || !strings.Contains(failed[0].Error(), "?ref=old: ") {
+			t.Errorf("a deleted branch: locked to %v, error %v", locked, err)
 		}
 
 		if err := os.Rename(bare, bare+".gone"); err != nil {
 			t.Fatal(err)
 		}
 		locked, err = runner.LockSources(t.Context(), sources)
-		if failed := errorsOf[*hostnix.LockError](err); len(failed) != 2 {
-			t.Errorf("a repository that is gone: locked to %v, error %v", locked, err)
+		if failed := problem.Leaves(err); len(failed) != 2 {
+			t.Errorf("a deleted repository: locked to %v, error %v", locked, err)
 		}
 		t.Log(err)
 	})
@@ -213,41 +214,36 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 			git(site, "main"),
 		}
 		_, err := n.runner(root).LockSources(t.Context(), sources)
-		failed := errorsOf[*hostnix.LockError](err)
-		if failed == nil {
-			t.Fatalf("error %v, want a *LockError", err)
-		}
-		type failure struct {
-			Index          int
-			Source, Advice string
-		}
+		type failure struct{ Source, Advice string }
 		ask := func(command string) string {
 			return "does the ref exist, and is the repository reachable from here? ask `git ls-remote " + command + "`"
 		}
 		want := []failure{
-			{1, "git+file://" + site + "?ref=no-such-branch", ask("file://" + site + " no-such-branch")},
-			{2, "git+file://" + site + "-gone?ref=main", ask("file://" + site + "-gone main")},
-			{3, "path:" + root + "/nothing", "does the folder " + root + "/nothing exist?"},
-			{4, "git+https://localhost:1/site.git?ref=main", ask("https://localhost:1/site.git main")},
-			{5, "git+https://localhost:1/site.git?private_token=...&ref=main", ask("https://localhost:1/site.git?private_token=... main")},
-			{6, "git+file://" + dirty, ask("file://" + dirty)},
+			{"git+file://" + site + "?ref=no-such-branch", ask("file://" + site + " no-such-branch")},
+			{"git+file://" + site + "-gone?ref=main", ask("file://" + site + "-gone main")},
+			{"path:" + root + "/nothing", "does the folder " + root + "/nothing exist?"},
+			{"git+https://localhost:1/site.git?ref=main", ask("https://localhost:1/site.git main")},
+			{"git+https://localhost:1/site.git?private_token=...&ref=main", ask("https://localhost:1/site.git?private_token=... main")},
+			{"git+file://" + dirty, ask("file://" + dirty)},
 		}
 		var got []failure
-		for _, f := range failed {
-			got = append(got, failure{f.Index, f.Source, f.Advice})
-			if f.Message == "" {
-				t.Errorf("no message for %s", f.Source)
+		for _, f := range problem.Leaves(err) {
+			rest, _ := strings.CutPrefix(f.Error(), "lock ")
+			source, message, _ := strings.Cut(rest, ": ")
+			got = append(got, failure{source, problem.Hint(f)})
+			if message == "" {
+				t.Errorf("no message for %s", source)
 			}
 			t.Logf("%s", f)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("failures (-want +got):\n%s", diff)
 		}
-		if all := err.Error() + hints(err) + fmt.Sprintf("%+v", failed); strings.Contains(all, "hunter2") {
+		if all := err.Error() + hints(err); strings.Contains(all, "hunter2") {
 			t.Errorf("the error contains a credential:\n%s", all)
 		}
-		if last := failed[len(failed)-1].Message; !strings.Contains(last, "working tree has changes") {
-			t.Errorf("a working tree with changes: %q", last)
+		if !strings.HasSuffix(err.Error(), "working tree has changes") {
+			t.Errorf("a working tree with changes: %v", err)
 		}
 	})
 }
@@ -279,7 +275,7 @@ echo "error: no such host" >&2
 exit 1`)
 	runner := &hostnix.Runner{Nix: fake}
 	_, err := runner.LockSources(t.Context(), []map[string]any{{"type": "git", "url": "https://u:hunter2@localhost/x"}})
-	if failed := errorsOf[*hostnix.LockError](err); len(failed) != 1 || failed[0].Message != "no such host" {
+	if failed := errorsOf[*problem.Problem](err); len(failed) != 1 || failed[0].Text != "no such host" {
 		t.Errorf("error %v", err)
 	}
 	if got, want := read(t, filepath.Join(temp, "modes")), "drwx------\n-rw-------\n-rw-------\n1\n"; got != want {

@@ -10,7 +10,6 @@
 package nix
 
 import (
-	"cmp"
 	"fmt"
 	"sync"
 )
@@ -48,7 +47,8 @@ type Event struct {
 
 const defaultJobs = 4
 
-func (r *Runner) jobs() int {
+// Parallel is how many nix processes may run at once.
+func (r *Runner) Parallel() int {
 	if r.Jobs <= 0 {
 		return defaultJobs
 	}
@@ -81,8 +81,3 @@ func (c *counter) report(subject string) {
 	c.number++
 	c.runner.Progress(Event{Phase: c.phase, Subject: subject, Number: c.number, Total: c.total})
 }
-
-func (r *Runner) program() string { return cmp.Or(r.Nix, "nix") }
-
-// Parallel is how many nix processes may run at once.
-func (r *Runner) Parallel() int { return r.jobs() }

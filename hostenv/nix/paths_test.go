@@ -21,7 +21,7 @@ func TestPackageOf(t *testing.T) {
 		{p("hello-2.10-bin"), "hello", "2.10", "an output is no version"},
 		{p("glibc-2.40-66-dev"), "glibc", "2.40-66", "a dash in the version"},
 		{p("openssl-3.0.14-lib"), "openssl", "3.0.14", "an output"},
-		{p("php-8.3.1-beta"), "php", "8.3.1-beta", "what is no output is version"},
+		{p("php-8.3.1-beta"), "php", "8.3.1-beta", "a suffix that is not an output belongs to the version"},
 		{p("font-awesome-6"), "font-awesome", "6", "dashes before letters are the name's"},
 		{p("gtk+3-3.24.43"), "gtk+3", "3.24.43", "a digit in the name"},
 		{p("etc"), "etc", "", "no version"},

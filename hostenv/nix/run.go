@@ -30,23 +30,8 @@ const grace = 2 * time.Second
 // maxLog is how many bytes of nix's output an error keeps, from the end.
 const maxLog = 1 << 20
 
-// A nixError holds the log of a nix that failed, or whose result cannot be used.
-type nixError struct {
-	log string
-	err error
-}
-
-func (e *nixError) Error() string { return fmt.Sprintf("nix: %v: %s", e.err, message(e.log)) }
-func (e *nixError) Unwrap() error { return e.err }
-
-// eval runs `nix eval --json`, see command.
-func (r *Runner) eval(ctx context.Context, events *counter, args ...string) (written []byte, log string, err error) {
-	return r.command(ctx, events, "eval", args...)
-}
-
 // command runs `nix NAME --json` with further arguments and returns its standard
-// output and standard error. Progress goes to events. The error is a *nixError if
-// nix ran and failed, or the context's error if it was cancelled.
+// output and standard error. Progress goes to events. The error is that of Run.
 func (r *Runner) command(ctx context.Context, events *counter, name string, args ...string) (written []byte, log string, err error) {
 	// The evaluation cache would repeat an error without its message.
 	args = slices.Concat([]string{name, "--json", "--option", "eval-cache", "false"}, Features, args)
@@ -86,11 +71,7 @@ func (e *CommandError) Message() string { return message(e.Log) }
 // *[CommandError] if the command ran and failed, or the context's cause if that
 // was cancelled. A cancelled context ends all processes of the command.
 func (r *Runner) Run(ctx context.Context, c Command) (written []byte, err error) {
-	written, err = r.run(ctx, c, &listener{copy: c.Log})
-	if failed := (*nixError)(nil); errors.As(err, &failed) {
-		return nil, &CommandError{Log: redact(failed.log), Err: failed.err}
-	}
-	return written, err
+	return r.run(ctx, c, &listener{copy: c.Log})
 }
 
 func (r *Runner) run(ctx context.Context, c Command, output *listener) (written []byte, err error) {
@@ -100,7 +81,8 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 	}
 	cmd := exec.CommandContext(ctx, program, c.Args...)
 	cmd.Dir = r.Dir
-	cmd.Env = append(r.environment(), c.Env...)
+	// Git must fail and not ask for a password.
+	cmd.Env = slices.Concat(r.environment(), []string{"GIT_TERMINAL_PROMPT=0"}, c.Env)
 	cmd.Stdin = c.Input
 	// nix, git and ssh run in their own process group, to end together, and without
 	// a terminal, so that they cannot wait for an answer.
@@ -118,7 +100,7 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 		return nil, context.Cause(ctx)
 	}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return nil, &nixError{log: output.log(), err: err}
+		return nil, &CommandError{Log: redact(output.log()), Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", filepath.Base(program), err)
@@ -129,9 +111,10 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 // find returns the path of a program. It looks in the PATH that the program will
 // have, and for Nix's own programs beside nix.
 func (r *Runner) find(name string) (string, error) {
-	nix, err := r.lookPath(r.program())
+	program := cmp.Or(r.Nix, "nix")
+	nix, err := r.lookPath(program)
 	if err != nil {
-		return "", problem.New("", "run nix: there is no "+r.program(),
+		return "", problem.New("", "run nix: there is no "+program,
 			"install Nix 2.8 or newer (https://nixos.org/download), or give an inventory that was evaluated elsewhere")
 	}
 	if name == "" || name == "nix" {
@@ -168,13 +151,12 @@ func (r *Runner) lookPath(name string) (string, error) {
 	return exec.LookPath(name)
 }
 
+// environment returns r.Env, or the process's own environment.
 func (r *Runner) environment() []string {
-	env := r.Env
-	if env == nil {
-		env = os.Environ()
+	if r.Env != nil {
+		return r.Env
 	}
-	// Git must fail and not ask for a password.
-	return append(env[:len(env):len(env)], "GIT_TERMINAL_PROMPT=0")
+	return os.Environ()
 }
 
 func signalGroup(cmd *exec.Cmd, signal syscall.Signal) error {

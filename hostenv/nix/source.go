@@ -3,27 +3,30 @@ package nix
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"path/filepath"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A source is a tree to fetch.
 type source struct {
-	index      int            // in the caller's list
 	tree       map[string]any // attributes of fetchTree
 	key        string         // equal for equal sources
 	repository string         // equal for sources that share a cache of nix
 	label      string         // for people, without credentials
 	locked     Locked
+	failed     error // why it cannot be locked
 }
 
 // sourceOf checks and normalises attributes of a source.
-func (r *Runner) sourceOf(index int, attributes map[string]any) (*source, error) {
+func (r *Runner) sourceOf(attributes map[string]any) (*source, error) {
 	tree := maps.Clone(attributes)
-	s := &source{index: index, tree: tree}
+	s := &source{tree: tree}
 	// The ref is named, so Nix does not need all refs of the repository.
 	delete(tree, "allRefs")
 	// dir is the flake's folder in the tree, and not part of the tree's address.
@@ -36,18 +39,18 @@ func (r *Runner) sourceOf(index int, attributes map[string]any) (*source, error)
 
 	kind := s.text("type")
 	if kind == "" {
-		return nil, fmt.Errorf("lock source %d: it has no type", index)
+		return nil, errors.New("it has no type")
 	}
 	switch kind {
 	case "path":
 		path := s.text("path")
 		if path == "" {
-			return nil, fmt.Errorf("lock source %d: a path without path", index)
+			return nil, errors.New("a path without path")
 		}
 		if !filepath.IsAbs(path) {
 			root, err := filepath.Abs(r.Dir)
 			if err != nil {
-				return nil, fmt.Errorf("lock source %d: %w", index, err)
+				return nil, err
 			}
 			path = filepath.Join(root, path)
 		}
@@ -65,7 +68,7 @@ func (r *Runner) sourceOf(index int, attributes map[string]any) (*source, error)
 
 	key, err := json.Marshal(tree)
 	if err != nil {
-		return nil, fmt.Errorf("lock source %d: %w", index, err)
+		return nil, err
 	}
 	s.key = string(key)
 	s.label = redact(s.describe())
@@ -120,8 +123,8 @@ func (s *source) needsRev() bool {
 	}
 }
 
-func (s *source) failure(text string) *LockError {
-	return &LockError{Index: s.index, Source: s.label, Message: text, Advice: s.advice()}
+func (s *source) fail(text string) {
+	s.failed = problem.In("lock "+s.label, problem.New("", text, s.advice()))
 }
 
 // advice returns how to check the source by hand.

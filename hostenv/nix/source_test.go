@@ -62,7 +62,7 @@ func TestSource(t *testing.T) {
 	}}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
-			s, err := (&Runner{Dir: "/srv/provider"}).sourceOf(0, test.source)
+			s, err := (&Runner{Dir: "/srv/provider"}).sourceOf(test.source)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,9 +87,9 @@ func TestBatches(t *testing.T) {
 			for _, total := range []int{1, 7, 49, 51, 300} {
 				var sources []*source
 				for i := range total {
-					sources = append(sources, &source{index: i, repository: fmt.Sprint(i * i % repositories)})
+					sources = append(sources, &source{repository: fmt.Sprint(i * i % repositories)})
 				}
-				seen := map[int]bool{}
+				seen := map[*source]bool{}
 				home := map[string]int{}
 				for job, inTurn := range batches(sources, processes) {
 					for _, batch := range inTurn {
@@ -101,10 +101,10 @@ func TestBatches(t *testing.T) {
 								t.Errorf("repository %s is fetched by two processes", s.repository)
 							}
 							home[s.repository] = job
-							if seen[s.index] {
-								t.Errorf("source %d is fetched twice", s.index)
+							if seen[s] {
+								t.Errorf("a source of repository %s is fetched twice", s.repository)
 							}
-							seen[s.index] = true
+							seen[s] = true
 						}
 					}
 				}
@@ -118,7 +118,7 @@ func TestBatches(t *testing.T) {
 
 // A name may hold what ends a string in Nix, or code.
 func TestQuote(t *testing.T) {
-	if got, want := quote(`a"b\c${d}$e`), `"a\"b\\c\${d}$e"`; got != want {
-		t.Errorf("quote gives %s, want %s", got, want)
+	if got, want := Quote(`a"b\c${d}$e`), `"a\"b\\c\${d}$e"`; got != want {
+		t.Errorf("Quote gives %s, want %s", got, want)
 	}
 }

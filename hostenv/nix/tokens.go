@@ -2,10 +2,8 @@ package nix
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,19 +20,9 @@ type SecretKey struct {
 
 // AccessTokens returns provider.accessTokensSecret: the place of the tokens with
 // which Nix reads private repositories. It returns nil if the option is not set.
-func (r *Runner) AccessTokens(ctx context.Context) (*SecretKey, error) {
-	out, err := r.apply(ctx, nil, "p: p.accessTokens or null")
-	if failed := (*nixError)(nil); errors.As(err, &failed) {
-		return nil, failureOf("", failed, true)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var key *SecretKey
-	if err := json.Unmarshal(out, &key); err != nil {
-		return nil, fmt.Errorf("read where the access tokens are: %w", err)
-	}
-	return key, nil
+func (r *Runner) AccessTokens(ctx context.Context) (key *SecretKey, err error) {
+	err = r.read(ctx, "p: p.accessTokens or null", &key)
+	return key, err
 }
 
 // An UndecryptedError reports that this machine cannot read the tokens.
@@ -101,17 +89,14 @@ func (r *Runner) UseTokens(text string) error {
 	if len(tokens) == 0 {
 		return errors.New("there is no HOST=TOKEN in it")
 	}
-	env := r.Env
-	if env == nil {
-		env = os.Environ()
-	}
 	config := ""
-	for _, variable := range env { // of two, the last counts
-		if value, found := strings.CutPrefix(variable, "NIX_CONFIG="); found {
+	env := slices.DeleteFunc(slices.Clone(r.environment()), func(variable string) bool {
+		value, found := strings.CutPrefix(variable, "NIX_CONFIG=")
+		if found { // of two, the last counts
 			config = value + "\n"
 		}
-	}
-	env = slices.DeleteFunc(slices.Clone(env), func(variable string) bool { return strings.HasPrefix(variable, "NIX_CONFIG=") })
+		return found
+	})
 	r.Env = append(env, "NIX_CONFIG="+config+"extra-access-tokens = "+strings.Join(tokens, " "))
 	return nil
 }

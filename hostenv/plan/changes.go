@@ -24,21 +24,7 @@ func (c Changes) Encode(warnings []state.Warning) []byte {
 	for i, change := range c.List {
 		list[i] = change.Value()
 	}
-	warned := make([]any, len(warnings))
-	for i, w := range warnings {
-		warned[i] = warningValue(w)
-	}
-	return canonjson.Encode(map[string]any{"formatVersion": FormatVersion, "changes": list, "warnings": warned})
-}
-
-func warningValue(w state.Warning) map[string]string {
-	value := map[string]string{"subject": w.Subject, "message": w.Message}
-	for name, text := range map[string]string{"reason": w.Reason, "hint": w.Hint} {
-		if text != "" {
-			value[name] = text
-		}
-	}
-	return value
+	return canonjson.Encode(map[string]any{"formatVersion": FormatVersion, "changes": list, "warnings": warnings})
 }
 
 // marks are the signs in front of a line. They make a long list quick to read.
@@ -78,7 +64,9 @@ func (c Changes) Text() string {
 // values writes the values of a change, before and after.
 func values(c state.Change) string {
 	var b strings.Builder
-	for _, field := range slices.Sorted(maps.Keys(merged(c.Before, c.After))) {
+	fields := slices.Concat(slices.Collect(maps.Keys(c.Before)), slices.Collect(maps.Keys(c.After)))
+	slices.Sort(fields)
+	for _, field := range slices.Compact(fields) {
 		before, hadBefore := c.Before[field]
 		after, hasAfter := c.After[field]
 		switch {
@@ -91,13 +79,4 @@ func values(c state.Change) string {
 		}
 	}
 	return problem.Line(b.String())
-}
-
-func merged(a, b state.Fields) state.Fields {
-	m := maps.Clone(a)
-	if m == nil {
-		m = state.Fields{}
-	}
-	maps.Copy(m, b)
-	return m
 }

@@ -44,10 +44,10 @@ func (r *reader) limits(from canonjson.Object) Limits {
 func (r *reader) limit(from canonjson.Object, where string) Limit {
 	l := Limit{CPUQuota: r.text(from, where, "cpuQuota", ""), MemoryMax: r.text(from, where, "memoryMax", "")}
 	if l.CPUQuota != "" && !cpuQuota.MatchString(l.CPUQuota) {
-		r.remedied(where, "cpuQuota", "write a percentage of one CPU, such as \"200%\"", "is %q, which CPUQuota= does not take", l.CPUQuota)
+		r.remedied(where, "cpuQuota", "write a percentage of one CPU, such as \"200%\"", "is %q, which CPUQuota= does not accept", l.CPUQuota)
 	}
 	if l.MemoryMax != "" && !memoryMax.MatchString(l.MemoryMax) {
-		r.remedied(where, "memoryMax", "write a size such as \"12G\", a percentage, or \"infinity\"", "is %q, which MemoryMax= does not take", l.MemoryMax)
+		r.remedied(where, "memoryMax", "write a size such as \"12G\", a percentage, or \"infinity\"", "is %q, which MemoryMax= does not accept", l.MemoryMax)
 	}
 	return l
 }

@@ -43,9 +43,9 @@ func TestNodesAreNixOS(t *testing.T) {
 	}
 }
 
-// TestTodaysNodesAreNot checks that the evaluation can fail: it refuses the plan of the
+// TestLegacyNodesAreRefused checks that the evaluation can fail: it refuses the plan of the
 // legacy generator.
-func TestTodaysNodesAreNot(t *testing.T) {
+func TestLegacyNodesAreRefused(t *testing.T) {
 	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
 	testenv.Need(t, "nix")
 	dir := scenarios(t)[slices.IndexFunc(scenarios(t), func(dir string) bool { return strings.HasPrefix(filepath.Base(dir), "001-") })]

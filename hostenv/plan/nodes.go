@@ -153,7 +153,7 @@ func (e *EvaluatedEnvironment) slice() string { return "user-" + e.Organisation 
 func (c *computation) limits() {
 	type place struct{ node, slice string }
 	first := map[place]*placed{}
-	said := map[[2]string]bool{}
+	reported := map[[2]string]bool{}
 	l := c.inv.Provider.Limits
 	for _, e := range c.placed {
 		if !e.Enable {
@@ -166,8 +166,8 @@ func (c *computation) limits() {
 			continue
 		}
 		inputs := [2]string{other.Input, e.Input}
-		if l.of(e.Input, e.Organisation) != l.of(other.Input, other.Organisation) && !said[inputs] {
-			said[inputs] = true
+		if l.of(e.Input, e.Organisation) != l.of(other.Input, other.Organisation) && !reported[inputs] {
+			reported[inputs] = true
 			slices.Sort(inputs[:])
 			c.errs.Addf("", "hostenv names a slice after the organisation and the first 11 characters of the project; give both projects the same provider.limits, or place them on different nodes",
 				"%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node)

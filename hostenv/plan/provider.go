@@ -166,10 +166,10 @@ func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {
 	if accept, ok := canonjson.Bool(from.Get("acceptTerms")); ok {
 		l.AcceptTerms, l.declined = accept, !accept
 	} else if from != nil {
-		r.remedied(where, "acceptTerms", "read Let's Encrypt's terms of service, and set it to true", "is missing, and no certificate is issued without")
+		r.remedied(where, "acceptTerms", "read Let's Encrypt's terms of service, and set it to true", "is missing, and Let's Encrypt issues no certificate without it")
 	}
 	if l.AdminEmail != "" && !mailbox.MatchString(l.AdminEmail) {
-		r.wrong(where, "adminEmail", "is %q, which is no mail address", l.AdminEmail)
+		r.wrong(where, "adminEmail", "is %q, which is not a mail address", l.AdminEmail)
 	}
 	return l
 }

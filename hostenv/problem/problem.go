@@ -1,10 +1,9 @@
-// Package problem holds what is said to people when something stands in the
-// way: what is wrong, with what, and what to do about it.
+// Package problem has errors for people: what is wrong, with what, and how to fix it.
 //
-// A function that can be refused for several reasons collects them in a [List]
-// and returns [List.Err], so that one run reports all of them. An error type of
-// its own is for what code branches on; it says what to do by a method
-// Hint() string, which [Hint] finds. [Write] renders errors of both kinds.
+// A function that may find several problems collects them in a [List] and returns
+// [List.Err], so that one run reports all of them. Only an error on which code branches
+// has its own type; its method Hint() string returns the fix, which [Hint] finds.
+// [Write] prints errors of both kinds.
 package problem
 
 import (
@@ -14,16 +13,15 @@ import (
 	"strings"
 )
 
-// A Problem is an error that is only read, never branched on.
+// A Problem is an error on which no code branches.
 type Problem struct {
-	// Subject is what the problem is with: an option, an environment, a node. It
-	// may be empty.
+	// Subject is the option, environment or node that has the problem. It may be empty.
 	Subject string
-	// Text is what is wrong. It continues Subject as a sentence, in lower case and
+	// Text is the problem. It continues Subject as a sentence, in lower case and
 	// without a full stop: "has no address", "is 70000, and must be at most 65535".
 	Text string
-	// Fix is what to do, with the command or the stanza to write; a line each. It
-	// may be empty.
+	// Fix has the steps that solve the problem, with the command or the stanza to
+	// write; a line each. It may be empty.
 	Fix string
 }
 
@@ -40,8 +38,8 @@ func (p *Problem) Error() string {
 // Hint returns p.Fix.
 func (p *Problem) Hint() string { return p.Fix }
 
-// Hint returns the hint of err, or of the first error that err wraps and that
-// has one, "" if there is none.
+// Hint returns the hint of err, or of the first error with a hint that err wraps, "" if
+// there is none.
 func Hint(err error) string {
 	var hinter interface{ Hint() string }
 	if errors.As(err, &hinter) {
@@ -61,8 +59,8 @@ type hinted struct {
 func (h *hinted) Hint() string  { return h.hint }
 func (h *hinted) Unwrap() error { return h.error }
 
-// In returns err as an error in a place, a file for example: "place: err". Of
-// an error that holds several, [Leaves] gives each with the place.
+// In returns err as an error in a place, for example a file: "place: err". If err holds
+// several errors, [Leaves] returns each of them with the place.
 func In(place string, err error) error { return &placed{place, err} }
 
 type placed struct {
@@ -76,7 +74,7 @@ func (p *placed) Unwrap() error { return p.err }
 // A List collects the errors of one run. The zero value is an empty list.
 type List []error
 
-// Add adds errors. It leaves out nil, and takes apart what holds several.
+// Add adds the leaves of errors (see [Leaves]). It ignores nil.
 func (l *List) Add(errs ...error) {
 	for _, err := range errs {
 		*l = append(*l, Leaves(err)...)
@@ -113,10 +111,10 @@ func (s *several) Error() string {
 
 func (s *several) Unwrap() []error { return s.errs }
 
-// Leaves takes err apart into the errors that it holds, in their order: a
-// [List], what errors.Join returns, and any of these below [In] or [WithHint].
+// Leaves returns the errors that err holds, in their order. It splits a [List], the
+// result of errors.Join, and both of these inside of [In] or [WithHint].
 func Leaves(err error) []error {
-	switch e := err.(type) { //nolint:errorlint // one layer at a time: what wraps a single error stays around it
+	switch e := err.(type) { //nolint:errorlint // one layer at a time, because an error that wraps a single one is a leaf
 	case nil:
 		return nil
 	case *placed:

@@ -136,7 +136,7 @@ func (v visible) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// maxText bounds what is shown of one error, which may quote its input, in bytes.
+// maxText limits the text of an error, which may quote its input, in bytes.
 const maxText = 8 << 10
 
 func shortened(text string) string {

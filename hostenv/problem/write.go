@@ -6,16 +6,15 @@ import (
 	"strings"
 )
 
-// maxSubjects is how many subjects of one problem are shown by name.
+// maxSubjects limits the subjects of a problem that Write names.
 const maxSubjects = 8
 
-// Write renders errs for a terminal: a line "error: ..." for each, and a line
-// "hint: ..." for each line of its hint. Each cause is said once: equal errors
-// become one, problems that differ in their subject alone are shown with all
-// subjects, and errors with one hint stand together above it. At most limit
-// causes are shown, and then how many more there are. Every text is [Visible],
-// and its further lines are indented, so that no text can look like another
-// error. The error is that of w.
+// Write prints errs for a terminal: a line "error: ..." for each, and a line "hint: ..."
+// for each line of its hint. It prints each cause once: it joins equal errors, joins
+// problems that differ only in their subject, and prints errors with the same hint
+// together above it. It prints at most limit causes, and the number of further ones.
+// Every text is [Visible], and its further lines are indented, so that no text looks like
+// another error. Write returns the error of w.
 func Write(w io.Writer, errs []error, limit int) error {
 	var b strings.Builder
 	left := 0
@@ -51,10 +50,10 @@ func Causes(errs []error) int {
 	return n
 }
 
-// A cause is what one line says.
+// A cause is the content of one line.
 type cause struct {
-	place    string   // as In has it, with its colon, or ""
-	subjects []string // none for an error that is no *Problem, or has no subject
+	place    string   // the place of In with its colon, or ""
+	subjects []string // empty for an error that is not a *Problem, or has no subject
 	text     string
 }
 
@@ -87,16 +86,16 @@ func grouped(errs []error) []*group {
 	var groups []*group
 	byHint := map[string]*group{}
 	causes := map[key]*cause{}
-	said := map[[2]string]bool{}
+	printed := map[[2]string]bool{}
 	for _, err := range errs {
 		hint, whole := Hint(err), err.Error()
-		if said[[2]string{hint, whole}] {
+		if printed[[2]string{hint, whole}] {
 			continue
 		}
-		said[[2]string{hint, whole}] = true
+		printed[[2]string{hint, whole}] = true
 		place, inner := placeOf(err)
 		subject, text := "", inner.Error()
-		if p, ok := inner.(*Problem); ok && p.Subject != "" { //nolint:errorlint // a wrapped problem says more than its subject and text
+		if p, ok := inner.(*Problem); ok && p.Subject != "" { //nolint:errorlint // a wrapped problem has more text than its subject and its own text
 			subject, text = p.Subject, p.Text
 		}
 		k := key{hint, place, text, subject != ""}
@@ -120,7 +119,7 @@ func grouped(errs []error) []*group {
 	return groups
 }
 
-// placeOf takes the places of [In] off err.
+// placeOf separates the places of [In] from err.
 func placeOf(err error) (place string, inner error) {
 	for {
 		p, ok := err.(*placed) //nolint:errorlint // only the outermost errors are places

@@ -119,10 +119,10 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 				d.wrong(key, field, "is %s, not true or false", canonjson.Kind(v))
 			}
 			e.Retired = retired
-		case "virtualHosts":
-			e.VirtualHosts = d.hosts(key, v)
+		case "virtualHosts": // normalised, because the legacy generator wrote the projects' spelling
+			e.VirtualHosts = list(d, key, field, "host name", v, names.ParseHost)
 		case "formerNames":
-			e.FormerNames = d.users(key, field, v)
+			e.FormerNames = list(d, key, field, "user name", v, names.ParseUser)
 		default:
 			e.extra = e.extra.With(field, canonjson.Marshal(v))
 		}
@@ -155,54 +155,26 @@ func (d *decoder) text(key, field string, v any) string {
 	return s
 }
 
-// users reads user names.
-func (d *decoder) users(key, field string, v any) []string {
-	list, ok := v.([]any)
+// list reads names of a kind, sorted and each once.
+func list[N ~string](d *decoder, key, field, kind string, v any, parse func(string) (N, error)) []string {
+	elements, ok := v.([]any)
 	if !ok {
-		d.wrong(key, field, "is %s, not a list of user names", canonjson.Kind(v))
+		d.wrong(key, field, "is %s, not a list of %ss", canonjson.Kind(v), kind)
 		return nil
 	}
-	users := make([]string, 0, len(list))
-	for _, v := range list {
-		name, ok := v.(string)
+	parsed := make([]string, 0, len(elements))
+	for _, v := range elements {
+		text, ok := v.(string)
 		if !ok {
-			d.wrong(key, field, "holds %s, not a user name", canonjson.Kind(v))
-			continue
+			d.wrong(key, field, "holds %s, not a %s", canonjson.Kind(v), kind)
+		} else if name, err := parse(text); err != nil {
+			d.wrong(key, field, "holds %q: %v", text, err)
+		} else {
+			parsed = append(parsed, string(name))
 		}
-		if _, err := names.ParseUser(name); err != nil {
-			d.wrong(key, field, "holds %q: %v", name, err)
-			continue
-		}
-		users = append(users, name)
 	}
-	slices.Sort(users)
-	return slices.Compact(users)
-}
-
-// hosts reads and normalises the host names of an entry, because the legacy
-// generator wrote them as the projects spelled them.
-func (d *decoder) hosts(key string, v any) []string {
-	list, ok := v.([]any)
-	if !ok {
-		d.wrong(key, "virtualHosts", "is %s, not a list of host names", canonjson.Kind(v))
-		return nil
-	}
-	hosts := make([]string, 0, len(list))
-	for _, v := range list {
-		name, ok := v.(string)
-		if !ok {
-			d.wrong(key, "virtualHosts", "holds %s, not a host name", canonjson.Kind(v))
-			continue
-		}
-		host, err := names.ParseHost(name)
-		if err != nil {
-			d.wrong(key, "virtualHosts", "holds %q: %v", name, err)
-			continue
-		}
-		hosts = append(hosts, string(host))
-	}
-	slices.Sort(hosts)
-	return slices.Compact(hosts)
+	slices.Sort(parsed)
+	return slices.Compact(parsed)
 }
 
 // Encode returns the canonical bytes of state.json.

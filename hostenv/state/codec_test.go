@@ -149,7 +149,7 @@ func TestNewIsValid(t *testing.T) {
 	same(t, "New does not survive a save", state.New(), decode(t, string(state.New().Encode())))
 }
 
-// Decode refuses a truncated file, at whatever byte it ends.
+// Decode refuses a truncated file, whichever byte is its last.
 func TestEveryPrefixIsRefused(t *testing.T) {
 	for n := range len(canonical) - 1 { // without the final newline it is whole
 		_, err := state.Decode([]byte(canonical[:n]))

@@ -62,10 +62,10 @@ type Step struct {
 
 // A Warning does not stop the plan.
 type Warning struct {
-	Subject string // a user name, an option, an input
-	Message string
-	Reason  string // for programs; may be ""
-	Hint    string // what to do; "" if Message says it
+	Subject string `json:"subject"` // a user name, an option, an input
+	Message string `json:"message"`
+	Reason  string `json:"reason,omitzero"` // for programs
+	Hint    string `json:"hint,omitzero"`   // what to do, unless Message says it
 }
 
 // Next computes the state after a plan of the environments of req. It does not

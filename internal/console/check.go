@@ -9,9 +9,9 @@ import (
 
 // Walk runs every command of a document in turn, and holds its output to the one that
 // the document shows. With update it writes the outputs of the document anew.
-func Walk(t testing.TB, file string, update bool, run func(command string) (output string)) {
+func Walk(t testing.TB, file string, update bool, run func(Command) (output string)) {
 	t.Helper()
-	walk(t, file, update, func(c Command) (string, bool) { return run(c.Line), true })
+	walk(t, file, update, func(c Command) (string, bool) { return run(c), true })
 }
 
 // Check does so for one command, which has run already. The document must have it once.

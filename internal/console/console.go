@@ -22,13 +22,21 @@ type Command struct {
 	Line   string
 	Output []string
 	Owner  string // the test of the comment before it, such as "TestTutorial in internal/tutorial"
+	At     int    // the index of its line
 
-	from, to int // the lines of the output
+	to int // the index of the line after its output
+}
+
+// A Block is a fenced block of a document.
+type Block struct {
+	Language, Text string
+	At             int // the index of its first line
 }
 
 // A Document is a text with commands.
 type Document struct {
 	Commands []Command
+	Blocks   []Block // all of them, also those without commands
 
 	lines []string
 }
@@ -38,23 +46,34 @@ var owner = regexp.MustCompile(`^<!-- outputs: (.*) -->$`)
 // Parse reads a document.
 func Parse(text string) *Document {
 	d := &Document{lines: strings.Split(text, "\n")}
-	inside, owned := false, ""
-	var last *Command // of this block
-	for i, line := range d.lines {
-		line = strings.TrimSpace(line)
+	var block *Block
+	var last *Command // of the block
+	owned := ""
+	for i, whole := range d.lines {
+		line := strings.TrimSpace(whole)
 		command, isCommand := strings.CutPrefix(line, "$ ")
+		language, isFence := strings.CutPrefix(line, "```")
 		switch {
-		case strings.HasPrefix(line, "```"):
-			inside, last = line == "```console", nil
-		case !inside:
+		case isFence && block == nil:
+			d.Blocks = append(d.Blocks, Block{Language: language, At: i + 1})
+			block, last = &d.Blocks[len(d.Blocks)-1], nil
+		case isFence:
+			block = nil
+		case block == nil:
 			if match := owner.FindStringSubmatch(line); match != nil {
 				owned = match[1]
 			}
-		case isCommand:
-			d.Commands = append(d.Commands, Command{Line: command, Owner: owned, from: i + 1, to: i + 1})
-			last = &d.Commands[len(d.Commands)-1]
-		case last != nil:
-			last.Output, last.to = append(last.Output, d.lines[i]), i+1
+		default:
+			block.Text += whole + "\n"
+			if block.Language != "console" {
+				continue
+			}
+			if isCommand {
+				d.Commands = append(d.Commands, Command{Line: command, Owner: owned, At: i, to: i + 1})
+				last = &d.Commands[len(d.Commands)-1]
+			} else if last != nil {
+				last.Output, last.to = append(last.Output, whole), i+1
+			}
 		}
 	}
 	return d
@@ -64,7 +83,7 @@ func Parse(text string) *Document {
 func (d *Document) With(outputs [][]string) string {
 	lines := slices.Clone(d.lines)
 	for i, c := range slices.Backward(d.Commands) {
-		lines = slices.Replace(lines, c.from, c.to, outputs[i]...)
+		lines = slices.Replace(lines, c.At+1, c.to, outputs[i]...)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -15,6 +15,9 @@ func TestParse(t *testing.T) {
 	if len(d.Commands) != 2 || d.Commands[0].Line != "one" || !slices.Equal(d.Commands[0].Output, []string{"first", "", "last"}) || d.Commands[1].Output != nil {
 		t.Fatalf("%+v", d.Commands)
 	}
+	if b := d.Blocks; len(b) != 3 || b[1] != (Block{"sh", "$ not this\n", 9}) {
+		t.Errorf("the blocks %+v", b)
+	}
 	if got := d.With([][]string{{"first", "", "last"}, nil}); got != text {
 		t.Errorf("the same outputs change the text:\n%s", got)
 	}

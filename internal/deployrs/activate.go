@@ -127,7 +127,7 @@ func Activate(args []string, log io.Writer) int {
 		err = a.deactivate()
 	}
 	if err != nil {
-		a.say("ERROR", err.Error())
+		a.write("ERROR", err.Error())
 		return 1
 	}
 	return 0
@@ -175,9 +175,10 @@ type activation struct {
 	magic, auto, dry, boot bool
 }
 
-// say logs. If the reader is gone, for example after a lost connection, the process
-// ends at once, without confirmation or rollback, as deploy-rs's does.
-func (a *activation) say(level, text string) {
+// write writes a line of the log. If the reader is gone, for example after a lost
+// connection, the process ends at once, without confirmation or rollback, as the one
+// of deploy-rs does.
+func (a *activation) write(level, text string) {
 	if _, err := fmt.Fprintf(a.log, "[activate] [%s] %s\n", level, text); err != nil {
 		os.Exit(panicked)
 	}
@@ -185,7 +186,7 @@ func (a *activation) say(level, text string) {
 
 func (a *activation) activate() error {
 	if !a.dry {
-		a.say("INFO", "Activating profile")
+		a.write("INFO", "Activating profile")
 		if err := a.nixEnv("--set", a.closure); err != nil {
 			var exit *exec.ExitError
 			if errors.As(err, &exit) && a.auto {
@@ -216,7 +217,7 @@ func (a *activation) activate() error {
 	if a.dry {
 		return nil
 	}
-	a.say("INFO", "Activation succeeded!")
+	a.write("INFO", "Activation succeeded!")
 	if a.magic && !a.boot {
 		if err := a.confirmed(); err != nil {
 			if err := a.deactivate(); err != nil {
@@ -253,7 +254,7 @@ func (a *activation) nixEnv(args ...string) error {
 // deactivate goes back one generation, and deletes the last one in the list, as
 // deploy-rs does.
 func (a *activation) deactivate() error {
-	a.say("WARN", "De-activating due to error")
+	a.write("WARN", "De-activating due to error")
 	if err := a.nixEnv("--rollback"); err != nil {
 		return fmt.Errorf("rollback: %w", err)
 	}
@@ -266,11 +267,11 @@ func (a *activation) deactivate() error {
 	if len(fields) == 0 {
 		os.Exit(panicked)
 	}
-	a.say("WARN", "Removing generation by ID "+fields[0])
+	a.write("WARN", "Removing generation by ID "+fields[0])
 	if err := a.nixEnv("--delete-generations", fields[0]); err != nil {
 		return fmt.Errorf("delete generation: %w", err)
 	}
-	a.say("INFO", "Attempting to re-activate the last generation")
+	a.write("INFO", "Attempting to re-activate the last generation")
 	if err := script(a.profile); err != nil {
 		return fmt.Errorf("re-activate: %w", err)
 	}
@@ -290,7 +291,7 @@ func (a *activation) confirmed() error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	a.say("INFO", "Waiting for confirmation event...")
+	a.write("INFO", "Waiting for confirmation event...")
 	return a.poll(func() bool { _, err := os.Lstat(path); return err != nil })
 }
 

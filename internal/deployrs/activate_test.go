@@ -36,40 +36,40 @@ func script(version string) string {
 }
 
 // After activations and rollbacks, a real nix-env has the expected generations.
-func TestActivateDiffersNowhere(t *testing.T) {
+func TestActivateMatchesReal(t *testing.T) {
 	real := filepath.Join(testenv.Need(t, "deploy-rs"), "activate")
 	testenv.Need(t, "nix")
 	standIn := filepath.Join(deployrs.Build(t), "activate")
 
 	const auto, magic = "--auto-rollback", "--magic-rollback --auto-rollback"
 	scenarios := map[string][]step{
-		"first":                                 {up("1", "")},
-		"first with rollback":                   {up("1", auto)},
-		"first fails":                           {down("1", "")},
-		"first fails with rollback":             {down("1", auto)},
-		"first is not confirmed":                {up("1", magic)},
-		"first is confirmed":                    {up("1", magic).confirmed()},
-		"second":                                {up("1", auto), up("2", auto)},
-		"second fails":                          {up("1", auto), down("2", "")},
-		"second fails with rollback":            {up("1", auto), down("2", auto)},
-		"second is not confirmed":               {up("1", auto), up("2", magic)},
-		"second is not confirmed, magic alone":  {up("1", auto), up("2", "--magic-rollback")},
-		"second is confirmed":                   {up("1", magic).confirmed(), up("2", magic).confirmed()},
-		"the same again fails":                  {up("1", auto), up("2", auto), down("2", auto)},
-		"the same again is not confirmed":       {up("1", auto), up("1", magic)},
-		"after a rollback by hand":              {up("1", auto), up("2", auto), {do: "nix-env", flags: "--rollback"}, down("3", auto)},
-		"what it goes back to fails as well":    {up("1", auto), down("2", auto).failing("1 2")},
-		"a path that is not there":              {up("1", auto), up("gone", auto)},
-		"a path that is not there, after two":   {up("1", auto), up("2", auto), up("gone", auto)},
-		"a path that is not there, no rollback": {up("1", auto), up("gone", "")},
-		"dry":                                   {up("1", auto), up("2", "--dry-activate "+magic)},
-		"dry, failing":                          {up("1", auto), down("2", "--dry-activate "+magic)},
-		"dry, the first":                        {up("1", "--dry-activate")},
-		"boot":                                  {up("1", auto), up("2", "--boot "+magic)},
-		"boot fails":                            {up("1", auto), down("2", "--boot "+magic)},
-		"revoked":                               {up("1", auto), up("2", auto), {do: "revoke"}},
-		"revoked, the first":                    {up("1", auto), {do: "revoke"}},
-		"revoked twice":                         {up("1", auto), up("2", auto), up("3", auto), {do: "revoke"}, {do: "revoke"}},
+		"first":                      {up("1", "")},
+		"first with rollback":        {up("1", auto)},
+		"first fails":                {down("1", "")},
+		"first fails with rollback":  {down("1", auto)},
+		"first is not confirmed":     {up("1", magic)},
+		"first is confirmed":         {up("1", magic).confirmed()},
+		"second":                     {up("1", auto), up("2", auto)},
+		"second fails":               {up("1", auto), down("2", "")},
+		"second fails with rollback": {up("1", auto), down("2", auto)},
+		"second is not confirmed":    {up("1", auto), up("2", magic)},
+		"second is not confirmed, only magic rollback": {up("1", auto), up("2", "--magic-rollback")},
+		"second is confirmed":                          {up("1", magic).confirmed(), up("2", magic).confirmed()},
+		"the same again fails":                         {up("1", auto), up("2", auto), down("2", auto)},
+		"the same again is not confirmed":              {up("1", auto), up("1", magic)},
+		"after a rollback by hand":                     {up("1", auto), up("2", auto), {do: "nix-env", flags: "--rollback"}, down("3", auto)},
+		"the previous path fails too":                  {up("1", auto), down("2", auto).failing("1 2")},
+		"a path that is not there":                     {up("1", auto), up("gone", auto)},
+		"a path that is not there, after two":          {up("1", auto), up("2", auto), up("gone", auto)},
+		"a path that is not there, no rollback":        {up("1", auto), up("gone", "")},
+		"dry":                                          {up("1", auto), up("2", "--dry-activate "+magic)},
+		"dry, failing":                                 {up("1", auto), down("2", "--dry-activate "+magic)},
+		"dry, the first":                               {up("1", "--dry-activate")},
+		"boot":                                         {up("1", auto), up("2", "--boot "+magic)},
+		"boot fails":                                   {up("1", auto), down("2", "--boot "+magic)},
+		"revoked":                                      {up("1", auto), up("2", auto), {do: "revoke"}},
+		"revoked, the first":                           {up("1", auto), {do: "revoke"}},
+		"revoked twice":                                {up("1", auto), up("2", auto), up("3", auto), {do: "revoke"}, {do: "revoke"}},
 	}
 	store := storeDir(t)
 	for name, steps := range scenarios {
@@ -110,7 +110,7 @@ func live(t *testing.T, program, store string, steps []step) []string {
 		return string(said), cmd.ProcessState.ExitCode()
 	}
 	paths := map[string]string{"gone": store + "/" + hash + "-gone"}
-	var told []string
+	var results []string
 	for i, s := range steps {
 		if _, ok := paths[s.version]; !ok {
 			src := filepath.Join(dir, "v"+s.version)
@@ -143,12 +143,12 @@ func live(t *testing.T, program, store string, steps []step) []string {
 		}()
 		if s.confirm {
 			_, code := run("wait", "", program, "wait", path, "--temp-path", temp, "--activation-timeout", "600")
-			told = append(told, fmt.Sprintf("step %d: wait ends with %d", i, code))
+			results = append(results, fmt.Sprintf("step %d: wait ends with %d", i, code))
 			canaries, err := os.ReadDir(temp)
 			if err != nil || len(canaries) != 1 {
 				t.Fatal(canaries, err)
 			}
-			// It is made before it is watched, and that is said.
+			// The canary is made before it is watched; the output shows that.
 			testenv.Await(t, "that it watches the canary", func() bool {
 				return strings.Contains(read(t, filepath.Join(dir, "log")), "Waiting for confirmation")
 			})
@@ -156,17 +156,17 @@ func live(t *testing.T, program, store string, steps []step) []string {
 				t.Fatal(err)
 			}
 		}
-		told = append(told, fmt.Sprintf("step %d: %s ends with %d", i, s.do, <-done))
+		results = append(results, fmt.Sprintf("step %d: %s ends with %d", i, s.do, <-done))
 	}
 	ran, _ := os.ReadFile(filepath.Join(dir, "ran"))
-	told = append(told, "ran: "+string(ran))
+	results = append(results, "ran: "+string(ran))
 	links, err := filepath.Glob(profile + "*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, link := range links {
 		to, err := os.Readlink(link)
-		told = append(told, fmt.Sprintf("%s -> %s (%v)", filepath.Base(link), filepath.Base(to), err))
+		results = append(results, fmt.Sprintf("%s -> %s (%v)", filepath.Base(link), filepath.Base(to), err))
 	}
-	return told
+	return results
 }

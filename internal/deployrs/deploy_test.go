@@ -128,7 +128,7 @@ type scenario struct {
 
 func line(text string) []string { return strings.Fields(text) }
 
-func TestDeployDiffersNowhere(t *testing.T) {
+func TestDeployMatchesReal(t *testing.T) {
 	real := filepath.Join(testenv.Need(t, "deploy-rs"), "deploy")
 	standIn := filepath.Join(deployrs.Build(t), "deploy")
 
@@ -318,7 +318,7 @@ func play(t *testing.T, program string, s scenario, path string) ([]string, int)
 	}
 	// The wait for a failed activation may have started late.
 	if phases := read(t, filepath.Join(dir, "phases")); strings.Contains(s.fail, "activate") && strings.Contains(phases, "activate\n") && strings.Contains(read(t, filepath.Join(dir, "calls")), "--magic-rollback") && !slices.Contains(s.args, "--boot") && !slices.Contains(s.args, "--dry-activate") {
-		testenv.Await(t, "who waits for the activation", func() bool { return strings.Contains(read(t, filepath.Join(dir, "phases")), "wait\n") })
+		testenv.Await(t, "the wait for the activation", func() bool { return strings.Contains(read(t, filepath.Join(dir, "phases")), "wait\n") })
 	}
 	write(t, filepath.Join(dir, "over"), "", 0o644)
 	// This ends the processes that are left running, which write until then.

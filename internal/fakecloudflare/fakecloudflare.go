@@ -151,16 +151,12 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if f.Fault != nil {
 		fault = f.Fault(r)
 	}
-	answer := w
-	if fault.Status != 0 || fault.Drop {
-		if !fault.CarryOut {
-			answer = nil
-		} else {
-			answer = httptest.NewRecorder()
-		}
-	}
-	if answer != nil {
-		f.serve(answer, r)
+	switch {
+	case fault.Status == 0 && !fault.Drop:
+		f.serve(w, r)
+		return
+	case fault.CarryOut:
+		f.serve(httptest.NewRecorder(), r)
 	}
 	if fault.Drop {
 		conn, _, err := w.(http.Hijacker).Hijack()
@@ -174,18 +170,16 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		conn.Close()
 		return
 	}
-	if fault.Status != 0 {
-		if fault.RetryAfter != "" {
-			w.Header().Set("Retry-After", fault.RetryAfter)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		if fault.Body == "" {
-			w.Header().Set("Content-Type", "text/html")
-			fault.Body = "<html>error</html>"
-		}
-		w.WriteHeader(fault.Status)
-		fmt.Fprint(w, fault.Body)
+	if fault.RetryAfter != "" {
+		w.Header().Set("Retry-After", fault.RetryAfter)
 	}
+	w.Header().Set("Content-Type", "application/json")
+	if fault.Body == "" {
+		w.Header().Set("Content-Type", "text/html")
+		fault.Body = "<html>error</html>"
+	}
+	w.WriteHeader(fault.Status)
+	fmt.Fprint(w, fault.Body)
 }
 
 func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {

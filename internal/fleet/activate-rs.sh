@@ -1,7 +1,6 @@
 #!/run/current-system/sw/bin/bash
-# The plain stand-in for deploy-rs's `activate`: the command lines that
-# deploy-rs gives it, and what they leave behind. It asks where the real one
-# waits for inotify.
+# A simple replacement for the `activate` of deploy-rs: it takes the same command
+# lines and leaves the same files. It polls; the real one waits for inotify.
 set -euo pipefail
 trap '' HUP
 

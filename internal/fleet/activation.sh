@@ -1,16 +1,16 @@
 # shellcheck shell=bash disable=SC2154 # provider.nix sets profile
-# What an activation does on a node of a fleet: a program in bin of a package,
-# whose first lines say which $profile it is. It writes down that it was run, and
-# does what the files of $rules say; see Node.OnActivation.
+# The activation program of a profile on a node of a fleet. provider.nix puts lines
+# before it that set $profile. It records each run in $log, and follows the files in
+# $rules; see Node.OnActivation.
 rules=/var/lib/hostenv-fleet/$profile
 log=/var/log/hostenv-fleet/$profile
 verb=${1:-activate}
 path=$(cd -P -- "$(dirname -- "$(dirname -- "$0")")" && pwd) # of the profile, whose bin is a link
 
-say() { printf '%s %s %s %s %s %s\n' "$1" $$ "$verb" "$(id -un)" "$path" "$2" >>"$log"; }
+record() { printf '%s %s %s %s %s %s\n' "$1" $$ "$verb" "$(id -un)" "$path" "$2" >>"$log"; }
 
-say start -
-trap 'say end $?' EXIT
+record start -
+trap 'record end $?' EXIT
 if [ "$verb" = dry-activate ]; then
   echo "would activate $path"
   exit 0
@@ -18,14 +18,14 @@ fi
 if [ -e "$rules/print" ]; then
   # Many lines, one write each.
   for ((i = 0; i < $(<"$rules/print"); i++)); do
-    printf 'line %s of an activation that has much to say\n' "$i" || exit 141
+    printf 'line %s of an activation with much output\n' "$i" || exit 141
   done
 fi
 if [ -e "$rules/sleep" ]; then
   sleep "$(<"$rules/sleep")"
 fi
 if [ -e "$rules/block" ]; then
-  say blocked -
+  record blocked -
   while [ -e "$rules/block" ]; do sleep 0.02; done
 fi
 if [ -e "$rules/fail" ]; then

@@ -102,7 +102,7 @@ func TestLinks(t *testing.T) {
 	})
 }
 
-func TestCutInMidCopy(t *testing.T) {
+func TestCutDuringCopy(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 1, Payload: 4 << 20})
 	n := f.Nodes[0]
 	path := f.Provider.Build(t)["n1/system"]

@@ -30,7 +30,7 @@ func nodeName(i int) string      { return fmt.Sprintf("n%d", i) }
 func address(i int) string       { return fmt.Sprintf("127.0.1.%d", i) } // of ssh
 func publicAddress(i int) string { return fmt.Sprintf("127.0.2.%d", i) } // of web servers
 
-// Options say what a fleet is like.
+// Options describe a fleet.
 type Options struct {
 	Nodes        int // 1 to MaxNodes; 0 is 1
 	Environments int // on each node
@@ -40,7 +40,7 @@ type Options struct {
 	Nix string
 
 	// ActivateRS is the program that profiles call activate-rs: deploy-rs's own
-	// `activate`, or a stand-in; "" is the simple one of this package.
+	// `activate`, or a replacement; "" is the simple one of this package.
 	ActivateRS string
 
 	// Payload is the size of each version of a profile in bytes; 0 is 64 KiB.
@@ -82,7 +82,7 @@ type Fleet struct {
 	ended      sync.Once
 }
 
-var one sync.Mutex // there are no addresses for a second fleet
+var one sync.Mutex // a second fleet would need the same addresses
 
 // tools are what a fleet needs.
 var tools = []string{"namespaces", "nix", "nix-daemon", "ssh", "sshd", "sudo", "ip", "git", "bash"}
@@ -170,8 +170,8 @@ func (f *Fleet) End() {
 		}
 		if f.t != nil && f.t.Failed() {
 			for _, n := range f.Nodes {
-				said := n.Log("sshd")
-				f.t.Logf("the end of the log of sshd on %s:\n%s", n.Name, said[max(0, len(said)-1000):])
+				log := n.Log("sshd")
+				f.t.Logf("the end of the log of sshd on %s:\n%s", n.Name, log[max(0, len(log)-1000):])
 			}
 		}
 		_ = os.RemoveAll(f.dir)
@@ -260,11 +260,11 @@ func (f *Fleet) nix(argv ...string) (string, error) {
 
 // output runs a command and returns its output. The error has its stderr.
 func output(cmd *exec.Cmd) (string, error) {
-	var said strings.Builder
-	cmd.Stderr = &said
+	var output strings.Builder
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, said.String())
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, output.String())
 	}
 	return strings.TrimSuffix(string(out), "\n"), nil
 }

@@ -76,7 +76,7 @@ func mustContain(t *testing.T, text, part string) {
 	}
 }
 
-func TestANode(t *testing.T) {
+func TestNode(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 2, Environments: 1})
 	n := f.Nodes[0]
 	user := n.Users()[0]
@@ -131,7 +131,7 @@ func TestANode(t *testing.T) {
 }
 
 // While programs start, their recorded command lines are complete, even long ones.
-func TestCommandsWhileTheyStart(t *testing.T) {
+func TestCommandsAtStart(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 1})
 	long := slices.Repeat([]string{strings.Repeat("x", 200)}, 500)
 	const runs = 20
@@ -153,7 +153,7 @@ func TestCommandsWhileTheyStart(t *testing.T) {
 		before := int(ended.Load())
 		all := f.Commands(t)
 		if len(all) < before {
-			t.Fatalf("%d commands are told of, and %d have ended", len(all), before)
+			t.Fatalf("%d commands are recorded, and %d have ended", len(all), before)
 		}
 		for _, argv := range all {
 			if !slices.Equal(argv[2:], long) {
@@ -162,7 +162,7 @@ func TestCommandsWhileTheyStart(t *testing.T) {
 		}
 	}
 	if n := f.Counts(t)["git"]; n != runs {
-		t.Errorf("%d commands are told of, want %d", n, runs)
+		t.Errorf("%d commands are recorded, want %d", n, runs)
 	}
 }
 
@@ -392,7 +392,7 @@ func TestBehaviour(t *testing.T) {
 	if err := cmd.Wait(); err == nil {
 		t.Error("the failure was not told")
 	}
-	if strings.Count(out.String(), "an activation that has much to say") != 3 {
+	if strings.Count(out.String(), "an activation with much output") != 3 {
 		t.Error(out.String())
 	}
 	if len(n.Activations(t, user)) != 1 || n.Activated(t, user, path) != 1 {

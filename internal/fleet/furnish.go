@@ -20,7 +20,7 @@ const (
 	nodePath = "/run/wrappers/bin:/run/current-system/sw/bin"
 	// Where the nodes have the program that profiles call activate-rs.
 	activateRS = "/run/hostenv-fleet/activate-rs"
-	// What activations were, and what they are to be: see activation.sh.
+	// The records and the rules of activations: see activation.sh.
 	activationLogs  = "/var/log/hostenv-fleet"
 	activationRules = "/var/lib/hostenv-fleet"
 )
@@ -47,7 +47,7 @@ func platform() string {
 	return map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH] + "-linux"
 }
 
-// A file is a file to create, or a folder if mode says so.
+// A file is a file to create, or a folder if mode has the bit of folders.
 type file struct {
 	path string
 	mode os.FileMode

@@ -60,7 +60,7 @@ func Main(m *testing.M, programs ...testenv.Program) {
 	os.Exit(code)
 }
 
-// Enter is [Main] for a program that is no test: it returns in the namespaces,
+// Enter is [Main] for a program that is not a test: it returns in the namespaces,
 // and outside of them ends the process with the exit code of the one inside.
 func Enter() {
 	playRole()

@@ -49,14 +49,14 @@ func TestKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said, ready := "", false
+	output, ready := "", false
 	for lines := bufio.NewScanner(out); !ready && lines.Scan(); {
-		said += lines.Text() + "\n"
+		output += lines.Text() + "\n"
 		ready = strings.Contains(lines.Text(), "the fleet is there")
 	}
 	if !ready {
 		_ = cmd.Wait()
-		t.Fatalf("there is no fleet:\n%s", said)
+		t.Fatalf("there is no fleet:\n%s", output)
 	}
 	// The namespace of the tests, and one for each node.
 	if during := namespaces(t); len(during) != len(before)+3 {

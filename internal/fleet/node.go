@@ -206,13 +206,13 @@ func (n *Node) startSSH() error {
 	if err := n.daemon("sshd", "tcp", n.sshd(), testenv.Find("sshd"), "-D", "-e"); err != nil {
 		return err
 	}
-	said := ""
+	log := ""
 	testenv.Poll(func() bool {
-		said = n.Log("sshd")
-		return strings.Count(said, listening) > before || strings.Contains(said, "Cannot bind any address")
+		log = n.Log("sshd")
+		return strings.Count(log, listening) > before || strings.Contains(log, "Cannot bind any address")
 	})
-	if strings.Count(said, listening) == before {
-		return fmt.Errorf("sshd does not listen, and another one does at %s:\n%s", n.sshd(), said)
+	if strings.Count(log, listening) == before {
+		return fmt.Errorf("sshd does not listen, and another one does at %s:\n%s", n.sshd(), log)
 	}
 	return nil
 }

@@ -272,8 +272,8 @@ func (p *Provider) build() (map[string]string, error) {
 	return paths, err
 }
 
-// Install brings every profile to every node and makes it the active one, as if
-// it had come up, by no deploy: nothing is activated, and nothing signed.
+// Install copies every profile to every node and makes it the active one, without a
+// deploy: it does not activate or sign.
 func (f *Fleet) Install() error {
 	paths, err := f.Provider.build()
 	if err != nil {

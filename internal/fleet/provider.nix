@@ -1,9 +1,9 @@
-# A provider's flake as far as a deploy is concerned: its specification is made
-# of generated/plan.json by .lib/deploy.nix, this repository's own. The packages
-# are scripts that need /bin/sh and coreutils to be built, and nothing else.
+# The parts of a provider's flake that a deploy needs. .lib/deploy.nix of this
+# repository makes the specification from generated/plan.json. The packages are
+# scripts; only /bin/sh and coreutils are needed to build them.
 #
-# generated/fleet.json has { system; salt; payload; versions; }, where versions
-# gives each profile "node/name" its version; "" in it is everybody else's.
+# generated/fleet.json has { system; salt; payload; versions; }, where versions gives
+# the version of each profile "node/name"; "" is the version of all others.
 {
   outputs = _:
     let
@@ -22,7 +22,7 @@
 
       versionOf = profile: fleet.versions.${profile} or fleet.versions."";
 
-      # What a profile brings along: a package of its own, and one that all have.
+      # The profile's dependencies: a package of its own, and one that all profiles share.
       library = version: run "library-${version}" { inherit version; } "printf 'library %s\\n' \"$version\" >$out";
       base = { profile, name, program }:
         let version = versionOf profile; in

@@ -1,5 +1,5 @@
-# The rules of nix/modules/sudo.nix in sudoers(5), by node: the module itself is
-# evaluated, with as much of nixpkgs' lib as it asks for.
+# The sudoers(5) rules of nix/modules/sudo.nix, by node. This evaluates the module
+# itself, with the parts of nixpkgs' lib that it needs.
 #   repository  this repository
 #   nodes       node -> the users of its environments
 #   deployUser

@@ -34,7 +34,7 @@ var noise = []uint64{
 }
 
 // ErrNoTrace reports that this machine does not let a process trace another.
-var ErrNoTrace = errors.New("ptrace is not permitted or not known here")
+var ErrNoTrace = errors.New("ptrace is not permitted or not available")
 
 // Before runs the test's own program with these arguments in a new process. It
 // kills the process with SIGKILL at the entry of the k-th system call that the
@@ -66,7 +66,7 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 	}
 
 	started := false
-	var saver int // the marking thread, from its first mark
+	var marked int // the marking thread, from its first mark
 	known := map[int]bool{pid: true}
 	for {
 		var ws syscall.WaitStatus
@@ -108,11 +108,11 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 				reap()
 				return nil, false, fmt.Errorf("%w: %w", ErrNoTrace, err)
 			case !entry:
-			case nr == marker && saver == 0:
-				saver = tid
-			case nr == marker && tid == saver:
+			case nr == marker && marked == 0:
+				marked = tid
+			case nr == marker && tid == marked:
 				done = true
-			case tid == saver && !done && !slices.Contains(noise, nr):
+			case tid == marked && !done && !slices.Contains(noise, nr):
 				calls = append(calls, nr)
 				if len(calls) == k {
 					reap()
@@ -127,7 +127,7 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 		known[tid] = true
 
 		resume := syscall.PtraceSyscall
-		if done || saver != 0 && tid != saver {
+		if done || marked != 0 && tid != marked {
 			resume = syscall.PtraceCont
 		}
 		if err := resume(tid, deliver); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -138,8 +138,8 @@ func Before(k int, argv, env []string, stderr uintptr) (calls []uint64, done boo
 }
 
 // syscallInfo returns the number of the system call that the stopped thread is
-// at, and whether it is about to enter it. PTRACE_GET_SYSCALL_INFO (Linux 5.3)
-// tells so on every architecture, without a look at registers.
+// at, and whether it is about to enter it. PTRACE_GET_SYSCALL_INFO (Linux 5.3) works on
+// every architecture, without the registers.
 func syscallInfo(tid int) (nr uint64, entry bool, err error) {
 	var info struct {
 		op   uint8

@@ -39,7 +39,7 @@ var common struct {
 	labs map[byte]*DNS // by the third number of their addresses
 }
 
-// answerCommon answers a question as the DNS of the lab that it comes from.
+// answerCommon answers a question as the DNS of the lab that sent it.
 func answerCommon(w dns.ResponseWriter, request *dns.Msg) {
 	host, _, _ := net.SplitHostPort(w.RemoteAddr().String())
 	address, err := netip.ParseAddr(host)

@@ -17,7 +17,7 @@ import (
 const killedEnv = "HOSTENV_NIXOSNODE_KILLED"
 
 // TestKilled runs this test in namespaces of its own, and kills it.
-func TestToBeKilled(t *testing.T) {
+func TestKilledProcess(t *testing.T) {
 	file := os.Getenv(killedEnv)
 	if file == "" {
 		t.Skip("TestKilled runs it")
@@ -40,10 +40,10 @@ func TestKilled(t *testing.T) {
 	t.Cleanup(func() { _ = os.Remove(file) })
 	self, err := os.Executable()
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestToBeKilled$")
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestKilledProcess$")
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, insideEnv+"=") }), killedEnv+"="+file)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
 	must(t, cmd.Start())
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
@@ -51,7 +51,7 @@ func TestKilled(t *testing.T) {
 	Eventually(t, "a node of other tests", func() error {
 		select {
 		case <-ended:
-			t.Fatalf("the tests ended before they were killed: %s", said.String())
+			t.Fatalf("the tests ended before they were killed: %s", output.String())
 		default:
 		}
 		data, err := os.ReadFile(file)

@@ -224,11 +224,11 @@ func unmount(target string) error {
 
 // output runs a command. Its error includes what the command printed.
 func output(cmd *exec.Cmd) (string, error) {
-	var said strings.Builder
-	cmd.Stderr = &said
+	var output strings.Builder
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, out, said.String())
+		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(cmd.Args, " "), err, out, output.String())
 	}
 	return strings.TrimSuffix(string(out), "\n"), nil
 }

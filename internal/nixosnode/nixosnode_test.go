@@ -132,7 +132,7 @@ func TestSecrets(t *testing.T) {
 
 // Two labs do not see each other. The tests of magefiles/targets/nixosnodes show
 // that names and certificates work within a lab.
-func TestLabsAreApart(t *testing.T) {
+func TestLabsAreIsolated(t *testing.T) {
 	t.Parallel()
 	testenv.Need(t, "nixos-nodes")
 	a := nixosnode.Start(t, nixosnode.Options{Nodes: []string{"node-a"}})

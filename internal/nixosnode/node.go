@@ -430,10 +430,10 @@ func (n *Node) Exec(argv ...string) (string, error) {
 		return "", fmt.Errorf("the node %s is off", n.Name)
 	}
 	cmd := n.Command(argv...)
-	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
+	var out, output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &output
 	if err := cmd.Run(); err != nil {
-		return strings.TrimSuffix(out.String(), "\n"), fmt.Errorf("%s on %s: %w\n%s%s", strings.Join(argv, " "), n.Name, err, out.String(), said.String())
+		return strings.TrimSuffix(out.String(), "\n"), fmt.Errorf("%s on %s: %w\n%s%s", strings.Join(argv, " "), n.Name, err, out.String(), output.String())
 	}
 	return strings.TrimSuffix(out.String(), "\n"), nil
 }

@@ -1,4 +1,4 @@
-// Package testenv tells tests which outside programs they may use.
+// Package testenv finds the outside programs that tests need.
 //
 // A test that needs a program calls [Need]. If the program is missing, the test is
 // skipped with the reason, or fails if HOSTENV_TEST_REQUIRE names the program or is
@@ -75,7 +75,7 @@ var Tools = []Tool{
 		}
 		return dir
 	}},
-	{Name: "real-hostenv", For: "plans and nodes against those that hostenv itself makes of the same customers, and docs/migrating.md", Get: "set HOSTENV_TEST_REAL_HOSTENV to a folder that holds run.sh and setup.sh", find: func() string {
+	{Name: "real-hostenv", For: "the comparison of plans and nodes with those of hostenv itself, and docs/migrating.md", Get: "set HOSTENV_TEST_REAL_HOSTENV to a folder that holds run.sh and setup.sh", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_REAL_HOSTENV")
 		for _, name := range []string{"run.sh", "setup.sh"} {
 			if _, err := os.Stat(filepath.Join(dir, name)); dir == "" || err != nil {
@@ -113,7 +113,7 @@ var Tools = []Tool{
 		}
 		return os.Getenv("HOSTENV_TEST_KERNEL")
 	}},
-	{Name: "nginx", For: "what nginx makes of the headers of the front door", Get: "apt-get install nginx-light"},
+	{Name: "nginx", For: "how nginx handles the headers of the front door", Get: "apt-get install nginx-light"},
 	{Name: "sudo", For: "which commands sudo lets the deploy user run", Get: "as root, where mount namespaces are allowed: apt-get install sudo", find: func() string {
 		path, err := exec.LookPath("sudo")
 		if err != nil || os.Geteuid() != 0 || exec.Command("unshare", "--mount", "--propagation", "private", "true").Run() != nil {
@@ -150,9 +150,9 @@ var Tools = []Tool{
 	}},
 	{Name: "unbound", For: "the same, and the DNS gate against a real resolver", Get: "apt-get install unbound"},
 	{Name: "nsd", For: "the DNS gate against real authoritative servers", Get: "apt-get install nsd"},
-	{Name: "dig", For: "how much faster the DNS gate is than one process a query", Get: "apt-get install bind9-dnsutils"},
+	{Name: "dig", For: "the comparison of the DNS gate with one process for each query", Get: "apt-get install bind9-dnsutils"},
 	{Name: "pebble", For: "a whole issuance over ACME", Get: "apt-get install pebble"},
-	{Name: "deploy-rs", For: "deploys through the real deploy-rs, and what stands for it elsewhere", Get: "set HOSTENV_TEST_DEPLOY_RS to a folder with deploy and activate, as `cargo build --release` makes them", find: func() string {
+	{Name: "deploy-rs", For: "deploys through the real deploy-rs, and its replacement in other tests", Get: "set HOSTENV_TEST_DEPLOY_RS to a folder with deploy and activate, as `cargo build --release` makes them", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_DEPLOY_RS")
 		for _, name := range []string{"deploy", "activate"} {
 			if _, err := os.Stat(filepath.Join(dir, name)); dir == "" || err != nil {
@@ -167,11 +167,11 @@ var Tools = []Tool{
 	{Name: "mandoc", For: "the program's manual page", Get: "apt-get install mandoc"},
 	{Name: "groff", For: "the same", Get: "apt-get install groff-base"},
 	{Name: "man", For: "the same", Get: "apt-get install man-db"},
-	{Name: "jq", For: "what nodes write down of their certificates", Get: "apt-get install jq"},
+	{Name: "jq", For: "the certificate records of nodes", Get: "apt-get install jq"},
 	{Name: "openssl", For: "the same", Get: "apt-get install openssl"},
 	{Name: "dash", For: "the wrapper of hostenv under a plain POSIX shell", Get: "apt-get install dash"},
 	{Name: "shellcheck", For: "the shell programs", Get: "apt-get install shellcheck"},
-	{Name: "strace", For: "whether a token is in a command line or a file of any process", Get: "where ptrace is allowed: apt-get install strace", find: func() string {
+	{Name: "strace", For: "the search for a token in the command lines and files of all processes", Get: "where ptrace is allowed: apt-get install strace", find: func() string {
 		path, err := exec.LookPath("strace")
 		if err != nil || exec.Command(path, "-o", os.DevNull, "true").Run() != nil {
 			return ""
@@ -188,7 +188,7 @@ var Tools = []Tool{
 		return path
 	}},
 	{Name: "restic", For: "moves between nodes: the snapshots of real backups", Get: "apt-get install restic"},
-	{Name: "mirrors", For: "what other projects' own files say, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
+	{Name: "mirrors", For: "files of other projects, such as deploy-rs's schema; the flake module under flake-parts; docs/options.md", Get: "set HOSTENV_TEST_MIRRORS to a folder of git repositories, each OWNER+NAME/repo", find: func() string {
 		dir := os.Getenv("HOSTENV_TEST_MIRRORS")
 		if info, err := os.Stat(dir); dir == "" || err != nil || !info.IsDir() {
 			return ""
@@ -197,9 +197,9 @@ var Tools = []Tool{
 	}},
 }
 
-// Need returns the path of the named tool of [Tools]; where it is missing the
-// test is skipped, or fails if HOSTENV_TEST_REQUIRE is set to 1 or names the
-// tool in a list separated by commas.
+// Need returns the path of a tool of [Tools]. If the tool is missing, it skips the test,
+// or fails it if HOSTENV_TEST_REQUIRE is 1 or a list, separated by commas, that names the
+// tool.
 func Need(t testing.TB, name string) string {
 	t.Helper()
 	i := slices.IndexFunc(Tools, func(tool Tool) bool { return tool.Name == name })
@@ -249,8 +249,8 @@ func Mirror(t testing.TB, repository string) (dir string, env []string) {
 }
 
 // Mirrored returns a file, as committed last, of another project's repository
-// "owner/name" among the mirrors. It is read where it lies and never copied
-// into this repository: it has a licence, and a life, of its own.
+// "owner/name" among the mirrors. Tests read it there and never copy it into this
+// repository, because it has its own licence and changes.
 func Mirrored(t testing.TB, repository, path string) []byte {
 	t.Helper()
 	mirror, env := Mirror(t, repository)
@@ -276,8 +276,8 @@ func NixBinaries(t testing.TB) []string {
 	return binaries
 }
 
-// NixDir returns an empty folder for [NixEnv] that is removed after the test;
-// t.TempDir would fail to, for folders in a Nix store are read-only.
+// NixDir returns an empty folder for [NixEnv] and removes it after the test. t.TempDir
+// cannot remove it, because the folders of a Nix store are read-only.
 func NixDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hostenv-nix-")
@@ -298,9 +298,9 @@ func NixDir(t testing.TB) string {
 	return dir
 }
 
-// NixEnv returns the environment for a Nix that must not leave this machine:
-// flakes on, no substituters, no sandbox, no build users, a registry that is
-// empty, and a store, caches and settings of its own below dir.
+// NixEnv returns the environment for a Nix that uses no network: with flakes, without
+// substituters, sandbox and build users, with an empty registry, and with its own store,
+// caches and settings below dir.
 func NixEnv(dir string) []string {
 	config := strings.Join([]string{
 		"experimental-features = nix-command flakes",

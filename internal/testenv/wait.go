@@ -23,7 +23,7 @@ func Poll(is func() bool) bool {
 func Await(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	if !Poll(is) {
-		t.Fatalf("%s does not come in %v", what, Patience)
+		t.Fatalf("%s did not happen within %v", what, Patience)
 	}
 }
 

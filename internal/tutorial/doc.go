@@ -1,6 +1,6 @@
 // Tutorial opens the shell of docs/tutorial.md: the example provider and its two
 // customers in /run/tutorial, two pretend nodes that it deploys to, and `mage`.
-// All of it runs in namespaces and is gone when the shell ends.
+// Everything runs in namespaces, which end with the shell.
 //
 // Real: the targets, Nix, git, ssh, sshd, sudo, the nodes' Nix stores, and the
 // signatures that they check. Pretended: NixOS (activating a system makes the

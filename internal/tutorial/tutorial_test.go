@@ -17,7 +17,7 @@ import (
 
 const guide = "../../docs/tutorial.md"
 
-var update = flag.Bool("update", false, "write the outputs of docs/tutorial.md and README.md anew")
+var update = flag.Bool("update", false, "rewrite the outputs in docs/tutorial.md and README.md")
 
 func TestMain(m *testing.M) { fleet.Main(m, targets, deployrs.Programs) }
 
@@ -27,7 +27,7 @@ var targets = testenv.Targets("../..")
 func TestTutorial(t *testing.T) {
 	fleet.Need(t)
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("the tutorial looks at the sites by curl, which is not here")
+		t.Skip("curl is missing, which the tutorial runs")
 	}
 	programs := t.TempDir()
 	for name, dir := range map[string]string{
@@ -49,12 +49,12 @@ func TestTutorial(t *testing.T) {
 
 	at := filepath.Join(t.TempDir(), "pwd")
 	cwd := provider
-	console.Walk(t, guide, *update, func(line string) string {
-		cmd := exec.CommandContext(t.Context(), "bash", "--noprofile", "--norc", "-c", line+"\nstatus=$?\npwd >"+at+"\nexit $status")
+	console.Walk(t, guide, *update, func(c console.Command) string {
+		cmd := exec.CommandContext(t.Context(), "bash", "--noprofile", "--norc", "-c", c.Line+"\nstatus=$?\npwd >"+at+"\nexit $status")
 		cmd.Dir, cmd.Env = cwd, w.env
 		out, err := cmd.CombinedOutput()
 		if err != nil {
-			t.Errorf("$ %s: %v\n%s", line, err, out)
+			t.Errorf("$ %s: %v\n%s", c.Line, err, out)
 		}
 		dir, err := os.ReadFile(at)
 		if err != nil {
@@ -73,12 +73,12 @@ func TestReadme(t *testing.T) {
 	}
 	shown := map[string][]string{}
 	for _, c := range slices.Backward(console.Parse(string(text)).Commands) {
-		shown[c.Line] = c.Output // the first time counts
+		shown[c.Line] = c.Output // of several, the first
 	}
-	console.Walk(t, "../../README.md", *update, func(line string) string {
-		output, ok := shown[line]
+	console.Walk(t, "../../README.md", *update, func(c console.Command) string {
+		output, ok := shown[c.Line]
 		if !ok {
-			t.Errorf("README.md has the command %q, which %s does not have", line, guide)
+			t.Errorf("README.md has the command %q, which %s does not have", c.Line, guide)
 		}
 		return strings.Join(output, "\n")
 	})

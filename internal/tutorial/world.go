@@ -30,7 +30,7 @@ const (
 
 var machines = []fleet.Machine{{Name: "node-a", Address: "192.4.0.1"}, {Name: "node-b", Address: "192.4.0.2"}}
 
-// hostsOf are the virtual hosts of the customers, and the node of each.
+// hostsOf has the virtual hosts of the customers, and the node of each.
 var hostsOf = map[string]int{
 	"acme.example.com": 0, "www.acme.example.com": 0, "site-main-b7ea262." + domain: 0,
 	"staging.acme.example.com": 1, "site-staging-d6e4934." + domain: 1, "site-search-e299ccb." + domain: 1,
@@ -48,7 +48,7 @@ var (
 	switchScript string
 )
 
-// A world is what the shell of the tutorial works with.
+// A world is the fleet and the environment variables of the tutorial shell.
 type world struct {
 	fleet *fleet.Fleet
 	env   []string
@@ -61,14 +61,14 @@ func open(ctx context.Context, checkout, programs string) (_ *world, err error) 
 	if w.fleet, err = fleet.StartBare(filepath.Join(programs, "activate"), machines...); err != nil {
 		return nil, err
 	}
-	if err := w.furnish(ctx, checkout, programs); err != nil {
+	if err := w.prepare(ctx, checkout, programs); err != nil {
 		w.fleet.End()
 		return nil, fmt.Errorf("make the tutorial's provider: %w", err)
 	}
 	return w, nil
 }
 
-func (w *world) furnish(ctx context.Context, checkout, programs string) error {
+func (w *world) prepare(ctx context.Context, checkout, programs string) error {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (w *world) furnish(ctx context.Context, checkout, programs string) error {
 	return errors.Join(writeDNS(), serve(w.fleet.Nodes))
 }
 
-// options turn the example into a provider of these machines, with names and
+// options turns the example into a provider of these machines, with names and
 // addresses that Let's Encrypt accepts.
 func (w *world) options(checkout string) (examples.Options, error) {
 	public, err := os.ReadFile(w.fleet.SSHKey + ".pub")
@@ -113,7 +113,8 @@ func (w *world) options(checkout string) (examples.Options, error) {
 	}, nil
 }
 
-// writeDNS writes the DNS facts at first, and those after a customer changed DNS.
+// writeDNS writes the DNS facts at the beginning, and those after a customer changes
+// DNS.
 func writeDNS() error {
 	nodes, names := map[string]string{}, map[string]string{}
 	for _, m := range machines {

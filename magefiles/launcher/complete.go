@@ -11,8 +11,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// completeCommand is what the scripts run, with the words up to the cursor, the
-// last of which may be empty.
+// completeCommand is the command that the scripts run, with the words up to the
+// cursor. The last word may be empty.
 const completeCommand = "__complete"
 
 //go:embed completion.bash completion.fish completion.zsh
@@ -21,20 +21,20 @@ var scripts embed.FS
 func completion(w io.Writer, shell string) error {
 	script, err := scripts.ReadFile("completion." + shell)
 	if err != nil {
-		return problem.New("completion", fmt.Sprintf("knows no shell %q", shell), "write bash, zsh or fish")
+		return problem.New("completion", fmt.Sprintf("has no script for the shell %q", shell), "write bash, zsh or fish")
 	}
 	_, err = w.Write(script)
 	return err
 }
 
-// safe are the candidates that need no quotes in any shell. Others are left out:
-// file names may hold anything.
+// safe matches candidates that need no quotes in any shell. The completion drops
+// the others: a file name may hold any character.
 var safe = regexp.MustCompile(`^[A-Za-z0-9_./=:,@+-]+$`)
 
-// complete prints what may stand in place of the last word, a line each, with a
-// tab and a description of targets and flags. It prints nothing for a line that
-// it does not understand, nor names of nodes without a plan.
-func complete(w io.Writer, targets []Target, typed []string) {
+// complete prints the candidates for the last word, one a line; those for targets
+// and flags have a tab and a description. It prints none for a line that it does
+// not understand, and no names of nodes without a plan.
+func complete(w io.Writer, targets []*Target, typed []string) {
 	if len(typed) == 0 {
 		return
 	}
@@ -47,15 +47,15 @@ func complete(w io.Writer, targets []Target, typed []string) {
 	}
 }
 
-// A cursor is where the last word stands.
+// A cursor is the place of the last word in a line.
 type cursor struct {
 	line
 	folder folder
-	target *Target // that the word belongs to, nil before the first
-	given  []*Flag // of the target
-	args   int     // arguments that the target has
-	wants  *Flag   // whose value the word is
-	name   string  // the words of an unfinished name of a target, with a space after each
+	target *Target // of the word, nil before the first target
+	given  []*Flag // flags that the target has already
+	args   int     // how many arguments the target has already
+	wants  *Flag   // the flag whose value the word is, nil if it is none
+	name   string  // the first words of a target's name, with a space after each
 }
 
 func (c *cursor) walk(before []string) {
@@ -117,8 +117,8 @@ func (c *cursor) candidates(word string) []string {
 	}
 }
 
-// values returns the values of a flag or an argument that begin as typed, after a
-// prefix. Of a list the last item is completed.
+// values returns the values of a flag or an argument that begin as typed, each with
+// a prefix. It completes the last item of a list.
 func (c *cursor) values(name string, list bool, prefix, typed string) []string {
 	complete := kinds[name].complete
 	if complete == nil {
@@ -138,8 +138,8 @@ func (c *cursor) values(name string, list bool, prefix, typed string) []string {
 	return found
 }
 
-// flags returns flags in the spelling that the word begins with, or the values of
-// one.
+// flags returns flags in the spelling of the word, or the values of the flag that
+// the word has.
 func (c *cursor) flags(word string) (found []string) {
 	if c.target == nil {
 		return nil
@@ -151,8 +151,7 @@ func (c *cursor) flags(word string) (found []string) {
 		}
 		return c.values(f.Name, f.List, word[:len(word)-len(value)], value)
 	}
-	for i := range c.target.Flags {
-		f := &c.target.Flags[i]
+	for _, f := range c.target.Flags {
 		if !f.List && slices.Contains(c.given, f) {
 			continue
 		}
@@ -170,11 +169,10 @@ func (c *cursor) flags(word string) (found []string) {
 	return found
 }
 
-// names returns the next word of the names of targets that begin as typed, in
-// the conventional spelling, or else in Mage's.
+// names returns the next word of the targets' names that begin as typed, in the
+// conventional spelling, and only if there are none in Mage's.
 func (c *cursor) names(word string) (found []string) {
-	for i := range c.targets {
-		t := &c.targets[i]
+	for _, t := range c.targets {
 		rest, ok := strings.CutPrefix(t.conventional(), c.name+word)
 		next, _, more := strings.Cut(word+rest, " ")
 		if text := next + "\t" + t.summary(); !ok {
@@ -185,8 +183,8 @@ func (c *cursor) names(word string) (found []string) {
 			found = append(found, text)
 		}
 	}
-	for i := range c.targets {
-		if t := &c.targets[i]; len(found) == 0 && c.name == "" && strings.HasPrefix(t.Name, word) {
+	for _, t := range c.targets {
+		if len(found) == 0 && c.name == "" && strings.HasPrefix(t.Name, word) {
 			found = append(found, t.Name+"\t"+t.summary())
 		}
 	}

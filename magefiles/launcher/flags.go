@@ -25,14 +25,14 @@ func (g given) String() string {
 	return g.name
 }
 
-// read returns the flag that begins words, and how many of them it takes.
+// read returns the flag at the beginning of words, and how many words it takes.
 func (t *Target) read(words []string) (g given, n int, err error) {
 	name, value, hasValue := cutFlag(words[0])
 	f := t.named(name)
 	if f == nil {
 		var names []string
-		for i := range t.Flags {
-			names = append(names, t.Flags[i].conventional())
+		for _, f := range t.Flags {
+			names = append(names, f.conventional())
 		}
 		hint := fmt.Sprintf("`%s %s --help` lists its flags", program, t.conventional())
 		if near := nearest(name, names); near != "" {
@@ -78,8 +78,8 @@ func (g given) check() (err error) {
 	return nil
 }
 
-// join returns flags in Mage's spelling and each once: the values of a list are
-// joined. Of any other flag Mage would take the last value, and drop the others.
+// join returns flags in Mage's spelling, each once. It joins the values of a list,
+// and refuses any other flag that is given twice: Mage would take the last value.
 func join(all []given) ([]string, error) {
 	var once []given
 	for _, g := range all {
@@ -90,7 +90,7 @@ func join(all []given) ([]string, error) {
 		case !g.List:
 			return nil, problem.New(g.conventional(), "is given twice, and has one value", "give it once")
 		case once[i].value == "" || g.value == "":
-			return nil, problem.New(g.conventional(), "is given twice, once without a value", "leave it out to name everything")
+			return nil, problem.New(g.conventional(), "is given twice, once without a value", "leave the flag out to select everything")
 		default:
 			once[i].value += "," + g.value
 		}

@@ -11,8 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// terminalWidth is the width of the terminal that standard output is, 80 if it is
-// none.
+// terminalWidth is the width of the terminal at standard output, 80 without one.
 func terminalWidth() int {
 	width, _, err := term.GetSize(int(os.Stdout.Fd()))
 	if err != nil || width <= 0 {
@@ -21,7 +20,7 @@ func terminalWidth() int {
 	return width
 }
 
-// usage is how a target is called.
+// usage is the form of a call of the target.
 func (t *Target) usage() string {
 	text := t.conventional()
 	for _, name := range t.Args {
@@ -30,7 +29,7 @@ func (t *Target) usage() string {
 	return text
 }
 
-// usage is how a flag is written.
+// usage is the form of the flag.
 func (f *Flag) usage() string {
 	text := f.conventional()
 	if f.Type == "bool" {
@@ -54,8 +53,8 @@ var (
 	targetInText = regexp.MustCompile(`mage ([a-z][\w:]*)`)
 )
 
-// respelled is text of the targets with their flags and commands in the
-// conventional spelling.
+// respelled returns a text with its flags and commands in the conventional
+// spelling.
 func respelled(text string) string {
 	text = flagInText.ReplaceAllStringFunc(text, func(found string) string {
 		i := strings.IndexByte(found, '-')
@@ -88,11 +87,11 @@ func overview(w io.Writer, width int) error {
 	fmt.Fprintf(&b, "usage:%s\n%s\n", forms.String()[len("usage:"):], wrap(introduction, width, ""))
 	for _, part := range []struct {
 		title   string
-		targets []Target
+		targets []*Target
 	}{{"targets", table}, {"other commands", own}} {
 		var rows [][2]string
-		for i := range part.targets {
-			rows = append(rows, [2]string{part.targets[i].usage(), part.targets[i].summary()})
+		for _, t := range part.targets {
+			rows = append(rows, [2]string{t.usage(), t.summary()})
 		}
 		fmt.Fprintf(&b, "%s:\n%s\n", part.title, columns(rows, width))
 	}
@@ -112,8 +111,8 @@ func (t *Target) help(w io.Writer, width int) error {
 		b.WriteString("\n" + wrap(paragraph, width, ""))
 	}
 	var rows [][2]string
-	for i := range t.Flags {
-		rows = append(rows, [2]string{t.Flags[i].usage(), respelled(t.Flags[i].Doc)})
+	for _, f := range t.Flags {
+		rows = append(rows, [2]string{f.usage(), respelled(f.Doc)})
 	}
 	if len(rows) > 0 {
 		b.WriteString("\nflags:\n" + columns(rows, width))

@@ -6,8 +6,8 @@
 //	hostenv-provider nodes build n1          nodesBuild n1
 //	hostenv-provider deploy -n n1            deploy -node=n1
 //
-// It is linked with the magefile and rewrites os.Args before the main function
-// that Mage generates reads them. There is no second process: exit codes,
+// The package is linked with the magefile. It rewrites os.Args before the main
+// function that Mage generates reads them. There is no second process: exit codes,
 // signals, standard input and the terminal are those of the targets.
 //
 // A generated table of targets and flags drives the translation, the help, the
@@ -26,7 +26,7 @@ import (
 
 //go:generate go test . -run=^TestTable$ -update
 
-// program is how the packaged program is called.
+// program is the name of the packaged program.
 const program = "hostenv-provider"
 
 // version is set by the linker (-ldflags "-X ...launcher.version=1.2.3").
@@ -39,28 +39,28 @@ type Target struct {
 	Name  string   // in Mage's spelling: state:list, nodesBuild
 	Doc   string   // a sentence, then paragraphs after blank lines
 	Args  []string // the names of its arguments, which precede its flags
-	Flags []Flag
+	Flags []*Flag
 }
 
 // A Flag is an option of a target.
 type Flag struct {
 	Name string // in Mage's spelling: dryRun
 	Type string // bool, int, string or time.Duration
-	List bool   // its value is a list, with commas between
+	List bool   // the value is a list, separated by commas
 	Doc  string
 }
 
-// own are what this package runs itself. Each stands alone on its line.
-var own = []Target{
+// own holds the commands of this package. Each is the only command of its line.
+var own = []*Target{
 	{Name: "completion", Args: []string{"shell"}, Doc: "Prints a script that completes command lines in bash, zsh or fish."},
 	{Name: "man", Doc: "Prints the manual page hostenv-provider(1); to read it: man -l <(hostenv-provider man)."},
 }
 
 // Init translates os.Args for the targets of magefiles/targets. Call it from an
 // init function of a magefile that has no other targets. Init ends the process
-// after help, the version and the commands of its own, and with 2 if the line
+// after help, the version and the commands of this package, and with 2 if the line
 // cannot be run: Mage would find some mistakes only after it ran a part of the
-// line, and end with 0 after others.
+// line, and would end with 0 after others.
 func Init() {
 	if len(os.Args) > 1 && os.Args[1] == completeCommand {
 		complete(os.Stdout, append(table, own...), os.Args[2:])
@@ -80,7 +80,7 @@ func Init() {
 	os.Args = append(os.Args[:1:1], l.done...)
 }
 
-// run does what needs no target.
+// run runs a line that needs no target, and reports whether it did.
 func (l *line) run(w io.Writer) (done bool, err error) {
 	switch {
 	case l.version:
@@ -102,8 +102,8 @@ func (l *line) run(w io.Writer) (done bool, err error) {
 }
 
 // InitFlags translates os.Args for a magefile that may have targets of its own
-// beside those of magefiles/targets, which calls it. It changes flags alone, and
-// nothing from the first word on that is not understood.
+// beside those of magefiles/targets, which calls it. It changes only flags, and stops
+// at the first word that it does not understand.
 func InitFlags() { os.Args = append(os.Args[:1:1], flags(table, os.Args[1:])...) }
 
 func versionText() string {

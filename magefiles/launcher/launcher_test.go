@@ -10,14 +10,14 @@ import (
 )
 
 // fleet are targets of every shape.
-var fleet = []Target{
-	{Name: "plan", Flags: []Flag{{Name: "dryRun", Type: "bool"}, {Name: "detailedExitcode", Type: "bool"}, {Name: "inventory", Type: "string"}, {Name: "out", Type: "string"}}},
-	{Name: "state:init", Flags: []Flag{{Name: "out", Type: "string"}}},
-	{Name: "state:list", Flags: []Flag{{Name: "json", Type: "bool"}, {Name: "out", Type: "string"}}},
-	{Name: "dnsGate", Flags: []Flag{{Name: "node", Type: "string", List: true}, {Name: "timeout", Type: "string"}, {Name: "update", Type: "bool"}}},
-	{Name: "nodesBuild", Args: []string{"node"}, Flags: []Flag{{Name: "dryRun", Type: "bool"}, {Name: "out", Type: "string"}}},
-	{Name: "deploy", Flags: []Flag{{Name: "node", Type: "string", List: true}, {Name: "dryRun", Type: "bool"}, {Name: "jobs", Type: "int"}, {Name: "lockWait", Type: "time.Duration"}, {Name: "signingKey", Type: "string"}}},
-	{Name: "deploy:resume", Flags: []Flag{{Name: "node", Type: "string", List: true}, {Name: "n", Type: "string"}}},
+var fleet = []*Target{
+	{Name: "plan", Flags: []*Flag{{Name: "dryRun", Type: "bool"}, {Name: "detailedExitcode", Type: "bool"}, {Name: "inventory", Type: "string"}, {Name: "out", Type: "string"}}},
+	{Name: "state:init", Flags: []*Flag{{Name: "out", Type: "string"}}},
+	{Name: "state:list", Flags: []*Flag{{Name: "json", Type: "bool"}, {Name: "out", Type: "string"}}},
+	{Name: "dnsGate", Flags: []*Flag{{Name: "node", Type: "string", List: true}, {Name: "timeout", Type: "string"}, {Name: "update", Type: "bool"}}},
+	{Name: "nodesBuild", Args: []string{"node"}, Flags: []*Flag{{Name: "dryRun", Type: "bool"}, {Name: "out", Type: "string"}}},
+	{Name: "deploy", Flags: []*Flag{{Name: "node", Type: "string", List: true}, {Name: "dryRun", Type: "bool"}, {Name: "jobs", Type: "int"}, {Name: "lockWait", Type: "time.Duration"}, {Name: "signingKey", Type: "string"}}},
+	{Name: "deploy:resume", Flags: []*Flag{{Name: "node", Type: "string", List: true}, {Name: "n", Type: "string"}}},
 	{Name: "status"},
 }
 
@@ -42,11 +42,11 @@ func TestTranslate(t *testing.T) {
 		{"state list plan --dry-run", "state:list plan -dryRun", "a switch takes no value"},
 		{"plan --dry-run state list --out x", "plan -dryRun state:list -out=x", ""},
 		{"plan --inventory - --out=", "plan -inventory=- -out=", "a single hyphen is a value"},
-		{"plan --inventory=--odd", "plan -inventory=--odd", "only so can a value begin with a hyphen"},
+		{"plan --inventory=--odd", "plan -inventory=--odd", "with an equals sign a value may begin with a hyphen"},
 		{"plan --detailed-exitcode", "plan -detailedExitcode", ""},
 		{"nodes build n1", "nodesBuild n1", ""},
 		{"nodes-build n1 --dry-run", "nodesBuild n1 -dryRun", ""},
-		{"nodes build --dry-run n1 --out x", "nodesBuild n1 -dryRun -out=x", "arguments come before flags in Mage"},
+		{"nodes build --dry-run n1 --out x", "nodesBuild n1 -dryRun -out=x", "Mage wants arguments before flags"},
 		{"nodes build plan plan", "nodesBuild plan plan", "a node may be called as a target is"},
 		{"nodes build state state list", "nodesBuild state state:list", ""},
 
@@ -55,9 +55,9 @@ func TestTranslate(t *testing.T) {
 		{"--timeout=5m plan", "-t=5m plan", ""},
 		{"--list", "-l", ""},
 
-		{"-- dns-gate --node n1", "-- dns-gate --node n1", "it is for Mage alone"},
+		{"-- dns-gate --node n1", "-- dns-gate --node n1", "only Mage reads what follows"},
 
-		// Mage's own.
+		// Mage's spelling.
 		{"", "", ""},
 		{"-l", "-l", ""},
 		{"-l unknown", "-l unknown", ""},
@@ -68,7 +68,7 @@ func TestTranslate(t *testing.T) {
 		{"DNSGATE -NODE=n1 -node=n2,n3", "DNSGATE -NODE=n1,n2,n3", "Mage would take n2 and n3 alone"},
 		{"deploy --node a --dry-run -node=b -node c", "deploy -node=a,b,c -dryRun", ""},
 		{"dns-gate -n a --node b", "dnsGate -node=a,b", ""},
-		{"dns-gate --node a dns-gate --node b", "dnsGate -node=a dnsGate -node=b", "each of its own"},
+		{"dns-gate --node a dns-gate --node b", "dnsGate -node=a dnsGate -node=b", "each target has its own flags"},
 		{"dnsGate -node=n1 plan -dryRun state:list -json=true", "dnsGate -node=n1 plan -dryRun state:list -json=true", ""},
 		{"nodesBuild n1 -dryrun deploy -node=", "nodesBuild n1 -dryrun deploy -node=", ""},
 	} {
@@ -90,8 +90,8 @@ func TestTranslateRefuses(t *testing.T) {
 		{"deploy n1", `there is no target "n1"; no target ran`, "", "Mage would deploy every node first"},
 		{"plan bogus", `there is no target "bogus"; no target ran`, "", "Mage would plan first"},
 		{"-h bogus", `there is no target "bogus"; no target ran`, "", ""},
-		{"--node n1 deploy", "flag --node precedes the first target, and is none of the program", "write a flag of a target after the target's name", "Mage would end with 0"},
-		{"-x", "flag -x precedes the first target, and is none of the program", "", ""},
+		{"--node n1 deploy", "flag --node precedes the first target, and is not a flag of the program", "write a flag of a target after the target's name", "Mage would end with 0"},
+		{"-x", "flag -x precedes the first target, and is not a flag of the program", "", ""},
 		{"-t soon plan", `invalid value "soon" for flag -t: parse error`, "", "Mage would end with 0"},
 		{"-t", "flag needs an argument: -t", "", ""},
 		{"plan --bogus --dry-run", "plan has no flag --bogus; no target ran", "`hostenv-provider plan --help` lists its flags", ""},
@@ -99,9 +99,9 @@ func TestTranslateRefuses(t *testing.T) {
 		{"plan -inventori=x", "plan has no flag -inventori; no target ran", "did you mean --inventory?", ""},
 		{"plan --inventory", "--inventory has no value", "write --inventory FILE", ""},
 		{"plan --inventory --dry-run", "--inventory has no value", "", "a value that begins with a hyphen wants an equals sign"},
-		{"status --bogus", "status has no flag --bogus; no target ran", "", "it has none"},
+		{"status --bogus", "status has no flag --bogus; no target ran", "", "the target has no flags"},
 		{"state list -- x", "state list has no flag --; no target ran", "", "Mage refuses it as well"},
-		{"plan --dry-run=perhaps", `--dry-run is "perhaps"; no target ran`, "write the flag alone, or with =false", "Mage would refuse it after what comes before"},
+		{"plan --dry-run=perhaps", `--dry-run is "perhaps"; no target ran`, "write the flag alone, or with =false", "Mage would first run the targets before it"},
 		{"deploy --jobs many", `--jobs is "many"; no target ran`, "write a whole number, such as 4", ""},
 		{"deploy --lock-wait 5", `--lock-wait is "5"; no target ran`, "write a duration, such as 90s or 5m", ""},
 		{"nodes build", "nodes-build lacks its node", "write nodes-build NODE", ""},
@@ -111,7 +111,7 @@ func TestTranslateRefuses(t *testing.T) {
 		{"plan --out a --out b", "--out is given twice, and has one value", "give it once", "Mage would take the last"},
 		{"plan -out=a -OUT=b", "--out is given twice, and has one value", "", ""},
 		{"plan --dry-run --dry-run=false", "--dry-run is given twice, and has one value", "", ""},
-		{"deploy --node a --node=", "--node is given twice, once without a value", "leave it out to name everything", "a script forgot its variable"},
+		{"deploy --node a --node=", "--node is given twice, once without a value", "leave the flag out to select everything", "a script forgot its variable"},
 	} {
 		l, err := translate(fleet, strings.Fields(test.line))
 		hint := problem.Hint(err)
@@ -166,7 +166,7 @@ func TestRepeated(t *testing.T) {
 		{"dns-gate -env=a -env=b", "-env is given twice, and Mage takes the last", "write -env=a,b"},
 		{"nodesBuild n1 -out=a -out=b", "--out is given twice, and has one value", "give it once"},
 		{"deploy -plan -plan=false", "--plan is given twice, and has one value", "give it once"},
-		{"deploy -node= -node=b", "--node is given twice, once without a value", "leave it out to name everything"},
+		{"deploy -node= -node=b", "--node is given twice, once without a value", "leave the flag out to select everything"},
 		{"deploy -node=a -plan deploy -node=b", "", ""},
 		{"mine -node=a -node=b deploy -node=c", "", ""},
 		{"mine deploy -node=a -node=b", "-node is given twice, and Mage takes the last", "write -node=a,b"},
@@ -298,7 +298,7 @@ func TestFormerNames(t *testing.T) {
 		target := find(table, name)
 		for old, now := range flags {
 			is := func(name string) bool {
-				return target != nil && slices.ContainsFunc(target.Flags, func(f Flag) bool { return strings.EqualFold(f.Name, name) })
+				return target != nil && slices.ContainsFunc(target.Flags, func(f *Flag) bool { return strings.EqualFold(f.Name, name) })
 			}
 			if !is(now) || is(old) {
 				t.Errorf("%s: %s is not the former name of %s", name, old, now)

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
@@ -12,10 +13,10 @@ import (
 // A line is a command line during its translation, which moves words from rest
 // to done.
 type line struct {
-	targets    []Target
+	targets    []*Target
 	done, rest []string
 	called     []*Target
-	foreign    bool // it may have targets that are not in the table
+	foreign    bool // the line may have targets that are not in the table
 
 	help    bool
 	about   *Target // what help was asked about, nil for the whole program
@@ -31,16 +32,16 @@ type line struct {
 //   - Arguments of a target precede its flags, and a list that is given more than
 //     once is joined: --node n1 --node n2 is -node=n1,n2.
 //
-// A line that Mage would run is not changed otherwise. An argument of a target
-// cannot begin with a hyphen.
-func translate(targets []Target, args []string) (*line, error) {
+// Nothing else changes in a line that Mage would run. An argument of a target cannot
+// begin with a hyphen.
+func translate(targets []*Target, args []string) (*line, error) {
 	l := &line{targets: targets, rest: args}
 	return l, l.all()
 }
 
 // flags returns a line whose flags are in Mage's spelling, up to the first word
 // that is not understood.
-func flags(targets []Target, args []string) []string {
+func flags(targets []*Target, args []string) []string {
 	l := &line{targets: targets, rest: args, foreign: true}
 	if err := l.all(); err == nil && (l.help || l.version) {
 		return args
@@ -89,7 +90,7 @@ func (l *line) globals() error {
 		return problem.New("", err.Error(), "write a duration as in --timeout 5m, and a switch without a value")
 	}
 	if len(l.rest) > 0 && l.rest[0] == "--" || list {
-		l.put(len(l.rest), l.rest...) // Mage lists whatever follows
+		l.put(len(l.rest), l.rest...) // Mage ignores the rest
 		return nil
 	}
 	return l.topic()
@@ -102,7 +103,7 @@ func (l *line) global() (mage string, on bool, err error) {
 	name, value, hasValue := cutFlag(word)
 	mage, known := programFlags[name]
 	if !known {
-		return "", false, problem.New("flag "+word, "precedes the first target, and is none of the program", "write a flag of a target after the target's name")
+		return "", false, problem.New("flag "+word, "precedes the first target, and is not a flag of the program", "write a flag of a target after the target's name")
 	}
 	if mage == "" {
 		l.version = true
@@ -118,7 +119,7 @@ func (l *line) global() (mage string, on bool, err error) {
 	return mage, !hasValue || value != "false", nil
 }
 
-// topic finds what help is asked about, by --help TARGET or by help TARGET.
+// topic finds the target that --help TARGET or help TARGET names.
 func (l *line) topic() error {
 	if !l.help && !l.foreign && len(l.rest) > 0 && l.rest[0] == "help" {
 		l.help = true
@@ -133,8 +134,8 @@ func (l *line) topic() error {
 	return nil
 }
 
-// mageFlags are the flags of the main function that Mage generates, which ends
-// with 0 if it cannot read them.
+// mageFlags are the flags of the main function that Mage generates. That function
+// ends with 0 if it cannot read them.
 func mageFlags() *flag.FlagSet {
 	f := flag.NewFlagSet("", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
@@ -154,7 +155,7 @@ func (l *line) call() error {
 	}
 	name := target.Name
 	if l.foreign || n == 1 && strings.EqualFold(l.rest[0], name) {
-		name = l.rest[0] // Mage knows it so
+		name = l.rest[0] // Mage accepts this spelling
 	}
 	l.put(n, name)
 	l.called = append(l.called, target)
@@ -209,9 +210,9 @@ func (l *line) operands(target *Target) (args []string, flags []given, err error
 	return args, flags, nil
 }
 
-// match returns the target whose name the next n words make up, or nil: the
-// longest one, unless Mage would read them as a shorter one and what belongs
-// to that. With foreign targets it is one word, for more could name two.
+// match returns the target whose name the next n words make up, or nil. It takes
+// the longest name, unless Mage would read a shorter one with its arguments. With
+// foreign targets it takes one word, because two words could name two targets.
 func (l *line) match() (target *Target, n int) {
 	if isFlag(l.rest[0]) {
 		return nil, 0
@@ -221,15 +222,15 @@ func (l *line) match() (target *Target, n int) {
 		return first, 1
 	}
 	target, n = first, 1
-	said := ""
+	typed := ""
 	for i, word := range l.rest {
 		if isFlag(word) || l.foreign && i > 0 {
 			break
 		}
-		said += "-" + kebab(word)
-		for j := range l.targets {
-			if said[1:] == kebab(l.targets[j].Name) {
-				target, n = &l.targets[j], i+1
+		typed += "-" + kebab(word)
+		for _, t := range l.targets {
+			if typed[1:] == kebab(t.Name) {
+				target, n = t, i+1
 			}
 		}
 	}
@@ -237,11 +238,9 @@ func (l *line) match() (target *Target, n int) {
 }
 
 // find returns the target of a name in Mage's spelling, which ignores case.
-func find(targets []Target, name string) *Target {
-	for i := range targets {
-		if strings.EqualFold(name, targets[i].Name) {
-			return &targets[i]
-		}
+func find(targets []*Target, name string) *Target {
+	if i := slices.IndexFunc(targets, func(t *Target) bool { return strings.EqualFold(name, t.Name) }); i >= 0 {
+		return targets[i]
 	}
 	return nil
 }
@@ -250,8 +249,8 @@ func find(targets []Target, name string) *Target {
 func (l *line) unknown() error {
 	word := l.rest[0]
 	var names, below []string
-	for i := range l.targets {
-		name := l.targets[i].conventional()
+	for _, t := range l.targets {
+		name := t.conventional()
 		names = append(names, name)
 		if strings.HasPrefix(name, kebab(word)+" ") {
 			below = append(below, name)

@@ -7,7 +7,7 @@ import (
 )
 
 // manual prints the manual page hostenv-provider(1) in roff, with the macros of
-// man(7). It has no date, so that the same source gives the same page.
+// man(7). The page has no date: the same source always gives the same page.
 func manual(w io.Writer) error {
 	var b strings.Builder
 	macro := func(name, text string) { fmt.Fprintf(&b, ".%s %s\n", name, text) }
@@ -40,11 +40,10 @@ func manual(w io.Writer) error {
 	text(introduction)
 	for _, part := range []struct {
 		title   string
-		targets []Target
-	}{{"TARGETS", table}, {`OTHER COMMANDS`, own}} {
+		targets []*Target
+	}{{"TARGETS", table}, {"OTHER COMMANDS", own}} {
 		macro("SH", part.title)
-		for i := range part.targets {
-			t := &part.targets[i]
+		for _, t := range part.targets {
 			macro("SS", roff(t.usage()))
 			for i, paragraph := range strings.Split(respelled(t.Doc), "\n\n") {
 				if i > 0 {
@@ -52,8 +51,8 @@ func manual(w io.Writer) error {
 				}
 				text(paragraph)
 			}
-			for i := range t.Flags {
-				entry(t.Flags[i].usage(), respelled(t.Flags[i].Doc))
+			for _, f := range t.Flags {
+				entry(f.usage(), respelled(f.Doc))
 			}
 		}
 	}
@@ -81,11 +80,11 @@ var exitCodes = [][2]string{
 	{"2", "The command line cannot be run; with --detailed-exitcode also: there are changes."},
 	{"3", "Another run holds the lock, the DNS gate cannot decide, or a part of the deploy failed."},
 	{"4", "The plan is older than the state."},
-	{"5", "Another deploy is at work."},
+	{"5", "Another deploy is running."},
 	{"130", "The deploy was interrupted."},
 }
 
-// roff escapes text, so that a hyphen stays one and no line is a request.
+// roff escapes text: a hyphen stays a hyphen, and no line is a request.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "`", `\(ga`, "'", `\(aq`, "\u00a0", `\ `).Replace(text)
 	if strings.HasPrefix(text, ".") {

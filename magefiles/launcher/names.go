@@ -1,10 +1,8 @@
 package launcher
 
-import (
-	"strings"
-)
+import "strings"
 
-// isFlag distinguishes a flag, or `--`, from other words, of which `-` is one.
+// isFlag reports whether a word is a flag or `--`. `-` is neither.
 func isFlag(word string) bool { return len(word) > 1 && word[0] == '-' }
 
 // cutFlag takes -name=value and --name=value apart.
@@ -40,11 +38,11 @@ func (t *Target) conventional() string {
 // conventional is the flag in the conventional spelling: --dry-run.
 func (f *Flag) conventional() string { return "--" + kebab(f.Name) }
 
-// short are the flags that may be written with one letter.
+// short holds the flags that may be written with one letter.
 var short = map[string]string{"n": "node"}
 
-// formerly are the flags that hostenv's own hostenv-provider called otherwise,
-// by target and by their former name without hyphens.
+// formerly holds the flags that had another name in the legacy hostenv-provider,
+// by target and by the former name without hyphens.
 var formerly = map[string]map[string]string{
 	"deploy":  {"signingkeyfile": "signingKey"},
 	"dnsGate": {"withdnsupdate": "update"},
@@ -55,9 +53,9 @@ var formerly = map[string]map[string]string{
 func (t *Target) named(name string) *Flag {
 	name = strings.ReplaceAll(name, "-", "")
 	for _, name := range []string{name, short[name], formerly[t.Name][strings.ToLower(name)]} {
-		for i := range t.Flags {
-			if name != "" && strings.EqualFold(name, t.Flags[i].Name) {
-				return &t.Flags[i]
+		for _, f := range t.Flags {
+			if name != "" && strings.EqualFold(name, f.Name) {
+				return f
 			}
 		}
 	}

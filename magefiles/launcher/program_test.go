@@ -14,7 +14,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestScript tells stories of the packaged program, in testdata/script.
+// TestScript runs the scripts of testdata/script with the packaged program.
 func TestScript(t *testing.T) {
 	bin := filepath.Dir(compiled(t))
 	testscript.Run(t, testscript.Params{
@@ -40,7 +40,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	}
 	if fmt.Sprint(got) != args[0] {
-		ts.Fatalf("it ends with %d, want %s", got, args[0])
+		ts.Fatalf("the exit code is %d, want %s", got, args[0])
 	}
 }
 

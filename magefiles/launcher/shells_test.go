@@ -22,8 +22,8 @@ const plan = `{
 
 const stateOfPlan = `{"old-main": {"retired": true}, "-rf": {"retired": true}, "shop-main": {"uid": 1002}}`
 
-// completions are lines up to the cursor, and what completes their last word, by
-// every shell alike.
+// completions are lines up to the cursor, and the candidates for their last word.
+// They are the same in every shell.
 var completions = []struct{ line, want string }{
 	{"pl", "plan"},
 	{"dns", "dns-gate"},
@@ -96,7 +96,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// FuzzComplete: what is printed begins as typed, and needs no quotes.
+// FuzzComplete: every candidate begins as typed, and needs no quotes.
 func FuzzComplete(f *testing.F) {
 	for _, test := range completions {
 		f.Add(test.line)
@@ -153,8 +153,8 @@ func TestShells(t *testing.T) {
 	// zsh completes in a terminal alone: one of its own, which it types to.
 	t.Run("zsh", func(t *testing.T) {
 		dir := provider(t)
-		// The line is never accepted: between two of them the terminal would edit
-		// what is typed ahead.
+		// The line is never accepted: between two lines the terminal would edit the
+		// words that are typed ahead.
 		driver := `zmodload zsh/zpty
 			await() { until [[ -s found && "$(<found)" == *DONE ]]; do zpty -r -t z REPLY; sleep 0.01; done }
 			zpty z zsh -f -i

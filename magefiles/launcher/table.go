@@ -2,9 +2,9 @@
 
 package launcher
 
-// table are the targets of magefiles/targets.
-var table = []Target{
-	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails,\nthe version before it stays active.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is at work;\n130 after an interruption.", []string{}, []Flag{
+// table holds the targets of magefiles/targets.
+var table = []*Target{
+	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails,\nthe version before it stays active.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is running;\n130 after an interruption.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns (n*), separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},
@@ -25,7 +25,7 @@ var table = []Target{
 		{"json", "bool", false, "print events as JSON, one a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, and judges\nwhether Let's Encrypt would issue the certificate on its node. Then it sets\nenableACME and forceSSL in the plan: off for certificates that fail, on again\nfor those that pass. If a lookup has no answer, the setting stays.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ncertificate is off; 4 if the plan is older than the state. 3 means that the plan\nstays as it is: the resolver does not answer, a node's own name has no address,\ntoo many certificates would turn off at once, or another run holds the lock.", []string{}, []Flag{
+	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, and judges\nwhether Let's Encrypt would issue the certificate on its node. Then it sets\nenableACME and forceSSL in the plan: off for certificates that fail, on again\nfor those that pass. If a lookup has no answer, the setting stays.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ncertificate is off; 4 if the plan is older than the state. 3 means that the plan\nstays as it is: the resolver does not answer, a node's own name has no address,\ntoo many certificates would turn off at once, or another run holds the lock.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes, separated by commas"},
 		{"env", "string", true, "only these environments, by user name, separated by commas"},
 		{"resolver", "string", false, "the address of a validating resolver, default the system's"},
@@ -44,17 +44,17 @@ var table = []Target{
 		{"record", "string", false, "write the facts to this file"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moved to another node, its home, its\nprofile and its folders below /run/hostenv stay. -remove shows what would be\nremoved; with -yes it is removed.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate; 5 if a deploy is at work.", []string{}, []Flag{
+	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moved to another node, its home, its\nprofile and its folders below /run/hostenv stay. -remove shows what would be\nremoved; with -yes it is removed.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate; 5 if a deploy is running.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"remove", "string", true, "only what these users left: NAME or NAME.UID, separated by commas"},
 		{"yes", "bool", false, "remove it"},
 		{"json", "bool", false, "print JSON, one object a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []Flag{
+	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock.", []string{}, []Flag{
+	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock.", []string{}, []*Flag{
 		{"dryRun", "bool", false, "show the changes and the difference, write nothing"},
 		{"json", "bool", false, "print the changes as JSON"},
 		{"detailedExitcode", "bool", false, "end with 2 if there are changes"},
@@ -63,19 +63,19 @@ var table = []Target{
 		{"out", "string", false, "the generated folder, default generated"},
 		{"compare", "string", false, "compare the new plan with this older plan.json, write nothing"},
 	}},
-	{"state:init", "Makes the state of a provider that has no plan yet.\n\nIt writes generated/state.json, and a .gitignore for the files that are not to\nbe committed. It fails if there is a state, or a plan whose state was lost.", []string{}, []Flag{
+	{"state:init", "Makes the state of a provider that has no plan yet.\n\nIt writes generated/state.json, and a .gitignore for the files that are not to\nbe committed. It fails if there is a state, or a plan whose state was lost.", []string{}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"state:list", "Prints the user, UID, node and host names of every environment.\n\nAn environment that is no longer in the inputs is retired: it keeps its UID for\never, and its host names until `mage state:prune` frees them.", []string{}, []Flag{
+	{"state:list", "Prints the user, UID, node and host names of every environment.\n\nAn environment that is no longer in the inputs is retired: it keeps its UID for\never, and its host names until `mage state:prune` frees them.", []string{}, []*Flag{
 		{"json", "bool", false, "print JSON"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it shows the names that it would free, and writes nothing.", []string{}, []Flag{
+	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it shows the names that it would free, and writes nothing.", []string{}, []*Flag{
 		{"user", "string", true, "only these users, separated by commas"},
 		{"yes", "bool", false, "write the state"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"status", "Compares every node and environment with the plan.\n\nIt asks the nodes which store path is active, and shows for each profile whether\nthat is the planned one: in-sync, behind, diverged, not-ours or unreachable. It\nalso shows the certificates that the nodes lack, and why. It changes nothing and\ntakes no lock.\n\nExit codes: 0 if everything is in sync; 1 after an error; 2 if something is not\nin sync or the order of a certificate failed; 4 if the plan is older than the\nstate.", []string{}, []Flag{
+	{"status", "Compares every node and environment with the plan.\n\nIt asks the nodes which store path is active, and shows for each profile whether\nthat is the planned one: in-sync, behind, diverged, not-ours or unreachable. It\nalso shows the certificates that the nodes lack, and why. It changes nothing and\ntakes no lock.\n\nExit codes: 0 if everything is in sync; 1 after an error; 2 if something is not\nin sync or the order of a certificate failed; 4 if the plan is older than the\nstate.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},

@@ -12,14 +12,13 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// A kind is what the value of a flag or an argument is: how help calls it, and
-// what completes it.
+// A kind is a kind of values: its name in the help, and its completion.
 type kind struct {
 	name     string
 	complete func(f folder, typed string) []string
 }
 
-// kinds are the kinds of values by the names of flags and arguments.
+// kinds holds the kind of each flag and argument that takes a value.
 var kinds = map[string]kind{
 	"accountUri":      {"URI", nil},
 	"compare":         {"FILE", files},
@@ -49,14 +48,14 @@ func words(all ...string) func(folder, string) []string {
 	return func(folder, string) []string { return all }
 }
 
-// A folder is the path of the generated folder, whose files give names.
+// A folder is the path of the generated folder. Its files hold the names.
 type folder string
 
 // object returns an object in a file of the folder, an empty one if the file is
 // missing or is not JSON. One field of a large file needs no full decoding.
 func (f folder) object(file, members string) map[string]gjson.Result {
 	path := filepath.Join(string(f), file)
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // a pipe would never end
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // reading a pipe would block
 		return nil
 	}
 	text, err := os.ReadFile(path)

@@ -109,9 +109,9 @@ func shown(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: shown file program [args...]")
 	}
-	console.Walk(scriptTB{ts: ts}, filepath.Join("../..", args[0]), *update, func(command string) string {
-		if err := ts.Exec(args[1], append(args[2:len(args):len(args)], command)...); err != nil {
-			ts.Fatalf("$ %s: %v", command, err)
+	console.Walk(scriptTB{ts: ts}, filepath.Join("../..", args[0]), *update, func(c console.Command) string {
+		if err := ts.Exec(args[1], append(args[2:len(args):len(args)], c.Line)...); err != nil {
+			ts.Fatalf("$ %s: %v", c.Line, err)
 		}
 		return ts.ReadFile("stdout")
 	})

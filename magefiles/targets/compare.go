@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -46,9 +45,6 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	if err != nil {
 		// The hint for the provider's own plan does not fit: this file is most often
 		// the wrong one, or was truncated by the shell.
-		if errors.As(err, new(*parity.NoPlanError)) {
-			return none, problem.In(older, err)
-		}
 		return none, problem.WithHint(problem.In(older, err), another)
 	}
 	last, err := r.lastPlan()

@@ -26,7 +26,7 @@ import (
 //
 // Exit codes: 0 after success; 1 after an error, before the first activation; 2
 // with -plan -detailedExitcode if there is something to deploy; 3 if a part
-// failed; 4 if the plan is older than the state; 5 if another deploy is at work;
+// failed; 4 if the plan is older than the state; 5 if another deploy is running;
 // 130 after an interruption.
 func Deploy(ctx context.Context,
 	node *string, // only these nodes: names and patterns (n*), separated by commas
@@ -93,10 +93,10 @@ func migrationSources(pairs []string) (map[string]string, error) {
 	for _, pair := range pairs {
 		user, node, _ := strings.Cut(pair, "=")
 		if user == "" || node == "" || strings.Contains(node, "=") {
-			return nil, problem.WithHint(fmt.Errorf("-migrationSource is %q", pair), "write environment=node, several with commas between")
+			return nil, problem.New("-migrationSource", fmt.Sprintf("is %q", pair), "write environment=node, several with commas between")
 		}
 		if other := sources[user]; other != "" && other != node {
-			return nil, problem.WithHint(fmt.Errorf("-migrationSource takes the data of %s from %s and from %s", user, other, node), "name one node")
+			return nil, problem.New("-migrationSource", fmt.Sprintf("takes the data of %s from %s and from %s", user, other, node), "name one node")
 		}
 		sources[user] = node
 	}
@@ -120,7 +120,7 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 		code, what, write = outcome.PreviewCode(o.DetailedExitcode), "the preview", report.Preview
 	}
 	if !show.json {
-		// If the reader of a pipe is gone, the exit code still counts.
+		// The exit code also counts if the reader of a pipe has ended.
 		if unshown := write(os.Stdout, outcome); !errors.Is(unshown, syscall.EPIPE) {
 			err = errors.Join(unshown, err)
 		}

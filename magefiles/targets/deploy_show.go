@@ -49,7 +49,7 @@ func (s *shown) event(e deploy.Event) {
 			_, _ = os.Stdout.Write(deploy.Event{Type: deploy.TypeVersion, Events: deploy.EventsVersion}.Encode())
 		}
 		s.begun = true
-		_, _ = os.Stdout.Write(e.Encode()) // the journal has it if the reader is gone
+		_, _ = os.Stdout.Write(e.Encode()) // if the reader has ended, the journal has the event
 		return
 	}
 	s.live.Show(e)

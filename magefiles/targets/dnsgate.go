@@ -2,7 +2,6 @@ package targets
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
@@ -92,15 +92,15 @@ func (r *gateRun) check() error {
 	known := []dnsgate.OnUnknown{dnsgate.OnUnknownDefault, dnsgate.OnUnknownDisable, dnsgate.OnUnknownKeep, dnsgate.OnUnknownFail}
 	switch {
 	case !slices.Contains(known, r.policy.OnUnknown):
-		return problem.WithHint(fmt.Errorf("-onUnknown is %q", r.policy.OnUnknown), "it is disable, keep or fail")
+		return problem.New("-onUnknown", fmt.Sprintf("is %q", r.policy.OnUnknown), "write disable, keep or fail")
 	case r.facts != "" && (r.update || r.live || r.record != "" || r.resolver != ""):
-		return problem.WithHint(errors.New("-facts makes no lookup, and cannot be combined with -resolver, -update, -live or -record"), "omit -facts to ask DNS")
+		return problem.New("-facts", "makes no lookup, and cannot be combined with -resolver, -update, -live or -record", "omit -facts to ask DNS")
 	case r.adopt && !r.update:
-		return problem.WithHint(errors.New("-adopt has no effect without -update"), "give both")
+		return problem.New("-adopt", "has no effect without -update", "give both")
 	case r.explain != "" && r.update:
-		return errors.New("-explain leaves the plan as it is, and cannot be combined with -update")
+		return problem.New("-explain", "leaves the plan as it is, and cannot be combined with -update", "run -update first")
 	case r.explain != "" && r.json:
-		return problem.WithHint(errors.New("-explain prints text, and cannot be combined with -json"), "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
+		return problem.New("-explain", "prints text, and cannot be combined with -json", "-json -dryRun prints verdicts with their evidence, and -record= writes all facts")
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 		return err
 	}
 	if r.update {
-		if facts, err = r.mend(ctx, document, certificates, facts); err != nil {
+		if facts, err = r.repair(ctx, document, certificates, facts); err != nil {
 			return err
 		}
 	}
@@ -191,6 +191,16 @@ func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate
 		return nil, problem.WithHint(problem.In(r.facts, err), remedy)
 	}
 	return facts, nil
+}
+
+// collect asks DNS.
+func (r *gateRun) collect(ctx context.Context, question dnsgate.Question) (*dnsgate.Facts, error) {
+	show, done := counting("looking up names")
+	defer done()
+	return resolver.New(resolver.Config{
+		Resolver: r.resolver, Private: r.private,
+		Progress: func(p resolver.Progress) { show(p.Done, p.Total) },
+	}).Collect(ctx, question)
 }
 
 func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {

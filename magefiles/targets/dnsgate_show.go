@@ -3,6 +3,7 @@ package targets
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -20,23 +21,18 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 		if err := printVerdicts(gated.Decisions, limits); err != nil {
 			return err
 		}
-	} else if err := r.tell(gated.Decisions, f); err != nil {
+	} else if err := r.showFiles(r.dryRun, func() error { return printDecisions(gated.Decisions) }, f); err != nil {
 		return err
+	} else if !f.Changed() {
+		fmt.Println("the plan stays as it is")
 	}
-	for _, d := range gated.Decisions {
-		if r.detailed && !d.On {
-			return &outcomeError{exitChanges, "certificates are off"}
-		}
+	if r.detailed && slices.ContainsFunc(gated.Decisions, func(d dnsgate.Decision) bool { return !d.On }) {
+		return &outcomeError{exitChanges, "certificates are off"}
 	}
 	return nil
 }
 
-func (r *gateRun) tell(decisions []dnsgate.Decision, f generated.File) error {
-	if r.dryRun {
-		if err := printDiff(r.File(f.Name), f.Before, f.After); err != nil {
-			return err
-		}
-	}
+func printDecisions(decisions []dnsgate.Decision) error {
 	if len(decisions) == 0 {
 		fmt.Fprintln(stdout(), "no virtual host asks for a certificate")
 	} else if err := printTable(decisions); err != nil {
@@ -46,14 +42,6 @@ func (r *gateRun) tell(decisions []dnsgate.Decision, f generated.File) error {
 		if text := d.Verdict.Text("  "); d.Verdict.Result != dnsgate.Pass || len(d.Verdict.Warnings) > 0 {
 			fmt.Fprintf(stdout(), "\n%s: %s\n%s", d.Host, d.Verdict.Reason, text)
 		}
-	}
-	switch {
-	case !f.Changed():
-		fmt.Fprintln(stdout(), "the plan stays as it is")
-	case r.dryRun:
-		fmt.Fprintln(stdout(), "would write", r.File(f.Name))
-	default:
-		fmt.Fprintln(stdout(), "wrote", r.File(f.Name))
 	}
 	return nil
 }

@@ -19,9 +19,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// mend points failing names at their nodes if Cloudflare has their zone. It waits
+// repair points failing names at their nodes if Cloudflare has their zone. It waits
 // until the zone's servers answer so, and returns the new facts.
-func (r *gateRun) mend(ctx context.Context, document plan.Document, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
+func (r *gateRun) repair(ctx context.Context, document plan.Document, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
 	wants := r.wants(certificates, facts)
 	if len(wants) == 0 {
 		return facts, nil

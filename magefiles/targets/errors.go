@@ -44,7 +44,7 @@ func (f *folder) fail(err error) error {
 	code, what := exitError, ""
 	switch {
 	case errors.As(err, new(*deploy.RunLockedError)):
-		code, what = deploy.ExitLocked, "another deploy is at work"
+		code, what = deploy.ExitLocked, "another deploy is running"
 	case errors.As(err, new(*store.HeldError)):
 		code, what = exitLocked, "the lock is held"
 	case errors.Is(err, dnsgate.ErrWithheld):

@@ -1,6 +1,10 @@
 package targets
 
-import "github.com/woolwichweb/hostenv-provider/hostenv/generated"
+import (
+	"fmt"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+)
 
 // The names of the files in the generated folder.
 const stateFile, planFile = generated.StateFile, generated.PlanFile
@@ -14,4 +18,37 @@ type folder struct {
 // openFolder opens the folder that -out names.
 func openFolder(out *string, writes bool) *folder {
 	return &folder{generated.Open(value(out, generated.Default)), writes}
+}
+
+// run runs a target without the secrets in its environment. The lists are flags
+// that must not be empty.
+func (f *folder) run(lists map[string]*string, do func() error) error {
+	defer withhold()()
+	if err := usage(lists); err != nil {
+		return f.fail(err)
+	}
+	return f.fail(do())
+}
+
+// showFiles prints the differences of files after a dry run, then the result, and
+// then the names of the changed files.
+func (f *folder) showFiles(dryRun bool, result func() error, files ...generated.File) error {
+	verb := "wrote"
+	if dryRun {
+		verb = "would write"
+		for _, file := range files {
+			if err := printDiff(f.File(file.Name), file.Before, file.After); err != nil {
+				return err
+			}
+		}
+	}
+	if err := result(); err != nil {
+		return err
+	}
+	for _, file := range files {
+		if file.Changed() {
+			fmt.Println(verb, f.File(file.Name))
+		}
+	}
+	return nil
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
-	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
@@ -126,7 +125,6 @@ func shows(t *testing.T, text string) map[string]func() {
 	}
 	outcome := filled[deploy.Outcome](text)
 	folder := openFolder(nil, false)
-	gate := gateRun{folder: folder, dryRun: true}
 	v := filled[dnsgate.Verdict](text)
 	decision := filled[dnsgate.Decision](text)
 	return map[string]func(){
@@ -136,11 +134,11 @@ func shows(t *testing.T, text string) map[string]func() {
 		},
 		"progress": func() {
 			show, done := progress()
-			show(nix.Event{Phase: nix.Fetch, Subject: text, Number: 1, Total: 2})
+			show(doing(nix.Event{Phase: nix.Fetch, Subject: text, Number: 1, Total: 2}))
 			done()
 		},
 		"changes": func() {
-			_ = planRun{folder: folder}.tell(&plan.Result{Changes: plan.Changes{List: []state.Change{filled[state.Change](text)}}}, nil)
+			_ = planRun{folder: folder}.show(&plan.Result{Changes: plan.Changes{List: []state.Change{filled[state.Change](text)}}}, nil)
 		},
 		"events":       events(false),
 		"events, JSON": events(true),
@@ -151,8 +149,8 @@ func shows(t *testing.T, text string) map[string]func() {
 			return report.Certificates(w, []deploy.Certificate{filled[deploy.Certificate](text)})
 		}),
 		"leftovers": to(func(w io.Writer) error { return report.Leftovers(w, []deploy.Leftover{filled[deploy.Leftover](text)}) }),
-		"JSON":      func() { _ = printJSON(filled[deploy.Status](text)) },
-		"verdicts":  func() { _ = gate.tell([]dnsgate.Decision{decision}, generated.File{Name: planFile}) },
+		"JSON":      func() { _ = printAll(&lookRun{json: true}, []deploy.Status{filled[deploy.Status](text)}, nil) },
+		"verdicts":  func() { _ = printDecisions([]dnsgate.Decision{decision}) },
 		"verdicts, JSON": func() {
 			_ = printVerdicts([]dnsgate.Decision{decision}, []dnsgate.Shortage{filled[dnsgate.Shortage](text)})
 		},

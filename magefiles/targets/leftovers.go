@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -21,7 +21,7 @@ import (
 // removed; with -yes it is removed.
 //
 // Exit codes: 0 after success; 1 after an error; 4 if the plan is older than the
-// state; 5 if a deploy is at work.
+// state; 5 if a deploy is running.
 func Leftovers(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	remove *string, // only what these users left: NAME or NAME.UID, separated by commas
@@ -31,24 +31,18 @@ func Leftovers(ctx context.Context,
 ) error {
 	r := lookRun{folder: openFolder(out, false), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: []string{deploy.SystemProfile}}}
-	if err := usage(map[string]*string{"-node": node, "-remove": remove}); err != nil {
-		return r.fail(err)
-	}
-	defer withhold()()
-	return r.fail(r.leftovers(ctx, list(remove), value(yes, false)))
-}
-
-func (r *lookRun) leftovers(ctx context.Context, remove []string, yes bool) error {
-	if yes && len(remove) == 0 {
-		return problem.WithHint(errors.New("-yes has no effect without -remove"), "name what to remove: -remove=NAME")
-	}
-	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
-		return r.clear(ctx, p, selected, config, remove, yes)
+	return r.run(map[string]*string{"-node": node, "-remove": remove}, func() error {
+		if value(yes, false) && len(list(remove)) == 0 {
+			return problem.New("-yes", "has no effect without -remove", "name what to remove: -remove=NAME")
+		}
+		return r.look(ctx, func(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+			return r.leftovers(ctx, p, selected, config, list(remove), value(yes, false))
+		})
 	})
 }
 
-// clear lists leftovers, or removes those of some users.
-func (r *lookRun) clear(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config, remove []string, yes bool) error {
+// leftovers lists leftovers, or removes those of some users.
+func (r *lookRun) leftovers(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config, remove []string, yes bool) error {
 	nodes, found := remote.New(config), leftoversOf(p)
 	seen, refused := deploy.Survey(ctx, nodes, selected, found.Ask)
 	wrong := refused
@@ -103,18 +97,18 @@ func leftoversOf(p *drive.Plan) *deploy.Leftovers {
 
 // showLeftovers prints leftovers, or a text if there are none.
 func (r *lookRun) showLeftovers(all []deploy.Leftover, none string) error {
-	if !r.json {
-		if len(all) == 0 {
-			fmt.Fprintln(stdout(), none)
-		}
-		return report.Leftovers(os.Stdout, all)
+	if !r.json && len(all) == 0 {
+		fmt.Fprintln(stdout(), none)
 	}
-	for _, l := range all {
-		if err := printJSON(map[string]any{"node": l.Node, "leftover": l}); err != nil {
-			return err
-		}
+	type line struct {
+		Leftover deploy.Leftover `json:"leftover"`
+		Node     string          `json:"node"`
 	}
-	return nil
+	lines := make([]line, len(all))
+	for i, l := range all {
+		lines[i] = line{l, l.Node}
+	}
+	return printAll(r, lines, func(w io.Writer, _ []line) error { return report.Leftovers(w, all) })
 }
 
 // leftOver prints leftovers below the output of `mage status`.

@@ -31,11 +31,7 @@ func NodesBuild(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, false)
-	defer withhold()()
-	if err := usage(nil); err != nil {
-		return f.fail(err)
-	}
-	return f.fail(f.build(ctx, node))
+	return f.run(nil, func() error { return f.build(ctx, node) })
 }
 
 func (f *folder) build(ctx context.Context, nodes string) (err error) {
@@ -86,7 +82,7 @@ func build(ctx context.Context, store *closure.Store, nodes []deploy.Node) (path
 	defer done()
 	var failures problem.List
 	for i, n := range nodes {
-		show(nix.Event{Phase: nix.Building, Subject: "node " + n.Name, Number: i + 1, Total: len(nodes)})
+		show(doing(nix.Event{Phase: nix.Building, Subject: "node " + n.Name, Number: i + 1, Total: len(nodes)}))
 		n.RemoteBuild = false
 		var whole []deploy.Profile
 		for _, profile := range n.Profiles {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -38,14 +39,12 @@ func Plan(ctx context.Context,
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""),
 	}
-	defer withhold()()
-	if err := usage(nil); err != nil {
-		return run.fail(err)
-	}
-	if older := value(compare, ""); older != "" {
-		return run.fail(run.compare(ctx, older))
-	}
-	return run.fail(run.do(ctx))
+	return run.run(nil, func() error {
+		if older := value(compare, ""); older != "" {
+			return run.compare(ctx, older)
+		}
+		return run.do(ctx)
+	})
 }
 
 type planRun struct {
@@ -138,7 +137,7 @@ func (last lastPlan) carry(next plan.Document) plan.Document {
 func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, plan.Sources, error) {
 	show, done := progress()
 	defer done()
-	runner := &nix.Runner{Dir: ".", Progress: show}
+	runner := &nix.Runner{Dir: ".", Progress: func(e nix.Event) { show(doing(e)) }}
 	var data []byte
 	var err error
 	if r.inventory != "" {
@@ -198,38 +197,15 @@ func checkLock(ctx context.Context, runner *nix.Runner) error {
 
 // show prints the changes and the files that a run wrote, or would write.
 func (r planRun) show(result *plan.Result, files []generated.File) error {
-	changed := false
-	for _, f := range files {
-		changed = changed || f.Changed()
-	}
 	if r.json {
 		if _, err := os.Stdout.Write(result.Changes.Encode(result.Warnings)); err != nil {
 			return err
 		}
-	} else if err := r.tell(result, files); err != nil {
+	} else if err := r.showFiles(r.dryRun, func() error { _, err := fmt.Fprint(stdout(), result.Changes.Text()); return err }, files...); err != nil {
 		return err
 	}
-	if r.detailed && changed {
+	if r.detailed && slices.ContainsFunc(files, generated.File.Changed) {
 		return &outcomeError{exitChanges, "there are changes"}
-	}
-	return nil
-}
-
-func (r planRun) tell(result *plan.Result, files []generated.File) error {
-	verb := "wrote"
-	if r.dryRun {
-		verb = "would write"
-		for _, f := range files {
-			if err := printDiff(r.File(f.Name), f.Before, f.After); err != nil {
-				return err
-			}
-		}
-	}
-	fmt.Fprint(stdout(), result.Changes.Text())
-	for _, f := range files {
-		if f.Changed() {
-			fmt.Fprintln(stdout(), verb, r.File(f.Name))
-		}
 	}
 	return nil
 }

@@ -27,14 +27,12 @@ func (State) Init(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, true)
-	defer withhold()()
-	if err := usage(nil); err != nil {
-		return f.fail(err)
-	}
-	if err := f.Here(); err != nil {
-		return f.fail(err)
-	}
-	return f.fail(f.Locked(ctx, func() error { return initState(ctx, f) }))
+	return f.run(nil, func() error {
+		if err := f.Here(); err != nil {
+			return err
+		}
+		return f.Locked(ctx, func() error { return initState(ctx, f) })
+	})
 }
 
 func initState(ctx context.Context, f *folder) error {
@@ -82,16 +80,17 @@ func (State) List(
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, false)
-	if err := usage(nil); err != nil {
-		return f.fail(err)
-	}
+	return f.run(nil, func() error { return f.list(value(json, false)) })
+}
+
+func (f *folder) list(json bool) error {
 	s, _, err := f.State()
 	if err != nil {
-		return f.fail(err)
+		return err
 	}
-	if value(json, false) {
+	if json {
 		_, err := os.Stdout.Write(s.EncodeList())
-		return f.fail(err)
+		return err
 	}
 	w := tabwriter.NewWriter(stdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "USER\tUID\tNODE\tDEPLOYED\tSTATUS\tHOST NAMES")
@@ -102,7 +101,7 @@ func (State) List(
 		}
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", e.UserName, e.UID, dash(e.Node), dash(e.DeployedNode), status, dash(strings.Join(e.VirtualHosts, " ")))
 	}
-	return f.fail(w.Flush())
+	return w.Flush()
 }
 
 func dash(s string) string {
@@ -121,18 +120,16 @@ func (State) Prune(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, value(yes, false))
-	defer withhold()()
-	if err := usage(map[string]*string{"-user": user}); err != nil {
-		return f.fail(err)
-	}
-	do := func() error { return prune(ctx, f, list(user), value(yes, false)) }
-	if !value(yes, false) {
-		return f.fail(do())
-	}
-	if err := f.Exists(); err != nil {
-		return f.fail(err)
-	}
-	return f.fail(f.Locked(ctx, do))
+	return f.run(map[string]*string{"-user": user}, func() error {
+		do := func() error { return prune(ctx, f, list(user), f.writes) }
+		if !f.writes {
+			return do()
+		}
+		if err := f.Exists(); err != nil {
+			return err
+		}
+		return f.Locked(ctx, do)
+	})
 }
 
 func prune(ctx context.Context, f *folder, only []string, yes bool) error {

@@ -2,11 +2,6 @@ package targets
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
@@ -14,7 +9,6 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
-	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Status compares every node and environment with the plan.
@@ -36,71 +30,13 @@ func Status(ctx context.Context,
 ) error {
 	r := lookRun{folder: openFolder(out, false), json: value(json, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
-	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}); err != nil {
-		return r.fail(err)
-	}
-	defer withhold()()
-	return r.fail(r.status(ctx))
-}
-
-// A lookRun looks at nodes, and prints text or lines of JSON.
-type lookRun struct {
-	*folder
-	selection deploy.Selection
-	json      bool
-}
-
-// printJSON prints a value on a line.
-func printJSON(v any) error {
-	encoder := json.NewEncoder(stdoutJSON())
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
-}
-
-// look reads the plan, selects nodes and calls do with a way to them.
-func (r *lookRun) look(ctx context.Context, do func(*drive.Plan, []deploy.Node, *remote.Config) error) error {
-	p, err := drive.Read(r.Folder)
-	if err != nil {
-		return err
-	}
-	selected, err := r.selection.Of(p.Nodes)
-	if err != nil {
-		return err
-	}
-	config, err := remote.Write(ctx, "", selected)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(p, selected, config), config.Close())
-}
-
-// reported reports whether a status is about a node whose error is in wrong.
-func reported(s deploy.Status, wrong error) bool {
-	return s.Standing == deploy.StandingUnreachable && slices.ContainsFunc(problem.Leaves(wrong), func(err error) bool { return err.Error() == s.Detail })
-}
-
-// sayOnce returns statuses that refer to the errors below them: an error is
-// printed in one place, with its hint.
-func sayOnce(all []deploy.Status, wrong error) []deploy.Status {
-	all = slices.Clone(all)
-	for i := range all {
-		if reported(all[i], wrong) {
-			all[i].Detail = "see the error below"
-		}
-	}
-	return all
-}
-
-func (r *lookRun) status(ctx context.Context) error {
-	return r.look(ctx, func(p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
-		return r.survey(ctx, p, selected, config)
-	})
+	return r.run(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}, func() error { return r.look(ctx, r.survey) })
 }
 
 func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
 	for _, n := range selected {
 		if n.HostKey == "" {
-			fmt.Fprintln(stderr(), report.Line(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: deploy.NoHostKey(n)}))
+			showEvent(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: deploy.NoHostKey(n)})
 		}
 	}
 	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
@@ -115,20 +51,17 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 	var doors deploy.FrontDoors
 	left := leftoversOf(p)
 	all, wrong := deploy.Survey(ctx, remote.New(config), selected, certificates.Ask, doors.Ask, left.Ask)
-	if r.json {
-		for _, s := range all {
-			if err := printJSON(s); err != nil {
-				return err
-			}
-		}
-	} else if err := report.Status(os.Stdout, sayOnce(all, wrong)); err != nil {
+	shown := all
+	if !r.json {
+		shown = sayOnce(all, wrong)
+	}
+	if err := printAll(r, shown, report.Status); err != nil {
 		return err
 	}
-	for _, e := range doors.Findings() {
-		fmt.Fprintln(os.Stderr, report.Line(e))
+	for _, e := range doors.Findings() { // about nginx, for the operator to do by hand
+		showEvent(e)
 	}
-	failed, err := r.showCertificates(certificates.All())
-	if err != nil {
+	if err := printAll(r, certificates.All(), report.Certificates); err != nil {
 		return err
 	}
 	if err := r.leftOver(left.All()); err != nil {
@@ -140,5 +73,8 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 	if deploy.Drift(all) {
 		return &outcomeError{deploy.ExitChanges, "something is not in sync"}
 	}
-	return failed
+	if deploy.OrdersFailed(certificates.All()) {
+		return &outcomeError{deploy.ExitChanges, "the order of a certificate failed"}
+	}
+	return nil
 }

@@ -14,7 +14,7 @@
 // A target ends with 0 after success, 1 after an error, 2 with -detailedExitcode if
 // there are changes, 3 if another run holds the lock or the DNS gate cannot decide,
 // and 4 if the plan is older than the state. Deploy ends with 3 if a part of it
-// failed, and with 5 if another deploy is at work. Mage ends with 2 if it does not
+// failed, and with 5 if another deploy is running. Mage ends with 2 if it does not
 // understand the command line.
 //
 // The result of a target goes to standard output, everything else to standard
@@ -76,7 +76,7 @@ func usage(lists map[string]*string) error {
 	var empty problem.List
 	for _, name := range slices.Sorted(maps.Keys(lists)) {
 		if flag := lists[name]; flag != nil && len(list(flag)) == 0 {
-			empty.Addf(name, "leave the flag out to name everything", "names nothing")
+			empty.Addf(name, "leave the flag out to select everything", "is empty")
 		}
 	}
 	return empty.Err()

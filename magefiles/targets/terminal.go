@@ -76,19 +76,30 @@ func coloured(text []byte) []byte {
 	return b.Bytes()
 }
 
-// progress shows what Nix does: on a terminal in one line that is overwritten,
-// elsewhere in a line each. The function done removes the line.
-func progress() (show func(nix.Event), done func()) {
+// progress returns a function that shows a line of progress on standard error: on
+// a terminal in place of the line before, elsewhere below it. The function done
+// erases the last line from a terminal.
+func progress() (show func(line string), done func()) {
 	if !terminal(os.Stderr) {
-		return func(e nix.Event) { fmt.Fprintln(stderr(), doing(e)) }, func() {}
+		return func(line string) { fmt.Fprintln(stderr(), line) }, func() {}
 	}
 	erase := ""
-	return func(e nix.Event) {
+	return func(line string) {
 			erase = "\r\x1b[K"
-			fmt.Fprint(os.Stderr, erase, fitting(doing(e)))
+			fmt.Fprint(os.Stderr, erase, fitting(line))
 		}, func() {
 			fmt.Fprint(os.Stderr, erase)
 		}
+}
+
+// counting is progress with numbers, which only a terminal shows.
+func counting(what string) (show func(ready, total int), done func()) {
+	line, done := progress()
+	if !terminal(os.Stderr) {
+		line(what)
+		return func(int, int) {}, done
+	}
+	return func(ready, total int) { line(fmt.Sprintf("%s (%d of %d)", what, ready, total)) }, done
 }
 
 func doing(e nix.Event) string {

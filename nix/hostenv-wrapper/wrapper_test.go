@@ -249,7 +249,7 @@ func TestDeploy(t *testing.T) {
 		installed bool
 		files     []string
 		program   string // "" if no program runs
-		said      string
+		message   string
 		code      int
 	}{
 		{"forwarded", "forward", "-", true, provider, "hostenv-provider", deprecated, 7},
@@ -264,7 +264,7 @@ func TestDeploy(t *testing.T) {
 		{"switched off where it would not be forwarded", "warn", "off", false, nil, "", switched, 1},
 		{"switched on", "off", "warn", true, provider, "hostenv", deprecated, 7},
 		{"switched to forwarding", "warn", "forward", true, provider, "hostenv-provider", deprecated, 7},
-		{"an empty variable says nothing", "off", "", true, provider, "", switched, 1},
+		{"an empty variable counts as unset", "off", "", true, provider, "", switched, 1},
 		{"an unknown word", "forward", "never", true, provider, "", `hostenv: HOSTENV_DEPLOY is "never", and can be warn, forward or off`, 2},
 	}
 	shells(t, func(t *testing.T, shell string) {
@@ -281,8 +281,8 @@ func TestDeploy(t *testing.T) {
 					cmd := w.command(env, args...)
 					cmd.Stdin = strings.NewReader("y\n")
 					made, stdout, stderr, code := w.run(t, cmd)
-					if code != test.code || !strings.HasPrefix(stderr, test.said) {
-						t.Errorf("code %d, and %q; want %d, and %q", code, stderr, test.code, test.said)
+					if code != test.code || !strings.HasPrefix(stderr, test.message) {
+						t.Errorf("code %d, and %q; want %d, and %q", code, stderr, test.code, test.message)
 					}
 					if test.program == "" {
 						if made != nil || stdout != "" {
@@ -365,7 +365,7 @@ func terminal(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skipf("left out, for there are no terminals: %v", err)
+		t.Skipf("no terminals: %v", err)
 	}
 	t.Cleanup(func() { _ = master.Close() })
 	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
@@ -433,7 +433,7 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// old stands for hostenv's own sub-commands. The tests define them with a low
+// old has hostenv's own sub-commands. The tests define them with a low
 // priority, like hostenv's module, so that another module can replace them.
 const old = `
   deploy = { exec = helpers: "echo old ${helpers.word}\nprintf '[%s]' \"$@\"\nexit 5"; description = "Deploy."; makeScript = false; internal = false; runtimeInputs = [ ]; };

@@ -2,7 +2,8 @@
 # that only root can read: they are not in the store, and customers cannot read them.
 { config, lib, options, ... }:
 let
-  inherit (lib) mkIf mkOption types;
+  inherit (lib) mkIf types;
+  inherit (import ../lib/option.nix { inherit lib; }) nullable;
   file = config.hostenv.secrets;
   sops = import ./sops-secret.nix { inherit lib; };
   cfg = config.hostenv.accessTokens;
@@ -19,15 +20,10 @@ let
   };
 in
 {
-  options.hostenv.accessTokens.secret = mkOption {
-    type = types.nullOr (types.strMatching "[^/]+(/[^/]+)?");
-    default = null;
-    example = "access_tokens";
-    description = ''
-      The key in the sops file that holds the node's access tokens, `github.com=ghp_... gitlab.example=PAT:...`, on one
-      line, with or without `access-tokens =` before them. `provider.accessTokensSecret` sets it.
-    '';
-  };
+  options.hostenv.accessTokens.secret = nullable (types.strMatching "[^/]+(/[^/]+)?") "access_tokens" ''
+    The key in the sops file that holds the node's access tokens, `github.com=ghp_... gitlab.example=PAT:...`, on one
+    line, with or without `access-tokens =` before them. `provider.accessTokensSecret` sets it.
+  '';
 
   config = {
     assertions = [{ assertion = complaint == null; message = toString complaint; }];

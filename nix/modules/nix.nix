@@ -34,8 +34,8 @@ in
 
   config = {
     warnings = lib.optional (cfg.trustedPublicKeys == [ ] && ! cfg.trusted && ! cfg.remoteBuild) ''
-      The node ${config.hostenv.nodeName} would refuse every deploy, because it trusts no signing key: set
-      provider.nixSigning.trustedPublicKeys, or hostenv.deploy.trusted = true to accept unsigned closures.'';
+      The node ${config.hostenv.nodeName} would refuse every deploy, because it trusts no signing key:
+      set provider.nixSigning.trustedPublicKeys, or hostenv.deploy.trusted = true to accept unsigned closures.'';
 
     nix = {
       settings = {

@@ -1,14 +1,9 @@
-{ lib, ... }:
-let
-  inherit (lib) mkOption types;
-in
-{
-  options.provider.allowEmpty = mkOption {
-    type = types.bool;
-    default = false;
-    description = ''
-      Whether a plan may have no environments at all. Such a plan removes all users
-      from all nodes, and its most frequent cause is a missing input.
-    '';
-  };
+{ mkOption, types, ... }:
+mkOption {
+  type = types.bool;
+  default = false;
+  description = ''
+    Whether a plan may have no environments at all. Such a plan removes all users
+    from all nodes, and its most frequent cause is a missing input.
+  '';
 }

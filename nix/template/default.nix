@@ -6,8 +6,8 @@ let
     welcomeText = ''
       # A hosting provider's repository
 
-      Next: `git init` if this is no repository yet, then README.md from its
-      first step on.
+      Next: run `git init` if this is not a repository yet, and follow the first
+      steps of README.md.
     '';
   };
 in

@@ -20,7 +20,7 @@ import (
 // inputs, because the test has no network.
 func TestFlake(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(root(t), "nix", "flake-module.nix")); err != nil {
-		t.Skip("left out, for this checkout has no flake module")
+		t.Skip("this checkout has no flake module")
 	}
 	flakeParts := mirrored(t, "hercules-ci/flake-parts", "flake.nix", "lib.nix", "lib", "modules", "extras")
 	lib := mirrored(t, "nix-community/nixpkgs.lib", "lib")
@@ -151,7 +151,7 @@ func mirrored(t *testing.T, repository string, parts ...string) map[string]strin
 	t.Helper()
 	mirror := filepath.Join(testenv.Need(t, "mirrors"), strings.Replace(repository, "/", "+", 1), "repo")
 	if _, err := os.Stat(mirror); err != nil {
-		t.Skipf("left out, for there is no mirror of %s: %v", repository, err)
+		t.Skipf("no mirror of %s: %v", repository, err)
 	}
 	dest := t.TempDir()
 	archive := exec.CommandContext(t.Context(), "git", append([]string{"-C", mirror, "archive", "--format=tar", "HEAD"}, parts...)...)

@@ -370,7 +370,7 @@ func wholeLog(a activation) string {
 }
 
 func TestActivationSurvivesALostLink(t *testing.T) {
-	t.Run("as it is", func(t *testing.T) {
+	t.Run("unchanged", func(t *testing.T) {
 		a := newActivation(t, talkative)
 		if status := a.runLost(t, a.command(t)); status != 7 {
 			t.Errorf("it ended with %d, not 7", status)
@@ -444,13 +444,13 @@ case "$*" in
 	fi
 	;;
 *--user*show*InvocationID*) echo "1${*: -1}" ;;
-*--user*reset-failed*) [ -e "$DIR/begun" ] || touch "$DIR/forgotten" ;;
+*--user*reset-failed*) [ -e "$DIR/begun" ] || touch "$DIR/reset" ;;
 esac
 `, 0o777)
 		write(t, a.path("bin/journalctl"), `#!/usr/bin/env bash
 case "$*" in
 *--lines=12*--since=@1*--user-unit=site.service) printf 'no \e[31mcontent\e[0m\r\n'; printf 'x%.0s' {1..1000}; printf '\nFailed with result one\n' ;;
-*--user-unit=*) # it comes late
+*--user-unit=*) # the journal lags behind
 	[ -e "$DIR/asked" ] && echo "Failed with result of ${*: -1}" || echo early
 	touch "$DIR/asked"
 	;;
@@ -459,7 +459,7 @@ esac
 		cmd := a.command(t)
 		cmd.Env = append(cmd.Env, "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
 		out, _ := cmd.CombinedOutput()
-		if !a.exists("forgotten") {
+		if !a.exists("reset") {
 			t.Error("what had failed too often before would not be started")
 		}
 		want := "activating shop-main: " + a.path("profile") + "\nfailed unit: site.service\nfailed unit| no [31mcontent[0m\nfailed unit| " + strings.Repeat("x", 400) +
@@ -523,7 +523,7 @@ esac
 			t.Errorf("the newest is %s", newest)
 		}
 	})
-	t.Run("goes on without a log", func(t *testing.T) {
+	t.Run("continues without a log", func(t *testing.T) {
 		a := newActivation(t, "exit 3")
 		write(t, a.path("state"), "a file, and no folder", 0o666)
 		if out, status := a.run(t); status != 3 || !strings.Contains(out, "warning: this activation has no log, because "+a.logs()+" cannot be written\n") {
@@ -543,8 +543,8 @@ esac
 	})
 	t.Run("lets what failed too often be started", func(t *testing.T) {
 		for _, status := range []string{"0", "1"} { // 1: as without systemd
-			a := newActivation(t, `cat "$DIR/said"; echo activated`)
-			write(t, a.path("bin/systemctl"), "#!/bin/sh\necho \"systemctl $*\" >$DIR/said\necho noise; exit "+status+"\n", 0o777)
+			a := newActivation(t, `cat "$DIR/calls"; echo activated`)
+			write(t, a.path("bin/systemctl"), "#!/bin/sh\necho \"systemctl $*\" >$DIR/calls\necho noise; exit "+status+"\n", 0o777)
 			cmd := a.command(t)
 			cmd.Env = append(cmd.Env, "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
 			out, err := cmd.Output()

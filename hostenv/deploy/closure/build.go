@@ -18,13 +18,13 @@ import (
 )
 
 // Build implements [deploy.Store]. A node with RemoteBuild builds for itself:
-// it receives the derivations, which need no signature, and it alone has the
+// it receives the derivations, which need no signature, and only it has the
 // closures then.
 //
-// One process is enough where all builds succeed. Where one fails, Nix may leave
-// others undone that do not need it: Nix 2.8 does so at a derivation for another
-// platform, and any Nix that builds on a node with 2.8. Build starts these again
-// without the one that failed.
+// One process is enough if all builds succeed. If one fails, Nix may not do others
+// that do not need it: Nix 2.8 does so at a derivation for another
+// platform, and so does any Nix that builds on a node with 2.8. Build starts these
+// again without the one that failed.
 func (s *Store) Build(ctx context.Context, n deploy.Node, profiles []deploy.Profile, log io.Writer) (map[string]error, error) {
 	for _, p := range profiles {
 		if err := checkPaths(p.Path, maker(p)); err != nil {
@@ -68,7 +68,7 @@ func (b *building) round(ctx context.Context, profiles []deploy.Profile) (again 
 	if err != nil && !errors.As(err, &failure) {
 		return nil, fmt.Errorf("build for node %s: %w", b.node.Name, err)
 	}
-	// What the store has is built, whatever nix writes and returns.
+	// The store shows what is built, not the output or the exit status of nix.
 	missing, err := b.missing(ctx, profiles)
 	if err != nil {
 		return nil, fmt.Errorf("ask what was built for node %s: %w", b.node.Name, err)
@@ -86,14 +86,14 @@ func (b *building) round(ctx context.Context, profiles []deploy.Profile) (again 
 	if len(again) < len(missing) {
 		return again, nil
 	}
-	for _, p := range again { // without a cause to leave out, they would fail again
+	for _, p := range again { // without a known cause, they would fail again
 		b.failed[p.Name] = unexplained(p, failure)
 	}
 	return nil, nil
 }
 
-// keep makes the links for the profiles that were built: Nix makes none in a
-// build that fails in part.
+// keep makes the links for the profiles that were built: Nix makes none if a part of
+// a build fails.
 func (b *building) keep(ctx context.Context, profiles []deploy.Profile) error {
 	built := slices.DeleteFunc(slices.Clone(profiles), func(p deploy.Profile) bool { return b.failed[p.Name] != nil })
 	if len(built) == 0 || b.node.RemoteBuild {
@@ -120,7 +120,7 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 	if !b.delivered {
 		err := b.store.copy(ctx, b.node, derivations, b.log, "--derivation")
 		if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-			// It concerns all profiles: the caller must not read a CommandError and blame one.
+			// This error is not a CommandError, so that the caller blames no single profile.
 			return fmt.Errorf("copy the derivations to it: %s", failed.Message())
 		}
 		if err != nil {

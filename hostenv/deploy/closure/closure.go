@@ -3,13 +3,13 @@
 // there.
 //
 // It drives the system's nix and nix-store, from 2.8 on, and ssh. It addresses a
-// node by name alone: the ssh_config says how to reach it, so that no address,
-// port or option is on a command line or in NIX_SSHOPTS, which Nix up to 2.26
+// node by its name: the ssh_config has the address, the port and the options. They
+// are not on a command line or in NIX_SSHOPTS, which Nix up to 2.26
 // splits at spaces.
 //
-// Where it can, it asks the store how a build or a copy ended. It reads what Nix
-// writes only for the cause, as the wording differs between versions: the tests
-// hold what 2.8, 2.26 and 2.34 write.
+// It asks the store for the result of a build or a copy. It reads the output of Nix
+// only for the cause, because the words differ between versions: the tests have the
+// messages of 2.8, 2.26 and 2.34.
 package closure
 
 import (
@@ -30,7 +30,7 @@ type Store struct {
 	SSHConfig string        // an ssh_config(5) with a section for every node's name; no spaces in its path
 	Roots     string        // a folder for links that keep what is built from the garbage collector; Build makes it
 	KeyFile   string        // the secret key to sign with, see [Key]
-	Pause     time.Duration // before the second attempt where a connection broke off
+	Pause     time.Duration // before the second attempt after a connection broke off
 }
 
 var _ deploy.Store = (*Store)(nil)

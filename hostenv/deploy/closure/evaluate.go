@@ -18,10 +18,10 @@ import (
 )
 
 // evaluate is a function of deploy.nodes that returns the wanted profiles, node by
-// node. Of other profiles it reads the names alone.
+// node. Of other profiles it reads only the names.
 //
-// Evaluation puts a derivation into the store. The path loses its string context,
-// so that nix does not build it to write it out.
+// Evaluation puts a derivation into the store. The path loses its string context:
+// nix would build it before it prints it.
 const evaluate = `nodes: let
   wanted = builtins.fromJSON %s;
   catch = what: value: builtins.tryEval (builtins.addErrorContext "hostenv-provider: ${what} of the flake" (builtins.deepSeq value value));
@@ -68,8 +68,8 @@ type evaluatedSpec struct {
 // Evaluate evaluates the profiles of nodes at deploy.nodes of the provider's
 // flake, by one run of nix, which puts the derivations into the store. A profile
 // that throws is in Failed and does not keep others from evaluation; nix then
-// runs once more for each of these, to learn why. What Nix code cannot catch,
-// such as a missing attribute, fails the whole evaluation.
+// runs once more for each of these to find the reason. An error that Nix code cannot
+// catch, such as a missing attribute, fails the whole evaluation.
 func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]deploy.Evaluated, error) {
 	wanted := map[string][]string{}
 	for _, n := range nodes {
@@ -171,7 +171,7 @@ func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[
 				evaluated[f.node].Failed[f.profile] = why
 				return
 			}
-			// Where a node fails, no profile of it can be evaluated.
+			// If a node fails, none of its profiles can be evaluated.
 			e := evaluated[f.node]
 			n := nodes[slices.IndexFunc(nodes, func(n deploy.Node) bool { return n.Name == f.node })]
 			for _, p := range n.Profiles {
@@ -183,7 +183,7 @@ func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[
 	return fatal
 }
 
-// why evaluates by itself what failed, and returns the reason.
+// why evaluates a failed profile or node alone, and returns the reason.
 func (s *Store) why(ctx context.Context, f failedSpec) (why, err error) {
 	what, key := "{ inherit (node) hostname; names = builtins.attrNames node.profiles; }", f.node
 	if f.profile != "" {
@@ -200,8 +200,8 @@ func (s *Store) why(ctx context.Context, f failedSpec) (why, err error) {
 	return evaluationProblem(key, "nix reported an error at the first evaluation, and none at the second", ""), nil
 }
 
-// apply evaluates a function of deploy.nodes. It asks for the trace, which names
-// what was being evaluated.
+// apply evaluates a function of deploy.nodes, with the trace, which names the profile
+// or the node.
 func (s *Store) apply(ctx context.Context, function string) ([]byte, error) {
 	nodes, err := s.Nix.Installable(ctx, "deploy.nodes")
 	if err != nil {
@@ -214,7 +214,7 @@ func (s *Store) apply(ctx context.Context, function string) ([]byte, error) {
 // marks finds what [evaluate] adds to a trace.
 var marks = regexp.MustCompile(`hostenv-provider: (?:profile|node) ([A-Za-z0-9._-]+(?:/[a-z0-9_-]+)?) of the flake`)
 
-// explained reports what nix writes about key; for "", the trace may name it.
+// explained returns the message of nix about key; if key is "", the trace may have it.
 func explained(failed *nix.CommandError, key string) error {
 	// Only the evaluation of a node and of its system runs no customer's code.
 	_, profile, _ := strings.Cut(key, "/")

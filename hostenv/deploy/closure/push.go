@@ -15,8 +15,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Push implements [deploy.Store], by one nix copy over one connection. Where the
-// connection breaks off it tries once more: the node keeps what has arrived.
+// Push implements [deploy.Store] with one nix copy over one connection. If the
+// connection breaks off, it tries once more: the node keeps the paths that arrived.
 func (s *Store) Push(ctx context.Context, n deploy.Node, paths []string, log io.Writer) error {
 	if len(paths) == 0 {
 		return nil
@@ -36,7 +36,7 @@ func (s *Store) copy(ctx context.Context, n deploy.Node, paths []string, log io.
 	return s.persistently(ctx, n, log, func() error {
 		var output bytes.Buffer
 		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &output)}, args...)
-		// Where a connection breaks off, Nix sometimes ends as if it had copied all.
+		// If a connection breaks off, Nix sometimes ends as if it had copied all paths.
 		if line := dropped.FindString(output.String()); err == nil && line != "" {
 			err = &nix.CommandError{Log: output.String(), Err: errors.New(strings.TrimSpace(line))}
 		}
@@ -44,15 +44,15 @@ func (s *Store) copy(ctx context.Context, n deploy.Node, paths []string, log io.
 	})
 }
 
-// persistently calls do, which uses a connection to a node, and calls it again
-// where the connection broke off. It turns what nix and ssh write into an error
-// about the node.
+// persistently calls do, which uses a connection to a node, and calls it again if the
+// connection broke off. It makes an error about the node from the output of nix and
+// ssh.
 func (s *Store) persistently(ctx context.Context, n deploy.Node, log io.Writer, do func() error) error {
 	for again := false; ; again = true {
 		err := do()
 		failed := (*nix.CommandError)(nil)
 		if !errors.As(err, &failed) || len(failed.FailedBuilds()) > 0 {
-			return err // the output of a build may hold any words
+			return err // the output of a build may look like an error of ssh
 		}
 		broken, err := nodeError(n.Name, failed)
 		if !broken || again {
@@ -67,21 +67,21 @@ func (s *Store) persistently(ctx context.Context, n deploy.Node, log io.Writer, 
 	}
 }
 
-// What nix and ssh write: nix 2.8, 2.26 and 2.34, each with each of them on the
-// node.
+// The messages of nix 2.8, 2.26 and 2.34, each with each of them on the node, and of
+// ssh.
 var (
 	// "... because it lacks a valid signature" (2.8), "... a signature by a
 	// trusted key" (since about 2.10). The path is any one of the closure.
 	unsigned = regexp.MustCompile(`cannot add path '([^']+)' because it (?:lacks|has no|is not)\b.*\bsign`)
 	diskFull = regexp.MustCompile(`(?i)No space left on device|database or disk is full|Disk quota exceeded`)
-	// What ssh writes where it made no connection.
+	// The messages of ssh without a connection.
 	unreachable = regexp.MustCompile(`(?m)^(?:ssh: .*|kex_exchange_identification: .*|.*: Permission denied \(.*|.*Could not resolve hostname.*|Connection timed out during banner exchange)$`)
 	dropped     = regexp.MustCompile(`(?mi)^.*(?:closed by remote host|connection reset|reset by peer|broken pipe|timed? ?out, server .* not responding|unexpected end-of-file|nix daemon disconnected|lost connection|failed to start SSH connection|unexpected EOF).*$`)
 )
 
-// nodeError turns what nix and ssh write into an error about a node, and reports
-// whether the connection broke off. The error says "twice" then, as the first
-// time is not an error yet. What arrived before stays on the node.
+// nodeError makes an error about a node from the output of nix and ssh, and reports
+// whether the connection broke off. Then the error has the word "twice", because the
+// first time is not an error yet.
 func nodeError(node string, failed *nix.CommandError) (broken bool, err error) {
 	log := failed.Log
 	if path := unsigned.FindStringSubmatch(log); path != nil {

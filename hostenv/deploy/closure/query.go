@@ -30,7 +30,7 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 		return nil, fmt.Errorf("compare closures of node %s: %w", n.Name, err)
 	}
 	if n.RemoteBuild {
-		// The node alone has what it built, and there is nothing to copy.
+		// Only the node has the paths that it built, and a push copies none.
 		there, _, err := s.ask(ctx, n, append(olds, news...), nil)
 		if err != nil {
 			return nil, err
@@ -55,9 +55,9 @@ func (s *Store) Diff(ctx context.Context, n deploy.Node, pairs []deploy.Pair) ([
 }
 
 // question is a script for a node's shell. Its input is two lines: paths whose
-// closures it describes, and paths of which it names those that the node lacks.
-// It writes JSON, a line with a dot, and a path a line. The paths are input and
-// not part of the script, so that a shell never reads them as code.
+// closures it describes, and paths that the node may lack. It prints JSON, a line
+// with a dot, and each path that the node lacks. The paths are input and not part of
+// the script, so that a shell never reads them as code.
 const question = `set -f; read -r known; read -r new; ` +
 	`nix="nix --extra-experimental-features nix-command path-info --json --recursive"; ` +
 	`if [ -n "$known" ]; then $nix --json-format 1 $known 2>/dev/null || $nix $known || exit; fi; ` +

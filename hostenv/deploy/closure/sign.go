@@ -12,7 +12,7 @@ import (
 )
 
 // Sign implements [deploy.Store]. It checks the key's file before nix reads it, so
-// that no part of the key gets into a message; nix receives the path alone.
+// that no part of the key gets into a message; nix receives only the path.
 func (s *Store) Sign(ctx context.Context, paths []string, log io.Writer) error {
 	if len(paths) == 0 {
 		return nil

@@ -15,6 +15,7 @@
 package deployrs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,16 +77,10 @@ var _ deploy.Activator = (*Activator)(nil)
 
 // New returns an Activator. It fills in the defaults of options.
 func New(options Options) *Activator {
-	orDefault(&options.ConfirmTimeout, 30*time.Second)
-	orDefault(&options.ActivationTimeout, 6*time.Hour)
-	orDefault(&options.Grace, 5*time.Second)
+	options.ConfirmTimeout = cmp.Or(options.ConfirmTimeout, 30*time.Second)
+	options.ActivationTimeout = cmp.Or(options.ActivationTimeout, 6*time.Hour)
+	options.Grace = cmp.Or(options.Grace, 5*time.Second)
 	return &Activator{Options: options, tried: map[string]*trial{}}
-}
-
-func orDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = value
-	}
 }
 
 // Activate implements [deploy.Activator]. If ctx ends, it stops the activation at

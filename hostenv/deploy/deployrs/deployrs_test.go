@@ -61,7 +61,7 @@ func TestRefusesHostileNames(t *testing.T) {
 func onlyHere(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS+"/"+runtime.GOARCH != "linux/amd64" {
-		t.Skip("left out, for this is no x86_64-linux")
+		t.Skip("skipped: this machine is not x86_64-linux")
 	}
 }
 
@@ -151,7 +151,7 @@ func TestEnvironment(t *testing.T) {
 	if err := a.Activate(t.Context(), n, p, how, log); err != nil {
 		t.Fatal(err)
 	}
-	said, err := os.ReadFile(log.Name())
+	output, err := os.ReadFile(log.Name())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,12 +159,12 @@ func TestEnvironment(t *testing.T) {
 		"cores = 3\nextra-experimental-features = nix-command flakes\n", "SSH_AUTH_SOCK=/run/agent", "RUST_LOG=info", "PROXY_VIA=there",
 		`[--skip-checks][--checksigs][--rollback-succeeded][false][path:./flake#"n1"."site-main-b7ea262"]`,
 	} {
-		if !strings.Contains(string(said), want) {
-			t.Errorf("want %q in\n%s", want, said)
+		if !strings.Contains(string(output), want) {
+			t.Errorf("want %q in\n%s", want, output)
 		}
 	}
-	if strings.Contains(string(said), "hush") {
-		t.Errorf("a secret is passed on:\n%s", said)
+	if strings.Contains(string(output), "hush") {
+		t.Errorf("a secret is passed on:\n%s", output)
 	}
 	if err := a.Activate(t.Context(), n, p, how, log); err == nil || !strings.Contains(err.Error(), "is the exit status of another activation") {
 		t.Errorf("a status that is there is taken for one's own: %v", err)

@@ -31,8 +31,8 @@ func exitError(p deploy.Profile, status int) error {
 	return problem.New("deploy-rs", fmt.Sprintf("failed to activate %s and ended with status %d", p.Key(), status), seeLogs)
 }
 
-// lastLine is what a failed program said last: its last error, if it calls any
-// so, for Nix goes on with where it was and how to learn more.
+// lastLine returns the last error in the output of a program, or else the last line.
+// After an error Nix prints more lines about its place.
 func lastLine(output []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
 	for _, line := range slices.Backward(lines) {

@@ -68,7 +68,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// version builds a version of all profiles and brings it to the node.
+// version builds a version of all profiles and copies it to the node.
 func (w *world) version(t *testing.T, version string) {
 	t.Helper()
 	w.Provider.SetVersion(t, version)
@@ -132,7 +132,7 @@ func TestActivates(t *testing.T) {
 }
 
 // A node that builds for itself has the path to activate; this machine does not have it.
-func TestActivatesWhatIsNotHere(t *testing.T) {
+func TestActivatesRemoteBuild(t *testing.T) {
 	for _, nix := range testenv.NixBinaries(t) {
 		if fits(t, nix) {
 			t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestFails(t *testing.T) {
 // The link is lost while the node activates: what activates goes on, but
 // deploy-rs's activate-rs, with no process to tell, ends with neither a confirmation
 // nor a rollback. The caller must observe which path is active.
-func TestLosesTheLink(t *testing.T) {
+func TestLostConnection(t *testing.T) {
 	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
 		w.version(t, "2")
 		p := w.node.Profiles[1]
@@ -214,7 +214,7 @@ func activating(processes map[string]string) bool {
 
 // If deploy-rs gives up before the node has finished, Activate waits for the
 // activation and returns its result.
-func TestIsWaitedFor(t *testing.T) {
+func TestWaitsForOutput(t *testing.T) {
 	eachProgram(t, fleet.Options{Deployed: true}, func(t *testing.T, w *world) {
 		p := w.node.Profiles[1]
 		before := w.n.Active(t, p.Name)
@@ -283,7 +283,7 @@ const driverEnv = "HOSTENV_TEST_DRIVER"
 func TestDriver(t *testing.T) {
 	text := os.Getenv(driverEnv)
 	if text == "" {
-		t.Skip("for TestOutlivesItsDriver alone")
+		t.Skip("only for TestOutlivesItsDriver")
 	}
 	var a struct {
 		Options deployrs.Options

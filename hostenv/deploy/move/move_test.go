@@ -112,7 +112,7 @@ func TestSnapshot(t *testing.T) {
 			[]string{backup, tagged, all, baseAll, journal}, "44bbcd7a"},
 		{"two nodes made one", answers{backup: {out: since}, tagged: {out: twoHosts}, all: {out: twoHosts}, baseAll: {out: twoHosts}, journal: {out: "snapshot 44bbcd7a saved\n"}},
 			[]string{backup, tagged, all, baseAll, journal}, "44bbcd7a"},
-		{"two nodes made one, and nothing tells which is whose", answers{backup: {out: since}, tagged: {out: twoHosts}, all: {out: twoHosts}, baseAll: {out: twoHosts}, journal: {out: ""}},
+		{"two nodes made one, and no tag tells them apart", answers{backup: {out: since}, tagged: {out: twoHosts}, all: {out: twoHosts}, baseAll: {out: twoHosts}, journal: {out: ""}},
 			[]string{backup, tagged, all, baseAll, journal}, "snapshots tagged drupal-migrate: several hosts made one since then: far and old"},
 		{"one node made two", answers{backup: {out: since}, tagged: {out: twoNew}}, []string{backup, tagged}, other},
 		{"there was only the base then", answers{backup: {out: "missing\n"}, baseBackup: {out: since}, baseTagged: {out: "[]"}, baseAll: {out: fresh}},
@@ -293,7 +293,7 @@ func TestRefuses(t *testing.T) {
 		}
 	}
 	_, err := move.New(document(t, `, "migrations": ["a b", "7;"], "previousNode": "old"`), move.Options{
-		Skip:    []string{"nobody", "blog"},
+		Skip:    []string{"missing", "blog"},
 		Sources: map[string]string{"no": "old", "shop": "nowhere", "blog": "old"},
 	})
 	var got []string
@@ -303,7 +303,7 @@ func TestRefuses(t *testing.T) {
 	want := []string{
 		`plan.environments.shop.migrations holds "a b", which is not the name of a backup`,
 		`plan.environments.shop.migrations holds "7;", which is not the name of a backup`,
-		`-skipMigrations=nobody is not an environment of the plan`,
+		`-skipMigrations=missing is not an environment of the plan`,
 		`-migrationSource=blog=old names an environment without backups (its migrations in the plan)`,
 		`-migrationSource=no=old is not an environment of the plan`,
 		`-migrationSource=shop=nowhere is not a node of the plan`,

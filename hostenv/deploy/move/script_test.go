@@ -80,11 +80,11 @@ func (m *machine) Run(ctx context.Context, _ string, input []byte, argv ...strin
 	cmd := exec.CommandContext(ctx, m.script, argv[1:]...)
 	cmd.Env = []string{"PATH=" + m.bin + ":" + os.Getenv("PATH"), "HOME=" + m.home}
 	cmd.Stdin = bytes.NewReader(input)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var output bytes.Buffer
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	if err != nil {
-		err = fmt.Errorf("%w: %s", err, said.String())
+		err = fmt.Errorf("%w: %s", err, output.String())
 	}
 	return out, err
 }
@@ -140,7 +140,7 @@ func TestScriptBackup(t *testing.T) {
 		t.Error(calls)
 	}
 
-	// It fails by its exit status, and by the report of systemd alone.
+	// It fails by its exit status, and only by the report of systemd.
 	m.program(m.units, unit, bash, "echo Fatal: wrong password; exit 1")
 	if out, err := run(); out != "" || err == nil || !strings.Contains(err.Error(), "error: "+unit+" failed (success). It said:\nFatal: wrong password") {
 		t.Errorf("%q, %v", out, err)
@@ -176,21 +176,21 @@ func TestSystemd(t *testing.T) {
 			for name in well bad gone; do "$0" backup $name; echo "$name: $?"; done
 			mkfifo "$1"
 			systemctl --user start --no-block restic-backups-busy.service
-			until [ -s "$2" ]; do sleep 0.01; done # it is at work, and not merely asked for
+			until [ -s "$2" ]; do sleep 0.01; done # it is running, and not only requested
 			"$0" backup busy & echo >"$1"; wait $!; echo "busy: $?"`, m.script, gate, starts)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var output bytes.Buffer
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 77 {
-		testenv.LeaveOut(t, "systemd", "it does not run here: %s", said.String())
+		testenv.LeaveOut(t, "systemd", "it does not run here: %s", output.String())
 	}
 	var well, busy float64
 	if _, scan := fmt.Sscanf(string(out), "since %f\nwell: 0\nbad: 1\nmissing\ngone: 0\nsince %f\nbusy: 0\n", &well, &busy); scan != nil || err != nil {
-		t.Fatalf("%v, %v\n%s%s", scan, err, out, said.String())
+		t.Fatalf("%v, %v\n%s%s", scan, err, out, output.String())
 	}
-	if !strings.Contains(said.String(), "error: restic-backups-bad.service failed (exit-code)") {
-		t.Error(said.String())
+	if !strings.Contains(output.String(), "error: restic-backups-bad.service failed (exit-code)") {
+		t.Error(output.String())
 	}
 	text, err := os.ReadFile(starts)
 	if err != nil {
@@ -220,12 +220,12 @@ func TestScriptSnapshots(t *testing.T) {
 	if out, err := run("all"); out != "home: snapshots --json --latest 1\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// The program of the active profile comes before the one that an older tool left.
+	// The program of the active profile has precedence over one of an older tool.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo "profile: $*"`)
 	if out, err := run("tagged"); out != "profile: snapshots --json --latest 1 --tag a\n" || err != nil {
 		t.Errorf("%q, %v", out, err)
 	}
-	// A failure is reported, whatever restic printed; output without end is cut off.
+	// A failure is reported with any output of restic; endless output is cut off.
 	m.program(filepath.Join(m.profile, "bin"), "restic-a", bash, `echo '[]'; echo Fatal >&2; exit 1`)
 	if _, err := run("all"); err == nil || !strings.Contains(err.Error(), "Fatal") {
 		t.Errorf("%v", err)

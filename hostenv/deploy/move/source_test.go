@@ -55,10 +55,10 @@ func TestFrom(t *testing.T) {
 		want         string
 		err          string
 	}{
-		{"the plan says", moved, move.Options{}, nil, "old", ""},
-		{"the command line says", moved, move.Options{Sources: map[string]string{"shop": "far"}}, nil, "far", ""},
+		{"from the plan", moved, move.Options{}, nil, "old", ""},
+		{"from the command line", moved, move.Options{Sources: map[string]string{"shop": "far"}}, nil, "far", ""},
 		{"it is skipped", moved, move.Options{Skip: []string{"shop"}}, nil, "", ""},
-		{"it has nothing to take along", `, "previousNode": "old"`, move.Options{}, nil, "", ""},
+		{"it has no data to move", `, "previousNode": "old"`, move.Options{}, nil, "", ""},
 		{"the state knows it here", migrations, move.Options{Deployed: map[string]string{"shop": "new"}}, nil, "", ""},
 		{"the state knows it elsewhere", migrations, move.Options{Deployed: map[string]string{"shop": "far"}}, nil, "far", ""},
 		{"the node is gone", `, "previousNode": "gone", "migrations": ["a"]`, move.Options{}, nil, "", "it was deployed to gone, which is no longer a node of the plan"},
@@ -86,7 +86,7 @@ func TestFrom(t *testing.T) {
 		t.Run(test.reason, func(t *testing.T) {
 			test.options.Resolver = test.dns
 			if test.dns == nil {
-				test.options.Resolver = nobody{t}
+				test.options.Resolver = noResolver{t}
 			}
 			m, err := move.New(document(t, test.plan), test.options)
 			if err != nil {
@@ -108,17 +108,17 @@ func TestFrom(t *testing.T) {
 	}
 }
 
-type nobody struct{ t *testing.T }
+type noResolver struct{ t *testing.T }
 
-func (n nobody) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+func (n noResolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
 	n.t.Errorf("DNS was asked for %s", host)
 	return nil, errors.New("no")
 }
 
-// TestGuess: a wildcard may lead to a node that has never had the environment. If
+// TestFromDNS: a wildcard may lead to a node that has never had the environment. If
 // only DNS names the node, that is not an error; if the state or the command line
 // names it, it is.
-func TestGuess(t *testing.T) {
+func TestFromDNS(t *testing.T) {
 	from := &session{answers: map[string]answer{"backup a": {err: "exit status 1: sudo: unknown user shop"}}}
 	dns := zone{"old.hosting.test": "192.0.2.1", "shop.hosting.test": "192.0.2.1"}
 	for _, test := range []struct {

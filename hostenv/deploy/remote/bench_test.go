@@ -33,7 +33,7 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
-// BenchmarkSSH measures ssh alone, for comparison.
+// BenchmarkSSH measures only ssh, for comparison.
 func BenchmarkSSH(b *testing.B) {
 	m := newMachine(b, "", "")
 	c := config(b, m.Node)

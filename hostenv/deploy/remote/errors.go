@@ -10,18 +10,18 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// An AuthError says that a node was reached, and refused the deploy user.
+// An AuthError reports that a node refused the login of the deploy user.
 type AuthError struct {
 	Node, User string
 	Keys       []string // the public keys' files that ssh has here
-	Cause      string   // ssh's own words
+	Cause      string   // the text of ssh
 }
 
 func (e *AuthError) Error() string {
 	return "node " + e.Node + " refuses the login of " + e.User + ": " + e.Cause
 }
 
-// Hint says what to do.
+// Hint returns what to do.
 func (e *AuthError) Hint() string {
 	key := "the public key of one that ssh offers here (`ssh-add -L`, or ~/.ssh/*.pub)"
 	if len(e.Keys) > 0 {
@@ -30,7 +30,7 @@ func (e *AuthError) Hint() string {
 	return "add " + key + " to provider.deployPublicKeys, run `mage plan`, and ask an operator whose key is on the node to deploy it; a key with a passphrase needs an ssh-agent"
 }
 
-// A CommandError says that a command on a node failed.
+// A CommandError reports that a command on a node failed.
 type CommandError struct {
 	Node, User string
 	Command    string // its name, without arguments
@@ -46,7 +46,7 @@ func (e *CommandError) Error() string {
 	return text
 }
 
-// Hint says what to do.
+// Hint returns what to do.
 func (e *CommandError) Hint() string {
 	if strings.Contains(e.Stderr, "sudo: a password is required") {
 		return "the node's sudo does not let the deploy user do this: deploy its system with this version first, or see hostenv.deploy.sudoCommands"
@@ -54,8 +54,8 @@ func (e *CommandError) Hint() string {
 	return ""
 }
 
-// lostError reports that the connection ended before an answer came. What was
-// asked for may have been done, or be at work still.
+// lostError reports that the connection ended before the answer to a request. The
+// node may have finished the request, or may still work on it.
 func lostError(node, cause string) error {
 	text := "node " + node + ": the connection was lost"
 	if cause != "" {
@@ -64,8 +64,7 @@ func lostError(node, cause string) error {
 	return errors.New(text)
 }
 
-// shellError reports that the node let the deploy user in, and did not run the
-// session's script.
+// shellError reports that the node accepted the login, and did not run the agent.
 func shellError(node, cause string) error {
 	return problem.New("node "+node, "does not start a session: "+cause,
 		"check `ssh <node>` as the deploy user: it needs a POSIX shell, a home of its own, coreutils, flock and sudo")
@@ -73,16 +72,15 @@ func shellError(node, cause string) error {
 
 var (
 	hostKeyFailed = regexp.MustCompile(`REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|host key is known for .* requested strict checking`)
-	// Of ssh's warning this alone helps: its advice is about files of this run.
+	// Only this part of ssh's warning helps: its advice is about files of this run.
 	keySent    = regexp.MustCompile(`fingerprint for the (\S+) key sent by the remote host is\s+(SHA256:[A-Za-z0-9+/]+)`)
 	authFailed = regexp.MustCompile(`(?m)^(.*: )?(Permission denied \(.*\)\.?|Too many authentication failures|No supported authentication methods.*)\r?$|Received disconnect from .*: Too many authentication failures`)
-	// What sshd does to connections above MaxStartups, and while it starts.
+	// sshd drops connections above MaxStartups, and while it starts.
 	dropped = regexp.MustCompile(`(kex|ssh)_exchange_identification: (read: Connection reset by peer|Connection closed by remote host|banner line contains invalid|.*Not allowed at this time|.*Exceeded MaxStartups)|Connection (closed|reset) by \S+ port \d+`)
 )
 
-// failed tells what kept ssh from a session: before the node said anything, or
-// after it was let in. It is an answer of the node only if ssh ended with
-// another status than its own, 255.
+// failed returns why ssh has no session. ssh ends with its own status, 255, if there
+// was no login; with any other status the node refused to run the agent.
 func failed(n deploy.Node, status int, stderr, stdout string) error {
 	cause := brief(stderr)
 	switch {
@@ -110,7 +108,7 @@ func failed(n deploy.Node, status int, stderr, stdout string) error {
 
 var noise = regexp.MustCompile(`^@+$|^@ .* @$|^Warning: Permanently added|^\s*$`)
 
-// brief is ssh's text in one line, without its ornaments.
+// brief returns a text of ssh in one line, without its frames.
 func brief(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -122,12 +120,7 @@ func brief(text string) string {
 	return strings.Join(lines, "; ")
 }
 
-// printable keeps a text in its line and on its terminal.
+// printable returns a text as one line that a terminal can show safely.
 func printable(text string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?")))
+	return strings.TrimSpace(strings.ReplaceAll(problem.Visible(text), "\n", " "))
 }

@@ -48,7 +48,7 @@ func TestErrors(t *testing.T) {
 		name   string
 		change func(*deploy.Node)
 		as     any
-		says   string
+		want   string
 	}{
 		{"no process listens", func(n *deploy.Node) { n.Port = freePort(t) }, &unreachable, "Connection refused"},
 		{"no such name", func(n *deploy.Node) { n.Address = "nowhere.invalid" }, &unreachable, "Could not resolve hostname"},
@@ -57,26 +57,26 @@ func TestErrors(t *testing.T) {
 			n.SSHOptions = append(n.SSHOptions, "-o", "ConnectTimeout=1")
 		}, &unreachable, ""},
 		{"dropped", func(n *deploy.Node) { n.Port = closing.Addr().(*net.TCPAddr).Port }, &unreachable, "kex_exchange_identification"},
-		{"a jump host that is away", func(n *deploy.Node) {
+		{"a jump host that does not answer", func(n *deploy.Node) {
 			n.SSHOptions = append(n.SSHOptions, "-J", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 		}, &unreachable, ""},
 		{"another host key", func(n *deploy.Node) { n.HostKey = stranger[0] + " " + stranger[1] }, &hostKey, "another host key than the plan names: ED25519 SHA256:"},
-		{"a key that is not let in", func(n *deploy.Node) { n.SSHOptions[3] = m.file("stranger") }, &auth, "Permission denied (publickey)"},
-		{"a user that is not there", func(n *deploy.Node) { n.User = "nosuch" }, &auth, "Permission denied (publickey)"},
+		{"a key that the node refuses", func(n *deploy.Node) { n.SSHOptions[3] = m.file("stranger") }, &auth, "Permission denied (publickey)"},
+		{"a user that does not exist", func(n *deploy.Node) { n.User = "nosuch" }, &auth, "Permission denied (publickey)"},
 	}
 	for _, test := range tests {
 		n := m.Node
 		n.SSHOptions = append([]string(nil), n.SSHOptions...)
 		test.change(&n)
 		_, err := remote.New(config(t, n)).Open(t.Context(), n, deploy.OpenOptions{})
-		if err == nil || !errors.As(err, test.as) || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "\n") {
+		if err == nil || !errors.As(err, test.as) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %T %v", test.name, err, err)
 			continue
 		}
 		if hint, ok := err.(interface{ Hint() string }); !ok || hint.Hint() == "" {
 			t.Errorf("%s: there is no hint", test.name)
 		}
-		if errors.As(err, &auth) && test.name == "a key that is not let in" && !strings.Contains(auth.Hint(), m.file("stranger.pub")) {
+		if errors.As(err, &auth) && test.name == "a key that the node refuses" && !strings.Contains(auth.Hint(), m.file("stranger.pub")) {
 			t.Errorf("the hint does not name the key: %s", auth.Hint())
 		}
 	}
@@ -98,7 +98,7 @@ func TestNoise(t *testing.T) {
 	m.open(t, lockAs("alice", 0))
 }
 
-// TestCommandFails keeps what a command said.
+// TestCommandFails checks that the output of a failed command is kept.
 func TestCommandFails(t *testing.T) { eachShell(t, testCommandFails) }
 
 func testCommandFails(t *testing.T, shell string) {
@@ -107,7 +107,7 @@ func testCommandFails(t *testing.T, shell string) {
 	out, err := s.Run(t.Context(), "deploy", nil, "sh", "-c", "echo out; echo 'err [1] .' >&2; exit 42")
 	var failed *remote.CommandError
 	if !errors.As(err, &failed) || failed.Status != 42 || failed.Stderr != "err [1] ." || string(out) != "out\n" {
-		t.Errorf("it says %q, %v", out, err)
+		t.Errorf("the output is %q, %v", out, err)
 	}
 	_, err = s.Run(t.Context(), "deploy", nil, "sh", "-c", "seq 100000 >&2; echo the end >&2; exit 1")
 	if !errors.As(err, &failed) || !strings.HasSuffix(failed.Stderr, "the end") || len(failed.Stderr) > 1<<16 {
@@ -187,7 +187,7 @@ func TestManySessions(t *testing.T) {
 	}
 }
 
-// TestFirstUse accepts a host key that the plan does not name, and says which.
+// TestFirstUse accepts a host key that is not in the plan, and names the node.
 func TestFirstUse(t *testing.T) {
 	m := newMachine(t, "", "")
 	t.Setenv("HOME", t.TempDir())

@@ -122,7 +122,7 @@ func TestFleetFaults(t *testing.T) {
 	n.Cut()
 	<-s.Lost()
 	if err := <-restored; err == nil || !strings.Contains(err.Error(), ": the connection was lost") {
-		t.Errorf("the restore says %v", err)
+		t.Errorf("the error of the restore is %v", err)
 	}
 	s, err = onFleet(t, f, d, lockAs("bob", 0))
 	var locked *deploy.LockedError
@@ -133,7 +133,7 @@ func TestFleetFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := s.Observation().Profiles[env.Name].Activating; len(got) != 1 || !strings.HasSuffix(got[0], " "+path[env.Key()]) {
-		t.Errorf("at work is %q", got)
+		t.Errorf("running is %q", got)
 	}
 	n.OnActivation(t, env.Name, fleet.Behaviour{Print: 100000})
 	n.WaitEnded(t, env.Name)

@@ -49,7 +49,7 @@ func testLock(t *testing.T, shell string) {
 		t.Error("there is no observation")
 	}
 
-	// The one that waits learns who holds the lock, and gets it after that.
+	// The waiting run learns the name of the holder, and then gets the lock.
 	waits := make(chan *deploy.LockedError, 1)
 	opened := make(chan error, 1)
 	go func() {
@@ -112,7 +112,7 @@ func TestMain(m *testing.M) {
 	fleet.Main(m)
 }
 
-// driver opens the node in a file, with its lock, says so, and has the node
+// driver opens the node in a file, with its lock, prints a line, and has the node
 // sleep for an hour.
 func driver(path string) {
 	data, err := os.ReadFile(path)
@@ -162,10 +162,10 @@ func testKilledDriver(t *testing.T, shell string) {
 			t.Fatal(err)
 		}
 		if line, err := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
-			t.Fatalf("the driver says %q: %v", line, err)
+			t.Fatalf("the driver printed %q: %v", line, err)
 		}
 		m.sh(t, "until [ -e /home/deploy/busy ]; do sleep 0.01; done; rm /home/deploy/busy")
-		// Another one waits already, so that what is measured is the lock alone.
+		// Another session waits already, so that the test measures only the lock.
 		waits := make(chan struct{})
 		next := make(chan deploy.Session, 1)
 		go func() {

@@ -73,5 +73,5 @@ func checkProfile(node string, p deploy.Profile) error {
 	default:
 		return nil
 	}
-	return refused(node, text, "run `mage plan`: generated/plan.json is not to be written by hand")
+	return refused(node, text, "run `mage plan`: do not edit generated/plan.json by hand")
 }

@@ -58,13 +58,13 @@ func newMachine(t testing.TB, setup, settings string) *machine {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	var said strings.Builder
+	var output strings.Builder
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() && !strings.Contains(lines.Text(), "Server listening") {
-		said.WriteString(lines.Text() + "\n")
+		output.WriteString(lines.Text() + "\n")
 	}
 	if lines.Err() != nil || !strings.Contains(lines.Text(), "Server listening") {
-		t.Fatalf("sshd does not start:\n%s", said.String())
+		t.Fatalf("sshd does not start:\n%s", output.String())
 	}
 	go func() { _, _ = io.Copy(io.Discard, stderr) }()
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", cmd.Process.Pid))
@@ -127,7 +127,7 @@ func (m *machine) open(t testing.TB, how deploy.OpenOptions) deploy.Session {
 	return s
 }
 
-// remote writes an ssh_config of the node alone.
+// remote writes an ssh_config of only this node.
 func (m *machine) remote(t testing.TB) *remote.Remote {
 	t.Helper()
 	return remote.New(config(t, m.Node))

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -66,17 +67,13 @@ var (
 
 // settingsOf translates a node's sshOpts into settings.
 func settingsOf(n deploy.Node) ([]setting, error) {
-	refuse := func(problem string) ([]setting, error) {
-		return nil, refused(n.Name, "its sshOpts "+problem,
-			fmt.Sprintf("write provider.nodes.%q.sshOpts as [ \"-o\" \"Option=value\" ], or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]; then run `mage plan`", n.Name))
-	}
 	var settings []setting
 	words := n.SSHOptions
 	for len(words) > 0 {
 		word := words[0]
 		words = words[1:]
 		if len(word) < 2 || word[0] != '-' || word == "--" {
-			return refuse(fmt.Sprintf("hold %q, which is not an option", word))
+			return nil, badOptions(n, "hold %q, which is not an option", word)
 		}
 		// Options are combined as in getopt(3): -4C -p22 -p 22.
 		for i := 1; i < len(word); i++ {
@@ -87,46 +84,61 @@ func settingsOf(n deploy.Node) ([]setting, error) {
 			value := word[i+1:]
 			keyword, known := flagsWithValue[word[i]]
 			if !known && word[i] != 'o' {
-				return refuse(fmt.Sprintf("hold -%c, which a deploy does not support", word[i]))
+				return nil, badOptions(n, "hold -%c, which a deploy does not support", word[i])
 			}
 			if value == "" {
 				if len(words) == 0 {
-					return refuse(fmt.Sprintf("end with -%c, which needs a value", word[i]))
+					return nil, badOptions(n, "end with -%c, which needs a value", word[i])
 				}
 				value, words = words[0], words[1:]
 			}
 			if word[i] == 'o' {
-				k, v, _ := strings.Cut(value, "=")
-				keyword, value = k, v
+				keyword, value, _ = strings.Cut(value, "=")
 			}
-			if !keywordPattern.MatchString(keyword) {
-				return refuse(fmt.Sprintf("hold -o %q, which is not Option=value", keyword))
+			s, err := checkSetting(n, keyword, value)
+			if err != nil {
+				return nil, err
 			}
-			if !valuePattern.MatchString(value) {
-				return refuse(fmt.Sprintf("set %s to %q, which an ssh_config cannot hold", keyword, value))
+			if s != nil {
+				settings = append(settings, *s)
 			}
-			if harmless, ok := fixed[strings.ToLower(keyword)]; ok {
-				if !containsFold(harmless, value) {
-					return refuse(fmt.Sprintf("set %s to %q, which a deploy cannot work with", keyword, value))
-				}
-				break
-			}
-			if strings.EqualFold(keyword, "User") && value != n.User {
-				return nil, refused(n.Name, fmt.Sprintf("its sshOpts log in as %q, and the deploy user is %q", value, n.User),
-					fmt.Sprintf("take the user out of provider.nodes.%q.sshOpts; provider.deployUser sets it", n.Name))
-			}
-			if strings.EqualFold(keyword, "Include") {
-				path, err := includePath(value)
-				if err != nil {
-					return refuse(fmt.Sprintf("name a file that cannot be read: %v", err))
-				}
-				keyword, value = "Include", path
-			}
-			settings = append(settings, setting{keyword, value})
 			break
 		}
 	}
 	return settings, nil
+}
+
+func badOptions(n deploy.Node, format string, args ...any) error {
+	return refused(n.Name, "its sshOpts "+fmt.Sprintf(format, args...),
+		fmt.Sprintf("write provider.nodes.%q.sshOpts as [ \"-o\" \"Option=value\" ], or put the option into a file and name that: [ \"-F\" \"/path/to/ssh_config\" ]; then run `mage plan`", n.Name))
+}
+
+// checkSetting returns the setting for an option, nil if every deploy has it.
+func checkSetting(n deploy.Node, keyword, value string) (*setting, error) {
+	if !keywordPattern.MatchString(keyword) {
+		return nil, badOptions(n, "hold -o %q, which is not Option=value", keyword)
+	}
+	if !valuePattern.MatchString(value) {
+		return nil, badOptions(n, "set %s to %q, which an ssh_config cannot hold", keyword, value)
+	}
+	if harmless, ok := fixed[strings.ToLower(keyword)]; ok {
+		if !slices.ContainsFunc(harmless, func(entry string) bool { return strings.EqualFold(entry, value) }) {
+			return nil, badOptions(n, "set %s to %q, which a deploy cannot work with", keyword, value)
+		}
+		return nil, nil
+	}
+	if strings.EqualFold(keyword, "User") && value != n.User {
+		return nil, refused(n.Name, fmt.Sprintf("its sshOpts log in as %q, and the deploy user is %q", value, n.User),
+			fmt.Sprintf("remove the user from provider.nodes.%q.sshOpts; provider.deployUser sets it", n.Name))
+	}
+	if strings.EqualFold(keyword, "Include") {
+		path, err := includePath(value)
+		if err != nil {
+			return nil, badOptions(n, "name a file that cannot be read: %v", err)
+		}
+		return &setting{"Include", path}, nil
+	}
+	return &setting{keyword, value}, nil
 }
 
 const noFile = "none" // the argument of ssh's -F that means no file
@@ -146,13 +158,4 @@ func includePath(path string) (string, error) {
 	}
 	_, err = os.Stat(path)
 	return path, err
-}
-
-func containsFold(list []string, s string) bool {
-	for _, entry := range list {
-		if strings.EqualFold(entry, s) {
-			return true
-		}
-	}
-	return false
 }

@@ -22,8 +22,8 @@ const (
 	pathD   = "/nix/store/3123456789abcdfghijklmnpqrsvwxyz-d"
 )
 
-// profiles is a node with two paths that deploy-rs could have brought, one that
-// it could not, and one that is broken. An activation says what it is in /run/done.
+// profiles is a node with two paths of the form that deploy-rs installs, one of
+// another form, and one that is broken. An activation writes its path to /run/done.
 const profiles = `
 touch /run/done; chmod 666 /run/done
 for path in ` + pathA + " " + pathB + " " + pathD + `; do
@@ -110,7 +110,7 @@ func testRestore(t *testing.T, shell string) {
 	}
 }
 
-// TestRestoreOutlives cuts the connection in mid-activation: it comes to its
+// TestRestoreOutlives cuts the connection during an activation: it reaches its
 // end, though it prints more than any pipe holds.
 func TestRestoreOutlives(t *testing.T) {
 	m := newMachine(t, profiles+"mkfifo -m 666 /run/fifo\n", "")
@@ -122,17 +122,17 @@ func TestRestoreOutlives(t *testing.T) {
 	// While it works, another sees that.
 	look := m.open(t, deploy.OpenOptions{})
 	if got := look.Observation().Profiles["site"].Activating; len(got) != 1 || !strings.HasSuffix(got[0], " "+pathA) {
-		t.Errorf("the activation at work is seen as %q", got)
+		t.Errorf("the running activation is %q", got)
 	}
 	if got := look.Observation().Profiles["system"].Activating; len(got) != 0 {
-		t.Errorf("the system is said to be activated: %q", got)
+		t.Errorf("the system counts as activated: %q", got)
 	}
 
 	// sshd's processes of the session go, as by a cut cable that it found out.
 	m.sh(t, `for p in /proc/[0-9]*; do read -r name <$p/comm || continue; if [ "$name" = sshd ] && [ "${p#/proc/}" != 1 ]; then kill -9 "${p#/proc/}" || true; fi; done`)
 	<-s.Lost()
 	if err := <-restored; err == nil || !strings.Contains(err.Error(), ": the connection was lost") {
-		t.Errorf("the restore says %v", err)
+		t.Errorf("the error of the restore is %v", err)
 	}
 	m.sh(t, `echo >/run/fifo; until [ -s /run/done ]; do sleep 0.01; done`)
 	if got := m.sh(t, "cat /run/done"); got != "site "+pathA+"\n" {
@@ -152,7 +152,7 @@ func testObserve(t *testing.T, shell string) {
 		mount -t tmpfs none /var/lib; mkdir /var/lib/hostenv
 		printf '40001 site /home/site\n40001 former /home/former\n40002 other /home/other\n40001 ;id x\nbroken\n' >/var/lib/hostenv/users
 		printf '#!/bin/sh\n' >/run/current-system/sw/bin/hostenv-users; chmod 755 /run/current-system/sw/bin/hostenv-users
-		# Another customer, who says of his process that it activates.
+		# A process of another customer pretends to be an activation.
 		setpriv --reuid 40002 --clear-groups bash -c 'exec -a `+pathA+`/activate-rs sleep 3600' &
 		setpriv --reuid 40002 --clear-groups bash -c 'exec -a "$0" cat' activate-rs activate `+pathA+` --profile-path /nix/var/nix/profiles/system </run/done &
 	`, "")
@@ -222,7 +222,7 @@ func testObserve(t *testing.T, shell string) {
 			t.Fatal(err)
 		}
 		if got := o.Profiles["site"]; got.RolledBack != test.rolledBack || got.DeployRs != test.deployRs {
-			t.Errorf("%s: rolled back %v, brought by deploy-rs %v", test.setup, got.RolledBack, got.DeployRs)
+			t.Errorf("%s: rolled back %v, from deploy-rs %v", test.setup, got.RolledBack, got.DeployRs)
 		}
 	}
 	m.sh(t, "rm -rf $1 $1-*-link", link)
@@ -230,7 +230,7 @@ func testObserve(t *testing.T, shell string) {
 	if o.Free == nil || *o.Free <= 0 {
 		t.Errorf("free is %v", o.Free)
 	}
-	// What deploy-rs brings leads to the files of a system of NixOS's.
+	// A profile of deploy-rs links to the files of a NixOS system.
 	m.sh(t, "mkdir -p $1 $2; touch $1/activate $2/activate; ln -s $1/activate $3/activate", systemC, systemD, pathA)
 	for _, test := range []struct{ setup, running string }{
 		{"", ""},
@@ -281,7 +281,7 @@ func testObserve(t *testing.T, shell string) {
 			t.Errorf("%s of %s is %q by %q, and should be %q by %q", test.path, test.user, got.Temp, got.TempOpenAt, test.want, test.at)
 		}
 		if test.user != "root" && got.UIDOwner != "other" || test.user == "nosuch" && got.UID != 0 {
-			t.Errorf("of %s it says %+v", test.user, got)
+			t.Errorf("%s is observed as %+v", test.user, got)
 		}
 		_ = s.Close()
 	}

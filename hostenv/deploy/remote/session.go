@@ -143,18 +143,18 @@ func (s *session) begin(ctx context.Context, how deploy.OpenOptions, patience ti
 // how asks for it.
 func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
 	// A login shell may print any text first.
-	var said strings.Builder
+	var output strings.Builder
 	for {
 		line, err := s.line()
 		if err != nil {
 			<-s.ended
-			return failed(s.node, s.cmd.ProcessState.ExitCode(), s.stderr.String(), said.String())
+			return failed(s.node, s.cmd.ProcessState.ExitCode(), s.stderr.String(), output.String())
 		}
 		if strings.HasSuffix(line, "hostenv-agent "+s.nonce) {
 			break
 		}
-		if said.WriteString(line + "\n"); said.Len() > tailSize {
-			return shellError(s.node.Name, "its output does not end: "+brief(said.String()[:200]))
+		if output.WriteString(line + "\n"); output.Len() > tailSize {
+			return shellError(s.node.Name, "its output does not end: "+brief(output.String()[:200]))
 		}
 	}
 	admitted()

@@ -47,6 +47,6 @@ hint: ` + "run `mage dnsGate` to see whether its names lead to the node; the nod
 	}
 	got.Reset()
 	if err := report.Certificates(&got, nil); err != nil || got.String() != "" {
-		t.Errorf("of none it says %q (%v)", got.String(), err)
+		t.Errorf("without certificates the output is %q (%v)", got.String(), err)
 	}
 }

@@ -103,7 +103,7 @@ log: runs/1/n1/shop.log
 }
 
 // A cause that several profiles of a node share is written once.
-func TestSummarySaysOnce(t *testing.T) {
+func TestSummaryShowsCauseOnce(t *testing.T) {
 	lost := func(profile, text string) deploy.Event {
 		e := event(profile, deploy.StateUnreachable, "")
 		e.Error, e.Hint = text, "start it"
@@ -182,7 +182,7 @@ n2    blog     unreachable  1123456-shop-2  unknown
 func TestLeftovers(t *testing.T) {
 	var b strings.Builder
 	if err := report.Leftovers(&b, nil); err != nil || b.Len() > 0 {
-		t.Errorf("of nothing it says %q, %v", b.String(), err)
+		t.Errorf("of nothing the output is %q, %v", b.String(), err)
 	}
 	err := report.Leftovers(&b, []deploy.Leftover{
 		{Node: "n1", User: "shop", UID: 40001, Why: deploy.FateRetired, Running: true, Paths: []string{"/home/shop", "/run/hostenv/user/shop"}},
@@ -199,7 +199,7 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-func TestNothingIsForTheTerminal(t *testing.T) {
+func TestNoControlCharacters(t *testing.T) {
 	const hostile = "fine\x1b]52;c;cm0gLXJmIC8=\x07\x1b[2J\rgone\u009b1A\x00\x7f\u202e\xff é\nn1    system   active"
 	failed := event("shop", deploy.StateFailed, deploy.ReasonBuild)
 	failed.Error, failed.Hint, failed.Log = hostile, hostile, hostile
@@ -265,7 +265,7 @@ func (s *screen) Write(text []byte) (int, error) {
 // A profile that the run works on has a live line, and results stay above it. No
 // line wraps, and no live line remains at the end.
 //
-// The clock of the bubble stands still: nothing is drawn behind the test's back.
+// The clock of the bubble does not advance, so that the test controls the output.
 func TestLiveOnTerminal(t *testing.T) { synctest.Test(t, testLiveOnTerminal) }
 
 func testLiveOnTerminal(t *testing.T) {
@@ -316,7 +316,7 @@ func TestLiveNote(t *testing.T) {
 	}
 }
 
-func TestLiveElsewhere(t *testing.T) {
+func TestLiveWithoutTerminal(t *testing.T) {
 	var b strings.Builder
 	l := report.NewLive(&b, nil, time.Now)
 	for _, e := range story() {

@@ -196,7 +196,7 @@ func site(w http.ResponseWriter, r *http.Request) {
 	case "/broken":
 		http.Error(w, "hello, this is an error", http.StatusBadGateway)
 	case "/huge":
-		// The end comes after more bytes than the check reads.
+		// The end is after more bytes than the check reads.
 		_, _ = io.CopyN(w, neverending('a'), checks.MaxBody)
 		fmt.Fprint(w, "the end")
 	case "/endless":
@@ -298,7 +298,7 @@ func TestChecks(t *testing.T) {
 				t.Errorf("got %+v\nwant status %d, %s", got, test.status, test.problem)
 			}
 			if strings.Contains(fmt.Sprint(got), "t0p") {
-				t.Errorf("it tells what a redirect holds: %+v", got)
+				t.Errorf("it shows the content of a redirect: %+v", got)
 			}
 			for _, address := range door.dialed {
 				if !strings.HasPrefix(address, "node-a.hosting.test:") {
@@ -322,8 +322,8 @@ func TestHost(t *testing.T) {
 	}
 }
 
-// TestAgain: services may need some time to start.
-func TestAgain(t *testing.T) {
+// TestRetries: services may need some time to start.
+func TestRetries(t *testing.T) {
 	var asked atomic.Int32
 	ready := func(after int32) http.HandlerFunc {
 		asked.Store(0)
@@ -339,7 +339,7 @@ func TestAgain(t *testing.T) {
 		after, asked   int32
 		ok             bool
 	}{
-		{"it comes up", "GET", 5, 3, 3, true},
+		{"it starts", "GET", 5, 3, 3, true},
 		{"not in time", "GET", 3, 9, 3, false},
 		{"a request that does something is not repeated", "POST", 3, 2, 1, false},
 	}
@@ -353,16 +353,16 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// TestTimeIsOver uses a clock that advances only when all goroutines wait for it, and a
+// TestTimeout uses a clock that advances only when all goroutines wait for it, and a
 // node that answers with this much.
-func TestTimeIsOver(t *testing.T) {
+func TestTimeout(t *testing.T) {
 	for _, test := range []struct {
 		reason, answer string
 		status, asked  int
 		problem        string
 	}{
-		{"nothing comes", "", 0, 1, "timed out"},
-		{"half an answer comes", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", 200, 1, "the response broke off: timed out: no complete response within timeoutSeconds"},
+		{"no answer", "", 0, 1, "timed out"},
+		{"half an answer", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello", 200, 1, "the response broke off: timed out: no complete response within timeoutSeconds"},
 		// The pauses end with the time of the check, and the error is that of the
 		// last answer, not that the time is over.
 		{"there is no time for a second try", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", 502, 1, "the status is 502"},
@@ -393,7 +393,7 @@ func TestTimeIsOver(t *testing.T) {
 
 // TestAll: the checks of an environment run at the same time, up to the limit, and
 // their results are sorted.
-func TestAll(t *testing.T) {
+func TestConcurrentChecks(t *testing.T) {
 	const limit = 3
 	var now, most atomic.Int32
 	full := make(chan struct{})
@@ -427,7 +427,7 @@ func TestAll(t *testing.T) {
 			t.Errorf("%d: %+v", i, c)
 		}
 	}
-	if got := v.Verify(t.Context(), nodeA, "nobody"); len(got.Checks) != 0 || !got.OK() || got.Enforce {
+	if got := v.Verify(t.Context(), nodeA, "missing"); len(got.Checks) != 0 || !got.OK() || got.Enforce {
 		t.Errorf("an environment without checks: %+v", got)
 	}
 	if got := v.Verify(t.Context(), deploy.Node{Name: "node-b"}, "shop"); got.OK() || got.Checks[0].Problem != "node node-b has no public name" {
@@ -456,19 +456,19 @@ func TestInterrupted(t *testing.T) {
 // TestNoHTTP: the server that answers is not a web server.
 func TestNoHTTP(t *testing.T) {
 	door := newFrontDoor(t, nil, site)
-	for _, says := range []string{"SSH-2.0-OpenSSH_9.9\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20),
+	for _, answer := range []string{"SSH-2.0-OpenSSH_9.9\r\n", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 1<<20),
 		"<p> t0p \"secret\"</p>\r\n\r\n", "HTTP/1.1 200 OK\r\nt0p-secret\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: t0p \\\" t0p\r\n\r\n"} {
 		door.options.Dial = func(context.Context, string, string) (net.Conn, error) {
 			client, server := net.Pipe()
 			go func() {
 				defer server.Close()
 				_, _ = http.ReadRequest(bufio.NewReader(server))
-				_, _ = io.WriteString(server, says)
+				_, _ = io.WriteString(server, answer)
 			}()
 			return client, nil
 		}
 		if got := door.one(t, `{}`, `[]`); got.OK || got.Status != 0 || got.Problem == "" || strings.Contains(got.Problem, "t0p") {
-			t.Errorf("%.20s: %+v", says, got)
+			t.Errorf("%.20s: %+v", answer, got)
 		}
 	}
 	door.options.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
@@ -489,7 +489,7 @@ func TestCertificates(t *testing.T) {
 	if got := v.Certificates("shop"); !slices.Equal(got, []string{"www.shop.test"}) {
 		t.Errorf("%q", got)
 	}
-	if got := v.Certificates("nobody"); len(got) != 0 {
+	if got := v.Certificates("missing"); len(got) != 0 {
 		t.Errorf("of none: %q", got)
 	}
 }

@@ -1,6 +1,7 @@
 package cloudflare
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -87,53 +88,45 @@ func (o Outcome) String() string {
 	return s
 }
 
+// hints has the fixes by reason, and by kind for outcomes without a reason. {create}
+// stands for the record to create by hand.
+var hints = map[string]string{
+	string(Foreign):      "ask its owner to change it to {host} CNAME {target}, or to delete it",
+	string(ApexConflict): "give the zone's own name the node's A and AAAA records by hand: unless Cloudflare flattens it, a CNAME there hides its other records",
+	string(NotOurs):      "{create} at the provider of its zone, or let the token see its zone",
+
+	ReasonAlreadyRight:    "it already points at the node; -adopt makes it the provider's",
+	ReasonOtherProvider:   "its comment names another hostenv-provider, which has to delete it first",
+	ReasonNameInvalid:     "correct the name in virtualHosts",
+	ReasonTargetInvalid:   targetHint,
+	ReasonOwnTarget:       targetHint,
+	ReasonOwnerInvalid:    "set provider.hostenvHostname to the domain of the nodes' names",
+	ReasonWildcard:        "list the names instead of the wildcard, for which Let's Encrypt needs DNS-01",
+	ReasonTwoTargets:      "remove it from all environments except one",
+	ReasonDelegated:       "{create} in the zone that the NS records name",
+	ReasonBelowWildcard:   "give {detail} its own record first, then run it again",
+	ReasonZoneInactive:    "set Cloudflare's servers for the zone at the registrar, or {create} at the provider of the zone",
+	ReasonZoneNotEditable: "{create} at the provider of the zone",
+	ReasonTooManyRecords:  dashboardHint,
+	ReasonConflict:        dashboardHint,
+	ReasonRejected:        dashboardHint,
+	ReasonNoRights:        rightsHint,
+	ReasonRateLimited:     againHint,
+	ReasonUnreachable:     againHint,
+	ReasonInterrupted:     againHint,
+	ReasonNotKept:         "find the tool that changes the record back",
+	ReasonLogFailed:       "make the log's folder writable",
+}
+
+const (
+	targetHint    = "the target is <node>.<hostenvHostname>: correct the node's name or provider.hostenvHostname, and use it as a host name in no environment"
+	dashboardHint = "check the name in Cloudflare's dashboard, or {create}"
+	againHint     = "run it again; it writes no record twice"
+)
+
 // Hint returns the fix, "" if none is needed.
 func (o Outcome) Hint() string {
 	create := fmt.Sprintf("create %s CNAME %s by hand", o.Host, o.Target)
-	switch o.Kind {
-	case Foreign:
-		switch o.Reason {
-		case ReasonAlreadyRight:
-			return "it already points at the node; -adopt makes it the provider's"
-		case ReasonOtherProvider:
-			return "its comment names another hostenv-provider, which has to delete it first"
-		}
-		return fmt.Sprintf("ask its owner to change it to %s CNAME %s, or to delete it", o.Host, o.Target)
-	case ApexConflict:
-		return "give the zone's own name the node's A and AAAA records by hand: unless Cloudflare flattens it, a CNAME there hides its other records"
-	case NotOurs:
-		return create + " at the provider of its zone, or let the token see its zone"
-	default: // the hint follows from the reason
-	}
-	switch o.Reason {
-	case ReasonNoRights:
-		return rightsHint
-	case ReasonRateLimited, ReasonUnreachable, ReasonInterrupted:
-		return "run it again; it writes no record twice"
-	case ReasonNotKept:
-		return "find the tool that changes the record back"
-	case ReasonNameInvalid:
-		return "correct the name in virtualHosts"
-	case ReasonTargetInvalid, ReasonOwnTarget:
-		return "the target is <node>.<hostenvHostname>: correct the node's name or provider.hostenvHostname, and use it as a host name in no environment"
-	case ReasonWildcard:
-		return "list the names instead of the wildcard, for which Let's Encrypt needs DNS-01"
-	case ReasonDelegated:
-		return create + " in the zone that the NS records name"
-	case ReasonBelowWildcard:
-		return "give " + problem.Line(o.Detail) + " a record of its own first, then run it again"
-	case ReasonZoneInactive:
-		return "set Cloudflare's servers for the zone at the registrar, or " + create + " at the provider of the zone"
-	case ReasonZoneNotEditable:
-		return create + " at the provider of the zone"
-	case ReasonTwoTargets:
-		return "remove it from all environments except one"
-	case ReasonOwnerInvalid:
-		return "set provider.hostenvHostname to the domain of the nodes' names"
-	case ReasonConflict, ReasonRejected, ReasonTooManyRecords:
-		return "check the name in Cloudflare's dashboard, or " + create
-	case ReasonLogFailed:
-		return "make the log's folder writable"
-	}
-	return ""
+	return strings.NewReplacer("{create}", create, "{host}", o.Host, "{target}", o.Target, "{detail}", problem.Line(o.Detail)).
+		Replace(hints[cmp.Or(o.Reason, string(o.Kind))])
 }

@@ -52,10 +52,10 @@ func (c Comparison) Disagrees(v dnsgate.Verdict) string {
 	return ""
 }
 
-// Repeats are how often the oracle is asked: a pass at least Pass times; a
-// failure until it refuses, Fail times at most, for where addresses differ it is
-// a matter of luck; four times that where servers disagree: one of four has to
-// be met for A and for AAAA, by two of five perspectives.
+// Repeats limits the requests to the oracle. It is asked Pass times about a pass. About
+// a failure it is asked until it refuses, at most Fail times, because it chooses among
+// addresses by chance; four times as often if servers disagree, because two of five
+// perspectives have to ask one of four servers for A and for AAAA.
 type Repeats struct{ Pass, Fail int }
 
 // Compare installs the situations, collects the facts of all of them in one
@@ -94,24 +94,11 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 		plain.Names[name] = &without
 	}
 	for i := range out {
-		c := &out[i]
-		request := dnsgate.Request{Host: c.Host, Names: c.Names(), Node: c.NodeName(), AccountURI: Account}
-		if c.NoAccount {
-			request.AccountURI = ""
-		}
-		for _, text := range c.Proxies {
-			request.Proxies = append(request.Proxies, netip.MustParsePrefix(text))
-		}
-		c.Verdict, c.Plain = dnsgate.Judge(facts, request), dnsgate.Judge(&plain, request)
-		for _, text := range c.Names() {
-			if name, err := dnsgate.QueryName(text); err == nil {
-				c.Facts = append(c.Facts, facts.Names[name])
-			}
-		}
+		out[i].judge(facts, &plain)
 	}
-	// In rounds that begin in different seconds: for the rest of one a resolver
-	// keeps even a record with a TTL of 0, and each round is to be a draw of its
-	// own of servers and addresses.
+	// Each round begins in another second, because a resolver keeps even a record with a
+	// TTL of 0 for the rest of its second, and each round should choose servers and
+	// addresses anew.
 	for round := time.Now(); ; {
 		var group errgroup.Group
 		group.SetLimit(parallel)
@@ -127,6 +114,24 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 		}
 		time.Sleep(time.Until(round.Add(1200 * time.Millisecond)))
 		round = time.Now()
+	}
+}
+
+// judge sets the verdicts on the certificate and the facts of its names. The facts in
+// plain are without live checks.
+func (c *Comparison) judge(facts, plain *dnsgate.Facts) {
+	request := dnsgate.Request{Host: c.Host, Names: c.Names(), Node: c.NodeName(), AccountURI: Account}
+	if c.NoAccount {
+		request.AccountURI = ""
+	}
+	for _, text := range c.Proxies {
+		request.Proxies = append(request.Proxies, netip.MustParsePrefix(text))
+	}
+	c.Verdict, c.Plain = dnsgate.Judge(facts, request), dnsgate.Judge(plain, request)
+	for _, text := range c.Names() {
+		if name, err := dnsgate.QueryName(text); err == nil {
+			c.Facts = append(c.Facts, facts.Names[name])
+		}
 	}
 }
 
@@ -161,13 +166,12 @@ func (l *Lab) ask(ctx context.Context, c *Comparison) error {
 	return nil
 }
 
-// needLive are failures from DNS alone that a live check may turn into a pass:
-// it has to be seen that a host is dead, or forwards.
+// needLive are the failures from DNS alone that a live check may turn into a pass,
+// because it sees that a host is dead or forwards.
 var needLive = []dnsgate.Reason{dnsgate.ReasonAAAAMismatch, dnsgate.ReasonAAAAMixed, dnsgate.ReasonAMismatch, dnsgate.ReasonAMixed}
 
-// Excused reports whether a failure from DNS alone may be wrong: its reason is
-// one of needLive, or servers disagree and the live checks found that what they
-// disagree on is dead, or leads to the node, or may.
+// Excused reports whether a failure from DNS alone may be wrong: its reason is one of
+// needLive, or servers disagree on addresses for which the live checks find no failure.
 func (c Comparison) Excused() bool {
 	return slices.Contains(needLive, c.Plain.Reason) || c.Plain.Reason == dnsgate.ReasonInconsistent && c.Verdict.Result != dnsgate.Fail
 }

@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	only     = flag.String("situation", "", "only situations whose name matches this expression; tells all of each")
+	only     = flag.String("situation", "", "only situations whose name matches this expression; prints all facts of each")
 	parallel = flag.Int("oracles", 96, "how many names the oracle is asked about at a time")
 )
 

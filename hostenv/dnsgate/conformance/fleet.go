@@ -3,7 +3,6 @@ package conformance
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,12 +12,11 @@ import (
 	"github.com/miekg/dns"
 )
 
-// Fleet is every authoritative server of the laboratory's internet.
+// Fleet has all authoritative servers of the laboratory's Internet.
 type Fleet struct {
 	mu      sync.RWMutex
 	zones   map[string]*zone // by origin, in lower case with a final dot
 	servers []*dns.Server
-	queries map[string]int
 }
 
 // Servers holds the addresses of the name servers by the label of their name,
@@ -36,7 +34,7 @@ var Servers = map[string]netip.Addr{
 	"lame":    netip.MustParseAddr("11.53.1.8"), // has no zone
 	"silent":  netip.MustParseAddr("11.53.1.9"), // reads and does not answer
 	"silent2": netip.MustParseAddr("11.53.1.10"),
-	"closed":  netip.MustParseAddr("11.53.1.11"), // has no server
+	"closed":  netip.MustParseAddr("11.53.1.11"), // has no server process
 	"hole":    netip.MustParseAddr("11.9.53.1"),  // does not exist
 	// "nameless" has no address in DNS.
 }
@@ -65,7 +63,8 @@ type Fault struct {
 	Name string    `json:"name,omitempty"`
 	Type string    `json:"type,omitempty"` // empty: all
 	Kind FaultKind `json:"kind"`
-	// Times is how often it applies, for each name, type, server and client; 0 is always.
+	// Times limits how often it applies, for each name, type, server and client; 0 is
+	// no limit.
 	Times int `json:"times,omitempty"`
 }
 
@@ -164,7 +163,7 @@ func (f *Fleet) Add(z Zone) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.zones[origin] != nil {
-		return fmt.Errorf("zone %s is there already", origin)
+		return fmt.Errorf("the zone %s exists already", origin)
 	}
 	f.zones[origin] = entry
 	return nil
@@ -177,13 +176,6 @@ func (f *Fleet) Remove(origins ...string) {
 	for _, origin := range origins {
 		delete(f.zones, dns.CanonicalName(origin))
 	}
-}
-
-// Queries returns how often a server was asked, by its label.
-func (f *Fleet) Queries() map[string]int {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return maps.Clone(f.queries)
 }
 
 // soa sets how long resolvers keep negative answers: an hour above the customers'
@@ -203,10 +195,9 @@ func soa(origin string) dns.RR {
 // topLevel lists the zones of the servers root and tld.
 var topLevel = []string{"com.", "net.", "org.", "de.", "dk.", "io.", "uk.", "co.uk.", "xn--p1ai."}
 
-// StartFleet starts the servers, with the upper zones, the servers' own zone
-// and what the caller adds.
+// StartFleet starts the servers, with the upper zones and the servers' own zone.
 func StartFleet() (*Fleet, error) {
-	f := &Fleet{zones: map[string]*zone{}, queries: map[string]int{}}
+	f := &Fleet{zones: map[string]*zone{}}
 	if err := f.Add(Zone{Origin: ".", Servers: []string{"root"}}); err != nil {
 		return nil, err
 	}
@@ -260,13 +251,7 @@ func (f *Fleet) Close() error {
 }
 
 func (f *Fleet) serve(label string, w dns.ResponseWriter, query *dns.Msg) {
-	if len(query.Question) != 1 {
-		return
-	}
-	f.mu.Lock()
-	f.queries[label]++
-	f.mu.Unlock()
-	if strings.HasPrefix(label, "silent") {
+	if len(query.Question) != 1 || strings.HasPrefix(label, "silent") {
 		return
 	}
 	asker, _, _ := net.SplitHostPort(w.RemoteAddr().String())

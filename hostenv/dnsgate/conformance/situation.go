@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// A Situation is one host name and the zones around it. In all its texts
-// {z} is the situation's own domain (of its own for each run), {t} a second
-// one, {node} the node's name, and {n4}, {e6} and so on a host's address.
+// A Situation is a host name and its zones. In its texts {z} is the situation's own
+// domain, which differs in each run, {t} a second domain, {node} the node's name, and
+// {n4}, {e6} and so on the address of a host.
 type Situation struct {
 	Name string `json:"name"`
 	// Host is the name to judge; empty is www.{z}.
@@ -18,11 +18,11 @@ type Situation struct {
 	// Node is the node that should serve it; empty is n1.
 	Node  string `json:"node,omitempty"`
 	Zones []Zone `json:"zones"`
-	// Domain is what {z} lies in; empty is com.
+	// Domain is the domain above {z}; empty is com.
 	Domain string `json:"domain,omitempty"`
 	// Live makes the gate do its live checks.
 	Live bool `json:"live,omitempty"`
-	// Proxies are ranges that the gate knows as a reverse proxy's.
+	// Proxies are ranges of reverse proxies that the gate knows.
 	Proxies []string `json:"proxies,omitempty"`
 	// NoAccount hides the account from the gate.
 	NoAccount bool `json:"noAccount,omitempty"`

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Situations are all situations, each name once. What Let's Encrypt makes of
-// one is measured and never written down here.
+// Situations returns all situations, with unique names. They do not record Let's
+// Encrypt's decision: the test asks Boulder.
 func Situations() []Situation {
 	var all []Situation
 	for _, list := range [][]Situation{
@@ -20,7 +20,7 @@ func Situations() []Situation {
 	return all
 }
 
-// simple is a situation whose one zone has these records.
+// simple returns a situation with one zone that has these records.
 func simple(name, records string) Situation {
 	return Situation{Name: name, Zones: []Zone{{Records: records}}}
 }
@@ -33,7 +33,7 @@ func lines(owner, kind string, values ...string) string {
 	return text.String()
 }
 
-// addressSituations are every kind of A set with every kind of AAAA set.
+// addressSituations combine every kind of A set with every kind of AAAA set.
 func addressSituations() []Situation {
 	type set struct {
 		name   string
@@ -87,7 +87,7 @@ func addressSituations() []Situation {
 	return all
 }
 
-// nodeSituations are nodes other than one of two addresses.
+// nodeSituations use nodes with other addresses than one of each family.
 func nodeSituations() []Situation {
 	with := func(node, name, text string) Situation {
 		s := simple(fmt.Sprintf("node %s: %s", node, name), text)
@@ -122,7 +122,7 @@ func nodeSituations() []Situation {
 	}
 }
 
-// chain is a chain of n CNAMEs from www, and what stands at its end.
+// chain returns a chain of n CNAMEs from www, with a record at its end.
 func chain(n int, end string) string {
 	var text strings.Builder
 	from := "www"
@@ -134,8 +134,8 @@ func chain(n int, end string) string {
 	return text.String() + from + " " + end
 }
 
-// chainAcross is a chain that goes to and fro between two domains, so that the
-// resolver has to ask for each step.
+// chainAcross returns a chain that alternates between two domains, so that the resolver
+// has to ask for each CNAME.
 func chainAcross(n int) []Zone {
 	zones := [2]Zone{{Origin: "{z}"}, {Origin: "{t}"}}
 	from := "www"
@@ -165,7 +165,7 @@ func aliasSituations() []Situation {
 		simple("alias: by a wildcard", "* CNAME {node}."),
 		simple("alias: to a wildcard", "www CNAME a.b.c.deep\n*.deep A {n4}"),
 		simple("alias: with A beside it", "www CNAME {node}.\nwww A {e4}"),
-		simple("alias: to a node's sibling without a name", "www CNAME nobody.hosting.net."),
+		simple("alias: to an unknown name beside the nodes", "www CNAME unknown.hosting.net."),
 		simple("alias: to an address", "www CNAME 11.0.0.10."),
 		simple("alias: DNAME to where the node is", "old DNAME new\nwww.new A {n4}"),
 		{Name: "alias: apex to the node", Host: "{z}", Zones: []Zone{{Records: "@ CNAME {node}."}}},

@@ -40,20 +40,11 @@ type Unbound struct {
 	log   string
 }
 
-// StartUnbound starts the n-th resolver, with its files in dir, and waits until
-// it answers.
-func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
-	u := &Unbound{Plain: fmt.Sprintf("127.0.0.1:%d", 5300+n), HTTPS: fmt.Sprintf("127.0.0.1:%d", 8443+n)}
-	dir = filepath.Join(dir, fmt.Sprintf("unbound-%d", n))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	u.log = filepath.Join(dir, "log")
-	// What is not named has unbound's own default: 0x20 is off, minimised
-	// questions are on. Customers' zones have a TTL of 0, so nothing of them is
-	// kept from one lookup to the next; unbound's 5 seconds' memory of a
-	// SERVFAIL stays, as it does for Let's Encrypt.
-	config := fmt.Sprintf(`server:
+// unboundConf is unbound's configuration. Other options have unbound's defaults: 0x20 is
+// off, minimised questions are on. Customers' zones have a TTL of 0, so that a resolver
+// keeps no record from one lookup to the next. It keeps a SERVFAIL for 5 seconds, as Let's
+// Encrypt's resolver does.
+const unboundConf = `server:
   interface: 127.0.0.1@%d
   access-control: 127.0.0.0/8 allow
   num-threads: 1
@@ -81,7 +72,18 @@ func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
   so-rcvbuf: 1m
 remote-control:
   control-enable: no
-`, 5300+n, n+1, u.log, dir, BogusZone)
+`
+
+// StartUnbound starts the n-th resolver, with its files in dir, and waits until
+// it answers.
+func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
+	u := &Unbound{Plain: fmt.Sprintf("127.0.0.1:%d", 5300+n), HTTPS: fmt.Sprintf("127.0.0.1:%d", 8443+n)}
+	dir = filepath.Join(dir, fmt.Sprintf("unbound-%d", n))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	u.log = filepath.Join(dir, "log")
+	config := fmt.Sprintf(unboundConf, 5300+n, n+1, u.log, dir, BogusZone)
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "unbound.conf"), []byte(config), 0o644),
 		os.WriteFile(filepath.Join(dir, "root.hints"), []byte(". 3600 NS root.dnsfleet.net.\nroot.dnsfleet.net. 3600 A "+Servers["root"].String()+"\n"), 0o644),

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// The hosts of the laboratory, as situations name them. Nodes answer a
-// challenge that is theirs; r4, r6 refuse connections, h4, h6 swallow them.
+// hosts has the hosts of the laboratory, by their name in situations. Nodes answer their
+// own challenges; r4 and r6 refuse connections; h4 and h6 drop them.
 var hosts = map[string]string{
 	"n4": "11.0.0.10", "n6": "2e00:db8::10", // the node n1
 	"m4": "11.0.0.20", "m4b": "11.0.0.21", "m6": "2e00:db8::20", "m6b": "2e00:db8::21", // the node m1, of two addresses a kind
@@ -30,9 +30,9 @@ var hosts = map[string]string{
 	"fown":  "11.0.2.28",
 	"twin":  "11.0.3.2",                           // a foreign host, with the same program as the nodes
 	"older": "11.0.3.3",                           // a foreign host, with another version of it
-	"proxy": "11.0.3.1", "proxy6": "2e00:db8::f3", // hands the request on to the node
+	"proxy": "11.0.3.1", "proxy6": "2e00:db8::f3", // forwards the request to the node
 	"slowhost": "11.0.3.9",  // accepts connections and does not answer
-	"reset":    "11.0.3.10", // accepts and hangs up
+	"reset":    "11.0.3.10", // accepts and closes connections
 }
 
 // nodes are the nodes' names below hosting.net and their addresses.
@@ -100,7 +100,7 @@ func StartWeb(cert, key string) (*Web, error) {
 		}
 		w.listeners = append(w.listeners, listener)
 		if name == "slowhost" || name == "reset" {
-			go sulk(listener, name == "reset")
+			go ignoreRequests(listener, name == "reset")
 			continue
 		}
 		server := &http.Server{Handler: w.handler(name), ReadHeaderTimeout: 10 * time.Second}
@@ -149,7 +149,8 @@ func (w *Web) get(token string) (challenge, bool) {
 	return c, ok
 }
 
-func sulk(listener net.Listener, hangUp bool) {
+// ignoreRequests accepts connections and does not answer.
+func ignoreRequests(listener net.Listener, hangUp bool) {
 	for {
 		conn, err := listener.Accept()
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// A once holds a result that the first caller computes, once.
+// A once computes a value for each key once, when the first caller needs it.
 type once[K comparable, V any] struct {
 	mu  sync.Mutex
 	all map[K]func() V
@@ -29,17 +29,18 @@ func (o *once[K, V]) get(key K, f func() V) V {
 	return g()
 }
 
-// said holds the answers of all servers of its zone for a name, asked once a run.
-func (c *collection) said(z *zone, name string) []dnsgate.ServerFacts {
+// serversOf returns the answers of all servers of a zone about a name. It asks them once
+// a run.
+func (c *collection) serversOf(z *zone, name string) []dnsgate.ServerFacts {
 	return c.names.get(name, func() []dnsgate.ServerFacts {
-		servers := z.ask(c.x, c.config, name)
+		servers := z.ask(c.x, name)
 		c.addCAA(z, name, servers)
 		return servers
 	})
 }
 
-// aliases are the names in other zones that CNAMEs lead to: those that the
-// resolver met, and those of servers that it did not ask.
+// aliases returns the targets in other zones of the CNAMEs of the resolver and of all
+// servers.
 func (c *collection) aliases(facts *dnsgate.NameFacts, seen ...*answer) (aliases []dnsgate.AliasFacts) {
 	chain := unique(facts.A.Chain, facts.AAAA.Chain)
 	follow := func(servers []dnsgate.ServerFacts) {
@@ -59,7 +60,7 @@ func (c *collection) aliases(facts *dnsgate.NameFacts, seen ...*answer) (aliases
 		if z.name != "" && z.name == facts.Zone {
 			continue
 		}
-		alias := dnsgate.AliasFacts{Name: name, Zone: z.name, Servers: c.said(z, name)}
+		alias := dnsgate.AliasFacts{Name: name, Zone: z.name, Servers: c.serversOf(z, name)}
 		aliases = append(aliases, alias)
 		follow(alias.Servers)
 	}
@@ -75,59 +76,31 @@ func (c *collection) zoneOfAlias(name string, seen []*answer) *zone {
 	return c.zones.of(name)
 }
 
-// A zoneLabel is a name whose CAA set the servers of a zone are asked for.
+// A zoneLabel is a name and the zone whose servers have its CAA set.
 type zoneLabel struct{ zone, label string }
 
-// addCAA adds what each server says of CAA, from the name up to the top of
-// its zone. The set at the top is asked for once, however many names there are.
+// addCAA adds each server's CAA answers, from the name up to the top of its zone. It
+// asks for each label once a run.
 func (c *collection) addCAA(z *zone, name string, servers []dnsgate.ServerFacts) {
 	if z.name == "" || len(servers) == 0 {
 		return
 	}
 	for _, label := range labels(name) {
-		if !within(label, z.name) {
+		if !within(label, z.name) || !goesOn(servers) {
 			break
 		}
-		if !goesOn(servers) {
-			break
-		}
-		ask := func() []dnsgate.Lookup { return z.askCAA(c.x, c.config, label) }
-		lookups := c.caa.get(zoneLabel{z.name, label}, ask)
+		answers := c.caa.get(zoneLabel{z.name, label}, func() [][]*answer { return z.answers(c.x, label, dns.TypeCAA) })
 		for i := range servers {
-			if servers[i].CAA == nil {
-				servers[i].CAA = make([]dnsgate.CAALookup, 0, 2)
-			}
-			servers[i].CAA = append(servers[i].CAA, dnsgate.CAALookup{Name: label, Lookup: lookups[i]})
+			servers[i].CAA = append(servers[i].CAA, dnsgate.CAALookup{Name: label, Lookup: answers[i][0].Lookup})
 		}
 	}
 }
 
-// goesOn reports whether the walk may go on to the next label: some server has
-// nothing at the last one, and the next may be asked of any.
+// goesOn reports whether the walk continues with the next label: a server has no set at
+// the last one, and a resolver may ask any server for the next.
 func goesOn(servers []dnsgate.ServerFacts) bool {
 	return slices.ContainsFunc(servers, func(s dnsgate.ServerFacts) bool {
 		n := len(s.CAA)
 		return n == 0 || !s.CAA[n-1].Lookup.Failed() && s.CAA[n-1].Lookup.Outcome != dnsgate.OutcomeAnswer
 	})
-}
-
-func (z *zone) askCAA(x *exchange, config Config, label string) []dnsgate.Lookup {
-	lookups := make([]dnsgate.Lookup, len(z.servers))
-	var wg sync.WaitGroup
-	for i, s := range z.servers {
-		if s.ask == nil {
-			lookups[i] = failed(s.why).Lookup
-			continue
-		}
-		wg.Add(1)
-		x.ask(&flight{
-			q: question{name: label, qtype: dns.TypeCAA}, servers: []*server{s.ask}, timeouts: config.Timeouts,
-			done: func(a *answer) {
-				lookups[i] = a.Lookup
-				wg.Done()
-			},
-		})
-	}
-	wg.Wait()
-	return lookups
 }

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -31,23 +32,20 @@ func failed(why dnsgate.LookupError) *answer {
 	return &answer{Lookup: dnsgate.Lookup{Outcome: dnsgate.OutcomeError, Error: why}}
 }
 
+var rcodeErrors = map[int]dnsgate.LookupError{
+	dns.RcodeServerFailure:  dnsgate.ErrorServFail,
+	dns.RcodeRefused:        dnsgate.ErrorRefused,
+	dns.RcodeNotImplemented: dnsgate.ErrorNotImp,
+	dns.RcodeNotAuth:        dnsgate.ErrorLame,
+}
+
 // read turns a reply into an answer. A reply of an authoritative server must have
 // the authority bit; without it the server is lame.
 func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 	a := &answer{}
 	a.EDE = extendedErrors(msg)
-	switch msg.Rcode {
-	case dns.RcodeSuccess, dns.RcodeNameError:
-	case dns.RcodeServerFailure:
-		return a.fail(dnsgate.ErrorServFail)
-	case dns.RcodeRefused:
-		return a.fail(dnsgate.ErrorRefused)
-	case dns.RcodeNotImplemented:
-		return a.fail(dnsgate.ErrorNotImp)
-	case dns.RcodeNotAuth:
-		return a.fail(dnsgate.ErrorLame)
-	default:
-		return a.fail(dnsgate.ErrorMalformed)
+	if msg.Rcode != dns.RcodeSuccess && msg.Rcode != dns.RcodeNameError {
+		return a.fail(cmp.Or(rcodeErrors[msg.Rcode], dnsgate.ErrorMalformed))
 	}
 	if authoritative && !msg.Authoritative {
 		for _, rr := range msg.Ns {
@@ -58,12 +56,9 @@ func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 		}
 		return a.fail(dnsgate.ErrorLame)
 	}
-	if why := a.follow(msg.Answer, name); why != "" {
+	end, why := a.follow(msg.Answer, name)
+	if why != "" {
 		return a.fail(why)
-	}
-	end := name
-	if len(a.Chain) > 0 {
-		end = a.Chain[len(a.Chain)-1]
 	}
 	found := a.take(msg.Answer, end, qtype)
 	for _, rr := range msg.Ns {
@@ -87,21 +82,22 @@ func (a *answer) fail(why dnsgate.LookupError) *answer {
 	return a
 }
 
-// follow walks the CNAMEs of a reply, beginning at name, and adds them to a.Chain.
-func (a *answer) follow(records []dns.RR, name string) dnsgate.LookupError {
+// follow walks the CNAMEs of a reply, beginning at name, and adds them to a.Chain. It
+// returns the name at the end.
+func (a *answer) follow(records []dns.RR, name string) (string, dnsgate.LookupError) {
 	for at := name; ; {
 		i := slices.IndexFunc(records, func(rr dns.RR) bool {
 			return rr.Header().Rrtype == dns.TypeCNAME && sameName(rr.Header().Name, at)
 		})
 		if i < 0 {
-			return ""
+			return at, ""
 		}
 		at = canonical(records[i].(*dns.CNAME).Target)
 		if at == name || slices.Contains(a.Chain, at) {
-			return dnsgate.ErrorLoop
+			return at, dnsgate.ErrorLoop
 		}
 		if len(a.Chain) == maxChain {
-			return dnsgate.ErrorChain
+			return at, dnsgate.ErrorChain
 		}
 		a.Chain = append(a.Chain, at)
 	}
@@ -139,13 +135,7 @@ func (a *answer) take(records []dns.RR, end string, qtype uint16) (found bool) {
 	a.Addresses = slices.Compact(a.Addresses)
 	a.Targets = slices.Compact(a.Targets)
 	slices.SortFunc(a.CAA, func(x, y dnsgate.CAARecord) int {
-		if c := strings.Compare(x.Tag, y.Tag); c != 0 {
-			return c
-		}
-		if c := strings.Compare(x.Value, y.Value); c != 0 {
-			return c
-		}
-		return int(x.Flag) - int(y.Flag)
+		return cmp.Or(strings.Compare(x.Tag, y.Tag), strings.Compare(x.Value, y.Value), int(x.Flag)-int(y.Flag))
 	})
 	return found
 }

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,19 +18,18 @@ import (
 // Config says which servers a [Resolver] asks, and how long it waits for them.
 // The zero Config asks the system's resolver and is right for the Internet.
 type Config struct {
-	// Resolver is the validating resolver: an address, with a port if it is not
-	// 53. Separate several by commas; if one is silent or fails, the next one is
-	// asked. "" means those of ResolvConf.
+	// Resolver is the address of the validating resolver, with a port if it is not 53.
+	// Separate several by commas: if one fails, the next one is asked. "" means the
+	// resolvers of ResolvConf.
 	Resolver string
 	// ResolvConf is read if Resolver is empty; "" is /etc/resolv.conf.
 	ResolvConf string
 
-	// Port is that of authoritative servers, 0 for 53.
+	// Port is the port of authoritative servers, 0 for 53.
 	Port int
-	// DialAddr maps the address and port of an authoritative server, or of a
-	// host that a live check connects to, to the one to send to: a laboratory
-	// puts the servers of a whole Internet on loopback with it. Facts hold the
-	// address before the mapping.
+	// DialAddr maps the address and port of an authoritative server, or of a host of a
+	// live check, to the address and port to use. A test puts the servers of a whole
+	// Internet on loopback with it. Facts have the address before the mapping.
 	DialAddr func(addr string) string
 	// Private are networks that are not public and yet may be dialled, after
 	// DialAddr: provider.privateNetworks, or those of a laboratory. Without it, name
@@ -37,29 +37,29 @@ type Config struct {
 	// at any address.
 	Private []netip.Prefix
 
-	// Concurrency is how many names are looked up at once, 0 for 1024.
+	// Concurrency limits the names that are looked up at once, 0 for 1024.
 	Concurrency int
-	// PerServer is how many questions one authoritative server has to answer
-	// at a time, 0 for 64; PerResolver the same for the resolver, 0 for 256.
+	// PerServer limits the questions to one authoritative server at once, 0 for 64;
+	// PerResolver those to the resolver, 0 for 256.
 	PerServer, PerResolver int
 
-	// Timeouts are how long each try waits for an authoritative server: by
-	// default five tries in 4 s. ResolverTimeouts are those of the resolver, which
-	// itself waits for servers: six in 13 s.
+	// Timeouts are the waits of each try for an authoritative server: by default five
+	// tries in 4 s. ResolverTimeouts are the waits for the resolver, which itself waits
+	// for servers: six tries in 13 s.
 	Timeouts, ResolverTimeouts []time.Duration
 
-	// Live does the live checks if a question asks for them; nil connects to
-	// the hosts over the network.
+	// Live does the live checks if a question asks for them; nil connects to the hosts
+	// over the network.
 	Live Live
 
-	// Progress is called with how far a run is: twice a second and at its end, by
-	// one goroutine.
+	// Progress, if set, is called twice a second and at the end of a run, by one
+	// goroutine.
 	Progress func(Progress)
 	// Now is the clock that dates facts, nil for time.Now.
 	Now func() time.Time
 }
 
-// Progress is how far a run is.
+// Progress is the progress of a run.
 type Progress struct {
 	Done, Total int // names
 	Stats
@@ -67,13 +67,13 @@ type Progress struct {
 
 // Stats count what went over the network.
 type Stats struct {
-	Questions int // different ones
-	Retries   int // the same again, after a time-out, over TCP or without EDNS
-	TCP       int
-	Timeouts  int // questions without any answer
-	Ignored   int // replies that matched no question, or not in every letter
-	Servers   int // addresses asked
-	Silent    int // of these, given up
+	Questions int // different questions
+	Retries   int // repeated questions: after a timeout, over TCP or without EDNS
+	TCP       int // questions over TCP
+	Timeouts  int // questions without an answer
+	Ignored   int // replies to no question, or with other upper and lower case
+	Servers   int // addresses that were asked
+	Silent    int // addresses that were given up
 }
 
 func (s Stats) String() string {
@@ -82,21 +82,11 @@ func (s Stats) String() string {
 }
 
 func (c Config) withDefaults() Config {
-	if c.ResolvConf == "" {
-		c.ResolvConf = "/etc/resolv.conf"
-	}
-	if c.Port == 0 {
-		c.Port = 53
-	}
-	if c.Concurrency <= 0 {
-		c.Concurrency = 1024
-	}
-	if c.PerServer <= 0 {
-		c.PerServer = 64
-	}
-	if c.PerResolver <= 0 {
-		c.PerResolver = 256
-	}
+	c.ResolvConf = cmp.Or(c.ResolvConf, "/etc/resolv.conf")
+	c.Port = cmp.Or(c.Port, 53)
+	c.Concurrency = cmp.Or(max(c.Concurrency, 0), 1024)
+	c.PerServer = cmp.Or(max(c.PerServer, 0), 64)
+	c.PerResolver = cmp.Or(max(c.PerResolver, 0), 256)
 	const ms = time.Millisecond
 	if len(c.Timeouts) == 0 {
 		c.Timeouts = []time.Duration{400 * ms, 600 * ms, 800 * ms, 1000 * ms, 1200 * ms}
@@ -164,8 +154,8 @@ func parseServer(spelling string, port int) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), nil
 }
 
-// mapped is where to send for a server, after DialAddr. It refuses an address that
-// must not be dialled: the zone's owner chooses it.
+// mapped returns the address and port to use for a server, after DialAddr. It refuses
+// an address that must not be dialled: the owner of the zone chooses it.
 func (c Config) mapped(addr netip.Addr, port int) (netip.AddrPort, error) {
 	plain := netip.AddrPortFrom(addr, uint16(port))
 	if c.DialAddr != nil {

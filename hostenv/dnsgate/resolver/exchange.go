@@ -2,8 +2,6 @@ package resolver
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"net/netip"
 	"sync"
 	"time"
@@ -12,14 +10,14 @@ import (
 )
 
 const (
-	// A server that has never answered is dead after giveUp questions without an
-	// answer, each sent with all its tries; one that has answered, after
-	// giveUpLater in a row. Questions to a dead server time out at once.
+	// A server that has never answered is dead after giveUp questions without an answer
+	// in all tries; one that has answered, after giveUpLater in a row. Questions to a
+	// dead server time out at once.
 	giveUp, giveUpLater = 3, 32
 
 	// socketsPerFamily is the number of sockets for each of IPv4 and IPv6. They
-	// receive the replies of all servers; id, address and question tell which
-	// query a reply answers.
+	// receive the replies of all servers; id, address and question identify the query
+	// that a reply answers.
 	socketsPerFamily = 4
 
 	tick = 5 * time.Millisecond
@@ -76,7 +74,9 @@ type exchange struct {
 	sockets [2][]*socket // IPv4, IPv6
 	tcp     chan struct{}
 	patient bool // no server is ever dead; set before the first question
-	wg      sync.WaitGroup
+	// timeouts are the waits of each try for an authoritative server.
+	timeouts []time.Duration
+	wg       sync.WaitGroup
 
 	mu      sync.Mutex
 	closed  bool
@@ -85,11 +85,10 @@ type exchange struct {
 	stats   Stats
 }
 
-func newExchange(ctx context.Context) *exchange {
+func newExchange(ctx context.Context, timeouts []time.Duration) *exchange {
 	ctx, end := context.WithCancel(ctx)
 	x := &exchange{
-		ctx:     ctx,
-		end:     end,
+		ctx: ctx, end: end, timeouts: timeouts,
 		tcp:     make(chan struct{}, 64),
 		servers: map[netip.AddrPort]*server{},
 		alarms:  map[time.Duration][]alarm{},
@@ -275,10 +274,4 @@ func (x *exchange) land(f *flight, a *answer) {
 		x.launch(next)
 	}
 	f.done(a)
-}
-
-func randomID() uint16 {
-	var b [2]byte
-	rand.Read(b[:])
-	return binary.BigEndian.Uint16(b[:])
 }

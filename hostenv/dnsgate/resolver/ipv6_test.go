@@ -12,8 +12,8 @@ import (
 
 const six1, six2 = "2001:db8::1", "2001:db8::2"
 
-// said returns the A records that each server of a name answers with, by address.
-func said(n *dnsgate.NameFacts) map[string]string {
+// answersOf returns the A records of each server's answer, by address.
+func answersOf(n *dnsgate.NameFacts) map[string]string {
 	all := map[string]string{}
 	for _, s := range n.Servers {
 		all[s.Address] = brief(s.A)
@@ -23,7 +23,7 @@ func said(n *dnsgate.NameFacts) map[string]string {
 
 func wantSaid(t *testing.T, n *dnsgate.NameFacts, want map[string]string) {
 	t.Helper()
-	got := said(n)
+	got := answersOf(n)
 	for address, says := range want {
 		if got[address] != says {
 			t.Errorf("%s says %q of %s, want %q", address, got[address], n.Name, says)

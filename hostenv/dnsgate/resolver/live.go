@@ -98,16 +98,12 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 	if checks == nil {
 		checks = &Network{DialAddr: c.config.DialAddr, Private: c.config.Private}
 	}
-	nodes := map[string][]netip.Addr{}
-	for name, node := range facts.Nodes {
-		nodes[name] = nodeAddresses(node)
-	}
 	var jobs []*liveJob
 	dials := map[netip.Addr]dnsgate.Dial{}
 	for _, name := range question.Names {
 		var own []netip.Addr
 		for _, node := range question.NodesOf[name] {
-			own = append(own, nodes[node]...)
+			own = append(own, facts.NodeAddresses(node)...)
 		}
 		if len(own) == 0 {
 			continue // no node address to compare with
@@ -130,19 +126,13 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 
 // check probes each address, and the node itself for comparison.
 func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials map[netip.Addr]dnsgate.Dial) *dnsgate.LiveFacts {
-	live := &dnsgate.LiveFacts{}
+	live := &dnsgate.LiveFacts{Dials: map[string]dnsgate.Dial{}, Probes: map[string]*dnsgate.ProbeFacts{}}
 	for _, addr := range j.v6 {
-		if live.Dials == nil {
-			live.Dials = map[string]dnsgate.Dial{}
-		}
 		live.Dials[addr.String()] = dials[addr]
 	}
 	target := Target{Host: j.name.Name, Token: rand.Text(), Nodes: j.nodes, Lookup: c.cache.addresses}
 	answered := false
 	for _, addr := range j.probed(dials) {
-		if live.Probes == nil {
-			live.Probes = map[string]*dnsgate.ProbeFacts{}
-		}
 		target.Address = addr
 		p := checks.Probe(ctx, target)
 		live.Probes[addr.String()] = p
@@ -158,19 +148,6 @@ func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials m
 		}
 	}
 	return live
-}
-
-// nodeAddresses returns the union of the answers of all servers that answer, or
-// the resolver's answer.
-func nodeAddresses(node *dnsgate.NodeFacts) []netip.Addr {
-	var texts []string
-	for _, s := range node.Servers {
-		texts = append(append(texts, s.A.Addresses...), s.AAAA.Addresses...)
-	}
-	if len(texts) == 0 {
-		texts = slices.Concat(node.A.Addresses, node.AAAA.Addresses)
-	}
-	return parseAll(texts)
 }
 
 func parseAll(texts []string) (addrs []netip.Addr) {

@@ -21,21 +21,21 @@ import (
 
 // standIn is a Live that records its calls.
 type standIn struct {
-	mu   sync.Mutex
-	said []string
+	mu    sync.Mutex
+	calls []string
 }
 
 func (s *standIn) Dial(_ context.Context, addr netip.Addr) dnsgate.Dial {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.said = append(s.said, "dial "+addr.String())
+	s.calls = append(s.calls, "dial "+addr.String())
 	return dnsgate.DialRefused
 }
 
 func (s *standIn) Probe(_ context.Context, target Target) *dnsgate.ProbeFacts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.said = append(s.said, fmt.Sprint("probe ", target.Host, target.Nodes, " ", target.Address))
+	s.calls = append(s.calls, fmt.Sprint("probe ", target.Host, target.Nodes, " ", target.Address))
 	return &dnsgate.ProbeFacts{Status: 404}
 }
 
@@ -67,8 +67,8 @@ func TestLiveChecksOnlyWhatIsElsewhere(t *testing.T) {
 				t.Errorf("six: %s", show(got))
 			}
 		}
-		slices.Sort(checks.said)
-		if diff := cmp.Diff(want, checks.said); diff != "" {
+		slices.Sort(checks.calls)
+		if diff := cmp.Diff(want, checks.calls); diff != "" {
 			t.Errorf("live %v (-want +got):\n%s", live, diff)
 		}
 	}
@@ -152,8 +152,8 @@ func TestProbe(t *testing.T) {
 			if got.Reached != test.reached || len(got.Hops) != test.hops || !strings.Contains(got.Error, test.err) || test.err == "" && got.Error != "" {
 				t.Errorf("got %s", show(got))
 			}
-			if said := got.Server + got.ContentType + got.Error; !utf8.ValidString(said) {
-				t.Errorf("it holds %q", said)
+			if text := got.Server + got.ContentType + got.Error; !utf8.ValidString(text) {
+				t.Errorf("the facts have %q", text)
 			}
 		})
 	}

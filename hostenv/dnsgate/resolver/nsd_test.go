@@ -79,9 +79,9 @@ func start(t testing.TB, program, flag, dir, conf, address, name string) {
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var said strings.Builder
+	var output strings.Builder
 	cmd := exec.Command(program, flag, "-c", file)
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func start(t testing.TB, program, flag, dir, conf, address, name string) {
 		select {
 		case err := <-ended:
 			log, _ := os.ReadFile(filepath.Join(dir, "log"))
-			t.Fatalf("%s ended: %v\n%s%s", program, err, said.String(), log)
+			t.Fatalf("%s ended: %v\n%s%s", program, err, output.String(), log)
 		default:
 		}
 		if reply, _, err := client.ExchangeContext(context.Background(), question, address); err == nil && reply.Rcode == dns.RcodeSuccess {

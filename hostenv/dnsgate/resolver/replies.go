@@ -10,22 +10,14 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
-// heard handles a reply that arrived at a socket.
-func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
-	if len(reply) < headerLen {
-		x.ignore()
-		return
-	}
+// receive handles a reply that arrives at a socket.
+func (x *exchange) receive(sock *socket, from netip.AddrPort, reply []byte) {
 	x.mu.Lock()
-	f := sock.flights[binary.BigEndian.Uint16(reply)]
-	if f == nil || f.server().addr != from {
-		x.stats.Ignored++
-		x.mu.Unlock()
-		return
-	}
-	how := f.query.match(reply)
+	f, how := sock.match(from, reply)
 	if how == matchNone || how == matchCase {
-		f.caseLost = f.caseLost || how == matchCase
+		if how == matchCase {
+			f.caseLost = true
+		}
 		x.stats.Ignored++
 		x.mu.Unlock()
 		return
@@ -55,10 +47,16 @@ func (x *exchange) heard(sock *socket, from netip.AddrPort, reply []byte) {
 	x.settle(f, msg)
 }
 
-func (x *exchange) ignore() {
-	x.mu.Lock()
-	x.stats.Ignored++
-	x.mu.Unlock()
+// match returns the flight that a reply answers, and how well it does so.
+func (s *socket) match(from netip.AddrPort, reply []byte) (*flight, match) {
+	if len(reply) < headerLen {
+		return nil, matchNone
+	}
+	f := s.flights[binary.BigEndian.Uint16(reply)]
+	if f == nil || f.server().addr != from {
+		return nil, matchNone
+	}
+	return f, f.query.match(reply)
 }
 
 // settle ends a flight with its own reply, or tries once more.

@@ -37,7 +37,7 @@ func (r *Resolver) Collect(ctx context.Context, question dnsgate.Question) (*dns
 	if err != nil {
 		return nil, err
 	}
-	x := newExchange(ctx)
+	x := newExchange(ctx, r.config.Timeouts)
 	defer x.close()
 	c := newCollection(x, r.config, resolvers)
 
@@ -83,13 +83,13 @@ type collection struct {
 	cache  *cache
 	zones  *zones
 	names  once[string, []dnsgate.ServerFacts]
-	caa    once[zoneLabel, []dnsgate.Lookup]
+	caa    once[zoneLabel, [][]*answer]
 	count  atomic.Int64
 }
 
 func newCollection(x *exchange, config Config, resolvers []netip.AddrPort) *collection {
 	c := newCache(x, config, resolvers)
-	return &collection{config: config, x: x, cache: c, zones: newZones(c, config)}
+	return &collection{config: config, x: x, cache: c, zones: &zones{cache: c, config: config}}
 }
 
 // name gathers all facts of one name.
@@ -107,7 +107,7 @@ func (c *collection) name(name string) *dnsgate.NameFacts {
 	}
 	here := c.zones.of(name, caa[0].wait(), aaaa.wait(), a.wait())
 	facts.Zone = here.name
-	facts.Servers = c.said(here, name)
+	facts.Servers = c.serversOf(here, name)
 	facts.A, facts.AAAA = a.wait().Lookup, aaaa.wait().Lookup
 	facts.Aliases = c.aliases(facts, a.wait(), aaaa.wait())
 	facts.CAA = walk(labels(name), caa)
@@ -128,32 +128,23 @@ func walk(labels []string, promises []*promise) []dnsgate.CAALookup {
 	return lookups
 }
 
-// report calls Progress with the progress of the run until stop is called.
+// report calls Progress twice a second until stop is called, and once more then.
 func (c *collection) report(total int) (stop func()) {
 	if c.config.Progress == nil {
 		return func() {}
 	}
-	tell := func() {
-		c.config.Progress(Progress{Done: int(c.count.Load()), Total: total, Stats: c.x.statistics()})
-	}
-	return every(500*time.Millisecond, tell)
-}
-
-// every calls f at each interval, and once more when it is stopped.
-func every(interval time.Duration, f func()) (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		ticker := time.NewTicker(interval)
+		ticker := time.NewTicker(500 * time.Millisecond)
 		defer ticker.Stop()
-		for {
+		for running := true; running; {
 			select {
 			case <-ticker.C:
-				f()
 			case <-done:
-				f()
-				return
+				running = false
 			}
+			c.config.Progress(Progress{Done: int(c.count.Load()), Total: total, Stats: c.x.statistics()})
 		}
 	})
 	return func() {

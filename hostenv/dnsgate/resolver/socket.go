@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+
+	"github.com/miekg/dns"
 )
 
 // A socket carries queries to any number of servers. The exchange's lock guards its
@@ -42,7 +44,7 @@ func (x *exchange) listen(s *socket) {
 		case err != nil: // for example an ICMP message about an earlier query
 			continue
 		}
-		x.heard(s, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buf[:n])
+		x.receive(s, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), buf[:n])
 	}
 }
 
@@ -55,7 +57,7 @@ func (x *exchange) socketFor(addr netip.Addr) *socket {
 	if len(family) == 0 {
 		return nil
 	}
-	return family[int(randomID())%len(family)]
+	return family[int(dns.Id())%len(family)]
 }
 
 // register gives the flight an id that no other flight of the socket has.
@@ -65,7 +67,7 @@ func (s *socket) register(f *flight) bool {
 	}
 	id := f.query.id()
 	for s.flights[id] != nil {
-		id = randomID()
+		id = dns.Id()
 	}
 	f.query.setID(id)
 	s.flights[id] = f

@@ -66,10 +66,7 @@ func (x *exchange) dialTCP(q query, to netip.AddrPort) (*dns.Msg, error) {
 		return nil, err
 	}
 	reply := buf[:n]
-	if how := q.match(reply); how == matchNone {
-		return nil, errMismatch
-	}
-	if truncated(reply) {
+	if q.match(reply) == matchNone || truncated(reply) {
 		return nil, errMismatch
 	}
 	return unpack(reply)

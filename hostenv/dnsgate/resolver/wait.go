@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -60,15 +61,9 @@ type Arrival struct {
 }
 
 func (c WaitConfig) withDefaults() WaitConfig {
-	if c.Deadline <= 0 {
-		c.Deadline = 10 * time.Minute
-	}
-	if c.First <= 0 {
-		c.First = time.Second
-	}
-	if c.Most <= 0 {
-		c.Most = 30 * time.Second
-	}
+	c.Deadline = cmp.Or(max(c.Deadline, 0), 10*time.Minute)
+	c.First = cmp.Or(max(c.First, 0), time.Second)
+	c.Most = cmp.Or(max(c.Most, 0), 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -94,7 +89,7 @@ func (r *Resolver) Wait(ctx context.Context, wanted []Wanted, config WaitConfig)
 		return nil, err
 	}
 	arrivals := make([]Arrival, len(wanted))
-	x := newExchange(ctx)
+	x := newExchange(ctx, r.config.Timeouts)
 	defer x.close()
 	x.patient = true
 	w := &waiting{
@@ -181,7 +176,7 @@ func (w *waiting) round(ctx context.Context, members []int) (left []int) {
 			a.Zone = z.name
 		}
 		a.Err = z.err
-		if servers := z.ask(c.x, c.config, a.Name); servers != nil {
+		if servers := z.ask(c.x, a.Name); servers != nil {
 			a.Servers = servers
 			a.Ready = w.wanted[members[i]].met(servers)
 		}
@@ -215,7 +210,7 @@ func (w Wanted) met(servers []dnsgate.ServerFacts) bool {
 		if s.A.Failed() && s.AAAA.Failed() {
 			continue
 		}
-		if !w.said(s) {
+		if !w.matches(s) {
 			return false
 		}
 		some = true
@@ -223,7 +218,7 @@ func (w Wanted) met(servers []dnsgate.ServerFacts) bool {
 	return some
 }
 
-func (w Wanted) said(s dnsgate.ServerFacts) bool {
+func (w Wanted) matches(s dnsgate.ServerFacts) bool {
 	if w.CNAME != "" && slices.Contains(s.CNAME.Targets, w.CNAME) {
 		return true
 	}
@@ -249,7 +244,7 @@ func (c *collection) zoneQuietly(name string) *zone {
 		if s.ask == nil {
 			continue
 		}
-		a := c.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}, c.config)
+		a := c.x.direct(s.ask, question{name: name, qtype: dns.TypeNS})
 		switch {
 		case a.referral == name, a.Outcome == dnsgate.OutcomeAnswer && len(a.Chain) == 0:
 			return c.zones.named(name)
@@ -268,20 +263,20 @@ func Missing(arrivals []Arrival) error {
 		if a.Ready {
 			continue
 		}
-		said := []string{"its name servers cannot be found (" + string(a.Err) + ")"}
-		if len(a.Servers) > 0 {
-			said = nil
-		}
+		var answers []string
 		for _, s := range a.Servers {
-			said = append(said, s.Name+" says "+says(s))
+			answers = append(answers, s.Name+" has "+answerOf(s))
 		}
-		missing.Addf(a.Name, "wait longer; if a name server keeps its old answer, ask its operator whether it takes up changes of the zone "+a.Zone,
-			"has not arrived: %s", strings.Join(said, ", "))
+		if answers == nil {
+			answers = []string{"its name servers cannot be found (" + string(a.Err) + ")"}
+		}
+		missing.Addf(a.Name, "wait longer; if a name server keeps its old answer, ask its operator whether it gets changes of the zone "+a.Zone,
+			"has not arrived: %s", strings.Join(answers, ", "))
 	}
 	return missing.Err()
 }
 
-func says(s dnsgate.ServerFacts) string {
+func answerOf(s dnsgate.ServerFacts) string {
 	if len(s.CNAME.Targets) > 0 {
 		return "CNAME " + strings.Join(s.CNAME.Targets, " ")
 	}

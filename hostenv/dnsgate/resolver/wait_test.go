@@ -56,8 +56,8 @@ func TestWaitUntilEveryServerHasIt(t *testing.T) {
 		}
 	}}
 	config := clock.config()
-	var told []WaitProgress
-	config.Progress = func(p WaitProgress) { told = append(told, p) }
+	var reports []WaitProgress
+	config.Progress = func(p WaitProgress) { reports = append(reports, p) }
 	wanted := []Wanted{
 		{Name: "www.shop.test", CNAME: "n1.host.test"},
 		{Name: "shop.test", Zone: "shop.test", CNAME: "n1.host.test", Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1")}},
@@ -69,8 +69,8 @@ func TestWaitUntilEveryServerHasIt(t *testing.T) {
 	if want := []time.Duration{1e9, 2e9, 4e9, 8e9}; !slices.Equal(clock.pauses, want) {
 		t.Errorf("pauses %v, want %v", clock.pauses, want)
 	}
-	if last := told[len(told)-1]; last.Ready != 2 || last.Total != 2 || told[0].Ready != 1 {
-		t.Errorf("progress %+v", told)
+	if last := reports[len(reports)-1]; last.Ready != 2 || last.Total != 2 || reports[0].Ready != 1 {
+		t.Errorf("progress %+v", reports)
 	}
 	for _, kind := range []string{"www.shop.test A", "www.shop.test AAAA", "www.shop.test NS"} {
 		if n := f.questions(resolverAddress, kind); n != 0 {
@@ -96,7 +96,7 @@ func TestWaitToTheDeadline(t *testing.T) {
 	if total != 10*time.Minute || slices.Max(clock.pauses) != 30*time.Second {
 		t.Errorf("waited %v: %v", total, clock.pauses)
 	}
-	if err := Missing(arrivals); err == nil || !strings.Contains(err.Error(), "says 192.0.2.9") || !strings.Contains(problem.Hint(problem.Leaves(err)[0]), "shop.test") {
+	if err := Missing(arrivals); err == nil || !strings.Contains(err.Error(), "has 192.0.2.9") || !strings.Contains(problem.Hint(problem.Leaves(err)[0]), "shop.test") {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"slices"
@@ -30,21 +31,11 @@ type nameServer struct {
 	undelegated bool
 }
 
-// zones holds the zones of a run; it looks for each of them once.
+// zones finds zones, each of them once a run.
 type zones struct {
 	cache  *cache
 	config Config
-	mu     sync.Mutex
-	all    map[string]*zonePromise
-}
-
-type zonePromise struct {
-	once sync.Once
-	zone *zone
-}
-
-func newZones(c *cache, config Config) *zones {
-	return &zones{cache: c, config: config, all: map[string]*zonePromise{}}
+	all    once[string, *zone] // by name
 }
 
 // of finds the zone that holds a name. The caller gives answers about the same name
@@ -56,19 +47,19 @@ func (z *zones) of(name string, seen ...*answer) *zone {
 			return z.named(a.zone)
 		}
 	}
-	var trouble dnsgate.LookupError
+	var first dnsgate.LookupError // the first error
 	for at := name; at != ""; at = parent(at) {
-		if trouble != "" && parent(at) == "" {
+		if first != "" && parent(at) == "" {
 			break // the servers of a top-level domain do not have the name
 		}
 		a := z.cache.find(at, dns.TypeNS)
 		switch {
 		case a.Failed():
-			if trouble == "" {
-				trouble = a.Error
+			if first == "" {
+				first = a.Error
 			}
 			if a.Error == dnsgate.ErrorTimeout || a.Error == dnsgate.ErrorCancelled {
-				return &zone{err: trouble}
+				return &zone{err: first}
 			}
 			continue // the names above it may answer
 		case len(a.Chain) > 0: // the top of a zone cannot be a CNAME
@@ -79,23 +70,15 @@ func (z *zones) of(name string, seen ...*answer) *zone {
 			return z.named(a.zone)
 		}
 	}
-	if trouble == "" {
-		trouble = dnsgate.ErrorLame
+	if first == "" {
+		first = dnsgate.ErrorLame
 	}
-	return &zone{err: trouble}
+	return &zone{err: first}
 }
 
 // named finds the servers of a zone.
 func (z *zones) named(name string) *zone {
-	z.mu.Lock()
-	p := z.all[name]
-	if p == nil {
-		p = &zonePromise{}
-		z.all[name] = p
-	}
-	z.mu.Unlock()
-	p.once.Do(func() { p.zone = z.find(name) })
-	return p.zone
+	return z.all.get(name, func() *zone { return z.find(name) })
 }
 
 func (z *zones) find(name string) *zone {
@@ -136,29 +119,16 @@ func (z *zones) find(name string) *zone {
 		}
 	}
 	slices.SortFunc(found.servers, func(a, b nameServer) int {
-		if c := strings.Compare(a.name, b.name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.address, b.address)
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.address, b.address))
 	})
 	return found
 }
 
 // union returns both lists, names that are in both first: if two names share an
-// address, it is asked under the name that the parent has.
+// address, we ask it under the name that the parent has.
 func union(zone, delegated []string) []string {
-	both := slices.Clone(zone)
-	slices.SortStableFunc(both, func(a, b string) int {
-		return btoi(slices.Contains(delegated, b)) - btoi(slices.Contains(delegated, a))
-	})
-	return unique(both, delegated)
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	both := slices.DeleteFunc(slices.Clone(zone), func(name string) bool { return !slices.Contains(delegated, name) })
+	return unique(both, zone, delegated)
 }
 
 // delegated returns the servers that the parent zone names for a zone. It returns
@@ -175,7 +145,7 @@ func (z *zones) delegated(name string) []string {
 		if s.ask == nil {
 			continue
 		}
-		switch a := z.cache.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}, z.config); {
+		switch a := z.cache.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}); {
 		case a.referral == name:
 			return a.referred
 		case !a.Failed():
@@ -186,52 +156,57 @@ func (z *zones) delegated(name string) []string {
 }
 
 // direct asks one authoritative server one question.
-func (x *exchange) direct(s *server, q question, config Config) *answer {
+func (x *exchange) direct(s *server, q question) *answer {
 	done := make(chan *answer, 1)
-	x.ask(&flight{q: q, servers: []*server{s}, timeouts: config.Timeouts, done: func(a *answer) { done <- a }})
+	x.ask(&flight{q: q, servers: []*server{s}, timeouts: x.timeouts, done: func(a *answer) { done <- a }})
 	return <-done
 }
 
-// ask asks every server of the zone for a name's A and AAAA records at once, and
-// waits for all answers.
-func (z *zone) ask(x *exchange, config Config, name string) []dnsgate.ServerFacts {
-	if len(z.servers) == 0 {
-		return nil
-	}
-	facts := make([]dnsgate.ServerFacts, len(z.servers))
-	answers := make([][2]*answer, len(z.servers))
+// answers asks every server of the zone for a name's records of some types at once. It
+// returns the answers by server and type.
+func (z *zone) answers(x *exchange, name string, types ...uint16) [][]*answer {
+	all := make([][]*answer, len(z.servers))
 	var wg sync.WaitGroup
 	for i, s := range z.servers {
-		facts[i].Name, facts[i].Address, facts[i].Undelegated = s.name, s.address, s.undelegated
-		for j, qtype := range [2]uint16{dns.TypeA, dns.TypeAAAA} {
+		all[i] = make([]*answer, len(types))
+		for j, qtype := range types {
 			if s.ask == nil {
-				answers[i][j] = failed(s.why)
+				all[i][j] = failed(s.why)
 				continue
 			}
 			wg.Add(1)
 			x.ask(&flight{
-				q: question{name: name, qtype: qtype}, servers: []*server{s.ask}, timeouts: config.Timeouts,
+				q: question{name: name, qtype: qtype}, servers: []*server{s.ask}, timeouts: x.timeouts,
 				done: func(a *answer) {
-					answers[i][j] = a
+					all[i][j] = a
 					wg.Done()
 				},
 			})
 		}
 	}
 	wg.Wait()
-	for i, pair := range answers {
-		facts[i].A, facts[i].AAAA = pair[0].Lookup, pair[1].Lookup
-		facts[i].CNAME = cnameOf(pair)
+	return all
+}
+
+// ask asks every server of the zone for a name's A and AAAA records. It returns nil if
+// the zone has no server.
+func (z *zone) ask(x *exchange, name string) []dnsgate.ServerFacts {
+	var facts []dnsgate.ServerFacts
+	for i, pair := range z.answers(x, name, dns.TypeA, dns.TypeAAAA) {
+		s := z.servers[i]
+		facts = append(facts, dnsgate.ServerFacts{
+			Name: s.name, Address: s.address, Undelegated: s.undelegated,
+			A: pair[0].Lookup, AAAA: pair[1].Lookup, CNAME: cnameOf(pair[0].Lookup, pair[1].Lookup),
+		})
 	}
 	return facts
 }
 
 // cnameOf returns the CNAME of the replies for A and AAAA; a server sends it in
 // both.
-func cnameOf(pair [2]*answer) dnsgate.Lookup {
-	cname := pair[0].Lookup
+func cnameOf(cname, other dnsgate.Lookup) dnsgate.Lookup {
 	if cname.Failed() && len(cname.Chain) == 0 {
-		cname = pair[1].Lookup
+		cname = other
 	}
 	if len(cname.Chain) > 0 {
 		return dnsgate.Lookup{Outcome: dnsgate.OutcomeAnswer, Targets: cname.Chain[:1:1]}

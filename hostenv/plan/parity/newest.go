@@ -62,9 +62,6 @@ func (c *Comparison) sameProxy(d Difference) bool {
 	return had != nil && equal(had, d.After)
 }
 
-// noPreviousNode: the value was null.
-func (c *Comparison) noPreviousNode(d Difference) bool { return d.Before == nil }
-
 // connection: the connection is the same, but has the port in its own field.
 func (c *Comparison) connection(d Difference) bool {
 	before, after := object(c.before.Plan, "nodeConnections", d.Path[1]), object(c.after.Plan, "nodeConnections", d.Path[1])
@@ -168,9 +165,6 @@ func (c *Comparison) nodeModules(d Difference) bool {
 	}
 	return false
 }
-
-// http2: the value is NixOS's default.
-func (c *Comparison) http2(d Difference) bool { return d.Before == true }
 
 // addHeader matches a line that sends one header.
 var addHeader = regexp.MustCompile(`^add_header ([A-Za-z-]+) ("[^"\\$]*"|'[^'\\$]*') always;$`)

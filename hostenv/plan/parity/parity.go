@@ -38,38 +38,30 @@ type Documents struct {
 // DecodeDocuments reads a plan, and a state unless it is nil, strictly.
 func DecodeDocuments(plan, state []byte) (Documents, error) {
 	var d Documents
-	for _, each := range []struct {
-		name string
-		data []byte
-		to   *map[string]any
-	}{{"plan", plan, &d.Plan}, {"state", state, &d.State}} {
-		if each.data == nil {
-			continue
-		}
-		v, err := canonjson.Decode(each.data)
-		if err != nil {
-			return Documents{}, err
-		}
-		object, ok := v.(map[string]any)
-		if !ok {
-			return Documents{}, fmt.Errorf("the %s is %s, not an object", each.name, canonjson.Kind(v))
-		}
-		*each.to = object
+	var err error
+	if d.Plan, err = decodeObject("plan", plan); err != nil {
+		return Documents{}, err
 	}
-	if _, ok := d.Plan["environments"].(map[string]any); !ok && plan != nil {
-		return Documents{}, &NoPlanError{}
+	if d.State, err = decodeObject("state", state); err != nil {
+		return Documents{}, err
+	}
+	if object(d.Plan, "environments") == nil && plan != nil {
+		return Documents{}, problem.New("", "it has no environments, so it is not a plan",
+			"name the last plan.json of the legacy generator: git show COMMIT:generated/plan.json")
 	}
 	return d, nil
 }
 
-// A NoPlanError reports a document that is not a plan of any generator.
-type NoPlanError struct{}
-
-func (*NoPlanError) Error() string { return "it has no environments, so it is not a plan" }
-
-// Hint names the right file.
-func (*NoPlanError) Hint() string {
-	return "name the last plan.json of the legacy generator, usually generated/plan.json of the deployed commit"
+func decodeObject(name string, data []byte) (map[string]any, error) {
+	if data == nil {
+		return nil, nil
+	}
+	v, err := canonjson.Decode(data)
+	object, ok := v.(map[string]any)
+	if err == nil && !ok {
+		err = fmt.Errorf("the %s is %s, not an object", name, canonjson.Kind(v))
+	}
+	return object, err
 }
 
 // A Finding is a difference and the row that explains it.
@@ -129,21 +121,17 @@ func (r Report) Text() string {
 		}
 		b.WriteString("  " + problem.Line(f.Text()) + "\n")
 	}
-	unexpected := len(r.Unexpected())
-	switch {
-	case len(r.Findings) == 0:
-		b.WriteString("no differences\n")
+	all, unexpected := len(r.Findings), len(r.Unexpected())
+	switch all {
+	case 0:
+		return "no differences\n"
+	case 1:
+		b.WriteString("1 difference")
 	default:
-		fmt.Fprintf(&b, "%s, %d expected, %d unexpected\n", count(len(r.Findings), "difference"), len(r.Findings)-unexpected, unexpected)
+		fmt.Fprintf(&b, "%d differences", all)
 	}
+	fmt.Fprintf(&b, ", %d expected, %d unexpected\n", all-unexpected, unexpected)
 	return b.String()
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // Encode returns the report as canonical JSON.

@@ -51,7 +51,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"uid":1002},"b":{"uid":1004}}}`,
 		[]string{"plan changed /environments/b/uid: "},
 	}, {
-		"what is called after a UID follows it, and nothing else",
+		"units that are named after a UID change with it, and others do not",
 		`{"environments":{"a-1":{"uid":1002,"hostenv":{"organisation":"o"}},"b-1":{"uid":1002,"hostenv":{"organisation":"o"}},"c-1":{"uid":1005}},
 		  "nodes":{"n":{"systemd":{"services":{"user@1002":{"serviceConfig":{"Slice":"user-o-b-1002.slice"}},"user@1005":{}}}},"m":{"systemd":{"services":{}}}}}`,
 		`{"environments":{"a-1":{"uid":1002,"hostenv":{"organisation":"o"}},"b-1":{"uid":1003,"hostenv":{"organisation":"o"}},"c-1":{"uid":1005}},
@@ -72,7 +72,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"authorizedKeys":["x","y"]},"b":{"authorizedKeys":["x"]}}}`,
 		[]string{"plan changed /environments/a/authorizedKeys: keys-once", "plan changed /environments/b/authorizedKeys: "},
 	}, {
-		"keys after each environment's own leave its user, the same of all, and no key of its own does",
+		"the same keys are removed after each environment's own keys, and no own key",
 		`{"environments":{"a":{"authorizedKeys":["x","x","y"]},"b":{"authorizedKeys":["x","y"]},"c":{"authorizedKeys":[]},"d":{"authorizedKeys":["z"]}},
 		  "nodes":{"n":{"users":{"users":{
 		   "a":{"openssh":{"authorizedKeys":{"keys":["x","x","y","k1","k2"]}}},
@@ -106,7 +106,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"authorizedKeys":["x"]}},"nodes":{"n":{"users":{"users":{"a":{"openssh":{"authorizedKeys":{"keys":["x","k"]}}}}}}}}`,
 		[]string{"plan changed /nodes/n/users/users/a/openssh/authorizedKeys/keys: "},
 	}, {
-		"the header stands for allowIndexing = false, after the project's own configuration",
+		"the header replaces allowIndexing = false, after the project's own configuration",
 		`{"environments":{},"nodes":{"n":{"services":{"nginx":{"virtualHosts":{
 		   "a":{"allowIndexing":false},"b":{"allowIndexing":false,"extraConfig":"x;\n"},"c":{"allowIndexing":true},"d":{"allowIndexing":false}}}}}}}`,
 		`{"environments":{},"nodes":{"n":{"services":{"nginx":{"virtualHosts":{
@@ -285,7 +285,7 @@ func TestExplain(t *testing.T) {
 			"plan changed /environments/a/virtualHosts/half.test/forceSSL: ",
 		},
 	}, {
-		"the proxy stands in the environment as it did on the node alone",
+		"the environment has the proxy that only the node had",
 		`{"environments":{"a":{"node":"n","virtualHosts":{"h.test":{"locations":{}},"i.test":{"locations":{}}}}},
 		  "nodes":{"n":{"services":{"nginx":{"virtualHosts":{"h.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}},"i.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}}}}}}}}`,
 		`{"environments":{"a":{"node":"n","virtualHosts":{"h.test":{"locations":{"/":{"proxyPass":"http://a_upstream"}}},"i.test":{"locations":{"/":{"proxyPass":"http://b_upstream"}}}}}},
@@ -430,7 +430,7 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"node":"n"}},"profiles":{},"nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
 		[]string{"plan added /profiles: "},
 	}, {
-		"keys that are new stand beside the old ones, and others are not expected",
+		"new keys beside the old ones are expected, and others are not",
 		`{"environments":{"a":{}}}`,
 		`{"environments":{"a":{"source":{},"placement":"p","type":"x"}},"formatVersion":1,"stateDigest":"0","extra":1}`,
 		[]string{
@@ -523,7 +523,7 @@ func TestTampering(t *testing.T) {
 				return // the row dense-uids explains a change of this UID
 			}
 			if got := parity.Compare(old, ours); len(got.Unexpected()) <= sound {
-				t.Errorf("%s: %s was tampered with, and no more than %d differences are unexpected", filepath.Base(dir), path, sound)
+				t.Errorf("%s: %s was changed, and still only %d differences are unexpected", filepath.Base(dir), path, sound)
 			}
 		}
 		tamper("", old.Plan, ours.Plan, check)
@@ -531,7 +531,7 @@ func TestTampering(t *testing.T) {
 			tamperOld("", old.Plan, ours.Plan, false, func(path string) {
 				tampered++
 				if got := parity.Compare(old, ours); len(got.Unexpected()) <= sound {
-					t.Errorf("%s: %s of the older plan was tampered with, and no more than %d differences are unexpected", filepath.Base(dir), path, sound)
+					t.Errorf("%s: %s of the older plan was changed, and still only %d differences are unexpected", filepath.Base(dir), path, sound)
 				}
 			})
 		}

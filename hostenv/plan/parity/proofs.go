@@ -73,14 +73,14 @@ func init() {
 		"certificate-name":     (*Comparison).certificateName,
 		"gated-certificate":    (*Comparison).gatedCertificate,
 		"same-proxy":           (*Comparison).sameProxy,
-		"no-previous-node":     (*Comparison).noPreviousNode,
+		"no-previous-node":     func(_ *Comparison, d Difference) bool { return d.Before == nil },
 		"connection":           (*Comparison).connection,
 		"node-options":         (*Comparison).nodeOptions,
 		"paths":                (*Comparison).paths,
 		"remote-build":         (*Comparison).remoteBuild,
 		"node-provider":        (*Comparison).nodeProvider,
 		"node-modules":         (*Comparison).nodeModules,
-		"http2":                (*Comparison).http2,
+		"http2":                func(_ *Comparison, d Difference) bool { return d.Before == true }, // NixOS's default
 		"security-headers":     (*Comparison).securityHeaders,
 	}
 }

@@ -77,9 +77,6 @@ func decodeRows(data []byte) ([]*Row, error) {
 // Refuses reports whether the row explains an error with this text.
 func (r *Row) Refuses(text string) bool { return r.refusal != nil && r.refusal.MatchString(text) }
 
-// IsRefusal reports whether the row explains errors, and not differences.
-func (r *Row) IsRefusal() bool { return r.refusal != nil }
-
 // matches reports whether one of the row's patterns matches a difference.
 func (r *Row) matches(d Difference) bool {
 	for _, p := range r.patterns {

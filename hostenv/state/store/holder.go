@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unicode"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // maxHolder bounds how much we read of a lock file, which other programs may have
@@ -84,17 +86,12 @@ func command(args []string) string {
 func writeHolder(path string) {
 	h := self()
 	h.Since = time.Now().UTC().Truncate(time.Second)
-	text, err := json.Marshal(h)
-	if err != nil {
-		text = nil
-	}
+	text, _ := json.Marshal(h) // it has only strings, a number and a time
 	overwrite(path, append(text, '\n'))
 }
 
 // clearHolder empties the lock file, which the caller has locked.
-func clearHolder(path string) {
-	overwrite(path, nil)
-}
+func clearHolder(path string) { overwrite(path, nil) }
 
 func overwrite(path string, text []byte) {
 	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW, 0)
@@ -129,17 +126,5 @@ func readHolder(path string) Holder {
 	return h
 }
 
-// printable returns s without unprintable characters, such as those that move a
-// terminal's cursor, or "?" if nothing is left.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, s)
-	if s == "" {
-		return "?"
-	}
-	return s
-}
+// printable returns s as a terminal can show it, or "?" for no text.
+func printable(s string) string { return cmp.Or(problem.Visible(s), "?") }

@@ -1,10 +1,10 @@
 #!@runtimeShell@
 # shellcheck shell=bash disable=SC2239,SC2043 # names take the place of @backups@
-# Brings the environment up: its web server as a unit of the user's own systemd.
+# Starts the environment: its web server as a unit of the user's own systemd.
 set -euo pipefail
 export PATH=@coreutils@/bin:@systemd@/bin
 user=$(id -un)
-# For stories about limits: where an activation runs.
+# The control group of the activation, for tests about limits.
 cat /proc/self/cgroup >"$HOME/activation.cgroup"
 units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
 mkdir -p "$units"

@@ -5,7 +5,7 @@
   inputs.nixpkgs.url = "path:/srv/nixpkgs";
 
   # project.json has { organisation; project; hostenvHostname; declared; }, and
-  # evaluate.nix stands for hostenv: see examples/projects.
+  # evaluate.nix takes the place of hostenv: see examples/projects.
   outputs = { nixpkgs, ... }:
     let
       system = "x86_64-linux";
@@ -16,7 +16,7 @@
         { inherit (this) organisation project hostenvHostname; root = ../.; }
         this.declared;
 
-      # What an environment may say of itself beside what evaluate.nix knows.
+      # The options of an environment that evaluate.nix does not have.
       project = evaluated // {
         environments = builtins.mapAttrs
           (name: environment: environment // { hostenv = environment.hostenv // this.declared.environments.${name}.hostenv or { }; })

@@ -1,7 +1,7 @@
 #!@runtimeShell@
 # shellcheck shell=bash disable=SC2239
-# restore NAME: restores what a restore plan names, as hostenv's modules do when an
-# environment is activated that comes from another node.
+# restore NAME: restores the snapshot that a restore plan names, as hostenv's modules do
+# when an environment that moved from another node is activated.
 set -euo pipefail
 export PATH=@coreutils@/bin
 plan=/run/hostenv/user/$(id -un)/restore/plan.json

@@ -1,5 +1,5 @@
 {
-  description = "Stands for deploy-rs: its activation, around the program that the tests were given";
+  description = "Takes the place of deploy-rs: its activation, around the program that the tests were given";
 
   inputs.nixpkgs.url = "path:/srv/nixpkgs";
 

@@ -1,5 +1,5 @@
-# Which Debian packages stand for which package of nixpkgs. One that is missing
-# here fails when something builds it, and says its name.
+# The Debian packages that replace each package of nixpkgs. One that is missing
+# here fails when something builds it, with an error that has its name.
 let
   same = names: builtins.listToAttrs (map (n: { name = n; value = [ n ]; }) names);
 in

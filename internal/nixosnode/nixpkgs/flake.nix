@@ -1,5 +1,5 @@
 {
-  description = "Stands for nixpkgs on the nodes of tests: NixOS's own modules over Debian's packages";
+  description = "Takes the place of nixpkgs on the nodes of tests: NixOS's own modules over Debian's packages";
 
   # Beside this file the tests put nixpkgs/lib and nixpkgs/nixos, which are
   # nixpkgs' own; names.json, the packages that NixOS's modules mention;

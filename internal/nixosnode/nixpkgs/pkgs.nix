@@ -1,4 +1,4 @@
-# A stand-in for nixpkgs out of Debian's packages, enough for NixOS's modules to
+# A replacement for nixpkgs made of Debian's packages, enough for NixOS's modules to
 # be built into a system that runs.
 #
 # Each package is a store path with the files that Debian's packages have
@@ -10,7 +10,7 @@
 #
 #   lib       nixpkgs' own
 #   names     the names of packages that NixOS's modules mention. One that
-#             nothing stands for is a derivation that fails and names itself
+#             no Debian package replaces is a derivation that fails and names itself
 #   versions  of the Debian packages in the tree, by name
 #   builders  the folder of what derivations run
 #   programs  a folder of programs that neither Debian nor nixpkgs built
@@ -52,7 +52,7 @@ let
     self;
 
   # missing name extra: what fails when it is built, and not before.
-  missing = name: extra: package name (derive { inherit name; buildCommand = "echo 'no Debian package stands for ${name}: add it to debs.nix' >&2; exit 1"; missing = name; }) extra;
+  missing = name: extra: package name (derive { inherit name; buildCommand = "echo 'no Debian package replaces ${name}: add it to debs.nix' >&2; exit 1"; missing = name; }) extra;
   version = deb: versions.${deb} or "none";
   upstream = v: let m = builtins.match "([0-9]+:)?([0-9][0-9.]*[0-9]).*" v; in if m == null then "1" else lib.elemAt m 1;
 

@@ -62,7 +62,7 @@ func serve(socket, content, data string) error {
 	return server.Serve(listener)
 }
 
-// ready tells systemd that the socket is there: see sd_notify(3).
+// ready notifies systemd that the socket exists: see sd_notify(3).
 func ready() error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {

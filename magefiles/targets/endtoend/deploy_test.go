@@ -116,7 +116,7 @@ func TestStateIsLocked(t *testing.T) {
 	w.atPlan(w.Provider.Paths(t), 1)
 }
 
-// A run completes even if the reader of its output is gone, as with
+// A run completes even if the reader of its output has ended, as with
 // `mage deploy | head -1`.
 func TestReaderGone(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1})

@@ -224,10 +224,10 @@ func (w *world) agrees(r result, planned map[string]string, but ...string) deplo
 	if o.Ended && o.Code() != r.code {
 		w.t.Errorf("the journal has exit code %d: %s", o.Code(), r)
 	}
-	said := map[string][2]string{} // state and path in the summary
+	summaries := map[string][2]string{} // state and path in the summary
 	for line := range strings.Lines(r.stdout) {
 		if f := strings.Fields(line); len(f) >= 4 && strings.Contains(line, "  ") {
-			said[f[0]+"/"+f[1]] = [2]string{f[2], f[len(f)-1]}
+			summaries[f[0]+"/"+f[1]] = [2]string{f[2], f[len(f)-1]}
 		}
 	}
 	for _, p := range o.Profiles {
@@ -236,7 +236,7 @@ func (w *world) agrees(r result, planned map[string]string, but ...string) deplo
 		if !known {
 			continue
 		}
-		summary := said[key]
+		summary := summaries[key]
 		if summary[0] != string(p.State) && summary[0] != string(p.State)+"," {
 			w.t.Errorf("the journal has %s %s, the summary %q", key, p.State, summary[0])
 		}
@@ -264,7 +264,7 @@ func (w *world) agrees(r result, planned map[string]string, but ...string) deplo
 			w.t.Errorf("the summary has %s at %s, but it is at %s", key, summary[1], at)
 		}
 	}
-	if len(said) > 0 {
+	if len(summaries) > 0 {
 		contains(w.t, r.stdout, report.Total(o))
 	}
 	for _, f := range o.Findings {

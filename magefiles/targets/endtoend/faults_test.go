@@ -192,9 +192,9 @@ func crash(t testing.TB, n *fleet.Node) {
 	}
 }
 
-// A faultCase is a fault on the first node, while a deploy brings its system and
+// A faultCase is a fault on the first node, while a deploy activates its system and
 // its environment from the old to the planned path. The system of the other node
-// is in sync, so the deploy brings only the environment there.
+// is in sync, so the deploy activates only the environment.
 type faultCase struct {
 	reason string
 	args   []string
@@ -339,11 +339,11 @@ func faultCases() []faultCase {
 				g.n.WaitBlocked(g.t, g.user)
 				g.n.OnActivation(g.t, g.user, fleet.Behaviour{})
 			}},
-		{reason: "the power fails in mid-activation, and comes back", code: 3, want: envFails, both: true, fault: blocked(environment),
+		{reason: "the power fails in mid-activation, and returns", code: 3, want: envFails, both: true, fault: blocked(environment),
 			during: whenBlocked(environment, steps(powerOff, goOn(environment), powerOn))},
-		{reason: "the power fails in the first activation, and comes back", new: true, code: 3, want: envFails, fault: blocked(environment),
+		{reason: "the power fails in the first activation, and returns", new: true, code: 3, want: envFails, fault: blocked(environment),
 			during: whenBlocked(environment, steps(powerOff, goOn(environment), powerOn))},
-		{reason: "the power fails while the system is activated, and comes back", code: 3, want: systemFails, fault: blocked(system),
+		{reason: "the power fails while the system is activated, and returns", code: 3, want: systemFails, fault: blocked(system),
 			during: whenBlocked(system, steps(powerOff, goOn(system), powerOn))},
 		{reason: "the power fails in mid-activation, and stays away", code: 130, want: [2]string{"active", "unknown"}, fault: blocked(environment),
 			during: whenBlocked(environment, steps(powerOff, goOn(environment), stopTwice, func(_ *ground, p *process) { p.wait() }, powerOn))},
@@ -401,8 +401,8 @@ func faultCases() []faultCase {
 			return func() { g.n.RemoveUser(g.t, "bob"); g.n.AddUser(g.t, g.user, uid) }
 		}),
 		refuses("the UID differs", 1, account(func(g *ground) { g.n.AddUser(g.t, g.user, 45000) })),
-		{reason: "the user is missing, and no system brings him", new: true, code: 1, fault: account(func(g *ground) { g.n.RemoveUser(g.t, g.user) }), args: []string{"-exclude=system"}, anew: true},
-		{reason: "the user is missing, and the system does not bring him", new: true, code: 3, want: envFails, fault: account(func(g *ground) { g.n.RemoveUser(g.t, g.user) })},
+		{reason: "the user is missing, and the system is excluded", new: true, code: 1, fault: account(func(g *ground) { g.n.RemoveUser(g.t, g.user) }), args: []string{"-exclude=system"}, anew: true},
+		{reason: "the user is missing, and the system does not create it", new: true, code: 3, want: envFails, fault: account(func(g *ground) { g.n.RemoveUser(g.t, g.user) })},
 		refuses("the temporary folder is open", 1, func(g *ground) func() {
 			g.n.OpenTemp(g.t, deploy.SystemProfile)
 			return func() { g.must(os.Chmod(g.n.Path("/run/hostenv/deploy"), 0o711)) }
@@ -529,7 +529,7 @@ func (g *ground) verified(what map[string]any) {
 }
 
 // After each fault, every report agrees with the nodes. Once the fault is repaired a
-// deploy converges, and does not activate what is good again.
+// deploy converges, and does not activate a good version again.
 func TestReportsAreTrue(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 2, Environments: 1, Payload: 512 << 10})

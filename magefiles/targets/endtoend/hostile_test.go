@@ -68,7 +68,7 @@ func TestHostileNames(t *testing.T) {
 	hostile["the folder of canaries"] = func(_, connections, _, _ map[string]any) {
 		connections["n1"].(map[string]any)["tempPath"] = "/run/$(id)"
 	}
-	hostile["who deploys"] = func(_, _, _, plan map[string]any) { plan["deployUser"] = "root -o x" }
+	hostile["the deploy user"] = func(_, _, _, plan map[string]any) { plan["deployUser"] = "root -o x" }
 	hostile["a backup"] = func(environments, _, _, _ map[string]any) {
 		environments[user].(map[string]any)["migrations"] = []any{"db; id"}
 	}
@@ -90,12 +90,12 @@ func TestHostileNames(t *testing.T) {
 	}
 
 	edit(func(environments, connections, nodes, plan map[string]any) {
-		for _, name := range []string{"the user $(touch owned)", "the node n1;id", "the address $(id)", `the option of ssh "a\nb"`, "the host key", "who deploys"} {
+		for _, name := range []string{"the user $(touch owned)", "the node n1;id", "the address $(id)", `the option of ssh "a\nb"`, "the host key", "the deploy user"} {
 			hostile[name](environments, connections, nodes, plan)
 		}
 	})
 	r := w.wants(w.deploy(), 1)
-	contains(t, r.stderr, `plan.environments."$(touch owned)"`, `plan.nodes."n1;id"`, "hostname", "sshOpts", "hostKey", "plan.deployUser", "nothing was written")
+	contains(t, r.stderr, `plan.environments."$(touch owned)"`, `plan.nodes."n1;id"`, "hostname", "sshOpts", "hostKey", "plan.deployUser", " problems\n")
 	if commands := w.Commands(t); len(commands) > 0 {
 		t.Errorf("%q were run", commands)
 	}

@@ -169,7 +169,7 @@ func TestStatusTellsApart(t *testing.T) {
 	exec(users[2], "rm", link(users[2]))
 	r := w.wants(w.run("status"), 2)
 	for _, want := range []struct{ profile, standing, detail string }{
-		{deploy.SystemProfile, "in-sync", ""}, {users[0], "diverged", "older generation"}, {users[1], "not-ours", "no store path"},
+		{deploy.SystemProfile, "in-sync", ""}, {users[0], "diverged", "older generation"}, {users[1], "not-ours", "does not lead to a store path"},
 		{users[2], "behind", "not deployed yet"}, {users[3], "in-sync", ""},
 	} {
 		found := false
@@ -196,7 +196,7 @@ func TestUnpinnedWithoutEnvironments(t *testing.T) {
 	}})
 	for _, args := range [][]string{{"status"}, w.deployArgs("-plan"), w.deployArgs(), {"status"}} {
 		r := w.run(args...)
-		contains(t, r.stderr, "names no hostKey: whatever key the node shows the first time is accepted")
+		contains(t, r.stderr, "has no hostKey: the first key that the node shows is accepted")
 		contains(t, r.stdout, "system")
 	}
 	w.atPlan(w.Provider.Paths(t), 1)

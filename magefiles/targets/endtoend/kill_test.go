@@ -61,7 +61,7 @@ func points(users []string, events, commands int) []point {
 }
 
 // A deploy that is killed at any point can be resumed and completes. It does not
-// activate again what is known to be good, and the nodes' locks are free at once.
+// activate a version again that is known to be good, and the nodes' locks are free at once.
 func TestKilled(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
 		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2})
@@ -131,12 +131,12 @@ func (k *killing) point(at point) {
 		return ok
 	})
 	k.killed++
-	told := p.events()
+	events := p.events()
 	if k.kinds == nil {
 		k.kinds = map[string]bool{}
 	}
-	if len(told) > 0 {
-		last := told[len(told)-1]
+	if len(events) > 0 {
+		last := events[len(events)-1]
 		k.kinds[string(last.Type)+" "+string(last.State)] = true
 	}
 	if at.fails {
@@ -150,7 +150,7 @@ func (k *killing) point(at point) {
 	// A program that was killed before it began a run leaves no run to resume,
 	// nor does one that was killed after it had reported everything.
 	how := []string{"-lockWait=1h", "-resume"}
-	if len(told) == 0 || told[len(told)-1].Type == deploy.TypeEnd {
+	if len(events) == 0 || events[len(events)-1].Type == deploy.TypeEnd {
 		how = how[:1]
 	}
 	r := k.deploy(how...)

@@ -256,7 +256,7 @@ func TestMove(t *testing.T) {
 	contains(t, w.wants(w.deploy("-node=n1"), 1).stderr, "the new system of n1 does not have "+user, "-node=n1,n2")
 
 	r := w.wants(w.deploy(), 0)
-	contains(t, r.stderr, "n2 "+user+": takes its data along from n1 (1 snapshots)")
+	contains(t, r.stderr, "n2 "+user+": moves its data from n1 (1 snapshots)")
 	planned := regexp.MustCompile(`^\{"sourceNode":"n1","snapshots":\{"drupal-migrate":"[0-9a-f]{64}"\}\}\n$`)
 	if got := w.restorePlan(n2, user); !planned.MatchString(got) {
 		t.Errorf("the restore plan is %q, want %s", got, planned)
@@ -386,11 +386,11 @@ func TestMoveFlags(t *testing.T) {
 		t.Errorf("the node started %q", got)
 	}
 
-	// The environment's node is gone, and its data with it.
+	// The environment's node was removed, with its data.
 	w.place("n1", "5")
 	n2.StopSSH(t)
 	r = w.wants(w.deploy("-node=n1"), 1)
-	contains(t, r.stderr, "environment "+user+" comes from another node: node n2 is unreachable", "see to n2; or leave its data behind")
+	contains(t, r.stderr, "the data of environment "+user+" is on another node: node n2 is unreachable", "make it possible to deploy to n2; or leave its data behind")
 	r = w.wants(w.deploy("-node=n1", "-ignoreMigrationErrors"), 0)
 	contains(t, r.stderr, "warning: environment "+user+" moves without its data", "from n2: the node cannot be reached")
 	if got := w.deployedNode(user); got != "n1" {

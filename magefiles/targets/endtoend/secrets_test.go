@@ -59,8 +59,8 @@ func TestSecrets(t *testing.T) {
 		w.Nodes[1].OnActivation(t, w.Nodes[1].Users()[0], fleet.Behaviour{Fail: 1, Print: 10})
 
 		cmd := w.command(w.deployArgs("-json")...)
-		var said bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &said, &said
+		var output bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &output, &output
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestSecrets(t *testing.T) {
 		}
 
 		more := w.wants(w.deploy("-plan"), 0).String() + w.run("status").String() + w.deploy("-resume").String()
-		places := map[string]string{"what it printed": said.String(), "what others printed": more}
+		places := map[string]string{"what it printed": output.String(), "what others printed": more}
 		for _, argv := range w.Commands(t) {
 			places["the command "+argv[0]] += strings.Join(argv, " ") + "\n"
 		}

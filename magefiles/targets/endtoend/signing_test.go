@@ -42,7 +42,7 @@ func TestSigningKey(t *testing.T) {
 	}
 	line := fmt.Sprintf("provider.nixSigning.trustedPublicKeys = [ %q ];", public)
 	w.refused(r, "key-not-in-flake", line)
-	untouched(t, n)
+	neverDeployed(t, n)
 
 	// Write the key into the flake, then into the plan.
 	flake := filepath.Join(w.Provider.Dir, "flake.nix")
@@ -57,7 +57,7 @@ func TestSigningKey(t *testing.T) {
 		inventory["provider"].(map[string]any)["nixSigning"] = map[string]any{"trustedPublicKeys": []any{public}}
 	})
 	w.refused(w.wants(w.deploy(), 1), "key-not-on-node", "-remoteBuild -env=system -node=n1")
-	untouched(t, n)
+	neverDeployed(t, n)
 
 	// Follow the last hint: the node builds.
 	paths := w.Provider.Paths(t)
@@ -116,8 +116,8 @@ func TestResumeWithFlags(t *testing.T) {
 	}
 }
 
-// untouched checks that a node has no profile.
-func untouched(t *testing.T, n *fleet.Node) {
+// neverDeployed checks that a node has no profile.
+func neverDeployed(t *testing.T, n *fleet.Node) {
 	t.Helper()
 	for _, profile := range n.Profiles() {
 		if path := n.Active(t, profile); path != "" {

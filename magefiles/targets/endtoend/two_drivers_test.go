@@ -99,7 +99,7 @@ func held(t *testing.T, file string, pid int) bool {
 	return false
 }
 
-// After one Ctrl-C, deploy completes what it has begun and reports what is left.
+// After one Ctrl-C, deploy completes the activation that runs and reports the rest.
 // After a second one it stops at once. -resume continues after both.
 func TestInterrupted(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {

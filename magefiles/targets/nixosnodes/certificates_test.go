@@ -64,11 +64,11 @@ func TestCertificates(t *testing.T) {
 	}
 	s.certificate(n, s.host("acme", "shop"), 0)
 	s.certificate(n, s.host("beta", "portal"), 0)
-	told := s.mage(2, "status")
-	s.shows("nodes.md", told)
-	status := told.Stdout
+	result := s.mage(2, "status")
+	s.shows("nodes.md", result)
+	status := result.Stdout
 	t.Log(status)
-	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: `mage dnsGate`", "2 certificates are valid")
+	contains(t, status, "in-sync", moving+"  failed", "self-signed", "acme: error:", "hint: run `mage dnsGate`", "2 certificates are valid")
 	s.healthy(n)
 
 	// The order also fails at a boot: the node is up, and reports the failure. A power
@@ -139,7 +139,7 @@ func TestCertificates(t *testing.T) {
 
 // certificate waits until a node reports, to any user, that it has a certificate,
 // or that this many of its orders failed.
-func (s *story) certificate(n *nixosnode.Node, name string, failures int) {
+func (s *labTest) certificate(n *nixosnode.Node, name string, failures int) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, fmt.Sprintf("a certificate of %s, after %d failures", name, failures), func() error {
 		var all []struct {
@@ -164,7 +164,7 @@ func (s *story) certificate(n *nixosnode.Node, name string, failures int) {
 }
 
 // when returns the time of the first line in a node's journal that matches.
-func (s *story) when(n *nixosnode.Node, of ...string) float64 {
+func (s *labTest) when(n *nixosnode.Node, of ...string) float64 {
 	s.t.Helper()
 	lines := n.Run(s.t, append([]string{"journalctl", "--quiet", "--output=short-unix"}, of...)...)
 	first, _, _ := strings.Cut(lines, " ")
@@ -177,7 +177,7 @@ func (s *story) when(n *nixosnode.Node, of ...string) float64 {
 
 // answersPlainly waits until a node answers for a name over HTTP. It does not ask
 // DNS for the node.
-func (s *story) answersPlainly(n *nixosnode.Node, name, want string) {
+func (s *labTest) answersPlainly(n *nixosnode.Node, name, want string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, "http://"+name, func() error {
 		request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+n.Address+"/", nil)
@@ -199,13 +199,13 @@ func (s *story) answersPlainly(n *nixosnode.Node, name, want string) {
 }
 
 // longAgo sets the last order of a certificate to a time long ago.
-func (s *story) longAgo(n *nixosnode.Node, name string) {
+func (s *labTest) longAgo(n *nixosnode.Node, name string) {
 	s.t.Helper()
 	n.Run(s.t, "sed", "-i", `s/"tried":[0-9]*/"tried":1/`, "/var/lib/hostenv-certificates/"+name+".json")
 }
 
 // issued waits until a node serves a certificate of this issuer for a name.
-func (s *story) issued(n *nixosnode.Node, name, issuer string) {
+func (s *labTest) issued(n *nixosnode.Node, name, issuer string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, "a certificate of "+name, func() error {
 		conn, err := tls.Dial("tcp", net.JoinHostPort(n.Address, "443"), &tls.Config{ServerName: name, InsecureSkipVerify: true})
@@ -221,7 +221,7 @@ func (s *story) issued(n *nixosnode.Node, name, issuer string) {
 }
 
 // healthy checks that no unit of a node failed.
-func (s *story) healthy(n *nixosnode.Node) {
+func (s *labTest) healthy(n *nixosnode.Node) {
 	s.t.Helper()
 	if failed := n.Run(s.t, "systemctl", "--failed", "--no-legend", "--plain"); failed != "" {
 		s.t.Errorf("units failed on %s: %s", n.Name, failed)

@@ -32,10 +32,10 @@ func TestFailures(t *testing.T) {
       serviceConfig.Type = "oneshot";
       script = "printf 'the ledger is \\033[31mnot there\\n'; exit 3";
     };`)
-	said := s.mage(3, "deploy")
-	contains(t, said.Stdout, "node-a system: unit ledger.service failed\n", "| ledger.service: the ledger is [31mnot there", "hint: fix the unit")
-	without(t, said, "\x1b", "deploy-rs failed to activate")
-	s.shows("deploy.md", said)
+	run := s.mage(3, "deploy")
+	contains(t, run.Stdout, "node-a system: unit ledger.service failed\n", "| ledger.service: the ledger is [31mnot there", "hint: fix the unit")
+	without(t, run, "\x1b", "deploy-rs failed to activate")
+	s.shows("deploy.md", run)
 	s.stands(a, was)
 	if a.Profile(t, s.user("acme", "shop")) != "" {
 		t.Error("an environment was activated though the system failed")
@@ -51,9 +51,9 @@ func TestFailures(t *testing.T) {
 	was, wasB := s.standing(a), s.standing(b)
 	s.machine(a, `system.activationScripts.ledger = "echo 'the ledger is lost'; false";`)
 	s.machine(b, `hostenv.ssh.ports = [ 2222 ];`)
-	said = s.mage(3, "deploy")
-	contains(t, said.Stdout, "node-a system: its activation ended with exit status 2\n", "| the ledger is lost",
-		"node-b system: it started, but no new connection reached the node, so the node went back by itself\n", "hint: see what the new system changes of sshd")
+	run = s.mage(3, "deploy")
+	contains(t, run.Stdout, "node-a system: its activation ended with exit status 2\n", "| the ledger is lost",
+		"node-b system: it started, but no new connection reached the node, so the node went back by itself\n", "hint: check what the new system changes in sshd")
 	s.stands(a, was)
 	s.stands(b, wasB)
 	if _, err := s.Operator.SSH(b, "deploy", "true"); err != nil {
@@ -66,8 +66,8 @@ func TestFailures(t *testing.T) {
 	pids := [2]string{a.Unit(t, "nginx", "MainPID"), b.Unit(t, "nginx", "MainPID")}
 	s.machine(a, `system.systemBuilderCommands = "echo another >$out/init-interface-version";`)
 	s.machine(b, `system.build.installBootLoader = lib.mkForce (pkgs.writeShellScript "full" "echo 'cannot write /boot/kernel: No space left on device' >&2; exit 1");`)
-	said = s.mage(3, "deploy")
-	contains(t, said.Stdout, "node-a system: its activation ended with exit status 100\n", "take effect until you reboot",
+	run = s.mage(3, "deploy")
+	contains(t, run.Stdout, "node-a system: its activation ended with exit status 100\n", "take effect until you reboot",
 		"node-b system: its activation ended with exit status 1\n", "| cannot write /boot/kernel: No space left on device")
 	s.stands(a, was)
 	s.stands(b, wasB)
@@ -90,9 +90,9 @@ func TestFailures(t *testing.T) {
 	boots := a.Boots()
 	a.Run(t, "systemctl", "reboot", "--no-block")
 	a.WaitReboot(t, boots)
-	said = deploy.Wait(t).Want(t, 3)
-	t.Logf("mage deploy, over a restart, took %s", said.Took)
-	contains(t, said.Stdout, "node-a system: its activation was cut off", "node-b system: node node-b has no room left")
+	run = deploy.Wait(t).Want(t, 3)
+	t.Logf("mage deploy, over a restart, took %s", run.Took)
+	contains(t, run.Stdout, "node-a system: its activation was cut off", "node-b system: node node-b has no room left")
 	s.stands(a, was)
 	s.stands(b, wasB)
 
@@ -110,8 +110,8 @@ func TestFailures(t *testing.T) {
 	s.mage(0, "plan")
 	user := s.user("acme", "shop")
 	before := a.Profile(t, user)
-	said = s.mage(3, "deploy")
-	contains(t, said.Stdout, "node-a "+user+": unit site.service failed\n", "| site.service: ", "/nowhere/content.txt", "hint: it is the customer's to mend",
+	run = s.mage(3, "deploy")
+	contains(t, run.Stdout, "node-a "+user+": unit site.service failed\n", "| site.service: ", "/nowhere/content.txt", "hint: the customer must fix it",
 		"node-b system: node node-b has no room left")
 	if now := a.Profile(t, user); now != before {
 		t.Errorf("the shop is at %s, want %s as before", now, before)
@@ -142,14 +142,14 @@ func overHTTP(organisation, project, content string) nixosnode.Customer {
 }
 
 // machine writes a node's configuration again, with this Nix text in it.
-func (s *story) machine(n *nixosnode.Node, text string) {
+func (s *labTest) machine(n *nixosnode.Node, text string) {
 	s.t.Helper()
 	s.Provider.Write(s.t, "nodes/"+n.Name+"/configuration.nix", "{ inputs, lib, pkgs, ... }: {\n  imports = [ inputs.nixpkgs.nixosModules.machine ];\n  config = {\n    "+text+"\n  };\n}\n")
 	s.Operator.Run(s.t, "git", "commit", "--quiet", "--all", "--allow-empty", "--message", "change "+n.Name)
 }
 
 // breakShop gives acme's shop a web server that does not start.
-func (s *story) breakShop() {
+func (s *labTest) breakShop() {
 	s.t.Helper()
 	const file = "/srv/acme-shop/.hostenv/activate.sh"
 	script, err := os.ReadFile(s.Operator.Path(file))
@@ -169,13 +169,13 @@ func (s *story) breakShop() {
 // A standing is the state of a node: what it has and what it runs.
 type standing struct{ profile, running string }
 
-func (s *story) standing(n *nixosnode.Node) standing {
+func (s *labTest) standing(n *nixosnode.Node) standing {
 	s.t.Helper()
 	return standing{n.Profile(s.t, "system"), n.System(s.t)}
 }
 
 // stands checks that a node has and runs what it did before, and is up.
-func (s *story) stands(n *nixosnode.Node, want standing) {
+func (s *labTest) stands(n *nixosnode.Node, want standing) {
 	s.t.Helper()
 	if got := s.standing(n); got != want {
 		s.t.Errorf("%s has %+v, want %+v as before", n.Name, got, want)
@@ -194,7 +194,7 @@ func without(t testing.TB, r nixosnode.Result, parts ...string) {
 }
 
 // unitIs returns an error unless a unit is in this state.
-func (s *story) unitIs(n *nixosnode.Node, unit, state string) error {
+func (s *labTest) unitIs(n *nixosnode.Node, unit, state string) error {
 	got, err := n.Exec("systemctl", "show", "--value", "--property=ActiveState", unit)
 	if err == nil && got != state {
 		err = fmt.Errorf("%s is %s, not yet %s", unit, got, state)

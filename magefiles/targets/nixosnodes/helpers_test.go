@@ -13,20 +13,20 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-var update = flag.Bool("update", false, "write the outputs that docs/ shows anew")
+var update = flag.Bool("update", false, "rewrite the outputs that docs/ shows")
 
-// A story is a lab and the test that runs in it.
-type story struct {
+// A labTest is a lab and the test that runs in it.
+type labTest struct {
 	*nixosnode.Lab
 	t testing.TB
 }
 
 // begin makes a lab with a CA. Its nodes are just installed, with the systems of a
 // provider that has no customers.
-func begin(t *testing.T, nodes ...string) *story {
+func begin(t *testing.T, nodes ...string) *labTest {
 	t.Helper()
 	begun := time.Now()
-	s := &story{Lab: nixosnode.Start(t, nixosnode.Options{Nodes: nodes}), t: t}
+	s := &labTest{Lab: nixosnode.Start(t, nixosnode.Options{Nodes: nodes}), t: t}
 	s.StartPebble(t)
 	s.Provider.Commit(t)
 	s.mage(0, "state:init")
@@ -37,7 +37,7 @@ func begin(t *testing.T, nodes ...string) *story {
 }
 
 // mage runs a target, and checks its exit code.
-func (s *story) mage(code int, args ...string) nixosnode.Result {
+func (s *labTest) mage(code int, args ...string) nixosnode.Result {
 	s.t.Helper()
 	r := s.Operator.Mage(s.t, args...).Want(s.t, code)
 	s.t.Logf("mage %s took %s", strings.Join(args, " "), r.Took.Round(time.Millisecond))
@@ -45,27 +45,27 @@ func (s *story) mage(code int, args ...string) nixosnode.Result {
 }
 
 // user returns the user of a project's environment main.
-func (s *story) user(organisation, project string) string {
+func (s *labTest) user(organisation, project string) string {
 	s.t.Helper()
 	return s.Provider.User(s.t, organisation, project, "main")
 }
 
 // host returns the name that hostenv gives that environment. DNS has its node's
 // address for it.
-func (s *story) host(organisation, project string) string {
+func (s *labTest) host(organisation, project string) string {
 	s.t.Helper()
 	return s.user(organisation, project) + "." + nixosnode.Domain
 }
 
 // point sets names to the address of a node, in DNS.
-func (s *story) point(n *nixosnode.Node, names ...string) {
+func (s *labTest) point(n *nixosnode.Node, names ...string) {
 	for _, name := range names {
 		s.DNS.Set(name, n.Address)
 	}
 }
 
 // pointAll sets every virtual host of the plan to the address of its node.
-func (s *story) pointAll() {
+func (s *labTest) pointAll() {
 	s.t.Helper()
 	for _, environment := range s.Provider.Plan(s.t).Environments {
 		for host := range environment.VirtualHosts {
@@ -75,7 +75,7 @@ func (s *story) pointAll() {
 }
 
 // get requests a URL, and returns the status and the body.
-func (s *story) get(url string) (int, string, error) {
+func (s *labTest) get(url string) (int, string, error) {
 	response, err := s.Client().Get(url)
 	if err != nil {
 		return 0, "", err
@@ -86,7 +86,7 @@ func (s *story) get(url string) (int, string, error) {
 }
 
 // serves waits until the answer for a URL is 200 with this text.
-func (s *story) serves(url, want string) {
+func (s *labTest) serves(url, want string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, url, func() error {
 		code, body, err := s.get(url)
@@ -98,7 +98,7 @@ func (s *story) serves(url, want string) {
 }
 
 // shows checks that a document shows what a run of the targets printed.
-func (s *story) shows(document string, r nixosnode.Result) {
+func (s *labTest) shows(document string, r nixosnode.Result) {
 	s.t.Helper()
 	console.Check(s.t, "../../../docs/"+document, *update, "mage "+strings.Join(r.Args, " "), r.Stdout)
 }

@@ -19,7 +19,7 @@ import (
 
 // reachable returns a customer with an environment that the operator can log in
 // to, as the customer's developers do.
-func (s *story) reachable(more nixosnode.Environment) nixosnode.Environment {
+func (s *labTest) reachable(more nixosnode.Environment) nixosnode.Environment {
 	more.Users = map[string]any{"ops": map[string]any{"publicKeys": []string{s.Operator.PublicKey}}}
 	if more.Type == "" {
 		more.Type = "production"
@@ -28,7 +28,7 @@ func (s *story) reachable(more nixosnode.Environment) nixosnode.Environment {
 }
 
 // ssh runs a shell command as a user of a node, by ssh.
-func (s *story) ssh(n *nixosnode.Node, user, command string) string {
+func (s *labTest) ssh(n *nixosnode.Node, user, command string) string {
 	s.t.Helper()
 	out, err := s.Operator.SSH(n, user, command)
 	if err != nil {
@@ -67,7 +67,7 @@ var (
 // the node's own program puts sessions of two users into them. The emulated
 // machine is slow, but needs no hardware. inMachine returns what
 // testdata/limits.sh finds.
-func (s *story) inMachine(t *testing.T, n *nixosnode.Node, slice, user, other string) map[string]string {
+func (s *labTest) inMachine(t *testing.T, n *nixosnode.Node, slice, user, other string) map[string]string {
 	t.Helper()
 	kernel := testenv.Need(t, "kernel")
 	o := s.Operator

@@ -52,7 +52,7 @@ type load struct {
 
 // load begins to send requests to these sites: "https://shop.example.com". They
 // must always answer to GET / as they do now.
-func (s *story) load(n *nixosnode.Node, sites ...string) *load {
+func (s *labTest) load(n *nixosnode.Node, sites ...string) *load {
 	s.t.Helper()
 	l := &load{t: s.t, node: n, tls: s.Client().Transport.(*http.Transport).TLSClientConfig, sent: map[string]int{}, phase: "the beginning", begun: time.Now()}
 	l.ctx, l.cancel = context.WithCancel(context.Background())

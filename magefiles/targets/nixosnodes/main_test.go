@@ -1,7 +1,7 @@
-// Package nixosnodes_test tests an operator's work as stories: the compiled targets
+// Package nixosnodes_test tests an operator's work: the compiled targets
 // plan and deploy to real NixOS nodes, see internal/nixosnode.
 //
-// A story is a test in a file of its own, <story>_test.go. It begins with a lab:
+// Each test has a file of its own. It begins with a lab:
 //
 //	func TestCertificates(t *testing.T) {
 //		t.Parallel()
@@ -14,19 +14,19 @@
 //
 // and follows the documentation for operators. It changes the provider's
 // repository ([nixosnode.Provider]: Add, Remove, Set, Module, Secrets, and Commit
-// after the last three), runs targets ([story.mage], or Begin for a run that it
+// after the last three), runs targets ([labTest.mage], or Begin for a run that it
 // kills), disturbs nodes ([nixosnode.Node]: PowerCut, CutOff, Reboot, FillStore),
 // and checks the nodes (Run, Unit, Profile, System), their answers
 // ([nixosnode.Lab.Client]) and the output of `mage status`.
 //
-// Rules. A story waits for an event with [nixosnode.Eventually], never for a time.
+// Rules. A test waits for an event with [nixosnode.Eventually], never for a time.
 // It checks the node, not only the output of a target. If this machine lacks what a
 // check needs (controllers of cgroups, for example), the check skips with a reason.
-// Code that several stories need is in helpers_test.go. Up to GOMAXPROCS stories
+// Code that several tests need is in helpers_test.go. Up to GOMAXPROCS tests
 // run in parallel, each with a network of its own.
 //
-// One story: go test ./magefiles/targets/nixosnodes -run=TestFirstDeploy -v
-// A failed story logs the consoles and journals of its nodes.
+// One test: go test ./magefiles/targets/nixosnodes -run=TestFirstDeploy -v
+// A failed test logs the consoles and journals of its nodes.
 package nixosnodes_test
 
 import (
@@ -35,7 +35,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 
 	// The operator runs a program compiled from this package. The import makes go
-	// test run the stories again when the package changes.
+	// test run the tests again when the package changes.
 	_ "github.com/woolwichweb/hostenv-provider/magefiles/targets"
 )
 

@@ -42,7 +42,7 @@ type backupServer struct {
 	full atomic.Bool // whether the server refuses more data
 }
 
-func (s *story) backupServer() *backupServer {
+func (s *labTest) backupServer() *backupServer {
 	s.t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort(s.Resolver(), "8000"))
 	if err != nil {

@@ -32,7 +32,7 @@ func TestPowerCuts(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("moments of -seed=%d", seed)
-	p := powercuts{story: begin(t, "node-a"), random: rand.New(rand.NewPCG(seed, 0))}
+	p := powercuts{labTest: begin(t, "node-a"), random: rand.New(rand.NewPCG(seed, 0))}
 	p.node = p.Node("node-a")
 	// ssh gives up soon on a node that is off.
 	p.Provider.Set(t, "nodes", fmt.Sprintf(`{ node-a = { system = "x86_64-linux"; hostKey = %q; sshOpts = [ "-o" "ServerAliveInterval=1" ]; }; }`, p.node.HostKey))
@@ -42,7 +42,7 @@ func TestPowerCuts(t *testing.T) {
 		p.mage(0, "plan")
 		p.pointAll()
 		p.mage(0, "deploy")
-		p.user = p.story.user("acme", "shop")
+		p.user = p.labTest.user("acme", "shop")
 		p.Operator.Run(t, "git", "commit", "--quiet", "--all", "--message", "version "+name)
 		p.Operator.Run(t, "git", "branch", name)
 		p.versions[i] = version{name, map[string]string{"system": p.node.Profile(t, "system"), p.user: p.node.Profile(t, p.user)}}
@@ -74,7 +74,7 @@ type version struct {
 }
 
 type powercuts struct {
-	*story
+	*labTest
 	random   *rand.Rand
 	node     *nixosnode.Node
 	user     string
@@ -224,8 +224,8 @@ func (p *powercuts) whole() {
 	if runs := p.node.System(p.t); runs != filepath.Dir(of) {
 		p.t.Fatalf("the node runs %s, but its profile is %s", runs, of)
 	}
-	if said, err := p.node.Exec("su", p.user, "-c", "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user is-active site.service"); err != nil {
-		p.t.Fatalf("the environment is not up: %v, %s", err, said)
+	if output, err := p.node.Exec("su", p.user, "-c", "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user is-active site.service"); err != nil {
+		p.t.Fatalf("the environment is not up: %v, %s", err, output)
 	}
 }
 

@@ -38,11 +38,11 @@ func TestSecrets(t *testing.T) {
 		nixosnode.Customer{Organisation: "acme", Project: "shop", Environments: backups},
 		nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: backups},
 	)
-	var said strings.Builder
+	var output strings.Builder
 	mage := func(args ...string) {
 		t.Helper()
 		r := s.mage(0, args...)
-		said.WriteString(r.Stdout + r.Stderr)
+		output.WriteString(r.Stdout + r.Stderr)
 	}
 	mage("plan")
 	mage("dnsGate") // the names have no addresses, so no node orders a certificate
@@ -108,8 +108,8 @@ func TestSecrets(t *testing.T) {
 	// No other place has a word of the secrets: the stores, the repository with its
 	// plan and its history, outputs, logs, the journal.
 	mage("status")
-	if strings.Contains(said.String(), "zibeth") {
-		t.Errorf("a secret was printed:\n%s", said.String())
+	if strings.Contains(output.String(), "zibeth") {
+		t.Errorf("a secret was printed:\n%s", output.String())
 	}
 	s.Operator.Run(t, "git", "commit", "--quiet", "--all", "--message", "the plan")
 	s.Operator.Run(t, "sh", "-c", "git rev-list --objects --all | cut -d' ' -f1 | git cat-file --batch >/tmp/history")

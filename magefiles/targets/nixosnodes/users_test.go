@@ -151,7 +151,7 @@ func userID(t *testing.T, n *nixosnode.Node, user string) string {
 
 // isThere checks the UID of a user of a node, and that the home, group, profile and
 // user manager belong to the user.
-func (s *story) isThere(n *nixosnode.Node, user, uid string) {
+func (s *labTest) isThere(n *nixosnode.Node, user, uid string) {
 	s.t.Helper()
 	if got := n.Run(s.t, "id", user); got != fmt.Sprintf("uid=%s(%s) gid=%s(%s) groups=%[3]s(%[4]s)", uid, user, uid, user) {
 		s.t.Errorf("%s is %s, want the UID and GID %s", user, got, uid)
@@ -176,7 +176,7 @@ func (s *story) isThere(n *nixosnode.Node, user, uid string) {
 }
 
 // put writes a file into a site.
-func (s *story) put(url, text string) {
+func (s *labTest) put(url, text string) {
 	s.t.Helper()
 	nixosnode.Eventually(s.t, "PUT "+url, func() error {
 		request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPut, url, strings.NewReader(text))

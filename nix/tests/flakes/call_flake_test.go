@@ -87,7 +87,7 @@ func TestNothingReplacedIsGetFlake(t *testing.T) {
 		since           string // the first Nix that can lock it
 		reason          string
 	}{
-		{name: "customer", repo: "shop", reason: "all of his inputs by his own lock"},
+		{name: "customer", repo: "shop", reason: "all inputs by the customer's own lock"},
 		{name: "names", repo: "names", fixtures: []string{"names"}, reason: "outputs do not hide what Nix adds, nor the other way about"},
 		{name: "subdir", repo: "subdir", dir: "sub", fixtures: []string{"subdir-input", "subdir"}, reason: "outPath and relative inputs changed between Nix versions"},
 		{name: "tree", repo: "tree", fixtures: []string{"tree"}, since: "2.26", reason: "relative inputs are relative to the flake that names them"},

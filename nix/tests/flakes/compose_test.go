@@ -225,7 +225,7 @@ func TestWithoutPlan(t *testing.T) {
 			if err == nil {
 				w.Errorf("%s is there without a plan", needs)
 			}
-			contains(w, stderr, "generated/plan.json: there is none", "hint: run `mage plan`, then `git add generated/plan.json`")
+			contains(w, stderr, "generated/plan.json: it does not exist", "hint: run `mage plan`, then `git add generated/plan.json`")
 		}
 	})
 }

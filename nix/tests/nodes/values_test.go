@@ -150,7 +150,7 @@ func TestValues(t *testing.T) {
 		node  node
 		check func(t *testing.T, v values)
 	}{
-		{"as it comes", base, func(t *testing.T, v values) {
+		{"defaults", base, func(t *testing.T, v values) {
 			equal(t, "host name", v.HostName, "node-a")
 			equal(t, "warnings", v.Warnings, []string{})
 			u := v.Users[user]
@@ -164,7 +164,7 @@ func TestValues(t *testing.T) {
 			equal(t, "mutable users", v.MutableUsers, false)
 			equal(t, "hostenv-move", v.CanMove, true)
 			equal(t, "hostenv-users", slices.Contains(v.Programs, "hostenv-users"), true)
-			equal(t, "it comes before NixOS makes users", v.UsersActivation.Deps, []string{"hostenv-users"})
+			equal(t, "what runs before NixOS makes users", v.UsersActivation.Deps, []string{"hostenv-users"})
 			equal(t, "and in dry activations", v.UsersActivation.Dry, true)
 			equal(t, "profiles", v.Profiles, []string{
 				"$HOME/.nix-profile", "${XDG_STATE_HOME}/nix/profile", "$HOME/.local/state/nix/profile", "/etc/profiles/per-user/$USER",
@@ -173,13 +173,13 @@ func TestValues(t *testing.T) {
 			equal(t, "folder of an environment's configuration", v.SessionVariables["XDG_CONFIG_HOME"], "$HOME/.config")
 			equal(t, "programs for hostenv deploy", []bool{slices.Contains(v.Programs, "git"), slices.Contains(v.Programs, "rsync")}, []bool{true, true})
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
-			equal(t, "who belongs into which slice", v.Etc["hostenv/slices"], user+" user-acme-site-1003.slice\n")
+			equal(t, "the slices of users", v.Etc["hostenv/slices"], user+" user-acme-site-1003.slice\n")
 			// After logind put the session into a slice without limits.
-			equal(t, "who moves an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_systemd", "pam_exec"), []string{
+			equal(t, "the PAM rules of an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_systemd", "pam_exec"), []string{
 				"session optional pam_systemd.so",
 				"session required pam_exec.so quiet seteuid type=open_session hostenv-enter-slice",
 			})
-			equal(t, "who moves what sudo starts", sessionRules(v.Etc["pam.d/sudo"], "pam_systemd", "pam_exec"), []string{
+			equal(t, "the PAM rules of sudo", sessionRules(v.Etc["pam.d/sudo"], "pam_systemd", "pam_exec"), []string{
 				"session required pam_exec.so quiet seteuid type=open_session hostenv-enter-slice",
 			})
 			equal(t, "sessions of systemd itself", sessionRules(v.Etc["pam.d/systemd-user"], "pam_exec"), []string(nil))
@@ -199,7 +199,7 @@ func TestValues(t *testing.T) {
 			equal(t, "firewall", v.Firewall.Ports, []int{22, 80, 443})
 			equal(t, "firewall is on", v.Firewall.Enable, true)
 			equal(t, "ssh", []any{v.SSH.Enable, v.SSH.PasswordAuthentication, v.SSH.KbdInteractiveAuthentication, v.SSH.PermitRootLogin}, []any{true, false, false, "no"})
-			equal(t, "who is trusted by Nix", v.Nix.TrustedUsers, []string{"root"})
+			equal(t, "the trusted users of Nix", v.Nix.TrustedUsers, []string{"root"})
 			equal(t, "signing key is trusted", slices.Contains(v.Nix.TrustedPublicKeys, "hosting.example-1:VpyNRlfoLMTuZrSzZZZqEYxcZJ7MPkbbL2tBGGGQrQ4="), true)
 			equal(t, "key of the cache is trusted", len(v.Nix.TrustedPublicKeys), 2)
 			equal(t, "signatures are required", v.Nix.RequireSigs, true)
@@ -213,7 +213,7 @@ func TestValues(t *testing.T) {
 				equal(t, "what starts "+name, by, []string{})
 			}
 			equal(t, "a new certificate is read", www.ReloadServices, []string{"nginx.service"})
-			equal(t, "what nginx wants", v.NginxWants, []string{"hostenv-certificate-files.target"})
+			equal(t, "the targets that nginx wants", v.NginxWants, []string{"hostenv-certificate-files.target"})
 			equal(t, "what a reload waits for", v.ReloadAfter, []string{"hostenv-certificate-files.target"})
 			equal(t, "key of the host", v.SopsKeys, []string{"/etc/ssh/ssh_host_ed25519_key"})
 			equal(t, "monitoring", v.Monitoring.Enable, false)
@@ -253,7 +253,7 @@ func TestValues(t *testing.T) {
 			}
 			pending := v.VirtualHosts["pending.acme.test"]
 			equal(t, "over plain HTTP", pending.ExtraConfig, "proxy_hide_header X-Frame-Options;\nadd_header X-Frame-Options \"DENY\" always;\n")
-			equal(t, "an environment that says nothing", v.VirtualHosts["acme.test"].ExtraConfig, "")
+			equal(t, "an environment without headers", v.VirtualHosts["acme.test"].ExtraConfig, "")
 		}},
 		{"no environments", with(func(n *node) {
 			n.Plan = of(func(plan map[string]any) {
@@ -262,7 +262,7 @@ func TestValues(t *testing.T) {
 			n.SecretsPath, n.Sops = nil, false
 		}), func(t *testing.T, v values) {
 			equal(t, "assertions", v.Assertions, []string{})
-			equal(t, "who moves an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_exec"), []string(nil))
+			equal(t, "the PAM rules of an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_exec"), []string(nil))
 		}},
 		{"headers off", module(`{ hostenv.securityHeaders.enable = false; }`), func(t *testing.T, v values) {
 			equal(t, "www.acme.test", v.VirtualHosts["www.acme.test"].ExtraConfig, "add_header X-Robots-Tag \"noindex\" always;\n")
@@ -312,7 +312,7 @@ func TestValues(t *testing.T) {
 			equal(t, "secret", v.SopsSecrets["access_tokens"], secret{"root", "root", "0400", "access_tokens", "/run/secrets/access_tokens", "secrets.yaml"})
 			tokens := v.SopsTemplates["hostenv-access-tokens"]
 			equal(t, "line of nix.conf", tokens.Content, "extra-access-tokens = <access_tokens>")
-			equal(t, "who reads it", []string{tokens.Owner, tokens.Group, tokens.Mode}, []string{"root", "root", "0400"})
+			equal(t, "owner, group and mode", []string{tokens.Owner, tokens.Group, tokens.Mode}, []string{"root", "root", "0400"})
 			equal(t, "what is restarted", tokens.RestartUnits, []string{"nix-daemon.service"})
 			equal(t, "nix.conf has it", strings.Contains(v.Etc["nix/nix.conf"], "\n!include "+tokens.Path+"\n"), true)
 		}},
@@ -328,7 +328,7 @@ func TestValues(t *testing.T) {
 			equal(t, "secret", v.SopsSecrets["hostenv/cache_password"], secret{"root", "root", "0400", "cache/password", "/run/secrets/hostenv/cache_password", "secrets.yaml"})
 			netrc := v.SopsTemplates["hostenv-cache-netrc"]
 			equal(t, "netrc", netrc.Content, "machine cache.hosting.test login nodes password <hostenv/cache_password>")
-			equal(t, "who reads it", []string{netrc.Owner, netrc.Group, netrc.Mode}, []string{"root", "root", "0400"})
+			equal(t, "owner, group and mode", []string{netrc.Owner, netrc.Group, netrc.Mode}, []string{"root", "root", "0400"})
 			equal(t, "nix.conf has it", strings.Contains(v.Etc["nix/nix.conf"], "\nnetrc-file = "+netrc.Path+"\n"), true)
 		}},
 		{"a cache with a netrc file", with(func(n *node) {
@@ -380,7 +380,7 @@ func TestValues(t *testing.T) {
 			equal(t, "warning", strings.Contains(strings.Join(v.Warnings, ""), "set provider.nixSigning.trustedPublicKeys"), true)
 		}},
 		{"the deploy user is trusted", module(`{ hostenv.deploy.trusted = true; }`), func(t *testing.T, v values) {
-			equal(t, "who is trusted by Nix", slices.Compact(v.Nix.TrustedUsers), []string{"root", "deploy"})
+			equal(t, "the trusted users of Nix", slices.Compact(v.Nix.TrustedUsers), []string{"root", "deploy"})
 		}},
 		{"an administrator without uid", module(`{ users.users.alice.isNormalUser = true; }`), func(t *testing.T, v values) {
 			equal(t, "warning", strings.Contains(strings.Join(v.Warnings, ""), "users.users.alice on node-a has no uid"), true)

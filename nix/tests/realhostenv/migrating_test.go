@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/woolwichweb/hostenv-provider/internal/console"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -28,8 +29,8 @@ var elsewhere = []string{
 // runs its commands, and compares their output with the guide.
 func TestMigrating(t *testing.T) {
 	f := newFleet(t, 2)
-	g := readGuide(t)
-	old := f.oldProvider(g)
+	g := pieces(t)
+	old := f.oldProvider(g[2].Text)
 	mage := filepath.Join(f.dir, "bin/mage")
 	if err := testenv.Compile(abs(t, root), mage); err != nil {
 		t.Fatal(err)
@@ -50,44 +51,35 @@ func TestMigrating(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	changes := map[string]func(){
-		g.nix[0]: func() { edit("  inputs = {\n", "  inputs = {\n"+g.nix[0]) },
-		g.nix[1]: func() { edit("    imports = [ inputs.hostenv.flakeModules.provider ];\n", g.nix[1]) },
-		g.nix[3]: func() { edit(g.nix[2], g.nix[3]) },
+	changes := []func(){
+		func() { edit("  inputs = {\n", "  inputs = {\n"+g[0].Text) },
+		func() { edit("    imports = [ inputs.hostenv.flakeModules.provider ];\n", g[1].Text) },
+		nil, // the options formerly
+		func() { edit(g[2].Text, g[3].Text) },
 	}
-	left := slices.Clone(elsewhere)
-	for i := range g.steps {
-		step := &g.steps[i]
-		if change := changes[step.nix]; change != nil {
-			change()
+	left, done := slices.Clone(elsewhere), 0
+	console.Walk(t, guide, *update, func(c console.Command) string {
+		for ; done < len(g) && g[done].At < c.At; done++ {
+			if changes[done] != nil {
+				changes[done]()
+			}
 		}
-		if step.command == "" {
-			continue
-		}
-		if at := slices.Index(left, step.command); at >= 0 {
+		if at := slices.Index(left, c.Line); at >= 0 {
 			left = slices.Delete(left, at, at+1)
-			continue
+			return strings.Join(c.Output, "\n")
 		}
-		stdout, stderr, err := f.try(old, "bash", "-c", "set -o pipefail; "+published.Replace(step.command))
-		said := stdout
-		refused := strings.HasPrefix(strings.Join(step.output, "\n"), "error: ")
-		if err != nil && (refused || *update) {
-			said = progress.ReplaceAllString(stderr, "")
-		} else if err != nil || refused {
-			t.Fatalf("%s: %v\n%s%s", step.command, err, stdout, stderr)
+		stdout, stderr, err := f.try(old, "bash", "-c", "set -o pipefail; "+published.Replace(c.Line))
+		refused := len(c.Output) > 0 && strings.HasPrefix(c.Output[0], "error: ")
+		if (err != nil) != refused && !*update {
+			t.Fatalf("%s: %v\n%s%s", c.Line, err, stdout, stderr)
 		}
-		lines := slices.DeleteFunc(strings.Split(said, "\n"), func(line string) bool { return line == "" })
-		if *update {
-			step.output = lines
-		} else if step.output != nil && !slices.Equal(lines, step.output) {
-			t.Errorf("%s prints\n%s\nand docs/migrating.md has\n%s", step.command, strings.Join(lines, "\n"), strings.Join(step.output, "\n"))
+		if err != nil {
+			return progress.ReplaceAllString(stderr, "")
 		}
-	}
+		return stdout
+	})
 	if len(left) > 0 {
-		t.Errorf("docs/migrating.md has no %q", left)
-	}
-	if *update {
-		g.write(t)
+		t.Errorf("docs/migrating.md does not have the commands %q", left)
 	}
 
 	if got := uids(t, filepath.Join(old, "generated/state.json")); !equalUIDs(got, stateBefore) {
@@ -110,7 +102,7 @@ var progress = regexp.MustCompile(`(?m)^(evaluating|locking) .*\n`)
 // oldProvider makes the repository of a provider with hostenv's own flake module, and
 // the options of the guide, from the fleet's. Its generated folder is hostenv's, after
 // hostenv's gate turned one certificate off.
-func (f *fleet) oldProvider(g *guideText) string {
+func (f *fleet) oldProvider(formerly string) string {
 	f.Helper()
 	old := filepath.Join(f.dir, "old-provider")
 	if err := os.CopyFS(old, os.DirFS(f.provider())); err != nil {
@@ -128,7 +120,7 @@ func (f *fleet) oldProvider(g *guideText) string {
 	}
 	inputs = regexp.MustCompile(`(?m)^ *hostenv-provider\.url = .*\n`).ReplaceAllString(inputs, "")
 	flake = inputs + "  outputs = inputs: inputs.flake-parts.lib.mkFlake { inherit inputs; } {\n    systems = [ \"x86_64-linux\" ];\n" +
-		"    imports = [ inputs.hostenv.flakeModules.provider ];\n" + g.nix[2] + "  };\n}\n"
+		"    imports = [ inputs.hostenv.flakeModules.provider ];\n" + formerly + "  };\n}\n"
 
 	var options map[string]any
 	if err := json.Unmarshal(f.options, &options); err != nil {
@@ -217,62 +209,15 @@ func uids(t testing.TB, file string) map[string]int {
 
 func equalUIDs(a, b map[string]int) bool { return fmt.Sprint(a) == fmt.Sprint(b) }
 
-// A guideText is docs/migrating.md: its text between commands, its commands with
-// what they print, and its pieces of Nix.
-type guideText struct {
-	steps []guideStep
-	nix   []string
-}
-
-// A guideStep is a command, a piece of Nix, or a line of anything else.
-type guideStep struct {
-	command string
-	output  []string // its output, nil if the guide does not show it
-	nix     string
-	line    string // unchanged
-}
-
-func readGuide(t testing.TB) *guideText {
+// pieces returns the guide's pieces of Nix: the input, the import, and the options
+// formerly and now.
+func pieces(t testing.TB) []console.Block {
 	t.Helper()
-	g := &guideText{}
-	in := ""
-	for line := range strings.SplitSeq(strings.TrimSuffix(read(t, guide), "\n"), "\n") {
-		last := len(g.steps) - 1
-		switch {
-		case in == "console" && strings.HasPrefix(line, "$ "):
-			g.steps = append(g.steps, guideStep{command: strings.TrimPrefix(line, "$ "), line: line})
-			continue
-		case in == "console" && line != "```":
-			g.steps[last].output = append(g.steps[last].output, line)
-			continue
-		case in == "nix" && line != "```":
-			g.steps[last].nix += line + "\n"
-			g.steps[last].line += "\n" + line
-			continue
-		case strings.HasPrefix(line, "```"):
-			if in == "nix" {
-				g.nix = append(g.nix, g.steps[last].nix)
-			}
-			in = strings.TrimPrefix(line, "```")
-		}
-		g.steps = append(g.steps, guideStep{line: line})
+	nix := slices.DeleteFunc(console.Parse(read(t, guide)).Blocks, func(b console.Block) bool { return b.Language != "nix" })
+	if len(nix) != 4 {
+		t.Fatalf("docs/migrating.md has %d pieces of Nix, want 4", len(nix))
 	}
-	if len(g.nix) != 4 {
-		t.Fatalf("docs/migrating.md has %d pieces of Nix, not the input, the import, the options formerly and now", len(g.nix))
-	}
-	return g
-}
-
-// write writes the guide with the output of its commands.
-func (g *guideText) write(t testing.TB) {
-	t.Helper()
-	var b strings.Builder
-	for _, step := range g.steps {
-		b.WriteString(strings.Join(append([]string{step.line}, step.output...), "\n") + "\n")
-	}
-	if err := os.WriteFile(guide, []byte(b.String()), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	return nix
 }
 
 func read(t testing.TB, file string) string {

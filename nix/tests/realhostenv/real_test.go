@@ -24,7 +24,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// TestNothingDiffers runs the tool on this tree as it is, committed or not, under
+// TestNothingDiffers runs the tool on this working tree, committed or not, under
 // every Nix that can lock hostenv. Under one that cannot evaluate what we compare
 // with, that is left to the newest.
 func TestNothingDiffers(t *testing.T) {
@@ -145,7 +145,7 @@ func lockers(t *testing.T) []string {
 		return major == "2" && (err != nil || number < 26)
 	})
 	if len(able) == 0 {
-		t.Skip("left out, for no Nix of HOSTENV_TEST_NIX is 2.26 or newer")
+		t.Skip("no Nix of HOSTENV_TEST_NIX is 2.26 or newer")
 	}
 	return able
 }

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Runs a systemd of its own for one user, and then what it is given, which finds
-# it by XDG_RUNTIME_DIR=/run/user/<uid>, as on a node:
+# Runs a separate systemd for one user, and then a command, which finds it by
+# XDG_RUNTIME_DIR=/run/user/<uid>, as on a node:
 #
 #   systemd.sh SYSTEMD UNITS COMMAND [ARGUMENT...]
 #
-# To be started as root in mount and cgroup namespaces of its own: what it mounts
-# and runs ends with it. Its status is the command's; 77 if systemd does not start.
+# Start it as root in new mount and cgroup namespaces: its mounts and processes end
+# with it. Its status is the command's; 77 if systemd does not start.
 set -eu
 systemd=$1 config=$(mktemp -d) units=$2
 shift 2

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC1091
-# A node, in mount and PID namespaces of its own: node.sh DIR SSHD
+# A node in new mount and PID namespaces: node.sh DIR SSHD
 set -eu
-# /run is to be empty, and the folder may lie there.
+# The folder may be below /run, which becomes empty.
 mount --bind "$1" /mnt
 dir=/mnt
 mount -t tmpfs tmpfs /nix
@@ -29,7 +29,7 @@ for file in passwd group shadow sudoers; do
 done
 mkdir -p "$dir/nix" "$dir/sudoers.d"
 mount --bind "$dir/sudoers.d" /etc/sudoers.d
-if [ ! -d /etc/nix ]; then # Debian's nix-bin brings none, and nothing is made on this machine
+if [ ! -d /etc/nix ]; then # Debian's nix-bin has none, and the test makes none on this machine
 	cp -a /etc "$dir/etc"
 	mkdir "$dir/etc/nix"
 	mount --rbind "$dir/etc" /etc

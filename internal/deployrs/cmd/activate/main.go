@@ -1,4 +1,4 @@
-// Command activate stands for deploy-rs's in tests.
+// Command activate replaces the activate of deploy-rs in tests.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command deploy stands for deploy-rs's in tests.
+// Command deploy replaces the deploy of deploy-rs in tests.
 package main
 
 import (

@@ -1,11 +1,11 @@
 # shellcheck shell=bash disable=SC2154
-# minica --ca-key FILE --ca-cert FILE --domains A,B...: what NixOS's acme module asks of jsha/minica (not in Debian, nor in
+# minica --ca-key FILE --ca-cert FILE --domains A,B...: what NixOS's acme module needs of jsha/minica (not in Debian, nor in
 # the Go module proxy): a CA if there is none, and cert.pem and key.pem of the domains in a folder named after the first.
 set -euo pipefail
 while [ $# -gt 0 ]; do
   case $1 in
     --ca-key) caKey=$2 ;; --ca-cert) caCert=$2 ;; --domains) domains=$2 ;;
-    *) echo "minica: what is $1?" >&2; exit 2 ;;
+    *) echo "minica: unknown argument $1" >&2; exit 2 ;;
   esac
   shift 2
 done

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC1090,SC2154
-# What a builder knows of nixpkgs' stdenv: substitute and its family, wrapProgram, phases.
+# The parts of nixpkgs' stdenv that a builder has: substitute and its family, wrapProgram, phases.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/homeless LC_ALL=C.UTF-8 CC=gcc CXX=g++ SHELL=/bin/bash SOURCE_DATE_EPOCH=1
 set -eu -o pipefail
 shopt -s nullglob

@@ -1,4 +1,4 @@
-// Command sops-install-secrets stands for the program of that name of sops-nix,
+// Command sops-install-secrets takes the place of the program of that name of sops-nix,
 // which the Go module proxy does not have: it takes the manifests that sops-nix's
 // NixOS modules write, decrypts by the host's ssh keys, and puts each secret in
 // place with its owner and mode.
@@ -77,7 +77,7 @@ func run(path, check string) error {
 	}
 	for _, s := range m.Secrets {
 		if s.Format != "yaml" {
-			return fmt.Errorf("secret %s: its format is %q, and this program knows yaml alone", s.Name, s.Format)
+			return fmt.Errorf("secret %s: its format is %q, and this program supports only yaml", s.Name, s.Format)
 		}
 		if !filepath.IsLocal(s.Name) {
 			return fmt.Errorf("secret %s: the name leaves the folder of secrets", s.Name)
