@@ -18,6 +18,18 @@ import (
 // another customer of the same provider.
 const stranger, victim = "acme__site", "beta__portal"
 
+// closedInventory is an inventory of two customers under the closed front door.
+func closedInventory(t *testing.T) []byte {
+	t.Helper()
+	tree := asTree(t, readInventory(t, filepath.Join("..", "..", "golden", "002-b-two-orgs-some-new")))
+	delete(at(tree, "provider"), "frontDoor")
+	data, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 // A place is somewhere in an environment: put returns the inventory with another
 // value there.
 type place struct {
@@ -30,7 +42,7 @@ type place struct {
 // that stands there.
 func places(t *testing.T) []place {
 	t.Helper()
-	text := readInventory(t, filepath.Join("..", "..", "golden", "002-b-two-orgs-some-new"))
+	text := closedInventory(t)
 	environment := func(tree map[string]any) map[string]any {
 		return at(at(at(at(tree, "projects"), stranger), "environments"), "main")
 	}

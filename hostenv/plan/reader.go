@@ -39,7 +39,7 @@ func quoteAttribute(name string) string {
 
 // object returns a member that must be an object.
 func (r *reader) object(from canonjson.Object, where, option string) canonjson.Object {
-	if from != nil && from.Get(option) == nil {
+	if from != nil && canonjson.IsNull(from.Get(option)) {
 		r.remedied(where, option, set(where, option, "{ ... }"), "is missing")
 	}
 	return r.optionalObject(from, where, option)
