@@ -11,12 +11,11 @@ let
     if nginx.enableReload then config.environment.etc."nginx/nginx.conf".source
     else builtins.appendContext (builtins.unsafeDiscardStringContext (lib.head named)) (builtins.getContext command);
 
-  check = pkgs.runCommand "nginx-check" { } (import ../lib/fill.nix ./nginx-check.sh {
+  program = pkgs.writeShellScript "nginx-check" (import ../lib/fill.nix ./nginx-check.sh {
     path = lib.makeBinPath [ pkgs.coreutils pkgs.gnugrep pkgs.gnused pkgs.openssl ];
     nginx = "${nginx.package}/bin/nginx";
     config = "${file}";
     store = builtins.storeDir;
-    done = "touch $out";
   });
 in
 {
@@ -31,6 +30,6 @@ in
   };
 
   config = lib.mkIf (nginx.enable && cfg.check && (nginx.enableReload || named != null)) {
-    system.checks = [ check ];
+    system.checks = [ (pkgs.runCommand "nginx-check" { } "${program}\ntouch $out\n") ];
   };
 }
