@@ -167,7 +167,7 @@ func (r *reader) only(object canonjson.Object, known map[string]bool, at, of str
 	return object.Only(func(name string) bool { return known[name] })
 }
 
-const toOwnNginx = "anything else belongs into the environment's own nginx, behind its socket (services.nginx.virtualHosts of the project)"
+const toOwnNginx = "anything else belongs in the environment's own nginx, behind its socket (services.nginx.virtualHosts of the project)"
 
 // A foreignOption is an option that the front door does not take from a project.
 type foreignOption struct {

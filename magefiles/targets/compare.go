@@ -65,7 +65,9 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		return none, err
 	}
 	after.DeployPublicKeys = inv.Provider.DeployPublicKeys
-	return parity.Compare(before, after), nil
+	report := parity.Compare(before, after)
+	report.Opened = inv.Opened()
+	return report, nil
 }
 
 // deliberate adds the reason to the hint of each refusal that the legacy generator
