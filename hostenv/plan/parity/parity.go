@@ -18,8 +18,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
-
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
