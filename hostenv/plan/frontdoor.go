@@ -122,9 +122,10 @@ func (r *reader) redirectCode(object canonjson.Object, at string) int {
 var plainLocation = regexp.MustCompile(`^(= )?/[A-Za-z0-9._~%+@:,=&!*()/-]*$`)
 
 const (
-	// maxLocation and maxTarget keep directives far below the 4096 bytes of nginx's
+	// maxLocation fits the one byte in which some versions of nginx keep the length of
+	// a location. maxTarget keeps a directive far below the 4096 bytes of nginx's
 	// buffer for a word.
-	maxLocation = 1000
+	maxLocation = 250
 	maxTarget   = 2000
 	// challenges is where NixOS has a location of its own, for certificates.
 	challenges = "/.well-known/acme-challenge"

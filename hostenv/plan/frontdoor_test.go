@@ -220,6 +220,29 @@ func TestServerNamesAreRefused(t *testing.T) {
 	}
 }
 
+// TestNamesOfOneHash tries names for which nginx's hash has one bucket: it does not
+// start with some hundred of them.
+func TestNamesOfOneHash(t *testing.T) {
+	// "an" and "c0" have one hash: 31*'a' + 'n' is 31*'c' + '0'.
+	collide := func(i int) string {
+		name := ""
+		for bit := range 10 {
+			name += []string{"an", "c0"}[i>>bit&1]
+		}
+		return name
+	}
+	for what, form := range map[string]string{"names": "%s.acme.test", "wildcards": "*.%s.acme.test", "wildcards below": "*.x.%s.acme.test"} {
+		hosts := map[string]any{}
+		for i := range 9 {
+			hosts[fmt.Sprintf(form, collide(i))] = map[string]any{}
+			_, err := planOf(t, twoCustomers(hosts))
+			if refused := err != nil && strings.Contains(err.Error(), "host names with one hash in nginx"); refused != (i == 8) || !refused && err != nil {
+				t.Errorf("%d %s: %v", i+1, what, err)
+			}
+		}
+	}
+}
+
 // TestClosedFrontDoorServes states what becomes of each value of the form on a node.
 func TestClosedFrontDoorServes(t *testing.T) {
 	const proxy = `"/":{"proxyPass":"http://` + ownUser + `_upstream","recommendedProxySettings":true}`

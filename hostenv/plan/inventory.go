@@ -138,6 +138,7 @@ func (r *reader) project(input string, object canonjson.Object, provider *Provid
 		p.Environments[name] = r.environment(p, name, where, fields, raw)
 	}
 	r.refuseForeign(input)
+	r.sameHash(p)
 	if raw {
 		r.shadow().refuseForeign(input)
 	}

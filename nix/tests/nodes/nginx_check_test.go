@@ -29,6 +29,19 @@ func checkNginx(t *testing.T, config, store string) (problem string) {
 	return ""
 }
 
+// oneHash returns names of 109 letters that have one hash in nginx.
+func oneHash(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		name := strings.Repeat("a", 40) + "." + strings.Repeat("b", 43) + "."
+		for bit := range 10 {
+			name += []string{"an", "c0"}[i>>bit&1]
+		}
+		names[i] = name + ".test"
+	}
+	return strings.Join(names, "\n")
+}
+
 // TestNginxCheck checks which configurations fail the build of a system, as NixOS
 // renders them.
 func TestNginxCheck(t *testing.T) {
@@ -83,6 +96,7 @@ upstream named { server other.invalid.:8080; }
 		"a status":                {server("  location / {\n    return 9999;\n  }"), "invalid return code"},
 		"an unknown upstream":     {server("  location / {\n    proxy_pass http://$nothing;\n  }"), "unknown"},
 		"a long name":             {server("  server_name " + strings.Repeat("a.", 100) + "test;\n}\nserver {\n  listen 0.0.0.0:80;"), "server_names_hash"},
+		"names of one hash":       {server("  server_name " + oneHash(600) + ";\n}\nserver {\n  listen 0.0.0.0:80;"), "server_names_hash"},
 		"a file of the store":     {server("  include " + store + "/missing;"), "No such file"},
 		"two of one socket":       {frame("server { listen 80 default_server; }\nserver {\n  listen *:80 default_server;\n}\nserver {\n  listen 0.0.0.0:80 default_server;\n}"), "a duplicate default server"},
 		"another key":             {server("  listen 443 ssl;\n  ssl_certificate /x;\n"), "ssl_certificate_key"},
