@@ -1,9 +1,9 @@
 package nix
 
 import (
-	"crypto/rand"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"

@@ -6,6 +6,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/tidwall/gjson"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -36,6 +37,8 @@ type Document struct {
 	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
 	Cloudflare *Cloudflare          `json:"cloudflare,omitzero"`
 	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
+	// Domains are the organisations of domains, see hostenv/domains.
+	Domains domains.Owners `json:"domains,omitzero"`
 	// PrivateNetworks are networks of the provider that are not public, and that
 	// checks and DNS may lead to nevertheless.
 	PrivateNetworks []string `json:"privateNetworks,omitzero"`

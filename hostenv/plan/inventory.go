@@ -19,6 +19,9 @@ type Inventory struct {
 	Provider Provider
 	// Projects are the customers by flake input, organisation__project.
 	Projects map[string]*Project
+	// Seen are the TXT records of domains. The caller sets it, if
+	// Provider.RequireDomainProof or a person asks for proofs.
+	Seen Seen
 
 	problems problem.List // Compute reports them with all others
 	opened   problem.List // see Opened

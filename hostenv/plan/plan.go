@@ -22,6 +22,7 @@ package plan
 import (
 	"slices"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
@@ -55,13 +56,19 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	c.unusedRaw()
 
 	step, err := prior.Next(c.request())
+	var owners domains.Owners
 	if err != nil {
 		c.errs.Add(err)
+	} else if len(c.errs) == 0 { // who claims a name may be wrong itself
+		step.State, owners = c.prove(prior, step.State)
 	}
 	if err := c.errs.Err(); err != nil {
 		return nil, err
 	}
 	document := c.document(step.State)
+	if len(owners) > 0 {
+		document.Domains = owners
+	}
 	c.warnUnlocked()
 	c.warnEnvironments(document)
 	changes := append(step.Changes, nodeChanges(prior, step.State)...)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -37,6 +38,11 @@ type Provider struct {
 	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
 	NixSigning *NixSigning
+	// Domains are the organisations of domains, by normalised name.
+	Domains domains.Owners
+	// RequireDomainProof refuses a new name of a domain that is not known to be the
+	// organisation's.
+	RequireDomainProof bool
 	// PrivateNetworks are networks that are not public and may be dialled, sorted.
 	PrivateNetworks []string
 }
@@ -89,6 +95,8 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		p.Nodes[name] = r.node(name, object)
 	}
 	r.machines(&p)
+	p.Domains = r.domains(from)
+	p.RequireDomainProof = r.boolean(from, where, "requireDomainProof", false)
 	p.PrivateNetworks = r.networks(from, where, "privateNetworks")
 	placement := r.optionalObject(from, where, "placement")
 	for _, m := range placement {

@@ -55,6 +55,9 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	if err != nil {
 		return none, err
 	}
+	if err := r.see(ctx, inv, prior); err != nil {
+		return none, err
+	}
 	result, err := plan.Compute(inv, sources, prior)
 	if err != nil {
 		return none, deliberate(err)

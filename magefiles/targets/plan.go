@@ -32,12 +32,13 @@ func Plan(ctx context.Context,
 	locked *bool, // keep the locked sources of the last plan, fetch no newer ones
 	inventory *string, // read the inventory from this file, without Nix; implies -locked
 	out *string, // the generated folder, default generated
+	resolver *string, // the validating resolver to ask for proofs of domains, default the system's
 	compare *string, // compare the new plan with this older plan.json, write nothing
 ) error {
 	run := planRun{
 		folder: openFolder(out, !value(dryRun, false) && value(compare, "") == ""),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
-		keepSources: value(locked, false), inventory: value(inventory, ""),
+		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""),
 	}
 	return run.run(nil, func() error {
 		if older := value(compare, ""); older != "" {
@@ -50,7 +51,7 @@ func Plan(ctx context.Context,
 type planRun struct {
 	*folder
 	dryRun, json, detailed, keepSources bool
-	inventory                           string
+	inventory, resolver                 string
 }
 
 // do takes the lock before it reads the inventory: otherwise, of two concurrent
@@ -76,6 +77,9 @@ func (r planRun) plan(ctx context.Context) error {
 	}
 	inv, sources, err := r.inputs(ctx, last)
 	if err != nil {
+		return err
+	}
+	if err := r.see(ctx, inv, prior); err != nil {
 		return err
 	}
 	result, err := plan.Compute(inv, sources, prior)

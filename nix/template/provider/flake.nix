@@ -75,6 +75,11 @@
       # assign. Users that already have a UID keep it.
       uidRange = { min = 40000; max = 59999; };
 
+      # A new host name needs a proof that its domain is the customer's: the TXT
+      # record that `mage domains` prints, or your word here.
+      requireDomainProof = true;
+      # domains."acme.example" = "acme";
+
       # A plan without customers is refused, because usually an input was
       # forgotten. Set this if you have no customers yet.
       # allowEmpty = true;
