@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/big"
@@ -244,33 +245,69 @@ func (a attacker) hosts(t *testing.T, want int) (hosts map[string]any, tried int
 	return hosts, tried
 }
 
-// FuzzCustomers renders a node with two customers of which one chooses all values, and
-// runs nginx with it: nginx starts, and serves of the other customer neither page, file,
-// socket, certificate nor name.
-func FuzzCustomers(f *testing.F) {
-	f.Add(uint64(1), uint16(60))
-	f.Fuzz(func(t *testing.T, seed uint64, want uint16) {
-		a := attacker{rand.New(rand.NewPCG(seed, 0))}
-		hosts, tried := a.hosts(t, min(int(want), 400))
-		result, err := planned(t, customers(hosts))
-		if err != nil {
-			t.Fatal(err)
+// Go's own fuzzing ends a test after 10 seconds, and nginx and NixOS take longer.
+var (
+	seeds    = flag.Int("seeds", 1, "how many nodes TestTwoCustomers tries")
+	perNode  = flag.Int("hosts", 60, "how many virtual hosts the attacker has on each")
+	fromSeed = flag.Uint64("seed", 1, "the first seed")
+)
+
+// TestTwoCustomers renders a node with two customers of which one chooses all values,
+// and runs nginx with it: nginx starts, and serves of the other customer neither page,
+// file, socket, certificate nor name.
+func TestTwoCustomers(t *testing.T) {
+	for i := range *seeds {
+		t.Run(fmt.Sprint("seed ", *fromSeed+uint64(i)), func(t *testing.T) { tryCustomers(t, *fromSeed+uint64(i)) })
+	}
+}
+
+func tryCustomers(t *testing.T, seed uint64) {
+	a := attacker{rand.New(rand.NewPCG(seed, 0))}
+	hosts, tried := a.hosts(t, *perNode)
+	result, err := planned(t, customers(hosts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d of %d virtual hosts are planned", len(hosts), tried)
+	config := rendered(t, result)
+	if said := checkNginx(t, config, "/nowhere"); said != "" {
+		t.Fatalf("seed %d: the build fails:\n%s", seed, said)
+	}
+	d := openDoor(t, config, result)
+	d.servesVictim()
+	for name, host := range result.Plan.Nodes[nodeName].Services.Nginx.VirtualHosts {
+		if name == "default" || name == victimHost {
+			continue
 		}
-		t.Logf("%d of %d virtual hosts are planned", len(hosts), tried)
-		config := rendered(t, result)
-		if said := checkNginx(t, config, "/nowhere"); said != "" {
-			t.Fatalf("seed %d: the build fails:\n%s", seed, said)
+		for _, seen := range d.attack(strings.Replace(name, "*.", "any.", 1), host) {
+			t.Error(seen)
 		}
-		d := openDoor(t, config, result)
-		d.servesVictim()
-		for name, host := range result.Plan.Nodes[nodeName].Services.Nginx.VirtualHosts {
-			if name == "default" || name == victimHost {
-				continue
-			}
-			d.attack(strings.Replace(name, "*.", "any.", 1), host)
+	}
+	d.servesVictim()
+}
+
+// TestAttacksAreSeen opens the front door for the attacker, and checks that the requests
+// of TestTwoCustomers then find what is not the attacker's.
+func TestAttacksAreSeen(t *testing.T) {
+	hosts := map[string]any{}
+	attacks := map[string]map[string]any{
+		"socket.acme.test": {"proxyPass": "http://" + victim + "_upstream"},
+		"file.acme.test":   {"alias": "/etc/passwd"},
+		"header.acme.test": {"return": "200", "extraConfig": "add_header X-Hidden 1;"},
+	}
+	for name, location := range attacks {
+		hosts[name] = map[string]any{"enableLetsEncrypt": false, "locations": map[string]any{"/x": location}}
+	}
+	result, err := planned(t, customers(hosts, "acme"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := openDoor(t, rendered(t, result), result)
+	for name := range attacks {
+		if found := d.attack(name, result.Plan.Nodes[nodeName].Services.Nginx.VirtualHosts[name]); len(found) == 0 {
+			t.Errorf("nothing is seen of %s", name)
 		}
-		d.servesVictim()
-	})
+	}
 }
 
 // rendered returns the nginx.conf of the plan's node, for Debian's nginx: with what a
@@ -445,9 +482,10 @@ func (d *runningDoor) servesVictim() {
 	}
 }
 
-// attack sends requests to one host of the attacker.
-func (d *runningDoor) attack(name string, host plan.VirtualHost) {
-	d.Helper()
+// attack sends requests to one host of the attacker, and returns what is served that is
+// not the attacker's.
+func (d *runningDoor) attack(name string, host plan.VirtualHost) (found []string) {
+	saw := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	paths := []string{"/", "/index.html", "/../../etc/passwd", "//etc/passwd", "/.well-known/acme-challenge/../../" + victimHost + "/key.pem", "/acme/" + victimHost + "/key.pem"}
 	for path := range membersOf(host.Carried.Get("locations")) {
 		paths = append(paths, strings.TrimPrefix(path, "= "), strings.TrimPrefix(path, "= ")+"/../x")
@@ -456,24 +494,25 @@ func (d *runningDoor) attack(name string, host plan.VirtualHost) {
 		for _, encrypted := range []bool{false, true} {
 			answer, body, names, err := d.ask(encrypted, name, path)
 			if len(names) > 0 && (!host.TLS().ForceSSL || !slices.Equal(names, []string{name})) {
-				d.Errorf("%s is served with the certificate of %v", name, names)
+				saw("%s is served with the certificate of %v", name, names)
 			}
 			if err != nil {
 				continue // without a certificate there is no TLS, and 444 closes the connection
 			}
 			if strings.Contains(body, victim) || strings.Contains(body, "PRIVATE KEY") || strings.Contains(body, "root:") || strings.Contains(body, "Welcome to nginx") {
-				d.Errorf("%s%s is %d %q", name, path, answer.StatusCode, body)
+				saw("%s%s is %d %q", name, path, answer.StatusCode, body)
 			}
 			if answer.StatusCode == http.StatusOK && body != "" && body != "page of "+user {
-				d.Errorf("%s%s is %q", name, path, body)
+				saw("%s%s is %q", name, path, body)
 			}
 			for header, values := range answer.Header {
 				if !slices.Contains(known, header) {
-					d.Errorf("%s%s has the header %s: %q", name, path, header, values)
+					saw("%s%s has the header %s: %q", name, path, header, values)
 				}
 			}
 		}
 	}
+	return found
 }
 
 // known are the headers that nginx, the attacker's server and the form send.
