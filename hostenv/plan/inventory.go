@@ -178,6 +178,7 @@ func (r *reader) environment(p *Project, name, where string, fields canonjson.Ob
 		GitRef: r.text(hostenv, inner, "gitRef", name),
 	}
 	r.identity(e, hostenv, inner)
+	r.nodesRead(fields, hostenv, where, inner)
 	if root := r.text(hostenv, inner, "root", ""); strings.HasPrefix(root, "/nix/store/") {
 		r.remedied(inner, "root", "make the inventory with the provider's nix/lib, which writes it relative to the project's source",
 			"is the store path %s, which changes with every commit of the project", root)
@@ -186,6 +187,15 @@ func (r *reader) environment(p *Project, name, where string, fields canonjson.Ob
 	e.AuthorizedKeys = r.authorizedKeys(fields, where)
 	e.virtualHosts = r.virtualHosts(fields, where, e.UserName, raw)
 	return e
+}
+
+// nodesRead refuses values that a node's system does not take. A deploy would fail
+// for all environments of the node.
+func (r *reader) nodesRead(fields, hostenv canonjson.Object, where, inner string) {
+	if enable := fields.Get("enable"); enable != nil && canonjson.IsNull(enable) {
+		r.wrong(where, "enable", "is null, not true or false")
+	}
+	r.text(hostenv, inner, "backupsRepoHost", "")
 }
 
 // authorizedKeys collects the keys of an environment's users, in the order of
