@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -96,7 +97,7 @@ func (r *Runner) ownPart(ctx context.Context) (*own, error) {
 		return nil, fmt.Errorf("evaluate the inventory: read what nix wrote: %w", err)
 	}
 	if o.lock, err = r.lock(); err == nil && o.lock == nil {
-		err = problem.New("flake.lock", "is missing", "run `nix flake lock` in the provider's folder")
+		o.lock = flakelock.None()
 	}
 	if err == nil && o.Held.Library == nil {
 		err = problem.New("", "nix/lib of hostenv-provider is in no source of the flake", "name the input that it comes from hostenv-provider")
@@ -117,9 +118,14 @@ func (o *own) document(projects map[string]json.RawMessage) ([]byte, error) {
 	if err := json.Unmarshal(o.Base, &base); err != nil {
 		return nil, fmt.Errorf("evaluate the inventory: read what nix wrote: %w", err)
 	}
-	var all bytes.Buffer
-	object(&all, projects)
-	base["projects"] = all.Bytes()
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(base["projects"], &all); err != nil {
+		return nil, fmt.Errorf("evaluate the inventory: read what nix wrote: %w", err)
+	}
+	maps.Copy(all, projects)
+	var written bytes.Buffer
+	object(&written, all)
+	base["projects"] = written.Bytes()
 	var document bytes.Buffer
 	object(&document, base)
 	document.WriteByte('\n')
@@ -158,6 +164,9 @@ type project struct {
 
 // projects evaluates all projects, each alone.
 func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessage, error) {
+	if len(o.Names) == 0 {
+		return nil, nil
+	}
 	h, err := r.newHolder(ctx, o.Held.Evaluation.limits(), o.Held.StoreDir)
 	if err != nil {
 		return nil, err

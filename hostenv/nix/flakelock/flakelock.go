@@ -82,6 +82,11 @@ func Parse(text []byte) (*Lock, error) {
 	return l, nil
 }
 
+// None is the lock of a flake without inputs.
+func None() *Lock {
+	return &Lock{root: "root", nodes: map[string]*node{"root": {inputs: map[string]reference{}}}}
+}
+
 func parseNode(value any) (*node, error) {
 	object, ok := value.(map[string]any)
 	if !ok {
