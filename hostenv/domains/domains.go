@@ -53,9 +53,6 @@ func (o Owners) Of(host string) (domain, organisation string) {
 	return "", ""
 }
 
-// A Proof is a TXT record that was seen.
-type Proof struct{ Domain, Organisation string }
-
 // Match returns which of organisations the TXT records of a domain name, sorted.
 func Match(hostenvHostname string, organisations, records []string) []string {
 	var proved []string

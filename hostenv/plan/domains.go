@@ -40,7 +40,8 @@ type Domain struct {
 	Since        string // the date of the record
 	// Owner is another organisation to which the domain belongs, "" if there is none.
 	Owner string
-	// Record and Token are the name and the text of the TXT record that proves it.
+	// Record and Token are the name and the text of the TXT record that proves it; ""
+	// for a public suffix, which only the provider can give to an organisation.
 	Record, Token string
 }
 
@@ -66,9 +67,11 @@ func Domains(inv *Inventory, prior state.State) []Domain {
 				key := [2]string{domain, project.Organisation}
 				d := byKey[key]
 				if d == nil {
-					d = &Domain{Domain: domain, Organisation: project.Organisation, Record: domains.Record(domain),
-						Token: domains.Token(inv.Provider.HostenvHostname, project.Organisation)}
+					d = &Domain{Domain: domain, Organisation: project.Organisation}
 					byKey[key] = d
+					if domains.Registrable(domain) == domain {
+						d.Record, d.Token = domains.Record(domain), domains.Token(inv.Provider.HostenvHostname, project.Organisation)
+					}
 					switch {
 					case owner == project.Organisation && inv.Provider.Domains[domain] == owner:
 						d.How = ByProvider
@@ -119,6 +122,15 @@ func belowProvider(host, hostenvHostname string) bool {
 // before, or that no entry of provider.transfers hands to it.
 func (c *computation) prove(prior, next state.State) (state.State, domains.Owners) {
 	p := &c.inv.Provider
+	planned := map[string]bool{}
+	for _, project := range c.inv.Projects {
+		planned[project.Organisation] = true
+	}
+	for _, domain := range slices.Sorted(maps.Keys(p.Domains)) {
+		if organisation := p.Domains[domain]; !planned[organisation] {
+			c.warn("provider.domains."+quoteAttribute(domain), fmt.Sprintf("names %q, which is no organisation that is planned", organisation))
+		}
+	}
 	next = c.record(next)
 	owners, _ := c.inv.owners(next)
 	before := map[string]int{} // the UID of the owner, which a new user name does not change
@@ -160,7 +172,8 @@ func (c *computation) record(next state.State) state.State {
 	owners, _ := c.inv.owners(next)
 	claimants := map[string][]string{}
 	for _, d := range Domains(c.inv, next) {
-		if owners[d.Domain] == "" {
+		// Below a public suffix anyone may get a name, perhaps that of the record too.
+		if owners[d.Domain] == "" && domains.Registrable(d.Domain) == d.Domain {
 			claimants[d.Domain] = append(claimants[d.Domain], d.Organisation)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,8 @@ func TestDomains(t *testing.T) {
 			errs: []string{`the domain "hosting.example" is the provider's, with generated names and nodes below it, and acme claims *.a.hosting.example, hosting.example, shop.hosting.example and ` + betaUser + `.hosting.example`}},
 		{reason: "a record proves no name below the provider's domain", market: market{acme: []string{"x.hosting.example"}, provider: require, seen: map[string][]string{"hosting.example": tokens("acme")}},
 			errs: []string{`is the provider's`}},
+		{reason: "a record proves no public suffix", market: market{acme: []string{"*.github.io", "github.io"}, provider: require, seen: map[string][]string{"github.io": tokens("acme")}},
+			errs: []string{`the domain "github.io" is a public suffix, below which anyone registers names, and acme claims *.github.io and github.io`}},
 		{reason: "a wildcard below a public suffix is refused", market: market{acme: []string{"*.co.uk"}}, errs: []string{`the domain "co.uk" is a public suffix`}},
 		{reason: "a wrong option", market: market{provider: `, "domains": {"*.a.example": "acme", "b..example": "acme", "c.example": "", "D.example": "acme", "d.example": "beta"}`},
 			errs: []string{"is a wildcard", "is no domain", "names no organisation", "is the same domain as another entry"}},
@@ -200,5 +203,91 @@ func TestProofsInState(t *testing.T) {
 		if d := plan.Domains(m.inventory(t), again)[i]; d.How != want || d.Since != "2026-11-29" || d.Record != "_hostenv."+domain || len(d.New) > 0 {
 			t.Errorf("%+v", d)
 		}
+	}
+}
+
+// TestDomainsHistories plans random histories of two organisations that claim names
+// of few domains, with random records, words of the provider and switches of the
+// option. After every plan that is accepted, a name is with an organisation only if
+// it was there before, or if the domain is that organisation's.
+func TestDomainsHistories(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	hosts := []string{"a.test", "www.a.test", "*.a.test", "x.y.a.test", "b.test", "www.b.test", "shop.co.uk", "*.co.uk", "www.shop.co.uk",
+		"hosting.example", "x.hosting.example", "*.x.hosting.example", acmeUser + ".hosting.example", betaUser + ".hosting.example"}
+	all := []string{"a.test", "b.test", "shop.co.uk", "co.uk", "hosting.example"}
+	pick := func(list []string, chance int) (picked []string) {
+		for _, s := range list {
+			if random.IntN(100) < chance {
+				picked = append(picked, s)
+			}
+		}
+		return picked
+	}
+	accepted, refused := 0, 0
+	for range 400 {
+		prior := state.New()
+		for range 8 {
+			m := market{acme: pick(hosts, 7), beta: pick(hosts, 7), seen: map[string][]string{}}
+			required := random.IntN(2) == 0
+			if required {
+				m.provider = require
+			}
+			provided := map[string]string{}
+			for _, domain := range pick(all, 10) {
+				provided[domain] = []string{"acme", "beta"}[random.IntN(2)]
+			}
+			text, err := json.Marshal(provided)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.provider += `, "domains": ` + string(text)
+			for _, domain := range pick(all, 40) {
+				m.seen[domain] = tokens([]string{"acme", "beta", "gamma"}[random.IntN(3)])
+			}
+			result, err := plan.Compute(m.inventory(t), nil, prior)
+			if err != nil {
+				refused++
+				continue
+			}
+			accepted++
+			proofs, before := result.State.Proofs(), prior.Proofs()
+			for domain, proof := range before {
+				if proofs[domain] != proof {
+					t.Fatalf("%s was %v, and is %v", domain, proof, proofs[domain])
+				}
+			}
+			for domain, proof := range proofs {
+				if _, old := before[domain]; !old && !slices.Contains(m.seen[domain], tokens(proof.Organisation)[1]) {
+					t.Fatalf("%s is proved by no record", domain)
+				}
+			}
+			for user, e := range result.State.Entries {
+				for _, host := range e.VirtualHosts {
+					bare := strings.TrimPrefix(host, "*.")
+					domain := domains.Registrable(host)
+					owner := provided[domain]
+					if owner == "" {
+						owner = proofs[domain].Organisation
+					}
+					generated := host == user+".hosting.example"
+					own := provided["hosting.example"] == "" && (bare == "hosting.example" || strings.HasSuffix(bare, ".hosting.example"))
+					switch {
+					case slices.Contains(prior.Entries[user].VirtualHosts, host), generated:
+					case strings.HasSuffix(bare, "hosting.example") || own:
+						t.Fatalf("%s has %s, below the provider's domain", user, host)
+					case owner != "" && owner != e.Organisation && provided["co.uk"] == "":
+						t.Fatalf("%s has %s, and the domain is %s's", user, host, owner)
+					case required && owner == "" && provided["co.uk"] == "":
+						t.Fatalf("%s has %s without a proof", user, host)
+					}
+				}
+			}
+			if prior, err = state.Decode(result.State.Encode()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if accepted < 100 || refused < 100 {
+		t.Errorf("%d plans accepted, %d refused", accepted, refused)
 	}
 }

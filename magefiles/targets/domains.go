@@ -44,8 +44,8 @@ type domainLine struct {
 	Since        string   `json:"since,omitempty"`
 	Owner        string   `json:"owner,omitempty"`
 	Hosts        []string `json:"hosts"`
-	Record       string   `json:"record"`
-	Token        string   `json:"token"`
+	Record       string   `json:"record,omitempty"`
+	Token        string   `json:"token,omitempty"`
 	// Seen is whether DNS has the record now; Error is why that is not known.
 	Seen  bool                `json:"seen"`
 	Error dnsgate.LookupError `json:"error,omitempty"`
@@ -109,6 +109,8 @@ func (r planRun) tellDomains(lines []domainLine) error {
 	for _, l := range lines {
 		switch {
 		case l.Proof != plan.Unproved || l.Owner != "":
+		case l.Record == "":
+			fmt.Fprintf(stdout(), "\n%s: it is a public suffix, which only provider.domains can give to an organisation\n", l.Domain)
 		case l.Seen:
 			fmt.Fprintf(stdout(), "\n%s: the record of %s is in DNS; `mage plan` records the proof, if provider.requireDomainProof is set\n", l.Domain, l.Organisation)
 		default:
@@ -137,7 +139,7 @@ func (l domainLine) proof() string {
 func (r planRun) records(ctx context.Context, inv *plan.Inventory, wanted func(plan.Domain) bool, prior state.State) (map[string]resolver.TXT, error) {
 	var names []string
 	for _, d := range plan.Domains(inv, prior) {
-		if wanted(d) {
+		if wanted(d) && d.Record != "" {
 			names = append(names, d.Record)
 		}
 	}
