@@ -125,6 +125,4 @@ func Advice(text string) string {
 }
 
 // Quote writes any text as a string of Nix.
-func Quote(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(text) + `"`
-}
+func Quote(text string) string { return problem.Nix(text) }
