@@ -44,7 +44,7 @@ var rules = []rule{
 	// The answers of the resolver. A server may fail for one family only, so bogus
 	// needs both.
 	{name: "bogus", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool { return bogus(s.facts.A) && bogus(s.facts.AAAA) }},
-	{name: "no-address-known", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).lookups, when: func(s *subject) bool { return s.hasNoAddress() && !(clean(s.facts.A) && clean(s.facts.AAAA)) }},
+	{name: "no-address-known", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).lookups, when: func(s *subject) bool { return s.hasNoAddress() && (!clean(s.facts.A) || !clean(s.facts.AAAA)) }},
 	{name: "no-address-contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == contradiction }},
 	{name: "no-address-in-part", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == inPart }},
 	{name: "only-reserved", result: Fail, reason: ReasonOnlyReserved, evidence: (*subject).lookups, when: func(s *subject) bool {

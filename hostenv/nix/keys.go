@@ -50,11 +50,6 @@ type Key struct {
 	Made   bool   // by this call
 }
 
-// FlakeLine returns the line of flake.nix by which a provider's nodes trust a key.
-func (k Key) FlakeLine() string {
-	return fmt.Sprintf("provider.nixSigning.trustedPublicKeys = [ %q ];", k.Public)
-}
-
 // OpenKey finds the key of the provider at root: the file that is named (by
 // -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key in
 // root, else hostenv-provider/<domain>/secret.key in the user's configuration

@@ -104,7 +104,7 @@ func TestStateIsLocked(t *testing.T) {
 		t.Errorf("the run is done, although it did not write the state: %s", r)
 	}
 	contains(t, r.stdout, "n1    system", "2 activated")
-	contains(t, r.stderr, "error: record which node each environment is on", "hint: `mage deploy -resume`")
+	contains(t, r.stderr, "error: record which node each environment is on", "hint: run `mage deploy -resume` to record it")
 	w.atPlan(w.Provider.Paths(t), 1)
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)

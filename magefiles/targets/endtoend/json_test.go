@@ -220,7 +220,7 @@ func TestSameMachine(t *testing.T) {
 	}})
 	w.Nodes[1].CopyHostKey(t, w.Nodes[0])
 	r := w.wants(w.deploy(), 1)
-	contains(t, r.stderr, "nodes n1 and n2 have the same host key, ssh-ed25519 ", "hint: one machine: remove the other name")
+	contains(t, r.stderr, "nodes n1 and n2 have the same host key, ssh-ed25519 ", "hint: if they are one machine, remove the other name")
 	for _, n := range w.Nodes {
 		if ran := n.Activations(t, "system"); len(ran) > 0 {
 			t.Errorf("%s activated %v", n.Name, ran)

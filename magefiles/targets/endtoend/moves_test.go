@@ -324,7 +324,7 @@ func TestMoveData(t *testing.T) {
 	w.place("n1", "3")
 	r := w.wants(w.deploy(), 3)
 	contains(t, r.stdout, "failed (move)", user+" has older data on n1, and would start with those instead of restoring from n2: /home/"+user+"/.local/share/mysql",
-		"hint: set them aside, on n1 as "+user, "-skipMigrations="+user)
+		"hint: move them aside, on n1 as "+user, "-skipMigrations="+user)
 	if got := w.deployedNode(user); got != "n2" {
 		t.Errorf("the state has it on %q", got)
 	}
@@ -400,9 +400,9 @@ func TestMoveFlags(t *testing.T) {
 	// Flags that are refused.
 	for flag, words := range map[string]string{
 		"-migrationSource=" + user:         "environment=node",
-		"-migrationSource=" + user + "=n9": "no node of the plan",
-		"-migrationSource=absent=n1":       "no environment of the plan",
-		"-skipMigrations=absent":           "no environment of the plan",
+		"-migrationSource=" + user + "=n9": "is not a node of the plan",
+		"-migrationSource=absent=n1":       "is not an environment of the plan",
+		"-skipMigrations=absent":           "is not an environment of the plan",
 	} {
 		contains(t, w.wants(w.deploy(flag), 1).stderr, words)
 	}

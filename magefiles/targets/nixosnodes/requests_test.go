@@ -171,7 +171,7 @@ done`, "sh", program)
 	}
 
 	// New settings of the unit need a restart by hand, which the status reports.
-	const older = "nginx runs with the settings that its unit had when it was started"
+	const older = "nginx runs with older settings than its unit has now"
 	if status := s.mage(0, "status").Stderr; strings.Contains(status, older) {
 		t.Errorf("nginx runs with the current settings of its unit, but status reports older ones: %s", status)
 	}

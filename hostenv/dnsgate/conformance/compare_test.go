@@ -137,7 +137,11 @@ func (c *Comparison) judge(facts, plain *dnsgate.Facts) {
 
 func (c *Comparison) wants(repeats Repeats) bool {
 	switch n := c.Issued + c.Refused; {
-	case c.Refused > 0 || n >= 2 && c.spent > 30*time.Second: // a black hole
+	case c.Refused > 0:
+		return false
+	// A black hole makes each request slow. Two are enough but for a failure: both may
+	// have chosen the one address of several that answers.
+	case n >= 2 && c.spent > 30*time.Second && c.Verdict.Result != dnsgate.Fail || c.spent > 5*time.Minute:
 		return false
 	case c.Verdict.Reason == dnsgate.ReasonInconsistent || c.Plain.Reason == dnsgate.ReasonInconsistent && !c.Excused():
 		return n < 4*repeats.Fail
