@@ -20,11 +20,13 @@
     ./nginx-upgrade.nix
     ./nix.nix
     ./openssh.nix
+    ./processes.nix
     ./runtime.nix
     ./secrets.nix
     ./sessions.nix
     ./slices.nix
     ./sudo.nix
+    ./tmp.nix
     ./users.nix
   ];
 
