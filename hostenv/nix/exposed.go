@@ -132,7 +132,8 @@ func (c checkout) secretIn(name string) (string, error) {
 		}
 	}
 	below, err := filepath.Rel(c.folder, path)
-	if err == nil && strings.HasPrefix(below, "secrets"+string(filepath.Separator)) && slices.Contains(secretForms, filepath.Ext(name)) &&
+	isExample := strings.HasPrefix(filepath.Base(name), "example.") // of the keys, see the template
+	if err == nil && !isExample && strings.HasPrefix(below, "secrets"+string(filepath.Separator)) && slices.Contains(secretForms, filepath.Ext(name)) &&
 		len(bytes.TrimSpace(text)) > 0 && !bytes.Contains(text, []byte("sops")) && !bytes.Contains(text, []byte("ENC[")) {
 		return plainText, nil
 	}

@@ -48,6 +48,7 @@ func TestSecretsNeverReachTheStore(t *testing.T) {
 		{"a plain file of sops", "secrets/secrets.yaml", "acme:\n  backups_secret: hunter2\n", "secrets/secrets.yaml is not encrypted by sops"},
 
 		{"an encrypted file", "secrets/secrets.yaml", "a: ENC[AES256_GCM,data:x]\nsops:\n  mac: x\n", ""},
+		{"an example", "secrets/example.yaml", "acme:\n  backups_secret: ...\n", ""},
 		{"a public key", "secrets/signing/public.key", public, ""},
 		{"a text about keys", "README.md", "A key begins with `-----BEGIN OPENSSH PRIVATE KEY-----`.\n-----BEGIN PRIVATE KEY-----\n...\n", ""},
 		{"a large file", "image", strings.Repeat("\x00", 1<<20) + pemKey, ""},

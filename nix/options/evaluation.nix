@@ -1,7 +1,6 @@
-{ lib, ... }:
+{ mkOption, types, defaults, ... }:
 let
-  inherit (lib) mkOption types;
-  defaults = (import ../lib/provider-defaults.nix).plain.evaluation;
+  inherit (defaults.plain) evaluation;
 
   allowedUris = default: more: mkOption {
     type = types.listOf types.str;
@@ -19,23 +18,21 @@ let
 
   limit = name: example: description: mkOption {
     type = types.ints.positive;
-    default = defaults.${name};
+    default = evaluation.${name};
     inherit example description;
   };
 in
 {
-  options.provider.evaluation = {
-    time = limit "time" 300 "How long the evaluation of one project may take, in seconds.";
-    memory = limit "memory" 4096 "How much memory the evaluation of one project may use, in MB.";
-    output = limit "output" 4194304 "How long the result of one project, and what its evaluation prints, may be, in bytes.";
-    allowedUris = allowedUris defaults.allowedUris "They are fetched without credentials.";
-    organisations = mkOption {
-      type = types.attrsOf (types.submodule {
-        options.allowedUris = allowedUris [ ] "For the projects of this organisation; they are fetched with the operator's credentials.";
-      });
-      default = { };
-      example = { acme.allowedUris = [ "git+ssh://git@git.example/acme/" ]; };
-      description = "Further sources for the projects of an organisation.";
-    };
+  time = limit "time" 300 "How long the evaluation of one project may take, in seconds.";
+  memory = limit "memory" 4096 "How much memory the evaluation of one project may use, in MB.";
+  output = limit "output" 4194304 "How long the result of one project, and what its evaluation prints, may be, in bytes.";
+  allowedUris = allowedUris evaluation.allowedUris "They are fetched without credentials.";
+  organisations = mkOption {
+    type = types.attrsOf (types.submodule {
+      options.allowedUris = allowedUris [ ] "For the projects of this organisation; they are fetched with the operator's credentials.";
+    });
+    default = { };
+    example = { acme.allowedUris = [ "git+ssh://git@git.example/acme/" ]; };
+    description = "Further sources for the projects of an organisation.";
   };
 }

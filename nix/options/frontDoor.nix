@@ -1,9 +1,6 @@
-{ lib, ... }:
-let
-  inherit (lib) mkOption types;
-in
+{ mkOption, types, ... }:
 {
-  options.provider.frontDoor.raw = mkOption {
+  raw = mkOption {
     type = types.listOf types.str;
     default = [ ];
     example = [ "acme" "beta__portal" ];

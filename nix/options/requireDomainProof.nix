@@ -1,18 +1,13 @@
-{ lib, ... }:
-let
-  inherit (lib) mkOption types;
-in
-{
-  options.provider.requireDomainProof = mkOption {
-    type = types.bool;
-    default = false;
-    example = true;
-    description = ''
-      Whether a new host name needs a proof that its domain is the organisation's:
-      an entry of `provider.domains`, or the TXT record that `mage domains` prints.
-      Names that the state has already stay with their environment. DNS alone proves
-      nothing, because the names of all customers lead to the same nodes. The
-      template sets it.
-    '';
-  };
+{ mkOption, types, ... }:
+mkOption {
+  type = types.bool;
+  default = false;
+  example = true;
+  description = ''
+    Whether a new host name needs a proof that its domain is the organisation's:
+    an entry of `provider.domains`, or the TXT record that `mage domains` prints.
+    Names that the state has already stay with their environment. DNS alone proves
+    nothing, because the names of all customers lead to the same nodes. The
+    template sets it.
+  '';
 }
