@@ -150,14 +150,6 @@ done`, "sh", program)
 	}
 	reloaded("an nginx that does not start")
 
-	// A configuration that nginx does not take fails the build of the system.
-	s.Provider.Module(t, "nonsense", `{ services.nginx.appendHttpConfig = "nonsense on;"; }`)
-	s.Provider.Commit(t)
-	failed := s.mage(1, "deploy", "-env=system")
-	contains(t, failed.Stdout+failed.Stderr, "nginx does not take the front door's configuration", `unknown directive "nonsense"`)
-	s.Provider.Module(t, "nonsense", "")
-	reloaded("a configuration that nginx does not take")
-
 	l.during("a customer that leaves, and the old nginx", func() {
 		s.Provider.Module(t, "nginx", "")
 		s.Provider.Remove(t, "gamma", "blog")
