@@ -1,12 +1,14 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
@@ -96,8 +98,10 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) error {
 		r.removeCanary(ctx, p)
 	}
 	before := p.seen()
+	limited, cancel := r.limited(ctx, p)
+	defer cancel()
 	failure := explained(p.Profile, log, func() error {
-		return r.Activator.Activate(ctx, p.on.Node, p.Profile, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
+		return r.Activator.Activate(limited, p.on.Node, p.Profile, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
 	})
 	if err := r.awaitEnd(ctx, p); err != nil {
 		return r.lost(ctx, p, failure, err, log.Name())
@@ -121,6 +125,23 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) error {
 		failure = errors.New("deploy-rs reported success, but the node has another path")
 	}
 	return r.fail(p, ReasonActivation, p.active(), failure, log.Name())
+}
+
+// The default of [Options.Activation], and the limit where the activation restores
+// data: other environments of the node wait for it.
+const activationTime, restoreTime = 15 * time.Minute, time.Hour
+
+// limited bounds an activation of an environment, which runs a customer's code.
+func (r *run) limited(ctx context.Context, p *profileRun) (context.Context, context.CancelFunc) {
+	if p.IsSystem() {
+		return ctx, func() {}
+	}
+	limit := cmp.Or(r.Options.Activation, activationTime)
+	if p.from != "" {
+		limit = max(limit, restoreTime)
+	}
+	return context.WithTimeoutCause(ctx, limit, problem.New("", fmt.Sprintf("it took longer than %s, which is all that the activation of an environment may", limit),
+		"find out why (`journalctl --user` of the environment's user, and its log of the activation), and run `mage deploy -resume`"))
 }
 
 // explained activates, and explains a failure by the log.
