@@ -26,6 +26,15 @@ func Registrable(host string) string {
 	return domain
 }
 
+// specialUse are the top-level domains that the DNS never has (RFC 6761, section 6).
+var specialUse = []string{"example", "invalid", "localhost", "test"}
+
+// IsSpecialUse reports whether a host name is below a domain that the DNS never has:
+// it has no owner, and Let's Encrypt issues no certificate for it.
+func IsSpecialUse(host string) bool {
+	return slices.Contains(specialUse, host[strings.LastIndexByte(host, '.')+1:])
+}
+
 // Record returns the name of the TXT record that proves a domain.
 func Record(domain string) string { return "_hostenv." + domain }
 

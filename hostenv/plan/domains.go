@@ -211,6 +211,8 @@ func (p *Provider) refuses(owners domains.Owners, e *placed, host string) (refus
 	}
 	domain = domains.Registrable(host)
 	switch {
+	case domain != "" && domains.IsSpecialUse(host):
+		return refusal{}, false
 	case domain == "" && (p.RequireDomainProof || strings.HasPrefix(host, "*.")):
 		return refusal{"public", strings.TrimPrefix(host, "*."), e.Organisation, ""}, true
 	case p.RequireDomainProof:

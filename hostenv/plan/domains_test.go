@@ -67,36 +67,37 @@ func TestDomains(t *testing.T) {
 		errs   []string // a part of each error
 		proofs map[string]string
 	}{
-		{reason: "without proofs asked for, names go to the first claim, as before", market: market{acme: []string{"www.acme.example"}, beta: []string{"x.acme.example"}}},
-		{reason: "a new name needs a proof", market: market{acme: []string{"www.victim.example", "*.victim.example"}, provider: require},
-			errs: []string{`the domain "victim.example" is not proved to be acme's, and acme claims *.victim.example and www.victim.example`}},
-		{reason: "a record proves it", market: market{acme: []string{"www.acme.example", "*.acme.example"}, provider: require, seen: map[string][]string{"acme.example": tokens("acme")}},
-			proofs: map[string]string{"acme.example": "acme"}},
-		{reason: "a record is for one organisation", market: market{acme: []string{"www.victim.example"}, provider: require, seen: map[string][]string{"victim.example": tokens("beta")}},
-			errs: []string{`the domain "victim.example" is not proved to be acme's`}},
-		{reason: "a record of another domain proves nothing", market: market{acme: []string{"www.victim.example"}, provider: require, seen: map[string][]string{"acme.example": tokens("acme"), "www.victim.example": tokens("acme"), "example": tokens("acme")}},
-			errs: []string{`the domain "victim.example" is not proved to be acme's`}},
-		{reason: "the first proof has the domain", before: market{beta: []string{"www.victim.example"}, provider: require, seen: map[string][]string{"victim.example": tokens("beta")}},
-			market: market{beta: []string{"www.victim.example"}, acme: []string{"x.victim.example"}, provider: require, seen: map[string][]string{"victim.example": tokens("acme")}},
-			errs:   []string{`the domain "victim.example" belongs to beta, and acme claims x.victim.example`}, proofs: map[string]string{"victim.example": "beta"}},
-		{reason: "a proof holds without the option", before: market{beta: []string{"www.victim.example"}, provider: require, seen: map[string][]string{"victim.example": tokens("beta")}},
-			market: market{beta: []string{"www.victim.example"}, acme: []string{"*.x.victim.example"}},
-			errs:   []string{`the domain "victim.example" belongs to beta, and acme claims *.x.victim.example`}},
-		{reason: "a proof holds without the record", before: market{beta: []string{"www.victim.example"}, provider: require, seen: map[string][]string{"victim.example": tokens("beta")}},
-			market: market{beta: []string{"www.victim.example", "more.victim.example"}, provider: require}, proofs: map[string]string{"victim.example": "beta"}},
-		{reason: "two records at once need the provider", market: market{acme: []string{"a.both.example"}, beta: []string{"b.both.example"}, provider: require, seen: map[string][]string{"both.example": append(tokens("acme"), tokens("beta")...)}},
-			errs: []string{`the domain "both.example" has TXT records of acme and beta`, `is not proved to be acme's`, `is not proved to be beta's`}},
-		{reason: "the provider names the organisation", market: market{acme: []string{"x.victim.example"}, beta: []string{"www.victim.example"}, provider: `, "domains": {"Victim.Example.": "beta"}`},
-			errs: []string{`the domain "victim.example" belongs to beta, and acme claims x.victim.example`}},
-		{reason: "the provider's word is above a record", market: market{acme: []string{"x.victim.example"}, provider: require + `, "domains": {"victim.example": "beta"}`, seen: map[string][]string{"victim.example": tokens("acme")}},
-			errs: []string{`the domain "victim.example" belongs to beta`}},
-		{reason: "the provider may give a part of a domain", market: market{acme: []string{"x.shop.victim.example"}, beta: []string{"www.victim.example"}, provider: require + `, "domains": {"victim.example": "beta", "shop.victim.example": "acme"}`}},
-		{reason: "names that the state has stay", before: market{acme: []string{"old.victim.example"}},
-			market: market{acme: []string{"old.victim.example"}, beta: []string{"www.victim.example"}, provider: require + `, "domains": {"victim.example": "beta"}`}},
-		{reason: "a name of the state is no proof for another", before: market{acme: []string{"www.acme.example"}},
-			market: market{acme: []string{"www.acme.example", "shop.acme.example"}, provider: require}, errs: []string{`"acme.example" is not proved to be acme's, and acme claims shop.acme.example`}},
-		{reason: "a transfer is the provider's word", before: market{beta: []string{"www.victim.example"}},
-			market: market{acme: []string{"www.victim.example"}, provider: require + `, "transfers": [{"host": "www.victim.example", "from": "` + betaUser + `", "to": "` + acmeUser + `"}]`}},
+		{reason: "without proofs asked for, names go to the first claim, as before", market: market{acme: []string{"www.acme.net"}, beta: []string{"x.acme.net"}}},
+		{reason: "a new name needs a proof", market: market{acme: []string{"www.victim.net", "*.victim.net"}, provider: require},
+			errs: []string{`the domain "victim.net" is not proved to be acme's, and acme claims *.victim.net and www.victim.net`}},
+		{reason: "a record proves it", market: market{acme: []string{"www.acme.net", "*.acme.net"}, provider: require, seen: map[string][]string{"acme.net": tokens("acme")}},
+			proofs: map[string]string{"acme.net": "acme"}},
+		{reason: "a domain that the DNS never has needs no proof", market: market{acme: []string{"www.acme.example", "*.acme.test"}, provider: require}},
+		{reason: "a record is for one organisation", market: market{acme: []string{"www.victim.net"}, provider: require, seen: map[string][]string{"victim.net": tokens("beta")}},
+			errs: []string{`the domain "victim.net" is not proved to be acme's`}},
+		{reason: "a record of another domain proves nothing", market: market{acme: []string{"www.victim.net"}, provider: require, seen: map[string][]string{"acme.net": tokens("acme"), "www.victim.net": tokens("acme"), "net": tokens("acme")}},
+			errs: []string{`the domain "victim.net" is not proved to be acme's`}},
+		{reason: "the first proof has the domain", before: market{beta: []string{"www.victim.net"}, provider: require, seen: map[string][]string{"victim.net": tokens("beta")}},
+			market: market{beta: []string{"www.victim.net"}, acme: []string{"x.victim.net"}, provider: require, seen: map[string][]string{"victim.net": tokens("acme")}},
+			errs:   []string{`the domain "victim.net" belongs to beta, and acme claims x.victim.net`}, proofs: map[string]string{"victim.net": "beta"}},
+		{reason: "a proof holds without the option", before: market{beta: []string{"www.victim.net"}, provider: require, seen: map[string][]string{"victim.net": tokens("beta")}},
+			market: market{beta: []string{"www.victim.net"}, acme: []string{"*.x.victim.net"}},
+			errs:   []string{`the domain "victim.net" belongs to beta, and acme claims *.x.victim.net`}},
+		{reason: "a proof holds without the record", before: market{beta: []string{"www.victim.net"}, provider: require, seen: map[string][]string{"victim.net": tokens("beta")}},
+			market: market{beta: []string{"www.victim.net", "more.victim.net"}, provider: require}, proofs: map[string]string{"victim.net": "beta"}},
+		{reason: "two records at once need the provider", market: market{acme: []string{"a.both.net"}, beta: []string{"b.both.net"}, provider: require, seen: map[string][]string{"both.net": append(tokens("acme"), tokens("beta")...)}},
+			errs: []string{`the domain "both.net" has TXT records of acme and beta`, `is not proved to be acme's`, `is not proved to be beta's`}},
+		{reason: "the provider names the organisation", market: market{acme: []string{"x.victim.net"}, beta: []string{"www.victim.net"}, provider: `, "domains": {"Victim.Net.": "beta"}`},
+			errs: []string{`the domain "victim.net" belongs to beta, and acme claims x.victim.net`}},
+		{reason: "the provider's word is above a record", market: market{acme: []string{"x.victim.net"}, provider: require + `, "domains": {"victim.net": "beta"}`, seen: map[string][]string{"victim.net": tokens("acme")}},
+			errs: []string{`the domain "victim.net" belongs to beta`}},
+		{reason: "the provider may give a part of a domain", market: market{acme: []string{"x.shop.victim.net"}, beta: []string{"www.victim.net"}, provider: require + `, "domains": {"victim.net": "beta", "shop.victim.net": "acme"}`}},
+		{reason: "names that the state has stay", before: market{acme: []string{"old.victim.net"}},
+			market: market{acme: []string{"old.victim.net"}, beta: []string{"www.victim.net"}, provider: require + `, "domains": {"victim.net": "beta"}`}},
+		{reason: "a name of the state is no proof for another", before: market{acme: []string{"www.acme.net"}},
+			market: market{acme: []string{"www.acme.net", "shop.acme.net"}, provider: require}, errs: []string{`"acme.net" is not proved to be acme's, and acme claims shop.acme.net`}},
+		{reason: "a transfer is the provider's word", before: market{beta: []string{"www.victim.net"}},
+			market: market{acme: []string{"www.victim.net"}, provider: require + `, "transfers": [{"host": "www.victim.net", "from": "` + betaUser + `", "to": "` + acmeUser + `"}]`}},
 		{reason: "below the provider's domain there are only generated names", market: market{acme: []string{"shop.hosting.example", "*.a.hosting.example", "hosting.example", betaUser + ".hosting.example", acmeUser + ".hosting.example"}},
 			errs: []string{`the domain "hosting.example" is the provider's, with generated names and nodes below it, and acme claims *.a.hosting.example, hosting.example, shop.hosting.example and ` + betaUser + `.hosting.example`}},
 		{reason: "a record proves no name below the provider's domain", market: market{acme: []string{"x.hosting.example"}, provider: require, seen: map[string][]string{"hosting.example": tokens("acme")}},
@@ -158,8 +159,8 @@ func TestDomains(t *testing.T) {
 // The readers of today survive the proofs: every key of the document but the
 // description is an entry, and nothing else changes.
 func TestProofsInState(t *testing.T) {
-	m := market{acme: []string{"www.acme.example"}, beta: []string{"www.beta.example"}, provider: require,
-		seen: map[string][]string{"acme.example": tokens("acme"), "beta.example": tokens("beta")}}
+	m := market{acme: []string{"www.acme.net"}, beta: []string{"www.beta.net"}, provider: require,
+		seen: map[string][]string{"acme.net": tokens("acme"), "beta.net": tokens("beta")}}
 	result, err := plan.Compute(m.inventory(t), nil, state.New())
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +182,7 @@ func TestProofsInState(t *testing.T) {
 			t.Errorf("%s is no entry: %s, %v", key, text, err)
 		}
 	}
-	if got := result.Plan.Domains; !maps.Equal(got, domains.Owners{"acme.example": "acme", "beta.example": "beta"}) {
+	if got := result.Plan.Domains; !maps.Equal(got, domains.Owners{"acme.net": "acme", "beta.net": "beta"}) {
 		t.Errorf("the plan has the domains %v", got)
 	}
 	again, err := state.Decode(result.State.Encode())
@@ -195,10 +196,10 @@ func TestProofsInState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if gone.State.Proofs()["acme.example"].Organisation != "acme" {
+	if gone.State.Proofs()["acme.net"].Organisation != "acme" {
 		t.Error("a proof is gone with a name")
 	}
-	for domain, want := range map[string]plan.How{"acme.example": plan.ByRecord, "beta.example": plan.ByRecord} {
+	for domain, want := range map[string]plan.How{"acme.net": plan.ByRecord, "beta.net": plan.ByRecord} {
 		i := slices.IndexFunc(plan.Domains(m.inventory(t), again), func(d plan.Domain) bool { return d.Domain == domain })
 		if d := plan.Domains(m.inventory(t), again)[i]; d.How != want || d.Since != "2026-11-29" || d.Record != "_hostenv."+domain || len(d.New) > 0 {
 			t.Errorf("%+v", d)
@@ -212,9 +213,9 @@ func TestProofsInState(t *testing.T) {
 // it was there before, or if the domain is that organisation's.
 func TestDomainsHistories(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	hosts := []string{"a.test", "www.a.test", "*.a.test", "x.y.a.test", "b.test", "www.b.test", "shop.co.uk", "*.co.uk", "www.shop.co.uk",
+	hosts := []string{"a.net", "www.a.net", "*.a.net", "x.y.a.net", "b.net", "www.b.net", "shop.co.uk", "*.co.uk", "www.shop.co.uk",
 		"hosting.example", "x.hosting.example", "*.x.hosting.example", acmeUser + ".hosting.example", betaUser + ".hosting.example"}
-	all := []string{"a.test", "b.test", "shop.co.uk", "co.uk", "hosting.example"}
+	all := []string{"a.net", "b.net", "shop.co.uk", "co.uk", "hosting.example"}
 	pick := func(list []string, chance int) (picked []string) {
 		for _, s := range list {
 			if random.IntN(100) < chance {
