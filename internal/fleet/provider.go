@@ -147,7 +147,7 @@ func (f *Fleet) inventory() map[string]any {
 			"allowEmpty": true, "deployPublicKeys": []any{}, "deployUser": DeployUser, "hostenvHostname": Domain,
 			"letsEncrypt": map[string]any{"acceptTerms": true, "adminEmail": "ops@" + Domain},
 			"nixSigning":  map[string]any{"trustedPublicKeys": trusted},
-			"nodes":       nodes, "placement": placement, "uidRange": map[string]any{"min": 40000, "max": 59999},
+			"nodes":       nodes, "placement": placement, "privateNetworks": []any{"127.0.0.0/8", "::1/128"}, "uidRange": map[string]any{"min": 40000, "max": 59999},
 		},
 	}
 }
