@@ -22,6 +22,16 @@ const defaultTempPath = "/run/hostenv/deploy"
 // user; nix/modules/deploy.nix refuses a plan that differs.
 func profileLink(user string) string { return "/nix/var/nix/profiles/per-user/" + user + "/hostenv" }
 
-// tempPath is the folder of deploy-rs's canary of an environment. Each environment
-// has its own folder, and other customers cannot write to it.
-func tempPath(c Connection, user string) string { return c.TempPath + "/" + user }
+// profiles returns the paths of the environments' profiles. Each environment has its
+// own folder for deploy-rs's canary, and other customers cannot write to it.
+func (c *computation) profiles(connections map[string]Connection) map[string]Profile {
+	profiles := make(map[string]Profile, len(c.placed))
+	for _, e := range c.placed {
+		connection, ok := connections[e.node]
+		if !ok { // all environments of the node are disabled
+			connection = c.inv.Provider.connection(e.node)
+		}
+		profiles[e.UserName] = Profile{ProfileLink: profileLink(e.UserName), TempPath: connection.TempPath + "/" + e.UserName}
+	}
+	return profiles
+}

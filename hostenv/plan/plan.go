@@ -128,7 +128,6 @@ func (c *computation) request() state.Request {
 func (c *computation) document(next state.State) Document {
 	p := &c.inv.Provider
 	environments := make(map[string]Environment, len(c.placed))
-	profiles := make(map[string]Profile, len(c.placed))
 	for _, e := range c.placed {
 		e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
 		proxy := proxyTo(e.UserName)
@@ -136,18 +135,18 @@ func (c *computation) document(next state.State) Document {
 			e.hosts[v.name] = v.planned(proxy)
 		}
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
-		profiles[e.UserName] = Profile{ProfileLink: profileLink(e.UserName), TempPath: tempPath(p.connection(e.node), e.UserName)}
 	}
 	nodes := c.nodes(next)
+	connections := c.connections(nodes, environments)
 	return Document{
 		FormatVersion:   FormatVersion,
 		StateDigest:     next.Digest(),
 		HostenvHostname: p.HostenvHostname,
 		DeployUser:      p.DeployUser,
 		Environments:    environments,
-		Profiles:        profiles,
+		Profiles:        c.profiles(connections),
 		Nodes:           nodes,
-		NodeConnections: c.connections(nodes, environments),
+		NodeConnections: connections,
 		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
