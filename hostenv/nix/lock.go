@@ -104,7 +104,7 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 	case !errors.As(err, &failed):
 		return err
 	case len(batch) == 1:
-		text, _ := SplitHint(failed.Message())
+		text, _ := SplitHint(failed.Error())
 		if errors.Is(failed, errStale) {
 			text = errStale.Error() + "\n" + text
 		}

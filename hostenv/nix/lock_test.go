@@ -357,6 +357,17 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
+// A nix that ends without a word, as one that the kernel kills, is reported by how it
+// ended.
+func TestLockOfSilentNix(t *testing.T) {
+	for body, want := range map[string]string{"exit 7": "exit status 7", "kill -KILL $$": "killed"} {
+		_, err := (&hostnix.Runner{Nix: script(t, body)}).LockSources(t.Context(), []map[string]any{git("/a", "main")})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", body, err, want)
+		}
+	}
+}
+
 // At most Jobs processes run at once, and no two fetch from one repository.
 func TestProcessesAtOnce(t *testing.T) {
 	dir := realTempDir(t)
