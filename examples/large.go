@@ -21,7 +21,7 @@ func MakeLarge(ctx context.Context, dest string, projects, environments int, opt
 	customers := map[string][]branch{}
 	for p := range projects {
 		organisation := fmt.Sprintf("org%03d", p)
-		fmt.Fprintf(&inputs, "    %s__site.url = \"git+%s/%s?dir=.hostenv&ref=main\";\n", organisation, Placeholder, organisation)
+		fmt.Fprintf(&inputs, "    %s__site = { url = \"git+%s/%s?dir=.hostenv&ref=main\"; flake = false; };\n", organisation, Placeholder, organisation)
 
 		names := []string{"main"}
 		for e := 1; e < environments; e++ {

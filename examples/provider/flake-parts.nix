@@ -15,9 +15,10 @@
 
     # The customers: organisation__project, each a repository with a hostenv
     # project in its folder .hostenv. The branch named here is the one that says
-    # which environments there are.
-    acme__site.url = "git+file:///srv/example/acme-site?dir=.hostenv&ref=main";
-    beta__portal.url = "git+file:///srv/example/beta-portal?dir=.hostenv&ref=production";
+    # which environments there are. With `flake = false`, `nix flake lock` does not
+    # read the customer's flake.nix, and locks nothing that it names.
+    acme__site = { url = "git+file:///srv/example/acme-site?dir=.hostenv&ref=main"; flake = false; };
+    beta__portal = { url = "git+file:///srv/example/beta-portal?dir=.hostenv&ref=production"; flake = false; };
   };
 
   outputs = inputs: inputs.flake-parts.lib.mkFlake { inherit inputs; } {

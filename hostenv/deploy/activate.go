@@ -1,12 +1,14 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
@@ -96,8 +98,10 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) error {
 		r.removeCanary(ctx, p)
 	}
 	before := p.seen()
+	limited, cancel := r.limited(ctx, p, log)
+	defer cancel()
 	failure := explained(p.Profile, log, func() error {
-		return r.Activator.Activate(ctx, p.on.Node, p.Profile, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
+		return r.Activator.Activate(limited, p.on.Node, p.Profile, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
 	})
 	if err := r.awaitEnd(ctx, p); err != nil {
 		return r.lost(ctx, p, failure, err, log.Name())
@@ -123,6 +127,48 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) error {
 	return r.fail(p, ReasonActivation, p.active(), failure, log.Name())
 }
 
+// The default of [Options.Activation], and the limit where the activation restores
+// data: other environments of the node wait for it.
+const activationTime, restoreTime = 15 * time.Minute, time.Hour
+
+// mostLog is how much an activation of an environment may print, on this machine's
+// disk.
+const mostLog = 64 << 20
+
+// limited bounds an activation of an environment, which runs a customer's code, in
+// time and in what it prints.
+func (r *run) limited(ctx context.Context, p *profileRun, log *os.File) (context.Context, context.CancelFunc) {
+	if p.IsSystem() {
+		return ctx, func() {}
+	}
+	limit := cmp.Or(r.Options.Activation, activationTime)
+	if p.from != "" {
+		limit = max(limit, restoreTime)
+	}
+	over := func(format string, args ...any) error {
+		return problem.New("", fmt.Sprintf(format, args...)+", which is all that the activation of an environment may",
+			"find out why (`journalctl --user` of the environment's user, and its log of the activation), and run `mage deploy -resume`")
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, over("it took longer than %s", limit))
+	limited, stop := context.WithCancelCause(ctx)
+	begun, _ := log.Seek(0, io.SeekEnd) // 0 without a log
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-limited.Done():
+				return
+			case <-tick.C:
+				if info, err := log.Stat(); err == nil && info.Size()-begun > mostLog {
+					stop(over("it printed more than %d MiB", mostLog>>20))
+				}
+			}
+		}
+	}()
+	return limited, func() { stop(nil); cancel() }
+}
+
 // explained activates, and explains a failure by the log.
 func explained(p Profile, log *os.File, activate func() error) error {
 	begun, _ := log.Seek(0, io.SeekEnd) // the log may hold an earlier attempt
@@ -130,12 +176,27 @@ func explained(p Profile, log *os.File, activate func() error) error {
 	if err == nil || log.Name() == os.DevNull {
 		return err
 	}
-	text, unread := os.ReadFile(log.Name())
-	if unread != nil || begun > int64(len(text)) {
+	text, unread := endOf(log.Name(), begun)
+	if unread != nil {
 		return err // the event names the log
 	}
-	text = text[begun:]
-	return ActivationFailure(p, string(text[max(0, len(text)-maxLog):]), err)
+	return ActivationFailure(p, string(text), err)
+}
+
+// endOf returns what a log has after an offset, the last maxLog bytes of it.
+func endOf(path string, begun int64) ([]byte, error) {
+	log, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	end, err := log.Seek(0, io.SeekEnd)
+	if err != nil || begun > end {
+		return nil, cmp.Or(err, io.ErrUnexpectedEOF)
+	}
+	text := make([]byte, min(end-begun, maxLog))
+	_, err = log.ReadAt(text, end-int64(len(text)))
+	return text, err
 }
 
 // removeCanary removes the canary that an earlier activation of the path left when

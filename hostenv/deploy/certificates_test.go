@@ -74,7 +74,7 @@ func TestCertificateFailure(t *testing.T) {
 		"failed": {"since": 1999990000, "times": 2, "exit": "10", "said": "2026/11/29 error:\n\n  [www.test] acme: \u001b[2Jgone\u202e 403\n"}}]`)
 	want := []deploy.Certificate{{Node: "n1", Name: "www.test", State: deploy.CertificateFailed, Issuer: deploy.IssuerCA, NotAfter: time.Unix(2_100_000_000, 0).UTC(),
 		Failure: &deploy.OrderFailure{Since: time.Unix(1_999_990_000, 0).UTC(), Last: time.Unix(1_999_999_000, 0).UTC(), Times: 2, Exit: "10",
-			Output: []string{"2026/11/29 error:", "[www.test] acme: ?[2Jgone? 403"}}}}
+			Output: []string{"2026/11/29 error:", `[www.test] acme: \u001b[2Jgone\u202e 403`}}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -3,6 +3,8 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // EventsVersion is the version of the events, in the first line of a journal
@@ -176,7 +178,7 @@ func (e Event) Encode() []byte {
 	if err != nil { // no field can fail
 		panic(fmt.Sprintf("encode an event: %v", err))
 	}
-	return append(line, '\n')
+	return append(problem.JSON(line), '\n')
 }
 
 // DecodeEvent reads a line of JSON.

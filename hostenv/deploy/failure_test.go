@@ -45,7 +45,7 @@ func TestActivationFailure(t *testing.T) {
 		{"names that are not of a unit", begin + "failed unit: a b; rm -rf /\nfailed unit| x\n" + end + "1\n",
 			"its activation ended with exit status 1\n| failed unit: a b; rm -rf /\n| failed unit| x", ""},
 		{"control characters", begin + "\x1b[2Jall is fine\r\u202e\xff\tx\n" + end + "1\n",
-			"its activation ended with exit status 1\n| ?[2Jall is fine?? x", ""},
+			"its activation ended with exit status 1\n| " + `\u001b[2Jall is fine\u202e` + "\ufffd x", ""},
 	}
 	for _, test := range tests {
 		p := deploy.Profile{Node: "n1", Name: "system", Path: newSystem}

@@ -22,6 +22,8 @@ type Options struct {
 	// Settle bounds the wait for an activation that another run began, 0 for five
 	// minutes: activate-rs waits for 240 s, and then for a confirmation.
 	Settle time.Duration `json:"-"`
+	// Activation bounds the activation of an environment, 0 for 15 minutes.
+	Activation time.Duration `json:"-"`
 }
 
 // Mode is how far a run goes.

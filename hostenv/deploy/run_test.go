@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -617,6 +618,61 @@ func TestPreviewCode(t *testing.T) {
 		events := r.Journal.Events()
 		if end := events[len(events)-1].End; end == nil || end.Code != test.want || o.PreviewCode(test.detailed) != test.want {
 			t.Errorf("the end is %+v, and the code %d, want %d", end, o.PreviewCode(test.detailed), test.want)
+		}
+	}
+}
+
+// hanging is an activator with which the activation of one environment does not end.
+type hanging struct {
+	deploy.Activator
+	user   string
+	prints bool
+}
+
+func (h hanging) Activate(ctx context.Context, n deploy.Node, p deploy.Profile, how deploy.ActivateOptions, log io.Writer) error {
+	if p.Name != h.user {
+		return h.Activator.Activate(ctx, n, p, how, log)
+	}
+	for h.prints && ctx.Err() == nil {
+		if _, err := log.Write(make([]byte, 1<<20)); err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// An activation that does not end, or prints without end, fails its environment, and
+// others are deployed.
+func TestActivationThatHangs(t *testing.T) {
+	for _, tt := range []struct {
+		limit  time.Duration
+		prints bool
+		want   string
+	}{
+		{50 * time.Millisecond, false, "it took longer than 50ms"},
+		{time.Minute, true, "it printed more than 64 MiB"},
+	} {
+		nodes := fleet(1, 2)
+		w := newWorld(t, nodes)
+		r := w.runner(t.TempDir(), "")
+		r.Activator = hanging{w, "env1-n1", tt.prints}
+		r.Options.Activation = tt.limit
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		o, err := r.Run(ctx, deploy.Deploy, nodes, nodes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"n1/system": "active", "n1/env1-n1": "failed activation", "n1/env2-n1": "active"}
+		if diff := cmp.Diff(want, states(o)); diff != "" {
+			t.Error(diff)
+		}
+		for _, p := range o.Profiles {
+			if p.Profile == "env1-n1" && !strings.Contains(p.Error, tt.want) {
+				t.Errorf("%+v", p)
+			}
 		}
 	}
 }

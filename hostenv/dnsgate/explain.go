@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Explain returns a text with the verdict on a certificate, its evidence, and all
@@ -34,14 +36,14 @@ func Explain(facts *Facts, request Request) string {
 		}
 		explainLookups(&b, f.A, f.AAAA, f.Servers)
 		for _, l := range f.CAA {
-			fmt.Fprintf(&b, "  CAA of %s: %s\n", l.Name, describe(l.Lookup))
+			fmt.Fprintf(&b, "  CAA of %s: %s\n", problem.Line(l.Name), describe(l.Lookup))
 		}
 		if f.Live != nil {
 			for _, a := range slices.Sorted(maps.Keys(f.Live.Dials)) {
-				fmt.Fprintf(&b, "  port 80 of %s: %s\n", a, f.Live.Dials[a])
+				fmt.Fprintf(&b, "  port 80 of %s: %s\n", problem.Line(a), f.Live.Dials[a])
 			}
 			for _, a := range slices.Sorted(maps.Keys(f.Live.Probes)) {
-				fmt.Fprintf(&b, "  probe of %s: %s\n", a, describeProbe(f.Live.Probes[a]))
+				fmt.Fprintf(&b, "  probe of %s: %s\n", problem.Line(a), describeProbe(f.Live.Probes[a]))
 			}
 			if f.Live.Own != nil {
 				fmt.Fprintf(&b, "  the node itself: %s\n", describeProbe(f.Live.Own))
@@ -56,7 +58,7 @@ func explainLookups(b *strings.Builder, a, aaaa Lookup, servers []ServerFacts) {
 	servers = slices.Clone(servers)
 	slices.SortFunc(servers, compareServers)
 	for _, s := range servers {
-		fmt.Fprintf(b, "  %s: A %s; AAAA %s; CNAME %s\n", s.label(), describe(s.A), describe(s.AAAA), describe(s.CNAME))
+		fmt.Fprintf(b, "  %s: A %s; AAAA %s; CNAME %s\n", problem.Line(s.label()), describe(s.A), describe(s.AAAA), describe(s.CNAME))
 	}
 }
 
@@ -64,13 +66,13 @@ func explainLookups(b *strings.Builder, a, aaaa Lookup, servers []ServerFacts) {
 func (v Verdict) Text(indent string) string {
 	var b strings.Builder
 	for _, e := range v.Evidence {
-		fmt.Fprintf(&b, "%s%s\n", indent, e)
+		fmt.Fprintf(&b, "%s%s\n", indent, problem.Line(e.String()))
 	}
 	if v.Fix != "" {
-		fmt.Fprintf(&b, "%sfix: %s\n", indent, v.Fix)
+		fmt.Fprintf(&b, "%sfix: %s\n", indent, problem.Line(v.Fix))
 	}
 	for _, w := range v.Warnings {
-		fmt.Fprintf(&b, "%swarning: %s\n", indent, w)
+		fmt.Fprintf(&b, "%swarning: %s\n", indent, problem.Line(w))
 	}
 	return b.String()
 }

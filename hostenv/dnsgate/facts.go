@@ -46,6 +46,7 @@ const (
 	ErrorNotImp    LookupError = "notimp"
 	ErrorTimeout   LookupError = "timeout"
 	ErrorNetwork   LookupError = "network"   // not sent, or reset
+	ErrorPrivate   LookupError = "private"   // the server is at an address that is not public, and was not asked
 	ErrorMalformed LookupError = "malformed" // the reply does not parse, or answers another question
 	ErrorLame      LookupError = "lame"      // the server does not have the zone
 	ErrorLoop      LookupError = "loop"      // the CNAMEs lead back to themselves

@@ -1,5 +1,7 @@
 package dnsgate
 
+import "net/netip"
+
 // Proxies are the ranges of reverse proxies that hide the host behind them:
 // Cloudflare's (https://www.cloudflare.com/ips/, last changed in 2023).
 var Proxies = prefixes(
@@ -8,3 +10,20 @@ var Proxies = prefixes(
 	"104.24.0.0/14", "172.64.0.0/13", "131.0.72.0/22",
 	"2400:cb00::/32", "2606:4700::/32", "2803:f800::/32", "2405:b500::/32", "2405:8100::/32", "2a06:98c0::/29", "2c0f:f248::/32",
 )
+
+func within(a netip.Addr, blocks []netip.Prefix) bool {
+	for _, block := range blocks {
+		if block.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	list := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		list[i] = netip.MustParsePrefix(text)
+	}
+	return list
+}

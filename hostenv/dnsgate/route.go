@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 )
 
 // A route is where the resolver's addresses lead Let's Encrypt. It tries IPv6 first,
@@ -132,15 +134,15 @@ func aaaaLookupFailed(s *subject) []string {
 	return nil
 }
 
-// unroutable are IPv6 blocks that accept no connection, but that are in no registry
-// of reserved addresses: multicast and site-local (RFC 4291, RFC 3879).
-var unroutable = prefixes("ff00::/8", "fec0::/10")
+// unroutable reports whether no machine can connect to an IPv6 address, and Let's
+// Encrypt tries it nevertheless: multicast, site-local, not assigned.
+func unroutable(a netip.Addr) bool { return a.Is6() && !public.Listed(a) && public.Use(a) != "" }
 
 // dead reports whether no host answers at an address: it refuses or times out, or no
 // machine can reach it. A missing route on this machine proves nothing.
 func (s *subject) dead(a netip.Addr) bool {
 	dial := s.dials[a]
-	return dial == DialRefused || dial == DialTimeout || within(a, unroutable)
+	return dial == DialRefused || dial == DialTimeout || unroutable(a)
 }
 
 func (s *subject) allDead(list addresses) bool { return len(list.filter(s.dead)) == len(list) }

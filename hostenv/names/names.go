@@ -4,7 +4,7 @@
 //
 // Where a name has several spellings (a host, an address), its parser returns
 // the one that every comparison uses, and parses that one to itself. A value of
-// any type but [Ref], for which git allows almost every character,
+// any type
 //
 //   - has no blank (except in the comment of a [PublicKey]), control character,
 //     quote, backslash, dollar or semicolon, so that a Nix string and a line of
@@ -95,7 +95,7 @@ func ParseSystem(s string) (System, error) {
 
 // ParseKeyName parses the name of a key that signs store paths.
 func ParseKeyName(s string) (KeyName, error) {
-	if len(s) > maxHost+10 || !keyName.MatchString(s) {
+	if len(s) > maxWord || !keyName.MatchString(s) {
 		return "", errors.New("it must be letters, digits and . _ + @ -, with a letter or digit first")
 	}
 	return KeyName(s), nil

@@ -12,7 +12,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// parsers holds the parser for each file of testdata/ but addressForms.json.
+// parsers holds the parser for each table of testdata/.
 var parsers = map[string]func(string) (string, error){
 	"address":   text(names.ParseAddress),
 	"host":      text(names.ParseHost),
@@ -53,7 +53,7 @@ type table struct {
 func tables(t testing.TB) map[string]table {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.json")
-	files = slices.DeleteFunc(files, func(file string) bool { return file == addressForms })
+	files = slices.DeleteFunc(files, func(file string) bool { return slices.Contains([]string{addressForms, userNames, reservedNames}, file) })
 	if err != nil || len(files) != len(parsers) {
 		t.Fatalf("%d files in testdata, %d parsers: %v", len(files), len(parsers), err)
 	}
@@ -104,9 +104,7 @@ func TestTables(t *testing.T) {
 		// Names that JSON cannot hold, or that are too long for the files.
 		refuse("NUL", "a\x00b")
 		refuse("invalid UTF-8", "/a\xff.test")
-		if kind != "ref" {
-			refuse("a megabyte", strings.Repeat("ü", 1<<20))
-		}
+		refuse("a megabyte", strings.Repeat("ü", 1<<20))
 	}
 }
 
@@ -178,7 +176,7 @@ var word = map[string]*regexp.Regexp{
 	"storePath": regexp.MustCompile(`^/[A-Za-z0-9._/+?=-]+$`),
 	"system":    regexp.MustCompile(`^[a-z0-9_]+-[a-z0-9]+$`),
 	"user":      regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`),
-	"ref":       regexp.MustCompile(`^[^[:cntrl:]]+$`),
+	"ref":       regexp.MustCompile(`^[A-Za-z0-9_@+][A-Za-z0-9_./#@+%=,-]*$`),
 }
 
 // FuzzParse checks that a parsed name needs no quotes anywhere, and is parsed to
@@ -231,8 +229,10 @@ func checkFileName(t *testing.T, kind, name string) {
 	switch kind {
 	case "plainPath", "storePath":
 		parts = strings.Split(name, "/")[1:]
-	case "publicKey", "ref":
+	case "publicKey":
 		return
+	case "ref":
+		parts = strings.Split(name, "/")
 	}
 	for _, part := range parts {
 		if part == "" || part == "." || part == ".." || kind != "plainPath" && len(part) > 255 || strings.ContainsAny(part, "/\x00") {
@@ -241,7 +241,50 @@ func checkFileName(t *testing.T, kind, name string) {
 	}
 }
 
-const addressForms = "testdata/addressForms.json"
+const (
+	addressForms = "testdata/addressForms.json"
+	userNames    = "testdata/userName.json"
+
+	reservedNames = "testdata/reserved.json"
+)
+
+// TestIsReserved reads the table that nix/tests/json.nix holds nix/lib/json.nix
+// against.
+func TestIsReserved(t *testing.T) {
+	data, err := os.ReadFile(reservedNames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table struct{ Free, Reserved map[string]string }
+	if err := json.Unmarshal(data, &table); err != nil || len(table.Free) == 0 || len(table.Reserved) == 0 {
+		t.Fatal(table, err)
+	}
+	for want, examples := range map[bool]map[string]string{false: table.Free, true: table.Reserved} {
+		for reason, name := range examples {
+			if got := names.IsReserved(name); got != want {
+				t.Errorf("%s: %q is reserved: %v", reason, name, got)
+			}
+		}
+	}
+}
+
+// TestUserName holds UserName against the table that nix/tests/names.nix holds
+// nix/lib/names.nix against.
+func TestUserName(t *testing.T) {
+	data, err := os.ReadFile(userNames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct{ Organisation, Project, Environment, UserName string }
+	if err := json.Unmarshal(data, &cases); err != nil || len(cases) == 0 {
+		t.Fatal(len(cases), err)
+	}
+	for _, c := range cases {
+		if got := names.UserName(c.Organisation, c.Project, c.Environment); got != c.UserName {
+			t.Errorf("%s/%s/%s is %q, not %q", c.Organisation, c.Project, c.Environment, got, c.UserName)
+		}
+	}
+}
 
 // TestAddressForms holds what programs are given for an address against the table
 // that nix/tests/address.nix holds nix/lib/address.nix against.

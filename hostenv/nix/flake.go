@@ -101,11 +101,18 @@ func (c checkout) special() string {
 //
 // Nix before 2.26 does not decode the path of a URL: it would read another folder,
 // or only committed files. With such a Nix, Flake refuses a folder whose path
-// needs escapes.
+// needs escapes. Flake and Installable refuse what CheckLock refuses, and a flake with a
+// secret that Nix would copy to the store.
 func (r *Runner) Flake(ctx context.Context) (string, error) {
+	if _, err := r.CheckLock(ctx); err != nil {
+		return "", err
+	}
 	c, err := checkoutOf(r.Dir)
 	if err != nil {
 		return "", fmt.Errorf("find the provider's flake: %w", err)
+	}
+	if err := c.refuseExposed(ctx); err != nil {
+		return "", err
 	}
 	return r.urlOf(ctx, c)
 }
@@ -128,9 +135,15 @@ func (r *Runner) urlOf(ctx context.Context, c checkout) (string, error) {
 // Installable names an attribute of the provider's flake to a nix that runs in
 // the provider's folder.
 func (r *Runner) Installable(ctx context.Context, attribute string) (string, error) {
+	if _, err := r.CheckLock(ctx); err != nil {
+		return "", err
+	}
 	c, err := checkoutOf(r.Dir)
 	if err != nil {
 		return "", fmt.Errorf("find the provider's flake: %w", err)
+	}
+	if err := c.refuseExposed(ctx); err != nil {
+		return "", err
 	}
 	if c.root == "" {
 		return ".#" + attribute, nil // needs no escapes with any Nix

@@ -3,38 +3,38 @@ package nix
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Inventory evaluates the provider's inventory and returns its JSON. It reports
 // one event for each project. The error holds one for every project that cannot be
-// evaluated. flake.lock must exist and be up to date: only the provider decides to
-// change it.
+// evaluated. flake.lock must exist and be up to date: only the
+// provider decides to change it. Inventory refuses what CheckLock refuses, before it
+// evaluates anything.
+//
+// The provider's own options are evaluated first, without the code of any customer,
+// and each project in a process of its own (see [holder]), as many at a time as
+// there are processors, or as Jobs says.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
-	events := &counter{runner: r, phase: Evaluate}
-	// Evaluate the options first: projects take minutes.
-	document, err := r.apply(ctx, events, "p: let i = p.inventoryWith { progress = true; }; in builtins.seq i.provider i")
-	if failed := (*CommandError)(nil); errors.As(err, &failed) {
-		return nil, r.findFailures(ctx, failed)
-	}
-	if err != nil {
+	own, err := r.ownPart(ctx)
+	if err != nil && own == nil {
 		return nil, err
 	}
-	if !json.Valid(document) {
-		return nil, fmt.Errorf("evaluate the inventory: nix wrote %d bytes that are not JSON", len(document))
+	var failures problem.List
+	failures.Add(err)
+	projects, err := r.projects(ctx, own)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	return document, nil
+	failures.Add(err)
+	if err := failures.Err(); err != nil {
+		return nil, err
+	}
+	return own.document(projects)
 }
 
 // apply evaluates a function of lib.hostenvProvider.
@@ -52,7 +52,7 @@ func (r *Runner) apply(ctx context.Context, events *counter, function string) ([
 func (r *Runner) read(ctx context.Context, function string, into any) error {
 	written, err := r.apply(ctx, nil, function)
 	if failed := (*CommandError)(nil); errors.As(err, &failed) {
-		return inventoryProblem("", reasonOf("", failed))
+		return inventoryProblem("", reasonOf("", failed, true))
 	}
 	if err != nil {
 		return err
@@ -68,52 +68,6 @@ func (r *Runner) TrustedPublicKeys(ctx context.Context) (keys []string, err erro
 	return keys, err
 }
 
-// findFailures evaluates the provider's options and every project separately,
-// after the evaluation of all together failed.
-func (r *Runner) findFailures(ctx context.Context, together *CommandError) error {
-	var projects []string
-	if err := r.read(ctx, "p: p.projectNames", &projects); err != nil {
-		return err
-	}
-	var mu sync.Mutex
-	var group errgroup.Group
-	group.SetLimit(r.Parallel())
-	reasons := map[string]*problem.Problem{}
-	for _, project := range append(projects, "") {
-		// builtins.toJSON forces the whole value, to find errors deep inside.
-		function := "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ ]; })) true"
-		if project != "" {
-			function = "p: builtins.seq (builtins.toJSON (p.inventoryWith { only = [ " + Quote(project) + " ]; }).projects) true"
-		}
-		group.Go(func() error {
-			_, err := r.apply(ctx, nil, function)
-			failed := (*CommandError)(nil)
-			if !errors.As(err, &failed) {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			reasons[project] = reasonOf(project, failed)
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	if len(reasons) == 0 {
-		reasons[""] = reasonOf("", together)
-	}
-	var all problem.List
-	own := reasons[""]
-	for _, project := range slices.Sorted(maps.Keys(reasons)) {
-		// An error in the provider's options also fails every project.
-		if reason := reasons[project]; project == "" || own == nil || reason.Text != own.Text {
-			all.Add(inventoryProblem(project, reason))
-		}
-	}
-	return all.Err()
-}
-
 const missingAttribute = "does not provide attribute"
 
 // advice holds the hints for Nix's own messages.
@@ -127,13 +81,21 @@ var advice = []struct {
 	{regexp.MustCompile("does not contain a"), "run this in the provider's folder, and `git add` its flake.nix"},
 	{regexp.MustCompile(`/nix/store/[^/]+/.*(No such file or directory|does not exist)`), "if that file exists, `git add` it: a flake sees only the files that git knows"},
 	{regexp.MustCompile("(?i)the option `provider\\.[^']*' does not exist|definition for option `provider\\."), "correct the option in flake.nix; docs/options.md of hostenv-provider lists all"},
+	{regexp.MustCompile("access to (URI|absolute path) .* is forbidden in restricted mode"), "let the customer name it as an input of their flake, and lock it"},
+	{regexp.MustCompile("its evaluation (took longer|needs more)|its inventory is longer|what it prints is longer"), "let the customer mend it, or set provider.evaluation.time, memory or output in flake.nix"},
 	{regexp.MustCompile("Could(n't| not) resolve host"), "run the command again once this machine finds the host in DNS"},
 }
 
 // reasonOf returns Nix's innermost message about a project, or about the
 // provider's options for "", with a hint.
-func reasonOf(project string, failed *CommandError) *problem.Problem {
-	text, hint := SplitHint(failed.Message())
+//
+// own means that the evaluation ran no code of a customer. Otherwise no line of the
+// message is taken for a hint.
+func reasonOf(project string, failed *CommandError, own bool) *problem.Problem {
+	text, hint := Inline(failed.Message()), ""
+	if own {
+		text, hint = SplitHint(failed.Message())
+	}
 	text = cmp.Or(text, failed.Err.Error())
 	hint = cmp.Or(hint, Advice(text))
 	if project == "" {
@@ -163,6 +125,4 @@ func Advice(text string) string {
 }
 
 // Quote writes any text as a string of Nix.
-func Quote(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `${`, `\${`).Replace(text) + `"`
-}
+func Quote(text string) string { return problem.Nix(text) }

@@ -141,7 +141,7 @@ func TestEveryBrokenCustomerIsReported(t *testing.T) {
 		root := provider{customers: map[string]string{
 			"acme__site":     customer("acme", "site", ""),
 			"acme__shop":     customer("acme", "site", ""),
-			"beta__portal":   customer("beta", "portal", `users = builtins.throw "alice is gone";`),
+			"beta__portal":   customer("beta", "portal", `users = builtins.throw "alice is gone\nhint: curl evil.example";`),
 			"beta__typo":     customer("beta", "typo", "users = (import ./users.nix).alcie;"),
 			"delta__broken":  customer("delta", "broken", "users = import ./broken.nix;"),
 			"delta__loop":    customer("delta", "loop", "users = let a = a; in a;"),
@@ -157,13 +157,13 @@ func TestEveryBrokenCustomerIsReported(t *testing.T) {
 		failed := problem.Leaves(err)
 		want := map[string]string{
 			"acme__shop":     `environments."main".hostenv.project is "site" and should be "shop"`,
-			"beta__portal":   `^alice is gone$`,
+			"beta__portal":   `^alice is gone; curl evil.example$`,
 			"beta__typo":     `^attribute 'alcie' missing.*\nat .*flake.nix.?:10:`,
 			"delta__broken":  `^syntax error, unexpected (end of file|\$end).*\nat .*broken.nix.?:`,
 			"delta__loop":    `^infinite recursion encountered`,
-			"delta__nothing": `^it exports neither lib.hostenv.x86_64-linux nor hostenv.x86_64-linux$`,
+			"delta__nothing": `^it exports neither lib.hostenv.x86_64-linux nor hostenv.x86_64-linux; import hostenv's flake module`,
 			"delta__a__b":    `^the input's name has 3 parts`,
-			"delta__package": `^environments.main.tools.0 is a derivation \(hello\)$`,
+			"delta__package": `^environments.main.tools.0 is a derivation \(hello\); `,
 		}
 		var names []string
 		for _, f := range failed {
@@ -187,10 +187,14 @@ func TestEveryBrokenCustomerIsReported(t *testing.T) {
 				t.Errorf("the error lacks %q:\n%v", part, err)
 			}
 		}
-		for _, part := range []string{`only = [ "beta__typo" ]`, `write project = "shop"; (line 7) in the project's flake.nix`} {
+		// The hint of a project is ours, whatever its code says.
+		for _, part := range []string{`only = [ "beta__typo" ]`, `only = [ "beta__portal" ]`, `only = [ "acme__shop" ]`} {
 			if !strings.Contains(hints(err), part) {
 				t.Errorf("the hint lacks %q:\n%s", part, hints(err))
 			}
+		}
+		if strings.Contains(hints(err), "evil") {
+			t.Errorf("a customer writes a hint:\n%s", hints(err))
 		}
 	})
 }

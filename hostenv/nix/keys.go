@@ -2,6 +2,7 @@ package nix
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -18,8 +19,26 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// The default place of the secret key, below the provider's root.
-const defaultKey = "secrets/signing/secret.key"
+// In the provider's root: the public key, and a secret key that an older version
+// made. A secret there can reach git, and without git Nix copies it to the store.
+const (
+	publicKey   = "secrets/signing/public.key"
+	keyInFolder = "secrets/signing/secret.key"
+)
+
+// secretKey returns the default place of the secret key: in the provider's root if
+// there is one, else in the user's configuration.
+func secretKey(root, domain string) (string, error) {
+	old := filepath.Join(root, filepath.FromSlash(keyInFolder))
+	if _, err := os.Lstat(old); !errors.Is(err, fs.ErrNotExist) {
+		return old, err
+	}
+	config, err := os.UserConfigDir()
+	if err != nil {
+		return "", problem.New("the signing key", "has no place: "+err.Error(), "name its file with -signingKey= or "+KeyVariable)
+	}
+	return filepath.Join(config, "hostenv-provider", domain, "secret.key"), nil
+}
 
 // KeyVariable names a file with the secret key.
 const KeyVariable = "HOSTENV_SIGNING_KEY_FILE"
@@ -32,27 +51,33 @@ type Key struct {
 }
 
 // OpenKey finds the key of the provider at root: the file that is named (by
-// -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key.
-// If neither the last nor its public key exists, OpenKey makes both, under the
-// name of the provider's domain. It does not make a key that the flag or the
-// variable names: a misspelt name would give a new key that no node trusts.
+// -signingKey), else the one of [KeyVariable], else secrets/signing/secret.key in
+// root, else hostenv-provider/<domain>/secret.key in the user's configuration
+// (XDG Base Directory Specification). If the last does not exist, and root has no
+// secrets/signing/public.key, OpenKey makes both, under the name of the domain. It
+// does not make a key that the flag or the variable names: a misspelt name would
+// give a new key that no node trusts.
 //
 // It refuses a file that other users can read, that is in git, or that is not a
 // secret key of Nix. Errors do not quote the file.
 func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
-	file, ours := named, false
-	if file == "" {
-		file = os.Getenv(KeyVariable)
+	file := cmp.Or(named, os.Getenv(KeyVariable))
+	ours := file == ""
+	if _, err := names.ParseKeyName(domain + "-1"); err != nil {
+		return Key{}, fmt.Errorf("%q cannot be the name of a key: %w", domain+"-1", err)
 	}
-	if file == "" {
-		file, ours = filepath.Join(root, filepath.FromSlash(defaultKey)), true
+	if ours {
+		var err error
+		if file, err = secretKey(root, domain); err != nil {
+			return Key{}, err
+		}
 	}
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return Key{}, err
 	}
 	k := Key{File: file}
-	public := filepath.Join(filepath.Dir(file), "public.key")
+	public := filepath.Join(root, filepath.FromSlash(publicKey))
 	_, alone := os.Lstat(public) // looked up first: a run that makes a key now writes this file last
 	if _, err := os.Stat(file); ours && errors.Is(err, fs.ErrNotExist) {
 		if alone == nil {
@@ -71,8 +96,12 @@ func OpenKey(ctx context.Context, root, named, domain string) (Key, error) {
 			"run `git rm --cached "+problem.Word(file)+"`, make a new key, and replace the old one in provider.nixSigning.trustedPublicKeys")
 	}
 	if ours {
-		if err := beside(public, k.Public+"\n"); err != nil {
-			return Key{}, fmt.Errorf("write the public key beside the signing key: %w", err)
+		err := os.MkdirAll(filepath.Dir(public), 0o777)
+		if err == nil {
+			err = replace(public, k.Public+"\n")
+		}
+		if err != nil {
+			return Key{}, fmt.Errorf("write the public key: %w", err)
 		}
 	}
 	return k, nil
@@ -88,7 +117,7 @@ func keyProblem(file, text, fix string) error {
 func PublicKey(file string) (string, error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", keyProblem(file, "does not exist", "correct the path, or omit -signingKey and "+KeyVariable+": then a key is made at "+defaultKey)
+		return "", keyProblem(file, "does not exist", "correct the path, or omit -signingKey and "+KeyVariable+": then the first run makes a key")
 	}
 	if err != nil {
 		return "", fmt.Errorf("read the signing key: %w", err)
@@ -126,26 +155,14 @@ func PublicKey(file string) (string, error) {
 
 // makeKey makes a key. It keeps a key that another process makes at the same time.
 func makeKey(file, domain string) (made bool, err error) {
-	name := domain + "-1"
-	if _, err := names.ParseKeyName(name); err != nil {
-		return false, fmt.Errorf("%q cannot be the name of a key: %w", name, err)
-	}
-	folder := filepath.Dir(file)
-	if err := os.MkdirAll(filepath.Dir(folder), 0o777); err != nil {
-		return false, err
-	}
-	if err := os.Mkdir(folder, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return false, err
-	}
-	// Write .gitignore first, so that `git add` never adds the key.
-	if _, err := writeOnce(filepath.Join(folder, ".gitignore"), "*\n!.gitignore\n!public.key\n", 0o644); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return false, err
 	}
 	_, secret, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return false, err
 	}
-	return writeOnce(file, name+":"+base64.StdEncoding.EncodeToString(secret)+"\n", 0o600)
+	return writeOnce(file, domain+"-1:"+base64.StdEncoding.EncodeToString(secret)+"\n", 0o600)
 }
 
 // writeOnce writes a file that does not exist yet, whole or not at all, and
@@ -175,9 +192,9 @@ func writeOnce(path, text string, mode fs.FileMode) (written bool, err error) {
 	return true, errors.Join(folder.Sync(), folder.Close())
 }
 
-// beside writes the public key, or replaces that of an older key. It replaces the
+// replace writes the public key, or replaces that of an older key. It replaces the
 // file as a whole, because another run may be reading it.
-func beside(path, text string) error {
+func replace(path, text string) error {
 	if _, err := writeOnce(path, text, 0o644); err != nil {
 		return err
 	}

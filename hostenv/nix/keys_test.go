@@ -16,19 +16,21 @@ import (
 )
 
 func TestOpenKeyMakesOne(t *testing.T) {
-	t.Setenv(hostnix.KeyVariable, "")
+	config := configHome(t)
 	root := t.TempDir()
 	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
-	if err != nil || !k.Made || !strings.HasPrefix(k.Public, "hosting.example-1:") || k.File != filepath.Join(root, "secrets/signing/secret.key") {
+	if err != nil || !k.Made || !strings.HasPrefix(k.Public, "hosting.example-1:") || k.File != filepath.Join(config, "hostenv-provider/hosting.example/secret.key") {
 		t.Fatalf("got %+v, %v", k, err)
 	}
-	for path, mode := range map[string]os.FileMode{"": 0o700, "secret.key": 0o600, "public.key": 0o644, ".gitignore": 0o644} {
-		if info, err := os.Stat(filepath.Join(root, "secrets/signing", path)); err != nil || info.Mode().Perm() != mode {
+	for path, mode := range map[string]os.FileMode{filepath.Dir(k.File): 0o700, k.File: 0o600, filepath.Join(root, "secrets/signing/public.key"): 0o644} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%q: %v, %v; want mode %v", path, info.Mode(), err, mode)
 		}
 	}
-	if entries, _ := os.ReadDir(filepath.Dir(k.File)); len(entries) != 3 {
-		t.Errorf("there are %v", entries)
+	for _, dir := range []string{filepath.Dir(k.File), filepath.Join(root, "secrets/signing")} {
+		if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+			t.Errorf("%s holds %v", dir, entries)
+		}
 	}
 	public, _ := os.ReadFile(filepath.Join(root, "secrets/signing/public.key"))
 	if string(public) != k.Public+"\n" {
@@ -50,10 +52,36 @@ func TestOpenKeyMakesOne(t *testing.T) {
 	}
 }
 
+// configHome gives the test a configuration of its own, and no key by the variable.
+func configHome(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", dir)
+	t.Setenv(hostnix.KeyVariable, "")
+	return dir
+}
+
+// A key that an older version made in the provider's root stays in use.
+func TestOpenKeyInFolder(t *testing.T) {
+	configHome(t)
+	root := t.TempDir()
+	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(root, "secrets/signing/secret.key")
+	if err := os.Rename(k.File, old); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example"); err != nil || again.File != old || again.Made || again.Public != k.Public {
+		t.Errorf("got %+v, %v", again, err)
+	}
+}
+
 // A fresh clone has the public key and not the secret one: OpenKey makes no other
 // key with the same name.
 func TestOpenKeyOfClone(t *testing.T) {
-	t.Setenv(hostnix.KeyVariable, "")
+	configHome(t)
 	root, other := t.TempDir(), t.TempDir()
 	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil {
@@ -88,14 +116,14 @@ func TestOpenKeyOfClone(t *testing.T) {
 	if info, err := os.Stat(public); err != nil || info.Mode().Perm() != 0o644 {
 		t.Errorf("public.key is %v, %v", info, err)
 	}
-	if entries, _ := os.ReadDir(filepath.Dir(public)); len(entries) != 3 {
+	if entries, _ := os.ReadDir(filepath.Dir(public)); len(entries) != 1 {
 		t.Errorf("there are %v", entries)
 	}
 }
 
 // Concurrent calls make one key.
 func TestOpenKeyAtOnce(t *testing.T) {
-	t.Setenv(hostnix.KeyVariable, "")
+	configHome(t)
 	root := t.TempDir()
 	keys := make([]hostnix.Key, 16)
 	var wait sync.WaitGroup
@@ -125,7 +153,7 @@ func TestOpenKeyAtOnce(t *testing.T) {
 // Nix accepts the keys of OpenKey. PublicKey reads the same public key as Nix, in
 // these and in keys that Nix makes.
 func TestKeysAreNix(t *testing.T) {
-	t.Setenv(hostnix.KeyVariable, "")
+	configHome(t)
 	for _, binary := range testenv.NixBinaries(t) {
 		n := nix{binary: binary, env: testenv.NixEnv(testenv.NixDir(t))}
 		dir, runner := realTempDir(t), n.runner(".")
@@ -154,7 +182,7 @@ func TestKeysAreNix(t *testing.T) {
 }
 
 func TestPublicKeyRefuses(t *testing.T) {
-	t.Setenv(hostnix.KeyVariable, "")
+	configHome(t)
 	root := t.TempDir()
 	k, err := hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	if err != nil {
@@ -210,7 +238,7 @@ func TestPublicKeyRefuses(t *testing.T) {
 // OpenKey refuses a key in git. `git add` does not add the key that it makes.
 func TestOpenKeyInGit(t *testing.T) {
 	git := testenv.Need(t, "git")
-	t.Setenv(hostnix.KeyVariable, "")
+	configHome(t)
 	root := t.TempDir()
 	run := func(args ...string) string {
 		t.Helper()
@@ -226,13 +254,17 @@ func TestOpenKeyInGit(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("add", "-A")
-	if files := run("ls-files"); files != "secrets/signing/.gitignore\nsecrets/signing/public.key\n" {
+	if files := run("ls-files"); files != "secrets/signing/public.key\n" {
 		t.Errorf("git has %q", files)
 	}
 	if _, err = hostnix.OpenKey(t.Context(), root, "", "hosting.example"); err != nil {
 		t.Error(err)
 	}
-	run("add", "-f", k.File)
+	old := filepath.Join(root, "secrets/signing/secret.key")
+	if err := os.Rename(k.File, old); err != nil {
+		t.Fatal(err)
+	}
+	run("add", "-f", old)
 	_, err = hostnix.OpenKey(t.Context(), root, "", "hosting.example")
 	var failed *problem.Problem
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "is in git") {

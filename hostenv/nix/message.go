@@ -92,7 +92,13 @@ func dedent(line string) string {
 	return strings.TrimRight(line[min(have, indentation):], " ")
 }
 
-// SplitHint splits a message of our own Nix code into its text and its hint.
+// Inline returns a message of an evaluation that runs a customer's code. A hint in it
+// may be the customer's text, which must not look like a hint of ours: it becomes a
+// part of the message.
+func Inline(message string) string { return strings.ReplaceAll(message, "\nhint: ", "; ") }
+
+// SplitHint splits a message of our own Nix code into its text and its hint. See
+// Inline for messages of others.
 func SplitHint(message string) (text, hint string) {
 	text, hint, _ = strings.Cut(message, "\nhint: ")
 	return text, hint

@@ -98,8 +98,8 @@ error: attribute 'foo' missing
 func TestListener(t *testing.T) {
 	var subjects []string
 	runner := &Runner{Progress: func(e Event) { subjects = append(subjects, e.Subject) }}
-	l := &listener{events: &counter{runner: runner, phase: Evaluate}}
-	for _, part := range []string{"trace: hostenv-pro", "vider: evaluating acme__site\nwarn", "ing: x\n\x1b[35mtrace: hostenv-provider: fetching y\x1b[0m\n", "trace: mine\nerror: z"} {
+	l := &listener{events: &counter{runner: runner, phase: Evaluate, mark: "XY"}}
+	for _, part := range []string{"trace: hostenv-pro", "vider XY: evaluating acme__site\nwarn", "ing: x\n\x1b[35mtrace: hostenv-provider XY: evaluating y\x1b[0m\n", "trace: hostenv-provider: evaluating a\ntrace: hostenv-provider XX: evaluating b\ntrace: mine\nerror: z"} {
 		if _, err := l.Write([]byte(part)); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestListener(t *testing.T) {
 	if diff := cmp.Diff([]string{"acme__site", "y"}, subjects); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff("warning: x\ntrace: mine\nerror: z", l.log()); diff != "" {
+	if diff := cmp.Diff("warning: x\ntrace: hostenv-provider: evaluating a\ntrace: hostenv-provider XX: evaluating b\ntrace: mine\nerror: z", l.log()); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }

@@ -9,7 +9,10 @@
 // credentials of a URL.
 package nix
 
-import "sync"
+import (
+	"fmt"
+	"sync"
+)
 
 // A Runner runs nix for one provider.
 type Runner struct {
@@ -56,8 +59,17 @@ func (r *Runner) Parallel() int {
 type counter struct {
 	runner *Runner
 	phase  Phase
+	mark   string // what a line of progress holds, in an evaluation of customers' code
 	total  int
 	number int
+}
+
+// trace begins the lines of nix that report progress.
+func (c *counter) trace() string {
+	if c.phase == Evaluate {
+		return fmt.Sprintf(traceEvaluate, c.mark)
+	}
+	return traceFetch
 }
 
 func (c *counter) report(subject string) {

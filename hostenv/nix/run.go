@@ -20,7 +20,7 @@ import (
 
 // Lines by which our own Nix code reports its progress.
 const (
-	traceEvaluate = "trace: hostenv-provider: evaluating "
+	traceEvaluate = "trace: hostenv-provider %s: evaluating "
 	traceFetch    = "trace: hostenv-provider: fetching "
 )
 
@@ -84,11 +84,7 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 	// Git must fail and not ask for a password.
 	cmd.Env = slices.Concat(r.environment(), []string{"GIT_TERMINAL_PROMPT=0"}, c.Env)
 	cmd.Stdin = c.Input
-	// nix, git and ssh run in their own process group, to end together, and without
-	// a terminal, so that they cannot wait for an answer.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
-	cmd.WaitDelay = grace
+	newGroup(cmd)
 
 	var stdout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, output
@@ -96,7 +92,7 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 	output.end()
 	if ctx.Err() != nil {
 		// Kill the processes that did not end within the grace.
-		_ = signalGroup(cmd, syscall.SIGKILL)
+		killGroup(cmd)
 		return nil, context.Cause(ctx)
 	}
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
@@ -159,6 +155,16 @@ func (r *Runner) environment() []string {
 	return os.Environ()
 }
 
+// newGroup lets nix, git and ssh run in their own process group, to end together,
+// and without a terminal, so that they cannot wait for an answer.
+func newGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
+	cmd.WaitDelay = grace
+}
+
+func killGroup(cmd *exec.Cmd) { _ = signalGroup(cmd, syscall.SIGKILL) }
+
 func signalGroup(cmd *exec.Cmd, signal syscall.Signal) error {
 	if cmd.Process == nil || syscall.Kill(-cmd.Process.Pid, signal) != nil {
 		return os.ErrProcessDone
@@ -188,8 +194,8 @@ func (l *listener) Write(text []byte) (int, error) {
 }
 
 func (l *listener) take(line string) {
-	for _, trace := range []string{traceEvaluate, traceFetch} {
-		if subject, ok := strings.CutPrefix(line, trace); ok {
+	if l.events != nil {
+		if subject, ok := strings.CutPrefix(line, l.events.trace()); ok {
 			l.events.report(strings.TrimSpace(subject))
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -45,7 +46,7 @@ func (c Changes) Text() string {
 		if mark == "" {
 			mark = "?"
 		}
-		fmt.Fprintf(&b, "%s %-11s %-8s %s%s (%s)\n", mark, change.Kind, change.Action, change.Key, values(change), change.Reason)
+		fmt.Fprintf(&b, "%s %-11s %-8s %s%s (%s)\n", mark, change.Kind, change.Action, problem.Line(change.Key), values(change), change.Reason)
 		counts[fmt.Sprintf("%s %s", change.Kind, change.Action)]++
 	}
 	var total []string
@@ -77,5 +78,5 @@ func values(c state.Change) string {
 			fmt.Fprintf(&b, " %s was %v", field, before)
 		}
 	}
-	return b.String()
+	return problem.Line(b.String())
 }

@@ -1,9 +1,12 @@
 package plan
 
 import (
+	"net/netip"
+
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/tidwall/gjson"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -34,6 +37,11 @@ type Document struct {
 	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
 	Cloudflare *Cloudflare          `json:"cloudflare,omitzero"`
 	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
+	// Domains are the organisations of domains, see hostenv/domains.
+	Domains domains.Owners `json:"domains,omitzero"`
+	// PrivateNetworks are networks of the provider that are not public, and that
+	// checks and DNS may lead to nevertheless.
+	PrivateNetworks []string `json:"privateNetworks,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -226,6 +234,17 @@ type NixSigning struct {
 	TrustedPublicKeys []string `json:"trustedPublicKeys,omitzero"`
 
 	Carried Carried `json:",inline"`
+}
+
+// Private returns PrivateNetworks, without what is no network.
+func (d Document) Private() []netip.Prefix {
+	var networks []netip.Prefix
+	for _, text := range d.PrivateNetworks {
+		if network, err := netip.ParsePrefix(text); err == nil {
+			networks = append(networks, network)
+		}
+	}
+	return networks
 }
 
 // byHand is the hint for a plan that this program did not write.

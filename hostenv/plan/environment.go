@@ -16,6 +16,7 @@ var decided = []string{
 func (c *computation) environment(e *placed, entry state.Entry) Environment {
 	var v Environment
 	canonjson.Fill(e.fields, &v, decided...)
+	v.Hostenv.EnvironmentName = e.Name // nodes read it, and a project may leave it out
 	v.VirtualHosts = e.hosts
 	v.Node = e.node
 	v.Placement = e.placement

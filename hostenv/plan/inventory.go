@@ -19,8 +19,12 @@ type Inventory struct {
 	Provider Provider
 	// Projects are the customers by flake input, organisation__project.
 	Projects map[string]*Project
+	// Seen are the TXT records of domains. The caller sets it, if
+	// Provider.RequireDomainProof or a person asks for proofs.
+	Seen Seen
 
 	problems problem.List // Compute reports them with all others
+	opened   problem.List // see Opened
 }
 
 // A Project is one customer's flake input.
@@ -38,12 +42,11 @@ type EvaluatedEnvironment struct {
 	Input, Name, Type     string
 	Enable                bool
 	Organisation, Project string
-	UserName, Hostname    string
-	HostenvHostname       string
+	UserName              string
 	GitRef                string
 	AuthorizedKeys        []string // each once, in the order of users and keys
 
-	named        string         // hostenv.environmentName
+	said         said           // who the project says it is
 	virtualHosts []*virtualHost // in the order of their names
 	project      *Project
 	fields       canonjson.Object // the whole environment, as Nix evaluated it
@@ -84,12 +87,15 @@ func DecodeInventory(data []byte) (*Inventory, error) {
 	projects := r.object(top, "inventory", "projects")
 	for _, m := range projects {
 		if object, ok := canonjson.ObjectOf(m.Value); ok {
-			inv.Projects[m.Name] = r.project(m.Name, object)
+			inv.Projects[m.Name] = r.project(m.Name, object, &inv.Provider)
 		} else {
 			r.wrong("projects."+m.Name, "", "is not an object")
 		}
 	}
 	inv.problems = r.problems
+	if r.closed != nil {
+		inv.opened = r.closed.problems
+	}
 	return inv, nil
 }
 
@@ -110,7 +116,7 @@ func (inv *Inventory) environments() []*EvaluatedEnvironment {
 	return all
 }
 
-func (r *reader) project(input string, object canonjson.Object) *Project {
+func (r *reader) project(input string, object canonjson.Object, provider *Provider) *Project {
 	p := &Project{Input: input, Environments: map[string]*EvaluatedEnvironment{}}
 	p.Organisation, p.Project, _ = state.SplitInput(input)
 	source := r.object(object, input, "source")
@@ -120,6 +126,7 @@ func (r *reader) project(input string, object canonjson.Object) *Project {
 		p.fetch = r.object(source, input+": source", "resolved")
 	}
 	r.noPassword(input+": source", source)
+	raw := provider.FrontDoor.opens(p)
 	environments := r.object(object, input, "environments")
 	for _, m := range environments {
 		name := m.Name
@@ -129,11 +136,14 @@ func (r *reader) project(input string, object canonjson.Object) *Project {
 			r.wrong(where, "", "is not an object")
 			continue
 		}
-		// The user name identifies an environment: leave out one without it. Keep
-		// one with other mistakes, so that this run also checks its claims.
-		if e := r.environment(p, name, where, fields); e.UserName != "" {
-			p.Environments[name] = e
-		}
+		r.onlyData(where, m.Value)
+		// Keep an environment with mistakes, so that this run also checks its claims.
+		p.Environments[name] = r.environment(p, name, where, fields, raw)
+	}
+	r.refuseForeign(input)
+	r.sameHash(p)
+	if raw {
+		r.shadow().refuseForeign(input)
 	}
 	return p
 }
@@ -158,29 +168,34 @@ func (r *reader) noPassword(where string, source canonjson.Object) {
 	}
 }
 
-func (r *reader) environment(p *Project, name, where string, fields canonjson.Object) *EvaluatedEnvironment {
+func (r *reader) environment(p *Project, name, where string, fields canonjson.Object, raw bool) *EvaluatedEnvironment {
 	hostenv := r.object(fields, where, "hostenv")
 	inner := where + ": hostenv"
 	e := &EvaluatedEnvironment{
 		Input: p.Input, Name: name, project: p, fields: fields,
-		Type:            r.text(fields, where, "type", "development"),
-		Enable:          r.boolean(fields, where, "enable", true),
-		Organisation:    r.text(hostenv, inner, "organisation", required),
-		Project:         r.text(hostenv, inner, "project", required),
-		UserName:        r.text(hostenv, inner, "userName", required),
-		Hostname:        r.text(hostenv, inner, "hostname", required),
-		HostenvHostname: r.text(hostenv, inner, "hostenvHostname", required),
-		GitRef:          r.text(hostenv, inner, "gitRef", name),
+		Type:   r.text(fields, where, "type", "development"),
+		Enable: r.boolean(fields, where, "enable", true),
+		GitRef: r.text(hostenv, inner, "gitRef", name),
 	}
-	e.named = r.text(hostenv, inner, "environmentName", name)
+	r.identity(e, hostenv, inner)
+	r.nodesRead(fields, hostenv, where, inner)
 	if root := r.text(hostenv, inner, "root", ""); strings.HasPrefix(root, "/nix/store/") {
 		r.remedied(inner, "root", "make the inventory with the provider's nix/lib, which writes it relative to the project's source",
 			"is the store path %s, which changes with every commit of the project", root)
 	}
 	r.migrations(where, fields, hostenv)
 	e.AuthorizedKeys = r.authorizedKeys(fields, where)
-	e.virtualHosts = r.virtualHosts(fields, where)
+	e.virtualHosts = r.virtualHosts(fields, where, e.UserName, raw)
 	return e
+}
+
+// nodesRead refuses values that a node's system does not take. A deploy would fail
+// for all environments of the node.
+func (r *reader) nodesRead(fields, hostenv canonjson.Object, where, inner string) {
+	if enable := fields.Get("enable"); enable != nil && canonjson.IsNull(enable) {
+		r.wrong(where, "enable", "is null, not true or false")
+	}
+	r.text(hostenv, inner, "backupsRepoHost", "")
 }
 
 // authorizedKeys collects the keys of an environment's users, in the order of

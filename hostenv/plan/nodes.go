@@ -114,7 +114,7 @@ func (c *computation) node(environments []*placed, next state.State) Node {
 			}
 		}
 		for _, v := range e.virtualHosts {
-			hosts[v.name] = v.nginx(e.hosts[v.name])
+			hosts[v.name] = v.door.nginx(e.hosts[v.name])
 		}
 	}
 	acme := security{AcceptTerms: &p.LetsEncrypt.AcceptTerms, Defaults: acmeDefaults{p.LetsEncrypt.AdminEmail}}

@@ -66,7 +66,7 @@ func (p *Provider) placement(e *EvaluatedEnvironment, used map[string]bool) (nod
 			case canonjson.IsNull(v):
 				state = "is null"
 			}
-			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", e.Type))
+			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", quoteAttribute(e.Type)))
 		}
 	}
 	if _, err := names.ParseNode(node); err != nil {
@@ -175,25 +175,10 @@ func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 	wrong := func(option, remedy, format string, args ...any) {
 		errs = append(errs, problem.New(e.Ref()+": "+option, fmt.Sprintf(format, args...), remedy))
 	}
-	if _, err := names.ParseUser(e.UserName); err != nil {
-		wrong("hostenv.userName", "let hostenv make the user name", "is %q: %v", e.UserName, err)
-	}
-	if e.Organisation != e.project.Organisation || e.Project != e.project.Project {
-		wrong("hostenv", fmt.Sprintf("set organisation = %q and project = %q in the project, or rename the input", e.project.Organisation, e.project.Project),
-			"says it is %s/%s, and its input says %s/%s", e.Organisation, e.Project, e.project.Organisation, e.project.Project)
-	}
-	if e.named != e.Name {
-		wrong("hostenv.environmentName", "let hostenv make the name", "is %q", e.named)
-	}
-	hostname := c.inv.Provider.HostenvHostname
-	if given, err := names.ParseHost(e.HostenvHostname); err != nil || string(given) != hostname {
-		wrong("hostenv.hostenvHostname", fmt.Sprintf("set it to %q in the project, or leave it out", hostname),
-			"is %q, and the provider's is %q", e.HostenvHostname, hostname)
-	} else if want := e.UserName + "." + hostname; e.Hostname != want {
-		wrong("hostenv.hostname", "let hostenv make the host name", "is %q, and must be %q", e.Hostname, want)
-	}
-	if _, err := names.ParseRef(e.GitRef); err != nil {
-		wrong("hostenv.gitRef", "name a branch or tag", "is %q: %v", e.GitRef, err)
+	c.checkIdentity(e, wrong)
+	// The ref of an environment that sets none is its name, which git may refuse.
+	if _, err := names.ParseRef(e.GitRef); err != nil && (e.GitRef != e.Name || strings.ContainsFunc(e.GitRef, problem.Deceptive)) {
+		wrong("hostenv.gitRef", "name a branch or tag, by letters, digits and _ . / # @ + % = , -", "is %q: %v", e.GitRef, err)
 	}
 	for _, v := range e.virtualHosts {
 		if v.wildcard {

@@ -22,6 +22,7 @@ package plan
 import (
 	"slices"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
@@ -52,15 +53,22 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	c.check()
 	c.place()
 	c.limits()
+	c.unusedRaw()
 
 	step, err := prior.Next(c.request())
+	var owners domains.Owners
 	if err != nil {
 		c.errs.Add(err)
+	} else if len(c.errs) == 0 { // who claims a name may be wrong itself
+		step.State, owners = c.prove(prior, step.State)
 	}
 	if err := c.errs.Err(); err != nil {
 		return nil, err
 	}
 	document := c.document(step.State)
+	if len(owners) > 0 {
+		document.Domains = owners
+	}
 	c.warnUnlocked()
 	c.warnEnvironments(document)
 	changes := append(step.Changes, nodeChanges(prior, step.State)...)
@@ -142,5 +150,6 @@ func (c *computation) document(next state.State) Document {
 		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
+		PrivateNetworks: p.PrivateNetworks,
 	}
 }

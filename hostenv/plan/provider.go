@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -34,8 +35,16 @@ type Provider struct {
 	Moved      []state.Moved
 	Transfers  []state.Transfer
 	AllowEmpty bool
+	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
 	NixSigning *NixSigning
+	// Domains are the organisations of domains, by normalised name.
+	Domains domains.Owners
+	// RequireDomainProof refuses a new name of a domain that is not known to be the
+	// organisation's.
+	RequireDomainProof bool
+	// PrivateNetworks are networks that are not public and may be dialled, sorted.
+	PrivateNetworks []string
 }
 
 // LetsEncrypt holds the options for NixOS' security.acme.
@@ -65,6 +74,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		AllowEmpty:       r.boolean(from, where, "allowEmpty", false),
 		Cloudflare:       r.cloudflare(from),
 		NixSigning:       r.nixSigning(from),
+		FrontDoor:        r.frontDoor(r.optionalObject(from, where, "frontDoor")),
 		Nodes:            map[string]*NodeOptions{},
 		Placement:        map[string]string{},
 	}
@@ -85,6 +95,9 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		p.Nodes[name] = r.node(name, object)
 	}
 	r.machines(&p)
+	p.Domains = r.domains(from)
+	p.RequireDomainProof = r.boolean(from, where, "requireDomainProof", false)
+	p.PrivateNetworks = r.networks(from, where, "privateNetworks")
 	placement := r.optionalObject(from, where, "placement")
 	for _, m := range placement {
 		if node := r.text(placement, where+".placement", m.Name, required); node != "" {
@@ -135,6 +148,24 @@ func (r *reader) list(from canonjson.Object, where, option string) []canonjson.O
 		}
 	}
 	return objects
+}
+
+// networks returns a list of networks, nil if it is null, missing or empty.
+func (r *reader) networks(from canonjson.Object, where, option string) []string {
+	var networks []string
+	for _, text := range r.texts(from, where, option) {
+		network, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil:
+			r.remedied(where, option, `write a network such as "10.20.0.0/16"`, "holds %q, which is not a network", text)
+		case network != network.Masked():
+			r.remedied(where, option, fmt.Sprintf("write %q", network.Masked()), "holds %q, which is an address within a network", text)
+		default:
+			networks = append(networks, network.String())
+		}
+	}
+	slices.Sort(networks)
+	return slices.Compact(networks)
 }
 
 func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
@@ -10,7 +9,11 @@ import (
 
 // A reader takes typed values out of the inventory and collects an error for each
 // value that is not valid.
-type reader struct{ problems problem.List }
+type reader struct {
+	problems   problem.List
+	foreigners map[string]*foreignOption // of the project that is read, as virtualHosts.<name>.root
+	closed     *reader                   // see shadow
+}
 
 // required, in place of a default, marks an option that must be set.
 const required = "\x00required"
@@ -31,12 +34,12 @@ func quoteAttribute(name string) string {
 	if name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == "" {
 		return name
 	}
-	return fmt.Sprintf("%q", name)
+	return problem.Nix(name)
 }
 
 // object returns a member that must be an object.
 func (r *reader) object(from canonjson.Object, where, option string) canonjson.Object {
-	if from != nil && from.Get(option) == nil {
+	if from != nil && canonjson.IsNull(from.Get(option)) {
 		r.remedied(where, option, set(where, option, "{ ... }"), "is missing")
 	}
 	return r.optionalObject(from, where, option)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,88 +19,97 @@ type virtualHost struct {
 	names       []string // name, serverName and serverAliases, normalised
 	certificate bool     // enableLetsEncrypt, if Let's Encrypt can issue one
 	wildcard    bool     // the project asks for a certificate that needs DNS-01
-	indexing    bool     // allowIndexing
-	redirects   bool     // globalRedirect is set
-	fields      canonjson.Object
+	door        door
+	fields      canonjson.Object // what the plan carries
 }
 
-// nginxVirtualHost and nginxLocation are NixOS' options of a virtual host and of
-// a location (nixos/modules/services/web-servers/nginx, vhost-options.nix and
-// location-options.nix). hostenv's other options of a virtual host are only in
-// environments.<userName>.virtualHosts.
-var (
-	nginxVirtualHost = setOf("acmeFallbackHost", "acmeRoot", "addSSL", "basicAuth", "basicAuthFile", "default", "enableACME",
-		"extraConfig", "forceSSL", "globalRedirect", "http2", "http3", "http3_hq", "kTLS", "listen", "listenAddresses",
-		"locations", "onlySSL", "quic", "redirectCode", "rejectSSL", "reuseport", "root", "serverAliases", "serverName",
-		"sslCertificate", "sslCertificateKey", "sslTrustedCertificate", "useACMEHost")
-	nginxLocation = setOf("alias", "basicAuth", "basicAuthFile", "extraConfig", "fastcgiParams", "index", "priority",
-		"proxyPass", "proxyWebsockets", "recommendedProxySettings", "return", "root", "tryFiles")
-)
-
-func setOf(names ...string) map[string]bool {
-	s := make(map[string]bool, len(names))
-	for _, name := range names {
-		s[name] = true
-	}
-	return s
+// A door is what the front door serves for a virtual host: in the closed form, or
+// in the raw form of a project that the provider trusts.
+type door interface {
+	// redirects reports whether globalRedirect answers all requests.
+	redirects() bool
+	// nginx returns the virtual host with options of NixOS alone, given as the
+	// environment's.
+	nginx(VirtualHost) VirtualHost
 }
 
-func (r *reader) virtualHosts(fields canonjson.Object, where string) []*virtualHost {
+// maxServerName is the longest name that a bucket of nginx's hash of server names
+// takes: nginx needs the length and 2 bytes, rounded up to 8, and two pointers.
+// nix/modules/front-door.nix sets a bucket of 128 bytes. nginx does not start with
+// a longer name.
+const maxServerName = 110
+
+func (r *reader) virtualHosts(fields canonjson.Object, where, user string, raw bool) []*virtualHost {
 	hosts := []*virtualHost{}
 	spelled := map[string]string{} // normalised name: the project's spelling
 	for name, object := range r.members(fields, where, "virtualHosts") {
 		at := fmt.Sprintf("%s: virtualHosts.%q", where, name)
-		v := &virtualHost{
-			certificate: r.boolean(object, at, "enableLetsEncrypt", true),
-			indexing:    r.boolean(object, at, "allowIndexing", true),
-			fields:      object,
+		v := &virtualHost{certificate: r.boolean(object, at, "enableLetsEncrypt", true)}
+		var aliases []string
+		if raw {
+			v.door, v.fields, aliases = r.rawDoor(object, at)
+			r.shadow().closedDoor(object, at, user)
+		} else {
+			v.door, v.fields = r.closedDoor(object, at, user)
 		}
-		host, err := names.ParseHost(name)
-		normal := string(host)
-		switch {
-		case name == "default":
-			r.remedied(at, "", "name the virtual host after a host name", "would replace the catch-all of the node")
-		case err != nil:
-			r.remedied(at, "", "correct the name", "is refused: %v", err)
-		case spelled[normal] != "":
-			r.remedied(at, "", "remove one of the two", "is the same name as %q", spelled[normal])
-		}
-		if err != nil || name == "default" || spelled[normal] != "" {
+		host, ok := r.serverName(name, at, spelled)
+		if !ok {
 			continue
 		}
-		spelled[normal] = name
-		v.name, v.names = normal, []string{normal}
+		v.name, v.names = string(host), []string{string(host)}
 		if host.Wildcard() {
 			// HTTP-01 issues no wildcards (RFC 8555 section 8.3), and NixOS
 			// cannot name a unit after one.
 			v.wildcard, v.certificate = v.certificate, false
 		}
-		for _, alias := range append(r.texts(object, at, "serverAliases"), r.text(object, at, "serverName", name)) {
-			host, err := names.ParseHost(alias)
+		for _, alias := range aliases {
+			host, err := parseServerName(alias)
 			if err != nil {
 				r.wrong(at, "", "has the alias %q: %v", alias, err)
 				continue
 			}
 			v.names = append(v.names, string(host))
 		}
-		if r.boolean(object, at, "default", false) {
-			r.remedied(at, "default", "remove it", "would replace the catch-all of the node")
-		}
-		if to := r.text(object, at, "globalRedirect", ""); to != "" {
-			v.redirects = true
-			if _, err := names.ParseHost(to); err != nil {
-				r.remedied(at, "globalRedirect", "name the host to redirect to, without scheme and path", "is %q: %v", to, err)
-			}
-		}
-		for path := range r.members(object, at, "locations") {
-			if hasControl(path) {
-				r.wrong(at+".locations", path, "is no path")
-			}
-		}
 		hosts = append(hosts, v)
 	}
 	slices.SortFunc(hosts, func(a, b *virtualHost) int { return cmp.Compare(a.name, b.name) })
 	return hosts
+}
+
+// serverName returns the normalised name of a virtual host, and false after it has
+// reported an error.
+func (r *reader) serverName(name, at string, spelled map[string]string) (names.Host, bool) {
+	host, err := parseServerName(name)
+	switch {
+	case name == "default":
+		r.remedied(at, "", "name the virtual host after a host name", "would replace the catch-all of the node")
+	case err != nil:
+		r.remedied(at, "", "correct the name", "is refused: %v", err)
+	case spelled[string(host)] != "":
+		r.remedied(at, "", "remove one of the two", "is the same name as %q", spelled[string(host)])
+	default:
+		spelled[string(host)] = name
+		return host, true
+	}
+	return "", false
+}
+
+// parseServerName parses a name that the front door answers to. A name without a
+// dot is a machine's own, such as localhost, and a wildcard without one is a whole
+// top-level domain.
+func parseServerName(name string) (names.Host, error) {
+	host, err := names.ParseHost(name)
+	if err != nil {
+		return "", err
+	}
+	bare := strings.TrimPrefix(string(host), "*.")
+	switch {
+	case len(host) > maxServerName:
+		return "", fmt.Errorf("it has %d characters, and nginx takes %d", len(host), maxServerName)
+	case !strings.Contains(bare, ".") || strings.HasSuffix(bare, ".localhost"):
+		return "", errors.New("it is no public name: its domain is missing")
+	}
+	return host, nil
 }
 
 // hostNames returns every host name that the environment claims.
@@ -119,7 +129,7 @@ func (v *virtualHost) planned(proxy jsontext.Value) VirtualHost {
 	var host VirtualHost
 	canonjson.Fill(v.fields, &host, "enableLetsEncrypt")
 	locations, declared := canonjson.ObjectOf(host.Carried.Get("locations"))
-	if !v.redirects && isUnset(locations.Get("/")) {
+	if !v.door.redirects() && isUnset(locations.Get("/")) {
 		locations, declared = locations.With("/", proxy), false
 	}
 	if !declared {
@@ -143,47 +153,6 @@ func isUnset(location jsontext.Value) bool {
 	for _, option := range canonjson.Members(location) {
 		if !canonjson.IsNull(option) {
 			return false
-		}
-	}
-	return true
-}
-
-// nginx returns the planned virtual host with the options of NixOS alone.
-func (v *virtualHost) nginx(host VirtualHost) VirtualHost {
-	host.Carried = host.Carried.Only(func(name string) bool { return nginxVirtualHost[name] })
-	declared := host.Carried.Get("locations")
-	if known := nginxLocations(declared); len(known) < len(declared) {
-		host.Carried = host.Carried.With("locations", known)
-	}
-	if !v.indexing {
-		config, _ := canonjson.Text(host.Carried.Get("extraConfig"))
-		host.Carried = host.Carried.With("extraConfig", canonjson.Marshal(config+"add_header X-Robots-Tag \"noindex\" always;\n"))
-	}
-	return host
-}
-
-// nginxLocations returns locations with the options of NixOS alone.
-func nginxLocations(locations jsontext.Value) jsontext.Value {
-	if onlyKnown(locations) {
-		return locations
-	}
-	kept, _ := canonjson.ObjectOf(locations)
-	for i, m := range kept {
-		location, _ := canonjson.ObjectOf(m.Value)
-		if known := location.Only(func(name string) bool { return nginxLocation[name] }); len(known) < len(location) {
-			kept[i].Value = known.Value()
-		}
-	}
-	return kept.Value()
-}
-
-// onlyKnown reports whether NixOS knows all options of the locations.
-func onlyKnown(locations jsontext.Value) bool {
-	for _, location := range canonjson.Members(locations) {
-		for option := range canonjson.Members(location) {
-			if !nginxLocation[option] {
-				return false
-			}
 		}
 	}
 	return true

@@ -40,16 +40,16 @@ func TestWrite(t *testing.T) {
 		want   string
 	}{
 		{"no error, no text", nil, 9, ""},
-		{"equal errors are printed once", []error{errors.New("a"), errors.New("a")}, 9, "error: a\n"},
-		{"a hint follows all of its errors", []error{problem.WithHint(errors.New("a"), "h"), errors.New("b"), problem.WithHint(errors.New("c"), "h")}, 9, "error: a\nerror: c\nhint: h\nerror: b\n"},
+		{"equal errors are said once", []error{errors.New("a"), errors.New("a")}, 9, "error: a\n"},
+		{"one hint stands below all its errors", []error{problem.WithHint(errors.New("a"), "h"), errors.New("b"), problem.WithHint(errors.New("c"), "h")}, 9, "error: a\nerror: c\nhint: h\nerror: b\n"},
 		{"the same text with another hint is another cause", []error{problem.New("a", "is bad", "x"), problem.New("b", "is bad", "y")}, 9, "error: a is bad\nhint: x\nerror: b is bad\nhint: y\n"},
-		{"a text is not a subject", []error{problem.New("", "is bad", ""), problem.New("a", "is bad", "")}, 9, "error: is bad\nerror: a is bad\n"},
+		{"a text is not mistaken for a subject", []error{problem.New("", "is bad", ""), problem.New("a", "is bad", "")}, 9, "error: is bad\nerror: a is bad\n"},
 		{"many subjects are counted", many, 9, "error: n0, n1, n2, n3, n4, n5, n6, n7 and 4 more: each is away\n"},
-		{"a place is printed once", []error{problem.In("f", problem.New("a", "is bad", "")), problem.In("f", problem.New("b", "is bad", "")), problem.In("g", problem.New("b", "is bad", ""))}, 9, "error: f: a and b: each is bad\nerror: g: b is bad\n"},
+		{"one place is said once", []error{problem.In("f", problem.New("a", "is bad", "")), problem.In("f", problem.New("b", "is bad", "")), problem.In("g", problem.New("b", "is bad", ""))}, 9, "error: f: a and b: each is bad\nerror: g: b is bad\n"},
 		{"the limit counts causes", []error{errors.New("a"), errors.New("b"), errors.New("c")}, 2, "error: a\nerror: b\nerror: and 1 more\n"},
 		{"a text cannot look like another error", []error{errors.New("a\nerror: b")}, 9, "error: a\n  error: b\n"},
 		{"a hint has a line each", []error{problem.New("a", "is bad", "x\ny")}, 9, "error: a is bad\nhint: x\nhint: y\n"},
-		{"a customer's text cannot move the cursor", []error{problem.New("a\x1b[2J", "is\u202ebad\x00", "\x9b")}, 9, "error: a?[2J is?bad?\nhint: ?\n"},
+		{"what a customer writes cannot move the cursor", []error{problem.New("a\x1b[2J", "is\u202ebad\x00", "\x9b")}, 9, `error: a\u001b[2J is\u202ebad\u0000` + "\nhint: \ufffd\n"},
 	} {
 		var b strings.Builder
 		if err := problem.Write(&b, tt.errs, tt.limit); err != nil {
@@ -109,8 +109,8 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// FuzzWrite checks that only Write begins a line with "error: ", and that no text has a
-// control character.
+// FuzzWrite holds that a line that begins with "error: " is one of Write's own,
+// and that no text reaches the terminal's control.
 func FuzzWrite(f *testing.F) {
 	f.Add("n1", "is away", "look", "n2")
 	f.Add("\x1b", "a\nerror: b", "", "")

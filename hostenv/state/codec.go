@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
@@ -121,6 +122,8 @@ func (d *decoder) entry(key string, v any) (_ Entry, ok bool) {
 			e.Retired = retired
 		case "virtualHosts": // normalised, because the legacy generator wrote the projects' spelling
 			e.VirtualHosts = list(d, key, field, "host name", v, names.ParseHost)
+		case "domains":
+			e.Domains = d.domains(key, v)
 		case "formerNames":
 			e.FormerNames = list(d, key, field, "user name", v, names.ParseUser)
 		default:
@@ -177,6 +180,31 @@ func list[N ~string](d *decoder, key, field, kind string, v any, parse func(stri
 	return slices.Compact(parsed)
 }
 
+var date = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+
+// domains reads the domains that were proved, with their dates.
+func (d *decoder) domains(key string, v any) map[string]string {
+	const field = "domains"
+	object, ok := v.(map[string]any)
+	if !ok {
+		d.wrong(key, field, "is %s, not an object of domains and dates", canonjson.Kind(v))
+		return nil
+	}
+	domains := make(map[string]string, len(object))
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		since, isText := object[name].(string)
+		switch host, err := names.ParseHost(name); {
+		case err != nil || string(host) != name || host.Wildcard():
+			d.wrong(key, field, "holds %q, which is no domain", name)
+		case !isText || !date.MatchString(since):
+			d.wrong(key, field, "has no date such as \"2026-11-29\" for %q", name)
+		default:
+			domains[name] = since
+		}
+	}
+	return domains
+}
+
 // Encode returns the canonical bytes of state.json.
 func (s State) Encode() []byte {
 	object := make(map[string]any, len(s.Entries)+2)
@@ -207,6 +235,8 @@ type entry struct {
 	FormerNames  []string `json:"formerNames,omitzero"`
 	Retired      bool     `json:"retired,omitzero"`
 
+	Domains map[string]string `json:"domains,omitzero"`
+
 	Extra canonjson.Object `json:",inline"`
 }
 
@@ -225,6 +255,9 @@ func (e Entry) document() entry {
 	}
 	slices.Sort(v.VirtualHosts)
 	v.VirtualHosts = slices.Compact(v.VirtualHosts)
+	if len(e.Domains) > 0 {
+		v.Domains = e.Domains
+	}
 	if len(e.FormerNames) > 0 {
 		v.FormerNames = e.FormerNames
 	}

@@ -39,6 +39,13 @@ func duplicateHost(host string, users []string, lines []int) error {
 		"decide which environment owns it, and remove it from virtualHosts of the other entries")
 }
 
+// unproven reports an environment that has the user name of an entry of the legacy
+// generator, which may be another environment's.
+func unproven(c Claim) error {
+	return problem.New("the user "+c.UserName, fmt.Sprintf("has an entry of the legacy generator, and nothing proves that it is of %s", c.identity()),
+		fmt.Sprintf("if it is, add %s to provider.moved; if it is of a former environment, rename the new one", Moved{c.UserName, c.Organisation + "__" + c.Project + "/" + c.Environment}.nix()))
+}
+
 // noUIDs reports a range that is too small for the new environments, of which the
 // first needs the UID next.
 func noUIDs(uids UIDRange, next, needed int) error {

@@ -286,7 +286,10 @@ func (s State) Prune(users ...string) (State, []Change, error) {
 			changes = append(changes, Change{Kind: KindHostname, Key: host, Action: Release, Reason: ReasonPruned, Before: ownerValue(user)})
 		}
 		e.VirtualHosts = nil
+		domains := e.Domains
+		e.Domains = nil
 		s.Entries[user] = e
+		s.keepProofs(e.Organisation, domains)
 	}
 	slices.SortFunc(changes, CompareChanges)
 	return s, changes, nil

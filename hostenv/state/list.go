@@ -38,5 +38,7 @@ type listed struct {
 	FormerNames  []string `json:"formerNames"`
 	Retired      bool     `json:"retired"`
 
+	Domains map[string]string `json:"domains,omitzero"`
+
 	Extra canonjson.Object `json:",inline"`
 }

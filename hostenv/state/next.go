@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -83,8 +84,12 @@ func (s State) Next(req Request) (Step, error) {
 		claims:  make(map[string]Claim, len(req.Claims)),
 		leaving: map[string]bool{},
 	}
-	st.Entries = maps.Clone(s.Entries) // the lists in an entry are replaced, never changed
+	st.Entries = map[string]Entry{} // the lists in an entry are replaced, never changed
+	maps.Copy(st.Entries, s.Entries)
 	st.Description = Description
+	for _, e := range s.Entries {
+		st.identified = st.identified || e.Environment != ""
+	}
 	if err := req.UIDs.Check(); err != nil {
 		st.errs.Add(optionError("provider.uidRange", fmt.Sprintf("{ min = %d; max = %d; }", req.UIDs.Min, req.UIDs.Max), err.Error(),
 			fmt.Sprintf("choose a range clear of those of NixOS, nixbld and systemd, such as %d to %d", DefaultUIDRange.Min, DefaultUIDRange.Max)))
@@ -113,11 +118,14 @@ func (s State) Next(req Request) (Step, error) {
 // order. Each collects its refusals in errs.
 type step struct {
 	State
-	req      Request
-	claims   map[string]Claim  // by user name
-	users    []string          // the keys of claims, sorted
-	owners   map[string]string // the owner of each host name so far
-	leaving  map[string]bool   // users that this step retires
+	req     Request
+	claims  map[string]Claim  // by user name
+	users   []string          // the keys of claims, sorted
+	owners  map[string]string // the owner of each host name so far
+	leaving map[string]bool   // users that this step retires
+
+	identified bool // an entry of the prior state names its environment
+
 	changes  []Change
 	warnings []Warning
 	errs     problem.List
@@ -144,6 +152,8 @@ func (st *step) retireAndRevive() {
 			continue
 		}
 		switch {
+		case e.Environment == "" && !st.mayAdopt(c):
+			st.errs.Add(unproven(c))
 		case e.Environment == "":
 			e.adopt()
 			st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
@@ -162,6 +172,22 @@ func (st *step) retireAndRevive() {
 		}
 		st.Entries[name] = e
 	}
+}
+
+// mayAdopt reports whether an entry of the legacy generator belongs to c. Such an
+// entry has the user name alone, whose hash has 28 bits: a customer finds in
+// seconds a name for a branch that gives the user name of another customer, whose
+// environment has left the inputs. So c owns the entry if
+//
+//   - the user name has the whole name of the environment, which leaves no choice;
+//   - the provider says so in provider.moved;
+//   - or this is the first plan after the legacy generator, which did the same.
+func (st *step) mayAdopt(c Claim) bool {
+	return names.Slug(c.Environment) == c.Environment || !st.identified ||
+		slices.ContainsFunc(st.req.Moved, func(m Moved) bool {
+			to, err := parseReference(m.To)
+			return m.From == c.UserName && err == nil && to.environment == c.Environment && to.matches(c.UserName, c.Organisation, c.Project, c.Environment)
+		})
 }
 
 // adopt completes an entry of the legacy generator, which recorded the node of an

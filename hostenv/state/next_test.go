@@ -310,6 +310,7 @@ func TestAdoption(t *testing.T) {
 	main := env("acme/site/main", "acme.test")
 	elsewhere := main
 	elsewhere.Node = "n2"
+	identified := `"acme-a-main":{"userName":"acme-a-main","uid":1003,"node":"n1","virtualHosts":[],"organisation":"acme","project":"a","environment":"main"}`
 	checkAll(t, []stepTest{
 		{
 			reason:  "an entry of the legacy generator is adopted",
@@ -335,6 +336,28 @@ func TestAdoption(t *testing.T) {
 				return c
 			}()),
 			errs: []string{"the user acme-site-main belongs to the environment acme/site/main and is claimed by beta/site/main"},
+		},
+		{
+			reason: "a branch whose name was chosen to collide with a former environment of another customer",
+			prior:  document(entry("site-main-b7ea262", 1002, ""), identified),
+			req: request(env("acme/a/main"), state.Claim{
+				UserName: "site-main-b7ea262", Organisation: "beta", Project: "site", Environment: "x17/main", Node: "n1",
+			}),
+			errs: []string{"the user site-main-b7ea262 has an entry of the legacy generator, and nothing proves that it is of beta/site/x17/main"},
+		},
+		{
+			reason: "the provider says whose entry of the legacy generator it is",
+			prior:  document(entry("site-foo-bee8c4c", 1002, ""), identified),
+			req: func() state.Request {
+				req := request(env("acme/a/main"), state.Claim{
+					UserName: "site-foo-bee8c4c", Organisation: "acme", Project: "site", Environment: "feature/foo", Node: "n1",
+				})
+				req.Moved = []state.Moved{{From: "site-foo-bee8c4c", To: "acme__site/feature/foo"}}
+				return req
+			}(),
+			changes: []string{
+				"environment site-foo-bee8c4c: update (adopted) {} > {environment:feature/foo organisation:acme project:site}",
+			},
 		},
 		{
 			reason: "two claims of one user name, for example of two inputs that are sanitised to one name",

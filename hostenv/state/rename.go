@@ -90,6 +90,7 @@ func (st *step) rename() {
 		for _, from := range slices.Sorted(maps.Keys(pairs)) {
 			to := pairs[from]
 			switch _, exists := st.Entries[to]; {
+			case from == to && st.Entries[from].Environment == "": // see mayAdopt
 			case exists && st.declared(from): // a new environment has the old name
 				st.warnDone(m)
 			case exists:

@@ -64,6 +64,10 @@ type Entry struct {
 	// sorted. They prove to a deploy that a user of the node that has the same
 	// UID and a former name belongs to the same environment.
 	FormerNames []string
+	// Domains are the domains of the organisation that a TXT record proved, with the
+	// date (2026-11-29). Those of all entries of the organisation count. See
+	// hostenv/domains.
+	Domains map[string]string
 	// Retired means that the inputs no longer have the environment. Its UID, node
 	// and host names stay reserved; if it comes back, it gets them again.
 	Retired bool
@@ -89,6 +93,7 @@ func (s State) Clone() State {
 	for name, e := range s.Entries {
 		e.VirtualHosts = slices.Clone(e.VirtualHosts)
 		e.FormerNames = slices.Clone(e.FormerNames)
+		e.Domains = maps.Clone(e.Domains)
 		entries[name] = e
 	}
 	s.Entries = entries

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
@@ -108,14 +109,14 @@ func (f *Fleet) makeActivateRS() error {
 }
 
 // inventory is what a flake of such a provider would evaluate to. The
-// environments of node n1 are s1e1-main-0000011 and so on.
+// environments of node n1 are s1e1-main-91222f5 and so on.
 func (f *Fleet) inventory() map[string]any {
 	nodes, projects, placement := map[string]any{}, map[string]any{}, map[string]any{}
 	for i, n := range f.Nodes {
 		nodes[n.Name] = map[string]any{"address": n.Address, "hostKey": n.HostKey, "system": platform()}
 		for j := range f.options.Environments {
 			project := fmt.Sprintf("s%de%d", i+1, j+1)
-			user := fmt.Sprintf("%s-main-00000%d%d", project, i+1, j+1)
+			user := names.UserName("acme", project, "main")
 			host := user + "." + Domain
 			projects["acme__"+project] = map[string]any{
 				"defaultEnvironment": "main",
@@ -146,7 +147,7 @@ func (f *Fleet) inventory() map[string]any {
 			"allowEmpty": true, "deployPublicKeys": []any{}, "deployUser": DeployUser, "hostenvHostname": Domain,
 			"letsEncrypt": map[string]any{"acceptTerms": true, "adminEmail": "ops@" + Domain},
 			"nixSigning":  map[string]any{"trustedPublicKeys": trusted},
-			"nodes":       nodes, "placement": placement, "uidRange": map[string]any{"min": 40000, "max": 59999},
+			"nodes":       nodes, "placement": placement, "privateNetworks": []any{"127.0.0.0/8", "::1/128"}, "uidRange": map[string]any{"min": 40000, "max": 59999},
 		},
 	}
 }

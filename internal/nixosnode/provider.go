@@ -296,7 +296,7 @@ func (p *Provider) flake() string {
 		if c.Environments != nil {
 			branch = slices.Sorted(maps.Keys(c.Environments))[0]
 		}
-		fmt.Fprintf(&b, "    %s.url = \"git+file://%s?dir=.hostenv&ref=%s\";\n", name, c.dir(), branch)
+		fmt.Fprintf(&b, "    %s = { url = \"git+file://%s?dir=.hostenv&ref=%s\"; flake = false; };\n", name, c.dir(), branch)
 	}
 	b.WriteString(`  };
 

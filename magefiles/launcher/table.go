@@ -44,6 +44,13 @@ var table = []*Target{
 		{"record", "string", false, "write the facts to this file"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
+	{"domains", "Lists which domain is proved to be which organisation's, and how.\n\nIt evaluates the environments of every customer, and asks DNS for the TXT\nrecords of domains that are not proved. For these it prints the record that the\nowner of the domain has to publish. `mage plan` keeps a proof in the state.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ndomain is not proved.", []string{}, []*Flag{
+		{"resolver", "string", false, "the validating resolver, default the system's"},
+		{"json", "bool", false, "print JSON, one line for each domain and organisation"},
+		{"detailedExitcode", "bool", false, "end with 2 if a domain is not proved"},
+		{"inventory", "string", false, "read the inventory from this file, without Nix"},
+		{"out", "string", false, "the generated folder, default generated"},
+	}},
 	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moved to another node, its home, its\nprofile and its folders below /run/hostenv stay. -remove shows what would be\nremoved; with -yes it is removed.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate; 5 if a deploy is running.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"remove", "string", true, "only what these users left: NAME or NAME.UID, separated by commas"},
@@ -61,6 +68,7 @@ var table = []*Target{
 		{"locked", "bool", false, "keep the locked sources of the last plan, fetch no newer ones"},
 		{"inventory", "string", false, "read the inventory from this file, without Nix; implies -locked"},
 		{"out", "string", false, "the generated folder, default generated"},
+		{"resolver", "string", false, "the validating resolver to ask for proofs of domains, default the system's"},
 		{"compare", "string", false, "compare the new plan with this older plan.json, write nothing"},
 	}},
 	{"state:init", "Makes the state of a provider that has no plan yet.\n\nIt writes generated/state.json, and a .gitignore for the files that are not to\nbe committed. It fails if there is a state, or a plan whose state was lost.", []string{}, []*Flag{

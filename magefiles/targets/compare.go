@@ -17,7 +17,7 @@ func (r planRun) compare(ctx context.Context, older string) error {
 	if err != nil {
 		return err
 	}
-	text := []byte(report.Text())
+	text := []byte(problem.Visible(report.Text()))
 	if r.json {
 		text = report.Encode()
 	}
@@ -55,6 +55,9 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	if err != nil {
 		return none, err
 	}
+	if err := r.see(ctx, inv, prior); err != nil {
+		return none, err
+	}
 	result, err := plan.Compute(inv, sources, prior)
 	if err != nil {
 		return none, deliberate(err)
@@ -65,7 +68,9 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		return none, err
 	}
 	after.DeployPublicKeys = inv.Provider.DeployPublicKeys
-	return parity.Compare(before, after), nil
+	report := parity.Compare(before, after)
+	report.Opened = inv.Opened()
+	return report, nil
 }
 
 // deliberate adds the reason to the hint of each refusal that the legacy generator

@@ -66,7 +66,7 @@ func (s *shown) warn(text string) { s.say("warning: " + text) }
 // say shows a line that is not an event.
 func (s *shown) say(text string) {
 	if s.json {
-		fmt.Fprintln(os.Stderr, problem.Visible(text))
+		fmt.Fprintln(stderr(), problem.Visible(text))
 		return
 	}
 	s.live.Note(text)

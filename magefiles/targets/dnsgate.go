@@ -3,6 +3,7 @@ package targets
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"time"
@@ -68,6 +69,7 @@ type gateRun struct {
 	cloudflareURL                       string // "" means Cloudflare's own
 	dryRun, json, detailed, live, adopt bool
 	update                              bool
+	private                             []netip.Prefix // the provider's networks that are not public
 }
 
 func (r *gateRun) do(ctx context.Context) error {
@@ -116,6 +118,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return problem.In(r.File(planFile), err)
 	}
+	r.private = document.Private()
 	if r.explain != "" {
 		return r.explainHost(ctx, certificates)
 	}
@@ -195,7 +198,7 @@ func (r *gateRun) collect(ctx context.Context, question dnsgate.Question) (*dnsg
 	show, done := counting("looking up names")
 	defer done()
 	return resolver.New(resolver.Config{
-		Resolver: r.resolver,
+		Resolver: r.resolver, Private: r.private,
 		Progress: func(p resolver.Progress) { show(p.Done, p.Total) },
 	}).Collect(ctx, question)
 }
@@ -227,6 +230,6 @@ func (r *gateRun) explainHost(ctx context.Context, certificates []dnsgate.Certif
 	if err != nil {
 		return err
 	}
-	fmt.Print(dnsgate.Explain(facts, r.request(certificates[i])))
+	fmt.Fprint(stdout(), dnsgate.Explain(facts, r.request(certificates[i])))
 	return nil
 }

@@ -3,19 +3,19 @@ package targets
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"text/tabwriter"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // show prints the decisions and the files that a run wrote, or would write.
 func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	limits := dnsgate.Forecast(gated, r.policy.Now)
 	for _, l := range limits {
-		fmt.Fprintf(os.Stderr, "warning: %s\nhint: %s\n", l, l.Hint())
+		fmt.Fprintf(stderr(), "warning: %s\nhint: %s\n", l, l.Hint())
 	}
 	if r.json {
 		if err := printVerdicts(gated.Decisions, limits); err != nil {
@@ -34,23 +34,23 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 
 func printDecisions(decisions []dnsgate.Decision) error {
 	if len(decisions) == 0 {
-		fmt.Println("no virtual host asks for a certificate")
+		fmt.Fprintln(stdout(), "no virtual host asks for a certificate")
 	} else if err := printTable(decisions); err != nil {
 		return err
 	}
 	for _, d := range decisions {
 		if text := d.Verdict.Text("  "); d.Verdict.Result != dnsgate.Pass || len(d.Verdict.Warnings) > 0 {
-			fmt.Printf("\n%s: %s\n%s", d.Host, d.Verdict.Reason, text)
+			fmt.Fprintf(stdout(), "\n%s: %s\n%s", d.Host, d.Verdict.Reason, text)
 		}
 	}
 	return nil
 }
 
 func printTable(decisions []dnsgate.Decision) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "VERDICT\tHOST\tNODE\tREASON\tCERTIFICATE\tSINCE")
 	for _, d := range decisions {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Verdict.Result, d.Host, d.Node, d.Verdict.Reason, ordered(d), dash(d.Since))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", d.Verdict.Result, d.Host, d.Node, d.Verdict.Reason, ordered(d), problem.Line(dash(d.Since)))
 	}
 	return w.Flush()
 }
@@ -92,7 +92,7 @@ func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage) erro
 	for i, d := range decisions {
 		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Since, d.Verdict}
 	}
-	w := json.NewEncoder(os.Stdout)
+	w := json.NewEncoder(stdoutJSON())
 	w.SetEscapeHTML(false)
 	w.SetIndent("", "  ")
 	return w.Encode(map[string]any{

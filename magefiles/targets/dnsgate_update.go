@@ -22,7 +22,12 @@ import (
 // repair points failing names at their nodes if Cloudflare has their zone. It waits
 // until the zone's servers answer so, and returns the new facts.
 func (r *gateRun) repair(ctx context.Context, document plan.Document, certificates []dnsgate.Certificate, facts *dnsgate.Facts) (*dnsgate.Facts, error) {
-	wants := r.wants(certificates, facts)
+	prefix := ""
+	if r.dryRun {
+		prefix = "dry run: "
+	}
+	wants, foreign := own(document, r.wants(certificates, facts))
+	tellOutcomes(prefix, foreign)
 	if len(wants) == 0 {
 		return facts, nil
 	}
@@ -33,11 +38,7 @@ func (r *gateRun) repair(ctx context.Context, document plan.Document, certificat
 		return nil, err
 	}
 	var api cloudflare.API = cloudflare.NewClient(token, r.cloudflareURL, nil)
-	prefix := ""
-	if r.dryRun {
-		prefix = "dry run: "
-	}
-	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(os.Stderr, prefix+line) }}
+	options := cloudflare.Options{Progress: func(line string) { fmt.Fprintln(stderr(), prefix+problem.Line(line)) }}
 	var dry *cloudflare.DryRun
 	if r.dryRun {
 		dry = cloudflare.NewDryRun(api)
@@ -52,15 +53,10 @@ func (r *gateRun) repair(ctx context.Context, document plan.Document, certificat
 	if dry == nil {
 		r.wrote(report)
 	}
-	for _, o := range report.Outcomes {
-		fmt.Fprintln(os.Stderr, prefix+o.String())
-		if hint := o.Hint(); hint != "" {
-			fmt.Fprintln(os.Stderr, "hint:", hint)
-		}
-	}
+	tellOutcomes(prefix, report.Outcomes)
 	if dry != nil {
 		for _, batch := range dry.Batches() {
-			fmt.Fprintln(os.Stderr, "would send", batch.String())
+			fmt.Fprintln(stderr(), "would send", batch.String())
 		}
 		return facts, nil
 	}
@@ -121,10 +117,46 @@ func (r *gateRun) readToken(ctx context.Context, source cloudflare.TokenSource) 
 	return source.Token(ctx)
 }
 
+func tellOutcomes(prefix string, outcomes []cloudflare.Outcome) {
+	for _, o := range outcomes {
+		fmt.Fprintln(stderr(), prefix+problem.Indented(o.String()))
+		if hint := o.Hint(); hint != "" {
+			fmt.Fprintln(stderr(), "hint:", problem.Indented(hint))
+		}
+	}
+}
+
+// A want is a name that a record in Cloudflare would correct, and the environment
+// that has it.
+type want struct {
+	cloudflare.Want
+	user string
+}
+
+// own takes out the names of domains that are not known to be the organisation's:
+// the token may see the zones of several customers, and of the provider. Below the
+// provider's domain an environment has its own generated name.
+func own(document plan.Document, all []want) (wants []cloudflare.Want, foreign []cloudflare.Outcome) {
+	for _, w := range all {
+		organisation := document.Environments[w.user].Hostenv.Organisation
+		domain, owner := document.Domains.Of(w.Host)
+		if w.Host == w.user+"."+document.HostenvHostname || owner != "" && owner == organisation {
+			wants = append(wants, w.Want)
+			continue
+		}
+		detail := "no domain of " + organisation + " covers it"
+		if owner != "" {
+			detail = "the domain " + domain + " belongs to " + owner
+		}
+		foreign = append(foreign, cloudflare.Outcome{Host: w.Host, Target: w.Target, Kind: cloudflare.Refused, Reason: cloudflare.ReasonDomain, Detail: detail})
+	}
+	return wants, foreign
+}
+
 // wants returns the names that a CNAME would correct and, with -adopt, the names
 // that have the CNAME already.
-func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts) []cloudflare.Want {
-	var wants []cloudflare.Want
+func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts) []want {
+	var wants []want
 	for _, c := range certificates {
 		for _, name := range c.Names {
 			request := r.request(c)
@@ -133,7 +165,7 @@ func (r *gateRun) wants(certificates []dnsgate.Certificate, facts *dnsgate.Facts
 			if err != nil {
 				continue
 			}
-			want := cloudflare.Want{Host: query, Target: c.NodeName}
+			want := want{cloudflare.Want{Host: query, Target: c.NodeName}, c.User}
 			switch v := dnsgate.Judge(facts, request); {
 			case v.PointsElsewhere():
 				wants = append(wants, want)
@@ -202,7 +234,7 @@ func (r *gateRun) logBatch(entry cloudflare.Entry) error {
 func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *dnsgate.Facts) error {
 	show, done := counting("waiting for the name servers")
 	defer done()
-	arrivals, err := resolver.New(resolver.Config{Resolver: r.resolver}).Wait(ctx, arriving(report, facts), resolver.WaitConfig{
+	arrivals, err := resolver.New(resolver.Config{Resolver: r.resolver, Private: r.private}).Wait(ctx, arriving(report, facts), resolver.WaitConfig{
 		Progress: func(p resolver.WaitProgress) { show(p.Ready, p.Total) },
 	})
 	if err != nil {
@@ -210,7 +242,7 @@ func (r *gateRun) await(ctx context.Context, report *cloudflare.Report, facts *d
 	}
 	if missing := resolver.Missing(arrivals); missing != nil {
 		for _, err := range leaves(missing) {
-			fmt.Fprintln(os.Stderr, "warning:", err)
+			fmt.Fprintln(stderr(), "warning:", problem.Indented(err.Error()))
 		}
 	}
 	return nil

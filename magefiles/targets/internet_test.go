@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
+	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -436,7 +437,9 @@ func inventory(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	hosts := at(doc, "projects", "acme__site", "environments", "main", "virtualHosts")
 	clear(hosts)
+	owners := at(doc, "provider", "domains")
 	for _, host := range args[1:] {
+		owners[domains.Registrable(host)] = "acme"
 		hosts[host] = map[string]any{"enableLetsEncrypt": true, "locations": map[string]any{}}
 	}
 	options := at(doc, "provider", "cloudflare")

@@ -73,7 +73,7 @@ func (r *lookRun) leftovers(ctx context.Context, p *drive.Plan, selected []deplo
 	}
 	if !yes {
 		if !r.json {
-			fmt.Println("nothing was removed; -yes removes it, and no backup is made of it")
+			fmt.Fprintln(stdout(), "nothing was removed; -yes removes it, and no backup is made of it")
 		}
 		return nil
 	}
@@ -83,7 +83,7 @@ func (r *lookRun) leftovers(ctx context.Context, p *drive.Plan, selected []deplo
 			return err
 		}
 		if !r.json {
-			fmt.Printf("removed what %s left on %s\n", l.User, l.Node)
+			fmt.Fprintf(stdout(), "removed what %s left on %s\n", l.User, l.Node)
 		}
 	}
 	return nil
@@ -98,7 +98,7 @@ func leftoversOf(p *drive.Plan) *deploy.Leftovers {
 // showLeftovers prints leftovers, or a text if there are none.
 func (r *lookRun) showLeftovers(all []deploy.Leftover, none string) error {
 	if !r.json && len(all) == 0 {
-		fmt.Println(none)
+		fmt.Fprintln(stdout(), none)
 	}
 	type line struct {
 		Leftover deploy.Leftover `json:"leftover"`
@@ -117,7 +117,7 @@ func (r *lookRun) leftOver(all []deploy.Leftover) error {
 		return nil
 	}
 	if !r.json {
-		fmt.Println("\nFormer environments left this behind; `mage leftovers -remove=NAME` removes it:")
+		fmt.Fprintln(stdout(), "\nFormer environments left this behind; `mage leftovers -remove=NAME` removes it:")
 	}
 	return r.showLeftovers(all, "")
 }

@@ -45,7 +45,7 @@ func printAll[T any](r *lookRun, all []T, text func(io.Writer, []T) error) error
 	if !r.json {
 		return text(os.Stdout, all)
 	}
-	encoder := json.NewEncoder(os.Stdout)
+	encoder := json.NewEncoder(stdoutJSON())
 	encoder.SetEscapeHTML(false)
 	for _, v := range all {
 		if err := encoder.Encode(v); err != nil {
@@ -55,7 +55,7 @@ func printAll[T any](r *lookRun, all []T, text func(io.Writer, []T) error) error
 	return nil
 }
 
-func showEvent(e deploy.Event) { fmt.Fprintln(os.Stderr, report.Line(e)) }
+func showEvent(e deploy.Event) { fmt.Fprintln(stderr(), report.Line(e)) }
 
 // reported reports whether a status is about a node whose error is in wrong.
 func reported(s deploy.Status, wrong error) bool {

@@ -65,7 +65,7 @@ func (f *folder) build(ctx context.Context, nodes string) (err error) {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "BUILT\tCLOSURE\tSTORE PATH")
 	for _, n := range selected {
 		for _, profile := range n.Profiles {

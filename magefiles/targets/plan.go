@@ -32,12 +32,13 @@ func Plan(ctx context.Context,
 	locked *bool, // keep the locked sources of the last plan, fetch no newer ones
 	inventory *string, // read the inventory from this file, without Nix; implies -locked
 	out *string, // the generated folder, default generated
+	resolver *string, // the validating resolver to ask for proofs of domains, default the system's
 	compare *string, // compare the new plan with this older plan.json, write nothing
 ) error {
 	run := planRun{
 		folder: openFolder(out, !value(dryRun, false) && value(compare, "") == ""),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
-		keepSources: value(locked, false), inventory: value(inventory, ""),
+		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""),
 	}
 	return run.run(nil, func() error {
 		if older := value(compare, ""); older != "" {
@@ -50,7 +51,7 @@ func Plan(ctx context.Context,
 type planRun struct {
 	*folder
 	dryRun, json, detailed, keepSources bool
-	inventory                           string
+	inventory, resolver                 string
 }
 
 // do takes the lock before it reads the inventory: otherwise, of two concurrent
@@ -76,6 +77,9 @@ func (r planRun) plan(ctx context.Context) error {
 	}
 	inv, sources, err := r.inputs(ctx, last)
 	if err != nil {
+		return err
+	}
+	if err := r.see(ctx, inv, prior); err != nil {
 		return err
 	}
 	result, err := plan.Compute(inv, sources, prior)
@@ -144,8 +148,11 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 		if data, err = os.ReadFile(r.inventory); err != nil {
 			err = problem.WithHint(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
 		}
-	} else if runner, err = withTokens(ctx, runner); err == nil {
-		data, err = runner.Inventory(ctx)
+	} else if err = checkLock(ctx, runner); err == nil {
+		// Only then may Nix evaluate anything, and sops be asked for tokens.
+		if runner, err = withTokens(ctx, runner); err == nil {
+			data, err = runner.Inventory(ctx)
+		}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -182,13 +189,23 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 	return inv, sources, nil
 }
 
+// checkLock refuses a lock with sources that customers may not bring, and warns of
+// customers that still decide what is locked.
+func checkLock(ctx context.Context, runner *nix.Runner) error {
+	warning, err := runner.CheckLock(ctx)
+	if warning != nil {
+		fmt.Fprintf(os.Stderr, "warning: %s\nhint: %s\n", warning, problem.Hint(warning))
+	}
+	return err
+}
+
 // show prints the changes and the files that a run wrote, or would write.
 func (r planRun) show(result *plan.Result, files []generated.File) error {
 	if r.json {
 		if _, err := os.Stdout.Write(result.Changes.Encode(result.Warnings)); err != nil {
 			return err
 		}
-	} else if err := r.showFiles(r.dryRun, func() error { fmt.Print(result.Changes.Text()); return nil }, files...); err != nil {
+	} else if err := r.showFiles(r.dryRun, func() error { _, err := fmt.Fprint(stdout(), result.Changes.Text()); return err }, files...); err != nil {
 		return err
 	}
 	if r.detailed && slices.ContainsFunc(files, generated.File.Changed) {

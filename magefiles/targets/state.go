@@ -56,7 +56,7 @@ func initState(ctx context.Context, f *folder) error {
 	if err := f.Save(ctx, generated.File{Name: stateFile, Before: old, After: state.New().Encode()}); err != nil {
 		return err
 	}
-	fmt.Println("wrote", f.File(stateFile))
+	fmt.Fprintln(stdout(), "wrote", f.File(stateFile))
 	return nil
 }
 
@@ -92,7 +92,7 @@ func (f *folder) list(json bool) error {
 		_, err := os.Stdout.Write(s.EncodeList())
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(stdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "USER\tUID\tNODE\tDEPLOYED\tSTATUS\tHOST NAMES")
 	for _, e := range s.List() {
 		status := "live"
@@ -142,17 +142,17 @@ func prune(ctx context.Context, f *folder, only []string, yes bool) error {
 		return err
 	}
 	if len(released) == 0 {
-		fmt.Println("no retired environment has a host name")
+		fmt.Fprintln(stdout(), "no retired environment has a host name")
 		return nil
 	}
-	fmt.Print(plan.Changes{List: released}.Text())
+	fmt.Fprint(stdout(), plan.Changes{List: released}.Text())
 	if !yes {
-		fmt.Println("nothing was written; -yes frees them")
+		fmt.Fprintln(stdout(), "nothing was written; -yes frees them")
 		return nil
 	}
 	if err := f.Save(ctx, generated.File{Name: stateFile, Before: old, After: next.Encode()}); err != nil {
 		return err
 	}
-	fmt.Println("wrote", f.File(stateFile)+"; run `mage plan` now: the plan is older than the state")
+	fmt.Fprintln(stdout(), "wrote", f.File(stateFile)+"; run `mage plan` now: the plan is older than the state")
 	return nil
 }

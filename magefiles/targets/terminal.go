@@ -3,6 +3,7 @@ package targets
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -18,11 +19,26 @@ import (
 
 func warn(warnings []state.Warning) {
 	for _, w := range warnings {
-		fmt.Fprintf(os.Stderr, "warning: %s\n", problem.Visible(w.Subject+": "+w.Message))
+		fmt.Fprintf(stderr(), "warning: %s\n", problem.Indented(w.Subject+": "+w.Message))
 		if w.Hint != "" {
-			fmt.Fprintf(os.Stderr, "hint: %s\n", problem.Visible(w.Hint))
+			fmt.Fprintf(stderr(), "hint: %s\n", problem.Indented(w.Hint))
 		}
 	}
+}
+
+// stdout and stderr let only visible text through. Only our own escape codes, and
+// JSON, go to the files themselves.
+func stdout() io.Writer { return problem.NewWriter(os.Stdout) }
+func stderr() io.Writer { return problem.NewWriter(os.Stderr) }
+
+// stdoutJSON takes whole JSON documents.
+func stdoutJSON() io.Writer { return jsonWriter{} }
+
+type jsonWriter struct{}
+
+func (jsonWriter) Write(document []byte) (int, error) {
+	_, err := os.Stdout.Write(problem.JSON(document))
+	return len(document), err
 }
 
 // terminal reports whether f is a terminal that understands escape codes.
@@ -39,7 +55,7 @@ func printDiff(path string, before, after []byte) error {
 	if before == nil {
 		old = "/dev/null"
 	}
-	text := diff.Diff(old, before, "b/"+path, after)
+	text := problem.JSON(diff.Diff(old, before, "b/"+path, after))
 	if terminal(os.Stdout) && os.Getenv("NO_COLOR") == "" {
 		text = coloured(text)
 	}
@@ -65,7 +81,7 @@ func coloured(text []byte) []byte {
 // erases the last line from a terminal.
 func progress() (show func(line string), done func()) {
 	if !terminal(os.Stderr) {
-		return func(line string) { fmt.Fprintln(os.Stderr, line) }, func() {}
+		return func(line string) { fmt.Fprintln(stderr(), line) }, func() {}
 	}
 	erase := ""
 	return func(line string) {
@@ -92,7 +108,7 @@ func doing(e nix.Event) string {
 	if e.Total > 0 {
 		text += fmt.Sprintf(" (%d of %d)", e.Number, e.Total)
 	}
-	return text
+	return problem.Line(text)
 }
 
 // fitting cuts a line that would wrap: only its last row could be erased.

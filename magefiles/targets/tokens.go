@@ -33,8 +33,8 @@ func withTokens(ctx context.Context, runner *nix.Runner) (*nix.Runner, error) {
 	// Only sops may see the variables that decrypt the file.
 	err = runner.ReadTokens(ctx, *key, slices.Concat(os.Environ(), withheld))
 	if undecrypted := (*nix.UndecryptedError)(nil); errors.As(err, &undecrypted) {
-		fmt.Fprintf(os.Stderr, "warning: Nix has no access tokens of provider.%s: %s\n", tokensOption, undecrypted.Problem)
-		fmt.Fprintf(os.Stderr, "hint: %s; without it Nix uses only the tokens of its own configuration\n", undecrypted.Remedy)
+		fmt.Fprintf(stderr(), "warning: Nix has no access tokens of provider.%s: %s\n", tokensOption, undecrypted.Problem)
+		fmt.Fprintf(stderr(), "hint: %s; without it Nix uses only the tokens of its own configuration\n", undecrypted.Remedy)
 		return runner, nil
 	}
 	if err != nil && ctx.Err() == nil {

@@ -15,7 +15,11 @@ in
 {
   # environment: the script of an environment, which runs as its user.
   environment = { user, environment, coreutils }:
-    let folder = attribute: quote (environment.hostenv.${attribute} or ""); in
+    let
+      # A folder that is null is unset.
+      folder = attribute:
+        let value = environment.hostenv.${attribute} or null; in quote (if value == null then "" else value);
+    in
     framed {
       name = user;
       scope = "--user";

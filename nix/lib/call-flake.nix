@@ -34,7 +34,14 @@
   again ? "plan again",
   # Input path ("nixpkgs", "extra/nixpkgs") to the value that replaces the input.
   overrides ? { },
-}:
+  # What fetches a source with a lock.
+  fetchTree ? builtins.fetchFinalTree or builtins.fetchTree,
+  # Values in place of flake.nix and of flake.lock, null to read them.
+  flake ? null,
+  lock ? null,
+  # Input path to the reason why the input must not be fetched.
+  refused ? { },
+}@args:
 let
   inherit (builtins)
     attrNames
@@ -86,7 +93,7 @@ let
         "gitea"
       ];
     in
-    (builtins.fetchFinalTree or builtins.fetchTree) (
+    fetchTree (
       (if attrs.type == "git" then { shallow = false; } else { })
       // removeAttrs attrs ([ "dir" ] ++ (if isArchive && attrs ? rev then [ "ref" ] else [ ]))
     );
@@ -118,7 +125,8 @@ let
   # flake.nix and flake.lock
 
   rootFlake =
-    if pathExists "${rootPlace.flakeDir}/flake.nix" then
+    if flake != null then flake
+    else if pathExists "${rootPlace.flakeDir}/flake.nix" then
       within "flake.nix" (import "${rootPlace.flakeDir}/flake.nix")
     else
       fail "there is no flake.nix in ${below "its source" (source.dir or "")}; correct `dir` of the source, or add the file, and ${again}";
@@ -138,7 +146,8 @@ let
       );
       version = read.version or null;
     in
-    if !pathExists "${rootPlace.flakeDir}/flake.lock" then
+    if args.lock or null != null then args.lock
+    else if !pathExists "${rootPlace.flakeDir}/flake.lock" then
       {
         root = "root";
         nodes.root = { };
@@ -304,7 +313,9 @@ let
     instantiate {
       inherit path label isFlake;
       place =
-        if !isRelative then
+        if refused ? ${slashed path} then
+          fail "${show path} is ${refused.${slashed path}}; remove it from the customer's flake.nix and flake.lock"
+        else if !isRelative then
           fetched locked
         else if relativeInTree || !(locked ? narHash) then
           inTree

@@ -99,9 +99,45 @@ in
     # projects are evaluated, which takes minutes.
     inventory = let document = inventory { }; in builtins.seq document.provider document;
 
-    # The same. With `progress = true` it traces a line before each project; `only`
-    # limits it to a list of projects.
+    # The same. With `progress = mark` it traces a line with the mark before each
+    # project, which no project can feign; `only` limits it to a list of projects.
     inventoryWith = inventory;
+
+    # What `mage plan` needs to evaluate each project in a process of its own
+    # (held.nix), without a value of any project.
+    held =
+      let
+        text = path: builtins.unsafeDiscardStringContext (toString path);
+        strings = import ./strings.nix;
+        # below tree path: the rest of a path in a flake's source, null outside.
+        below = flake: path: strings.dropUpTo (text (flake.sourceInfo.outPath or flake.outPath)) (text path);
+        holders = builtins.filter (flake: flake ? narHash && below flake ./. != null)
+          ((if inputs ? hostenv-provider then [ inputs.hostenv-provider ] else [ ]) ++ [ self ]);
+        same = builtins.tryEval (
+          builtins.attrNames overrides == builtins.attrNames shared && provider.overrides == { }
+          # Each is one value in memory, unless the provider has changed it.
+          && shared == builtins.intersectAttrs shared (self.inputs or { })
+        );
+      in
+      {
+        inherit (builtins) storeDir;
+        inherit system;
+        inherit (provider) evaluation;
+        hostenvHostname = (import ./provider-options.nix).hostname provider;
+        # The trees with this library and with the provider's flake.
+        library =
+          if holders == [ ] then null
+          else { inherit (builtins.head holders) narHash; dir = below (builtins.head holders) ./.; };
+        own = {
+          narHash = self.narHash or null;
+          dir = let found = below self root; in if found == null then "" else strings.dropPrefix "/" found;
+        };
+        # The names of inputs that are the provider's own, null if they are changed
+        # values, which only the provider's flake can give.
+        shared = if same.success && same.value then builtins.attrNames shared else null;
+        replaced = builtins.attrNames overrides;
+      };
+    inherit overrides;
 
     # The place of the access tokens with which Nix reads the customers'
     # repositories: a sops file and a key in it; null for none.

@@ -4,7 +4,7 @@
 # lock, the folder of the provider's flake.nix (root), what the provider replaces
 # in the projects' flakes (overrides), and callFlake; then
 #
-#   progress  whether to trace a line before each project
+#   progress  a mark: a line that holds it is traced before each project; null for none
 #   only      the names of the projects wanted, null for all
 let
   names = import ./names.nix;
@@ -34,9 +34,9 @@ let
         hostenvHostname = options.hostname provider;
       };
     in
-    if progress then builtins.trace "hostenv-provider: evaluating ${name}" value else value;
+    if progress == null then value else builtins.trace "hostenv-provider ${progress}: evaluating ${name}" value;
 in
-{ progress ? false, only ? null }:
+{ progress ? null, only ? null }:
 {
   formatVersion = 1;
   inherit system;

@@ -9,11 +9,12 @@
 #            that the result does not change with every commit.
 #   path     the attribute path of the value, a list of names, for errors
 #
-# It refuses functions, derivations and all other paths, and drops `_module`, which
-# the module system adds.
+# It refuses functions, derivations, all other paths, and attributes that NixOS's
+# module system or Nix interprets. It drops `_module`, which the module system adds.
 { subject, root }:
 let
   inherit (builtins) isAttrs isFunction isList isPath isString storeDir;
+  reserved = import ./reserved.nix;
   strings = import ./strings.nix;
   inherit (strings) contains dropUpTo hasPrefix;
   fail = import ./fail.nix;
@@ -86,6 +87,12 @@ let
     else if value ? __functor then
       refuse path "is a function" "a plan can hold only data"
     else
-      builtins.mapAttrs (name: toData (path ++ [ name ])) (removeAttrs value [ "_module" ]);
+      builtins.mapAttrs (name: ofAttribute (path ++ [ name ]) name) (removeAttrs value [ "_module" ]);
+
+  # A value with such an attribute is code to NixOS's modules.
+  ofAttribute = path: name:
+    if reserved name then
+      refuse path "is refused: Nix or NixOS's module system interprets an attribute of this name" "remove it: an environment is data"
+    else toData path;
 in
 toData

@@ -95,7 +95,7 @@ let
     };
 in
 {
-  inherit environmentsOn;
+  inherit environmentsOn planFile;
 
   # modulesOf: the list of modules, for nixosSystem.
   #

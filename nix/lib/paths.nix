@@ -22,6 +22,9 @@ rec {
   runtime = user: "${runtimes}/${user}";
   upstream = user: "${upstreams}/${user}";
 
+  # The folders that environments find as /tmp and /var/tmp.
+  ownTmp = "/var/lib/hostenv/tmp";
+
   # The settings that nginx must be started with, and those that it was started with.
   frontDoor = "/etc/hostenv/nginx-unit";
   frontDoorStarted = "/run/hostenv/nginx-unit";

@@ -8,35 +8,9 @@
 # options of a node. hostenv/plan and hostenv/deploy check a plan for Go;
 # hostenv/deploy/testdata/refused.json tests both.
 let
-  inherit (builtins) attrNames concatMap concatStringsSep elemAt genList isAttrs isBool isInt isList isString length mapAttrs toJSON typeOf;
-  inherit (import ./strings.nix) showPath;
-  is = import ./is.nix;
+  inherit (builtins) concatStringsSep mapAttrs;
+  inherit (import ./typed.nix) address boolean host listOf node optional path port problems record set setOf string system uid user;
   fail = import ./fail.nix;
-
-  # A type is what it expects, whether a value has it, and the members of such a
-  # value: a list of { name; type; value; }.
-  type = expected: accepts: { inherit expected accepts; members = _: [ ]; };
-  string = type "a string" isString;
-  boolean = type "true or false" isBool;
-  uid = type "a UID above 0" (value: isInt value && value > 0);
-  port = type "a port, 1 to 65535" (value: isInt value && value >= 1 && value <= 65535);
-  user = type "a user name" is.user;
-  node = type "a node name" is.node;
-  host = type "a host name" is.host;
-  address = type "a host name or an IP address" is.address;
-  system = type "a platform" is.system;
-  path = type "a plain absolute path" is.plainPath;
-  set = type "a set" isAttrs;
-  setOf = type: set // { members = value: map (name: { inherit name type; value = value.${name}; }) (attrNames value); };
-  record = types: set // { members = value: map (name: { inherit name; type = types.${name}; value = value.${name} or null; }) (attrNames types); };
-  listOf = inner: type "a list" isList // {
-    members = value: genList (i: { name = toString i; type = inner; value = elemAt value i; }) (length value);
-  };
-  # The value may be missing or null.
-  optional = type: type // {
-    accepts = value: value == null || type.accepts value;
-    members = value: if value == null then [ ] else type.members value;
-  };
 
   environment = record {
     enable = optional boolean;
@@ -65,15 +39,6 @@ let
     tempPath = path;
   };
 
-  show = value:
-    if value == null then "nothing"
-    else if isAttrs value || isList value then "a ${typeOf value}"
-    else toJSON value;
-
-  # problems path type value: the mistakes in the value, as texts.
-  problems = path: type: value:
-    if ! type.accepts value then [ "${showPath path}: expected ${type.expected}, got ${show value}" ]
-    else concatMap (member: problems (path ++ [ member.name ]) member.type member.value) (type.members value);
 in
 name: plan:
 let

@@ -10,6 +10,13 @@ rec {
     cache = { };
     deployPublicKeys = [ ];
     deployUser = "deploy";
+    evaluation = {
+      time = 60;
+      memory = 2048;
+      output = 1048576;
+      allowedUris = [ "github:" "gitlab:" "sourcehut:" ];
+      organisations = { };
+    };
     nodeModules = [ ];
     nodes = { };
     notProjects = [ ];
@@ -36,5 +43,7 @@ rec {
   };
 
   # complete flake provider: the options with the defaults of all that are not set.
-  complete = flake: provider: plain // ofFlake flake // provider;
+  complete = flake: provider: plain // ofFlake flake // provider // {
+    evaluation = plain.evaluation // provider.evaluation or { };
+  };
 }

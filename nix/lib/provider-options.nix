@@ -9,6 +9,7 @@ let
     "accessTokensSecret"
     "activate"
     "cache"
+    "evaluation"
     "generatedPath"
     "lockFile"
     "nixosSystem"

@@ -10,18 +10,14 @@ let
   file = config.hostenv.secrets;
   cfg = config.hostenv.backups;
 
-  # By secret: hostenv's option for the place where an environment looks for it.
-  names = { backups_secret = "backupsSecretFile"; backups_env = "backupsEnvFile"; };
-
   needed = concatMap
     (user: map
       (secret: {
         inherit user secret;
         environment = environments.${user}.hostenv;
-        path = "/run/secrets/${user}/${secret}";
         key = secrets.resolve file.keys environments.${user}.hostenv secret;
       })
-      (lib.attrNames names))
+      [ "backups_env" "backups_secret" ])
     (lib.filter (user: environments ? ${user}) cfg.users);
 
   unknown = lib.filter (user: ! environments ? ${user}) cfg.users;
@@ -55,15 +51,7 @@ in
         assertion = unknown == [ ];
         message = "hostenv.backups.users names ${lib.concatStringsSep ", " unknown}, and ${nodeName} has no such environment";
       }
-    ]
-    ++ map
-      (s:
-        let place = s.environment.${names.${s.secret}}; in
-        {
-          assertion = place == null || place == s.path;
-          message = "generated/plan.json: environments.${s.user}.hostenv.${names.${s.secret}} is ${toString place}, and on a node it must be ${s.path}";
-        })
-      needed;
+    ];
   } // lib.optionalAttrs (options ? sops) {
     # sops-nix chooses the path by the name. A path that a customer's environment
     # chooses would be unsafe, because root makes a link there.

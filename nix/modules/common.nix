@@ -16,14 +16,17 @@
     ./logs.nix
     ./monitoring.nix
     ./move.nix
+    ./nginx-check.nix
     ./nginx-upgrade.nix
     ./nix.nix
     ./openssh.nix
+    ./processes.nix
     ./runtime.nix
     ./secrets.nix
     ./sessions.nix
     ./slices.nix
     ./sudo.nix
+    ./tmp.nix
     ./users.nix
   ];
 

@@ -2,27 +2,16 @@
 # /run/hostenv/user/<u> is private to the environment; in /run/hostenv/nginx/<u> it
 # makes the socket that nginx connects to. The mode 2770 gives that socket to nginx's
 # group.
+#
+# No link there is followed: with a link at its socket's name an environment could have
+# nginx connect to the socket of another, or to any that nginx may use.
 { config, lib, ... }:
 let
-  inherit (lib) mapAttrsToList;
   inherit (config.hostenv) environments;
   paths = import ../lib/paths.nix;
   folder = import ./folder.nix { inherit lib; };
-
-  # An assertion that the environment's own option for a folder, if set, is the node's.
-  differs = user: e: option: path: {
-    assertion = e.hostenv.${option} == null || e.hostenv.${option} == path;
-    message = "generated/plan.json: environments.${user}.hostenv.${option} is ${toString e.hostenv.${option}}, and on a node it must be ${path}: leave hostenv.runtimeRoot at its default";
-  };
 in
 {
-  assertions = lib.concatLists (mapAttrsToList
-    (user: e: [
-      (differs user e "runtimeDir" (paths.runtime user))
-      (differs user e "upstreamRuntimeDir" (paths.upstream user))
-    ])
-    environments);
-
   systemd.tmpfiles.settings."10-hostenv" = {
     "/run/hostenv" = folder "0755" "root" "root";
     ${paths.upstreams} = folder "0755" "root" "root";
@@ -30,4 +19,21 @@ in
   }
   // lib.mapAttrs' (user: _: lib.nameValuePair (paths.upstream user) (folder "2770" user config.services.nginx.group)) environments
   // lib.mapAttrs' (user: _: lib.nameValuePair (paths.runtime user) (folder "2700" user "users")) environments;
+
+  # The folder is mounted on itself: sockets that are there stay.
+  systemd.mounts = [
+    {
+      description = "Sockets of environments, without links";
+      what = paths.upstreams;
+      where = paths.upstreams;
+      type = "none";
+      options = "bind,nosymfollow,nosuid,nodev,noexec";
+      unitConfig.DefaultDependencies = false;
+      mountConfig.LazyUnmount = true;
+      after = [ "systemd-tmpfiles-setup.service" ];
+      conflicts = [ "umount.target" ];
+      before = [ "nginx.service" "umount.target" ];
+      wantedBy = [ "multi-user.target" ];
+    }
+  ];
 }

@@ -2,11 +2,12 @@
 # environments. This module checks that no other user has their UIDs or GIDs.
 # hostenv-users.sh does what NixOS does not: a renamed environment keeps its home, the
 # processes of a removed one end, and its files are reported, and removed on command.
-{ config, lib, pkgs, ... }:
+{ config, lib, options, pkgs, ... }:
 let
-  inherit (lib) attrNames concatLists concatStringsSep filterAttrs mapAttrsToList mkOption types;
+  inherit (lib) attrNames concatLists concatMap concatStringsSep filterAttrs mapAttrsToList mkOption types;
   inherit (config.hostenv) environments nodeName;
   paths = import ../lib/paths.nix;
+  inherit (import ../lib/nodes.nix) planFile;
 
   # quoted [ "a" "b" ] is "a and b".
   quoted = concatStringsSep " and ";
@@ -26,6 +27,26 @@ let
       {
         assertion = actual == e.uid;
         message = "${option}.${user}.${id} is ${if actual == null then "not set" else toString actual}, and generated/plan.json has the ${kind} ${toString e.uid} for the environment: run `mage plan`, and do not override it, because the environment's files belong to that ${kind}";
+      }
+    ];
+
+  # alone user: assertions that only the plan defines the environment's user, and that
+  # it is in no other group. A second definition could join two customers, or give one
+  # the rights of an operator.
+  alone = user:
+    let
+      elsewhere = concatMap (d: lib.optional (d.value ? ${user} && d.file != planFile) (toString d.file)) options.users.users.definitionsWithLocations;
+      groups = attrNames (filterAttrs (_: g: lib.elem user g.members) (removeAttrs config.users.groups [ user ]));
+      own = config.users.users.${user} or { };
+    in
+    [
+      {
+        assertion = elsewhere == [ ];
+        message = "users.users.${user} belongs to generated/plan.json, and ${quoted elsewhere} ${if builtins.length elsewhere == 1 then "defines" else "define"} it too: remove it there, and set what customers may have in their own environment";
+      }
+      {
+        assertion = groups == [ ] && own.extraGroups or [ ] == [ ];
+        message = "the environment ${user} is in the group ${quoted (lib.unique (groups ++ own.extraGroups or [ ]))}: an environment is in no group but its own";
       }
     ];
 
@@ -71,6 +92,7 @@ in
             message = "generated/plan.json: environments.${user}.hostenv.userName is ${e.hostenv.userName}, and must be ${user}: run `mage plan`";
           }
         ]
+        ++ alone user
         ++ owned "UID" "uid" "users.users" config.users.users user e
         ++ owned "GID" "gid" "users.groups" config.users.groups user e)
       environments);

@@ -177,7 +177,7 @@ func TestTasks(t *testing.T) {
 			t.Errorf("git does not ignore %s", ignored)
 		}
 	}
-	for _, kept := range []string{"secrets/secrets.yaml", "generated/plan.json", "generated/state.json", "flake.lock", "go.sum"} {
+	for _, kept := range []string{"secrets/secrets.yaml", "secrets/signing/public.key", "generated/plan.json", "generated/state.json", "flake.lock", "go.sum"} {
 		if _, err := r.try(t, "git", "check-ignore", kept); err == nil {
 			t.Errorf("git ignores %s", kept)
 		}

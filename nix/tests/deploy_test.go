@@ -553,6 +553,20 @@ esac
 			}
 		}
 	})
+	// The user may not use Nix's daemon, and the last command of hostenv's activation
+	// asks it to remove what is not there.
+	t.Run("does not depend on Nix", func(t *testing.T) {
+		for last, want := range map[string]int{"nix profile remove .hostenv >/dev/null 2>&1": 0, "nix profile remove other": 1, "nix build": 1} {
+			a := newActivation(t, "echo activated\n"+last)
+			write(t, a.path("bin/nix"), "#!/bin/sh\nexit 1\n", 0o777)
+			cmd := a.command(t)
+			cmd.Env = append(cmd.Env, "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
+			out, _ := cmd.CombinedOutput()
+			if status := cmd.ProcessState.ExitCode(); status != want || !strings.Contains(string(out), "\nactivated\n") {
+				t.Errorf("%s: it ended with %d, want %d, and printed %q", last, status, want, out)
+			}
+		}
+	})
 	t.Run("refuses another user", func(t *testing.T) {
 		a := newActivation(t, `touch "$DIR/finished"`)
 		a.script = strings.Replace(a.script, fmt.Sprintf("uid=%d\n", os.Getuid()), "uid=123456\n", 1)

@@ -29,6 +29,18 @@ in
   root-and-another = { expr = data { a = "${root}/x:${file}"; }; error = "environments.main.a is the store path"; };
   path-elsewhere = { expr = data { a = /srv/www; }; error = "environments.main.a is a path literal \\(/srv/www\\)\n.*hint: write it as a string"; };
   function = { expr = data { a.b = x: x; }; error = "environments.main.a.b is a function"; };
+  # Every reserved name of ../../hostenv/names, but for those above that become a string.
+  reserved =
+    let
+      table = builtins.fromJSON (builtins.readFile ../../hostenv/names/testdata/reserved.json);
+      refused = builtins.filter (name: ! builtins.elem name [ "_module" "__functor" "__toString" "outPath" ]) (builtins.attrValues table.reserved);
+      tried = name: (builtins.tryEval (builtins.toJSON (data { a = [{ ${name} = 1; }]; }))).success;
+    in
+    { expr = builtins.filter tried refused ++ builtins.filter (name: ! tried name) (builtins.attrValues table.free); expected = [ ]; };
+  reserved-override = {
+    expr = data { a = [{ _type = "override"; priority = 10; content = 1; }]; };
+    error = "environments.main.a.0._type is refused: Nix or NixOS's module system interprets an attribute of this name.*hint: remove it";
+  };
   functor = { expr = data { a.b.__functor = _: x: x; }; error = "environments.main.a.b is a function"; };
   derivation = {
     expr = data { package = derivation { name = "hello"; system = "x86_64-linux"; builder = "/bin/sh"; }; };

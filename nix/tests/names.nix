@@ -23,11 +23,13 @@ in
   three-parts = { expr = names.parse "acme__site__old"; error = "project acme__site__old: the input's name has 3 parts"; };
   nothing-left = { expr = names.parse "acme__-"; error = "project acme__-: a part of the input's name has neither letters nor digits"; };
 
-  # The user names of a recorded project whose names need every rule of sanitise.
-  user-names = {
-    expr = map (names.userName (names.parse "Acme-Inc__My_Very-Long.Project")) [ "main" "feature/foo" "-lead-and-trail-" "x--y" ];
-    expected = [ "myverylongp-main-48d93fb" "myverylongp-foo-c3a5ade" "myverylongp-lead-and-d752841" "myverylongp-x-y-59953b3" ];
-  };
+  # The table that hostenv/names is tested with as well.
+  user-names =
+    let table = builtins.fromJSON (builtins.readFile ../../hostenv/names/testdata/userName.json); in
+    {
+      expr = map ({ organisation, project, environment, ... }: names.userName { inherit organisation project; } environment) table;
+      expected = map (case: case.userName) table;
+    };
   # The user names of all recorded projects.
   recorded-user-names = {
     expr =

@@ -35,7 +35,7 @@ in
     expr = options.data { inherit hostenvHostname; nodesPath = ./.; secretsPath = ./.; nodeModules = [ (x: x) ]; overrides = x: x; generatedPath = ./.; lockFile = ./flake.lock; nixosSystem = x: x; pkgsFor = x: x; activate = x: x; system = "x86_64-linux"; accessTokensSecret = "access_tokens"; cache.url = "https://cache.hosting.example"; };
     expected = { inherit hostenvHostname; };
   };
-  left-out-are = { expr = options.notInInventory; expected = [ "accessTokensSecret" "activate" "cache" "generatedPath" "lockFile" "nixosSystem" "nodeModules" "nodesPath" "overrides" "pkgsFor" "secretsPath" "system" ]; };
+  left-out-are = { expr = options.notInInventory; expected = [ "accessTokensSecret" "activate" "cache" "evaluation" "generatedPath" "lockFile" "nixosSystem" "nodeModules" "nodesPath" "overrides" "pkgsFor" "secretsPath" "system" ]; };
 
   no-hostname = { expr = options.data { }; error = "provider: hostenvHostname is missing.*hint: set provider.hostenvHostname"; };
   empty-hostname = { expr = options.data { hostenvHostname = ""; }; error = "provider: hostenvHostname is missing"; };

@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
@@ -128,7 +130,7 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 		}
 		b.delivered = true
 	}
-	_, err := b.store.remotely(ctx, b.node, b.log, append(append([]string{"--realise"}, buildFlags...), derivations...))
+	_, err := b.store.remotely(ctx, b.node, b.log, slices.Concat([]string{"--realise"}, b.store.buildFlags(), derivations))
 	return err
 }
 
@@ -144,14 +146,18 @@ func (s *Store) realise(ctx context.Context, n deploy.Node, what []string, log i
 	if err != nil {
 		return err
 	}
-	args := append([]string{"--realise", "--add-root", roots, "--indirect"}, buildFlags...)
+	args := append([]string{"--realise", "--add-root", roots, "--indirect"}, s.buildFlags()...)
 	_, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append(args, what...), Log: log})
 	return err
 }
 
-// buildFlags let a build go on after a failure, and have each line of a log begin
-// with its derivation.
-var buildFlags = []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs"}
+// buildFlags let a build go on after a failure, have each line of a log begin with its
+// derivation, and bound the time of each derivation: a customer writes some, and the
+// profiles of a node are built together.
+func (s *Store) buildFlags() []string {
+	limit := cmp.Or(s.BuildTime, 2*time.Hour)
+	return []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs", "--timeout", strconv.Itoa(int(limit.Seconds()))}
+}
 
 // remotely runs nix-store on the store of a node.
 func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, args []string) (written []byte, err error) {

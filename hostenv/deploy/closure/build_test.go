@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
@@ -44,6 +46,18 @@ func testBuild(t *testing.T, l *lab) {
 			t.Errorf("the log lacks %q:\n%s", want, log.String())
 		}
 	}
+}
+
+// TestBuildThatHangs: a build that does not end fails its profile alone.
+func TestBuildThatHangs(t *testing.T) {
+	local(t, flake(builds), func(t *testing.T, l *lab) {
+		n := l.evaluated("system", "site", "slow")
+		l.store.BuildTime = 5 * time.Second
+		failed, err := l.store.Build(t.Context(), n, n.Profiles, io.Discard)
+		if err != nil || len(failed) != 1 || failed["slow"] == nil {
+			t.Errorf("got %v, %v", failed, err)
+		}
+	})
 }
 
 // kept returns the profiles of a node that the links keep.

@@ -30,6 +30,7 @@ type Store struct {
 	SSHConfig string        // an ssh_config(5) with a section for every node's name; no spaces in its path
 	Roots     string        // a folder for links that keep what is built from the garbage collector; Build makes it
 	KeyFile   string        // the secret key to sign with, see [Key]
+	BuildTime time.Duration // how long one derivation may take to build, 0 for two hours
 	Pause     time.Duration // before the second attempt after a connection broke off
 }
 

@@ -50,14 +50,17 @@ in builtins.mapAttrs nodeOf wanted`
 const explain = `nodes: let node = nodes.${%s}; in builtins.deepSeq %s true`
 
 type evaluatedNode struct {
-	Missing  bool     `json:"missing"`
-	Failed   bool     `json:"failed"`
-	Hostname string   `json:"hostname"`
-	Names    []string `json:"names"`
-	Specs    map[string]struct {
-		Success bool            `json:"success"`
-		Value   json.RawMessage `json:"value"` // false where it failed
-	} `json:"specs"`
+	Missing  bool                   `json:"missing"`
+	Failed   bool                   `json:"failed"`
+	Hostname string                 `json:"hostname"`
+	Names    []string               `json:"names"`
+	Specs    map[string]caughtValue `json:"specs"`
+}
+
+// A caughtValue is what builtins.tryEval returns.
+type caughtValue struct {
+	Success bool            `json:"success"`
+	Value   json.RawMessage `json:"value"` // false where it failed
 }
 
 type evaluatedSpec struct {
@@ -69,7 +72,9 @@ type evaluatedSpec struct {
 // flake, by one run of nix, which puts the derivations into the store. A profile
 // that throws is in Failed and does not keep others from evaluation; nix then
 // runs once more for each of these to find the reason. An error that Nix code cannot
-// catch, such as a missing attribute, fails the whole evaluation.
+// catch, such as a missing attribute, ends the run: then nix runs for fewer profiles
+// at a time, until those with such errors are found. A project's package is the
+// customer's code, and must not keep the profiles of others from a deploy.
 func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]deploy.Evaluated, error) {
 	wanted := map[string][]string{}
 	for _, n := range nodes {
@@ -78,20 +83,15 @@ func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]d
 			wanted[n.Name] = append(wanted[n.Name], p.Name)
 		}
 	}
-	asked, err := json.Marshal(wanted)
-	if err != nil {
-		return nil, fmt.Errorf("evaluate the profiles: %w", err)
-	}
-	written, err := s.apply(ctx, fmt.Sprintf(evaluate, nix.Quote(string(asked))))
+	found, err := s.found(ctx, wanted)
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-		return nil, explained(failed, "")
+		found, err = s.apart(ctx, wanted)
+		if errors.As(err, &failed) {
+			return nil, explained(failed, "")
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("evaluate the profiles: %w", err)
-	}
-	var found map[string]evaluatedNode
-	if err := json.Unmarshal(written, &found); err != nil {
-		return nil, fmt.Errorf("evaluate the profiles: read what nix wrote: %w", err)
 	}
 	var missing []string
 	evaluated := make(map[string]deploy.Evaluated, len(found))
@@ -125,6 +125,79 @@ func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]d
 		return nil, deploy.Mismatch(missing...)
 	}
 	return evaluated, s.explain(ctx, nodes, evaluated, failures)
+}
+
+// found evaluates the wanted profiles, by node, by one run of nix.
+func (s *Store) found(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
+	asked, err := json.Marshal(wanted)
+	if err != nil {
+		return nil, err
+	}
+	written, err := s.apply(ctx, fmt.Sprintf(evaluate, nix.Quote(string(asked))))
+	if err != nil {
+		return nil, err
+	}
+	var found map[string]evaluatedNode
+	if err := json.Unmarshal(written, &found); err != nil {
+		return nil, fmt.Errorf("read what nix wrote: %w", err)
+	}
+	return found, nil
+}
+
+// apart is found for profiles of which at least one makes nix fail: it evaluates the
+// nodes without profiles, and then halves of the profiles. One that fails alone has no
+// success.
+func (s *Store) apart(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
+	type profile struct{ node, name string }
+	var all []profile
+	bare := map[string][]string{}
+	for _, node := range slices.Sorted(maps.Keys(wanted)) {
+		bare[node] = []string{}
+		for _, name := range wanted[node] {
+			all = append(all, profile{node, name})
+		}
+	}
+	found, err := s.found(ctx, bare)
+	if err != nil {
+		return nil, err
+	}
+	add := func(node string, specs map[string]caughtValue) {
+		if found[node].Specs != nil {
+			maps.Copy(found[node].Specs, specs)
+		}
+	}
+	var search func(some []profile, fails bool) error // fails: it is known that nix fails
+	search = func(some []profile, fails bool) error {
+		if !fails {
+			part := map[string][]string{}
+			for _, p := range some {
+				part[p.node] = append(part[p.node], p.name)
+			}
+			nodes, err := s.found(ctx, part)
+			failed := (*nix.CommandError)(nil)
+			if err == nil {
+				for name, node := range nodes {
+					add(name, node.Specs)
+				}
+			}
+			if !errors.As(err, &failed) {
+				return err
+			}
+		}
+		if len(some) == 1 {
+			add(some[0].node, map[string]caughtValue{some[0].name: {}})
+			return nil
+		}
+		half := len(some) / 2
+		if err := search(some[:half], false); err != nil {
+			return err
+		}
+		return search(some[half:], false)
+	}
+	if len(all) == 0 {
+		return found, nil
+	}
+	return found, search(all, true)
 }
 
 func readSpec(value []byte) (deploy.Spec, error) {
@@ -216,7 +289,12 @@ var marks = regexp.MustCompile(`hostenv-provider: (?:profile|node) ([A-Za-z0-9._
 
 // explained returns the message of nix about key; if key is "", the trace may have it.
 func explained(failed *nix.CommandError, key string) error {
-	text, hint := nix.SplitHint(failed.Message())
+	// Only the evaluation of a node and of its system runs no customer's code.
+	_, profile, _ := strings.Cut(key, "/")
+	text, hint := nix.Inline(failed.Message()), ""
+	if key != "" && (profile == "" || profile == deploy.SystemProfile) {
+		text, hint = nix.SplitHint(failed.Message())
+	}
 	if mark := marks.FindStringSubmatch(failed.Log); key == "" && mark != nil {
 		key = mark[1]
 	}

@@ -74,7 +74,7 @@ func TestEvaluate(t *testing.T) {
 			t.Errorf("differs (-want +got):\n%s", diff)
 		}
 		for _, c := range []struct{ node, profile, message, hint string }{
-			{"n1", "broken", "evaluate n1/broken: project acme__site: hostenv.nix is wrong", "mend it"},
+			{"n1", "broken", "evaluate n1/broken: project acme__site: hostenv.nix is wrong; mend it", "correct it, or leave it out: -exclude=broken"},
 			{"n1", "asserts", "evaluate n1/asserts: assertion", "-exclude=asserts"},
 			{"n1", "two", "evaluate n1/two: its path is made of 2 derivations", "-exclude=two"},
 			{"n2", "system", "evaluate n2: there is no n2", "-exclude=n2"},
@@ -93,19 +93,35 @@ func TestEvaluate(t *testing.T) {
 	})
 }
 
-// What Nix code cannot catch fails the whole evaluation; the error names the profile.
+// What Nix code cannot catch fails the profile that has it, and no other.
 func TestEvaluateUncatchable(t *testing.T) {
 	local(t, someFail, func(t *testing.T, l *lab) {
-		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "uncatchable"), node("n.3", "system")})
-		if err == nil || !strings.HasPrefix(err.Error(), "evaluate n1/uncatchable: ") || !strings.Contains(err.Error(), "attribute 'missing' missing") || problem.Hint(err) != "correct it, or leave it out: -exclude=uncatchable" {
-			t.Errorf("got %v", err)
+		found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "uncatchable", "aborts", "broken", "site"), node("n.3", "system"), node("n2", "system")})
+		if err != nil {
+			t.Fatal(err)
 		}
-		// Others can be evaluated without it.
-		if _, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system")}); err != nil {
-			t.Error(err)
+		n1 := found["n1"]
+		if len(n1.Profiles) != 2 || n1.Profiles["system"].Derivation == "" || n1.Profiles["site"].Derivation == "" || len(n1.Failed) != 3 || len(found["n.3"].Profiles) != 1 || len(found["n2"].Failed) != 1 {
+			t.Errorf("got %+v", found)
+		}
+		for profile, want := range map[string]string{"uncatchable": "attribute 'missing' missing", "aborts": "it must not be evaluated", "broken": "hostenv.nix is wrong"} {
+			err := n1.Failed[profile]
+			if err == nil || !strings.HasPrefix(err.Error(), "evaluate n1/"+profile+": ") || !strings.Contains(err.Error(), want) || problem.Hint(err) != "correct it, or leave it out: -exclude="+profile {
+				t.Errorf("%s: got %v", profile, err)
+			}
 		}
 		_, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n9", "system")})
 		if err == nil || err.Error() != `the flake's deploy.nodes does not match the plan: it has no node "n9"` {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// A flake of which nothing can be evaluated is one error.
+func TestEvaluateNothing(t *testing.T) {
+	local(t, `{ outputs = _: { deploy.nodes = { n1 = { }.missing; }; }; }`, func(t *testing.T, l *lab) {
+		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "site")})
+		if err == nil || !strings.Contains(err.Error(), "attribute 'missing' missing") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -73,14 +73,17 @@ func TestPush(t *testing.T) {
 func TestPushUntrustedKey(t *testing.T) {
 	each(t, flake(pushes), func(t *testing.T, l *lab) {
 		n := l.built("system")
-		if _, err := hostnix.OpenKey(t.Context(), l.dir, "", "other.example"); err != nil {
+		t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+		t.Setenv(hostnix.KeyVariable, "")
+		key, err := hostnix.OpenKey(t.Context(), l.dir, "", "other.example")
+		if err != nil {
 			t.Fatal(err)
 		}
-		l.store.KeyFile = filepath.Join(l.dir, "secrets/signing/secret.key")
+		l.store.KeyFile = key.File
 		if err := l.store.Sign(t.Context(), []string{n.Profiles[0].Path}, &bytes.Buffer{}); err != nil {
 			t.Fatal(err)
 		}
-		err := l.store.Push(t.Context(), n, []string{n.Profiles[0].Path}, &bytes.Buffer{})
+		err = l.store.Push(t.Context(), n, []string{n.Profiles[0].Path}, &bytes.Buffer{})
 		if unsigned := (*deploy.UnsignedError)(nil); !errors.As(err, &unsigned) {
 			t.Errorf("got %v", err)
 		}

@@ -262,3 +262,32 @@ func TestInterrupt(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCustomersCommandThatHangs: a command as a customer's user is given up after a
+// while, and the node can be opened again, with its lock.
+func TestCustomersCommandThatHangs(t *testing.T) {
+	m := newMachine(t, "mkdir -p /run/state && mkfifo -m 666 /run/state/pipe", "")
+	r := m.remote(t)
+	r.Commands = 300 * time.Millisecond
+	s, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{Lock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Run(t.Context(), "site", nil, "cat", "/run/state/pipe"); err == nil || !strings.Contains(err.Error(), "gave up cat as site after 300ms") {
+		t.Fatal(err)
+	}
+	<-s.Lost()
+	again, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{Lock: true, LockWait: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if out, err := again.Run(t.Context(), "site", nil, "printf", "fine"); err != nil || string(out) != "fine" {
+		t.Errorf("%q, %v", out, err)
+	}
+	// What runs as the deploy user has no such limit.
+	if _, err := again.Run(t.Context(), "deploy", nil, "sleep", "0.6"); err != nil {
+		t.Error(err)
+	}
+}

@@ -20,6 +20,9 @@ type Remote struct {
 	// Patience is how long a node may be silent before we call it unreachable. For
 	// example, its disk may hang during the login. 0 means two minutes.
 	Patience time.Duration
+	// Commands is how long a command as the user of an environment may take, 0 for an
+	// hour: a backup, or the activation of the path before.
+	Commands time.Duration
 
 	config *Config
 
@@ -112,6 +115,7 @@ func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	if err != nil {
 		return nil, err
 	}
+	s.limit = cmp.Or(r.Commands, time.Hour)
 	if err := s.begin(ctx, how, cmp.Or(r.Patience, 2*time.Minute), func() { leave(); loggedIn() }); err != nil {
 		s.kill()
 		return nil, err

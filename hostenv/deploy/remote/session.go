@@ -14,10 +14,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 //go:embed agent.sh
@@ -34,6 +36,7 @@ type session struct {
 	stderr   tail
 	observed deploy.Observation
 
+	limit   time.Duration // see [Remote.Commands]
 	turn    chan struct{} // holds a token while no request waits for an answer
 	ended   chan struct{} // closed when ssh has ended
 	lost    chan struct{} // closed when ssh has ended, unless Close was called
@@ -207,6 +210,10 @@ type answer struct {
 // request sends a request to the agent and returns the answer. If ctx ends first,
 // the agent still finishes the request, and the next one waits for it: we cannot
 // know what half of a command has done.
+//
+// A command of a customer's user runs the customer's code, which can stop any process
+// of its user: after the limit the connection is given up, and the node is opened
+// again for what follows.
 func (s *session) request(ctx context.Context, verb string, input []byte, args ...string) (answer, error) {
 	words, err := Quote(args...)
 	if err != nil {
@@ -228,6 +235,15 @@ func (s *session) request(ctx context.Context, verb string, input []byte, args .
 	}
 	done := make(chan result, 1)
 	go func() {
+		var late atomic.Bool
+		user, what := s.customers(verb, args)
+		if user != "" {
+			limit := time.AfterFunc(s.limit, func() {
+				late.Store(true)
+				s.signal(syscall.SIGKILL)
+			})
+			defer limit.Stop()
+		}
 		encoded := base64.StdEncoding.EncodeToString(input)
 		_, err := io.WriteString(s.stdin, fmt.Sprintf("%s %d %d\n", verb, len(words), len(encoded))+words+encoded)
 		var a answer
@@ -240,7 +256,10 @@ func (s *session) request(ctx context.Context, verb string, input []byte, args .
 			// The two sides no longer agree where in the stream they are.
 			s.signal(syscall.SIGKILL)
 			<-s.ended
-			err = s.lostError()
+			if err = s.lostError(); late.Load() {
+				err = problem.New("node "+s.node.Name, fmt.Sprintf("gave up %s as %s after %s", what, user, s.limit),
+					"find out on the node why it does not end, and run `mage deploy -resume`")
+			}
 		}
 		done <- result{a, err}
 	}()
@@ -250,6 +269,23 @@ func (s *session) request(ctx context.Context, verb string, input []byte, args .
 	case <-ctx.Done():
 		return answer{}, ctx.Err()
 	}
+}
+
+// customers returns the user of a request that runs as a customer's user, and what
+// it runs; "" for another request.
+func (s *session) customers(verb string, args []string) (user, what string) {
+	switch verb {
+	case "run":
+		user, what = args[0], args[1]
+	case "restore":
+		user, what = args[1], "restoring "+args[0]
+	case "remove":
+		user, what = args[0], "removing a profile"
+	}
+	if user == "root" || user == s.node.User {
+		user = ""
+	}
+	return user, what
 }
 
 const maxOutput = 64 << 20

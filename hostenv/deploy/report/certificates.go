@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Certificates writes a table of the certificates that are not valid, then the
 // details of each order that failed, and then how many certificates are valid.
 func Certificates(w io.Writer, all []deploy.Certificate) error {
-	w = visible{w}
+	w = problem.NewWriter(w)
 	var shown []deploy.Certificate
 	for _, c := range all {
 		if c.State != deploy.CertificateValid {
@@ -24,7 +25,7 @@ func Certificates(w io.Writer, all []deploy.Certificate) error {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "NODE\tCERTIFICATE\tSTATE\tIN PLACE")
 		for _, c := range shown {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Node, cell(c.Name), c.State, inPlace(c))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Node, problem.Line(c.Name), c.State, inPlace(c))
 		}
 		if err := table.Flush(); err != nil {
 			return err
@@ -32,11 +33,11 @@ func Certificates(w io.Writer, all []deploy.Certificate) error {
 	}
 	for _, c := range shown {
 		if f := c.Failure; f != nil {
-			fmt.Fprintf(w, "\n%s %s: %s\n", c.Node, cell(c.Name), failures(*f))
+			fmt.Fprintf(w, "\n%s %s: %s\n", c.Node, problem.Line(c.Name), problem.Line(failures(*f)))
 			for _, line := range f.Output {
-				fmt.Fprintf(w, "  %s\n", cell(line))
+				fmt.Fprintf(w, "  %s\n", problem.Line(line))
 			}
-			fmt.Fprintf(w, "hint: %s\n", cell(c.Hint()))
+			fmt.Fprintf(w, "hint: %s\n", problem.Line(c.Hint()))
 		}
 	}
 	if valid := len(all) - len(shown); valid > 0 {

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Leftovers writes a table of what environments left behind on nodes that no
@@ -15,7 +16,7 @@ func Leftovers(w io.Writer, all []deploy.Leftover) error {
 	if len(all) == 0 {
 		return nil
 	}
-	table := tabwriter.NewWriter(visible{w}, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(problem.NewWriter(w), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tLEFT OVER\tUID\tWHY\tPATHS")
 	for _, l := range all {
 		why := string(l.Why)
@@ -25,7 +26,7 @@ func Leftovers(w io.Writer, all []deploy.Leftover) error {
 		if l.Running {
 			why += ", still running"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", l.Node, l.User, l.UID, why, strings.Join(l.Paths, " "))
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", l.Node, l.User, l.UID, problem.Line(why), problem.Line(strings.Join(l.Paths, " ")))
 	}
 	return table.Flush()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Line returns an event as text without a final line break, "" if people need not
@@ -41,7 +42,7 @@ func Line(e deploy.Event) string {
 	if text == "" {
 		return ""
 	}
-	return cell(prefix(e) + text)
+	return problem.Line(prefix(e) + text)
 }
 
 func prefix(e deploy.Event) string {
@@ -55,9 +56,9 @@ func prefix(e deploy.Event) string {
 }
 
 func finding(e deploy.Event) string {
-	text := string(e.Finding.Level) + ": " + indented(e.Finding.Message)
+	text := string(e.Finding.Level) + ": " + problem.Indented(e.Finding.Message)
 	if e.Finding.Hint != "" {
-		text += "\nhint: " + indented(e.Finding.Hint)
+		text += "\nhint: " + problem.Indented(e.Finding.Hint)
 	}
 	return text
 }

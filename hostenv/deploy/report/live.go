@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Live shows events as they happen. On a terminal each profile that the run works
@@ -91,7 +92,7 @@ func (l *Live) Note(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.erase()
-	fmt.Fprintln(l.w, indented(text))
+	fmt.Fprintln(l.w, problem.Indented(text))
 	if l.size != nil {
 		l.draw()
 	}

@@ -223,7 +223,7 @@ func TestNoControlCharacters(t *testing.T) {
 	if i := strings.IndexFunc(shown.String(), func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 || !utf8.ValidString(shown.String()) {
 		t.Errorf("%q", shown.String())
 	}
-	const want = "fine?]52;c;cm0gLXJmIC8=??[2J?gone?1A???? é"
+	const want = `fine\u001b]52;c;cm0gLXJmIC8=\u0007\u001b[2J\u000dgone\u009b1A\u0000\u007f\u202e` + "\ufffd é"
 	if n := strings.Count(shown.String(), want); n < 12 || strings.Count(shown.String(), "fine") != n {
 		t.Errorf("%d times %q in:\n%s", n, want, shown.String())
 	}

@@ -16,7 +16,7 @@ import (
 // Summary writes a table of all profiles, then the details of each failure, and
 // then one line for the whole run.
 func Summary(w io.Writer, o deploy.Outcome) error {
-	w = visible{w}
+	w = problem.NewWriter(w)
 	if len(o.Profiles) > 0 {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "NODE\tPROFILE\tSTATE\tACTIVE")
@@ -68,12 +68,12 @@ func details(w io.Writer, profiles []deploy.ProfileOutcome) {
 	}
 	for _, p := range profiles {
 		if c := causeOf(p); p.Error != "" && p.Profile == names[c][0] {
-			fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, problem.Join(names[c]), indented(p.Error))
+			fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, problem.Join(names[c]), problem.Indented(p.Error))
 			for hint := range strings.Lines(problem.Visible(p.Hint)) {
 				fmt.Fprintf(w, "hint: %s\n", strings.TrimSuffix(hint, "\n"))
 			}
 			if p.Log != "" {
-				fmt.Fprintf(w, "log: %s\n", cell(p.Log))
+				fmt.Fprintf(w, "log: %s\n", problem.Line(p.Log))
 			}
 		}
 		if p.Verification == nil || p.Verification.OK() {
@@ -82,7 +82,7 @@ func details(w io.Writer, profiles []deploy.ProfileOutcome) {
 		fmt.Fprintf(w, "\n%s %s: %s\n", p.Node, p.Profile, verification(*p.Verification))
 		for _, c := range p.Verification.Checks {
 			if !c.OK {
-				fmt.Fprintf(w, "- %s: %s\n", cell(cmp.Or(c.URL, c.Name, "a check")), indented(c.Problem))
+				fmt.Fprintf(w, "- %s: %s\n", problem.Line(cmp.Or(c.URL, c.Name, "a check")), problem.Indented(c.Problem))
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func words(s deploy.State) string {
 
 // Preview writes what a deploy would change.
 func Preview(w io.Writer, o deploy.Outcome) error {
-	w = visible{w}
+	w = problem.NewWriter(w)
 	for _, p := range o.Profiles {
 		if p.State == deploy.StateInSync {
 			continue
@@ -137,7 +137,7 @@ func Preview(w io.Writer, o deploy.Outcome) error {
 			fmt.Fprintf(w, "  - %s\n  + %s\n", orNone(p.Active), p.Want)
 		}
 		if p.Error != "" {
-			fmt.Fprintf(w, "  %s\n", indented(p.Error))
+			fmt.Fprintf(w, "  %s\n", problem.Indented(p.Error))
 		}
 		if p.Diff == nil {
 			continue
@@ -147,7 +147,7 @@ func Preview(w io.Writer, o deploy.Outcome) error {
 			changes []deploy.PackageChange
 		}{{"+", p.Diff.Added}, {"-", p.Diff.Removed}, {"~", p.Diff.Changed}} {
 			for _, c := range list.changes {
-				fmt.Fprintf(w, "  %s %s %s\n", list.sign, cell(c.Name), cell(versions(c)))
+				fmt.Fprintf(w, "  %s %s %s\n", list.sign, problem.Line(c.Name), problem.Line(versions(c)))
 			}
 		}
 		sign := "+"
@@ -184,7 +184,7 @@ func list(versions []string) string {
 // Status writes a table of the standing of profiles. If a node is unreachable, only
 // its first profile shows why.
 func Status(w io.Writer, all []deploy.Status) error {
-	table := tabwriter.NewWriter(visible{w}, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(problem.NewWriter(w), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NODE\tPROFILE\tSTANDING\tPLANNED\tACTIVE\tDETAIL")
 	for i, s := range all {
 		active := Short(s.Active)
@@ -194,7 +194,7 @@ func Status(w io.Writer, all []deploy.Status) error {
 				s.Detail = ""
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Node, s.Profile, s.Standing, Short(s.Planned), cell(active), cell(firstLine(s.Detail)))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Node, s.Profile, s.Standing, problem.Line(Short(s.Planned)), problem.Line(active), problem.Line(firstLine(s.Detail)))
 	}
 	return table.Flush()
 }

@@ -1,9 +1,13 @@
 package verify
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
@@ -21,8 +25,8 @@ type answer struct {
 }
 
 // judge returns the constraints that an answer violates, "" if it passes. It never
-// shows a body, which may hold secrets.
-func judge(c checks.Constraints, a answer) string {
+// shows a body, which may hold secrets. It ends soon after ctx.
+func judge(ctx context.Context, c checks.Constraints, a answer) string {
 	var problems []string
 	say := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	if a.failure != "" && !c.AllowFailure {
@@ -42,12 +46,39 @@ func judge(c checks.Constraints, a answer) string {
 	}
 	if !isRedirect(a.status) || !c.SkipBodyOnRedirect {
 		for _, expression := range c.Body {
-			if !expression.Match(a.body) {
+			switch matches, inTime := match(ctx, expression, a.body); {
+			case !inTime:
+				say("the time ran out while the body (%d bytes) was compared with %s", len(a.body), shown(expression.String()))
+			case !matches:
 				say("the body (%d bytes) does not match %s", len(a.body), shown(expression.String()))
 			}
 		}
 	}
 	return strings.Join(problems, "; ")
+}
+
+// match reports whether an expression matches a body, and whether ctx lasted so long.
+// A customer writes both, and the time grows with the product of their sizes.
+func match(ctx context.Context, expression *regexp.Regexp, body []byte) (matches, inTime bool) {
+	r := &untilDone{ctx: ctx, body: bytes.NewReader(body)}
+	matches = expression.MatchReader(r)
+	return matches, !r.done
+}
+
+// untilDone reads a body until ctx ends.
+type untilDone struct {
+	ctx  context.Context
+	body *bytes.Reader
+	read int
+	done bool
+}
+
+func (r *untilDone) ReadRune() (rune, int, error) {
+	if r.read++; r.read%64 == 0 && r.ctx.Err() != nil {
+		r.done = true
+		return 0, 0, io.EOF
+	}
+	return r.body.ReadRune()
 }
 
 func statusText(a answer) string {

@@ -4,20 +4,31 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
+const (
+	maxTime    = 5 * time.Minute  // of all checks of an environment
+	maxJudging = 10 * time.Second // of the expressions of a check, for one answer
+)
+
 // Options say how to make the requests of checks. A deploy uses the zero value.
 type Options struct {
-	// Dial connects to a node's public name; nil means that of net.Dialer.
+	// Dial connects to a node's public name; nil means that of a net.Dialer which
+	// connects only to public addresses, to the addresses that the provider gives
+	// nodes, and to its private networks.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Roots are the CAs that verify certificates, unless a check accepts any
 	// certificate; nil means those of this machine.
@@ -43,12 +54,25 @@ var _ deploy.CertificateVerifier = (*Verifier)(nil)
 // New returns the verifier of a plan.
 func New(document plan.Document, options Options) *Verifier {
 	if options.Dial == nil {
-		options.Dial = (&net.Dialer{}).DialContext
+		options.Dial = own(document).Dialer().DialContext
 	}
 	options.Concurrency = cmp.Or(options.Concurrency, 8)
 	options.Tries = cmp.Or(options.Tries, 5)
 	options.Pause = cmp.Or(options.Pause, time.Second)
 	return &Verifier{specs: document.Checks(), options: options, slots: make(chan struct{}, options.Concurrency)}
+}
+
+// own returns the networks of a provider that are dialled although they may not be
+// public.
+func own(document plan.Document) public.Networks {
+	networks := public.Networks(document.Private())
+	for _, c := range document.NodeConnections {
+		if a, err := netip.ParseAddr(c.Hostname); err == nil {
+			a = a.WithZone("").Unmap()
+			networks = append(networks, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	return networks
 }
 
 // Verify runs all checks of an environment at the same time, and returns them
@@ -62,8 +86,9 @@ func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deplo
 	spec := v.specs[user]
 	out := deploy.Verification{Enforce: spec.Enforce, Checks: make([]deploy.Check, len(spec.Requests))}
 	var all sync.WaitGroup
+	var spent atomic.Int64
 	for i, q := range spec.Requests {
-		all.Go(func() { out.Checks[i] = v.check(ctx, n, q, spec.Hosts) })
+		all.Go(func() { out.Checks[i] = v.check(ctx, n, q, spec.Hosts, &spent) })
 	}
 	all.Wait()
 	for _, p := range spec.Problems {
@@ -89,8 +114,9 @@ func (v *Verifier) Certificates(user string) []string {
 
 // check repeats a request until an answer passes, or the tries or the time run out.
 // It returns the result of the last answer. A later try that the timeout cuts off
-// does not count, because it shows less than the one before.
-func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool) deploy.Check {
+// does not count, because it shows less than the one before. spent is the time that
+// the environment's checks have taken, which has a limit: others wait for the slots.
+func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool, spent *atomic.Int64) deploy.Check {
 	c := deploy.Check{Name: q.Name, VirtualHost: q.VirtualHost, URL: q.URL()}
 	if n.PublicName == "" {
 		c.Problem = "node " + n.Name + " has no public name"
@@ -103,7 +129,14 @@ func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, h
 		c.Problem = interrupted
 		return c
 	}
-	limited, cancel := context.WithTimeout(ctx, q.Timeout)
+	left := maxTime - time.Duration(spent.Load())
+	if left <= 0 {
+		c.Problem = fmt.Sprintf("the checks of the environment have taken %s, which is all that they may", maxTime)
+		return c
+	}
+	begun := time.Now()
+	defer func() { spent.Add(int64(time.Since(begun))) }()
+	limited, cancel := context.WithTimeout(ctx, min(q.Timeout, left))
 	defer cancel()
 	tries, pause := v.options.Tries, v.options.Pause
 	if !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, q.Method) {
@@ -117,7 +150,9 @@ func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, h
 			return c
 		}
 		if limited.Err() == nil || try == 1 {
-			c.Status, c.Problem = a.status, judge(q.Constraints, a)
+			judging, done := context.WithTimeout(ctx, maxJudging)
+			c.Status, c.Problem = a.status, judge(judging, q.Constraints, a)
+			done()
 		}
 		c.OK = c.Problem == ""
 		if c.OK || try == tries || !wait(limited, pause) {

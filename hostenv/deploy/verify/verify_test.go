@@ -512,22 +512,47 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// A check of a host that is not the environment's asks the environment's node, over
-// TLS if the node serves the host over TLS.
+// TestOtherHost: a check of a host that is not the environment's makes no request,
+// because the machine that deploys may have rights there.
 func TestOtherHost(t *testing.T) {
-	door := newFrontDoor(t, []string{"blog.other.test"}, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/old" {
-			http.Redirect(w, r, "/new", http.StatusFound)
-		}
-	})
-	for _, test := range []struct{ host, seen string }{
-		{"Unknown.test", "-: GET unknown.test "},
-		{"blog.other.test", "blog.other.test: GET blog.other.test "},
-	} {
-		got := door.one(t, `{"virtualHost": "`+test.host+`", "path": "old", "method": "get", "followRedirects": true}`, `{"minHttpStatus": 200, "maxHttpStatus": 299}`)
-		want := test.seen + "/old, " + test.seen + "/new"
-		if seen := strings.Join(door.seen, ", "); !got.OK || seen != want {
-			t.Errorf("%s: %+v\n got %s\nwant %s", test.host, got, seen, want)
+	door := newFrontDoor(t, []string{"blog.other.test"}, site)
+	for _, host := range []string{"Unknown.test", "blog.other.test", "node-a.hosting.test"} {
+		v := verify.New(document(t, verification(`{"virtualHost": "`+host+`", "path": "/ok", "method": "POST"}`, `{}`)), door.options)
+		got := v.Verify(t.Context(), nodeA, "shop").Checks
+		if len(got) != 1 || got[0].OK || len(door.seen) > 0 {
+			t.Errorf("%s: %+v, asked %q", host, got, door.seen)
 		}
 	}
+}
+
+// TestSlowExpression: an expression that takes long for a large body ends in time.
+func TestSlowExpression(t *testing.T) {
+	t.Parallel()
+	door := newFrontDoor(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat("a", checks.MaxBody))
+	})
+	begun := time.Now()
+	got := door.one(t, `{"virtualHost": "plain.shop.test"}`, `{"stdoutRegexMustMatch": "(a?){500}b"}`)
+	if got.OK || !strings.Contains(got.Problem, "the time ran out") || time.Since(begun) > 40*time.Second {
+		t.Errorf("after %s: %+v", time.Since(begun), got)
+	}
+}
+
+// TestTimeOfChecks bounds the time of all checks of an environment together.
+func TestTimeOfChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		check := `{"request": {"virtualHost": "plain.shop.test", "timeoutSeconds": 600}}`
+		v := verify.New(document(t, `{"checks": [`+strings.Repeat(check+", ", 19)+check+`]}`), verify.Options{
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				conn, silent := net.Pipe()
+				go func() { _, _ = io.Copy(io.Discard, silent); silent.Close() }()
+				return conn, nil
+			},
+		})
+		begun := time.Now()
+		got := v.Verify(t.Context(), nodeA, "shop").Checks
+		if took := time.Since(begun); took > 6*time.Minute || len(got) != 20 {
+			t.Errorf("%d checks took %s", len(got), took)
+		}
+	})
 }

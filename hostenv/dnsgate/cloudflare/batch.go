@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+
 	"golang.org/x/net/idna"
 )
 
@@ -76,12 +78,12 @@ func (b Batch) WithPosted(posted []Record) Batch {
 // String lists the operations, a line each, for a dry run.
 func (b Batch) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "POST /zones/%s/dns_records/batch (%s, %d operations)", b.ZoneID, b.Zone, b.Operations())
+	fmt.Fprintf(&s, "POST /zones/%s/dns_records/batch (%s, %d operations)", problem.Line(b.ZoneID), problem.Line(b.Zone), b.Operations())
 	for _, r := range b.Deletes {
-		fmt.Fprintf(&s, "\n  delete %s %s %s", r.Name, r.Type, r.Content)
+		fmt.Fprintf(&s, "\n  delete %s %s %s", problem.Line(r.Name), problem.Line(r.Type), problem.Line(r.Content))
 	}
 	for _, p := range b.Patches {
-		fmt.Fprintf(&s, "\n  patch  %s", p.Name)
+		fmt.Fprintf(&s, "\n  patch  %s", problem.Line(p.Name))
 		for _, f := range []struct {
 			name     string
 			was, set *string
@@ -92,7 +94,7 @@ func (b Batch) String() string {
 		}
 	}
 	for _, r := range b.Posts {
-		fmt.Fprintf(&s, "\n  post   %s %s %s", r.Name, r.Type, r.Content)
+		fmt.Fprintf(&s, "\n  post   %s %s %s", problem.Line(r.Name), problem.Line(r.Type), problem.Line(r.Content))
 	}
 	return s.String()
 }

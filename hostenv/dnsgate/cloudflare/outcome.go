@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // A Kind is the result for a wanted name. The set is open.
@@ -31,6 +33,7 @@ const (
 	ReasonNameInvalid     = "name-invalid"      // Refused
 	ReasonTargetInvalid   = "target-invalid"    // Refused
 	ReasonOwnerInvalid    = "owner-invalid"     // Refused: Config.Owner is no host name
+	ReasonDomain          = "domain-not-proved" // Refused: the domain is not known to be the organisation's
 	ReasonWildcard        = "wildcard"          // Refused: HTTP-01 cannot prove one
 	ReasonTwoTargets      = "two-targets"       // Refused: wanted with two targets
 	ReasonOwnTarget       = "own-target"        // Refused: it would point at itself
@@ -99,6 +102,7 @@ var hints = map[string]string{
 	ReasonTargetInvalid:   targetHint,
 	ReasonOwnTarget:       targetHint,
 	ReasonOwnerInvalid:    "set provider.hostenvHostname to the domain of the nodes' names",
+	ReasonDomain:          "set provider.domains.\"DOMAIN\" to the organisation whose domain it is, and run `mage plan`; `mage domains` lists them",
 	ReasonWildcard:        "list the names instead of the wildcard, for which Let's Encrypt needs DNS-01",
 	ReasonTwoTargets:      "remove it from all environments except one",
 	ReasonDelegated:       "{create} in the zone that the NS records name",
@@ -125,6 +129,6 @@ const (
 // Hint returns the fix, "" if none is needed.
 func (o Outcome) Hint() string {
 	create := fmt.Sprintf("create %s CNAME %s by hand", o.Host, o.Target)
-	return strings.NewReplacer("{create}", create, "{host}", o.Host, "{target}", o.Target, "{detail}", o.Detail).
+	return strings.NewReplacer("{create}", create, "{host}", o.Host, "{target}", o.Target, "{detail}", problem.Line(o.Detail)).
 		Replace(hints[cmp.Or(o.Reason, string(o.Kind))])
 }

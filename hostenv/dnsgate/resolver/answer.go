@@ -26,6 +26,8 @@ type answer struct {
 	// referred the names of that zone's servers.
 	referral string
 	referred []string
+	// texts are those of TXT records, each with its strings joined.
+	texts []string
 }
 
 func failed(why dnsgate.LookupError) *answer {
@@ -122,6 +124,8 @@ func (a *answer) take(records []dns.RR, end string, qtype uint16) (found bool) {
 			a.Addresses = append(a.Addresses, addressText(rr.AAAA))
 		case *dns.NS:
 			a.Targets = append(a.Targets, canonical(rr.Ns))
+		case *dns.TXT:
+			a.texts = append(a.texts, strings.Join(rr.Txt, ""))
 		case *dns.CAA:
 			a.CAA = append(a.CAA, dnsgate.CAARecord{Flag: rr.Flag, Tag: recordable(unescape(rr.Tag)), Value: recordable(rr.Value)})
 		default:

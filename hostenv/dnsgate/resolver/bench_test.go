@@ -24,7 +24,7 @@ func BenchmarkCollect(b *testing.B) {
 		b.Run("resolver="+resolver, func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
-				config := Config{Port: port, Resolver: fmt.Sprintf("127.0.3.1:%d", port)}
+				config := Config{Port: port, Private: loopback, Resolver: fmt.Sprintf("127.0.3.1:%d", port)}
 				if resolver == "unbound" {
 					config.Resolver = startUnbound(b, port)
 				}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -30,6 +31,11 @@ type Config struct {
 	// live check, to the address and port to use. A test puts the servers of a whole
 	// Internet on loopback with it. Facts have the address before the mapping.
 	DialAddr func(addr string) string
+	// Private are networks that are not public and yet may be dialled, after
+	// DialAddr: provider.privateNetworks, or those of a laboratory. Without it, name
+	// servers and hosts at such addresses are not asked. The resolver itself may be
+	// at any address.
+	Private []netip.Prefix
 
 	// Concurrency limits the names that are looked up at once, 0 for 1024.
 	Concurrency int
@@ -148,12 +154,16 @@ func parseServer(spelling string, port int) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), nil
 }
 
-// mapped returns the address and port to use for a server, after DialAddr.
+// mapped returns the address and port to use for a server, after DialAddr. It refuses
+// an address that must not be dialled: the owner of the zone chooses it.
 func (c Config) mapped(addr netip.Addr, port int) (netip.AddrPort, error) {
 	plain := netip.AddrPortFrom(addr, uint16(port))
-	if c.DialAddr == nil {
-		return plain, nil
+	if c.DialAddr != nil {
+		to, err := parseServer(c.DialAddr(net.JoinHostPort(addr.String(), strconv.Itoa(port))), port)
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		plain = to
 	}
-	to := c.DialAddr(net.JoinHostPort(addr.String(), strconv.Itoa(port)))
-	return parseServer(to, port)
+	return plain, public.Networks(c.Private).Check(plain.Addr())
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,6 +202,21 @@ func (f *fleet) listen(address string) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
+// Servers of tests are on loopback, and so are those that stand for the addresses
+// of documentation.
+var (
+	loopback      = networks("127.0.0.0/8", "::1/128")
+	documentation = networks("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32")
+)
+
+func networks(texts ...string) []netip.Prefix {
+	list := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		list[i] = netip.MustParsePrefix(text)
+	}
+	return list
+}
+
 // config returns the configuration for the fleet. Its timeouts are short if a test
 // has to wait for a fault, and else long: a slow machine must not look like a silent
 // server.
@@ -216,6 +232,7 @@ func (f *fleet) config() Config {
 		Resolver:         fmt.Sprintf("%s:%d", resolverAddress, f.port),
 		Port:             f.port,
 		DialAddr:         f.dialAddr,
+		Private:          loopback,
 		Timeouts:         timeouts,
 		ResolverTimeouts: resolverTimeouts,
 		Now:              func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },

@@ -136,7 +136,7 @@ func TestLiveOverIPv6(t *testing.T) {
 	}
 	closed.Close()
 	at := map[string]string{"[2001:db8::1]:80": listener.Addr().String(), "[2001:db8::2]:80": closed.Addr().String()}
-	live := &Network{Timeout: time.Minute, DialAddr: func(addr string) string { return at[addr] }}
+	live := &Network{Timeout: time.Minute, Private: loopback, DialAddr: func(addr string) string { return at[addr] }}
 	for address, want := range map[string]dnsgate.Dial{six1: dnsgate.DialOpen, six2: dnsgate.DialRefused} {
 		if got := live.Dial(t.Context(), netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s: %s, want %s", address, got, want)

@@ -96,7 +96,7 @@ func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr)
 func (c *collection) live(ctx context.Context, question dnsgate.Question, facts *dnsgate.Facts) {
 	checks := c.config.Live
 	if checks == nil {
-		checks = &Network{DialAddr: c.config.DialAddr}
+		checks = &Network{DialAddr: c.config.DialAddr, Private: c.config.Private}
 	}
 	var jobs []*liveJob
 	dials := map[netip.Addr]dnsgate.Dial{}

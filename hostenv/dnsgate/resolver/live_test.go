@@ -92,7 +92,7 @@ func (h *hosts) serve(address string, handler http.HandlerFunc) {
 }
 
 func (h *hosts) network() *Network {
-	return &Network{Timeout: time.Minute, DialAddr: func(addr string) string {
+	return &Network{Timeout: time.Minute, Private: append(loopback, documentation...), DialAddr: func(addr string) string {
 		if to := h.at[addr]; to != "" {
 			return to
 		}

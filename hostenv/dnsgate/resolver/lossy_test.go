@@ -47,7 +47,7 @@ func (l lossy) start(t testing.TB) Config {
 		}
 		go l.serve(conn.(*net.UDPConn), i == 0)
 	}
-	return Config{Resolver: fmt.Sprintf("127.0.5.1:%d", port), Port: port}
+	return Config{Resolver: fmt.Sprintf("127.0.5.1:%d", port), Port: port, Private: loopback}
 }
 
 func (l lossy) serve(conn *net.UDPConn, recursive bool) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 )
 
 // maxHops is the number of redirects that Let's Encrypt follows.
@@ -25,8 +26,10 @@ const maxHops = 10
 
 // Network is [Live] over the network.
 type Network struct {
-	// DialAddr maps the addresses to connect to, as in [Config].
+	// DialAddr maps the addresses to connect to, and Private are networks that may
+	// be dialled, as in [Config].
 	DialAddr func(addr string) string
+	Private  []netip.Prefix
 	// Timeout is the limit for each connection; a request may take twice as long. 0
 	// means 10 s.
 	Timeout time.Duration
@@ -46,8 +49,12 @@ func (n *Network) dial(ctx context.Context, addr netip.Addr, port string) (net.C
 	if n.DialAddr != nil {
 		to = n.DialAddr(to)
 	}
-	return (&net.Dialer{Timeout: n.timeout()}).DialContext(ctx, "tcp", to)
+	dialer := n.private().Dialer()
+	dialer.Timeout = n.timeout()
+	return dialer.DialContext(ctx, "tcp", to)
 }
+
+func (n *Network) private() public.Networks { return n.Private }
 
 // Dial connects to port 80 and reports the outcome.
 func (n *Network) Dial(ctx context.Context, addr netip.Addr) dnsgate.Dial {
@@ -78,13 +85,18 @@ func dialOutcome(err error) dnsgate.Dial {
 // Probe asks a host, at one of its addresses, for a token that no host has, and
 // follows redirects as Let's Encrypt does: 301, 302, 307 and 308, at most 10, over
 // http to port 80 and over https to port 443 with any certificate, to names and to
-// addresses that are not reserved. The host that answers in the end decides, not its
+// addresses that are not reserved. It connects only to public addresses and to those
+// of Private. The host that answers in the end decides, not its
 // answer: the node does not have the token either.
 func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts {
 	facts := &dnsgate.ProbeFacts{}
 	at := &url.URL{Scheme: "http", Host: target.Host, Path: "/.well-known/acme-challenge/" + target.Token}
 	for {
-		addrs := target.addresses(at.Hostname())
+		addrs, private := n.dialable(target.addresses(at.Hostname()))
+		if private != nil {
+			facts.Status, facts.Error = 0, recordable(private.Error())
+			return facts
+		}
 		answer, addr, err := n.get(ctx, at, addrs)
 		if err != nil {
 			facts.Status, facts.Error = 0, recordable(err.Error())
@@ -134,6 +146,24 @@ func (t Target) addresses(host string) []netip.Addr {
 		return []netip.Addr{addr}
 	}
 	return t.Lookup(host)
+}
+
+// dialable returns the addresses that may be dialled, as Let's Encrypt drops
+// reserved ones, and the reason if none of them may.
+func (n *Network) dialable(addrs []netip.Addr) ([]netip.Addr, error) {
+	var refused error
+	var kept []netip.Addr
+	for _, addr := range addrs {
+		if err := n.private().Check(addr); err == nil {
+			kept = append(kept, addr)
+		} else if refused == nil {
+			refused = err
+		}
+	}
+	if len(kept) > 0 {
+		refused = nil
+	}
+	return kept, refused
 }
 
 // followable reports why Let's Encrypt would not follow a redirect.

@@ -197,7 +197,7 @@ func TestResolverAddresses(t *testing.T) {
 }
 
 func TestDialAddrMapsServers(t *testing.T) {
-	config := Config{Port: 53, DialAddr: func(addr string) string { return strings.Replace(addr, "192.0.2.", "127.0.9.", 1) + "53" }}
+	config := Config{Port: 53, Private: loopback, DialAddr: func(addr string) string { return strings.Replace(addr, "192.0.2.", "127.0.9.", 1) + "53" }}
 	got, err := config.mapped(netip.MustParseAddr("192.0.2.7"), 53)
 	if err != nil || got.String() != "127.0.9.7:5353" {
 		t.Errorf("%v, %v", got, err)

@@ -9,7 +9,7 @@ import (
 // Real servers and a real resolver give the same facts as the fakes.
 func TestRealServers(t *testing.T) {
 	port, names := startNSD(t, 20)
-	config := Config{Port: port, Resolver: startUnbound(t, port)}
+	config := Config{Port: port, Private: loopback, Resolver: startUnbound(t, port)}
 	facts, err := New(config).Collect(t.Context(), dnsgate.Question{Names: append(names, "gone.z1.test", "test")})
 	if err != nil {
 		t.Fatal(err)

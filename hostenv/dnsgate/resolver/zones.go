@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"cmp"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 )
 
 // A zone is the name of a zone with its servers, or with the reason why it has none.
@@ -23,7 +25,8 @@ type zone struct {
 type nameServer struct {
 	name    string
 	address string  // "" if it has none
-	ask     *server // nil if we cannot ask it
+	ask     *server // nil if we cannot ask it, and then why says why
+	why     dnsgate.LookupError
 	// undelegated means that the parent zone does not name this server.
 	undelegated bool
 }
@@ -97,16 +100,20 @@ func (z *zones) find(name string) *zone {
 		undelegated := len(delegated) > 0 && !slices.Contains(delegated, server)
 		addrs := z.cache.addresses(server)
 		if len(addrs) == 0 {
-			found.servers = append(found.servers, nameServer{name: server, undelegated: undelegated})
+			found.servers = append(found.servers, nameServer{name: server, why: dnsgate.ErrorNetwork, undelegated: undelegated})
 		}
 		for _, addr := range addrs {
 			if asked[addr] {
 				continue
 			}
 			asked[addr] = true
-			s := nameServer{name: server, address: addr.String(), undelegated: undelegated}
-			if to, err := z.config.mapped(addr, z.config.Port); err == nil {
+			s := nameServer{name: server, address: addr.String(), why: dnsgate.ErrorNetwork, undelegated: undelegated}
+			to, err := z.config.mapped(addr, z.config.Port)
+			switch {
+			case err == nil:
 				s.ask = z.cache.x.at(to, z.config.PerServer)
+			case errors.As(err, new(*public.Error)):
+				s.why = dnsgate.ErrorPrivate
 			}
 			found.servers = append(found.servers, s)
 		}
@@ -164,7 +171,7 @@ func (z *zone) answers(x *exchange, name string, types ...uint16) [][]*answer {
 		all[i] = make([]*answer, len(types))
 		for j, qtype := range types {
 			if s.ask == nil {
-				all[i][j] = failed(dnsgate.ErrorNetwork)
+				all[i][j] = failed(s.why)
 				continue
 			}
 			wg.Add(1)

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Encode returns v in canonical form. v consists of the types of the package
@@ -232,7 +234,19 @@ func appendString(dst []byte, s string) []byte {
 	if err != nil {
 		panic(fmt.Sprintf("canonjson: %q is not UTF-8", s))
 	}
+	if end := len(dst); !ascii(quoted[end:]) {
+		return append(quoted[:end], problem.JSON(quoted[end:])...)
+	}
 	return quoted
+}
+
+func ascii(text []byte) bool {
+	for _, c := range text {
+		if c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // appendFloat writes a float so that it stays a float: in Nix 1 and 1.0 differ.

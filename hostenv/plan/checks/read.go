@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"time"
@@ -17,17 +18,22 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
-// The defaults of a request, and its upper limits: a customer's check must not
-// delay a deploy for long.
+// The defaults of a request, and the upper limits: the checks of one customer must
+// not delay a deploy for long, or take the memory of the machine that deploys.
 const (
 	defaultTimeout   = 15 * time.Second
 	maxTimeout       = 10 * time.Minute
 	defaultRedirects = 5
 	maxRedirects     = 50
+	maxChecks        = 20
+	maxExpressions   = 10   // of a check
+	maxExpression    = 1000 // the length of one
+	maxProgram       = 5000 // the size of one, with its repetitions written out
 )
 
-// Names are the host names that an environment's checks may request, in lower
-// case. The value is true if nginx serves the name over TLS.
+// Names are host names in lower case. The value is true if nginx serves the name over
+// TLS. Checks may request those of their environment: the machine that deploys may
+// have rights at others that the customer has not.
 type Names struct {
 	Own      map[string]bool // those of the environment
 	Node     map[string]bool // all names that its node answers to
@@ -74,6 +80,10 @@ func (r *reader) spec(v canonjson.Object, served Names) Spec {
 	checks, ok := canonjson.ListOf(v.Get("checks"))
 	if !ok && !canonjson.IsNull(v.Get("checks")) {
 		r.problem("checks is %s, not a list", canonjson.KindOf(v.Get("checks")))
+	}
+	if len(checks) > maxChecks {
+		r.problem("checks has %d checks, and the first %d are read", len(checks), maxChecks)
+		checks = checks[:maxChecks]
 	}
 	for i, check := range checks {
 		at := reader{where: fmt.Sprintf("%s.checks[%d]", r.where, i)}
@@ -122,13 +132,10 @@ func (r *reader) request(check canonjson.Object, served Names) Request {
 	} else {
 		r.problem("virtualHost is %q, which is no host name that can be asked for", q.VirtualHost)
 	}
-	// A request for a host of another environment also goes to this node, and gets
-	// the node's answer.
-	tls, known := served.Own[q.VirtualHost]
-	if !known {
-		tls = served.Node[q.VirtualHost]
+	if err == nil && !served.isOwn(q.VirtualHost) {
+		r.problem("virtualHost is %q, which is no name of the environment", q.VirtualHost)
 	}
-	if tls {
+	if served.Own[q.VirtualHost] {
 		q.Scheme = "https"
 	}
 	if _, err := url.ParseRequestURI(q.Path); err != nil || strings.ContainsAny(q.Path, "# ") {
@@ -146,6 +153,21 @@ func (r *reader) request(check canonjson.Object, served Names) Request {
 	}
 	q.Constraints = r.constraints(check.Get("constraints"))
 	return q
+}
+
+// isOwn reports whether the environment answers to a name on its node. A name below
+// a wildcard of the environment can be another's.
+func (n Names) isOwn(name string) bool {
+	if _, own := n.Own[name]; own || name == n.Hostname {
+		return true
+	}
+	_, taken := n.Node[name]
+	for _, below, found := strings.Cut(name, "."); found && !taken; _, below, found = strings.Cut(below, ".") {
+		if _, own := n.Own["*."+below]; own {
+			return true
+		}
+	}
+	return false
 }
 
 const curl = "httpHostHeaderCurl"
@@ -200,6 +222,9 @@ func (r *reader) constraints(v jsontext.Value) Constraints {
 		}
 	}
 	c.AllowFailure = c.AllowFailure && allowed
+	if n := len(c.Body) + len(c.Error); n > maxExpressions {
+		r.problem("constraints hold %d regular expressions, and %d are allowed", n, maxExpressions)
+	}
 	if c.MaxStatus != 0 && c.MinStatus > c.MaxStatus {
 		r.problem("no status is at least %d and at most %d", c.MinStatus, c.MaxStatus)
 	}
@@ -210,6 +235,14 @@ func (r *reader) constraints(v jsontext.Value) Constraints {
 // as in the tools that projects write their checks for.
 func (r *reader) expressions(v canonjson.Object, name string) []*regexp.Regexp {
 	text := r.text(v, name, "")
+	if len(text) > maxExpression {
+		r.problem("%s has %d characters, and %d are allowed", name, len(text), maxExpression)
+		return nil
+	}
+	if parsed, err := syntax.Parse(text, syntax.Perl); err == nil && sizeOf(parsed) > maxProgram {
+		r.problem("%s is too large with its repetitions written out: write smaller ones", name)
+		return nil
+	}
 	compiled, err := regexp.Compile("(?m)" + text)
 	if err != nil {
 		// Compile without the flag, so that the error quotes the text of the plan.
@@ -221,6 +254,19 @@ func (r *reader) expressions(v canonjson.Object, name string) []*regexp.Regexp {
 		return nil
 	}
 	return []*regexp.Regexp{compiled}
+}
+
+// sizeOf returns about how many instructions an expression has, which limits its
+// memory, and its time for each character of a body.
+func sizeOf(e *syntax.Regexp) int {
+	size := 1 + len(e.Rune)
+	for _, sub := range e.Sub {
+		size += 1 + sizeOf(sub)
+	}
+	if e.Op == syntax.OpRepeat {
+		size *= max(e.Min, e.Max, 1)
+	}
+	return size
 }
 
 func (r *reader) text(v canonjson.Object, name, otherwise string) string {

@@ -3,6 +3,7 @@ package checks_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +26,7 @@ func document(t *testing.T, verification string) plan.Document {
 		"*.wild.shop.test": {}`
 	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "environments": {"shop": {"enable": true, "node": "node-a", "hostenv": {"hostname": "plain.shop.test"},
 			"virtualHosts": {` + hosts + `}, "deploymentVerification": ` + verification + `}},
-		"nodes": {"node-a": {"services": {"nginx": {"virtualHosts": {"blog.other.test": {"onlySSL": true}, ` + hosts + `}}}}}}`))
+		"nodes": {"node-a": {"services": {"nginx": {"virtualHosts": {"blog.other.test": {"onlySSL": true}, "others.wild.shop.test": {}, ` + hosts + `}}}}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +114,11 @@ func TestNormal(t *testing.T) {
 }
 
 // TestScheme expects the scheme that the node serves and not the one that the
-// project asks for, also for a host of another environment.
+// project asks for.
 func TestScheme(t *testing.T) {
 	for host, want := range map[string]string{
 		"www.shop.test": "https", "alias.shop.test": "https", "plain.shop.test": "http", "gated.shop.test": "http",
-		"blog.other.test": "https", "nowhere.test": "http",
+		"a.wild.shop.test": "http", "a.b.wild.shop.test": "http",
 	} {
 		spec := read(t, verification(`{"virtualHost": "`+host+`"}`, `[]`))
 		if q := spec.Requests[0]; q.Scheme != want || q.VirtualHost != host || !spec.Hosts[host] {
@@ -156,6 +157,14 @@ func TestReadNothing(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	tests := []struct{ request, constraints, want string }{
 		{`{"virtualHost": "*.wild.shop.test"}`, `[]`, `which is no host name that can be asked for`},
+		{`{"virtualHost": "blog.other.test"}`, `[]`, `which is no name of the environment`},
+		{`{"virtualHost": "others.wild.shop.test"}`, `[]`, `which is no name of the environment`},
+		{`{"virtualHost": "node-a.hosting.test"}`, `[]`, `which is no name of the environment`},
+		{`{"virtualHost": "wild.shop.test"}`, `[]`, `which is no name of the environment`},
+		{`{}`, `{"stdoutRegexMustMatch": "` + strings.Repeat("x", 1001) + `"}`, `has 1001 characters`},
+		{`{}`, `{"stdoutRegexMustMatch": "` + strings.Repeat(".{1000}", 6) + `"}`, `is too large`},
+		{`{}`, `{"stdoutRegexMustMatch": "((x{10}y){10}z){10}` + strings.Repeat("a", 900) + `{9}` + strings.Repeat("(ab|c){900}", 2) + `"}`, `is too large`},
+		{`{}`, `[` + strings.Repeat(`{"rule": "stdoutRegexMustMatch", "value": "x"}, `, 10) + `{"rule": "stderrRegexMustNotMatch", "value": "x"}]`, `11 regular expressions`},
 		{`{"virtualHost": 3}`, `[]`, `virtualHost is an integer, not text`},
 		{`{"path": "log in"}`, `[]`, `path is "/log in"`},
 		{`{"path": "/a\r\nHost: x"}`, `[]`, `which is no path`},
@@ -175,23 +184,25 @@ func TestReadRefuses(t *testing.T) {
 		{`{}`, `[{"rule": "stdoutRegexMustMatch", "value": "(a)\\1"}]`, "invalid escape sequence: `\\1` (the syntax is RE2's"},
 		{`{}`, `[{"rule": "stderrRegexMustNotMatch", "value": "(?=x)"}]`, "stderrRegexMustNotMatch: error parsing"},
 	}
-	list := []string{`{"name": "good"}`}
-	for _, test := range tests {
-		list = append(list, `{"name": "c", "request": `+test.request+`, "constraints": `+test.constraints+`}`)
-	}
-	list = append(list, `{"type": "ping"}`, `7`)
-	spec := document(t, `{"checks": [`+strings.Join(list, ",")+`]}`).Checks()["shop"]
-	if len(spec.Problems) != len(tests)+2 || !spec.Enforce {
-		t.Fatalf("%d problems of %d mistakes: %v", len(spec.Problems), len(tests)+2, spec)
-	}
-	// Read also returns the checks without mistakes.
-	if len(spec.Requests) != 1 || spec.Requests[0].Name != "good" {
-		t.Errorf("%+v", spec.Requests)
-	}
-	for i, test := range tests {
-		where := fmt.Sprintf(`deploymentVerification.checks[%d] ("c"): `, i+1)
-		if got := spec.Problems[i].String(); !strings.HasPrefix(got, where) || !strings.Contains(got, test.want) {
-			t.Errorf("%s %s\n got %s\nwant %s...%s", test.request, test.constraints, got, where, test.want)
+	for tests := range slices.Chunk(tests, 17) {
+		list := []string{`{"name": "good"}`}
+		for _, test := range tests {
+			list = append(list, `{"name": "c", "request": `+test.request+`, "constraints": `+test.constraints+`}`)
+		}
+		list = append(list, `{"type": "ping"}`, `7`)
+		spec := document(t, `{"checks": [`+strings.Join(list, ",")+`]}`).Checks()["shop"]
+		if len(spec.Problems) != len(tests)+2 || !spec.Enforce {
+			t.Fatalf("%d problems of %d mistakes: %v", len(spec.Problems), len(tests)+2, spec)
+		}
+		// Read also returns the checks without mistakes.
+		if len(spec.Requests) != 1 || spec.Requests[0].Name != "good" {
+			t.Errorf("%+v", spec.Requests)
+		}
+		for i, test := range tests {
+			where := fmt.Sprintf(`deploymentVerification.checks[%d] ("c"): `, i+1)
+			if got := spec.Problems[i].String(); !strings.HasPrefix(got, where) || !strings.Contains(got, test.want) {
+				t.Errorf("%s %s\n got %s\nwant %s...%s", test.request, test.constraints, got, where, test.want)
+			}
 		}
 	}
 }
@@ -210,5 +221,13 @@ func TestReadNoObject(t *testing.T) {
 		if len(spec.Problems) != 1 || spec.Problems[0].String() != "deploymentVerification: "+want || !spec.Enforce {
 			t.Errorf("%s: %+v, want %s", verification, spec, want)
 		}
+	}
+}
+
+// TestManyChecks bounds the checks of an environment.
+func TestManyChecks(t *testing.T) {
+	spec := document(t, `{"checks": [{}`+strings.Repeat(`, {}`, 999)+`]}`).Checks()["shop"]
+	if len(spec.Requests) != 20 || len(spec.Problems) != 1 || !strings.Contains(spec.Problems[0].Message, "1000 checks") {
+		t.Errorf("%d requests, %v", len(spec.Requests), spec.Problems)
 	}
 }

@@ -74,6 +74,9 @@ type Report struct {
 	// Findings are in the order of the rows, then of their paths; the unexpected
 	// ones are last.
 	Findings []Finding
+	// Opened is what is planned only because provider.frontDoor.raw opens the
+	// front door: the refusals without it.
+	Opened []error
 }
 
 // Compare compares the documents of another generator with ours.
@@ -118,12 +121,19 @@ func (r Report) Text() string {
 				fmt.Fprintf(&b, "expected, %s: %s\n", f.Row.ID, f.Row.Now)
 			}
 		}
-		b.WriteString("  " + f.Text() + "\n")
+		b.WriteString("  " + problem.Line(f.Text()) + "\n")
+	}
+	if len(r.Opened) > 0 {
+		b.WriteString("planned by provider.frontDoor.raw alone, and refused without it:\n")
+		for _, err := range r.Opened {
+			b.WriteString("  " + problem.Line(err.Error()) + "\n")
+		}
 	}
 	all, unexpected := len(r.Findings), len(r.Unexpected())
 	switch all {
 	case 0:
-		return "no differences\n"
+		b.WriteString("no differences\n")
+		return b.String()
 	case 1:
 		b.WriteString("1 difference")
 	default:
@@ -147,5 +157,13 @@ func (r Report) Encode() []byte {
 		v["row"], v["today"], v["now"] = f.Row.ID, f.Row.Today, f.Row.Now
 		expected = append(expected, v)
 	}
-	return canonjson.Encode(map[string]any{"formatVersion": FormatVersion, "expected": expected, "unexpected": unexpected})
+	document := map[string]any{"formatVersion": FormatVersion, "expected": expected, "unexpected": unexpected}
+	if len(r.Opened) > 0 {
+		opened := []any{}
+		for _, err := range r.Opened {
+			opened = append(opened, map[string]any{"message": err.Error(), "hint": problem.Hint(err)})
+		}
+		document["opened"] = opened
+	}
+	return canonjson.Encode(document)
 }

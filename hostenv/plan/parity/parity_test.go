@@ -125,6 +125,24 @@ func TestExplain(t *testing.T) {
 			"plan added /nodes/n/services/nginx/virtualHosts/d/extraConfig: ",
 		},
 	}, {
+		"an option without a value, such as basicAuthFile: front-door-form",
+		`{"environments":{"a":{"virtualHosts":{"h":{"basicAuthFile":null,"locations":{"/x":{"return":null,"alias":null},"/y":{"alias":"/"}}},"i":{}}}},"nodes":{"n":{"services":{"nginx":{"virtualHosts":{
+		   "h":{"basicAuthFile":null,"root":"/","locations":{"/x":{"return":null}}},"i":{}}}}}}}`,
+		`{"environments":{"a":{"virtualHosts":{"h":{"locations":{"/x":{"return":null},"/y":{}}}}}},"nodes":{"n":{"services":{"nginx":{"virtualHosts":{
+		   "h":{"globalRedirect":null,"redirectCode":301,"locations":{}}}}}}}}`,
+		[]string{
+			"plan removed /environments/a/virtualHosts/h/basicAuthFile: front-door-form",
+			"plan removed /environments/a/virtualHosts/h/locations/~1x/alias: front-door-form",
+			"plan removed /environments/a/virtualHosts/h/locations/~1y/alias: ",
+			"plan removed /environments/a/virtualHosts/i: ",
+			"plan removed /nodes/n/services/nginx/virtualHosts/h/basicAuthFile: front-door-form",
+			"plan added /nodes/n/services/nginx/virtualHosts/h/globalRedirect: front-door-form",
+			"plan removed /nodes/n/services/nginx/virtualHosts/h/locations/~1x: front-door-form",
+			"plan added /nodes/n/services/nginx/virtualHosts/h/redirectCode: front-door-form",
+			"plan removed /nodes/n/services/nginx/virtualHosts/h/root: ",
+			"plan removed /nodes/n/services/nginx/virtualHosts/i: ",
+		},
+	}, {
 		"a location of the project's own wins over the proxy, not over what was its own already",
 		`{"environments":{"a":{"virtualHosts":{
 		   "h":{"locations":{"/":{"proxyPass":"http://a_upstream","recommendedProxySettings":true}}},

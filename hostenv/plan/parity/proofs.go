@@ -61,6 +61,7 @@ func init() {
 		"dense-uids":           (*Comparison).denseUIDs,
 		"name-moves":           (*Comparison).nameMoves,
 		"nginx-options":        (*Comparison).nginxOptions,
+		"front-door-form":      (*Comparison).frontDoorForm,
 		"own-root-location":    (*Comparison).ownRootLocation,
 		"disabled":             (*Comparison).disabled,
 		"keys-once":            (*Comparison).keysOnce,
@@ -153,6 +154,25 @@ func (c *Comparison) nginxOptions(d Difference) bool {
 	before, _ := d.Before.(string)
 	host := d.Path[:len(d.Path)-1]
 	return d.After == before+noIndexing && get(c.before.Plan, append(slices.Clone(host), "allowIndexing")...) == false
+}
+
+// frontDoorForm: what is removed had no value, and what is added is the default.
+func (c *Comparison) frontDoorForm(d Difference) bool {
+	if d.Kind == Removed {
+		return isUnset(d.Before)
+	}
+	return d.After == nil || d.Path[len(d.Path)-1] == "redirectCode" && d.After == int64(301)
+}
+
+// isUnset reports whether a value is null, or holds nothing else.
+func isUnset(v any) bool {
+	members, isObject := v.(map[string]any)
+	for _, member := range members {
+		if !isUnset(member) {
+			return false
+		}
+	}
+	return v == nil || isObject
 }
 
 // ownRootLocation: the location had only the generator's proxy, and has no proxy

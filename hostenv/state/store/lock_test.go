@@ -242,7 +242,7 @@ func TestLockFileContent(t *testing.T) {
 		{strings.Repeat(" ", 1<<20) + `{"pid":1}`, "an unknown process", "fuser", "a megabyte is too long for a name"},
 		{fmt.Sprintf(`{"pid":%d,"host":%q}`, dead.Process.Pid, host), "an unknown process", "fuser", "its writer is dead, so it is not the holder"},
 		{`{"pid":7,"host":"far","user":"eve\u001b[2J","command":"mage plan","since":"2026-01-02T03:04:05Z"}`,
-			"process 7 (mage plan) of eve?[2J on far since 2026-01-02T03:04:05Z", "look on far", "no escape sequence reaches a terminal"},
+			`process 7 (mage plan) of eve\u001b[2J on far since 2026-01-02T03:04:05Z`, "look on far", "no escape sequence reaches a terminal"},
 		{`{"pid":7,"host":"far"}`, "process 7 (?) of ? on far since", "look on far", "missing fields are shown as ?"},
 	} {
 		d := store.Open(filepath.Join(t.TempDir(), "generated"))

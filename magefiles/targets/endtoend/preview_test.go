@@ -31,7 +31,7 @@ func TestPreview(t *testing.T) {
 	contains(t, r.stdout, "  + library 1\n", "to copy in", "6 to be activated")
 	w.wants(w.deploy("-plan", "-detailedExitcode"), 2)
 	r = w.wants(w.deploy("-dryRun"), 0)
-	contains(t, r.stdout, "s1e1-main-0000011: pending (new)", "6 to be activated")
+	contains(t, r.stdout, "s1e1-main-91222f5: pending (new)", "6 to be activated")
 	if strings.Contains(r.stdout, "to copy") {
 		t.Errorf("without building, the preview reports closures:\n%s", r.stdout)
 	}

@@ -181,13 +181,12 @@ func TestVerificationOverTLS(t *testing.T) {
 }
 
 // A check that cannot be parsed fails the deploy of its environment only. All other
-// checks run. Checks follow hostenv: its defaults, any path and method, and a host
-// that may be another environment's or unknown.
+// checks run. Checks follow hostenv: its defaults, and any path and method.
 func TestVerificationUnreadable(t *testing.T) {
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 2, Inventory: func(inventory map[string]any) {
 		checks := map[string][]any{
 			"s1e1": {
-				map[string]any{"name": "good", "request": map[string]any{"path": "login", "method": "get", "virtualHost": "elsewhere.example"}},
+				map[string]any{"name": "good", "request": map[string]any{"path": "login", "method": "get"}},
 				map[string]any{"name": "odd", "request": map[string]any{"virtualHost": "$(touch owned)"}},
 			},
 			"s1e2": {map[string]any{"name": "good", "request": map[string]any{"path": "login"}}},
@@ -205,7 +204,7 @@ func TestVerificationUnreadable(t *testing.T) {
 	odd, fine := n.Users()[0], n.Users()[1]
 	r := w.wants(w.deploy(), 3)
 	contains(t, r.stdout, "n1 "+odd+": 1 of 2 checks failed\n- odd: cannot be read: deploymentVerification.checks[1]", "$(touch owned)", "mage plan", "active, does not work", "3 activated")
-	if want := []string{"elsewhere.example/login", fine + "." + fleet.Domain + "/login"}; !slices.Equal(door.all(), want) {
+	if want := []string{odd + "." + fleet.Domain + "/login", fine + "." + fleet.Domain + "/login"}; !slices.Equal(door.all(), want) {
 		t.Errorf("the deploy did not ask for %q", want)
 	}
 	for _, p := range w.outcome().Profiles {

@@ -35,6 +35,7 @@ func TestCertificates(t *testing.T) {
 	portal := nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: map[string]nixosnode.Environment{
 		"main": {Type: "production", VirtualHosts: map[string]any{moving: host()}},
 	}}
+	s.Provider.Set(t, "frontDoor", `{ raw = [ "acme" "beta" ]; }`)
 	s.Provider.Add(t, portal, nixosnode.Customer{Organisation: "acme", Project: "shop", Environments: map[string]nixosnode.Environment{
 		"main": {Type: "production", VirtualHosts: map[string]any{later: host()}},
 	}})

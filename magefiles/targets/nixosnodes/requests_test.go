@@ -45,6 +45,7 @@ func TestNoRequestIsLost(t *testing.T) {
 			"main": {Type: "production", VirtualHosts: map[string]any{project + ".example.com": host}},
 		}}
 	}
+	s.Provider.Set(t, "frontDoor", `{ raw = [ "acme" "beta" "gamma" ]; }`)
 	s.Provider.Add(t, site("acme", "shop", true), site("beta", "portal", false))
 	// update deploys what the provider has, after it has set DNS.
 	update := func() {

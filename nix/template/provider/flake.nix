@@ -35,10 +35,13 @@
 
     # The customers' projects, named organisation__project. Each is a repository
     # with the project in its folder .hostenv. The branch in the URL defines which
-    # environments exist; each environment has its own branch. The inputs of a
-    # customer's flake are not locked here, so they need no `follows`.
+    # environments exist; each environment has its own branch. With `flake = false`
+    # locking reads no flake.nix of a customer, who could name any file of this
+    # machine and any repository that your keys open. Give each customer a deploy
+    # key of their own.
     #
     # acme__site.url = "git+ssh://git@git.example/acme/site.git?dir=.hostenv&ref=main";
+    # acme__site.flake = false;
   };
 
   outputs = inputs: inputs.flake-parts.lib.mkFlake { inherit inputs; } {
@@ -71,6 +74,11 @@
       # Choose a range outside of the UIDs that NixOS, its build users and systemd
       # assign. Users that already have a UID keep it.
       uidRange = { min = 40000; max = 59999; };
+
+      # A new host name needs a proof that its domain is the customer's: the TXT
+      # record that `mage domains` prints, or your word here.
+      requireDomainProof = true;
+      # domains."acme.example" = "acme";
 
       # A plan without customers is refused, because usually an input was
       # forgotten. Set this if you have no customers yet.

@@ -11,7 +11,8 @@
 #            nodesPath, secretsPath  paths, or null
 #   what   "system": the whole system and its assertions; "values": the values that
 #          the tests check, without the whole system; "options": the options that
-#          the modules add
+#          the modules add; "doors": the names of NixOS's options of a virtual host and
+#          of a location
 { root, cases, what }:
 let
   lib = import (root + "/nixpkgs/lib");
@@ -28,6 +29,7 @@ let
         appendOverlays = _: pkgs;
         extend = _: pkgs;
         writeText = legible stubs.writeText;
+        writeTextDir = legible stubs.writeTextDir;
         writeTextFile = file: stubs.writeTextFile file // { inherit (file) text; };
         writers = stubs.writers // { writeNginxConfig = legible stubs.writers.writeNginxConfig; };
       };
@@ -91,7 +93,7 @@ let
       groups = lib.mapAttrs (_: g: g.gid) (lib.filterAttrs (n: _: people ? ${n}) c.users.groups);
       slices = lib.mapAttrs (_: s: s.sliceConfig) (lib.filterAttrs (n: _: lib.hasPrefix "user-" n) c.systemd.slices);
       tmpfiles = lib.concatMapAttrs (_: lib.mapAttrs (_: kinds: "${kinds.d.mode} ${kinds.d.user} ${kinds.d.group}"))
-        (lib.filterAttrs (n: _: lib.hasPrefix "10-hostenv" n) c.systemd.tmpfiles.settings);
+        (lib.mapAttrs (_: lib.filterAttrs (_: kinds: kinds ? d)) (lib.filterAttrs (n: _: lib.hasPrefix "10-hostenv" n) c.systemd.tmpfiles.settings));
       upstreams = lib.mapAttrs (_: u: lib.attrNames u.servers) c.services.nginx.upstreams;
       nginx = { inherit (c.systemd.services.nginx) restartIfChanged; execStart = toString c.systemd.services.nginx.serviceConfig.ExecStart; inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize proxyTimeout serverNamesHashBucketSize; };
       virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
@@ -118,9 +120,19 @@ let
       usersActivation = { inherit (c.system.activationScripts.users) deps; dry = c.system.activationScripts.hostenv-users.supportsDryActivation; };
       firewall = { inherit (c.networking.firewall) enable; ports = c.networking.firewall.allowedTCPPorts; };
       ssh = { inherit (c.services.openssh) enable ports; inherit (c.services.openssh.settings) PasswordAuthentication KbdInteractiveAuthentication PermitRootLogin; };
-      nix = { inherit (c.nix.settings) trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };
+      nix = { inherit (c.nix.settings) allowed-users trusted-public-keys trusted-users require-sigs substituters; netrc-file = c.nix.settings.netrc-file or null; gc = { inherit (c.nix.gc) automatic options; }; };
+      apart = {
+        proc = c.boot.specialFileSystems."/proc".options;
+        # The users whom D-Bus lets ask nothing about processes.
+        asks = lib.concatMap (p: let found = builtins.filter builtins.isList (builtins.split "<policy user=\"([^\"]*)\">" (p.text or "")); in map lib.head found) c.services.dbus.packages;
+        dmesg = c.boot.kernel.sysctl."kernel.dmesg_restrict";
+        mounts = map (m: "${m.where} ${m.options}") c.systemd.mounts;
+        polkit = c.users.users.polkituser.extraGroups or [ ];
+        daemon = c.systemd.services.nix-daemon.serviceConfig.Slice;
+        builds = lib.mapAttrs (_: toString) c.systemd.slices.hostenv-nix.sliceConfig;
+      };
       # Files of /etc, and the files in the store that they refer to.
-      etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "hostenv/nginx" "hostenv/nginx-unit" "hostenv/slices" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/sudo" "pam.d/systemd-user" "pam/environment" "profile" "set-environment" ])
+      etc = lib.genAttrs (builtins.filter (name: c.environment.etc ? ${name}) [ "bashrc" "hostenv/nginx" "hostenv/nginx-unit" "hostenv/slices" "nginx/nginx.conf" "nix/nix.conf" "pam.d/sshd" "pam.d/sudo" "pam.d/systemd-user" "pam/environment" "security/namespace.conf" "profile" "set-environment" ])
         (name: let file = c.environment.etc.${name}; in if file.text != null then file.text else file.source.text or file.source);
       setEnvironment = c.system.build.setEnvironment.outPath;
       inherit (c.environment) profiles sessionVariables;
@@ -145,6 +157,13 @@ let
         else lib.concatMapAttrs (name: walk outer (path ++ [ name ])) (removeAttrs set [ "_module" "_freeformOptions" ]);
     in
     walk true [ "hostenv" ] nixos.options.hostenv;
+
+  doors = nixos:
+    let
+      hosts = nixos.options.services.nginx.virtualHosts.type;
+      of = type: lib.attrNames (removeAttrs (type.getSubOptions [ ]) [ "_module" "_freeformOptions" ]);
+    in
+    { virtualHost = of hosts; location = of (hosts.getSubOptions [ ]).locations.type; };
 in
-lib.mapAttrs (_: case: { inherit system values; options = undocumented; }.${what} (evaluate case))
+lib.mapAttrs (_: case: { inherit system values doors; options = undocumented; }.${what} (evaluate case))
   (builtins.fromJSON (builtins.readFile cases))

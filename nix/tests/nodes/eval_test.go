@@ -59,7 +59,7 @@ func evaluateBy[T any](t *testing.T, binary, what string, nodes map[string]node)
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), binary, "eval", "--json", "--impure", "--offline", "--expr",
-		fmt.Sprintf("import %s/eval.nix { root = %s; cases = %s; what = %q; }", here, root, cases, what))
+		fmt.Sprintf("import %s/eval.nix { root = %s; cases = /. + %q; what = %q; }", here, root, cases, what))
 	// A larger initial heap saves time for garbage collection.
 	cmd.Env = append(testenv.NixEnv(testenv.NixDir(t)), "GC_INITIAL_HEAP_SIZE=1G")
 	var out, log bytes.Buffer

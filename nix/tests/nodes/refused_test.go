@@ -95,19 +95,23 @@ var breakages = []breakage{
 
 	// hostenv's values of an environment.
 	{"environment's uid is text", inEnvironment("1003", "uid"),
-		[]string{`option .hostenv\.environments\.site-main-b7ea262\.uid. is not of type`, `generated/plan\.json`}},
+		[]string{`generated/plan\.json: hostenv\.environments\.site-main-b7ea262\.uid: expected a UID above 0, got "1003"`}},
 	{"policy of two lines", inEnvironment("a\nadd_header X y;", "virtualHosts", "www.acme.test", "security", "csp"),
-		[]string{`option .hostenv\.environments\.site-main-b7ea262\.virtualHosts\."www\.acme\.test"\.security\.csp. is not of type .null or text without control characters`, `generated/plan\.json`}},
+		[]string{`generated/plan\.json: hostenv\.environments\.site-main-b7ea262\.virtualHosts\."www\.acme\.test"\.security\.csp: expected text without control characters`}},
 	{"policy that nginx cannot take", inEnvironment(strings.Repeat("$", 300), "virtualHosts", "www.acme.test", "security", "csp"),
-		[]string{`option .hostenv\.environments\..*\.security\.csp. is not of type .*at most 3800 bytes`, `generated/plan\.json`}},
+		[]string{`generated/plan\.json: hostenv\.environments\..*\.security\.csp: expected text .*at most 3800 bytes`}},
 	{"policy mode", inEnvironment(map[string]any{"csp": "a", "cspMode": "perhaps"}, "virtualHosts", "www.acme.test", "security"),
-		[]string{`option .hostenv\.environments\..*\.security\.cspMode. is not of type`, `generated/plan\.json`}},
+		[]string{`generated/plan\.json: hostenv\.environments\..*\.security\.cspMode: expected "enforce" or "report-only", got "perhaps"`}},
 	{"another user name", inEnvironment("site-main-0000000", "hostenv", "userName"),
 		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.userName is site-main-0000000`, "mage plan"}},
-	{"another socket", inEnvironment("/srv/nginx", "hostenv", "upstreamRuntimeDir"),
-		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.upstreamRuntimeDir is /srv/nginx, and on a node it must be /run/hostenv/nginx/site-main-b7ea262`}},
-	{"secret elsewhere", inEnvironment("/etc/shadow", "hostenv", "backupsSecretFile"),
-		[]string{`generated/plan\.json: environments\.site-main-b7ea262\.hostenv\.backupsSecretFile is /etc/shadow, and on a node it must be /run/secrets/site-main-b7ea262/backups_secret`}},
+	{"a module in place of headers", inEnvironment("/tmp/evil.nix", "virtualHosts", "www.acme.test", "security"),
+		[]string{`generated/plan\.json: hostenv\.environments\.site-main-b7ea262\.virtualHosts\."www\.acme\.test"\.security: expected a set, got "/tmp/evil.nix"`}},
+	{"a user of the machine", withModule(`{ users.users.site-main-b7ea262.openssh.authorizedKeys.keys = [ "ssh-ed25519 AAAA" ]; }`),
+		[]string{`users\.users\.site-main-b7ea262 belongs to generated/plan\.json, and .*own\.nix defines it too`}},
+	{"a group of the environment", withModule(`{ users.groups.wheel.members = [ "site-main-b7ea262" ]; }`),
+		[]string{`the environment site-main-b7ea262 is in the group wheel`}},
+	{"another group in the plan", inPlan([]any{"wheel"}, "users", "users", user, "extraGroups"),
+		[]string{`the environment site-main-b7ea262 is in the group wheel`}},
 
 	// The owner of a UID.
 	{"uid of another environment", func(t *testing.T, plan map[string]any, _ *node) {

@@ -65,6 +65,7 @@ type values struct {
 	Nix struct {
 		TrustedPublicKeys []string `json:"trusted-public-keys"`
 		TrustedUsers      []string `json:"trusted-users"`
+		AllowedUsers      []string `json:"allowed-users"`
 		RequireSigs       bool     `json:"require-sigs"`
 		Substituters      []string
 		NetrcFile         string `json:"netrc-file"`
@@ -72,6 +73,13 @@ type values struct {
 			Automatic bool
 			Options   string
 		}
+	}
+	// Apart is what keeps users of a node apart.
+	Apart struct {
+		Proc, Asks, Mounts, Polkit []string
+		Dmesg                      int
+		Daemon                     string            // the slice of nix-daemon
+		Builds                     map[string]string // its limits
 	}
 	Monitoring struct {
 		Enable        bool
@@ -160,7 +168,7 @@ func TestValues(t *testing.T) {
 			deploy := v.Users["deploy"]
 			equal(t, "deploy keys", deploy.Keys, []string{"ssh-ed25519 AAAADEPLOY deploy@provider"})
 			equal(t, "deploy user is a system user", []bool{deploy.IsSystemUser, deploy.IsNormalUser}, []bool{true, false})
-			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{})
+			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{"root"})
 			equal(t, "mutable users", v.MutableUsers, false)
 			equal(t, "hostenv-move", v.CanMove, true)
 			equal(t, "hostenv-users", slices.Contains(v.Programs, "hostenv-users"), true)
@@ -192,7 +200,19 @@ func TestValues(t *testing.T) {
 				"/run/hostenv/deploy":                              "0711 root root",
 				"/run/hostenv/deploy/site-main-b7ea262":            "0700 site-main-b7ea262 site-main-b7ea262",
 				"/nix/var/nix/profiles/per-user/site-main-b7ea262": "0755 site-main-b7ea262 site-main-b7ea262",
+				"/var/lib/hostenv/tmp":                             "0000 root root",
 			})
+			for _, service := range []string{"sshd", "sudo", "systemd-user"} {
+				equal(t, "the /tmp of a session by "+service, sessionRules(v.Etc["pam.d/"+service], "pam_namespace"), []string{"session required pam_namespace.so mount_private no_unmount_on_close"})
+			}
+			equal(t, "who has a /tmp", v.Etc["security/namespace.conf"], "/tmp /var/lib/hostenv/tmp/tmp- user ~"+user+"\n/var/tmp /var/lib/hostenv/tmp/var-tmp- user ~"+user+"\n")
+			equal(t, "/proc", v.Apart.Proc, []string{"nosuid", "noexec", "nodev", "hidepid=2", "gid=0"})
+			equal(t, "who may not ask systemd", v.Apart.Asks, []string{user})
+			equal(t, "who reads the kernel's log", v.Apart.Dmesg, 1)
+			equal(t, "links at sockets", slices.Contains(v.Apart.Mounts, "/run/hostenv/nginx bind,nosymfollow,nosuid,nodev,noexec"), true)
+			equal(t, "the users of Nix", v.Nix.AllowedUsers, []string{"root", "deploy"})
+			equal(t, "the slice of Nix", v.Apart.Daemon, "hostenv-nix.slice")
+			equal(t, "limits of builds", v.Apart.Builds, map[string]string{"CPUWeight": "20", "IOWeight": "20", "MemoryHigh": "50%", "MemoryMax": "60%", "TasksMax": "8192"})
 			equal(t, "upstreams", v.Upstreams, map[string][]string{
 				"site-main-b7ea262_upstream": {"unix:/run/hostenv/nginx/site-main-b7ea262/in.sock"},
 			})
@@ -359,6 +379,7 @@ func TestValues(t *testing.T) {
 			equal(t, "upstreams", v.Upstreams, map[string][]string{})
 			equal(t, "secrets", len(v.SopsSecrets), 0)
 			equal(t, "folders", len(v.Tmpfiles), 4)
+			equal(t, "who has a /tmp", sessionRules(v.Etc["pam.d/sshd"], "pam_namespace"), []string(nil))
 		}},
 		{"an environment elsewhere", with(func(n *node) {
 			n.Plan = of(func(plan map[string]any) {
@@ -381,6 +402,21 @@ func TestValues(t *testing.T) {
 		}},
 		{"the deploy user is trusted", module(`{ hostenv.deploy.trusted = true; }`), func(t *testing.T, v values) {
 			equal(t, "the trusted users of Nix", slices.Compact(v.Nix.TrustedUsers), []string{"root", "deploy"})
+		}},
+		{"customers with Nix", module(`{ hostenv.nix.customers = [ "acme" ]; security.polkit.enable = true; }`), func(t *testing.T, v values) {
+			equal(t, "the users of Nix", v.Nix.AllowedUsers, []string{"root", "deploy", user})
+			equal(t, "the groups of polkit", v.Apart.Polkit, []string{"root"})
+		}},
+		{"a project with Nix, and administrators", module(`{ hostenv.nix.customers = [ "acme__site" ]; nix.settings.allowed-users = [ "@wheel" ]; }`), func(t *testing.T, v values) {
+			slices.Sort(v.Nix.AllowedUsers)
+			equal(t, "the users of Nix", v.Nix.AllowedUsers, []string{"@wheel", "deploy", "root", user})
+		}},
+		{"other customers with Nix", module(`{ hostenv.nix.customers = [ "beta" "acme__shop" "site" ]; }`), func(t *testing.T, v values) {
+			equal(t, "the users of Nix", v.Nix.AllowedUsers, []string{"root", "deploy"})
+		}},
+		{"processes seen by all", module(`{ hostenv.processes.hidden = false; }`), func(t *testing.T, v values) {
+			equal(t, "/proc", v.Apart.Proc, []string{"nosuid", "noexec", "nodev", "hidepid=0", "gid=0"})
+			equal(t, "who may not ask systemd", v.Apart.Asks, []string{})
 		}},
 		{"an administrator without uid", module(`{ users.users.alice.isNormalUser = true; }`), func(t *testing.T, v values) {
 			equal(t, "warning", strings.Contains(strings.Join(v.Warnings, ""), "users.users.alice on node-a has no uid"), true)
@@ -481,7 +517,7 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(lacks[""]) < 40 {
+	if len(lacks[""]) < 25 {
 		t.Errorf("only these options were found: %v", lacks[""])
 	}
 	for option, missing := range lacks[""] {

@@ -1,0 +1,601 @@
+package nix
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix/flakelock"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+// An own is what the provider's flake says without a customer's code.
+type own struct {
+	Base  json.RawMessage `json:"base"` // the inventory without projects, null if it fails
+	Names []string        `json:"names"`
+	Held  struct {
+		StoreDir, System, HostenvHostname string
+		Library                           *tree
+		Own                               json.RawMessage
+		Shared                            []string
+		Replaced                          []string
+		Evaluation                        evaluation
+	} `json:"held"`
+	lock *flakelock.Lock
+}
+
+// A tree is a folder of a source that the store has.
+type tree struct {
+	NarHash string `json:"narHash"`
+	Dir     string `json:"dir"`
+}
+
+// evaluation is provider.evaluation.
+type evaluation struct {
+	Time          int64    `json:"time"`   // seconds
+	Memory        int64    `json:"memory"` // MB
+	Output        int64    `json:"output"` // bytes
+	AllowedUris   []string `json:"allowedUris"`
+	Organisations map[string]struct {
+		AllowedUris []string `json:"allowedUris"`
+	} `json:"organisations"`
+}
+
+func (e evaluation) limits() Limits {
+	l := defaultLimits
+	if e.Time > 0 {
+		l.Time = time.Duration(e.Time) * time.Second
+	}
+	if e.Memory > 0 {
+		l.Memory = e.Memory << 20
+	}
+	if e.Output > 0 {
+		l.Output = e.Output
+	}
+	return l
+}
+
+func (e evaluation) allowed() flakelock.Allowed {
+	allowed := flakelock.Allowed{All: e.AllowedUris, Organisations: map[string][]string{}}
+	for name, o := range e.Organisations {
+		allowed.Organisations[strings.ToLower(name)] = o.AllowedUris
+	}
+	return allowed
+}
+
+// ownPart evaluates the provider's own part. If the options fail, it returns their
+// error and, if it can, what the projects need: one run reports all errors.
+func (r *Runner) ownPart(ctx context.Context) (*own, error) {
+	const rest = "names = p.projectNames; held = p.held;"
+	written, err := r.apply(ctx, nil, "p: { base = p.inventoryWith { only = [ ]; }; "+rest+" }")
+	failed := (*CommandError)(nil)
+	var wrong error
+	if errors.As(err, &failed) {
+		wrong = inventoryProblem("", reasonOf("", failed, true))
+		written, err = r.apply(ctx, nil, "p: { base = null; "+rest+" }")
+		if errors.As(err, &failed) {
+			return nil, wrong
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	o := &own{}
+	if err := json.Unmarshal(written, o); err != nil {
+		return nil, fmt.Errorf("evaluate the inventory: read what nix wrote: %w", err)
+	}
+	if o.lock, err = r.lock(); err == nil && o.lock == nil {
+		o.lock = flakelock.None()
+	}
+	if err == nil && o.Held.Library == nil {
+		err = problem.New("", "nix/lib of hostenv-provider is in no source of the flake", "name the input that it comes from hostenv-provider")
+	}
+	if err == nil {
+		err = o.lock.Allow(o.Names, o.Held.Evaluation.allowed())
+	}
+	if err != nil {
+		return nil, errors.Join(wrong, err)
+	}
+	return o, wrong
+}
+
+// document puts the projects into the inventory, in the bytes that Nix writes for
+// the whole.
+func (o *own) document(projects map[string]json.RawMessage) ([]byte, error) {
+	var base map[string]json.RawMessage
+	if err := json.Unmarshal(o.Base, &base); err != nil {
+		return nil, fmt.Errorf("evaluate the inventory: read what nix wrote: %w", err)
+	}
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(base["projects"], &all); err != nil {
+		return nil, fmt.Errorf("evaluate the inventory: read what nix wrote: %w", err)
+	}
+	maps.Copy(all, projects)
+	var written bytes.Buffer
+	object(&written, all)
+	base["projects"] = written.Bytes()
+	var document bytes.Buffer
+	object(&document, base)
+	document.WriteByte('\n')
+	return document.Bytes(), nil
+}
+
+// object writes a JSON object with its members as they are, sorted by name.
+func object(to *bytes.Buffer, members map[string]json.RawMessage) {
+	names := make([]string, 0, len(members))
+	for name := range members {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	to.WriteByte('{')
+	for i, name := range names {
+		if i > 0 {
+			to.WriteByte(',')
+		}
+		key, _ := json.Marshal(name) // of a string
+		to.Write(key)
+		to.WriteByte(':')
+		to.Write(bytes.TrimSpace(members[name]))
+	}
+	to.WriteByte('}')
+}
+
+// A project is one that is evaluated alone.
+type project struct {
+	name    string
+	locked  map[string]any
+	folder  string // of its flake in its source
+	needed  []flakelock.Needed
+	refused map[string]string
+	paths   []string // store paths of sources that it may see
+}
+
+// projects evaluates all projects, each alone.
+func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessage, error) {
+	if len(o.Names) == 0 {
+		return nil, nil
+	}
+	h, err := r.newHolder(ctx, o.Held.Evaluation.limits(), o.Held.StoreDir)
+	if err != nil {
+		return nil, err
+	}
+	defer h.close()
+	s := &sources{runner: r, holder: h, own: o, missing: map[string]bool{}}
+	failed := map[string]error{}
+	var all []*project
+	for _, name := range o.Names {
+		p := &project{name: name, refused: map[string]string{}}
+		var ok bool
+		if p.locked, p.folder, ok = o.lock.Input(name); !ok {
+			failed[name] = ofProject(name, "flake.lock has no such input", "run `nix flake lock` in the provider's folder")
+			continue
+		}
+		all = append(all, p)
+	}
+	if err := s.prepare(ctx, all); err != nil {
+		return nil, err
+	}
+	s.readLocks(ctx, all, failed)
+
+	events := &counter{runner: r, phase: Evaluate}
+	results := map[string]json.RawMessage{}
+	var mu sync.Mutex
+	jobs := r.Jobs
+	if jobs <= 0 {
+		jobs = runtime.NumCPU()
+	}
+	err = inTurn(jobs, all, func(p *project) { events.report(p.name) }, func(p *project) error {
+		result, err := json.RawMessage(nil), failed[p.name]
+		if err == nil {
+			result, err = s.evaluate(ctx, p)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		switch failure := (*CommandError)(nil); {
+		case err == nil:
+			results[p.name] = result
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.As(err, &failure):
+			failed[p.name] = inventoryProblem(p.name, reasonOf(p.name, failure, false))
+		default:
+			failed[p.name] = err
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var failures problem.List
+	for _, name := range o.Names {
+		failures.Add(failed[name])
+	}
+	return results, failures.Err()
+}
+
+func ofProject(name, text, fix string) error {
+	return inventoryProblem(name, problem.New("", text, fix))
+}
+
+// inTurn calls begin for each value, in their order, and then do, at most n at once.
+func inTurn[V any](n int, values []V, begin func(V), do func(V) error) error {
+	var (
+		wait  sync.WaitGroup
+		mu    sync.Mutex
+		first error
+		slots = make(chan struct{}, n)
+	)
+	for _, value := range values {
+		slots <- struct{}{}
+		mu.Lock()
+		stop := first != nil
+		mu.Unlock()
+		if stop {
+			break
+		}
+		begin(value)
+		wait.Go(func() {
+			defer func() { <-slots }()
+			if err := do(value); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				first = cmp.Or(first, err)
+			}
+		})
+	}
+	wait.Wait()
+	return first
+}
+
+// tries is how many sources one project may lack, one after the other.
+const tries = 100
+
+// evaluate evaluates one project. If it needs a source that the store does not
+// have, evaluate fetches it and begins again.
+func (s *sources) evaluate(ctx context.Context, p *project) (json.RawMessage, error) {
+	for range tries {
+		expression, err := s.expression(p)
+		if err != nil {
+			return nil, err
+		}
+		result, err := s.holder.eval(ctx, expression, p.paths)
+		failed := (*CommandError)(nil)
+		if !errors.As(err, &failed) {
+			if err == nil && !json.Valid(result) {
+				err = ofProject(p.name, "nix wrote what is not JSON", "")
+			}
+			return result, err
+		}
+		hash, needs := strings.CutPrefix(failed.Message(), "hostenv-provider: needs ")
+		hash, _, _ = strings.Cut(hash, "\n")
+		if !needs || !s.isMissing(hash) {
+			return nil, err
+		}
+		if err := s.bring(ctx, p, hash); err != nil {
+			return nil, err
+		}
+	}
+	return nil, ofProject(p.name, fmt.Sprintf("it needs more than %d sources that are not in the store", tries), "")
+}
+
+// expression evaluates a project by nix/lib/held.nix of the provider's own library.
+func (s *sources) expression(p *project) (string, error) {
+	o := s.own
+	inputs := o.Held.Shared
+	arguments := map[string]any{
+		"name": p.name, "system": o.Held.System, "hostenvHostname": o.Held.HostenvHostname,
+		"shared": o.Held.Shared, "own": o.Held.Own, "refused": p.refused, "missing": s.missingList(),
+		"lock": o.lock.Part(inputs, p.name),
+	}
+	text, err := json.Marshal(arguments)
+	if err != nil {
+		return "", fmt.Errorf("evaluate the inventory: %w", err)
+	}
+	return fmt.Sprintf("import (%s + %s) (builtins.fromJSON %s)",
+		inStore(o.Held.Library.NarHash), Quote(o.Held.Library.Dir+"/held.nix"), Quote(string(text))), nil
+}
+
+// inStore is a Nix expression of the tree with a hash, which the store has.
+func inStore(narHash string) string {
+	return fmt.Sprintf(`builtins.path { name = "source"; path = "${builtins.storeDir}/00000000000000000000000000000000-not-fetched"; sha256 = %s; }`, Quote(narHash))
+}
+
+// sources are those of one inventory.
+type sources struct {
+	runner *Runner
+	holder *holder
+	own    *own
+
+	mu      sync.Mutex
+	missing map[string]bool // narHashes that the store lacks
+	turn    sync.Mutex      // one fetch at a time
+}
+
+func (s *sources) isMissing(hash string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.missing[hash]
+	return known
+}
+
+func (s *sources) missingList() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []string{}
+	for hash, missing := range s.missing {
+		if missing {
+			list = append(list, hash)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// prepare fetches the projects' own sources, and finds out which of the provider's
+// the store lacks.
+func (s *sources) prepare(ctx context.Context, all []*project) error {
+	part := s.own.lock
+	hashes := map[string]map[string]any{}
+	for _, locked := range part.Locked() {
+		if hash, _ := locked["narHash"].(string); hash != "" && !flakelock.IsRelative(locked) {
+			hashes[hash] = locked
+		}
+	}
+	if err := s.find(ctx, hashes); err != nil {
+		return err
+	}
+	var fetch []map[string]any
+	for _, p := range all {
+		hash, _ := p.locked["narHash"].(string)
+		if path := sourcePath(s.own.Held.StoreDir, hash); path != "" && !flakelock.IsRelative(p.locked) {
+			p.paths = []string{path}
+			s.holder.hidden = append(s.holder.hidden, path)
+		}
+		if s.missing[hash] {
+			fetch = append(fetch, p.locked)
+		}
+	}
+	return s.fetch(ctx, s.runner, fetch)
+}
+
+// find asks the store which of some trees it lacks.
+func (s *sources) find(ctx context.Context, hashes map[string]map[string]any) error {
+	paths := map[string]string{}
+	for hash := range hashes {
+		if path := sourcePath(s.own.Held.StoreDir, hash); path != "" && !s.isMissing(hash) {
+			paths[path] = hash
+		}
+	}
+	var list []string
+	for path := range paths {
+		list = append(list, path)
+	}
+	slices.Sort(list)
+	for chunk := range slices.Chunk(list, 1000) {
+		out, err := s.runner.Run(ctx, Command{Program: "nix-store", Args: append([]string{"--check-validity", "--print-invalid"}, chunk...)})
+		if err != nil {
+			return fmt.Errorf("ask the store which sources it has: %w", err)
+		}
+		s.mu.Lock()
+		for _, path := range strings.Fields(string(out)) {
+			if hash, ok := paths[path]; ok {
+				s.missing[hash] = true
+			}
+		}
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// bring fetches a source that a project needs: one of the provider's, or one of the
+// customer's own flake.lock.
+func (s *sources) bring(ctx context.Context, p *project, hash string) error {
+	for _, n := range p.needed {
+		if n.Locked["narHash"] != hash || n.Refused != "" {
+			continue
+		}
+		runner := s.runner
+		if !n.Named {
+			var done func()
+			var err error
+			if runner, done, err = s.runner.anonymous(); err != nil {
+				return err
+			}
+			defer done()
+		}
+		return s.fetchFor(ctx, runner, p, n.Locked)
+	}
+	for _, locked := range s.own.lock.Locked() {
+		if locked["narHash"] == hash {
+			return s.fetchFor(ctx, s.runner, p, locked)
+		}
+	}
+	return ofProject(p.name, "it needs a source that no lock names", "")
+}
+
+func (s *sources) fetchFor(ctx context.Context, runner *Runner, p *project, locked map[string]any) error {
+	err := s.fetch(ctx, runner, []map[string]any{locked})
+	if err != nil && ctx.Err() == nil {
+		return inventoryProblem(p.name, err)
+	}
+	return err
+}
+
+// fetch brings locked sources into the store, with nothing of a customer evaluated.
+func (s *sources) fetch(ctx context.Context, runner *Runner, all []map[string]any) error {
+	if len(all) == 0 {
+		return nil
+	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	var asked []map[string]any
+	for _, locked := range all {
+		if hash, _ := locked["narHash"].(string); slices.Contains(s.missingList(), hash) {
+			asked = append(asked, toFetch(locked))
+		}
+	}
+	answers, err := runner.LockSources(ctx, asked)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, answer := range answers {
+		if want := asked[i]["narHash"]; answer.NarHash != want {
+			return fmt.Errorf("fetch the sources of flake.lock: %v has the hash %s now, not %v", asked[i]["url"], answer.NarHash, want)
+		}
+		s.missing[answer.NarHash] = false
+	}
+	return nil
+}
+
+// toFetch are the attributes by which call-flake.nix fetches a locked source.
+func toFetch(locked map[string]any) map[string]any {
+	fetch := map[string]any{}
+	for name, value := range locked {
+		switch name {
+		case "dir", "revCount", "allRefs", "dirtyRev", "dirtyShortRev", "__final":
+		default:
+			fetch[name] = value
+		}
+	}
+	_, hasRev := fetch["rev"]
+	switch fetch["type"] {
+	case "git":
+		if _, ok := fetch["shallow"]; !ok {
+			fetch["shallow"] = false
+		}
+	case "github", "gitlab", "sourcehut":
+		if hasRev {
+			delete(fetch, "ref")
+		}
+	}
+	return fetch
+}
+
+// anonymous returns a runner without credentials: no ssh agent, no keys of the
+// user's home, no tokens, and a cache of its own, for a clone in the user's cache may
+// have been made with them.
+func (r *Runner) anonymous() (*Runner, func(), error) {
+	home, err := os.MkdirTemp("", "hostenv-anonymous-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make an empty home: %w", err)
+	}
+	cache := home
+	if own, err := os.UserCacheDir(); err == nil {
+		cache = filepath.Join(own, "hostenv-provider", "anonymous")
+	}
+	h := &holder{runner: r, home: home}
+	env := append(h.environment(), "XDG_CACHE_HOME="+cache, "GIT_SSH_COMMAND=ssh -F none -o IdentityFile=none -o IdentityAgent=none -o BatchMode=yes")
+	for _, name := range []string{"SSL_CERT_FILE", "NIX_SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "GIT_CONFIG_GLOBAL"} {
+		if value := variable(r.environment(), name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return &Runner{Dir: r.Dir, Nix: r.Nix, Env: env, Jobs: 1}, func() { _ = os.RemoveAll(home) }, nil
+}
+
+// readLocks reads the customers' flake.lock as data, and finds the sources that
+// they may have. It adds errors to failed, by project.
+func (s *sources) readLocks(ctx context.Context, all []*project, failed map[string]error) {
+	allowed := s.own.Held.Evaluation.allowed()
+	texts, err := s.lockTexts(ctx, all)
+	if err != nil {
+		// One may be at fault for all.
+		for _, p := range all {
+			one, err := s.lockTexts(ctx, []*project{p})
+			if failure := (*CommandError)(nil); errors.As(err, &failure) {
+				failed[p.name] = inventoryProblem(p.name, reasonOf(p.name, failure, false))
+				continue
+			}
+			if err != nil {
+				failed[p.name] = err
+				continue
+			}
+			texts[p.name] = one[p.name]
+		}
+	}
+	hashes := map[string]map[string]any{}
+	for _, p := range all {
+		text, ok := texts[p.name]
+		if !ok || text == nil {
+			continue
+		}
+		lock, err := flakelock.Parse([]byte(*text))
+		if err != nil {
+			failed[p.name] = ofProject(p.name, "flake.lock: "+Inline(err.Error()), "run `nix flake lock` in the customer's repository, commit flake.lock, and run `"+strings.SplitN(flakelock.Relock(p.name), "`", 2)[0]+"`")
+			continue
+		}
+		p.needed = s.own.lock.Customer(p.name, lock, p.folder, s.own.Held.Replaced, allowed)
+		for _, n := range p.needed {
+			if n.Refused != "" {
+				p.refused[n.Path] = n.Refused
+			} else if hash, _ := n.Locked["narHash"].(string); hash != "" {
+				hashes[hash] = n.Locked
+				if path := sourcePath(s.own.Held.StoreDir, hash); path != "" {
+					p.paths = append(p.paths, path)
+				}
+			}
+		}
+	}
+	if err := s.find(ctx, hashes); err != nil {
+		for _, p := range all {
+			failed[p.name] = err
+		}
+	}
+}
+
+// lockTexts returns the text of each project's flake.lock, nil if it has none.
+func (s *sources) lockTexts(ctx context.Context, all []*project) (map[string]*string, error) {
+	var own tree
+	_ = json.Unmarshal(s.own.Held.Own, &own) // without a hash there is no folder in it
+	texts := map[string]*string{}
+	for chunk := range slices.Chunk(all, 100) {
+		var list []tree
+		var visible []string
+		for _, p := range chunk {
+			t := tree{Dir: p.folder}
+			t.NarHash, _ = p.locked["narHash"].(string)
+			if flakelock.IsRelative(p.locked) {
+				below, _ := p.locked["path"].(string)
+				t = tree{NarHash: own.NarHash, Dir: path.Join(own.Dir, below, p.folder)}
+			}
+			list = append(list, t)
+			visible = append(visible, p.paths...)
+		}
+		text, err := json.Marshal(list)
+		if err != nil {
+			return texts, fmt.Errorf("read the customers' flake.lock: %w", err)
+		}
+		expression := fmt.Sprintf(`map ({ narHash, dir }: let file = %s + "/${dir}${if dir == "" then "" else "/"}flake.lock"; in
+if builtins.pathExists file then builtins.readFile file else null) (builtins.fromJSON %s)`,
+			strings.Replace(inStore("HASH"), `"HASH"`, "narHash", 1), Quote(string(text)))
+		reader := *s.holder
+		reader.limits.Output *= int64(len(chunk))
+		reader.limits.Time *= 2
+		written, err := reader.eval(ctx, expression, visible)
+		if err != nil {
+			return texts, err
+		}
+		var found []*string
+		if err := json.Unmarshal(written, &found); err != nil || len(found) != len(chunk) {
+			return texts, fmt.Errorf("read the customers' flake.lock: nix wrote %d texts for %d projects: %w", len(found), len(chunk), err)
+		}
+		for i, p := range chunk {
+			texts[p.name] = found[i]
+		}
+	}
+	return texts, nil
+}
