@@ -56,6 +56,7 @@ func TestMigrating(t *testing.T) {
 		func() { edit("    imports = [ inputs.hostenv.flakeModules.provider ];\n", g[1].Text) },
 		nil, // the options formerly
 		func() { edit(g[2].Text, g[3].Text) },
+		func() { edit("  inputs = {\n", "  inputs = {\n"+g[4].Text) },
 	}
 	left, done := slices.Clone(elsewhere), 0
 	console.Walk(t, guide, *update, func(c console.Command) string {
@@ -69,7 +70,7 @@ func TestMigrating(t *testing.T) {
 			return strings.Join(c.Output, "\n")
 		}
 		stdout, stderr, err := f.try(old, "bash", "-c", "set -o pipefail; "+published.Replace(c.Line))
-		refused := len(c.Output) > 0 && strings.HasPrefix(c.Output[0], "error: ")
+		refused := slices.ContainsFunc(c.Output, func(line string) bool { return strings.HasPrefix(line, "error: ") })
 		if (err != nil) != refused && !*update {
 			t.Fatalf("%s: %v\n%s%s", c.Line, err, stdout, stderr)
 		}
@@ -214,8 +215,8 @@ func equalUIDs(a, b map[string]int) bool { return fmt.Sprint(a) == fmt.Sprint(b)
 func pieces(t testing.TB) []console.Block {
 	t.Helper()
 	nix := slices.DeleteFunc(console.Parse(read(t, guide)).Blocks, func(b console.Block) bool { return b.Language != "nix" })
-	if len(nix) != 4 {
-		t.Fatalf("docs/migrating.md has %d pieces of Nix, want 4", len(nix))
+	if len(nix) != 5 {
+		t.Fatalf("docs/migrating.md has %d pieces of Nix, want 5", len(nix))
 	}
 	return nix
 }
