@@ -96,19 +96,26 @@ func (r *Runner) ownPart(ctx context.Context) (*own, error) {
 	if err := json.Unmarshal(written, o); err != nil {
 		return nil, fmt.Errorf("evaluate the inventory: read what nix wrote: %w", err)
 	}
-	if o.lock, err = r.lock(); err == nil && o.lock == nil {
-		o.lock = flakelock.None()
-	}
-	if err == nil && o.Held.Library == nil {
-		err = problem.New("", "nix/lib of hostenv-provider is in no source of the flake", "name the input that it comes from hostenv-provider")
-	}
-	if err == nil {
-		err = o.lock.Allow(o.Names, o.Held.Evaluation.allowed())
-	}
+	err = r.complete(o)
 	if err != nil {
 		return nil, errors.Join(wrong, err)
 	}
 	return o, wrong
+}
+
+// complete adds the provider's flake.lock, and refuses one with a source that a
+// customer must not bring.
+func (r *Runner) complete(o *own) (err error) {
+	if o.lock, err = r.lock(); err != nil {
+		return err
+	}
+	if o.lock == nil {
+		o.lock = flakelock.None()
+	}
+	if o.Held.Library == nil {
+		return problem.New("", "nix/lib of hostenv-provider is in no source of the flake", "name the input that it comes from hostenv-provider")
+	}
+	return o.lock.Allow(o.Names, o.Held.Evaluation.allowed())
 }
 
 // document puts the projects into the inventory, in the bytes that Nix writes for
@@ -152,68 +159,48 @@ func object(to *bytes.Buffer, members map[string]json.RawMessage) {
 	to.WriteByte('}')
 }
 
-// A project is one that is evaluated alone.
-type project struct {
-	name    string
-	locked  map[string]any
-	folder  string // of its flake in its source
+// A subject is what one process evaluates: the code of one customer.
+type subject struct {
+	name      string         // of the customer's input
+	locked    map[string]any // its source
+	folder    string         // of its flake in its source
+	part      map[string]any // of the provider's flake.lock, which its evaluation needs
+	file      string         // of nix/lib, which evaluates it
+	arguments map[string]any // of file, besides `held`
+	about     func(error) error
+
 	needed  []flakelock.Needed
 	refused map[string]string
 	paths   []string // store paths of sources that it may see
 }
 
+// problem returns an error about a subject.
+func (p *subject) problem(text, fix string) error { return p.about(problem.New("", text, fix)) }
+
 // projects evaluates all projects, each alone.
 func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessage, error) {
-	if len(o.Names) == 0 {
-		return nil, nil
-	}
-	h, err := r.newHolder(ctx, o.Held.Evaluation.limits(), o.Held.StoreDir)
-	if err != nil {
-		return nil, err
-	}
-	defer h.close()
-	s := &sources{runner: r, holder: h, own: o, missing: map[string]bool{}}
 	failed := map[string]error{}
-	var all []*project
+	var all []*subject
 	for _, name := range o.Names {
-		p := &project{name: name, refused: map[string]string{}}
+		p := &subject{
+			name: name, part: o.lock.Part(o.Held.Shared, name), file: "held-project.nix", refused: map[string]string{},
+			arguments: map[string]any{"name": name, "system": o.Held.System, "hostenvHostname": o.Held.HostenvHostname},
+			about:     func(reason error) error { return ofProject(name, reason) },
+		}
 		var ok bool
 		if p.locked, p.folder, ok = o.lock.Input(name); !ok {
-			failed[name] = ofProject(name, "flake.lock has no such input", "run `nix flake lock` in the provider's folder")
+			failed[name] = p.problem("flake.lock has no such input", "run `nix flake lock` in the provider's folder")
 			continue
 		}
 		all = append(all, p)
 	}
-	if err := s.prepare(ctx, all); err != nil {
-		return nil, err
-	}
-	s.readLocks(ctx, all, failed)
-
-	events := &counter{runner: r, phase: Evaluate}
 	results := map[string]json.RawMessage{}
-	var mu sync.Mutex
-	jobs := r.Jobs
-	if jobs <= 0 {
-		jobs = runtime.NumCPU()
-	}
-	err = inTurn(jobs, all, func(p *project) { events.report(p.name) }, func(p *project) error {
-		result, err := json.RawMessage(nil), failed[p.name]
-		if err == nil {
-			result, err = s.evaluate(ctx, p)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		switch failure := (*CommandError)(nil); {
-		case err == nil:
-			results[p.name] = result
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case errors.As(err, &failure):
-			failed[p.name] = inventoryProblem(p.name, reasonOf(p.name, failure, false))
-		default:
+	err := r.hold(ctx, o, all, func(p *subject, result json.RawMessage, err error) {
+		if err != nil {
 			failed[p.name] = err
+		} else {
+			results[p.name] = result
 		}
-		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -225,8 +212,55 @@ func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessa
 	return results, failures.Err()
 }
 
-func ofProject(name, text, fix string) error {
-	return inventoryProblem(name, problem.New("", text, fix))
+// ofProject puts a reason into the words of the inventory. Of a failure of Nix it
+// has the innermost message.
+func ofProject(name string, reason error) error {
+	if failed := (*CommandError)(nil); errors.As(reason, &failed) {
+		return inventoryProblem(name, reasonOf(name, failed, false))
+	}
+	return inventoryProblem(name, reason)
+}
+
+// hold evaluates subjects, as many at once as there are processors, or as Jobs says,
+// and calls settled for each, one call at a time.
+func (r *Runner) hold(ctx context.Context, o *own, all []*subject, settled func(*subject, json.RawMessage, error)) error {
+	if len(all) == 0 {
+		return nil
+	}
+	h, err := r.newHolder(ctx, o.Held.Evaluation.limits(), o.Held.StoreDir)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	s := &sources{runner: r, holder: h, own: o, missing: map[string]bool{}}
+	if err := s.prepare(ctx, all); err != nil {
+		return err
+	}
+	failed := map[*subject]error{}
+	s.readLocks(ctx, all, failed)
+
+	events := &counter{runner: r, phase: Evaluate}
+	var mu sync.Mutex
+	jobs := r.Jobs
+	if jobs <= 0 {
+		jobs = runtime.NumCPU()
+	}
+	return inTurn(jobs, all, func(p *subject) { events.report(p.name) }, func(p *subject) error {
+		result, err := json.RawMessage(nil), failed[p]
+		if err == nil {
+			result, err = s.evaluate(ctx, p)
+		}
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if failure := (*CommandError)(nil); errors.As(err, &failure) {
+			err = p.about(failure)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		settled(p, result, err)
+		return nil
+	})
 }
 
 // inTurn calls begin for each value, in their order, and then do, at most n at once.
@@ -262,9 +296,9 @@ func inTurn[V any](n int, values []V, begin func(V), do func(V) error) error {
 // tries is how many sources one project may lack, one after the other.
 const tries = 100
 
-// evaluate evaluates one project. If it needs a source that the store does not
+// evaluate evaluates one subject. If it needs a source that the store does not
 // have, evaluate fetches it and begins again.
-func (s *sources) evaluate(ctx context.Context, p *project) (json.RawMessage, error) {
+func (s *sources) evaluate(ctx context.Context, p *subject) (json.RawMessage, error) {
 	for range tries {
 		expression, err := s.expression(p)
 		if err != nil {
@@ -274,7 +308,7 @@ func (s *sources) evaluate(ctx context.Context, p *project) (json.RawMessage, er
 		failed := (*CommandError)(nil)
 		if !errors.As(err, &failed) {
 			if err == nil && !json.Valid(result) {
-				err = ofProject(p.name, "nix wrote what is not JSON", "")
+				err = p.problem("nix wrote what is not JSON", "")
 			}
 			return result, err
 		}
@@ -287,24 +321,22 @@ func (s *sources) evaluate(ctx context.Context, p *project) (json.RawMessage, er
 			return nil, err
 		}
 	}
-	return nil, ofProject(p.name, fmt.Sprintf("it needs more than %d sources that are not in the store", tries), "")
+	return nil, p.problem(fmt.Sprintf("it needs more than %d sources that are not in the store", tries), "")
 }
 
-// expression evaluates a project by nix/lib/held.nix of the provider's own library.
-func (s *sources) expression(p *project) (string, error) {
+// expression evaluates a subject by a file of the provider's own nix/lib.
+func (s *sources) expression(p *subject) (string, error) {
 	o := s.own
-	inputs := o.Held.Shared
-	arguments := map[string]any{
-		"name": p.name, "system": o.Held.System, "hostenvHostname": o.Held.HostenvHostname,
-		"shared": o.Held.Shared, "own": o.Held.Own, "refused": p.refused, "missing": s.missingList(),
-		"lock": o.lock.Part(inputs, p.name),
-	}
+	arguments := map[string]any{"held": map[string]any{
+		"shared": o.Held.Shared, "own": o.Held.Own, "refused": p.refused, "missing": s.missingList(), "lock": p.part,
+	}}
+	maps.Copy(arguments, p.arguments)
 	text, err := json.Marshal(arguments)
 	if err != nil {
-		return "", fmt.Errorf("evaluate the inventory: %w", err)
+		return "", fmt.Errorf("evaluate %s: %w", p.name, err)
 	}
 	return fmt.Sprintf("import (%s + %s) (builtins.fromJSON %s)",
-		inStore(o.Held.Library.NarHash), Quote(o.Held.Library.Dir+"/held.nix"), Quote(string(text))), nil
+		inStore(o.Held.Library.NarHash), Quote(o.Held.Library.Dir+"/"+p.file), Quote(string(text))), nil
 }
 
 // inStore is a Nix expression of the tree with a hash, which the store has.
@@ -312,7 +344,7 @@ func inStore(narHash string) string {
 	return fmt.Sprintf(`builtins.path { name = "source"; path = "${builtins.storeDir}/00000000000000000000000000000000-not-fetched"; sha256 = %s; }`, Quote(narHash))
 }
 
-// sources are those of one inventory.
+// sources are those of the subjects of one run.
 type sources struct {
 	runner *Runner
 	holder *holder
@@ -343,15 +375,20 @@ func (s *sources) missingList() []string {
 	return list
 }
 
-// prepare fetches the projects' own sources, and finds out which of the provider's
+// prepare fetches the subjects' own sources, and finds out which of the provider's
 // the store lacks.
-func (s *sources) prepare(ctx context.Context, all []*project) error {
-	part := s.own.lock
+func (s *sources) prepare(ctx context.Context, all []*subject) error {
 	hashes := map[string]map[string]any{}
-	for _, locked := range part.Locked() {
+	note := func(locked map[string]any) {
 		if hash, _ := locked["narHash"].(string); hash != "" && !flakelock.IsRelative(locked) {
 			hashes[hash] = locked
 		}
+	}
+	for _, locked := range s.own.lock.Locked() {
+		note(locked)
+	}
+	for _, p := range all {
+		note(p.locked)
 	}
 	if err := s.find(ctx, hashes); err != nil {
 		return err
@@ -401,7 +438,7 @@ func (s *sources) find(ctx context.Context, hashes map[string]map[string]any) er
 
 // bring fetches a source that a project needs: one of the provider's, or one of the
 // customer's own flake.lock.
-func (s *sources) bring(ctx context.Context, p *project, hash string) error {
+func (s *sources) bring(ctx context.Context, p *subject, hash string) error {
 	for _, n := range p.needed {
 		if n.Locked["narHash"] != hash || n.Refused != "" {
 			continue
@@ -422,13 +459,13 @@ func (s *sources) bring(ctx context.Context, p *project, hash string) error {
 			return s.fetchFor(ctx, s.runner, p, locked)
 		}
 	}
-	return ofProject(p.name, "it needs a source that no lock names", "")
+	return p.problem("it needs a source that no lock names", "")
 }
 
-func (s *sources) fetchFor(ctx context.Context, runner *Runner, p *project, locked map[string]any) error {
+func (s *sources) fetchFor(ctx context.Context, runner *Runner, p *subject, locked map[string]any) error {
 	err := s.fetch(ctx, runner, []map[string]any{locked})
 	if err != nil && ctx.Err() == nil {
-		return inventoryProblem(p.name, err)
+		return p.about(err)
 	}
 	return err
 }
@@ -508,34 +545,30 @@ func (r *Runner) anonymous() (*Runner, func(), error) {
 }
 
 // readLocks reads the customers' flake.lock as data, and finds the sources that
-// they may have. It adds errors to failed, by project.
-func (s *sources) readLocks(ctx context.Context, all []*project, failed map[string]error) {
+// they may have.
+func (s *sources) readLocks(ctx context.Context, all []*subject, failed map[*subject]error) {
 	allowed := s.own.Held.Evaluation.allowed()
 	texts, err := s.lockTexts(ctx, all)
 	if err != nil {
 		// One may be at fault for all.
 		for _, p := range all {
-			one, err := s.lockTexts(ctx, []*project{p})
-			if failure := (*CommandError)(nil); errors.As(err, &failure) {
-				failed[p.name] = inventoryProblem(p.name, reasonOf(p.name, failure, false))
-				continue
-			}
+			one, err := s.lockTexts(ctx, []*subject{p})
 			if err != nil {
-				failed[p.name] = err
+				failed[p] = p.about(err)
 				continue
 			}
-			texts[p.name] = one[p.name]
+			texts[p] = one[p]
 		}
 	}
 	hashes := map[string]map[string]any{}
 	for _, p := range all {
-		text, ok := texts[p.name]
+		text, ok := texts[p]
 		if !ok || text == nil {
 			continue
 		}
 		lock, err := flakelock.Parse([]byte(*text))
 		if err != nil {
-			failed[p.name] = ofProject(p.name, "flake.lock: "+Inline(err.Error()), "run `nix flake lock` in the customer's repository, commit flake.lock, and run `"+strings.SplitN(flakelock.Relock(p.name), "`", 2)[0]+"`")
+			failed[p] = p.problem("flake.lock: "+Inline(err.Error()), "run `nix flake lock` in the customer's repository, commit flake.lock, and run `"+strings.SplitN(flakelock.Relock(p.name), "`", 2)[0]+"`")
 			continue
 		}
 		p.needed = s.own.lock.Customer(p.name, lock, p.folder, s.own.Held.Replaced, allowed)
@@ -552,16 +585,16 @@ func (s *sources) readLocks(ctx context.Context, all []*project, failed map[stri
 	}
 	if err := s.find(ctx, hashes); err != nil {
 		for _, p := range all {
-			failed[p.name] = err
+			failed[p] = err
 		}
 	}
 }
 
-// lockTexts returns the text of each project's flake.lock, nil if it has none.
-func (s *sources) lockTexts(ctx context.Context, all []*project) (map[string]*string, error) {
+// lockTexts returns the text of each subject's flake.lock, nil if it has none.
+func (s *sources) lockTexts(ctx context.Context, all []*subject) (map[*subject]*string, error) {
 	var own tree
 	_ = json.Unmarshal(s.own.Held.Own, &own) // without a hash there is no folder in it
-	texts := map[string]*string{}
+	texts := map[*subject]*string{}
 	for chunk := range slices.Chunk(all, 100) {
 		var list []tree
 		var visible []string
@@ -594,7 +627,7 @@ if builtins.pathExists file then builtins.readFile file else null) (builtins.fro
 			return texts, fmt.Errorf("read the customers' flake.lock: nix wrote %d texts for %d projects: %w", len(found), len(chunk), err)
 		}
 		for i, p := range chunk {
-			texts[p.name] = found[i]
+			texts[p] = found[i]
 		}
 	}
 	return texts, nil

@@ -1,6 +1,7 @@
 package nix_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ type attack struct {
 	flake           func(string) string // changes flake.nix
 	want            string              // a part of the error; "" for a result without canary
 	bubblewrap      string              // the Nix before which only bubblewrap holds it, "" if Nix itself does
+	inPackage       string              // as want, of the environment's package, if it differs
 	limited         bool                // a limit of one second, 512 MB and 64 kB ends it
 }
 
@@ -60,7 +62,7 @@ var attacks = []attack{
 	{name: "time", attribute: `x = builtins.foldl' (a: b: a + b) 0 (builtins.concatMap (x: builtins.genList (y: y) 100000) (builtins.genList (x: x) 1000000));`, want: "longer than|memory", limited: true},
 	{name: "a loop", attribute: `x = let f = n: if n < 0 then n else f (n + 1); in f 0;`, want: "longer than|memory|overflow|depth", limited: true},
 	{name: "memory", attribute: `x = builtins.length (builtins.filter (s: s == "y") (builtins.genList (x: "${toString x}-${toString x}-${toString x}") 60000000));`, want: "memory|longer than", limited: true},
-	{name: "output", attribute: `x = builtins.concatStringsSep "" (builtins.genList (x: "0123456789") 100000);`, want: "inventory is longer than 65536 bytes", limited: true},
+	{name: "output", attribute: `x = builtins.concatStringsSep "" (builtins.genList (x: "0123456789") 100000);`, want: "inventory is longer than 65536 bytes", inPackage: "nothing", limited: true},
 	{name: "what it prints", attribute: `x = builtins.trace (builtins.concatStringsSep "" (builtins.genList (x: "0123456789") 100000)) 1;`, want: "what it prints is longer than 65536 bytes", limited: true},
 	{name: "a symbolic link to the home", attribute: `x = builtins.readFile ./link;`, want: "forbidden|does not exist|No such file|error"},
 	{name: "an input of this machine in flake.lock", attribute: `x = builtins.readFile "${inputs.loot}/id_ed25519";`, want: "input 'loot' is a folder of this machine"},
@@ -86,8 +88,9 @@ func TestAttacksOnTheEvaluation(t *testing.T) {
 		write(t, home, map[string]string{".ssh/id_ed25519": canary, ".netrc": canary})
 		n.env = append(slices.Clone(n.env), "HOME="+home, "SECRET="+canary, "SSH_AUTH_SOCK="+home+"/agent-"+canary, "NIX_PATH=home="+home)
 		write(t, dir, map[string]string{
-			"beta/secret":    canary,
-			"beta/flake.nix": customer("beta", "portal", ""),
+			"beta/secret": canary,
+			"beta/flake.nix": strings.Replace(customer("beta", "portal", ""), "{ outputs = _: {", `{ outputs = _: {
+  packages.x86_64-linux.main = derivation { name = "main"; system = "x86_64-linux"; builder = "/bin/sh"; };`, 1),
 		})
 		gitOutput(t, dir+"/beta", "init", "--quiet", "--initial-branch=main")
 		gitOutput(t, dir+"/beta", "add", ".")
@@ -108,16 +111,29 @@ func TestAttacksOnTheEvaluation(t *testing.T) {
 		inputs := `{ inputs.loot = { url = "path:/x"; flake = false; }; inputs.loopback = { url = "path:/y"; flake = false; }; inputs.beta = { url = "path:/z"; flake = false; }; outputs = inputs: `
 
 		for _, a := range attacks {
-			for _, bubblewrap := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s/bubblewrap=%t", a.name, bubblewrap), func(t *testing.T) {
-					if bubblewrap && testenv.Find("bwrap") == "" {
-						t.Skip("left out, for there is no bwrap")
+			for _, how := range []struct {
+				where      string
+				bubblewrap bool
+			}{{"inventory", true}, {"inventory", false}, {"package", true}} {
+				where, bubblewrap := how.where, how.bubblewrap
+				t.Run(fmt.Sprintf("%s/bubblewrap=%t/%s", a.name, bubblewrap, where), func(t *testing.T) {
+					if bubblewrap {
+						testenv.Need(t, "bwrap")
 					}
 					if !bubblewrap && a.bubblewrap != "" && !newer(t, n, a.bubblewrap) {
 						t.Skip("this Nix does not hold it alone: docs/security.md says so")
 					}
 					site := filepath.Join(t.TempDir(), "site")
-					flake := strings.Replace(customer("acme", "site", replace.Replace(a.attribute)), "{ outputs = _: ", inputs, 1)
+					attribute := replace.Replace(a.attribute)
+					environment, packages := attribute, ""
+					if where == "package" {
+						environment, packages = "", attribute
+					}
+					flake := strings.Replace(customer("acme", "site", environment), "{ outputs = _: {", inputs+`{
+  packages.x86_64-linux.main = derivation {
+    name = "main"; system = "x86_64-linux"; builder = "/bin/sh";
+    attack = builtins.toJSON ({ `+packages+` }.x or null);
+  };`, 1)
 					write(t, site, map[string]string{"flake.nix": flake, "flake.lock": lock})
 					if err := os.Symlink(home+"/.ssh/id_ed25519", site+"/link"); err != nil {
 						t.Fatal(err)
@@ -140,8 +156,12 @@ func TestAttacksOnTheEvaluation(t *testing.T) {
 					}
 					asked = nil
 					begin := time.Now()
-					document, err := runner.Inventory(t.Context())
-					if strings.Contains(string(document)+fmt.Sprint(err), canary) {
+					evaluate := map[string]func() (string, error){
+						"inventory": func() (string, error) { document, err := runner.Inventory(t.Context()); return string(document), err },
+						"package":   func() (string, error) { return packageOf(t, n, runner) },
+					}[where]
+					document, err := evaluate()
+					if strings.Contains(document+fmt.Sprint(err), canary) {
 						t.Fatalf("the canary is read: %s %v", document, err)
 					}
 					for _, url := range asked {
@@ -150,22 +170,58 @@ func TestAttacksOnTheEvaluation(t *testing.T) {
 					if a.limited && time.Since(begin) > 60*time.Second {
 						t.Errorf("it took %s", time.Since(begin))
 					}
-					if a.want == "" {
+					want := a.want
+					if where == "package" && a.inPackage != "" {
+						want = a.inPackage
+					}
+					if want == "" || want == "nothing" {
 						if err != nil {
 							t.Error(err)
 						}
 						return
 					}
-					if failed := problem.Leaves(err); len(failed) != 1 || !strings.Contains(err.Error(), "project acme__site: ") {
-						t.Fatalf("error %v, want one of acme__site", err)
+					if where == "inventory" {
+						if failed := problem.Leaves(err); len(failed) != 1 || !strings.Contains(err.Error(), "project acme__site: ") {
+							t.Fatalf("error %v, want one of acme__site", err)
+						}
 					}
-					if !regexp.MustCompile("(?is)" + a.want).MatchString(err.Error()) {
-						t.Errorf("no match of %q in: %v", a.want, err)
+					if err == nil || !regexp.MustCompile("(?is)"+want).MatchString(err.Error()) {
+						t.Errorf("no match of %q in: %v", want, err)
 					}
 				})
 			}
 		}
 	})
+}
+
+// packageOf evaluates the package of acme's environment, and returns its derivation.
+func packageOf(t *testing.T, n nix, runner *hostnix.Runner) (string, error) {
+	t.Helper()
+	var lock struct {
+		Nodes map[string]struct{ Locked map[string]any }
+	}
+	text, err := os.ReadFile(filepath.Join(runner.Dir, "flake.lock"))
+	if err == nil {
+		err = json.Unmarshal(text, &lock)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	environment := func(input string) hostnix.Environment {
+		return hostnix.Environment{Project: input, Name: "main", Node: "n1", System: "x86_64-linux", Source: lock.Nodes[input].Locked}
+	}
+	packages, failed, err := runner.Packages(t.Context(), map[string]hostnix.Environment{"site": environment("acme__site"), "portal": environment("beta__portal")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed["portal"] != nil || packages["portal"].Name != "main" {
+		t.Errorf("beta: %+v, %v", packages["portal"], failed["portal"])
+	}
+	if failed["site"] != nil {
+		return "", failed["site"]
+	}
+	derivation, err := os.ReadFile(n.inStore(packages["site"].Derivation))
+	return string(derivation), err
 }
 
 // newer reports whether a Nix is at least of a version "2.18".
@@ -247,4 +303,14 @@ func TestHeldIsTheSame(t *testing.T) {
 			})
 		}
 	})
+}
+
+// inStore is where the file of a store path is.
+func (n nix) inStore(path string) string {
+	for _, kv := range slices.Backward(n.env) {
+		if root, ok := strings.CutPrefix(kv, "NIX_REMOTE=local?root="); ok {
+			return filepath.Join(root, path)
+		}
+	}
+	return path
 }

@@ -108,3 +108,12 @@ func (c *computation) warnUnlocked() {
 	c.warn("sources", fmt.Sprintf("Nix will refuse to build %s%s: no locked source; run `mage plan` without -locked and -inventory",
 		strings.Join(named, ", "), more))
 }
+
+// Fetch returns the arguments of builtins.fetchTree, and dir; nil for no source.
+func (s *Source) Fetch() map[string]any {
+	if s == nil {
+		return nil
+	}
+	arguments, _ := canonjson.Tree(canonjson.Marshal(*s)).(map[string]any)
+	return arguments
+}

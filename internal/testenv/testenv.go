@@ -121,7 +121,13 @@ var Tools = []Tool{
 		}
 		return path
 	}},
-	{Name: "bwrap", For: "the evaluation of projects without a home and without a network", Get: "apt-get install bubblewrap, where user namespaces are allowed"},
+	{Name: "bwrap", For: "the evaluation of projects without a home and without a network", Get: "apt-get install bubblewrap, where user namespaces are allowed", find: func() string {
+		path, err := exec.LookPath("bwrap")
+		if err != nil || exec.Command(path, "--unshare-all", "--ro-bind", "/", "/", "true").Run() != nil {
+			return ""
+		}
+		return path
+	}},
 	{Name: "namespaces", For: "deployment to a fleet of nodes, each with its own Nix, sshd and users", Get: "run as root, where namespaces and overlay mounts are allowed", find: namespaces},
 	{Name: "mounts", For: "disks that are full, read-only or another file system", Get: "run where mount namespaces are allowed, as root or in user namespaces", find: func() string {
 		path, err := exec.LookPath("unshare")

@@ -80,6 +80,12 @@ let
 
   toplevels = builtins.mapAttrs (_: system: system.config.system.build.toplevel) systems;
 
+  deployWith = packages: (deploy.specOf {
+    inherit plan provider systems packages;
+    inherit (provider) pkgsFor; # null: the scripts take their programs from PATH
+    activate = require "activate" "deploy.nodes";
+  }).nodes;
+
   # prefixed "a-" (name: name != "c") { b = 1; c = 2; } is { a-b = 1; }.
   prefixed = prefix: keep: set: builtins.listToAttrs (map
     (name: { name = prefix + name; value = set.${name}; })
@@ -103,8 +109,8 @@ in
     # project, which no project can feign; `only` limits it to a list of projects.
     inventoryWith = inventory;
 
-    # What `mage plan` needs to evaluate each project in a process of its own
-    # (held.nix), without a value of any project.
+    # What `mage` needs to evaluate each project, and the packages of each source, in a
+    # process of its own (held.nix), without a value of any project.
     held =
       let
         text = path: builtins.unsafeDiscardStringContext (toString path);
@@ -139,6 +145,11 @@ in
       };
     inherit overrides;
 
+    # deployOf packages: deploy.nodes, with the packages of environments that `mage`
+    # evaluated before, each project's in a process of its own: { <userName> =
+    # { name; path; derivation; output; }; }. No code of a customer is evaluated.
+    deployOf = packages: deployWith (builtins.mapAttrs (_: import ./evaluated-package.nix) packages);
+
     # The place of the access tokens with which Nix reads the customers'
     # repositories: a sops file and a key in it; null for none.
     accessTokens =
@@ -169,12 +180,7 @@ in
 
   nixosConfigurations = if provider.nixosSystem == null then { } else systems;
 
-  deploy.nodes = (deploy.specOf {
-    inherit plan provider systems;
-    inherit (environments) packages;
-    inherit (provider) pkgsFor; # null: the scripts take their programs from PATH
-    activate = require "activate" "deploy.nodes";
-  }).nodes;
+  deploy.nodes = deployWith environments.packages;
 
   packagesFor = system:
     (if provider.pkgsFor == null then { } else { hostenv-provider = packageFor system; })

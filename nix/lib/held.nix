@@ -1,21 +1,22 @@
-# One project of the inventory, evaluated alone: `mage plan` runs one process for
-# each project, in which Nix can read no other source than those given here.
+# What evaluates one customer's code alone: `mage` runs one process for each project
+# and for each source of environments, in which Nix can read no other source than
+# those given here (held-project.nix, held-packages.nix).
 #
-#   name             the project's input
-#   lock             the part of the provider's flake.lock with the project, and with
-#                    the inputs that the provider shares, as data
+#   lock             the part of the provider's flake.lock with the inputs that the
+#                    provider shares, and with the project, as data
 #   shared           the names of the provider's inputs that replace the project's
-#   hostenvHostname, system
-#                    the provider's
 #   own              { narHash; dir; } of the provider's own flake. It is read if
 #                    the provider replaces inputs by values of its own (shared is
 #                    null), or has the project in a folder of it.
 #   missing          the narHashes that the store does not have
 #   refused          input paths of the project's flake.lock, and why they are refused
 #
+# Returns { root; overrides; callFlake; }: the provider's folder, the inputs that it
+# replaces, and call-flake.nix.
+#
 # Every source is a tree that the store has, by its hash. So the process fetches
 # nothing, and needs no allowed URI, no network, no cache and no home.
-{ name, lock, shared, hostenvHostname, system, own, missing, refused }:
+{ lock, shared, own, missing, refused }:
 let
   inherit (builtins) elem intersectAttrs listToAttrs mapAttrs substring toString;
 
@@ -87,8 +88,8 @@ let
     if shared != null then intersectAttrs (listToAttrs (map (name: { inherit name; value = null; }) shared)) inputs
     else (call { subject = "the provider's flake"; source = root; }).lib.hostenvProvider.overrides;
 in
-import ./project.nix {
-  inherit name lock system hostenvHostname overrides;
+{
+  inherit overrides;
   root = tree own.narHash + (if own.dir == "" then "" else "/${own.dir}");
   callFlake = args: call (args // { inherit refused; });
 }

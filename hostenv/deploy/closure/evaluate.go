@@ -68,24 +68,80 @@ type evaluatedSpec struct {
 	Derivations []string `json:"derivations"`
 }
 
-// Evaluate evaluates the profiles of nodes at deploy.nodes of the provider's
-// flake, by one run of nix, which puts the derivations into the store. A profile
-// that throws is in Failed and does not keep others from evaluation; nix then
-// runs once more for each of these to find the reason. An error that Nix code cannot
-// catch, such as a missing attribute, ends the run: then nix runs for fewer profiles
-// at a time, until those with such errors are found. A project's package is the
-// customer's code, and must not keep the profiles of others from a deploy.
-func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]deploy.Evaluated, error) {
+// Evaluate evaluates the profiles of nodes, and puts their derivations into the
+// store. A profile that cannot be evaluated is in Failed and does not keep others from
+// evaluation.
+//
+// environments are those of the plan, by user name. Their packages are the customers'
+// code: each source is evaluated in a held process of its own ([nix.Runner.Packages]),
+// and then, by one run of nix, deploy.nodes with these packages. If the provider's
+// flake has no lib.hostenvProvider, its own deploy.nodes is evaluated.
+//
+// A profile that throws costs one more run of nix, to find the reason. An error that
+// Nix code cannot catch, such as a missing attribute, ends the run: then nix runs for
+// fewer profiles at a time, until those with such errors are found.
+func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node, environments map[string]nix.Environment) (map[string]deploy.Evaluated, error) {
+	packages, broken, err := s.packages(ctx, nodes, environments)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate the environments' packages: %w", err)
+	}
 	wanted := map[string][]string{}
 	for _, n := range nodes {
 		wanted[n.Name] = []string{}
 		for _, p := range n.Profiles {
-			wanted[n.Name] = append(wanted[n.Name], p.Name)
+			if broken[p.Name] == nil {
+				wanted[n.Name] = append(wanted[n.Name], p.Name)
+			}
 		}
 	}
-	found, err := s.found(ctx, wanted)
+	e := &evaluation{nix: s.Nix, packages: packages}
+	evaluated, err := e.evaluate(ctx, nodes, wanted)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range nodes {
+		for _, p := range n.Profiles {
+			if err := broken[p.Name]; err != nil {
+				key := n.Name + "/" + p.Name
+				evaluated[n.Name].Failed[p.Name] = evaluationProblem(key, err.Error(), problem.Hint(err))
+			}
+		}
+	}
+	return evaluated, nil
+}
+
+// packages evaluates the packages of the environments of nodes, and returns why some
+// have none. The packages are nil if the provider's own deploy.nodes has them.
+func (s *Store) packages(ctx context.Context, nodes []deploy.Node, environments map[string]nix.Environment) (packages map[string]nix.Package, broken map[string]error, err error) {
+	asked := map[string]nix.Environment{}
+	for _, n := range nodes {
+		for _, p := range n.Profiles {
+			if e, there := environments[p.Name]; there && !p.IsSystem() {
+				asked[p.Name] = e
+			}
+		}
+	}
+	if len(environments) == 0 {
+		return nil, nil, nil
+	}
+	packages, broken, err = s.Nix.Packages(ctx, asked)
+	if errors.Is(err, nix.ErrNoLibrary) {
+		return nil, nil, nil
+	}
+	return packages, broken, err
+}
+
+// An evaluation is that of deploy.nodes: the flake's own, or with the packages given,
+// if they are not nil.
+type evaluation struct {
+	nix      *nix.Runner
+	packages map[string]nix.Package
+}
+
+func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node, wanted map[string][]string) (map[string]deploy.Evaluated, error) {
+	found, err := e.found(ctx, wanted)
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-		found, err = s.apart(ctx, wanted)
+		found, err = e.apart(ctx, wanted)
 		if errors.As(err, &failed) {
 			return nil, explained(failed, "")
 		}
@@ -95,45 +151,101 @@ func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node) (map[string]d
 	}
 	var missing []string
 	evaluated := make(map[string]deploy.Evaluated, len(found))
-	var failures []failedSpec
+	var failures []profileName
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		node := found[name]
 		if node.Missing {
 			missing = append(missing, fmt.Sprintf("it has no node %q", name))
 			continue
 		}
-		e := deploy.Evaluated{Hostname: node.Hostname, Names: node.Names, Profiles: map[string]deploy.Spec{}, Failed: map[string]error{}}
-		evaluated[name] = e
+		made := deploy.Evaluated{Hostname: node.Hostname, Names: node.Names, Profiles: map[string]deploy.Spec{}, Failed: map[string]error{}}
+		evaluated[name] = made
 		if node.Failed {
-			failures = append(failures, failedSpec{node: name})
+			failures = append(failures, profileName{node: name})
 			continue
 		}
 		for profile, spec := range node.Specs {
 			if !spec.Success {
-				failures = append(failures, failedSpec{name, profile})
+				failures = append(failures, profileName{name, profile})
 				continue
 			}
-			made, err := readSpec(spec.Value)
-			if err != nil {
-				e.Failed[profile] = evaluationProblem(name+"/"+profile, err.Error(), "")
-				continue
+			if made.Profiles[profile], err = readSpec(spec.Value); err != nil {
+				delete(made.Profiles, profile)
+				made.Failed[profile] = evaluationProblem(name+"/"+profile, err.Error(), "")
 			}
-			e.Profiles[profile] = made
 		}
 	}
 	if len(missing) > 0 {
 		return nil, deploy.Mismatch(missing...)
 	}
-	return evaluated, s.explain(ctx, nodes, evaluated, failures)
+	return evaluated, e.explain(ctx, nodes, evaluated, failures)
 }
 
-// found evaluates the wanted profiles, by node, by one run of nix.
-func (s *Store) found(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
+// atOnce is how many profiles one run of nix evaluates at most: their packages are in
+// one argument, for which the kernel has a limit of 128 KiB.
+const atOnce = 250
+
+// A profileName is node/profile.
+type profileName struct{ node, profile string }
+
+// listed returns wanted profiles, sorted.
+func listed(wanted map[string][]string) (all []profileName) {
+	for _, node := range slices.Sorted(maps.Keys(wanted)) {
+		for _, name := range wanted[node] {
+			all = append(all, profileName{node, name})
+		}
+	}
+	return all
+}
+
+// found evaluates the wanted profiles, by node.
+func (e *evaluation) found(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
+	all := listed(wanted)
+	if len(all) <= atOnce {
+		return e.run(ctx, wanted)
+	}
+	found := map[string]evaluatedNode{}
+	for some := range slices.Chunk(all, atOnce) {
+		part := map[string][]string{}
+		for _, p := range some {
+			part[p.node] = append(part[p.node], p.profile)
+		}
+		nodes, err := e.run(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		for name, node := range nodes {
+			if before, there := found[name]; there && before.Specs != nil {
+				maps.Copy(before.Specs, node.Specs)
+			} else {
+				found[name] = node
+			}
+		}
+	}
+	for name := range wanted { // a node without a profile
+		if _, there := found[name]; there {
+			continue
+		}
+		nodes, err := e.run(ctx, map[string][]string{name: {}})
+		if err != nil {
+			return nil, err
+		}
+		found[name] = nodes[name]
+	}
+	return found, nil
+}
+
+// run evaluates wanted profiles by one run of nix.
+func (e *evaluation) run(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
 	asked, err := json.Marshal(wanted)
 	if err != nil {
 		return nil, err
 	}
-	written, err := s.apply(ctx, fmt.Sprintf(evaluate, nix.Quote(string(asked))))
+	var users []string
+	for _, p := range listed(wanted) {
+		users = append(users, p.profile)
+	}
+	written, err := e.apply(ctx, fmt.Sprintf(evaluate, nix.Quote(string(asked))), users...)
 	if err != nil {
 		return nil, err
 	}
@@ -147,17 +259,13 @@ func (s *Store) found(ctx context.Context, wanted map[string][]string) (map[stri
 // apart is found for profiles of which at least one makes nix fail: it evaluates the
 // nodes without profiles, and then halves of the profiles. One that fails alone has no
 // success.
-func (s *Store) apart(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
-	type profile struct{ node, name string }
-	var all []profile
+func (e *evaluation) apart(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
+	all := listed(wanted)
 	bare := map[string][]string{}
-	for _, node := range slices.Sorted(maps.Keys(wanted)) {
+	for node := range wanted {
 		bare[node] = []string{}
-		for _, name := range wanted[node] {
-			all = append(all, profile{node, name})
-		}
 	}
-	found, err := s.found(ctx, bare)
+	found, err := e.found(ctx, bare)
 	if err != nil {
 		return nil, err
 	}
@@ -166,14 +274,14 @@ func (s *Store) apart(ctx context.Context, wanted map[string][]string) (map[stri
 			maps.Copy(found[node].Specs, specs)
 		}
 	}
-	var search func(some []profile, fails bool) error // fails: it is known that nix fails
-	search = func(some []profile, fails bool) error {
+	var search func(some []profileName, fails bool) error // fails: it is known that nix fails
+	search = func(some []profileName, fails bool) error {
 		if !fails {
 			part := map[string][]string{}
 			for _, p := range some {
-				part[p.node] = append(part[p.node], p.name)
+				part[p.node] = append(part[p.node], p.profile)
 			}
-			nodes, err := s.found(ctx, part)
+			nodes, err := e.found(ctx, part)
 			failed := (*nix.CommandError)(nil)
 			if err == nil {
 				for name, node := range nodes {
@@ -185,7 +293,7 @@ func (s *Store) apart(ctx context.Context, wanted map[string][]string) (map[stri
 			}
 		}
 		if len(some) == 1 {
-			add(some[0].node, map[string]caughtValue{some[0].name: {}})
+			add(some[0].node, map[string]caughtValue{some[0].profile: {}})
 			return nil
 		}
 		half := len(some) / 2
@@ -218,22 +326,20 @@ func readSpec(value []byte) (deploy.Spec, error) {
 	return spec.Spec, nil
 }
 
-// A failedSpec is a profile, or a whole node, that cannot be evaluated.
-type failedSpec struct{ node, profile string }
-
-// explain adds the reasons of failures to evaluated.
-func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[string]deploy.Evaluated, failures []failedSpec) error {
+// explain adds the reasons of failures to evaluated. Without a profile, a failure is
+// that of the whole node.
+func (e *evaluation) explain(ctx context.Context, nodes []deploy.Node, evaluated map[string]deploy.Evaluated, failures []profileName) error {
 	var (
 		mu    sync.Mutex
 		wait  sync.WaitGroup
-		slots = make(chan struct{}, s.Nix.Parallel())
+		slots = make(chan struct{}, e.nix.Parallel())
 		fatal error
 	)
 	for _, f := range failures {
 		slots <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-slots }()
-			why, err := s.why(ctx, f)
+			why, err := e.why(ctx, f)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -245,10 +351,9 @@ func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[
 				return
 			}
 			// If a node fails, none of its profiles can be evaluated.
-			e := evaluated[f.node]
 			n := nodes[slices.IndexFunc(nodes, func(n deploy.Node) bool { return n.Name == f.node })]
 			for _, p := range n.Profiles {
-				e.Failed[p.Name] = why
+				evaluated[f.node].Failed[p.Name] = why
 			}
 		})
 	}
@@ -257,13 +362,13 @@ func (s *Store) explain(ctx context.Context, nodes []deploy.Node, evaluated map[
 }
 
 // why evaluates a failed profile or node alone, and returns the reason.
-func (s *Store) why(ctx context.Context, f failedSpec) (why, err error) {
+func (e *evaluation) why(ctx context.Context, f profileName) (why, err error) {
 	what, key := "{ inherit (node) hostname; names = builtins.attrNames node.profiles; }", f.node
 	if f.profile != "" {
 		key += "/" + f.profile
 		what = fmt.Sprintf(`{ inherit (node.profiles.${%s}) user sshUser profilePath tempPath; path = "${node.profiles.${%[1]s}.path}"; }`, nix.Quote(f.profile))
 	}
-	_, err = s.apply(ctx, fmt.Sprintf(explain, nix.Quote(f.node), what))
+	_, err = e.apply(ctx, fmt.Sprintf(explain, nix.Quote(f.node), what), f.profile)
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
 		return explained(failed, key), nil
 	}
@@ -274,14 +379,29 @@ func (s *Store) why(ctx context.Context, f failedSpec) (why, err error) {
 }
 
 // apply evaluates a function of deploy.nodes, with the trace, which names the profile
-// or the node.
-func (s *Store) apply(ctx context.Context, function string) ([]byte, error) {
-	nodes, err := s.Nix.Installable(ctx, "deploy.nodes")
+// or the node. Of the packages that were evaluated before, it has those of users.
+func (e *evaluation) apply(ctx context.Context, function string, users ...string) ([]byte, error) {
+	output := "deploy.nodes"
+	if e.packages != nil {
+		output = "lib.hostenvProvider"
+		known := map[string]nix.Package{}
+		for _, user := range users {
+			if p, there := e.packages[user]; there {
+				known[user] = p
+			}
+		}
+		text, err := json.Marshal(known)
+		if err != nil {
+			return nil, err
+		}
+		function = fmt.Sprintf("p: (%s) (p.deployOf (builtins.fromJSON %s))", function, nix.Quote(string(text)))
+	}
+	installable, err := e.nix.Installable(ctx, output)
 	if err != nil {
 		return nil, err
 	}
-	return s.nix(ctx, nix.Command{}, "eval", "--json", "--show-trace", "--option", "eval-cache", "false",
-		"--no-update-lock-file", nodes, "--apply", function)
+	return e.nix.Run(ctx, nix.Command{Args: append([]string{"eval", "--json", "--show-trace", "--option", "eval-cache", "false",
+		"--no-update-lock-file", installable, "--apply", function}, nix.Features...)})
 }
 
 // marks finds what [evaluate] adds to a trace.

@@ -1,6 +1,7 @@
 package closure_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,7 @@ func TestEvaluate(t *testing.T) {
 	local(t, someFail, func(t *testing.T, l *lab) {
 		found, err := l.store.Evaluate(t.Context(), []deploy.Node{
 			node("n1", "system", "site", "broken", "asserts", "two", "unknown"), node("n2", "system", "x"), node("n.3", "system"),
-		})
+		}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +97,7 @@ func TestEvaluate(t *testing.T) {
 // What Nix code cannot catch fails the profile that has it, and no other.
 func TestEvaluateUncatchable(t *testing.T) {
 	local(t, someFail, func(t *testing.T, l *lab) {
-		found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "uncatchable", "aborts", "broken", "site"), node("n.3", "system"), node("n2", "system")})
+		found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "uncatchable", "aborts", "broken", "site"), node("n.3", "system"), node("n2", "system")}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +111,7 @@ func TestEvaluateUncatchable(t *testing.T) {
 				t.Errorf("%s: got %v", profile, err)
 			}
 		}
-		_, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n9", "system")})
+		_, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n9", "system")}, nil)
 		if err == nil || err.Error() != `the flake's deploy.nodes does not match the plan: it has no node "n9"` {
 			t.Errorf("got %v", err)
 		}
@@ -120,7 +121,7 @@ func TestEvaluateUncatchable(t *testing.T) {
 // A flake of which nothing can be evaluated is one error.
 func TestEvaluateNothing(t *testing.T) {
 	local(t, `{ outputs = _: { deploy.nodes = { n1 = { }.missing; }; }; }`, func(t *testing.T, l *lab) {
-		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "site")})
+		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "site")}, nil)
 		if err == nil || !strings.Contains(err.Error(), "attribute 'missing' missing") {
 			t.Errorf("got %v", err)
 		}
@@ -131,11 +132,11 @@ func TestEvaluateNothing(t *testing.T) {
 func TestEvaluateHostileNames(t *testing.T) {
 	local(t, someFail, func(t *testing.T, l *lab) {
 		for _, name := range []string{`"`, `${throw "run"}`, `" + throw "run" + "`, `\`, `\${x}`, "a\nb", "''", `'`, "é", "$" + `{"a"}`, "%s"} {
-			found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", name)})
+			found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", name)}, nil)
 			if err != nil || len(found["n1"].Profiles) != 1 || len(found["n1"].Failed) != 0 {
 				t.Errorf("profile %q: got %+v, %v", name, found["n1"], err)
 			}
-			_, err = l.store.Evaluate(t.Context(), []deploy.Node{node(name, "system")})
+			_, err = l.store.Evaluate(t.Context(), []deploy.Node{node(name, "system")}, nil)
 			if err == nil || !strings.HasPrefix(err.Error(), "the flake's deploy.nodes does not match the plan: it has no node ") {
 				t.Errorf("node %q: got %v", name, err)
 			}
@@ -145,9 +146,44 @@ func TestEvaluateHostileNames(t *testing.T) {
 
 func TestEvaluateWithoutFlake(t *testing.T) {
 	local(t, "{ outputs = _: { }; }", func(t *testing.T, l *lab) {
-		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system")})
+		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system")}, nil)
 		if err == nil || !strings.Contains(err.Error(), "does not provide attribute") || problem.Hint(err) == "" {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// More profiles than one run takes are evaluated by several, with the same result.
+func TestEvaluateMany(t *testing.T) {
+	const many = `{
+  outputs = _: let
+    profile = name: { user = name; path = derivation { inherit name; system = "x86_64-linux"; builder = "/bin/sh"; }; sshUser = "deploy"; profilePath = "/p"; tempPath = "/t"; };
+    node = n: { hostname = "n${n}"; profiles = builtins.listToAttrs (builtins.genList (i: rec { name = "p${n}-${toString i}"; value = profile name; }) 200) // { broken = throw "no"; }; };
+  in { deploy.nodes = { n1 = node "1"; n2 = node "2"; n3 = node "3"; n4 = node "4"; }; };
+}`
+	local(t, many, func(t *testing.T, l *lab) {
+		var nodes []deploy.Node
+		for _, n := range []string{"1", "2", "3"} {
+			all := []string{"broken"}
+			for i := range 200 {
+				all = append(all, fmt.Sprintf("p%s-%d", n, i))
+			}
+			nodes = append(nodes, node("n"+n, all...))
+		}
+		found, err := l.store.Evaluate(t.Context(), append(nodes, node("n4")), nil)
+		if err != nil || len(found) != 4 || found["n4"].Hostname != "n4" {
+			t.Fatalf("%d nodes, %v", len(found), err)
+		}
+		for _, n := range nodes {
+			e := found[n.Name]
+			if e.Hostname != n.Name || len(e.Names) != 201 || len(e.Profiles) != 200 || len(e.Failed) != 1 || e.Failed["broken"] == nil {
+				t.Errorf("%s: %d names, %d profiles, %v", n.Name, len(e.Names), len(e.Profiles), e.Failed)
+			}
+			for _, p := range n.Profiles[1:] {
+				if e.Profiles[p.Name].User != p.Name {
+					t.Errorf("%s is of user %q", p.Key(), e.Profiles[p.Name].User)
+				}
+			}
 		}
 	})
 }

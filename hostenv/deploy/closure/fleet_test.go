@@ -49,7 +49,7 @@ func filled(t *testing.T, s *closure.Store, f *fleet.Fleet) []deploy.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	evaluated, err := s.Evaluate(t.Context(), nodes)
+	evaluated, err := s.Evaluate(t.Context(), nodes, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -231,7 +231,7 @@ func (l *lab) evaluated(names ...string) deploy.Node {
 	for _, name := range names {
 		n.Profiles = append(n.Profiles, deploy.Profile{Node: n.Name, Name: name})
 	}
-	found, err := l.store.Evaluate(l.t.Context(), []deploy.Node{n})
+	found, err := l.store.Evaluate(l.t.Context(), []deploy.Node{n}, nil)
 	l.check(err)
 	for i := range n.Profiles {
 		p := &n.Profiles[i]

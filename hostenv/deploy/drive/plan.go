@@ -10,6 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -47,7 +48,7 @@ func (p *Plan) Evaluate(ctx context.Context, store *closure.Store, selection dep
 	if err != nil {
 		return nil, err
 	}
-	found, err := store.Evaluate(ctx, selected)
+	found, err := store.Evaluate(ctx, selected, Environments(p.Document))
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,18 @@ func (p *Plan) Evaluate(ctx context.Context, store *closure.Store, selection dep
 		return nil, err
 	}
 	return selection.Of(filled)
+}
+
+// Environments returns what Nix has to know of each environment of a plan.
+func Environments(d plan.Document) map[string]nix.Environment {
+	all := map[string]nix.Environment{}
+	for user, e := range d.Environments {
+		all[user] = nix.Environment{
+			Project: e.Hostenv.Organisation + "__" + e.Hostenv.Project, Name: e.Hostenv.EnvironmentName,
+			Node: e.Node, System: d.NodeConnections[e.Node].System, Source: e.Source.Fetch(),
+		}
+	}
+	return all
 }
 
 // users resolves "*", which is every environment.

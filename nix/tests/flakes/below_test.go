@@ -10,6 +10,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/examples"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
@@ -36,7 +37,7 @@ func TestProviderBelowTheRootOfARepository(t *testing.T) {
 				w.Fatal(err)
 			}
 			store := &closure.Store{Nix: runner, Roots: filepath.Join(w.dir, "roots")}
-			evaluated, err := store.Evaluate(w.Context(), nodes)
+			evaluated, err := store.Evaluate(w.Context(), nodes, drive.Environments(document))
 			if err != nil {
 				w.Fatal(err)
 			}
@@ -46,6 +47,17 @@ func TestProviderBelowTheRootOfARepository(t *testing.T) {
 			return inventory, evaluated, nodes, store
 		}
 		inventory, _, want, _ := nodesOf(own)
+
+		// The packages are evaluated in held processes, and have the paths of deploy.nodes.
+		var together map[string]struct {
+			Profiles map[string]struct{ Path string }
+		}
+		w.json(".#deploy.nodes", &together)
+		for _, n := range want {
+			for _, p := range n.Profiles {
+				equal(w, p.Key()+" in deploy.nodes", together[n.Name].Profiles[p.Name].Path, p.Path)
+			}
+		}
 
 		// The root of the repository has another flake, with a plan of another provider.
 		const below = "infra/hosting#1"

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -109,8 +110,27 @@ func TestEveryNix(t *testing.T) {
 		return e
 	}
 	want := evaluate(t, newest)
-	if packages, ok := want.Packages.(map[string]any); !ok || len(packages) < 2 {
+	packages, ok := want.Packages.(map[string]any)
+	if !ok || len(packages) < 2 {
 		t.Fatalf("the packages are %v", want.Packages)
+	}
+
+	// Held processes evaluate the same packages.
+	document, err := plan.DecodeDocument([]byte(read(t, filepath.Join(provider, "generated/plan.json"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner := &hostnix.Runner{Dir: provider, Nix: newest, Env: testenv.NixEnv(testenv.NixDir(t))}
+	held, failed, err := runner.Packages(t.Context(), drive.Environments(document))
+	if err != nil || len(failed) > 0 {
+		t.Fatal(err, failed)
+	}
+	paths := map[string]any{}
+	for user, p := range held {
+		paths[user] = p.Path
+	}
+	if diff := cmp.Diff(packages, paths); diff != "" {
+		t.Errorf("the packages that held processes evaluate (-together +held):\n%s", diff)
 	}
 	for _, nix := range testenv.NixBinaries(t) {
 		if nix == newest {

@@ -1,0 +1,174 @@
+package nix
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+// An Environment is what Nix has to know of an environment of the plan to evaluate
+// its package.
+type Environment struct {
+	Project string         // the customer's input, organisation__project
+	Name    string         // of the environment in the project, environmentName
+	Node    string         // its node
+	System  string         // the platform of the node
+	Source  map[string]any // the locked source: arguments of builtins.fetchTree, and dir; nil if it is not locked
+}
+
+// A Package is the evaluated package of an environment. Its derivation is in the
+// store.
+type Package struct {
+	Name       string `json:"name"`
+	Path       string `json:"path"`                 // that the derivation will produce
+	Derivation string `json:"derivation,omitempty"` // the path of the .drv file, "" if the store has the path without one
+	Output     string `json:"output,omitempty"`     // of the derivation
+}
+
+// ErrNoLibrary reports that a flake has no lib.hostenvProvider, so that its outputs
+// are the provider's own.
+var ErrNoLibrary = errors.New("the flake has no lib.hostenvProvider")
+
+// Packages evaluates the packages of environments, by user name, and puts their
+// derivations into the store. The environments of one source are evaluated in a
+// process of their own, held as those of an inventory: see [Runner.Inventory]. An
+// environment without a package has its error in failed. The error is
+// [ErrNoLibrary] if the provider's flake is none of mkProvider.
+func (r *Runner) Packages(ctx context.Context, environments map[string]Environment) (packages map[string]Package, failed map[string]error, err error) {
+	o, err := r.heldPart(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	packages, failed = map[string]Package{}, map[string]error{}
+	groups := map[string][]string{}
+	for _, user := range slices.Sorted(maps.Keys(environments)) {
+		e := environments[user]
+		if e.Source == nil {
+			failed[user] = problem.New("", "environment "+user+" has no locked source", "run `mage plan`, without -locked and -inventory")
+			continue
+		}
+		key, err := json.Marshal([]any{e.Project, e.Source})
+		if err != nil {
+			return nil, nil, fmt.Errorf("evaluate environment %s: %w", user, err)
+		}
+		groups[string(key)] = append(groups[string(key)], user)
+	}
+	var all, alone []*subject
+	users := map[*subject][]string{}
+	add := func(to *[]*subject, some []string) {
+		p := o.ofSource(environments, some)
+		users[p] = some
+		*to = append(*to, p)
+	}
+	for _, key := range slices.Sorted(maps.Keys(groups)) {
+		add(&all, groups[key])
+	}
+	settle := func(p *subject, result json.RawMessage, err error) {
+		if err != nil && len(users[p]) > 1 { // one of them may fail for all
+			for _, user := range users[p] {
+				add(&alone, []string{user})
+			}
+			return
+		}
+		found := map[string]Package{}
+		if err == nil {
+			err = json.Unmarshal(result, &found)
+		}
+		for _, user := range users[p] {
+			reason := err
+			if reason == nil {
+				reason = found[user].check()
+			}
+			if reason != nil {
+				failed[user] = reason
+				continue
+			}
+			packages[user] = found[user]
+		}
+	}
+	if err := r.hold(ctx, o, all, settle); err != nil {
+		return nil, nil, err
+	}
+	return packages, failed, r.hold(ctx, o, alone, settle)
+}
+
+// heldPart evaluates what the provider's flake says about held evaluations, without a
+// customer's code.
+func (r *Runner) heldPart(ctx context.Context) (*own, error) {
+	o := &own{}
+	var found struct {
+		Held json.RawMessage `json:"held"`
+	}
+	written, err := r.apply(ctx, nil, "p: { held = if p ? deployOf then p.held else null; }")
+	if failed := (*CommandError)(nil); errors.As(err, &failed) {
+		if strings.Contains(failed.Message(), missingAttribute) {
+			return nil, ErrNoLibrary
+		}
+		return nil, inventoryProblem("", reasonOf("", failed, true))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(written, &found); err != nil {
+		return nil, fmt.Errorf("evaluate the provider's options: read what nix wrote: %w", err)
+	}
+	if string(found.Held) == "null" {
+		return nil, ErrNoLibrary
+	}
+	if err := json.Unmarshal(found.Held, &o.Held); err != nil {
+		return nil, fmt.Errorf("evaluate the provider's options: read what nix wrote: %w", err)
+	}
+	return o, r.complete(o)
+}
+
+// ofSource returns the subject of environments that have one source.
+func (o *own) ofSource(environments map[string]Environment, users []string) *subject {
+	first := environments[users[0]]
+	asked := map[string]any{}
+	for _, user := range users {
+		e := environments[user]
+		asked[user] = map[string]any{"source": e.Source, "node": e.Node, "system": e.System, "environmentName": e.Name}
+	}
+	p := &subject{
+		name: first.Project, locked: first.Source, part: o.lock.Part(o.Held.Shared, ""), file: "held-packages.nix",
+		arguments: map[string]any{"environments": asked}, refused: map[string]string{},
+		about: func(reason error) error {
+			failed := (*CommandError)(nil)
+			if !errors.As(reason, &failed) {
+				return reason
+			}
+			text := Inline(failed.Message())
+			return problem.New("", text, Advice(text))
+		},
+	}
+	p.folder, _ = first.Source["dir"].(string)
+	return p
+}
+
+var (
+	packageName = regexp.MustCompile(`^[A-Za-z0-9+_?=-][A-Za-z0-9+._?=-]{0,149}$`)
+	outputName  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+)
+
+// check refuses a package that the provider's own Nix code could not take: its name is
+// the customer's.
+func (p Package) check() error {
+	drv, err := names.ParseStorePath(p.Derivation)
+	if made := p.Derivation != "" || p.Output != ""; made && (err != nil || !drv.IsDerivation() || !outputName.MatchString(p.Output)) {
+		return problem.New("", fmt.Sprintf("its package %q is the output %q of %q, which is no derivation", p.Path, p.Output, p.Derivation), byHostenv)
+	}
+	if !packageName.MatchString(p.Name) {
+		return problem.New("", fmt.Sprintf("its package has the name %q, which Nix does not take", p.Name), byHostenv)
+	}
+	return nil
+}
+
+const byHostenv = "let packages.<system>.<environment> of the project's flake be what hostenv makes"

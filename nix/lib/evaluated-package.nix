@@ -1,0 +1,17 @@
+# evaluated-package { name; path; derivation; output; }: a package that another
+# process evaluated, and whose derivation is in the store: what nixpkgs and deploy-rs
+# read of one output of a derivation. Nothing of its flake is evaluated.
+{ name, path, derivation ? null, output ? null }:
+let
+  package = {
+    type = "derivation";
+    inherit name;
+    outPath = if derivation == null then path else builtins.appendContext path { ${derivation}.outputs = [ output ]; };
+    meta = { };
+  } // (if derivation == null then { } else {
+    outputName = output;
+    outputs = [ output ];
+    ${output} = package;
+  });
+in
+package
