@@ -130,9 +130,8 @@ func (c *computation) document(next state.State) Document {
 	environments := make(map[string]Environment, len(c.placed))
 	for _, e := range c.placed {
 		e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
-		proxy := proxyTo(e.UserName)
 		for _, v := range e.virtualHosts {
-			e.hosts[v.name] = v.planned(proxy)
+			e.hosts[v.name] = v.planned(e.UserName)
 		}
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
 	}
