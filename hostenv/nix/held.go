@@ -254,11 +254,11 @@ func (r *Runner) hold(ctx context.Context, o *own, all []*subject, settled func(
 		runner: r, holder: h, own: o, missing: map[string]bool{},
 		memory: memoryOf(r.environment(), version, o.Held.StoreDir, h.store.files, settings, h.wrap != nil, h.limits, o.Held.Library),
 	}
-	if err := s.prepare(ctx, all); err != nil {
+	failed := map[*subject]error{}
+	if err := s.prepare(ctx, all, failed); err != nil {
 		return err
 	}
-	failed := map[*subject]error{}
-	s.readLocks(ctx, all, failed)
+	s.readLocks(ctx, slices.DeleteFunc(slices.Clone(all), func(p *subject) bool { return failed[p] != nil }), failed)
 
 	events := &counter{runner: r, phase: Evaluate}
 	var mu sync.Mutex
@@ -442,8 +442,8 @@ func (s *sources) missingList() []string {
 }
 
 // prepare fetches the subjects' own sources, and finds out which of the provider's
-// the store lacks.
-func (s *sources) prepare(ctx context.Context, all []*subject) error {
+// the store lacks. A subject whose source cannot be fetched is in failed.
+func (s *sources) prepare(ctx context.Context, all []*subject, failed map[*subject]error) error {
 	hashes := map[string]map[string]any{}
 	note := func(locked map[string]any) {
 		if hash, _ := locked["narHash"].(string); hash != "" && !flakelock.IsRelative(locked) {
@@ -459,7 +459,7 @@ func (s *sources) prepare(ctx context.Context, all []*subject) error {
 	if err := s.find(ctx, hashes); err != nil {
 		return err
 	}
-	var fetch []map[string]any
+	var fetch []*subject
 	for _, p := range all {
 		hash, _ := p.locked["narHash"].(string)
 		if path := sourcePath(s.own.Held.StoreDir, hash); path != "" && !flakelock.IsRelative(p.locked) {
@@ -467,10 +467,26 @@ func (s *sources) prepare(ctx context.Context, all []*subject) error {
 			s.holder.hidden = append(s.holder.hidden, path)
 		}
 		if s.missing[hash] {
-			fetch = append(fetch, p.locked)
+			fetch = append(fetch, p)
 		}
 	}
-	return s.fetch(ctx, s.runner, fetch)
+	var together []map[string]any
+	for _, p := range fetch {
+		together = append(together, p.locked)
+	}
+	err := s.fetch(ctx, s.runner, together)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	// One may be at fault for all.
+	for _, p := range fetch {
+		if err := s.fetch(ctx, s.runner, []map[string]any{p.locked}); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
+			failed[p] = p.about(err)
+		}
+	}
+	return nil
 }
 
 // find asks the store which of some trees it lacks.
