@@ -362,7 +362,7 @@ func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage
 
 // expression evaluates a subject by a file of the provider's own nix/lib.
 func (s *sources) expression(p *subject) (string, error) {
-	text, err := s.arguments(p, s.missingList())
+	text, err := s.arguments(p, s.missingOf(p))
 	if err != nil {
 		return "", err
 	}
@@ -379,7 +379,7 @@ func (s *sources) key(p *subject) (string, error) {
 
 func (s *sources) arguments(p *subject, missing []string) ([]byte, error) {
 	held := map[string]any{"shared": s.own.Held.Shared, "refused": p.refused, "missing": missing, "lock": p.part, "own": nil}
-	if s.own.Held.Shared == nil || p.isInOwn() {
+	if s.readsOwn(p) {
 		held["own"] = s.own.Held.Own
 	}
 	arguments := map[string]any{"held": held}
@@ -440,6 +440,30 @@ func (s *sources) missingList() []string {
 	slices.Sort(list)
 	return list
 }
+
+// missingOf returns the narHashes that the store lacks, of sources that a subject may
+// read: what other customers' locks name is not its matter, and has no bound.
+func (s *sources) missingOf(p *subject) []string {
+	readable := map[any]bool{p.locked["narHash"]: true}
+	for _, n := range p.needed {
+		readable[n.Locked["narHash"]] = n.Refused == "" || readable[n.Locked["narHash"]]
+	}
+	nodes, _ := p.part["nodes"].(map[string]any)
+	for _, node := range nodes {
+		fields, _ := node.(map[string]any)
+		locked, _ := fields["locked"].(map[string]any)
+		readable[locked["narHash"]] = true
+	}
+	if s.readsOwn(p) {
+		for _, locked := range s.own.lock.Locked() {
+			readable[locked["narHash"]] = true
+		}
+	}
+	return slices.DeleteFunc(s.missingList(), func(hash string) bool { return !readable[hash] })
+}
+
+// readsOwn reports whether the evaluation of a subject reads the provider's own flake.
+func (s *sources) readsOwn(p *subject) bool { return s.own.Held.Shared == nil || p.isInOwn() }
 
 // prepare fetches the subjects' own sources, and finds out which of the provider's
 // the store lacks. A subject whose source cannot be fetched is in failed.
@@ -649,11 +673,13 @@ func (s *sources) readLocks(ctx context.Context, all []*subject, failed map[*sub
 			continue
 		}
 		lock, err := flakelock.Parse([]byte(*text))
+		if err == nil {
+			p.needed, err = s.own.lock.Customer(p.name, lock, p.folder, s.own.Held.Replaced, allowed)
+		}
 		if err != nil {
 			failed[p] = p.problem("flake.lock: "+Inline(err.Error()), "run `nix flake lock` in the customer's repository, commit flake.lock, and run `"+strings.SplitN(flakelock.Relock(p.name), "`", 2)[0]+"`")
 			continue
 		}
-		p.needed = s.own.lock.Customer(p.name, lock, p.folder, s.own.Held.Replaced, allowed)
 		for _, n := range p.needed {
 			if n.Refused != "" {
 				p.refused[n.Path] = n.Refused

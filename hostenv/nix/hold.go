@@ -220,7 +220,8 @@ func (h *holder) eval(ctx context.Context, expression string, visible []string) 
 		args = append(args, "--option", name, value)
 	}
 	if len(expression) > maxArgument {
-		return nil, fmt.Errorf("evaluate: the part of flake.lock that it needs is longer than %d bytes", maxArgument)
+		over := fmt.Errorf("what its evaluation needs of flake.lock is longer than %d bytes", maxArgument)
+		return nil, &CommandError{Log: "error: " + over.Error(), Err: over}
 	}
 	args = append(args, "--expr", expression)
 
