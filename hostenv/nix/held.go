@@ -444,19 +444,26 @@ func (s *sources) missingList() []string {
 // missingOf returns the narHashes that the store lacks, of sources that a subject may
 // read: what other customers' locks name is not its matter, and has no bound.
 func (s *sources) missingOf(p *subject) []string {
-	readable := map[any]bool{p.locked["narHash"]: true}
+	readable := map[string]bool{}
+	add := func(locked map[string]any) {
+		hash, _ := locked["narHash"].(string)
+		readable[hash] = true
+	}
+	add(p.locked)
 	for _, n := range p.needed {
-		readable[n.Locked["narHash"]] = n.Refused == "" || readable[n.Locked["narHash"]]
+		if n.Refused == "" {
+			add(n.Locked)
+		}
 	}
 	nodes, _ := p.part["nodes"].(map[string]any)
 	for _, node := range nodes {
 		fields, _ := node.(map[string]any)
 		locked, _ := fields["locked"].(map[string]any)
-		readable[locked["narHash"]] = true
+		add(locked)
 	}
 	if s.readsOwn(p) {
 		for _, locked := range s.own.lock.Locked() {
-			readable[locked["narHash"]] = true
+			add(locked)
 		}
 	}
 	return slices.DeleteFunc(s.missingList(), func(hash string) bool { return !readable[hash] })

@@ -52,6 +52,8 @@ func TestLockOfAnother(t *testing.T) {
 		many[name] = map[string]any{"locked": map[string]any{"type": "github", "owner": "a", "repo": name, "rev": strings.Repeat("0", 40), "narHash": "sha256-" + base64.StdEncoding.EncodeToString(hash[:])}}
 		inputs[name] = name
 	}
+	many["list"] = map[string]any{"locked": map[string]any{"type": "github", "owner": "a", "repo": "b", "rev": []any{}, "narHash": []any{map[string]any{}}}}
+	inputs["list"] = "list"
 	many["root"] = map[string]any{"inputs": inputs}
 	itself := map[string]any{
 		"root": map[string]any{"inputs": map[string]any{"a": "a"}},
