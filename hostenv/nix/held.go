@@ -334,13 +334,19 @@ func (s *sources) evaluate(ctx context.Context, p *subject) (json.RawMessage, er
 	return result, err
 }
 
+// evaluateAnew evaluates a subject by one process after the other: the next one begins
+// when a source is there that the last one needed. All of them have the time of one,
+// and a source is asked for once, for it is the customer's code that asks.
 func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage, error) {
+	left := s.holder.limits.Time
+	brought := map[string]bool{}
 	for range tries {
+		begun := time.Now()
 		expression, err := s.expression(p)
 		if err != nil {
 			return nil, err
 		}
-		result, err := s.holder.eval(ctx, expression, p.paths)
+		result, err := s.holder.eval(ctx, expression, p.paths, left)
 		failed := (*CommandError)(nil)
 		if !errors.As(err, &failed) {
 			if err == nil && !json.Valid(result) {
@@ -350,9 +356,10 @@ func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage
 		}
 		hash, needs := strings.CutPrefix(failed.Message(), "hostenv-provider: needs ")
 		hash, _, _ = strings.Cut(hash, "\n")
-		if !needs || !s.isMissing(hash) {
+		if left -= time.Since(begun); !needs || brought[hash] || !s.isMissing(hash) {
 			return nil, err
 		}
+		brought[hash] = true
 		if err := s.bring(ctx, p, hash); err != nil {
 			return nil, err
 		}
@@ -733,7 +740,7 @@ if builtins.pathExists file then builtins.readFile file else null) (builtins.fro
 		reader := *s.holder
 		reader.limits.Output *= int64(len(chunk))
 		reader.limits.Time *= 2
-		written, err := reader.eval(ctx, expression, visible)
+		written, err := reader.eval(ctx, expression, visible, reader.limits.Time)
 		if err != nil {
 			return texts, err
 		}

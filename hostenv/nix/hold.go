@@ -207,9 +207,10 @@ func (h *holder) command(nix string, args, visible []string) []string {
 	return command
 }
 
-// eval evaluates an expression and returns its JSON. The error is a *CommandError if
+// eval evaluates an expression within a time, of which the limit may have been longer
+// at first, and returns its JSON. The error is a *CommandError if
 // Nix failed or was stopped at a limit.
-func (h *holder) eval(ctx context.Context, expression string, visible []string) ([]byte, error) {
+func (h *holder) eval(ctx context.Context, expression string, visible []string, within time.Duration) ([]byte, error) {
 	nix, err := h.program()
 	if err != nil {
 		return nil, err
@@ -227,7 +228,7 @@ func (h *holder) eval(ctx context.Context, expression string, visible []string) 
 
 	limited, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	timer := time.AfterFunc(h.limits.Time, func() { stop(fmt.Errorf("its evaluation took longer than %s", h.limits.Time)) })
+	timer := time.AfterFunc(within, func() { stop(fmt.Errorf("its evaluation took longer than %s", h.limits.Time)) })
 	defer timer.Stop()
 	tooMuch := func(what string) func() {
 		return func() { stop(fmt.Errorf("%s is longer than %d bytes", what, h.limits.Output)) }
