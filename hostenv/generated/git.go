@@ -19,9 +19,7 @@ func addToGit(ctx context.Context, dir string, names ...string) error {
 		return nil //nolint:nilerr // without git there is no git work tree either
 	}
 	git := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, program, append([]string{"-C", dir}, args...)...)
-		cmd.Env = append(os.Environ(), "LC_ALL=C")
-		out, err := cmd.CombinedOutput()
+		out, err := gitIn(ctx, program, dir, args...).CombinedOutput()
 		return strings.TrimSpace(string(out)), err
 	}
 	out, err := git("rev-parse", "--is-inside-work-tree")
@@ -36,4 +34,33 @@ func addToGit(ctx context.Context, dir string, names ...string) error {
 			fmt.Sprintf("they are written, and a flake sees them after `git -C %s add --intent-to-add --force %s`", problem.Word(dir), strings.Join(names, " ")))
 	}
 	return nil
+}
+
+func gitIn(ctx context.Context, program, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, append([]string{"-C", dir}, args...)...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	return cmd
+}
+
+// Committed returns the text of a file of the folder as a commit has it, such as
+// HEAD or origin/main, and nil if the commit has no such file.
+func (f *Folder) Committed(ctx context.Context, commit, name string) ([]byte, error) {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return nil, problem.New("git", "is not installed, and has the earlier files", "install git")
+	}
+	out, err := gitIn(ctx, program, f.Path(), "rev-parse", "--verify", "--quiet", "--end-of-options", commit+"^{commit}").Output()
+	hash := strings.TrimSpace(string(out))
+	if err != nil || hash == "" {
+		return nil, problem.New("the commit "+commit, "is not in the repository of "+f.Path(), "name a commit that `git log` shows, or fetch it: git fetch origin "+problem.Word(commit))
+	}
+	listed, err := gitIn(ctx, program, f.Path(), "ls-tree", "--name-only", hash, "--", name).Output()
+	if err != nil || len(listed) == 0 {
+		return nil, err
+	}
+	text, err := gitIn(ctx, program, f.Path(), "cat-file", "blob", hash+":./"+name).Output()
+	if err != nil {
+		return nil, fmt.Errorf("read %s of %s: %w", f.File(name), commit, err)
+	}
+	return text, nil
 }

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -287,4 +289,11 @@ func Users(plan []byte) int {
 		return 0
 	}
 	return len(gjson.GetBytes(plan, "environments").Map())
+}
+
+// Digest names a plan.json by its bytes, as sha256sum does. A review shows it, and
+// a deploy of what was reviewed compares it.
+func Digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }

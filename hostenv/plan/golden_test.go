@@ -13,6 +13,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -35,6 +36,7 @@ type outcome struct {
 	*plan.Result
 	err        error
 	deployKeys []string // the provider's public keys
+	prior      state.State
 }
 
 // run computes a scenario from its files, like `mage plan -inventory`. Without a
@@ -69,7 +71,7 @@ func run(t testing.TB, dir string) outcome {
 		sources = document.Sources()
 	}
 	result, err := plan.Compute(inv, sources, prior)
-	return outcome{result, err, inv.Provider.DeployPublicKeys}
+	return outcome{result, err, inv.Provider.DeployPublicKeys, prior}
 }
 
 // files returns the expected files of the scenario: plan, state and changes, or the
@@ -81,7 +83,7 @@ func (o outcome) files() map[string][]byte {
 	return map[string][]byte{
 		"plan.json":       o.Plan.Encode(),
 		"next-state.json": o.State.Encode(),
-		"changes.json":    o.Changes.Encode(o.Warnings),
+		"changes.json":    review.Of(review.Version{State: o.prior}, review.Version{Plan: &o.Plan, State: o.State}, nil).Encode(o.Warnings),
 	}
 }
 

@@ -29,8 +29,8 @@ func TestAgain(t *testing.T) {
 			continue
 		}
 		second := compute(t, readInventory(t, dir), roundTrip(t, first.State))
-		if len(second.Changes.List) > 0 {
-			t.Errorf("%s: a second run changes\n%s", dir, second.Changes.Text())
+		if len(second.Changes) > 0 {
+			t.Errorf("%s: a second run changes %v", dir, second.Changes)
 		}
 		if diff := cmp.Diff(string(first.State.Encode()), string(second.State.Encode())); diff != "" {
 			t.Errorf("%s: a second run makes another state:\n%s", dir, diff)
@@ -273,8 +273,8 @@ func FuzzCompute(f *testing.F) {
 		if err != nil {
 			t.Fatalf("a second run is refused: %v", err)
 		}
-		if len(again.Changes.List) > 0 || !bytes.Equal(again.Plan.Encode(), result.Plan.Encode()) {
-			t.Fatalf("a second run changes\n%s", again.Changes.Text())
+		if len(again.Changes) > 0 || !bytes.Equal(again.Plan.Encode(), result.Plan.Encode()) {
+			t.Fatalf("a second run changes %v", again.Changes)
 		}
 	})
 }

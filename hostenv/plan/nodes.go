@@ -180,6 +180,14 @@ func (c *computation) limits() {
 	}
 }
 
+// StateChanges returns the changes from one state to another, those of nodes as
+// well, in the order of [state.CompareChanges].
+func StateChanges(before, after state.State) []state.Change {
+	changes := append(state.Compare(before, after), nodeChanges(before, after)...)
+	slices.SortFunc(changes, state.CompareChanges)
+	return changes
+}
+
 // nodeChanges returns the nodes that get their first environment or lose their
 // last.
 func nodeChanges(prior, next state.State) []state.Change {

@@ -20,8 +20,6 @@
 package plan
 
 import (
-	"slices"
-
 	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -39,8 +37,9 @@ type Result struct {
 	// State is generated/state.json. It must be durable before the plan is
 	// written: the plan names its UIDs.
 	State state.State
-	// Changes are the steps from the prior state to State.
-	Changes Changes
+	// Changes are those from the prior state to State, see [StateChanges]. Package
+	// review adds those between two plans.
+	Changes []state.Change
 	// Warnings are for the operator to read. They do not stop a run.
 	Warnings []state.Warning
 }
@@ -71,12 +70,10 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 	}
 	c.warnUnlocked()
 	c.warnEnvironments(document)
-	changes := append(step.Changes, nodeChanges(prior, step.State)...)
-	slices.SortFunc(changes, state.CompareChanges)
 	return &Result{
 		Plan:     document,
 		State:    step.State,
-		Changes:  Changes{changes},
+		Changes:  StateChanges(prior, step.State),
 		Warnings: append(c.warnings, step.Warnings...),
 	}, nil
 }

@@ -45,26 +45,25 @@ func (st *step) hostnames() {
 			continue
 		}
 		owner, users := st.owners[host], st.claimants(host, claimed, dropped)
-		winner, action, reason, losers := st.judge(owner, users, transfers[host])
+		winner, losers := st.judge(owner, users, transfers[host])
 		if len(losers) > 0 {
 			refused[host] = st.conflict(host, owner, slices.Contains(users, owner), losers)
 		}
-		if action != "" {
+		if winner != owner {
 			next[host] = winner
-			st.changed(KindHostname, host, action, reason, ownerValue(owner), ownerValue(winner))
 		}
 	}
-	for host, owner := range dropped {
+	for host := range dropped {
 		if claimed.first[host] == "" {
 			next[host] = ""
-			st.changed(KindHostname, host, Release, ReasonUndeclared, ownerValue(owner), nil)
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(refused)) {
 		st.errs.Add(refused[host])
 	}
+	before := maps.Clone(st.owners)
 	st.assign(next)
-	st.warnIdleTransfers(transfers)
+	st.warnIdleTransfers(transfers, before)
 	st.wildcards()
 }
 
@@ -107,28 +106,23 @@ func ownerValue(user string) Fields {
 	return Fields{"owner": user}
 }
 
-// judge decides on one host name. It returns the owner from now on, the change
-// that makes it so (action is "" for none), and the users whose claims fail.
-func (st *step) judge(owner string, users []string, t Transfer) (winner string, action Action, reason Reason, losers []string) {
+// judge decides on one host name. It returns the owner from now on, and the users
+// whose claims fail.
+func (st *step) judge(owner string, users []string, t Transfer) (winner string, losers []string) {
 	switch {
 	case owner == "" && len(users) == 1:
-		return users[0], Create, ReasonDeclared, nil
+		return users[0], nil
 	case owner == "":
-		return "", "", "", users
+		return "", users
 	case slices.Contains(users, owner):
-		return owner, "", "", without(users, []string{owner})
+		return owner, without(users, []string{owner})
 	case t.From == owner && slices.Contains(users, t.To):
-		return t.To, HandOver, ReasonTransfer, without(users, []string{t.To})
+		return t.To, without(users, []string{t.To})
 	case len(users) == 1 && st.sameProject(owner, users[0]):
-		return users[0], Move, ReasonDeclared, nil
+		return users[0], nil
 	default:
-		return owner, "", "", users
+		return owner, users
 	}
-}
-
-func (st *step) sameProject(a, b string) bool {
-	x, y := st.Entries[a], st.Entries[b]
-	return x.Project != "" && x.Organisation == y.Organisation && x.Project == y.Project
 }
 
 func (st *step) conflict(host, owner string, declared bool, losers []string) error {
@@ -162,11 +156,11 @@ func (st *step) transfers() map[string]Transfer {
 
 // warnIdleTransfers warns of transfers without effect. Some were carried out by an
 // earlier plan. For the others, this plan may release the name.
-func (st *step) warnIdleTransfers(transfers map[string]Transfer) {
+func (st *step) warnIdleTransfers(transfers map[string]Transfer, before map[string]string) {
 	for _, host := range slices.Sorted(maps.Keys(transfers)) {
 		t := transfers[host]
 		switch {
-		case slices.ContainsFunc(st.changes, func(c Change) bool { return c.Action == HandOver && c.Key == host }):
+		case before[host] == t.From && st.owners[host] == t.To: // carried out by this plan
 		case st.owners[host] == t.To:
 			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has been carried out and can be removed"})
 		default:

@@ -110,8 +110,7 @@ func (s State) Next(req Request) (Step, error) {
 	if err := st.errs.Err(); err != nil {
 		return Step{}, err
 	}
-	slices.SortFunc(st.changes, CompareChanges)
-	return Step{State: st.State, Changes: st.changes, Warnings: st.warnings}, nil
+	return Step{State: st.State, Changes: Compare(s, st.State), Warnings: st.warnings}, nil
 }
 
 // A step is the work of one call of Next, which calls the methods in a fixed
@@ -126,16 +125,11 @@ type step struct {
 
 	identified bool // an entry of the prior state names its environment
 
-	changes  []Change
 	warnings []Warning
 	errs     problem.List
 }
 
 func (c Claim) identity() string { return c.Organisation + "/" + c.Project + "/" + c.Environment }
-
-func (st *step) changed(kind Kind, key string, action Action, reason Reason, before, after Fields) {
-	st.changes = append(st.changes, Change{Kind: kind, Key: key, Action: action, Reason: reason, Before: before, After: after})
-}
 
 // retireAndRevive updates the existing entries from the claims.
 func (st *step) retireAndRevive() {
@@ -146,7 +140,6 @@ func (st *step) retireAndRevive() {
 			if !e.Retired {
 				e.Retired = true
 				st.leaving[name] = true
-				st.changed(KindEnvironment, name, Retire, ReasonLeft, Fields{"uid": e.UID, "node": e.Node}, nil)
 			}
 			st.Entries[name] = e
 			continue
@@ -156,20 +149,11 @@ func (st *step) retireAndRevive() {
 			st.errs.Add(unproven(c))
 		case e.Environment == "":
 			e.adopt()
-			st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
-				Fields{"organisation": c.Organisation, "project": c.Project, "environment": c.Environment})
 		case e.identity() != c.identity():
 			st.errs.Add(otherUser(name, e.identity(), c.identity()))
 		}
 		e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, c.Environment
-		if e.Retired {
-			e.Retired = false
-			st.changed(KindEnvironment, name, Revive, ReasonBack, nil, Fields{"uid": e.UID, "node": c.Node})
-		}
-		if e.Node != c.Node {
-			st.changed(KindEnvironment, name, Move, ReasonPlacement, Fields{"node": e.Node}, Fields{"node": c.Node})
-			e.Node = c.Node
-		}
+		e.Retired, e.Node = false, c.Node
 		st.Entries[name] = e
 	}
 }
@@ -223,6 +207,5 @@ func (st *step) allocate() {
 			Organisation: c.Organisation, Project: c.Project, Environment: c.Environment,
 		}
 		st.LastAllocated = Allocation{UserName: name, UID: next + i}
-		st.changed(KindEnvironment, name, Create, ReasonNew, nil, Fields{"uid": next + i, "node": c.Node})
 	}
 }

@@ -18,7 +18,7 @@ func (r planRun) compare(ctx context.Context, older string) error {
 		return err
 	}
 	text := []byte(problem.Visible(report.Text()))
-	if r.json {
+	if r.show.format == formatJSON {
 		text = report.Encode()
 	}
 	if _, err := os.Stdout.Write(text); err != nil {

@@ -35,6 +35,7 @@ func Deploy(ctx context.Context,
 	plan *bool, // build, show what would change, and deploy nothing
 	detailedExitcode *bool, // with -plan or -dryRun: end with 2 if there is something to deploy
 	dryRun *bool, // show what would be deployed, without a build
+	reviewed *string, // deploy only the plan with this digest, which its review shows
 	resume *bool, // continue the last run, which was interrupted or failed
 	jobs *int, // how many builds, copies and activations run at once, default 4
 	lockWait *time.Duration, // how long to wait for the end of another deploy, default 0s
@@ -56,6 +57,7 @@ func Deploy(ctx context.Context,
 		Folder:     f.Folder,
 		Selection:  deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
 		Resume:     value(resume, false),
+		Reviewed:   value(reviewed, ""),
 		Migrations: deploy.Migrations{Skip: list(skipMigrations), IgnoreErrors: value(ignoreMigrationErrors, false)},
 		SigningKey: value(signingKey, ""), DeployRs: value(deployRs, ""),
 		Nix: func(ctx context.Context) (*nix.Runner, error) { return withTokens(ctx, &nix.Runner{Dir: "."}) },
@@ -70,6 +72,9 @@ func Deploy(ctx context.Context,
 	}
 	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude, "-skipMigrations": skipMigrations, "-migrationSource": migrationSource}); err != nil {
 		return f.fail(err)
+	}
+	if reviewed != nil && *reviewed == "" {
+		return f.fail(problem.New("-reviewed", "is empty", "pass the digest in the first line of the review, or leave the flag out to deploy the plan that is here"))
 	}
 	if jobs != nil && *jobs == 0 { // in drive.Options 0 means the default
 		return f.fail(problem.New("-jobs", "is 0", "omit it for the default"))

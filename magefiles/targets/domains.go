@@ -31,8 +31,11 @@ func Domains(ctx context.Context,
 	inventory *string, // read the inventory from this file, without Nix
 	out *string, // the generated folder, default generated
 ) error {
-	r := planRun{folder: openFolder(out, false), json: value(json, false), detailed: value(detailedExitcode, false),
+	r := planRun{folder: openFolder(out, false), detailed: value(detailedExitcode, false),
 		keepSources: true, inventory: value(inventory, ""), resolver: value(resolver, "")}
+	if value(json, false) {
+		r.show.format = formatJSON
+	}
 	return r.run(nil, func() error { return r.listDomains(ctx) })
 }
 
@@ -89,7 +92,7 @@ func (r planRun) listDomains(ctx context.Context) error {
 }
 
 func (r planRun) tellDomains(lines []domainLine) error {
-	if r.json {
+	if r.show.format == formatJSON {
 		encoder := json.NewEncoder(stdoutJSON())
 		for _, l := range lines {
 			if err := encoder.Encode(l); err != nil {

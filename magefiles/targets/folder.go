@@ -30,12 +30,14 @@ func (f *folder) run(lists map[string]*string, do func() error) error {
 	return f.fail(do())
 }
 
-// showFiles prints the differences of files after a dry run, then the result, and
-// then the names of the changed files.
-func (f *folder) showFiles(dryRun bool, result func() error, files ...generated.File) error {
+// showFiles prints the differences of files, if they are wanted, then the result,
+// and then the names of the changed files.
+func (f *folder) showFiles(dryRun, diff bool, result func() error, files ...generated.File) error {
 	verb := "wrote"
 	if dryRun {
 		verb = "would write"
+	}
+	if diff {
 		for _, file := range files {
 			if err := printDiff(f.File(file.Name), file.Before, file.After); err != nil {
 				return err

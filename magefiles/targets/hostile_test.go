@@ -20,6 +20,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -138,7 +139,10 @@ func shows(t *testing.T, text string) map[string]func() {
 			done()
 		},
 		"changes": func() {
-			_ = planRun{folder: folder}.show(&plan.Result{Changes: plan.Changes{List: []state.Change{filled[state.Change](text)}}}, nil)
+			for _, format := range []string{formatText, formatJSON, formatMarkdown} {
+				changes := &review.Review{Changes: []review.Change{filled[review.Change](text)}}
+				_ = planRun{folder: folder, show: showing{format: format}}.end(changes, nil, nil)
+			}
 		},
 		"events":       events(false),
 		"events, JSON": events(true),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -23,11 +23,20 @@ import (
 // that the plan. Review both files and commit them. A refused plan leaves both files
 // as they were.
 //
+// It shows what changes: a summary, and then each customer. With -since it plans
+// nothing, and shows what changed from an earlier commit to the files that are here;
+// -format=markdown writes that for a merge request, with the digest that `mage
+// deploy -reviewed=DIGEST` takes.
+//
 // Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there
 // are changes; 3 if another run holds the lock.
 func Plan(ctx context.Context,
-	dryRun *bool, // show the changes and the difference, write nothing
+	dryRun *bool, // show the changes, write nothing
+	diff *bool, // show the difference of the files as well, as a patch
 	json *bool, // print the changes as JSON
+	format *string, // how to print the changes: text, json or markdown; default text
+	limit *int, // with -format=markdown: the largest number of bytes, such as 65000
+	since *string, // show what changed since this commit, plan nothing
 	detailedExitcode *bool, // end with 2 if there are changes
 	locked *bool, // keep the locked sources of the last plan, fetch no newer ones
 	inventory *string, // read the inventory from this file, without Nix; implies -locked
@@ -36,12 +45,21 @@ func Plan(ctx context.Context,
 	compare *string, // compare the new plan with this older plan.json, write nothing
 ) error {
 	run := planRun{
-		folder: openFolder(out, !value(dryRun, false) && value(compare, "") == ""),
-		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
+		folder: openFolder(out, !value(dryRun, false) && compare == nil && since == nil),
+		dryRun: value(dryRun, false), detailed: value(detailedExitcode, false),
 		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""),
+		show: showing{diff: value(diff, false), format: value(format, "text"), limit: value(limit, 0)},
 	}
-	return run.run(nil, func() error {
-		if older := value(compare, ""); older != "" {
+	return run.run(map[string]*string{"-since": since}, func() error {
+		if err := run.show.check(value(json, false), limit); err != nil {
+			return err
+		}
+		switch older := value(compare, ""); {
+		case since != nil && (run.dryRun || run.keepSources || run.inventory+run.resolver+older != ""):
+			return problem.New("", "-since plans nothing, and excludes -dryRun, -locked, -inventory, -resolver and -compare", "leave one of them out")
+		case since != nil:
+			return run.since(ctx, *since)
+		case older != "":
 			return run.compare(ctx, older)
 		}
 		return run.do(ctx)
@@ -50,8 +68,9 @@ func Plan(ctx context.Context,
 
 type planRun struct {
 	*folder
-	dryRun, json, detailed, keepSources bool
-	inventory, resolver                 string
+	dryRun, detailed, keepSources bool
+	inventory, resolver           string
+	show                          showing
 }
 
 // do takes the lock before it reads the inventory: otherwise, of two concurrent
@@ -87,16 +106,18 @@ func (r planRun) plan(ctx context.Context) error {
 		return err
 	}
 	warn(result.Warnings)
+	next := last.carry(result.Plan)
 	files := []generated.File{
 		{Name: stateFile, Before: oldState, After: result.State.Encode()},
-		{Name: planFile, Before: last.text, After: last.carry(result.Plan).Encode()},
+		{Name: planFile, Before: last.text, After: next.Encode()},
 	}
+	changes := reviewOf(ctx, review.Version{Plan: last.Document, State: prior}, review.Version{Plan: &next, State: result.State}, files[1].After)
 	if !r.dryRun {
 		if err := r.Save(ctx, files...); err != nil {
 			return err
 		}
 	}
-	return r.show(result, files)
+	return r.end(changes, result.Warnings, files)
 }
 
 // A lastPlan is the plan of the run before, or the reason why it cannot be read.
@@ -197,19 +218,4 @@ func checkLock(ctx context.Context, runner *nix.Runner) error {
 		fmt.Fprintf(os.Stderr, "warning: %s\nhint: %s\n", warning, problem.Hint(warning))
 	}
 	return err
-}
-
-// show prints the changes and the files that a run wrote, or would write.
-func (r planRun) show(result *plan.Result, files []generated.File) error {
-	if r.json {
-		if _, err := os.Stdout.Write(result.Changes.Encode(result.Warnings)); err != nil {
-			return err
-		}
-	} else if err := r.showFiles(r.dryRun, func() error { _, err := fmt.Fprint(stdout(), result.Changes.Text()); return err }, files...); err != nil {
-		return err
-	}
-	if r.detailed && slices.ContainsFunc(files, generated.File.Changed) {
-		return &outcomeError{exitChanges, "there are changes"}
-	}
-	return nil
 }

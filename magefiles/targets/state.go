@@ -13,6 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -145,7 +146,7 @@ func prune(ctx context.Context, f *folder, only []string, yes bool) error {
 		fmt.Fprintln(stdout(), "no retired environment has a host name")
 		return nil
 	}
-	fmt.Fprint(stdout(), plan.Changes{List: released}.Text())
+	fmt.Fprint(stdout(), review.Of(review.Version{State: s}, review.Version{State: next}, nil).Text(0, ""))
 	if !yes {
 		fmt.Fprintln(stdout(), "nothing was written; -yes frees them")
 		return nil

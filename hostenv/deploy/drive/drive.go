@@ -81,6 +81,9 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if d.plan, err = Read(d.Folder); err != nil {
 		return outcome, err
 	}
+	if err := d.plan.reviewed(d.gentle, d.Folder, d.Reviewed); err != nil {
+		return outcome, err
+	}
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()
 	if err != nil {

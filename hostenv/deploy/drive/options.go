@@ -35,6 +35,9 @@ type Options struct {
 	// Migrations are exceptions to how data moves with environments. The user
 	// "*" in Skip is every environment.
 	Migrations deploy.Migrations
+	// Reviewed is the digest ([plan.Digest]) of the plan to deploy, as it was
+	// committed. Run refuses any other. "" is for the plan that is here.
+	Reviewed   string
 	SigningKey string // the file of the secret key, see [nix.OpenKey]
 	DeployRs   string // deploy-rs's program, see [deployrs.Options]
 	Holder     string // names this run to others that wait for its locks; "" is [Holder]

@@ -21,6 +21,8 @@ type Plan struct {
 	Document plan.Document
 	State    state.State
 	Nodes    []deploy.Node // all of them, with all profiles
+
+	text []byte // of plan.json
 }
 
 // Read reads the plan in a folder. The error for a plan of another state is a
@@ -30,7 +32,7 @@ func Read(folder *generated.Folder) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	document, _, err := folder.Plan(s)
+	document, text, err := folder.Plan(s)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +40,7 @@ func Read(folder *generated.Folder) (*Plan, error) {
 	if err != nil {
 		return nil, problem.In(folder.File(generated.PlanFile), err)
 	}
-	return &Plan{Document: document, State: s, Nodes: nodes}, nil
+	return &Plan{Document: document, State: s, Nodes: nodes, text: text}, nil
 }
 
 // Evaluate evaluates the flake, once for all nodes, and returns those of a
