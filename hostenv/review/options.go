@@ -46,8 +46,8 @@ func (c *comparison) options(user string, was, now plan.Environment, reason stat
 			if tls := d.path[0] == "enableACME" || d.path[0] == "forceSSL"; tls && c.before.Plan.DNSGate[host].Decision != c.after.Plan.DNSGate[host].Decision {
 				why = ReasonGate
 			}
-			if own := proxy(c.earlier(user)); equal(d.before, own) && equal(d.after, proxy(user)) {
-				continue // it follows the user's name
+			if generated(d.before, c.earlier(user)) && generated(d.after, user) {
+				continue // it follows the user's name, or the redirect of the host
 			}
 			d.path = append([]string{"virtualHosts", host}, d.path...)
 			c.option(user, d, why)
@@ -60,7 +60,13 @@ func (c *comparison) options(user string, was, now plan.Environment, reason stat
 	}
 }
 
-func proxy(user string) jsontext.Value { return canonjson.Marshal("http://" + user + "_upstream") }
+// generated reports whether a value is the plan's own location to an environment, or
+// none.
+func generated(v jsontext.Value, user string) bool {
+	to := canonjson.Marshal("http://" + user + "_upstream")
+	own := canonjson.Object{{Name: "proxyPass", Value: to}, {Name: "recommendedProxySettings", Value: jsontext.Value("true")}}
+	return canonjson.IsNull(v) || equal(v, to) || equal(v, own.Value())
+}
 
 func (c *comparison) option(user string, d difference, reason state.Reason) {
 	c.add(user, d.change(KindOption, user, reason))

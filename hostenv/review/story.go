@@ -110,7 +110,7 @@ func (r *Review) units(names bool) []unit {
 		case first.Kind == KindLimits:
 			u.name = first.Project
 		case first.Kind == state.KindNode:
-			u.name = "node " + first.Key
+			u.name = first.Key
 		default:
 			u.name = "provider"
 		}
@@ -177,9 +177,9 @@ func sentence(c Change) string {
 		}
 	case state.KindNode:
 		if c.Action == state.Create {
-			return "gets its first environment"
+			return "a node with its first environment"
 		}
-		return "has no environment any more"
+		return "a node without environments now"
 	case KindSource:
 		return c.sourceText()
 	}

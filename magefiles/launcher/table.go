@@ -11,6 +11,7 @@ var table = []*Target{
 		{"plan", "bool", false, "build, show what would change, and deploy nothing"},
 		{"detailedExitcode", "bool", false, "with -plan or -dryRun: end with 2 if there is something to deploy"},
 		{"dryRun", "bool", false, "show what would be deployed, without a build"},
+		{"reviewed", "string", false, "deploy only the plan with this digest, which its review shows"},
 		{"resume", "bool", false, "continue the last run, which was interrupted or failed"},
 		{"jobs", "int", false, "how many builds, copies and activations run at once, default 4"},
 		{"lockWait", "time.Duration", false, "how long to wait for the end of another deploy, default 0s"},
@@ -61,9 +62,13 @@ var table = []*Target{
 	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock.", []string{}, []*Flag{
-		{"dryRun", "bool", false, "show the changes and the difference, write nothing"},
+	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were.\n\nIt shows what changes: a summary, and then each customer. With -since it plans\nnothing, and shows what changed from an earlier commit to the files that are here;\n-format=markdown writes that for a merge request, with the digest that `mage\ndeploy -reviewed=DIGEST` takes.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock.", []string{}, []*Flag{
+		{"dryRun", "bool", false, "show the changes, write nothing"},
+		{"diff", "bool", false, "show the difference of the files as well, as a patch"},
 		{"json", "bool", false, "print the changes as JSON"},
+		{"format", "string", false, "how to print the changes: text, json or markdown; default text"},
+		{"limit", "int", false, "with -format=markdown: the largest number of bytes, such as 65000"},
+		{"since", "string", false, "show what changed since this commit, plan nothing"},
 		{"detailedExitcode", "bool", false, "end with 2 if there are changes"},
 		{"locked", "bool", false, "keep the locked sources of the last plan, fetch no newer ones"},
 		{"inventory", "string", false, "read the inventory from this file, without Nix; implies -locked"},
