@@ -10,17 +10,26 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
+// git returns a function that runs git in a folder and returns what it printed,
+// without blanks around it; nil without git, and then there is no work tree either.
+func git(ctx context.Context, dir string) func(args ...string) (string, error) {
+	program, err := exec.LookPath("git")
+	if err != nil {
+		return nil
+	}
+	return func(args ...string) (string, error) {
+		out, err := gitIn(ctx, program, dir, args...).CombinedOutput()
+		return strings.TrimSpace(string(out)), err
+	}
+}
+
 // addToGit makes new files known to git, without staging their content: a flake
 // sees the files that git knows, and no others. Outside of a git work tree, or
 // without git, it does nothing.
 func addToGit(ctx context.Context, dir string, names ...string) error {
-	program, err := exec.LookPath("git")
-	if err != nil {
-		return nil //nolint:nilerr // without git there is no git work tree either
-	}
-	git := func(args ...string) (string, error) {
-		out, err := gitIn(ctx, program, dir, args...).CombinedOutput()
-		return strings.TrimSpace(string(out)), err
+	git := git(ctx, dir)
+	if git == nil {
+		return nil
 	}
 	out, err := git("rev-parse", "--is-inside-work-tree")
 	if err == nil && out != "true" || strings.Contains(out, "not a git repository") {
@@ -63,4 +72,21 @@ func (f *Folder) Committed(ctx context.Context, commit, name string) ([]byte, er
 		return nil, fmt.Errorf("read %s of %s: %w", f.File(name), commit, err)
 	}
 	return text, nil
+}
+
+// Commit returns the commit that is checked out around the folder, and whether the
+// state and the plan differ from those in it. The commit is "" if git knows none:
+// outside of a work tree, before the first commit, or without git.
+func (f *Folder) Commit(ctx context.Context) (commit string, changed bool) {
+	git := git(ctx, f.Path())
+	if git == nil {
+		return "", false
+	}
+	commit, err := git("rev-parse", "--verify", "--quiet", "HEAD")
+	if err != nil {
+		return "", false
+	}
+	// An error is a difference: we do not know that they are equal.
+	out, err := git("status", "--porcelain", "--ignored", "--", StateFile, PlanFile)
+	return commit, err != nil || out != ""
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,6 +81,23 @@ func (s scriptTB) Skipf(format string, args ...any) {
 // sets the variable of its name to the file's first line.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], awaitLine(ts, ts.MkAbs(args[0])))
+}
+
+// get STATUS HOST LINE asks the server whose URL is the first word of a line for the page
+// of a host name at its port, prints the answer, and holds its status to that.
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	address, _, _ := strings.Cut(args[2], " ")
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, address, nil)
+	ts.Check(err)
+	r.Host = net.JoinHostPort(args[1], r.URL.Port())
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	_, err = io.Copy(ts.Stdout(), answer.Body)
+	ts.Check(err)
+	if want, err := strconv.Atoi(args[0]); err != nil || answer.StatusCode != want {
+		ts.Fatalf("status %d, want %s", answer.StatusCode, args[0])
+	}
 }
 
 // stat FILE... prints the inode and time of files, which change with every write.

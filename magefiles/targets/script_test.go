@@ -50,6 +50,7 @@ func TestScript(t *testing.T) {
 			"await":     await,
 			"example":   example,
 			"exits":     exits,
+			"get":       get,
 			"inventory": inventory,
 			"need":      need,
 			"nonsense":  nonsense,

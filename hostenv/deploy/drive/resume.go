@@ -88,6 +88,7 @@ func (d *driver) journal(resumed string) (*deploy.Journal, error) {
 		return nil, err
 	}
 	start := deploy.Start{Plan: d.plan.digest(), By: d.Holder, Selected: d.Selection, Options: d.Options.Options, SigningKey: d.SigningKey, DeployRs: d.DeployRs}
+	start.Commit, start.Uncommitted = d.Folder.Commit(d.gentle)
 	if m := d.Migrations; m.IgnoreErrors || len(m.Skip)+len(m.Sources) > 0 {
 		start.Migrations = &m
 	}

@@ -1,0 +1,336 @@
+package fleetpage_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/fleetpage"
+	"github.com/woolwichweb/hostenv-provider/internal/browser"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// written writes the page of a fleet to a file, and returns its URL.
+func written(t *testing.T, environments int) string {
+	t.Helper()
+	var page bytes.Buffer
+	if err := fleetpage.Write(&page, sample(environments, true, same)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "fleet.html")
+	if err := os.WriteFile(file, page.Bytes(), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d environments: %d KiB", environments, page.Len()>>10)
+	return "file://" + file
+}
+
+// looks are the ways in which a page is looked at.
+var looks = []struct {
+	name, scheme  string
+	width, height int
+}{
+	{"light", "light", 1440, 1000}, {"dark", "dark", 1440, 1000}, {"narrow", "light", 390, 844}, {"narrow-dark", "dark", 390, 844},
+}
+
+// In a browser the page loads nothing, violates no policy, and throws nothing, at every
+// size, and at none it is wider than the window. With HOSTENV_TEST_SCREENSHOTS, a folder
+// gets pictures to look at.
+func TestBrowser(t *testing.T) {
+	b := browser.Start(t)
+	for _, environments := range []int{10, 200, 1000} {
+		url := written(t, environments)
+		p := b.Open(t, url, 1440, 1000)
+		for _, look := range looks {
+			p.Size(look.width, look.height)
+			p.Scheme(look.scheme)
+			var wide struct{ Page, Window int }
+			p.Eval(`({Page: document.documentElement.scrollWidth, Window: innerWidth})`, &wide)
+			if wide.Page > wide.Window {
+				t.Errorf("%d environments, %s: the page is %d wide, the window %d", environments, look.name, wide.Page, wide.Window)
+			}
+			for _, at := range []string{"", "environments", "names", "runs"} {
+				if dir := os.Getenv("HOSTENV_TEST_SCREENSHOTS"); dir != "" {
+					p.Eval(fmt.Sprintf(`scrollTo(0, %q ? document.getElementById(%q).offsetTop - 100 : 0)`, at, at), nil)
+					p.Screenshot(filepath.Join(dir, fmt.Sprintf("%d-%s-%s.png", environments, look.name, at)))
+				}
+			}
+		}
+		requests, problems := p.Requests()
+		if len(requests) != 1 || requests[0] != url {
+			t.Errorf("%d environments: the browser asked for %q", environments, requests)
+		}
+		if len(problems) > 0 {
+			t.Errorf("%d environments: the browser reports %s", environments, strings.Join(problems, "\n"))
+		}
+	}
+}
+
+// An injected script does not run: neither by the policy's word nor as markup.
+func TestPolicy(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, written(t, 10), 800, 600)
+	var ran bool
+	p.Eval(`new Promise((done) => {
+		document.addEventListener("securitypolicyviolation", () => setTimeout(() => done(window.ran === true)));
+		const script = document.createElement("script");
+		script.textContent = "window.ran = true";
+		document.body.append(script);
+		document.body.setAttribute("onclick", "window.ran = true");
+		document.body.click();
+	})`, &ran)
+	if ran {
+		t.Error("the browser ran a script that is not the page's")
+	}
+}
+
+// state is what the search shows.
+const shown = `({
+	Found: document.getElementById("found").textContent,
+	Rows: [...document.querySelectorAll("#environments tbody tr")].filter((r) => !r.hidden).length,
+	Focus: (document.activeElement.id || document.activeElement.textContent).trim(),
+	Query: document.getElementById("query").value,
+	Only: document.getElementById("only").checked,
+	First: document.querySelector("#environments tbody tr:not([hidden]) th")?.firstChild.textContent ?? "",
+})`
+
+type view struct {
+	Found, Focus, Query, First string
+	Rows                       int
+	Only                       bool
+}
+
+// frame waits until the browser has drawn what was asked for before.
+const frame = `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`
+
+// All of the page is used by keyboard: to the search, through it, and back.
+func TestKeyboard(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, written(t, 200), 1200, 900)
+	look := func() (v view) {
+		t.Helper()
+		p.Eval(frame, nil)
+		p.Eval(shown, &v)
+		return v
+	}
+	if v := look(); v.Rows != 200 || v.Found != "Shown: 3 nodes, 200 environments, 400 names, 1 retired" {
+		t.Errorf("at first: %+v", v)
+	}
+	p.Press("Tab")
+	if v := look(); v.Focus != "Skip to the search" {
+		t.Errorf("the first stop is %q", v.Focus)
+	}
+	p.Press("Enter")
+	p.Press("Tab")
+	if v := look(); v.Focus != "query" {
+		t.Fatalf("after the link to the search: %+v", v)
+	}
+	p.Type("site0001 STAGING")
+	if v := look(); v.Rows != 1 || !strings.HasPrefix(v.First, "site0001-staging") || !strings.Contains(v.Found, "1 of 200 environments") {
+		t.Errorf("after a search: %+v", v)
+	}
+	p.Press("Tab") // the node
+	p.Press("Tab") // only what needs attention
+	if v := look(); v.Focus != "only" {
+		t.Errorf("the third stop of the search is %q", v.Focus)
+	}
+	p.Press("Tab")
+	p.Press("Enter") // Clear
+	p.Eval(`new Promise((done) => setTimeout(() => done(true)))`, nil)
+	if v := look(); v.Rows != 200 || v.Query != "" || v.Focus != "query" {
+		t.Errorf("after Clear: %+v", v)
+	}
+	p.Press("Tab")
+	p.Press("Tab")
+	p.Press(" ")
+	if v := look(); v.Rows == 0 || v.Rows == 200 || !v.Only {
+		t.Errorf("with only what needs attention: %+v", v)
+	}
+	// Every element that can be reached has a name, and shows that it has the focus.
+	var silent []string
+	p.Eval(`(() => {
+		const wrong = [];
+		for (const e of document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")) {
+			if (!e.checkVisibility()) continue;
+			const name = e.getAttribute("aria-label") || (e.getAttribute("aria-labelledby") && document.getElementById(e.getAttribute("aria-labelledby"))?.textContent) || e.labels?.[0]?.textContent || e.textContent;
+			if (!name.trim()) wrong.push(e.outerHTML);
+		}
+		return wrong;
+	})()`, &silent)
+	if len(silent) > 0 {
+		t.Errorf("without a name: %q", silent)
+	}
+}
+
+// A link leads to its row, also if the search hides it; "and 15 more" shows all of them.
+func TestLinksInBrowser(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, written(t, 1000), 1200, 900)
+	var more view
+	p.Eval(`document.querySelector("a[data-query]").click()`, nil)
+	p.Eval(frame, nil)
+	p.Eval(shown, &more)
+	if !more.Only && more.Query == "" {
+		t.Errorf("after a link to all of a notice: %+v", more)
+	}
+	var focus string
+	p.Eval(`(() => { const q = document.getElementById("query"); q.value = "nothing has this"; q.dispatchEvent(new Event("input")); })()`, nil)
+	p.Eval(frame, nil)
+	p.Eval(`new Promise((done) => {
+		addEventListener("hashchange", () => setTimeout(() => done(document.activeElement.id)));
+		document.querySelector(".notice a[href^='#env-'], .notice a[href^='#name-']").click();
+	})`, &focus)
+	if !strings.HasPrefix(focus, "env-") && !strings.HasPrefix(focus, "name-") {
+		t.Errorf("the focus is on %q", focus)
+	}
+	var visible bool
+	p.Eval(fmt.Sprintf(`document.getElementById(%q).checkVisibility()`, focus), &visible)
+	if !visible {
+		t.Errorf("%s is hidden", focus)
+	}
+}
+
+// A column puts its table in order, and says so.
+func TestOrder(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, written(t, 200), 1200, 900)
+	var uids []int
+	const column = `[...document.querySelectorAll("#environments tbody tr")].slice(0, 3).map((r) => Number(r.cells[3].textContent))`
+	click := `[...document.querySelectorAll("#environments thead button")].find((b) => b.textContent === "UID").click()`
+	p.Eval(click, nil)
+	p.Eval(click, nil)
+	p.Eval(column, &uids)
+	var sorted string
+	p.Eval(`document.querySelector("#environments thead [aria-sort]").getAttribute("aria-sort")`, &sorted)
+	if fmt.Sprint(uids) != "[40199 40198 40197]" || sorted != "descending" {
+		t.Errorf("%v, %s", uids, sorted)
+	}
+}
+
+// What a screen reader is told: the regions by name, headings in their order, tables
+// with headers, the number of rows that the search shows.
+func TestAccessibleTree(t *testing.T) {
+	b := browser.Start(t)
+	p := b.Open(t, written(t, 10), 1200, 900)
+	var tree struct {
+		Nodes []struct {
+			Ignored    bool
+			Role, Name struct{ Value any }
+			Properties []struct {
+				Name  string
+				Value struct{ Value any }
+			}
+		}
+	}
+	p.Call("Accessibility.getFullAXTree", nil, &tree)
+	count := map[string]int{}
+	level := 0.0
+	for _, n := range tree.Nodes {
+		if n.Ignored {
+			continue
+		}
+		role, name := fmt.Sprint(n.Role.Value), strings.TrimSpace(fmt.Sprint(n.Name.Value))
+		count[role]++
+		count[role+" "+name]++
+		for _, property := range n.Properties {
+			if next, ok := property.Value.Value.(float64); property.Name == "level" && role == "heading" && ok {
+				if next > level+1 {
+					t.Errorf("the heading %q is of level %v, after one of level %v", name, next, level)
+				}
+				level = next
+			}
+		}
+		switch role {
+		case "button", "link", "checkbox", "searchbox", "combobox", "heading", "region", "navigation", "search", "form", "MenuListPopup":
+			if (name == "" || name == "<nil>") && role != "MenuListPopup" {
+				t.Errorf("a %s has no name", role)
+			}
+		}
+	}
+	for what, want := range map[string]int{
+		"main": 1, "banner": 1, "navigation Sections": 1, "search Search in nodes, environments and names": 1, "status": 1, "searchbox Search": 1, "combobox Node": 1,
+		"checkbox Only what needs attention": 1, "button Clear": 1, "button UID": 2, "columnheader UID": 2, "table": 4,
+	} {
+		if count[what] != want {
+			t.Errorf("%d of %q, not %d", count[what], what, want)
+		}
+	}
+	if count["rowheader"] != 2+10+20+1 {
+		t.Errorf("%d headers of rows", count["rowheader"])
+	}
+}
+
+// axe-core finds no obstacle. It is read from where it is, and no part of this repository.
+func TestAxe(t *testing.T) {
+	axe, err := os.ReadFile(testenv.Need(t, "axe-core"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := browser.Start(t)
+	p := b.Open(t, written(t, 10), 1440, 1000)
+	p.Eval(string(axe)+"; undefined", nil)
+	p.Eval(`document.querySelectorAll("details").forEach((d) => { d.open = true; })`, nil)
+	for _, look := range looks {
+		p.Size(look.width, look.height)
+		p.Scheme(look.scheme)
+		var result struct {
+			Violations, Incomplete []struct {
+				ID, Help string
+				Nodes    []struct {
+					HTML, FailureSummary string
+				}
+			}
+			Passes []json.RawMessage
+		}
+		p.Eval(`axe.run(document, {resultTypes: ["violations", "incomplete"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})`, &result)
+		for _, v := range result.Violations {
+			t.Errorf("%s: %s (%s), %d times: %.300s %s", look.name, v.ID, v.Help, len(v.Nodes), v.Nodes[0].HTML, v.Nodes[0].FailureSummary)
+		}
+		for _, v := range result.Incomplete {
+			t.Logf("%s: axe cannot decide %s (%s), %d times: %.200s", look.name, v.ID, v.Help, len(v.Nodes), v.Nodes[0].HTML)
+		}
+		if len(result.Passes) < 20 {
+			t.Errorf("%s: only %d rules apply", look.name, len(result.Passes))
+		}
+	}
+}
+
+// BenchmarkSearch measures a browser with 1,000 environments: from a key to the next
+// frame that shows what was found.
+func BenchmarkBrowser(b *testing.B) {
+	page := filepath.Join(b.TempDir(), "fleet.html")
+	if err := os.WriteFile(page, []byte(render(b, sample(1000, true, same))), 0o666); err != nil {
+		b.Fatal(err)
+	}
+	p := browser.Start(b).Open(b, "file://"+page, 1440, 1000)
+	var load float64
+	p.Eval(`performance.getEntriesByType("navigation")[0].loadEventEnd`, &load)
+	b.ReportMetric(load, "ms/load")
+	var times []float64
+	const search = `(async () => {
+		const q = document.getElementById("query"), times = [];
+		const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+		for (const text of ["s", "si", "site00", "site001", "site0012", "site001", "", "certificate off", ""]) {
+			const begun = performance.now();
+			q.value = text;
+			q.dispatchEvent(new Event("input"));
+			await frame();
+			times.push(performance.now() - begun);
+		}
+		return times;
+	})()`
+	most, total := 0.0, 0.0
+	for b.Loop() {
+		p.Eval(search, &times)
+		for _, t := range times {
+			most = max(most, t)
+			total += t / float64(len(times))
+		}
+	}
+	b.ReportMetric(most, "ms/slowest-key")
+	b.ReportMetric(total/float64(b.N), "ms/key")
+}

@@ -1,0 +1,52 @@
+package fleetpage
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"html/template"
+	"io"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+)
+
+//go:embed page.html
+var markup string
+
+//go:embed page.css
+var style string
+
+//go:embed page.js
+var script string
+
+// Policy is the page's Content-Security-Policy: nothing but its own style and script.
+var Policy = "default-src 'none'; style-src " + hash(style) + "; script-src " + hash(script) + "; base-uri 'none'; form-action 'none'"
+
+// hash is the source of a policy that allows a text.
+func hash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+var page = template.Must(template.New("page").Option("missingkey=error").Funcs(template.FuncMap{
+	"number": number,
+	"style":  func() template.CSS { return template.CSS(style) },
+	"script": func() template.JS { return template.JS(script) },
+	"policy": func() string { return Policy },
+}).Parse(markup))
+
+// Write writes the page of facts. The error is of w: the page itself cannot fail.
+func Write(w io.Writer, f Facts) error { return Of(f).Write(w) }
+
+// Write writes the page.
+func (p Page) Write(w io.Writer) error {
+	var b bytes.Buffer
+	if err := page.Execute(&b, p); err != nil {
+		return err
+	}
+	// The markup, the style and the script are ASCII, so that this changes only the
+	// texts in them.
+	_, err := io.WriteString(w, problem.Visible(b.String()))
+	return err
+}
