@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"html/template"
 	"io"
+	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
@@ -34,7 +35,25 @@ var page = template.Must(template.New("page").Option("missingkey=error").Funcs(t
 	"style":  func() template.CSS { return template.CSS(style) },
 	"script": func() template.JS { return template.JS(script) },
 	"policy": func() string { return Policy },
+	"parts":  parts,
 }).Parse(markup))
+
+// A part is a part of a hint: a command, or what is around it.
+type part struct {
+	Command bool
+	Text    string
+}
+
+// parts splits one of our own hints at the commands, which stand between backticks.
+func parts(hint string) []part {
+	var all []part
+	for i, text := range strings.Split(hint, "`") {
+		if text != "" {
+			all = append(all, part{i%2 == 1, text})
+		}
+	}
+	return all
+}
 
 // Write writes the page of facts. The error is of w: the page itself cannot fail.
 func Write(w io.Writer, f Facts) error { return Of(f).Write(w) }

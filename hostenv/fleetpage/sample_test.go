@@ -62,7 +62,7 @@ func sample(environments int, asked bool, said func(string) string) fleetpage.Fa
 				host: {EnableACME: &yes, ForceSSL: &yes, ServerAliases: []string{said("www." + host)}},
 				own:  {EnableACME: &yes, ForceSSL: &yes},
 			},
-			Source:  &plan.Source{Rev: fmt.Sprintf("%040x", 0x1234567890ab+i), LastModified: &modified, Attrs: plan.Carried{{Name: "ref", Value: value(said(branch))}, {Name: "url", Value: value(said(fmt.Sprintf("ssh://git@git.example/org%04d/site%04d.git", customer/2, customer)))}}},
+			Source:  &plan.Source{Rev: fmt.Sprintf("%08x%032x", 0x9e3779b1*uint32(i+1), i), LastModified: &modified, Attrs: plan.Carried{{Name: "ref", Value: value(said(branch))}, {Name: "url", Value: value(said(fmt.Sprintf("ssh://git@git.example/org%04d/site%04d.git", customer/2, customer)))}}},
 			Carried: plan.Carried{{Name: "type", Value: value(said(map[bool]string{true: "production", false: "testing"}[i%3 == 0]))}},
 		}
 		entry := state.Entry{UserName: user, UID: uid, Node: at, DeployedNode: at, VirtualHosts: []string{host, own}}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -139,7 +140,7 @@ type Page struct {
 	t       testing.TB
 	browser *Browser
 	session string
-	loaded  chan struct{}
+	loaded  chan string // ids of documents that were loaded
 
 	requests []string
 	problems []string
@@ -148,35 +149,79 @@ type Page struct {
 // Open opens a page of a size, and returns when it is loaded.
 func (b *Browser) Open(t testing.TB, url string, width, height int) *Page {
 	t.Helper()
-	p := &Page{t: t, browser: b, loaded: make(chan struct{}, 8)}
+	p := &Page{t: t, browser: b, loaded: make(chan string, 64)}
 	var target struct{ TargetID string }
 	var session struct{ SessionID string }
 	p.must(b.send("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target))
+	t.Cleanup(func() { _ = b.send("", "Target.closeTarget", map[string]any{"targetId": target.TargetID}, nil) })
 	p.must(b.send("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session))
 	p.session = session.SessionID
 	b.mu.Lock()
 	b.pages[p.session] = p
 	b.mu.Unlock()
-	for _, domain := range []string{"Page", "Runtime", "Log", "Network", "Audits", "Accessibility", "DOM"} {
+	for _, domain := range []string{"Page", "Runtime", "Log", "Network", "Audits"} {
 		p.Call(domain+".enable", nil, nil)
 	}
+	p.Call("Page.setLifecycleEventsEnabled", map[string]any{"enabled": true}, nil)
+	p.Call("Page.bringToFront", nil, nil) // a page in the background draws no frames
 	p.Size(width, height)
-	p.Call("Page.navigate", map[string]any{"url": url}, nil)
-	select {
-	case <-p.loaded:
-	case <-t.Context().Done():
-		t.Fatal("the page was not loaded")
-	}
+	p.Navigate(url)
 	return p
+}
+
+// Navigate goes to a page, and returns when it is loaded.
+func (p *Page) Navigate(url string) {
+	p.t.Helper()
+	var document struct{ LoaderID, ErrorText string }
+	p.Call("Page.navigate", map[string]any{"url": url}, &document)
+	if document.ErrorText != "" {
+		p.t.Fatalf("%s: %s", url, document.ErrorText)
+	}
+	deadline := time.After(testenv.Patience)
+	for {
+		select {
+		case loaded := <-p.loaded:
+			if loaded == document.LoaderID {
+				return
+			}
+		case <-deadline:
+			p.t.Fatalf("%s was not loaded", url)
+		}
+	}
+}
+
+// Busy returns for how many milliseconds the page's main thread has worked so far.
+// Before, call Performance.enable, with the time domain threadTicks for time of the
+// processor.
+func (p *Page) Busy() float64 {
+	p.t.Helper()
+	var result struct {
+		Metrics []struct {
+			Name  string
+			Value float64
+		}
+	}
+	p.Call("Performance.getMetrics", nil, &result)
+	for _, m := range result.Metrics {
+		if m.Name == "TaskDuration" {
+			return 1000 * m.Value
+		}
+	}
+	p.t.Fatal("the browser has no TaskDuration")
+	return 0
 }
 
 // event is called with the browser's lock.
 func (p *Page) event(method string, params json.RawMessage) {
 	switch method {
-	case "Page.loadEventFired":
-		select {
-		case p.loaded <- struct{}{}:
-		default:
+	case "Page.lifecycleEvent":
+		var e struct{ LoaderID, Name string }
+		_ = json.Unmarshal(params, &e)
+		if e.Name == "load" {
+			select {
+			case p.loaded <- e.LoaderID:
+			default: // no call waits for so many
+			}
 		}
 	case "Network.requestWillBeSent":
 		var e struct{ Request struct{ URL string } }

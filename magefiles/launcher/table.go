@@ -52,6 +52,13 @@ var table = []*Target{
 		{"inventory", "string", false, "read the inventory from this file, without Nix"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
+	{"fleet", "Writes a page that shows the nodes, environments and names, and what needs you.\n\nThe page is one HTML file, made from the plan, the state and the deploys of this\ncheckout. It loads nothing and sends nothing. -ask asks the nodes as well, as `mage\nstatus` does. -serve shows it to the browsers of this machine until Ctrl-C, made anew\neach time that it is loaded; the nodes are asked once.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{}, []*Flag{
+		{"ask", "bool", false, "ask the nodes for their versions and certificates"},
+		{"serve", "bool", false, "show the page at 127.0.0.1, write no file"},
+		{"port", "int", false, "with -serve: the port, default any that is free"},
+		{"file", "string", false, "the file to write, default .hostenv/fleet.html in the generated folder"},
+		{"out", "string", false, "the generated folder, default generated"},
+	}},
 	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moved to another node, its home, its\nprofile and its folders below /run/hostenv stay. -remove shows what would be\nremoved; with -yes it is removed.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate; 5 if a deploy is running.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"remove", "string", true, "only what these users left: NAME or NAME.UID, separated by commas"},
