@@ -169,7 +169,9 @@ func Demo(ctx context.Context) error {
 		run     func() error
 	}{
 		{"mage state:init", func() error { return s.Init(ctx, nil) }},
-		{"mage plan", func() error { return targets.Plan(ctx, nil, nil, nil, nil, nil, nil, nil, nil, &inventory, nil, nil, nil) }},
+		{"mage plan", func() error {
+			return targets.Plan(ctx, nil, nil, nil, nil, nil, nil, nil, nil, &inventory, nil, nil, nil)
+		}},
 		{"mage state:list", func() error { return s.List(nil, nil) }},
 	}
 	for _, step := range steps {

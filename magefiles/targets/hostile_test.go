@@ -144,11 +144,11 @@ func shows(t *testing.T, text string) map[string]func() {
 			_ = planRun{folder: folder, show: showing{format: formatMarkdown}}.end(changes, nil, nil)
 		},
 		"changes, JSON": func() { _ = planRun{folder: folder, show: showing{format: formatJSON}}.end(changes, nil, nil) },
-		"events":       events(false),
-		"events, JSON": events(true),
-		"summary":      to(func(w io.Writer) error { return report.Summary(w, outcome) }),
-		"preview":      to(func(w io.Writer) error { return report.Preview(w, outcome) }),
-		"status":       to(func(w io.Writer) error { return report.Status(w, []deploy.Status{filled[deploy.Status](text)}) }),
+		"events":        events(false),
+		"events, JSON":  events(true),
+		"summary":       to(func(w io.Writer) error { return report.Summary(w, outcome) }),
+		"preview":       to(func(w io.Writer) error { return report.Preview(w, outcome) }),
+		"status":        to(func(w io.Writer) error { return report.Status(w, []deploy.Status{filled[deploy.Status](text)}) }),
 		"certificates": to(func(w io.Writer) error {
 			return report.Certificates(w, []deploy.Certificate{filled[deploy.Certificate](text)})
 		}),
