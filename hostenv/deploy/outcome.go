@@ -13,6 +13,7 @@ const (
 	ExitPartial     = 3
 	ExitStale       = 4
 	ExitLocked      = 5
+	ExitHeld        = 6 // the plan holds projects back
 	ExitInterrupted = 130
 )
 

@@ -177,9 +177,10 @@ type subject struct {
 // problem returns an error about a subject.
 func (p *subject) problem(text, fix string) error { return p.about(problem.New("", text, fix)) }
 
-// projects evaluates all projects, each alone.
-func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessage, error) {
-	failed := map[string]error{}
+// projects evaluates all projects, each alone. It returns those that worked, and
+// those that failed.
+func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessage, FailedProjects, error) {
+	failed := FailedProjects{}
 	var all []*subject
 	for _, name := range o.Names {
 		p := &subject{
@@ -202,23 +203,16 @@ func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessa
 			results[p.name] = result
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	var failures problem.List
-	for _, name := range o.Names {
-		failures.Add(failed[name])
-	}
-	return results, failures.Err()
+	return results, failed, err
 }
 
-// ofProject puts a reason into the words of the inventory. Of a failure of Nix it
-// has the innermost message.
+// ofProject returns a reason without what is said of a project that fails. Of a
+// failure of Nix it has the innermost message.
 func ofProject(name string, reason error) error {
 	if failed := (*CommandError)(nil); errors.As(reason, &failed) {
-		return inventoryProblem(name, reasonOf(name, failed, false))
+		return reasonOf(name, failed, false)
 	}
-	return inventoryProblem(name, reason)
+	return reason
 }
 
 // hold evaluates subjects, as many at once as there are processors, or as Jobs says,
@@ -233,11 +227,12 @@ func (r *Runner) hold(ctx context.Context, o *own, all []*subject, settled func(
 	}
 	defer h.close()
 	s := &sources{runner: r, holder: h, own: o, missing: map[string]bool{}}
-	if err := s.prepare(ctx, all); err != nil {
+	failed := map[*subject]error{}
+	if err := s.prepare(ctx, all, failed); err != nil {
 		return err
 	}
-	failed := map[*subject]error{}
-	s.readLocks(ctx, all, failed)
+	fetched := slices.DeleteFunc(slices.Clone(all), func(p *subject) bool { return failed[p] != nil })
+	s.readLocks(ctx, fetched, failed)
 
 	events := &counter{runner: r, phase: Evaluate}
 	var mu sync.Mutex
@@ -376,8 +371,8 @@ func (s *sources) missingList() []string {
 }
 
 // prepare fetches the subjects' own sources, and finds out which of the provider's
-// the store lacks.
-func (s *sources) prepare(ctx context.Context, all []*subject) error {
+// the store lacks. It adds errors to failed.
+func (s *sources) prepare(ctx context.Context, all []*subject, failed map[*subject]error) error {
 	hashes := map[string]map[string]any{}
 	note := func(locked map[string]any) {
 		if hash, _ := locked["narHash"].(string); hash != "" && !flakelock.IsRelative(locked) {
@@ -404,7 +399,14 @@ func (s *sources) prepare(ctx context.Context, all []*subject) error {
 			fetch = append(fetch, p.locked)
 		}
 	}
-	return s.fetch(ctx, s.runner, fetch)
+	lost, err := s.fetch(ctx, s.runner, fetch)
+	for _, p := range all {
+		hash, _ := p.locked["narHash"].(string)
+		if reason := lost[hash]; reason != nil {
+			failed[p] = p.about(reason)
+		}
+	}
+	return err
 }
 
 // find asks the store which of some trees it lacks.
@@ -463,17 +465,22 @@ func (s *sources) bring(ctx context.Context, p *subject, hash string) error {
 }
 
 func (s *sources) fetchFor(ctx context.Context, runner *Runner, p *subject, locked map[string]any) error {
-	err := s.fetch(ctx, runner, []map[string]any{locked})
+	lost, err := s.fetch(ctx, runner, []map[string]any{locked})
+	for _, reason := range lost {
+		err = reason
+	}
 	if err != nil && ctx.Err() == nil {
 		return p.about(err)
 	}
 	return err
 }
 
-// fetch brings locked sources into the store, with nothing of a customer evaluated.
-func (s *sources) fetch(ctx context.Context, runner *Runner, all []map[string]any) error {
+// fetch brings locked sources into the store, with nothing of a customer evaluated. It
+// returns why sources cannot be fetched, by narHash.
+func (s *sources) fetch(ctx context.Context, runner *Runner, all []map[string]any) (map[string]error, error) {
+	lost := map[string]error{}
 	if len(all) == 0 {
-		return nil
+		return lost, nil
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -484,18 +491,24 @@ func (s *sources) fetch(ctx context.Context, runner *Runner, all []map[string]an
 		}
 	}
 	answers, err := runner.LockSources(ctx, asked)
-	if err != nil {
-		return err
+	failed := &FailedSources{}
+	if err != nil && !errors.As(err, &failed) {
+		return lost, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, answer := range answers {
-		if want := asked[i]["narHash"]; answer.NarHash != want {
-			return fmt.Errorf("fetch the sources of flake.lock: %v has the hash %s now, not %v", asked[i]["url"], answer.NarHash, want)
+		want, _ := asked[i]["narHash"].(string)
+		switch reason := failed.Of(i); {
+		case reason != nil:
+			lost[want] = reason
+		case answer.NarHash != want:
+			lost[want] = fmt.Errorf("fetch the sources of flake.lock: %v has the hash %s now, not %s", asked[i]["url"], answer.NarHash, want)
+		default:
+			s.missing[answer.NarHash] = false
 		}
-		s.missing[answer.NarHash] = false
 	}
-	return nil
+	return lost, nil
 }
 
 // toFetch are the attributes by which call-flake.nix fetches a locked source.

@@ -4,15 +4,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Inventory evaluates the provider's inventory and returns its JSON. It reports
-// one event for each project. The error holds one for every project that cannot be
-// evaluated. flake.lock must exist and be up to date: only the
+// one event for each project. If projects cannot be evaluated, it returns the
+// inventory of all others, and a *[FailedProjects]; any other error comes without an
+// inventory, and holds those of projects as well. flake.lock must exist and be up to date: only the
 // provider decides to change it. Inventory refuses what CheckLock refuses, before it
 // evaluates anything.
 //
@@ -24,17 +27,42 @@ func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	if err != nil && own == nil {
 		return nil, err
 	}
-	var failures problem.List
-	failures.Add(err)
-	projects, err := r.projects(ctx, own)
+	projects, failed, projectsErr := r.projects(ctx, own)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	failures.Add(err)
-	if err := failures.Err(); err != nil {
+	var failures problem.List
+	failures.Add(err, projectsErr)
+	if len(failures) > 0 {
+		failures.Add(failed.errorOrNil())
+		return nil, failures.Err()
+	}
+	document, err := own.document(projects)
+	if err != nil {
 		return nil, err
 	}
-	return own.document(projects)
+	return document, failed.errorOrNil()
+}
+
+// FailedProjects holds the projects that could not be evaluated, and why, by name.
+type FailedProjects map[string]error
+
+func (f FailedProjects) errorOrNil() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &f
+}
+
+func (f *FailedProjects) Error() string { return problem.List(f.Unwrap()).Err().Error() }
+
+// Unwrap returns the errors with the names of their projects, sorted by name.
+func (f *FailedProjects) Unwrap() []error {
+	var all problem.List
+	for _, name := range slices.Sorted(maps.Keys(*f)) {
+		all.Add(inventoryProblem(name, (*f)[name]))
+	}
+	return all
 }
 
 // apply evaluates a function of lib.hostenvProvider.

@@ -75,7 +75,7 @@ func BenchmarkCompute(b *testing.B) {
 			prior := compute(b, fleet(n), state.New()).State
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := plan.Compute(inv, nil, prior); err != nil {
+				if _, err := plan.Compute(plan.Input{Inventory: inv, State: prior}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -40,7 +40,7 @@ func TestWithDeployed(t *testing.T) {
 		for _, deployed := range []map[string]string{nil, some, every} {
 			s := o.State.WithDeployed(deployed)
 			got := o.Plan.WithDeployed(deployed, s.Digest())
-			want, err := plan.Compute(inventory, o.Plan.Sources(), s)
+			want, err := plan.Compute(plan.Input{Inventory: inventory, Sources: o.Plan.Sources(), State: s})
 			if err != nil {
 				continue // a transfer or a rename cannot be repeated
 			}

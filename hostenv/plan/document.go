@@ -44,6 +44,9 @@ type Document struct {
 	// PrivateNetworks are networks of the provider that are not public, and that
 	// checks and DNS may lead to nevertheless.
 	PrivateNetworks []string `json:"privateNetworks,omitzero"`
+	// HeldBack are the projects that the plan has as the last one had them, by flake
+	// input. [Document.Held] returns them.
+	HeldBack map[string]HeldBack `json:"heldBack,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

@@ -60,7 +60,7 @@ func planOf(t testing.TB, inventory []byte) (*plan.Result, error) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, inventory)
 	}
-	return plan.Compute(inv, nil, state.New())
+	return refusing(plan.Input{Inventory: inv, State: state.New()})
 }
 
 func object(t testing.TB, text string) map[string]any {
@@ -433,7 +433,7 @@ func FuzzFrontDoor(f *testing.F) {
 		if err != nil {
 			return
 		}
-		result, err := plan.Compute(inv, nil, state.New())
+		result, err := refusing(plan.Input{Inventory: inv, State: state.New()})
 		if err != nil {
 			return
 		}

@@ -126,7 +126,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 		last := review.Version{State: prior}
 		if inv, err := plan.DecodeInventory(data); err == nil {
-			if result, err := plan.Compute(inv, nil, prior); err == nil {
+			if result, err := plan.Compute(plan.Input{Inventory: inv, State: prior}); err == nil {
 				last = review.Version{Plan: &result.Plan, State: result.State}
 			}
 		}
@@ -144,7 +144,7 @@ func TestHostileTexts(t *testing.T) {
 					inv, err := plan.DecodeInventory(changed)
 					var result *plan.Result
 					if err == nil {
-						result, err = plan.Compute(inv, nil, prior)
+						result, err = refusing(plan.Input{Inventory: inv, State: prior})
 					}
 					var shown strings.Builder
 					if err != nil {
@@ -153,6 +153,9 @@ func TestHostileTexts(t *testing.T) {
 							t.Fatal(err)
 						}
 						checkShown(t, where, shown.String())
+						shown.Reset()
+					}
+					if result == nil {
 						continue
 					}
 					for _, w := range result.Warnings {

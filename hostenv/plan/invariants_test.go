@@ -35,6 +35,9 @@ func TestAgain(t *testing.T) {
 		if diff := cmp.Diff(string(first.State.Encode()), string(second.State.Encode())); diff != "" {
 			t.Errorf("%s: a second run makes another state:\n%s", dir, diff)
 		}
+		// A name may have got an owner, of which the reason of a project that claims it
+		// speaks then.
+		first.Plan.HeldBack, second.Plan.HeldBack = nil, nil
 		if len(first.Warnings) == len(second.Warnings) && !hasOldPlan(dir) && !bytes.Equal(first.Plan.Encode(), second.Plan.Encode()) {
 			t.Errorf("%s: a second run makes another plan", dir)
 		}
@@ -61,7 +64,7 @@ func compute(t testing.TB, inventory []byte, prior state.State) *plan.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := plan.Compute(inv, nil, prior)
+	result, err := plan.Compute(plan.Input{Inventory: inv, State: prior})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +258,7 @@ func FuzzCompute(f *testing.F) {
 		if err != nil {
 			return
 		}
-		result, err := plan.Compute(inv, nil, state.New())
+		result, err := plan.Compute(plan.Input{Inventory: inv, State: state.New()})
 		if err != nil {
 			for _, err := range problem.Leaves(err) {
 				hinter, ok := err.(interface{ Hint() string })
@@ -269,7 +272,7 @@ func FuzzCompute(f *testing.F) {
 			return // the plan may copy such a string from another field
 		}
 		checkResult(t, "fuzz", result)
-		again, err := plan.Compute(inv, nil, roundTrip(t, result.State))
+		again, err := plan.Compute(plan.Input{Inventory: inv, State: roundTrip(t, result.State)})
 		if err != nil {
 			t.Fatalf("a second run is refused: %v", err)
 		}

@@ -40,7 +40,7 @@ func moving(t *testing.T, change func(environment, provider map[string]any)) (*p
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.Compute(inv, nil, prior)
+	return refusing(plan.Input{Inventory: inv, State: prior})
 }
 
 // warned returns the warnings of a reason.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -166,15 +168,16 @@ func (c *computation) limits() {
 			continue
 		}
 		inputs := [2]string{other.Input, e.Input}
-		if l.of(e.Input, e.Organisation) != l.of(other.Input, other.Organisation) && !reported[inputs] {
+		if l.of(e.Input, e.Organisation).Slice != l.of(other.Input, other.Organisation).Slice && !reported[inputs] {
 			reported[inputs] = true
 			slices.Sort(inputs[:])
-			c.errs.Addf("", "hostenv names a slice after the organisation and the first 11 characters of the project; give both projects the same provider.limits, or place them on different nodes",
-				"%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node)
+			err := problem.New("", fmt.Sprintf("%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node),
+				"hostenv names a slice after the organisation and the first 11 characters of the project; give both projects the same provider.limits, or place them on different nodes")
+			c.refuseBoth(err, other, e)
 		}
 	}
 	for _, input := range slices.Sorted(maps.Keys(l.Projects)) {
-		if _, ok := c.inv.Projects[input]; !ok {
+		if !c.planned(func(planned, _ string) bool { return planned == input }) {
 			c.warn("provider.limits.projects."+quoteAttribute(input), "names no project that is planned")
 		}
 	}

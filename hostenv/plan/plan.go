@@ -9,8 +9,10 @@
 // It refuses input that could break a node or harm another customer: a host name
 // with two owners, a user name of two environments, a node that the provider does
 // not list, an inventory without environments, names with a special meaning for a
-// shell, systemd or Nix. It reports all errors together, each with a hint, and
-// returns no plan beside them.
+// shell, systemd or Nix. What is the provider's is an error, and there is no plan
+// beside it. What is one project's holds that project back ([Held]): the plan has of
+// it what the last plan had, and has all other projects. All errors are reported
+// together, each with a hint.
 //
 // It copies the members of an environment that it does not know. nodes.<node> of
 // the document is a NixOS module: it has only options that NixOS has.
@@ -20,6 +22,9 @@
 package plan
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -40,52 +45,134 @@ type Result struct {
 	// Changes are those from the prior state to State, see [StateChanges]. Package
 	// review adds those between two plans.
 	Changes []state.Change
+	// Held are the projects that are held back, sorted by project.
+	Held []Held
 	// Warnings are for the operator to read. They do not stop a run.
 	Warnings []state.Warning
 }
 
-// Compute plans inv from the prior state. Its error holds all problems, see
-// problem.Leaves.
-func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error) {
-	c := &computation{inv: inv, sources: sources}
-	c.errs.Add(inv.problems...)
+// An Input is what a plan is made of.
+type Input struct {
+	Inventory *Inventory
+	Sources   Sources
+	State     state.State // of the plan before
+	// Last is the plan before: what stays of projects that are held back. It is nil if
+	// there is none, or none that can be read.
+	Last *Document
+	// Failed are the projects that could not be evaluated or locked.
+	Failed []Held
+}
+
+// Compute makes the plan. It holds back each project that is refused, and plans all
+// others: what is wrong with one customer stays with that customer. Its error holds
+// all problems, see problem.Leaves: those of the provider's options and of the state,
+// and beside them those of projects. It is a *[HeldError] if there is nothing to plan
+// but projects that are held back.
+func Compute(in Input) (*Result, error) {
+	held := reasons{}
+	for _, f := range in.Failed {
+		held.add(f.Project, f.Reason)
+	}
+	// Without a project, another one may be refused: one that was to get a name from
+	// it. Each round holds back more projects, so there is a last one.
+	for {
+		c := &computation{
+			inv: in.Inventory, sources: in.Sources, prior: in.State, last: in.Last,
+			held: held, refused: reasons{}, keeps: map[string][]string{},
+		}
+		result := c.compute()
+		switch {
+		case len(c.errs) > 0:
+			return nil, c.failure(in.Failed)
+		case len(c.refused) > 0:
+			held = held.with(c.refused)
+		case result == nil:
+			return nil, &HeldError{c.heldBack()}
+		default:
+			return result, nil
+		}
+	}
+}
+
+// failure returns the errors of a round that fails, and beside them those of the
+// projects: one run reports all.
+func (c *computation) failure(failed []Held) error {
+	all := c.errs
+	evaluated := map[string]bool{}
+	for input := range c.inv.Projects {
+		evaluated[input] = true
+	}
+	for _, f := range failed { // their reasons do not name the project
+		evaluated[f.Project] = false
+		all.Add(problem.In("project "+f.Project, f.Reason))
+	}
+	projects := c.held.with(c.refused)
+	for _, input := range slices.Sorted(maps.Keys(projects)) {
+		if evaluated[input] {
+			all.Add(projects[input]...)
+		}
+	}
+	return all.Err()
+}
+
+// compute is one round. It returns nil if there are errors or refusals, or if there
+// is nothing to plan but projects that are held back.
+func (c *computation) compute() *Result {
+	c.errs.Add(c.inv.problems...)
 	c.check()
+	c.keep()
 	c.place()
 	c.limits()
+	c.quotas()
 	c.unusedRaw()
 
-	step, err := prior.Next(c.request())
+	step, err := c.prior.Next(c.request())
+	c.attribute(err)
 	var owners domains.Owners
-	if err != nil {
-		c.errs.Add(err)
-	} else if len(c.errs) == 0 { // who claims a name may be wrong itself
-		step.State, owners = c.prove(prior, step.State)
+	if err == nil && len(c.errs) == 0 && len(c.refused) == 0 { // who claims a name may be wrong itself
+		c.uids(step.State)
+		step.State, owners = c.prove(step.State)
 	}
-	if err := c.errs.Err(); err != nil {
-		return nil, err
+	if len(c.errs) > 0 || len(c.refused) > 0 || !c.hasPlan() {
+		return nil
 	}
 	document := c.document(step.State)
 	if len(owners) > 0 {
 		document.Domains = owners
+	}
+	held := c.heldBack()
+	for _, h := range held {
+		if document.HeldBack == nil {
+			document.HeldBack = map[string]HeldBack{}
+		}
+		document.HeldBack[h.Project] = h.document()
 	}
 	c.warnUnlocked()
 	c.warnEnvironments(document)
 	return &Result{
 		Plan:     document,
 		State:    step.State,
-		Changes:  StateChanges(prior, step.State),
+		Changes:  StateChanges(c.prior, step.State),
+		Held:     held,
 		Warnings: append(c.warnings, step.Warnings...),
-	}, nil
+	}
 }
 
-// computation holds the values of one call of Compute.
+// computation holds the values of one round of Compute.
 type computation struct {
-	inv      *Inventory
-	sources  Sources
-	placed   []*placed // in the order of user names
-	unlocked []string  // users without a locked source
+	inv     *Inventory
+	sources Sources
+	prior   state.State
+	last    *Document
+	held    reasons // the projects that this round holds back
+	refused reasons // those that it refuses, and the next round holds back
+
+	hold     state.Hold
+	keeps    map[string][]string // users of projects that are held back, by input
+	placed   []*placed           // in the order of user names
+	unlocked []string            // users without a locked source
 	warnings []state.Warning
-	errs     problem.List
+	errs     problem.List // those of the provider and of the state
 }
 
 // placed is an environment with its node and its virtual hosts.
@@ -94,29 +181,31 @@ type placed struct {
 	node      string                 // "" if it could not be placed
 	placement string                 // the option that placed it
 	hosts     map[string]VirtualHost // as the plan has them
+	last      *Environment           // of the last plan, if its project is held back
 }
 
 func (c *computation) warn(subject, message string) {
 	c.warnings = append(c.warnings, state.Warning{Subject: subject, Message: message})
 }
 
-// request returns the request to the state. An inventory with problems may lack
-// environments, and the state would then report false errors for renames and
-// transfers: the request has them only if the inventory has no problems.
+// request returns the request to the state.
 func (c *computation) request() state.Request {
 	p := &c.inv.Provider
-	req := state.Request{UIDs: p.UIDRange, NodeNames: p.nodeNames()}
+	req := state.Request{UIDs: p.UIDRange, NodeNames: p.nodeNames(), Moved: c.hold.Moved, Transfers: c.hold.Transfers}
+	for _, k := range c.hold.Kept {
+		req.Claims = append(req.Claims, k.Claim)
+	}
 	for _, e := range c.placed {
+		if e.node != "" {
+			p.addNodeName(req.NodeNames, e.node)
+		}
+		if e.last != nil {
+			continue
+		}
 		req.Claims = append(req.Claims, state.Claim{
 			UserName: e.UserName, Organisation: e.Organisation, Project: e.Project, Environment: e.Name,
 			Node: e.node, VirtualHosts: e.hostNames(),
 		})
-		if e.node != "" {
-			p.addNodeName(req.NodeNames, e.node)
-		}
-	}
-	if len(c.inv.problems) == 0 {
-		req.Moved, req.Transfers = p.Moved, p.Transfers
 	}
 	return req
 }
@@ -126,10 +215,12 @@ func (c *computation) document(next state.State) Document {
 	p := &c.inv.Provider
 	environments := make(map[string]Environment, len(c.placed))
 	for _, e := range c.placed {
-		e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
-		proxy := proxyTo(e.UserName)
-		for _, v := range e.virtualHosts {
-			e.hosts[v.name] = v.planned(proxy)
+		if e.last == nil {
+			e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
+			proxy := proxyTo(e.UserName)
+			for _, v := range e.virtualHosts {
+				e.hosts[v.name] = v.planned(proxy)
+			}
 		}
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
 	}

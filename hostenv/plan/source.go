@@ -33,6 +33,17 @@ type SourceRequest struct {
 	Environments []string
 }
 
+// Projects returns the projects of the environments, each once, sorted.
+func (r SourceRequest) Projects() []string {
+	var inputs []string
+	for _, ref := range r.Environments {
+		input, _, _ := strings.Cut(ref, "/")
+		inputs = append(inputs, input)
+	}
+	slices.Sort(inputs)
+	return slices.Compact(inputs)
+}
+
 // SourceRequests returns the sources of all enabled environments, each once,
 // in the order of their keys. A disabled environment is not built, and its
 // branch is often gone.

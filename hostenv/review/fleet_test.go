@@ -99,7 +99,7 @@ func (f *fleet) plan(t testing.TB, before review.Version) review.Version {
 		}
 		sources[request.Key] = plan.Locked{Rev: rev, NarHash: "sha256-" + rev}
 	}
-	result, err := plan.Compute(inv, sources, before.State)
+	result, err := plan.Compute(plan.Input{Inventory: inv, Sources: sources, State: before.State, Last: before.Plan})
 	if err != nil {
 		t.Fatal(err)
 	}

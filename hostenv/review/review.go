@@ -67,8 +67,10 @@ type Review struct {
 	Changes []Change // in the order of state.CompareChanges
 	// Digest is plan.Digest of the later plan.json; "" if none is written.
 	Digest string
-	first  bool // there was no plan before
-	after  Version
+	// Held are the projects that the later plan holds back.
+	Held  []plan.Held
+	first bool // there was no plan before
+	after Version
 }
 
 // Of compares two versions. Commits are those that are known, see [Pairs].
@@ -89,8 +91,10 @@ func (r *Review) Empty() bool { return len(r.Changes) == 0 }
 
 // Encode returns the changes, and warnings beside them, as a JSON document:
 // {"formatVersion", "digest", "changes": [{kind, key, action, reason, before, after,
-// organisation, project, environment}], "warnings": [{subject, message, reason,
-// hint}]}, where a change may lack the last three, and a warning the last two.
+// organisation, project, environment}], "heldBack": [{project, reasons: [{message,
+// hint}], keeps}], "warnings": [{subject, message, reason, hint}]}, where a change may
+// lack the last three, a warning the last two, and a reason the hint. Without projects
+// that are held back there is no heldBack.
 // Kinds, actions and reasons may be added.
 func (r *Review) Encode(warnings []state.Warning) []byte {
 	list := make([]any, len(r.Changes))
@@ -107,6 +111,9 @@ func (r *Review) Encode(warnings []state.Warning) []byte {
 		list[i] = v
 	}
 	document := map[string]any{"formatVersion": plan.FormatVersion, "changes": list, "warnings": warnings}
+	if len(r.Held) > 0 {
+		document["heldBack"] = heldValues(r.Held)
+	}
 	if r.Digest != "" {
 		document["digest"] = r.Digest
 	}

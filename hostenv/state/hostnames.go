@@ -35,7 +35,7 @@ func (st *step) hostnames() {
 	refused := map[string]error{}
 	for host, node := range st.req.NodeNames {
 		if users := st.claimants(host, claimed, dropped); len(users) > 0 {
-			refused[host] = nodeOwns(host, node, users)
+			refused[host] = &ClaimError{users, nodeOwns(host, node, users)}
 		}
 	}
 	transfers := st.transfers()
@@ -47,7 +47,7 @@ func (st *step) hostnames() {
 		owner, users := st.owners[host], st.claimants(host, claimed, dropped)
 		winner, losers := st.judge(owner, users, transfers[host])
 		if len(losers) > 0 {
-			refused[host] = st.conflict(host, owner, slices.Contains(users, owner), losers)
+			refused[host] = &ClaimError{losers, st.conflict(host, owner, slices.Contains(users, owner), losers)}
 		}
 		if winner != owner {
 			next[host] = winner
@@ -64,7 +64,7 @@ func (st *step) hostnames() {
 	before := maps.Clone(st.owners)
 	st.assign(next)
 	st.warnIdleTransfers(transfers, before)
-	st.wildcards()
+	st.wildcards(next)
 }
 
 // claimants returns, sorted, the users that declare a host name: those that do
@@ -172,8 +172,23 @@ func (st *step) warnIdleTransfers(transfers map[string]Transfer, before map[stri
 // wildcards refuses a wildcard over a name of another organisation or of a node.
 // For nginx "*.acme.test" covers names of any depth below acme.test. It skips
 // retired entries of the legacy generator, which have no organisation; a plan that
-// revives one gives it its organisation.
-func (st *step) wildcards() {
+// revives one gives it its organisation. The claims of the names that have a new
+// owner in this step are refused; if neither name has, no claim is at fault.
+func (st *step) wildcards(next map[string]string) {
+	refuse := func(err error, hosts ...string) {
+		var users []string
+		for _, host := range hosts {
+			if user := next[host]; user != "" {
+				users = append(users, user)
+			}
+		}
+		if len(users) == 0 {
+			st.errs.Add(err)
+			return
+		}
+		slices.Sort(users)
+		st.refuse(slices.Compact(users), err)
+	}
 	covers := map[string]string{} // the wildcard by what follows its "*."
 	for host := range st.owners {
 		if suffix, ok := strings.CutPrefix(host, "*."); ok {
@@ -189,13 +204,13 @@ func (st *step) wildcards() {
 			other := st.owners[wildcard]
 			a, b := st.Entries[owner].Organisation, st.Entries[other].Organisation
 			if a != b && a != "" && b != "" {
-				st.errs.Add(wildcardCovers(wildcard, other, host, owner, st.retired(other, owner)))
+				refuse(wildcardCovers(wildcard, other, host, owner, st.retired(other, owner)), wildcard, host)
 			}
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(st.req.NodeNames)) {
 		for wildcard := range above(host, covers) {
-			st.errs.Add(wildcardCovers(wildcard, st.owners[wildcard], host, "", st.retired(st.owners[wildcard])))
+			refuse(wildcardCovers(wildcard, st.owners[wildcard], host, "", st.retired(st.owners[wildcard])), wildcard)
 		}
 	}
 }

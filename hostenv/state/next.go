@@ -71,7 +71,8 @@ type Warning struct {
 // Next computes the state after a plan of the environments of req. It does not
 // change s, but the new state shares unchanged lists with it: to change entries
 // in place, use a [State.Clone]. If Next refuses the request, the step is empty and
-// the error holds every refusal, see [problem.Leaves].
+// the error holds every refusal, see [problem.Leaves]; those of claims are a
+// [ClaimError] each.
 func (s State) Next(req Request) (Step, error) {
 	problems, owners := s.problems(nil, nil)
 	if err := problems.Err(); err != nil {
@@ -96,7 +97,7 @@ func (s State) Next(req Request) (Step, error) {
 	}
 	for _, c := range req.Claims {
 		if other, ok := st.claims[c.UserName]; ok {
-			st.errs.Add(otherUser(c.UserName, other.identity(), c.identity()))
+			st.refuse([]string{c.UserName}, otherUser(c.UserName, other.identity(), c.identity()))
 		}
 		st.claims[c.UserName] = c
 	}
@@ -146,11 +147,11 @@ func (st *step) retireAndRevive() {
 		}
 		switch {
 		case e.Environment == "" && !st.mayAdopt(c):
-			st.errs.Add(unproven(c))
+			st.refuse([]string{name}, unproven(c))
 		case e.Environment == "":
 			e.adopt()
 		case e.identity() != c.identity():
-			st.errs.Add(otherUser(name, e.identity(), c.identity()))
+			st.refuse([]string{name}, otherUser(name, e.identity(), c.identity()))
 		}
 		e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, c.Environment
 		e.Retired, e.Node = false, c.Node
@@ -198,7 +199,7 @@ func (st *step) allocate() {
 	}
 	next := max(st.req.UIDs.Min, st.HighestUID()+1)
 	if next+len(fresh)-1 > st.req.UIDs.Max {
-		st.errs.Add(noUIDs(st.req.UIDs, next, len(fresh)))
+		st.refuse(fresh, noUIDs(st.req.UIDs, next, len(fresh)))
 	}
 	for i, name := range fresh {
 		c := st.claims[name]

@@ -15,6 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -27,7 +28,7 @@ import (
 // Exit codes: 0 after success; 1 after an error, before the first activation; 2
 // with -plan -detailedExitcode if there is something to deploy; 3 if a part
 // failed; 4 if the plan is older than the state; 5 if another deploy is running;
-// 130 after an interruption.
+// 6 after success if the plan holds projects back; 130 after an interruption.
 func Deploy(ctx context.Context,
 	node *string, // only these nodes: names and patterns (n*), separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
@@ -115,7 +116,11 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 	ctx, gentle, release := interrupts(ctx, show.say)
 	defer release()
 	o.Stop = gentle.Done()
-	outcome, err := drive.Run(ctx, o, drive.Sink{Event: show.event, Phase: show.phase, Warn: show.warn})
+	var held []plan.Held
+	outcome, err := drive.Run(ctx, o, drive.Sink{Event: show.event, Phase: show.phase, Warn: show.warn, Held: func(all []plan.Held) {
+		held = all
+		_ = tellHeld(held) // if the reader has ended, the exit code says it
+	}})
 	show.done()
 	if !outcome.Ended {
 		return err
@@ -133,5 +138,5 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 	if code != deploy.ExitDone {
 		err = errors.Join(&outcomeError{code, fmt.Sprintf("%s ended with %d", what, code)}, err)
 	}
-	return err
+	return heldBack(held, err)
 }

@@ -22,7 +22,8 @@ import (
 // for those that pass. If a lookup has no answer, the setting stays.
 //
 // Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a
-// certificate is off; 4 if the plan is older than the state. 3 means that the plan
+// certificate is off; 4 if the plan is older than the state; 6 after success if the
+// plan holds projects back, whether a certificate is off or not. 3 means that the plan
 // stays as it is: the resolver does not answer, a node's own name has no address,
 // too many certificates would turn off at once, or another run holds the lock.
 func DnsGate(ctx context.Context,
@@ -119,6 +120,10 @@ func (r *gateRun) gate(ctx context.Context) error {
 		return problem.In(r.File(planFile), err)
 	}
 	r.private = document.Private()
+	held := document.Held()
+	if err := tellHeld(held); err != nil {
+		return err
+	}
 	if r.explain != "" {
 		return r.explainHost(ctx, certificates)
 	}
@@ -153,7 +158,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.show(gated, file)
+	return heldBack(held, r.show(gated, file))
 }
 
 // look gathers facts, and refuses facts that do not allow a decision.

@@ -63,10 +63,14 @@ func (r planRun) listDomains(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inv, _, err := r.inputs(ctx, last)
+	in, err := r.inputs(ctx, last)
 	if err != nil {
 		return err
 	}
+	if err := tellHeld(in.Failed); err != nil {
+		return err
+	}
+	inv := in.Inventory
 	if err := errors.Join(inv.Problems()...); err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func (r planRun) listDomains(ctx context.Context) error {
 	if unproved && r.detailed {
 		return &outcomeError{exitChanges, "a domain is not proved"}
 	}
-	return nil
+	return heldBack(in.Failed, nil)
 }
 
 func (r planRun) tellDomains(lines []domainLine) error {

@@ -2,6 +2,7 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -21,7 +22,8 @@ import (
 // It evaluates the environments of every customer, locks their sources, and gives
 // new environments their UIDs and host names. Then it writes the state, and after
 // that the plan. Review both files and commit them. A refused plan leaves both files
-// as they were.
+// as they were. A project that fails is held back: it stays as in the last plan, and
+// all others are planned.
 //
 // It shows what changes: a summary, and then each customer. With -since it plans
 // nothing, and shows what changed from an earlier commit to the files that are here;
@@ -29,7 +31,8 @@ import (
 // deploy -reviewed=DIGEST` takes.
 //
 // Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there
-// are changes; 3 if another run holds the lock.
+// are changes; 3 if another run holds the lock; 6 if projects are held back, whether
+// there are changes or not.
 func Plan(ctx context.Context,
 	dryRun *bool, // show the changes, write nothing
 	diff *bool, // show the difference of the files as well, as a patch
@@ -94,30 +97,50 @@ func (r planRun) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	inv, sources, err := r.inputs(ctx, last)
+	result, _, err := r.compute(ctx, prior, last)
 	if err != nil {
 		return err
 	}
-	if err := r.see(ctx, inv, prior); err != nil {
-		return err
-	}
-	result, err := plan.Compute(inv, sources, prior)
-	if err != nil {
-		return err
-	}
-	warn(result.Warnings)
 	next := last.carry(result.Plan)
 	files := []generated.File{
 		{Name: stateFile, Before: oldState, After: result.State.Encode()},
 		{Name: planFile, Before: last.text, After: next.Encode()},
 	}
 	changes := reviewOf(ctx, review.Version{Plan: last.Document, State: prior}, review.Version{Plan: &next, State: result.State}, files[1].After)
+	changes.Held = result.Held // with their hints, which the plan does not have
 	if !r.dryRun {
 		if err := r.Save(ctx, files...); err != nil {
 			return err
 		}
 	}
-	return r.end(changes, result.Warnings, files)
+	return heldBack(result.Held, r.end(changes, result.Warnings, files))
+}
+
+// compute computes the plan, and tells what is held back and what it warns of.
+func (r planRun) compute(ctx context.Context, prior state.State, last lastPlan) (*plan.Result, *plan.Inventory, error) {
+	in, err := r.inputs(ctx, last)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.see(ctx, in.Inventory, prior); err != nil {
+		return nil, nil, err
+	}
+	in.State, in.Last = prior, last.Document
+	result, err := plan.Compute(in)
+	if nothing := (*plan.HeldError)(nil); errors.As(err, &nothing) {
+		if err := tellHeld(nothing.Held); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, heldBack(nothing.Held, nil)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := tellHeld(result.Held); err != nil {
+		return nil, nil, err
+	}
+	warn(result.Warnings)
+	return result, in.Inventory, nil
 }
 
 // A lastPlan is the plan of the run before, or the reason why it cannot be read.
@@ -158,13 +181,13 @@ func (last lastPlan) carry(next plan.Document) plan.Document {
 	return dnsgate.Carry(*last.Document, next)
 }
 
-// inputs returns the inventory and the locked sources.
-func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, plan.Sources, error) {
+// inputs returns the inventory, the locked sources, and the projects that could not be
+// evaluated or locked.
+func (r planRun) inputs(ctx context.Context, last lastPlan) (in plan.Input, err error) {
 	show, done := progress()
 	defer done()
 	runner := &nix.Runner{Dir: ".", Progress: func(e nix.Event) { show(doing(e)) }}
 	var data []byte
-	var err error
 	if r.inventory != "" {
 		if data, err = os.ReadFile(r.inventory); err != nil {
 			err = problem.WithHint(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
@@ -175,39 +198,51 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 			data, err = runner.Inventory(ctx)
 		}
 	}
-	if err != nil {
-		return nil, nil, err
+	if failed := (*nix.FailedProjects)(nil); errors.As(err, &failed) && data != nil {
+		for project, reason := range *failed {
+			in.Failed = append(in.Failed, plan.Held{Project: project, Reason: reason})
+		}
+		err = nil
 	}
-	inv, err := plan.DecodeInventory(data)
 	if err != nil {
+		return in, err
+	}
+	if in.Inventory, err = plan.DecodeInventory(data); err != nil {
 		if r.inventory != "" {
 			err = problem.In(r.inventory, err)
 		}
-		return nil, nil, err
+		return in, err
 	}
 	if r.keepSources || r.inventory != "" {
-		if last.Document == nil { // a plan of the legacy generator has no sources
-			return inv, nil, nil
+		if last.Document != nil { // a plan of the legacy generator has no sources
+			in.Sources = last.Sources()
 		}
-		return inv, last.Sources(), nil
+		return in, nil
 	}
-	if len(inv.Problems()) > 0 {
-		return inv, nil, nil // Compute refuses the inventory: do not fetch sources
+	if len(in.Inventory.Problems()) > 0 {
+		return in, nil // Compute refuses the inventory: do not fetch sources
 	}
-	requests := inv.SourceRequests()
+	requests := in.Inventory.SourceRequests()
 	attrs := make([]map[string]any, len(requests))
 	for i, request := range requests {
 		attrs[i] = request.Attrs
 	}
 	answers, err := runner.LockSources(ctx, attrs)
-	if err != nil {
-		return nil, nil, err
+	failed := &nix.FailedSources{}
+	if err != nil && !errors.As(err, &failed) {
+		return in, err
 	}
-	sources := make(plan.Sources, len(answers))
+	in.Sources = make(plan.Sources, len(answers))
 	for i, locked := range answers {
-		sources[requests[i].Key] = plan.Locked(locked)
+		if reason := failed.Of(i); reason != nil {
+			for _, project := range requests[i].Projects() {
+				in.Failed = append(in.Failed, plan.Held{Project: project, Reason: reason})
+			}
+			continue
+		}
+		in.Sources[requests[i].Key] = plan.Locked(locked)
 	}
-	return inv, sources, nil
+	return in, nil
 }
 
 // checkLock refuses a lock with sources that customers may not bring, and warns of

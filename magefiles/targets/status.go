@@ -23,7 +23,7 @@ import (
 //
 // Exit codes: 0 if everything is in sync; 1 after an error; 2 if something is not
 // in sync or the order of a certificate failed; 4 if the plan is older than the
-// state.
+// state; 6 if everything is in sync and the plan holds projects back.
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
@@ -73,6 +73,10 @@ func (a *answers) page(now time.Time) *fleetpage.Answers {
 }
 
 func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+	held := p.Document.Held()
+	if err := tellHeld(held); err != nil {
+		return err
+	}
 	found, err := r.ask(ctx, p, selected, config)
 	if err != nil {
 		return err
@@ -101,5 +105,5 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 	case deploy.OrdersFailed(found.certificates.All()):
 		return &outcomeError{deploy.ExitChanges, "the order of a certificate failed"}
 	}
-	return nil
+	return heldBack(held, nil)
 }

@@ -84,6 +84,9 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if err := d.plan.reviewed(d.gentle, d.Folder, d.Reviewed); err != nil {
 		return outcome, err
 	}
+	if held := d.plan.Document.Held(); len(held) > 0 {
+		d.sink.Held(held)
+	}
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()
 	if err != nil {

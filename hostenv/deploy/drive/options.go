@@ -16,6 +16,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -54,6 +55,9 @@ type Sink struct {
 	Event func(deploy.Event) // every event, once it is durable
 	Phase func(text string)  // a slow step before the first event
 	Warn  func(text string)
+	// Held gets the projects that the plan holds back, if there are any, before
+	// anything else. The deploy keeps them at what the plan has of them.
+	Held func([]plan.Held)
 }
 
 func (o Options) withDefaults() Options {
@@ -82,6 +86,9 @@ func (s Sink) withDefaults() Sink {
 	}
 	if s.Warn == nil {
 		s.Warn = none
+	}
+	if s.Held == nil {
+		s.Held = func([]plan.Held) {}
 	}
 	return s
 }
