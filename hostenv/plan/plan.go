@@ -47,18 +47,19 @@ type Result struct {
 // Compute plans inv from the prior state. Its error holds all problems, see
 // problem.Leaves.
 func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error) {
-	c := &computation{inv: inv, sources: sources}
+	c := &computation{inv: inv, sources: sources, prior: prior}
 	c.errs.Add(inv.problems...)
 	c.check()
 	c.place()
 	c.limits()
 	c.unusedRaw()
+	c.misnamedInputs()
 
 	step, err := prior.Next(c.request())
 	var owners domains.Owners
 	if err != nil {
 		c.errs.Add(err)
-	} else if len(c.errs) == 0 { // who claims a name may be wrong itself
+	} else if c.tooMany(step.Changes); len(c.errs) == 0 { // who claims a name may be wrong itself
 		step.State, owners = c.prove(prior, step.State)
 	}
 	if err := c.errs.Err(); err != nil {
@@ -82,6 +83,7 @@ func Compute(inv *Inventory, sources Sources, prior state.State) (*Result, error
 type computation struct {
 	inv      *Inventory
 	sources  Sources
+	prior    state.State
 	placed   []*placed // in the order of user names
 	unlocked []string  // users without a locked source
 	warnings []state.Warning

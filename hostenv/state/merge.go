@@ -248,13 +248,13 @@ func mergeDates(base, a, b map[string]string) map[string]string {
 	return merged
 }
 
-// mergeKeys returns the canonical text of every member on each side, "" for none.
+// mergeKeys returns the text of every member on each side, "" for none.
 func mergeKeys(sides ...canonjson.Object) map[string][3]string {
 	all := map[string][3]string{}
 	for side, object := range sides {
 		for _, member := range object {
 			values := all[member.Name]
-			values[side] = string(canonjson.Marshal(canonjson.Tree(member.Value)))
+			values[side] = string(member.Value)
 			all[member.Name] = values
 		}
 	}

@@ -42,12 +42,13 @@ func Plan(ctx context.Context,
 	inventory *string, // read the inventory from this file, without Nix; implies -locked
 	out *string, // the generated folder, default generated
 	resolver *string, // the validating resolver to ask for proofs of domains, default the system's
+	allowMany *bool, // retire and move any number of environments
 	compare *string, // compare the new plan with this older plan.json, write nothing
 ) error {
 	run := planRun{
 		folder: openFolder(out, !value(dryRun, false) && compare == nil && since == nil),
 		dryRun: value(dryRun, false), detailed: value(detailedExitcode, false),
-		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""),
+		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""), allowMany: value(allowMany, false),
 		show: showing{diff: value(diff, false), format: value(format, "text"), limit: value(limit, 0)},
 	}
 	return run.run(map[string]*string{"-since": since}, func() error {
@@ -68,9 +69,9 @@ func Plan(ctx context.Context,
 
 type planRun struct {
 	*folder
-	dryRun, detailed, keepSources bool
-	inventory, resolver           string
-	show                          showing
+	dryRun, detailed, keepSources, allowMany bool
+	inventory, resolver                      string
+	show                                     showing
 }
 
 // do takes the lock before it reads the inventory: otherwise, of two concurrent
@@ -138,6 +139,9 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 		// flake's own error would not name the file.
 		ours := gjson.GetBytes(last.text, "formatVersion").Int() == plan.FormatVersion
 		if ours || !gjson.ValidBytes(last.text) {
+			if damaged := r.Damaged(planFile, err); problem.Hint(damaged) != problem.Hint(err) {
+				return last, damaged
+			}
 			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+problem.Word(r.File(planFile))+"), or remove it and run `mage plan`, then `mage dnsGate`")
 		}
 		last.err = err
@@ -162,7 +166,7 @@ func (last lastPlan) carry(next plan.Document) plan.Document {
 func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, plan.Sources, error) {
 	show, done := progress()
 	defer done()
-	runner := &nix.Runner{Dir: ".", Progress: func(e nix.Event) { show(doing(e)) }}
+	runner := &nix.Runner{Dir: r.root, Progress: func(e nix.Event) { show(doing(e)) }}
 	var data []byte
 	var err error
 	if r.inventory != "" {
@@ -184,6 +188,12 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 			err = problem.In(r.inventory, err)
 		}
 		return nil, nil, err
+	}
+	inv.AllowMany = r.allowMany
+	if r.inventory == "" {
+		if inv.Inputs, err = runner.Inputs(); err != nil {
+			return nil, nil, err
+		}
 	}
 	if r.keepSources || r.inventory != "" {
 		if last.Document == nil { // a plan of the legacy generator has no sources

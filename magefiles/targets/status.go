@@ -39,7 +39,7 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 			showEvent(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: deploy.NoHostKey(n)})
 		}
 	}
-	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
+	runner, err := withTokens(ctx, &nix.Runner{Dir: r.root})
 	if err != nil {
 		return err
 	}
