@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ import (
 
 const goodKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpV594cTdpe+o1y0IiFHricBDmVkjMpBQoyJeYIqCeo"
 
-// mistyped returns an inventory of golden/202 with a change, and the state before it.
+// mistyped returns an inventory with a change, and the state before it.
 func mistyped(t *testing.T, edit func(provider, projects map[string]any)) (*plan.Inventory, state.State) {
 	t.Helper()
 	const dir = "../../golden/002-b-two-orgs-some-new/"
@@ -197,6 +198,26 @@ func TestTooMany(t *testing.T) {
 		_, err = plan.Compute(inventory(tt.leave, tt.limit), nil, before.State)
 		if (err != nil) != tt.refused || err != nil && !strings.Contains(err.Error(), fmt.Sprintf("this plan retires %d and moves 0 of %d environments", tt.leave, tt.live)) {
 			t.Errorf("%d of %d with %q: %v", tt.leave, tt.live, tt.limit, err)
+		}
+	}
+}
+
+// TestOptionsExist holds that the options of nix/options are those that Go knows.
+func TestOptionsExist(t *testing.T) {
+	files, err := filepath.Glob("../../nix/options/*.nix")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d options: %v", len(files), err)
+	}
+	for _, file := range files {
+		option := strings.TrimSuffix(filepath.Base(file), ".nix")
+		inv, err := plan.DecodeInventory(fmt.Appendf(nil, `{"formatVersion": 1, "provider": {%q: null}, "projects": {}}`, option))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range inv.Problems() {
+			if strings.Contains(err.Error(), "is no option") {
+				t.Error(err)
+			}
 		}
 	}
 }
