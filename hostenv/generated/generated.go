@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -33,6 +34,8 @@ const (
 type Folder struct {
 	*store.Dir
 	Written []string // paths of what this run wrote to it, and of what it wrote elsewhere
+
+	found bool // by Find, and not named by a person
 }
 
 // Open returns the folder at a path, which need not exist.
@@ -74,19 +77,23 @@ func (f *Folder) Exists() error {
 }
 
 func (f *Folder) stateless() error {
-	if err := f.Here(); err != nil {
-		return err
-	}
 	out := "" // state:init makes it in the same folder alone
-	if f.Path() != Default {
+	if !f.found {
 		out = " -out=" + problem.Word(f.Path())
 	}
+	restore := f.restore(context.Background(), StateFile, isState)
+	if restore == "" {
+		restore = "git checkout -- " + problem.Word(f.File(StateFile))
+	}
 	return problem.New("", fmt.Sprintf("there is no %s", f.File(StateFile)),
-		"restore it (git checkout -- "+problem.Word(f.File(StateFile))+"); for a provider that never planned anything, run `mage state:init"+out+"`")
+		"restore it ("+restore+"); for a provider that never planned anything, run `mage state:init"+out+"`")
 }
 
 // State returns the state, and the text that it was read from.
 func (f *Folder) State() (state.State, []byte, error) {
+	if err := f.refuseUnmerged(); err != nil {
+		return state.State{}, nil, err
+	}
 	text, err := f.Read(StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return state.State{}, nil, f.stateless()
@@ -96,10 +103,29 @@ func (f *Folder) State() (state.State, []byte, error) {
 	}
 	s, err := state.Decode(text)
 	if err != nil {
-		return state.State{}, nil, problem.In(f.File(StateFile), err)
+		return state.State{}, nil, f.Damaged(StateFile, err)
 	}
 	return s, text, nil
 }
+
+// Damaged returns the error of a state or plan whose text cannot be read. If the text
+// is no JSON, and git has an earlier one that is, the hint says how to restore it.
+func (f *Folder) Damaged(name string, err error) error {
+	valid := isState
+	if name == PlanFile {
+		valid = isPlan
+	}
+	if syntax := (*canonjson.SyntaxError)(nil); errors.As(err, &syntax) {
+		if command := f.restore(context.Background(), name, valid); command != "" {
+			err = problem.WithHint(err, "restore it ("+command+"), and run `mage plan`")
+		}
+	}
+	return problem.In(f.File(name), err)
+}
+
+func isState(text []byte) bool { _, err := state.Decode(text); return err == nil }
+
+func isPlan(text []byte) bool { _, err := plan.DecodeDocument(text); return err == nil }
 
 // Plan returns the plan that was made from a state, and the text that it was
 // read from. A plan of another state is a [plan.StaleError].
@@ -112,10 +138,10 @@ func (f *Folder) Plan(s state.State) (document plan.Document, text []byte, err e
 		return document, nil, problem.New("", "there is no "+f.File(PlanFile), "run `mage plan`")
 	}
 	if err := plan.CheckFresh(text, s); err != nil {
-		return document, nil, problem.In(f.File(PlanFile), err)
+		return document, nil, f.Damaged(PlanFile, err)
 	}
 	if document, err = plan.DecodeDocument(text); err != nil {
-		return document, nil, problem.In(f.File(PlanFile), err)
+		return document, nil, f.Damaged(PlanFile, err)
 	}
 	return document, text, nil
 }

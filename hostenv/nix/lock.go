@@ -1,6 +1,7 @@
 package nix
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -129,7 +130,7 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 		if errors.Is(failed, errStale) {
 			text = errStale.Error() + "\n" + text
 		}
-		batch[0].fail(text)
+		batch[0].fail(cmp.Or(r.missingRef(ctx, batch[0]), text))
 		return nil
 	}
 	for _, s := range batch {

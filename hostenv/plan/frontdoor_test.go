@@ -43,7 +43,7 @@ func twoCustomers(virtualHosts any, raw ...string) []byte {
 		"formatVersion": 1,
 		"provider": map[string]any{
 			"hostenvHostname": "hosting.test", "letsEncrypt": map[string]any{"acceptTerms": true, "adminEmail": "ops@hosting.test"},
-			"deployPublicKeys": []any{"ssh-ed25519 CCCC deploy"}, "nodeFor": map[string]any{"default": "node-a"},
+			"deployPublicKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpV594cTdpe+o1y0IiFHricBDmVkjMpBQoyJeYIqCeo deploy"}, "nodeFor": map[string]any{"default": "node-a"},
 			"frontDoor": map[string]any{"raw": raw},
 		},
 		"projects": map[string]any{

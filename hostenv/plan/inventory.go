@@ -22,6 +22,11 @@ type Inventory struct {
 	// Seen are the TXT records of domains. The caller sets it, if
 	// Provider.RequireDomainProof or a person asks for proofs.
 	Seen Seen
+	// Inputs are the names of all inputs of the flake. The caller sets it; Compute then
+	// finds projects among them whose names are mistyped.
+	Inputs []string
+	// AllowMany lets a plan retire and move any number of environments.
+	AllowMany bool
 
 	problems problem.List // of all but the projects' own values; Compute reports them with all others
 	opened   problem.List // see Opened

@@ -12,6 +12,9 @@ type Limits struct {
 	Default       Limit
 	Organisations map[string]Limit // by sanitised name
 	Projects      map[string]Limit // by input
+	// Retire is the percentage of all environments that one plan may retire or move,
+	// see fewEnvironments.
+	Retire int
 }
 
 // A Limit is what one project may use. For an empty field the next wider limit
@@ -37,7 +40,8 @@ var (
 
 func (r *reader) limits(from canonjson.Object) Limits {
 	const where = "provider.limits"
-	l := Limits{Default: r.limit(from, where).or(defaultLimit), Organisations: map[string]Limit{}, Projects: map[string]Limit{}}
+	r.options(from, where, "cpuQuota", "memoryMax", "organisations", "projects", "retire")
+	l := Limits{Retire: r.number(from, where, "retire", 30, 0, 100), Default: r.limit(from, where).or(defaultLimit), Organisations: map[string]Limit{}, Projects: map[string]Limit{}}
 	for name, object := range r.members(from, where, "organisations") {
 		l.Organisations[name] = r.limit(object, where+".organisations."+quoteAttribute(name))
 	}

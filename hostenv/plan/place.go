@@ -21,6 +21,7 @@ import (
 func (c *computation) place() {
 	p := &c.inv.Provider
 	c.knownNodes()
+	c.nodeTypes()
 	used := map[string]bool{}
 	for _, e := range c.placed {
 		if e.last != nil {
@@ -36,7 +37,7 @@ func (c *computation) place() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Placement)) {
 		if !used[key] && !c.concernsHeld(key) {
-			c.warn("provider.placement."+quoteAttribute(key), "names no environment, project or organisation that is planned")
+			c.unusedPlacement(key)
 		}
 	}
 }
@@ -222,6 +223,9 @@ func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 		errs = append(errs, problem.New(e.Ref()+": "+option, fmt.Sprintf(format, args...), remedy))
 	}
 	c.checkIdentity(e, wrong)
+	if err := c.inv.Provider.knownType(e); err != nil {
+		errs = append(errs, err)
+	}
 	// The ref of an environment that sets none is its name, which git may refuse.
 	if _, err := names.ParseRef(e.GitRef); err != nil && (e.GitRef != e.Name || strings.ContainsFunc(e.GitRef, problem.Deceptive)) {
 		wrong("hostenv.gitRef", "name a branch or tag, by letters, digits and _ . / # @ + % = , -", "is %q: %v", e.GitRef, err)

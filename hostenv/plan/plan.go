@@ -125,10 +125,14 @@ func (c *computation) compute() *Result {
 	c.limits()
 	c.quotas()
 	c.unusedRaw()
+	c.misnamedInputs()
 
 	step, err := c.prior.Next(c.request())
 	c.attribute(err)
 	var owners domains.Owners
+	if err == nil {
+		c.tooMany(step.Changes)
+	}
 	if err == nil && len(c.errs) == 0 && len(c.refused) == 0 { // who claims a name may be wrong itself
 		c.uids(step.State)
 		step.State, owners = c.prove(step.State)

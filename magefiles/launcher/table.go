@@ -66,6 +66,7 @@ var table = []*Target{
 		{"json", "bool", false, "print JSON, one object a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
+	{"merge", "Merges two versions of state.json or plan.json, as a merge driver of git.\n\nGit calls it with %O %A %B %P. Run this once in each clone, beside the template's\n.gitattributes: git config merge.hostenv.driver 'go tool mage merge %O %A %B %P'\n\nIf both branches gave one UID to new environments, one gets a new UID. Two deployed\nenvironments with one UID are refused: then the file has conflict markers. After\nthe merge run `mage plan`, which makes the plan anew.", []string{"base", "ours", "theirs", "path"}, []*Flag{}},
 	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
@@ -81,6 +82,7 @@ var table = []*Target{
 		{"inventory", "string", false, "read the inventory from this file, without Nix; implies -locked"},
 		{"out", "string", false, "the generated folder, default generated"},
 		{"resolver", "string", false, "the validating resolver to ask for proofs of domains, default the system's"},
+		{"allowMany", "bool", false, "retire and move any number of environments"},
 		{"compare", "string", false, "compare the new plan with this older plan.json, write nothing"},
 	}},
 	{"state:init", "Makes the state of a provider that has no plan yet.\n\nIt writes generated/state.json, and a .gitignore for the files that are not to\nbe committed. It fails if there is a state, or a plan whose state was lost.", []string{}, []*Flag{
@@ -88,6 +90,9 @@ var table = []*Target{
 	}},
 	{"state:list", "Prints the user, UID, node and host names of every environment.\n\nAn environment that is no longer in the inputs is retired: it keeps its UID for\never, and its host names until `mage state:prune` frees them.", []string{}, []*Flag{
 		{"json", "bool", false, "print JSON"},
+		{"out", "string", false, "the generated folder, default generated"},
+	}},
+	{"state:merge", "Merges state.json and plan.json after a merge of git that left a conflict.\n\nIt does what the merge driver does (`mage -h merge`), and stages both files. Then\nfinish the merge and run `mage plan`.", []string{}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
 	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it shows the names that it would free, and writes nothing.", []string{}, []*Flag{

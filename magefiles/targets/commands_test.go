@@ -2,14 +2,17 @@ package targets_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,6 +56,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// projects FROM TO INPUT... writes an inventory with some of its projects.
+func projects(ts *testscript.TestScript, _ bool, args []string) {
+	text, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var doc map[string]any
+	ts.Check(json.Unmarshal(text, &doc))
+	maps.DeleteFunc(doc["projects"].(map[string]any), func(input string, _ any) bool { return !slices.Contains(args[2:], input) })
+	doc["provider"].(map[string]any)["frontDoor"] = map[string]any{"raw": args[2:]}
+	text, err = json.Marshal(doc)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o666))
 }
 
 // need TOOL... skips the script, or fails it, as [testenv.Need] does.

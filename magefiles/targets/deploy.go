@@ -55,13 +55,13 @@ func Deploy(ctx context.Context,
 	o := drive.Options{
 		Options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
 			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false)},
-		Folder:     f.Folder,
+		Root: f.root, Folder: f.Folder,
 		Selection:  deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
 		Resume:     value(resume, false),
 		Reviewed:   value(reviewed, ""),
 		Migrations: deploy.Migrations{Skip: list(skipMigrations), IgnoreErrors: value(ignoreMigrationErrors, false)},
 		SigningKey: value(signingKey, ""), DeployRs: value(deployRs, ""),
-		Nix: func(ctx context.Context) (*nix.Runner, error) { return withTokens(ctx, &nix.Runner{Dir: "."}) },
+		Nix: func(ctx context.Context) (*nix.Runner, error) { return withTokens(ctx, &nix.Runner{Dir: f.root}) },
 	}
 	switch {
 	case value(plan, false) && value(dryRun, false):

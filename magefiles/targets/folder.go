@@ -12,12 +12,19 @@ const stateFile, planFile = generated.StateFile, generated.PlanFile
 // A folder is the generated folder of a target's run.
 type folder struct {
 	*generated.Folder
-	writes bool // the run is to write files of the folder
+	root   string // the folder of the provider's flake.nix
+	writes bool   // the run is to write files of the folder
 }
 
-// openFolder opens the folder that -out names.
+// openFolder opens the folder that -out names, or that of the flake in the working
+// folder or above it.
 func openFolder(out *string, writes bool) *folder {
-	return &folder{generated.Open(value(out, generated.Default)), writes}
+	root, _ := generated.Root()
+	found := generated.Find()
+	if path := value(out, ""); path != "" {
+		found = generated.Open(path)
+	}
+	return &folder{found, root, writes}
 }
 
 // run runs a target without the secrets in its environment. The lists are flags

@@ -45,12 +45,13 @@ func Plan(ctx context.Context,
 	inventory *string, // read the inventory from this file, without Nix; implies -locked
 	out *string, // the generated folder, default generated
 	resolver *string, // the validating resolver to ask for proofs of domains, default the system's
+	allowMany *bool, // retire and move any number of environments
 	compare *string, // compare the new plan with this older plan.json, write nothing
 ) error {
 	run := planRun{
 		folder: openFolder(out, !value(dryRun, false) && compare == nil && since == nil),
 		dryRun: value(dryRun, false), detailed: value(detailedExitcode, false),
-		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""),
+		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""), allowMany: value(allowMany, false),
 		show: showing{diff: value(diff, false), format: value(format, "text"), limit: value(limit, 0)},
 	}
 	return run.run(map[string]*string{"-since": since}, func() error {
@@ -71,9 +72,9 @@ func Plan(ctx context.Context,
 
 type planRun struct {
 	*folder
-	dryRun, detailed, keepSources bool
-	inventory, resolver           string
-	show                          showing
+	dryRun, detailed, keepSources, allowMany bool
+	inventory, resolver                      string
+	show                                     showing
 }
 
 // do takes the lock before it reads the inventory: otherwise, of two concurrent
@@ -161,6 +162,9 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 		// flake's own error would not name the file.
 		ours := gjson.GetBytes(last.text, "formatVersion").Int() == plan.FormatVersion
 		if ours || !gjson.ValidBytes(last.text) {
+			if damaged := r.Damaged(planFile, err); problem.Hint(damaged) != problem.Hint(err) {
+				return last, damaged
+			}
 			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+problem.Word(r.File(planFile))+"), or remove it and run `mage plan`, then `mage dnsGate`")
 		}
 		last.err = err
@@ -186,7 +190,7 @@ func (last lastPlan) carry(next plan.Document) plan.Document {
 func (r planRun) inputs(ctx context.Context, last lastPlan) (in plan.Input, err error) {
 	show, done := progress()
 	defer done()
-	runner := &nix.Runner{Dir: ".", Progress: func(e nix.Event) { show(doing(e)) }}
+	runner := &nix.Runner{Dir: r.root, Progress: func(e nix.Event) { show(doing(e)) }}
 	var data []byte
 	if r.inventory != "" {
 		if data, err = os.ReadFile(r.inventory); err != nil {
@@ -212,6 +216,12 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (in plan.Input, err 
 			err = problem.In(r.inventory, err)
 		}
 		return in, err
+	}
+	in.Inventory.AllowMany = r.allowMany
+	if r.inventory == "" {
+		if in.Inventory.Inputs, err = runner.Inputs(); err != nil {
+			return in, err
+		}
 	}
 	if r.keepSources || r.inventory != "" {
 		if last.Document != nil { // a plan of the legacy generator has no sources

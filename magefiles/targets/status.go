@@ -52,7 +52,7 @@ func (r *lookRun) ask(ctx context.Context, p *drive.Plan, selected []deploy.Node
 			showEvent(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: deploy.NoHostKey(n)})
 		}
 	}
-	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
+	runner, err := withTokens(ctx, &nix.Runner{Dir: r.root})
 	if err != nil {
 		return nil, err
 	}

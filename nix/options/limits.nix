@@ -28,6 +28,12 @@ let
   };
 in
 limits (default: default) // {
+  retire = nullable (types.ints.between 0 100) 10
+    ''
+      How many of all environments one plan may retire or move to another node,
+      as a percentage; five always. A plan of more needs `mage plan -allowMany`:
+      most often an input or an option is mistyped. `null` for 30.
+    '';
   organisations = own
     "Other limits for the projects of an organisation; they hold for each project separately."
     { acme.memoryMax = "24G"; };
