@@ -127,7 +127,9 @@ const (
 
 // A Start is what a run was started with.
 type Start struct {
-	Plan     string    `json:"plan"` // SHA-256 of plan.json, without the fields that a deploy writes
+	Plan     string    `json:"plan"`             // SHA-256 of plan.json, without the fields that a deploy writes
+	Serial   int       `json:"serial,omitempty"` // of the plan
+	Commit   string    `json:"commit,omitempty"` // see [PlanRecord]
 	By       string    `json:"by"`
 	Selected Selection `json:"selected"`
 	Options  Options   `json:"options"`

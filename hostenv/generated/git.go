@@ -29,6 +29,10 @@ func addToGit(ctx context.Context, dir string, names ...string) error {
 	if err == nil {
 		out, err = git(append([]string{"-c", "advice.addIgnoredFile=false", "add", "--intent-to-add", "--"}, names...)...)
 	}
+	if err != nil && strings.Contains(out, "dubious ownership") {
+		return problem.New("", fmt.Sprintf("make the new files in %s known to git, which refuses the repository of another user", dir),
+			"run the command as the user that owns the repository; or, if you trust that user, `git config --global --add safe.directory FOLDER`")
+	}
 	if err != nil {
 		return problem.New("", fmt.Sprintf("make the new files in %s known to git: %s", dir, out),
 			fmt.Sprintf("they are written, and a flake sees them after `git -C %s add --intent-to-add --force %s`", problem.Word(dir), strings.Join(names, " ")))
@@ -63,4 +67,21 @@ func (f *Folder) Committed(ctx context.Context, commit, name string) ([]byte, er
 		return nil, fmt.Errorf("read %s of %s: %w", f.File(name), commit, err)
 	}
 	return text, nil
+}
+
+// Commit returns the commit that is checked out, with "-dirty" if it has another state
+// or plan, and "" outside of git.
+func (f *Folder) Commit(ctx context.Context) string {
+	git := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(ctx, "git", append([]string{"--no-optional-locks", "-C", f.Path()}, args...)...).Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	commit, err := git("rev-parse", "--verify", "--quiet", "HEAD")
+	if err != nil {
+		return ""
+	}
+	if changed, err := git("status", "--porcelain", "--", StateFile, PlanFile); err != nil || changed != "" {
+		commit += "-dirty"
+	}
+	return commit
 }

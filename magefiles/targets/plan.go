@@ -106,7 +106,7 @@ func (r planRun) plan(ctx context.Context) error {
 		return err
 	}
 	warn(result.Warnings)
-	next := last.carry(result.Plan)
+	next := last.carry(result.Plan).After(last.document())
 	files := []generated.File{
 		{Name: stateFile, Before: oldState, After: result.State.Encode()},
 		{Name: planFile, Before: last.text, After: next.Encode()},
@@ -156,6 +156,14 @@ func (last lastPlan) carry(next plan.Document) plan.Document {
 		return next
 	}
 	return dnsgate.Carry(*last.Document, next)
+}
+
+// document returns the last plan, the zero one if there is none.
+func (last lastPlan) document() plan.Document {
+	if last.Document == nil {
+		return plan.Document{}
+	}
+	return *last.Document
 }
 
 // inputs returns the inventory and the locked sources.

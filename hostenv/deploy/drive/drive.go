@@ -84,6 +84,7 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if err := d.plan.reviewed(d.gentle, d.Folder, d.Reviewed); err != nil {
 		return outcome, err
 	}
+	d.plan.Commit = d.Folder.Commit(d.gentle)
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()
 	if err != nil {
@@ -106,6 +107,10 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	runner.Holder = d.Holder
 	if id := runner.Journal.ID; id != "" {
 		runner.Holder += ", run " + id
+	}
+	runner.Plan = deploy.PlanRecord{
+		Serial: d.plan.Document.Serial.Number, Digest: d.plan.Document.Digest(), Commit: d.plan.Commit,
+		By: runner.Holder, Time: time.Now().UTC().Format(time.RFC3339),
 	}
 	if outcome, err = runner.Run(ctx, d.Mode, d.selected, d.plan.Nodes); err != nil || d.Mode != deploy.Deploy {
 		return outcome, err

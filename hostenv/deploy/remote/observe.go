@@ -28,8 +28,12 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 		}
 	}
 	slices.Sort(folders)
+	var sudo []string
+	if len(s.node.Profiles) > 0 { // the system, or an environment that the node has
+		sudo = []string{s.node.Profiles[0].User, s.node.Profiles[0].Link}
+	}
 	var args []string
-	for _, list := range [][]string{links, users, temps, slices.Compact(folders)} {
+	for _, list := range [][]string{links, users, temps, slices.Compact(folders), sudo} {
 		words, err := Quote(list...)
 		if err != nil {
 			return deploy.Observation{}, err
@@ -47,7 +51,9 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	if err != nil {
 		return deploy.Observation{}, fmt.Errorf("node %s: read its report: %w", s.node.Name, err)
 	}
-	return r.observation(s.node.Profiles), nil
+	o := r.observation(s.node.Profiles)
+	o.Printed = s.printed
+	return o, nil
 }
 
 // home returns the usual home of a user. The node's configuration may set another.
@@ -66,6 +72,8 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		TrustsUser:      settings["require-sigs"] == "false" || r.trusted(strings.Fields(settings["trusted-users"])),
 		Profiles:        map[string]deploy.Observed{},
 		HostKey:         r.hostKey,
+		Plan:            r.plan,
+		Sudo:            r.sudo,
 		Free:            r.free,
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,
