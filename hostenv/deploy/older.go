@@ -35,7 +35,7 @@ func (p PlanRecord) String() string {
 // outdated returns the finding for a node that has a newer plan than the run's, or
 // another one with the same serial; nil if there is no such plan.
 func (r *run) outdated(n *nodeRun, has PlanRecord) *Finding {
-	code, text, fix := FindingOlderPlan, "this is plan %d, which is older", "get the newer plan (git pull), and deploy that; to go back on purpose, `mage rollback` makes a newer plan of the older sources"
+	code, text, fix := FindingOlderPlan, "this is plan %d, which is older", "get the newer plan (git pull), and deploy that; to go back on purpose, go back in flake.nix and flake.lock, and plan again"
 	switch {
 	case has.Serial > r.Plan.Serial:
 	case has.Serial == r.Plan.Serial && has.Serial != 0 && has.Digest != r.Plan.Digest:

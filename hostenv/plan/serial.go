@@ -31,11 +31,14 @@ func (d Document) Digest() string {
 }
 
 // After returns the plan with its serial: that of last if last got it for this very
-// plan, or else one above it. last is the zero Document if there is no plan before.
+// plan, or else one above it. last is the zero Document if there is no plan before. A
+// plan of an older version of this program has no serial, and gets one when it changes.
 func (d Document) After(last Document) Document {
 	d.Serial = last.Serial
-	if digest := d.Digest(); digest != last.Serial.Digest {
-		d.Serial = Serial{Digest: digest, Number: last.Serial.Number + 1}
+	digest := d.Digest()
+	if digest == last.Serial.Digest || last.Serial.Number == 0 && digest == last.Digest() {
+		return d
 	}
+	d.Serial = Serial{Digest: digest, Number: last.Serial.Number + 1}
 	return d
 }

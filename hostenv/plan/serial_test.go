@@ -29,6 +29,10 @@ func TestSerial(t *testing.T) {
 			t.Errorf("%s: the same plan again has the serial %+v", dir, again.Serial)
 		}
 
+		if unnumbered := computed.After(computed); !bytes.Equal(unnumbered.Encode(), text) {
+			t.Errorf("%s: the plan of an older version changes", dir)
+		}
+
 		// A deploy writes into the plan, and the next plan is computed from that.
 		at := map[string]string{}
 		for user, e := range read.Environments {

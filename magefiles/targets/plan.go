@@ -105,6 +105,7 @@ func (r planRun) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	result.Warnings = append(result.Warnings, plan.Renamed(last.Document, result)...)
 	warn(result.Warnings)
 	next := last.carry(result.Plan).After(last.document())
 	files := []generated.File{
