@@ -202,6 +202,7 @@ refused() {
 		return
 	fi
 	why=$(sudo -n -l -u "$1" "$tool" -p "$2" --set "$none" 2>&1 >/dev/null) && return
+	why=$(printf '%s\n' "$why" | grep -v 'unable to resolve host')
 	[ -z "$why" ] && [ -x "$2/activate-rs" ] && return
 	printf '%s' "${why:-no rule of sudo allows it}"
 }

@@ -28,8 +28,10 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 		}
 	}
 	slices.Sort(folders)
+	// Once in a session: sudo looks its host up in DNS each time, and writes a log.
 	var sudo []string
-	if len(s.node.Profiles) > 0 { // the system, or an environment that the node has
+	first := s.observed.Profiles == nil
+	if first && len(s.node.Profiles) > 0 { // the system, or an environment that the node has
 		sudo = []string{s.node.Profiles[0].User, s.node.Profiles[0].Link}
 	}
 	var args []string
@@ -53,6 +55,9 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	}
 	o := r.observation(s.node.Profiles)
 	o.Printed = s.printed
+	if !first {
+		o.Sudo = s.observed.Sudo
+	}
 	return o, nil
 }
 
