@@ -91,7 +91,8 @@ var local = []struct {
 	message *regexp.Regexp
 	hint    string
 }{
-	{regexp.MustCompile(`is not owned by current user|detected dubious ownership in repository|unsafe repository \(`),
+	// The last is Nix 2.8's, whose git then takes the folder for no repository.
+	{regexp.MustCompile(`is not owned by current user|detected dubious ownership in repository|unsafe repository \(|program 'git' failed with exit code 129`),
 		"run the command as the user that owns the repository; or, if you trust that user, `git config --global --add safe.directory FOLDER`"},
 	{regexp.MustCompile(`unknown object format 'sha256'|unknown repository extension found:\s+objectformat|hash '[0-9a-f]{64}' has wrong length`),
 		"Nix reads no git repository with SHA-256: make one with SHA-1 (`git init --object-format=sha1`), and bring the history over with `git fast-export --all` and `git fast-import`"},
