@@ -23,7 +23,7 @@ func Renamed(last *Document, result *Result) []state.Warning {
 	entry := func(user string) state.Entry { return result.State.Entries[user] }
 	var retired, created []string
 	names := map[[2]string][]string{} // host names that move from one to the other
-	for _, c := range result.Changes.List {
+	for _, c := range result.Changes {
 		switch {
 		case c.Kind == state.KindEnvironment && c.Action == state.Retire:
 			retired = append(retired, c.Key)

@@ -50,7 +50,7 @@ func TestRenamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		last := &plan.Document{Environments: refs(map[string]string{"site-old": "main", "shop-main": "main"})}
-		result := &plan.Result{State: next.State, Changes: plan.Changes{List: next.Changes}, Plan: plan.Document{Environments: refs(test.refs)}}
+		result := &plan.Result{State: next.State, Changes: next.Changes, Plan: plan.Document{Environments: refs(test.refs)}}
 		got := plan.Renamed(last, result)
 		if test.want == "" {
 			if len(got) > 0 {
@@ -66,7 +66,7 @@ func TestRenamed(t *testing.T) {
 		if err != nil || moved.State.Entries[test.want].UID != first.State.Entries["site-old"].UID {
 			t.Errorf("%s: with the line: %v, %+v", test.reason, err, moved.State.Entries)
 		}
-		if left := plan.Renamed(last, &plan.Result{State: moved.State, Changes: plan.Changes{List: moved.Changes}, Plan: result.Plan}); len(left) > 0 {
+		if left := plan.Renamed(last, &plan.Result{State: moved.State, Changes: moved.Changes, Plan: result.Plan}); len(left) > 0 {
 			t.Errorf("%s: with the line it still warns: %+v", test.reason, left)
 		}
 	}
