@@ -127,8 +127,9 @@ const (
 
 // A Start is what a run was started with.
 type Start struct {
-	Plan string `json:"plan"` // SHA-256 of plan.json, without the fields that a deploy writes
-	By   string `json:"by"`
+	Plan   string `json:"plan"`             // SHA-256 of plan.json, without the fields that a deploy writes
+	Serial int    `json:"serial,omitempty"` // of the plan
+	By     string `json:"by"`
 	// Commit is the commit of the provider's repository that was checked out, "" if
 	// there was none. Uncommitted says that the plan or the state was not as in it.
 	Commit      string `json:"commit,omitempty"`

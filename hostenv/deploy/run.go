@@ -19,6 +19,8 @@ type Options struct {
 	SkipVerification bool          `json:"skipVerification,omitempty"`
 	RemoteBuild      bool          `json:"remoteBuild,omitempty"`
 	DetailedExitcode bool          `json:"detailedExitcode,omitempty"` // of a preview, see [Outcome.PreviewCode]
+	// AllowOlder is why the run may replace a newer plan on a node; "" if it may not.
+	AllowOlder string `json:"allowOlder,omitempty"`
 	// Settle bounds the wait for an activation that another run began, 0 for five
 	// minutes: activate-rs waits for 240 s, and then for a confirmation.
 	Settle time.Duration `json:"-"`
@@ -51,6 +53,7 @@ type Runner struct {
 	Holder  string // of the nodes' locks
 	Moves   []plan.Move
 	History History // of earlier runs, see [ReadHistory]
+	Plan    PlanRecord
 
 	// Stop ends the run early when it is closed: the run begins no new work, gives
 	// up work that has not changed a profile yet, and finishes its activations. If

@@ -73,6 +73,10 @@ func addToGit(ctx context.Context, dir string, names ...string) error {
 		}
 		out, err = g.run(ctx, append([]string{"-c", "advice.addIgnoredFile=false", "add", "--intent-to-add", "--"}, names...)...)
 	}
+	if (g == nil || err != nil) && strings.Contains(out, "dubious ownership") {
+		return problem.New("", fmt.Sprintf("make the new files in %s known to git, which refuses the repository of another user", dir),
+			"run the command as the user that owns the repository; or, if you trust that user, `git config --global --add safe.directory FOLDER`")
+	}
 	if g == nil || err != nil {
 		return problem.New("", fmt.Sprintf("make the new files in %s known to git: %s", dir, out),
 			fmt.Sprintf("they are written, and a flake sees them after `git -C %s add --intent-to-add --force %s`", problem.Word(dir), strings.Join(names, " ")))

@@ -114,6 +114,21 @@ var advice = []struct {
 	{regexp.MustCompile("Could(n't| not) resolve host"), "run the command again once this machine finds the host in DNS"},
 }
 
+// local holds the hints for messages about this machine, which any command may print.
+var local = []struct {
+	message *regexp.Regexp
+	hint    string
+}{
+	// The last is Nix 2.8's, whose git then takes the folder for no repository.
+	{regexp.MustCompile(`is not owned by current user|detected dubious ownership in repository|unsafe repository \(|program 'git' failed with exit code 129`),
+		"run the command as the user that owns the repository; or, if you trust that user, `git config --global --add safe.directory FOLDER`"},
+	{regexp.MustCompile(`unknown object format 'sha256'|unknown repository extension found:\s+objectformat|hash '[0-9a-f]{64}' has wrong length`),
+		"Nix reads no git repository with SHA-256: make one with SHA-1 (`git init --object-format=sha1`), and bring the history over with `git fast-export --all` and `git fast-import`"},
+	{diskFull, "make room on this machine: `df -h` shows which disk is full, `nix-collect-garbage` removes what Nix no longer needs"},
+}
+
+var diskFull = regexp.MustCompile(`(?i)No space left on device|database or disk is full|Disk quota exceeded`)
+
 // reasonOf returns Nix's innermost message about a project, or about the
 // provider's options for "", with a hint.
 //
@@ -145,6 +160,16 @@ func inventoryProblem(project string, reason error) error {
 // Advice returns the hint for a message of Nix itself, "" if there is none.
 func Advice(text string) string {
 	for _, a := range advice {
+		if a.message.MatchString(text) {
+			return a.hint
+		}
+	}
+	return localAdvice(text)
+}
+
+// localAdvice returns the hint for a message about this machine, "" if there is none.
+func localAdvice(text string) string {
+	for _, a := range local {
 		if a.message.MatchString(text) {
 			return a.hint
 		}

@@ -27,6 +27,7 @@ type Carried = canonjson.Object
 type Document struct {
 	FormatVersion   int                    `json:"formatVersion,omitzero"`
 	StateDigest     string                 `json:"stateDigest,omitzero"` // of the state that it was made from
+	Serial          Serial                 `json:"serial,omitzero"`
 	HostenvHostname string                 `json:"hostenvHostname,omitzero"`
 	DeployUser      string                 `json:"deployUser,omitzero"`
 	Environments    map[string]Environment `json:"environments,omitzero"` // by user name

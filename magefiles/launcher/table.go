@@ -21,6 +21,7 @@ var table = []*Target{
 		{"skipMigrations", "string", true, "leave the data of these environments on their old nodes; * for all"},
 		{"migrationSource", "string", true, "the nodes that hold data: environment=node, separated by commas"},
 		{"ignoreMigrationErrors", "bool", false, "continue without data that cannot be moved"},
+		{"allowOlder", "string", false, "why this plan may replace a newer one on a node"},
 		{"signingKey", "string", false, "the file of the secret signing key, default secrets/signing/secret.key"},
 		{"deployRs", "string", false, "the program deploy of deploy-rs, default from the flake's input"},
 		{"json", "bool", false, "print events as JSON, one a line"},

@@ -41,6 +41,10 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	if err != nil {
 		return none, nil, err
 	}
+	if ours, err := plan.DecodeDocument(text); err == nil {
+		ours.Serial = plan.Serial{} // it numbers the plans, and is no part of what they plan
+		text = ours.Encode()
+	}
 	before, err := parity.DecodeDocuments(text, oldState)
 	if err != nil {
 		// The hint for the provider's own plan does not fit: this file is most often

@@ -46,6 +46,7 @@ func Deploy(ctx context.Context,
 	skipMigrations *string, // leave the data of these environments on their old nodes; * for all
 	migrationSource *string, // the nodes that hold data: environment=node, separated by commas
 	ignoreMigrationErrors *bool, // continue without data that cannot be moved
+	allowOlder *string, // why this plan may replace a newer one on a node
 	signingKey *string, // the file of the secret signing key, default secrets/signing/secret.key
 	deployRs *string, // the program deploy of deploy-rs, default from the flake's input
 	json *bool, // print events as JSON, one a line
@@ -54,7 +55,7 @@ func Deploy(ctx context.Context,
 	f := openFolder(out, false)
 	o := drive.Options{
 		Options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
-			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false)},
+			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false), AllowOlder: strings.TrimSpace(value(allowOlder, ""))},
 		Root: f.root, Folder: f.Folder,
 		Selection:  deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
 		Resume:     value(resume, false),
@@ -76,6 +77,9 @@ func Deploy(ctx context.Context,
 	}
 	if reviewed != nil && *reviewed == "" {
 		return f.fail(problem.New("-reviewed", "is empty", "pass the digest in the first line of the review, or leave the flag out to deploy the plan that is here"))
+	}
+	if allowOlder != nil && strings.TrimSpace(*allowOlder) == "" {
+		return f.fail(problem.New("-allowOlder", "is empty", `write the reason, which the journal keeps: -allowOlder="the new kernel does not boot"`))
 	}
 	if jobs != nil && *jobs == 0 { // in drive.Options 0 means the default
 		return f.fail(problem.New("-jobs", "is 0", "omit it for the default"))

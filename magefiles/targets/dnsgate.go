@@ -152,7 +152,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := generated.File{Name: planFile, Before: text, After: gated.Plan.Encode()}
+	file := generated.File{Name: planFile, Before: text, After: gated.Plan.After(document).Encode()}
 	if !r.dryRun {
 		if err := r.Save(ctx, file); err != nil {
 			return err

@@ -102,7 +102,7 @@ func (r planRun) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := last.carry(result.Plan)
+	next := last.carry(result.Plan).After(last.document())
 	files := []generated.File{
 		{Name: stateFile, Before: oldState, After: result.State.Encode()},
 		{Name: planFile, Before: last.text, After: next.Encode()},
@@ -140,6 +140,7 @@ func (r planRun) compute(ctx context.Context, prior state.State, last lastPlan) 
 	if err := tellHeld(result.Held); err != nil {
 		return nil, nil, err
 	}
+	result.Warnings = append(result.Warnings, plan.Renamed(last.Document, result)...)
 	warn(result.Warnings)
 	return result, in.Inventory, nil
 }
@@ -183,6 +184,14 @@ func (last lastPlan) carry(next plan.Document) plan.Document {
 		return next
 	}
 	return dnsgate.Carry(*last.Document, next)
+}
+
+// document returns the last plan, the zero one if there is none.
+func (last lastPlan) document() plan.Document {
+	if last.Document == nil {
+		return plan.Document{}
+	}
+	return *last.Document
 }
 
 // inputs returns the inventory, the locked sources, and the projects that could not be

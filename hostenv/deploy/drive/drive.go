@@ -87,6 +87,10 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if held := d.plan.Document.Held(); len(held) > 0 {
 		d.sink.Held(held)
 	}
+	commit, changed := d.Folder.Commit(d.gentle)
+	if d.plan.Commit = commit; changed {
+		d.plan.Commit += "-dirty"
+	}
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()
 	if err != nil {
@@ -109,6 +113,10 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	runner.Holder = d.Holder
 	if id := runner.Journal.ID; id != "" {
 		runner.Holder += ", run " + id
+	}
+	runner.Plan = deploy.PlanRecord{
+		Serial: d.plan.Document.Serial.Number, Digest: d.plan.Document.Digest(), Commit: d.plan.Commit,
+		By: runner.Holder, Time: time.Now().UTC().Format(time.RFC3339),
 	}
 	if outcome, err = runner.Run(ctx, d.Mode, d.selected, d.plan.Nodes); err != nil || d.Mode != deploy.Deploy {
 		return outcome, err

@@ -2,8 +2,6 @@ package drive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"slices"
 
@@ -21,6 +19,7 @@ type Plan struct {
 	Document plan.Document
 	State    state.State
 	Nodes    []deploy.Node // all of them, with all profiles
+	Commit   string        // of the provider's repository, see [deploy.PlanRecord]
 
 	text []byte // of plan.json
 }
@@ -87,19 +86,6 @@ func (p *Plan) users(named []string) []string {
 		}
 	}
 	return all
-}
-
-// digest returns the digest of the plan without the fields that a deploy writes
-// into it: they must not make a run that is resumed one of another plan.
-func (p *Plan) digest() string {
-	at := map[string]string{}
-	for _, n := range p.Nodes {
-		for _, profile := range n.Profiles {
-			at[profile.Name] = n.Name
-		}
-	}
-	digest := sha256.Sum256(p.Document.WithDeployed(at, "").Encode())
-	return hex.EncodeToString(digest[:])
 }
 
 // unrecorded returns the entries of deployed that the state does not have yet.

@@ -35,7 +35,7 @@ func (d *driver) resume() (id string, err error) {
 		return "", problem.New(subject, "ended before it began", again)
 	case o.Ended && o.Code() == deploy.ExitDone && len(d.plan.unrecorded(o.Deployed())) == 0:
 		return "", problem.New(subject, "is complete: there is nothing to resume", again)
-	case o.Start.Plan != d.plan.digest():
+	case o.Start.Plan != d.plan.Document.Digest():
 		return "", problem.New(subject, "was for another plan", again+": it asks the nodes what they have, and knows which activations that run left undecided")
 	}
 	d.Selection = o.Start.Selected
@@ -44,6 +44,7 @@ func (d *driver) resume() (id string, err error) {
 	now.SkipOffline = now.SkipOffline || then.SkipOffline
 	now.SkipVerification = now.SkipVerification || then.SkipVerification
 	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
+	now.AllowOlder = cmp.Or(now.AllowOlder, then.AllowOlder)
 	if m := o.Start.Migrations; m != nil {
 		d.Migrations = d.plan.joined(*m, d.Migrations)
 	}
@@ -87,7 +88,7 @@ func (d *driver) journal(resumed string) (*deploy.Journal, error) {
 	if err := deploy.PruneRuns(d.runs); err != nil {
 		return nil, err
 	}
-	start := deploy.Start{Plan: d.plan.digest(), By: d.Holder, Selected: d.Selection, Options: d.Options.Options, SigningKey: d.SigningKey, DeployRs: d.DeployRs}
+	start := deploy.Start{Plan: d.plan.Document.Digest(), Serial: d.plan.Document.Serial.Number, By: d.Holder, Selected: d.Selection, Options: d.Options.Options, SigningKey: d.SigningKey, DeployRs: d.DeployRs}
 	start.Commit, start.Uncommitted = d.Folder.Commit(d.gentle)
 	if m := d.Migrations; m.IgnoreErrors || len(m.Skip)+len(m.Sources) > 0 {
 		start.Migrations = &m

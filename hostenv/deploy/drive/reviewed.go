@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
@@ -46,6 +45,5 @@ func (p *Plan) recordedOnto(ctx context.Context, folder *generated.Folder, diges
 			return false
 		}
 	}
-	nodes, err := deploy.Planned(document)
-	return err == nil && (&Plan{Document: document, Nodes: nodes}).digest() == p.digest()
+	return document.Digest() == p.Document.Digest()
 }
