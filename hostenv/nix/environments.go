@@ -139,7 +139,7 @@ func (o *own) ofSource(environments map[string]Environment, users []string) *sub
 	}
 	p := &subject{
 		name: first.Project, locked: first.Source, part: o.lock.Part(o.Held.Shared, ""), file: "held-packages.nix",
-		arguments: map[string]any{"environments": asked}, refused: map[string]string{},
+		arguments: map[string]any{"environments": asked}, refused: map[string]string{}, made: derivationsOf,
 		about: func(reason error) error {
 			failed := (*CommandError)(nil)
 			if !errors.As(reason, &failed) {
@@ -151,6 +151,18 @@ func (o *own) ofSource(environments map[string]Environment, users []string) *sub
 	}
 	p.folder, _ = first.Source["dir"].(string)
 	return p
+}
+
+// derivationsOf returns the derivations that held-packages.nix describes.
+func derivationsOf(result json.RawMessage) (paths []string) {
+	found := map[string]Package{}
+	_ = json.Unmarshal(result, &found) // who reads the result reports the error
+	for _, p := range found {
+		if p.Derivation != "" {
+			paths = append(paths, p.Derivation)
+		}
+	}
+	return paths
 }
 
 var (

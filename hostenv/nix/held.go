@@ -168,6 +168,7 @@ type subject struct {
 	file      string         // of nix/lib, which evaluates it
 	arguments map[string]any // of file, besides `held`
 	about     func(error) error
+	made      func(result json.RawMessage) []string // store paths that a result names, if not nil
 
 	needed  []flakelock.Needed
 	refused map[string]string
@@ -176,6 +177,19 @@ type subject struct {
 
 // problem returns an error about a subject.
 func (p *subject) problem(text, fix string) error { return p.about(problem.New("", text, fix)) }
+
+// isValid reports whether the store has what a former result names.
+func (p *subject) isValid(ctx context.Context, r *Runner, result json.RawMessage) bool {
+	if p.made == nil {
+		return true
+	}
+	paths := p.made(result)
+	if len(paths) == 0 {
+		return true
+	}
+	invalid, err := r.Run(ctx, Command{Program: "nix-store", Args: append([]string{"--check-validity", "--print-invalid"}, paths...)})
+	return err == nil && len(bytes.TrimSpace(invalid)) == 0
+}
 
 // projects evaluates all projects, each alone. It returns those that worked, and
 // those that failed.
@@ -226,7 +240,14 @@ func (r *Runner) hold(ctx context.Context, o *own, all []*subject, settled func(
 		return err
 	}
 	defer h.close()
-	s := &sources{runner: r, holder: h, own: o, missing: map[string]bool{}}
+	version, err := r.Version(ctx)
+	if err != nil {
+		return err
+	}
+	s := &sources{
+		runner: r, holder: h, own: o, missing: map[string]bool{},
+		memory: memoryOf(r.environment(), version, o.Held.StoreDir, h.store.files, settings, h.wrap != nil, h.limits, o.Held.Library),
+	}
 	failed := map[*subject]error{}
 	if err := s.prepare(ctx, all, failed); err != nil {
 		return err
@@ -294,6 +315,21 @@ const tries = 100
 // evaluate evaluates one subject. If it needs a source that the store does not
 // have, evaluate fetches it and begins again.
 func (s *sources) evaluate(ctx context.Context, p *subject) (json.RawMessage, error) {
+	key, err := s.key(p)
+	if err != nil {
+		return nil, err
+	}
+	if known := s.memory.get(key); known != nil && p.isValid(ctx, s.runner, known) {
+		return known, nil
+	}
+	result, err := s.evaluateAnew(ctx, p)
+	if err == nil {
+		s.memory.put(key, result)
+	}
+	return result, err
+}
+
+func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage, error) {
 	for range tries {
 		expression, err := s.expression(p)
 		if err != nil {
@@ -321,17 +357,46 @@ func (s *sources) evaluate(ctx context.Context, p *subject) (json.RawMessage, er
 
 // expression evaluates a subject by a file of the provider's own nix/lib.
 func (s *sources) expression(p *subject) (string, error) {
-	o := s.own
-	arguments := map[string]any{"held": map[string]any{
-		"shared": o.Held.Shared, "own": o.Held.Own, "refused": p.refused, "missing": s.missingList(), "lock": p.part,
-	}}
+	text, err := s.arguments(p, s.missingList())
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("import (%s + %s) (builtins.fromJSON %s)",
+		inStore(s.own.Held.Library.NarHash), Quote(s.own.Held.Library.Dir+"/"+p.file), Quote(string(text))), nil
+}
+
+// key is all that the result of a subject follows from, besides what all subjects have
+// in common. Which sources the store has does not change a result.
+func (s *sources) key(p *subject) (string, error) {
+	text, err := s.arguments(p, []string{})
+	return p.file + string(text), err
+}
+
+func (s *sources) arguments(p *subject, missing []string) ([]byte, error) {
+	held := map[string]any{"shared": s.own.Held.Shared, "refused": p.refused, "missing": missing, "lock": p.part, "own": nil}
+	if s.own.Held.Shared == nil || p.isInOwn() {
+		held["own"] = s.own.Held.Own
+	}
+	arguments := map[string]any{"held": held}
 	maps.Copy(arguments, p.arguments)
 	text, err := json.Marshal(arguments)
 	if err != nil {
-		return "", fmt.Errorf("evaluate %s: %w", p.name, err)
+		return nil, fmt.Errorf("evaluate %s: %w", p.name, err)
 	}
-	return fmt.Sprintf("import (%s + %s) (builtins.fromJSON %s)",
-		inStore(o.Held.Library.NarHash), Quote(o.Held.Library.Dir+"/"+p.file), Quote(string(text))), nil
+	return text, nil
+}
+
+// isInOwn reports whether a subject, or an input that it shares, is a folder of the
+// provider's own flake.
+func (p *subject) isInOwn() bool {
+	nodes, _ := p.part["nodes"].(map[string]any)
+	for _, node := range nodes {
+		fields, _ := node.(map[string]any)
+		if locked, _ := fields["locked"].(map[string]any); flakelock.IsRelative(locked) {
+			return true
+		}
+	}
+	return flakelock.IsRelative(p.locked)
 }
 
 // inStore is a Nix expression of the tree with a hash, which the store has.
@@ -344,6 +409,7 @@ type sources struct {
 	runner *Runner
 	holder *holder
 	own    *own
+	memory memory
 
 	mu      sync.Mutex
 	missing map[string]bool // narHashes that the store lacks

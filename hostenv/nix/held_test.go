@@ -88,9 +88,8 @@ func TestAttacksOnTheEvaluation(t *testing.T) {
 		write(t, home, map[string]string{".ssh/id_ed25519": canary, ".netrc": canary})
 		n.env = append(slices.Clone(n.env), "HOME="+home, "SECRET="+canary, "SSH_AUTH_SOCK="+home+"/agent-"+canary, "NIX_PATH=home="+home)
 		write(t, dir, map[string]string{
-			"beta/secret": canary,
-			"beta/flake.nix": strings.Replace(customer("beta", "portal", ""), "{ outputs = _: {", `{ outputs = _: {
-  packages.x86_64-linux.main = derivation { name = "main"; system = "x86_64-linux"; builder = "/bin/sh"; };`, 1),
+			"beta/secret":    canary,
+			"beta/flake.nix": withPackage("beta", "portal", ""),
 		})
 		gitOutput(t, dir+"/beta", "init", "--quiet", "--initial-branch=main")
 		gitOutput(t, dir+"/beta", "add", ".")

@@ -46,11 +46,12 @@ func (c *computation) unusedRaw() {
 // Everything else that a site needs is the business of the environment's own nginx,
 // behind its socket.
 type closedDoor struct {
-	user      string
-	indexing  bool       // allowIndexing
-	redirect  names.Host // globalRedirect, "" for none
-	code      int        // redirectCode
-	locations []location // those that answer by themselves, in the order of their paths
+	user       string
+	indexing   bool       // allowIndexing
+	redirect   names.Host // globalRedirect, "" for none
+	code       int        // redirectCode
+	webSockets bool       // locations."/".proxyWebsockets
+	locations  []location // those that answer by themselves, in the order of their paths
 }
 
 // A location is a path, or "= " and a path for a request of exactly this path, and
@@ -64,7 +65,7 @@ type location struct {
 // name; any other option is refused by its name.
 var (
 	closedVirtualHost = setOf("allowIndexing", "enableLetsEncrypt", "globalRedirect", "hsts", "locations", "redirectCode", "security")
-	closedLocation    = setOf("return")
+	closedLocation    = setOf("proxyWebsockets", "return")
 	closedSecurity    = setOf("csp", "cspMode", "cspReportTo", "hsts", "referrerPolicy", "reportTo", "xContentTypeOptions", "xFrameOptions")
 )
 
@@ -95,7 +96,8 @@ func (r *reader) closedDoor(object canonjson.Object, at, user string) (*closedDo
 	locations := canonjson.Object{}
 	for path, object := range r.members(object, at, "locations") {
 		inner := at + ".locations." + quoteAttribute(path)
-		locations = append(locations, canonjson.Member{Name: path, Value: r.only(object, closedLocation, inner, "virtualHosts.<name>.locations.<path>").Value()})
+		answers := r.only(object, closedLocation, inner, "virtualHosts.<name>.locations.<path>").Without("proxyWebsockets")
+		locations = append(locations, canonjson.Member{Name: path, Value: answers.Value()})
 		r.location(d, object, path, inner)
 	}
 	if !canonjson.IsNull(fields.Get("locations")) {
@@ -143,6 +145,9 @@ func (r *reader) location(d *closedDoor, object canonjson.Object, path, at strin
 		r.remedied(at, "", "remove it", "is where certificates are ordered")
 	}
 	value := object.Get("return")
+	if r.boolean(object, at, "proxyWebsockets", false) {
+		r.webSockets(d, path, at, !canonjson.IsNull(value))
+	}
 	if canonjson.IsNull(value) {
 		return
 	}
@@ -154,6 +159,21 @@ func (r *reader) location(d *closedDoor, object canonjson.Object, path, at strin
 		r.remedied(at, "return", "remove it, or globalRedirect", "has no effect: globalRedirect answers every request")
 	default:
 		d.locations = append(d.locations, location{path, answer})
+	}
+}
+
+// webSockets notes that "/", which passes requests to the environment's own socket,
+// passes WebSockets as well.
+func (r *reader) webSockets(d *closedDoor, path, at string, answered bool) {
+	switch {
+	case path != "/":
+		r.remedied(at, "proxyWebsockets", `set locations."/".proxyWebsockets`, `is true, and the front door passes requests to the environment by "/" alone`)
+	case d.redirect != "":
+		r.remedied(at, "proxyWebsockets", "remove it, or globalRedirect", "has no effect: globalRedirect answers every request")
+	case answered:
+		r.remedied(at, "proxyWebsockets", "remove it, or return", "has no effect: return answers every request")
+	default:
+		d.webSockets = true
 	}
 }
 
@@ -230,6 +250,14 @@ func (inv *Inventory) Opened() []error { return slices.Clone(inv.opened) }
 
 func (d *closedDoor) redirects() bool { return d.redirect != "" }
 
+func (d *closedDoor) proxy(user string) jsontext.Value {
+	proxy := proxyTo(user)
+	if d.webSockets {
+		proxy = proxy.With("proxyWebsockets", jsontext.Value("true"))
+	}
+	return proxy.Value()
+}
+
 // nginx is the one place where the closed form becomes options of NixOS.
 func (d *closedDoor) nginx(host VirtualHost) VirtualHost {
 	locations := make(canonjson.Object, 0, len(d.locations)+1)
@@ -240,7 +268,7 @@ func (d *closedDoor) nginx(host VirtualHost) VirtualHost {
 	if d.redirects() {
 		redirect = canonjson.Marshal(string(d.redirect))
 	} else if locations.Get("/") == nil {
-		locations = locations.With("/", proxyTo(d.user))
+		locations = locations.With("/", d.proxy(d.user))
 	}
 	served := canonjson.Object{
 		{Name: "globalRedirect", Value: redirect},

@@ -91,6 +91,8 @@ func isEmpty(v jsontext.Value) bool {
 
 func (d *rawDoor) redirects() bool { return d.redirect }
 
+func (d *rawDoor) proxy(user string) jsontext.Value { return proxyTo(user).Value() }
+
 func (d *rawDoor) nginx(host VirtualHost) VirtualHost {
 	host.Carried = host.Carried.Only(func(name string) bool { return nginxVirtualHost[name] })
 	declared := host.Carried.Get("locations")

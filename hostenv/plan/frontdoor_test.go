@@ -163,6 +163,11 @@ var closedAttacks = map[string]struct{ options, names string }{
 	"a group":                          {`{"security":{"cspReportTo":"x y"}}`, "cspReportTo is"},
 	"a text for hsts":                  {`{"hsts":"x"}`, "hsts is a string"},
 	"a text for allowIndexing":         {`{"allowIndexing":"x"}`, "allowIndexing is a string"},
+	"a WebSocket elsewhere":            {`{"locations":{"/ws":{"proxyWebsockets":true}}}`, "proxyWebsockets is true"},
+	"a WebSocket to a redirect":        {`{"globalRedirect":"x.test","locations":{"/":{"proxyWebsockets":true}}}`, "globalRedirect answers every request"},
+	"a WebSocket to an answer":         {`{"locations":{"/":{"proxyWebsockets":true,"return":410}}}`, "return answers every request"},
+	"a text for proxyWebsockets":       {`{"locations":{"/":{"proxyWebsockets":"true; root /"}}}`, "proxyWebsockets is a string"},
+	"a number for proxyWebsockets":     {`{"locations":{"/x":{"proxyWebsockets":1}}}`, "proxyWebsockets is an integer"},
 	"locations that are none":          {`{"locations":[]}`, "locations is a list"},
 }
 
@@ -262,6 +267,9 @@ func TestClosedFrontDoorServes(t *testing.T) {
 		"its own /":           {`{"locations":{"/":{"return":"302 /start"}}}`, host("null", `"/":{"return":"302 /start"}`, "")},
 		"a status":            {`{"locations":{"/gone":{"return":410},"= /teapot":{"return":" 418 "}}}`, host("null", proxy+`,"/gone":{"return":410},"= /teapot":{"return":418}`, "")},
 		"a redirect":          {`{"locations":{"/old":{"return":"301  https://WWW.acme.test:8443$request_uri"}}}`, host("null", proxy+`,"/old":{"return":"301 https://www.acme.test:8443$request_uri"}`, "")},
+		"WebSockets":          {`{"locations":{"/":{"proxyWebsockets":true},"/x":{"proxyWebsockets":false,"return":410}}}`, host("null", strings.Replace(proxy, "}", `,"proxyWebsockets":true}`, 1)+`,"/x":{"return":410}`, "")},
+		"no WebSockets":       {`{"locations":{"/":{"proxyWebsockets":false,"return":null},"/x":{"proxyWebsockets":null}}}`, host("null", proxy, "")},
+		"none, and no /":      {`{"globalRedirect":"acme.test","locations":{"/":{"proxyWebsockets":false}}}`, host(`"acme.test"`, "", "")},
 		"a URL alone":         {`{"locations":{"/old":{"return":"$scheme://$host/new?from=$request_uri#top"}}}`, host("null", proxy+`,"/old":{"return":"302 $scheme://$host/new?from=$request_uri#top"}`, "")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,6 +280,11 @@ func TestClosedFrontDoorServes(t *testing.T) {
 			served := decoded(t, canonjson.Encode(result.Plan.Nodes["node-a"].Services.Nginx.VirtualHosts[ownHost]))
 			if diff := cmp.Diff(decoded(t, []byte(test.served)), served); diff != "" {
 				t.Errorf("on the node (-want +got):\n%s", diff)
+			}
+			root := func(host plan.VirtualHost) any { return object(t, string(host.Carried.Get("locations")))["/"] }
+			here, environment := root(result.Plan.Nodes["node-a"].Services.Nginx.VirtualHosts[ownHost]), root(result.Plan.Environments[ownUser].VirtualHosts[ownHost])
+			if diff := cmp.Diff(here, environment); here != nil && diff != "" {
+				t.Errorf("the environment's / differs from the node's (-node +environment):\n%s", diff)
 			}
 			for option := range result.Plan.Environments[ownUser].VirtualHosts[ownHost].Carried {
 				if name := result.Plan.Environments[ownUser].VirtualHosts[ownHost].Carried[option].Name; name == "basicAuthFile" {
@@ -387,7 +400,8 @@ func checkServed(t testing.TB, host map[string]any) {
 			ok = true
 			for path, location := range value.(map[string]any) {
 				location := location.(map[string]any)
-				proxied := path == "/" && cmp.Equal(location, map[string]any{"proxyPass": "http://" + ownUser + "_upstream", "recommendedProxySettings": true})
+				proxied := path == "/" && location["proxyPass"] == "http://"+ownUser+"_upstream" && location["recommendedProxySettings"] == true &&
+					(len(location) == 2 || len(location) == 3 && location["proxyWebsockets"] == true)
 				text, isText := location["return"].(string)
 				status, isStatus := location["return"].(int64)
 				answers := len(location) == 1 && (isText && servedReturn.MatchString(text) || isStatus && (status == 200 || status == 204 || 400 <= status && status < 505 && (status < 494 || status > 499)))
@@ -412,6 +426,7 @@ func FuzzFrontDoor(f *testing.F) {
 	for _, name := range slices.Sorted(maps.Keys(closedAttacks)) {
 		f.Add(ownHost, closedAttacks[name].options)
 	}
+	f.Add(ownHost, `{"locations":{"/":{"proxyWebsockets":true}}}`)
 	f.Add("*.acme.test", `{"globalRedirect":"acme.test","locations":{"= /x":{"return":"301 https://$host$request_uri"}},"security":{"csp":"a"}}`)
 	calm, err := planOf(f, twoCustomers(map[string]any{}))
 	if err != nil {

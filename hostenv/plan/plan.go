@@ -221,9 +221,8 @@ func (c *computation) document(next state.State) Document {
 	for _, e := range c.placed {
 		if e.last == nil {
 			e.hosts = make(map[string]VirtualHost, len(e.virtualHosts))
-			proxy := proxyTo(e.UserName)
 			for _, v := range e.virtualHosts {
-				e.hosts[v.name] = v.planned(proxy)
+				e.hosts[v.name] = v.planned(e.UserName)
 			}
 		}
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])

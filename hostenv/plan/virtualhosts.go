@@ -28,6 +28,8 @@ type virtualHost struct {
 type door interface {
 	// redirects reports whether globalRedirect answers all requests.
 	redirects() bool
+	// proxy returns the location that passes requests to the environment's socket.
+	proxy(user string) jsontext.Value
 	// nginx returns the virtual host with options of NixOS alone, given as the
 	// environment's.
 	nginx(VirtualHost) VirtualHost
@@ -125,12 +127,12 @@ func (e *EvaluatedEnvironment) hostNames() []string {
 // planned returns the virtual host for the plan: enableACME and forceSSL replace
 // enableLetsEncrypt, and location "/" is the proxy to the environment, unless the
 // host redirects or the project has its own "/".
-func (v *virtualHost) planned(proxy jsontext.Value) VirtualHost {
+func (v *virtualHost) planned(user string) VirtualHost {
 	var host VirtualHost
 	canonjson.Fill(v.fields, &host, "enableLetsEncrypt")
 	locations, declared := canonjson.ObjectOf(host.Carried.Get("locations"))
 	if !v.door.redirects() && isUnset(locations.Get("/")) {
-		locations, declared = locations.With("/", proxy), false
+		locations, declared = locations.With("/", v.door.proxy(user)), false
 	}
 	if !declared {
 		host.Carried = host.Carried.With("locations", locations.Value())
@@ -139,11 +141,11 @@ func (v *virtualHost) planned(proxy jsontext.Value) VirtualHost {
 }
 
 // proxyTo returns the location that passes requests to an environment.
-func proxyTo(user string) jsontext.Value {
+func proxyTo(user string) canonjson.Object {
 	return canonjson.Object{
 		{Name: "proxyPass", Value: canonjson.Marshal("http://" + user + "_upstream")},
 		{Name: "recommendedProxySettings", Value: jsontext.Value("true")},
-	}.Value()
+	}
 }
 
 // isUnset reports whether all options of a location have their default, null.

@@ -7,7 +7,8 @@
 #   shared           the names of the provider's inputs that replace the project's
 #   own              { narHash; dir; } of the provider's own flake. It is read if
 #                    the provider replaces inputs by values of its own (shared is
-#                    null), or has the project in a folder of it.
+#                    null), or has the project or a shared input in a folder of it;
+#                    null if not.
 #   missing          the narHashes that the store does not have
 #   refused          input paths of the project's flake.lock, and why they are refused
 #

@@ -28,6 +28,7 @@
     ./sudo.nix
     ./tmp.nix
     ./users.nix
+    ./virtual-hosts.nix
   ];
 
   options.hostenv.nodeName = lib.mkOption {

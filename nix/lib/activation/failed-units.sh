@@ -7,8 +7,8 @@
 # restarts after a failure, each with its invocation ID. SCOPE is --system or --user.
 failed_units() {
   local unit
-  for unit in $(timeout 10 systemctl "$1" list-units --all --plain --no-legend --full --state=failed,auto-restart | cut -d ' ' -f 1); do
-    printf '%s %s\n' "$unit" "$(timeout 10 systemctl "$1" show --value --property=InvocationID -- "$unit")"
+  for unit in $(timeout 60 systemctl "$1" list-units --all --plain --no-legend --full --state=failed,auto-restart | cut -d ' ' -f 1); do
+    printf '%s %s\n' "$unit" "$(timeout 60 systemctl "$1" show --value --property=InvocationID -- "$unit")"
   done
 } 2>/dev/null
 
@@ -32,7 +32,7 @@ print_failed_units() {
     # The journal can lag behind. It is complete when it has systemd's own message
     # about the failure, which is the last one of the unit.
     for try in 1 2 3 4 5 6 7 8 9 10; do
-      text=$(timeout 10 journalctl --quiet --no-pager --output=cat --lines=12 --since="@$2" "$field=$unit" |
+      text=$(timeout 60 journalctl --quiet --no-pager --output=cat --lines=12 --since="@$2" "$field=$unit" |
         LC_ALL=C tr -d '\000-\010\013-\037\177' | cut -b 1-400)
       case $text in *"Failed with result"*) break ;; esac
       [ "$try" = 10 ] || sleep 0.2

@@ -28,8 +28,10 @@ func TestProjectsOwnHostenvEvaluates(t *testing.T) {
 		w.repo("provider", map[string]string{
 			"flake.nix": `{
 				inputs.hostenv-provider.url = "path:` + w.checkout() + `";
-				inputs.acme__site.url = "git+file://@repos@/site?dir=.hostenv&ref=main";
-				inputs.acme__near.url = "path:./near";
+				inputs.acme__site = { url = "git+file://@repos@/site?dir=.hostenv&ref=main"; flake = false; };
+				inputs.acme__near = { url = "path:./near"; flake = false; };
+				# What the provider has itself is not refused to a customer.
+				inputs.known = { url = "git+file://@repos@/hostenv"; flake = false; };
 				outputs = inputs: inputs.hostenv-provider.lib.mkProvider { inherit inputs; provider.hostenvHostname = "hosting.example"; };
 			}`,
 			// Nix 2.8 does not support `dir` in a path.

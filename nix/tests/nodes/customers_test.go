@@ -203,7 +203,11 @@ func (a attacker) host() map[string]any {
 			func() any { return "/" },
 		).(string)
 		if strings.ToValidUTF8(path, "") == path {
-			locations[path] = map[string]any{"return": a.answer()}
+			location := map[string]any{"return": a.answer()}
+			if a.IntN(4) == 0 {
+				location["proxyWebsockets"] = a.either(func() any { return true }, func() any { return false }, func() any { return a.text("", 4) })
+			}
+			locations[path] = location
 		}
 	}
 	host["locations"] = locations
@@ -314,6 +318,85 @@ func TestAttacksAreSeen(t *testing.T) {
 	}
 }
 
+// TestWebSockets sends upgrades through a node's nginx. They get to the environment's
+// own socket where the virtual host has proxyWebsockets; what else nginx sends there
+// is as before.
+func TestWebSockets(t *testing.T) {
+	plain := func(options string) map[string]any {
+		return map[string]any{"enableLetsEncrypt": false, "locations": membersOf([]byte(options))}
+	}
+	result, err := planned(t, customers(map[string]any{
+		"ws.acme.test":    plain(`{"/":{"proxyWebsockets":true},"/gone":{"return":410}}`),
+		"plain.acme.test": plain(`{"/":{"proxyWebsockets":false}}`),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := openDoor(t, rendered(t, result), result)
+	os.Remove(filepath.Join(d.dir, "run", user, "in.sock"))
+	d.handle("run/"+user+"/in.sock", func(w http.ResponseWriter, r *http.Request) {
+		seen := fmt.Sprintf("%s %s %s upgrade=%q connection=%q", r.Method, r.Host, r.URL, r.Header["Upgrade"], r.Header["Connection"])
+		if r.Header.Get("Upgrade") == "" {
+			fmt.Fprint(w, seen)
+			return
+		}
+		conn, stream, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n%s\n", seen)
+		_, _ = io.Copy(conn, stream)
+	})
+
+	const upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+	for _, test := range []struct {
+		host, path, headers string
+		code                int
+		line                string
+	}{
+		{"ws.acme.test", "/chat?room=1", upgrade, 101, `GET ws.acme.test /chat?room=1 upgrade=["websocket"] connection=["upgrade"]`},
+		{"ws.acme.test", "/", "Connection: close\r\n", 200, `GET ws.acme.test / upgrade=[] connection=["close"]`},
+		{"ws.acme.test", "/gone", upgrade, 410, "<html>"},
+		{"plain.acme.test", "/chat", upgrade, 200, `GET plain.acme.test /chat upgrade=[] connection=["close"]`},
+		{"plain.acme.test", "/", "Connection: close\r\n", 200, `GET plain.acme.test / upgrade=[] connection=["close"]`},
+	} {
+		t.Run(test.host+test.path, func(t *testing.T) {
+			conn, err := net.Dial("unix", filepath.Join(d.dir, "80.sock"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(testenv.Patience))
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", test.path, test.host, test.headers)
+			stream := bufio.NewReader(conn)
+			answer, err := http.ReadResponse(stream, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			body := stream // of a connection that was upgraded
+			if answer.StatusCode != http.StatusSwitchingProtocols {
+				body = bufio.NewReader(answer.Body)
+			}
+			line, err := body.ReadString('\n')
+			if err != nil && !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			equal(t, "the answer", []any{answer.StatusCode, strings.TrimRight(line, "\r\n")}, []any{test.code, test.line})
+			if answer.StatusCode != http.StatusSwitchingProtocols {
+				return
+			}
+			fmt.Fprint(conn, "there and back\n")
+			if line, err := body.ReadString('\n'); err != nil || line != "there and back\n" {
+				t.Errorf("the environment sends back %q, %v", line, err)
+			}
+		})
+	}
+	d.servesVictim()
+}
+
 // rendered returns the nginx.conf of the plan's node, for Debian's nginx: with what a
 // package of nixpkgs includes left out.
 func rendered(t *testing.T, result *plan.Result) string {
@@ -422,6 +505,12 @@ func (d *runningDoor) certificate(name string) {
 // listen answers every request to a socket with a text.
 func (d *runningDoor) listen(socket, text string) {
 	d.Helper()
+	d.handle(socket, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) })
+}
+
+// handle serves a socket.
+func (d *runningDoor) handle(socket string, handler http.HandlerFunc) {
+	d.Helper()
 	path := filepath.Join(d.dir, socket)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		d.Fatal(err)
@@ -430,7 +519,7 @@ func (d *runningDoor) listen(socket, text string) {
 	if err != nil {
 		d.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) })}
+	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(listener) }()
 	d.Cleanup(func() { server.Close() })
 }

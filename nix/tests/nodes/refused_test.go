@@ -113,6 +113,16 @@ var breakages = []breakage{
 	{"another group in the plan", inPlan([]any{"wheel"}, "users", "users", user, "extraGroups"),
 		[]string{`the environment site-main-b7ea262 is in the group wheel`}},
 
+	// The owner of a virtual host.
+	{"a host of the node's own", withModule(`{ services.nginx.virtualHosts."www.acme.test".locations."/admin".root = "/srv"; }`),
+		[]string{`services\.nginx\.virtualHosts\."www\.acme\.test" belongs to the environment site-main-b7ea262 by generated/plan\.json, and .*own\.nix defines it too: give`}},
+	{"a host of the node's own, by priority", withModule(`{ lib, ... }: { services.nginx.virtualHosts."www.acme.test" = lib.mkIf true { root = lib.mkForce "/srv"; }; }`),
+		[]string{`virtualHosts\."www\.acme\.test" belongs to the environment site-main-b7ea262 .*own\.nix defines it too`}},
+	{"the name of a host of the node's own", withModule(`{ services.nginx.virtualHosts.panel.serverName = "WWW.acme.test"; }`),
+		[]string{`virtualHosts\."www\.acme\.test" belongs to the environment site-main-b7ea262 .*own\.nix \(services\.nginx\.virtualHosts\."panel"\) defines it too`}},
+	{"an alias of a host of the node's own", withModule(`{ services.nginx.virtualHosts."panel.test".serverAliases = [ "www.acme.test" ]; }`),
+		[]string{`own\.nix \(services\.nginx\.virtualHosts\."panel\.test"\) defines it too`}},
+
 	// The owner of a UID.
 	{"uid of another environment", func(t *testing.T, plan map[string]any, _ *node) {
 		other := map[string]any{"isNormalUser": true, "group": "site-foo-bee8c4c", "uid": 1003}

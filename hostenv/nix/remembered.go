@@ -1,0 +1,75 @@
+package nix
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// A memory keeps results of held evaluations, as files in the user's cache. An
+// evaluation is pure: its result follows from the expression, which has the hash of
+// every source, and from the Nix that runs. So a plan evaluates only projects that
+// have changed since a former one.
+type memory struct {
+	folder string // "" to keep nothing
+	of     string // what all keys depend on
+}
+
+// remembered is how long a result is kept that no run has used.
+const remembered = 60 * 24 * time.Hour
+
+// memoryOf returns the memory of a user. It removes what no run has used for long.
+func memoryOf(env []string, of ...any) memory {
+	cache := variable(env, "XDG_CACHE_HOME")
+	if home := variable(env, "HOME"); cache == "" && home != "" {
+		cache = filepath.Join(home, ".cache")
+	}
+	if !filepath.IsAbs(cache) {
+		return memory{}
+	}
+	m := memory{folder: filepath.Join(cache, "hostenv-provider", "evaluations"), of: fmt.Sprintf("%q", of)}
+	entries, _ := os.ReadDir(m.folder) // without a folder there is nothing to remove
+	for _, entry := range entries {
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > remembered {
+			_ = os.Remove(filepath.Join(m.folder, entry.Name())) // the next run tries again
+		}
+	}
+	return m
+}
+
+func (m memory) file(key string) string {
+	return filepath.Join(m.folder, fmt.Sprintf("%x.json", sha256.Sum256([]byte(m.of+key))))
+}
+
+// get returns the result of a key, nil if there is none.
+func (m memory) get(key string) json.RawMessage {
+	if m.folder == "" {
+		return nil
+	}
+	text, err := os.ReadFile(m.file(key))
+	if err != nil || !json.Valid(text) {
+		return nil
+	}
+	now := time.Now()
+	_ = os.Chtimes(m.file(key), now, now) // it is only kept longer
+	return text
+}
+
+// put keeps a result. Without it, the next run evaluates again, so that a full disk is
+// no error here.
+func (m memory) put(key string, result json.RawMessage) {
+	if m.folder == "" || os.MkdirAll(m.folder, 0o700) != nil {
+		return
+	}
+	file, err := os.CreateTemp(m.folder, "new-")
+	if err != nil {
+		return
+	}
+	_, err = file.Write(result)
+	if closed := file.Close(); err != nil || closed != nil || os.Rename(file.Name(), m.file(key)) != nil {
+		_ = os.Remove(file.Name())
+	}
+}
