@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -245,6 +247,9 @@ func (c *computation) kept(input string, claim state.Claim, last Environment) *p
 type keptDoor struct{ last VirtualHost }
 
 func (d keptDoor) redirects() bool { return false }
+
+// proxy returns none: the environment keeps its locations as they are.
+func (d keptDoor) proxy(string) jsontext.Value { return nil }
 
 func (d keptDoor) nginx(host VirtualHost) VirtualHost { return d.last.WithTLS(host.TLS()) }
 

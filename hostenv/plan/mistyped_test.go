@@ -173,9 +173,9 @@ func TestTooMany(t *testing.T) {
 		{7, 6, "", true},
 		{40, 12, "", false},
 		{40, 13, "", true},
-		{40, 13, `"limits": {"retire": 33},`, false},
-		{40, 6, `"limits": {"retire": 0},`, true},
-		{40, 40, `"limits": {"retire": 100},`, false},
+		{40, 13, `, "retire": 33`, false},
+		{40, 6, `, "retire": 0`, true},
+		{40, 40, `, "retire": 100`, false},
 	} {
 		inventory := func(from int, limit string) *plan.Inventory {
 			var environments []string
@@ -184,7 +184,7 @@ func TestTooMany(t *testing.T) {
 				environments = append(environments, fmt.Sprintf(`%q: {"type": "testing", "virtualHosts": {}, "hostenv": {"organisation": "acme", "project": "site",
 					"environmentName": %[1]q, "userName": %[2]q, "hostname": "%[2]s.host.test", "hostenvHostname": "host.test"}}`, name, names.UserName("acme", "site", name)))
 			}
-			inv, err := plan.DecodeInventory(fmt.Appendf(nil, `{"formatVersion": 1, "provider": {%s "allowEmpty": true, "hostenvHostname": "host.test", "letsEncrypt": {"acceptTerms": true, "adminEmail": "a@b.test"}, "nodeFor": {"default": "n1"}},
+			inv, err := plan.DecodeInventory(fmt.Appendf(nil, `{"formatVersion": 1, "provider": {"limits": {"environments": 100%s}, "allowEmpty": true, "hostenvHostname": "host.test", "letsEncrypt": {"acceptTerms": true, "adminEmail": "a@b.test"}, "nodeFor": {"default": "n1"}},
 				"projects": {"acme__site": {"source": {"original": {"type": "git", "url": "https://git.test/site"}}, "environments": {%s}}}}`, limit, strings.Join(environments, ", ")))
 			if err != nil {
 				t.Fatal(err)
