@@ -29,7 +29,7 @@ var completions = []struct{ line, want string }{
 	{"dns", "dns-gate"},
 	{"dnsG", "dnsGate"},
 	{"sta", "state status"},
-	{"state ", "init list prune"},
+	{"state ", "init list merge prune"},
 	{"state:l", "state:list"},
 	{"plan sta", "state status"},
 	{"plan --d", "--detailed-exitcode --diff --dry-run"},

@@ -21,6 +21,8 @@ type kind struct {
 // kinds holds the kind of each flag and argument that takes a value.
 var kinds = map[string]kind{
 	"accountUri":      {"URI", nil},
+	"allowOlder":      {"REASON", nil},
+	"base":            {"BASE", files},
 	"compare":         {"FILE", files},
 	"deployRs":        {"FILE", files},
 	"env":             {"ENVIRONMENT", environmentsAndSystem},
@@ -36,7 +38,9 @@ var kinds = map[string]kind{
 	"migrationSource": {"ENVIRONMENT=NODE", nil},
 	"node":            {"NODE", folder.nodes},
 	"onUnknown":       {"ACTION", words("disable", "fail", "keep")},
+	"ours":            {"OURS", files},
 	"out":             {"FOLDER", files},
+	"path":            {"PATH", files},
 	"port":            {"NUMBER", nil},
 	"record":          {"FILE", files},
 	"remove":          {"USER", nil},
@@ -47,6 +51,7 @@ var kinds = map[string]kind{
 	"since":           {"COMMIT", nil},
 	"skipMigrations":  {"ENVIRONMENT", folder.environments},
 	"sopsFile":        {"FILE", files},
+	"theirs":          {"THEIRS", files},
 	"user":            {"USER", folder.retired},
 }
 

@@ -3,7 +3,9 @@ package targets
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
+	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
@@ -67,6 +69,19 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	report := parity.Compare(before, after)
 	report.Opened = inv.Opened()
 	return report, result.Held, nil
+}
+
+// tell prints why projects are held back. A comparison prints every cause: a project
+// that the legacy generator planned is to be mended before the change-over.
+func (r planRun) tell(held []plan.Held) error {
+	if !r.compares {
+		return tellHeld(held, maxCauses)
+	}
+	explained := slices.Clone(held)
+	for i, h := range held {
+		explained[i].Reason = deliberate(h.Reason)
+	}
+	return tellHeld(explained, math.MaxInt)
 }
 
 // deliberate adds the reason to the hint of each refusal that the legacy generator

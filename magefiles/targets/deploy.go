@@ -123,7 +123,7 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 	var held []plan.Held
 	outcome, err := drive.Run(ctx, o, drive.Sink{Event: show.event, Phase: show.phase, Warn: show.warn, Held: func(all []plan.Held) {
 		held = all
-		_ = tellHeld(held) // if the reader has ended, the exit code says it
+		_ = tellHeld(held, maxCauses) // if the reader has ended, the exit code says it
 	}})
 	show.done()
 	if !outcome.Ended {

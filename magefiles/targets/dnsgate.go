@@ -121,7 +121,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	}
 	r.private = document.Private()
 	held := document.Held()
-	if err := tellHeld(held); err != nil {
+	if err := tellHeld(held, maxCauses); err != nil {
 		return err
 	}
 	if r.explain != "" {

@@ -67,7 +67,7 @@ func (r planRun) listDomains(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := tellHeld(in.Failed); err != nil {
+	if err := tellHeld(in.Failed, maxCauses); err != nil {
 		return err
 	}
 	inv := in.Inventory

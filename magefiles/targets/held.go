@@ -15,8 +15,8 @@ import (
 const maxCauses = 5
 
 // tellHeld prints why projects are held back: first, before the result. Projects for
-// the same reasons are printed together.
-func tellHeld(held []plan.Held) error {
+// the same reasons are printed together, with at most limit causes.
+func tellHeld(held []plan.Held, limit int) error {
 	type fold struct {
 		projects []plan.Held
 		text     string
@@ -25,7 +25,7 @@ func tellHeld(held []plan.Held) error {
 	byText := map[string]*fold{}
 	for _, h := range held {
 		var reasons bytes.Buffer
-		if err := problem.Write(&reasons, problem.Leaves(h.Reason), maxCauses); err != nil {
+		if err := problem.Write(&reasons, problem.Leaves(h.Reason), limit); err != nil {
 			return err
 		}
 		text := standing(h) + "\n"

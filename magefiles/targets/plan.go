@@ -51,7 +51,7 @@ func Plan(ctx context.Context,
 	run := planRun{
 		folder: openFolder(out, !value(dryRun, false) && compare == nil && since == nil),
 		dryRun: value(dryRun, false), detailed: value(detailedExitcode, false),
-		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""), allowMany: value(allowMany, false),
+		compares: value(compare, "") != "", keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""), allowMany: value(allowMany, false),
 		show: showing{diff: value(diff, false), format: value(format, "text"), limit: value(limit, 0)},
 	}
 	return run.run(map[string]*string{"-since": since}, func() error {
@@ -72,9 +72,9 @@ func Plan(ctx context.Context,
 
 type planRun struct {
 	*folder
-	dryRun, detailed, keepSources, allowMany bool
-	inventory, resolver                      string
-	show                                     showing
+	dryRun, detailed, compares, keepSources, allowMany bool
+	inventory, resolver                                string
+	show                                               showing
 }
 
 // do takes the lock before it reads the inventory: otherwise, of two concurrent
@@ -129,7 +129,7 @@ func (r planRun) compute(ctx context.Context, prior state.State, last lastPlan) 
 	in.State, in.Last = prior, last.Document
 	result, err := plan.Compute(in)
 	if nothing := (*plan.HeldError)(nil); errors.As(err, &nothing) {
-		if err := tellHeld(nothing.Held); err != nil {
+		if err := r.tell(nothing.Held); err != nil {
 			return nil, nil, err
 		}
 		return nil, nil, heldBack(nothing.Held, nil)
@@ -137,7 +137,7 @@ func (r planRun) compute(ctx context.Context, prior state.State, last lastPlan) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := tellHeld(result.Held); err != nil {
+	if err := r.tell(result.Held); err != nil {
 		return nil, nil, err
 	}
 	result.Warnings = append(result.Warnings, plan.Renamed(last.Document, result)...)

@@ -74,7 +74,7 @@ func (a *answers) page(now time.Time) *fleetpage.Answers {
 
 func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
 	held := p.Document.Held()
-	if err := tellHeld(held); err != nil {
+	if err := tellHeld(held, maxCauses); err != nil {
 		return err
 	}
 	found, err := r.ask(ctx, p, selected, config)
