@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -25,6 +26,9 @@ func (r *Review) Markdown(limit int) string {
 	}
 	fmt.Fprintf(&b, "**Plan%s**: %s.\n", digest, problem.Markdown(r.headline()))
 	var customers, provider []string
+	if len(r.Held) > 0 {
+		customers = append(customers, "**held back**: "+heldNames(r.Held))
+	}
 	for _, t := range r.summary() {
 		text := problem.Markdown(t.what + ": " + t.number)
 		if t.what == "nodes" || t.what == "the provider's options" {
@@ -49,6 +53,22 @@ func (r *Review) Markdown(limit int) string {
 	b.WriteString(notShown(left))
 	return b.String()
 }
+
+// heldNames names projects that are held back.
+func heldNames(held []plan.Held) string {
+	var names []string
+	for i, h := range held {
+		if i == maxNamed {
+			names = append(names, fmt.Sprintf("%d more", len(held)-i))
+			break
+		}
+		names = append(names, problem.Markdown(cutTo(h.Project, maxProject)))
+	}
+	return problem.Join(names)
+}
+
+// maxProject is how many bytes of a project's name a summary shows.
+const maxProject = 64
 
 func listed(texts []string) string {
 	if len(texts) == 0 {

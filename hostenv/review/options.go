@@ -180,7 +180,7 @@ func slicesOf(v Version) map[string]state.Entry {
 
 // provider adds what changes in the rest of the plan.
 func (c *comparison) provider() {
-	skip := []string{"dnsGate", "environments", "nodes", "profiles", "serial", "stateDigest"}
+	skip := []string{"dnsGate", "environments", "heldBack", "nodes", "profiles", "serial", "stateDigest"}
 	for d := range differences(objectOf(*c.before.Plan).Without(skip...), objectOf(*c.after.Plan).Without(skip...)) {
 		if d.path[0] == "nodeConnections" && len(d.path) == 2 {
 			continue // a node comes and goes with its environments

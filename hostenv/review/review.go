@@ -67,7 +67,8 @@ type Review struct {
 	Changes []Change // in the order of state.CompareChanges
 	// Digest is plan.Digest of the later plan.json; "" if none is written.
 	Digest string
-	// Held are the projects that the later plan holds back.
+	// Held are the projects that the later plan holds back. From the plan alone, their
+	// reasons have no hint.
 	Held  []plan.Held
 	first bool // there was no plan before
 	after Version
@@ -83,7 +84,11 @@ func Of(before, after Version, commits map[Pair]Commits) *Review {
 		c.provider()
 	}
 	slices.SortStableFunc(c.changes, func(a, b Change) int { return state.CompareChanges(a.Change, b.Change) })
-	return &Review{Changes: c.changes, first: before.Plan == nil && len(before.State.Entries) == 0, after: after}
+	r := &Review{Changes: c.changes, first: before.Plan == nil && len(before.State.Entries) == 0, after: after}
+	if after.Plan != nil {
+		r.Held = after.Plan.Held()
+	}
+	return r
 }
 
 // Empty reports whether nothing changes.

@@ -324,3 +324,22 @@ func TestMarkdownLimit(t *testing.T) {
 		t.Errorf("%d folds, and no %q:\n%s", folds, want, text[len(text)-300:])
 	}
 }
+
+// What a plan holds back is no change. The summary for a merge request and the JSON
+// document say it.
+func TestHeld(t *testing.T) {
+	f := newFleet(2, 1, 1, 2)
+	before := f.plan(t, none)
+	after := f.plan(t, before)
+	after.Plan.HeldBack = map[string]plan.HeldBack{"org0__site0": {Reasons: []string{"a reason"}}}
+	r := review.Of(before, after, nil)
+	if !r.Empty() {
+		t.Errorf("the changes are %+v", r.Changes)
+	}
+	if text := r.Markdown(0); !strings.Contains(text, `- Customers: **held back**: org0\_\_site0.`) {
+		t.Errorf("the summary does not say it:\n%s", text)
+	}
+	if text := string(r.Encode(nil)); !strings.Contains(text, `"project": "org0__site0"`) || !strings.Contains(text, "a reason") {
+		t.Errorf("the document does not say it:\n%s", text)
+	}
+}

@@ -108,6 +108,9 @@ func (r planRun) since(ctx context.Context, commit string) error {
 		return err
 	}
 	files[0].After, files[1].After = stateText, text
+	if err := tellHeld(document.Held(), maxCauses); err != nil {
+		return err
+	}
 	changes := reviewOf(ctx, before, review.Version{Plan: &document, State: now}, text)
 	again := "`mage plan -since=" + problem.Word(commit) + " | less` shows them"
 	if r.show.diff {
