@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -43,7 +44,7 @@ func (e *HeldError) Unwrap() []error {
 
 // HeldBack is a project that is held back, as plan.json has it.
 type HeldBack struct {
-	Reasons []string `json:"reasons"`
+	Reasons []string `json:"reasons,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -248,8 +249,11 @@ type keptDoor struct{ last VirtualHost }
 
 func (d keptDoor) redirects() bool { return false }
 
-// proxy returns none: the environment keeps its locations as they are.
-func (d keptDoor) proxy(string) jsontext.Value { return nil }
+// proxy returns the location "/" of the last plan.
+func (d keptDoor) proxy(string) jsontext.Value {
+	locations, _ := canonjson.ObjectOf(d.last.Carried.Get("locations"))
+	return locations.Get("/")
+}
 
 func (d keptDoor) nginx(host VirtualHost) VirtualHost { return d.last.WithTLS(host.TLS()) }
 

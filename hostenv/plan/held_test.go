@@ -475,7 +475,7 @@ func TestHeldBack(t *testing.T) {
 		}, map[string]string{"acme__site": "no", "acme__shop": "is to take over UID and host names of"}, ""},
 		{"more environments than the quota", func(w *world) map[string]error {
 			for i := range 20 {
-				w.find("acme__site").environments[fmt.Sprintf("e%d", i)] = &environment{}
+				w.find("acme__site").environments[fmt.Sprintf("e%d", i)] = &environment{kind: "development"}
 			}
 			return nil
 		}, map[string]string{"acme__site": "has 21 environments and may have 20"}, ""},
@@ -493,7 +493,7 @@ func TestHeldBack(t *testing.T) {
 		{"more UIDs than the quota, and none is new", func(w *world) map[string]error {
 			w.provider = map[string]any{"limits": map[string]any{"uids": 1}}
 			w.find("acme__site").environments["main"].note++
-			w.find("beta__site").environments["new"] = &environment{}
+			w.find("beta__site").environments["new"] = &environment{kind: "development"}
 			return nil
 		}, map[string]string{"beta__site": "has 2 UIDs, which are never used again, and may have 1"}, ""},
 		{"a large environment", func(w *world) map[string]error {
@@ -507,7 +507,7 @@ func TestHeldBack(t *testing.T) {
 		}, map[string]string{"acme__site": "has no node: provider.nodeFor.default is not set"}, ""},
 		{"no UIDs are left", func(w *world) map[string]error {
 			w.provider = map[string]any{"uidRange": map[string]any{"min": 1002, "max": 1005}}
-			w.find("acme__site").environments["new"] = &environment{}
+			w.find("acme__site").environments["new"] = &environment{kind: "development"}
 			w.find("beta__site").environments["main"].note++
 			return nil
 		}, map[string]string{"acme__site": "1 new environment needs a UID"}, ""},

@@ -172,8 +172,26 @@ func at(v map[string]any, path ...string) map[string]any {
 	return v
 }
 
+// settled plans once more if projects are held back: a name that one of them claims may
+// have got its owner, of which the reason then speaks.
+func settled(t testing.TB, inv *plan.Inventory, r *plan.Result) *plan.Result {
+	t.Helper()
+	if len(r.Held) == 0 {
+		return r
+	}
+	again, err := plan.Compute(plan.Input{Inventory: inv, Sources: r.Plan.Sources(), State: r.State, Last: &r.Plan})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(again.Changes) > 0 {
+		t.Errorf("a second run changes %v", again.Changes)
+	}
+	return again
+}
+
 // TestWholeInventoryIsCarried expects every value of every environment in the plan,
-// except the values that the plan replaces.
+// except the values that the plan replaces. A project that is held back, and that no plan
+// had, is not in it.
 func TestWholeInventoryIsCarried(t *testing.T) {
 	for _, dir := range scenarios(t) {
 		o := run(t, dir)
@@ -188,7 +206,14 @@ func TestWholeInventoryIsCarried(t *testing.T) {
 		for input := range at(inventory.(map[string]any), "projects") {
 			for name, v := range at(inventory.(map[string]any), "projects", input, "environments") {
 				before := v.(map[string]any)
-				after := at(planned, at(before, "hostenv")["userName"].(string))
+				user := at(before, "hostenv")["userName"].(string)
+				after, ok := planned[user].(map[string]any)
+				if h := held(o.Result, input); h != nil && !slices.Contains(h.Keeps, user) {
+					if ok {
+						t.Errorf("%s: %s/%s is planned, and held back", dir, input, name)
+					}
+					continue
+				}
 				for field, value := range before {
 					if field == "virtualHosts" {
 						continue
@@ -272,7 +297,8 @@ func FuzzCompute(f *testing.F) {
 			return // the plan may copy such a string from another field
 		}
 		checkResult(t, "fuzz", result)
-		again, err := plan.Compute(plan.Input{Inventory: inv, State: roundTrip(t, result.State)})
+		result = settled(t, inv, result)
+		again, err := plan.Compute(plan.Input{Inventory: inv, State: roundTrip(t, result.State), Last: &result.Plan})
 		if err != nil {
 			t.Fatalf("a second run is refused: %v", err)
 		}

@@ -40,15 +40,28 @@ var (
 
 func (r *reader) limits(from canonjson.Object) Limits {
 	const where = "provider.limits"
-	r.options(from, where, "cpuQuota", "memoryMax", "organisations", "projects", "retire")
+	r.options(from, where, append(limitOptions(), "organisations", "projects", "retire")...)
 	l := Limits{Retire: r.number(from, where, "retire", 30, 0, 100), Default: r.limit(from, where).or(defaultLimit), Organisations: map[string]Limit{}, Projects: map[string]Limit{}}
 	for name, object := range r.members(from, where, "organisations") {
-		l.Organisations[name] = r.limit(object, where+".organisations."+quoteAttribute(name))
+		where := where + ".organisations." + quoteAttribute(name)
+		r.options(object, where, limitOptions()...)
+		l.Organisations[name] = r.limit(object, where)
 	}
 	for name, object := range r.members(from, where, "projects") {
-		l.Projects[name] = r.limit(object, where+".projects."+quoteAttribute(name))
+		where := where + ".projects." + quoteAttribute(name)
+		r.options(object, where, limitOptions()...)
+		l.Projects[name] = r.limit(object, where)
 	}
 	return l
+}
+
+// limitOptions returns the names of the options of a limit.
+func limitOptions() []string {
+	all := []string{"cpuQuota", "memoryMax"}
+	for _, o := range (&Quota{}).options() {
+		all = append(all, o.name)
+	}
+	return all
 }
 
 func (r *reader) limit(from canonjson.Object, where string) Limit {

@@ -17,8 +17,8 @@ import (
 
 const goodKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpV594cTdpe+o1y0IiFHricBDmVkjMpBQoyJeYIqCeo"
 
-// mistyped returns an inventory with a change, and the state before it.
-func mistyped(t *testing.T, edit func(provider, projects map[string]any)) (*plan.Inventory, state.State) {
+// mistyped returns an inventory with a change, and the plan before it.
+func mistyped(t *testing.T, edit func(provider, projects map[string]any)) (*plan.Inventory, *plan.Result) {
 	t.Helper()
 	const dir = "../../golden/002-b-two-orgs-some-new/"
 	text, err := os.ReadFile(dir + "inventory.json")
@@ -47,11 +47,12 @@ func mistyped(t *testing.T, edit func(provider, projects map[string]any)) (*plan
 	if err != nil {
 		t.Fatal(err)
 	}
-	return decode(edit), before.State
+	return decode(edit), before
 }
 
 // TestMistyped holds that a typing error of the provider is an error with the word that
-// was meant, and never a move or a retirement.
+// was meant, and never a move or a retirement. One of a customer holds their project
+// back.
 func TestMistyped(t *testing.T) {
 	set := func(path string, value any) func(provider, projects map[string]any) {
 		return func(provider, _ map[string]any) {
@@ -79,6 +80,7 @@ func TestMistyped(t *testing.T) {
 		edit       func(provider, projects map[string]any)
 		call       func(*plan.Inventory)
 		text, hint string // "" for no error
+		held       string // the project that is held back for it; else the run fails
 		warning    string
 	}{
 		{reason: "nothing", edit: func(_, _ map[string]any) {}},
@@ -87,7 +89,7 @@ func TestMistyped(t *testing.T) {
 		{reason: "default in nodeFor", edit: set("nodeFor defualt", "node-a"), text: "provider.nodeFor.defualt names no type", hint: "did you mean default?"},
 		{
 			reason: "the type of an environment", edit: func(_, projects map[string]any) { environment("acme__site", "main")(projects)["type"] = "prodution" },
-			text: `acme__site/main: type is "prodution", which is no type of an environment`, hint: "did you mean production?",
+			text: `acme__site/main: type is "prodution", which is no type of an environment`, hint: "did you mean production?", held: "acme__site",
 		},
 		{
 			reason: "a type of the provider's own", edit: func(provider, projects map[string]any) {
@@ -128,7 +130,7 @@ func TestMistyped(t *testing.T) {
 		{reason: "many, on purpose", edit: set("placement", map[string]any{"acme": "node-c", "beta": "node-c"}), call: func(inv *plan.Inventory) { inv.AllowMany = true; inv.Provider.Nodes["node-c"] = &plan.NodeOptions{} }},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
-			inv, prior := mistyped(t, func(provider, projects map[string]any) {
+			inv, before := mistyped(t, func(provider, projects map[string]any) {
 				// Nodes that no environment is on, so that all can move.
 				tt.edit(provider, projects)
 				if tt.reason == "many environments moved" {
@@ -139,7 +141,20 @@ func TestMistyped(t *testing.T) {
 			if tt.call != nil {
 				tt.call(inv)
 			}
-			result, err := plan.Compute(plan.Input{Inventory: inv, State: prior})
+			result, err := plan.Compute(plan.Input{Inventory: inv, State: before.State, Last: &before.Plan})
+			if tt.held != "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				h := held(result, tt.held)
+				if h == nil || len(result.Held) != 1 {
+					t.Fatalf("%v are held back, want %s", result.Held, tt.held)
+				}
+				if len(result.Changes) > 0 {
+					t.Errorf("what is held back changes: %v", result.Changes)
+				}
+				err = h.Reason
+			}
 			switch {
 			case tt.text == "" && err != nil:
 				t.Errorf("refused: %v", err)

@@ -59,7 +59,7 @@ func newFleet(customers, projects, environments, nodes int) *fleet {
 		"formatVersion": 1, "system": "x86_64-linux", "projects": all,
 		"provider": object{
 			"hostenvHostname": host, "letsEncrypt": object{"acceptTerms": true, "adminEmail": "ops@test"},
-			"deployPublicKeys": []any{"ssh-ed25519 CCCC deploy"}, "nodes": listed, "placement": placement,
+			"deployPublicKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpV594cTdpe+o1y0IiFHricBDmVkjMpBQoyJeYIqCeo deploy"}, "nodes": listed, "placement": placement,
 			"uidRange": object{"min": 40000, "max": 59999}, "limits": object{},
 		},
 	}
