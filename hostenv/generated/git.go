@@ -125,20 +125,6 @@ func (f *Folder) Commit(ctx context.Context) (commit string, changed bool) {
 	return commit, err != nil || out != ""
 }
 
-// untracked returns those of the folder's files that exist and that git does not know.
-func (f *Folder) untracked(ctx context.Context, names ...string) (unknown []string) {
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !exists(f.File(name)) })
-	if len(names) == 0 {
-		return nil
-	}
-	g, _ := gitIn(ctx, f.Path())
-	if g == nil {
-		return nil
-	}
-	known := g.listed(ctx, append([]string{"ls-files", "-z", "--"}, names...)...)
-	return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(known, name) })
-}
-
 // restore returns a command that brings back a file of the folder as it was when it was
 // last valid, "" if git has no such version.
 func (f *Folder) restore(ctx context.Context, name string, valid func([]byte) bool) string {

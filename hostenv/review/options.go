@@ -246,7 +246,8 @@ func objectOf(v any) canonjson.Object {
 func (d difference) values() (before, after any) {
 	x, wasList := canonjson.ListOf(d.before)
 	y, isList := canonjson.ListOf(d.after)
-	if !wasList && !isList || !(wasList || canonjson.IsNull(d.before)) || !(isList || canonjson.IsNull(d.after)) {
+	lists := (wasList || canonjson.IsNull(d.before)) && (isList || canonjson.IsNull(d.after)) && (wasList || isList)
+	if !lists {
 		return plain(d.before), plain(d.after)
 	}
 	gone, added := without(x, y), without(y, x)

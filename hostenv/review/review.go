@@ -163,6 +163,7 @@ func (c *comparison) states() {
 			if change.Action == state.HandOver || change.Action == state.Move {
 				c.touched[owner(change.Before)] = true
 			}
+		default: // a node has no user
 		}
 		c.add(user, change)
 	}

@@ -174,6 +174,7 @@ func sentence(c Change) string {
 			return fmt.Sprintf("host name %s of another project, until now of %v (transfer)", c.Key, c.Before["owner"])
 		case state.Release:
 			return fmt.Sprintf("host name %s is free again (%s)", c.Key, c.Reason)
+		default: // the others are of environments
 		}
 	case state.KindNode:
 		if c.Action == state.Create {
@@ -267,6 +268,7 @@ func (c Change) sourceText() string {
 		return fmt.Sprintf("another git ref, %s -> %s", at(c.Before, "ref"), at(c.After, "ref")) + revs
 	case ReasonContent:
 		return "new content"
+	default: // new commits
 	}
 	text := "new commits"
 	if k := c.Commits; k != nil {

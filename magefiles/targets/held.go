@@ -79,7 +79,7 @@ func heldBack(held []plan.Held, err error) error {
 	if len(held) == 0 {
 		return err
 	}
-	if ended := (*outcomeError)(nil); err != nil && !(errors.As(err, &ended) && ended.code == exitChanges) {
+	if ended := (*outcomeError)(nil); err != nil && (!errors.As(err, &ended) || ended.code != exitChanges) {
 		return err
 	}
 	verb := "are"

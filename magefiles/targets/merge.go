@@ -38,7 +38,7 @@ func (State) Merge(ctx context.Context,
 			return nil
 		}
 		return f.Locked(ctx, func() error {
-			names, err := f.Folder.Merge(ctx)
+			names, err := f.Merge(ctx)
 			if err != nil {
 				return err
 			}
