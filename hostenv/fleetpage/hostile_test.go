@@ -91,9 +91,9 @@ var payloads = []string{
 // hide or turn around what is beside it.
 func TestHostile(t *testing.T) {
 	for _, asked := range []bool{false, true} {
-		want := outlineOf(t, render(t, sample(9, asked, func(text string) string { return text + "X" })))
+		want := outlineOf(t, render(t, sample(10, asked, func(text string) string { return text + "X" })))
 		for _, payload := range payloads {
-			checkHostile(t, want, render(t, sample(9, asked, func(text string) string { return text + payload })), payload)
+			checkHostile(t, want, render(t, sample(10, asked, func(text string) string { return text + payload })), payload)
 		}
 	}
 }
@@ -173,12 +173,12 @@ func FuzzText(f *testing.F) {
 	for _, payload := range payloads {
 		f.Add(payload)
 	}
-	want := outlineOf(f, render(f, sample(9, true, func(text string) string { return text + "X" })))
+	want := outlineOf(f, render(f, sample(10, true, func(text string) string { return text + "X" })))
 	f.Fuzz(func(t *testing.T, payload string) {
 		if payload == "" || len(payload) > 1000 || strings.Contains(payload, "/nix/store/") {
 			return
 		}
-		checkHostile(t, want, render(t, sample(9, true, func(text string) string { return text + payload })), payload)
+		checkHostile(t, want, render(t, sample(10, true, func(text string) string { return text + payload })), payload)
 	})
 }
 

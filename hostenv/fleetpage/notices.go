@@ -37,8 +37,11 @@ func (c *facts) heldNotice(p Page) Notice {
 	n := Notice{Tone: Bad, Title: "Held back", Hint: "the last plan left these as they were; `mage plan` says what to mend", Table: sectionEnvironments, Query: "held back"}
 	for _, e := range p.Environments {
 		if e.Held != nil {
-			n.add(Item{e.User, e.ID, limited(e.Held.Reason)})
+			n.add(Item{e.User, e.ID, e.Held.Reason})
 		}
+	}
+	for _, project := range c.absent {
+		n.add(project)
 	}
 	return n
 }
@@ -227,7 +230,7 @@ func (c *facts) tiles(p Page) []Tile {
 		{Label: "Nodes", Value: number(len(p.Nodes)), Tone: Plain, Link: sectionNodes},
 		{Label: "Environments", Value: number(running), Tone: Plain, Note: c.uids(p), Link: sectionEnvironments},
 		{Label: "Names", Value: number(len(p.Names)), Tone: Plain, Note: toned(off, "certificate off", "certificates off", "every certificate is on"), Link: sectionNames},
-		{Label: "Held back", Value: number(held), Tone: tone(held, Bad), Link: sectionNotices},
+		{Label: "Held back", Value: number(held + len(c.absent)), Tone: tone(held+len(c.absent), Bad), Link: sectionNotices},
 	}
 	sync := Tile{Label: "Not in sync", Value: "not asked", Tone: Unknown, Note: "mage fleet -ask asks the nodes", Link: sectionNodes}
 	if c.Asked != nil {

@@ -178,6 +178,7 @@ func Of(f Facts) Page {
 type facts struct {
 	Facts
 	held     map[string]Held // by user name
+	absent   []Item          // projects that are held back and in no plan yet
 	statuses map[string]deploy.Status
 	deploys  map[string]lastDeploy
 	slices   map[string]map[string]limit // by node and slice
@@ -188,7 +189,8 @@ type facts struct {
 type ids struct{ node, user, host map[string]string }
 
 func collect(f Facts) *facts {
-	c := &facts{Facts: f, held: heldBack(f.Plan), statuses: map[string]deploy.Status{}, deploys: lastDeploys(f.Runs), slices: limitsOf(f.Plan)}
+	c := &facts{Facts: f, statuses: map[string]deploy.Status{}, deploys: lastDeploys(f.Runs), slices: limitsOf(f.Plan)}
+	c.held, c.absent = heldBack(f.Plan)
 	if f.Asked != nil {
 		for _, s := range f.Asked.Statuses {
 			c.statuses[s.Node+"/"+s.Profile] = s
@@ -213,14 +215,28 @@ func numbered(prefix string, names []string) map[string]string {
 	return all
 }
 
-// A Held is an environment or a project that the last plan left as it was.
-type Held struct {
-	Reason string
-	Since  Time
-}
+// A Held is why the last plan left an environment as it was.
+type Held struct{ Reason string }
 
-// heldBack returns what a plan held back, by user name.
-func heldBack(plan.Document) map[string]Held { return nil }
+// heldBack returns the environments that a plan left as they were, by user name, and
+// the projects that it held back and has no environment of.
+func heldBack(d plan.Document) (environments map[string]Held, absent []Item) {
+	environments = map[string]Held{}
+	for _, h := range d.Held() {
+		var reasons []string
+		for _, err := range problem.Leaves(h.Reason) {
+			reasons = append(reasons, err.Error())
+		}
+		reason := limited(strings.Join(reasons, "; "))
+		if len(h.Keeps) == 0 {
+			absent = append(absent, Item{h.Project, "", reason})
+		}
+		for _, user := range h.Keeps {
+			environments[user] = Held{reason}
+		}
+	}
+	return environments, absent
+}
 
 // said returns an error's text, and its hint, which is ours.
 func said(err error) (text, hint string) { return limited(err.Error()), problem.Hint(err) }

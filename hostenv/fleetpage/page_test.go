@@ -47,6 +47,7 @@ func TestEnvironments(t *testing.T) {
 		{"it is disabled", "site0001-feature", []string{"plain: disabled"}, []string{"plain: disabled"}, false, false},
 		{"it moves", "site0002-main", []string{"plain: moves from node-01"}, []string{"good: in-sync", "plain: moves from node-01"}, false, false},
 		{"it is new", "site0002-staging", []string{"plain: not deployed"}, []string{"warn: behind"}, false, true},
+		{"its project is held back", "site0003-main", []string{"bad: held back"}, []string{"bad: held back", "good: in-sync"}, true, true},
 		{"a node went back", "site0002-feature", []string{"plain: deployed"}, []string{"bad: diverged"}, false, true},
 	} {
 		unasked := environment(t, fleetpage.Of(sample(10, false, same)), test.user)
@@ -145,7 +146,7 @@ func TestNotices(t *testing.T) {
 		return all
 	}
 	if diff := cmp.Diff([]string{
-		"The last deploy", "Not in sync with the plan", "Names whose certificate is off", "Certificates whose order failed, or that expired", "For you to do on nodes",
+		"Held back", "The last deploy", "Not in sync with the plan", "Names whose certificate is off", "Certificates whose order failed, or that expired", "For you to do on nodes",
 		"Names whose verdict is unknown", "Moves that the next deploy makes", "What former environments left on nodes",
 	}, titles(fleetpage.Of(sample(10, true, same)))); diff != "" {
 		t.Error(diff)
@@ -157,6 +158,28 @@ func TestNotices(t *testing.T) {
 	}
 	if fine := fleetpage.Of(fleetpage.Facts{Now: now, Plan: plan.Document{HostenvHostname: "h.example"}, State: state.New()}); len(fine.Notices) > 0 {
 		t.Errorf("an empty provider: %+v", fine.Notices)
+	}
+}
+
+// What is held back has its reasons, a project that no plan had as well.
+func TestHeldBack(t *testing.T) {
+	p := fleetpage.Of(sample(10, true, same))
+	e := environment(t, p, "site0003-main")
+	want := []fleetpage.Item{
+		{Label: e.User, Link: e.ID, Text: "attribute 'x' missing; enable is a string"},
+		{Label: "new0009__site", Text: "has 21 environments and may have 20"},
+	}
+	if diff := cmp.Diff(want, p.Notices[0].Items); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, other := range p.Environments {
+		if (other.Held != nil) != (other.User == e.User) {
+			t.Errorf("%s is held back: %+v", other.User, other.Held)
+		}
+	}
+	i := slices.IndexFunc(p.Tiles, func(tile fleetpage.Tile) bool { return tile.Label == "Held back" })
+	if tile := p.Tiles[i]; tile.Value != "2" || tile.Tone != fleetpage.Bad {
+		t.Errorf("the figure is %+v", tile)
 	}
 }
 

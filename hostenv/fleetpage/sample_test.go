@@ -34,7 +34,7 @@ func sample(environments int, asked bool, said func(string) string) fleetpage.Fa
 	yes, no := true, false
 	f := fleetpage.Facts{Now: now, Plan: plan.Document{
 		HostenvHostname: said("hosting.example"), Environments: map[string]plan.Environment{}, Nodes: map[string]plan.Node{},
-		NodeConnections: map[string]plan.Connection{}, DNSGate: map[string]plan.GateEntry{},
+		NodeConnections: map[string]plan.Connection{}, DNSGate: map[string]plan.GateEntry{}, HeldBack: map[string]plan.HeldBack{},
 	}, State: state.New()}
 	nodes := max(2, environments/60)
 	node := func(i int) string { return said(fmt.Sprintf("node-%02d", i%nodes)) }
@@ -92,6 +92,10 @@ func sample(environments int, asked bool, said func(string) string) fleetpage.Fa
 			status.Standing, status.Detail = deploy.StandingBehind, "not deployed yet"
 		case 8:
 			status.Standing, status.Detail = deploy.StandingDiverged, said("an older generation was made active again on the node")
+		case 9: // of a project that is held back, as is one that no plan had
+			e.Hostenv.Organisation, e.Hostenv.Project = fmt.Sprintf("org%04d", customer/2), fmt.Sprintf("site%04d", customer)
+			f.Plan.HeldBack[e.Hostenv.Organisation+"__"+e.Hostenv.Project] = plan.HeldBack{Reasons: []string{said("attribute 'x' missing"), said("enable is a string")}}
+			f.Plan.HeldBack[fmt.Sprintf("new%04d__site", i)] = plan.HeldBack{Reasons: []string{said("has 21 environments and may have 20")}}
 		}
 		f.Plan.Environments[user], f.State.Entries[user], f.Plan.DNSGate[host] = e, entry, gate
 		slice := fmt.Sprintf("user-org%04d-site%04d", customer/2, customer)
