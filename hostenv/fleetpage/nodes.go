@@ -146,7 +146,9 @@ type systemd struct {
 		Config limit `json:"sliceConfig"`
 	} `json:"slices"`
 	Services map[string]struct {
-		Config struct{ Slice string } `json:"serviceConfig"`
+		Config struct {
+			Slice string `json:"Slice"`
+		} `json:"serviceConfig"`
 	} `json:"services"`
 }
 

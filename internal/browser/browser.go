@@ -29,8 +29,10 @@ type Browser struct {
 }
 
 type answer struct {
-	Result json.RawMessage
-	Error  *struct{ Message string }
+	Result json.RawMessage `json:"result"`
+	Error  *struct {
+		Message string `json:"message"`
+	} `json:"error"`
 }
 
 // Start starts Chromium, or skips the test if there is none.
@@ -69,10 +71,10 @@ func (b *Browser) read(from *os.File) {
 	for {
 		text, err := lines.ReadBytes(0)
 		var message struct {
-			ID        int
-			SessionID string
-			Method    string
-			Params    json.RawMessage
+			ID        int             `json:"id"`
+			SessionID string          `json:"sessionId"`
+			Method    string          `json:"method"`
+			Params    json.RawMessage `json:"params"`
 			answer
 		}
 		if err == nil {
@@ -215,7 +217,10 @@ func (p *Page) Busy() float64 {
 func (p *Page) event(method string, params json.RawMessage) {
 	switch method {
 	case "Page.lifecycleEvent":
-		var e struct{ LoaderID, Name string }
+		var e struct {
+			LoaderID string `json:"loaderId"`
+			Name     string `json:"name"`
+		}
 		_ = json.Unmarshal(params, &e)
 		if e.Name == "load" {
 			select {
@@ -224,7 +229,11 @@ func (p *Page) event(method string, params json.RawMessage) {
 			}
 		}
 	case "Network.requestWillBeSent":
-		var e struct{ Request struct{ URL string } }
+		var e struct {
+			Request struct {
+				URL string `json:"url"`
+			} `json:"request"`
+		}
 		_ = json.Unmarshal(params, &e)
 		p.requests = append(p.requests, e.Request.URL)
 	case "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded", "Audits.issueAdded":
