@@ -579,6 +579,32 @@ func TestHeldBack(t *testing.T) {
 	}
 }
 
+// An environment that is held back keeps its locations on the node, those of the
+// customer and the one that passes requests to it.
+func TestHeldBackKeepsLocations(t *testing.T) {
+	w := newWorld()
+	c := w.find("beta__site")
+	host := c.environments["main"].hosts[0]
+	c.wrong = map[string]any{"virtualHosts": map[string]any{host: map[string]any{"locations": map[string]any{"/old/": map[string]any{"return": "301 /new/"}}}}}
+	first, err := w.planned(t, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := w.planned(t, first, map[string]error{"beta__site": errors.New("no")})
+	if err != nil || held(result, "beta__site") == nil {
+		t.Fatalf("it is not held back: %v", err)
+	}
+	locations := func(r *plan.Result) string {
+		return string(r.Plan.Nodes["node-b"].Services.Nginx.VirtualHosts[host].Carried.Get("locations"))
+	}
+	if text := locations(first); !strings.Contains(text, "/old/") || !strings.Contains(text, c.user("main")+"_upstream") {
+		t.Fatalf("the first plan serves %s", text)
+	}
+	if diff := cmp.Diff(locations(first), locations(result)); diff != "" {
+		t.Errorf("the node serves other locations:\n%s", diff)
+	}
+}
+
 // A project that no plan has is left out. If there is no other, there is nothing to
 // plan.
 func TestHeldBackWithoutPlan(t *testing.T) {

@@ -104,6 +104,7 @@ func TestMistyped(t *testing.T) {
 		{reason: "an option", edit: set("nodefor", map[string]any{}), text: "provider.nodefor is no option", hint: "did you mean nodeFor?"},
 		{reason: "an option that is like none", edit: set("colour", 1), text: "provider.colour is no option", hint: "remove it; docs/options.md of hostenv-provider lists all options"},
 		{reason: "an option of a node", edit: set("nodes node-a adress", "192.0.2.1"), text: "provider.nodes.node-a.adress is no option", hint: "did you mean address?"},
+		{reason: "a quota of a project", edit: set("limits projects acme__site virtualHost", 9), text: "provider.limits.projects.acme__site.virtualHost is no option", hint: "did you mean virtualHosts?"},
 		{reason: "an option of Let's Encrypt", edit: set("letsEncrypt adminMail", "a@b.test"), text: "provider.letsEncrypt.adminMail is no option", hint: "did you mean adminEmail?"},
 		{reason: "a key to deploy with", edit: set("deployPublicKeys", []any{"ssh-ed25519 foo"}), text: `provider.deployPublicKeys holds "ssh-ed25519 foo": its key is not base64, or is cut off`, hint: "write the whole line of a file such as ~/.ssh/id_ed25519.pub"},
 		{reason: "a key that was cut off", edit: set("deployPublicKeys", []any{goodKey[:60]}), text: "its key is cut off"},
