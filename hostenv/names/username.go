@@ -29,7 +29,9 @@ func Slug(name string) string {
 	last := name[strings.LastIndexByte(name, '/')+1:]
 	dashed := []byte(last)
 	for i, c := range dashed {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9') {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		default:
 			dashed[i] = '-'
 		}
 	}

@@ -77,7 +77,7 @@ func (c checkout) files(ctx context.Context) ([]string, error) {
 		cmd := exec.CommandContext(ctx, "git", "-C", c.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 		out, err := cmd.Output()
 		if err != nil {
-			return nil, nil // Nix reports what git refuses
+			return nil, nil //nolint:nilerr // Nix reports what git refuses
 		}
 		files := strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00")
 		slices.Sort(files)
@@ -88,8 +88,8 @@ func (c checkout) files(ctx context.Context) ([]string, error) {
 		switch {
 		case err != nil && path == c.folder:
 			return err
-		case err != nil: // Nix reports what it cannot read
-			return nil
+		case err != nil:
+			return nil //nolint:nilerr // Nix reports what it cannot read
 		case entry.Type().IsRegular():
 			name, err := filepath.Rel(c.folder, path)
 			files = append(files, name)

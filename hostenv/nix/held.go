@@ -26,12 +26,14 @@ type own struct {
 	Base  json.RawMessage `json:"base"` // the inventory without projects, null if it fails
 	Names []string        `json:"names"`
 	Held  struct {
-		StoreDir, System, HostenvHostname string
-		Library                           *tree
-		Own                               json.RawMessage
-		Shared                            []string
-		Replaced                          []string
-		Evaluation                        evaluation
+		StoreDir        string          `json:"storeDir"`
+		System          string          `json:"system"`
+		HostenvHostname string          `json:"hostenvHostname"`
+		Library         *tree           `json:"library"`
+		Own             json.RawMessage `json:"own"`
+		Shared          []string        `json:"shared"`
+		Replaced        []string        `json:"replaced"`
+		Evaluation      evaluation      `json:"evaluation"`
 	} `json:"held"`
 	lock *flakelock.Lock
 }

@@ -27,11 +27,10 @@ const canary = "CANARY-3f1c"
 // beta's source, and BETAGIT its repository; REV its commit.
 type attack struct {
 	name, attribute string
-	flake           func(string) string // changes flake.nix
-	want            string              // a part of the error; "" for a result without canary
-	bubblewrap      string              // the Nix before which only bubblewrap holds it, "" if Nix itself does
-	inPackage       string              // as want, of the environment's package, if it differs
-	limited         bool                // a limit of one second, 512 MB and 64 kB ends it
+	want            string // a part of the error; "" for a result without canary
+	bubblewrap      string // the Nix before which only bubblewrap holds it, "" if Nix itself does
+	inPackage       string // as want, of the environment's package, if it differs
+	limited         bool   // a limit of one second, 512 MB and 64 kB ends it
 }
 
 var attacks = []attack{

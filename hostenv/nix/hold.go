@@ -165,7 +165,7 @@ func (h *holder) bubblewrap(ctx context.Context) ([]string, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, nil //nolint:nilerr // this machine does not let it
+		return nil, nil // this machine does not let it
 	}
 	return command, nil
 }

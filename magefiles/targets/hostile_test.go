@@ -77,6 +77,7 @@ func fill(v reflect.Value, text string, depth int) {
 		} else if v.Type() == reflect.TypeFor[error]() {
 			v.Set(reflect.ValueOf(errors.New(text)))
 		}
+	default: // holds no text
 	}
 }
 

@@ -142,13 +142,6 @@ func (w *world) refused(r result, code, words string) {
 	contains(w.t, r.stdout, "no profile was changed")
 }
 
-func (w *world) git(args ...string) (string, error) {
-	cmd := exec.Command("git", args...)
-	cmd.Dir, cmd.Env = w.Provider.Dir, w.Env()
-	out, err := cmd.Output()
-	return string(out), err
-}
-
 func readFile(t testing.TB, file string) string {
 	t.Helper()
 	text, err := os.ReadFile(file)
