@@ -85,7 +85,7 @@ func (r *Runner) Packages(ctx context.Context, environments map[string]Environme
 		for _, user := range users[p] {
 			reason := err
 			if reason == nil {
-				reason = found[user].check()
+				reason = found[user].check(o.Held.StoreDir)
 			}
 			if reason != nil {
 				failed[user] = reason
@@ -172,15 +172,29 @@ var (
 
 // check refuses a package that the provider's own Nix code could not take: its name is
 // the customer's.
-func (p Package) check() error {
-	drv, err := names.ParseStorePath(p.Derivation)
-	if made := p.Derivation != "" || p.Output != ""; made && (err != nil || !drv.IsDerivation() || !outputName.MatchString(p.Output)) {
-		return problem.New("", fmt.Sprintf("its package %q is the output %q of %q, which is no derivation", p.Path, p.Output, p.Derivation), byHostenv)
+func (p Package) check(storeDir string) error {
+	inStore := func(text string) bool {
+		path, err := names.ParseStorePath(text)
+		return err == nil && path.Dir() == storeDir
 	}
-	if !packageName.MatchString(p.Name) {
-		return problem.New("", fmt.Sprintf("its package has the name %q, which Nix does not take", p.Name), byHostenv)
+	if made := p.Derivation != "" || p.Output != ""; made && (!inStore(p.Derivation) || !names.StorePath(p.Derivation).IsDerivation() || !outputName.MatchString(p.Output)) {
+		return problem.New("", fmt.Sprintf("its package %q is the output %q of %q, which is no derivation", short(p.Path), short(p.Output), short(p.Derivation)), byHostenv)
+	}
+	if !inStore(p.Path) {
+		return problem.New("", fmt.Sprintf("its package is %q, which is no store path", short(p.Path)), byHostenv)
+	}
+	if !packageName.MatchString(p.Name) || strings.HasSuffix(p.Name, ".drv") {
+		return problem.New("", fmt.Sprintf("its package has the name %q, which Nix does not take", short(p.Name)), byHostenv)
 	}
 	return nil
+}
+
+// short is the beginning of what a customer wrote.
+func short(text string) string {
+	if len(text) > 200 {
+		text = text[:200] + "..."
+	}
+	return text
 }
 
 const byHostenv = "let packages.<system>.<environment> of the project's flake be what hostenv makes"

@@ -331,13 +331,19 @@ func (s *sources) evaluate(ctx context.Context, p *subject) (json.RawMessage, er
 	return result, err
 }
 
+// evaluateAnew evaluates a subject by one process after the other: the next one begins
+// when a source is there that the last one needed. All of them have the time of one,
+// and a source is asked for once, for it is the customer's code that asks.
 func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage, error) {
+	left := s.holder.limits.Time
+	brought := map[string]bool{}
 	for range tries {
+		begun := time.Now()
 		expression, err := s.expression(p)
 		if err != nil {
 			return nil, err
 		}
-		result, err := s.holder.eval(ctx, expression, p.paths)
+		result, err := s.holder.eval(ctx, expression, p.paths, left)
 		failed := (*CommandError)(nil)
 		if !errors.As(err, &failed) {
 			if err == nil && !json.Valid(result) {
@@ -347,9 +353,10 @@ func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage
 		}
 		hash, needs := strings.CutPrefix(failed.Message(), "hostenv-provider: needs ")
 		hash, _, _ = strings.Cut(hash, "\n")
-		if !needs || !s.isMissing(hash) {
+		if left -= time.Since(begun); !needs || brought[hash] || !s.isMissing(hash) {
 			return nil, err
 		}
+		brought[hash] = true
 		if err := s.bring(ctx, p, hash); err != nil {
 			return nil, err
 		}
@@ -359,7 +366,7 @@ func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage
 
 // expression evaluates a subject by a file of the provider's own nix/lib.
 func (s *sources) expression(p *subject) (string, error) {
-	text, err := s.arguments(p, s.missingList())
+	text, err := s.arguments(p, s.missingOf(p))
 	if err != nil {
 		return "", err
 	}
@@ -376,7 +383,7 @@ func (s *sources) key(p *subject) (string, error) {
 
 func (s *sources) arguments(p *subject, missing []string) ([]byte, error) {
 	held := map[string]any{"shared": s.own.Held.Shared, "refused": p.refused, "missing": missing, "lock": p.part, "own": nil}
-	if s.own.Held.Shared == nil || p.isInOwn() {
+	if s.readsOwn(p) {
 		held["own"] = s.own.Held.Own
 	}
 	arguments := map[string]any{"held": held}
@@ -438,8 +445,39 @@ func (s *sources) missingList() []string {
 	return list
 }
 
+// missingOf returns the narHashes that the store lacks, of sources that a subject may
+// read: what other customers' locks name is not its matter, and has no bound.
+func (s *sources) missingOf(p *subject) []string {
+	readable := map[string]bool{}
+	add := func(locked map[string]any) {
+		hash, _ := locked["narHash"].(string)
+		readable[hash] = true
+	}
+	add(p.locked)
+	for _, n := range p.needed {
+		if n.Refused == "" {
+			add(n.Locked)
+		}
+	}
+	nodes, _ := p.part["nodes"].(map[string]any)
+	for _, node := range nodes {
+		fields, _ := node.(map[string]any)
+		locked, _ := fields["locked"].(map[string]any)
+		add(locked)
+	}
+	if s.readsOwn(p) {
+		for _, locked := range s.own.lock.Locked() {
+			add(locked)
+		}
+	}
+	return slices.DeleteFunc(s.missingList(), func(hash string) bool { return !readable[hash] })
+}
+
+// readsOwn reports whether the evaluation of a subject reads the provider's own flake.
+func (s *sources) readsOwn(p *subject) bool { return s.own.Held.Shared == nil || p.isInOwn() }
+
 // prepare fetches the subjects' own sources, and finds out which of the provider's
-// the store lacks. It adds errors to failed.
+// the store lacks. A subject whose source cannot be fetched is in failed.
 func (s *sources) prepare(ctx context.Context, all []*subject, failed map[*subject]error) error {
 	hashes := map[string]map[string]any{}
 	note := func(locked map[string]any) {
@@ -648,11 +686,13 @@ func (s *sources) readLocks(ctx context.Context, all []*subject, failed map[*sub
 			continue
 		}
 		lock, err := flakelock.Parse([]byte(*text))
+		if err == nil {
+			p.needed, err = s.own.lock.Customer(p.name, lock, p.folder, s.own.Held.Replaced, allowed)
+		}
 		if err != nil {
 			failed[p] = p.problem("flake.lock: "+Inline(err.Error()), "run `nix flake lock` in the customer's repository, commit flake.lock, and run `"+strings.SplitN(flakelock.Relock(p.name), "`", 2)[0]+"`")
 			continue
 		}
-		p.needed = s.own.lock.Customer(p.name, lock, p.folder, s.own.Held.Replaced, allowed)
 		for _, n := range p.needed {
 			if n.Refused != "" {
 				p.refused[n.Path] = n.Refused
@@ -699,7 +739,7 @@ if builtins.pathExists file then builtins.readFile file else null) (builtins.fro
 		reader := *s.holder
 		reader.limits.Output *= int64(len(chunk))
 		reader.limits.Time *= 2
-		written, err := reader.eval(ctx, expression, visible)
+		written, err := reader.eval(ctx, expression, visible, reader.limits.Time)
 		if err != nil {
 			return texts, err
 		}

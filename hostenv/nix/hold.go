@@ -207,9 +207,10 @@ func (h *holder) command(nix string, args, visible []string) []string {
 	return command
 }
 
-// eval evaluates an expression and returns its JSON. The error is a *CommandError if
+// eval evaluates an expression within a time, of which the limit may have been longer
+// at first, and returns its JSON. The error is a *CommandError if
 // Nix failed or was stopped at a limit.
-func (h *holder) eval(ctx context.Context, expression string, visible []string) ([]byte, error) {
+func (h *holder) eval(ctx context.Context, expression string, visible []string, within time.Duration) ([]byte, error) {
 	nix, err := h.program()
 	if err != nil {
 		return nil, err
@@ -220,13 +221,14 @@ func (h *holder) eval(ctx context.Context, expression string, visible []string) 
 		args = append(args, "--option", name, value)
 	}
 	if len(expression) > maxArgument {
-		return nil, fmt.Errorf("evaluate: the part of flake.lock that it needs is longer than %d bytes", maxArgument)
+		over := fmt.Errorf("what its evaluation needs of flake.lock is longer than %d bytes", maxArgument)
+		return nil, &CommandError{Log: "error: " + over.Error(), Err: over}
 	}
 	args = append(args, "--expr", expression)
 
 	limited, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	timer := time.AfterFunc(h.limits.Time, func() { stop(fmt.Errorf("its evaluation took longer than %s", h.limits.Time)) })
+	timer := time.AfterFunc(within, func() { stop(fmt.Errorf("its evaluation took longer than %s", h.limits.Time)) })
 	defer timer.Stop()
 	tooMuch := func(what string) func() {
 		return func() { stop(fmt.Errorf("%s is longer than %d bytes", what, h.limits.Output)) }

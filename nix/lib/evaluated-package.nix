@@ -3,7 +3,8 @@
 # read of one output of a derivation. Nothing of its flake is evaluated.
 { name, path, derivation ? null, output ? null }:
 let
-  package = {
+  # The name of the output is the customer's: it replaces no other attribute.
+  package = (if derivation == null then { } else { ${output} = package; }) // {
     type = "derivation";
     inherit name;
     outPath = if derivation == null then path else builtins.appendContext path { ${derivation}.outputs = [ output ]; };
@@ -11,7 +12,6 @@ let
   } // (if derivation == null then { } else {
     outputName = output;
     outputs = [ output ];
-    ${output} = package;
   });
 in
 package

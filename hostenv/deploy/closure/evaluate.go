@@ -181,9 +181,27 @@ func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node, wanted m
 	return evaluated, e.explain(ctx, nodes, evaluated, failures)
 }
 
-// atOnce is how many profiles one run of nix evaluates at most: their packages are in
-// one argument, for which the kernel has a limit of 128 KiB.
-const atOnce = 250
+// Limits of one run of nix. Names and packages are in one argument, for which the
+// kernel has a limit of 128 KiB, and customers choose how long they are.
+const (
+	atOnce = 250 // profiles
+	atMost = 100 << 10
+)
+
+// parts divides profiles among runs of nix.
+func (e *evaluation) parts(all []profileName) (parts [][]profileName) {
+	size := 0
+	for _, p := range all {
+		text, _ := json.Marshal(e.packages[p.profile]) // of strings
+		of := len(nix.Quote(string(text))) + 2*len(nix.Quote(p.profile)) + len(nix.Quote(p.node)) + 32
+		if size += of; len(parts) == 0 || size > atMost || len(parts[len(parts)-1]) == atOnce {
+			parts, size = append(parts, nil), of
+		}
+		last := &parts[len(parts)-1]
+		*last = append(*last, p)
+	}
+	return parts
+}
 
 // A profileName is node/profile.
 type profileName struct{ node, profile string }
@@ -200,12 +218,12 @@ func listed(wanted map[string][]string) (all []profileName) {
 
 // found evaluates the wanted profiles, by node.
 func (e *evaluation) found(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
-	all := listed(wanted)
-	if len(all) <= atOnce {
+	parts := e.parts(listed(wanted))
+	if len(parts) <= 1 {
 		return e.run(ctx, wanted)
 	}
 	found := map[string]evaluatedNode{}
-	for some := range slices.Chunk(all, atOnce) {
+	for _, some := range parts {
 		part := map[string][]string{}
 		for _, p := range some {
 			part[p.node] = append(part[p.node], p.profile)

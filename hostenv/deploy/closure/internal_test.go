@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,4 +125,31 @@ func FuzzNodeError(f *testing.F) {
 			t.Error("nodeError lost the error")
 		}
 	})
+}
+
+// Long names of packages do not make an argument longer than the kernel takes.
+func TestPartsFitAnArgument(t *testing.T) {
+	e := &evaluation{packages: map[string]nix.Package{}}
+	var all []profileName
+	for i := range 1000 {
+		user := fmt.Sprint("user", i)
+		path := "/nix/store/" + strings.Repeat("0", 32) + "-" + strings.Repeat("n", 200)
+		e.packages[user] = nix.Package{Name: strings.Repeat("n", 150), Path: path, Derivation: path + ".drv", Output: strings.Repeat("o", 40)}
+		all = append(all, profileName{"node", user})
+	}
+	var seen []profileName
+	for _, part := range e.parts(all) {
+		known := map[string]nix.Package{}
+		for _, p := range part {
+			known[p.profile] = e.packages[p.profile]
+		}
+		text, err := json.Marshal(known)
+		if argument := nix.Quote(string(text)); err != nil || len(argument) > 120<<10 || len(part) > atOnce {
+			t.Errorf("%d profiles in %d bytes, %v", len(part), len(argument), err)
+		}
+		seen = append(seen, part...)
+	}
+	if !slices.Equal(seen, all) {
+		t.Errorf("%d of %d profiles", len(seen), len(all))
+	}
 }

@@ -18,11 +18,16 @@ type Needed struct {
 // Customer returns the sources that a customer's own flake.lock names, in which
 // `folder` is the folder of the customer's flake in its source, and `replaced` are
 // the input paths that have a value of the provider instead. What the provider's
-// own inputs bring is not refused to a customer.
-func (l *Lock) Customer(customer string, lock *Lock, folder string, replaced []string, allowed Allowed) []Needed {
+// own inputs bring is not refused to a customer. The error reports a lock with more
+// inputs than any flake needs.
+func (l *Lock) Customer(customer string, lock *Lock, folder string, replaced []string, allowed Allowed) ([]Needed, error) {
 	own, repositories := l.own(), l.repositories()
 	var needed []Needed
-	for _, s := range lock.walk(lock.root, folder, func(path string) bool { return slices.Contains(replaced, path) }) {
+	found, err := lock.walk(lock.root, folder, func(path string) bool { return slices.Contains(replaced, path) })
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range found {
 		if len(s.path) == 0 || isRelative(s.node.locked) && s.refused == "" {
 			continue
 		}
@@ -40,7 +45,7 @@ func (l *Lock) Customer(customer string, lock *Lock, folder string, replaced []s
 		n.Named = n.Refused == "" && Allowed{Organisations: allowed.Organisations}.has(customer, s.node.locked)
 		needed = append(needed, n)
 	}
-	return needed
+	return needed, nil
 }
 
 // Part returns the part of a lock that inputs of the root need, as a flake.lock. Of

@@ -183,7 +183,9 @@ func (l *Lock) Check() error {
 		if reason := refuse(n.locked, true); reason != "" && refuse(n.original, true) == "" {
 			problems.Add(brought(customer, nil, reason, n.isFlake))
 		}
-		for _, s := range l.walk(at.label, folderOf(n.original), nil) {
+		found, err := l.walk(at.label, folderOf(n.original), nil)
+		problems.Add(tooMany(customer, err))
+		for _, s := range found {
 			if len(s.path) == 0 || own[identity(s.node.locked)] {
 				continue
 			}
@@ -209,7 +211,9 @@ func (l *Lock) Allow(customers []string, allowed Allowed) error {
 		if !there || at.follows != nil {
 			continue
 		}
-		for _, s := range l.walk(at.label, "", nil) {
+		found, err := l.walk(at.label, "", nil)
+		problems.Add(tooMany(customer, err))
+		for _, s := range found {
 			if len(s.path) > 0 && !own[identity(s.node.locked)] && !isRelative(s.node.locked) && !allowed.has(customer, s.node.locked) {
 				problems.Add(unnamed(customer, s))
 			}
@@ -231,6 +235,15 @@ func brought(customer string, path []string, reason string, isFlake bool) error 
 	return problem.New("project "+customer, text, fix)
 }
 
+// tooMany reports that a customer brings more than a walk takes, nil for a nil error.
+func tooMany(customer string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.New("project "+customer, "flake.lock: "+err.Error(),
+		fmt.Sprintf("write inputs.%s.flake = false; in flake.nix, and run `%s`): then the lock has nothing that the customer brings", customer, Relock(customer)))
+}
+
 func unnamed(customer string, s source) error {
 	uri := address(s.node.locked)
 	return problem.New("project "+customer, fmt.Sprintf("brings %q from %s, which provider.evaluation.allowedUris does not allow", clip(strings.Join(s.path, "/")), clip(uri)),
@@ -245,7 +258,8 @@ func (l *Lock) own() map[string]bool {
 		if to.follows != nil || slices.Contains(customers, name) {
 			continue
 		}
-		for _, s := range l.walk(to.label, "", nil) {
+		found, _ := l.walk(to.label, "", nil) // of a part, fewer are trusted
+		for _, s := range found {
 			if id := identity(s.node.locked); id != "" {
 				own[id] = true
 			}

@@ -343,3 +343,50 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// A lock whose walk has no end, or doubles with each input, is an error of its customer.
+func TestWalkEnds(t *testing.T) {
+	relative := func(folder string, inputs map[string]any) map[string]any {
+		return map[string]any{"locked": map[string]any{"type": "path", "path": folder}, "inputs": inputs}
+	}
+	doubling := map[string]any{"root": map[string]any{"inputs": map[string]any{"a": "0a", "b": "0b"}}}
+	for i := range 40 {
+		for _, name := range []string{"a", "b"} {
+			doubling[fmt.Sprint(i, name)] = relative("./"+name, map[string]any{"a": fmt.Sprint(i+1, "a"), "b": fmt.Sprint(i+1, "b")})
+		}
+	}
+	doubling["40a"], doubling["40b"] = relative("./a", nil), relative("./b", nil)
+	many := map[string]any{}
+	wide := map[string]any{}
+	for i := range 10_000 {
+		many[fmt.Sprint(i)] = fmt.Sprint(i)
+		wide[fmt.Sprint(i)] = map[string]any{"locked": map[string]any{"type": "github", "owner": "a", "repo": fmt.Sprint(i)}}
+	}
+	wide["root"] = map[string]any{"inputs": many}
+	long := strings.Repeat("x", 1<<19)
+	for name, nodes := range map[string]map[string]any{
+		"within itself":         {"root": map[string]any{"inputs": map[string]any{"a": "a"}}, "a": relative("./a", map[string]any{"a": "a"})},
+		"a long folder":         {"root": map[string]any{"inputs": map[string]any{"a": "a"}}, "a": relative(long, map[string]any{"a": "a"})},
+		"an input of long name": {"root": map[string]any{"inputs": map[string]any{long: "a"}}, "a": relative("./a", map[string]any{long: "a"})},
+		"doubling":              doubling,
+		"wide":                  wide,
+	} {
+		lock, err := Parse(encode(map[string]any{"version": 7, "root": "root", "nodes": nodes}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if needed, err := None().Customer("acme__site", lock, "", nil, Allowed{}); err == nil {
+			t.Errorf("%s: %d sources", name, len(needed))
+		}
+		// The same, brought into the provider's lock.
+		nodes["acme__site"], nodes["provider"] = map[string]any{
+			"locked": map[string]any{"type": "github", "owner": "acme", "repo": "site"}, "inputs": nodes["root"].(map[string]any)["inputs"],
+		}, map[string]any{"inputs": map[string]any{"acme__site": "acme__site"}}
+		if lock, err = Parse(encode(map[string]any{"version": 7, "root": "provider", "nodes": nodes})); err != nil {
+			t.Fatal(err)
+		}
+		if lock.Check() == nil || lock.Allow([]string{"acme__site"}, Allowed{}) == nil {
+			t.Errorf("%s: a provider's lock with it is accepted", name)
+		}
+	}
+}

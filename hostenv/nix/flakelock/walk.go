@@ -1,6 +1,7 @@
 package flakelock
 
 import (
+	"fmt"
 	"path"
 	"strings"
 )
@@ -16,11 +17,24 @@ type source struct {
 // that follow others: what they follow is elsewhere in the lock. `folder` is the
 // folder of the first flake in its source. `replaced` reports which input paths
 // have a value of the provider instead.
-func (l *Lock) walk(label, folder string, replaced func(string) bool) []source {
+//
+// The error reports a lock beyond the limits; the sources are then a part.
+func (l *Lock) walk(label, folder string, replaced func(string) bool) ([]source, error) {
 	w := &walk{lock: l, replaced: replaced, seen: map[string]bool{}, folders: map[string]string{}}
 	w.at(nil, label, folder)
-	return w.found
+	if w.over {
+		return w.found, fmt.Errorf("it has more than %d inputs, or inputs more than %d deep, or a relative one that is within itself", maxSources, maxDepth)
+	}
+	return w.found, nil
 }
+
+// Limits of a walk. A relative input that names itself has folders without end, and
+// two that name two others double them at each step.
+const (
+	maxSources = 5000
+	maxDepth   = 100
+	maxText    = 16 << 10 // bytes of an input path and its folder
+)
 
 type walk struct {
 	lock     *Lock
@@ -28,16 +42,22 @@ type walk struct {
 	seen     map[string]bool   // label and folder
 	folders  map[string]string // of flakes in their sources, by input path
 	found    []source
+	over     bool // whether a limit is reached, at which the walk ends
 }
 
 func (w *walk) at(at []string, label, folder string) {
 	// One label has one tree, and only a relative path depends on the way to it.
 	key := label + "\x00" + folder
-	if w.seen[key] {
+	inputPath := strings.Join(at, "/")
+	w.over = w.over || len(at) > maxDepth || len(inputPath)+len(folder) > maxText
+	if w.over || w.seen[key] {
+		return
+	}
+	if w.over = len(w.found) == maxSources; w.over {
 		return
 	}
 	w.seen[key] = true
-	w.folders[strings.Join(at, "/")] = folder
+	w.folders[inputPath] = folder
 	n := w.lock.nodes[label]
 	s := source{path: at, node: n}
 	if len(at) > 0 {
