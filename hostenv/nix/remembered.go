@@ -31,7 +31,7 @@ func memoryOf(env []string, of ...any) memory {
 		return memory{}
 	}
 	m := memory{folder: filepath.Join(cache, "hostenv-provider", "evaluations"), of: fmt.Sprintf("%q", of)}
-	entries, _ := os.ReadDir(m.folder) // without a folder there is nothing to remove
+	entries, _ := os.ReadDir(m.folder) // the first run has no folder yet
 	for _, entry := range entries {
 		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > remembered {
 			_ = os.Remove(filepath.Join(m.folder, entry.Name())) // the next run tries again

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Functions of an activation: which units failed in it, and why. The activation
 # script calls failed_units before it begins, and print_failed_units if it fails.
-# hostenv/deploy/said.go reads the output.
+# hostenv/deploy/failure.go reads the output.
 
 # failed_units SCOPE lists the systemd units that have failed or that systemd
 # restarts after a failure, each with its invocation ID. SCOPE is --system or --user.
