@@ -27,6 +27,8 @@ type Event struct {
 	Events string `json:"events,omitempty"`
 	// Of type run.
 	Start *Start `json:"start,omitempty"`
+	// Of type held.
+	Held *Held `json:"held,omitempty"`
 	// Of type finding.
 	Finding *Finding `json:"finding,omitempty"`
 	// Of type profile.
@@ -56,6 +58,7 @@ const (
 	TypeVersion      Type = "version"      // the first line
 	TypeRun          Type = "run"          // a run begins
 	TypeResume       Type = "resume"       // an interrupted run continues
+	TypeHeld         Type = "held"         // the plan holds a project back
 	TypeNode         Type = "node"         // a connection to a node succeeded or failed
 	TypeFinding      Type = "finding"      // a problem, or something that the operator should know
 	TypeProfile      Type = "profile"      // a profile enters a state

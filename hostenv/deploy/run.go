@@ -54,6 +54,7 @@ type Runner struct {
 	Moves   []plan.Move
 	History History // of earlier runs, see [ReadHistory]
 	Plan    PlanRecord
+	Held    []plan.Held // the projects that the plan holds back
 
 	// Stop ends the run early when it is closed: the run begins no new work, gives
 	// up work that has not changed a profile yet, and finishes its activations. If
@@ -122,6 +123,11 @@ func Gentle(ctx context.Context, stop <-chan struct{}) (context.Context, context
 }
 
 func (r *run) do(ctx, gentle context.Context) error {
+	if len(r.Held) > 0 {
+		if err := r.Journal.Append(heldEvents(r.Held)...); err != nil {
+			return err
+		}
+	}
 	if err := r.connect(gentle); err != nil {
 		return err
 	}

@@ -192,7 +192,7 @@ func resultOf(o deploy.Outcome) Badge {
 		return Badge{Bad, "did not end"}
 	}
 	switch o.Code() {
-	case deploy.ExitDone:
+	case deploy.ExitDone, deploy.ExitHeld: // the notices have what is held back
 		return Badge{Good, "done"}
 	case deploy.ExitPartial:
 		return Badge{Warn, "done in part"}

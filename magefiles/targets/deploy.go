@@ -139,7 +139,7 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 			err = errors.Join(unshown, err)
 		}
 	}
-	if code != deploy.ExitDone {
+	if code != deploy.ExitDone && code != deploy.ExitHeld {
 		err = errors.Join(&outcomeError{code, fmt.Sprintf("%s ended with %d", what, code)}, err)
 	}
 	return heldBack(held, err)

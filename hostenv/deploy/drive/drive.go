@@ -84,7 +84,8 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if err := d.plan.reviewed(d.gentle, d.Folder, d.Reviewed); err != nil {
 		return outcome, err
 	}
-	if held := d.plan.Document.Held(); len(held) > 0 {
+	held := d.plan.Document.Held()
+	if len(held) > 0 {
 		d.sink.Held(held)
 	}
 	commit, changed := d.Folder.Commit(d.gentle)
@@ -110,7 +111,7 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 	if runner.Activator, err = d.activator(runner.Journal); err != nil {
 		return outcome, err
 	}
-	runner.Holder = d.Holder
+	runner.Holder, runner.Held = d.Holder, held
 	if id := runner.Journal.ID; id != "" {
 		runner.Holder += ", run " + id
 	}

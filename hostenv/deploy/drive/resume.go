@@ -33,7 +33,7 @@ func (d *driver) resume() (id string, err error) {
 	switch {
 	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
 		return "", problem.New(subject, "ended before it began", again)
-	case o.Ended && o.Code() == deploy.ExitDone && len(d.plan.unrecorded(o.Deployed())) == 0:
+	case o.Ended && (o.Code() == deploy.ExitDone || o.Code() == deploy.ExitHeld) && len(d.plan.unrecorded(o.Deployed())) == 0:
 		return "", problem.New(subject, "is complete: there is nothing to resume", again)
 	case o.Start.Plan != d.plan.Document.Digest():
 		return "", problem.New(subject, "was for another plan", again+": it asks the nodes what they have, and knows which activations that run left undecided")
