@@ -48,6 +48,9 @@ type Document struct {
 	// HeldBack are the projects that the plan has as the last one had them, by flake
 	// input. [Document.Held] returns them.
 	HeldBack map[string]HeldBack `json:"heldBack,omitzero"`
+	// Certificates are the quotas of new certificates within a week, by flake input, of
+	// projects that have another than the default. [Document.CertificateQuota] has all.
+	Certificates map[string]int `json:"certificates,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

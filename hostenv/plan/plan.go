@@ -242,5 +242,6 @@ func (c *computation) document(next state.State) Document {
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
 		PrivateNetworks: p.PrivateNetworks,
+		Certificates:    c.certificateQuotas(),
 	}
 }

@@ -20,9 +20,12 @@ type Quota struct {
 	UIDs         int // ever given to it: those of retired environments count
 	PlanBytes    int // of its environments, as compact JSON
 	Checks       int // of deploymentVerification of all its environments
+	// Certificates are new ones within a week. A plan has no clock: the DNS gate keeps
+	// to it, which withholds those that are too many.
+	Certificates int
 }
 
-var defaultQuota = Quota{Environments: 20, VirtualHosts: 100, Names: 500, UIDs: 200, PlanBytes: 1 << 20, Checks: 20}
+var defaultQuota = Quota{Environments: 20, VirtualHosts: 100, Names: 500, UIDs: 200, PlanBytes: 1 << 20, Checks: 20, Certificates: 50}
 
 // maxQuota is the largest quota that can be set.
 const maxQuota = 1 << 30
@@ -37,6 +40,7 @@ func (q *Quota) options() []quotaOption {
 		{"uids", "UIDs, which are never used again,", &q.UIDs},
 		{"planBytes", "bytes of plan", &q.PlanBytes},
 		{"checks", "checks after a deploy", &q.Checks},
+		{"certificates", "new certificates within a week", &q.Certificates},
 	}
 }
 
@@ -98,6 +102,34 @@ func (c *computation) quotas() {
 	for _, input := range slices.Sorted(maps.Keys(used)) {
 		c.refuse(input, c.inv.Provider.Limits.of(input, organisations[input]).exceeded(input, *used[input])...)
 	}
+}
+
+// certificateQuotas returns the quotas of certificates that are not the default.
+func (c *computation) certificateQuotas() map[string]int {
+	var quotas map[string]int
+	for _, e := range c.placed {
+		if q := c.inv.Provider.Limits.of(e.Input, e.Organisation).Certificates; q != defaultQuota.Certificates {
+			if quotas == nil {
+				quotas = map[string]int{}
+			}
+			quotas[e.Input] = q
+		}
+	}
+	return quotas
+}
+
+// CertificateQuota returns how many new certificates a project may get within a week.
+// The project is a flake input, organisation__project.
+func (d Document) CertificateQuota(project string) int {
+	if quota, ok := d.Certificates[project]; ok {
+		return quota
+	}
+	return defaultQuota.Certificates
+}
+
+// CertificateOption returns the provider's option of that quota.
+func CertificateOption(project string) string {
+	return "provider.limits.projects." + quoteAttribute(project) + ".certificates"
 }
 
 // uids refuses projects that get a new UID and have more than their quota then.

@@ -18,6 +18,8 @@ let
       "Size of all environments of a project in the plan, in bytes of compact JSON. `null` for ${wider "1048576"}.";
     checks = quota 40
       "Checks after a deploy (`deploymentVerification`) of all environments of a project. `null` for ${wider "20"}.";
+    certificates = quota 100
+      "New certificates of a project within a week. The DNS gate keeps those off that are more, until they fit. `null` for ${wider "50"}.";
   };
   quota = nullable types.ints.positive;
 
