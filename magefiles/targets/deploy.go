@@ -89,6 +89,7 @@ func Deploy(ctx context.Context,
 		return f.fail(err)
 	}
 	defer withhold()()
+	f.warnUntracked(ctx, true, stateFile)
 	err = showDeploy(ctx, o, newShown(value(json, false)))
 	failed := f.fail(err)
 	if errors.Is(err, context.Canceled) {

@@ -107,6 +107,7 @@ func (r *gateRun) check() error {
 }
 
 func (r *gateRun) gate(ctx context.Context) error {
+	r.warnUntracked(ctx, false, stateFile, planFile)
 	prior, _, err := r.State()
 	if err != nil {
 		return err

@@ -1,9 +1,11 @@
 package targets
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // The names of the files in the generated folder.
@@ -35,6 +37,21 @@ func (f *folder) run(lists map[string]*string, do func() error) error {
 		return f.fail(err)
 	}
 	return f.fail(do())
+}
+
+// warnUntracked warns of files that git does not know: those of the generated folder
+// with these names, and with sources those of the flake.
+func (f *folder) warnUntracked(ctx context.Context, sources bool, names ...string) {
+	var untracked problem.List
+	if sources {
+		untracked.Add(generated.UntrackedSources(ctx, f.root))
+	}
+	if len(names) > 0 {
+		untracked.Add(f.Untracked(ctx, names...))
+	}
+	for _, err := range problem.Leaves(untracked.Err()) {
+		fmt.Fprintf(stderr(), "warning: %s\nhint: %s\n", err, problem.Hint(err))
+	}
 }
 
 // showFiles prints the differences of files, if they are wanted, then the result,

@@ -81,8 +81,10 @@ type planRun struct {
 // runs, the one with older inputs could write last.
 func (r planRun) do(ctx context.Context) error {
 	if r.dryRun {
+		r.warnUntracked(ctx, r.inventory == "", stateFile, planFile)
 		return r.plan(ctx)
 	}
+	r.warnUntracked(ctx, r.inventory == "") // a run that writes makes state and plan known
 	if err := r.Exists(); err != nil {
 		return err
 	}

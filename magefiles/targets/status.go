@@ -73,6 +73,7 @@ func (a *answers) page(now time.Time) *fleetpage.Answers {
 }
 
 func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+	r.warnUntracked(ctx, true, stateFile)
 	held := p.Document.Held()
 	if err := tellHeld(held, maxCauses); err != nil {
 		return err

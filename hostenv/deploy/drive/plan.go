@@ -27,6 +27,9 @@ type Plan struct {
 // Read reads the plan in a folder. The error for a plan of another state is a
 // [plan.StaleError].
 func Read(folder *generated.Folder) (*Plan, error) {
+	if err := folder.Seen(context.Background()); err != nil {
+		return nil, err
+	}
 	s, _, err := folder.State()
 	if err != nil {
 		return nil, err
