@@ -175,7 +175,7 @@ func Demo(ctx context.Context) error {
 		{"mage plan", func() error {
 			return targets.Plan(ctx, nil, nil, nil, nil, nil, nil, nil, nil, &inventory, nil, nil, nil, nil)
 		}},
-		{"mage state:list", func() error { return s.List(nil, nil) }},
+		{"mage state:list", func() error { return s.List(ctx, nil, nil) }},
 	}
 	for _, step := range steps {
 		fmt.Printf("\n$ %s\n", step.command)

@@ -68,20 +68,20 @@ func (f *Folder) Locked(ctx context.Context, do func() error) error {
 
 // Exists refuses a folder without a state. Call it before a lock, which would
 // make the folder and a file in it.
-func (f *Folder) Exists() error {
+func (f *Folder) Exists(ctx context.Context) error {
 	_, err := os.Stat(f.File(StateFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return f.stateless()
+		return f.stateless(ctx)
 	}
 	return nil // State reports any other error with more detail
 }
 
-func (f *Folder) stateless() error {
+func (f *Folder) stateless(ctx context.Context) error {
 	out := "" // state:init makes it in the same folder alone
 	if !f.found {
 		out = " -out=" + problem.Word(f.Path())
 	}
-	restore := f.restore(context.Background(), StateFile, isState)
+	restore := f.restore(ctx, StateFile, isState)
 	if restore == "" {
 		restore = "git checkout -- " + problem.Word(f.File(StateFile))
 	}
@@ -90,33 +90,33 @@ func (f *Folder) stateless() error {
 }
 
 // State returns the state, and the text that it was read from.
-func (f *Folder) State() (state.State, []byte, error) {
-	if err := f.refuseUnmerged(); err != nil {
+func (f *Folder) State(ctx context.Context) (state.State, []byte, error) {
+	if err := f.refuseUnmerged(ctx); err != nil {
 		return state.State{}, nil, err
 	}
 	text, err := f.Read(StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return state.State{}, nil, f.stateless()
+		return state.State{}, nil, f.stateless(ctx)
 	}
 	if err != nil {
 		return state.State{}, nil, err
 	}
 	s, err := state.Decode(text)
 	if err != nil {
-		return state.State{}, nil, f.Damaged(StateFile, err)
+		return state.State{}, nil, f.Damaged(ctx, StateFile, err)
 	}
 	return s, text, nil
 }
 
 // Damaged returns the error of a state or plan whose text cannot be read. If the text
 // is no JSON, and git has an earlier one that is, the hint says how to restore it.
-func (f *Folder) Damaged(name string, err error) error {
+func (f *Folder) Damaged(ctx context.Context, name string, err error) error {
 	valid := isState
 	if name == PlanFile {
 		valid = isPlan
 	}
 	if syntax := (*canonjson.SyntaxError)(nil); errors.As(err, &syntax) {
-		if command := f.restore(context.Background(), name, valid); command != "" {
+		if command := f.restore(ctx, name, valid); command != "" {
 			err = problem.WithHint(err, "restore it ("+command+"), and run `mage plan`")
 		}
 	}
@@ -129,7 +129,7 @@ func isPlan(text []byte) bool { _, err := plan.DecodeDocument(text); return err 
 
 // Plan returns the plan that was made from a state, and the text that it was
 // read from. A plan of another state is a [plan.StaleError].
-func (f *Folder) Plan(s state.State) (document plan.Document, text []byte, err error) {
+func (f *Folder) Plan(ctx context.Context, s state.State) (document plan.Document, text []byte, err error) {
 	text, err = f.ReadIfThere(PlanFile)
 	switch {
 	case err != nil:
@@ -138,10 +138,10 @@ func (f *Folder) Plan(s state.State) (document plan.Document, text []byte, err e
 		return document, nil, problem.New("", "there is no "+f.File(PlanFile), "run `mage plan`")
 	}
 	if err := plan.CheckFresh(text, s); err != nil {
-		return document, nil, f.Damaged(PlanFile, err)
+		return document, nil, f.Damaged(ctx, PlanFile, err)
 	}
 	if document, err = plan.DecodeDocument(text); err != nil {
-		return document, nil, f.Damaged(PlanFile, err)
+		return document, nil, f.Damaged(ctx, PlanFile, err)
 	}
 	return document, text, nil
 }

@@ -1,6 +1,8 @@
 package generated_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
@@ -88,5 +91,25 @@ func TestOtherUsersCheckout(t *testing.T) {
 	})
 	if err == nil || !strings.Contains(err.Error(), "the repository of another user") || !strings.Contains(problem.Hint(err), "safe.directory") {
 		t.Errorf("%v\n%s", err, problem.Hint(err))
+	}
+}
+
+// A read whose context has ended does not take silence of git for "no conflict".
+func TestStateEnded(t *testing.T) {
+	testenv.Need(t, "git")
+	folder := generated.Open(filepath.Join(t.TempDir(), "generated"))
+	err := folder.Locked(t.Context(), func() error {
+		return folder.Save(t.Context(), generated.File{Name: generated.StateFile, After: state.New().Encode()})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := folder.State(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := folder.State(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }

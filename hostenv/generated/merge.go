@@ -143,12 +143,16 @@ func (g *git) stages(ctx context.Context) map[string][3]string {
 
 // refuseUnmerged refuses files that a merge has left with a conflict. Their text may
 // be one side alone, and a plan of it would retire the environments of the other.
-func (f *Folder) refuseUnmerged() error {
+func (f *Folder) refuseUnmerged(ctx context.Context) error {
 	if !exists(f.Path()) {
 		return nil
 	}
 	var errs problem.List
-	for _, name := range f.Unmerged(context.Background()) {
+	names := f.Unmerged(ctx)
+	if err := ctx.Err(); err != nil {
+		return err // git did not say which have a conflict
+	}
+	for _, name := range names {
 		errs.Addf(f.File(name), fmt.Sprintf("run `mage state:merge`, which merges both branches by meaning; or, if the file is as you want it, `git add %s`", problem.Word(f.File(name))),
 			"has a conflict of a merge that is not finished")
 	}

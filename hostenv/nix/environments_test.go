@@ -77,7 +77,7 @@ func TestPackagesWithoutLibrary(t *testing.T) {
 	each(t, func(t *testing.T, n nix) {
 		dir := realTempDir(t)
 		write(t, dir, map[string]string{"flake.nix": "{ outputs = _: { lib.other = 1; }; }"})
-		if _, _, err := n.runner(dir).Packages(t.Context(), map[string]hostnix.Environment{"site": {Source: map[string]any{}}}); err != hostnix.ErrNoLibrary { //nolint:errorlint // it is returned as it is
+		if _, _, err := n.runner(dir).Packages(t.Context(), map[string]hostnix.Environment{"site": {Source: map[string]any{}}}); err != hostnix.ErrNoLibrary {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -39,7 +39,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 	if err != nil {
 		return none, nil, problem.WithHint(err, another)
 	}
-	prior, oldState, err := r.State()
+	prior, oldState, err := r.State(ctx)
 	if err != nil {
 		return none, nil, err
 	}
@@ -53,7 +53,7 @@ func (r planRun) differences(ctx context.Context, older string) (parity.Report, 
 		// the wrong one, or was truncated by the shell.
 		return none, nil, problem.WithHint(problem.In(older, err), another)
 	}
-	last, err := r.lastPlan()
+	last, err := r.lastPlan(ctx)
 	if err != nil {
 		return none, nil, err
 	}

@@ -83,7 +83,7 @@ func (r *gateRun) do(ctx context.Context) error {
 	if r.dryRun || r.explain != "" {
 		return r.gate(ctx)
 	}
-	if err := r.Exists(); err != nil {
+	if err := r.Exists(ctx); err != nil {
 		return err
 	}
 	return r.Locked(ctx, func() error { return r.gate(ctx) })
@@ -108,11 +108,11 @@ func (r *gateRun) check() error {
 
 func (r *gateRun) gate(ctx context.Context) error {
 	r.warnUntracked(ctx, false, stateFile, planFile)
-	prior, _, err := r.State()
+	prior, _, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	document, text, err := r.Plan(prior)
+	document, text, err := r.Plan(ctx, prior)
 	if err != nil {
 		return err
 	}

@@ -55,11 +55,11 @@ type domainLine struct {
 }
 
 func (r planRun) listDomains(ctx context.Context) error {
-	prior, _, err := r.State()
+	prior, _, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	last, err := r.lastPlan()
+	last, err := r.lastPlan(ctx)
 	if err != nil {
 		return err
 	}

@@ -70,8 +70,8 @@ type fleetRun struct {
 }
 
 // page reads the plan, the state and the journals, and makes the page.
-func (r *fleetRun) page(context.Context) ([]byte, error) {
-	p, err := drive.Read(r.Folder)
+func (r *fleetRun) page(ctx context.Context) ([]byte, error) {
+	p, err := drive.Read(ctx, r.Folder)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func NodesBuild(ctx context.Context,
 }
 
 func (f *folder) build(ctx context.Context, nodes string) (err error) {
-	p, err := drive.Read(f.Folder)
+	p, err := drive.Read(ctx, f.Folder)
 	if err != nil {
 		return err
 	}

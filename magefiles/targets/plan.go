@@ -85,18 +85,18 @@ func (r planRun) do(ctx context.Context) error {
 		return r.plan(ctx)
 	}
 	r.warnUntracked(ctx, r.inventory == "") // a run that writes makes state and plan known
-	if err := r.Exists(); err != nil {
+	if err := r.Exists(ctx); err != nil {
 		return err
 	}
 	return r.Locked(ctx, func() error { return r.plan(ctx) })
 }
 
 func (r planRun) plan(ctx context.Context) error {
-	prior, oldState, err := r.State()
+	prior, oldState, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	last, err := r.lastPlan()
+	last, err := r.lastPlan(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ type lastPlan struct {
 	err            error
 }
 
-func (r planRun) lastPlan() (last lastPlan, err error) {
+func (r planRun) lastPlan(ctx context.Context) (last lastPlan, err error) {
 	if last.text, err = r.ReadIfThere(planFile); len(last.text) == 0 || err != nil {
 		return last, err
 	}
@@ -165,7 +165,7 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 		// flake's own error would not name the file.
 		ours := gjson.GetBytes(last.text, "formatVersion").Int() == plan.FormatVersion
 		if ours || !gjson.ValidBytes(last.text) {
-			if damaged := r.Damaged(planFile, err); problem.Hint(damaged) != problem.Hint(err) {
+			if damaged := r.Damaged(ctx, planFile, err); problem.Hint(damaged) != problem.Hint(err) {
 				return last, damaged
 			}
 			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+problem.Word(r.File(planFile))+"), or remove it and run `mage plan`, then `mage dnsGate`")

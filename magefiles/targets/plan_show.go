@@ -95,11 +95,11 @@ func (r planRun) print(changes *review.Review, warnings []state.Warning, again s
 
 // since shows what changed from a commit to the files that are here.
 func (r planRun) since(ctx context.Context, commit string) error {
-	now, stateText, err := r.State()
+	now, stateText, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	document, text, err := r.Plan(now)
+	document, text, err := r.Plan(ctx, now)
 	if err != nil {
 		return err
 	}

@@ -26,15 +26,15 @@ type Plan struct {
 
 // Read reads the plan in a folder. The error for a plan of another state is a
 // [plan.StaleError].
-func Read(folder *generated.Folder) (*Plan, error) {
-	if err := folder.Seen(context.Background()); err != nil {
+func Read(ctx context.Context, folder *generated.Folder) (*Plan, error) {
+	if err := folder.Seen(ctx); err != nil {
 		return nil, err
 	}
-	s, _, err := folder.State()
+	s, _, err := folder.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	document, text, err := folder.Plan(s)
+	document, text, err := folder.Plan(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (p *Plan) record(ctx context.Context, folder *generated.Folder, deployed ma
 		return nil
 	}
 	return folder.Locked(ctx, func() error {
-		before, stateText, err := folder.State()
+		before, stateText, err := folder.State(ctx)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package drive
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -74,7 +75,7 @@ func (p *Plan) joined(then, now deploy.Migrations) deploy.Migrations {
 }
 
 // journal begins a journal, or opens the one of the run to resume.
-func (d *driver) journal(resumed string) (*deploy.Journal, error) {
+func (d *driver) journal(ctx context.Context, resumed string) (*deploy.Journal, error) {
 	if d.Mode != deploy.Deploy {
 		return deploy.NewMemoryJournal(d.sink.Event), nil
 	}
@@ -89,7 +90,7 @@ func (d *driver) journal(resumed string) (*deploy.Journal, error) {
 		return nil, err
 	}
 	start := deploy.Start{Plan: d.plan.Document.Digest(), Serial: d.plan.Document.Serial.Number, By: d.Holder, Selected: d.Selection, Options: d.Options.Options, SigningKey: d.SigningKey, DeployRs: d.DeployRs}
-	start.Commit, start.Uncommitted = d.Folder.Commit(d.gentle)
+	start.Commit, start.Uncommitted = d.Folder.Commit(ctx)
 	if m := d.Migrations; m.IgnoreErrors || len(m.Skip)+len(m.Sources) > 0 {
 		start.Migrations = &m
 	}

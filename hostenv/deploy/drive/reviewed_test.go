@@ -45,7 +45,7 @@ func TestReviewed(t *testing.T) {
 	}
 	read := func() *Plan {
 		t.Helper()
-		p, err := Read(folder)
+		p, err := Read(t.Context(), folder)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,11 +86,11 @@ func TestReviewed(t *testing.T) {
 			document.Environments[user] = e
 		}
 		put(generated.PlanFile, document.Encode())
-		s, _, err := folder.State()
+		s, _, err := folder.State(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		changed, text, err := folder.Plan(s)
+		changed, text, err := folder.Plan(t.Context(), s)
 		if err != nil {
 			t.Fatal(err)
 		}

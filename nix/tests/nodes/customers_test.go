@@ -524,9 +524,16 @@ func (d *runningDoor) handle(socket string, handler http.HandlerFunc) {
 	d.Cleanup(func() { server.Close() })
 }
 
-// ask sends one request, as it is written, and returns the answer, the body and the
-// names of the certificate.
-func (d *runningDoor) ask(encrypted bool, host, path string) (answer *http.Response, body string, names []string, err error) {
+// An answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// ask sends one request, as it is written, and returns the answer and the names of the
+// certificate.
+func (d *runningDoor) ask(encrypted bool, host, path string) (got answer, names []string, err error) {
 	socket := "80.sock"
 	if encrypted {
 		socket = "443.sock"
@@ -535,14 +542,14 @@ func (d *runningDoor) ask(encrypted bool, host, path string) (answer *http.Respo
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(d.dir, socket))
 	if err != nil {
-		return nil, "", nil, err
+		return answer{}, nil, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	if encrypted {
 		secured := tls.Client(conn, &tls.Config{ServerName: host, InsecureSkipVerify: true}) //nolint:gosec // we look at the certificate ourselves
 		if err := secured.HandshakeContext(ctx); err != nil {
-			return nil, "", nil, err
+			return answer{}, nil, err
 		}
 		names = secured.ConnectionState().PeerCertificates[0].DNSNames
 		conn = secured
@@ -550,28 +557,28 @@ func (d *runningDoor) ask(encrypted bool, host, path string) (answer *http.Respo
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host)
 	raw, err := io.ReadAll(conn)
 	if err != nil {
-		return nil, "", names, err
+		return answer{}, names, err
 	}
-	answer, body, err = parseAnswer(raw)
-	return answer, body, names, err
+	got, err = parseAnswer(raw)
+	return got, names, err
 }
 
 // servesVictim checks that the other customer's site is as without the attacker.
 func (d *runningDoor) servesVictim() {
 	d.Helper()
-	answer, body, names, err := d.ask(true, victimHost, "/")
+	page, names, err := d.ask(true, victimHost, "/")
 	if err != nil {
 		d.Fatalf("%s: %v", victimHost, err)
 	}
-	got := []any{answer.StatusCode, body, names, answer.Header.Values("X-Frame-Options"), answer.Header.Values("Strict-Transport-Security")}
+	got := []any{page.status, page.body, names, page.header.Values("X-Frame-Options"), page.header.Values("Strict-Transport-Security")}
 	equal(d.T, victimHost, got, []any{200, "page of " + victim, []string{victimHost}, []string{"DENY"}, []string{"max-age=31536000"}})
-	answer, _, _, err = d.ask(false, victimHost, "/x?y")
+	moved, _, err := d.ask(false, victimHost, "/x?y")
 	if err != nil {
 		d.Fatalf("%s over HTTP: %v", victimHost, err)
 	}
-	equal(d.T, victimHost+" over HTTP", []any{answer.StatusCode, answer.Header.Get("Location")}, []any{301, "https://" + victimHost + "/x?y"})
-	if _, body, names, err := d.ask(true, "unknown.test", "/"); err == nil {
-		d.Errorf("a name of no customer is answered with %q and the certificate of %v", body, names)
+	equal(d.T, victimHost+" over HTTP", []any{moved.status, moved.header.Get("Location")}, []any{301, "https://" + victimHost + "/x?y"})
+	if got, names, err := d.ask(true, "unknown.test", "/"); err == nil {
+		d.Errorf("a name of no customer is answered with %q and the certificate of %v", got.body, names)
 	}
 }
 
@@ -585,20 +592,20 @@ func (d *runningDoor) attack(name string, host plan.VirtualHost) (found []string
 	}
 	for _, path := range paths {
 		for _, encrypted := range []bool{false, true} {
-			answer, body, names, err := d.ask(encrypted, name, path)
+			got, names, err := d.ask(encrypted, name, path)
 			if len(names) > 0 && (!host.TLS().ForceSSL || !slices.Equal(names, []string{name})) {
 				saw("%s is served with the certificate of %v", name, names)
 			}
 			if err != nil {
 				continue // without a certificate there is no TLS, and 444 closes the connection
 			}
-			if strings.Contains(body, victim) || strings.Contains(body, "PRIVATE KEY") || strings.Contains(body, "root:") || strings.Contains(body, "Welcome to nginx") {
-				saw("%s%s is %d %q", name, path, answer.StatusCode, body)
+			if strings.Contains(got.body, victim) || strings.Contains(got.body, "PRIVATE KEY") || strings.Contains(got.body, "root:") || strings.Contains(got.body, "Welcome to nginx") {
+				saw("%s%s is %d %q", name, path, got.status, got.body)
 			}
-			if answer.StatusCode == http.StatusOK && body != "" && body != "page of "+user {
-				saw("%s%s is %q", name, path, body)
+			if got.status == http.StatusOK && got.body != "" && got.body != "page of "+user {
+				saw("%s%s is %q", name, path, got.body)
 			}
-			for header, values := range answer.Header {
+			for header, values := range got.header {
 				if !slices.Contains(known, header) {
 					saw("%s%s has the header %s: %q", name, path, header, values)
 				}
@@ -614,14 +621,14 @@ var known = []string{
 	"Content-Security-Policy", "Content-Security-Policy-Report-Only", "Report-To", "Referrer-Policy", "X-Frame-Options", "X-Content-Type-Options", "Strict-Transport-Security",
 }
 
-func parseAnswer(raw []byte) (*http.Response, string, error) {
-	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), nil)
+func parseAnswer(raw []byte) (answer, error) {
+	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(raw)), nil)
 	if err != nil {
-		return nil, "", err
+		return answer{}, err
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	return answer, string(body), err
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(body)}, err
 }
 
 // membersOf decodes an object of the plan.
