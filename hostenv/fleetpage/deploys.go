@@ -238,13 +238,13 @@ func failuresOf(o deploy.Outcome) []Failure {
 	var all []Failure
 	for _, e := range o.Findings {
 		if e.Finding != nil && e.Finding.Level == deploy.Failure {
-			all = append(all, Failure{Subject: cmp.Or(e.Node, "the run"), Text: limited(e.Finding.Message), Hint: e.Finding.Hint})
+			all = append(all, Failure{Subject: cmp.Or(e.Node, "the run"), Text: limited(e.Finding.Message), Hint: limited(e.Finding.Hint)})
 		}
 	}
 	for _, p := range o.Profiles {
 		subject := p.Profile + " on " + p.Node
 		if p.Error != "" {
-			all = append(all, Failure{Subject: subject, Text: limited(p.Error), Hint: p.Hint})
+			all = append(all, Failure{Subject: subject, Text: limited(p.Error), Hint: limited(p.Hint)})
 		}
 		if p.Verification == nil || p.Verification.OK() {
 			continue

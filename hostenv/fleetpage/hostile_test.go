@@ -124,6 +124,39 @@ func checkHostile(t testing.TB, want outline, page, payload string) {
 	}
 }
 
+// A text as long as a customer likes is cut: what stands in a row is as long as a host
+// name may be, and what is folded away is 4,000 bytes.
+func TestLong(t *testing.T) {
+	for _, payload := range []string{strings.Repeat("W", 10_000), strings.Repeat("\u0301\u202e", 5_000), strings.Repeat("\U0001f4a9", 2_500)} {
+		page := render(t, sample(10, true, func(text string) string { return text + payload }))
+		if len(page) > 2<<20 {
+			t.Errorf("the page has %d KiB", len(page)>>10)
+		}
+		root, err := html.Parse(strings.NewReader(page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range root.Descendants() {
+			for _, a := range n.Attr {
+				if len(a.Val) > 2000 && a.Key != "content" {
+					t.Errorf("the attribute %s has %d bytes: %.40q", a.Key, len(a.Val), a.Val)
+				}
+			}
+			if n.Type != html.TextNode || n.Parent.Data == "script" || n.Parent.Data == "style" {
+				continue
+			}
+			folded := false
+			for up := range n.Ancestors() {
+				folded = folded || up.Data == "details"
+			}
+			// A character is escaped by at most 6.
+			if limit := map[bool]int{false: 256 * 6, true: 4003 * 6}[folded]; len(n.Data) > limit {
+				t.Errorf("a text in %s has %d bytes, folded: %v: %.40q", n.Parent.Data, len(n.Data), folded, n.Data)
+			}
+		}
+	}
+}
+
 // The markup is one file that loads nothing, whose links lead somewhere, and whose ids
 // are each of one element.
 func TestMarkup(t *testing.T) {

@@ -91,7 +91,7 @@ func (c *facts) judged(row *Name, e plan.Environment, v plan.VirtualHost) {
 		return
 	}
 	row.Verdict = verdict(entry.Verdict)
-	row.Reason, row.Since, row.Fix = entry.Reason, parsed(entry.Since), entry.Fix
+	row.Reason, row.Since, row.Fix = entry.Reason, parsed(entry.Since), limited(entry.Fix)
 	if entry.Name != row.Host {
 		row.Decided = entry.Name
 	}
@@ -108,6 +108,14 @@ func from(server string) string {
 		return ""
 	}
 	return "from " + server
+}
+
+func limitedAll(texts []string) []string {
+	limits := make([]string, len(texts))
+	for i, text := range texts {
+		limits[i] = limited(text)
+	}
+	return limits
 }
 
 func verdict(result string) Badge {
@@ -141,6 +149,6 @@ func (n *Name) onNode(c deploy.Certificate) {
 	n.OnNode = &Badge{cmp.Or(tone, Unknown), word}
 	if f := c.Failure; f != nil {
 		text := fmt.Sprintf("%s failed, the last at %s (exit %s)", counted(f.Times, "order", "orders"), Time{f.Last}.Text(), f.Exit)
-		n.Order = &OrderFailure{Text: text, Output: f.Output, Hint: c.Hint()}
+		n.Order = &OrderFailure{Text: text, Output: limitedAll(f.Output), Hint: limited(c.Hint())}
 	}
 }

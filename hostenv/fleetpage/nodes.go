@@ -77,7 +77,7 @@ func (c *facts) nodes(environments []Environment, names []Name) []Node {
 	if c.Asked != nil {
 		for _, l := range c.Asked.Leftovers {
 			if i, ok := at[l.Node]; ok {
-				rows[i].Leftovers = append(rows[i].Leftovers, fmt.Sprintf("%s (UID %d): %s", l.User, l.UID, l.Why))
+				rows[i].Leftovers = append(rows[i].Leftovers, limited(fmt.Sprintf("%s (UID %d): %s", l.User, l.UID, l.Why)))
 			}
 		}
 	}
@@ -133,7 +133,8 @@ func address(c plan.Connection) string {
 
 // A limit is what the environments of one slice may use together, in systemd's words.
 type limit struct {
-	CPUQuota, MemoryMax string
+	CPUQuota  string `json:"CPUQuota"`
+	MemoryMax string `json:"MemoryMax"`
 }
 
 func (l limit) text() string {

@@ -3,6 +3,7 @@ package fleetpage
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
@@ -30,8 +31,12 @@ func (c *facts) notices(p Page) []Notice {
 			shown = append(shown, n)
 		}
 	}
+	slices.SortStableFunc(shown, func(a, b Notice) int { return cmp.Compare(severity(a.Tone), severity(b.Tone)) })
 	return shown
 }
+
+// severity orders tones, the worst first.
+func severity(t Tone) int { return slices.Index([]Tone{Bad, Warn, Unknown, Plain, Good}, t) }
 
 func (c *facts) heldNotice(p Page) Notice {
 	n := Notice{Tone: Bad, Title: "Held back", Hint: "the last plan left these as they were; `mage plan` says what to mend", Table: sectionEnvironments, Query: "held back"}
@@ -228,7 +233,7 @@ func (c *facts) tiles(p Page) []Tile {
 	}
 	tiles := []Tile{
 		{Label: "Nodes", Value: number(len(p.Nodes)), Tone: Plain, Link: sectionNodes},
-		{Label: "Environments", Value: number(running), Tone: Plain, Note: c.uids(p), Link: sectionEnvironments},
+		{Label: "Environments", Value: number(running), Tone: Plain, Note: c.uids(p, len(c.Plan.Environments)-running), Link: sectionEnvironments},
 		{Label: "Names", Value: number(len(p.Names)), Tone: Plain, Note: toned(off, "certificate off", "certificates off", "every certificate is on"), Link: sectionNames},
 		{Label: "Held back", Value: number(held + len(c.absent)), Tone: tone(held+len(c.absent), Bad), Link: sectionNotices},
 	}
@@ -254,9 +259,12 @@ func (c *facts) tiles(p Page) []Tile {
 	return append(tiles, last)
 }
 
-// uids says how many UIDs are given out.
-func (c *facts) uids(p Page) string {
+// uids says how many UIDs are given out, and how many environments do not run.
+func (c *facts) uids(p Page, disabled int) string {
 	text := counted(len(c.State.Entries), "UID", "UIDs") + " given out"
+	if disabled > 0 {
+		text = number(disabled) + " more disabled; " + text
+	}
 	if highest := c.State.HighestUID(); highest > 0 {
 		text += fmt.Sprintf(", up to %d", highest)
 	}

@@ -147,10 +147,13 @@ func id(prefix, name string, number int) string {
 // short is the beginning of a digest or of a commit.
 func short(digest string) string { return digest[:min(len(digest), 12)] }
 
-// most limits a text that a customer or a program wrote, in bytes.
-const most = 4000
+// most and mostBrief limit a text that a customer or a program wrote, in bytes: what is
+// folded away, and what stands in a row or a list, such as the longest host name.
+const most, mostBrief = 4000, 253
 
-func limited(text string) string {
+func limited(text string) string { return cut(text, most) }
+
+func cut(text string, most int) string {
 	if len(text) <= most {
 		return text
 	}

@@ -146,7 +146,7 @@ func TestNotices(t *testing.T) {
 		return all
 	}
 	if diff := cmp.Diff([]string{
-		"Held back", "The last deploy", "Not in sync with the plan", "Names whose certificate is off", "Certificates whose order failed, or that expired", "For you to do on nodes",
+		"Held back", "Certificates whose order failed, or that expired", "The last deploy", "Not in sync with the plan", "Names whose certificate is off", "For you to do on nodes",
 		"Names whose verdict is unknown", "Moves that the next deploy makes", "What former environments left on nodes",
 	}, titles(fleetpage.Of(sample(10, true, same)))); diff != "" {
 		t.Error(diff)

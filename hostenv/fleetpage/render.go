@@ -32,6 +32,7 @@ func hash(text string) string {
 
 var page = template.Must(template.New("page").Option("missingkey=error").Funcs(template.FuncMap{
 	"number": number,
+	"brief":  func(text string) string { return cut(text, mostBrief) },
 	"style":  func() template.CSS { return template.CSS(style) },
 	"script": func() template.JS { return template.JS(script) },
 	"policy": func() string { return Policy },
