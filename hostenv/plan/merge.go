@@ -9,8 +9,8 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// mergedDigest is the stateDigest of a plan that [Merge] made. It is the digest of no
-// state, so the gate and the deploy refuse the plan until `mage plan` has made it anew.
+// mergedDigest is the stateDigest of a plan that [Merge] made, and the digest of its
+// serial if both branches had one of their own. It is the digest of no state, so the gate and the deploy refuse the plan until `mage plan` has made it anew.
 const mergedDigest = "merged"
 
 // Merge returns the plans of two branches together. base is the plan where they part,
@@ -18,26 +18,30 @@ const mergedDigest = "merged"
 //
 // The result is for `mage plan` to begin with: it has the locked sources and the
 // decisions of the DNS gate of both branches, member by member. If both changed a
-// member, each to another value, it is that of the branch earlier. No other target takes the result: [CheckFresh]
-// refuses it.
+// member, each to another value, it is that of the branch earlier; but the serial is
+// one that the next plan raises above those of both. No other target takes the result:
+// [CheckFresh] refuses it.
 //
 // The error holds the mistakes of each text that is not a plan of this format.
 func Merge(base, earlier, later []byte) ([]byte, error) {
 	var errs problem.List
-	read := func(text []byte) jsontext.Value {
-		if _, err := DecodeDocument(text); err != nil {
+	read := func(text []byte) (jsontext.Value, Serial) {
+		document, err := DecodeDocument(text)
+		if err != nil {
 			errs.Add(err)
-			return nil
+			return nil, Serial{}
 		}
 		v, err := canonjson.Parse(text)
 		errs.Add(err)
-		return v
+		return v, document.Serial
 	}
 	var origin jsontext.Value
+	var first Serial
 	if len(bytes.TrimSpace(base)) > 0 {
-		origin = read(base)
+		origin, first = read(base)
 	}
-	a, b := read(earlier), read(later)
+	a, one := read(earlier)
+	b, another := read(later)
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
@@ -45,6 +49,11 @@ func Merge(base, earlier, later []byte) ([]byte, error) {
 		return canonjson.Encode(a), nil
 	}
 	merged, _ := canonjson.ObjectOf(mergeValues(origin, a, b))
+	if !one.is(another) && !one.is(first) && !another.is(first) {
+		// Nodes may have either plan: the next one is above both.
+		serial := Serial{Digest: mergedDigest, Number: max(one.Number, another.Number)}
+		merged = merged.With("serial", canonjson.Marshal(serial))
+	}
 	return canonjson.Encode(merged.With("stateDigest", canonjson.Marshal(mergedDigest)).Value()), nil
 }
 

@@ -70,6 +70,37 @@ func TestMerge(t *testing.T) {
 	if d.DNSGate["a.test"].Verdict != "pass" || d.DNSGate["b.test"].Verdict != "pass" || d.Environments[users[0]].Source.Rev != "123" {
 		t.Errorf("the merged plan has not what both branches changed:\n%s", merged)
 	}
+	// Nodes may have either plan: the next one has a higher serial than both.
+	serial := func(text []byte, number int, digest string) []byte {
+		d, err := plan.DecodeDocument(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Serial = plan.Serial{Number: number, Digest: digest}
+		return d.Encode()
+	}
+	for _, tt := range []struct {
+		base, earlier, later plan.Serial
+		want                 int
+	}{
+		{plan.Serial{Number: 4, Digest: "4"}, plan.Serial{Number: 5, Digest: "a"}, plan.Serial{Number: 9, Digest: "b"}, 10},
+		{plan.Serial{Number: 4, Digest: "4"}, plan.Serial{Number: 9, Digest: "a"}, plan.Serial{Number: 5, Digest: "b"}, 10},
+		{plan.Serial{Number: 4, Digest: "4"}, plan.Serial{Number: 5, Digest: "a"}, plan.Serial{Number: 5, Digest: "b"}, 6},
+		{plan.Serial{Number: 4, Digest: "4"}, plan.Serial{Number: 5, Digest: "a"}, plan.Serial{Number: 6, Digest: "4"}, 7}, // one went back
+		{plan.Serial{Number: 4, Digest: "4"}, plan.Serial{Number: 5, Digest: "a"}, plan.Serial{Number: 4, Digest: "4"}, 6},
+	} {
+		both, err := plan.Merge(serial(text, tt.base.Number, tt.base.Digest), serial(earlier, tt.earlier.Number, tt.earlier.Digest), serial(later, tt.later.Number, tt.later.Digest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := plan.DecodeDocument(both)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.After(last).Serial.Number; got != tt.want {
+			t.Errorf("the plan after %+v and %+v has the number %d, want %d", tt.earlier, tt.later, got, tt.want)
+		}
+	}
 	if string(d.Encode()) != string(merged) {
 		t.Errorf("the merged plan is not canonical:\n%s", merged)
 	}

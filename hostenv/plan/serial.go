@@ -17,6 +17,9 @@ type Serial struct {
 	Carried Carried `json:",inline"`
 }
 
+// is reports whether both are of one plan.
+func (s Serial) is(other Serial) bool { return s.Number == other.Number && s.Digest == other.Digest }
+
 // Digest returns the SHA-256 of the plan in hexadecimal, without its serial and what a
 // deploy writes into it: two plans with the same digest bring the nodes to the same state.
 func (d Document) Digest() string {

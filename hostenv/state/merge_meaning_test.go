@@ -171,6 +171,21 @@ func checkMerge(t *testing.T, base, a, b state.State) bool {
 			}
 		}
 	}
+	renamed := map[string]string{}
+	for user, e := range merged.Entries {
+		for _, former := range append(e.FormerNames, user) {
+			renamed[former] = user
+		}
+	}
+	for _, side := range [][2]state.State{{a, b}, {b, a}} {
+		for user := range side[0].Entries {
+			_, before := base.Entries[user]
+			_, stays := side[1].Entries[user]
+			if renamed[user] == "" && (!before || stays) {
+				bad("%s of one side is lost", user)
+			}
+		}
+	}
 	was, inA, inB := owners(base), owners(a), owners(b)
 	for host, user := range owners(merged) {
 		if e := merged.Entries[user]; !slices.Contains([]string{inA[host], inB[host]}, user) && !slices.ContainsFunc(e.FormerNames, func(name string) bool { return inA[host] == name || inB[host] == name }) {
@@ -265,4 +280,27 @@ func TestMergeOfRandomHistories(t *testing.T) {
 	if count[true] < pairs/4 || count[false] < 5 {
 		t.Errorf("%d merged, %d refused", count[true], count[false])
 	}
+}
+
+// FuzzMerge merges branches of a history, from tapes of the fuzzer: a merge that is not
+// refused loses no entry, gives no UID twice, and keeps the UIDs of what was deployed.
+func FuzzMerge(f *testing.F) {
+	for seed := range int64(5) {
+		r := rand.New(rand.NewSource(2000 + seed))
+		f.Add(randomTape(r, 150), randomTape(r, 60), randomTape(r, 60))
+	}
+	f.Fuzz(func(t *testing.T, trunk, one, another []byte) {
+		if len(trunk)+len(one)+len(another) > 2000 {
+			t.Skip("longer histories take long and find no more")
+		}
+		h := newHistory(t, trunk)
+		h.run()
+		branch := func(tape []byte) state.State {
+			b := *h
+			b.tape, b.inputs = tape, h.inputs.clone()
+			b.run()
+			return b.state
+		}
+		checkMerge(t, h.state, branch(one), branch(another))
+	})
 }
