@@ -5,8 +5,9 @@
   const found = document.getElementById("found");
   const fold = (text) => text.normalize("NFKC").toLowerCase();
 
-  // A table shows so many rows at first, so that a browser has little to lay out, and more of them by a button.
-  const first = 50;
+  // A table shows so many rows at first, so that a browser has little to lay out, and more of them by a button. The markup has
+  // the others in a second body.
+  const first = 25, step = 100;
   const tables = Array.from(document.querySelectorAll("table.rows"), (table) => {
     const box = table.parentElement, more = document.createElement("p"), text = document.createElement("span");
     more.className = "more";
@@ -19,16 +20,16 @@
       limit: first,
       wanted: null, // a row that a link leads to
       sorted: false,
-      rows: Array.from(table.tBodies[0].rows, (row) => ({ row, node: row.dataset.node, attention: "attention" in row.dataset, text: "", shown: true })),
+      rows: Array.from(table.querySelectorAll("tbody tr"), (row) => ({ row, node: row.dataset.node, attention: "attention" in row.dataset, text: "", shown: true })),
     };
-    for (const [label, step] of [[`Show ${first} more`, first], ["Show all", Infinity]]) {
+    for (const [label, rows] of [[`Show ${step} more`, step], ["Show all", Infinity]]) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = label;
       button.setAttribute("aria-label", `${label} ${t.what}`);
       button.addEventListener("click", () => {
         const shown = new Set(t.rows.filter((r) => r.shown));
-        t.limit += step;
+        t.limit += rows;
         filter();
         const next = t.rows.find((r) => r.shown && !shown.has(r));
         if (next) next.row.focus();
