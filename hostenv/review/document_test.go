@@ -10,6 +10,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/internal/console"
 )
@@ -40,6 +41,32 @@ func TestDocument(t *testing.T) {
 	r.Digest = plan.Digest(after.Plan.Encode())
 	console.Check(t, document, *update, "mage plan", r.Text(terminal, "")+"wrote generated/state.json\nwrote generated/plan.json\n")
 	console.Check(t, document, *update, "mage plan -since=origin/main -format=markdown -limit=65000", r.Markdown(65000))
+}
+
+// One customer's project does not evaluate, one claims a name of another, and one has
+// new commits: docs/plan.md shows what is printed of 300 environments.
+func TestHeldDocument(t *testing.T) {
+	f, before := provider300(t)
+	f.revs["org2__site7"] = "4b309ab" + strings.Repeat("0", 33)
+	delete(f.at("projects"), "org4__site12")
+	f.failed = []plan.Held{{Project: "org4__site12", Reason: problem.New("", "attribute 'hosts' missing\nat hostenv.nix:12:5",
+		"nix eval --show-trace .#lib.hostenvProvider --apply 'p: p.inventoryWith { only = [ \"org4__site12\" ]; }' shows how nix got there")}}
+	f.environment("org6__site20", "env0")["virtualHosts"].(object)["www.site0-env1.test"] = object{"enableLetsEncrypt": true}
+	after := f.plan(t, before)
+	commits := map[review.Pair]review.Commits{}
+	for _, pair := range review.Pairs(before, after) {
+		commits[pair] = review.Commits{Number: 2, Subjects: []string{"Redesign the start page", "Let editors schedule news"}}
+	}
+	var out strings.Builder
+	if err := review.WriteHeld(&out, f.held, 5); err != nil {
+		t.Fatal(err)
+	}
+	out.WriteString(review.Of(before, after, commits).Text(terminal, ""))
+	out.WriteString("wrote generated/plan.json\nError: " + review.HeldLine(f.held) + "\n6\n")
+	console.Check(t, document, *update, "mage plan || echo $?", out.String())
+	if n := strings.Count(out.String(), "\n"); n > terminal {
+		t.Errorf("%d lines", n)
+	}
 }
 
 // situations are what an operator meets in the morning. Before is what had to be done

@@ -18,6 +18,8 @@ import (
 type fleet struct {
 	inventory map[string]any
 	revs      map[string]string // by project, such as org0__site0; the default is all zeros
+	failed    []plan.Held       // that do not evaluate
+	held      []plan.Held       // by the last plan
 }
 
 type object = map[string]any
@@ -99,10 +101,11 @@ func (f *fleet) plan(t testing.TB, before review.Version) review.Version {
 		}
 		sources[request.Key] = plan.Locked{Rev: rev, NarHash: "sha256-" + rev}
 	}
-	result, err := plan.Compute(plan.Input{Inventory: inv, Sources: sources, State: before.State, Last: before.Plan})
+	result, err := plan.Compute(plan.Input{Inventory: inv, Sources: sources, State: before.State, Last: before.Plan, Failed: f.failed})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.held = result.Held
 	return review.Version{Plan: &result.Plan, State: result.State}
 }
 
