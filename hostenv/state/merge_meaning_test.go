@@ -287,10 +287,10 @@ func TestMergeOfRandomHistories(t *testing.T) {
 func FuzzMerge(f *testing.F) {
 	for seed := range int64(5) {
 		r := rand.New(rand.NewSource(2000 + seed))
-		f.Add(randomTape(r, 150), randomTape(r, 60), randomTape(r, 60))
+		f.Add(randomTape(r, 80), randomTape(r, 40), randomTape(r, 40))
 	}
 	f.Fuzz(func(t *testing.T, trunk, one, another []byte) {
-		if len(trunk)+len(one)+len(another) > 2000 {
+		if len(trunk)+len(one)+len(another) > 400 {
 			t.Skip("longer histories take long and find no more")
 		}
 		h := newHistory(t, trunk)
