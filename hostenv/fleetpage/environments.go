@@ -27,7 +27,8 @@ type Environment struct {
 	Deploy                             *Deploy // nil if this checkout has no run of it
 	DeployedNode                       string  // the node of the last recorded deploy, "" for none
 	Held                               *Held
-	Attention                          bool // it needs an operator
+	OnHold                             string // the reason of provider.hold, "" for none
+	Attention                          bool   // it needs an operator
 }
 
 // A Link is a text that leads to an element of the page.
@@ -70,6 +71,7 @@ func (c *facts) environments(names []Name) []Environment {
 		if held, ok := c.held[user]; ok {
 			row.Held = &held
 		}
+		row.OnHold = c.holds[user]
 		row.Badges, row.Attention = c.badges(user, e, row)
 		rows = append(rows, row)
 	}
@@ -84,6 +86,9 @@ func (c *facts) badges(user string, e plan.Environment, row Environment) (badges
 	}
 	if row.Held != nil {
 		add(Bad, "held back")
+	}
+	if row.OnHold != "" {
+		add(Plain, "on hold")
 	}
 	if !e.Runs() {
 		add(Plain, "disabled")

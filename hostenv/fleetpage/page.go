@@ -180,8 +180,9 @@ func Of(f Facts) Page {
 // facts are Facts, and what several parts of the page look up in them.
 type facts struct {
 	Facts
-	held     map[string]Held // by user name
-	absent   []Item          // projects that are held back and in no plan yet
+	held     map[string]Held   // by user name
+	holds    map[string]string // reasons of provider.hold, by user name
+	absent   []Item            // projects that are held back and in no plan yet
 	statuses map[string]deploy.Status
 	deploys  map[string]lastDeploy
 	slices   map[string]map[string]limit // by node and slice
@@ -192,8 +193,13 @@ type facts struct {
 type ids struct{ node, user, host map[string]string }
 
 func collect(f Facts) *facts {
-	c := &facts{Facts: f, statuses: map[string]deploy.Status{}, deploys: lastDeploys(f.Runs), slices: limitsOf(f.Plan)}
+	c := &facts{Facts: f, statuses: map[string]deploy.Status{}, holds: map[string]string{}, deploys: lastDeploys(f.Runs), slices: limitsOf(f.Plan)}
 	c.held, c.absent = heldBack(f.Plan)
+	for _, h := range f.Plan.Holds() {
+		for _, user := range h.Keeps {
+			c.holds[user] = limited(h.Reason)
+		}
+	}
 	if f.Asked != nil {
 		for _, s := range f.Asked.Statuses {
 			c.statuses[s.Node+"/"+s.Profile] = s

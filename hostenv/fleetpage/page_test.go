@@ -183,6 +183,22 @@ func TestHeldBack(t *testing.T) {
 	}
 }
 
+// What is on hold says why, and needs no operator.
+func TestOnHold(t *testing.T) {
+	facts := sample(10, true, same)
+	before := environment(t, fleetpage.Of(facts), "site0002-main")
+	hostenv := facts.Plan.Environments[before.User].Hostenv
+	facts.Plan.OnHold = map[string]string{hostenv.Organisation + "__" + hostenv.Project: "the <shop> closes"}
+	e := environment(t, fleetpage.Of(facts), before.User)
+	if e.OnHold != "the <shop> closes" || e.Badges[0] != (fleetpage.Badge{Tone: fleetpage.Plain, Word: "on hold"}) || e.Attention != before.Attention {
+		t.Errorf("it is %+v", e)
+	}
+	var page bytes.Buffer
+	if err := fleetpage.Write(&page, facts); err != nil || !strings.Contains(page.String(), "<small><bdi>the &lt;shop&gt; closes</bdi></small>") {
+		t.Errorf("the page does not show it: %v", err)
+	}
+}
+
 // An activation whose result is unknown stays in sight until a later run knows it.
 func TestDoubts(t *testing.T) {
 	doubt := deploy.ProfileOutcome{Node: "n", Profile: "u", State: deploy.StateUnknown, Doubt: &deploy.Doubt{}}

@@ -108,6 +108,49 @@ func (f *Folder) Committed(ctx context.Context, commit, name string) ([]byte, er
 	return text, nil
 }
 
+// A Commit is a commit of the repository around the folder.
+type Commit struct {
+	Hash    string
+	Date    string // of the commit, such as 2026-11-29
+	Subject string
+}
+
+// Short returns the beginning of the hash, for people.
+func (c Commit) Short() string { return c.Hash[:min(len(c.Hash), 9)] }
+
+// maxCommits is how many commits Commits returns.
+const maxCommits = 500
+
+// Commits returns the commits of the branch that changed a file of the folder, the
+// newest first, at most 500: of a merge the merge itself, not the commits of the other
+// branch. If name is not "", it returns the one commit of that name.
+func (f *Folder) Commits(ctx context.Context, file, name string) ([]Commit, error) {
+	g, text := gitIn(ctx, f.Path())
+	if g == nil {
+		return nil, problem.New(f.Path(), "is in no work tree of git"+colon(text), "earlier plans are in git: commit generated/ after each plan")
+	}
+	args := []string{"rev-list", "--format=tformat:%H%x09%cs%x09%s"}
+	if name != "" {
+		args = append(args, "--max-count=1", "--end-of-options", name+"^{commit}", "--")
+	} else {
+		args = append(args, "--first-parent", fmt.Sprintf("--max-count=%d", maxCommits), "HEAD", "--", file)
+	}
+	out, err := g.command(ctx, args...).Output()
+	if err != nil && name != "" {
+		return nil, problem.New("the commit "+name, "is not in the repository of "+f.Path(), "name a commit that `git log` shows, or fetch it: git fetch origin "+problem.Word(name))
+	}
+	if err != nil { // no commit yet
+		return nil, ctx.Err()
+	}
+	var commits []Commit
+	for line := range strings.Lines(string(out)) {
+		if fields := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3); len(fields) == 3 {
+			commits = append(commits, Commit{fields[0], fields[1], fields[2]})
+		}
+	}
+	return commits, nil
+}
+
 // Commit returns the commit that is checked out around the folder, and whether the
 // state and the plan differ from those in it. The commit is "" if git knows none:
 // outside of a work tree, before the first commit, or without git.

@@ -199,6 +199,9 @@ func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessa
 	failed := FailedProjects{}
 	var all []*subject
 	for _, name := range o.Names {
+		if r.Wanted != nil && !r.Wanted(name) {
+			continue
+		}
 		p := &subject{
 			name: name, part: o.lock.Part(o.Held.Shared, name), file: "held-project.nix", refused: map[string]string{},
 			arguments: map[string]any{"name": name, "system": o.Held.System, "hostenvHostname": o.Held.HostenvHostname},
@@ -212,6 +215,9 @@ func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessa
 		all = append(all, p)
 	}
 	results := map[string]json.RawMessage{}
+	if len(all) == 0 {
+		return results, failed, nil
+	}
 	err := r.hold(ctx, o, all, func(p *subject, result json.RawMessage, err error) {
 		if err != nil {
 			failed[p.name] = err

@@ -20,7 +20,7 @@ import (
 // evaluates anything.
 //
 // The provider's own options are evaluated first, without the code of any customer,
-// and each project in a process of its own (see [holder]), as many at a time as
+// and each project that is wanted in a process of its own (see [holder]), as many at a time as
 // there are processors, or as Jobs says.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	own, err := r.ownPart(ctx)

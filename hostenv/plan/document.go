@@ -51,6 +51,9 @@ type Document struct {
 	// Certificates are the quotas of new certificates within a week, by flake input, of
 	// projects that have another than the default. [Document.CertificateQuota] has all.
 	Certificates map[string]int `json:"certificates,omitzero"`
+	// OnHold are the reasons of provider.hold, by flake input. [Document.Holds] returns
+	// them.
+	OnHold map[string]string `json:"onHold,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

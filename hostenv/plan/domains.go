@@ -46,7 +46,7 @@ type Domain struct {
 }
 
 // Domains returns the domains of an inventory by domain and organisation. It leaves
-// out the names that hostenv generates.
+// out the names that hostenv generates, and environments that are not selected.
 func Domains(inv *Inventory, prior state.State) []Domain {
 	owners, proofs := inv.owners(prior)
 	had := map[string]string{} // the organisation of each host name
@@ -58,6 +58,9 @@ func Domains(inv *Inventory, prior state.State) []Domain {
 	byKey := map[[2]string]*Domain{}
 	for _, project := range inv.Projects {
 		for _, e := range project.Environments {
+			if !inv.Only.selects(e.Input, e.UserName) {
+				continue
+			}
 			for _, host := range e.hostNames() {
 				if belowProvider(host, inv.Provider.HostenvHostname) {
 					continue
@@ -146,7 +149,7 @@ func (c *computation) prove(next state.State) (state.State, domains.Owners) {
 	foreign := map[refusal][]string{}
 	disputed := map[string][]error{}
 	for _, e := range c.placed {
-		if e.last != nil {
+		if e.last != nil && !e.goesBack {
 			continue
 		}
 		for _, host := range next.Entries[e.UserName].VirtualHosts {

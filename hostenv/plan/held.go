@@ -131,9 +131,18 @@ func (r reasons) with(more reasons) reasons {
 // refuse holds a project back.
 func (c *computation) refuse(input string, errs ...error) { c.refused.add(input, errs...) }
 
-// isHeld reports whether an earlier round refused a project, so that this one keeps
-// the last plan of it.
-func (c *computation) isHeld(input string) bool { return len(c.held[input]) > 0 }
+// stays reports whether a project stays as the last plan has it: an earlier round
+// refused it, or the operator wants so.
+func (c *computation) stays(input string) bool {
+	return len(c.held[input]) > 0 || c.staying.project(input)
+}
+
+// keptProjects returns all projects that stay, sorted.
+func (c *computation) keptProjects() []string {
+	all := slices.AppendSeq(c.staying.projects(), maps.Keys(c.held))
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // planned reports whether an input is a project of this plan, held back or not.
 func (c *computation) planned(is func(input, organisation string) bool) bool {
@@ -142,7 +151,7 @@ func (c *computation) planned(is func(input, organisation string) bool) bool {
 			return true
 		}
 	}
-	for input := range c.held {
+	for _, input := range c.keptProjects() {
 		if p, _ := projectOf(input); is(input, p.Organisation) {
 			return true
 		}
@@ -150,23 +159,24 @@ func (c *computation) planned(is func(input, organisation string) bool) bool {
 	return false
 }
 
-// keep adds to the computation what stays of the projects that are held back: the
-// claims of the state, and of the last plan the environments that the state has.
+// keep adds to the computation what stays of projects and environments: the claims of
+// the state, and of the last plan the environments that the state has.
 //
 // The state decides on UID, node and names: it is written before the plan, and a run
 // may end in between.
 func (c *computation) keep() {
 	var projects []state.Project
 	inputs := map[state.Project]string{}
-	for _, input := range slices.Sorted(maps.Keys(c.held)) {
+	for _, input := range c.keptProjects() {
 		if p, ok := projectOf(input); ok {
 			projects = append(projects, p)
 			inputs[p] = input
 		}
 	}
+	users := c.staying.environments(c.prior, inputs)
 	req := c.request()
 	req.Moved, req.Transfers = c.inv.Provider.Moved, c.inv.Provider.Transfers
-	c.hold = c.prior.Hold(projects, req)
+	c.hold = c.prior.Hold(projects, users, req)
 	if len(c.errs) > 0 && len(c.refused) > 0 {
 		// The run fails, and environments that could not be read may be missing: the
 		// state would report false errors for renames and transfers.
@@ -184,9 +194,10 @@ func (c *computation) keep() {
 			continue
 		}
 		if last, ok := c.last.Environments[k.UserName]; ok {
-			c.placed = append(c.placed, c.kept(input, k.Claim, last))
+			c.placed = append(c.placed, c.kept(input, k.Claim, last, c.last))
 		}
 	}
+	c.goBack()
 	if c.last == nil {
 		c.legacy(projects, inputs, lost)
 	}
@@ -218,24 +229,25 @@ func (c *computation) legacy(projects []state.Project, inputs map[state.Project]
 	}
 }
 
-// kept returns an environment as the last plan has it, with what the state decides.
-// It asks for certificates as it did before the DNS gate decided.
-func (c *computation) kept(input string, claim state.Claim, last Environment) *placed {
+// kept returns an environment as a plan has it, with what the state decides. It asks
+// for certificates as it did before the DNS gate decided.
+func (c *computation) kept(input string, claim state.Claim, last Environment, of *Document) *placed {
+	kind, _ := canonjson.Text(last.Carried.Get("type"))
 	e := &placed{
 		EvaluatedEnvironment: &EvaluatedEnvironment{
-			Input: input, Name: claim.Environment, Enable: last.Runs(), UserName: claim.UserName,
+			Input: input, Name: claim.Environment, Type: kind, Enable: last.Runs(), UserName: claim.UserName,
 			Organisation: claim.Organisation, Project: claim.Project, AuthorizedKeys: last.AuthorizedKeys,
 		},
 		node: claim.Node, placement: last.Placement, last: &last, hosts: map[string]VirtualHost{},
 	}
-	served := c.last.Nodes[last.Node].Services.Nginx.VirtualHosts
+	served := of.Nodes[last.Node].Services.Nginx.VirtualHosts
 	for _, host := range slices.Sorted(maps.Keys(last.VirtualHosts)) {
 		door, ok := served[host]
 		if !slices.Contains(claim.VirtualHosts, host) || e.Enable && !ok {
 			continue
 		}
 		v := last.VirtualHosts[host]
-		if entry := c.last.DNSGate[host]; entry.Decision == GateOff && !v.TLS().EnableACME {
+		if entry := of.DNSGate[host]; entry.Decision == GateOff && !v.TLS().EnableACME {
 			v = v.WithTLS(entry.Asked.TLS())
 		}
 		e.hosts[host] = v
@@ -268,11 +280,11 @@ func (e *placed) kept(entry state.Entry) Environment {
 	return v
 }
 
-// concernsHeld reports whether a key of provider.placement names a project that is
-// held back, an environment of it, or its organisation.
+// concernsHeld reports whether a key of provider.placement names a project that stays,
+// an environment of it, or its organisation.
 func (c *computation) concernsHeld(key string) bool {
 	input, _, _ := strings.Cut(key, "/")
-	for held := range c.held {
+	for _, held := range c.keptProjects() {
 		if p, _ := projectOf(held); held == input || p.Organisation == input {
 			return true
 		}
@@ -285,8 +297,8 @@ func (c *computation) concernsHeld(key string) bool {
 func (c *computation) keptNode(e *placed) {
 	nodes := c.inv.Provider.Nodes
 	if _, ok := nodes[e.node]; !ok && len(nodes) > 0 {
-		c.errs.Addf("provider.nodes", fmt.Sprintf("put provider.nodes.%s back until the project is mended, and the environment can go to another node", quoteAttribute(e.node)),
-			"does not have the node %q of %s, whose project %s is held back", e.node, e.UserName, e.Input)
+		c.errs.Addf("provider.nodes", fmt.Sprintf("put provider.nodes.%s back until the project %s is planned, and the environment can go to another node", quoteAttribute(e.node), e.Input),
+			"does not have the node %q of %s, which stays as it is in this plan", e.node, e.UserName)
 	}
 }
 
@@ -358,7 +370,7 @@ func (c *computation) attribute(err error) {
 	}
 }
 
-// heldBack returns the projects that are held back, sorted.
+// heldBack returns the projects that this run holds back, sorted.
 func (c *computation) heldBack() []Held {
 	var all []Held
 	for _, input := range slices.Sorted(maps.Keys(c.held)) {

@@ -24,6 +24,7 @@ type customer struct {
 	organisation, project string
 	environments          map[string]*environment
 	wrong                 map[string]any // further options of every environment
+	commits               int64          // in its repository
 }
 
 // An environment of a customer.
@@ -68,6 +69,9 @@ func (c *customer) inventory() map[string]any {
 type world struct {
 	customers []*customer
 	provider  map[string]any // further options
+	hold      map[string]any // provider.hold
+	only      plan.Selection
+	allowMany bool
 }
 
 func (w *world) find(input string) *customer {
@@ -88,9 +92,18 @@ func (w *world) decode(t testing.TB, without map[string]error) *plan.Inventory {
 			projects[c.input()] = c.inventory()
 		}
 	}
+	return w.read(t, projects)
+}
+
+// read decodes an inventory of the world's provider and projects.
+func (w *world) read(t testing.TB, projects map[string]any) *plan.Inventory {
+	t.Helper()
 	provider := map[string]any{
 		"hostenvHostname": "hosting.example", "letsEncrypt": map[string]any{"acceptTerms": true, "adminEmail": "ops@hosting.example"},
 		"nodeFor": map[string]any{"default": "node-a", "production": "node-b"},
+	}
+	if len(w.hold) > 0 {
+		provider["hold"] = w.hold
 	}
 	maps.Copy(provider, w.provider)
 	data, err := json.Marshal(map[string]any{"formatVersion": 1, "provider": provider, "projects": projects})
@@ -101,16 +114,24 @@ func (w *world) decode(t testing.TB, without map[string]error) *plan.Inventory {
 	if err != nil {
 		t.Fatal(err)
 	}
+	inv.Only, inv.AllowMany = w.only, w.allowMany
 	return inv
 }
 
 // planned computes the world's plan after another one, nil for none.
 func (w *world) planned(t testing.TB, last *plan.Result, failed map[string]error) (*plan.Result, error) {
 	t.Helper()
-	in := plan.Input{Inventory: w.decode(t, failed), State: state.New()}
+	return w.compute(t, last, failed, nil)
+}
+
+// compute computes the world's plan after another one, or takes environments back.
+func (w *world) compute(t testing.TB, last *plan.Result, failed map[string]error, back *plan.Back) (*plan.Result, error) {
+	t.Helper()
+	in := plan.Input{Inventory: w.decode(t, failed), State: state.New(), Back: back}
 	in.Sources = plan.Sources{}
 	for _, r := range in.Inventory.SourceRequests() {
-		in.Sources[r.Key] = plan.Locked{Rev: "aaaa", NarHash: "sha256-" + r.Key}
+		commits := w.find(r.Projects()[0]).commits
+		in.Sources[r.Key] = plan.Locked{Rev: fmt.Sprintf("%040d", commits), NarHash: "sha256-" + r.Key, LastModified: commits}
 	}
 	for input, err := range failed {
 		in.Failed = append(in.Failed, plan.Held{Project: input, Reason: err})
@@ -213,6 +234,7 @@ func (c *customer) change(random *rand.Rand, hosts []string, environments bool) 
 		c.environments[name].kind = []string{"development", "production"}[random.IntN(2)]
 	default:
 		c.environments[name].note++
+		c.commits++
 	}
 }
 
@@ -273,89 +295,296 @@ var faults = []func(w *world, c *customer) error{
 	},
 }
 
+// A history is a world with the plans that were made of it.
+type history struct {
+	*world
+	random  *rand.Rand
+	failed  map[string]error
+	plans   []*plan.Result
+	pending map[string]bool // projects that changed since they were last planned
+	uids    map[int]string  // whose each UID is
+	counts  map[string]int
+}
+
+func (h *history) last() *plan.Result { return h.plans[len(h.plans)-1] }
+
+func (h *history) pick() *customer { return h.customers[h.random.IntN(len(h.customers))] }
+
+// live returns the users of a project's environments, as the last plan has them.
+func (h *history) live(c *customer) (users []string) {
+	for user, e := range h.last().State.Entries {
+		if !e.Retired && e.Organisation == c.organisation && e.Project == c.project {
+			users = append(users, user)
+		}
+	}
+	slices.Sort(users)
+	return users
+}
+
+// happen changes, breaks or mends a customer, or puts it on hold, or ends that.
+func (h *history) happen() {
+	c := h.pick()
+	h.pending[c.input()] = true
+	switch h.random.IntN(5) {
+	case 0:
+		if err := faults[h.random.IntN(len(faults))](h.world, c); err != nil {
+			h.failed[c.input()] = err
+		}
+	case 1:
+		c.wrong = nil
+		delete(h.failed, c.input())
+	case 2:
+		if h.hold[c.input()] != nil {
+			delete(h.hold, c.input())
+		} else if len(h.live(c)) > 0 && h.random.IntN(2) == 0 {
+			h.hold[c.input()] = "the shop closes"
+		}
+	default:
+		c.change(h.random, []string{"a.example", "b.example", "*.c.example", "x.c.example", "www." + c.input()[:4] + ".example"}, true)
+	}
+}
+
+// choose selects a project or an environment, most often all.
+func (h *history) choose() {
+	h.only = plan.Selection{}
+	c := h.pick()
+	users := h.live(c)
+	if h.hold[c.input()] != nil || len(users) == 0 {
+		return
+	}
+	switch h.random.IntN(6) {
+	case 0:
+		h.only.Projects = []string{c.input()}
+	case 1:
+		h.only.Environments = []string{users[h.random.IntN(len(users))]}
+	case 2:
+		h.only.Projects, h.only.Environments = []string{c.organisation + "__*"}, []string{"*-main-*", users[0]}
+		if !slices.ContainsFunc(users, func(user string) bool { return strings.Contains(user, "-main-") }) {
+			h.only = plan.Selection{}
+		}
+	}
+}
+
+// rollBack takes a project back to an earlier plan, and expects that it is as it was
+// there, and that nothing else changes.
+func (h *history) rollBack(t *testing.T, where string) {
+	t.Helper()
+	c, last := h.pick(), h.last()
+	users, earlier := h.live(c), h.plans[h.random.IntN(len(h.plans))]
+	if h.only = (plan.Selection{}); len(users) == 0 {
+		return
+	}
+	result, err := h.compute(t, last, h.failed, &plan.Back{To: &earlier.Plan, Users: users})
+	if err != nil {
+		if !strings.Contains(err.Error(), "covers") && !strings.Contains(err.Error(), "is covered by") {
+			t.Fatalf("%s: %s does not go back: %v", where, c.input(), err)
+		}
+		h.counts["refused"]++
+		return
+	}
+	checkResult(t, where, result)
+	h.counts["back"]++
+	before, after := parts(last), parts(result)
+	for _, other := range h.customers {
+		if other != c {
+			if diff := cmp.Diff(before[other.input()], after[other.input()]); diff != "" {
+				t.Fatalf("%s: %s goes back, and %s changes:\n%s", where, c.input(), other.input(), diff)
+			}
+		}
+	}
+	for _, user := range users {
+		was, ok := earlier.Plan.Environments[user]
+		now, present := result.Plan.Environments[user], last.Plan.Environments[user]
+		if !ok {
+			was = present
+		}
+		note := func(e plan.Environment) string { return string(e.Carried.Get("note")) }
+		if cmp.Diff(was.Source, now.Source) != "" || note(was) != note(now) || now.UID != present.UID || now.Node != present.Node {
+			t.Fatalf("%s: %s was %+v, is %+v and is not %+v", where, user, present, now, was)
+		}
+		said := slices.ContainsFunc(result.Warnings, func(w state.Warning) bool { return w.Subject == user && w.Reason == plan.WarnNotBack })
+		for host := range was.VirtualHosts {
+			if _, has := now.VirtualHosts[host]; !has && !said {
+				t.Fatalf("%s: %s lost %s, of which no warning says so", where, user, host)
+			}
+		}
+	}
+	h.pending[c.input()] = true
+	h.plans = append(h.plans, result)
+}
+
+// merge plans two projects on two branches, and returns the merge of both.
+func (h *history) merge(t *testing.T, where string) *plan.Result {
+	t.Helper()
+	last := h.last()
+	branch := func() *plan.Result {
+		for range 10 {
+			c := h.pick()
+			h.only = plan.Selection{Projects: []string{c.input()}}
+			if result, err := h.planned(t, last, h.failed); err == nil {
+				return result
+			}
+		}
+		return last
+	}
+	ours, theirs := branch(), branch()
+	merged, err := state.Merge(last.State, ours.State, theirs.State)
+	if err != nil {
+		return last
+	}
+	text, err := plan.Merge(last.Plan.Encode(), ours.Plan.Encode(), theirs.Plan.Encode())
+	if err != nil {
+		t.Fatalf("%s: %v", where, err)
+	}
+	document, err := plan.DecodeDocument(text)
+	if err != nil {
+		t.Fatalf("%s: %v", where, err)
+	}
+	h.counts["merged"]++
+	return &plan.Result{State: merged, Plan: document}
+}
+
+// step plans, and compares the plan with the last one.
+func (h *history) step(t *testing.T, where string, last *plan.Result) bool {
+	t.Helper()
+	result, err := h.planned(t, last, h.failed)
+	if err != nil {
+		if all := (*plan.HeldError)(nil); !errors.As(err, &all) && strings.Contains(err.Error(), "have no environment") {
+			return false // the provider would have to allow it
+		}
+		t.Fatalf("%s, %+v: %v", where, h.only, err)
+	}
+	checkResult(t, where, result)
+	for user, entry := range result.State.Entries {
+		if of := h.uids[entry.UID]; of != "" && of != user {
+			t.Fatalf("%s: %s has the UID of %s", where, user, of)
+		}
+		h.uids[entry.UID] = user
+	}
+	lastParts, allParts := parts(h.last()), parts(result)
+	for _, c := range h.customers {
+		before, after := lastParts[c.input()], allParts[c.input()]
+		was, is := held(h.last(), c.input()), held(result, c.input())
+		merges := last != h.last() && h.pending[c.input()] // a branch may have planned it
+		onHold := h.hold[c.input()] != nil
+		selected := func(user string) bool {
+			return (h.only.Projects == nil || h.only.Projects[0] == c.input() || h.only.Projects[0] == c.organisation+"__*") &&
+				(h.only.Environments == nil || slices.Contains(h.only.Environments, user) || len(h.only.Environments) == 2 && strings.Contains(user, "-main-"))
+		}
+		known := h.live(c)
+		for name := range c.environments {
+			known = append(known, c.user(name))
+		}
+		works := h.only.Environments == nil && selected("") || slices.ContainsFunc(known, selected)
+		switch {
+		case onHold || !works:
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Fatalf("%s: %s is on hold or not selected, and changes:\n%s", where, c.input(), diff)
+			}
+			h.counts["kept"]++
+			if onHold && is != nil {
+				t.Fatalf("%s: %s is on hold, and held back: %v", where, c.input(), is.Reason)
+			}
+			continue
+		case is != nil:
+			h.counts["held"]++
+			if diff := cmp.Diff(before, after); diff != "" && !merges {
+				t.Fatalf("%s: %s is held back (%v), and changes:\n%s", where, c.input(), is.Reason, diff)
+			}
+			var live []string
+			for user, entry := range result.State.Entries {
+				if !entry.Retired && after[user] != "" {
+					live = append(live, user)
+				}
+			}
+			if slices.Sort(live); !slices.Equal(live, is.Keeps) {
+				t.Fatalf("%s: %s keeps %v, and is said to keep %v", where, c.input(), live, is.Keeps)
+			}
+			if was == nil && !h.pending[c.input()] {
+				t.Fatalf("%s: %s was not touched, and is held back: %v", where, c.input(), is.Reason)
+			}
+			if h.failed[c.input()] == nil && c.wrong == nil {
+				h.counts["conflicts"]++
+			}
+			continue
+		case h.failed[c.input()] != nil || c.wrong != nil && slices.ContainsFunc(slices.Collect(maps.Keys(c.environments)), func(name string) bool { return selected(c.user(name)) }):
+			t.Fatalf("%s: %s fails, and is not held back", where, c.input())
+		case was == nil && !h.pending[c.input()]:
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Fatalf("%s: %s was not touched, and changes:\n%s", where, c.input(), diff)
+			}
+		}
+		if h.only.Environments == nil {
+			delete(h.pending, c.input())
+			continue
+		}
+		h.pending[c.input()] = true
+		h.counts["in part"]++
+		for user := range after {
+			if !selected(user) && before[user] != after[user] {
+				t.Fatalf("%s: %s is not selected, and changes:\n%s", where, user, cmp.Diff(before[user], after[user]))
+			}
+		}
+		for user := range before {
+			if !selected(user) && after[user] == "" {
+				t.Fatalf("%s: %s is not selected, and is gone", where, user)
+			}
+		}
+	}
+	h.plans = append(h.plans, result)
+	return true
+}
+
 // TestHeldHistories plans random histories of customers that change, fail and are
-// mended, and that claim names of one another. After each plan:
+// mended, that claim names of one another, and that the operator puts on hold, plans
+// alone, takes back to an earlier plan and merges from two branches. After each plan:
 //
 //   - what fails is held back, and its entries in plan, nodes and state are as before;
+//   - so are those of what is on hold or not selected;
 //   - no environment changes of a project that was not touched, and none of them is
 //     held back;
+//   - no UID is given twice;
 //   - plan and state are consistent.
 func TestHeldHistories(t *testing.T) {
-	refused, conflicts := 0, 0
+	counts := map[string]int{}
 	for seed := range uint64(12) {
-		random := rand.New(rand.NewPCG(seed, 1))
-		w := newWorld()
-		last, err := w.planned(t, nil, nil)
+		h := &history{
+			world: newWorld(), random: rand.New(rand.NewPCG(seed, 1)), failed: map[string]error{},
+			pending: map[string]bool{}, uids: map[int]string{}, counts: counts,
+		}
+		h.hold, h.allowMany = map[string]any{}, true
+		first, err := h.planned(t, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		failed := map[string]error{}
-		for step := range 25 {
+		h.plans = append(h.plans, first)
+		for step := range 40 {
 			where := fmt.Sprintf("seed %d, step %d", seed, step)
-			touched := map[string]bool{}
-			for range 1 + random.IntN(2) {
-				c := w.customers[random.IntN(len(w.customers))]
-				touched[c.input()] = true
-				switch random.IntN(4) {
-				case 0:
-					if err := faults[random.IntN(len(faults))](w, c); err != nil {
-						failed[c.input()] = err
-					}
-				case 1:
-					c.wrong = nil
-					delete(failed, c.input())
-				default:
-					c.change(random, []string{"a.example", "b.example", "*.c.example", "x.c.example", "www." + c.input()[:4] + ".example"}, true)
-				}
+			for range 1 + h.random.IntN(2) {
+				h.happen()
 			}
-			last.Plan = gate(random, last.Plan)
-			result, err := w.planned(t, last, failed)
-			if err != nil {
-				if all := (*plan.HeldError)(nil); !errors.As(err, &all) && strings.Contains(err.Error(), "have no environment") {
-					break // the provider would have to allow it
-				}
-				t.Fatalf("%s: %v", where, err)
+			h.last().Plan = gate(h.random, h.last().Plan)
+			last := h.last()
+			switch h.random.IntN(6) {
+			case 0:
+				h.rollBack(t, where)
+				continue
+			case 1:
+				last = h.merge(t, where)
+				h.only = plan.Selection{}
+			default:
+				h.choose()
 			}
-			checkResult(t, where, result)
-			lastParts, allParts := parts(last), parts(result)
-			for _, c := range w.customers {
-				before, after := lastParts[c.input()], allParts[c.input()]
-				was, is := held(last, c.input()), held(result, c.input())
-				switch {
-				case is != nil:
-					refused++
-					if diff := cmp.Diff(before, after); diff != "" {
-						t.Fatalf("%s: %s is held back (%v), and changes:\n%s", where, c.input(), is.Reason, diff)
-					}
-					var live []string
-					for user, entry := range result.State.Entries {
-						if !entry.Retired && after[user] != "" {
-							live = append(live, user)
-						}
-					}
-					if slices.Sort(live); !slices.Equal(live, is.Keeps) {
-						t.Fatalf("%s: %s keeps %v, and is said to keep %v", where, c.input(), live, is.Keeps)
-					}
-					if was == nil && !touched[c.input()] {
-						t.Fatalf("%s: %s was not touched, and is held back: %v", where, c.input(), is.Reason)
-					}
-					if failed[c.input()] == nil && c.wrong == nil {
-						conflicts++
-					}
-				case failed[c.input()] != nil || c.wrong != nil && len(c.environments) > 0:
-					t.Fatalf("%s: %s fails, and is not held back", where, c.input())
-				case was == nil && !touched[c.input()]:
-					if diff := cmp.Diff(before, after); diff != "" {
-						t.Fatalf("%s: %s was not touched, and changes:\n%s", where, c.input(), diff)
-					}
-				}
+			if !h.step(t, where, last) {
+				break
 			}
-			last = result
 		}
 	}
-	t.Logf("%d times held back, %d of them for a name", refused, conflicts)
-	if refused < 100 || conflicts < 10 {
-		t.Errorf("the histories are too tame")
+	t.Log(counts)
+	for what, least := range map[string]int{"held": 100, "conflicts": 10, "kept": 100, "in part": 10, "back": 20, "merged": 20} {
+		if counts[what] < least {
+			t.Errorf("the histories are too tame: %d times %s", counts[what], what)
+		}
 	}
 }
 

@@ -25,6 +25,9 @@ type Inventory struct {
 	// Inputs are the names of all inputs of the flake. The caller sets it; Compute then
 	// finds projects among them whose names are mistyped.
 	Inputs []string
+	// Only selects what is planned anew, and all else stays as the last plan has it. The
+	// caller sets it.
+	Only Selection
 	// AllowMany lets a plan retire and move any number of environments.
 	AllowMany bool
 

@@ -74,7 +74,7 @@ func (r *reader) options(from canonjson.Object, where string, known ...string) {
 // providerOptions are the options of a provider, those that only Nix reads as well.
 var providerOptions = []string{
 	"accessTokensSecret", "activate", "allowEmpty", "cache", "cloudflare", "deployPublicKeys", "deployUser", "domains", "evaluation",
-	"frontDoor", "generatedPath", "hostenvHostname", "letsEncrypt", "limits", "lockFile", "moved", "nixSigning", "nixosSystem", "nodeFor",
+	"frontDoor", "generatedPath", "hold", "hostenvHostname", "letsEncrypt", "limits", "lockFile", "moved", "nixSigning", "nixosSystem", "nodeFor",
 	"nodeModules", "nodes", "nodesPath", "notProjects", "overrides", "pkgsFor", "placement", "privateNetworks", "requireDomainProof",
 	"secretsPath", "system", "transfers", "uidRange",
 }
@@ -87,7 +87,7 @@ func (c *computation) nodeTypes() {
 		asked = append(asked, e.Type)
 	}
 	for _, m := range c.inv.Provider.NodeFor {
-		if slices.Contains(asked, m.Name) || len(c.held) > 0 && similar(m.Name, asked) == "" { // one that is held back may ask for it
+		if slices.Contains(asked, m.Name) || len(c.keptProjects()) > 0 && similar(m.Name, asked) == "" { // one that stays may ask for it
 			continue
 		}
 		c.errs.Addf("provider.nodeFor."+quoteAttribute(m.Name), meant(m.Name, asked, "remove it: the types are "+strings.Join(types, ", ")+", and default is for all others"),
@@ -146,7 +146,7 @@ func (c *computation) misnamedInputs() {
 	for _, p := range c.inv.Projects {
 		delete(left, p.Organisation+"__"+p.Project)
 	}
-	for input := range c.held {
+	for _, input := range c.keptProjects() {
 		delete(left, input)
 	}
 	for _, input := range c.inv.Inputs {

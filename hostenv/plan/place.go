@@ -137,7 +137,7 @@ func (c *computation) check() {
 			continue
 		}
 		inputs[name] = input
-		if c.isHeld(input) {
+		if c.stays(input) {
 			continue
 		}
 		c.refuse(input, p.problems...)
@@ -148,7 +148,7 @@ func (c *computation) check() {
 		if inputs[e.project.Organisation+"/"+e.project.Project] != e.Input {
 			continue // its whole project is refused or ignored
 		}
-		if c.isHeld(e.Input) {
+		if c.stays(e.Input) || !c.inv.Only.selects(e.Input, e.UserName) {
 			continue
 		}
 		c.refuse(e.Input, c.checkEnvironment(e)...)
@@ -169,7 +169,7 @@ func (c *computation) hasPlan() bool {
 	if len(c.placed) > 0 || c.inv.Provider.AllowEmpty {
 		return true
 	}
-	if len(c.held) == 0 {
+	if len(c.keptProjects()) == 0 {
 		subject := "no flake input is a customer's project"
 		if n := len(c.inv.Projects); n > 0 {
 			subject = fmt.Sprintf("the %d projects have no environment", n)

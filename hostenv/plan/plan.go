@@ -45,8 +45,12 @@ type Result struct {
 	// Changes are those from the prior state to State, see [StateChanges]. Package
 	// review adds those between two plans.
 	Changes []state.Change
-	// Held are the projects that are held back, sorted by project.
+	// Held are the projects that are held back, sorted by project. A project that the
+	// run left as it is may be held back since an earlier plan.
 	Held []Held
+	// Holds are the projects that provider.hold keeps at the last plan, sorted by
+	// project. They are not among Held.
+	Holds []Hold
 	// Warnings are for the operator to read. They do not stop a run.
 	Warnings []state.Warning
 }
@@ -61,6 +65,9 @@ type Input struct {
 	Last *Document
 	// Failed are the projects that could not be evaluated or locked.
 	Failed []Held
+	// Back takes environments back to an earlier plan, and all others stay as they are.
+	// The inventory then needs no projects. It is nil for a plan of the inventory.
+	Back *Back
 }
 
 // Compute makes the plan. It holds back each project that is refused, and plans all
@@ -69,20 +76,26 @@ type Input struct {
 // and beside them those of projects. It is a *[HeldError] if there is nothing to plan
 // but projects that are held back.
 func Compute(in Input) (*Result, error) {
+	staying := in.staying()
+	if len(staying.unmatched) > 0 { // what is wrong with others is not asked for
+		return nil, slices.Concat(in.Inventory.problems, staying.unmatched).Err()
+	}
 	held := reasons{}
 	for _, f := range in.Failed {
-		held.add(f.Project, f.Reason)
+		if !staying.project(f.Project) {
+			held.add(f.Project, f.Reason)
+		}
 	}
 	// Without a project, another one may be refused: one that was to get a name from
 	// it. Each round holds back more projects, so there is a last one.
 	for {
 		c := &computation{
-			inv: in.Inventory, sources: in.Sources, prior: in.State, last: in.Last,
+			inv: in.Inventory, sources: in.Sources, prior: in.State, last: in.Last, back: in.Back, staying: staying,
 			held: held, refused: reasons{}, keeps: map[string][]string{},
 		}
 		result := c.compute()
 		switch {
-		case len(c.errs) > 0:
+		case len(c.errs) > 0, in.Back != nil && len(c.refused) > 0:
 			return nil, c.failure(in.Failed)
 		case len(c.refused) > 0:
 			held = held.with(c.refused)
@@ -103,12 +116,15 @@ func (c *computation) failure(failed []Held) error {
 		evaluated[input] = true
 	}
 	for _, f := range failed { // their reasons do not name the project
+		if c.staying.project(f.Project) {
+			continue
+		}
 		evaluated[f.Project] = false
 		all.Add(problem.In("project "+f.Project, f.Reason))
 	}
 	projects := c.held.with(c.refused)
 	for _, input := range slices.Sorted(maps.Keys(projects)) {
-		if evaluated[input] {
+		if evaluated[input] || c.back != nil {
 			all.Add(projects[input]...)
 		}
 	}
@@ -119,6 +135,7 @@ func (c *computation) failure(failed []Held) error {
 // is nothing to plan but projects that are held back.
 func (c *computation) compute() *Result {
 	c.errs.Add(c.inv.problems...)
+	c.errs.Add(c.staying.problems...)
 	c.check()
 	c.keep()
 	c.place()
@@ -144,20 +161,15 @@ func (c *computation) compute() *Result {
 	if len(owners) > 0 {
 		document.Domains = owners
 	}
-	held := c.heldBack()
-	for _, h := range held {
-		if document.HeldBack == nil {
-			document.HeldBack = map[string]HeldBack{}
-		}
-		document.HeldBack[h.Project] = h.document()
-	}
+	c.say(&document)
 	c.warnUnlocked()
 	c.warnEnvironments(document)
 	return &Result{
 		Plan:     document,
 		State:    step.State,
 		Changes:  StateChanges(c.prior, step.State),
-		Held:     held,
+		Held:     c.allHeld(document),
+		Holds:    document.Holds(),
 		Warnings: append(c.warnings, step.Warnings...),
 	}
 }
@@ -168,6 +180,8 @@ type computation struct {
 	sources Sources
 	prior   state.State
 	last    *Document
+	back    *Back
+	staying staying // what stays as it is by the operator's choice
 	held    reasons // the projects that this round holds back
 	refused reasons // those that it refuses, and the next round holds back
 
@@ -185,7 +199,8 @@ type placed struct {
 	node      string                 // "" if it could not be placed
 	placement string                 // the option that placed it
 	hosts     map[string]VirtualHost // as the plan has them
-	last      *Environment           // of the last plan, if its project is held back
+	last      *Environment           // of the last plan, or an earlier one, if it stays as it is there
+	goesBack  bool                   // last is of an earlier plan
 }
 
 func (c *computation) warn(subject, message string) {

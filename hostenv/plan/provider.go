@@ -32,11 +32,13 @@ type Provider struct {
 	// organisation__project or organisation.
 	Placement map[string]string
 	// Nodes are the provider's nodes; it is empty if the provider does not list them.
-	Nodes      map[string]*NodeOptions
-	UIDRange   state.UIDRange
-	Limits     Limits
-	Moved      []state.Moved
-	Transfers  []state.Transfer
+	Nodes     map[string]*NodeOptions
+	UIDRange  state.UIDRange
+	Limits    Limits
+	Moved     []state.Moved
+	Transfers []state.Transfer
+	// Hold has the reasons why projects stay as the last plan has them, by input.
+	Hold       map[string]string
 	AllowEmpty bool
 	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
@@ -111,6 +113,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 			p.Placement[m.Name] = node
 		}
 	}
+	p.Hold = r.hold(from)
 	for i, object := range r.list(from, where, "moved") {
 		at := fmt.Sprintf("provider.moved[%d]", i)
 		p.Moved = append(p.Moved, state.Moved{From: r.text(object, at, "from", required), To: r.text(object, at, "to", required)})

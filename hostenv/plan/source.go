@@ -19,7 +19,8 @@ type Locked struct {
 	LastModified int64  // seconds since 1970
 }
 
-// Sources are locked sources by [SourceRequest.Key].
+// Sources are locked sources by [SourceRequest.Key], and those of one environment alone
+// by its user and the key.
 type Sources map[string]Locked
 
 // A SourceRequest asks for one source to be locked.
@@ -44,13 +45,13 @@ func (r SourceRequest) Projects() []string {
 	return slices.Compact(inputs)
 }
 
-// SourceRequests returns the sources of all enabled environments, each once,
-// in the order of their keys. A disabled environment is not built, and its
-// branch is often gone.
+// SourceRequests returns the sources of all enabled environments that are to be
+// planned anew, each once, in the order of their keys. A disabled environment is not
+// built, and its branch is often gone.
 func (inv *Inventory) SourceRequests() []SourceRequest {
 	requests := map[string]SourceRequest{}
 	for _, e := range inv.environments() {
-		if !e.Enable {
+		if !e.Enable || inv.Provider.Hold[e.Input] != "" || !inv.Only.selects(e.Input, e.UserName) {
 			continue
 		}
 		attrs := e.fetch()
@@ -97,7 +98,12 @@ func (e *EvaluatedEnvironment) fetch() canonjson.Object {
 func (c *computation) source(e *placed) *Source {
 	if len(c.sources) > 0 {
 		attrs := e.fetch()
-		if locked, ok := c.sources[sourceKey(attrs)]; ok {
+		key := sourceKey(attrs)
+		locked, ok := c.sources[e.UserName+key]
+		if !ok {
+			locked, ok = c.sources[key]
+		}
+		if ok {
 			return &Source{Rev: locked.Rev, NarHash: locked.NarHash, LastModified: &locked.LastModified, Attrs: attrs}
 		}
 	}

@@ -29,6 +29,9 @@ func (r *Review) Markdown(limit int) string {
 	if len(r.Held) > 0 {
 		customers = append(customers, "**held back**: "+heldNames(r.Held))
 	}
+	if len(r.Holds) > 0 {
+		customers = append(customers, "on hold: "+holdNames(r.Holds))
+	}
 	for _, t := range r.summary() {
 		text := problem.Markdown(t.what + ": " + t.number)
 		if t.what == "nodes" || t.what == "the provider's options" {
@@ -56,13 +59,26 @@ func (r *Review) Markdown(limit int) string {
 
 // heldNames names projects that are held back.
 func heldNames(held []plan.Held) string {
-	var names []string
+	names := make([]string, len(held))
 	for i, h := range held {
-		if i == maxNamed {
-			names = append(names, fmt.Sprintf("%d more", len(held)-i))
-			break
-		}
-		names = append(names, problem.Markdown(cutTo(h.Project, maxProject)))
+		names[i] = problem.Markdown(cutTo(h.Project, maxProject))
+	}
+	return joinSome(names)
+}
+
+// holdNames names projects that are on hold, each with its reason.
+func holdNames(holds []plan.Hold) string {
+	names := make([]string, len(holds))
+	for i, h := range holds {
+		names[i] = problem.Markdown(cutTo(h.Project, maxProject) + " (" + cutTo(h.Reason, maxProject) + ")")
+	}
+	return joinSome(names)
+}
+
+// joinSome joins at most maxNamed texts.
+func joinSome(names []string) string {
+	if len(names) > maxNamed {
+		names = append(names[:maxNamed:maxNamed], fmt.Sprintf("%d more", len(names)-maxNamed))
 	}
 	return problem.Join(names)
 }

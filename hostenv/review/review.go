@@ -69,7 +69,9 @@ type Review struct {
 	Digest string
 	// Held are the projects that the later plan holds back. From the plan alone, their
 	// reasons have no hint.
-	Held  []plan.Held
+	Held []plan.Held
+	// Holds are the projects that provider.hold keeps as they are.
+	Holds []plan.Hold
 	first bool // there was no plan before
 	after Version
 }
@@ -86,7 +88,7 @@ func Of(before, after Version, commits map[Pair]Commits) *Review {
 	slices.SortStableFunc(c.changes, func(a, b Change) int { return state.CompareChanges(a.Change, b.Change) })
 	r := &Review{Changes: c.changes, first: before.Plan == nil && len(before.State.Entries) == 0, after: after}
 	if after.Plan != nil {
-		r.Held = after.Plan.Held()
+		r.Held, r.Holds = after.Plan.Held(), after.Plan.Holds()
 	}
 	return r
 }
@@ -97,9 +99,10 @@ func (r *Review) Empty() bool { return len(r.Changes) == 0 }
 // Encode returns the changes, and warnings beside them, as a JSON document:
 // {"formatVersion", "digest", "changes": [{kind, key, action, reason, before, after,
 // organisation, project, environment}], "heldBack": [{project, reasons: [{message,
-// hint}], keeps}], "warnings": [{subject, message, reason, hint}]}, where a change may
-// lack the last three, a warning the last two, and a reason the hint. Without projects
-// that are held back there is no heldBack.
+// hint}], keeps}], "onHold": [{project, reason, keeps}], "warnings": [{subject, message,
+// reason, hint}]}, where a change may lack the last three, a warning the last two, and a
+// reason the hint. Without projects that are held back there is no heldBack, and without
+// provider.hold no onHold.
 // Kinds, actions and reasons may be added.
 func (r *Review) Encode(warnings []state.Warning) []byte {
 	list := make([]any, len(r.Changes))
@@ -118,6 +121,9 @@ func (r *Review) Encode(warnings []state.Warning) []byte {
 	document := map[string]any{"formatVersion": plan.FormatVersion, "changes": list, "warnings": warnings}
 	if len(r.Held) > 0 {
 		document["heldBack"] = heldValues(r.Held)
+	}
+	if len(r.Holds) > 0 {
+		document["onHold"] = r.Holds
 	}
 	if r.Digest != "" {
 		document["digest"] = r.Digest

@@ -35,6 +35,7 @@ const (
 	maxText     = 120 // characters of a customer's text
 	maxNamed    = 3   // units with the same story
 	maxFolded   = 60  // units of a customer
+	maxHolds    = 8   // projects on hold
 	wideStories = 4   // customers with the same story that text shows as one
 )
 

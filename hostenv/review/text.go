@@ -21,6 +21,13 @@ func (r *Review) Text(lines int, again string) string {
 	for _, t := range tallies {
 		head = append(head, fmt.Sprintf("  %-*s  %s", width, t.what, t.number))
 	}
+	for i, h := range r.Holds {
+		if i == maxHolds {
+			head = append(head, fmt.Sprintf("  and %d more on hold", len(r.Holds)-i))
+			break
+		}
+		head = append(head, "  on hold: "+problem.Line(cutTo(h.Project, maxProject)+": "+h.Reason))
+	}
 	blocks := r.blocks(false, true)
 	if len(blocks) > 0 {
 		head = append(head, "")

@@ -33,13 +33,13 @@ func (st *step) refuse(users []string, err error) {
 // A Project is an organisation's project, by its sanitised names.
 type Project struct{ Organisation, Project string }
 
-// A Hold is what keeps projects as they are in a step.
+// A Hold is what keeps environments as they are in a step.
 type Hold struct {
-	// Kept has a claim for each live entry of the projects, which claims what the
-	// entry has.
+	// Kept has a claim for each live entry that stays, which claims what the entry
+	// has.
 	Kept []Kept
-	// Moved and Transfers are those of the request, without those that concern the
-	// projects: they wait.
+	// Moved and Transfers are those of the request, without those that concern what
+	// stays: they wait.
 	Moved     []Moved
 	Transfers []Transfer
 	// Waiting has a *ClaimError for each claim of the request that a waiting entry of
@@ -50,28 +50,31 @@ type Hold struct {
 // Kept is the claim of an environment that stays as it is.
 type Kept struct {
 	Claim
-	// Project is the project that is held back. It is not the claim's if
-	// provider.moved names it as the new one.
+	// Project is the project that stays. It is not the claim's if provider.moved names
+	// it as the new one.
 	Project Project
 }
 
-// Hold returns what keeps projects as they are: a step whose claims are those of req
-// and those of Kept, with Moved and Transfers of the result, retires, renames and
-// moves no environment of the projects, and no name of theirs changes its owner. The
-// claims of req are those of all other projects.
-func (s State) Hold(projects []Project, req Request) Hold {
-	if len(projects) == 0 {
+// Hold returns what keeps projects, and environments of others by their users, as
+// they are: a step whose claims are those of req and those of Kept, with Moved and
+// Transfers of the result, retires, renames and moves none of these environments, and
+// no name of theirs changes its owner. The claims of req are those of all others.
+func (s State) Hold(projects []Project, users []string, req Request) Hold {
+	if len(projects)+len(users) == 0 {
 		return Hold{Moved: req.Moved, Transfers: req.Transfers}
 	}
-	h := holding{State: s, held: map[Project]bool{}, claims: map[string]Claim{}, kept: map[string]Kept{}}
+	h := holding{State: s, held: map[Project]bool{}, users: map[string]bool{}, claims: map[string]Claim{}, kept: map[string]Kept{}}
 	for _, p := range projects {
 		h.held[p] = true
+	}
+	for _, user := range users {
+		h.users[user] = true
 	}
 	for _, c := range req.Claims {
 		h.claims[c.UserName] = c
 	}
 	for _, user := range s.names() {
-		if e := s.Entries[user]; h.held[e.project()] {
+		if e := s.Entries[user]; h.stays(e) {
 			h.keep(e, e.project())
 		}
 	}
@@ -102,9 +105,12 @@ func (e Entry) project() Project { return Project{e.Organisation, e.Project} }
 type holding struct {
 	State
 	held   map[Project]bool
+	users  map[string]bool
 	claims map[string]Claim
 	kept   map[string]Kept
 }
+
+func (h *holding) stays(e Entry) bool { return h.held[e.project()] || h.users[e.UserName] }
 
 func (h *holding) keep(e Entry, project Project) {
 	if _, claimed := h.claims[e.UserName]; claimed || e.Retired {
@@ -116,9 +122,9 @@ func (h *holding) keep(e Entry, project Project) {
 	}, project}
 }
 
-// moved reports whether an entry of provider.moved waits for a project that is held
-// back. If it leads to one, moved keeps the environments that it is to rename; if it
-// comes from one, it returns an error for each claim that is to take one over.
+// moved reports whether an entry of provider.moved waits for what stays. If it leads
+// there, moved keeps the environments that it is to rename; if it comes from there, it
+// returns an error for each claim that is to take one over.
 func (h *holding) moved(m Moved) (waits bool, refused []error) {
 	from, fromErr := parseReference(m.From)
 	to, toErr := parseReference(m.To)
@@ -132,8 +138,8 @@ func (h *holding) moved(m Moved) (waits bool, refused []error) {
 		if !from.matches(user, e.Organisation, e.Project, e.Environment) {
 			continue
 		}
-		waits = waits || h.held[e.project()]
-		if leads && !h.held[e.project()] {
+		waits = waits || h.stays(e)
+		if leads && !h.stays(e) {
 			h.keep(e, target)
 		}
 		if _, kept := h.kept[user]; !kept {
@@ -150,7 +156,7 @@ func (h *holding) moved(m Moved) (waits bool, refused []error) {
 	return waits, refused
 }
 
-// target returns the project that is held back and that a reference leads to. The
+// target returns the project that stays and that a reference leads to. The
 // user name of an environment that is not in the state yet does not show its project
 // but in its first part.
 func (h *holding) target(to reference) (Project, bool) {
@@ -177,6 +183,6 @@ func (p Project) compare(other Project) int {
 }
 
 func waitsFor(user, from string, m Moved) error {
-	return problem.New("the environment "+user, fmt.Sprintf("is to take over UID and host names of %s, whose project is held back", from),
-		fmt.Sprintf("wait until that project is mended; or remove %s from provider.moved, and the environment gets a UID of its own", m.nix()))
+	return problem.New("the environment "+user, fmt.Sprintf("is to take over UID and host names of %s, which stays as it is in this plan", from),
+		fmt.Sprintf("wait until its project is planned; or remove %s from provider.moved, and the environment gets a UID of its own", m.nix()))
 }

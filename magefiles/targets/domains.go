@@ -63,7 +63,7 @@ func (r planRun) listDomains(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := r.inputs(ctx, last)
+	in, err := r.inputs(ctx, prior, last)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ import (
 // as they were. A project that fails is held back: it stays as in the last plan, and
 // all others are planned.
 //
+// -project and -env plan only what they match, and all others keep the sources and the
+// configuration of the last plan. provider.hold keeps a project as it is in every plan.
+//
 // It shows what changes: a summary, and then each customer. With -since it plans
 // nothing, and shows what changed from an earlier commit to the files that are here;
 // -format=markdown writes that for a merge request, with the digest that `mage
@@ -34,6 +37,8 @@ import (
 // are changes; 3 if another run holds the lock; 6 if projects are held back, whether
 // there are changes or not.
 func Plan(ctx context.Context,
+	project *string, // plan only these projects: acme__site, or patterns, separated by commas
+	env *string, // plan only these environments, by user name or pattern
 	dryRun *bool, // show the changes, write nothing
 	diff *bool, // show the difference of the files as well, as a patch
 	json *bool, // print the changes as JSON
@@ -52,15 +57,18 @@ func Plan(ctx context.Context,
 		folder: openFolder(out, !value(dryRun, false) && compare == nil && since == nil),
 		dryRun: value(dryRun, false), detailed: value(detailedExitcode, false),
 		compares: value(compare, "") != "", keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""), allowMany: value(allowMany, false),
+		only: plan.Selection{Projects: list(project), Environments: list(env)},
 		show: showing{diff: value(diff, false), format: value(format, "text"), limit: value(limit, 0)},
 	}
-	return run.run(map[string]*string{"-since": since}, func() error {
+	return run.run(map[string]*string{"-since": since, "-project": project, "-env": env}, func() error {
 		if err := run.show.check(value(json, false), limit); err != nil {
 			return err
 		}
 		switch older := value(compare, ""); {
-		case since != nil && (run.dryRun || run.keepSources || run.inventory+run.resolver+older != ""):
-			return problem.New("", "-since plans nothing, and excludes -dryRun, -locked, -inventory, -resolver and -compare", "leave one of them out")
+		case since != nil && (run.dryRun || run.keepSources || run.inventory+run.resolver+older != "" || !run.only.All()):
+			return problem.New("", "-since plans nothing, and excludes -dryRun, -locked, -inventory, -resolver, -compare, -project and -env", "leave one of them out")
+		case older != "" && !run.only.All():
+			return problem.New("", "-compare compares the plan of all environments, and excludes -project and -env", "leave one of them out")
 		case since != nil:
 			return run.since(ctx, *since)
 		case older != "":
@@ -74,6 +82,8 @@ type planRun struct {
 	*folder
 	dryRun, detailed, compares, keepSources, allowMany bool
 	inventory, resolver                                string
+	only                                               plan.Selection
+	back                                               *goBack // nil for a plan of the inventory
 	show                                               showing
 }
 
@@ -100,7 +110,7 @@ func (r planRun) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, _, err := r.compute(ctx, prior, last)
+	result, inventory, err := r.compute(ctx, prior, last)
 	if err != nil {
 		return err
 	}
@@ -116,19 +126,32 @@ func (r planRun) plan(ctx context.Context) error {
 			return err
 		}
 	}
-	return heldBack(result.Held, r.end(changes, result.Warnings, files))
+	ended := r.end(changes, result.Warnings, files)
+	if r.back != nil {
+		r.back.tellNext(result, inventory)
+	}
+	return heldBack(result.Held, ended)
 }
 
 // compute computes the plan, and tells what is held back and what it warns of.
 func (r planRun) compute(ctx context.Context, prior state.State, last lastPlan) (*plan.Result, *plan.Inventory, error) {
-	in, err := r.inputs(ctx, last)
+	var back *plan.Back
+	if r.back != nil {
+		var err error
+		if back, err = r.back.find(ctx, r.folder, last); err != nil {
+			return nil, nil, err
+		}
+	}
+	in, err := r.inputs(ctx, prior, last)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := r.see(ctx, in.Inventory, prior); err != nil {
-		return nil, nil, err
+	if back == nil {
+		if err := r.see(ctx, in.Inventory, prior); err != nil {
+			return nil, nil, err
+		}
 	}
-	in.State, in.Last = prior, last.Document
+	in.State, in.Last, in.Back = prior, last.Document, back
 	result, err := plan.Compute(in)
 	if nothing := (*plan.HeldError)(nil); errors.As(err, &nothing) {
 		if err := r.tell(nothing.Held); err != nil {
@@ -198,10 +221,12 @@ func (last lastPlan) document() plan.Document {
 
 // inputs returns the inventory, the locked sources, and the projects that could not be
 // evaluated or locked.
-func (r planRun) inputs(ctx context.Context, last lastPlan) (in plan.Input, err error) {
+func (r planRun) inputs(ctx context.Context, prior state.State, last lastPlan) (in plan.Input, err error) {
 	show, done := progress()
 	defer done()
-	runner := &nix.Runner{Dir: r.root, Progress: func(e nix.Event) { show(doing(e)) }}
+	runner := &nix.Runner{Dir: r.root, Progress: func(e nix.Event) { show(doing(e)) }, Wanted: func(project string) bool {
+		return r.back == nil && r.only.MayNeed(project, prior)
+	}}
 	var data []byte
 	if r.inventory != "" {
 		if data, err = os.ReadFile(r.inventory); err != nil {
@@ -228,7 +253,7 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (in plan.Input, err 
 		}
 		return in, err
 	}
-	in.Inventory.AllowMany = r.allowMany
+	in.Inventory.AllowMany, in.Inventory.Only = r.allowMany, r.only
 	if r.inventory == "" {
 		if in.Inventory.Inputs, err = runner.Inputs(); err != nil {
 			return in, err
