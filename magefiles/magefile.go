@@ -173,7 +173,7 @@ func Demo(ctx context.Context) error {
 	}{
 		{"mage state:init", func() error { return s.Init(ctx, nil) }},
 		{"mage plan", func() error {
-			return targets.Plan(ctx, nil, nil, nil, nil, nil, nil, nil, nil, &inventory, nil, nil, nil, nil)
+			return targets.Plan(ctx, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, &inventory, nil, nil, nil, nil)
 		}},
 		{"mage state:list", func() error { return s.List(ctx, nil, nil) }},
 	}

@@ -53,7 +53,7 @@ type Document struct {
 	Certificates map[string]int `json:"certificates,omitzero"`
 	// OnHold are the reasons of provider.hold, by flake input. [Document.Holds] returns
 	// them.
-	OnHold map[string]string `json:"onHold,omitzero"`
+	OnHold map[string]string `json:"hold,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

@@ -108,7 +108,11 @@ func (c *computation) quotas() {
 func (c *computation) certificateQuotas() map[string]int {
 	var quotas map[string]int
 	for _, e := range c.placed {
-		if q := c.inv.Provider.Limits.of(e.Input, e.Organisation).Certificates; q != defaultQuota.Certificates {
+		q := c.inv.Provider.Limits.of(e.Input, e.Organisation).Certificates
+		if c.staying.unplanned[e.Input] && c.last != nil && c.staying.holds[e.Input] == "" {
+			q = c.last.CertificateQuota(e.Input) // it is not selected, and keeps its limits
+		}
+		if q != defaultQuota.Certificates {
 			if quotas == nil {
 				quotas = map[string]int{}
 			}

@@ -80,17 +80,17 @@ func matchesAny(patterns []string, name string) bool {
 // unmatched returns an error for each pattern that matches nothing.
 func (s Selection) unmatched(inputs, users []string) (wrong problem.List) {
 	for _, flag := range []struct {
-		name, target    string
+		name, unmatched string
 		patterns, known []string
 	}{
-		{"-project", "no project", s.Projects, inputs},
-		{"-env", "no environment", s.Environments, users},
+		{"-project", "-project %q matches no project", s.Projects, inputs},
+		{"-env", "-env %q matches no environment", s.Environments, users},
 	} {
 		for _, pattern := range flag.patterns {
 			if _, err := path.Match(pattern, ""); err != nil {
 				wrong.Addf("", "write *, ? or [a-z] in it", "%s: %q is not a valid pattern", flag.name, pattern)
 			} else if !slices.ContainsFunc(flag.known, func(name string) bool { return matchesAny([]string{pattern}, name) }) {
-				wrong.Addf("", meant(pattern, flag.known, someOf(flag.known)), "%s %q matches %s", flag.name, pattern, flag.target)
+				wrong.Addf("", meant(pattern, flag.known, someOf(flag.known)), flag.unmatched, pattern)
 			}
 		}
 	}

@@ -34,6 +34,10 @@ func without(t *testing.T, r *plan.Result, c *customer) map[string]any {
 	hosts := "." + c.organisation + ".example"
 	drop(at(tree, "environments"), slug)
 	drop(at(tree, "profiles"), slug)
+	drop(at(tree, "certificates"), c.input())
+	if len(at(tree, "certificates")) == 0 {
+		delete(tree, "certificates")
+	}
 	for _, node := range at(tree, "nodes") {
 		node := node.(map[string]any)
 		drop(at(node, "services", "nginx", "virtualHosts"), slug, hosts)
@@ -64,11 +68,11 @@ func TestSelection(t *testing.T) {
 		c.commits++
 		c.environments["main"].note++
 		c.environments["main"].hosts = append(c.environments["main"].hosts, "new."+c.project+"."+c.organisation+".example")
-		c.environments["new"] = &environment{kind: "development"}
+		c.environments["new"] = &environment{kind: "production"}
 	}
 	delete(w.find("acme__shop").environments, "main")
 	w.find("beta__site").wrong = map[string]any{"enable": "no"}
-	w.provider = map[string]any{"limits": map[string]any{"cpuQuota": "50%"}}
+	w.provider = map[string]any{"limits": map[string]any{"cpuQuota": "50%", "certificates": 9}}
 	failed := map[string]error{"acme__site": errors.New("no")}
 	for _, test := range []struct {
 		reason  string
@@ -144,13 +148,13 @@ func TestUnmatched(t *testing.T) {
 		hold      map[string]any
 		err, hint string
 	}{
-		{plan.Selection{Projects: []string{"acme_site"}}, nil, `-project "acme_site" matches no project`, `did you mean "acme__site"?`},
+		{plan.Selection{Projects: []string{"acme_site"}}, nil, `-project "acme_site" matches no project`, "did you mean acme__site?"},
 		{plan.Selection{Projects: []string{"x*"}}, nil, `-project "x*" matches no project`, "there are acme__shop, acme__site, beta__site and gamma__portal"},
-		{plan.Selection{Environments: []string{strings.Replace(main, "main", "mian", 1)}}, nil, "matches no environment", "did you mean " + problem.Nix(main) + "?"},
+		{plan.Selection{Environments: []string{strings.Replace(main, "main", "mian", 1)}}, nil, "matches no environment", "did you mean " + main + "?"},
 		{plan.Selection{Environments: []string{"[a"}}, nil, `-env: "[a" is not a valid pattern`, "write *, ? or [a-z] in it"},
 		{plan.Selection{Projects: []string{"beta__*"}, Environments: []string{main}}, nil, "together match no environment", "`mage state:list`"},
 		{plan.Selection{Projects: []string{"beta__*"}}, map[string]any{"beta__site": "sale"}, "match only what is on hold: beta__site", "remove provider.hold.beta__site to plan it again"},
-		{plan.Selection{}, map[string]any{"acme__sit": "sale"}, "provider.hold.acme__sit names no project", `did you mean "acme__site"?`},
+		{plan.Selection{}, map[string]any{"acme__sit": "sale"}, "provider.hold.acme__sit names no project", "did you mean acme__site?"},
 		{plan.Selection{}, map[string]any{"beta__new": "sale"}, "provider.hold.beta__new cannot keep the project as it is: no plan has it yet", "remove it"},
 		{plan.Selection{}, map[string]any{"beta__site": " "}, "provider.hold.beta__site has no reason", "write why"},
 		{plan.Selection{}, map[string]any{"beta__site": 1}, "provider.hold", ""},

@@ -343,3 +343,32 @@ func TestHeld(t *testing.T) {
 		t.Errorf("the document does not say it:\n%s", text)
 	}
 }
+
+// What is on hold is in each form of a review, with its reason.
+func TestOnHold(t *testing.T) {
+	holds := map[string]string{"acme__site": "a *sale*\x1b\nuntil Friday"}
+	before, after := plan.Document{OnHold: holds}, plan.Document{OnHold: holds}
+	of := func() *review.Review {
+		return review.Of(review.Version{Plan: &before, State: state.New()}, review.Version{Plan: &after, State: state.New()}, nil)
+	}
+	if got, want := of().Text(0, ""), "no changes\n  on hold: acme__site: a *sale*\\u001b until Friday\n"; got != want {
+		t.Errorf("the text is %q, want %q", got, want)
+	}
+	if got := of().Markdown(0); !strings.Contains(got, `- Customers: on hold: acme\_\_site \(a \*sale\*`) || strings.Count(got, "\n") != 3 {
+		t.Errorf("the Markdown is %q", got)
+	}
+	if got := string(of().Encode(nil)); !strings.Contains(got, `"onHold": [`) || !strings.Contains(got, `"project": "acme__site"`) {
+		t.Errorf("the JSON is %s", got)
+	}
+	before.OnHold = nil
+	if got := of().Text(0, ""); !strings.Contains(got, "  ~ provider: hold: now {") {
+		t.Errorf("the text is %q", got)
+	}
+	before.OnHold = holds
+	for i := range 9 {
+		holds[fmt.Sprintf("b%d__site", i)] = "x"
+	}
+	if got := of().Text(0, ""); strings.Count(got, "\n") != 10 || !strings.HasSuffix(got, "  and 2 more on hold\n") {
+		t.Errorf("the text is %q", got)
+	}
+}

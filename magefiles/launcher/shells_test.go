@@ -15,7 +15,8 @@ import (
 const plan = `{
 	"nodes": {"web1": {}, "web2": {}, "db1": {}, "-rf": {}, "a,b": {}},
 	"environments": {
-		"shop-main": {"virtualHosts": {"shop.example": {}, "-x.example": {}}}, "shop-dev": {"virtualHosts": {"*.example": {}}},
+		"shop-main": {"virtualHosts": {"shop.example": {}, "-x.example": {}}, "hostenv": {"organisation": "acme", "project": "shop"}},
+		"shop-dev": {"virtualHosts": {"*.example": {}}, "hostenv": {"organisation": "-rf", "project": "$(touch owned)"}},
 		"$(touch owned)": {}, "-rf": {}, "a,b": {}, "a=b": {}
 	}
 }`
@@ -50,6 +51,7 @@ var completions = []struct{ line, want string }{
 	{"nodes-build w", "web1 web2"},
 	{"nodes build d", "db1"},
 	{"state prune --user ", "old-main"},
+	{"plan --project ", "acme__shop"},
 	{"plan --inventory -", ""},
 	{"plan --inventory inv", "inventory.json inventory/"},
 	{"plan --inventory inventory/", "inventory/a.json"},

@@ -71,7 +71,9 @@ var table = []*Target{
 	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were. A project that fails is held back: it stays as in the last plan, and\nall others are planned.\n\nIt shows what changes: a summary, and then each customer. With -since it plans\nnothing, and shows what changed from an earlier commit to the files that are here;\n-format=markdown writes that for a merge request, with the digest that `mage\ndeploy -reviewed=DIGEST` takes.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock; 6 if projects are held back, whether\nthere are changes or not.", []string{}, []*Flag{
+	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were. A project that fails is held back: it stays as in the last plan, and\nall others are planned.\n\n-project and -env plan only what they match, and all others keep the sources and the\nconfiguration of the last plan. provider.hold keeps a project as it is in every plan.\n\nIt shows what changes: a summary, and then each customer. With -since it plans\nnothing, and shows what changed from an earlier commit to the files that are here;\n-format=markdown writes that for a merge request, with the digest that `mage\ndeploy -reviewed=DIGEST` takes.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock; 6 if projects are held back, whether\nthere are changes or not.", []string{}, []*Flag{
+		{"project", "string", true, "plan only these projects: acme__site, or patterns, separated by commas"},
+		{"env", "string", true, "plan only these environments, by user name or pattern"},
 		{"dryRun", "bool", false, "show the changes, write nothing"},
 		{"diff", "bool", false, "show the difference of the files as well, as a patch"},
 		{"json", "bool", false, "print the changes as JSON"},
@@ -85,6 +87,17 @@ var table = []*Target{
 		{"resolver", "string", false, "the validating resolver to ask for proofs of domains, default the system's"},
 		{"allowMany", "bool", false, "retire and move any number of environments"},
 		{"compare", "string", false, "compare the new plan with this older plan.json, write nothing"},
+	}},
+	{"rollback", "Plans the sources of an earlier plan for some environments.\n\nIt takes the sources, the configuration and the host names of these environments from\nan earlier commit: the newest one whose plan has another source of one of them, or the\ncommit of -to. They keep their UIDs and stay on their nodes, and all other\nenvironments stay as they are. It evaluates no project. Run `mage deploy` afterwards.\n\nThe next `mage plan` takes the newest sources again, unless provider.hold keeps the\nproject: rollback prints the line to add.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there are\nchanges; 3 if another run holds the lock; 6 if the plan holds projects back.", []string{}, []*Flag{
+		{"project", "string", true, "all environments of these projects: acme__site, or patterns, separated by commas"},
+		{"env", "string", true, "these environments, by user name or pattern"},
+		{"to", "string", false, "the commit with the plan to go back to"},
+		{"dryRun", "bool", false, "show the changes, write nothing"},
+		{"diff", "bool", false, "show the difference of the files as well, as a patch"},
+		{"json", "bool", false, "print the changes as JSON"},
+		{"detailedExitcode", "bool", false, "end with 2 if there are changes"},
+		{"inventory", "string", false, "read the inventory from this file, without Nix"},
+		{"out", "string", false, "the generated folder, default generated"},
 	}},
 	{"state:init", "Makes the state of a provider that has no plan yet.\n\nIt writes generated/state.json, and a .gitignore for the files that are not to\nbe committed. It fails if there is a state, or a plan whose state was lost.", []string{}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},

@@ -1,9 +1,11 @@
 package launcher
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,6 +44,7 @@ var kinds = map[string]kind{
 	"out":             {"FOLDER", files},
 	"path":            {"PATH", files},
 	"port":            {"NUMBER", nil},
+	"project":         {"PROJECT", folder.projects},
 	"record":          {"FILE", files},
 	"remove":          {"USER", nil},
 	"resolver":        {"ADDRESS", nil},
@@ -52,6 +55,7 @@ var kinds = map[string]kind{
 	"skipMigrations":  {"ENVIRONMENT", folder.environments},
 	"sopsFile":        {"FILE", files},
 	"theirs":          {"THEIRS", files},
+	"to":              {"COMMIT", nil},
 	"user":            {"USER", folder.retired},
 }
 
@@ -93,6 +97,23 @@ func (f folder) nodes(string) []string {
 
 func (f folder) environments(string) []string {
 	return accepted(f.object("plan.json", "environments"), names.ParseUser)
+}
+
+func (f folder) projects(string) []string {
+	all := map[string]gjson.Result{}
+	for _, environment := range f.object("plan.json", "environments") {
+		all[environment.Get("hostenv.organisation").String()+"__"+environment.Get("hostenv.project").String()] = environment
+	}
+	return accepted(all, parseProject)
+}
+
+var isProject = regexp.MustCompile(`^[a-z0-9]+__[a-z0-9]+$`)
+
+func parseProject(name string) (string, error) {
+	if !isProject.MatchString(name) {
+		return "", errors.New("is no project")
+	}
+	return name, nil
 }
 
 func environmentsAndSystem(f folder, typed string) []string {
