@@ -130,7 +130,7 @@ func (b *goBack) output() io.Writer {
 // tellNext says how to deploy what went back, and how it stays.
 func (b *goBack) tellNext(result *plan.Result, inv *plan.Inventory) {
 	to := b.output()
-	fmt.Fprintf(to, "`mage deploy -env=%s` brings it to the nodes\n", problem.Word(strings.Join(b.users, ",")))
+	fmt.Fprintln(to, "`mage deploy` brings it to the nodes")
 	var lines []string
 	for _, user := range b.users {
 		e := result.State.Entries[user]
