@@ -127,7 +127,7 @@ func (r planRun) plan(ctx context.Context) error {
 		}
 	}
 	ended := r.end(changes, result.Warnings, files)
-	if r.back != nil {
+	if r.back != nil && !r.dryRun {
 		r.back.tellNext(result, inventory)
 	}
 	return heldBack(result.Held, ended)

@@ -82,6 +82,9 @@ func (b *goBack) find(ctx context.Context, f *folder, last lastPlan) (*plan.Back
 	}
 	for _, commit := range commits {
 		earlier, err := planOf(ctx, f, commit)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if b.to != "" && err != nil {
 			return nil, problem.WithHint(err, list)
 		}
@@ -91,7 +94,7 @@ func (b *goBack) find(ctx context.Context, f *folder, last lastPlan) (*plan.Back
 		common, differing := last.Earlier(*earlier, users)
 		switch {
 		case b.to != "" && len(common) == 0:
-			return nil, problem.New("the plan of commit "+commit.Short(), "has none of "+problem.Join(users), list)
+			return nil, problem.New("the plan of commit "+commit.Short(), "has none of "+briefly(users), list)
 		case b.to == "" && len(differing) == 0:
 			continue
 		}
@@ -99,7 +102,7 @@ func (b *goBack) find(ctx context.Context, f *folder, last lastPlan) (*plan.Back
 		fmt.Fprintln(b.output(), problem.Line(fmt.Sprintf("back to the plan of commit %s of %s: %s", commit.Short(), commit.Date, commit.Subject)))
 		return &plan.Back{To: earlier, Users: users}, nil
 	}
-	return nil, problem.New("", "no earlier plan in git has another source of "+problem.Join(users),
+	return nil, problem.New("", "no earlier plan in git has another source of "+briefly(users),
 		"name the commit: -to=COMMIT; "+list+"; a clone without its history has few (git fetch --unshallow)")
 }
 
@@ -154,4 +157,15 @@ func inputOf(inv *plan.Inventory, p state.Project) string {
 		}
 	}
 	return p.Organisation + "__" + p.Project
+}
+
+// maxNamed is how many environments an error names.
+const maxNamed = 8
+
+// briefly lists the first names.
+func briefly(names []string) string {
+	if len(names) > maxNamed {
+		names = append(names[:maxNamed:maxNamed], fmt.Sprintf("%d more", len(names)-maxNamed))
+	}
+	return problem.Join(names)
 }
