@@ -66,6 +66,7 @@ func TestHeldBack(t *testing.T) {
 					if e.End.Code != test.code {
 						t.Errorf("the event of the end has the code %d, want %d", e.End.Code, test.code)
 					}
+				default: // of the run itself
 				}
 			}
 			expected := want
