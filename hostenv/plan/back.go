@@ -70,7 +70,7 @@ func (c *computation) goBack() {
 		}
 		now := c.last.Environments[k.UserName]
 		was.Placement, was.FormerNames = now.Placement, now.FormerNames
-		k.Claim.VirtualHosts = c.namesBack(k, was, owners)
+		k.VirtualHosts = c.namesBack(k, was, owners)
 		c.hold.Kept[i] = k
 		c.placed[at] = c.kept(c.placed[at].Input, k.Claim, was, c.back.To)
 		c.placed[at].goesBack = true
@@ -90,8 +90,8 @@ func (c *computation) namesBack(k state.Kept, was Environment, owners map[string
 		taken := slices.IndexFunc(all, func(name string) bool {
 			owner, ok := owners[name]
 			e := c.prior.Entries[owner]
-			same := e.Organisation == k.Organisation && e.Project == k.Claim.Project
-			return ok && owner != k.UserName && !(e.Retired && same)
+			other := e.Organisation != k.Organisation || e.Project != k.Claim.Project
+			return ok && owner != k.UserName && (!e.Retired || other)
 		})
 		if taken >= 0 {
 			c.notBack(k.UserName, fmt.Sprintf("goes back without the virtual host %s: the host name %s belongs to %s now", host, all[taken], owners[all[taken]]))

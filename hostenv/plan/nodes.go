@@ -173,7 +173,8 @@ func (c *computation) limits() {
 		}
 		inputs := [2]string{other.Input, e.Input}
 		differ := l.of(e.Input, e.Organisation).Slice != l.of(other.Input, other.Organisation).Slice
-		if differ && !reported[inputs] && !(c.staying.unselected(e) && c.staying.unselected(other)) {
+		planned := !c.staying.unselected(e) || !c.staying.unselected(other)
+		if differ && planned && !reported[inputs] {
 			reported[inputs] = true
 			slices.Sort(inputs[:])
 			err := problem.New("", fmt.Sprintf("%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node),
