@@ -48,9 +48,7 @@ func TestDocument(t *testing.T) {
 func TestHeldDocument(t *testing.T) {
 	f, before := provider300(t)
 	f.revs["org2__site7"] = "4b309ab" + strings.Repeat("0", 33)
-	delete(f.at("projects"), "org4__site12")
-	f.failed = []plan.Held{{Project: "org4__site12", Reason: problem.New("", "attribute 'hosts' missing\nat hostenv.nix:12:5",
-		"nix eval --show-trace .#lib.hostenvProvider --apply 'p: p.inventoryWith { only = [ \"org4__site12\" ]; }' shows how nix got there")}}
+	breakSite12(f)
 	f.environment("org6__site20", "env0")["virtualHosts"].(object)["www.site0-env1.test"] = object{"enableLetsEncrypt": true}
 	after := f.plan(t, before)
 	commits := map[review.Pair]review.Commits{}
@@ -67,6 +65,13 @@ func TestHeldDocument(t *testing.T) {
 	if n := strings.Count(out.String(), "\n"); n > terminal {
 		t.Errorf("%d lines", n)
 	}
+}
+
+// breakSite12 lets a project fail to evaluate.
+func breakSite12(f *fleet) {
+	delete(f.at("projects"), "org4__site12")
+	f.failed = []plan.Held{{Project: "org4__site12", Reason: problem.New("", "attribute 'hosts' missing\nat hostenv.nix:12:5",
+		"nix eval --show-trace .#lib.hostenvProvider --apply 'p: p.inventoryWith { only = [ \"org4__site12\" ]; }' shows how nix got there")}}
 }
 
 // situations are what an operator meets in the morning. Before is what had to be done
@@ -92,7 +97,7 @@ var situations = []struct {
 	{"an environment left the inputs", "find the `-` among the lines", "read the first customer: it is retired", false, func(f *fleet) { delete(f.at("projects", "org4__site12", "environments"), "env9") }},
 	{"a project goes to another node", "count the lines", "read one line for its ten environments", false, func(f *fleet) { f.at("provider", "placement")["org4__site12"] = "node-1" }},
 	{"the limits of all projects change", "find them in the difference, once for each node and project", "read one line for all customers", false, func(f *fleet) { f.at("provider")["limits"] = object{"memoryMax": "8G"} }},
-	{"another account for certificates", "find it in the difference", "read the line of the provider", false, func(f *fleet) { f.at("provider", "letsEncrypt")["adminEmail"] = "certificates@test" }},
+	{"a customer's project does not evaluate", "mend it with the customer: until then there is no plan for any other", "write to the customer; all others are planned", false, breakSite12},
 	{"the first plan", "scroll", "read the summary, and a line for each project", true, func(*fleet) {}},
 }
 
@@ -119,6 +124,17 @@ func TestSituations(t *testing.T) {
 		former := 1 + len(plan.StateChanges(before.State, after.State))
 		former += strings.Count(string(diff.Diff("a", oldPlan, "b", after.Plan.Encode()))+string(diff.Diff("a", oldState, "b", after.State.Encode())), "\n")
 		now := strings.Count(review.Of(before, after, nil).Text(terminal, "`mage plan -since=HEAD | less` shows them"), "\n")
+		if len(f.held) > 0 { // formerly the only output
+			var errors, held strings.Builder
+			if err := problem.Write(&errors, problem.Leaves(f.held[0].Reason), 5); err != nil {
+				t.Fatal(err)
+			}
+			if err := review.WriteHeld(&held, f.held, 5); err != nil {
+				t.Fatal(err)
+			}
+			former = strings.Count(errors.String(), "\n")
+			now += strings.Count(held.String(), "\n") + 1 // the last line
+		}
 		if now > terminal {
 			t.Errorf("%s: %d lines", s.name, now)
 		}
