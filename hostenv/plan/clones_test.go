@@ -28,8 +28,12 @@ type version struct {
 // A commit is one of the provider's repository: flake.lock, state and plan.
 type commit struct {
 	locks       map[string]int // the version of each project
+	holds       map[string]any // provider.hold
 	state, plan []byte
-	parents     []*commit
+	// behind are the projects that the next plan may change without an update: they
+	// went back, or were updated while they were on hold.
+	behind  map[string]bool
+	parents []*commit
 }
 
 func (c *commit) has(other *commit) bool {
@@ -72,11 +76,12 @@ type clones struct {
 }
 
 // TestClones lets three operators update, plan, merge and deploy, while customers
-// change, fail and are mended. After each plan:
+// change, fail and are mended; they hold projects, and take them back to an earlier
+// commit. After each plan:
 //
 //   - plan and state are consistent, and no UID is given twice;
-//   - nothing changes of a project that fails, or that the clone did not update and no
-//     merge brought;
+//   - nothing changes of a project that fails or is on hold, or that the clone neither
+//     updated nor took back and no merge brought;
 //   - the plan after a merge has all environments of both branches, and no lower serial
 //     than either: no node refuses it as older. What one branch alone changed is as
 //     there, in whichever order they are merged.
@@ -96,7 +101,7 @@ func TestClones(t *testing.T) {
 		}
 	}
 	t.Log(counts)
-	for what, least := range map[string]int{"customer changes": 100, "customer fails": 30, "customer is mended": 30, "plan": 100, "held back": 30, "merge": 30, "deploy": 50, "deploy of an old plan": 3, "deploy of a merged plan": 3} {
+	for what, least := range map[string]int{"customer changes": 100, "customer fails": 30, "customer is mended": 30, "plan": 100, "held back": 30, "on hold": 30, "back": 30, "merge": 30, "deploy": 50, "deploy of an old plan": 3, "deploy of a merged plan": 3} {
 		if counts[what] < least {
 			t.Errorf("%s: %d times, want %d", what, counts[what], least)
 		}
@@ -107,7 +112,7 @@ func (c *clones) begin() {
 	for _, customer := range newWorld().customers {
 		c.versions[customer.input()] = []version{{customer: *customer}}
 	}
-	first := &clone{commit: commit{locks: map[string]int{}, state: state.New().Encode()}, touched: map[string]bool{}}
+	first := &clone{commit: commit{locks: map[string]int{}, holds: map[string]any{}, behind: map[string]bool{}, state: state.New().Encode()}, touched: map[string]bool{}}
 	for input := range c.versions {
 		first.locks[input], first.touched[input] = 0, true
 	}
@@ -120,12 +125,12 @@ func (c *clones) begin() {
 
 func (c *clones) checkout() commit {
 	at := *c.hub
-	at.locks = maps.Clone(at.locks)
+	at.locks, at.holds, at.behind = maps.Clone(at.locks), maps.Clone(at.holds), maps.Clone(at.behind)
 	return at
 }
 
 func (c *clones) commit(at *clone) *commit {
-	head := &commit{locks: maps.Clone(at.locks), state: at.state, plan: at.plan}
+	head := &commit{locks: maps.Clone(at.locks), holds: maps.Clone(at.holds), behind: maps.Clone(at.behind), state: at.state, plan: at.plan}
 	if at.head != nil {
 		head.parents = []*commit{at.head}
 	}
@@ -137,7 +142,7 @@ func (c *clones) step(at *clone) {
 	inputs := slices.Sorted(maps.Keys(c.versions))
 	input := inputs[c.random.IntN(len(inputs))]
 	newest := len(c.versions[input]) - 1
-	switch c.random.IntN(9) {
+	switch c.random.IntN(11) {
 	case 0, 1:
 		c.change(input)
 	case 2, 3, 4:
@@ -147,6 +152,10 @@ func (c *clones) step(at *clone) {
 		c.plan(at)
 	case 5, 6:
 		c.push(at)
+	case 7:
+		c.hold(at, input)
+	case 8:
+		c.back(at, input)
 	default:
 		c.deploy(at)
 	}
@@ -193,9 +202,70 @@ func (c *clones) read(at *commit) *plan.Result {
 	return r
 }
 
-func (c *clones) plan(at *clone) {
+// hold puts a project on hold, or ends that.
+func (c *clones) hold(at *clone, input string) {
+	if at.holds[input] != nil {
+		delete(at.holds, input)
+	} else if len(live(c.read(&at.commit), input)) > 0 {
+		at.holds[input] = "the shop closes"
+	}
+	c.plan(at)
+}
+
+// live are the environments of a project that are not retired.
+func live(r *plan.Result, input string) (users []string) {
+	for user, e := range r.State.Entries {
+		if e.Organisation+"__"+e.Project == input && !e.Retired {
+			users = append(users, user)
+		}
+	}
+	slices.Sort(users)
+	return users
+}
+
+// back takes a project back to an earlier commit.
+func (c *clones) back(at *clone, input string) {
 	c.t.Helper()
+	to := at.head
+	for range 1 + c.random.IntN(3) {
+		if len(to.parents) > 0 {
+			to = to.parents[c.random.IntN(len(to.parents))]
+		}
+	}
+	last := c.read(&at.commit)
+	users := live(last, input)
+	if len(users) == 0 || to.plan == nil {
+		return
+	}
+	w, failed := c.world(at)
+	earlier := c.read(to)
+	result, err := w.compute(c.t, last, failed, &plan.Back{To: &earlier.Plan, Users: users})
+	if err != nil {
+		if !strings.Contains(err.Error(), "cover") {
+			c.t.Fatalf("%s: %s does not go back: %v", c.where, input, err)
+		}
+		c.counts["refused to go back"]++
+		return
+	}
+	c.counts["back"]++
+	result.Plan = result.Plan.After(last.Plan)
+	checkResult(c.t, c.where, result)
+	before, after := parts(last), parts(result)
+	for other := range at.locks {
+		if diff := cmp.Diff(before[other], after[other]); other != input && diff != "" {
+			c.t.Fatalf("%s: %s goes back, and %s changes:\n%s", c.where, input, other, diff)
+		}
+	}
+	at.behind[input] = true
+	at.state, at.plan = result.State.Encode(), result.Plan.Encode()
+}
+
+// world returns the customers as a clone has them, and the projects that fail.
+func (c *clones) world(at *clone) (*world, map[string]error) {
 	w, failed := &world{}, map[string]error{}
+	if len(at.holds) > 0 {
+		w.hold = at.holds
+	}
 	for _, input := range slices.Sorted(maps.Keys(at.locks)) {
 		v := c.versions[input][at.locks[input]]
 		w.customers = append(w.customers, &v.customer)
@@ -203,11 +273,23 @@ func (c *clones) plan(at *clone) {
 			failed[input] = v.failed
 		}
 	}
+	return w, failed
+}
+
+func (c *clones) plan(at *clone) {
+	c.t.Helper()
+	w, failed := c.world(at)
 	var last *plan.Result
 	if at.plan != nil {
 		last = c.read(&at.commit)
 	}
 	result, err := w.planned(c.t, last, failed)
+	if err != nil && strings.Contains(err.Error(), "no plan has it yet") { // another clone retired it
+		c.counts["hold of what is retired"]++
+		clear(at.holds)
+		c.plan(at)
+		return
+	}
 	if err != nil {
 		if all := (*plan.HeldError)(nil); errors.As(err, &all) || strings.Contains(err.Error(), "-allowMany") || strings.Contains(err.Error(), "have no environment") {
 			c.counts["plan refused"]++
@@ -224,7 +306,11 @@ func (c *clones) plan(at *clone) {
 	}
 	checkResult(c.t, c.where, result)
 	at.state, at.plan = result.State.Encode(), result.Plan.Encode()
-	at.touched = map[string]bool{}
+	waiting := map[string]bool{}
+	for input := range at.holds {
+		waiting[input] = at.touched[input] || at.behind[input]
+	}
+	at.behind, at.touched = waiting, map[string]bool{}
 }
 
 // unchanged compares the environments of two plans of a clone.
@@ -234,7 +320,9 @@ func (c *clones) unchanged(at *clone, last, result *plan.Result) {
 	for input := range at.locks {
 		is, was := held(result, input), held(last, input)
 		switch {
-		case at.touched[input] && is == nil:
+		case at.holds[input] != nil:
+			c.counts["on hold"]++
+		case (at.touched[input] || at.behind[input]) && is == nil:
 			continue
 		case is != nil:
 			c.counts["held back"]++
@@ -242,7 +330,7 @@ func (c *clones) unchanged(at *clone, last, result *plan.Result) {
 			continue
 		}
 		if diff := cmp.Diff(before[input], after[input]); diff != "" && !at.touched["merged "+input] {
-			c.t.Fatalf("%s: %s is held back, or was not updated, and changes:\n%s", c.where, input, diff)
+			c.t.Fatalf("%s: %s is held back or on hold, or was not updated, and changes:\n%s", c.where, input, diff)
 		}
 	}
 }
@@ -298,9 +386,17 @@ func (c *clones) merge(base, earlier, later *commit) (*commit, bool) {
 	if err != nil {
 		return nil, false
 	}
-	merged := &commit{state: s.Encode(), locks: map[string]int{}, parents: []*commit{earlier, later}}
+	merged := &commit{state: s.Encode(), locks: map[string]int{}, holds: map[string]any{}, behind: map[string]bool{}, parents: []*commit{earlier, later}}
 	for input, was := range base.locks {
 		merged.locks[input] = max(earlier.locks[input], later.locks[input], was)
+		merged.behind[input] = earlier.behind[input] || later.behind[input]
+		hold := earlier.holds[input]
+		if hold == base.holds[input] {
+			hold = later.holds[input]
+		}
+		if hold != nil {
+			merged.holds[input] = hold
+		}
 	}
 	if merged.plan, err = plan.Merge(base.plan, earlier.plan, later.plan); err != nil {
 		c.t.Fatalf("%s: %v", c.where, err)
@@ -399,7 +495,7 @@ func (c *clones) whole(base, earlier, later *commit, at *clone) {
 	// A project that neither branch updated, and that was not held back, is as before.
 	was, is := parts(c.read(base)), parts(result)
 	for input, version := range base.locks {
-		if earlier.locks[input] != version || later.locks[input] != version || held(result, input) != nil || held(c.read(base), input) != nil {
+		if base.behind[input] || earlier.behind[input] || later.behind[input] || earlier.locks[input] != version || later.locks[input] != version || held(result, input) != nil || held(c.read(base), input) != nil {
 			continue
 		}
 		for user, text := range is[input] {

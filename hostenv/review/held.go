@@ -33,7 +33,7 @@ func heldValues(held []plan.Held) []any {
 }
 
 // WriteHeld writes why projects are held back, for a terminal. Projects for the same
-// reasons are written together, with at most limit causes, 0 for all.
+// reasons are written together, with at most limit causes each.
 func WriteHeld(w io.Writer, held []plan.Held, limit int) error {
 	type fold struct {
 		projects []plan.Held
