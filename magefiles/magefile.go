@@ -156,7 +156,10 @@ func Demo(ctx context.Context) error {
 		if err := os.MkdirAll(provider, 0o777); err != nil {
 			return err
 		}
-		if err := os.WriteFile(inventory, examples.Inventory(), 0o666); err != nil {
+		if err := errors.Join(
+			os.WriteFile(inventory, examples.Inventory(), 0o666),
+			os.WriteFile(filepath.Join(provider, "flake.nix"), []byte("{ outputs = _: { }; }\n"), 0o666), // state:init looks for it
+		); err != nil {
 			return err
 		}
 	}
@@ -169,8 +172,10 @@ func Demo(ctx context.Context) error {
 		run     func() error
 	}{
 		{"mage state:init", func() error { return s.Init(ctx, nil) }},
-		{"mage plan", func() error { return targets.Plan(ctx, nil, nil, nil, nil, &inventory, nil, nil, nil) }},
-		{"mage state:list", func() error { return s.List(nil, nil) }},
+		{"mage plan", func() error {
+			return targets.Plan(ctx, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, &inventory, nil, nil, nil, nil)
+		}},
+		{"mage state:list", func() error { return s.List(ctx, nil, nil) }},
 	}
 	for _, step := range steps {
 		fmt.Printf("\n$ %s\n", step.command)

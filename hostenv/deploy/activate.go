@@ -29,8 +29,8 @@ func (r *run) activate(ctx context.Context, p *profileRun) error {
 		if err := p.conflict(); err != nil {
 			return r.fail(p, ReasonConflict, p.active(), err, "")
 		}
-		if free := p.on.seen.Free; free != nil && *free < leastFree {
-			return r.fail(p, ReasonNoRoom, p.active(), noRoom(p.on.Name, *free), "")
+		if p.on.full() {
+			return r.fail(p, ReasonNoRoom, p.active(), noRoom(p.on.Name, *p.on.seen.Free), "")
 		}
 		if done, err := r.move(ctx, p); done || err != nil {
 			return err
@@ -74,6 +74,10 @@ func (p *profileRun) conflict() error {
 // Nix's database grows by some pages. On a full disk deploy-rs cannot set a
 // profile, and may go back one generation too far.
 const leastFree = 8 << 20
+
+// full reports whether the node had too little room for an activation when it was last
+// observed.
+func (n *nodeRun) full() bool { return n.seen.Free != nil && *n.seen.Free < leastFree }
 
 func noRoom(node string, free int64) error {
 	return problem.New("node "+node, fmt.Sprintf("has no room left: %d KiB are free below /nix, and an activation may need %d", free>>10, leastFree>>10),

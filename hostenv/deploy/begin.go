@@ -124,7 +124,7 @@ func (r *run) decide() {
 
 // preflight records the findings, and reports whether they stop the run.
 func (r *run) preflight(ctx context.Context) (wrong bool, err error) {
-	events := r.sameMachines()
+	events := append(r.sameMachines(), r.findOlder()...)
 	for _, n := range r.nodes {
 		if !n.reached {
 			continue

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // node deploys to one node: it builds, signs and pushes, and then activates the
@@ -21,6 +23,9 @@ func (r *run) node(ctx, gentle context.Context, n *nodeRun) error {
 	}
 	there, err := r.bring(gentle, n, n.pending())
 	if err != nil || r.mode != Deploy {
+		return err
+	}
+	if left, err := r.keep(ctx, n, there); err != nil || !left {
 		return err
 	}
 	held := n.systemFailed()
@@ -122,6 +127,11 @@ func (r *run) step(ctx context.Context, n *nodeRun, s step, list []*profileRun) 
 	reason := s.reason
 	if errors.As(failure, new(*UnsignedError)) {
 		reason = ReasonUnsigned
+	}
+	// The daemon of a node with a full disk may end the connection, and write the cause
+	// only into its own log.
+	if failure != nil && s.state == StatePushing && n.observe(ctx, r) == nil && n.full() {
+		reason, failure = ReasonNoRoom, problem.New("", noRoom(n.Name, *n.seen.Free).Error()+": "+failure.Error(), problem.Hint(noRoom(n.Name, 0)))
 	}
 	for _, p := range list {
 		cause := failure

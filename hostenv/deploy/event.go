@@ -27,6 +27,8 @@ type Event struct {
 	Events string `json:"events,omitempty"`
 	// Of type run.
 	Start *Start `json:"start,omitempty"`
+	// Of type held.
+	Held *Held `json:"held,omitempty"`
 	// Of type finding.
 	Finding *Finding `json:"finding,omitempty"`
 	// Of type profile.
@@ -56,6 +58,7 @@ const (
 	TypeVersion      Type = "version"      // the first line
 	TypeRun          Type = "run"          // a run begins
 	TypeResume       Type = "resume"       // an interrupted run continues
+	TypeHeld         Type = "held"         // the plan holds a project back
 	TypeNode         Type = "node"         // a connection to a node succeeded or failed
 	TypeFinding      Type = "finding"      // a problem, or something that the operator should know
 	TypeProfile      Type = "profile"      // a profile enters a state
@@ -127,8 +130,14 @@ const (
 
 // A Start is what a run was started with.
 type Start struct {
-	Plan     string    `json:"plan"` // SHA-256 of plan.json, without the fields that a deploy writes
-	By       string    `json:"by"`
+	Plan   string `json:"plan"`             // SHA-256 of plan.json, without the fields that a deploy writes
+	Serial int    `json:"serial,omitempty"` // of the plan
+	By     string `json:"by"`
+	// Commit is the commit of the provider's repository that was checked out, "" if
+	// there was none. Uncommitted says that the plan or the state was not as in it.
+	Commit      string `json:"commit,omitempty"`
+	Uncommitted bool   `json:"uncommitted,omitempty"`
+
 	Selected Selection `json:"selected"`
 	Options  Options   `json:"options"`
 	// Migrations are the options about moving data, nil if there are none.

@@ -119,6 +119,10 @@ func (n *nodeRun) open(ctx context.Context, r *run) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.newer(n, session.Observation().Plan); err != nil {
+		_ = session.Close() // it did nothing
+		return nil, err
+	}
 	n.session, n.had = session, true
 	return session, nil
 }

@@ -13,6 +13,7 @@ const (
 	ExitPartial     = 3
 	ExitStale       = 4
 	ExitLocked      = 5
+	ExitHeld        = 6 // the plan holds projects back
 	ExitInterrupted = 130
 )
 
@@ -21,6 +22,7 @@ type Outcome struct {
 	Run         string
 	Start       Start
 	Profiles    []ProfileOutcome // by node, the system first
+	Held        []Held           // the projects that the plan holds back
 	Findings    []Event          // of type finding, in order
 	Ended       bool
 	Interrupted bool
@@ -64,7 +66,11 @@ func OutcomeOf(events []Event) Outcome {
 				o.Start = *e.Start
 			}
 		case TypeResume:
-			o.Ended, o.Interrupted, o.Findings = false, false, nil
+			o.Ended, o.Interrupted, o.Held, o.Findings = false, false, nil, nil
+		case TypeHeld:
+			if e.Held != nil {
+				o.Held = append(o.Held, *e.Held)
+			}
 		case TypeFinding:
 			o.Findings = append(o.Findings, e)
 		case TypeEnd:
@@ -145,7 +151,8 @@ func (o Outcome) Counts() map[string]int {
 }
 
 // Code returns the exit code of a deploy: failed if no profile is good or the run
-// did not begin, partial if only some profiles are good.
+// did not begin, partial if only some profiles are good, [ExitHeld] if all are good
+// and the plan holds projects back.
 func (o Outcome) Code() int {
 	if o.Interrupted {
 		return ExitInterrupted
@@ -171,12 +178,20 @@ func (o Outcome) Code() int {
 	case refused > 0:
 		return ExitFailed
 	case good == len(o.Profiles):
-		return ExitDone
+		return o.done()
 	case good == 0:
 		return ExitFailed
 	default:
 		return ExitPartial
 	}
+}
+
+// done returns the exit code of a success.
+func (o Outcome) done() int {
+	if len(o.Held) > 0 {
+		return ExitHeld
+	}
+	return ExitDone
 }
 
 // refused reports whether a finding stops a run before it begins.
@@ -192,17 +207,17 @@ func (o Outcome) allGood() bool {
 
 // PreviewCode returns the exit code of a preview. Findings that stop a deploy have
 // the same code as there. If detailed is true, pending profiles have a code of
-// their own, [ExitChanges].
+// their own, [ExitChanges], unless the plan holds projects back.
 func (o Outcome) PreviewCode(detailed bool) int {
 	switch {
 	case o.Interrupted || refused(o):
 		return o.Code()
 	case slices.ContainsFunc(o.Profiles, func(p ProfileOutcome) bool { return p.State == StateFailed }):
 		return ExitFailed
-	case detailed && len(o.Pending()) > 0:
+	case detailed && len(o.Pending()) > 0 && len(o.Held) == 0:
 		return ExitChanges
 	}
-	return ExitDone
+	return o.done()
 }
 
 // Deployed returns the node of every environment whose planned path is active, by

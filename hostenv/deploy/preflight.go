@@ -3,6 +3,7 @@ package deploy
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -30,8 +31,13 @@ const (
 	FindingForeign       = "foreign-profile"
 	FindingActivating    = "activating"
 	FindingHidden        = "processes-hidden"
-	FindingMove          = "move"       // the node with the data is unclear or unreachable
-	FindingMoveFirst     = "move-first" // an environment would leave its old node too early
+	FindingShellPrints   = "shell-prints"      // at a log-in, where Nix expects its protocol
+	FindingSudo          = "sudo"              // sudo does not let the deploy user activate
+	FindingOlderPlan     = "older-plan"        // the node has a newer plan
+	FindingOtherPlan     = "other-plan"        // the node has another plan with the same serial
+	FindingNotKept       = "plan-not-recorded" // of an older plan the node would not know
+	FindingMove          = "move"              // the node with the data is unclear or unreachable
+	FindingMoveFirst     = "move-first"        // an environment would leave its old node too early
 	FindingMoveCycle     = "move-cycle"
 )
 
@@ -67,6 +73,11 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []*Finding {
 	if n.HostKey == "" {
 		add(NoHostKey(n))
 	}
+	if o.Printed != "" {
+		add(finding(Failure, FindingShellPrints, "remove the command that prints from what the shell reads at every start (~/.bashrc, ~/.zshenv, /etc/bash.bashrc), or let it print only if there is a terminal: `[ -t 1 ] &&`; `ssh "+n.User+"@"+n.Address+" true` must print nothing",
+			"node %s: the shell of %s prints at log-in, where Nix expects its own protocol: %s", n.Name, n.User, plain(o.Printed, maxLogWidth)))
+	}
+	add(sudoFinding(n, o.Sudo))
 	if o.ProcessesHidden {
 		add(finding(Warning, FindingHidden, "add "+n.User+" to the group of /proc's gid= mount option",
 			"node %s hides processes from its user %s, so a running activation cannot be seen", n.Name, n.User))
@@ -93,6 +104,28 @@ func Preflight(n Node, o Observation, push bool, signing Signing) []*Finding {
 		}
 	}
 	return found
+}
+
+// NoTTY is the hint for a sudo that wants a terminal.
+const NoTTY = "a deploy has no terminal: remove `Defaults requiretty` from the node's sudoers, or add `Defaults:USER !requiretty` for the deploy user"
+
+// sudoRefuses matches what sudo prints if it refuses for certain. A listing that only
+// has no such rule is a warning: a rule may have another form.
+var sudoRefuses = regexp.MustCompile(`there is no sudo|password is required|must have a tty|may not run sudo|not in the sudoers|not allowed to (run|execute)|authentication is required`)
+
+func sudoFinding(n Node, why string) *Finding {
+	if why == "" {
+		return nil
+	}
+	level := Warning
+	if sudoRefuses.MatchString(why) {
+		level = Failure
+	}
+	fix := "the configuration of the node has the rules (hostenv.deploy.sudoCommands); for its first deploy write as root on the node: echo '" + n.User + " ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/first-deploy, and remove that file afterwards"
+	if strings.Contains(why, "must have a tty") {
+		fix = NoTTY
+	}
+	return finding(level, FindingSudo, fix, "node %s: sudo does not let %s activate %s: %s", n.Name, n.User, n.Profiles[0].Name, plain(why, maxLogWidth))
 }
 
 func finding(level Level, code, hint, format string, args ...any) *Finding {

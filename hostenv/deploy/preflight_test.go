@@ -50,6 +50,10 @@ func TestPreflight(t *testing.T) {
 	}{
 		{"all is well", func(*situation) {}, "", "", ""},
 		{"another system", func(s *situation) { s.seen.OS = "debian" }, deploy.FindingNotNixOS, deploy.Failure, "address"},
+		{"a shell that prints", func(s *situation) { s.seen.Printed = "Welcome to n1!\x1b[2J" }, deploy.FindingShellPrints, deploy.Failure, "`ssh deploy@192.0.2.1 true` must print nothing"},
+		{"no rule of sudo, and none for others", func(s *situation) { s.seen.Sudo = "sudo: a password is required" }, deploy.FindingSudo, deploy.Failure, "/etc/sudoers.d/first-deploy"},
+		{"a sudo that wants a terminal", func(s *situation) { s.seen.Sudo = "sudo: sorry, you must have a tty to run sudo" }, deploy.FindingSudo, deploy.Failure, "requiretty"},
+		{"no rule that we know", func(s *situation) { s.seen.Sudo = "no rule of sudo allows it" }, deploy.FindingSudo, deploy.Warning, "hostenv.deploy.sudoCommands"},
 		{"no Nix", func(s *situation) { s.seen.Nix = "" }, deploy.FindingNoNix, deploy.Failure, "nix"},
 		{"a node that is older than the plan", func(s *situation) { s.seen.TrustedKeys = nil }, deploy.FindingKeyNotOnNode, deploy.Failure, "-remoteBuild -env=system -node=n1"},
 		{"a plan that is older than the flake", func(s *situation) {

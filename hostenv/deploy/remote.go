@@ -39,6 +39,10 @@ type Session interface {
 	// Remove removes the link of an environment's profile whose first activation
 	// failed, so that the path does not count as active.
 	Remove(ctx context.Context, p Profile) error
+	// Keep makes the node record the plan that it gets. It refuses to replace the
+	// record of a plan with a higher serial unless lower is true. The session must hold
+	// the lock.
+	Keep(ctx context.Context, plan PlanRecord, lower bool) error
 	// Run runs a command as a user of the node and returns its output. The command
 	// gets the arguments unchanged, and input as its stdin.
 	Run(ctx context.Context, user string, input []byte, argv ...string) (stdout []byte, err error)
@@ -63,7 +67,14 @@ type Observation struct {
 	ListsLeftovers bool `json:"listsLeftovers,omitempty"`
 	// HostKey is the public key in the node's ssh_host_ed25519_key.pub. ssh prefers
 	// this key; sshd may not use the keys in other files.
-	HostKey  string              `json:"hostKey,omitempty"`
+	HostKey string `json:"hostKey,omitempty"`
+	// Printed is what the deploy user's shell prints at a log-in without a terminal.
+	Printed string `json:"printed,omitempty"`
+	// Sudo is why sudo does not let the deploy user activate a profile, "" if it does or
+	// if that is unknown.
+	Sudo string `json:"sudo,omitempty"`
+	// Plan is the last plan that the node recorded, the zero value for none.
+	Plan     PlanRecord          `json:"plan,omitzero"`
 	Profiles map[string]Observed `json:"profiles"` // by the name of the profile
 }
 

@@ -19,6 +19,8 @@ type Options struct {
 	SkipVerification bool          `json:"skipVerification,omitempty"`
 	RemoteBuild      bool          `json:"remoteBuild,omitempty"`
 	DetailedExitcode bool          `json:"detailedExitcode,omitempty"` // of a preview, see [Outcome.PreviewCode]
+	// AllowOlder is why the run may replace a newer plan on a node; "" if it may not.
+	AllowOlder string `json:"allowOlder,omitempty"`
 	// Settle bounds the wait for an activation that another run began, 0 for five
 	// minutes: activate-rs waits for 240 s, and then for a confirmation.
 	Settle time.Duration `json:"-"`
@@ -51,6 +53,8 @@ type Runner struct {
 	Holder  string // of the nodes' locks
 	Moves   []plan.Move
 	History History // of earlier runs, see [ReadHistory]
+	Plan    PlanRecord
+	Held    []plan.Held // the projects that the plan holds back
 
 	// Stop ends the run early when it is closed: the run begins no new work, gives
 	// up work that has not changed a profile yet, and finishes its activations. If
@@ -119,6 +123,11 @@ func Gentle(ctx context.Context, stop <-chan struct{}) (context.Context, context
 }
 
 func (r *run) do(ctx, gentle context.Context) error {
+	if len(r.Held) > 0 {
+		if err := r.Journal.Append(heldEvents(r.Held)...); err != nil {
+			return err
+		}
+	}
 	if err := r.connect(gentle); err != nil {
 		return err
 	}

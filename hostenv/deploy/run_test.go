@@ -80,6 +80,7 @@ func TestFaults(t *testing.T) {
 		{"the system fails and stays", "activate", "system", failsStuck, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"the system fails, still running beside the profile of before", "activate", "system", failsRuns, nil, map[string]string{"system": "failed activation", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"the node's disk is full", "", "", none, func(w *world) { w.nodes["n1"].free = new(int64) }, map[string]string{"system": "failed no-room", env: "skipped system-failed"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
+		{"the node's disk becomes full, and its daemon ends the connection", "push", "", failsFull, nil, map[string]string{"system": "failed no-room", env: "failed no-room"}, map[string]string{"system": "/nix/store/0-system-old"}, 3},
 		{"a new environment fails", "activate", env, fails, nil, map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: ""}, 3},
 		{"an environment fails and goes back", "activate", env, fails, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},
 		{"an environment fails and stays", "activate", env, failsStuck, had(env), map[string]string{"system": "active", env: "failed activation"}, map[string]string{env: "/nix/store/0-env"}, 3},

@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // Every event of every kind of run matches the schema in docs/, and the schema rejects
@@ -63,6 +65,9 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		if seed == 3 {
 			w.nodes["n1"].os = "debian"
 		}
+		if seed%3 == 0 {
+			r.Held = []plan.Held{{Project: "acme__site", Reason: errors.New("it does not evaluate"), Keeps: []string{"site-main"}}, {Project: "beta__new", Reason: errors.New("it claims a name")}}
+		}
 		if _, err := r.Run(t.Context(), mode, nodes, nodes); err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +87,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 			states[e.State]++
 		}
 	}
-	for _, kind := range []deploy.Type{deploy.TypeVersion, deploy.TypeRun, deploy.TypeResume, deploy.TypeNode, deploy.TypeFinding, deploy.TypeProfile, deploy.TypeVerification, deploy.TypeMove, deploy.TypeDiff, deploy.TypeEnd} {
+	for _, kind := range []deploy.Type{deploy.TypeVersion, deploy.TypeRun, deploy.TypeResume, deploy.TypeHeld, deploy.TypeNode, deploy.TypeFinding, deploy.TypeProfile, deploy.TypeVerification, deploy.TypeMove, deploy.TypeDiff, deploy.TypeEnd} {
 		if seen[kind] == 0 {
 			t.Errorf("no event of type %s was seen", kind)
 		}
@@ -96,6 +101,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		`{}`, `{"type":"version"}`, `{"type":"version","events":"2.0"}`, `{"type":"profile","time":"2026-01-01T00:00:00Z","run":"r","node":"n1"}`,
 		`{"type":"end","time":"2026-01-01T00:00:00Z","run":"r"}`, `{"type":"finding","time":"2026-01-01T00:00:00Z","run":"r","finding":{"level":"odd","code":"c","message":"m"}}`,
 		`{"type":"node","node":"n1","state":"reached"}`,
+		`{"type":"held","time":"2026-01-01T00:00:00Z","run":"r","held":{"project":"acme__site","reasons":["x"]}}`,
 	} {
 		if check([]byte(wrong)) == nil {
 			t.Errorf("the schema takes %s", wrong)

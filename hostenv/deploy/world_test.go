@@ -25,7 +25,8 @@ type world struct {
 	nodes map[string]*machine
 	built map[string]bool
 	// fault is called before every operation, with the node and the profile.
-	fault func(op, node, profile string) fault
+	fault    func(op, node, profile string) fault
+	sessions []*session
 	// done has all operations in order.
 	done []string
 	// command returns the output of a command on a node; nil means no output.
@@ -46,6 +47,7 @@ const (
 	dies        fault = "dies"         // this process dies; the operations that it started continue
 	diesAlone   fault = "dies-alone"   // this process dies with the operations that it started
 	diesLinked  fault = "dies-linked"  // the same, and the node loses its link and keeps the new path
+	failsFull   fault = "fails-full"   // a copy ends early, because the node's disk is full
 	disconnects fault = "disconnects"
 )
 
@@ -59,6 +61,7 @@ type machine struct {
 	keys       []string
 	os         string
 	hostKey    string
+	plan       deploy.PlanRecord
 	activated  []string // profile=path of each activation that started
 	restarted  []string // activations of a path that was active and had come up
 	restorable bool
@@ -116,7 +119,21 @@ func (w *world) Open(_ context.Context, n deploy.Node, how deploy.OpenOptions) (
 	}
 	s := &session{w: w, n: n, m: m, lost: make(chan struct{})}
 	s.first = s.observe()
+	w.sessions = append(w.sessions, s)
 	return s, nil
+}
+
+// lose ends the sessions of a node.
+func (w *world) lose(node string) {
+	for _, s := range w.sessions {
+		if s.n.Name == node {
+			select {
+			case <-s.lost:
+			default:
+				close(s.lost)
+			}
+		}
+	}
 }
 
 type session struct {
@@ -128,7 +145,7 @@ type session struct {
 }
 
 func (s *session) observe() deploy.Observation {
-	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKey: s.m.hostKey, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
+	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKey: s.m.hostKey, Plan: s.m.plan, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
 	for _, p := range s.n.Profiles {
 		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
 		if s.m.good[p.Name] {
@@ -186,6 +203,17 @@ func (s *session) Remove(_ context.Context, p deploy.Profile) error {
 	return nil
 }
 
+// Keep does not compare serials, as a node does: the Runner must not count on it.
+func (s *session) Keep(_ context.Context, plan deploy.PlanRecord, _ bool) error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("keep", s.n.Name, "") != none {
+		return errors.New("cannot keep")
+	}
+	s.m.plan = plan
+	return nil
+}
+
 func (s *session) Run(_ context.Context, _ string, _ []byte, argv ...string) ([]byte, error) {
 	if s.w.command != nil {
 		return s.w.command(argv), nil
@@ -234,7 +262,12 @@ func (w *world) Sign(ctx context.Context, paths []string, _ io.Writer) error {
 func (w *world) Push(ctx context.Context, n deploy.Node, paths []string, _ io.Writer) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ask("push", n.Name, "") != none {
+	switch w.ask("push", n.Name, "") {
+	case none:
+	case failsFull:
+		w.nodes[n.Name].free = new(int64)
+		return errors.New("unexpected end-of-file")
+	default:
 		return &deploy.UnsignedError{Node: n.Name, Path: paths[0]}
 	}
 	return ctx.Err()

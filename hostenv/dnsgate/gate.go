@@ -54,7 +54,8 @@ type Decision struct {
 	// Fresh is set if the next deploy orders the certificate for the first time.
 	Fresh bool
 
-	had bool // the certificate exists and is on: to turn it off is a flip
+	had     bool // the certificate exists and is on: to turn it off is a flip
+	renewed bool // it was on when this run began, on this node or another
 }
 
 // Gated is the result of [Gate].
@@ -71,8 +72,9 @@ type Gated struct {
 // Gate turns a certificate that fails off at both places of the plan, and records in
 // dnsGate what the environment asks for. A certificate that passes gets that again. An
 // unknown verdict keeps the last decision; so does a failure if the last verdict was a
-// pass and only the resolver's cache disagrees with it. The same verdicts a second time
-// change nothing.
+// pass and only the resolver's cache disagrees with it. New certificates beyond a
+// project's quota stay off ([ReasonQuota]). The same verdicts a second time change
+// nothing.
 //
 // Every error is [ErrWithheld]: the run would turn off too many certificates, or a
 // certificate has no verdict with [OnUnknownFail].
@@ -103,7 +105,10 @@ func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, 
 			entry = old
 		}
 		gate[c.Host] = withAsked(*entry, c.Asked)
-		changes.set(c, decision.On)
+	}
+	withholdNew(d, out.Decisions, gate, policy.Now)
+	for _, decision := range out.Decisions {
+		changes.set(decision.Certificate, decision.On)
 	}
 	d.DNSGate = gate
 	out.Plan = d.WithTLS(changes)
@@ -120,7 +125,7 @@ func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, 
 func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had bool) (Decision, *plan.GateEntry) {
 	// A verdict for another node does not count: the certificate stays there.
 	valid := old != nil && old.Node == c.Node
-	d := Decision{Certificate: c, Verdict: v, Was: old == nil || isOn(old), had: had || valid && isOn(old)}
+	d := Decision{Certificate: c, Verdict: v, Was: old == nil || isOn(old), had: had || valid && isOn(old), renewed: old != nil && isOn(old)}
 	passed := valid && old.Verdict == string(Pass)
 	switch {
 	case v.Result == Pass:

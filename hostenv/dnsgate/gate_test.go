@@ -41,6 +41,7 @@ func planOf(hosts ...asking) plan.Document {
 	return plan.Document{
 		FormatVersion: 1, StateDigest: "d", HostenvHostname: "host.example.net",
 		Environments: environments, Nodes: nodes, DNSGate: map[string]plan.GateEntry{},
+		Certificates: map[string]int{"__": 1000}, // of environments without a project: see TestQuota
 	}
 }
 

@@ -11,7 +11,8 @@ type Result string
 const (
 	// Pass: Let's Encrypt would issue the certificate.
 	Pass Result = "pass"
-	// Fail: Let's Encrypt would refuse it, for a reason in DNS.
+	// Fail: Let's Encrypt would refuse it, for a reason in DNS; or its project had as
+	// many new certificates as its quota allows.
 	Fail Result = "fail"
 	// Unknown: the facts do not decide, and the last decision stays.
 	Unknown Result = "unknown"
@@ -49,6 +50,8 @@ const (
 	ReasonAnswersAlike      Reason = "answers-like-the-node"
 	ReasonContradiction     Reason = "ns-contradicts-itself"
 	ReasonInPart            Reason = "ns-inconsistent-in-part"
+	// ReasonQuota is of no rule: [Gate] gives it to a certificate that it would turn on.
+	ReasonQuota Reason = "quota"
 )
 
 // Verdict is the result for a certificate, or for one of its names.

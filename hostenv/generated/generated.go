@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -33,6 +34,8 @@ const (
 type Folder struct {
 	*store.Dir
 	Written []string // paths of what this run wrote to it, and of what it wrote elsewhere
+
+	found bool // by Find, and not named by a person
 }
 
 // Open returns the folder at a path, which need not exist.
@@ -65,45 +68,68 @@ func (f *Folder) Locked(ctx context.Context, do func() error) error {
 
 // Exists refuses a folder without a state. Call it before a lock, which would
 // make the folder and a file in it.
-func (f *Folder) Exists() error {
+func (f *Folder) Exists(ctx context.Context) error {
 	_, err := os.Stat(f.File(StateFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return f.stateless()
+		return f.stateless(ctx)
 	}
 	return nil // State reports any other error with more detail
 }
 
-func (f *Folder) stateless() error {
-	if err := f.Here(); err != nil {
-		return err
-	}
+func (f *Folder) stateless(ctx context.Context) error {
 	out := "" // state:init makes it in the same folder alone
-	if f.Path() != Default {
+	if !f.found {
 		out = " -out=" + problem.Word(f.Path())
 	}
+	restore := f.restore(ctx, StateFile, isState)
+	if restore == "" {
+		restore = "git checkout -- " + problem.Word(f.File(StateFile))
+	}
 	return problem.New("", fmt.Sprintf("there is no %s", f.File(StateFile)),
-		"restore it (git checkout -- "+problem.Word(f.File(StateFile))+"); for a provider that never planned anything, run `mage state:init"+out+"`")
+		"restore it ("+restore+"); for a provider that never planned anything, run `mage state:init"+out+"`")
 }
 
 // State returns the state, and the text that it was read from.
-func (f *Folder) State() (state.State, []byte, error) {
+func (f *Folder) State(ctx context.Context) (state.State, []byte, error) {
+	if err := f.refuseUnmerged(ctx); err != nil {
+		return state.State{}, nil, err
+	}
 	text, err := f.Read(StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return state.State{}, nil, f.stateless()
+		return state.State{}, nil, f.stateless(ctx)
 	}
 	if err != nil {
 		return state.State{}, nil, err
 	}
 	s, err := state.Decode(text)
 	if err != nil {
-		return state.State{}, nil, problem.In(f.File(StateFile), err)
+		return state.State{}, nil, f.Damaged(ctx, StateFile, err)
 	}
 	return s, text, nil
 }
 
+// Damaged returns the error of a state or plan whose text cannot be read. If the text
+// is no JSON, and git has an earlier one that is, the hint says how to restore it.
+func (f *Folder) Damaged(ctx context.Context, name string, err error) error {
+	valid := isState
+	if name == PlanFile {
+		valid = isPlan
+	}
+	if syntax := (*canonjson.SyntaxError)(nil); errors.As(err, &syntax) {
+		if command := f.restore(ctx, name, valid); command != "" {
+			err = problem.WithHint(err, "restore it ("+command+"), and run `mage plan`")
+		}
+	}
+	return problem.In(f.File(name), err)
+}
+
+func isState(text []byte) bool { _, err := state.Decode(text); return err == nil }
+
+func isPlan(text []byte) bool { _, err := plan.DecodeDocument(text); return err == nil }
+
 // Plan returns the plan that was made from a state, and the text that it was
 // read from. A plan of another state is a [plan.StaleError].
-func (f *Folder) Plan(s state.State) (document plan.Document, text []byte, err error) {
+func (f *Folder) Plan(ctx context.Context, s state.State) (document plan.Document, text []byte, err error) {
 	text, err = f.ReadIfThere(PlanFile)
 	switch {
 	case err != nil:
@@ -112,10 +138,10 @@ func (f *Folder) Plan(s state.State) (document plan.Document, text []byte, err e
 		return document, nil, problem.New("", "there is no "+f.File(PlanFile), "run `mage plan`")
 	}
 	if err := plan.CheckFresh(text, s); err != nil {
-		return document, nil, problem.In(f.File(PlanFile), err)
+		return document, nil, f.Damaged(ctx, PlanFile, err)
 	}
 	if document, err = plan.DecodeDocument(text); err != nil {
-		return document, nil, problem.In(f.File(PlanFile), err)
+		return document, nil, f.Damaged(ctx, PlanFile, err)
 	}
 	return document, text, nil
 }

@@ -30,6 +30,15 @@ func (r *Runner) lock() (*flakelock.Lock, error) {
 	return lock, nil
 }
 
+// Inputs returns the names of the inputs that the provider's flake.lock has, sorted.
+func (r *Runner) Inputs() ([]string, error) {
+	lock, err := r.lock()
+	if lock == nil || err != nil {
+		return nil, err
+	}
+	return lock.Inputs(), nil
+}
+
 // CheckLock refuses a flake.lock in which a customer brings a source that is not
 // theirs to bring (see package flakelock). It evaluates nothing. It returns a
 // warning, with a hint, if locking still reads flake.nix of customers.

@@ -193,11 +193,15 @@ func (p *subject) isValid(ctx context.Context, r *Runner, result json.RawMessage
 	return err == nil && len(bytes.TrimSpace(invalid)) == 0
 }
 
-// projects evaluates all projects, each alone.
-func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessage, error) {
-	failed := map[string]error{}
+// projects evaluates all projects, each alone. It returns those that worked, and
+// those that failed.
+func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessage, FailedProjects, error) {
+	failed := FailedProjects{}
 	var all []*subject
 	for _, name := range o.Names {
+		if r.Wanted != nil && !r.Wanted(name) {
+			continue
+		}
 		p := &subject{
 			name: name, part: o.lock.Part(o.Held.Shared, name), file: "held-project.nix", refused: map[string]string{},
 			arguments: map[string]any{"name": name, "system": o.Held.System, "hostenvHostname": o.Held.HostenvHostname},
@@ -211,6 +215,9 @@ func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessa
 		all = append(all, p)
 	}
 	results := map[string]json.RawMessage{}
+	if len(all) == 0 {
+		return results, failed, nil
+	}
 	err := r.hold(ctx, o, all, func(p *subject, result json.RawMessage, err error) {
 		if err != nil {
 			failed[p.name] = err
@@ -218,23 +225,16 @@ func (r *Runner) projects(ctx context.Context, o *own) (map[string]json.RawMessa
 			results[p.name] = result
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	var failures problem.List
-	for _, name := range o.Names {
-		failures.Add(failed[name])
-	}
-	return results, failures.Err()
+	return results, failed, err
 }
 
-// ofProject puts a reason into the words of the inventory. Of a failure of Nix it
-// has the innermost message.
+// ofProject returns a reason without what is said of a project that fails. Of a
+// failure of Nix it has the innermost message.
 func ofProject(name string, reason error) error {
 	if failed := (*CommandError)(nil); errors.As(reason, &failed) {
-		return inventoryProblem(name, reasonOf(name, failed, false))
+		return reasonOf(name, failed, false)
 	}
-	return inventoryProblem(name, reason)
+	return reason
 }
 
 // hold evaluates subjects, as many at once as there are processors, or as Jobs says,
@@ -260,7 +260,8 @@ func (r *Runner) hold(ctx context.Context, o *own, all []*subject, settled func(
 	if err := s.prepare(ctx, all, failed); err != nil {
 		return err
 	}
-	s.readLocks(ctx, slices.DeleteFunc(slices.Clone(all), func(p *subject) bool { return failed[p] != nil }), failed)
+	fetched := slices.DeleteFunc(slices.Clone(all), func(p *subject) bool { return failed[p] != nil })
+	s.readLocks(ctx, fetched, failed)
 
 	events := &counter{runner: r, phase: Evaluate}
 	var mu sync.Mutex
@@ -499,7 +500,7 @@ func (s *sources) prepare(ctx context.Context, all []*subject, failed map[*subje
 	if err := s.find(ctx, hashes); err != nil {
 		return err
 	}
-	var fetch []*subject
+	var fetch []map[string]any
 	for _, p := range all {
 		hash, _ := p.locked["narHash"].(string)
 		if path := sourcePath(s.own.Held.StoreDir, hash); path != "" && !flakelock.IsRelative(p.locked) {
@@ -507,26 +508,17 @@ func (s *sources) prepare(ctx context.Context, all []*subject, failed map[*subje
 			s.holder.hidden = append(s.holder.hidden, path)
 		}
 		if s.missing[hash] {
-			fetch = append(fetch, p)
+			fetch = append(fetch, p.locked)
 		}
 	}
-	var together []map[string]any
-	for _, p := range fetch {
-		together = append(together, p.locked)
-	}
-	err := s.fetch(ctx, s.runner, together)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	// One may be at fault for all.
-	for _, p := range fetch {
-		if err := s.fetch(ctx, s.runner, []map[string]any{p.locked}); ctx.Err() != nil {
-			return context.Cause(ctx)
-		} else if err != nil {
-			failed[p] = p.about(err)
+	lost, err := s.fetch(ctx, s.runner, fetch)
+	for _, p := range all {
+		hash, _ := p.locked["narHash"].(string)
+		if reason := lost[hash]; reason != nil {
+			failed[p] = p.about(reason)
 		}
 	}
-	return nil
+	return err
 }
 
 // find asks the store which of some trees it lacks.
@@ -585,17 +577,22 @@ func (s *sources) bring(ctx context.Context, p *subject, hash string) error {
 }
 
 func (s *sources) fetchFor(ctx context.Context, runner *Runner, p *subject, locked map[string]any) error {
-	err := s.fetch(ctx, runner, []map[string]any{locked})
+	lost, err := s.fetch(ctx, runner, []map[string]any{locked})
+	for _, reason := range lost {
+		err = reason
+	}
 	if err != nil && ctx.Err() == nil {
 		return p.about(err)
 	}
 	return err
 }
 
-// fetch brings locked sources into the store, with nothing of a customer evaluated.
-func (s *sources) fetch(ctx context.Context, runner *Runner, all []map[string]any) error {
+// fetch brings locked sources into the store, with nothing of a customer evaluated. It
+// returns why sources cannot be fetched, by narHash.
+func (s *sources) fetch(ctx context.Context, runner *Runner, all []map[string]any) (map[string]error, error) {
+	lost := map[string]error{}
 	if len(all) == 0 {
-		return nil
+		return lost, nil
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -606,18 +603,24 @@ func (s *sources) fetch(ctx context.Context, runner *Runner, all []map[string]an
 		}
 	}
 	answers, err := runner.LockSources(ctx, asked)
-	if err != nil {
-		return err
+	failed := &FailedSources{}
+	if err != nil && !errors.As(err, &failed) {
+		return lost, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, answer := range answers {
-		if want := asked[i]["narHash"]; answer.NarHash != want {
-			return fmt.Errorf("fetch the sources of flake.lock: %v has the hash %s now, not %v", asked[i]["url"], answer.NarHash, want)
+		want, _ := asked[i]["narHash"].(string)
+		switch reason := failed.Of(i); {
+		case reason != nil:
+			lost[want] = reason
+		case answer.NarHash != want:
+			lost[want] = fmt.Errorf("fetch the sources of flake.lock: %v has the hash %s now, not %s", asked[i]["url"], answer.NarHash, want)
+		default:
+			s.missing[answer.NarHash] = false
 		}
-		s.missing[answer.NarHash] = false
 	}
-	return nil
+	return lost, nil
 }
 
 // toFetch are the attributes by which call-flake.nix fetches a locked source.

@@ -4,37 +4,65 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Inventory evaluates the provider's inventory and returns its JSON. It reports
-// one event for each project. The error holds one for every project that cannot be
-// evaluated. flake.lock must exist and be up to date: only the
+// one event for each project. If projects cannot be evaluated, it returns the
+// inventory of all others, and a *[FailedProjects]; any other error comes without an
+// inventory, and holds those of projects as well. flake.lock must exist and be up to date: only the
 // provider decides to change it. Inventory refuses what CheckLock refuses, before it
 // evaluates anything.
 //
 // The provider's own options are evaluated first, without the code of any customer,
-// and each project in a process of its own (see [holder]), as many at a time as
+// and each project that is wanted in a process of its own (see [holder]), as many at a time as
 // there are processors, or as Jobs says.
 func (r *Runner) Inventory(ctx context.Context) ([]byte, error) {
 	own, err := r.ownPart(ctx)
 	if err != nil && own == nil {
 		return nil, err
 	}
-	var failures problem.List
-	failures.Add(err)
-	projects, err := r.projects(ctx, own)
+	projects, failed, projectsErr := r.projects(ctx, own)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	failures.Add(err)
-	if err := failures.Err(); err != nil {
+	var failures problem.List
+	failures.Add(err, projectsErr)
+	if len(failures) > 0 {
+		failures.Add(failed.errorOrNil())
+		return nil, failures.Err()
+	}
+	document, err := own.document(projects)
+	if err != nil {
 		return nil, err
 	}
-	return own.document(projects)
+	return document, failed.errorOrNil()
+}
+
+// FailedProjects holds the projects that could not be evaluated, and why, by name.
+type FailedProjects map[string]error
+
+func (f FailedProjects) errorOrNil() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return &f
+}
+
+func (f *FailedProjects) Error() string { return problem.List(f.Unwrap()).Err().Error() }
+
+// Unwrap returns the errors with the names of their projects, sorted by name.
+func (f *FailedProjects) Unwrap() []error {
+	var all problem.List
+	for _, name := range slices.Sorted(maps.Keys(*f)) {
+		all.Add(inventoryProblem(name, (*f)[name]))
+	}
+	return all
 }
 
 // apply evaluates a function of lib.hostenvProvider.
@@ -86,6 +114,21 @@ var advice = []struct {
 	{regexp.MustCompile("Could(n't| not) resolve host"), "run the command again once this machine finds the host in DNS"},
 }
 
+// local holds the hints for messages about this machine, which any command may print.
+var local = []struct {
+	message *regexp.Regexp
+	hint    string
+}{
+	// The last is Nix 2.8's, whose git then takes the folder for no repository.
+	{regexp.MustCompile(`is not owned by current user|detected dubious ownership in repository|unsafe repository \(|program 'git' failed with exit code 129`),
+		"run the command as the user that owns the repository; or, if you trust that user, `git config --global --add safe.directory FOLDER`"},
+	{regexp.MustCompile(`unknown object format 'sha256'|unknown repository extension found:\s+objectformat|hash '[0-9a-f]{64}' has wrong length`),
+		"Nix reads no git repository with SHA-256: make one with SHA-1 (`git init --object-format=sha1`), and bring the history over with `git fast-export --all` and `git fast-import`"},
+	{diskFull, "make room on this machine: `df -h` shows which disk is full, `nix-collect-garbage` removes what Nix no longer needs"},
+}
+
+var diskFull = regexp.MustCompile(`(?i)No space left on device|database or disk is full|Disk quota exceeded`)
+
 // reasonOf returns Nix's innermost message about a project, or about the
 // provider's options for "", with a hint.
 //
@@ -117,6 +160,16 @@ func inventoryProblem(project string, reason error) error {
 // Advice returns the hint for a message of Nix itself, "" if there is none.
 func Advice(text string) string {
 	for _, a := range advice {
+		if a.message.MatchString(text) {
+			return a.hint
+		}
+	}
+	return localAdvice(text)
+}
+
+// localAdvice returns the hint for a message about this machine, "" if there is none.
+func localAdvice(text string) string {
+	for _, a := range local {
 		if a.message.MatchString(text) {
 			return a.hint
 		}

@@ -1,6 +1,7 @@
 package nix
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -35,8 +36,8 @@ type Locked struct {
 // a source. A relative path counts from the provider's folder.
 //
 // It fetches equal sources once. Several processes fetch at the same time, but
-// only one from each repository. The error holds one for every source that fails,
-// in their order.
+// only one from each repository. If sources fail, LockSources returns the locks of all
+// others, and a *[FailedSources]; any other error comes without locks.
 func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]Locked, error) {
 	if len(sources) == 0 {
 		return nil, nil
@@ -74,18 +75,39 @@ func (r *Runner) LockSources(ctx context.Context, sources []map[string]any) ([]L
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var failures problem.List
+	failed := &FailedSources{byIndex: make([]error, len(sources))}
 	for _, s := range distinct {
-		failures.Add(s.failed)
-	}
-	if err := failures.Err(); err != nil {
-		return nil, err
+		failed.each.Add(s.failed)
 	}
 	locked := make([]Locked, len(sources))
 	for i, s := range asked {
-		locked[i] = s.locked
+		if failed.byIndex[i] = s.failed; s.failed == nil {
+			locked[i] = s.locked
+		}
+	}
+	if len(failed.each) > 0 {
+		return locked, failed
 	}
 	return locked, nil
+}
+
+// FailedSources holds the sources that cannot be locked.
+type FailedSources struct {
+	byIndex []error
+	each    problem.List
+}
+
+func (f *FailedSources) Error() string { return f.each.Err().Error() }
+
+// Unwrap returns an error for each source that failed, in their order.
+func (f *FailedSources) Unwrap() []error { return f.each }
+
+// Of returns why the source with an index in the list is not locked, nil if it is.
+func (f *FailedSources) Of(i int) error {
+	if i >= len(f.byIndex) {
+		return nil
+	}
+	return f.byIndex[i]
 }
 
 // lockBatch fetches a batch in one process. If that fails, it fetches each source
@@ -108,7 +130,7 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 		if errors.Is(failed, errStale) {
 			text = errStale.Error() + "\n" + text
 		}
-		batch[0].fail(text)
+		batch[0].fail(cmp.Or(r.missingRef(ctx, batch[0]), text))
 		return nil
 	}
 	for _, s := range batch {

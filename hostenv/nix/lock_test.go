@@ -242,6 +242,9 @@ func TestEveryBrokenSourceIsReported(t *testing.T) {
 		if all := err.Error() + hints(err); strings.Contains(all, "hunter2") {
 			t.Errorf("the error contains a credential:\n%s", all)
 		}
+		if !strings.Contains(err.Error(), "?ref=no-such-branch: the repository has no branch no-such-branch, but main") {
+			t.Errorf("a mistyped branch: %v", err)
+		}
 		if !strings.HasSuffix(err.Error(), "working tree has changes") {
 			t.Errorf("a working tree with changes: %v", err)
 		}

@@ -21,6 +21,8 @@ type Runner struct {
 	Env      []string    // its environment, the process's own if nil
 	Progress func(Event) // receives what happens, if not nil; calls do not overlap
 	Jobs     int         // how many nix processes may run at once, 4 if zero
+	// Wanted reports whether Inventory evaluates a project. If it is nil, all are.
+	Wanted func(project string) bool
 
 	progress sync.Mutex
 	once     sync.Mutex // for version

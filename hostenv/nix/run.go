@@ -64,6 +64,10 @@ type CommandError struct {
 func (e *CommandError) Error() string { return cmp.Or(e.Message(), e.Err.Error()) }
 func (e *CommandError) Unwrap() error { return e.Err }
 
+// Hint returns what to do if the error is about this machine: a full disk, a repository
+// of another user.
+func (e *CommandError) Hint() string { return localAdvice(e.Message()) }
+
 // Message returns the error in the log.
 func (e *CommandError) Message() string { return message(e.Log) }
 

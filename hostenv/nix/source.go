@@ -124,7 +124,7 @@ func (s *source) needsRev() bool {
 }
 
 func (s *source) fail(text string) {
-	s.failed = problem.In("lock "+s.label, problem.New("", text, s.advice()))
+	s.failed = problem.In("lock "+s.label, problem.New("", text, cmp.Or(localAdvice(text), s.advice())))
 }
 
 // advice returns how to check the source by hand.

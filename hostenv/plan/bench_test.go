@@ -58,7 +58,7 @@ func fleet(n int) []byte {
 		"formatVersion": 1, "system": "x86_64-linux", "projects": projects,
 		"provider": map[string]any{
 			"hostenvHostname": host, "letsEncrypt": map[string]any{"acceptTerms": true, "adminEmail": "ops@test"},
-			"deployPublicKeys": []any{"ssh-ed25519 CCCC deploy"}, "nodes": nodes, "placement": placement,
+			"deployPublicKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpV594cTdpe+o1y0IiFHricBDmVkjMpBQoyJeYIqCeo deploy"}, "nodes": nodes, "placement": placement,
 			"uidRange": map[string]any{"min": 100000, "max": 199999},
 		},
 	})
@@ -75,7 +75,7 @@ func BenchmarkCompute(b *testing.B) {
 			prior := compute(b, fleet(n), state.New()).State
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := plan.Compute(inv, nil, prior); err != nil {
+				if _, err := plan.Compute(plan.Input{Inventory: inv, State: prior}); err != nil {
 					b.Fatal(err)
 				}
 			}

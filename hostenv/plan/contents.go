@@ -49,17 +49,22 @@ func (d Document) Moves() []Move {
 	return moves
 }
 
-// Sources returns the locked sources of the plan. With them a new plan needs no
-// call of Nix.
+// Sources returns the locked sources of the plan, those of each environment, and for
+// new ones those of each request. With them a new plan needs no call of Nix. Two
+// environments of one branch may be at different commits, if one was left as it was.
 func (d Document) Sources() Sources {
 	sources := Sources{}
-	for _, e := range d.Environments {
-		if s := e.Source; s != nil {
+	for _, user := range slices.Sorted(maps.Keys(d.Environments)) {
+		if s := d.Environments[user].Source; s != nil {
 			locked := Locked{Rev: s.Rev, NarHash: s.NarHash}
 			if s.LastModified != nil {
 				locked.LastModified = *s.LastModified
 			}
-			sources[sourceKey(s.Attrs)] = locked
+			key := sourceKey(s.Attrs)
+			sources[user+key] = locked
+			if known, ok := sources[key]; !ok || known.LastModified < locked.LastModified {
+				sources[key] = locked
+			}
 		}
 	}
 	return sources

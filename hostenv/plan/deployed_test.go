@@ -37,10 +37,11 @@ func TestWithDeployed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		o.Result = settled(t, inventory, o.Result)
 		for _, deployed := range []map[string]string{nil, some, every} {
 			s := o.State.WithDeployed(deployed)
 			got := o.Plan.WithDeployed(deployed, s.Digest())
-			want, err := plan.Compute(inventory, o.Plan.Sources(), s)
+			want, err := plan.Compute(plan.Input{Inventory: inventory, Sources: o.Plan.Sources(), State: s, Last: &o.Plan})
 			if err != nil {
 				continue // a transfer or a rename cannot be repeated
 			}

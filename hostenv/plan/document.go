@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,6 +27,7 @@ type Carried = canonjson.Object
 type Document struct {
 	FormatVersion   int                    `json:"formatVersion,omitzero"`
 	StateDigest     string                 `json:"stateDigest,omitzero"` // of the state that it was made from
+	Serial          Serial                 `json:"serial,omitzero"`
 	HostenvHostname string                 `json:"hostenvHostname,omitzero"`
 	DeployUser      string                 `json:"deployUser,omitzero"`
 	Environments    map[string]Environment `json:"environments,omitzero"` // by user name
@@ -42,6 +45,15 @@ type Document struct {
 	// PrivateNetworks are networks of the provider that are not public, and that
 	// checks and DNS may lead to nevertheless.
 	PrivateNetworks []string `json:"privateNetworks,omitzero"`
+	// HeldBack are the projects that the plan has as the last one had them, by flake
+	// input. [Document.Held] returns them.
+	HeldBack map[string]HeldBack `json:"heldBack,omitzero"`
+	// Certificates are the quotas of new certificates within a week, by flake input, of
+	// projects that have another than the default. [Document.CertificateQuota] has all.
+	Certificates map[string]int `json:"certificates,omitzero"`
+	// OnHold are the reasons of provider.hold, by flake input. [Document.Holds] returns
+	// them.
+	OnHold map[string]string `json:"hold,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -287,4 +299,11 @@ func Users(plan []byte) int {
 		return 0
 	}
 	return len(gjson.GetBytes(plan, "environments").Map())
+}
+
+// Digest names a plan.json by its bytes, as sha256sum does. A review shows it, and
+// a deploy of what was reviewed compares it.
+func Digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }

@@ -46,7 +46,7 @@ type Domain struct {
 }
 
 // Domains returns the domains of an inventory by domain and organisation. It leaves
-// out the names that hostenv generates.
+// out the names that hostenv generates, and environments that are not selected.
 func Domains(inv *Inventory, prior state.State) []Domain {
 	owners, proofs := inv.owners(prior)
 	had := map[string]string{} // the organisation of each host name
@@ -58,6 +58,9 @@ func Domains(inv *Inventory, prior state.State) []Domain {
 	byKey := map[[2]string]*Domain{}
 	for _, project := range inv.Projects {
 		for _, e := range project.Environments {
+			if !inv.Only.selects(e.Input, e.UserName) {
+				continue
+			}
 			for _, host := range e.hostNames() {
 				if belowProvider(host, inv.Provider.HostenvHostname) {
 					continue
@@ -120,21 +123,17 @@ func belowProvider(host, hostenvHostname string) bool {
 // prove refuses names of domains that are not the organisation's, and records new
 // proofs in the state. It judges only names that an organisation did not have
 // before, or that no entry of provider.transfers hands to it.
-func (c *computation) prove(prior, next state.State) (state.State, domains.Owners) {
+func (c *computation) prove(next state.State) (state.State, domains.Owners) {
 	p := &c.inv.Provider
-	planned := map[string]bool{}
-	for _, project := range c.inv.Projects {
-		planned[project.Organisation] = true
-	}
 	for _, domain := range slices.Sorted(maps.Keys(p.Domains)) {
-		if organisation := p.Domains[domain]; !planned[organisation] {
-			c.warn("provider.domains."+quoteAttribute(domain), fmt.Sprintf("names %q, which is no organisation that is planned", organisation))
+		if name := p.Domains[domain]; !c.planned(func(_, organisation string) bool { return organisation == name }) {
+			c.warn("provider.domains."+quoteAttribute(domain), fmt.Sprintf("names %q, which is no organisation that is planned", name))
 		}
 	}
-	next = c.record(next)
+	next, contested := c.record(next)
 	owners, _ := c.inv.owners(next)
 	before := map[string]int{} // the UID of the owner, which a new user name does not change
-	for _, e := range prior.Entries {
+	for _, e := range c.prior.Entries {
 		for _, host := range e.VirtualHosts {
 			before[host] = e.UID
 		}
@@ -148,11 +147,19 @@ func (c *computation) prove(prior, next state.State) (state.State, domains.Owner
 		transferred[state.Transfer{Host: t.Host, To: t.To}] = true
 	}
 	foreign := map[refusal][]string{}
+	disputed := map[string][]error{}
 	for _, e := range c.placed {
+		if e.last != nil && !e.goesBack {
+			continue
+		}
 		for _, host := range next.Entries[e.UserName].VirtualHosts {
 			uid, known := before[host]
 			if known && organisations[uid] == e.Organisation || transferred[state.Transfer{Host: host, To: e.UserName}] {
 				continue
+			}
+			if c := contested[domains.Registrable(host)]; slices.Contains(c.organisations, e.Organisation) {
+				// Without this one, the other has proved it only if the provider says so.
+				disputed[e.Input] = append(disputed[e.Input], c.err)
 			}
 			if r, refused := p.refuses(owners, e, host); refused {
 				foreign[r] = append(foreign[r], host)
@@ -160,14 +167,24 @@ func (c *computation) prove(prior, next state.State) (state.State, domains.Owner
 		}
 	}
 	for _, r := range slices.SortedFunc(maps.Keys(foreign), refusal.compare) {
-		c.errs.Add(r.problem(p.HostenvHostname, foreign[r]))
+		c.refuse(r.input, r.problem(p.HostenvHostname, foreign[r]))
+	}
+	for input, errs := range disputed {
+		c.refuse(input, errs...)
 	}
 	return next, owners
 }
 
+// A dispute is a domain that organisations prove at once.
+type dispute struct {
+	organisations []string
+	err           error
+}
+
 // record adds to the state what TXT records prove. A domain that has an owner keeps
 // it; one that two organisations prove at once needs the provider's word.
-func (c *computation) record(next state.State) state.State {
+func (c *computation) record(next state.State) (state.State, map[string]dispute) {
+	contested := map[string]dispute{}
 	p := &c.inv.Provider
 	owners, _ := c.inv.owners(next)
 	claimants := map[string][]string{}
@@ -183,40 +200,40 @@ func (c *computation) record(next state.State) state.State {
 		case 1:
 			next = next.WithProof(domain, state.DomainProof{Organisation: proved[0], Since: c.inv.Seen.Date})
 		default:
-			c.errs.Addf(fmt.Sprintf("the domain %q", domain), fmt.Sprintf("remove all TXT records of %s but one, or set provider.domains.%s to the organisation",
-				domains.Record(domain), problem.Nix(domain)), "has TXT records of %s", problem.Join(proved))
+			contested[domain] = dispute{proved, problem.New(fmt.Sprintf("the domain %q", domain), "has TXT records of "+problem.Join(proved),
+				fmt.Sprintf("remove all TXT records of %s but one, or set provider.domains.%s to the organisation", domains.Record(domain), problem.Nix(domain)))}
 		}
 	}
-	return next
+	return next, contested
 }
 
 // A refusal is why an organisation must not have names.
-type refusal struct{ kind, domain, organisation, owner string }
+type refusal struct{ input, kind, domain, organisation, owner string }
 
 func (r refusal) compare(other refusal) int {
-	return cmp.Or(cmp.Compare(r.domain, other.domain), cmp.Compare(r.organisation, other.organisation), cmp.Compare(r.kind, other.kind))
+	return cmp.Or(cmp.Compare(r.domain, other.domain), cmp.Compare(r.organisation, other.organisation), cmp.Compare(r.kind, other.kind), cmp.Compare(r.input, other.input))
 }
 
 // refuses judges a name that an environment did not have before.
 func (p *Provider) refuses(owners domains.Owners, e *placed, host string) (refusal, bool) {
 	if belowProvider(host, p.HostenvHostname) {
-		return refusal{"generated", p.HostenvHostname, e.Organisation, ""}, host != e.UserName+"."+p.HostenvHostname
+		return refusal{e.Input, "generated", p.HostenvHostname, e.Organisation, ""}, host != e.UserName+"."+p.HostenvHostname
 	}
 	domain, owner := owners.Of(host)
 	switch {
 	case owner == e.Organisation:
 		return refusal{}, false
 	case owner != "":
-		return refusal{"foreign", domain, e.Organisation, owner}, true
+		return refusal{e.Input, "foreign", domain, e.Organisation, owner}, true
 	}
 	domain = domains.Registrable(host)
 	switch {
 	case domain != "" && domains.IsSpecialUse(host):
 		return refusal{}, false
 	case domain == "" && (p.RequireDomainProof || strings.HasPrefix(host, "*.")):
-		return refusal{"public", strings.TrimPrefix(host, "*."), e.Organisation, ""}, true
+		return refusal{e.Input, "public", strings.TrimPrefix(host, "*."), e.Organisation, ""}, true
 	case p.RequireDomainProof:
-		return refusal{"unproved", domain, e.Organisation, ""}, true
+		return refusal{e.Input, "unproved", domain, e.Organisation, ""}, true
 	}
 	return refusal{}, false
 }

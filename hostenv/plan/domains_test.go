@@ -111,7 +111,7 @@ func TestDomains(t *testing.T) {
 		t.Run(tt.reason, func(t *testing.T) {
 			prior := state.New()
 			if len(tt.before.acme)+len(tt.before.beta) > 0 {
-				result, err := plan.Compute(tt.before.inventory(t), nil, prior)
+				result, err := refusing(plan.Input{Inventory: tt.before.inventory(t), State: prior})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -120,7 +120,7 @@ func TestDomains(t *testing.T) {
 				}
 			}
 			inv := tt.inventory(t)
-			result, err := plan.Compute(inv, nil, prior)
+			result, err := refusing(plan.Input{Inventory: inv, State: prior})
 			var texts []string
 			for _, err := range problem.Leaves(err) {
 				texts = append(texts, err.Error())
@@ -161,7 +161,7 @@ func TestDomains(t *testing.T) {
 func TestProofsInState(t *testing.T) {
 	m := market{acme: []string{"www.acme.net"}, beta: []string{"www.beta.net"}, provider: require,
 		seen: map[string][]string{"acme.net": tokens("acme"), "beta.net": tokens("beta")}}
-	result, err := plan.Compute(m.inventory(t), nil, state.New())
+	result, err := refusing(plan.Input{Inventory: m.inventory(t), State: state.New()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestProofsInState(t *testing.T) {
 	// The proof leaves with the last names of the organisation, not before.
 	left := m
 	left.acme = nil
-	gone, err := plan.Compute(left.inventory(t), nil, again)
+	gone, err := refusing(plan.Input{Inventory: left.inventory(t), State: again})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestDomainsHistories(t *testing.T) {
 			for _, domain := range pick(all, 40) {
 				m.seen[domain] = tokens([]string{"acme", "beta", "gamma"}[random.IntN(3)])
 			}
-			result, err := plan.Compute(m.inventory(t), nil, prior)
+			result, err := refusing(plan.Input{Inventory: m.inventory(t), State: prior})
 			if err != nil {
 				refused++
 				continue

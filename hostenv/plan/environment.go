@@ -14,6 +14,9 @@ var decided = []string{
 // environment builds environments.<userName>: the evaluated environment, with the
 // members that the plan decides.
 func (c *computation) environment(e *placed, entry state.Entry) Environment {
+	if e.last != nil {
+		return e.kept(entry)
+	}
 	var v Environment
 	canonjson.Fill(e.fields, &v, decided...)
 	v.Hostenv.EnvironmentName = e.Name // nodes read it, and a project may leave it out

@@ -7,7 +7,10 @@ import "fmt"
 type StaleError struct{ Plan, State string } // digests
 
 func (e *StaleError) Error() string {
-	if e.Plan == "" {
+	switch e.Plan {
+	case mergedDigest:
+		return "the plan was merged from those of two branches"
+	case "":
 		return "the plan does not name the state that it was made from"
 	}
 	return fmt.Sprintf("the plan was made from the state %.12s, and the state is now %.12s", e.Plan, e.State)

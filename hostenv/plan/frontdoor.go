@@ -33,7 +33,7 @@ func (f FrontDoor) opens(p *Project) bool {
 // unusedRaw warns of entries of provider.frontDoor.raw that open nothing.
 func (c *computation) unusedRaw() {
 	for _, entry := range c.inv.Provider.FrontDoor.Raw {
-		if !slices.ContainsFunc(slices.Collect(maps.Values(c.inv.Projects)), func(p *Project) bool { return entry == p.Input || entry == p.Organisation }) {
+		if !c.planned(func(input, organisation string) bool { return entry == input || entry == organisation }) {
 			c.warn("provider.frontDoor.raw", fmt.Sprintf("names %q, which is no organisation or project that is planned", entry))
 		}
 	}

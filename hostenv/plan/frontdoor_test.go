@@ -43,7 +43,7 @@ func twoCustomers(virtualHosts any, raw ...string) []byte {
 		"formatVersion": 1,
 		"provider": map[string]any{
 			"hostenvHostname": "hosting.test", "letsEncrypt": map[string]any{"acceptTerms": true, "adminEmail": "ops@hosting.test"},
-			"deployPublicKeys": []any{"ssh-ed25519 CCCC deploy"}, "nodeFor": map[string]any{"default": "node-a"},
+			"deployPublicKeys": []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpV594cTdpe+o1y0IiFHricBDmVkjMpBQoyJeYIqCeo deploy"}, "nodeFor": map[string]any{"default": "node-a"},
 			"frontDoor": map[string]any{"raw": raw},
 		},
 		"projects": map[string]any{
@@ -60,7 +60,7 @@ func planOf(t testing.TB, inventory []byte) (*plan.Result, error) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, inventory)
 	}
-	return plan.Compute(inv, nil, state.New())
+	return refusing(plan.Input{Inventory: inv, State: state.New()})
 }
 
 func object(t testing.TB, text string) map[string]any {
@@ -448,7 +448,7 @@ func FuzzFrontDoor(f *testing.F) {
 		if err != nil {
 			return
 		}
-		result, err := plan.Compute(inv, nil, state.New())
+		result, err := refusing(plan.Input{Inventory: inv, State: state.New()})
 		if err != nil {
 			return
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -33,8 +34,10 @@ func scenarios(t testing.TB) []string {
 // outcome is the outcome of a scenario: a result or an error.
 type outcome struct {
 	*plan.Result
-	err        error
+	err        error    // of the run
+	refusal    string   // what is refused: the run, or projects
 	deployKeys []string // the provider's public keys
+	prior      state.State
 }
 
 // run computes a scenario from its files, like `mage plan -inventory`. Without a
@@ -47,7 +50,7 @@ func run(t testing.TB, dir string) outcome {
 	switch {
 	case err == nil:
 		if prior, err = state.Decode(data); err != nil {
-			return outcome{err: err}
+			return outcome{err: err, refusal: refusalText(err)}
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		t.Fatal(err)
@@ -58,18 +61,21 @@ func run(t testing.TB, dir string) outcome {
 	}
 	inv, err := plan.DecodeInventory(inventory)
 	if err != nil {
-		return outcome{err: err}
+		return outcome{err: err, refusal: refusalText(err)}
 	}
+	var last *plan.Document
 	var sources plan.Sources
 	if old, err := os.ReadFile(filepath.Join(dir, "old-plan.json")); err == nil {
 		document, err := plan.DecodeDocument(old)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sources = document.Sources()
+		sources, last = document.Sources(), &document
 	}
-	result, err := plan.Compute(inv, sources, prior)
-	return outcome{result, err, inv.Provider.DeployPublicKeys}
+	in := plan.Input{Inventory: inv, Sources: sources, State: prior, Last: last}
+	result, err := plan.Compute(in)
+	_, refused := refusing(in)
+	return outcome{result, err, refusalText(refused), inv.Provider.DeployPublicKeys, prior}
 }
 
 // files returns the expected files of the scenario: plan, state and changes, or the
@@ -81,7 +87,7 @@ func (o outcome) files() map[string][]byte {
 	return map[string][]byte{
 		"plan.json":       o.Plan.Encode(),
 		"next-state.json": o.State.Encode(),
-		"changes.json":    o.Changes.Encode(o.Warnings),
+		"changes.json":    o.changes(),
 	}
 }
 
@@ -126,4 +132,11 @@ func TestGolden(t *testing.T) {
 			}
 		})
 	}
+}
+
+// changes returns what -json prints.
+func (o outcome) changes() []byte {
+	changes := review.Of(review.Version{State: o.prior}, review.Version{Plan: &o.Plan, State: o.State}, nil)
+	changes.Held = o.Held
+	return changes.Encode(o.Warnings)
 }

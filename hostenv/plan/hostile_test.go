@@ -11,6 +11,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -123,6 +124,12 @@ func TestHostileTexts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		last := review.Version{State: prior}
+		if inv, err := plan.DecodeInventory(data); err == nil {
+			if result, err := plan.Compute(plan.Input{Inventory: inv, State: prior}); err == nil {
+				last = review.Version{Plan: &result.Plan, State: result.State}
+			}
+		}
 		for input, project := range inventory["projects"].(map[string]any) {
 			stringsOf(input, project, func(at string, replace func(string) func()) {
 				for _, text := range hostile {
@@ -137,7 +144,7 @@ func TestHostileTexts(t *testing.T) {
 					inv, err := plan.DecodeInventory(changed)
 					var result *plan.Result
 					if err == nil {
-						result, err = plan.Compute(inv, nil, prior)
+						result, err = refusing(plan.Input{Inventory: inv, State: prior})
 					}
 					var shown strings.Builder
 					if err != nil {
@@ -146,6 +153,9 @@ func TestHostileTexts(t *testing.T) {
 							t.Fatal(err)
 						}
 						checkShown(t, where, shown.String())
+						shown.Reset()
+					}
+					if result == nil {
 						continue
 					}
 					for _, w := range result.Warnings {
@@ -154,9 +164,11 @@ func TestHostileTexts(t *testing.T) {
 							fmt.Fprintf(&shown, "hint: %s\n", problem.Indented(w.Hint))
 						}
 					}
-					shown.WriteString(result.Changes.Text())
+					changes := review.Of(last, review.Version{Plan: &result.Plan, State: result.State}, nil)
+					shown.WriteString(changes.Text(0, ""))
+					shown.WriteString(changes.Markdown(0))
 					checkShown(t, where, shown.String())
-					for what, document := range map[string][]byte{"plan.json": result.Plan.Encode(), "state.json": result.State.Encode(), "-json": result.Changes.Encode(result.Warnings)} {
+					for what, document := range map[string][]byte{"plan.json": result.Plan.Encode(), "state.json": result.State.Encode(), "-json": problem.JSON(changes.Encode(result.Warnings))} {
 						if i := strings.IndexFunc(string(document), func(r rune) bool { return r != '\n' && problem.Deceptive(r) }); i >= 0 {
 							t.Errorf("%s: %s holds %q", where, what, document[i:i+4])
 						}

@@ -119,7 +119,7 @@ func planned(t *testing.T, inventory []byte) (*plan.Result, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.Compute(inv, nil, state.State{})
+	return refusing(plan.Input{Inventory: inv, State: state.State{}})
 }
 
 // aboutStranger fails if an error is not about the stranger's project alone.

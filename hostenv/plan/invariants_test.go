@@ -29,12 +29,15 @@ func TestAgain(t *testing.T) {
 			continue
 		}
 		second := compute(t, readInventory(t, dir), roundTrip(t, first.State))
-		if len(second.Changes.List) > 0 {
-			t.Errorf("%s: a second run changes\n%s", dir, second.Changes.Text())
+		if len(second.Changes) > 0 {
+			t.Errorf("%s: a second run changes %v", dir, second.Changes)
 		}
 		if diff := cmp.Diff(string(first.State.Encode()), string(second.State.Encode())); diff != "" {
 			t.Errorf("%s: a second run makes another state:\n%s", dir, diff)
 		}
+		// A name may have got an owner, of which the reason of a project that claims it
+		// speaks then.
+		first.Plan.HeldBack, second.Plan.HeldBack = nil, nil
 		if len(first.Warnings) == len(second.Warnings) && !hasOldPlan(dir) && !bytes.Equal(first.Plan.Encode(), second.Plan.Encode()) {
 			t.Errorf("%s: a second run makes another plan", dir)
 		}
@@ -61,7 +64,7 @@ func compute(t testing.TB, inventory []byte, prior state.State) *plan.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := plan.Compute(inv, nil, prior)
+	result, err := plan.Compute(plan.Input{Inventory: inv, State: prior})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,8 +172,26 @@ func at(v map[string]any, path ...string) map[string]any {
 	return v
 }
 
+// settled plans once more if projects are held back: a name that one of them claims may
+// have got its owner, of which the reason then speaks.
+func settled(t testing.TB, inv *plan.Inventory, r *plan.Result) *plan.Result {
+	t.Helper()
+	if len(r.Held) == 0 {
+		return r
+	}
+	again, err := plan.Compute(plan.Input{Inventory: inv, Sources: r.Plan.Sources(), State: r.State, Last: &r.Plan})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(again.Changes) > 0 {
+		t.Errorf("a second run changes %v", again.Changes)
+	}
+	return again
+}
+
 // TestWholeInventoryIsCarried expects every value of every environment in the plan,
-// except the values that the plan replaces.
+// except the values that the plan replaces. A project that is held back, and that no plan
+// had, is not in it.
 func TestWholeInventoryIsCarried(t *testing.T) {
 	for _, dir := range scenarios(t) {
 		o := run(t, dir)
@@ -185,7 +206,14 @@ func TestWholeInventoryIsCarried(t *testing.T) {
 		for input := range at(inventory.(map[string]any), "projects") {
 			for name, v := range at(inventory.(map[string]any), "projects", input, "environments") {
 				before := v.(map[string]any)
-				after := at(planned, at(before, "hostenv")["userName"].(string))
+				user := at(before, "hostenv")["userName"].(string)
+				after, ok := planned[user].(map[string]any)
+				if h := held(o.Result, input); h != nil && !slices.Contains(h.Keeps, user) {
+					if ok {
+						t.Errorf("%s: %s/%s is planned, and held back", dir, input, name)
+					}
+					continue
+				}
 				for field, value := range before {
 					if field == "virtualHosts" {
 						continue
@@ -255,7 +283,7 @@ func FuzzCompute(f *testing.F) {
 		if err != nil {
 			return
 		}
-		result, err := plan.Compute(inv, nil, state.New())
+		result, err := plan.Compute(plan.Input{Inventory: inv, State: state.New()})
 		if err != nil {
 			for _, err := range problem.Leaves(err) {
 				hinter, ok := err.(interface{ Hint() string })
@@ -269,12 +297,13 @@ func FuzzCompute(f *testing.F) {
 			return // the plan may copy such a string from another field
 		}
 		checkResult(t, "fuzz", result)
-		again, err := plan.Compute(inv, nil, roundTrip(t, result.State))
+		result = settled(t, inv, result)
+		again, err := plan.Compute(plan.Input{Inventory: inv, State: roundTrip(t, result.State), Last: &result.Plan})
 		if err != nil {
 			t.Fatalf("a second run is refused: %v", err)
 		}
-		if len(again.Changes.List) > 0 || !bytes.Equal(again.Plan.Encode(), result.Plan.Encode()) {
-			t.Fatalf("a second run changes\n%s", again.Changes.Text())
+		if len(again.Changes) > 0 || !bytes.Equal(again.Plan.Encode(), result.Plan.Encode()) {
+			t.Fatalf("a second run changes %v", again.Changes)
 		}
 	})
 }

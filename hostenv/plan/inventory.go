@@ -22,8 +22,16 @@ type Inventory struct {
 	// Seen are the TXT records of domains. The caller sets it, if
 	// Provider.RequireDomainProof or a person asks for proofs.
 	Seen Seen
+	// Inputs are the names of all inputs of the flake. The caller sets it; Compute then
+	// finds projects among them whose names are mistyped.
+	Inputs []string
+	// Only selects what is planned anew, and all else stays as the last plan has it. The
+	// caller sets it.
+	Only Selection
+	// AllowMany lets a plan retire and move any number of environments.
+	AllowMany bool
 
-	problems problem.List // Compute reports them with all others
+	problems problem.List // of all but the projects' own values; Compute reports them with all others
 	opened   problem.List // see Opened
 }
 
@@ -33,6 +41,7 @@ type Project struct {
 	Organisation, Project string // sanitised, from the name of the input
 	Environments          map[string]*EvaluatedEnvironment
 
+	problems problem.List     // mistakes in its values, for which it is held back
 	original canonjson.Object // the input's reference, as flake.lock has it
 	fetch    canonjson.Object // the same, without registry indirection
 }
@@ -47,6 +56,7 @@ type EvaluatedEnvironment struct {
 	AuthorizedKeys        []string // each once, in the order of users and keys
 
 	said         said           // who the project says it is
+	bytes        int            // of the whole environment
 	virtualHosts []*virtualHost // in the order of their names
 	project      *Project
 	fields       canonjson.Object // the whole environment, as Nix evaluated it
@@ -57,8 +67,8 @@ func (e *EvaluatedEnvironment) Ref() string { return e.Input + "/" + e.Name }
 
 // DecodeInventory reads an inventory strictly. It returns an error for text that
 // is not JSON or that has another format version. It keeps mistakes in single
-// values: [Inventory.Problems] returns them, and [Compute] reports them together
-// with its own.
+// values, and [Compute] reports them together with its own: it holds back a project
+// with mistakes. [Inventory.Problems] returns all others.
 func DecodeInventory(data []byte) (*Inventory, error) {
 	v, err := canonjson.Parse(data)
 	if err != nil {
@@ -101,7 +111,8 @@ func DecodeInventory(data []byte) (*Inventory, error) {
 
 const remakeInventory = "make it anew with `nix eval --json .#lib.hostenvProvider.inventory`"
 
-// Problems returns the mistakes in single values of the inventory.
+// Problems returns the mistakes in values of the inventory that are not those of a
+// project. With them there is no plan.
 func (inv *Inventory) Problems() []error { return slices.Clone(inv.problems) }
 
 // environments returns those of all projects, by input and name.
@@ -116,16 +127,21 @@ func (inv *Inventory) environments() []*EvaluatedEnvironment {
 	return all
 }
 
+// project reads a project. Mistakes of the project are its own, and not among those
+// of r.
 func (r *reader) project(input string, object canonjson.Object, provider *Provider) *Project {
+	whole := r
+	r = &reader{closed: whole.closed}
+	defer func() { whole.closed = r.closed }()
 	p := &Project{Input: input, Environments: map[string]*EvaluatedEnvironment{}}
 	p.Organisation, p.Project, _ = state.SplitInput(input)
-	source := r.object(object, input, "source")
-	p.original = r.object(source, input+": source", "original")
+	source := whole.object(object, input, "source") // the provider's flake.lock
+	p.original = whole.object(source, input+": source", "original")
 	p.fetch = p.original
 	if source.Get("resolved") != nil {
-		p.fetch = r.object(source, input+": source", "resolved")
+		p.fetch = whole.object(source, input+": source", "resolved")
 	}
-	r.noPassword(input+": source", source)
+	whole.noPassword(input+": source", source)
 	raw := provider.FrontDoor.opens(p)
 	environments := r.object(object, input, "environments")
 	for _, m := range environments {
@@ -139,12 +155,14 @@ func (r *reader) project(input string, object canonjson.Object, provider *Provid
 		r.onlyData(where, m.Value)
 		// Keep an environment with mistakes, so that this run also checks its claims.
 		p.Environments[name] = r.environment(p, name, where, fields, raw)
+		p.Environments[name].bytes = len(m.Value)
 	}
 	r.refuseForeign(input)
 	r.sameHash(p)
 	if raw {
 		r.shadow().refuseForeign(input)
 	}
+	p.problems = r.problems
 	return p
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -39,7 +40,7 @@ func moving(t *testing.T, change func(environment, provider map[string]any)) (*p
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.Compute(inv, nil, prior)
+	return refusing(plan.Input{Inventory: inv, State: prior})
 }
 
 // warned returns the warnings of a reason.
@@ -96,7 +97,7 @@ func TestWarnMove(t *testing.T) {
 					if w.Subject != movingUser || w.Hint == "" {
 						t.Errorf("%+v", w)
 					}
-					if encoded := string(result.Changes.Encode(result.Warnings)); !strings.Contains(encoded, `"reason": "`+reason+`"`) || !strings.Contains(encoded, `"hint": "`) {
+					if encoded := string((&review.Review{}).Encode(result.Warnings)); !strings.Contains(encoded, `"reason": "`+reason+`"`) || !strings.Contains(encoded, `"hint": "`) {
 						t.Errorf("the changes do not have it: %s", encoded)
 					}
 				}

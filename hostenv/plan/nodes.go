@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -26,7 +28,7 @@ func (c *computation) nodes(next state.State) map[string]Node {
 	}
 	nodes := make(map[string]Node, len(byNode))
 	for node, environments := range byNode {
-		nodes[node] = c.node(environments, next)
+		nodes[node] = c.node(node, environments, next)
 	}
 	return nodes
 }
@@ -79,7 +81,7 @@ type (
 	}
 )
 
-func (c *computation) node(environments []*placed, next state.State) Node {
+func (c *computation) node(name string, environments []*placed, next state.State) Node {
 	p := &c.inv.Provider
 	accounts := users{Groups: make(map[string]group, len(environments)), Users: make(map[string]user, len(environments))}
 	units := systemd{Services: make(map[string]service, len(environments)), Slices: map[string]slice{}}
@@ -89,6 +91,7 @@ func (c *computation) node(environments []*placed, next state.State) Node {
 	}
 	hosts := make(map[string]VirtualHost, count)
 	hosts["default"] = catchAll
+	kept := c.keptSlices(name, environments)
 	for _, e := range environments {
 		uid := next.Entries[e.UserName].UID
 		accounts.Groups[e.UserName] = group{GID: uid}
@@ -96,21 +99,24 @@ func (c *computation) node(environments []*placed, next state.State) Node {
 			IsNormalUser: true, CreateHome: true, Linger: true, UID: uid, Group: e.UserName,
 			OpenSSH: openssh{authorizedKeys{e.AuthorizedKeys}},
 		}
-		name := e.slice()
+		own := e.slice()
 		units.Services["user@"+strconv.Itoa(uid)] = service{
 			OverrideStrategy: "asDropin",
-			ServiceConfig:    serviceConfig{Slice: name + "-" + strconv.Itoa(uid) + ".slice"},
+			ServiceConfig:    serviceConfig{Slice: own + "-" + strconv.Itoa(uid) + ".slice"},
 		}
-		if _, made := units.Slices[name]; !made {
+		if _, made := units.Slices[own]; !made {
 			limit := p.Limits.of(e.Input, e.Organisation)
 			units.Slices["user-"+e.Organisation+"-"] = slice{}
-			units.Slices[name+"-"] = slice{}
-			units.Slices[name] = slice{
+			units.Slices[own+"-"] = slice{}
+			units.Slices[own] = slice{
 				Description: e.slug() + " slice",
 				SliceConfig: map[string]string{
 					"CPUAccounting": "yes", "CPUQuota": limit.CPUQuota,
 					"MemoryAccounting": "yes", "MemoryMax": limit.MemoryMax,
 				},
+			}
+			if last, ok := kept[own]; ok {
+				units.Slices[own] = last
 			}
 		}
 		for _, v := range e.virtualHosts {
@@ -166,18 +172,29 @@ func (c *computation) limits() {
 			continue
 		}
 		inputs := [2]string{other.Input, e.Input}
-		if l.of(e.Input, e.Organisation) != l.of(other.Input, other.Organisation) && !reported[inputs] {
+		differ := l.of(e.Input, e.Organisation).Slice != l.of(other.Input, other.Organisation).Slice
+		planned := !c.staying.unselected(e) || !c.staying.unselected(other)
+		if differ && planned && !reported[inputs] {
 			reported[inputs] = true
 			slices.Sort(inputs[:])
-			c.errs.Addf("", "hostenv names a slice after the organisation and the first 11 characters of the project; give both projects the same provider.limits, or place them on different nodes",
-				"%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node)
+			err := problem.New("", fmt.Sprintf("%s and %s share the slice %s on %s and have different limits", inputs[0], inputs[1], at.slice, at.node),
+				"hostenv names a slice after the organisation and the first 11 characters of the project; give both projects the same provider.limits, or place them on different nodes")
+			c.refuseBoth(err, other, e)
 		}
 	}
 	for _, input := range slices.Sorted(maps.Keys(l.Projects)) {
-		if _, ok := c.inv.Projects[input]; !ok {
+		if !c.planned(func(planned, _ string) bool { return planned == input }) {
 			c.warn("provider.limits.projects."+quoteAttribute(input), "names no project that is planned")
 		}
 	}
+}
+
+// StateChanges returns the changes from one state to another, those of nodes as
+// well, in the order of [state.CompareChanges].
+func StateChanges(before, after state.State) []state.Change {
+	changes := append(state.Compare(before, after), nodeChanges(before, after)...)
+	slices.SortFunc(changes, state.CompareChanges)
+	return changes
 }
 
 // nodeChanges returns the nodes that get their first environment or lose their

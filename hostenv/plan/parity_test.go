@@ -59,10 +59,7 @@ func TestParity(t *testing.T) {
 		_, noPlan := os.Stat(legacyPlan)
 		_, noError := os.Stat(legacyError)
 		o := run(t, dir)
-		refusal := ""
-		if o.err != nil {
-			refusal = refusalText(o.err)
-		}
+		refusal := o.refusal
 		byRefusal := func(row *parity.Row) bool { return row.Refuses(refusal) }
 		switch {
 		case noPlan != nil && noError != nil: // there is no recorded run

@@ -21,18 +21,23 @@ import (
 func (c *computation) place() {
 	p := &c.inv.Provider
 	c.knownNodes()
+	c.nodeTypes()
 	used := map[string]bool{}
 	for _, e := range c.placed {
+		if e.last != nil {
+			c.keptNode(e)
+			continue
+		}
 		node, option, err := p.placement(e.EvaluatedEnvironment, used)
 		if err != nil {
-			c.errs.Add(err)
+			c.refuseOr(e, err)
 			continue
 		}
 		e.node, e.placement = node, option
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Placement)) {
-		if !used[key] {
-			c.warn("provider.placement."+quoteAttribute(key), "names no environment, project or organisation that is planned")
+		if !used[key] && !c.concernsHeld(key) {
+			c.unusedPlacement(key)
 		}
 	}
 }
@@ -66,7 +71,11 @@ func (p *Provider) placement(e *EvaluatedEnvironment, used map[string]bool) (nod
 			case canonjson.IsNull(v):
 				state = "is null"
 			}
-			return "", "", unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", quoteAttribute(e.Type)))
+			err := unplaced(e, option, state, fmt.Sprintf("set provider.nodeFor.%s or provider.nodeFor.default, or place one environment by provider.placement.\"INPUT/ENVIRONMENT\"", quoteAttribute(e.Type)))
+			if canonjson.IsNull(v) {
+				err = &unplacedError{err}
+			}
+			return "", "", err
 		}
 	}
 	if _, err := names.ParseNode(node); err != nil {
@@ -74,6 +83,13 @@ func (p *Provider) placement(e *EvaluatedEnvironment, used map[string]bool) (nod
 	}
 	return node, option, nil
 }
+
+// An unplacedError reports that the provider names no node for the type of an
+// environment.
+type unplacedError struct{ err error }
+
+func (e *unplacedError) Error() string { return e.err.Error() }
+func (e *unplacedError) Unwrap() error { return e.err }
 
 func unplaced(e *EvaluatedEnvironment, option, text, fix string) error {
 	return problem.New("the environment "+e.Ref(), "has no node: "+option+" "+text, fix)
@@ -117,10 +133,14 @@ func (c *computation) check() {
 		}
 		name := p.Organisation + "/" + p.Project
 		if other, ok := inputs[name]; ok {
-			c.collide("the project "+name, other, input)
+			c.errs.Add(collide("the project "+name, other, input))
 			continue
 		}
 		inputs[name] = input
+		if c.stays(input) {
+			continue
+		}
+		c.refuse(input, p.problems...)
 		c.production(p)
 	}
 	users := map[string]*EvaluatedEnvironment{}
@@ -128,9 +148,12 @@ func (c *computation) check() {
 		if inputs[e.project.Organisation+"/"+e.project.Project] != e.Input {
 			continue // its whole project is refused or ignored
 		}
-		c.errs.Add(c.checkEnvironment(e)...)
+		if c.stays(e.Input) || !c.inv.Only.selects(e.Input, e.UserName) {
+			continue
+		}
+		c.refuse(e.Input, c.checkEnvironment(e)...)
 		if other, ok := users[e.UserName]; ok {
-			c.collide("the user "+e.UserName, other.Ref(), e.Ref())
+			users[e.UserName] = c.sameUser(other, e)
 			continue
 		}
 		users[e.UserName] = e
@@ -138,21 +161,45 @@ func (c *computation) check() {
 	for _, user := range slices.Sorted(maps.Keys(users)) {
 		c.placed = append(c.placed, &placed{EvaluatedEnvironment: users[user]})
 	}
-	if len(c.placed) == 0 && len(c.errs) == 0 && !c.inv.Provider.AllowEmpty {
+}
+
+// hasPlan reports whether there is something to plan. If not, it refuses an empty
+// plan, unless projects are held back of which no plan is left.
+func (c *computation) hasPlan() bool {
+	if len(c.placed) > 0 || c.inv.Provider.AllowEmpty {
+		return true
+	}
+	if len(c.keptProjects()) == 0 {
 		subject := "no flake input is a customer's project"
-		if len(inputs) > 0 {
-			subject = fmt.Sprintf("the %d projects have no environment", len(inputs))
+		if n := len(c.inv.Projects); n > 0 {
+			subject = fmt.Sprintf("the %d projects have no environment", n)
 		}
 		c.errs.Addf("", "name inputs organisation__project and declare environments in their hostenv.nix; if the plan is to be empty, set provider.allowEmpty = true",
 			"%s, and an empty plan would take every user from every node", subject)
 	}
+	return false
 }
 
-// collide refuses two inputs, or two environments, whose names are equal after
-// hostenv shortens them.
-func (c *computation) collide(name, one, other string) {
-	c.errs.Addf("", "rename one of the two inputs, so that organisation or project differ in letters and digits",
-		"%s and %s are both %s once their names are sanitised", one, other, name)
+// collide returns an error for two inputs, or two environments, whose names are equal
+// after hostenv shortens them.
+func collide(name, one, other string) error {
+	return problem.New("", fmt.Sprintf("%s and %s are both %s once their names are sanitised", one, other, name),
+		"rename one of the two inputs, so that organisation or project differ in letters and digits")
+}
+
+// sameUser refuses one of two environments that have the same user name, and returns
+// the other: the state says whose it is. It refuses both if that is neither's.
+func (c *computation) sameUser(a, b *EvaluatedEnvironment) *EvaluatedEnvironment {
+	err := collide("the user "+a.UserName, a.Ref(), b.Ref())
+	entry := c.prior.Entries[a.UserName]
+	for _, e := range []*EvaluatedEnvironment{a, b} {
+		if entry.Organisation != e.Organisation || entry.Project != e.Project || entry.Environment != e.Name {
+			c.refuse(e.Input, err)
+		} else if e == b {
+			a = b
+		}
+	}
+	return a
 }
 
 // production warns of a project with several production environments.
@@ -176,6 +223,9 @@ func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 		errs = append(errs, problem.New(e.Ref()+": "+option, fmt.Sprintf(format, args...), remedy))
 	}
 	c.checkIdentity(e, wrong)
+	if err := c.inv.Provider.knownType(e); err != nil {
+		errs = append(errs, err)
+	}
 	// The ref of an environment that sets none is its name, which git may refuse.
 	if _, err := names.ParseRef(e.GitRef); err != nil && (e.GitRef != e.Name || strings.ContainsFunc(e.GitRef, problem.Deceptive)) {
 		wrong("hostenv.gitRef", "name a branch or tag, by letters, digits and _ . / # @ + % = , -", "is %q: %v", e.GitRef, err)

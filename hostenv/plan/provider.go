@@ -2,6 +2,8 @@ package plan
 
 import (
 	"cmp"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -9,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
@@ -29,11 +32,13 @@ type Provider struct {
 	// organisation__project or organisation.
 	Placement map[string]string
 	// Nodes are the provider's nodes; it is empty if the provider does not list them.
-	Nodes      map[string]*NodeOptions
-	UIDRange   state.UIDRange
-	Limits     Limits
-	Moved      []state.Moved
-	Transfers  []state.Transfer
+	Nodes     map[string]*NodeOptions
+	UIDRange  state.UIDRange
+	Limits    Limits
+	Moved     []state.Moved
+	Transfers []state.Transfer
+	// Hold has the reasons why projects stay as the last plan has them, by input.
+	Hold       map[string]string
 	AllowEmpty bool
 	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
@@ -45,6 +50,8 @@ type Provider struct {
 	RequireDomainProof bool
 	// PrivateNetworks are networks that are not public and may be dialled, sorted.
 	PrivateNetworks []string
+
+	notProjects []string // inputs that are no projects on purpose
 }
 
 // LetsEncrypt holds the options for NixOS' security.acme.
@@ -67,8 +74,10 @@ var mailbox = regexp.MustCompile(`^[^\s@<>,;:"]+@[^\s@<>,;:"]+$`)
 
 func (r *reader) provider(from canonjson.Object) Provider {
 	const where = "provider"
+	r.options(from, where, providerOptions...)
 	p := Provider{
-		DeployPublicKeys: unique(r.keys(from, where, "deployPublicKeys")),
+		DeployPublicKeys: unique(r.deployKeys(from)),
+		notProjects:      r.texts(from, where, "notProjects"),
 		DeployUser:       r.text(from, where, "deployUser", "deploy"),
 		NodeFor:          r.optionalObject(from, where, "nodeFor"),
 		AllowEmpty:       r.boolean(from, where, "allowEmpty", false),
@@ -104,6 +113,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 			p.Placement[m.Name] = node
 		}
 	}
+	p.Hold = r.hold(from)
 	for i, object := range r.list(from, where, "moved") {
 		at := fmt.Sprintf("provider.moved[%d]", i)
 		p.Moved = append(p.Moved, state.Moved{From: r.text(object, at, "from", required), To: r.text(object, at, "to", required)})
@@ -170,6 +180,7 @@ func (r *reader) networks(from canonjson.Object, where, option string) []string 
 
 func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {
 	const where = "provider.letsEncrypt"
+	r.options(from, where, "acceptTerms", "adminEmail", "enable")
 	l := LetsEncrypt{AdminEmail: r.text(from, where, "adminEmail", required)}
 	if accept, ok := canonjson.Bool(from.Get("acceptTerms")); ok {
 		l.AcceptTerms, l.declined = accept, !accept
@@ -184,6 +195,7 @@ func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {
 
 func (r *reader) uidRange(from canonjson.Object) state.UIDRange {
 	const where = "provider.uidRange"
+	r.options(from, where, "min", "max")
 	return state.UIDRange{ // [state.State.Next] checks it
 		Min: r.number(from, where, "min", state.DefaultUIDRange.Min, 0, 1<<31-1),
 		Max: r.number(from, where, "max", state.DefaultUIDRange.Max, 0, 1<<31-1),
@@ -215,10 +227,42 @@ func (r *reader) cloudflare(from canonjson.Object) *Cloudflare {
 
 func (r *reader) nixSigning(from canonjson.Object) *NixSigning {
 	options := r.optionalObject(from, "provider", "nixSigning")
-	r.texts(options, "provider.nixSigning", "trustedPublicKeys")
+	r.trustedKeys(r.texts(options, "provider.nixSigning", "trustedPublicKeys"))
 	signing := &NixSigning{}
 	canonjson.Fill(options, signing)
 	return signing
+}
+
+// deployKeys returns the keys of those who deploy. A line that sshd does not read would
+// lock them out.
+func (r *reader) deployKeys(from canonjson.Object) []string {
+	keys := r.keys(from, "provider", "deployPublicKeys")
+	for _, key := range keys {
+		if err := names.CheckAuthorizedKey(key); err != nil {
+			r.remedied("provider", "deployPublicKeys", "write the whole line of a file such as ~/.ssh/id_ed25519.pub", "holds %q: %v", key, err)
+		}
+	}
+	return keys
+}
+
+// trustedKeys refuses keys that Nix does not read, and two keys of one name: Nix takes
+// the last one, and refuses the signatures of the other.
+func (r *reader) trustedKeys(keys []string) {
+	const where, option = "provider.nixSigning", "trustedPublicKeys"
+	byName := map[string]string{}
+	for _, key := range keys {
+		name, text, _ := strings.Cut(key, ":")
+		_, err := names.ParseKeyName(name)
+		if raw, wrong := base64.StdEncoding.DecodeString(text); err == nil && (wrong != nil || len(raw) != 32) {
+			err = errors.New("after the colon is no key of 32 bytes in base64")
+		}
+		if err != nil {
+			r.remedied(where, option, "write the line that `nix key convert-secret-to-public` prints, name:key", "holds %q: %v", key, err)
+		} else if other, taken := byName[name]; taken && other != text {
+			r.remedied(where, option, "keep the key that signs; a new key needs a new name, such as "+name+"-2", "holds two keys named %q, of which Nix uses one", name)
+		}
+		byName[name] = text
+	}
 }
 
 func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
@@ -226,6 +270,7 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	if _, err := names.ParseNode(name); err != nil {
 		r.wrong(where, "", "is no name for a node: %v", err)
 	}
+	r.options(from, where, "system", "address", "sshPort", "sshOpts", "hostKey", "remoteBuild", "magicRollback", "autoRollback", "tempPath")
 	n := &NodeOptions{
 		System:  r.text(from, where, "system", defaultSystem),
 		Address: r.text(from, where, "address", ""),
@@ -242,9 +287,19 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 		n.Address = string(address)
 	}
 	r.number(from, where, "sshPort", 22, 1, 65535)
-	for _, option := range append(r.texts(from, where, "sshOpts"), r.text(from, where, "hostKey", "")) {
-		if hasControl(option) {
-			r.wrong(where, "", "holds %q in sshOpts or hostKey, which is not one line", option)
+	for _, option := range r.texts(from, where, "sshOpts") {
+		if strings.ContainsFunc(option, unicode.IsSpace) || hasControl(option) {
+			r.remedied(where, "sshOpts", `write the option and its value as two items, [ "-o" "Option=value" ]; or put the option into a file and name that, [ "-F" "/path/to/ssh_config" ]`,
+				"holds %q, which is not one word", option)
+		}
+	}
+	if key := r.text(from, where, "hostKey", ""); key != "" {
+		parsed, err := names.ParsePublicKey(key)
+		if err == nil {
+			err = parsed.Check()
+		}
+		if err != nil {
+			r.remedied(where, "hostKey", "write what the node has in /etc/ssh/ssh_host_ed25519_key.pub", "is %q: %v", key, err)
 		}
 	}
 	if path := r.text(from, where, "tempPath", ""); path != "" {

@@ -19,7 +19,8 @@ type Locked struct {
 	LastModified int64  // seconds since 1970
 }
 
-// Sources are locked sources by [SourceRequest.Key].
+// Sources are locked sources by [SourceRequest.Key], and those of one environment alone
+// by its user and the key.
 type Sources map[string]Locked
 
 // A SourceRequest asks for one source to be locked.
@@ -33,13 +34,24 @@ type SourceRequest struct {
 	Environments []string
 }
 
-// SourceRequests returns the sources of all enabled environments, each once,
-// in the order of their keys. A disabled environment is not built, and its
-// branch is often gone.
+// Projects returns the projects of the environments, each once, sorted.
+func (r SourceRequest) Projects() []string {
+	var inputs []string
+	for _, ref := range r.Environments {
+		input, _, _ := strings.Cut(ref, "/")
+		inputs = append(inputs, input)
+	}
+	slices.Sort(inputs)
+	return slices.Compact(inputs)
+}
+
+// SourceRequests returns the sources of all enabled environments that are to be
+// planned anew, each once, in the order of their keys. A disabled environment is not
+// built, and its branch is often gone.
 func (inv *Inventory) SourceRequests() []SourceRequest {
 	requests := map[string]SourceRequest{}
 	for _, e := range inv.environments() {
-		if !e.Enable {
+		if !e.Enable || inv.Provider.Hold[e.Input] != "" || !inv.Only.selects(e.Input, e.UserName) {
 			continue
 		}
 		attrs := e.fetch()
@@ -86,7 +98,12 @@ func (e *EvaluatedEnvironment) fetch() canonjson.Object {
 func (c *computation) source(e *placed) *Source {
 	if len(c.sources) > 0 {
 		attrs := e.fetch()
-		if locked, ok := c.sources[sourceKey(attrs)]; ok {
+		key := sourceKey(attrs)
+		locked, ok := c.sources[e.UserName+key]
+		if !ok {
+			locked, ok = c.sources[key]
+		}
+		if ok {
 			return &Source{Rev: locked.Rev, NarHash: locked.NarHash, LastModified: &locked.LastModified, Attrs: attrs}
 		}
 	}

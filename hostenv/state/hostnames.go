@@ -35,7 +35,7 @@ func (st *step) hostnames() {
 	refused := map[string]error{}
 	for host, node := range st.req.NodeNames {
 		if users := st.claimants(host, claimed, dropped); len(users) > 0 {
-			refused[host] = nodeOwns(host, node, users)
+			refused[host] = &ClaimError{users, nodeOwns(host, node, users)}
 		}
 	}
 	transfers := st.transfers()
@@ -45,27 +45,26 @@ func (st *step) hostnames() {
 			continue
 		}
 		owner, users := st.owners[host], st.claimants(host, claimed, dropped)
-		winner, action, reason, losers := st.judge(owner, users, transfers[host])
+		winner, losers := st.judge(owner, users, transfers[host])
 		if len(losers) > 0 {
-			refused[host] = st.conflict(host, owner, slices.Contains(users, owner), losers)
+			refused[host] = &ClaimError{losers, st.conflict(host, owner, slices.Contains(users, owner), losers)}
 		}
-		if action != "" {
+		if winner != owner {
 			next[host] = winner
-			st.changed(KindHostname, host, action, reason, ownerValue(owner), ownerValue(winner))
 		}
 	}
-	for host, owner := range dropped {
+	for host := range dropped {
 		if claimed.first[host] == "" {
 			next[host] = ""
-			st.changed(KindHostname, host, Release, ReasonUndeclared, ownerValue(owner), nil)
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(refused)) {
 		st.errs.Add(refused[host])
 	}
+	before := maps.Clone(st.owners)
 	st.assign(next)
-	st.warnIdleTransfers(transfers)
-	st.wildcards()
+	st.warnIdleTransfers(transfers, before)
+	st.wildcards(next)
 }
 
 // claimants returns, sorted, the users that declare a host name: those that do
@@ -107,28 +106,23 @@ func ownerValue(user string) Fields {
 	return Fields{"owner": user}
 }
 
-// judge decides on one host name. It returns the owner from now on, the change
-// that makes it so (action is "" for none), and the users whose claims fail.
-func (st *step) judge(owner string, users []string, t Transfer) (winner string, action Action, reason Reason, losers []string) {
+// judge decides on one host name. It returns the owner from now on, and the users
+// whose claims fail.
+func (st *step) judge(owner string, users []string, t Transfer) (winner string, losers []string) {
 	switch {
 	case owner == "" && len(users) == 1:
-		return users[0], Create, ReasonDeclared, nil
+		return users[0], nil
 	case owner == "":
-		return "", "", "", users
+		return "", users
 	case slices.Contains(users, owner):
-		return owner, "", "", without(users, []string{owner})
+		return owner, without(users, []string{owner})
 	case t.From == owner && slices.Contains(users, t.To):
-		return t.To, HandOver, ReasonTransfer, without(users, []string{t.To})
+		return t.To, without(users, []string{t.To})
 	case len(users) == 1 && st.sameProject(owner, users[0]):
-		return users[0], Move, ReasonDeclared, nil
+		return users[0], nil
 	default:
-		return owner, "", "", users
+		return owner, users
 	}
-}
-
-func (st *step) sameProject(a, b string) bool {
-	x, y := st.Entries[a], st.Entries[b]
-	return x.Project != "" && x.Organisation == y.Organisation && x.Project == y.Project
 }
 
 func (st *step) conflict(host, owner string, declared bool, losers []string) error {
@@ -162,11 +156,11 @@ func (st *step) transfers() map[string]Transfer {
 
 // warnIdleTransfers warns of transfers without effect. Some were carried out by an
 // earlier plan. For the others, this plan may release the name.
-func (st *step) warnIdleTransfers(transfers map[string]Transfer) {
+func (st *step) warnIdleTransfers(transfers map[string]Transfer, before map[string]string) {
 	for _, host := range slices.Sorted(maps.Keys(transfers)) {
 		t := transfers[host]
 		switch {
-		case slices.ContainsFunc(st.changes, func(c Change) bool { return c.Action == HandOver && c.Key == host }):
+		case before[host] == t.From && st.owners[host] == t.To: // carried out by this plan
 		case st.owners[host] == t.To:
 			st.warnings = append(st.warnings, Warning{Subject: "provider.transfers", Message: t.nix() + " has been carried out and can be removed"})
 		default:
@@ -178,8 +172,23 @@ func (st *step) warnIdleTransfers(transfers map[string]Transfer) {
 // wildcards refuses a wildcard over a name of another organisation or of a node.
 // For nginx "*.acme.test" covers names of any depth below acme.test. It skips
 // retired entries of the legacy generator, which have no organisation; a plan that
-// revives one gives it its organisation.
-func (st *step) wildcards() {
+// revives one gives it its organisation. The claims of the names that have a new
+// owner in this step are refused; if neither name has, no claim is at fault.
+func (st *step) wildcards(next map[string]string) {
+	refuse := func(err error, hosts ...string) {
+		var users []string
+		for _, host := range hosts {
+			if user := next[host]; user != "" {
+				users = append(users, user)
+			}
+		}
+		if len(users) == 0 {
+			st.errs.Add(err)
+			return
+		}
+		slices.Sort(users)
+		st.refuse(slices.Compact(users), err)
+	}
 	covers := map[string]string{} // the wildcard by what follows its "*."
 	for host := range st.owners {
 		if suffix, ok := strings.CutPrefix(host, "*."); ok {
@@ -195,13 +204,13 @@ func (st *step) wildcards() {
 			other := st.owners[wildcard]
 			a, b := st.Entries[owner].Organisation, st.Entries[other].Organisation
 			if a != b && a != "" && b != "" {
-				st.errs.Add(wildcardCovers(wildcard, other, host, owner, st.retired(other, owner)))
+				refuse(wildcardCovers(wildcard, other, host, owner, st.retired(other, owner)), wildcard, host)
 			}
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(st.req.NodeNames)) {
 		for wildcard := range above(host, covers) {
-			st.errs.Add(wildcardCovers(wildcard, st.owners[wildcard], host, "", st.retired(st.owners[wildcard])))
+			refuse(wildcardCovers(wildcard, st.owners[wildcard], host, "", st.retired(st.owners[wildcard])), wildcard)
 		}
 	}
 }

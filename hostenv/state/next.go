@@ -71,7 +71,8 @@ type Warning struct {
 // Next computes the state after a plan of the environments of req. It does not
 // change s, but the new state shares unchanged lists with it: to change entries
 // in place, use a [State.Clone]. If Next refuses the request, the step is empty and
-// the error holds every refusal, see [problem.Leaves].
+// the error holds every refusal, see [problem.Leaves]; those of claims are a
+// [ClaimError] each.
 func (s State) Next(req Request) (Step, error) {
 	problems, owners := s.problems(nil, nil)
 	if err := problems.Err(); err != nil {
@@ -96,7 +97,7 @@ func (s State) Next(req Request) (Step, error) {
 	}
 	for _, c := range req.Claims {
 		if other, ok := st.claims[c.UserName]; ok {
-			st.errs.Add(otherUser(c.UserName, other.identity(), c.identity()))
+			st.refuse([]string{c.UserName}, otherUser(c.UserName, other.identity(), c.identity()))
 		}
 		st.claims[c.UserName] = c
 	}
@@ -110,8 +111,7 @@ func (s State) Next(req Request) (Step, error) {
 	if err := st.errs.Err(); err != nil {
 		return Step{}, err
 	}
-	slices.SortFunc(st.changes, CompareChanges)
-	return Step{State: st.State, Changes: st.changes, Warnings: st.warnings}, nil
+	return Step{State: st.State, Changes: Compare(s, st.State), Warnings: st.warnings}, nil
 }
 
 // A step is the work of one call of Next, which calls the methods in a fixed
@@ -126,16 +126,11 @@ type step struct {
 
 	identified bool // an entry of the prior state names its environment
 
-	changes  []Change
 	warnings []Warning
 	errs     problem.List
 }
 
 func (c Claim) identity() string { return c.Organisation + "/" + c.Project + "/" + c.Environment }
-
-func (st *step) changed(kind Kind, key string, action Action, reason Reason, before, after Fields) {
-	st.changes = append(st.changes, Change{Kind: kind, Key: key, Action: action, Reason: reason, Before: before, After: after})
-}
 
 // retireAndRevive updates the existing entries from the claims.
 func (st *step) retireAndRevive() {
@@ -146,30 +141,20 @@ func (st *step) retireAndRevive() {
 			if !e.Retired {
 				e.Retired = true
 				st.leaving[name] = true
-				st.changed(KindEnvironment, name, Retire, ReasonLeft, Fields{"uid": e.UID, "node": e.Node}, nil)
 			}
 			st.Entries[name] = e
 			continue
 		}
 		switch {
 		case e.Environment == "" && !st.mayAdopt(c):
-			st.errs.Add(unproven(c))
+			st.refuse([]string{name}, unproven(c))
 		case e.Environment == "":
 			e.adopt()
-			st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
-				Fields{"organisation": c.Organisation, "project": c.Project, "environment": c.Environment})
 		case e.identity() != c.identity():
-			st.errs.Add(otherUser(name, e.identity(), c.identity()))
+			st.refuse([]string{name}, otherUser(name, e.identity(), c.identity()))
 		}
 		e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, c.Environment
-		if e.Retired {
-			e.Retired = false
-			st.changed(KindEnvironment, name, Revive, ReasonBack, nil, Fields{"uid": e.UID, "node": c.Node})
-		}
-		if e.Node != c.Node {
-			st.changed(KindEnvironment, name, Move, ReasonPlacement, Fields{"node": e.Node}, Fields{"node": c.Node})
-			e.Node = c.Node
-		}
+		e.Retired, e.Node = false, c.Node
 		st.Entries[name] = e
 	}
 }
@@ -214,7 +199,7 @@ func (st *step) allocate() {
 	}
 	next := max(st.req.UIDs.Min, st.HighestUID()+1)
 	if next+len(fresh)-1 > st.req.UIDs.Max {
-		st.errs.Add(noUIDs(st.req.UIDs, next, len(fresh)))
+		st.refuse(fresh, noUIDs(st.req.UIDs, next, len(fresh)))
 	}
 	for i, name := range fresh {
 		c := st.claims[name]
@@ -223,6 +208,5 @@ func (st *step) allocate() {
 			Organisation: c.Organisation, Project: c.Project, Environment: c.Environment,
 		}
 		st.LastAllocated = Allocation{UserName: name, UID: next + i}
-		st.changed(KindEnvironment, name, Create, ReasonNew, nil, Fields{"uid": next + i, "node": c.Node})
 	}
 }

@@ -123,7 +123,6 @@ func (st *step) rename() {
 		if st.LastAllocated.UserName == from {
 			st.LastAllocated.UserName = to
 		}
-		st.changed(KindEnvironment, to, Move, ReasonRenamed, Fields{"userName": from}, Fields{"userName": to, "uid": e.UID})
 	}
 	for _, m := range idle {
 		st.checkIdle(m)
@@ -262,8 +261,6 @@ func (st *step) identify() {
 				e.adopt()
 				e.Organisation, e.Project, e.Environment = c.Organisation, c.Project, environment
 				st.Entries[name] = e
-				st.changed(KindEnvironment, name, Update, ReasonAdopted, nil,
-					Fields{"organisation": e.Organisation, "project": e.Project, "environment": environment})
 				break
 			}
 		}

@@ -125,3 +125,9 @@ func (s State) WithDeployed(deployed map[string]string) State {
 	}
 	return s
 }
+
+// Has reports whether the environment owns a host name.
+func (e Entry) Has(host string) bool {
+	_, found := slices.BinarySearch(e.VirtualHosts, host)
+	return found
+}

@@ -165,7 +165,7 @@ func (p *Provider) plan(change func(map[string]any)) error {
 	if err != nil {
 		return err
 	}
-	result, err := plan.Compute(inventory, nil, p.State)
+	result, err := plan.Compute(plan.Input{Inventory: inventory, State: p.State})
 	if err != nil {
 		return err
 	}

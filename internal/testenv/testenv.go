@@ -178,6 +178,20 @@ var Tools = []Tool{
 	{Name: "openssl", For: "the same", Get: "apt-get install openssl"},
 	{Name: "dash", For: "the wrapper of hostenv under a plain POSIX shell", Get: "apt-get install dash"},
 	{Name: "shellcheck", For: "the shell programs", Get: "apt-get install shellcheck"},
+	{Name: "python3-yaml", For: "the pipelines of the template", Get: "apt-get install python3-yaml", find: func() string {
+		path, err := exec.LookPath("python3")
+		if err != nil || exec.Command(path, "-c", "import yaml").Run() != nil {
+			return ""
+		}
+		return path
+	}},
+	{Name: "chromium", For: "the fleet page in a browser", Get: "apt-get install chromium"},
+	{Name: "axe-core", For: "the search for obstacles in the fleet page, beside our own tests", Get: "set HOSTENV_TEST_AXE to axe.min.js of axe-core", find: func() string {
+		if _, err := os.Stat(os.Getenv("HOSTENV_TEST_AXE")); err != nil {
+			return ""
+		}
+		return os.Getenv("HOSTENV_TEST_AXE")
+	}},
 	{Name: "strace", For: "the search for a token in the command lines and files of all processes", Get: "where ptrace is allowed: apt-get install strace", find: func() string {
 		path, err := exec.LookPath("strace")
 		if err != nil || exec.Command(path, "-o", os.DevNull, "true").Run() != nil {

@@ -15,7 +15,8 @@ import (
 const plan = `{
 	"nodes": {"web1": {}, "web2": {}, "db1": {}, "-rf": {}, "a,b": {}},
 	"environments": {
-		"shop-main": {"virtualHosts": {"shop.example": {}, "-x.example": {}}}, "shop-dev": {"virtualHosts": {"*.example": {}}},
+		"shop-main": {"virtualHosts": {"shop.example": {}, "-x.example": {}}, "hostenv": {"organisation": "acme", "project": "shop"}},
+		"shop-dev": {"virtualHosts": {"*.example": {}}, "hostenv": {"organisation": "-rf", "project": "$(touch owned)"}},
 		"$(touch owned)": {}, "-rf": {}, "a,b": {}, "a=b": {}
 	}
 }`
@@ -29,11 +30,11 @@ var completions = []struct{ line, want string }{
 	{"dns", "dns-gate"},
 	{"dnsG", "dnsGate"},
 	{"sta", "state status"},
-	{"state ", "init list prune"},
+	{"state ", "init list merge prune"},
 	{"state:l", "state:list"},
 	{"plan sta", "state status"},
-	{"plan --d", "--detailed-exitcode --dry-run"},
-	{"plan --dry-run --d", "--detailed-exitcode"},
+	{"plan --d", "--detailed-exitcode --diff --dry-run"},
+	{"plan --dry-run --d", "--detailed-exitcode --diff"},
 	{"plan -dr", "-dryRun"},
 	{"plan -inv", "-inventory="},
 	{"deploy --node ", "db1 web1 web2"},
@@ -50,6 +51,7 @@ var completions = []struct{ line, want string }{
 	{"nodes-build w", "web1 web2"},
 	{"nodes build d", "db1"},
 	{"state prune --user ", "old-main"},
+	{"plan --project ", "acme__shop"},
 	{"plan --inventory -", ""},
 	{"plan --inventory inv", "inventory.json inventory/"},
 	{"plan --inventory inventory/", "inventory/a.json"},

@@ -4,13 +4,14 @@ package launcher
 
 // table holds the targets of magefiles/targets.
 var table = []*Target{
-	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails,\nthe version before it stays active.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is running;\n130 after an interruption.", []string{}, []*Flag{
+	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails,\nthe version before it stays active.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is running;\n6 after success if the plan holds projects back; 130 after an interruption.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns (n*), separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},
 		{"plan", "bool", false, "build, show what would change, and deploy nothing"},
 		{"detailedExitcode", "bool", false, "with -plan or -dryRun: end with 2 if there is something to deploy"},
 		{"dryRun", "bool", false, "show what would be deployed, without a build"},
+		{"reviewed", "string", false, "deploy only the plan with this digest, which its review shows"},
 		{"resume", "bool", false, "continue the last run, which was interrupted or failed"},
 		{"jobs", "int", false, "how many builds, copies and activations run at once, default 4"},
 		{"lockWait", "time.Duration", false, "how long to wait for the end of another deploy, default 0s"},
@@ -20,12 +21,13 @@ var table = []*Target{
 		{"skipMigrations", "string", true, "leave the data of these environments on their old nodes; * for all"},
 		{"migrationSource", "string", true, "the nodes that hold data: environment=node, separated by commas"},
 		{"ignoreMigrationErrors", "bool", false, "continue without data that cannot be moved"},
+		{"allowOlder", "string", false, "why this plan may replace a newer one on a node"},
 		{"signingKey", "string", false, "the file of the secret signing key, default secrets/signing/secret.key"},
 		{"deployRs", "string", false, "the program deploy of deploy-rs, default from the flake's input"},
 		{"json", "bool", false, "print events as JSON, one a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, and judges\nwhether Let's Encrypt would issue the certificate on its node. Then it sets\nenableACME and forceSSL in the plan: off for certificates that fail, on again\nfor those that pass. If a lookup has no answer, the setting stays.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ncertificate is off; 4 if the plan is older than the state. 3 means that the plan\nstays as it is: the resolver does not answer, a node's own name has no address,\ntoo many certificates would turn off at once, or another run holds the lock.", []string{}, []*Flag{
+	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, and judges\nwhether Let's Encrypt would issue the certificate on its node. Then it sets\nenableACME and forceSSL in the plan: off for certificates that fail, on again\nfor those that pass. If a lookup has no answer, the setting stays.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ncertificate is off; 4 if the plan is older than the state; 6 after success if the\nplan holds projects back, whether a certificate is off or not. 3 means that the plan\nstays as it is: the resolver does not answer, a node's own name has no address,\ntoo many certificates would turn off at once, or another run holds the lock.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes, separated by commas"},
 		{"env", "string", true, "only these environments, by user name, separated by commas"},
 		{"resolver", "string", false, "the address of a validating resolver, default the system's"},
@@ -51,6 +53,13 @@ var table = []*Target{
 		{"inventory", "string", false, "read the inventory from this file, without Nix"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
+	{"fleet", "Writes a page that shows the nodes, environments and names, and what needs you.\n\nThe page is one HTML file, made from the plan, the state and the deploys of this\ncheckout. It loads nothing and sends nothing. -ask asks the nodes as well, as `mage\nstatus` does. -serve shows it to the browsers of this machine until Ctrl-C, made anew\neach time that it is loaded; the nodes are asked once.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{}, []*Flag{
+		{"ask", "bool", false, "ask the nodes for their versions and certificates"},
+		{"serve", "bool", false, "show the page at 127.0.0.1, write no file"},
+		{"port", "int", false, "with -serve: the port, default any that is free"},
+		{"file", "string", false, "the file to write, default .hostenv/fleet.html in the generated folder"},
+		{"out", "string", false, "the generated folder, default generated"},
+	}},
 	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moved to another node, its home, its\nprofile and its folders below /run/hostenv stay. -remove shows what would be\nremoved; with -yes it is removed.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate; 5 if a deploy is running.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"remove", "string", true, "only what these users left: NAME or NAME.UID, separated by commas"},
@@ -58,18 +67,37 @@ var table = []*Target{
 		{"json", "bool", false, "print JSON, one object a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
+	{"merge", "Merges two versions of state.json or plan.json, as a merge driver of git.\n\nGit calls it with %O %A %B %P. Run this once in each clone, beside the template's\n.gitattributes: git config merge.hostenv.driver 'go tool mage merge %O %A %B %P'\n\nIf both branches gave one UID to new environments, one gets a new UID. Two deployed\nenvironments with one UID are refused: then the file has conflict markers. After\nthe merge run `mage plan`, which makes the plan anew.", []string{"base", "ours", "theirs", "path"}, []*Flag{}},
 	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock.", []string{}, []*Flag{
-		{"dryRun", "bool", false, "show the changes and the difference, write nothing"},
+	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were. A project that fails is held back: it stays as in the last plan, and\nall others are planned.\n\n-project and -env plan only what they match, and all others keep the sources and the\nconfiguration of the last plan. provider.hold keeps a project as it is in every plan.\n\nIt shows what changes: a summary, and then each customer. With -since it plans\nnothing, and shows what changed from an earlier commit to the files that are here;\n-format=markdown writes that for a merge request, with the digest that `mage\ndeploy -reviewed=DIGEST` takes.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock; 6 if projects are held back, whether\nthere are changes or not.", []string{}, []*Flag{
+		{"project", "string", true, "plan only these projects: acme__site, or patterns, separated by commas"},
+		{"env", "string", true, "plan only these environments, by user name or pattern"},
+		{"dryRun", "bool", false, "show the changes, write nothing"},
+		{"diff", "bool", false, "show the difference of the files as well, as a patch"},
 		{"json", "bool", false, "print the changes as JSON"},
+		{"format", "string", false, "how to print the changes: text, json or markdown; default text"},
+		{"limit", "int", false, "with -format=markdown: the largest number of bytes, such as 65000"},
+		{"since", "string", false, "show what changed since this commit, plan nothing"},
 		{"detailedExitcode", "bool", false, "end with 2 if there are changes"},
 		{"locked", "bool", false, "keep the locked sources of the last plan, fetch no newer ones"},
 		{"inventory", "string", false, "read the inventory from this file, without Nix; implies -locked"},
 		{"out", "string", false, "the generated folder, default generated"},
 		{"resolver", "string", false, "the validating resolver to ask for proofs of domains, default the system's"},
+		{"allowMany", "bool", false, "retire and move any number of environments"},
 		{"compare", "string", false, "compare the new plan with this older plan.json, write nothing"},
+	}},
+	{"rollback", "Plans the sources of an earlier plan for some environments.\n\nIt takes the sources, the configuration and the host names of these environments from\nan earlier commit: the newest one whose plan has another source of one of them, or the\ncommit of -to. They keep their UIDs and stay on their nodes, and all other\nenvironments stay as they are. It evaluates no project. Run `mage deploy` afterwards.\n\nThe next `mage plan` takes the newest sources again, unless provider.hold keeps the\nproject: rollback prints the line to add.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there are\nchanges; 3 if another run holds the lock; 6 if the plan holds projects back.", []string{}, []*Flag{
+		{"project", "string", true, "all environments of these projects: acme__site, or patterns, separated by commas"},
+		{"env", "string", true, "these environments, by user name or pattern"},
+		{"to", "string", false, "the commit with the plan to go back to"},
+		{"dryRun", "bool", false, "show the changes, write nothing"},
+		{"diff", "bool", false, "show the difference of the files as well, as a patch"},
+		{"json", "bool", false, "print the changes as JSON"},
+		{"detailedExitcode", "bool", false, "end with 2 if there are changes"},
+		{"inventory", "string", false, "read the inventory from this file, without Nix"},
+		{"out", "string", false, "the generated folder, default generated"},
 	}},
 	{"state:init", "Makes the state of a provider that has no plan yet.\n\nIt writes generated/state.json, and a .gitignore for the files that are not to\nbe committed. It fails if there is a state, or a plan whose state was lost.", []string{}, []*Flag{
 		{"out", "string", false, "the generated folder, default generated"},
@@ -78,12 +106,15 @@ var table = []*Target{
 		{"json", "bool", false, "print JSON"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
+	{"state:merge", "Merges state.json and plan.json after a merge of git that left a conflict.\n\nIt does what the merge driver does (`mage -h merge`), and stages both files. Then\nfinish the merge and run `mage plan`.", []string{}, []*Flag{
+		{"out", "string", false, "the generated folder, default generated"},
+	}},
 	{"state:prune", "Frees the host names of retired environments, never their UIDs.\n\nWithout -yes it shows the names that it would free, and writes nothing.", []string{}, []*Flag{
 		{"user", "string", true, "only these users, separated by commas"},
 		{"yes", "bool", false, "write the state"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"status", "Compares every node and environment with the plan.\n\nIt asks the nodes which store path is active, and shows for each profile whether\nthat is the planned one: in-sync, behind, diverged, not-ours or unreachable. It\nalso shows the certificates that the nodes lack, and why. It changes nothing and\ntakes no lock.\n\nExit codes: 0 if everything is in sync; 1 after an error; 2 if something is not\nin sync or the order of a certificate failed; 4 if the plan is older than the\nstate.", []string{}, []*Flag{
+	{"status", "Compares every node and environment with the plan.\n\nIt asks the nodes which store path is active, and shows for each profile whether\nthat is the planned one: in-sync, behind, diverged, not-ours or unreachable. It\nalso shows the certificates that the nodes lack, and why. It changes nothing and\ntakes no lock.\n\nExit codes: 0 if everything is in sync; 1 after an error; 2 if something is not\nin sync or the order of a certificate failed; 4 if the plan is older than the\nstate; 6 if everything is in sync and the plan holds projects back.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},

@@ -1,9 +1,11 @@
 package launcher
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,26 +23,39 @@ type kind struct {
 // kinds holds the kind of each flag and argument that takes a value.
 var kinds = map[string]kind{
 	"accountUri":      {"URI", nil},
+	"allowOlder":      {"REASON", nil},
+	"base":            {"BASE", files},
 	"compare":         {"FILE", files},
 	"deployRs":        {"FILE", files},
 	"env":             {"ENVIRONMENT", environmentsAndSystem},
 	"exclude":         {"NAME", nodesAndEnvironments},
 	"explain":         {"HOST", hosts},
 	"facts":           {"FILE", files},
+	"file":            {"FILE", files},
+	"format":          {"FORMAT", words("json", "markdown", "text")},
 	"inventory":       {"FILE", files},
 	"jobs":            {"NUMBER", nil},
+	"limit":           {"BYTES", nil},
 	"lockWait":        {"DURATION", nil},
 	"migrationSource": {"ENVIRONMENT=NODE", nil},
 	"node":            {"NODE", folder.nodes},
 	"onUnknown":       {"ACTION", words("disable", "fail", "keep")},
+	"ours":            {"OURS", files},
 	"out":             {"FOLDER", files},
+	"path":            {"PATH", files},
+	"port":            {"NUMBER", nil},
+	"project":         {"PROJECT", folder.projects},
 	"record":          {"FILE", files},
 	"remove":          {"USER", nil},
 	"resolver":        {"ADDRESS", nil},
+	"reviewed":        {"DIGEST", nil},
 	"shell":           {"SHELL", words("bash", "fish", "zsh")},
 	"signingKey":      {"FILE", files},
+	"since":           {"COMMIT", nil},
 	"skipMigrations":  {"ENVIRONMENT", folder.environments},
 	"sopsFile":        {"FILE", files},
+	"theirs":          {"THEIRS", files},
+	"to":              {"COMMIT", nil},
 	"user":            {"USER", folder.retired},
 }
 
@@ -82,6 +97,23 @@ func (f folder) nodes(string) []string {
 
 func (f folder) environments(string) []string {
 	return accepted(f.object("plan.json", "environments"), names.ParseUser)
+}
+
+func (f folder) projects(string) []string {
+	all := map[string]gjson.Result{}
+	for _, environment := range f.object("plan.json", "environments") {
+		all[environment.Get("hostenv.organisation").String()+"__"+environment.Get("hostenv.project").String()] = environment
+	}
+	return accepted(all, parseProject)
+}
+
+var isProject = regexp.MustCompile(`^[a-z0-9]+__[a-z0-9]+$`)
+
+func parseProject(name string) (string, error) {
+	if !isProject.MatchString(name) {
+		return "", errors.New("is no project")
+	}
+	return name, nil
 }
 
 func environmentsAndSystem(f folder, typed string) []string {

@@ -70,7 +70,7 @@ func BenchmarkPlanWithNix(b *testing.B) {
 		for i, l := range locked {
 			sources[requests[i].Key] = plan.Locked(l)
 		}
-		result, err := plan.Compute(inv, sources, prior)
+		result, err := plan.Compute(plan.Input{Inventory: inv, Sources: sources, State: prior})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -2,11 +2,17 @@ package targets_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,6 +58,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// projects FROM TO INPUT... writes an inventory with some of its projects.
+func projects(ts *testscript.TestScript, _ bool, args []string) {
+	text, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var doc map[string]any
+	ts.Check(json.Unmarshal(text, &doc))
+	maps.DeleteFunc(doc["projects"].(map[string]any), func(input string, _ any) bool { return !slices.Contains(args[2:], input) })
+	doc["provider"].(map[string]any)["frontDoor"] = map[string]any{"raw": args[2:]}
+	text, err = json.Marshal(doc)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o666))
+}
+
 // need TOOL... skips the script, or fails it, as [testenv.Need] does.
 func need(ts *testscript.TestScript, _ bool, tools []string) {
 	for _, tool := range tools {
@@ -78,6 +97,23 @@ func (s scriptTB) Skipf(format string, args ...any) {
 // sets the variable of its name to the file's first line.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], awaitLine(ts, ts.MkAbs(args[0])))
+}
+
+// get STATUS HOST LINE asks the server whose URL is the first word of a line for the page
+// of a host name at its port, prints the answer, and holds its status to that.
+func get(ts *testscript.TestScript, _ bool, args []string) {
+	address, _, _ := strings.Cut(args[2], " ")
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, address, nil)
+	ts.Check(err)
+	r.Host = net.JoinHostPort(args[1], r.URL.Port())
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	_, err = io.Copy(ts.Stdout(), answer.Body)
+	ts.Check(err)
+	if want, err := strconv.Atoi(args[0]); err != nil || answer.StatusCode != want {
+		ts.Fatalf("status %d, want %s", answer.StatusCode, args[0])
+	}
 }
 
 // stat FILE... prints the inode and time of files, which change with every write.

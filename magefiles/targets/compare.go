@@ -3,7 +3,9 @@ package targets
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
+	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
@@ -13,12 +15,12 @@ import (
 // compare prints how a new plan would differ from an older one, and how the new
 // state would differ from the present one. It writes no file and takes no lock.
 func (r planRun) compare(ctx context.Context, older string) error {
-	report, err := r.differences(ctx, older)
+	report, held, err := r.differences(ctx, older)
 	if err != nil {
 		return err
 	}
 	text := []byte(problem.Visible(report.Text()))
-	if r.json {
+	if r.show.format == formatJSON {
 		text = report.Encode()
 	}
 	if _, err := os.Stdout.Write(text); err != nil {
@@ -27,50 +29,59 @@ func (r planRun) compare(ctx context.Context, older string) error {
 	if r.detailed && len(report.Unexpected()) > 0 {
 		return &outcomeError{exitChanges, "there are unexpected differences"}
 	}
-	return nil
+	return heldBack(held, nil)
 }
 
-func (r planRun) differences(ctx context.Context, older string) (parity.Report, error) {
+func (r planRun) differences(ctx context.Context, older string) (parity.Report, []plan.Held, error) {
 	none := parity.Report{}
 	const another = "name a plan.json that was made earlier: git show COMMIT:generated/plan.json > old-plan.json"
 	text, err := os.ReadFile(older)
 	if err != nil {
-		return none, problem.WithHint(err, another)
+		return none, nil, problem.WithHint(err, another)
 	}
-	prior, oldState, err := r.State()
+	prior, oldState, err := r.State(ctx)
 	if err != nil {
-		return none, err
+		return none, nil, err
+	}
+	if ours, err := plan.DecodeDocument(text); err == nil {
+		ours.Serial = plan.Serial{} // it numbers the plans, and is no part of what they plan
+		text = ours.Encode()
 	}
 	before, err := parity.DecodeDocuments(text, oldState)
 	if err != nil {
 		// The hint for the provider's own plan does not fit: this file is most often
 		// the wrong one, or was truncated by the shell.
-		return none, problem.WithHint(problem.In(older, err), another)
+		return none, nil, problem.WithHint(problem.In(older, err), another)
 	}
-	last, err := r.lastPlan()
+	last, err := r.lastPlan(ctx)
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
-	inv, sources, err := r.inputs(ctx, last)
+	result, inv, err := r.compute(ctx, prior, last)
 	if err != nil {
-		return none, err
+		return none, nil, deliberate(err)
 	}
-	if err := r.see(ctx, inv, prior); err != nil {
-		return none, err
-	}
-	result, err := plan.Compute(inv, sources, prior)
-	if err != nil {
-		return none, deliberate(err)
-	}
-	warn(result.Warnings)
 	after, err := parity.DecodeDocuments(last.carry(result.Plan).Encode(), result.State.Encode())
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
 	after.DeployPublicKeys = inv.Provider.DeployPublicKeys
 	report := parity.Compare(before, after)
 	report.Opened = inv.Opened()
-	return report, nil
+	return report, result.Held, nil
+}
+
+// tell prints why projects are held back. A comparison prints every cause: a project
+// that the legacy generator planned is to be mended before the change-over.
+func (r planRun) tell(held []plan.Held) error {
+	if !r.compares {
+		return tellHeld(held, maxCauses)
+	}
+	explained := slices.Clone(held)
+	for i, h := range held {
+		explained[i].Reason = deliberate(h.Reason)
+	}
+	return tellHeld(explained, math.MaxInt)
 }
 
 // deliberate adds the reason to the hint of each refusal that the legacy generator

@@ -15,6 +15,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -27,7 +28,7 @@ import (
 // Exit codes: 0 after success; 1 after an error, before the first activation; 2
 // with -plan -detailedExitcode if there is something to deploy; 3 if a part
 // failed; 4 if the plan is older than the state; 5 if another deploy is running;
-// 130 after an interruption.
+// 6 after success if the plan holds projects back; 130 after an interruption.
 func Deploy(ctx context.Context,
 	node *string, // only these nodes: names and patterns (n*), separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
@@ -35,6 +36,7 @@ func Deploy(ctx context.Context,
 	plan *bool, // build, show what would change, and deploy nothing
 	detailedExitcode *bool, // with -plan or -dryRun: end with 2 if there is something to deploy
 	dryRun *bool, // show what would be deployed, without a build
+	reviewed *string, // deploy only the plan with this digest, which its review shows
 	resume *bool, // continue the last run, which was interrupted or failed
 	jobs *int, // how many builds, copies and activations run at once, default 4
 	lockWait *time.Duration, // how long to wait for the end of another deploy, default 0s
@@ -44,6 +46,7 @@ func Deploy(ctx context.Context,
 	skipMigrations *string, // leave the data of these environments on their old nodes; * for all
 	migrationSource *string, // the nodes that hold data: environment=node, separated by commas
 	ignoreMigrationErrors *bool, // continue without data that cannot be moved
+	allowOlder *string, // why this plan may replace a newer one on a node
 	signingKey *string, // the file of the secret signing key, default secrets/signing/secret.key
 	deployRs *string, // the program deploy of deploy-rs, default from the flake's input
 	json *bool, // print events as JSON, one a line
@@ -52,13 +55,14 @@ func Deploy(ctx context.Context,
 	f := openFolder(out, false)
 	o := drive.Options{
 		Options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
-			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false)},
-		Folder:     f.Folder,
+			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false), AllowOlder: strings.TrimSpace(value(allowOlder, ""))},
+		Root: f.root, Folder: f.Folder,
 		Selection:  deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
 		Resume:     value(resume, false),
+		Reviewed:   value(reviewed, ""),
 		Migrations: deploy.Migrations{Skip: list(skipMigrations), IgnoreErrors: value(ignoreMigrationErrors, false)},
 		SigningKey: value(signingKey, ""), DeployRs: value(deployRs, ""),
-		Nix: func(ctx context.Context) (*nix.Runner, error) { return withTokens(ctx, &nix.Runner{Dir: "."}) },
+		Nix: func(ctx context.Context) (*nix.Runner, error) { return withTokens(ctx, &nix.Runner{Dir: f.root}) },
 	}
 	switch {
 	case value(plan, false) && value(dryRun, false):
@@ -71,6 +75,12 @@ func Deploy(ctx context.Context,
 	if err := usage(map[string]*string{"-node": node, "-env": env, "-exclude": exclude, "-skipMigrations": skipMigrations, "-migrationSource": migrationSource}); err != nil {
 		return f.fail(err)
 	}
+	if reviewed != nil && *reviewed == "" {
+		return f.fail(problem.New("-reviewed", "is empty", "pass the digest in the first line of the review, or leave the flag out to deploy the plan that is here"))
+	}
+	if allowOlder != nil && strings.TrimSpace(*allowOlder) == "" {
+		return f.fail(problem.New("-allowOlder", "is empty", `write the reason, which the journal keeps: -allowOlder="the new kernel does not boot"`))
+	}
 	if jobs != nil && *jobs == 0 { // in drive.Options 0 means the default
 		return f.fail(problem.New("-jobs", "is 0", "omit it for the default"))
 	}
@@ -79,6 +89,7 @@ func Deploy(ctx context.Context,
 		return f.fail(err)
 	}
 	defer withhold()()
+	f.warnUntracked(ctx, true, stateFile)
 	err = showDeploy(ctx, o, newShown(value(json, false)))
 	failed := f.fail(err)
 	if errors.Is(err, context.Canceled) {
@@ -110,7 +121,11 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 	ctx, gentle, release := interrupts(ctx, show.say)
 	defer release()
 	o.Stop = gentle.Done()
-	outcome, err := drive.Run(ctx, o, drive.Sink{Event: show.event, Phase: show.phase, Warn: show.warn})
+	var held []plan.Held
+	outcome, err := drive.Run(ctx, o, drive.Sink{Event: show.event, Phase: show.phase, Warn: show.warn, Held: func(all []plan.Held) {
+		held = all
+		_ = tellHeld(held, maxCauses) // if the reader has ended, the exit code says it
+	}})
 	show.done()
 	if !outcome.Ended {
 		return err
@@ -125,8 +140,8 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 			err = errors.Join(unshown, err)
 		}
 	}
-	if code != deploy.ExitDone {
+	if code != deploy.ExitDone && code != deploy.ExitHeld {
 		err = errors.Join(&outcomeError{code, fmt.Sprintf("%s ended with %d", what, code)}, err)
 	}
-	return err
+	return heldBack(held, err)
 }

@@ -22,7 +22,8 @@ import (
 // for those that pass. If a lookup has no answer, the setting stays.
 //
 // Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a
-// certificate is off; 4 if the plan is older than the state. 3 means that the plan
+// certificate is off; 4 if the plan is older than the state; 6 after success if the
+// plan holds projects back, whether a certificate is off or not. 3 means that the plan
 // stays as it is: the resolver does not answer, a node's own name has no address,
 // too many certificates would turn off at once, or another run holds the lock.
 func DnsGate(ctx context.Context,
@@ -82,7 +83,7 @@ func (r *gateRun) do(ctx context.Context) error {
 	if r.dryRun || r.explain != "" {
 		return r.gate(ctx)
 	}
-	if err := r.Exists(); err != nil {
+	if err := r.Exists(ctx); err != nil {
 		return err
 	}
 	return r.Locked(ctx, func() error { return r.gate(ctx) })
@@ -106,11 +107,12 @@ func (r *gateRun) check() error {
 }
 
 func (r *gateRun) gate(ctx context.Context) error {
-	prior, _, err := r.State()
+	r.warnUntracked(ctx, false, stateFile, planFile)
+	prior, _, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	document, text, err := r.Plan(prior)
+	document, text, err := r.Plan(ctx, prior)
 	if err != nil {
 		return err
 	}
@@ -119,6 +121,10 @@ func (r *gateRun) gate(ctx context.Context) error {
 		return problem.In(r.File(planFile), err)
 	}
 	r.private = document.Private()
+	held := document.Held()
+	if err := tellHeld(held, maxCauses); err != nil {
+		return err
+	}
 	if r.explain != "" {
 		return r.explainHost(ctx, certificates)
 	}
@@ -147,13 +153,13 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := generated.File{Name: planFile, Before: text, After: gated.Plan.Encode()}
+	file := generated.File{Name: planFile, Before: text, After: gated.Plan.After(document).Encode()}
 	if !r.dryRun {
 		if err := r.Save(ctx, file); err != nil {
 			return err
 		}
 	}
-	return r.show(gated, file)
+	return heldBack(held, r.show(gated, file))
 }
 
 // look gathers facts, and refuses facts that do not allow a decision.

@@ -21,7 +21,7 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 		if err := printVerdicts(gated.Decisions, limits); err != nil {
 			return err
 		}
-	} else if err := r.showFiles(r.dryRun, func() error { return printDecisions(gated.Decisions) }, f); err != nil {
+	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions) }, f); err != nil {
 		return err
 	} else if !f.Changed() {
 		fmt.Println("the plan stays as it is")

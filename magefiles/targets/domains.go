@@ -31,8 +31,11 @@ func Domains(ctx context.Context,
 	inventory *string, // read the inventory from this file, without Nix
 	out *string, // the generated folder, default generated
 ) error {
-	r := planRun{folder: openFolder(out, false), json: value(json, false), detailed: value(detailedExitcode, false),
+	r := planRun{folder: openFolder(out, false), detailed: value(detailedExitcode, false),
 		keepSources: true, inventory: value(inventory, ""), resolver: value(resolver, "")}
+	if value(json, false) {
+		r.show.format = formatJSON
+	}
 	return r.run(nil, func() error { return r.listDomains(ctx) })
 }
 
@@ -52,18 +55,22 @@ type domainLine struct {
 }
 
 func (r planRun) listDomains(ctx context.Context) error {
-	prior, _, err := r.State()
+	prior, _, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	last, err := r.lastPlan()
+	last, err := r.lastPlan(ctx)
 	if err != nil {
 		return err
 	}
-	inv, _, err := r.inputs(ctx, last)
+	in, err := r.inputs(ctx, prior, last)
 	if err != nil {
 		return err
 	}
+	if err := tellHeld(in.Failed, maxCauses); err != nil {
+		return err
+	}
+	inv := in.Inventory
 	if err := errors.Join(inv.Problems()...); err != nil {
 		return err
 	}
@@ -85,11 +92,11 @@ func (r planRun) listDomains(ctx context.Context) error {
 	if unproved && r.detailed {
 		return &outcomeError{exitChanges, "a domain is not proved"}
 	}
-	return nil
+	return heldBack(in.Failed, nil)
 }
 
 func (r planRun) tellDomains(lines []domainLine) error {
-	if r.json {
+	if r.show.format == formatJSON {
 		encoder := json.NewEncoder(stdoutJSON())
 		for _, l := range lines {
 			if err := encoder.Encode(l); err != nil {

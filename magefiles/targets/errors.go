@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/magefile/mage/mg"
 
@@ -77,6 +78,8 @@ func leaves(err error) []error {
 		case errors.As(leaf, new(*outcomeError)):
 		case errors.Is(leaf, context.Canceled):
 			all = append(all, errors.New("interrupted"))
+		case errors.Is(leaf, syscall.ENOSPC), errors.Is(leaf, syscall.EDQUOT):
+			all = append(all, problem.WithHint(leaf, "make room on this machine, and run the command again: `df -h` shows which disk is full"))
 		default:
 			all = append(all, leaf)
 		}

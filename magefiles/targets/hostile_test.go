@@ -20,6 +20,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/parity"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -126,6 +127,7 @@ func shows(t *testing.T, text string) map[string]func() {
 	}
 	outcome := filled[deploy.Outcome](text)
 	folder := openFolder(nil, false)
+	changes := &review.Review{Changes: []review.Change{filled[review.Change](text)}}
 	v := filled[dnsgate.Verdict](text)
 	decision := filled[dnsgate.Decision](text)
 	return map[string]func(){
@@ -139,13 +141,15 @@ func shows(t *testing.T, text string) map[string]func() {
 			done()
 		},
 		"changes": func() {
-			_ = planRun{folder: folder}.show(&plan.Result{Changes: plan.Changes{List: []state.Change{filled[state.Change](text)}}}, nil)
+			_ = planRun{folder: folder, show: showing{format: formatText}}.end(changes, nil, nil)
+			_ = planRun{folder: folder, show: showing{format: formatMarkdown}}.end(changes, nil, nil)
 		},
-		"events":       events(false),
-		"events, JSON": events(true),
-		"summary":      to(func(w io.Writer) error { return report.Summary(w, outcome) }),
-		"preview":      to(func(w io.Writer) error { return report.Preview(w, outcome) }),
-		"status":       to(func(w io.Writer) error { return report.Status(w, []deploy.Status{filled[deploy.Status](text)}) }),
+		"changes, JSON": func() { _ = planRun{folder: folder, show: showing{format: formatJSON}}.end(changes, nil, nil) },
+		"events":        events(false),
+		"events, JSON":  events(true),
+		"summary":       to(func(w io.Writer) error { return report.Summary(w, outcome) }),
+		"preview":       to(func(w io.Writer) error { return report.Preview(w, outcome) }),
+		"status":        to(func(w io.Writer) error { return report.Status(w, []deploy.Status{filled[deploy.Status](text)}) }),
 		"certificates": to(func(w io.Writer) error {
 			return report.Certificates(w, []deploy.Certificate{filled[deploy.Certificate](text)})
 		}),

@@ -25,7 +25,7 @@ type lookRun struct {
 
 // look reads the plan, selects nodes and calls do with a way to them.
 func (r *lookRun) look(ctx context.Context, do func(context.Context, *drive.Plan, []deploy.Node, *remote.Config) error) error {
-	p, err := drive.Read(r.Folder)
+	p, err := drive.Read(ctx, r.Folder)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func NodesBuild(ctx context.Context,
 }
 
 func (f *folder) build(ctx context.Context, nodes string) (err error) {
-	p, err := drive.Read(f.Folder)
+	p, err := drive.Read(ctx, f.Folder)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (f *folder) build(ctx context.Context, nodes string) (err error) {
 	if err != nil {
 		return err
 	}
-	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
+	runner, err := withTokens(ctx, &nix.Runner{Dir: f.root})
 	if err != nil {
 		return err
 	}

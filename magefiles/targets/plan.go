@@ -2,9 +2,9 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -21,27 +22,56 @@ import (
 // It evaluates the environments of every customer, locks their sources, and gives
 // new environments their UIDs and host names. Then it writes the state, and after
 // that the plan. Review both files and commit them. A refused plan leaves both files
-// as they were.
+// as they were. A project that fails is held back: it stays as in the last plan, and
+// all others are planned.
+//
+// -project and -env plan only what they match, and all others keep the sources and the
+// configuration of the last plan. provider.hold keeps a project as it is in every plan.
+//
+// It shows what changes: a summary, and then each customer. With -since it plans
+// nothing, and shows what changed from an earlier commit to the files that are here;
+// -format=markdown writes that for a merge request, with the digest that `mage
+// deploy -reviewed=DIGEST` takes.
 //
 // Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there
-// are changes; 3 if another run holds the lock.
+// are changes; 3 if another run holds the lock; 6 if projects are held back, whether
+// there are changes or not.
 func Plan(ctx context.Context,
-	dryRun *bool, // show the changes and the difference, write nothing
+	project *string, // plan only these projects: acme__site, or patterns, separated by commas
+	env *string, // plan only these environments, by user name or pattern
+	dryRun *bool, // show the changes, write nothing
+	diff *bool, // show the difference of the files as well, as a patch
 	json *bool, // print the changes as JSON
+	format *string, // how to print the changes: text, json or markdown; default text
+	limit *int, // with -format=markdown: the largest number of bytes, such as 65000
+	since *string, // show what changed since this commit, plan nothing
 	detailedExitcode *bool, // end with 2 if there are changes
 	locked *bool, // keep the locked sources of the last plan, fetch no newer ones
 	inventory *string, // read the inventory from this file, without Nix; implies -locked
 	out *string, // the generated folder, default generated
 	resolver *string, // the validating resolver to ask for proofs of domains, default the system's
+	allowMany *bool, // retire and move any number of environments
 	compare *string, // compare the new plan with this older plan.json, write nothing
 ) error {
 	run := planRun{
-		folder: openFolder(out, !value(dryRun, false) && value(compare, "") == ""),
-		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
-		keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""),
+		folder: openFolder(out, !value(dryRun, false) && compare == nil && since == nil),
+		dryRun: value(dryRun, false), detailed: value(detailedExitcode, false),
+		compares: value(compare, "") != "", keepSources: value(locked, false), inventory: value(inventory, ""), resolver: value(resolver, ""), allowMany: value(allowMany, false),
+		only: plan.Selection{Projects: list(project), Environments: list(env)},
+		show: showing{diff: value(diff, false), format: value(format, "text"), limit: value(limit, 0)},
 	}
-	return run.run(nil, func() error {
-		if older := value(compare, ""); older != "" {
+	return run.run(map[string]*string{"-since": since, "-project": project, "-env": env}, func() error {
+		if err := run.show.check(value(json, false), limit); err != nil {
+			return err
+		}
+		switch older := value(compare, ""); {
+		case since != nil && (run.dryRun || run.keepSources || run.inventory+run.resolver+older != "" || !run.only.All()):
+			return problem.New("", "-since plans nothing, and excludes -dryRun, -locked, -inventory, -resolver, -compare, -project and -env", "leave one of them out")
+		case older != "" && !run.only.All():
+			return problem.New("", "-compare compares the plan of all environments, and excludes -project and -env", "leave one of them out")
+		case since != nil:
+			return run.since(ctx, *since)
+		case older != "":
 			return run.compare(ctx, older)
 		}
 		return run.do(ctx)
@@ -50,53 +80,94 @@ func Plan(ctx context.Context,
 
 type planRun struct {
 	*folder
-	dryRun, json, detailed, keepSources bool
-	inventory, resolver                 string
+	dryRun, detailed, compares, keepSources, allowMany bool
+	inventory, resolver                                string
+	only                                               plan.Selection
+	back                                               *goBack // nil for a plan of the inventory
+	show                                               showing
 }
 
 // do takes the lock before it reads the inventory: otherwise, of two concurrent
 // runs, the one with older inputs could write last.
 func (r planRun) do(ctx context.Context) error {
 	if r.dryRun {
+		r.warnUntracked(ctx, r.inventory == "", stateFile, planFile)
 		return r.plan(ctx)
 	}
-	if err := r.Exists(); err != nil {
+	r.warnUntracked(ctx, r.inventory == "") // a run that writes makes state and plan known
+	if err := r.Exists(ctx); err != nil {
 		return err
 	}
 	return r.Locked(ctx, func() error { return r.plan(ctx) })
 }
 
 func (r planRun) plan(ctx context.Context) error {
-	prior, oldState, err := r.State()
+	prior, oldState, err := r.State(ctx)
 	if err != nil {
 		return err
 	}
-	last, err := r.lastPlan()
+	last, err := r.lastPlan(ctx)
 	if err != nil {
 		return err
 	}
-	inv, sources, err := r.inputs(ctx, last)
+	result, inventory, err := r.compute(ctx, prior, last)
 	if err != nil {
 		return err
 	}
-	if err := r.see(ctx, inv, prior); err != nil {
-		return err
-	}
-	result, err := plan.Compute(inv, sources, prior)
-	if err != nil {
-		return err
-	}
-	warn(result.Warnings)
+	next := last.carry(result.Plan).After(last.document())
 	files := []generated.File{
 		{Name: stateFile, Before: oldState, After: result.State.Encode()},
-		{Name: planFile, Before: last.text, After: last.carry(result.Plan).Encode()},
+		{Name: planFile, Before: last.text, After: next.Encode()},
 	}
+	changes := reviewOf(ctx, review.Version{Plan: last.Document, State: prior}, review.Version{Plan: &next, State: result.State}, files[1].After)
+	changes.Held = result.Held // with their hints, which the plan does not have
 	if !r.dryRun {
 		if err := r.Save(ctx, files...); err != nil {
 			return err
 		}
 	}
-	return r.show(result, files)
+	ended := r.end(changes, result.Warnings, files)
+	if r.back != nil && !r.dryRun {
+		r.back.tellNext(result, inventory)
+	}
+	return heldBack(result.Held, ended)
+}
+
+// compute computes the plan, and tells what is held back and what it warns of.
+func (r planRun) compute(ctx context.Context, prior state.State, last lastPlan) (*plan.Result, *plan.Inventory, error) {
+	var back *plan.Back
+	if r.back != nil {
+		var err error
+		if back, err = r.back.find(ctx, r.folder, last); err != nil {
+			return nil, nil, err
+		}
+	}
+	in, err := r.inputs(ctx, prior, last)
+	if err != nil {
+		return nil, nil, err
+	}
+	if back == nil {
+		if err := r.see(ctx, in.Inventory, prior); err != nil {
+			return nil, nil, err
+		}
+	}
+	in.State, in.Last, in.Back = prior, last.Document, back
+	result, err := plan.Compute(in)
+	if nothing := (*plan.HeldError)(nil); errors.As(err, &nothing) {
+		if err := r.tell(nothing.Held); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, heldBack(nothing.Held, nil)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.tell(result.Held); err != nil {
+		return nil, nil, err
+	}
+	result.Warnings = append(result.Warnings, plan.Renamed(last.Document, result)...)
+	warn(result.Warnings)
+	return result, in.Inventory, nil
 }
 
 // A lastPlan is the plan of the run before, or the reason why it cannot be read.
@@ -106,7 +177,7 @@ type lastPlan struct {
 	err            error
 }
 
-func (r planRun) lastPlan() (last lastPlan, err error) {
+func (r planRun) lastPlan(ctx context.Context) (last lastPlan, err error) {
 	if last.text, err = r.ReadIfThere(planFile); len(last.text) == 0 || err != nil {
 		return last, err
 	}
@@ -117,6 +188,9 @@ func (r planRun) lastPlan() (last lastPlan, err error) {
 		// flake's own error would not name the file.
 		ours := gjson.GetBytes(last.text, "formatVersion").Int() == plan.FormatVersion
 		if ours || !gjson.ValidBytes(last.text) {
+			if damaged := r.Damaged(ctx, planFile, err); problem.Hint(damaged) != problem.Hint(err) {
+				return last, damaged
+			}
 			return last, problem.WithHint(problem.In(r.File(planFile), err), "restore it (git checkout HEAD -- "+problem.Word(r.File(planFile))+"), or remove it and run `mage plan`, then `mage dnsGate`")
 		}
 		last.err = err
@@ -137,13 +211,23 @@ func (last lastPlan) carry(next plan.Document) plan.Document {
 	return dnsgate.Carry(*last.Document, next)
 }
 
-// inputs returns the inventory and the locked sources.
-func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, plan.Sources, error) {
+// document returns the last plan, the zero one if there is none.
+func (last lastPlan) document() plan.Document {
+	if last.Document == nil {
+		return plan.Document{}
+	}
+	return *last.Document
+}
+
+// inputs returns the inventory, the locked sources, and the projects that could not be
+// evaluated or locked.
+func (r planRun) inputs(ctx context.Context, prior state.State, last lastPlan) (in plan.Input, err error) {
 	show, done := progress()
 	defer done()
-	runner := &nix.Runner{Dir: ".", Progress: func(e nix.Event) { show(doing(e)) }}
+	runner := &nix.Runner{Dir: r.root, Progress: func(e nix.Event) { show(doing(e)) }, Wanted: func(project string) bool {
+		return r.back == nil && r.only.MayNeed(project, prior)
+	}}
 	var data []byte
-	var err error
 	if r.inventory != "" {
 		if data, err = os.ReadFile(r.inventory); err != nil {
 			err = problem.WithHint(err, "name a file that was written by `nix eval --json .#lib.hostenvProvider.inventory`")
@@ -154,39 +238,57 @@ func (r planRun) inputs(ctx context.Context, last lastPlan) (*plan.Inventory, pl
 			data, err = runner.Inventory(ctx)
 		}
 	}
-	if err != nil {
-		return nil, nil, err
+	if failed := (*nix.FailedProjects)(nil); errors.As(err, &failed) && data != nil {
+		for project, reason := range *failed {
+			in.Failed = append(in.Failed, plan.Held{Project: project, Reason: reason})
+		}
+		err = nil
 	}
-	inv, err := plan.DecodeInventory(data)
 	if err != nil {
+		return in, err
+	}
+	if in.Inventory, err = plan.DecodeInventory(data); err != nil {
 		if r.inventory != "" {
 			err = problem.In(r.inventory, err)
 		}
-		return nil, nil, err
+		return in, err
+	}
+	in.Inventory.AllowMany, in.Inventory.Only = r.allowMany, r.only
+	if r.inventory == "" {
+		if in.Inventory.Inputs, err = runner.Inputs(); err != nil {
+			return in, err
+		}
 	}
 	if r.keepSources || r.inventory != "" {
-		if last.Document == nil { // a plan of the legacy generator has no sources
-			return inv, nil, nil
+		if last.Document != nil { // a plan of the legacy generator has no sources
+			in.Sources = last.Sources()
 		}
-		return inv, last.Sources(), nil
+		return in, nil
 	}
-	if len(inv.Problems()) > 0 {
-		return inv, nil, nil // Compute refuses the inventory: do not fetch sources
+	if len(in.Inventory.Problems()) > 0 {
+		return in, nil // Compute refuses the inventory: do not fetch sources
 	}
-	requests := inv.SourceRequests()
+	requests := in.Inventory.SourceRequests()
 	attrs := make([]map[string]any, len(requests))
 	for i, request := range requests {
 		attrs[i] = request.Attrs
 	}
 	answers, err := runner.LockSources(ctx, attrs)
-	if err != nil {
-		return nil, nil, err
+	failed := &nix.FailedSources{}
+	if err != nil && !errors.As(err, &failed) {
+		return in, err
 	}
-	sources := make(plan.Sources, len(answers))
+	in.Sources = make(plan.Sources, len(answers))
 	for i, locked := range answers {
-		sources[requests[i].Key] = plan.Locked(locked)
+		if reason := failed.Of(i); reason != nil {
+			for _, project := range requests[i].Projects() {
+				in.Failed = append(in.Failed, plan.Held{Project: project, Reason: reason})
+			}
+			continue
+		}
+		in.Sources[requests[i].Key] = plan.Locked(locked)
 	}
-	return inv, sources, nil
+	return in, nil
 }
 
 // checkLock refuses a lock with sources that customers may not bring, and warns of
@@ -197,19 +299,4 @@ func checkLock(ctx context.Context, runner *nix.Runner) error {
 		fmt.Fprintf(os.Stderr, "warning: %s\nhint: %s\n", warning, problem.Hint(warning))
 	}
 	return err
-}
-
-// show prints the changes and the files that a run wrote, or would write.
-func (r planRun) show(result *plan.Result, files []generated.File) error {
-	if r.json {
-		if _, err := os.Stdout.Write(result.Changes.Encode(result.Warnings)); err != nil {
-			return err
-		}
-	} else if err := r.showFiles(r.dryRun, func() error { _, err := fmt.Fprint(stdout(), result.Changes.Text()); return err }, files...); err != nil {
-		return err
-	}
-	if r.detailed && slices.ContainsFunc(files, generated.File.Changed) {
-		return &outcomeError{exitChanges, "there are changes"}
-	}
-	return nil
 }

@@ -42,6 +42,12 @@ func TestScript(t *testing.T) {
 			e.Setenv("GIT_CONFIG_SYSTEM", os.DevNull)
 			e.Setenv("TERM", "xterm")
 			e.Setenv("NO_COLOR", "")
+			// A provider has a flake. A script that evaluates it has its own.
+			if path := filepath.Join(e.WorkDir, "flake.nix"); !there(path) {
+				if err := os.WriteFile(path, []byte("{ outputs = _: { }; }\n"), 0o666); err != nil {
+					return err
+				}
+			}
 			settle() // before the script runs programs that were just written
 			return nil
 		},
@@ -50,14 +56,21 @@ func TestScript(t *testing.T) {
 			"await":     await,
 			"example":   example,
 			"exits":     exits,
+			"get":       get,
 			"inventory": inventory,
 			"need":      need,
 			"nonsense":  nonsense,
 			"online":    online,
+			"projects":  projects,
 			"shown":     shown,
 			"stat":      stat,
 		},
 	})
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // settle waits until every process that another script is starting has called

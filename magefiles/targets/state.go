@@ -13,6 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -75,16 +76,16 @@ func lost(data []byte) bool {
 //
 // An environment that is no longer in the inputs is retired: it keeps its UID for
 // ever, and its host names until `mage state:prune` frees them.
-func (State) List(
+func (State) List(ctx context.Context,
 	json *bool, // print JSON
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, false)
-	return f.run(nil, func() error { return f.list(value(json, false)) })
+	return f.run(nil, func() error { return f.list(ctx, value(json, false)) })
 }
 
-func (f *folder) list(json bool) error {
-	s, _, err := f.State()
+func (f *folder) list(ctx context.Context, json bool) error {
+	s, _, err := f.State(ctx)
 	if err != nil {
 		return err
 	}
@@ -125,7 +126,7 @@ func (State) Prune(ctx context.Context,
 		if !f.writes {
 			return do()
 		}
-		if err := f.Exists(); err != nil {
+		if err := f.Exists(ctx); err != nil {
 			return err
 		}
 		return f.Locked(ctx, do)
@@ -133,7 +134,7 @@ func (State) Prune(ctx context.Context,
 }
 
 func prune(ctx context.Context, f *folder, only []string, yes bool) error {
-	s, old, err := f.State()
+	s, old, err := f.State(ctx)
 	if err != nil {
 		return err
 	}
@@ -145,7 +146,7 @@ func prune(ctx context.Context, f *folder, only []string, yes bool) error {
 		fmt.Fprintln(stdout(), "no retired environment has a host name")
 		return nil
 	}
-	fmt.Fprint(stdout(), plan.Changes{List: released}.Text())
+	fmt.Fprint(stdout(), review.Of(review.Version{State: s}, review.Version{State: next}, nil).Text(0, ""))
 	if !yes {
 		fmt.Fprintln(stdout(), "nothing was written; -yes frees them")
 		return nil

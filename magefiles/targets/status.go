@@ -2,13 +2,16 @@ package targets
 
 import (
 	"context"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/report"
+	"github.com/woolwichweb/hostenv-provider/hostenv/fleetpage"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // Status compares every node and environment with the plan.
@@ -20,7 +23,7 @@ import (
 //
 // Exit codes: 0 if everything is in sync; 1 after an error; 2 if something is not
 // in sync or the order of a certificate failed; 4 if the plan is older than the
-// state.
+// state; 6 if everything is in sync and the plan holds projects back.
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
@@ -33,48 +36,75 @@ func Status(ctx context.Context,
 	return r.run(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}, func() error { return r.look(ctx, r.survey) })
 }
 
-func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+// answers are what nodes answered.
+type answers struct {
+	statuses     []deploy.Status
+	certificates deploy.Certificates
+	doors        deploy.FrontDoors
+	left         *deploy.Leftovers
+	wrong        error // of nodes that answer and cannot be examined
+}
+
+// ask asks nodes for all that a status shows.
+func (r *lookRun) ask(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) (*answers, error) {
 	for _, n := range selected {
 		if n.HostKey == "" {
 			showEvent(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: deploy.NoHostKey(n)})
 		}
 	}
-	runner, err := withTokens(ctx, &nix.Runner{Dir: "."})
+	runner, err := withTokens(ctx, &nix.Runner{Dir: r.root})
+	if err != nil {
+		return nil, err
+	}
+	if selected, err = p.Evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, r.selection); err != nil {
+		return nil, err
+	}
+	a := &answers{left: leftoversOf(p)}
+	// A node that cannot be reached does not hide the others.
+	a.statuses, a.wrong = deploy.Survey(ctx, remote.New(config), selected, a.certificates.Ask, a.doors.Ask, a.left.Ask)
+	return a, nil
+}
+
+// page returns the answers for the page of the fleet.
+func (a *answers) page(now time.Time) *fleetpage.Answers {
+	return &fleetpage.Answers{
+		At: now, Statuses: a.statuses, Certificates: a.certificates.All(), Leftovers: a.left.All(), Findings: a.doors.Findings(), Errors: problem.Leaves(a.wrong),
+	}
+}
+
+func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
+	r.warnUntracked(ctx, true, stateFile)
+	held := p.Document.Held()
+	if err := tellHeld(held, maxCauses); err != nil {
+		return err
+	}
+	found, err := r.ask(ctx, p, selected, config)
 	if err != nil {
 		return err
 	}
-	if selected, err = p.Evaluate(ctx, &closure.Store{Nix: runner, SSHConfig: config.Path}, r.selection); err != nil {
-		return err
-	}
-	// A node that cannot be reached does not hide the others.
-	var certificates deploy.Certificates
-	var doors deploy.FrontDoors
-	left := leftoversOf(p)
-	all, wrong := deploy.Survey(ctx, remote.New(config), selected, certificates.Ask, doors.Ask, left.Ask)
-	shown := all
+	shown := found.statuses
 	if !r.json {
-		shown = sayOnce(all, wrong)
+		shown = sayOnce(found.statuses, found.wrong)
 	}
 	if err := printAll(r, shown, report.Status); err != nil {
 		return err
 	}
-	for _, e := range doors.Findings() { // about nginx, for the operator to do by hand
+	for _, e := range found.doors.Findings() { // about nginx, for the operator to do by hand
 		showEvent(e)
 	}
-	if err := printAll(r, certificates.All(), report.Certificates); err != nil {
+	if err := printAll(r, found.certificates.All(), report.Certificates); err != nil {
 		return err
 	}
-	if err := r.leftOver(left.All()); err != nil {
+	if err := r.leftOver(found.left.All()); err != nil {
 		return err
 	}
-	if wrong != nil {
-		return wrong
-	}
-	if deploy.Drift(all) {
+	switch {
+	case found.wrong != nil:
+		return found.wrong
+	case deploy.Drift(found.statuses):
 		return &outcomeError{deploy.ExitChanges, "something is not in sync"}
-	}
-	if deploy.OrdersFailed(certificates.All()) {
+	case deploy.OrdersFailed(found.certificates.All()):
 		return &outcomeError{deploy.ExitChanges, "the order of a certificate failed"}
 	}
-	return nil
+	return heldBack(held, nil)
 }

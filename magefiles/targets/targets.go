@@ -13,7 +13,8 @@
 //
 // A target ends with 0 after success, 1 after an error, 2 with -detailedExitcode if
 // there are changes, 3 if another run holds the lock or the DNS gate cannot decide,
-// and 4 if the plan is older than the state. Deploy ends with 3 if a part of it
+// 4 if the plan is older than the state, and 6 after success if projects are held
+// back. Deploy ends with 3 if a part of it
 // failed, and with 5 if another deploy is running. Mage ends with 2 if it does not
 // understand the command line.
 //
@@ -29,6 +30,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/magefiles/launcher"
 )
@@ -43,6 +45,7 @@ const (
 	exitLocked   = 3
 	exitWithheld = 3
 	exitStale    = 4
+	exitHeld     = deploy.ExitHeld
 )
 
 // value returns the value of a flag, or its default if the flag is not given or

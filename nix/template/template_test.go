@@ -399,7 +399,7 @@ func TestFlakeOptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		result, err := plan.Compute(inventory, nil, state.New())
+		result, err := plan.Compute(plan.Input{Inventory: inventory, State: state.New()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,7 @@ func TestNoValueStopsADeploy(t *testing.T) {
 			if err != nil {
 				continue
 			}
-			result, err := plan.Compute(inv, nil, state.New())
+			result, err := plan.Compute(plan.Input{Inventory: inv, State: state.New()})
 			if err != nil {
 				continue
 			}

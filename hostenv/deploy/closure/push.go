@@ -99,8 +99,11 @@ func nodeError(node string, failed *nix.CommandError) (broken bool, err error) {
 	if strings.Contains(log, "nix-daemon: command not found") || strings.Contains(log, "nix-daemon: not found") {
 		return false, problem.New("node "+node, "has no nix-daemon on the PATH of the user that deploys", "make `ssh HOST nix-daemon --version` work without a login shell")
 	}
+	if strings.Contains(log, "protocol mismatch") {
+		return false, problem.New("node "+node, "answers Nix with other text: "+failed.Message(), "`ssh HOST true` as the deploy user must print nothing: let its shell print at log-in only if there is a terminal (`[ -t 1 ]`)")
+	}
 	if line := dropped.FindString(log); line != "" {
-		return true, problem.New("", "the connection to node "+node+" broke off twice: "+strings.TrimSpace(line), "run it again with -resume: it does not copy again what has arrived")
+		return true, problem.New("", "the connection to node "+node+" broke off twice: "+strings.TrimSpace(line), "run it again with -resume: it does not copy again what has arrived; `journalctl --unit=nix-daemon` on the node may say why it broke off")
 	}
 	return false, failed
 }

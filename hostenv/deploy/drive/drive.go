@@ -36,10 +36,10 @@ func Run(ctx context.Context, o Options, sink Sink) (outcome deploy.Outcome, err
 	o = o.withDefaults()
 	gentle, cancel := deploy.Gentle(ctx, o.Stop)
 	defer cancel()
-	d := &driver{Options: o, sink: sink.withDefaults(), gentle: gentle, runs: o.Folder.Hidden("runs")}
+	d := &driver{Options: o, sink: sink.withDefaults(), runs: o.Folder.Hidden("runs")}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if d.Mode == deploy.Deploy {
-		if err := d.Folder.Exists(); err != nil {
+		if err := d.Folder.Exists(gentle); err != nil {
 			return outcome, err
 		}
 		if d.lock, err = deploy.LockRun(gentle, d.Folder.Hidden("deploy.lock"), d.Holder, d.LockWait); err != nil {
@@ -47,16 +47,15 @@ func Run(ctx context.Context, o Options, sink Sink) (outcome deploy.Outcome, err
 		}
 		d.after(d.lock.Close)
 	}
-	return d.run(ctx)
+	return d.run(ctx, gentle)
 }
 
 // A driver is one call of Run.
 type driver struct {
 	Options
-	sink   Sink
-	gentle context.Context // see [deploy.Gentle]
-	runs   string          // the folder of journals
-	lock   *deploy.RunLock // nil unless the run deploys
+	sink Sink
+	runs string          // the folder of journals
+	lock *deploy.RunLock // nil unless the run deploys
 
 	plan     *Plan
 	selected []deploy.Node
@@ -77,32 +76,48 @@ func (d *driver) close() error {
 	return errors.Join(errs...)
 }
 
-func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
-	if d.plan, err = Read(d.Folder); err != nil {
+// run prepares in the context gentle, see [deploy.Gentle], and runs in ctx.
+func (d *driver) run(ctx, gentle context.Context) (outcome deploy.Outcome, err error) {
+	if d.plan, err = Read(gentle, d.Folder); err != nil {
 		return outcome, err
+	}
+	if err := d.plan.reviewed(gentle, d.Folder, d.Reviewed); err != nil {
+		return outcome, err
+	}
+	held := d.plan.Document.Held()
+	if len(held) > 0 {
+		d.sink.Held(held)
+	}
+	commit, changed := d.Folder.Commit(gentle)
+	if d.plan.Commit = commit; changed {
+		d.plan.Commit += "-dirty"
 	}
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()
 	if err != nil {
 		return outcome, err
 	}
-	runner, err := d.runner()
+	runner, err := d.runner(gentle)
 	if err != nil {
 		return outcome, err
 	}
 	if runner.History, err = deploy.ReadHistory(d.runs); err != nil {
 		return outcome, err
 	}
-	if runner.Journal, err = d.journal(resumed); err != nil {
+	if runner.Journal, err = d.journal(gentle, resumed); err != nil {
 		return outcome, err
 	}
 	d.after(runner.Journal.Close)
 	if runner.Activator, err = d.activator(runner.Journal); err != nil {
 		return outcome, err
 	}
-	runner.Holder = d.Holder
+	runner.Holder, runner.Held = d.Holder, held
 	if id := runner.Journal.ID; id != "" {
 		runner.Holder += ", run " + id
+	}
+	runner.Plan = deploy.PlanRecord{
+		Serial: d.plan.Document.Serial.Number, Digest: d.plan.Document.Digest(), Commit: d.plan.Commit,
+		By: runner.Holder, Time: time.Now().UTC().Format(time.RFC3339),
 	}
 	if outcome, err = runner.Run(ctx, d.Mode, d.selected, d.plan.Nodes); err != nil || d.Mode != deploy.Deploy {
 		return outcome, err
@@ -116,31 +131,31 @@ func (d *driver) run(ctx context.Context) (outcome deploy.Outcome, err error) {
 
 // runner checks the plan and the options first, because that starts no program, and
 // then evaluates the flake.
-func (d *driver) runner() (r *deploy.Runner, err error) {
+func (d *driver) runner(gentle context.Context) (r *deploy.Runner, err error) {
 	if d.selected, err = d.Selection.Of(d.plan.Nodes); err != nil {
 		return nil, err
 	}
-	r = &deploy.Runner{Options: d.Options.Options, Stop: d.gentle.Done(), Moves: d.plan.Document.Moves()}
+	r = &deploy.Runner{Options: d.Options.Options, Stop: gentle.Done(), Moves: d.plan.Document.Moves()}
 	if !d.SkipVerification {
 		r.Verifier = verify.New(d.plan.Document, verify.Options{})
 	}
 	if r.Mover, err = d.mover(); err != nil {
 		return nil, problem.In(d.Folder.File(generated.PlanFile), err)
 	}
-	if d.config, err = remote.Write(d.gentle, "", d.plan.Nodes); err != nil {
+	if d.config, err = remote.Write(gentle, "", d.plan.Nodes); err != nil {
 		return nil, err
 	}
 	d.after(d.config.Close)
-	if d.nix, err = d.Nix(d.gentle); err != nil {
+	if d.nix, err = d.Nix(gentle); err != nil {
 		return nil, err
 	}
 	d.store = &closure.Store{Nix: d.nix, SSHConfig: d.config.Path, Pause: 2 * time.Second}
 	r.Remote, r.Store = remote.New(d.config), d.store
-	if r.Signing, err = d.sign(); err != nil {
+	if r.Signing, err = d.sign(gentle); err != nil {
 		return nil, err
 	}
 	d.sink.Phase("evaluating the flake's deploy.nodes")
-	if d.selected, err = d.plan.Evaluate(d.gentle, d.store, d.Selection); err != nil {
+	if d.selected, err = d.plan.Evaluate(gentle, d.store, d.Selection); err != nil {
 		return nil, err
 	}
 	for i := range d.selected {
@@ -166,13 +181,13 @@ func (d *driver) mover() (*move.Mover, error) {
 }
 
 // sign prepares the signing of closures. A run that copies none makes no key.
-func (d *driver) sign() (none deploy.Signing, err error) {
+func (d *driver) sign(ctx context.Context) (none deploy.Signing, err error) {
 	builds := slices.ContainsFunc(d.selected, func(n deploy.Node) bool { return !n.RemoteBuild })
 	if d.Mode != deploy.Deploy || d.RemoteBuild || !builds {
 		return none, nil
 	}
 	domain := d.plan.Document.HostenvHostname
-	key, err := nix.OpenKey(d.gentle, d.Root, d.SigningKey, domain)
+	key, err := nix.OpenKey(ctx, d.Root, d.SigningKey, domain)
 	if err != nil {
 		return none, err
 	}
@@ -180,7 +195,7 @@ func (d *driver) sign() (none deploy.Signing, err error) {
 	return deploy.Signing{
 		PublicKey: key.Public,
 		InPlan:    d.plan.Document.TrustedPublicKeys(),
-		InFlake:   func() ([]string, error) { return d.nix.TrustedPublicKeys(d.gentle) },
+		InFlake:   func() ([]string, error) { return d.nix.TrustedPublicKeys(ctx) },
 	}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -35,6 +36,9 @@ type Options struct {
 	// Migrations are exceptions to how data moves with environments. The user
 	// "*" in Skip is every environment.
 	Migrations deploy.Migrations
+	// Reviewed is the digest ([plan.Digest]) of the plan to deploy, as it was
+	// committed. Run refuses any other. "" is for the plan that is here.
+	Reviewed   string
 	SigningKey string // the file of the secret key, see [nix.OpenKey]
 	DeployRs   string // deploy-rs's program, see [deployrs.Options]
 	Holder     string // names this run to others that wait for its locks; "" is [Holder]
@@ -51,6 +55,9 @@ type Sink struct {
 	Event func(deploy.Event) // every event, once it is durable
 	Phase func(text string)  // a slow step before the first event
 	Warn  func(text string)
+	// Held gets the projects that the plan holds back, if there are any, before
+	// anything else. The deploy keeps them at what the plan has of them.
+	Held func([]plan.Held)
 }
 
 func (o Options) withDefaults() Options {
@@ -79,6 +86,9 @@ func (s Sink) withDefaults() Sink {
 	}
 	if s.Warn == nil {
 		s.Warn = none
+	}
+	if s.Held == nil {
+		s.Held = func([]plan.Held) {}
 	}
 	return s
 }

@@ -2,8 +2,6 @@ package drive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"slices"
 
@@ -21,16 +19,22 @@ type Plan struct {
 	Document plan.Document
 	State    state.State
 	Nodes    []deploy.Node // all of them, with all profiles
+	Commit   string        // of the provider's repository, see [deploy.PlanRecord]
+
+	text []byte // of plan.json
 }
 
 // Read reads the plan in a folder. The error for a plan of another state is a
 // [plan.StaleError].
-func Read(folder *generated.Folder) (*Plan, error) {
-	s, _, err := folder.State()
+func Read(ctx context.Context, folder *generated.Folder) (*Plan, error) {
+	if err := folder.Seen(ctx); err != nil {
+		return nil, err
+	}
+	s, _, err := folder.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	document, _, err := folder.Plan(s)
+	document, text, err := folder.Plan(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +42,7 @@ func Read(folder *generated.Folder) (*Plan, error) {
 	if err != nil {
 		return nil, problem.In(folder.File(generated.PlanFile), err)
 	}
-	return &Plan{Document: document, State: s, Nodes: nodes}, nil
+	return &Plan{Document: document, State: s, Nodes: nodes, text: text}, nil
 }
 
 // Evaluate evaluates the flake, once for all nodes, and returns those of a
@@ -87,19 +91,6 @@ func (p *Plan) users(named []string) []string {
 	return all
 }
 
-// digest returns the digest of the plan without the fields that a deploy writes
-// into it: they must not make a run that is resumed one of another plan.
-func (p *Plan) digest() string {
-	at := map[string]string{}
-	for _, n := range p.Nodes {
-		for _, profile := range n.Profiles {
-			at[profile.Name] = n.Name
-		}
-	}
-	digest := sha256.Sum256(p.Document.WithDeployed(at, "").Encode())
-	return hex.EncodeToString(digest[:])
-}
-
 // unrecorded returns the entries of deployed that the state does not have yet.
 func (p *Plan) unrecorded(deployed map[string]string) map[string]string {
 	news := maps.Clone(deployed)
@@ -118,7 +109,7 @@ func (p *Plan) record(ctx context.Context, folder *generated.Folder, deployed ma
 		return nil
 	}
 	return folder.Locked(ctx, func() error {
-		before, stateText, err := folder.State()
+		before, stateText, err := folder.State(ctx)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package drive
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"time"
 
@@ -33,9 +34,9 @@ func (d *driver) resume() (id string, err error) {
 	switch {
 	case !slices.ContainsFunc(events, func(e deploy.Event) bool { return e.Type == deploy.TypeRun }):
 		return "", problem.New(subject, "ended before it began", again)
-	case o.Ended && o.Code() == deploy.ExitDone && len(d.plan.unrecorded(o.Deployed())) == 0:
+	case o.Ended && (o.Code() == deploy.ExitDone || o.Code() == deploy.ExitHeld) && len(d.plan.unrecorded(o.Deployed())) == 0:
 		return "", problem.New(subject, "is complete: there is nothing to resume", again)
-	case o.Start.Plan != d.plan.digest():
+	case o.Start.Plan != d.plan.Document.Digest():
 		return "", problem.New(subject, "was for another plan", again+": it asks the nodes what they have, and knows which activations that run left undecided")
 	}
 	d.Selection = o.Start.Selected
@@ -44,6 +45,7 @@ func (d *driver) resume() (id string, err error) {
 	now.SkipOffline = now.SkipOffline || then.SkipOffline
 	now.SkipVerification = now.SkipVerification || then.SkipVerification
 	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
+	now.AllowOlder = cmp.Or(now.AllowOlder, then.AllowOlder)
 	if m := o.Start.Migrations; m != nil {
 		d.Migrations = d.plan.joined(*m, d.Migrations)
 	}
@@ -73,7 +75,7 @@ func (p *Plan) joined(then, now deploy.Migrations) deploy.Migrations {
 }
 
 // journal begins a journal, or opens the one of the run to resume.
-func (d *driver) journal(resumed string) (*deploy.Journal, error) {
+func (d *driver) journal(ctx context.Context, resumed string) (*deploy.Journal, error) {
 	if d.Mode != deploy.Deploy {
 		return deploy.NewMemoryJournal(d.sink.Event), nil
 	}
@@ -87,7 +89,8 @@ func (d *driver) journal(resumed string) (*deploy.Journal, error) {
 	if err := deploy.PruneRuns(d.runs); err != nil {
 		return nil, err
 	}
-	start := deploy.Start{Plan: d.plan.digest(), By: d.Holder, Selected: d.Selection, Options: d.Options.Options, SigningKey: d.SigningKey, DeployRs: d.DeployRs}
+	start := deploy.Start{Plan: d.plan.Document.Digest(), Serial: d.plan.Document.Serial.Number, By: d.Holder, Selected: d.Selection, Options: d.Options.Options, SigningKey: d.SigningKey, DeployRs: d.DeployRs}
+	start.Commit, start.Uncommitted = d.Folder.Commit(ctx)
 	if m := d.Migrations; m.IgnoreErrors || len(m.Skip)+len(m.Sources) > 0 {
 		start.Migrations = &m
 	}

@@ -96,7 +96,7 @@ serve() {
 		[ "$insize" = 0 ] || input=$(head -c "$insize")
 		eval "set -- $words"
 		case $verb in
-		observe | run | restore | remove) answer "$verb" "$@" ;;
+		observe | run | restore | remove | keep) answer "$verb" "$@" ;;
 		*) return ;;
 		esac
 	done
@@ -177,10 +177,40 @@ remove() {
 	fi
 }
 
-# observe LINKS USERS TEMPS FOLDERS, each a list of shell words, prints the facts of the
+# keep SERIAL RECORD LOWER makes RECORD, which begins with SERIAL, the record of the
+# last plan. It does not replace one with a higher serial unless LOWER is "lower".
+keep() {
+	own_state >&2 || return
+	has=
+	[ ! -f "$state/plan" ] || read -r has _ <"$state/plan"
+	case $has in '' | *[!0-9]* | ??????????*) has=0 ;; esac
+	if [ "$has" -gt "$1" ] && [ "$3" != lower ]; then
+		printf '%s\n' "the node got plan $has meanwhile, which is newer than plan $1" >&2
+		return 67
+	fi
+	# After a power cut there is the old record or the new one.
+	printf '%s\n' "$2" >"$state/plan.new" && sync "$state/plan.new" && mv -f "$state/plan.new" "$state/plan" && sync "$state"
+}
+
+# refused USER LINK prints why sudo does not let the deploy user set a profile, and
+# nothing if it does. A node of another deploy tool may have only the rules of deploy-rs.
+refused() {
+	tool=/run/current-system/sw/bin/nix-env none=/nix/store/00000000000000000000000000000000-none
+	[ -x "$tool" ] && id -u "$1" >/dev/null 2>&1 || return 0
+	if ! command -v sudo >/dev/null; then
+		printf 'there is no sudo'
+		return
+	fi
+	why=$(sudo -n -l -u "$1" "$tool" -p "$2" --set "$none" 2>&1 >/dev/null) && return
+	why=$(printf '%s\n' "$why" | grep -v 'unable to resolve host')
+	[ -z "$why" ] && [ -x "$2/activate-rs" ] && return
+	printf '%s' "${why:-no rule of sudo allows it}"
+}
+
+# observe LINKS USERS TEMPS FOLDERS SUDO, each a list of shell words, prints the facts of the
 # node. Each field ends with NUL, so that no value can look like two fields.
 observe() {
-	links=$1 users=$2 temps=$3 folders=$4
+	links=$1 users=$2 temps=$3 folders=$4 sudo=$5
 	fields os "$(cat /etc/os-release 2>/dev/null)"
 	fields user "$(id -un)" "$(id -Gn)"
 	fields nix "$(nix --version 2>/dev/null)"
@@ -191,8 +221,11 @@ observe() {
 		nix --extra-experimental-features nix-command config show 2>/dev/null ||
 			nix --extra-experimental-features nix-command show-config 2>/dev/null
 	)"
+	fields plan "$(head -c 2048 "$state/plan" 2>/dev/null)"
 	fields hostkey "$(cat /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null)"
 	fields free "$(df -Pk /nix/store /nix/var/nix 2>/dev/null | while read -r _ _ _ free _; do printf '%s ' "$free"; done)"
+	eval "set -- $sudo"
+	[ $# = 0 ] || fields sudo "$(refused "$@" | head -c 2048)"
 	eval "set -- $links"
 	for path in "$@"; do
 		follow "$path"

@@ -14,6 +14,7 @@ import (
 type AuthError struct {
 	Node, User string
 	Keys       []string // the public keys' files that ssh has here
+	Locked     []string // the private keys' files with a passphrase that no ssh-agent has
 	Cause      string   // the text of ssh
 }
 
@@ -27,7 +28,14 @@ func (e *AuthError) Hint() string {
 	if len(e.Keys) > 0 {
 		key = "what is in " + strings.Join(e.Keys, " or ")
 	}
-	return "add " + key + " to provider.deployPublicKeys, run `mage plan`, and ask an operator whose key is on the node to deploy it; a key with a passphrase needs an ssh-agent"
+	add := "add " + key + " to provider.deployPublicKeys, run `mage plan`, and ask an operator whose key is on the node to deploy it"
+	switch {
+	case strings.Contains(e.Cause, "Too many authentication failures"):
+		return "the ssh-agent has more keys than the node tries: name the one for the node in ~/.ssh/config\nHost " + e.Node + "\n  IdentitiesOnly yes\n  IdentityFile ~/.ssh/KEY"
+	case len(e.Locked) > 0:
+		return "a key with a passphrase needs an ssh-agent: `ssh-add " + problem.Word(e.Locked[0]) + "`. If the node does not know that key, " + add
+	}
+	return add
 }
 
 // A CommandError reports that a command on a node failed.
@@ -48,8 +56,13 @@ func (e *CommandError) Error() string {
 
 // Hint returns what to do.
 func (e *CommandError) Hint() string {
-	if strings.Contains(e.Stderr, "sudo: a password is required") {
+	switch {
+	case strings.Contains(e.Stderr, "you must have a tty to run sudo"):
+		return deploy.NoTTY
+	case strings.Contains(e.Stderr, "sudo: a password is required"):
 		return "the node's sudo does not let the deploy user do this: deploy its system with this version first, or see hostenv.deploy.sudoCommands"
+	case strings.Contains(e.Stderr, "No space left on device"), strings.Contains(e.Stderr, "Disk quota exceeded"):
+		return "make room on the node: `df -h` there shows which disk is full"
 	}
 	return ""
 }

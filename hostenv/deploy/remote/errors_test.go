@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -95,7 +96,15 @@ func TestErrors(t *testing.T) {
 // TestNoise tests a login shell that prints to stdout and stderr.
 func TestNoise(t *testing.T) {
 	m := newMachine(t, "printf 'echo ready; echo hostenv-agent; printf .WzBd; echo to stderr >&2\\n' >/home/deploy/.ssh/rc", "")
-	m.open(t, lockAs("alice", 0))
+	s := m.open(t, lockAs("alice", 0))
+	if got := s.Observation().Printed; got != "ready; hostenv-agent; .WzBd" {
+		t.Errorf("it printed %q", got)
+	}
+	m.sh(t, "echo 'echo more >&2' >/home/deploy/.ssh/rc")
+	s = m.open(t, deploy.OpenOptions{})
+	if got := s.Observation().Printed; got != "" {
+		t.Errorf("without output it printed %q", got)
+	}
 }
 
 // TestCommandFails checks that the output of a failed command is kept.
@@ -277,4 +286,91 @@ func TestSilentNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = second.Close()
+}
+
+// TestSudo: what sudo refuses is known before anything is activated.
+func TestSudo(t *testing.T) {
+	m := newMachine(t, "", "")
+	s := m.open(t, deploy.OpenOptions{})
+	refuses := func() string {
+		t.Helper()
+		return m.open(t, deploy.OpenOptions{}).Observation().Sudo
+	}
+	if got := s.Observation().Sudo; got != "" {
+		t.Errorf("with all rules: %q", got)
+	}
+	// sudo is asked once in a session.
+	if o, err := s.Observe(t.Context()); err != nil || o.Sudo != "" {
+		t.Errorf("observed again: %q, %v", o.Sudo, err)
+	}
+	write := func(text string) { m.sh(t, `printf '%s\n' "$1" >/etc/sudoers`, text) }
+	rules := read(t, "testdata/sudoers")
+	write("Defaults:deploy requiretty\n" + rules)
+	if got := refuses(); !strings.Contains(got, "you must have a tty to run sudo") {
+		t.Errorf("a terminal is wanted: %q", got)
+	}
+	_, err := s.Run(t.Context(), "site", nil, "id")
+	if !strings.Contains(problem.Hint(err), "requiretty") {
+		t.Errorf("%v, hint %q", err, problem.Hint(err))
+	}
+	write("root ALL=(ALL) ALL")
+	if got := refuses(); !strings.Contains(got, "a password is required") {
+		t.Errorf("there is no rule: %q", got)
+	}
+	write("deploy ALL=(site) NOPASSWD: /usr/bin/id")
+	if got := refuses(); got != "no rule of sudo allows it" {
+		t.Errorf("there is another rule: %q", got)
+	}
+	write("deploy ALL=(ALL) NOPASSWD: ALL")
+	if got := refuses(); got != "" {
+		t.Errorf("all is allowed: %q", got)
+	}
+}
+
+// TestKeys: what keeps ssh from logging in, though the operator has a key for the node.
+func TestKeys(t *testing.T) {
+	m := newMachine(t, "", "")
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("SSH_AUTH_SOCK", "")
+	dir := t.TempDir()
+	var auth *remote.AuthError
+	refused := func(n deploy.Node) string {
+		t.Helper()
+		_, err := remote.New(config(t, n)).Open(t.Context(), n, deploy.OpenOptions{})
+		if !errors.As(err, &auth) {
+			t.Fatalf("it logs in: %v", err)
+		}
+		return problem.Hint(err)
+	}
+
+	// A key with a passphrase, and no agent.
+	key := dir + "/key"
+	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", key)
+	m.sh(t, `cat >>/home/deploy/.ssh/authorized_keys <<END
+$1
+END`, read(t, key+".pub"))
+	n := m.Node
+	n.SSHOptions = []string{"-F", "none", "-o", "IdentitiesOnly=yes", "-i", key}
+	if hint := refused(n); !strings.Contains(hint, "`ssh-add "+key+"`") {
+		t.Errorf("a key with a passphrase: %s", hint)
+	}
+
+	// An agent with more keys than the node tries.
+	socket := dir + "/agent"
+	agent := exec.Command("ssh-agent", "-D", "-a", socket)
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	testenv.Await(t, "the start of the ssh-agent", func() bool { _, err := os.Stat(socket); return err == nil })
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	for i := range 8 {
+		other := fmt.Sprintf("%s/other-%d", dir, i)
+		run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
+		run(t, "ssh-add", "-q", other)
+	}
+	n.SSHOptions = []string{"-F", "none"}
+	if hint := refused(n); !strings.Contains(auth.Cause, "Too many authentication failures") || !strings.Contains(hint, "Host n1\n  IdentitiesOnly yes\n") {
+		t.Errorf("many keys: %s; %s", auth.Cause, hint)
+	}
 }

@@ -61,6 +61,9 @@ func TestFleet(t *testing.T) {
 	if key, err := names.ParsePublicKey(n.HostKey); err != nil || o.HostKey != key.Bare() {
 		t.Errorf("the node shows the host key %s, and reports %q: %v", n.HostKey, o.HostKey, err)
 	}
+	if o.Sudo != "" || o.Printed != "" {
+		t.Errorf("with the node's own rules sudo refuses %q, and the shell prints %q", o.Sudo, o.Printed)
+	}
 	for _, p := range d.Profiles {
 		got := o.Profiles[p.Name]
 		if got.Active != old[p.Key()] || got.Temp != deploy.TempPrivate || got.UID != p.UID || len(got.Activating) != 0 {

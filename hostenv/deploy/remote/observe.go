@@ -28,8 +28,14 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 		}
 	}
 	slices.Sort(folders)
+	// Once in a session: sudo looks its host up in DNS each time, and writes a log.
+	var sudo []string
+	first := s.observed.Profiles == nil
+	if first && len(s.node.Profiles) > 0 { // the system, or an environment that the node has
+		sudo = []string{s.node.Profiles[0].User, s.node.Profiles[0].Link}
+	}
 	var args []string
-	for _, list := range [][]string{links, users, temps, slices.Compact(folders)} {
+	for _, list := range [][]string{links, users, temps, slices.Compact(folders), sudo} {
 		words, err := Quote(list...)
 		if err != nil {
 			return deploy.Observation{}, err
@@ -47,7 +53,12 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	if err != nil {
 		return deploy.Observation{}, fmt.Errorf("node %s: read its report: %w", s.node.Name, err)
 	}
-	return r.observation(s.node.Profiles), nil
+	o := r.observation(s.node.Profiles)
+	o.Printed = s.printed
+	if !first {
+		o.Sudo = s.observed.Sudo
+	}
+	return o, nil
 }
 
 // home returns the usual home of a user. The node's configuration may set another.
@@ -66,6 +77,8 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		TrustsUser:      settings["require-sigs"] == "false" || r.trusted(strings.Fields(settings["trusted-users"])),
 		Profiles:        map[string]deploy.Observed{},
 		HostKey:         r.hostKey,
+		Plan:            r.plan,
+		Sudo:            r.sudo,
 		Free:            r.free,
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,

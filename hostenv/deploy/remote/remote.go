@@ -78,6 +78,7 @@ func (r *Remote) Open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 			var refused *AuthError
 			if errors.As(err, &refused) {
 				refused.Keys = r.publicKeys(ctx, n)
+				refused.Locked = locked(ctx, refused.Keys)
 			}
 			return nil, err
 		}
@@ -155,4 +156,24 @@ func (r *Remote) publicKeys(ctx context.Context, n deploy.Node) []string {
 		}
 	}
 	return keys
+}
+
+// locked returns the files of private keys that ssh cannot use: those with a passphrase
+// that are not in the ssh-agent.
+func locked(ctx context.Context, public []string) []string {
+	agent, _ := exec.CommandContext(ctx, "ssh-add", "-L").Output() // nothing without an agent
+	var found []string
+	for _, path := range public {
+		private := strings.TrimSuffix(path, ".pub")
+		cmd := exec.CommandContext(ctx, "ssh-keygen", "-y", "-P", "", "-f", private)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "passphrase") {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		if fields := strings.Fields(string(text)); err == nil && len(fields) > 1 && !strings.Contains(string(agent), fields[1]) {
+			found = append(found, private)
+		}
+	}
+	return found
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
@@ -23,6 +24,8 @@ type report struct {
 	owners           map[int]string
 	environments     map[int][]string
 	hostKey          string
+	plan             deploy.PlanRecord
+	sudo             string
 	free             *int64
 	folders          map[string]folder
 	missing          map[string]bool
@@ -62,6 +65,8 @@ var kinds = map[string]kind{
 	}},
 	"activated":    {2, func(r *report, v []string) { r.activated[v[0]] = v[1] }},
 	"running":      {3, (*report).readRunning},
+	"sudo":         {1, func(r *report, v []string) { r.sudo = brief(v[0]) }},
+	"plan":         {1, (*report).readPlan},
 	"free":         {1, (*report).readFree},
 	"hostkey":      {1, (*report).readHostKey},
 	"passwd":       {1, (*report).readUsers},

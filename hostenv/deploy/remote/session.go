@@ -35,6 +35,7 @@ type session struct {
 	out      *bufio.Reader
 	stderr   tail
 	observed deploy.Observation
+	printed  string // what the node's shell printed before the agent began
 
 	limit   time.Duration // see [Remote.Commands]
 	turn    chan struct{} // holds a token while no request waits for an answer
@@ -153,7 +154,8 @@ func (s *session) greet(how deploy.OpenOptions, admitted func()) error {
 			<-s.ended
 			return failed(s.node, s.cmd.ProcessState.ExitCode(), s.stderr.String(), output.String())
 		}
-		if strings.HasSuffix(line, "hostenv-agent "+s.nonce) {
+		if before, ok := strings.CutSuffix(line, "hostenv-agent "+s.nonce); ok {
+			s.printed = brief(output.String() + before)
 			break
 		}
 		if output.WriteString(line + "\n"); output.Len() > tailSize {

@@ -85,7 +85,7 @@ func refuseMarkers(data []byte) error {
 				return &SyntaxError{
 					Line: line, Column: 1,
 					Problem: "a git conflict marker (" + marker + ") stands in the file",
-					Remedy:  "take one side whole (git checkout --ours FILE, or --theirs FILE), then run `mage plan` again to redo the other side's changes",
+					Remedy:  "restore the file from a commit without it; of a state.json and a plan.json in a merge that is not finished, `mage state:merge` merges both sides",
 				}
 			}
 		}

@@ -152,15 +152,11 @@ func parsePath(value any) ([]string, error) {
 // Customers returns those inputs of the root whose name is organisation__project.
 // It does not know provider.notProjects, which is only known after evaluation.
 func (l *Lock) Customers() []string {
-	var names []string
-	for name := range l.nodes[l.root].inputs {
-		if strings.Contains(name, "__") {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return slices.DeleteFunc(l.Inputs(), func(name string) bool { return !strings.Contains(name, "__") })
 }
+
+// Inputs returns the names of the root's inputs, sorted.
+func (l *Lock) Inputs() []string { return slices.Sorted(maps.Keys(l.nodes[l.root].inputs)) }
 
 // Read returns the inputs among customers whose flake.nix Nix reads when it locks:
 // those without `flake = false`.

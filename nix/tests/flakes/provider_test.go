@@ -82,7 +82,7 @@ func (w *world) plan() {
 	for i, answer := range answers {
 		sources[requests[i].Key] = plan.Locked(answer)
 	}
-	result, err := plan.Compute(inventory, sources, state.New())
+	result, err := plan.Compute(plan.Input{Inventory: inventory, Sources: sources, State: state.New()})
 	must(err)
 	w.repo("provider", map[string]string{
 		"generated/state.json": string(result.State.Encode()),

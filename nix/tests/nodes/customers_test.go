@@ -82,7 +82,11 @@ func planned(t testing.TB, inventory []byte) (*plan.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan.Compute(inv, nil, state.New())
+	result, err := plan.Compute(plan.Input{Inventory: inv, State: state.New()})
+	if err == nil && len(result.Held) > 0 {
+		return nil, result.Held[0].Reason
+	}
+	return result, err
 }
 
 // TestEveryOption tries every option of NixOS's virtual hosts and locations, with a

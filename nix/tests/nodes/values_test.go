@@ -166,7 +166,7 @@ func TestValues(t *testing.T) {
 			equal(t, "gid", *v.Groups[user], 1003)
 			equal(t, "keys of an environment", u.Keys, []string{"ssh-ed25519 AAAAALICE1 alice@laptop", "ssh-ed25519 AAAAALICE2 alice@desktop", "ssh-ed25519 AAAABOB bob@laptop"})
 			deploy := v.Users["deploy"]
-			equal(t, "deploy keys", deploy.Keys, []string{"ssh-ed25519 AAAADEPLOY deploy@provider"})
+			equal(t, "deploy keys", deploy.Keys, []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIpV594cTdpe+o1y0IiFHricBDmVkjMpBQoyJeYIqCeo deploy@provider"})
 			equal(t, "deploy user is a system user", []bool{deploy.IsSystemUser, deploy.IsNormalUser}, []bool{true, false})
 			equal(t, "groups of the deploy user", deploy.ExtraGroups, []string{"root"})
 			equal(t, "mutable users", v.MutableUsers, false)

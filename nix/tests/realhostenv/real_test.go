@@ -292,7 +292,7 @@ func makePlan(t *testing.T, nix, provider string) {
 	for i, answer := range answers {
 		sources[requests[i].Key] = plan.Locked(answer)
 	}
-	result, err := plan.Compute(inventory, sources, state.New())
+	result, err := plan.Compute(plan.Input{Inventory: inventory, Sources: sources, State: state.New()})
 	if err != nil {
 		t.Fatal(err)
 	}

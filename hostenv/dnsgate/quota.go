@@ -1,0 +1,81 @@
+package dnsgate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+// quotaWindow is the time within which a project may get as many new certificates as
+// its quota: the week of Let's Encrypt's limits.
+const quotaWindow = 7 * 24 * time.Hour
+
+// withholdNew turns off the new certificates of each project that has more than its
+// quota of new ones within the window. The first by host name stay on. A later run
+// turns on those that fit by then.
+//
+// A certificate that another run turned on counts from then on; so does one that goes
+// to another node, which is never withheld: its host had a certificate before. Those
+// whose virtual host is no longer in the plan do not count.
+func withholdNew(d plan.Document, all []Decision, gate map[string]plan.GateEntry, now string) {
+	at, clock := time.Parse(time.RFC3339, now)
+	orders := map[string][]time.Time{} // by project; of this run: at
+	fresh := map[string]bool{}         // hosts that this run turned on, and that had no certificate
+	for _, decision := range all {
+		if decision.Fresh && !decision.renewed {
+			fresh[decision.Host] = true
+		}
+	}
+	for _, c := range wanted(d) {
+		e := gate[c.Host]
+		if !isOn(&e) || fresh[c.Host] || e.Ordered == "" {
+			continue
+		}
+		// Without a clock every order is recent.
+		ordered, err := time.Parse(time.RFC3339, e.Ordered)
+		if clock != nil || err != nil || at.Sub(ordered) < quotaWindow {
+			orders[projectOf(d, c)] = append(orders[projectOf(d, c)], ordered)
+		}
+	}
+	for i := range all { // by host, as wanted returns them
+		decision := &all[i]
+		if !fresh[decision.Host] {
+			continue
+		}
+		project := projectOf(d, decision.Certificate)
+		quota := d.CertificateQuota(project)
+		if len(orders[project]) < quota {
+			orders[project] = append(orders[project], at)
+			continue
+		}
+		decision.Verdict = overQuota(project, decision.Certificate, quota, orders[project])
+		decision.On, decision.Fresh = false, false
+		entry := decision.entry(now)
+		if old, ok := entryOf(d, decision.Host); ok && old.Node == decision.Node && isSame(old, entry) {
+			entry = withAsked(old, decision.Asked)
+		}
+		decision.Since = entry.Since
+		gate[decision.Host] = entry
+	}
+}
+
+// overQuota is the verdict of a certificate that is withheld, because of these orders.
+func overQuota(project string, c Certificate, quota int, orders []time.Time) Verdict {
+	when := "after a week"
+	if oldest := slices.SortedFunc(slices.Values(orders), time.Time.Compare); len(oldest) > 0 && !oldest[0].IsZero() {
+		when = "after " + oldest[0].Add(quotaWindow).UTC().Format(time.RFC3339)
+	}
+	return Verdict{
+		Result: Fail, Reason: ReasonQuota, Name: c.Host, Retryable: true,
+		Evidence: []Evidence{{Name: project, Type: "quota", Saw: fmt.Sprintf("%d new certificates within a week", quota)}},
+		Fix: fmt.Sprintf("run `mage dnsGate` %s; or, if the project may have more at once, raise %s, run `mage plan`, and then the gate",
+			when, plan.CertificateOption(project)),
+	}
+}
+
+func projectOf(d plan.Document, c Certificate) string {
+	e := d.Environments[c.User].Hostenv
+	return e.Organisation + "__" + e.Project
+}
