@@ -4,10 +4,9 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
@@ -83,7 +82,7 @@ func TestHostileNames(t *testing.T) {
 			if r.code != 1 || !strings.Contains(r.stderr, "error: generated/plan.json: ") {
 				t.Errorf("%s: %s", name, r)
 			}
-			if commands := w.Commands(t); len(commands) > 0 {
+			if commands := w.commands(); len(commands) > 0 {
 				t.Errorf("%s: %q were run", name, commands)
 			}
 		}
@@ -96,7 +95,7 @@ func TestHostileNames(t *testing.T) {
 	})
 	r := w.wants(w.deploy(), 1)
 	contains(t, r.stderr, `plan.environments."$(touch owned)"`, `plan.nodes."n1;id"`, "hostname", "sshOpts", "hostKey", "plan.deployUser", " problems\n")
-	if commands := w.Commands(t); len(commands) > 0 {
+	if commands := w.commands(); len(commands) > 0 {
 		t.Errorf("%q were run", commands)
 	}
 	if runs, err := os.ReadDir(w.runs()); err == nil && len(runs) > 0 {
@@ -111,8 +110,8 @@ func TestHostileNames(t *testing.T) {
 			t.Errorf("%s: %s", flag, r)
 		}
 	}
-	if diff := cmp.Diff([][]string(nil), w.Commands(t)); diff != "" {
-		t.Errorf("flags alone ran commands: %s", diff)
+	if commands := w.commands(); len(commands) > 0 {
+		t.Errorf("flags alone ran %q", commands)
 	}
 }
 
@@ -140,4 +139,13 @@ func TestHostileLink(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &s); err != nil || s.Active != hostile || s.Standing != deploy.StandingForeign {
 		t.Errorf("%v: %s", err, r)
 	}
+}
+
+// commands are those that were run, but for git with nothing of a plan in its
+// arguments: it is asked for files that it does not know, and for whole ones.
+func (w *world) commands() [][]string {
+	w.t.Helper()
+	return slices.DeleteFunc(w.Commands(w.t), func(argv []string) bool {
+		return argv[0] == "git" && !strings.ContainsAny(strings.Join(argv, " "), ";$\n")
+	})
 }

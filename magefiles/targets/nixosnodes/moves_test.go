@@ -237,7 +237,7 @@ func TestMoves(t *testing.T) {
 	// node has the environment's user, but not its profile.
 	s.Provider.Set(t, "placement", `{ acme = "node-b"; }`)
 	s.Provider.Commit(t)
-	contains(t, s.mage(0, "plan").Stdout, shop, "node-b")
+	contains(t, s.mage(0, "plan").Stdout, "shop/main: moves from node-a to node-b")
 	backups.full.Store(true)
 	failed := s.mage(3, "deploy")
 	contains(t, failed.Stdout+failed.Stderr, "restic-backups-"+name+".service failed", "507 Insufficient Storage")

@@ -160,8 +160,9 @@ func (p *powercuts) again() {
 func (p *powercuts) begin(args ...string) {
 	p.t.Helper()
 	p.runs = len(p.journals())
-	// Wait for what the deploy-rs of a killed run still does.
-	p.deploy = p.Operator.Begin(p.t, append(args, "-lockWait=3m")...)
+	// Wait for what the deploy-rs of a killed run still does. Every other version is older
+	// than that of the node.
+	p.deploy = p.Operator.Begin(p.t, append(args, "-lockWait=3m", "-allowOlder=power is cut")...)
 	if slices.Contains(args, "-resume") {
 		p.runs--
 	}
