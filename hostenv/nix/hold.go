@@ -207,9 +207,9 @@ func (h *holder) command(nix string, args, visible []string) []string {
 	return command
 }
 
-// eval evaluates an expression within a time, of which the limit may have been longer
-// at first, and returns its JSON. The error is a *CommandError if
-// Nix failed or was stopped at a limit.
+// eval evaluates an expression and returns its JSON. Within is what earlier processes
+// of the same evaluation left of the limit of time. The error is a *CommandError if Nix
+// failed or was stopped at a limit.
 func (h *holder) eval(ctx context.Context, expression string, visible []string, within time.Duration) ([]byte, error) {
 	nix, err := h.program()
 	if err != nil {
