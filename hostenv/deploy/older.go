@@ -13,12 +13,15 @@ import (
 type PlanRecord struct {
 	Serial int    `json:"serial"` // 0 for a plan without one
 	Digest string `json:"digest"` // see plan.Document.Digest
-	// Commit is the commit of the provider's repository, with "-dirty" if the plan was
+	// Commit is the commit of the provider's repository, with [Dirty] if the plan was
 	// not committed, and "" outside of git.
 	Commit string `json:"commit,omitempty"`
 	By     string `json:"by"`   // who deployed it
 	Time   string `json:"time"` // RFC 3339, UTC
 }
+
+// Dirty is at the end of a commit if the plan was not as in it.
+const Dirty = "-dirty"
 
 func (p PlanRecord) String() string {
 	text := fmt.Sprintf("plan %d", p.Serial)
@@ -76,7 +79,7 @@ func (r *run) newer(n *nodeRun, has PlanRecord) error {
 	return nil
 }
 
-// keep makes a node record the plan before the profiles that are there are activated,
+// keep makes a node record the plan, and what that holds back of it, before the profiles that are there are activated,
 // and reports whether they may be. A node that is at the plan already records it too; one
 // that could not get it stays with the record of the plan that it has.
 func (r *run) keep(ctx context.Context, n *nodeRun, there []*profileRun) (may bool, err error) {
@@ -86,7 +89,7 @@ func (r *run) keep(ctx context.Context, n *nodeRun, there []*profileRun) (may bo
 	}
 	session, failure := n.open(ctx, r)
 	if failure == nil {
-		failure = session.Keep(ctx, r.Plan, r.Options.AllowOlder != "")
+		failure = session.Keep(ctx, r.Plan, r.heldOn[n.Name], r.Options.AllowOlder != "")
 	}
 	if failure == nil {
 		return true, nil

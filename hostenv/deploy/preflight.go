@@ -36,8 +36,9 @@ const (
 	FindingOlderPlan     = "older-plan"        // the node has a newer plan
 	FindingOtherPlan     = "other-plan"        // the node has another plan with the same serial
 	FindingNotKept       = "plan-not-recorded" // of an older plan the node would not know
-	FindingMove          = "move"              // the node with the data is unclear or unreachable
-	FindingMoveFirst     = "move-first"        // an environment would leave its old node too early
+	FindingNotRecorded   = "deploy-not-recorded"
+	FindingMove          = "move"       // the node with the data is unclear or unreachable
+	FindingMoveFirst     = "move-first" // an environment would leave its old node too early
 	FindingMoveCycle     = "move-cycle"
 )
 

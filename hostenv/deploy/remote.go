@@ -39,10 +39,15 @@ type Session interface {
 	// Remove removes the link of an environment's profile whose first activation
 	// failed, so that the path does not count as active.
 	Remove(ctx context.Context, p Profile) error
-	// Keep makes the node record the plan that it gets. It refuses to replace the
-	// record of a plan with a higher serial unless lower is true. The session must hold
-	// the lock.
-	Keep(ctx context.Context, plan PlanRecord, lower bool) error
+	// Keep makes the node record the plan that it gets, and the users of its
+	// environments that this plan holds back. It refuses to replace the record of a plan
+	// with a higher serial unless lower is true. The session must hold the lock.
+	Keep(ctx context.Context, plan PlanRecord, held []string, lower bool) error
+	// Record makes the node keep a deployment beside its newest ones. The session must
+	// hold the lock.
+	Record(ctx context.Context, d Deployment) error
+	// Deployments returns the deployments that the node keeps, the oldest first.
+	Deployments(ctx context.Context) ([]Deployment, error)
 	// Run runs a command as a user of the node and returns its output. The command
 	// gets the arguments unchanged, and input as its stdin.
 	Run(ctx context.Context, user string, input []byte, argv ...string) (stdout []byte, err error)

@@ -72,6 +72,8 @@ type run struct {
 	all   map[string]*nodeRun // of the plan: data may come from any of them
 	slots chan struct{}
 	owed  map[string]string // see isOwed
+	// heldOn are the environments of each node that the plan holds back.
+	heldOn map[string][]string
 }
 
 // Run activates the planned paths of nodes, which have only their selected
@@ -80,10 +82,11 @@ type run struct {
 // The error is that events cannot be written, for example on a full disk; the
 // outcome has everything else.
 func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outcome, error) {
-	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, slots: make(chan struct{}, cmp.Or(r.Options.Jobs, 4))}
+	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, heldOn: map[string][]string{}, slots: make(chan struct{}, cmp.Or(r.Options.Jobs, 4))}
 	x.owed = x.unasked()
 	for _, n := range fleet {
 		x.all[n.Name] = newNodeRun(n)
+		x.heldOn[n.Name] = heldOn(r.Held, n)
 	}
 	for _, n := range nodes {
 		x.all[n.Name] = newNodeRun(n)
@@ -148,7 +151,12 @@ func (r *run) do(ctx, gentle context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range r.nodes {
 		if n.reached {
-			group.Go(func() error { return r.node(ctx, gentle, n) })
+			group.Go(func() error {
+				if err := r.node(ctx, gentle, n); err != nil {
+					return err
+				}
+				return r.record(ctx, n)
+			})
 		}
 	}
 	return group.Wait()

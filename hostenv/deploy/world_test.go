@@ -62,6 +62,8 @@ type machine struct {
 	os         string
 	hostKey    string
 	plan       deploy.PlanRecord
+	held       []string
+	deployed   []deploy.Deployment
 	activated  []string // profile=path of each activation that started
 	restarted  []string // activations of a path that was active and had come up
 	restorable bool
@@ -204,14 +206,33 @@ func (s *session) Remove(_ context.Context, p deploy.Profile) error {
 }
 
 // Keep does not compare serials, as a node does: the Runner must not count on it.
-func (s *session) Keep(_ context.Context, plan deploy.PlanRecord, _ bool) error {
+func (s *session) Keep(_ context.Context, plan deploy.PlanRecord, held []string, _ bool) error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	if s.w.ask("keep", s.n.Name, "") != none {
 		return errors.New("cannot keep")
 	}
-	s.m.plan = plan
+	s.m.plan, s.m.held = plan, held
 	return nil
+}
+
+func (s *session) Record(_ context.Context, d deploy.Deployment) error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("record", s.n.Name, "") != none {
+		return errors.New("no space left on device")
+	}
+	s.m.deployed = append(s.m.deployed, d)
+	return nil
+}
+
+func (s *session) Deployments(context.Context) ([]deploy.Deployment, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("records", s.n.Name, "") != none {
+		return nil, errors.New("cannot read")
+	}
+	return slices.Clone(s.m.deployed), nil
 }
 
 func (s *session) Run(_ context.Context, _ string, _ []byte, argv ...string) ([]byte, error) {

@@ -90,7 +90,7 @@ func (d *driver) run(ctx, gentle context.Context) (outcome deploy.Outcome, err e
 	}
 	commit, changed := d.Folder.Commit(gentle)
 	if d.plan.Commit = commit; changed {
-		d.plan.Commit += "-dirty"
+		d.plan.Commit += deploy.Dirty
 	}
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()

@@ -96,7 +96,7 @@ serve() {
 		[ "$insize" = 0 ] || input=$(head -c "$insize")
 		eval "set -- $words"
 		case $verb in
-		observe | run | restore | remove | keep) answer "$verb" "$@" ;;
+		observe | run | restore | remove | keep | record | records) answer "$verb" "$@" ;;
 		*) return ;;
 		esac
 	done
@@ -188,8 +188,29 @@ keep() {
 		printf '%s\n' "the node got plan $has meanwhile, which is newer than plan $1" >&2
 		return 67
 	fi
-	# After a power cut there is the old record or the new one.
-	printf '%s\n' "$2" >"$state/plan.new" && sync "$state/plan.new" && mv -f "$state/plan.new" "$state/plan" && sync "$state"
+	printf '%s\n' "$2" | replace plan
+}
+
+# record DEPLOYMENT adds a line to the newest deployments.
+record() {
+	own_state >&2 || return
+	{
+		[ ! -f "$state/deploys" ] || tail -n 99 -- "$state/deploys" | tail -c 4194304
+		printf '%s\n' "$1"
+	} | replace deploys
+}
+
+# records prints the newest deployments, the oldest first.
+records() {
+	[ ! -f "$state/deploys" ] || tail -n 100 -- "$state/deploys" | tail -c 8388608
+}
+
+# replace FILE writes a file of the state. After a power cut, or without room, there is
+# the old file or the new one.
+replace() {
+	cat >"$state/$1.new" && sync "$state/$1.new" && mv -f "$state/$1.new" "$state/$1" && sync "$state" && return
+	rm -f "$state/$1.new" 2>/dev/null
+	return 1
 }
 
 # refused USER LINK prints why sudo does not let the deploy user set a profile, and

@@ -12,16 +12,26 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 )
 
-// Keep makes the node record a plan; see [deploy.Session]. The record is a line of
-// ~/.hostenv-deploy/plan of the deploy user: serial, digest, commit, time, and who
-// deployed it.
-func (s *session) Keep(ctx context.Context, plan deploy.PlanRecord, lower bool) error {
+// Keep makes the node record a plan; see [deploy.Session]. The record is the first line
+// of ~/.hostenv-deploy/plan of the deploy user: serial, digest, commit, time, and who
+// deployed it. The second line is "held" and the environments that are held back; the
+// node's metrics have them (nix/modules/metrics.sh).
+func (s *session) Keep(ctx context.Context, plan deploy.PlanRecord, held []string, lower bool) error {
 	how := "keep"
 	if lower {
 		how = "lower"
 	}
 	by := []rune(printable(plan.By))
 	record := fmt.Sprintf("%d %s %s %s %s", plan.Serial, cmp.Or(plan.Digest, "-"), cmp.Or(plan.Commit, "-"), cmp.Or(plan.Time, "-"), string(by[:min(len(by), 200)]))
+	for i, user := range held {
+		if !isUserName(user) {
+			return refused(s.node.Name, fmt.Sprintf("%q is not a user name", user), "run `mage plan`")
+		}
+		if i == 0 {
+			record += "\nheld"
+		}
+		record += " " + user
+	}
 	a, err := s.request(ctx, "keep", nil, strconv.Itoa(plan.Serial), record, how)
 	if err == nil && a.status != 0 {
 		err = &CommandError{s.node.Name, s.node.User, "recording the plan", a.status, a.stderr}
@@ -36,7 +46,8 @@ var (
 
 // readPlan reads the record of a plan. Of one that Keep did not write it keeps nothing.
 func (r *report) readPlan(v []string) {
-	fields := strings.SplitN(strings.TrimSuffix(v[0], "\n"), " ", 5)
+	line, _, _ := strings.Cut(v[0], "\n")
+	fields := strings.SplitN(line, " ", 5)
 	if len(fields) != 5 {
 		return
 	}

@@ -19,7 +19,7 @@ func testKeep(t *testing.T, shell string) {
 		t.Errorf("a new node has %+v", got)
 	}
 	record := deploy.PlanRecord{Serial: 12, Digest: strings.Repeat("0a", 32), Commit: strings.Repeat("c", 40) + "-dirty", By: "alice@ci; $(id) 'run' \"7\" *", Time: "2026-11-29T07:01:02Z"}
-	if err := s.Keep(t.Context(), record, false); err != nil {
+	if err := s.Keep(t.Context(), record, []string{"site", "shop"}, false); err != nil {
 		t.Fatal(err)
 	}
 	_ = s.Close()
@@ -31,13 +31,13 @@ func testKeep(t *testing.T, shell string) {
 	older := record
 	older.Serial, older.Commit, older.By, older.Time = 9, "", "bob", ""
 	var failed *remote.CommandError
-	if err := s.Keep(t.Context(), older, false); !errors.As(err, &failed) || failed.Status != 67 || !strings.Contains(err.Error(), "the node got plan 12 meanwhile, which is newer than plan 9") {
+	if err := s.Keep(t.Context(), older, nil, false); !errors.As(err, &failed) || failed.Status != 67 || !strings.Contains(err.Error(), "the node got plan 12 meanwhile, which is newer than plan 9") {
 		t.Errorf("a lower serial: %v", err)
 	}
 	if o, err := s.Observe(t.Context()); err != nil || o.Plan != record {
 		t.Errorf("it has %+v, %v", o.Plan, err)
 	}
-	if err := s.Keep(t.Context(), older, true); err != nil {
+	if err := s.Keep(t.Context(), older, nil, true); err != nil {
 		t.Fatal(err)
 	}
 	if o, err := s.Observe(t.Context()); err != nil || o.Plan != older {
@@ -50,7 +50,7 @@ func testKeep(t *testing.T, shell string) {
 		if o, err := s.Observe(t.Context()); err != nil || o.Plan != (deploy.PlanRecord{}) {
 			t.Errorf("%.30q is %+v, %v", text, o.Plan, err)
 		}
-		if err := s.Keep(t.Context(), record, false); err != nil {
+		if err := s.Keep(t.Context(), record, []string{"site", "shop"}, false); err != nil {
 			t.Errorf("after %.30q: %v", text, err)
 		}
 	}
@@ -58,7 +58,7 @@ func testKeep(t *testing.T, shell string) {
 	m.sh(t, "cd /home/deploy/.hostenv-deploy && rm -f plan.new && mkdir plan.new")
 	next := record
 	next.Serial = 13
-	if err := s.Keep(t.Context(), next, false); err == nil || !strings.Contains(err.Error(), "recording the plan as deploy ended with exit status") {
+	if err := s.Keep(t.Context(), next, nil, false); err == nil || !strings.Contains(err.Error(), "recording the plan as deploy ended with exit status") {
 		t.Errorf("it cannot be written: %v", err)
 	}
 	if o, err := s.Observe(t.Context()); err != nil || o.Plan != record {
