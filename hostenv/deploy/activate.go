@@ -16,8 +16,11 @@ import (
 // activate activates a profile, and makes sure that the planned path or the
 // previous one is active in the end.
 func (r *run) activate(ctx context.Context, p *profileRun) error {
-	begun := false
-	err := r.slot(ctx, func() error {
+	if err := r.baseline(ctx, p); err != nil {
+		return err
+	}
+	begun, up := false, false
+	err := r.slot(ctx, func() (err error) {
 		begun = true
 		if r.stopping(ctx) {
 			return r.skip(p, ReasonInterrupted)
@@ -35,8 +38,12 @@ func (r *run) activate(ctx context.Context, p *profileRun) error {
 		if done, err := r.move(ctx, p); done || err != nil {
 			return err
 		}
-		return r.activateNow(ctx, p)
+		up, err = r.activateNow(ctx, p)
+		return err
 	})
+	if up && err == nil {
+		return r.judge(ctx, p)
+	}
 	if !begun && err != nil { // the run was stopped before its turn
 		return r.skip(p, ReasonInterrupted)
 	}
@@ -84,19 +91,22 @@ func noRoom(node string, free int64) error {
 		"make room on the node: nix-collect-garbage --delete-older-than 14d, as root")
 }
 
-func (r *run) activateNow(ctx context.Context, p *profileRun) error {
+// activateNow activates a profile, and reports whether the planned path is active and
+// its checks are still to decide whether it stays. Otherwise the profile has its final
+// state.
+func (r *run) activateNow(ctx context.Context, p *profileRun) (up bool, err error) {
 	d := p.decision
 	log, err := r.log(p.on, p.Name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer log.Close()
 	status := StatusFile(r.Journal.Dir, p.on.Name, p.Name)
 	if err := os.Remove(status); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+		return false, err
 	}
 	if err := r.set(p, Event{State: StateActivating, Reason: d.Reason, Was: d.From, Rollback: d.Rollback, Log: log.Name()}); err != nil {
-		return err
+		return false, err
 	}
 	if d.Rollback {
 		r.removeCanary(ctx, p)
@@ -108,27 +118,29 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) error {
 		return r.Activator.Activate(limited, p.on.Node, p.Profile, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
 	})
 	if err := r.awaitEnd(ctx, p); err != nil {
-		return r.lost(ctx, p, failure, err, log.Name())
+		return false, r.lost(ctx, p, failure, err, log.Name())
 	}
 	switch Settle(p.Profile, d.From, before, p.seen(), failure == nil) {
 	case SettledActive:
-		if err := r.set(p, Event{State: StateActive, Active: p.active(), Log: log.Name()}); err != nil {
-			return err
+		p.log = log.Name()
+		if has, _ := r.checked(p); has {
+			return true, r.set(p, Event{State: StateVerifying, Active: p.active(), Log: p.log})
 		}
-		return r.verify(ctx, p)
+		return false, r.set(p, Event{State: StateActive, Active: p.active(), Log: p.log})
 	case SettledRestore:
-		failure = r.restore(ctx, p, failure, "go back to "+d.From, func(s Session) error { return s.Restore(ctx, p.Profile, d.From) })
+		err = r.restore(ctx, p, "", d.From)
 	case SettledRemove:
-		failure = r.restore(ctx, p, failure, "remove "+p.Link, func(s Session) error { return s.Remove(ctx, p.Profile) })
+		err = r.restore(ctx, p, "", "")
 	case SettledBack, SettledStuck:
 	}
+	failure = errors.Join(failure, err)
 	if err := r.awaitEnd(ctx, p); err != nil {
-		return r.lost(ctx, p, failure, err, log.Name())
+		return false, r.lost(ctx, p, failure, err, log.Name())
 	}
 	if failure == nil {
 		failure = errors.New("deploy-rs reported success, but the node has another path")
 	}
-	return r.fail(p, ReasonActivation, p.active(), failure, log.Name())
+	return false, r.fail(p, ReasonActivation, p.active(), failure, log.Name())
 }
 
 // The default of [Options.Activation], and the limit where the activation restores
@@ -214,20 +226,28 @@ func (r *run) removeCanary(ctx context.Context, p *profileRun) {
 	}
 }
 
-// restore makes the previous path active again, and joins an error of that to the
-// failure that made it necessary.
-func (r *run) restore(ctx context.Context, p *profileRun, failure error, what string, do func(Session) error) error {
-	if err := r.set(p, Event{State: StateRestoring}); err != nil {
+// restore makes the path of before active again, by its path, or removes the link of an
+// environment that had none.
+func (r *run) restore(ctx context.Context, p *profileRun, why Reason, path string) error {
+	if err := r.set(p, Event{State: StateRestoring, Reason: why}); err != nil {
 		return err
 	}
+	what := "go back to " + path
+	if path == "" {
+		what = "remove " + p.Link
+	}
 	session, err := p.on.open(ctx, r)
-	if err == nil {
-		err = do(session)
+	switch {
+	case err != nil:
+	case path == "":
+		err = session.Remove(ctx, p.Profile)
+	default:
+		err = session.Restore(ctx, p.Profile, path)
 	}
 	if err != nil {
-		return errors.Join(failure, fmt.Errorf("%s: %w", what, err))
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	return failure
+	return nil
 }
 
 // lost ends a profile that the run changed on a node that no longer answers.

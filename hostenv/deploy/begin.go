@@ -118,6 +118,7 @@ func (r *run) decide() {
 			if p.decision.State == StateInSync && r.arrives(p) {
 				p.decision = Decision{State: StatePending, Reason: ReasonReturned}
 			}
+			r.owe(p)
 		}
 	}
 }
@@ -161,8 +162,11 @@ func (r *run) announce() error {
 			if d.Err != nil {
 				e.Error, e.Hint = d.Err.Error(), problem.Hint(d.Err)
 			}
+			if p.owed {
+				e.State, e.Was = StateVerifying, d.From
+			}
 			events = append(events, e)
-			if d.State.Final() {
+			if e.State.Final() {
 				p.settle(d.State)
 			}
 		}

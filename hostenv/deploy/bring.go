@@ -13,14 +13,10 @@ import (
 // node deploys to one node: it builds, signs and pushes, and then activates the
 // system and each environment.
 func (r *run) node(ctx, gentle context.Context, n *nodeRun) error {
-	for _, p := range n.profiles {
-		// The run that activated it ended before it verified it.
-		if r.mode == Deploy && r.isOwed(p) {
-			if err := r.verify(ctx, p); err != nil {
-				return err
-			}
-		}
+	if err := r.judgeOwed(ctx, n); err != nil {
+		return err
 	}
+	r.beginBaselines(gentle, n)
 	there, err := r.bring(gentle, n, n.pending())
 	if err != nil || r.mode != Deploy {
 		return err

@@ -135,7 +135,7 @@ type relying struct {
 	names []string
 }
 
-func (r relying) Certificates(string) []string { return r.names }
+func (r relying) Certificates(deploy.Node, string) []string { return r.names }
 
 // The checks of an environment run once the orders of the certificates that they
 // rely on have succeeded, failed or timed out.

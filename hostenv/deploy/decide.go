@@ -6,6 +6,8 @@ type Doubt struct {
 	From string // what was active before
 	Path string // what was being activated
 	Exit *int   // the exit status that deploy-rs left, nil if it left none
+	// Baseline is what the checks found before the activation, nil if that is unknown.
+	Baseline *Verification
 }
 
 // Doubts returns the newest doubt of every profile, by node/profile, unless a
@@ -19,10 +21,10 @@ func Doubts(outcomes []Outcome, exits func(run, node, profile string) *int) map[
 			switch {
 			case p.Doubt != nil:
 				d := *p.Doubt
-				d.Exit = exits(o.Run, p.Node, p.Profile)
+				d.Exit, d.Baseline = exits(o.Run, p.Node, p.Profile), p.Baseline
 				doubts[key] = d
 			case p.State == StateActive, p.State == StateInSync,
-				p.State == StateFailed && p.Reason == ReasonActivation && p.Active != doubts[key].Path:
+				p.State == StateFailed && p.Reason.ofActivation() && p.Active != doubts[key].Path:
 				delete(doubts, key)
 			}
 		}
@@ -34,7 +36,7 @@ func Doubts(outcomes []Outcome, exits func(run, node, profile string) *int) map[
 type Decision struct {
 	State    State // in-sync, active, pending or failed
 	Reason   Reason
-	From     string // the path to go back to if the activation fails, "" if there is none
+	From     string // the path to go back to if the activation or a check fails, "" if there is none
 	Rollback bool   // whether the node may go back by itself
 	Err      error
 }
@@ -56,7 +58,7 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 		return Decision{State: StatePending, Reason: ReasonNotRunning, From: from}
 	case seen.Active == p.Path && doubt.certain(p, seen):
 		if doubt != nil && doubt.Path == p.Path {
-			return Decision{State: StateActive, Reason: ReasonAdopted}
+			return Decision{State: StateActive, Reason: ReasonAdopted, From: doubt.From}
 		}
 		return Decision{State: StateInSync}
 	case seen.Active == p.Path:

@@ -28,9 +28,9 @@ func TestDecide(t *testing.T) {
 		{"it is new", "", "", "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonNew}},
 		{"it changes", old, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
 		{"the node went back", old, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonChanged, From: old, Rollback: true}},
-		{"deploy-rs reported success", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"deploy-rs reported success", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(0)}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted, From: old}},
 		{"deploy-rs reported a failure", path, old, "", &deploy.Doubt{From: old, Path: path, Exit: status(1)}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},
-		{"the node reports success", path, path, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted}},
+		{"the node reports success", path, path, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StateActive, Reason: deploy.ReasonAdopted, From: old}},
 		{"neither the node nor deploy-rs reports success", path, old, "", nil, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: path}},
 		// If activate-rs cannot print, it ends before it goes back.
 		{"deploy-rs died, too", path, old, "", &deploy.Doubt{From: old, Path: path}, deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: old}},

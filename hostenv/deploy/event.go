@@ -11,7 +11,7 @@ import (
 // and of what -json prints. Readers of 1.x must expect kinds, states, reasons
 // and fields that they do not know. docs/deploy-events.schema.json describes
 // them.
-const EventsVersion = "1.0"
+const EventsVersion = "1.1"
 
 // An Event is one thing that happened in a run. The journal, the JSON output, the
 // terminal and the summary all show the same events.
@@ -42,7 +42,7 @@ type Event struct {
 	Log    string `json:"log,omitempty"` // the log file with the details
 	// Rollback is true if the node may go back by itself after this activation.
 	Rollback bool `json:"rollback,omitempty"`
-	// Of types verification, move and diff.
+	// Of types baseline, verification, recheck, move and diff.
 	Verification *Verification `json:"verification,omitempty"`
 	Moved        *Moved        `json:"moved,omitempty"`
 	Diff         *Diff         `json:"diff,omitempty"`
@@ -62,7 +62,9 @@ const (
 	TypeNode         Type = "node"         // a connection to a node succeeded or failed
 	TypeFinding      Type = "finding"      // a problem, or something that the operator should know
 	TypeProfile      Type = "profile"      // a profile enters a state
-	TypeVerification Type = "verification" // what the checks of an environment found
+	TypeBaseline     Type = "baseline"     // what the checks of a profile find before its activation
+	TypeVerification Type = "verification" // what they find after it
+	TypeRecheck      Type = "recheck"      // what they find after the profile went back
 	TypeMove         Type = "move"         // data moves from another node
 	TypeDiff         Type = "diff"         // what a new closure changes
 	TypeEnd          Type = "end"          // a run ends
@@ -82,6 +84,7 @@ const (
 	StateWaiting    State = "waiting"    // it waits for an activation that another run began
 	StateMoving     State = "moving"     // its data is backed up on the old node
 	StateActivating State = "activating" // from here on the node is changed
+	StateVerifying  State = "verifying"  // the planned path is active, and its checks decide whether it stays
 	StateRestoring  State = "restoring"  // the previous path is being activated again
 
 	StateInSync      State = "in-sync"     // the planned path was active before the run
@@ -120,6 +123,7 @@ const (
 	ReasonUnsigned     Reason = "unsigned"      // failed: the node trusts none of the signatures
 	ReasonMove         Reason = "move"          // failed: its data could not be moved
 	ReasonActivation   Reason = "activation"    // failed
+	ReasonHealth       Reason = "health"        // restoring, failed: checks fail that did not fail before
 	ReasonNoRoom       Reason = "no-room"       // failed: the node's disk is full; the path was not activated
 	ReasonConflict     Reason = "conflict"      // failed: another user has the UID
 	ReasonSystemFailed Reason = "system-failed" // skipped: the system of its node failed

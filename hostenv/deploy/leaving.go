@@ -107,7 +107,7 @@ func (r *run) findData(ctx context.Context, p *profileRun) *Finding {
 func (r *run) leaving(node string) map[string][]string {
 	all := map[string][]string{}
 	for _, m := range r.Moves {
-		if to := r.all[m.To]; m.From == node && to != nil && to.profile(m.User).state() == StatePending {
+		if to := r.all[m.To]; m.From == node && to != nil && to.profile(m.User).undecided() {
 			all[m.To] = append(all[m.To], m.User)
 		}
 	}

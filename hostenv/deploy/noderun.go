@@ -24,10 +24,14 @@ type nodeRun struct {
 type profileRun struct {
 	Profile
 	on       *nodeRun
-	decision Decision      // zero if the node was not reached
-	from     string        // the node that has its data, "" if no data moves
-	settled  chan struct{} // closed when the profile has its final state
-	good     atomic.Bool   // whether that state is in-sync or active
+	decision Decision             // zero if the node was not reached
+	from     string               // the node that has its data, "" if no data moves
+	log      string               // of its activation
+	owed     bool                 // whether the run verifies it without an activation
+	base     func() *Verification // makes the baseline
+	before   *Verification        // the baseline, nil if there is none
+	settled  chan struct{}        // closed when the profile has its final state
+	good     atomic.Bool          // whether that state is in-sync or active
 }
 
 func newNodeRun(n Node) *nodeRun {
@@ -66,6 +70,9 @@ func (p *profileRun) state() State {
 	}
 	return p.decision.State
 }
+
+// undecided reports whether the run activates the profile or decides whether it stays.
+func (p *profileRun) undecided() bool { return p.state() == StatePending || p != nil && p.owed }
 
 // seen returns the last observation of the profile.
 func (p *profileRun) seen() Observed { return p.on.seen.Profiles[p.Name] }

@@ -37,17 +37,18 @@ type ProfileOutcome struct {
 	Active        string // the path that the node reported last
 	Error, Hint   string
 	Log           string
-	Verification  *Verification
+	Baseline      *Verification // what the checks found before the activation
+	Verification  *Verification // what they found after it
+	Recheck       *Verification // what they found after the profile went back
 	Moved         *Moved
 	Diff          *Diff
 	Doubt         *Doubt // an activation whose result is unknown
 }
 
-// Good reports whether the planned path is active, and passes its checks if these
-// are enforced.
+// Good reports whether the planned path is active, and passes its enforced checks, or
+// fails only those that failed before the activation as well.
 func (p ProfileOutcome) Good() bool {
-	broken := p.Verification != nil && p.Verification.Enforce && !p.Verification.OK()
-	return p.up() && !broken
+	return p.up() && (p.Verification == nil || p.Verification.good())
 }
 
 // up reports whether the planned path is active.
@@ -75,7 +76,7 @@ func OutcomeOf(events []Event) Outcome {
 			o.Findings = append(o.Findings, e)
 		case TypeEnd:
 			o.Ended, o.Interrupted = true, e.End != nil && e.End.Interrupted
-		case TypeProfile, TypeVerification, TypeMove, TypeDiff:
+		case TypeProfile, TypeBaseline, TypeVerification, TypeRecheck, TypeMove, TypeDiff:
 			key := e.Node + "/" + e.Profile
 			p := at[key]
 			if p == nil {
@@ -104,8 +105,12 @@ func rank(profile string) int {
 
 func (p *ProfileOutcome) fold(e Event) {
 	switch e.Type {
+	case TypeBaseline:
+		p.Baseline = e.Verification
 	case TypeVerification:
 		p.Verification = e.Verification
+	case TypeRecheck:
+		p.Recheck = e.Verification
 	case TypeMove:
 		p.Moved = e.Moved
 	case TypeDiff:
@@ -113,8 +118,12 @@ func (p *ProfileOutcome) fold(e Event) {
 	case TypeProfile:
 		p.State, p.Reason, p.Error, p.Hint = e.State, e.Reason, e.Error, e.Hint
 		p.Want, p.Log = cmp.Or(e.Want, p.Want), cmp.Or(e.Log, p.Log)
-		if e.State == StateActivating {
-			p.Was, p.Verification = e.Was, nil
+		switch e.State {
+		case StatePending:
+			p.Baseline = nil
+		case StateActivating:
+			p.Was, p.Verification, p.Recheck = e.Was, nil, nil
+		default:
 		}
 		p.doubt(e)
 		if e.State == StatePending || e.State.Final() {
@@ -134,12 +143,15 @@ func (p *ProfileOutcome) doubt(e Event) {
 		p.Doubt = nil
 	case StateFailed:
 		// If the node still has the new path, we could not go back: the doubt stays.
-		if p.Doubt != nil && e.Reason == ReasonActivation && e.Active != p.Doubt.Path {
+		if p.Doubt != nil && e.Reason.ofActivation() && e.Active != p.Doubt.Path {
 			p.Doubt = nil
 		}
 	default:
 	}
 }
+
+// ofActivation reports whether a failure is that of a path that was activated.
+func (r Reason) ofActivation() bool { return r == ReasonActivation || r == ReasonHealth }
 
 // Counts returns how many profiles are in each state.
 func (o Outcome) Counts() map[string]int {

@@ -17,6 +17,7 @@ type Options struct {
 	LockWait         time.Duration `json:"-"`              // for other deploys on a node
 	SkipOffline      bool          `json:"skipOffline,omitempty"`
 	SkipVerification bool          `json:"skipVerification,omitempty"`
+	Keep             bool          `json:"keep,omitempty"` // a path stays active although its checks fail
 	RemoteBuild      bool          `json:"remoteBuild,omitempty"`
 	DetailedExitcode bool          `json:"detailedExitcode,omitempty"` // of a preview, see [Outcome.PreviewCode]
 	// AllowOlder is why the run may replace a newer plan on a node; "" if it may not.
@@ -24,6 +25,9 @@ type Options struct {
 	// Settle bounds the wait for an activation that another run began, 0 for five
 	// minutes: activate-rs waits for 240 s, and then for a confirmation.
 	Settle time.Duration `json:"-"`
+	// Patience is how long checks that fail are repeated before they decide, 0 for 30
+	// seconds. A check has retries of its own, see [Verifier].
+	Patience time.Duration `json:"-"`
 	// Activation bounds the activation of an environment, 0 for 15 minutes.
 	Activation time.Duration `json:"-"`
 }
@@ -71,7 +75,7 @@ type run struct {
 	nodes []*nodeRun          // of the run
 	all   map[string]*nodeRun // of the plan: data may come from any of them
 	slots chan struct{}
-	owed  map[string]string // see isOwed
+	owed  map[string]Unverified // see owe
 	// heldOn are the environments of each node that the plan holds back.
 	heldOn map[string][]string
 }

@@ -559,13 +559,19 @@ func TestStopWhileBuilding(t *testing.T) {
 // verifying is a Verifier that records which environments it has checked.
 type verifying struct{ asked *[]string }
 
-func (v verifying) Verify(_ context.Context, _ deploy.Node, user string) deploy.Verification {
-	*v.asked = append(*v.asked, user)
+func (v verifying) Has(_ deploy.Node, profile string) (checks, enforced bool) {
+	return profile != "system", true
+}
+
+func (v verifying) Verify(_ context.Context, _ deploy.Node, user string, which deploy.Asking) deploy.Verification {
+	if which.Again == nil {
+		*v.asked = append(*v.asked, user)
+	}
 	return deploy.Verification{Enforce: true, Checks: []deploy.Check{{URL: "http://" + user + "/", Problem: "it is broken"}}}
 }
 
 // If a run died after an activation, the run that finds the profile active verifies
-// it. It does not verify a profile that was in sync before.
+// it, and takes it back if that fails. It does not verify a profile that was in sync before.
 func TestAdoptedIsVerified(t *testing.T) {
 	nodes := fleet(1, 2)
 	w := newWorld(t, nodes)
@@ -590,7 +596,7 @@ func TestAdoptedIsVerified(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"env2-n1"}, asked); diff != "" || states(o)["n1/env2-n1"] != "active adopted" || o.Code() != deploy.ExitPartial {
+	if diff := cmp.Diff([]string{"env2-n1"}, asked); diff != "" || states(o)["n1/env2-n1"] != "failed health" || o.Code() != deploy.ExitPartial {
 		t.Errorf("exit code %d, %v, %s", o.Code(), states(o), diff)
 	}
 }

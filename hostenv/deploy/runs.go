@@ -74,9 +74,9 @@ func PruneRuns(runs string) error {
 
 // A History is what the earlier runs of a checkout left for the next one.
 type History struct {
-	Doubts  map[string]Doubt  // activations whose result is unknown, by node/profile
-	Arrived map[string]string // the last node on which each environment had its planned path, by user
-	Unasked map[string]string // profiles that were activated but not verified, by node/profile
+	Doubts  map[string]Doubt      // activations whose result is unknown, by node/profile
+	Arrived map[string]string     // the last node on which each environment had its planned path, by user
+	Unasked map[string]Unverified // profiles that were activated but not verified, by node/profile
 }
 
 // ReadHistory reads all journals in the folder of runs.

@@ -46,6 +46,12 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		}
 		dir := t.TempDir()
 		r := w.runner(dir, "")
+		r.Verifier = judging{w: w, asked: new([]string), enforc: true, says: func(path string, _ int) (string, bool) {
+			if path == "1-env1-n1" {
+				return "the status is 500", seed%8 == 2
+			}
+			return "", false
+		}}
 		start := &deploy.Start{Plan: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", By: "alice", Options: r.Options,
 			Migrations: &deploy.Migrations{Skip: []string{"shop"}, Sources: map[string]string{"blog": "n2"}, IgnoreErrors: true}}
 		more := []deploy.Event{
@@ -87,12 +93,12 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 			states[e.State]++
 		}
 	}
-	for _, kind := range []deploy.Type{deploy.TypeVersion, deploy.TypeRun, deploy.TypeResume, deploy.TypeHeld, deploy.TypeNode, deploy.TypeFinding, deploy.TypeProfile, deploy.TypeVerification, deploy.TypeMove, deploy.TypeDiff, deploy.TypeEnd} {
+	for _, kind := range []deploy.Type{deploy.TypeVersion, deploy.TypeRun, deploy.TypeResume, deploy.TypeHeld, deploy.TypeNode, deploy.TypeFinding, deploy.TypeProfile, deploy.TypeBaseline, deploy.TypeVerification, deploy.TypeRecheck, deploy.TypeMove, deploy.TypeDiff, deploy.TypeEnd} {
 		if seen[kind] == 0 {
 			t.Errorf("no event of type %s was seen", kind)
 		}
 	}
-	for _, state := range []deploy.State{deploy.StatePending, deploy.StateActivating, deploy.StateRestoring, deploy.StateActive, deploy.StateFailed, deploy.StateSkipped} {
+	for _, state := range []deploy.State{deploy.StatePending, deploy.StateActivating, deploy.StateVerifying, deploy.StateRestoring, deploy.StateActive, deploy.StateFailed, deploy.StateSkipped} {
 		if states[state] == 0 {
 			t.Errorf("no event in state %s was seen", state)
 		}

@@ -16,10 +16,17 @@ type answering struct {
 	answer func(user string) bool
 }
 
-func (a answering) Verify(ctx context.Context, _ deploy.Node, user string) deploy.Verification {
-	check := deploy.Check{VirtualHost: user, URL: "http://" + user + "/", Problem: "interrupted"}
+func (a answering) Has(_ deploy.Node, profile string) (checks, enforced bool) {
+	return profile != "system", true
+}
+
+func (a answering) Verify(ctx context.Context, _ deploy.Node, user string, which deploy.Asking) deploy.Verification {
+	check := deploy.Check{VirtualHost: user, URL: "http://" + user + "/", Problem: "interrupted", Unknown: true}
 	if ctx.Err() == nil {
-		*a.asked = append(*a.asked, user)
+		check.Unknown = false
+		if which.Again == nil {
+			*a.asked = append(*a.asked, user)
+		}
 		if check.OK = a.answer(user); check.OK {
 			check.Problem = ""
 		}
@@ -28,8 +35,8 @@ func (a answering) Verify(ctx context.Context, _ deploy.Node, user string) deplo
 }
 
 // Every profile that a run activates is verified once, by that run or, if it died or
-// was stopped, by a later one. A run that is resumed because a check failed verifies
-// it again.
+// was stopped, by a later one. A new environment that fails its checks is removed, and
+// the next run activates and verifies it again.
 func TestUnverifiedIsVerified(t *testing.T) {
 	yes, no := func(string) bool { return true }, func(string) bool { return false }
 	const first, second = "env1-n1", "env2-n1"
@@ -44,17 +51,18 @@ func TestUnverifiedIsVerified(t *testing.T) {
 		answer  func(string) bool
 		then    []string // environments that the second run checks
 		code2   int
+		last    []string // that the third run checks
 	}{
-		{"it works", func(*deploy.Runner, *world) func(string) bool { return yes }, false, deploy.ExitDone, []string{first, second}, false, no, nil, deploy.ExitDone},
-		{"it does not work, and another run is begun", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, false, yes, nil, deploy.ExitDone},
-		{"it does not work, and the run is resumed", func(*deploy.Runner, *world) func(string) bool { return func(user string) bool { return user == first } }, false, deploy.ExitPartial, []string{first, second}, true, yes, []string{second}, deploy.ExitDone},
-		{"it does not work, the run is resumed, and it does not work", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, true, no, []string{first, second}, deploy.ExitPartial},
+		{"it works", func(*deploy.Runner, *world) func(string) bool { return yes }, false, deploy.ExitDone, []string{first, second}, false, no, nil, deploy.ExitDone, nil},
+		{"it does not work, and another run is begun", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, false, yes, []string{first, second}, deploy.ExitDone, nil},
+		{"it does not work, and the run is resumed", func(*deploy.Runner, *world) func(string) bool { return func(user string) bool { return user == first } }, false, deploy.ExitPartial, []string{first, second}, true, yes, []string{second}, deploy.ExitDone, nil},
+		{"it does not work, the run is resumed, and it does not work", func(*deploy.Runner, *world) func(string) bool { return no }, false, deploy.ExitPartial, []string{first, second}, true, no, []string{first, second}, deploy.ExitPartial, []string{first, second}},
 		{"it dies while it asks", func(r *deploy.Runner, _ *world) func(string) bool {
 			return func(user string) bool { return user == first || r.Journal.Close() != nil }
-		}, true, 0, []string{first, second}, false, yes, []string{second}, deploy.ExitDone},
+		}, true, 0, []string{first, second}, false, yes, []string{second}, deploy.ExitDone, nil},
 		{"the run dies during the checks, and is resumed", func(r *deploy.Runner, _ *world) func(string) bool {
 			return func(user string) bool { return user == first || r.Journal.Close() != nil }
-		}, true, 0, []string{first, second}, true, yes, []string{second}, deploy.ExitDone},
+		}, true, 0, []string{first, second}, true, yes, []string{second}, deploy.ExitDone, nil},
 		{"it is stopped in the last activation", func(r *deploy.Runner, w *world) func(string) bool {
 			stop := make(chan struct{})
 			r.Stop = stop
@@ -65,11 +73,11 @@ func TestUnverifiedIsVerified(t *testing.T) {
 				return none
 			}
 			return yes
-		}, false, deploy.ExitInterrupted, []string{first}, false, yes, []string{second}, deploy.ExitDone},
+		}, false, deploy.ExitInterrupted, []string{first}, false, yes, []string{second}, deploy.ExitDone, nil},
 		{"no checks are requested", func(r *deploy.Runner, _ *world) func(string) bool {
 			r.Options.SkipVerification = true
 			return no
-		}, false, deploy.ExitDone, nil, false, no, nil, deploy.ExitDone},
+		}, false, deploy.ExitDone, nil, false, no, nil, deploy.ExitDone, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
@@ -94,7 +102,7 @@ func TestUnverifiedIsVerified(t *testing.T) {
 			if test.resumes {
 				id = r.Journal.ID
 			}
-			for i, want := range [][]string{test.then, nil} {
+			for i, want := range [][]string{test.then, test.last} {
 				history, err := deploy.ReadHistory(dir)
 				if err != nil {
 					t.Fatal(err)

@@ -393,7 +393,7 @@ func (w *world) runner(dir, id string) *deploy.Runner {
 	}
 	w.t.Cleanup(func() { _ = journal.Close() })
 	return &deploy.Runner{Remote: w, Store: w, Activator: w, Journal: journal,
-		Signing: deploy.Signing{PublicKey: "key:1"}, Options: deploy.Options{Settle: time.Millisecond}}
+		Signing: deploy.Signing{PublicKey: "key:1"}, Options: deploy.Options{Settle: time.Millisecond, Patience: time.Millisecond}}
 }
 
 // deploy runs once, without a journal before it.

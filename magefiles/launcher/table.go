@@ -4,7 +4,7 @@ package launcher
 
 // table holds the targets of magefiles/targets.
 var table = []*Target{
-	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails,\nthe version before it stays active.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is running;\n6 after success if the plan holds projects back; 130 after an interruption.", []string{}, []*Flag{
+	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails, or\nan enforced check that passed before, the version before it is active again.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is running;\n6 after success if the plan holds projects back; 130 after an interruption.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns (n*), separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},
@@ -18,6 +18,7 @@ var table = []*Target{
 		{"skipOffline", "bool", false, "if nodes cannot be reached, deploy to the others"},
 		{"remoteBuild", "bool", false, "build on the nodes"},
 		{"skipVerification", "bool", false, "do not check whether environments work"},
+		{"keep", "bool", false, "keep a new version active although its enforced checks fail"},
 		{"skipMigrations", "string", true, "leave the data of these environments on their old nodes; * for all"},
 		{"migrationSource", "string", true, "the nodes that hold data: environment=node, separated by commas"},
 		{"ignoreMigrationErrors", "bool", false, "continue without data that cannot be moved"},

@@ -22,8 +22,8 @@ import (
 // Deploy brings the nodes and environments to the versions of the plan.
 //
 // On each node it deploys the system first and then the environments, with
-// deploy-rs. It skips versions that are active already. If an activation fails,
-// the version before it stays active.
+// deploy-rs. It skips versions that are active already. If an activation fails, or
+// an enforced check that passed before, the version before it is active again.
 //
 // Exit codes: 0 after success; 1 after an error, before the first activation; 2
 // with -plan -detailedExitcode if there is something to deploy; 3 if a part
@@ -43,6 +43,7 @@ func Deploy(ctx context.Context,
 	skipOffline *bool, // if nodes cannot be reached, deploy to the others
 	remoteBuild *bool, // build on the nodes
 	skipVerification *bool, // do not check whether environments work
+	keep *bool, // keep a new version active although its enforced checks fail
 	skipMigrations *string, // leave the data of these environments on their old nodes; * for all
 	migrationSource *string, // the nodes that hold data: environment=node, separated by commas
 	ignoreMigrationErrors *bool, // continue without data that cannot be moved
@@ -55,7 +56,7 @@ func Deploy(ctx context.Context,
 	f := openFolder(out, false)
 	o := drive.Options{
 		Options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
-			SkipVerification: value(skipVerification, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false), AllowOlder: strings.TrimSpace(value(allowOlder, ""))},
+			SkipVerification: value(skipVerification, false), Keep: value(keep, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false), AllowOlder: strings.TrimSpace(value(allowOlder, ""))},
 		Root: f.root, Folder: f.Folder,
 		Selection:  deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
 		Resume:     value(resume, false),

@@ -44,6 +44,7 @@ func (d *driver) resume() (id string, err error) {
 	now.Jobs = cmp.Or(now.Jobs, then.Jobs)
 	now.SkipOffline = now.SkipOffline || then.SkipOffline
 	now.SkipVerification = now.SkipVerification || then.SkipVerification
+	now.Keep = now.Keep || then.Keep
 	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
 	now.AllowOlder = cmp.Or(now.AllowOlder, then.AllowOlder)
 	if m := o.Start.Migrations; m != nil {

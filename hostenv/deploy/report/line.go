@@ -31,8 +31,14 @@ func Line(e deploy.Event) string {
 		return finding(e)
 	case deploy.TypeProfile:
 		text = profile(e)
+	case deploy.TypeBaseline:
+		if n := failing(*e.Verification); n > 0 {
+			text = fmt.Sprintf("before the activation %d of %d checks fail", n, len(e.Verification.Checks))
+		}
 	case deploy.TypeVerification:
 		text = verification(*e.Verification)
+	case deploy.TypeRecheck:
+		text = "back at the version before: " + verification(*e.Verification)
 	case deploy.TypeMove:
 		text = fmt.Sprintf("moves its data from %s (%d snapshots)", e.Moved.From, len(e.Moved.Snapshots))
 	case deploy.TypeDiff:
@@ -67,6 +73,7 @@ func finding(e deploy.Event) string {
 var states = map[deploy.State]string{
 	deploy.StateWaiting: "waiting for an earlier activation", deploy.StateBuilding: "building", deploy.StateSigning: "signing",
 	deploy.StatePushing: "copying", deploy.StatePushed: "copied", deploy.StateMoving: "backing up on its old node", deploy.StateActivating: "activating",
+	deploy.StateVerifying: "checking",
 	deploy.StateRestoring: "going back to the previous path",
 	deploy.StateInSync:    "in sync", deploy.StateActive: "active", deploy.StateUnreachable: "unreachable", deploy.StateUnknown: "unknown",
 }
@@ -76,6 +83,7 @@ var reasons = map[deploy.Reason]string{
 	deploy.ReasonNew: "new", deploy.ReasonReturned: "back from another node", deploy.ReasonChanged: "changed", deploy.ReasonDoubtful: "again: the result of its last activation is unknown",
 	deploy.ReasonNotRunning: "the node runs another system",
 	deploy.ReasonAdopted:    "an interrupted run activated it", deploy.ReasonSystemFailed: "its node's system failed",
+	deploy.ReasonHealth:      "its checks fail",
 	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted",
 }
 
@@ -103,26 +111,51 @@ func profile(e deploy.Event) string {
 			text += ": " + firstLine(e.Error)
 		}
 		return text
+	case deploy.StateRestoring:
+		if why != "" {
+			return states[e.State] + ": " + why
+		}
+		return states[e.State]
 	default:
 		return states[e.State]
 	}
 }
 
 func verification(v deploy.Verification) string {
-	failed := 0
+	failed, before, unknown := failing(v), 0, 0
 	for _, c := range v.Checks {
-		if !c.OK {
-			failed++
+		switch {
+		case c.FailedBefore:
+			before++
+		case !c.OK && c.Unknown:
+			unknown++
 		}
 	}
 	if failed == 0 {
 		return fmt.Sprintf("works: %d checks passed", len(v.Checks))
 	}
 	text := fmt.Sprintf("%d of %d checks failed", failed, len(v.Checks))
-	if !v.Enforce {
+	switch {
+	case !v.Enforce:
 		text += ", which is not enforced"
+	case before == failed:
+		text += ", as before the activation"
+	case before > 0:
+		text += fmt.Sprintf(", %d of them before the activation as well", before)
+	case unknown == failed:
+		text += ", which shows nothing about the version"
 	}
 	return text
+}
+
+func failing(v deploy.Verification) int {
+	failed := 0
+	for _, c := range v.Checks {
+		if !c.OK {
+			failed++
+		}
+	}
+	return failed
 }
 
 func firstLine(text string) string {

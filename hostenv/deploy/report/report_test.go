@@ -102,6 +102,67 @@ log: runs/1/n1/shop.log
 	}
 }
 
+// What the checks decided is shown with the checks, also for what failed before.
+func TestHealth(t *testing.T) {
+	check := func(before, unknown bool, problem string) deploy.Check {
+		return deploy.Check{URL: "https://shop.test/" + problem, Problem: problem, OK: problem == "", FailedBefore: before, Unknown: unknown}
+	}
+	found := func(kind deploy.Type, profile string, checks ...deploy.Check) deploy.Event {
+		return deploy.Event{Type: kind, Node: "n1", Profile: profile, Verification: &deploy.Verification{Enforce: true, Checks: checks}}
+	}
+	failed := event("shop", deploy.StateFailed, deploy.ReasonHealth)
+	failed.Active, failed.Error, failed.Hint = old, "1 of 2 checks failed after the activation, and not before it", "the customer must fix it"
+	events := []deploy.Event{
+		found(deploy.TypeBaseline, "shop", check(false, false, "slow"), check(false, false, "")), event("shop", deploy.StateVerifying, ""),
+		found(deploy.TypeVerification, "shop", check(true, false, "slow"), check(false, false, "broken")),
+		event("shop", deploy.StateRestoring, deploy.ReasonHealth), found(deploy.TypeRecheck, "shop", check(false, false, "slow"), check(false, false, "")), failed,
+		found(deploy.TypeVerification, "blog", check(true, false, "slow")), event("blog", deploy.StateActive, ""),
+		found(deploy.TypeVerification, "site", check(false, true, "refused")), event("site", deploy.StateActive, ""),
+	}
+	var got strings.Builder
+	for _, e := range events {
+		if line := report.Line(e); line != "" {
+			got.WriteString(line + "\n")
+		}
+	}
+	if err := report.Summary(&got, deploy.OutcomeOf(events)); err != nil {
+		t.Fatal(err)
+	}
+	want := `n1 shop: before the activation 1 of 2 checks fail
+n1 shop: checking
+n1 shop: 2 of 2 checks failed, 1 of them before the activation as well
+n1 shop: going back to the previous path: its checks fail
+n1 shop: back at the version before: 1 of 2 checks failed
+n1 shop: health failed: 1 of 2 checks failed after the activation, and not before it
+n1 blog: 1 of 1 checks failed, as before the activation
+n1 blog: active
+n1 site: 1 of 1 checks failed, which shows nothing about the version
+n1 site: active
+NODE  PROFILE  STATE                             ACTIVE
+n1    blog     active, does not work, as before  1123456-shop-2
+n1    shop     failed (health)                   0123456-shop-1
+n1    site     active, does not work             1123456-shop-2
+
+n1 blog: 1 of 1 checks failed, as before the activation
+- https://shop.test/slow: slow
+
+n1 shop: 1 of 2 checks failed after the activation, and not before it
+hint: the customer must fix it
+
+n1 shop: 2 of 2 checks failed, 1 of them before the activation as well
+- https://shop.test/slow: slow
+- https://shop.test/broken: broken
+back at the version before: 1 of 2 checks failed
+
+n1 site: 1 of 1 checks failed, which shows nothing about the version
+- https://shop.test/refused: refused
+2 activated, 1 failed
+`
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A cause that several profiles of a node share is written once.
 func TestSummaryShowsCauseOnce(t *testing.T) {
 	lost := func(profile, text string) deploy.Event {

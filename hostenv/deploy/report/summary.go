@@ -37,7 +37,11 @@ func stateOf(p deploy.ProfileOutcome) string {
 	if p.Reason != "" && p.State != deploy.StateActive {
 		text += " (" + string(p.Reason) + ")"
 	}
-	if p.Verification != nil && !p.Verification.OK() {
+	switch {
+	case p.State == deploy.StateFailed || p.Verification == nil || p.Verification.OK():
+	case p.Verification.Enforce && p.Good():
+		text += ", does not work, as before"
+	default:
 		text += ", does not work"
 	}
 	return text
@@ -84,6 +88,9 @@ func details(w io.Writer, profiles []deploy.ProfileOutcome) {
 			if !c.OK {
 				fmt.Fprintf(w, "- %s: %s\n", problem.Line(cmp.Or(c.URL, c.Name, "a check")), problem.Indented(c.Problem))
 			}
+		}
+		if p.Recheck != nil {
+			fmt.Fprintf(w, "back at the version before: %s\n", verification(*p.Recheck))
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strings"
@@ -37,9 +38,11 @@ func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts
 		MaxResponseHeaderBytes: 256 << 10,
 	}
 	var a answer
+	connected := false
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
 	client := &http.Client{
 		Transport: roundTripper(func(request *http.Request) (*http.Response, error) {
-			a.status = 0 // a redirect that fails must not keep the status before it
+			a.status, connected = 0, false // a redirect that fails must not keep the status before it
 			response, err := transport.RoundTrip(request)
 			if err != nil {
 				return nil, err
@@ -69,7 +72,7 @@ func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts
 			return nil
 		},
 	}
-	request, err := http.NewRequestWithContext(ctx, q.Method, q.URL(), nil)
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), q.Method, q.URL(), nil)
 	if err != nil {
 		a.failure = err.Error()
 		return a
@@ -77,7 +80,7 @@ func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts
 	request.Header.Set("User-Agent", "hostenv-provider")
 	response, err := client.Do(request)
 	if err != nil {
-		a.failure = failure(err)
+		a.failure, a.unreached = failure(err), !connected
 		return a
 	}
 	defer func() { _ = response.Body.Close() }()

@@ -19,6 +19,9 @@ type answer struct {
 	status  int
 	body    []byte
 	failure string
+	// unreached is true if there was no connection to the node's front door, or no
+	// valid certificate there.
+	unreached bool
 	// elsewhere is the target of the last response's redirect, if that leaves the
 	// environment.
 	elsewhere *url.URL

@@ -46,7 +46,7 @@ func TestPrivateNodes(t *testing.T) {
 		tt.change(&d)
 		connections.Store(0)
 		v := verify.New(d, verify.Options{Tries: 1, Pause: time.Nanosecond})
-		got := v.Verify(t.Context(), deploy.Node{Name: "node-a", PublicName: "localhost"}, "shop").Checks
+		got := v.Verify(t.Context(), deploy.Node{Name: "node-a", PublicName: "localhost"}, "shop", deploy.Asking{}).Checks
 		if len(got) != 1 || got[0].OK {
 			t.Errorf("%s: %+v", tt.reason, got)
 			continue

@@ -75,36 +75,90 @@ func own(document plan.Document) public.Networks {
 	return networks
 }
 
-// Verify runs all checks of an environment at the same time, and returns them
-// sorted by name and URL. An environment without checks passes. A check that cannot
-// be read makes no request and fails.
+// Has reports whether a profile has checks, and whether they are enforced.
+func (v *Verifier) Has(n deploy.Node, profile string) (has, enforced bool) {
+	spec := v.spec(n, profile)
+	return len(spec.Requests)+len(spec.Problems) > 0, spec.Enforce
+}
+
+// spec returns the checks of a profile.
+func (v *Verifier) spec(_ deploy.Node, profile string) checks.Spec { return v.specs[profile] }
+
+// Verify makes all checks of a profile at the same time, and returns them sorted by
+// name and URL. A profile without checks passes. A check that cannot be read makes no
+// request and does not pass.
 //
 // Right after an activation services may still be starting, so a check that fails
 // is tried again, a few times within its timeout. A request that may change data,
-// such as POST, is made only once.
-func (v *Verifier) Verify(ctx context.Context, n deploy.Node, user string) deploy.Verification {
-	spec := v.specs[user]
-	out := deploy.Verification{Enforce: spec.Enforce, Checks: make([]deploy.Check, len(spec.Requests))}
-	var all sync.WaitGroup
+// such as POST, is made only once, and only if all other checks pass.
+func (v *Verifier) Verify(ctx context.Context, n deploy.Node, profile string, which deploy.Asking) deploy.Verification {
+	spec := v.spec(n, profile)
+	requests := slices.Clone(spec.Requests)
+	if which.OnlySafe {
+		requests = slices.DeleteFunc(requests, func(q checks.Request) bool { return !isSafe(q) })
+	}
+	order := func(aName, aURL, bName, bURL string) int {
+		return cmp.Or(cmp.Compare(aName, bName), cmp.Compare(aURL, bURL))
+	}
+	slices.SortStableFunc(requests, func(a, b checks.Request) int { return order(a.Name, a.URL(), b.Name, b.URL()) })
+	results := make([]deploy.Check, len(requests))
+	copy(results, answered(which.Again))
 	var spent atomic.Int64
-	for i, q := range spec.Requests {
-		all.Go(func() { out.Checks[i] = v.check(ctx, n, q, spec.Hosts, &spent) })
+	ask := func(which func(int) bool) {
+		var all sync.WaitGroup
+		for i, q := range requests {
+			if which(i) && !results[i].OK {
+				all.Go(func() { results[i] = v.check(ctx, n, q, spec.Hosts, &spent, profile != deploy.SystemProfile) })
+			}
+		}
+		all.Wait()
 	}
-	all.Wait()
+	ask(func(i int) bool { return isSafe(requests[i]) })
+	made := func(i int) bool { return results[i].URL != "" && !results[i].Unknown }
+	failed := false
+	for i, q := range requests {
+		failed = failed || isSafe(q) && !results[i].OK
+	}
+	if !failed {
+		ask(func(i int) bool { return !isSafe(requests[i]) && !made(i) })
+	}
+	for i, q := range requests {
+		if !isSafe(q) && failed && !made(i) {
+			results[i] = checkOf(q)
+			results[i].Unknown, results[i].Problem = true, "not made, because it may change data and another check did not pass"
+		}
+	}
+	out := deploy.Verification{Enforce: spec.Enforce, Checks: results}
 	for _, p := range spec.Problems {
-		out.Checks = append(out.Checks, deploy.Check{Name: p.Check, Problem: "cannot be read: " + p.String() + "; " + checks.Remedy})
+		out.Checks = append(out.Checks, deploy.Check{Name: p.Check, Unknown: true, Problem: "cannot be read: " + p.String() + "; " + checks.Remedy})
 	}
-	slices.SortStableFunc(out.Checks, func(a, b deploy.Check) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.URL, b.URL))
-	})
+	slices.SortStableFunc(out.Checks, func(a, b deploy.Check) int { return order(a.Name, a.URL, b.Name, b.URL) })
 	return out
 }
 
-// Certificates returns the virtual hosts whose certificates the checks of an
-// environment verify.
-func (v *Verifier) Certificates(user string) []string {
+// answered returns the results of checks that can be read.
+func answered(all []deploy.Check) []deploy.Check {
+	return slices.DeleteFunc(slices.Clone(all), func(c deploy.Check) bool { return c.URL == "" })
+}
+
+// isSafe reports whether a request changes nothing, and so can be repeated.
+func isSafe(q checks.Request) bool {
+	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, q.Method)
+}
+
+func checkOf(q checks.Request) deploy.Check {
+	c := deploy.Check{Name: q.Name, VirtualHost: q.VirtualHost, Method: q.Method, URL: q.URL()}
+	if c.Method == http.MethodGet {
+		c.Method = ""
+	}
+	return c
+}
+
+// Certificates returns the virtual hosts whose certificates the checks of a profile
+// verify.
+func (v *Verifier) Certificates(n deploy.Node, profile string) []string {
 	var names []string
-	for _, q := range v.specs[user].Requests {
+	for _, q := range v.spec(n, profile).Requests {
 		if q.Scheme == "https" && !q.Insecure && !slices.Contains(names, q.VirtualHost) {
 			names = append(names, q.VirtualHost)
 		}
@@ -116,17 +170,19 @@ func (v *Verifier) Certificates(user string) []string {
 // It returns the result of the last answer. A later try that the timeout cuts off
 // does not count, because it shows less than the one before. spent is the time that
 // the environment's checks have taken, which has a limit: others wait for the slots.
-func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool, spent *atomic.Int64) deploy.Check {
-	c := deploy.Check{Name: q.Name, VirtualHost: q.VirtualHost, URL: q.URL()}
+// behind is for an environment: without a connection to the node's front door the check
+// shows nothing about what is behind it.
+func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool, spent *atomic.Int64, behind bool) deploy.Check {
+	c := checkOf(q)
 	if n.PublicName == "" {
-		c.Problem = "node " + n.Name + " has no public name"
+		c.Unknown, c.Problem = true, "node "+n.Name+" has no public name"
 		return c
 	}
 	select {
 	case v.slots <- struct{}{}:
 		defer func() { <-v.slots }()
 	case <-ctx.Done():
-		c.Problem = interrupted
+		c.Unknown, c.Problem = true, interrupted
 		return c
 	}
 	left := maxTime - time.Duration(spent.Load())
@@ -139,20 +195,21 @@ func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, h
 	limited, cancel := context.WithTimeout(ctx, min(q.Timeout, left))
 	defer cancel()
 	tries, pause := v.options.Tries, v.options.Pause
-	if !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, q.Method) {
+	if !isSafe(q) {
 		tries = 1
 	}
 	for try := 1; ; try++ {
 		a := v.ask(limited, n.PublicName, q, hosts)
 		if ctx.Err() != nil {
 			// The answer was cut off, so the constraints must not judge it.
-			c.Status, c.Problem = 0, interrupted
+			c.Status, c.Unknown, c.Problem = 0, true, interrupted
 			return c
 		}
 		if limited.Err() == nil || try == 1 {
 			judging, done := context.WithTimeout(ctx, maxJudging)
 			c.Status, c.Problem = a.status, judge(judging, q.Constraints, a)
 			done()
+			c.Unknown = c.Problem != "" && a.unreached && behind
 		}
 		c.OK = c.Problem == ""
 		if c.OK || try == tries || !wait(limited, pause) {

@@ -159,7 +159,7 @@ func (d *frontDoor) one(t *testing.T, request, constraints string) deploy.Check 
 	d.seen, d.dialed = nil, nil
 	d.mu.Unlock()
 	v := verify.New(document(t, verification(request, constraints)), d.options)
-	got := v.Verify(t.Context(), nodeA, "shop")
+	got := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{})
 	if !got.Enforce || len(got.Checks) != 1 {
 		t.Fatalf("%+v", got)
 	}
@@ -418,7 +418,7 @@ func TestConcurrentChecks(t *testing.T) {
 		list = append(list, fmt.Sprintf(`{"name": "c%d", "request": {"path": "/%d"}}`, i, i))
 	}
 	v := verify.New(document(t, `{"enforce": false, "checks": [`+strings.Join(list, ",")+`]}`), door.options)
-	got := v.Verify(t.Context(), nodeA, "shop")
+	got := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{})
 	if !got.OK() || got.Enforce || len(got.Checks) != 9 || most.Load() != limit {
 		t.Errorf("%d at once, %+v", most.Load(), got)
 	}
@@ -427,10 +427,10 @@ func TestConcurrentChecks(t *testing.T) {
 			t.Errorf("%d: %+v", i, c)
 		}
 	}
-	if got := v.Verify(t.Context(), nodeA, "missing"); len(got.Checks) != 0 || !got.OK() || got.Enforce {
+	if got := v.Verify(t.Context(), nodeA, "missing", deploy.Asking{}); len(got.Checks) != 0 || !got.OK() || got.Enforce {
 		t.Errorf("an environment without checks: %+v", got)
 	}
-	if got := v.Verify(t.Context(), deploy.Node{Name: "node-b"}, "shop"); got.OK() || got.Checks[0].Problem != "node node-b has no public name" {
+	if got := v.Verify(t.Context(), deploy.Node{Name: "node-b"}, "shop", deploy.Asking{}); got.OK() || got.Checks[0].Problem != "node node-b has no public name" {
 		t.Errorf("a node without a name: %+v", got)
 	}
 }
@@ -445,10 +445,10 @@ func TestInterrupted(t *testing.T) {
 	v := verify.New(document(t, verification(`{}`, `{"allowNonZeroExitStatus": true}`)), door.options)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
-	if got := v.Verify(ctx, nodeA, "shop"); got.OK() || !strings.Contains(got.Checks[0].Problem, "interrupted") {
+	if got := v.Verify(ctx, nodeA, "shop", deploy.Asking{}); got.OK() || !strings.Contains(got.Checks[0].Problem, "interrupted") {
 		t.Errorf("%+v", got)
 	}
-	if got := v.Verify(ctx, nodeA, "shop"); got.OK() {
+	if got := v.Verify(ctx, nodeA, "shop", deploy.Asking{}); got.OK() {
 		t.Errorf("%+v", got)
 	}
 }
@@ -486,10 +486,10 @@ func TestCertificates(t *testing.T) {
 		{"request": {"virtualHost": "www.shop.test", "path": "/"}}, {"request": {"virtualHost": "www.shop.test", "path": "/again"}},
 		{"request": {"virtualHost": "old.shop.test", "path": "/", "tlsMode": "insecure"}},
 		{"request": {"virtualHost": "plain.shop.test", "path": "/"}}]}`), door.options)
-	if got := v.Certificates("shop"); !slices.Equal(got, []string{"www.shop.test"}) {
+	if got := v.Certificates(nodeA, "shop"); !slices.Equal(got, []string{"www.shop.test"}) {
 		t.Errorf("%q", got)
 	}
-	if got := v.Certificates("missing"); len(got) != 0 {
+	if got := v.Certificates(nodeA, "missing"); len(got) != 0 {
 		t.Errorf("of none: %q", got)
 	}
 }
@@ -500,7 +500,7 @@ func TestUnreadable(t *testing.T) {
 	v := verify.New(document(t, `{"checks": [
 		{"name": "good", "request": {"virtualHost": "plain.shop.test", "path": "/"}},
 		{"name": "odd", "request": {"virtualHost": "plain.shop.test", "tlsMode": "lax"}}]}`), door.options)
-	got := v.Verify(t.Context(), nodeA, "shop")
+	got := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{})
 	if len(got.Checks) != 2 || !got.Enforce || got.OK() {
 		t.Fatalf("%+v", got)
 	}
@@ -518,7 +518,7 @@ func TestOtherHost(t *testing.T) {
 	door := newFrontDoor(t, []string{"blog.other.test"}, site)
 	for _, host := range []string{"Unknown.test", "blog.other.test", "node-a.hosting.test"} {
 		v := verify.New(document(t, verification(`{"virtualHost": "`+host+`", "path": "/ok", "method": "POST"}`, `{}`)), door.options)
-		got := v.Verify(t.Context(), nodeA, "shop").Checks
+		got := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{}).Checks
 		if len(got) != 1 || got[0].OK || len(door.seen) > 0 {
 			t.Errorf("%s: %+v, asked %q", host, got, door.seen)
 		}
@@ -550,7 +550,7 @@ func TestTimeOfChecks(t *testing.T) {
 			},
 		})
 		begun := time.Now()
-		got := v.Verify(t.Context(), nodeA, "shop").Checks
+		got := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{}).Checks
 		if took := time.Since(begun); took > 6*time.Minute || len(got) != 20 {
 			t.Errorf("%d checks took %s", len(got), took)
 		}

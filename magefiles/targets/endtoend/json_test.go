@@ -42,7 +42,7 @@ func (w *world) events(r result) (lines []string, events []deploy.Event) {
 		}
 		lines, events = append(lines, line), append(events, e)
 	}
-	if len(lines) == 0 || lines[0] != `{"type":"version","events":"1.0"}`+"\n" {
+	if len(lines) == 0 || lines[0] != `{"type":"version","events":"`+deploy.EventsVersion+`"}`+"\n" {
 		w.t.Fatalf("the first line is not the version: %s", r)
 	}
 	return lines, events

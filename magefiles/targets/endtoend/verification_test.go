@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -48,8 +49,8 @@ func (d *frontDoor) all() []string {
 }
 
 // After their activation, deploy checks environments at their node's public name.
-// One that fails its check stays active. Its own settings decide whether the run
-// fails.
+// One that fails an enforced check and passed it before goes back, unless the operator
+// keeps it. One that fails a check that is not enforced stays active.
 func TestVerification(t *testing.T) {
 	enforced := map[string]bool{"s1e1": true, "s1e2": false, "s2e1": true, "s2e2": true}
 	w := newWorld(t, standIn(t), fleet.Options{Nodes: 2, Environments: 2, Inventory: func(inventory map[string]any) {
@@ -65,22 +66,26 @@ func TestVerification(t *testing.T) {
 			}}}
 		}
 	}})
-	status := map[string]int{}
+	status := map[string]int{}    // by host
+	broken := map[string]string{} // the path with which a host has that status, "" for every path
 	var mu sync.Mutex
-	answer := func(host string) int {
-		mu.Lock()
-		defer mu.Unlock()
-		if code := status[host]; code != 0 {
-			return code
+	answer := func(n *fleet.Node) func(host string) int {
+		return func(host string) int {
+			mu.Lock()
+			defer mu.Unlock()
+			path := broken[host]
+			if code := status[host]; code != 0 && (path == "" || n.Active(t, strings.TrimSuffix(host, "."+fleet.Domain)) == path) {
+				return code
+			}
+			return 204
 		}
-		return 204
 	}
-	set := func(user string, code int) {
+	set := func(user string, code int, path string) {
 		mu.Lock()
 		defer mu.Unlock()
-		status[user+"."+fleet.Domain] = code
+		status[user+"."+fleet.Domain], broken[user+"."+fleet.Domain] = code, path
 	}
-	doors := []*frontDoor{openDoor(t, w.Nodes[0], answer), openDoor(t, w.Nodes[1], answer)}
+	doors := []*frontDoor{openDoor(t, w.Nodes[0], answer(w.Nodes[0])), openDoor(t, w.Nodes[1], answer(w.Nodes[1]))}
 	n1, n2 := w.Nodes[0].Users(), w.Nodes[1].Users()
 	url := func(user string) string { return user + "." + fleet.Domain + "/health" }
 
@@ -90,6 +95,7 @@ func TestVerification(t *testing.T) {
 			t.Errorf("%s was asked for %q, want %q", w.Nodes[i].Name, got, want)
 		}
 	}
+	doors[0].all() // the checks before the activation
 	// Deploy does not check what it did not activate.
 	w.wants(w.deploy(), 0)
 	if asked := append(doors[0].all(), doors[1].all()...); len(asked) > 0 {
@@ -98,32 +104,40 @@ func TestVerification(t *testing.T) {
 
 	// Two checks fail: an enforced one and one that is not enforced.
 	w.Provider.SetVersion(t, "2")
-	set(n1[0], 500)
-	set(n1[1], 503)
-	r := w.wants(w.deploy(), 3)
+	was := w.Nodes[0].Active(t, n1[0])
 	paths := w.Provider.Paths(t)
+	set(n1[0], 500, paths["n1/"+n1[0]])
+	set(n1[1], 503, "")
+	r := w.wants(w.deploy(), 3)
 	contains(t, r.stdout,
-		"n1 "+n1[0]+": 1 of 1 checks failed\n- http://"+url(n1[0])+": ",
+		"n1 "+n1[0]+": 1 of 1 checks failed\n- http://"+url(n1[0])+": ", "back at the version before: works",
 		"n1 "+n1[1]+": 1 of 1 checks failed, which is not enforced\n- http://"+url(n1[1])+": ",
-		"active, does not work", "6 activated")
+		"failed (health)", "active, does not work", "5 activated, 1 failed")
 	contains(t, r.stderr, "n1 "+n1[1]+": 1 of 1 checks failed, which is not enforced")
-	w.atPlan(paths, 1) // no profile goes back
+	if now := w.Nodes[0].Active(t, n1[0]); now != was {
+		t.Errorf("%s is at %s, and was at %s", n1[0], now, was)
+	}
 	for _, p := range w.outcome().Profiles {
-		if bad := p.Profile == n1[0]; p.Good() == bad || p.State != deploy.StateActive {
+		if bad := p.Profile == n1[0]; p.Good() == bad || p.State == deploy.StateFailed != bad {
 			t.Errorf("%s/%s is %s, and good: %v", p.Node, p.Profile, p.State, p.Good())
 		}
 	}
-	if w.deployedNode(n1[0]) != "n1" {
-		t.Error("the state does not know that it is deployed")
-	}
-	w.wants(w.run("status"), 0)
+	w.wants(w.run("status"), 2)
+
+	// The operator keeps it, to look at it.
+	contains(t, w.wants(w.deploy("-keep"), 3).stdout, "active, does not work", "1 activated, 5 in sync")
+	w.each(func(n *fleet.Node, profile string) {
+		if got := n.Active(t, profile); got != paths[n.Name+"/"+profile] {
+			t.Errorf("%s/%s is at %s", n.Name, profile, got)
+		}
+	})
 
 	// A resumed run checks again what failed, and only that.
-	set(n1[0], 200)
+	set(n1[0], 200, "")
 	doors[0].all()
 	doors[1].all()
 	contains(t, w.wants(w.deploy("-resume"), 0).stdout, "6 in sync")
-	if got, want := doors[0].all(), []string{url(n1[0]), url(n1[1])}; !slices.Equal(got, want) {
+	if got, want := doors[0].all(), []string{url(n1[0])}; !slices.Equal(got, want) {
 		t.Errorf("the resumed run asked for %q, want %q", got, want)
 	}
 	if asked := doors[1].all(); len(asked) > 0 {
@@ -134,7 +148,7 @@ func TestVerification(t *testing.T) {
 	r = w.wants(w.deploy(), 0)
 	contains(t, r.stdout, "which is not enforced", "1 activated, 5 in sync")
 
-	set(n2[0], 500)
+	set(n2[0], 500, "")
 	doors[1].all()
 	w.Provider.SetVersion(t, "4", "n2/"+n2[0])
 	w.wants(w.deploy("-skipVerification"), 0)
@@ -142,9 +156,18 @@ func TestVerification(t *testing.T) {
 		t.Errorf("without verification, the deploy asked for %q", asked)
 	}
 
-	// If every deployed environment fails its check, the run fails.
+	// What failed before does not convict the new version.
 	w.Provider.SetVersion(t, "5", "n2/"+n2[0])
+	contains(t, w.wants(w.deploy("-env="+n2[0]), 0).stdout, "active, does not work, as before", "1 of 1 checks failed, as before the activation")
+
+	// If every deployed environment fails its check, the run fails.
+	w.Provider.SetVersion(t, "6", "n2/"+n2[0])
+	set(n2[0], 500, w.Provider.Paths(t)["n2/"+n2[0]])
+	was = w.Nodes[1].Active(t, n2[0])
 	w.wants(w.deploy("-env="+n2[0]), 1)
+	if now := w.Nodes[1].Active(t, n2[0]); now != was {
+		t.Errorf("%s is at %s, and was at %s", n2[0], now, was)
+	}
 }
 
 // Over TLS, deploy asks for the virtual host's name, and the certificate must be
