@@ -111,6 +111,7 @@ func deployed(p ProfileOutcome) (d Deployed, ok bool) {
 			d.Active = p.Active
 		}
 	default:
+		ok = p.Doubt != nil // the run died in an activation, or is not over
 	}
 	if p.Verification != nil {
 		d.Checks = checksPassed
@@ -226,4 +227,58 @@ func heldOn(held []plan.Held, n Node) []string {
 	}
 	slices.Sort(users)
 	return slices.Compact(users)
+}
+
+// JournaledDeployments returns what the runs in a folder of journals did. The error has
+// every journal that cannot be read.
+func JournaledDeployments(runs string) ([]Deployment, error) {
+	ids, err := Runs(runs)
+	if err != nil {
+		return nil, err
+	}
+	var all []Deployment
+	var unread problem.List
+	for _, id := range ids {
+		events, err := ReadJournal(runs, id)
+		if err != nil {
+			unread.Add(err)
+			continue
+		}
+		all = append(all, DeploymentsOf(events)...)
+	}
+	return all, unread.Err()
+}
+
+// SelectDeployments returns the deployments of nodes, with the profiles alone that the
+// patterns of a [Selection] match, without those of which nothing is left.
+func SelectDeployments(all []Deployment, selection Selection) []Deployment {
+	var selected []Deployment
+	for _, d := range all {
+		if len(selection.Nodes) > 0 && !matches(selection.Nodes, d.Node) {
+			continue
+		}
+		if len(selection.Profiles) > 0 {
+			d.Profiles = slices.DeleteFunc(slices.Clone(d.Profiles), func(p Deployed) bool { return !matches(selection.Profiles, p.Profile) })
+		}
+		if len(d.Profiles) > 0 {
+			selected = append(selected, d)
+		}
+	}
+	return selected
+}
+
+// Deployments collects the deployments that nodes keep. Its method Ask is for [Survey],
+// and is safe for concurrent use.
+type Deployments struct{ found collected[Deployment] }
+
+// Ask adds the deployments of a node.
+func (a *Deployments) Ask(ctx context.Context, _ Node, s Session) error {
+	found, err := s.Deployments(ctx)
+	a.found.add(found...)
+	return err
+}
+
+// All returns the deployments that Ask found, the oldest first.
+func (a *Deployments) All() []Deployment {
+	return a.found.sorted(func(x, y Deployment) int { return x.Time.Compare(y.Time) })
 }

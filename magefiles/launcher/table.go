@@ -61,6 +61,12 @@ var table = []*Target{
 		{"file", "string", false, "the file to write, default .hostenv/fleet.html in the generated folder"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
+	{"history", "Lists what was deployed, the newest first.\n\nIt shows for each node of a deploy who deployed, when, which plan and commit, and the\nresult for each profile that changed or failed. It asks the nodes, which keep the newest\n100 deploys, also those of other machines; and it reads the journals in this checkout,\nwhich also have nodes that do not answer or are no longer in the plan.\n\nExit codes: 0 after success, also if nodes do not answer; 1 after an error; 4 if the\nplan is older than the state.", []string{}, []*Flag{
+		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
+		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
+		{"json", "bool", false, "print JSON, one object a line"},
+		{"out", "string", false, "the generated folder, default generated"},
+	}},
 	{"leftovers", "Lists what former environments left on nodes, and removes it.\n\nIf an environment is removed, renamed or moved to another node, its home, its\nprofile and its folders below /run/hostenv stay. -remove shows what would be\nremoved; with -yes it is removed.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate; 5 if a deploy is running.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"remove", "string", true, "only what these users left: NAME or NAME.UID, separated by commas"},
