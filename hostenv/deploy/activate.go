@@ -20,20 +20,16 @@ func (r *run) activate(ctx context.Context, p *profileRun) error {
 		return err
 	}
 	begun, up := false, false
-	err := r.slot(ctx, func() (err error) {
+	err := r.activations.use(ctx, func() (err error) {
 		begun = true
 		if r.stopping(ctx) {
 			return r.skip(p, ReasonInterrupted)
-		}
-		// The new system may have made the environment's user with another UID.
-		if err := p.on.observe(ctx, r); err != nil {
-			return r.lostBefore(ctx, p, err)
 		}
 		if err := p.conflict(); err != nil {
 			return r.fail(p, ReasonConflict, p.active(), err, "")
 		}
 		if p.on.full() {
-			return r.fail(p, ReasonNoRoom, p.active(), noRoom(p.on.Name, *p.on.seen.Free), "")
+			return r.fail(p, ReasonNoRoom, p.active(), noRoom(p.on.Name, *p.on.seen().Free), "")
 		}
 		if done, err := r.move(ctx, p); done || err != nil {
 			return err
@@ -84,7 +80,10 @@ const leastFree = 8 << 20
 
 // full reports whether the node had too little room for an activation when it was last
 // observed.
-func (n *nodeRun) full() bool { return n.seen.Free != nil && *n.seen.Free < leastFree }
+func (n *nodeRun) full() bool {
+	free := n.seen().Free
+	return free != nil && *free < leastFree
+}
 
 func noRoom(node string, free int64) error {
 	return problem.New("node "+node, fmt.Sprintf("has no room left: %d KiB are free below /nix, and an activation may need %d", free>>10, leastFree>>10),
@@ -96,7 +95,7 @@ func noRoom(node string, free int64) error {
 // state.
 func (r *run) activateNow(ctx context.Context, p *profileRun) (up bool, err error) {
 	d := p.decision
-	log, err := r.log(p.on, p.Name)
+	log, err := r.log(p.on.Name, p.Name)
 	if err != nil {
 		return false, err
 	}
@@ -236,14 +235,12 @@ func (r *run) restore(ctx context.Context, p *profileRun, why Reason, path strin
 	if path == "" {
 		what = "remove " + p.Link
 	}
-	session, err := p.on.open(ctx, r)
-	switch {
-	case err != nil:
-	case path == "":
-		err = session.Remove(ctx, p.Profile)
-	default:
-		err = session.Restore(ctx, p.Profile, path)
-	}
+	err := p.on.aside(ctx, r, func(session Session) error {
+		if path == "" {
+			return session.Remove(ctx, p.Profile)
+		}
+		return session.Restore(ctx, p.Profile, path)
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}

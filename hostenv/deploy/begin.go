@@ -18,7 +18,7 @@ func (r *run) connect(ctx context.Context) error {
 		group.Go(func() error {
 			session, failed := n.open(ctx, r)
 			if failed == nil {
-				n.seen = session.Observation()
+				n.saw(session.Observation())
 			}
 			if ctx.Err() != nil { // the run ends before it begins
 				return nil //nolint:nilerr // an interrupted run blames no node
@@ -131,7 +131,7 @@ func (r *run) preflight(ctx context.Context) (wrong bool, err error) {
 			continue
 		}
 		push := r.mode == Deploy && !n.RemoteBuild && len(n.pending()) > 0
-		for _, f := range Preflight(n.Node, n.seen, push, r.Signing) {
+		for _, f := range Preflight(n.Node, n.seen(), push, r.Signing) {
 			if r.mode != Deploy && f.Code == FindingActivating {
 				f.Level = Warning
 			}

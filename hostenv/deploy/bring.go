@@ -1,146 +1,129 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// node deploys to one node: it builds, signs and pushes, and then activates the
-// system and each environment.
-func (r *run) node(ctx, gentle context.Context, n *nodeRun) error {
-	if err := r.judgeOwed(ctx, n); err != nil {
-		return err
-	}
-	r.beginBaselines(gentle, n)
-	there, err := r.bring(gentle, n, n.pending())
-	if err != nil || r.mode != Deploy {
-		return err
-	}
-	if left, err := r.keep(ctx, n, there); err != nil || !left {
-		return err
-	}
-	held := n.systemFailed()
-	for _, p := range there {
-		if held == "" && p.IsSystem() && !r.stopping(ctx) {
-			held = r.awaitMoves(ctx, n)
-		}
-		switch {
-		case held != "":
-			err = r.skip(p, held)
-		case r.stopping(ctx):
-			err = r.skip(p, ReasonInterrupted)
+// bring builds the pending profiles of all nodes, until ctx ends: those of this
+// machine with one process, so that no build waits for another's lock, and at the same
+// time those of each node that builds for itself. Then it signs what it built. The
+// profiles that failed have their final state.
+func (r *run) bring(ctx context.Context) error {
+	var here []*profileRun
+	group, _ := errgroup.WithContext(ctx) // only the journal's error ends a group
+	for _, n := range r.nodes {
+		switch list := n.pending(); {
+		case !n.reached || len(list) == 0:
+		case n.RemoteBuild:
+			group.Go(func() error { return r.buildOn(ctx, n, list) })
 		default:
-			err = r.activate(ctx, p)
-			if p.IsSystem() && !r.stopping(ctx) { // otherwise it may be undecided
-				held = n.systemFailed()
-			}
-		}
-		if err != nil {
-			return err
+			here = append(here, list...)
 		}
 	}
-	return nil
+	group.Go(func() error { return r.buildHere(ctx, here) })
+	return group.Wait()
 }
 
-// systemFailed returns why no environment of the node may be activated, "" if there
-// is no reason.
-func (n *nodeRun) systemFailed() Reason {
-	if system := n.profile(SystemProfile); system != nil && system.isSettled() && !system.good.Load() {
-		return ReasonSystemFailed
+func (r *run) buildOn(ctx context.Context, n *nodeRun, list []*profileRun) error {
+	log, err := r.log(n.Name, "_"+string(StateBuilding))
+	if err != nil {
+		return err
 	}
-	return ""
+	defer log.Close() // an incomplete log does not stop the run
+	_, err = r.step(ctx, r.copies, list, StateBuilding, ReasonBuild, log.Name(), func() (map[string]error, error) {
+		return r.Store.Build(ctx, &n.Node, profiles(list), log)
+	})
+	return err
 }
 
-// A step prepares profiles for their activation.
-type step struct {
-	state  State
-	reason Reason // of a failure
-	do     func(ctx context.Context, list []*profileRun, log io.Writer) (failed map[string]error, err error)
-}
-
-func (r *run) steps(n *nodeRun) []step {
-	steps := []step{{StateBuilding, ReasonBuild, func(ctx context.Context, list []*profileRun, log io.Writer) (map[string]error, error) {
-		var profiles []Profile
-		for _, p := range list {
-			profiles = append(profiles, p.Profile)
-		}
-		return r.Store.Build(ctx, n.Node, profiles, log)
-	}}}
-	if r.mode != Deploy || n.RemoteBuild {
-		return steps
+func (r *run) buildHere(ctx context.Context, list []*profileRun) error {
+	if len(list) == 0 {
+		return nil
 	}
-	return append(steps,
-		step{StateSigning, ReasonSign, func(ctx context.Context, list []*profileRun, log io.Writer) (map[string]error, error) {
-			return nil, r.Store.Sign(ctx, paths(list), log)
-		}},
-		step{StatePushing, ReasonPush, func(ctx context.Context, list []*profileRun, log io.Writer) (map[string]error, error) {
-			return nil, r.Store.Push(ctx, n.Node, paths(list), log)
-		}})
+	log, err := r.log("", "_"+string(StateBuilding))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	list, err = r.step(ctx, nil, list, StateBuilding, ReasonBuild, log.Name(), func() (map[string]error, error) {
+		return r.Store.Build(ctx, nil, profiles(list), log)
+	})
+	if err != nil || len(list) == 0 || r.mode != Deploy {
+		return err
+	}
+	_, err = r.step(ctx, nil, list, StateSigning, ReasonSign, log.Name(), func() (map[string]error, error) {
+		return nil, r.Store.Sign(ctx, paths(list), log)
+	})
+	return err
 }
 
-// bring builds profiles and copies them to the node, until ctx ends. It returns
-// those that are on the node; the others have their final state.
-func (r *run) bring(ctx context.Context, n *nodeRun, list []*profileRun) (left []*profileRun, err error) {
+// push copies what was built to the node, until ctx ends. It returns the profiles that
+// are there.
+func (r *run) push(ctx context.Context, n *nodeRun) (there []*profileRun, err error) {
+	list := slices.DeleteFunc(n.pending(), (*profileRun).isSettled)
 	if len(list) == 0 {
 		return nil, nil
 	}
-	for _, s := range r.steps(n) {
-		if list, err = r.step(ctx, n, s, list); err != nil || len(list) == 0 {
+	if r.mode == Preview {
+		return nil, r.preview(ctx, n, list)
+	}
+	if !n.RemoteBuild {
+		log, err := r.log(n.Name, "_"+string(StatePushing))
+		if err != nil {
 			return nil, err
 		}
-	}
-	if r.mode == Preview {
-		return list, r.preview(ctx, n, list)
+		defer log.Close()
+		if list, err = r.step(ctx, r.copies, list, StatePushing, ReasonPush, log.Name(), func() (map[string]error, error) {
+			return nil, r.Store.Push(ctx, n.Node, paths(list), log)
+		}); err != nil {
+			return nil, err
+		}
 	}
 	return list, r.setAll(list, StatePushed)
 }
 
-// step takes a step, and returns the profiles for which it succeeded.
-func (r *run) step(ctx context.Context, n *nodeRun, s step, list []*profileRun) (left []*profileRun, err error) {
-	log, err := r.log(n, "_"+string(s.state))
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()   // an incomplete log does not stop the run
+// step prepares profiles, in the state that it gives them, and returns those for which
+// do succeeded: do returns the errors of profiles by their keys, and one that concerns
+// all of them. It waits for a place in the pool; nil means without one.
+func (r *run) step(ctx context.Context, in pool, list []*profileRun, state State, reason Reason, log string, do func() (map[string]error, error)) (left []*profileRun, err error) {
 	var unwritten error // of the journal; it ends the run
 	var failed map[string]error
-	failure := r.slot(ctx, func() error {
-		if unwritten = r.setAll(list, s.state); unwritten != nil {
+	failure := in.use(ctx, func() error {
+		if unwritten = r.setAll(list, state); unwritten != nil {
 			return unwritten
 		}
 		var failure error
-		failed, failure = s.do(ctx, list, log)
+		failed, failure = do()
 		return failure
 	})
 	if unwritten != nil {
 		return nil, unwritten
 	}
-	reason := s.reason
 	if errors.As(failure, new(*UnsignedError)) {
 		reason = ReasonUnsigned
 	}
 	// The daemon of a node with a full disk may end the connection, and write the cause
 	// only into its own log.
-	if failure != nil && s.state == StatePushing && n.observe(ctx, r) == nil && n.full() {
-		reason, failure = ReasonNoRoom, problem.New("", noRoom(n.Name, *n.seen.Free).Error()+": "+failure.Error(), problem.Hint(noRoom(n.Name, 0)))
+	if n := list[0].on; failure != nil && state == StatePushing && n.observe(ctx, r) == nil && n.full() {
+		room := noRoom(n.Name, *n.seen().Free)
+		reason, failure = ReasonNoRoom, problem.New("", room.Error()+": "+failure.Error(), problem.Hint(room))
 	}
 	for _, p := range list {
-		cause := failure
-		if cause == nil {
-			cause = failed[p.Name]
-		}
-		switch {
+		switch cause := cmp.Or(failure, failed[p.Key()]); {
 		case cause == nil:
 			left = append(left, p)
 		case r.stopping(ctx):
 			err = r.skip(p, ReasonInterrupted)
 		default:
-			err = r.fail(p, reason, p.active(), cause, log.Name())
+			err = r.fail(p, reason, p.active(), cause, log)
 		}
 		if err != nil {
 			return nil, err
@@ -156,7 +139,7 @@ func (r *run) preview(ctx context.Context, n *nodeRun, list []*profileRun) error
 		pairs = append(pairs, Pair{Profile: p.Name, Old: p.active(), New: p.Path})
 	}
 	var diffs []Diff
-	err := r.slot(ctx, func() (err error) {
+	err := r.copies.use(ctx, func() (err error) {
 		diffs, err = r.Store.Diff(ctx, n.Node, pairs)
 		return err
 	})
@@ -179,6 +162,14 @@ func (r *run) preview(ctx context.Context, n *nodeRun, list []*profileRun) error
 		}
 	}
 	return nil
+}
+
+func profiles(list []*profileRun) []Profile {
+	var all []Profile
+	for _, p := range list {
+		all = append(all, p.Profile)
+	}
+	return all
 }
 
 func paths(profiles []*profileRun) []string {

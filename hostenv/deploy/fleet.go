@@ -12,6 +12,8 @@ type Node struct {
 	PublicName string // <node>.<hostenvHostname>, which gets the requests to its virtual hosts
 	TempPath   string // of the system's profile; those of environments are below it
 
+	Activations int // how many environments are activated at once, 0 for 8
+
 	RemoteBuild                 bool
 	AutoRollback, MagicRollback bool
 

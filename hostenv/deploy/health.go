@@ -143,7 +143,7 @@ func (r *run) judge(ctx context.Context, p *profileRun) error {
 func (r *run) takeBack(ctx context.Context, p *profileRun, v Verification) error {
 	failure := problem.New("", convicted(v), fixOf(p))
 	var failed error
-	err := r.slot(ctx, func() error {
+	err := r.activations.use(ctx, func() error {
 		if failed = r.restore(ctx, p, ReasonHealth, p.decision.From); failed != nil {
 			failure = problem.New("", convicted(v)+"\n"+failed.Error(), cmp.Or(problem.Hint(failed), problem.Hint(failure)))
 		}

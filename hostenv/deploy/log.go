@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// log opens a log file of the run: one for each profile, and one for each step of a
-// node, whose name begins with _, unlike the name of a user. A run without files
-// has no logs.
-func (r *run) log(n *nodeRun, name string) (*os.File, error) {
+// log opens a log file of the run: one for each profile of a node, and one for each step
+// of a node, or of the run if node is "". The name of a step begins with _, unlike the
+// name of a user. A run without files has no logs.
+func (r *run) log(node, name string) (*os.File, error) {
 	if r.Journal.Dir == "" {
 		return os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	}
-	dir := filepath.Join(r.Journal.Dir, n.Name)
+	dir := filepath.Join(r.Journal.Dir, node)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (r *run) sameMachines() []Event {
 		if len(n.profiles) == 0 { // the run only moves data from it
 			continue
 		}
-		if key, err := names.ParsePublicKey(cmp.Or(n.HostKey, n.seen.HostKey)); err == nil {
+		if key, err := names.ParsePublicKey(cmp.Or(n.HostKey, n.seen().HostKey)); err == nil {
 			byKey[key.Bare()] = append(byKey[key.Bare()], name)
 		}
 	}

@@ -45,12 +45,14 @@ func (r *run) move(ctx context.Context, p *profileRun) (done bool, err error) {
 	if err := r.set(p, Event{State: StateMoving}); err != nil {
 		return true, err
 	}
-	old, err := r.all[p.from].open(ctx, r)
 	var moved *Moved
-	switch {
-	case err == nil:
+	reached := false
+	err = r.all[p.from].aside(ctx, r, func(old Session) (err error) {
+		reached = true
 		moved, err = r.Mover.Prepare(ctx, old, to, p.on.Node, p.Profile)
-	case r.without(ctx, p, err):
+		return err
+	})
+	if !reached && r.without(ctx, p, err) {
 		err = nil
 	}
 	switch {

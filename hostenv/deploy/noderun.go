@@ -11,13 +11,23 @@ import (
 type nodeRun struct {
 	Node
 	profiles []*profileRun
-	seen     Observation
 	reached  bool
 	refused  bool // no session could be opened, and the run cannot begin
 
 	mu      sync.Mutex
 	session Session
 	had     bool // whether there was a session before
+
+	look sync.Mutex
+	last Observation
+	next *look         // an observation that has not begun
+	turn chan struct{} // held while the node is observed
+}
+
+// A look is one observation, which several callers may share.
+type look struct {
+	done chan struct{}
+	err  error
 }
 
 // profileRun is a profile with its state in a run.
@@ -35,7 +45,7 @@ type profileRun struct {
 }
 
 func newNodeRun(n Node) *nodeRun {
-	x := &nodeRun{Node: n}
+	x := &nodeRun{Node: n, turn: make(chan struct{}, 1)}
 	for _, p := range n.Profiles {
 		x.profiles = append(x.profiles, &profileRun{Profile: p, on: x, settled: make(chan struct{})})
 	}
@@ -74,8 +84,21 @@ func (p *profileRun) state() State {
 // undecided reports whether the run activates the profile or decides whether it stays.
 func (p *profileRun) undecided() bool { return p.state() == StatePending || p != nil && p.owed }
 
+// seen returns the last observation of the node.
+func (n *nodeRun) seen() Observation {
+	n.look.Lock()
+	defer n.look.Unlock()
+	return n.last
+}
+
+func (n *nodeRun) saw(o Observation) {
+	n.look.Lock()
+	defer n.look.Unlock()
+	n.last = o
+}
+
 // seen returns the last observation of the profile.
-func (p *profileRun) seen() Observed { return p.on.seen.Profiles[p.Name] }
+func (p *profileRun) seen() Observed { return p.on.seen().Profiles[p.Name] }
 
 func (p *profileRun) active() string { return p.seen().Active }
 
@@ -98,6 +121,22 @@ func (p *profileRun) isSettled() bool {
 // lostLock is how long a node may hold the lock of a lost connection: with
 // nix/modules/openssh.nix it notices the loss within a minute.
 const lostLock = 90 * time.Second
+
+// aside calls do with a session of its own, for work that takes long: the node answers
+// the requests of one session one after the other, and the run asks it about other
+// profiles meanwhile. It uses the usual session if there is no other.
+func (n *nodeRun) aside(ctx context.Context, r *run, do func(Session) error) error {
+	usual, err := n.open(ctx, r) // it holds the lock
+	if err != nil {
+		return err
+	}
+	session, err := r.Remote.Open(ctx, n.Node, OpenOptions{Holder: r.Holder})
+	if err != nil {
+		return do(usual)
+	}
+	defer session.Close() // it was answered, or is lost
+	return do(session)
+}
 
 // open returns the session with a node. If there is none, or it has ended, open
 // opens one.
@@ -134,15 +173,43 @@ func (n *nodeRun) open(ctx context.Context, r *run) (Session, error) {
 	return session, nil
 }
 
-// observe observes the node again. If that fails, the last observation stays.
+// observe observes the node again. If that fails, the last observation stays. Callers
+// that wait while the node answers another one share one observation, which begins
+// after their calls.
 func (n *nodeRun) observe(ctx context.Context, r *run) error {
+	n.look.Lock()
+	l := n.next
+	leads := l == nil
+	if leads {
+		l = &look{done: make(chan struct{})}
+		n.next = l
+	}
+	n.look.Unlock()
+	if leads {
+		n.turn <- struct{}{}
+		n.look.Lock()
+		n.next = nil
+		n.look.Unlock()
+		l.err = n.observeNow(ctx, r)
+		close(l.done)
+		<-n.turn
+	}
+	select {
+	case <-l.done:
+		return l.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *nodeRun) observeNow(ctx context.Context, r *run) error {
 	session, err := n.open(ctx, r)
 	if err != nil {
 		return err
 	}
 	seen, err := session.Observe(ctx)
 	if err == nil {
-		n.seen = seen
+		n.saw(seen)
 	}
 	return err
 }

@@ -60,7 +60,7 @@ func (r *run) findOlder() []Event {
 		if !n.reached {
 			continue
 		}
-		if f := r.outdated(n, n.seen.Plan); f != nil {
+		if f := r.outdated(n, n.seen().Plan); f != nil {
 			events = append(events, Event{Type: TypeFinding, Node: n.Name, Finding: f})
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // Options change how a run proceeds.
 type Options struct {
-	Jobs             int           `json:"jobs,omitempty"` // how many builds, copies and activations at once, 0 for 4
+	Jobs             int           `json:"jobs,omitempty"` // how many copies to nodes, and nodes that build, at once, 0 for 4
 	LockWait         time.Duration `json:"-"`              // for other deploys on a node
 	SkipOffline      bool          `json:"skipOffline,omitempty"`
 	SkipVerification bool          `json:"skipVerification,omitempty"`
@@ -69,15 +69,24 @@ type Runner struct {
 // maxSessions limits how many nodes the deploying machine connects to at once.
 const maxSessions = 16
 
+// activations is the default of [Node.Activations]. An activation begins with two
+// connections, and a stock sshd drops some while ten others log in (MaxStartups
+// 10:30:100). What is dropped before its login is tried again, see package deployrs.
+const activations = 8
+
+// maxActivations limits how many activations this machine waits for: each takes one
+// process of deploy-rs and two of ssh, and no work.
+const maxActivations = 64
+
 type run struct {
 	*Runner
 	mode  Mode
-	nodes []*nodeRun          // of the run
-	all   map[string]*nodeRun // of the plan: data may come from any of them
-	slots chan struct{}
+	nodes []*nodeRun            // of the run
+	all   map[string]*nodeRun   // of the plan: data may come from any of them
 	owed  map[string]Unverified // see owe
 	// heldOn are the environments of each node that the plan holds back.
-	heldOn map[string][]string
+	heldOn              map[string][]string
+	copies, activations pool
 }
 
 // Run activates the planned paths of nodes, which have only their selected
@@ -86,7 +95,8 @@ type run struct {
 // The error is that events cannot be written, for example on a full disk; the
 // outcome has everything else.
 func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outcome, error) {
-	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, heldOn: map[string][]string{}, slots: make(chan struct{}, cmp.Or(r.Options.Jobs, 4))}
+	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, heldOn: map[string][]string{},
+		copies: newPool(cmp.Or(r.Options.Jobs, 4)), activations: newPool(maxActivations)}
 	x.owed = x.unasked()
 	for _, n := range fleet {
 		x.all[n.Name] = newNodeRun(n)
@@ -152,6 +162,9 @@ func (r *run) do(ctx, gentle context.Context) error {
 	if r.mode == Look {
 		return nil
 	}
+	if err := r.bring(gentle); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range r.nodes {
 		if n.reached {
@@ -176,17 +189,6 @@ func (r *run) stopping(ctx context.Context) bool {
 	default:
 		return false
 	}
-}
-
-// slot calls do when one of the jobs is free.
-func (r *run) slot(ctx context.Context, do func() error) error {
-	select {
-	case r.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-r.slots }()
-	return do()
 }
 
 // until calls done until it returns true, at most for Options.Settle.

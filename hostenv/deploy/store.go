@@ -7,11 +7,11 @@ import (
 
 // Store is Nix on this machine, with access to the nodes' stores.
 type Store interface {
-	// Build builds profiles of one node with one process, and keeps them from the
-	// garbage collector until the run ends. Its output goes to log. failed has the
-	// error of every profile that failed, by name; err is an error that concerns
-	// all of them.
-	Build(ctx context.Context, n Node, profiles []Profile, log io.Writer) (failed map[string]error, err error)
+	// Build builds profiles with one process, and keeps them from the garbage collector
+	// until the run ends: on a node that builds for itself, or on this machine if on is
+	// nil, for any number of nodes. Its output goes to log. failed has the error of every
+	// profile that failed, by [Profile.Key]; err is an error that concerns all of them.
+	Build(ctx context.Context, on *Node, profiles []Profile, log io.Writer) (failed map[string]error, err error)
 	// Sign signs the closures of paths.
 	Sign(ctx context.Context, paths []string, log io.Writer) error
 	// Push copies closures to a node. If the node trusts none of the signatures, the

@@ -82,6 +82,7 @@ func TestUnverifiedIsVerified(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.reason, func(t *testing.T) {
 			nodes := fleet(1, 2)
+			nodes[0].Activations = 1
 			w := newWorld(t, nodes)
 			dir := t.TempDir()
 			r := w.runner(dir, "")

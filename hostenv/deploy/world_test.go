@@ -25,7 +25,10 @@ type world struct {
 	nodes map[string]*machine
 	built map[string]bool
 	// fault is called before every operation, with the node and the profile.
-	fault    func(op, node, profile string) fault
+	fault func(op, node, profile string) fault
+	// takes is called before an operation, without a lock: it may sleep.
+	takes    func(op, node string)
+	builds   int // processes
 	sessions []*session
 	// done has all operations in order.
 	done []string
@@ -72,7 +75,7 @@ type machine struct {
 }
 
 func newWorld(t *testing.T, nodes []deploy.Node) *world {
-	w := &world{t: t, nodes: map[string]*machine{}, built: map[string]bool{}, fault: func(string, string, string) fault { return none }}
+	w := &world{t: t, nodes: map[string]*machine{}, built: map[string]bool{}, fault: func(string, string, string) fault { return none }, takes: func(string, string) {}}
 	for _, n := range nodes {
 		w.nodes[n.Name] = &machine{active: map[string]string{"system": "/nix/store/0-system-old"}, older: map[string][]string{}, good: map[string]bool{"system": true},
 			users: map[string]int{}, keys: []string{"key:1"}, os: "nixos", restorable: true}
@@ -110,6 +113,7 @@ func (w *world) ask(op, node, profile string) fault {
 
 // Open implements deploy.Remote.
 func (w *world) Open(_ context.Context, n deploy.Node, how deploy.OpenOptions) (deploy.Session, error) {
+	w.takes("open", n.Name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.nodes[n.Name]
@@ -169,6 +173,7 @@ func (s *session) observe() deploy.Observation {
 func (s *session) Observation() deploy.Observation { return s.first }
 
 func (s *session) Observe(context.Context) (deploy.Observation, error) {
+	s.w.takes("observe", s.n.Name)
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	if s.w.ask("observe", s.n.Name, "") != none {
@@ -252,13 +257,15 @@ func (m *machine) set(profile, path string, good bool) {
 }
 
 // Build, Sign, Push and Diff implement deploy.Store.
-func (w *world) Build(ctx context.Context, n deploy.Node, profiles []deploy.Profile, _ io.Writer) (map[string]error, error) {
+func (w *world) Build(ctx context.Context, _ *deploy.Node, profiles []deploy.Profile, _ io.Writer) (map[string]error, error) {
+	w.takes("build", "")
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.builds++
 	failed := map[string]error{}
 	for _, p := range profiles {
-		if w.ask("build", n.Name, p.Name) != none {
-			failed[p.Name] = errors.New("the disk is on fire")
+		if w.ask("build", p.Node, p.Name) != none {
+			failed[p.Key()] = errors.New("the disk is on fire")
 			continue
 		}
 		w.built[p.Path] = true
@@ -267,6 +274,7 @@ func (w *world) Build(ctx context.Context, n deploy.Node, profiles []deploy.Prof
 }
 
 func (w *world) Sign(ctx context.Context, paths []string, _ io.Writer) error {
+	w.takes("sign", "")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, path := range paths {
@@ -281,6 +289,7 @@ func (w *world) Sign(ctx context.Context, paths []string, _ io.Writer) error {
 }
 
 func (w *world) Push(ctx context.Context, n deploy.Node, paths []string, _ io.Writer) error {
+	w.takes("push", n.Name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch w.ask("push", n.Name, "") {
@@ -304,6 +313,7 @@ func (w *world) Diff(_ context.Context, _ deploy.Node, pairs []deploy.Pair) ([]d
 
 // Activate implements deploy.Activator as deploy-rs does it, with its faults.
 func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how deploy.ActivateOptions, _ io.Writer) error {
+	w.takes("activate", n.Name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.nodes[n.Name]

@@ -81,10 +81,8 @@ func build(ctx context.Context, store *closure.Store, nodes []deploy.Node) (path
 	show, done := progress()
 	defer done()
 	var failures problem.List
-	for i, n := range nodes {
-		show(doing(nix.Event{Phase: nix.Building, Subject: "node " + n.Name, Number: i + 1, Total: len(nodes)}))
-		n.RemoteBuild = false
-		var whole []deploy.Profile
+	var whole []deploy.Profile
+	for _, n := range nodes {
 		for _, profile := range n.Profiles {
 			if profile.Broken != nil {
 				failures.Add(profile.Broken)
@@ -93,13 +91,14 @@ func build(ctx context.Context, store *closure.Store, nodes []deploy.Node) (path
 			whole = append(whole, profile)
 			paths = append(paths, profile.Path)
 		}
-		failed, err := store.Build(ctx, n, whole, io.Discard)
-		if err != nil {
-			return nil, err
-		}
-		for _, profile := range whole {
-			failures.Add(failed[profile.Name])
-		}
+	}
+	show(doing(nix.Event{Phase: nix.Building, Subject: fmt.Sprintf("%d profiles", len(whole))}))
+	failed, err := store.Build(ctx, nil, whole, io.Discard)
+	if err != nil {
+		return nil, err
+	}
+	for _, profile := range whole {
+		failures.Add(failed[profile.Key()])
 	}
 	return paths, failures.Err()
 }

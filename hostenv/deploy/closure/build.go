@@ -19,24 +19,23 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Build implements [deploy.Store]. A node with RemoteBuild builds for itself:
-// it receives the derivations, which need no signature, and only it has the
-// closures then.
+// Build implements [deploy.Store]. A node that builds for itself receives the
+// derivations, which need no signature, and only it has the closures then.
 //
 // One process is enough if all builds succeed. If one fails, Nix may not do others
 // that do not need it: Nix 2.8 does so at a derivation for another
 // platform, and so does any Nix that builds on a node with 2.8. Build starts these
 // again without the one that failed.
-func (s *Store) Build(ctx context.Context, n deploy.Node, profiles []deploy.Profile, log io.Writer) (map[string]error, error) {
+func (s *Store) Build(ctx context.Context, on *deploy.Node, profiles []deploy.Profile, log io.Writer) (map[string]error, error) {
 	for _, p := range profiles {
 		if err := checkPaths(p.Path, maker(p)); err != nil {
 			return nil, fmt.Errorf("build %s: %w", p.Key(), err)
 		}
-		if n.RemoteBuild && p.Derivation == "" {
-			return nil, fmt.Errorf("build %s: node %s cannot build %s without its derivation", p.Key(), n.Name, p.Path)
+		if on != nil && p.Derivation == "" {
+			return nil, fmt.Errorf("build %s: node %s cannot build %s without its derivation", p.Key(), on.Name, p.Path)
 		}
 	}
-	b := &building{store: s, node: n, log: log, failed: map[string]error{}}
+	b := &building{store: s, on: on, log: log, failed: map[string]error{}}
 	var err error
 	for pending := profiles; len(pending) > 0; {
 		if pending, err = b.round(ctx, pending); err != nil {
@@ -53,13 +52,13 @@ func (s *Store) Build(ctx context.Context, n deploy.Node, profiles []deploy.Prof
 // which the store has or can fetch.
 func maker(p deploy.Profile) string { return cmp.Or(p.Derivation, p.Path) }
 
-// A building is the building for one node.
+// A building is one call of Build.
 type building struct {
 	store     *Store
-	node      deploy.Node
+	on        *deploy.Node // nil for this machine
 	log       io.Writer
 	delivered bool             // whether the node has the derivations
-	failed    map[string]error // by the name of the profile
+	failed    map[string]error // by the key of the profile
 }
 
 // round builds profiles with one process, notes those that failed, and returns
@@ -68,19 +67,19 @@ func (b *building) round(ctx context.Context, profiles []deploy.Profile) (again 
 	err = b.build(ctx, profiles)
 	failure := (*nix.CommandError)(nil)
 	if err != nil && !errors.As(err, &failure) {
-		return nil, fmt.Errorf("build for node %s: %w", b.node.Name, err)
+		return nil, fmt.Errorf("build on %s: %w", b.where(), err)
 	}
 	// The store shows what is built, not the output or the exit status of nix.
 	missing, err := b.missing(ctx, profiles)
 	if err != nil {
-		return nil, fmt.Errorf("ask what was built for node %s: %w", b.node.Name, err)
+		return nil, fmt.Errorf("ask what was built on %s: %w", b.where(), err)
 	}
 	if len(missing) == 0 && failure != nil && len(b.failed) == 0 {
-		return nil, fmt.Errorf("build for node %s: %w", b.node.Name, failure)
+		return nil, fmt.Errorf("build on %s: %w", b.where(), failure)
 	}
 	for _, p := range missing {
 		if causes := b.causes(ctx, p, failure); len(causes) > 0 {
-			b.failed[p.Name] = buildFailed(p, causes)
+			b.failed[p.Key()] = buildFailed(p, causes)
 		} else {
 			again = append(again, p)
 		}
@@ -89,23 +88,31 @@ func (b *building) round(ctx context.Context, profiles []deploy.Profile) (again 
 		return again, nil
 	}
 	for _, p := range again { // without a known cause, they would fail again
-		b.failed[p.Name] = unexplained(p, failure)
+		b.failed[p.Key()] = unexplained(p, failure)
 	}
 	return nil, nil
+}
+
+// where names the machine that builds.
+func (b *building) where() string {
+	if b.on == nil {
+		return "this machine"
+	}
+	return "node " + b.on.Name
 }
 
 // keep makes the links for the profiles that were built: Nix makes none if a part of
 // a build fails.
 func (b *building) keep(ctx context.Context, profiles []deploy.Profile) error {
-	built := slices.DeleteFunc(slices.Clone(profiles), func(p deploy.Profile) bool { return b.failed[p.Name] != nil })
-	if len(built) == 0 || b.node.RemoteBuild {
+	built := slices.DeleteFunc(slices.Clone(profiles), func(p deploy.Profile) bool { return b.failed[p.Key()] != nil })
+	if len(built) == 0 || b.on != nil {
 		return nil
 	}
 	for i := range built {
 		built[i].Derivation = ""
 	}
 	if err := b.build(ctx, built); err != nil {
-		return fmt.Errorf("keep what was built for node %s: %w", b.node.Name, err)
+		return fmt.Errorf("keep what was built: %w", err)
 	}
 	return nil
 }
@@ -116,11 +123,11 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 	for _, p := range profiles {
 		derivations = append(derivations, maker(p))
 	}
-	if !b.node.RemoteBuild {
-		return b.store.realise(ctx, b.node, derivations, b.log)
+	if b.on == nil {
+		return b.store.realise(ctx, derivations, b.log)
 	}
 	if !b.delivered {
-		err := b.store.copy(ctx, b.node, derivations, b.log, "--derivation")
+		err := b.store.copy(ctx, *b.on, derivations, b.log, "--derivation")
 		if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
 			// This error is not a CommandError, so that the caller blames no single profile.
 			return fmt.Errorf("copy the derivations to it: %s", failed.Message())
@@ -130,19 +137,19 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 		}
 		b.delivered = true
 	}
-	_, err := b.store.remotely(ctx, b.node, b.log, slices.Concat([]string{"--realise"}, b.store.buildFlags(), derivations))
+	_, err := b.store.remotely(ctx, *b.on, b.log, slices.Concat([]string{"--realise"}, b.store.buildFlags(), derivations))
 	return err
 }
 
 // realise builds or fetches paths, and keeps them from the garbage collector as
 // long as their links in s.Roots exist.
-func (s *Store) realise(ctx context.Context, n deploy.Node, what []string, log io.Writer) error {
+func (s *Store) realise(ctx context.Context, what []string, log io.Writer) error {
 	if err := os.MkdirAll(s.Roots, 0o777); err != nil {
 		return err
 	}
 	// Each set of paths has names of its own, for nix changes links that exist.
 	sum := sha256.Sum256([]byte(strings.Join(what, "\n")))
-	roots, err := filepath.Abs(filepath.Join(s.Roots, fmt.Sprintf("%s.%x", n.Name, sum[:6])))
+	roots, err := filepath.Abs(filepath.Join(s.Roots, fmt.Sprintf("%x", sum[:6])))
 	if err != nil {
 		return err
 	}
@@ -152,8 +159,8 @@ func (s *Store) realise(ctx context.Context, n deploy.Node, what []string, log i
 }
 
 // buildFlags let a build go on after a failure, have each line of a log begin with its
-// derivation, and bound the time of each derivation: a customer writes some, and the
-// profiles of a node are built together.
+// derivation, and bound the time of each derivation: a customer writes some, and all
+// profiles are built together.
 func (s *Store) buildFlags() []string {
 	limit := cmp.Or(s.BuildTime, 2*time.Hour)
 	return []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs", "--timeout", strconv.Itoa(int(limit.Seconds()))}
@@ -179,8 +186,8 @@ func (b *building) missing(ctx context.Context, profiles []deploy.Profile) (miss
 		args = append(args, p.Path)
 	}
 	var written []byte
-	if b.node.RemoteBuild {
-		written, err = b.store.remotely(ctx, b.node, io.Discard, args)
+	if b.on != nil {
+		written, err = b.store.remotely(ctx, *b.on, io.Discard, args)
 	} else {
 		written, err = b.store.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: args})
 	}

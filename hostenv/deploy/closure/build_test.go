@@ -28,7 +28,7 @@ func testBuild(t *testing.T, l *lab) {
 	t.Helper()
 	n := l.evaluated("system", "site", "shop", "blog", "other")
 	var log bytes.Buffer
-	failed, err := l.store.Build(t.Context(), n, n.Profiles, &log)
+	failed, err := l.store.Build(t.Context(), on(n), n.Profiles, &log)
 	if err != nil || len(failed) != 3 {
 		t.Fatalf("got %v, %v\n%s", failed, err, log.String())
 	}
@@ -37,7 +37,7 @@ func testBuild(t *testing.T, l *lab) {
 		{"blog", "the blog is too long", "on fire"},
 		{"other", "other-none", "on fire"},
 	} {
-		if err := failed[c.profile]; err == nil || !strings.HasPrefix(err.Error(), "build n1/"+c.profile+": ") || !strings.Contains(err.Error(), c.message) || strings.Contains(err.Error(), c.not) || problem.Hint(err) == "" {
+		if err := failed["n1/"+c.profile]; err == nil || !strings.HasPrefix(err.Error(), "build n1/"+c.profile+": ") || !strings.Contains(err.Error(), c.message) || strings.Contains(err.Error(), c.not) || problem.Hint(err) == "" {
 			t.Errorf("%s: got %v (hint: %s)", c.profile, err, problem.Hint(err))
 		}
 	}
@@ -53,11 +53,19 @@ func TestBuildThatHangs(t *testing.T) {
 	local(t, flake(builds), func(t *testing.T, l *lab) {
 		n := l.evaluated("system", "site", "slow")
 		l.store.BuildTime = 5 * time.Second
-		failed, err := l.store.Build(t.Context(), n, n.Profiles, io.Discard)
-		if err != nil || len(failed) != 1 || failed["slow"] == nil {
+		failed, err := l.store.Build(t.Context(), on(n), n.Profiles, io.Discard)
+		if err != nil || len(failed) != 1 || failed["n1/slow"] == nil {
 			t.Errorf("got %v, %v", failed, err)
 		}
 	})
+}
+
+// on returns where a node's profiles are built.
+func on(n deploy.Node) *deploy.Node {
+	if n.RemoteBuild {
+		return &n
+	}
+	return nil
 }
 
 // kept returns the profiles of a node that the links keep.
@@ -109,13 +117,13 @@ func TestBuildSucceeds(t *testing.T) {
 			t.Errorf("links keep %v", got)
 		}
 		// A second build finds all built.
-		if failed, err := l.store.Build(t.Context(), n, n.Profiles, &bytes.Buffer{}); failed != nil || err != nil {
+		if failed, err := l.store.Build(t.Context(), on(n), n.Profiles, &bytes.Buffer{}); failed != nil || err != nil {
 			t.Errorf("got %v, %v", failed, err)
 		}
 		// A path that its derivation does not make is not built.
 		n.Profiles[0].Path = n.Profiles[0].Path[:len(n.Profiles[0].Path)-1] + "9"
-		failed, err := l.store.Build(t.Context(), n, n.Profiles, &bytes.Buffer{})
-		if err != nil || len(failed) != 1 || !strings.Contains(failed["system"].Error(), "which does not produce the profile's path") {
+		failed, err := l.store.Build(t.Context(), on(n), n.Profiles, &bytes.Buffer{})
+		if err != nil || len(failed) != 1 || !strings.Contains(failed["n1/system"].Error(), "which does not produce the profile's path") {
 			t.Errorf("got %v, %v", failed, err)
 		}
 	})
@@ -127,7 +135,7 @@ func TestBuildCancelled(t *testing.T) {
 		n := l.evaluated("slow")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		_, err := l.store.Build(ctx, n, n.Profiles, when("begun", cancel))
+		_, err := l.store.Build(ctx, on(n), n.Profiles, when("begun", cancel))
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}

@@ -69,7 +69,7 @@ func pathsOf(n deploy.Node) (paths []string) {
 func build(t *testing.T, s *closure.Store, n deploy.Node) {
 	t.Helper()
 	var log bytes.Buffer
-	if failed, err := s.Build(t.Context(), n, n.Profiles, &log); err != nil || len(failed) > 0 {
+	if failed, err := s.Build(t.Context(), on(n), n.Profiles, &log); err != nil || len(failed) > 0 {
 		t.Fatalf("build: %v %v\n%s", failed, err, log.String())
 	}
 }

@@ -248,7 +248,7 @@ func (l *lab) evaluated(names ...string) deploy.Node {
 func (l *lab) built(names ...string) deploy.Node {
 	l.t.Helper()
 	n := l.evaluated(names...)
-	failed, err := l.store.Build(l.t.Context(), n, n.Profiles, io.Discard)
+	failed, err := l.store.Build(l.t.Context(), on(n), n.Profiles, io.Discard)
 	if err != nil || len(failed) > 0 {
 		l.t.Fatalf("build: %v %v", failed, err)
 	}
