@@ -45,6 +45,8 @@ type Document struct {
 	// PrivateNetworks are networks of the provider that are not public, and that
 	// checks and DNS may lead to nevertheless.
 	PrivateNetworks []string `json:"privateNetworks,omitzero"`
+	// Notify is the command that a deploy runs, see hostenv/deploy/notify.
+	Notify []string `json:"notify,omitzero"`
 	// HeldBack are the projects that the plan has as the last one had them, by flake
 	// input. [Document.Held] returns them.
 	HeldBack map[string]HeldBack `json:"heldBack,omitzero"`

@@ -75,7 +75,7 @@ func (r *reader) options(from canonjson.Object, where string, known ...string) {
 var providerOptions = []string{
 	"accessTokensSecret", "activate", "allowEmpty", "cache", "cloudflare", "deployPublicKeys", "deployUser", "domains", "evaluation",
 	"frontDoor", "generatedPath", "hold", "hostenvHostname", "letsEncrypt", "limits", "lockFile", "moved", "nixSigning", "nixosSystem", "nodeFor",
-	"nodeModules", "nodes", "nodesPath", "notProjects", "overrides", "pkgsFor", "placement", "privateNetworks", "requireDomainProof",
+	"nodeModules", "nodes", "nodesPath", "notProjects", "notify", "overrides", "pkgsFor", "placement", "privateNetworks", "requireDomainProof",
 	"secretsPath", "system", "transfers", "uidRange",
 }
 

@@ -257,6 +257,7 @@ func (c *computation) document(next state.State) Document {
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
 		PrivateNetworks: p.PrivateNetworks,
+		Notify:          p.Notify,
 		Certificates:    c.certificateQuotas(),
 	}
 }

@@ -50,6 +50,8 @@ type Provider struct {
 	RequireDomainProof bool
 	// PrivateNetworks are networks that are not public and may be dialled, sorted.
 	PrivateNetworks []string
+	// Notify is the program, and its arguments, that a deploy notifies by; nil for none.
+	Notify []string
 
 	notProjects []string // inputs that are no projects on purpose
 }
@@ -107,6 +109,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 	p.Domains = r.domains(from)
 	p.RequireDomainProof = r.boolean(from, where, "requireDomainProof", false)
 	p.PrivateNetworks = r.networks(from, where, "privateNetworks")
+	p.Notify = r.command(from, where, "notify")
 	placement := r.optionalObject(from, where, "placement")
 	for _, m := range placement {
 		if node := r.text(placement, where+".placement", m.Name, required); node != "" {
@@ -176,6 +179,18 @@ func (r *reader) networks(from canonjson.Object, where, option string) []string 
 	}
 	slices.Sort(networks)
 	return slices.Compact(networks)
+}
+
+// command reads a program and its arguments, nil for none.
+func (r *reader) command(from canonjson.Object, where, option string) []string {
+	words := r.texts(from, where, option)
+	if len(words) == 0 {
+		return nil
+	}
+	if words[0] == "" {
+		r.remedied(where, option, `write the program and its arguments: [ "./notify" "ops@hosting.example" ]`, "is no command")
+	}
+	return words
 }
 
 func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {

@@ -66,6 +66,27 @@ func WriteHeld(w io.Writer, held []plan.Held, limit int) error {
 	return nil
 }
 
+// WriteHolds writes which projects are on hold, and why, for a terminal.
+func WriteHolds(w io.Writer, holds []plan.Hold) error {
+	for _, line := range holdLines(holds) {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func holdLines(holds []plan.Hold) []string {
+	var lines []string
+	for i, h := range holds {
+		if i == maxHolds {
+			return append(lines, fmt.Sprintf("and %d more on hold", len(holds)-i))
+		}
+		lines = append(lines, "on hold: "+problem.Line(cutTo(h.Project, maxProject)+": "+h.Reason))
+	}
+	return lines
+}
+
 // standing returns what the plan has of a project.
 func standing(h plan.Held) string {
 	if len(h.Keeps) == 0 {

@@ -360,6 +360,10 @@ func TestOnHold(t *testing.T) {
 	if got := string(of().Encode(nil)); !strings.Contains(got, `"onHold": [`) || !strings.Contains(got, `"project": "acme__site"`) {
 		t.Errorf("the JSON is %s", got)
 	}
+	var told strings.Builder
+	if err := review.WriteHolds(&told, after.Holds()); err != nil || told.String() != "on hold: acme__site: a *sale*\\u001b until Friday\n" {
+		t.Errorf("a run says %q, %v", told.String(), err)
+	}
 	before.OnHold = nil
 	if got := of().Text(0, ""); !strings.Contains(got, "  ~ provider: hold: now {") {
 		t.Errorf("the text is %q", got)

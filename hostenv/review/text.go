@@ -21,12 +21,8 @@ func (r *Review) Text(lines int, again string) string {
 	for _, t := range tallies {
 		head = append(head, fmt.Sprintf("  %-*s  %s", width, t.what, t.number))
 	}
-	for i, h := range r.Holds {
-		if i == maxHolds {
-			head = append(head, fmt.Sprintf("  and %d more on hold", len(r.Holds)-i))
-			break
-		}
-		head = append(head, "  on hold: "+problem.Line(cutTo(h.Project, maxProject)+": "+h.Reason))
+	for _, line := range holdLines(r.Holds) {
+		head = append(head, "  "+line)
 	}
 	blocks := r.blocks(false, true)
 	if len(blocks) > 0 {

@@ -123,9 +123,8 @@ func showDeploy(ctx context.Context, o drive.Options, show *shown) error {
 	defer release()
 	o.Stop = gentle.Done()
 	var held []plan.Held
-	outcome, err := drive.Run(ctx, o, drive.Sink{Event: show.event, Phase: show.phase, Warn: show.warn, Held: func(all []plan.Held) {
-		held = all
-		_ = tellHeld(held, maxCauses) // if the reader has ended, the exit code says it
+	outcome, err := drive.Run(ctx, o, drive.Sink{Event: show.event, Phase: show.phase, Warn: show.warn, Plan: func(d plan.Document) {
+		held, _ = tellStays(d) // if the reader has ended, the exit code says it
 	}})
 	show.done()
 	if !outcome.Ended {

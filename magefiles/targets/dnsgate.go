@@ -121,8 +121,8 @@ func (r *gateRun) gate(ctx context.Context) error {
 		return problem.In(r.File(planFile), err)
 	}
 	r.private = document.Private()
-	held := document.Held()
-	if err := tellHeld(held, maxCauses); err != nil {
+	held, err := tellStays(document)
+	if err != nil {
 		return err
 	}
 	if r.explain != "" {

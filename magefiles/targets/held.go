@@ -14,6 +14,13 @@ const maxCauses = 5
 // tellHeld prints why projects are held back: first, before the result.
 func tellHeld(held []plan.Held, limit int) error { return review.WriteHeld(os.Stderr, held, limit) }
 
+// tellStays prints which projects of a plan are on hold or held back, and why, and
+// returns those that are held back.
+func tellStays(d plan.Document) ([]plan.Held, error) {
+	held := d.Held()
+	return held, errors.Join(review.WriteHolds(os.Stderr, d.Holds()), tellHeld(held, maxCauses))
+}
+
 // heldBack returns err, and as the last thing that a run prints, that projects are
 // held back. The exit code is that of err, if err is an error or an outcome that is
 // worse than a project that is held back.

@@ -74,8 +74,8 @@ func (a *answers) page(now time.Time) *fleetpage.Answers {
 
 func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.Node, config *remote.Config) error {
 	r.warnUntracked(ctx, true, stateFile)
-	held := p.Document.Held()
-	if err := tellHeld(held, maxCauses); err != nil {
+	held, err := tellStays(p.Document)
+	if err != nil {
 		return err
 	}
 	found, err := r.ask(ctx, p, selected, config)

@@ -13,6 +13,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/deployrs"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/move"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/notify"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/remote"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/verify"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
@@ -37,7 +38,12 @@ func Run(ctx context.Context, o Options, sink Sink) (outcome deploy.Outcome, err
 	gentle, cancel := deploy.Gentle(ctx, o.Stop)
 	defer cancel()
 	d := &driver{Options: o, sink: sink.withDefaults(), runs: o.Folder.Hidden("runs")}
-	defer func() { err = errors.Join(err, d.close()) }()
+	defer func() {
+		err = errors.Join(err, d.close())
+		if d.notifier != nil { // another run need not wait for it
+			d.notifier.Close(ctx)
+		}
+	}()
 	if d.Mode == deploy.Deploy {
 		if err := d.Folder.Exists(gentle); err != nil {
 			return outcome, err
@@ -63,6 +69,7 @@ type driver struct {
 	store    *closure.Store
 	config   *remote.Config
 	last     []func() error
+	notifier *notify.Notifier // nil unless the run deploys
 }
 
 // after has do called at the end, in reverse order.
@@ -85,13 +92,12 @@ func (d *driver) run(ctx, gentle context.Context) (outcome deploy.Outcome, err e
 		return outcome, err
 	}
 	held := d.plan.Document.Held()
-	if len(held) > 0 {
-		d.sink.Held(held)
-	}
+	d.sink.Plan(d.plan.Document)
 	commit, changed := d.Folder.Commit(gentle)
 	if d.plan.Commit = commit; changed {
 		d.plan.Commit += deploy.Dirty
 	}
+	d.notify()
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()
 	if err != nil {
@@ -127,6 +133,19 @@ func (d *driver) run(ctx, gentle context.Context) (outcome deploy.Outcome, err e
 		return outcome, problem.WithHint(fmt.Errorf("record which node each environment is on: %w", err), "run `mage deploy -resume` to record it; no profile is activated again")
 	}
 	return outcome, nil
+}
+
+// notify passes the events of a deploy to the provider's command as well.
+func (d *driver) notify() {
+	if d.Mode != deploy.Deploy {
+		return
+	}
+	d.notifier = notify.New(notify.Options{Command: d.plan.Document.Notify, Dir: d.Root, Warn: d.sink.Warn})
+	show := d.sink.Event
+	d.sink.Event = func(e deploy.Event) {
+		show(e)
+		d.notifier.Event(e)
+	}
 }
 
 // runner checks the plan and the options first, because that starts no program, and

@@ -55,9 +55,9 @@ type Sink struct {
 	Event func(deploy.Event) // every event, once it is durable
 	Phase func(text string)  // a slow step before the first event
 	Warn  func(text string)
-	// Held gets the projects that the plan holds back, if there are any, before
-	// anything else. The deploy keeps them at what the plan has of them.
-	Held func([]plan.Held)
+	// Plan gets the plan that is deployed, before anything else: the deploy keeps the
+	// projects that it holds back at what it has of them.
+	Plan func(plan.Document)
 }
 
 func (o Options) withDefaults() Options {
@@ -87,8 +87,8 @@ func (s Sink) withDefaults() Sink {
 	if s.Warn == nil {
 		s.Warn = none
 	}
-	if s.Held == nil {
-		s.Held = func([]plan.Held) {}
+	if s.Plan == nil {
+		s.Plan = func(plan.Document) {}
 	}
 	return s
 }
