@@ -14,6 +14,7 @@
     ./front-door.nix
     ./headers.nix
     ./logs.nix
+    ./metrics.nix
     ./monitoring.nix
     ./move.nix
     ./nginx-check.nix

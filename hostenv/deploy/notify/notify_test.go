@@ -130,7 +130,7 @@ func TestFailing(t *testing.T) {
 		"a run that was refused":   {"exit 3\n", events()[:1], nil},
 		"a run that was resumed":   {`[ "$(head -n 1)" = '{"type":"version","events":"` + deploy.EventsVersion + `"}' ]` + "\n", []deploy.Event{{Type: deploy.TypeResume, Run: "r1"}, events()[6]}, nil},
 		"a run without a failure":  {"[ $HOSTENV_NOTIFY != failure ]\n", slices.Concat(events()[:4], events()[6:]), nil},
-		"it has its own session":      {"[ \"$(cut -d ' ' -f 6 /proc/$$/stat)\" = $$ ]\n", events(), nil},
+		"it has its own session":   {"[ \"$(cut -d ' ' -f 6 /proc/$$/stat)\" = $$ ]\n", events(), nil},
 		"a command that is absent": {"", nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

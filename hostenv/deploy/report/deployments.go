@@ -60,7 +60,7 @@ func way(p deploy.Deployed) string {
 
 func result(p deploy.Deployed) string {
 	text := profile(deploy.Event{State: p.State, Reason: p.Reason, Error: p.Error})
-	if p.Checks == "failed" {
+	if p.Checks == "failed" && p.State == deploy.StateActive {
 		text += ", does not work"
 	}
 	if p.Active != "" {

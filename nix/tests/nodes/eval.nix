@@ -137,7 +137,11 @@ let
       setEnvironment = c.system.build.setEnvironment.outPath;
       inherit (c.environment) profiles sessionVariables;
       programs = map (p: p.pname or p.name) c.environment.systemPackages;
-      monitoring = { inherit (c.services.prometheus.exporters.node) enable listenAddress port; };
+      monitoring = {
+        inherit (c.services.prometheus.exporters.node) enable listenAddress port extraFlags;
+        metrics = toString (c.systemd.services.hostenv-metrics.serviceConfig.ExecStart or "");
+        watched = c.systemd.paths.hostenv-metrics.pathConfig.PathChanged or [ ];
+      };
       sopsSecrets = if hasSops then lib.mapAttrs (_: s: { inherit (s) owner group mode key path; file = copied s.sopsFile; }) c.sops.secrets else null;
       sopsTemplates = if hasSops then lib.mapAttrs (_: t: { inherit (t) owner group mode path restartUnits; content = lib.replaceStrings (lib.attrValues c.sops.placeholder) (map (name: "<${name}>") (lib.attrNames c.sops.placeholder)) t.content; }) c.sops.templates else null;
       sopsKeys = if hasSops then c.sops.age.sshKeyPaths else null;

@@ -82,9 +82,11 @@ type values struct {
 		Builds                     map[string]string // its limits
 	}
 	Monitoring struct {
-		Enable        bool
-		ListenAddress string
-		Port          int
+		Enable              bool
+		ListenAddress       string
+		Port                int
+		Metrics             string // what writes them, "" for nothing
+		ExtraFlags, Watched []string
 	}
 	Etc                map[string]string // files of /etc
 	SetEnvironment     string            // the target of /etc/set-environment
@@ -236,7 +238,7 @@ func TestValues(t *testing.T) {
 			equal(t, "the targets that nginx wants", v.NginxWants, []string{"hostenv-certificate-files.target"})
 			equal(t, "what a reload waits for", v.ReloadAfter, []string{"hostenv-certificate-files.target"})
 			equal(t, "key of the host", v.SopsKeys, []string{"/etc/ssh/ssh_host_ed25519_key"})
-			equal(t, "monitoring", v.Monitoring.Enable, false)
+			equal(t, "monitoring", []any{v.Monitoring.Enable, v.Monitoring.Metrics, v.Tmpfiles["/var/lib/prometheus-node-exporter"]}, []any{false, "", ""})
 		}},
 		{"orders within switches", module(`{ hostenv.certificates.outsideOfSwitches = false; }`), func(t *testing.T, v values) {
 			if by := v.Certificates["www.acme.test"].StartedBy; !slices.Contains(by, "multi-user.target") {
@@ -437,6 +439,19 @@ func TestValues(t *testing.T) {
 		{"monitoring", module(`{ hostenv.monitoring.enable = true; }`), func(t *testing.T, v values) {
 			equal(t, "monitoring", []any{v.Monitoring.Enable, v.Monitoring.ListenAddress, v.Monitoring.Port}, []any{true, "127.0.0.1", 9100})
 			equal(t, "firewall", v.Firewall.Ports, []int{22, 80, 443})
+			const folder = "/var/lib/prometheus-node-exporter"
+			equal(t, "the exporter's folder", v.Monitoring.ExtraFlags, []string{"--collector.textfile.directory=" + folder})
+			equal(t, "the folder", v.Tmpfiles[folder], ":0755 :root :root")
+			equal(t, "the metrics", strings.HasSuffix(v.Monitoring.Metrics, `/bin/hostenv-metrics "/var/lib/deploy/.hostenv-deploy" "`+folder+`/hostenv.prom"`), true)
+			equal(t, "what is watched", v.Monitoring.Watched, []string{"/var/lib/deploy/.hostenv-deploy/deploys", "/var/lib/deploy/.hostenv-deploy/plan"})
+		}},
+		// Another exporter reads them, and the deploy user lives elsewhere.
+		{"metrics alone", module(`{
+			hostenv.monitoring.textfile = { enable = true; folder = "/srv/metrics"; };
+			users.users.deploy.home = "/srv/deploy";
+		}`), func(t *testing.T, v values) {
+			equal(t, "monitoring", []any{v.Monitoring.Enable, v.Tmpfiles["/srv/metrics"], len(v.Monitoring.ExtraFlags)}, []any{false, ":0755 :root :root", 0})
+			equal(t, "the metrics", strings.HasSuffix(v.Monitoring.Metrics, `/bin/hostenv-metrics "/srv/deploy/.hostenv-deploy" "/srv/metrics/hostenv.prom"`), true)
 		}},
 
 		// Plain definitions, without mkForce, win over every default.
