@@ -76,7 +76,7 @@ func TestProviderBelowTheRootOfARepository(t *testing.T) {
 				}
 				equal(w, p.Key(), p.Path, want[i].Profiles[j].Path)
 			}
-			if failed, err := store.Build(w.Context(), n, n.Profiles, io.Discard); err != nil || len(failed) > 0 {
+			if failed, err := store.Build(w.Context(), nil, n.Profiles, io.Discard); err != nil || len(failed) > 0 {
 				w.Errorf("build for node %s: %v, %v", n.Name, failed, err)
 			}
 			for _, p := range n.Profiles {
