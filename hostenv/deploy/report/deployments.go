@@ -41,9 +41,14 @@ func origin(d deploy.Deployment) string {
 		parts = append(parts, fmt.Sprintf("plan %d", d.Plan.Serial))
 	}
 	if d.Plan.Commit != "" {
-		parts = append(parts, "of commit "+d.Plan.Commit)
+		hash, dirty := strings.CutSuffix(d.Plan.Commit, deploy.Dirty)
+		hash = hash[:min(len(hash), 9)]
+		if dirty {
+			hash += deploy.Dirty
+		}
+		parts = append(parts, "of commit "+hash)
 	}
-	who := d.Plan.By
+	who, _, _ := strings.Cut(d.Plan.By, ", process ") // see drive.Holder
 	if who == "" {
 		who = "an unknown user"
 	}

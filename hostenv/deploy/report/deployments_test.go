@@ -14,7 +14,7 @@ func TestDeployments(t *testing.T) {
 	var got strings.Builder
 	err := report.Deployments(&got, []deploy.Deployment{
 		{Node: "n1", Run: "r2", Time: time.Date(2026, 11, 29, 7, 1, 2, 3, time.UTC), Omitted: 2,
-			Plan: deploy.PlanRecord{Serial: 12, Commit: "abc1234-dirty", By: "alice@ci, process 7"},
+			Plan: deploy.PlanRecord{Serial: 12, Commit: "abc1234def567-dirty", By: "alice@ci, process 7"},
 			Profiles: []deploy.Deployed{
 				{Profile: "system", From: store("a", "nixos"), To: store("b", "nixos"), State: deploy.StateActive},
 				{Profile: "shop-main-4f7240c", To: store("c", "shop"), State: deploy.StateFailed, Reason: deploy.ReasonBuild, Error: "it \x1b[31m\u202e fails"},
@@ -26,7 +26,7 @@ func TestDeployments(t *testing.T) {
 			{Profile: "wiki", From: store("d", "wiki"), To: store("e", "wiki"), State: deploy.StateActivating},
 		}},
 	})
-	want := `2026-11-29T07:01:02Z  n1: plan 12 of commit abc1234-dirty by alice@ci, process 7
+	want := `2026-11-29T07:01:02Z  n1: plan 12 of commit abc1234de-dirty by alice@ci
   system             aaaaaaa-nixos -> bbbbbbb-nixos  active
   shop-main-4f7240c  nothing -> ccccccc-shop         build failed: it \u001b[31m\u202e fails
   site               ddddddd-site -> eeeeeee-site    activation failed; the node has eeeeeee-site
