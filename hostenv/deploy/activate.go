@@ -139,54 +139,13 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) (up bool, err erro
 	if failure == nil {
 		failure = errors.New("deploy-rs reported success, but the node has another path")
 	}
-	return false, r.fail(p, ReasonActivation, p.active(), failure, log.Name())
-}
-
-// The default of [Options.Activation], and the limit where the activation restores
-// data: other environments of the node wait for it.
-const activationTime, restoreTime = 15 * time.Minute, time.Hour
-
-// mostLog is how much an activation of an environment may print, on this machine's
-// disk.
-const mostLog = 64 << 20
-
-// limited bounds an activation of an environment, which runs a customer's code, in
-// time and in what it prints.
-func (r *run) limited(ctx context.Context, p *profileRun, log *os.File) (context.Context, context.CancelFunc) {
-	if p.IsSystem() {
-		return ctx, func() {}
-	}
-	limit := cmp.Or(r.Options.Activation, activationTime)
-	if p.from != "" {
-		limit = max(limit, restoreTime)
-	}
-	over := func(format string, args ...any) error {
-		return problem.New("", fmt.Sprintf(format, args...)+", which is all that the activation of an environment may",
-			"find out why (`journalctl --user` of the environment's user, and its log of the activation), and run `mage deploy -resume`")
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, over("it took longer than %s", limit))
-	limited, stop := context.WithCancelCause(ctx)
-	begun, _ := log.Seek(0, io.SeekEnd) // 0 without a log
-	go func() {
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-limited.Done():
-				return
-			case <-tick.C:
-				if info, err := log.Stat(); err == nil && info.Size()-begun > mostLog {
-					stop(over("it printed more than %d MiB", mostLog>>20))
-				}
-			}
-		}
-	}()
-	return limited, func() { stop(nil); cancel() }
+	return false, r.fail(p, reasonOf(failure), p.active(), failure, log.Name())
 }
 
 // explained activates, and explains a failure by the log.
 func explained(p Profile, log *os.File, activate func() error) error {
 	begun, _ := log.Seek(0, io.SeekEnd) // the log may hold an earlier attempt
+	since := time.Now()
 	err := activate()
 	if err == nil || log.Name() == os.DevNull {
 		return err
@@ -195,7 +154,13 @@ func explained(p Profile, log *os.File, activate func() error) error {
 	if unread != nil {
 		return err // the event names the log
 	}
-	return ActivationFailure(p, string(text), err)
+	l := readActivationLog(string(text), p)
+	failure := l.failure(p, err)
+	// A customer can print that it took too long, but must then take that long.
+	if isLate(err) || l.late && p.Limit > 0 && time.Since(since) >= p.Limit {
+		return &overError{failure, true}
+	}
+	return failure
 }
 
 // endOf returns what a log has after an offset, the last maxLog bytes of it.

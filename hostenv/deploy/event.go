@@ -123,6 +123,7 @@ const (
 	ReasonUnsigned     Reason = "unsigned"      // failed: the node trusts none of the signatures
 	ReasonMove         Reason = "move"          // failed: its data could not be moved
 	ReasonActivation   Reason = "activation"    // failed
+	ReasonTimeout      Reason = "timeout"       // failed: its activation took longer than its limit, and was ended
 	ReasonHealth       Reason = "health"        // restoring, failed: checks fail that did not fail before
 	ReasonNoRoom       Reason = "no-room"       // failed: the node's disk is full; the path was not activated
 	ReasonConflict     Reason = "conflict"      // failed: another user has the UID

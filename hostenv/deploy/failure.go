@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -34,6 +35,11 @@ type activationLog struct {
 	// another path was activated after it: a node goes back if deploy-rs does not
 	// confirm over a new connection.
 	began, back bool
+	// over is why the node ended the activation: "took longer than 900 seconds".
+	over string
+	late bool // whether that is its time
+	// hanging are units that the activation waited for then.
+	hanging []string
 }
 
 // A failedUnit is a systemd unit that failed, with the end of its journal.
@@ -46,7 +52,8 @@ type failedUnit struct {
 var (
 	beginLine = regexp.MustCompile(`^activating ([a-z0-9_-]+): (/\S+)$`)
 	endLine   = regexp.MustCompile(`^activation of ([a-z0-9_-]+) ended with exit status ([0-9]{1,3})$`)
-	unitLine  = regexp.MustCompile(`^failed unit: ([A-Za-z0-9:_.@\\-]{1,255})$`)
+	overLine  = regexp.MustCompile(`^activation of ([a-z0-9_-]+) ((took longer) than [0-9]{1,6} seconds|printed more than [0-9]{1,4} MiB), and was ended$`)
+	unitLine  = regexp.MustCompile(`^(failed|hanging) unit: ([A-Za-z0-9:_.@\\-]{1,255})$`)
 )
 
 const unitLogPrefix = "failed unit|"
@@ -70,6 +77,10 @@ func readActivationLog(text string, p Profile) activationLog {
 			continue
 		}
 		if inside && l.readUnit(line) {
+			continue
+		}
+		if m := overLine.FindStringSubmatch(line); m != nil && m[1] == p.Name && inside {
+			l.over, l.late = m[2], m[3] != ""
 			continue
 		}
 		if m := endLine.FindStringSubmatch(line); m != nil && m[1] == p.Name {
@@ -96,9 +107,14 @@ func readActivationLog(text string, p Profile) activationLog {
 // readUnit reads a line that names a failed unit, or a line of its journal. It
 // reports whether the line was one of these.
 func (l *activationLog) readUnit(line string) bool {
-	if m := unitLine.FindStringSubmatch(line); m != nil {
-		if len(l.units) < maxFailedUnits && !slices.ContainsFunc(l.units, func(u failedUnit) bool { return u.name == m[1] }) {
-			l.units = append(l.units, failedUnit{name: m[1]})
+	if m := unitLine.FindStringSubmatch(line); m != nil && m[1] == "hanging" {
+		if len(l.hanging) < maxFailedUnits {
+			l.hanging = append(l.hanging, m[2])
+		}
+		return true
+	} else if m != nil {
+		if len(l.units) < maxFailedUnits && !slices.ContainsFunc(l.units, func(u failedUnit) bool { return u.name == m[2] }) {
+			l.units = append(l.units, failedUnit{name: m[2]})
 		}
 		return true
 	}
@@ -117,6 +133,10 @@ func (l *activationLog) readUnit(line string) bool {
 // activation. The log does not show which path the node has now.
 func ActivationFailure(p Profile, log string, err error) error {
 	l := readActivationLog(log, p)
+	return l.failure(p, err)
+}
+
+func (l *activationLog) failure(p Profile, err error) error {
 	return problem.New("", l.explain(err), l.fix(p, err))
 }
 
@@ -131,6 +151,12 @@ func (l *activationLog) explain(err error) string {
 	}
 	text := err.Error()
 	switch {
+	case errors.As(err, new(*overError)):
+	case l.over != "":
+		text = "its activation " + l.over + ", and the node ended it"
+		if len(l.hanging) > 0 {
+			text += "; it waited for " + strings.Join(l.hanging, ", ")
+		}
 	case len(l.units) > 0:
 		var names []string
 		lines = nil
@@ -158,6 +184,9 @@ func (l *activationLog) explain(err error) string {
 
 func (l *activationLog) fix(p Profile, err error) string {
 	switch {
+	case errors.As(err, new(*overError)):
+	case l.over != "":
+		return tooMuchHint(p)
 	case l.unconfirmed() && p.IsSystem():
 		return "check what the new system changes in sshd, its port, the firewall or the network; if it changes the port, set provider.nodes." + p.Node + ".sshPort"
 	case len(l.units) > 0 && p.IsSystem():

@@ -44,6 +44,10 @@ func TestActivationFailure(t *testing.T) {
 			"its activation ended with exit status 1\n| activating shop: " + oldSystem + "\n| activation of shop ended with exit status 0\n| lost", ""},
 		{"names that are not of a unit", begin + "failed unit: a b; rm -rf /\nfailed unit| x\n" + end + "1\n",
 			"its activation ended with exit status 1\n| failed unit: a b; rm -rf /\n| failed unit| x", ""},
+		{"too long", begin + "starting units\nhanging unit: slow.service\nJob for slow.service canceled.\n\nactivation of system took longer than 3600 seconds, and was ended\nfailed unit: slow.service\n" + end + "124\n" + back,
+			"its activation took longer than 3600 seconds, and the node ended it; it waited for slow.service\n| starting units\n| Job for slow.service canceled.", "provider.activationTimeout.system"},
+		{"too much", begin + "y\n\nactivation of system printed more than 64 MiB, and was ended\n" + end + "124\n" + back,
+			"its activation printed more than 64 MiB, and the node ended it\n| y", "find out"},
 		{"control characters", begin + "\x1b[2Jall is fine\r\u202e\xff\tx\n" + end + "1\n",
 			"its activation ended with exit status 1\n| " + `\u001b[2Jall is fine\u202e` + "\ufffd x", ""},
 	}

@@ -1,5 +1,7 @@
 package deploy
 
+import "time"
+
 // A Node is a machine of the plan, with the settings of its connection.
 type Node struct {
 	Name       string // in the plan; also its alias in the ssh_config that is generated
@@ -30,6 +32,9 @@ type Profile struct {
 	Formerly []string
 	Link     string // the profile on the node, such as /nix/var/nix/profiles/system
 	Temp     string // the folder of deploy-rs's canary
+	// Limit is how long its activation may take, 0 for no limit. The node ends one that
+	// takes longer.
+	Limit time.Duration
 
 	Path       string // the planned store path
 	Derivation string // the .drv that makes it

@@ -151,7 +151,9 @@ func (p *ProfileOutcome) doubt(e Event) {
 }
 
 // ofActivation reports whether a failure is that of a path that was activated.
-func (r Reason) ofActivation() bool { return r == ReasonActivation || r == ReasonHealth }
+func (r Reason) ofActivation() bool {
+	return r == ReasonActivation || r == ReasonHealth || r == ReasonTimeout
+}
 
 // Counts returns how many profiles are in each state.
 func (o Outcome) Counts() map[string]int {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
@@ -38,7 +39,7 @@ func Planned(d plan.Document) ([]Node, error) {
 		n := connected(name, d.NodeConnections[name], &errs)
 		n.User, n.PublicName = d.DeployUser, name+"."+d.HostenvHostname
 		if own {
-			n.Profiles = []Profile{{Node: name, Name: SystemProfile, User: "root", Link: d.NodeConnections[name].ProfileLink, Temp: n.TempPath}}
+			n.Profiles = []Profile{{Node: name, Name: SystemProfile, User: "root", Link: d.NodeConnections[name].ProfileLink, Temp: n.TempPath, Limit: seconds(d.NodeConnections[name].ActivationTimeout)}}
 		}
 		nodes[name] = &n
 	}
@@ -56,6 +57,7 @@ func Planned(d plan.Document) ([]Node, error) {
 		} else if n, reached := nodes[e.Node]; reached {
 			n.Profiles = append(n.Profiles, Profile{
 				Node: e.Node, Name: user, User: user, UID: e.UID, Formerly: e.FormerNames, Link: paths.ProfileLink, Temp: paths.TempPath,
+				Limit: seconds(paths.ActivationTimeout),
 			})
 		}
 	}
@@ -103,8 +105,8 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 	set := func(option string) string {
 		return fmt.Sprintf("set provider.nodes.%q.%s, and run `mage plan`", name, option)
 	}
-	if c.System == "" || c.ProfileLink == "" || c.TempPath == "" || c.RemoteBuild == nil || c.AutoRollback == nil || c.MagicRollback == nil {
-		errs.Addf(where, older, "does not have all of system, profileLink, tempPath, remoteBuild, autoRollback and magicRollback")
+	if c.System == "" || c.ProfileLink == "" || c.TempPath == "" || c.RemoteBuild == nil || c.AutoRollback == nil || c.MagicRollback == nil || c.ActivationTimeout == 0 {
+		errs.Addf(where, older, "does not have all of system, profileLink, tempPath, remoteBuild, autoRollback, magicRollback and activationTimeout")
 		return Node{Name: name}
 	}
 	n := Node{
@@ -123,6 +125,7 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 	if _, err := names.ParseSystem(n.Platform); err != nil {
 		errs.Addf(where+".system", set("system"), "is %q: %v", n.Platform, err)
 	}
+	checkLimit(where, c.ActivationTimeout, errs)
 	checkPath(where+".profileLink", c.ProfileLink, byHand, errs)
 	checkPath(where+".tempPath", n.TempPath, set("tempPath")+" to one of letters, digits, dots, hyphens and slashes", errs)
 	for _, option := range n.SSHOptions {
@@ -161,13 +164,25 @@ func checkEnvironment(user string, e plan.Environment, deployUser string, errs *
 	}
 }
 
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// mostLimit is the longest limit of an activation, in seconds.
+const mostLimit = 6 * 60 * 60
+
+func checkLimit(where string, n int, errs *problem.List) {
+	if n < 0 || n > mostLimit {
+		errs.Addf(where+".activationTimeout", "set provider.activationTimeout, and run `mage plan`", "is %d, and must be between 1 and %d", n, mostLimit)
+	}
+}
+
 // checkProfile refuses a profile whose paths are missing or unsafe in a command.
 func checkProfile(user string, p plan.Profile, errs *problem.List) {
 	where := fmt.Sprintf("plan.profiles.%q", user)
-	if p.ProfileLink == "" || p.TempPath == "" {
-		errs.Addf(where, older, "does not have both of profileLink and tempPath")
+	if p.ProfileLink == "" || p.TempPath == "" || p.ActivationTimeout == 0 {
+		errs.Addf(where, older, "does not have all of profileLink, tempPath and activationTimeout")
 		return
 	}
 	checkPath(where+".profileLink", p.ProfileLink, byHand, errs)
 	checkPath(where+".tempPath", p.TempPath, byHand, errs)
+	checkLimit(where, p.ActivationTimeout, errs)
 }

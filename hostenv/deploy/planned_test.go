@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,10 +26,10 @@ func document(t *testing.T, text string) plan.Document {
 }
 
 // complete has the options that every connection of a plan has.
-const complete = `"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true`
+const complete = `"system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true, "activationTimeout": 3600`
 
 // paths has the paths that every profile of a plan has.
-const paths = `"profileLink": "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", "tempPath": "/run/hostenv/deploy/site-main-b7ea262"`
+const paths = `"profileLink": "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", "tempPath": "/run/hostenv/deploy/site-main-b7ea262", "activationTimeout": 900`
 
 // planOf returns a plan with one node and one environment. parts replaces parts of
 // the default plan.
@@ -50,7 +51,7 @@ func planOf(parts map[string]string) string {
 func TestPlanned(t *testing.T) {
 	nodes, err := deploy.Planned(document(t, planOf(map[string]string{
 		"connection": `{"hostname": "192.0.2.7", "sshPort": 2222, "hostKey": "ssh-ed25519 AAAA n1", "sshOpts": ["-o", "Compression=yes"],
-			"system": "aarch64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/x", "remoteBuild": true, "autoRollback": false, "magicRollback": false, "unknown": 7}`,
+			"system": "aarch64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/x", "remoteBuild": true, "autoRollback": false, "magicRollback": false, "activationTimeout": 7200, "unknown": 7}`,
 	})))
 	if err != nil {
 		t.Fatal(err)
@@ -60,14 +61,14 @@ func TestPlanned(t *testing.T) {
 		SSHOptions: []string{"-o", "Compression=yes"}, Platform: "aarch64-linux", PublicName: "n1.hosting.example",
 		TempPath: "/run/x", RemoteBuild: true,
 		Profiles: []deploy.Profile{
-			{Node: "n1", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/x"},
+			{Node: "n1", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/x", Limit: 2 * time.Hour},
 			{Node: "n1", Name: "site-main-b7ea262", User: "site-main-b7ea262", UID: 40000,
-				Link: "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", Temp: "/run/hostenv/deploy/site-main-b7ea262"},
+				Link: "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv", Temp: "/run/hostenv/deploy/site-main-b7ea262", Limit: 15 * time.Minute},
 		},
 	}, {
 		Name: "n2", Address: "2001:db8::1", User: "deploy", Platform: "x86_64-linux", PublicName: "n2.hosting.example",
 		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
-		Profiles: []deploy.Profile{{Node: "n2", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/hostenv/deploy"}},
+		Profiles: []deploy.Profile{{Node: "n2", Name: "system", User: "root", Link: "/nix/var/nix/profiles/system", Temp: "/run/hostenv/deploy", Limit: time.Hour}},
 	}, { // environments may move away from it
 		Name: "old", Address: "old.hosting.example", User: "deploy", Platform: "x86_64-linux", PublicName: "old.hosting.example",
 		TempPath: "/run/hostenv/deploy", AutoRollback: true, MagicRollback: true,
@@ -86,7 +87,7 @@ func TestPlannedRefuses(t *testing.T) {
 		{"it would be the node's", "user", `"system"`, "cannot be the user system"},
 		{"it would be the deploy user", "user", `"deploy"`, "cannot be the user deploy"},
 		{"the plan would lie", "environment", `{"node": "n1", "uid": 1, "hostenv": {"userName": "other"}}`, `has the hostenv.userName "other"`},
-		{"a plan of an older version", "profile", `{}`, "does not have both of profileLink and tempPath"},
+		{"a plan of an older version", "profile", `{}`, "does not have all of profileLink, tempPath and activationTimeout"},
 		{"the node is gone", "environment", `{"node": "n9", "uid": 1}`, `"n9", which is not in the plan`},
 		{"deploy-rs cannot quote", "node", `"n\"1"`, "is not the name of a node"},
 		{"ssh would take it for an option", "node", `"-oProxyCommand=x"`, "is not the name of a node"},
@@ -111,10 +112,10 @@ func TestPlannedRefuses(t *testing.T) {
 
 func TestPlannedRefusesAllAtOnce(t *testing.T) {
 	_, err := deploy.Planned(document(t, planOf(map[string]string{
-		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "profileLink": "/p", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true}`, "environment": `{"node": "-n"}`,
+		"deployUser": `"A"`, "node": `"-n"`, "user": `"B"`, "connection": `{"hostname": "n", "system": "x86_64-linux", "profileLink": "/p", "tempPath": "x", "sshPort": -1, "remoteBuild": false, "autoRollback": true, "magicRollback": true, "activationTimeout": -1}`, "environment": `{"node": "-n"}`,
 	})))
-	if len(problem.Leaves(err)) != 6 {
-		t.Errorf("want six problems, got %v", err)
+	if len(problem.Leaves(err)) != 7 {
+		t.Errorf("want seven problems, got %v", err)
 	}
 }
 

@@ -28,8 +28,9 @@ type Options struct {
 	// Patience is how long checks that fail are repeated before they decide, 0 for 30
 	// seconds. A check has retries of its own, see [Verifier].
 	Patience time.Duration `json:"-"`
-	// Activation bounds the activation of an environment, 0 for 15 minutes.
-	Activation time.Duration `json:"-"`
+	// EndTime is how long a node may take to end an activation that is over its limit,
+	// and to go back, 0 for five minutes.
+	EndTime time.Duration `json:"-"`
 }
 
 // Mode is how far a run goes.

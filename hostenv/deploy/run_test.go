@@ -663,22 +663,24 @@ func TestActivationThatHangs(t *testing.T) {
 		limit  time.Duration
 		prints bool
 		want   string
+		state  string
 	}{
-		{50 * time.Millisecond, false, "it took longer than 50ms"},
-		{time.Minute, true, "it printed more than 64 MiB"},
+		{50 * time.Millisecond, false, "its activation took longer than 50ms, and the node did not end it within 101ms", "failed timeout"},
+		{time.Minute, true, "its activation printed more than 64 MiB", "failed activation"},
 	} {
 		nodes := fleet(1, 2)
+		nodes[0].Profiles[1].Limit = tt.limit
 		w := newWorld(t, nodes)
 		r := w.runner(t.TempDir(), "")
 		r.Activator = hanging{w, "env1-n1", tt.prints}
-		r.Options.Activation = tt.limit
+		r.Options.EndTime = time.Millisecond
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		o, err := r.Run(ctx, deploy.Deploy, nodes, nodes)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[string]string{"n1/system": "active", "n1/env1-n1": "failed activation", "n1/env2-n1": "active"}
+		want := map[string]string{"n1/system": "active", "n1/env1-n1": tt.state, "n1/env2-n1": "active"}
 		if diff := cmp.Diff(want, states(o)); diff != "" {
 			t.Error(diff)
 		}

@@ -87,6 +87,8 @@ type Environment struct {
 type Profile struct {
 	ProfileLink string `json:"profileLink,omitzero"` // the link to the generations
 	TempPath    string `json:"tempPath,omitzero"`    // where deploy-rs confirms an activation
+	// ActivationTimeout is how long its activation may take, in seconds.
+	ActivationTimeout int `json:"activationTimeout,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -175,6 +177,8 @@ type Connection struct {
 	RemoteBuild   *bool    `json:"remoteBuild,omitzero"`
 	AutoRollback  *bool    `json:"autoRollback,omitzero"`
 	MagicRollback *bool    `json:"magicRollback,omitzero"`
+	// ActivationTimeout is how long the activation of the system may take, in seconds.
+	ActivationTimeout int `json:"activationTimeout,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

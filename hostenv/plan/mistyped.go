@@ -73,7 +73,7 @@ func (r *reader) options(from canonjson.Object, where string, known ...string) {
 
 // providerOptions are the options of a provider, those that only Nix reads as well.
 var providerOptions = []string{
-	"accessTokensSecret", "activate", "allowEmpty", "cache", "cloudflare", "deployPublicKeys", "deployUser", "domains", "evaluation",
+	"accessTokensSecret", "activate", "activationTimeout", "allowEmpty", "cache", "cloudflare", "deployPublicKeys", "deployUser", "domains", "evaluation",
 	"frontDoor", "generatedPath", "hold", "hostenvHostname", "letsEncrypt", "limits", "lockFile", "moved", "nixSigning", "nixosSystem", "nodeFor",
 	"nodeModules", "nodes", "nodesPath", "notProjects", "notify", "overrides", "pkgsFor", "placement", "privateNetworks", "requireDomainProof",
 	"secretsPath", "system", "transfers", "uidRange",
@@ -108,12 +108,16 @@ func (p *Provider) knownType(e *EvaluatedEnvironment) error {
 // unusedPlacement refuses a member of provider.placement that is like a name which is
 // planned: that environment would move to another node. It warns of others, and of
 // names that were planned once.
-func (c *computation) unusedPlacement(key string) {
+func (c *computation) unusedPlacement(key string) { c.unusedName("provider.placement", key) }
+
+// unusedName refuses a member of an option that is like a name which is planned, and
+// warns of any other.
+func (c *computation) unusedName(option, key string) {
 	var names []string
 	for _, e := range c.placed {
 		names = append(names, e.Ref(), e.Input, e.Organisation)
 	}
-	where := "provider.placement." + quoteAttribute(key)
+	where := option + "." + quoteAttribute(key)
 	if word := similar(key, names); word != "" && !c.wasPlanned(key) {
 		c.errs.Addf(where, fmt.Sprintf("did you mean %s?", quoteAttribute(word)), "names no environment, project or organisation that is planned")
 		return

@@ -31,7 +31,10 @@ func (c *computation) profiles(connections map[string]Connection) map[string]Pro
 		if !ok { // all environments of the node are disabled
 			connection = c.inv.Provider.connection(e.node)
 		}
-		profiles[e.UserName] = Profile{ProfileLink: profileLink(e.UserName), TempPath: connection.TempPath + "/" + e.UserName}
+		profiles[e.UserName] = Profile{
+			ProfileLink: profileLink(e.UserName), TempPath: connection.TempPath + "/" + e.UserName,
+			ActivationTimeout: c.inv.Provider.ActivationTimeout.of(e.EvaluatedEnvironment),
+		}
 	}
 	return profiles
 }

@@ -140,6 +140,7 @@ func (c *computation) compute() *Result {
 	c.keep()
 	c.place()
 	c.limits()
+	c.activationTimeouts()
 	c.quotas()
 	c.unusedRaw()
 	c.misnamedInputs()

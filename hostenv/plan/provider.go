@@ -32,11 +32,13 @@ type Provider struct {
 	// organisation__project or organisation.
 	Placement map[string]string
 	// Nodes are the provider's nodes; it is empty if the provider does not list them.
-	Nodes     map[string]*NodeOptions
-	UIDRange  state.UIDRange
-	Limits    Limits
-	Moved     []state.Moved
-	Transfers []state.Transfer
+	Nodes    map[string]*NodeOptions
+	UIDRange state.UIDRange
+	Limits   Limits
+	// ActivationTimeout limits the activations of systems and environments.
+	ActivationTimeout ActivationTimeout
+	Moved             []state.Moved
+	Transfers         []state.Transfer
 	// Hold has the reasons why projects stay as the last plan has them, by input.
 	Hold       map[string]string
 	AllowEmpty bool
@@ -102,6 +104,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 	p.LetsEncrypt = r.letsEncrypt(r.object(from, where, "letsEncrypt"))
 	p.UIDRange = r.uidRange(r.optionalObject(from, where, "uidRange"))
 	p.Limits = r.limits(r.optionalObject(from, where, "limits"))
+	p.ActivationTimeout = r.activationTimeout(r.optionalObject(from, where, "activationTimeout"))
 	for name, object := range r.members(from, where, "nodes") {
 		p.Nodes[name] = r.node(name, object)
 	}
@@ -404,6 +407,7 @@ func (p *Provider) connection(node string) Connection {
 	rollback := true // as deploy-rs does by itself
 	c.AutoRollback = cmp.Or(c.AutoRollback, &rollback)
 	c.MagicRollback = cmp.Or(c.MagicRollback, &rollback)
+	c.ActivationTimeout = p.ActivationTimeout.System
 	if c.Hostname == "" {
 		c.Hostname = node + "." + p.HostenvHostname
 		if host, err := names.ParseHost(c.Hostname); err == nil {

@@ -25,13 +25,14 @@ let
             environments = builtins.listToAttrs (map
               (name: {
                 inherit name;
-                value = { profileLink = "/nix/var/nix/profiles/per-user/${name}/hostenv"; tempPath = "/run/hostenv/deploy/${name}"; };
+                value = { profileLink = "/nix/var/nix/profiles/per-user/${name}/hostenv"; tempPath = "/run/hostenv/deploy/${name}"; activationTimeout = 900; };
               })
               users);
             deploy = {
               user = deployUser;
               profileLink = "/nix/var/nix/profiles/system";
               tempPath = "/run/hostenv/deploy";
+              activationTimeout = 3600;
               sudoCommands = module.options.hostenv.deploy.sudoCommands.default;
             };
           };

@@ -2,19 +2,21 @@
 #
 #   coreutils, sed  the folders of their programs, with a slash at the end, or ""
 #                   for those in the node's PATH
+#   limit           how long the activation may take, in seconds
 let
   inherit (import ./strings.nix) quote;
   fill = import ./fill.nix;
   paths = import ./paths.nix;
 
-  framed = { name, scope, logs, coreutils, part }:
+  framed = { name, scope, logs, coreutils, limit, part }:
     fill ./activation/failed-units.sh { }
+    + fill ./activation/processes.sh { }
     + part
-    + fill ./activation/frame.sh { inherit scope logs; keep = "20"; name = quote name; coreutils = quote coreutils; };
+    + fill ./activation/frame.sh { inherit scope logs; keep = "20"; name = quote name; coreutils = quote coreutils; limit = toString limit; };
 in
 {
   # environment: the script of an environment, which runs as its user.
-  environment = { user, environment, coreutils }:
+  environment = { user, environment, coreutils, limit }:
     let
       # A folder that is null is unset.
       folder = attribute:
@@ -24,10 +26,12 @@ in
       name = user;
       scope = "--user";
       logs = paths.userLogs;
-      inherit coreutils;
+      inherit coreutils limit;
       part = fill ./activation/environment.sh {
         inherit user coreutils;
         uid = toString environment.uid;
+        runtime = paths.runtime user;
+        restoring = "3600"; # hostenv/deploy has it too
         stateDir = folder "stateDir";
         dataDir = folder "dataDir";
         cacheDir = folder "cacheDir";
@@ -35,13 +39,13 @@ in
     };
 
   # system: the script of the system, which runs as root. `config` is that of NixOS.
-  system = { config, coreutils, sed }:
+  system = { config, coreutils, sed, limit }:
     let loader = config.boot.loader or { }; in
     framed {
       name = "system";
       scope = "--system";
       logs = paths.systemLogs;
-      inherit coreutils;
+      inherit coreutils limit;
       part = fill ./activation/system.sh {
         inherit sed;
         loader = if loader.systemd-boot.enable or false then quote "${loader.efi.efiSysMountPoint}/loader/loader.conf" else "";

@@ -64,6 +64,7 @@ let
           inherit (activate system) custom nixos;
           script = activation.system {
             inherit (base) config;
+            limit = connection.activationTimeout;
             coreutils = binOf "coreutils" system;
             sed = binOf "gnused" system;
           };
@@ -94,7 +95,7 @@ let
             hint = "run `mage plan`, which writes generated/plan.json";
           };
           package = packages.${user} or (refuse "there is no package of it");
-          script = activation.environment { inherit user environment; coreutils = binOf "coreutils" system; };
+          script = activation.environment { inherit user environment; limit = profile.activationTimeout; coreutils = binOf "coreutils" system; };
         in
         if elem user [ "root" "system" deployUser ] then refuse "an environment cannot be the user ${user}"
         else {

@@ -9,7 +9,7 @@
 # hostenv/deploy/testdata/refused.json tests both.
 let
   inherit (builtins) concatStringsSep mapAttrs;
-  inherit (import ./typed.nix) address boolean host listOf node optional path port problems record set setOf string system uid user;
+  inherit (import ./typed.nix) address boolean host listOf node optional path port problems record seconds set setOf string system uid user;
   fail = import ./fail.nix;
 
   environment = record {
@@ -24,7 +24,7 @@ let
     source = optional (record { type = string; narHash = string; rev = optional string; ref = optional string; dir = optional string; });
   };
 
-  profile = record { profileLink = path; tempPath = path; };
+  profile = record { profileLink = path; tempPath = path; activationTimeout = seconds; };
 
   connection = record {
     hostname = address;
@@ -37,6 +37,7 @@ let
     autoRollback = boolean;
     profileLink = path;
     tempPath = path;
+    activationTimeout = seconds;
   };
 
 in

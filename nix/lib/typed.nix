@@ -25,6 +25,7 @@ rec {
   boolean = type "true or false" isBool;
   uid = type "a UID above 0" (value: isInt value && value > 0);
   port = type "a port, 1 to 65535" (value: isInt value && value >= 1 && value <= 65535);
+  seconds = type "a number of seconds above 0" (value: isInt value && value > 0);
   user = type "a user name" is.user;
   node = type "a node name" is.node;
   host = type "a host name" is.host;

@@ -6,7 +6,7 @@
 { lib, ... }:
 let
   inherit (import ../lib/nginx.nix) quote;
-  inherit (import ../lib/typed.nix) boolean default listOf optional path problems record set setOf string type uid user;
+  inherit (import ../lib/typed.nix) boolean default listOf optional path problems record seconds set setOf string type uid user;
   fail = import ../lib/fail.nix;
 
   # A word of nginx.conf: with one of more than about 4000 bytes, nginx refuses the
@@ -37,6 +37,7 @@ let
     formerNames = default (listOf user) [ ];
     profileLink = path;
     tempPath = path;
+    activationTimeout = seconds;
     hostenv = record {
       userName = string;
       organisation = string;
@@ -68,13 +69,14 @@ in
         uid = 40001;
         profileLink = "/nix/var/nix/profiles/per-user/site-main-b7ea262/hostenv";
         tempPath = "/run/hostenv/deploy/site-main-b7ea262";
+        activationTimeout = 900;
         hostenv = { userName = "site-main-b7ea262"; organisation = "acme"; project = "site"; };
         virtualHosts."www.acme.example".security.xFrameOptions = "DENY";
       };
     };
     description = ''
       The enabled environments on this node, by user name, as {file}`plan.json` has them: `uid` (also the GID), `formerNames`
-      (user names before a rename, by which the node finds user and home), `profileLink` and `tempPath` of the deploy, the
+      (user names before a rename, by which the node finds user and home), `profileLink`, `tempPath` and `activationTimeout` of the deploy, the
       identity `hostenv` and the `virtualHosts`. The plan sets this.
     '';
   };

@@ -7,9 +7,9 @@
 set -euo pipefail
 export PATH=@path@
 
-slice=
-while read -r user name; do
-  if [ "$user" = "$PAM_USER" ]; then slice=$name; fi
+slice='' time=''
+while read -r user name seconds; do
+  if [ "$user" = "$PAM_USER" ]; then slice=$name time=$seconds; fi
 done </etc/hostenv/slices
 [ -n "$slice" ] || exit 0
 
@@ -18,15 +18,25 @@ done </etc/hostenv/slices
 read -r id </proc/sys/kernel/random/uuid
 scope="hostenv-$PAM_SERVICE-$id.scope"
 
-# The properties are those of logind's session scopes: at shutdown, processes get
+# An activation watches its own time (nix/lib/activation/frame.sh). But its processes
+# belong to the customer, who can stop it: then systemd ends the scope. The parent is
+# sudo, with the command that it runs.
+limits=() count=7
+if [ "$PAM_SERVICE" = sudo ] && [ -n "$time" ]; then
+  while IFS= read -r -d '' word; do
+    case $word in */activate-rs) limits=(RuntimeMaxUSec t "${time}000000") count=8 ;; esac
+  done <"/proc/$PPID/cmdline"
+fi
+
+# The other properties are those of logind's session scopes: at shutdown, processes get
 # SIGHUP before the network stops, and if one process is killed for lack of memory,
 # the others continue.
 enter() {
   busctl --quiet --timeout=10 call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
-    org.freedesktop.systemd1.Manager StartTransientUnit "ssa(sv)a(sa(sv))" "$scope" fail 7 \
+    org.freedesktop.systemd1.Manager StartTransientUnit "ssa(sv)a(sa(sv))" "$scope" fail "$count" \
     Description s "$PAM_SERVICE session of $PAM_USER" Slice s "$slice" PIDs au 1 "$PPID" \
     SendSIGHUP b true CollectMode s inactive-or-failed OOMPolicy s continue \
-    After as 1 systemd-user-sessions.service \
+    After as 1 systemd-user-sessions.service "${limits[@]}" \
     0
 }
 

@@ -31,6 +31,8 @@ let
   # The slice of each environment's user manager, null where there is none.
   sliceOf = mapAttrs (_: e: (config.systemd.services."user@${toString e.uid}" or { }).serviceConfig.Slice or null) environments;
 
+  time = e: 2 * lib.max 3600 e.activationTimeout + 600;
+
   enterSlice = pkgs.writeShellScript "hostenv-enter-slice" (import ../lib/fill.nix ./hostenv-enter-slice.sh {
     path = lib.makeBinPath [ pkgs.coreutils config.systemd.package ];
   });
@@ -67,9 +69,10 @@ in
       }
     ];
 
-  # The slice of each user, one a line, for hostenv-enter-slice.sh.
+  # The slice of each user, one a line, for hostenv-enter-slice.sh, and how long an
+  # activation may exist: its own limit, and that of the way back, with restored data.
   environment.etc."hostenv/slices" = lib.mkIf (environments != { }) {
-    text = concatStrings (mapAttrsToList (user: slice: "${user} ${slice}\n") (filterAttrs (_: slice: slice != null) sliceOf));
+    text = concatStrings (mapAttrsToList (user: slice: "${user} ${slice} ${toString (time environments.${user})}\n") (filterAttrs (_: slice: slice != null) sliceOf));
   };
 
   security.pam.services = lib.mkIf (environments != { }) (lib.genAttrs [ "sshd" "sudo" ] pam);

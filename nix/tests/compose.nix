@@ -59,7 +59,7 @@ in
         node-b = c.library.connections.node-b;
         digest = builtins.hashString "sha256" (builtins.toJSON c.library.plan) == builtins.hashString "sha256" (builtins.toJSON (builtins.fromJSON (builtins.readFile (plans + "/well/generated/plan.json"))));
       };
-    expected = { node-b = { hostname = "192.0.2.2"; system = "aarch64-linux"; remoteBuild = false; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; autoRollback = true; magicRollback = true; }; digest = true; };
+    expected = { node-b = { hostname = "192.0.2.2"; system = "aarch64-linux"; remoteBuild = false; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; autoRollback = true; magicRollback = true; activationTimeout = 3600; }; digest = true; };
   };
 
   environment = {

@@ -10,8 +10,8 @@ let
   planOf = { environments ? { }, connection ? { }, nodes ? { n1 = { }; }, deployUser ? "deploy" }: {
     inherit nodes deployUser;
     environments = builtins.mapAttrs (user: extra: environment extra user) environments;
-    profiles = builtins.mapAttrs (user: _: { profileLink = "/nix/var/nix/profiles/per-user/${user}/hostenv"; tempPath = "/run/hostenv/deploy/${user}"; }) environments;
-    nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; } // connection) nodes;
+    profiles = builtins.mapAttrs (user: _: { profileLink = "/nix/var/nix/profiles/per-user/${user}/hostenv"; tempPath = "/run/hostenv/deploy/${user}"; activationTimeout = 900; }) environments;
+    nodeConnections = builtins.mapAttrs (node: _: { hostname = "${node}.hosting.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; activationTimeout = 3600; } // connection) nodes;
   };
 
   # The stand-ins for deploy-rs's functions return their arguments as text.

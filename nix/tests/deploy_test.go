@@ -177,8 +177,8 @@ func TestWithDeployRs(t *testing.T) {
 	in
 	builtins.mapAttrs (_: profile: builtins.fromJSON profile.path) ((import ../lib/deploy.nix).specOf {
 		plan = {
-			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
-			profiles.shop-main = { profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; };
+			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; activationTimeout = 3600; };
+			profiles.shop-main = { profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; activationTimeout = 900; };
 			environments.shop-main = { node = "n1"; uid = %[2]d; hostenv.stateDir = "%[1]s/state"; };
 		};
 		systems.n1.config = { system.build.toplevel = package; boot.loader.systemd-boot.enable = true; boot.loader.efi.efiSysMountPoint = "%[1]s"; };
@@ -229,7 +229,7 @@ func TestHostKeyIsInTheStore(t *testing.T) {
 		write(t, filepath.Join(dir, "flake.nix"), `{ outputs = _: { deploy = (import ./lib/deploy.nix).specOf {
 				plan = {
 					deployUser = "deploy"; nodes.n1 = { }; environments = { };
-					nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; hostKey = "ssh-ed25519 AAAAHOST"; };
+					nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; activationTimeout = 3600; hostKey = "ssh-ed25519 AAAAHOST"; };
 				};
 				systems = { }; packages = { }; activate = _: { };
 			}; }; }`, 0o666)
@@ -262,8 +262,8 @@ func newActivation(t *testing.T, activate string) activation {
 	a := activation{dir: t.TempDir()}
 	expr := fmt.Sprintf(`((import ../lib/deploy.nix).specOf {
 		plan = {
-			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
-			profiles.shop-main = { profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; };
+			deployUser = "deploy"; nodes.n1 = { }; nodeConnections.n1 = { hostname = "n1.example"; system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; activationTimeout = 3600; };
+			profiles.shop-main = { profileLink = "/nix/var/nix/profiles/per-user/shop-main/hostenv"; tempPath = "/run/hostenv/deploy/shop-main"; activationTimeout = 900; };
 			environments.shop-main = { node = "n1"; uid = %d; hostenv.stateDir = %q; };
 		};
 		systems = { };

@@ -2,7 +2,7 @@ let
   nodes = import ../lib/nodes.nix;
 
   environment = node: { inherit node; enable = true; hostenv.userName = "site-main-b7ea262"; };
-  reached = { system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; };
+  reached = { system = "x86_64-linux"; profileLink = "/nix/var/nix/profiles/system"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; activationTimeout = 3600; };
   plan = {
     deployUser = "deployer";
     environments = {
@@ -11,7 +11,7 @@ let
       off-main-1234567 = environment "n1" // { enable = false; };
       older-main-7654321 = removeAttrs (environment "n1") [ "enable" ];
     };
-    profiles.site-main-b7ea262 = { profileLink = "/p/site"; tempPath = "/t/site"; };
+    profiles.site-main-b7ea262 = { profileLink = "/p/site"; tempPath = "/t/site"; activationTimeout = 900; };
     nodes = { n1.users.users = { }; n2 = { }; };
     nodeConnections = { n1 = reached // { hostname = "n1.hosting.example"; }; n2 = reached // { hostname = "n2.hosting.example"; }; };
   };

@@ -256,10 +256,11 @@ observe() {
 	done
 	eval "set -- $users"
 	if command -v getent >/dev/null; then
-		fields passwd "$(getent passwd "$@")"
+		passwd=$(getent passwd "$@")
 	else
-		fields passwd "$(cat /etc/passwd)"
+		passwd=$(cat /etc/passwd)
 	fi
+	fields passwd "$passwd"
 	# nix/modules/hostenv-users.sh writes this file.
 	[ ! -x /run/current-system/sw/bin/hostenv-users ] || fields leftovers
 	fields environments "$(cat /var/lib/hostenv/users 2>/dev/null)"
@@ -268,8 +269,17 @@ observe() {
 		missing "$path"
 	done
 	eval "set -- $folders"
-	fields folders "$(stat -c '%f %u %n' -- "$@" 2>/dev/null)"
-	activating
+	fields folders "$(within 20 stat -c '%f %u %n' -- "$@")"
+	# shellcheck disable=SC2046 # a word for each UID
+	activating $(printf '%s\n' "$passwd" | cut -d : -f 3 | sort -un | grep -x '[1-9][0-9]*')
+}
+
+# within SECONDS COMMAND... prints the output of a command, and does not wait longer, even
+# for a command that cannot be killed: one that reads a file system which does not answer.
+within() {
+	seconds=$1
+	shift
+	{ timeout "$seconds" "$@" </dev/null & } 2>/dev/null | timeout "$((seconds + 5))" cat
 }
 
 fields() { printf '%s\0' "$@"; }
@@ -354,13 +364,35 @@ missing() {
 	fi
 }
 
-# activating lists processes that may be activations. The caller examines them further.
+# activating UID... lists processes that may be activations, of root and these users.
+# The caller examines them further.
+#
+# A process can make others wait for its command line, also against SIGKILL: its memory
+# can be a file of its own FUSE server. So the processes of each user are read by
+# themselves, and nothing waits for them longer than 20 seconds.
 activating() {
 	[ -r /proc/1/cmdline ] || fields hidden
-	for file in $(grep -lsaF -e --profile-path -e /switch-to-configuration /proc/[0-9]*/cmdline); do
-		folder=${file%/cmdline}
-		owner=$(stat -c %u -- "$folder" 2>/dev/null) || continue
-		fields process "${folder#/proc/}" "$owner" "$(head -c 8192 "$file" 2>/dev/null | base64 -w 0)"
+	# The owner of the folder is that of the process, whatever the process does.
+	all=$(stat -c '%u %n' /proc/[0-9]* 2>/dev/null)
+	{
+		for uid in 0 "$@"; do
+			processes "$uid" </dev/null &
+		done
+	} 2>/dev/null | timeout 20 cat | while read -r pid uid argv; do
+		fields process "$pid" "$uid" "$argv"
+	done
+}
+
+# processes UID prints a line for each process of the user that may be an activation:
+# its number, the UID and the start of its command line, in base64. A line is short
+# enough that the lines of several users do not mix.
+processes() {
+	# shellcheck disable=SC2046 # a word for each file
+	for file in $(timeout 15 grep -lsaF -e --profile-path -e /switch-to-configuration /dev/null \
+		$(printf '%s\n' "$all" | sed -n "s|^$1 \(.*\)$|\1/cmdline|p")); do
+		argv=$(timeout 5 head -c 2900 "$file" | base64 -w 0)
+		pid=${file#/proc/}
+		printf '%s %s %s\n' "${pid%/cmdline}" "$1" "$argv"
 	done
 }
 

@@ -283,7 +283,7 @@ func TestCustomersCommandThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	// What runs as the deploy user has no such limit.
+	// What runs as the deploy user may take an hour at least.
 	if _, err := again.Run(t.Context(), "deploy", nil, "sleep", "0.6"); err != nil {
 		t.Error(err)
 	}
@@ -297,4 +297,28 @@ func TestCustomersCommandThatHangs(t *testing.T) {
 	if out, err := last.Run(t.Context(), "site", nil, "printf", "fine"); err != nil || string(out) != "fine" {
 		t.Errorf("%q, %v", out, err)
 	}
+}
+
+// TestObservationThatHangs: a node that does not answer what it is asked is given up, and
+// so is a session with it.
+func TestObservationThatHangs(t *testing.T) {
+	m := newMachine(t, "mkfifo /run/never; : >/run/answers; mount --bind /run/answers /etc/os-release", "")
+	r := m.remote(t)
+	r.Patience = 5 * time.Second
+	s, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{Lock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	m.sh(t, "mount --bind /run/never /etc/os-release")
+	if _, err := s.Observe(t.Context()); err == nil || !strings.Contains(err.Error(), "gave up observing the node after 5s") {
+		t.Fatal(err)
+	}
+	<-s.Lost()
+	m.sh(t, "umount -l /etc/os-release")
+	again, err := r.Open(t.Context(), m.Node, deploy.OpenOptions{Lock: true, LockWait: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
 }

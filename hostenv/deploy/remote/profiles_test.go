@@ -140,6 +140,27 @@ func TestRestoreOutlives(t *testing.T) {
 	}
 }
 
+// TestCommandLinesThatWait has processes of two environments whose command lines no
+// process can read to their ends, and an activation as root. The deploy sees the
+// activation, and goes on.
+func TestCommandLinesThatWait(t *testing.T) {
+	m := newMachine(t, profiles+`
+		mkfifo /run/never
+		for uid in 40001 40002; do
+			setpriv --reuid $uid --clear-groups sleep 3600 &
+			mount --bind /run/never /proc/$!/cmdline
+		done
+		bash -c 'read -r' activate-rs activate `+pathA+` --profile-path /nix/var/nix/profiles/system 0<>/run/never &
+	`, "")
+	o := m.open(t, deploy.OpenOptions{}).Observation()
+	if got := o.Profiles["system"].Activating; len(got) != 1 || !strings.HasSuffix(got[0], " "+pathA) {
+		t.Errorf("the activation of the system is %q", got)
+	}
+	if got := o.Profiles["site"].Activating; len(got) != 0 {
+		t.Errorf("the environment's activations are %q", got)
+	}
+}
+
 func TestObserve(t *testing.T) { eachShell(t, testObserve) }
 
 func testObserve(t *testing.T, shell string) {

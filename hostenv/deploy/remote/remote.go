@@ -17,11 +17,12 @@ import (
 
 // Remote opens sessions. It is safe for concurrent use.
 type Remote struct {
-	// Patience is how long a node may be silent before we call it unreachable. For
-	// example, its disk may hang during the login. 0 means two minutes.
+	// Patience is how long a node may be silent before we call it unreachable, and how long
+	// it may take to observe itself. For example, its disk may hang during the login. 0 means
+	// two minutes.
 	Patience time.Duration
-	// Commands is how long a command as the user of an environment may take, 0 for an
-	// hour: a backup, or the activation of the path before.
+	// Commands is how long a command may take, 0 for an hour: a backup, or the activation of
+	// the path before.
 	Commands time.Duration
 
 	config *Config
@@ -116,8 +117,8 @@ func (r *Remote) open(ctx context.Context, n deploy.Node, how deploy.OpenOptions
 	if err != nil {
 		return nil, err
 	}
-	s.limit = cmp.Or(r.Commands, time.Hour)
-	if err := s.begin(ctx, how, cmp.Or(r.Patience, 2*time.Minute), func() { leave(); loggedIn() }); err != nil {
+	s.limit, s.patience = cmp.Or(r.Commands, time.Hour), cmp.Or(r.Patience, 2*time.Minute)
+	if err := s.begin(ctx, how, s.patience, func() { leave(); loggedIn() }); err != nil {
 		s.kill()
 		return nil, err
 	}

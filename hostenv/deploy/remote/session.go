@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -37,12 +38,13 @@ type session struct {
 	observed deploy.Observation
 	printed  string // what the node's shell printed before the agent began
 
-	limit   time.Duration // see [Remote.Commands]
-	turn    chan struct{} // holds a token while no request waits for an answer
-	ended   chan struct{} // closed when ssh has ended
-	lost    chan struct{} // closed when ssh has ended, unless Close was called
-	closing chan struct{}
-	close   sync.Once
+	limit    time.Duration // see [Remote.Commands]
+	patience time.Duration // see [Remote.Patience]
+	turn     chan struct{} // holds a token while no request waits for an answer
+	ended    chan struct{} // closed when ssh has ended
+	lost     chan struct{} // closed when ssh has ended, unless Close was called
+	closing  chan struct{}
+	close    sync.Once
 }
 
 var _ deploy.Session = (*session)(nil)
@@ -238,14 +240,11 @@ func (s *session) request(ctx context.Context, verb string, input []byte, args .
 	done := make(chan result, 1)
 	go func() {
 		var late atomic.Bool
-		user, what := s.customers(verb, args)
-		if user != "" {
-			limit := time.AfterFunc(s.limit, func() {
-				late.Store(true)
-				s.signal(syscall.SIGKILL)
-			})
-			defer limit.Stop()
-		}
+		limit, what := s.bound(verb, args)
+		defer time.AfterFunc(limit, func() {
+			late.Store(true)
+			s.signal(syscall.SIGKILL)
+		}).Stop()
 		encoded := base64.StdEncoding.EncodeToString(input)
 		_, err := io.WriteString(s.stdin, fmt.Sprintf("%s %d %d\n", verb, len(words), len(encoded))+words+encoded)
 		var a answer
@@ -259,7 +258,7 @@ func (s *session) request(ctx context.Context, verb string, input []byte, args .
 			s.signal(syscall.SIGKILL)
 			<-s.ended
 			if err = s.lostError(); late.Load() {
-				err = problem.New("node "+s.node.Name, fmt.Sprintf("gave up %s as %s after %s", what, user, s.limit),
+				err = problem.New("node "+s.node.Name, fmt.Sprintf("gave up %s after %s", what, limit),
 					"find out on the node why it does not end, and run `mage deploy -resume`")
 			}
 		}
@@ -273,21 +272,31 @@ func (s *session) request(ctx context.Context, verb string, input []byte, args .
 	}
 }
 
-// customers returns the user of a request that runs as a customer's user, and what
-// it runs; "" for another request.
-func (s *session) customers(verb string, args []string) (user, what string) {
+// bound returns how long a request may take, and what it does. A customer can make any
+// request wait that runs as their user, or reads their files; and the other profiles of a
+// node wait for its answer.
+func (s *session) bound(verb string, args []string) (limit time.Duration, what string) {
 	switch verb {
 	case "run":
-		user, what = args[0], args[1]
+		user, limit := args[0], s.limit
+		if user == "" || user == "root" { // the provider's own
+			user, limit = cmp.Or(user, s.node.User), max(limit, time.Hour)
+		}
+		return limit, args[1] + " as " + user
 	case "restore":
-		user, what = args[1], "restoring "+args[0]
+		limit = s.limit
+		if p, ok := s.node.Profile(args[0]); ok && p.Limit > 0 {
+			// The node ends it by itself before.
+			limit = max(limit, p.Limit+10*time.Minute)
+		}
+		return limit, "restoring " + args[0] + " as " + args[1]
 	case "remove":
-		user, what = args[0], "removing a profile"
+		return s.limit, "removing a profile as " + args[0]
+	case "observe":
+		return s.patience, "observing the node"
+	default:
+		return s.patience, verb
 	}
-	if user == "root" || user == s.node.User {
-		user = ""
-	}
-	return user, what
 }
 
 const maxOutput = 64 << 20

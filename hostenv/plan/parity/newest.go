@@ -86,8 +86,8 @@ func (c *Comparison) nodeOptions(d Difference) bool {
 	return field != "remoteBuild" || object(c.before.Plan, "nodeRemoteBuild") == nil
 }
 
-// paths: every environment has a profile, and its paths are its own: the link is
-// named after the user, and the folder lies in that of the node.
+// paths: every environment has a profile with a limit of time, and its paths are its own:
+// the link is named after the user, and the folder lies in that of the node.
 func (c *Comparison) paths(d Difference) bool {
 	profiles, environments := object(d.After), object(c.after.Plan, "environments")
 	for user := range environments {
@@ -97,7 +97,17 @@ func (c *Comparison) paths(d Difference) bool {
 			temp = "/run/hostenv/deploy"
 		}
 		want := map[string]any{"profileLink": "/nix/var/nix/profiles/per-user/" + user + "/hostenv", "tempPath": temp + "/" + user}
-		if !equal(profiles[user], want) {
+		profile := object(profiles[user])
+		if limit, ok := profile["activationTimeout"].(int64); !ok || limit <= 0 { // the older plan has none
+			return false
+		}
+		for name, value := range profile {
+			if name != "activationTimeout" && want[name] != value {
+				return false
+			}
+			delete(want, name)
+		}
+		if len(want) > 0 {
 			return false
 		}
 	}

@@ -430,7 +430,7 @@ func TestExplain(t *testing.T) {
 		"an environment's paths are its own",
 		`{"environments":{"a":{"node":"n"}},"nodeConnections":{"n":{}}}`,
 		`{"environments":{"a":{"node":"n"}},
-		  "profiles":{"a":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"}},
+		  "profiles":{"a":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a","activationTimeout":900}},
 		  "nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
 		[]string{"plan added /nodeConnections/n/tempPath: node-options", "plan added /profiles: paths"},
 	}, {
@@ -438,8 +438,8 @@ func TestExplain(t *testing.T) {
 		`{"environments":{"a":{"node":"n"},"b":{"node":"n"}},"nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
 		`{"environments":{"a":{"node":"n"},"b":{"node":"n"}},
 		  "profiles":{
-		   "a":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"},
-		   "b":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a"}},
+		   "a":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a","activationTimeout":900},
+		   "b":{"profileLink":"/nix/var/nix/profiles/per-user/a/hostenv","tempPath":"/run/x/a","activationTimeout":900}},
 		  "nodeConnections":{"n":{"tempPath":"/run/x"}}}`,
 		[]string{"plan added /profiles: "},
 	}, {

@@ -14,6 +14,9 @@ setup() {
   [ -O "${HOME:-}" ] || HOME=~@user@
   # Empty where hostenv's environment does not set it.
   local state=@stateDir@ data=@dataDir@ cache=@cacheDir@
+  # An activation that restores data from another node takes longer.
+  local restoring=@restoring@
+  if [ -e "@runtime@/restore/plan.json" ] && [ "$limit" -lt "$restoring" ]; then limit=$restoring; fi
   : "${XDG_RUNTIME_DIR:=/run/user/$EUID}" "${XDG_CONFIG_HOME:=$HOME/.config}"
   : "${XDG_STATE_HOME:=${state:-$HOME/.local/state}}"
   : "${XDG_DATA_HOME:=${data:-$HOME/.local/share}}"

@@ -42,3 +42,26 @@ print_failed_units() {
     done
   done
 } 2>/dev/null
+
+# unit_jobs SCOPE lists the numbers of the jobs that systemd has not finished.
+unit_jobs() {
+  timeout 60 systemctl "$1" list-jobs --no-legend --plain --full | while read -r job _; do
+    printf '%s\n' "$job"
+  done
+} 2>/dev/null
+
+# cancel_jobs SCOPE BEFORE cancels the jobs that are not in the list BEFORE, such as the
+# start of a unit that hangs: systemd has no limit for units of the type oneshot. It
+# prints the units, and is false if there are none. A unit that hangs stays as it is:
+# systemd ends it when the old version stops or restarts it.
+cancel_jobs() {
+  local job unit state cancelled=1
+  while read -r job unit _ state; do
+    case $'\n'$2$'\n' in *$'\n'"$job"$'\n'*) continue ;; esac
+    if [ "$state" = running ]; then
+      printf 'hanging unit: %s\n' "$unit"
+    fi
+    timeout 60 systemctl "$1" cancel "$job" && cancelled=0
+  done < <(timeout 60 systemctl "$1" list-jobs --no-legend --plain --full)
+  return "$cancelled"
+} 2>/dev/null

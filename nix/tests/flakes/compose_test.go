@@ -285,7 +285,7 @@ func TestWithoutInputs(t *testing.T) {
 }
 
 // connection is the connection of a node in a plan.
-const connection = `{ hostname = "node.hosting.example"; profileLink = "/nix/var/nix/profiles/system"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; }`
+const connection = `{ hostname = "node.hosting.example"; profileLink = "/nix/var/nix/profiles/system"; system = "x86_64-linux"; tempPath = "/run/hostenv/deploy"; remoteBuild = false; autoRollback = true; magicRollback = true; activationTimeout = 3600; }`
 
 // Two environments of one project at two refs are each built from their own revision
 // and their own lock, but with the provider's nixpkgs.

@@ -73,7 +73,7 @@ func TestNodesAreFreeOfTheProvidersSource(t *testing.T) {
 // addNode adds a node to a plan.
 func addNode(plan map[string]any) {
 	plan["nodes"].(map[string]any)["zone"] = map[string]any{}
-	plan["nodeConnections"].(map[string]any)["zone"] = map[string]any{"hostname": "zone.hosting.example", "system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true}
+	plan["nodeConnections"].(map[string]any)["zone"] = map[string]any{"hostname": "zone.hosting.example", "system": "x86_64-linux", "profileLink": "/nix/var/nix/profiles/system", "tempPath": "/run/hostenv/deploy", "remoteBuild": false, "autoRollback": true, "magicRollback": true, "activationTimeout": 3600}
 }
 
 // templateProvider makes a provider with a plan from the template, with a customer

@@ -38,7 +38,7 @@ func TestSudo(t *testing.T) {
 		"hostenv": map[string]any{"userName": "daemon", "organisation": "acme", "project": "site"},
 	}
 	environments["daemon"] = daemon
-	path(plan, "profiles")["daemon"] = map[string]any{"profileLink": "/nix/var/nix/profiles/per-user/daemon/hostenv", "tempPath": "/run/hostenv/deploy/daemon"}
+	path(plan, "profiles")["daemon"] = map[string]any{"profileLink": "/nix/var/nix/profiles/per-user/daemon/hostenv", "tempPath": "/run/hostenv/deploy/daemon", "activationTimeout": 900}
 	got, err := evaluate[values](t, "values", map[string]node{"": {Plan: write(t, "plan.json", encode(t, plan)), Node: nodeName, Provider: provider(t, dir), Sops: true}})
 	if err != nil {
 		t.Fatal(err)

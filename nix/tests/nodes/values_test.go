@@ -183,7 +183,7 @@ func TestValues(t *testing.T) {
 			equal(t, "folder of an environment's configuration", v.SessionVariables["XDG_CONFIG_HOME"], "$HOME/.config")
 			equal(t, "programs for hostenv deploy", []bool{slices.Contains(v.Programs, "git"), slices.Contains(v.Programs, "rsync")}, []bool{true, true})
 			equal(t, "slice", v.Slices["user-acme-site"]["MemoryMax"], "12G")
-			equal(t, "the slices of users", v.Etc["hostenv/slices"], user+" user-acme-site-1003.slice\n")
+			equal(t, "the slices of users", v.Etc["hostenv/slices"], user+" user-acme-site-1003.slice 7800\n")
 			// After logind put the session into a slice without limits.
 			equal(t, "the PAM rules of an ssh session", sessionRules(v.Etc["pam.d/sshd"], "pam_systemd", "pam_exec"), []string{
 				"session optional pam_systemd.so",
