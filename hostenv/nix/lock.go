@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -115,6 +116,15 @@ func (f *FailedSources) Of(i int) error {
 func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source) error {
 	err := r.fetch(ctx, events, batch)
 	failed := (*CommandError)(nil)
+	if late := (*LateError)(nil); errors.As(err, &late) {
+		if len(batch) == 1 {
+			batch[0].fail(fmt.Sprintf("it could not be fetched within %s: its server does not answer, or is too slow", late.After))
+			batch[0].late = true
+			return nil
+		}
+		failed = &CommandError{Err: err}
+		err = failed
+	}
 	switch {
 	case err == nil:
 		for _, s := range batch {
@@ -133,13 +143,21 @@ func (r *Runner) lockBatch(ctx context.Context, events *counter, batch []*source
 		batch[0].fail(cmp.Or(r.missingRef(ctx, batch[0]), text))
 		return nil
 	}
-	for _, s := range batch {
+	for i, s := range batch {
+		// A repository whose server does not answer costs its time once.
+		if j := slices.IndexFunc(batch[:i], func(other *source) bool { return other.late && other.repository == s.repository }); j >= 0 {
+			s.fail(fmt.Sprintf("%s of the same repository could not be fetched", batch[j].label))
+			continue
+		}
 		if err := r.lockBatch(ctx, nil, []*source{s}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// fetchTime returns FetchTime, or its default.
+func (r *Runner) fetchTime() time.Duration { return cmp.Or(r.FetchTime, 10*time.Minute) }
 
 // fetch runs one nix process for sources and records their locks.
 func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (err error) {
@@ -172,7 +190,8 @@ func (r *Runner) fetch(ctx context.Context, events *counter, batch []*source) (e
 	}
 
 	// Without --refresh Nix answers from a cache, which may be an hour old.
-	out, log, err := r.command(ctx, events, "eval", "--impure", "--refresh", "--file", expression)
+	limits := Command{Time: r.fetchTime(), Env: []string{"GIT_HTTP_LOW_SPEED_LIMIT=1000", "GIT_HTTP_LOW_SPEED_TIME=60"}}
+	out, log, err := r.commandFor(ctx, events, limits, "eval", "--impure", "--refresh", "--file", expression)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ package nix
 import (
 	"fmt"
 	"sync"
+	"time"
 )
 
 // A Runner runs nix for one provider.
@@ -21,6 +22,8 @@ type Runner struct {
 	Env      []string    // its environment, the process's own if nil
 	Progress func(Event) // receives what happens, if not nil; calls do not overlap
 	Jobs     int         // how many nix processes may run at once, 4 if zero
+	// FetchTime is how long one process may take to fetch sources, 0 for ten minutes.
+	FetchTime time.Duration
 	// Wanted reports whether Inventory evaluates a project. If it is nil, all are.
 	Wanted func(project string) bool
 

@@ -33,10 +33,15 @@ const maxLog = 1 << 20
 // command runs `nix NAME --json` with further arguments and returns its standard
 // output and standard error. Progress goes to events. The error is that of Run.
 func (r *Runner) command(ctx context.Context, events *counter, name string, args ...string) (written []byte, log string, err error) {
+	return r.commandFor(ctx, events, Command{}, name, args...)
+}
+
+// commandFor is command with the variables and the limits of c.
+func (r *Runner) commandFor(ctx context.Context, events *counter, c Command, name string, args ...string) (written []byte, log string, err error) {
 	// The evaluation cache would repeat an error without its message.
-	args = slices.Concat([]string{name, "--json", "--option", "eval-cache", "false"}, Features, args)
+	c.Args = slices.Concat([]string{name, "--json", "--option", "eval-cache", "false"}, Features, args)
 	output := &listener{events: events}
-	written, err = r.run(ctx, Command{Args: args}, output)
+	written, err = r.run(ctx, c, output)
 	if err != nil {
 		return nil, "", err
 	}
@@ -53,6 +58,10 @@ type Command struct {
 	Env     []string  // variables that the Runner's Env does not have
 	Input   io.Reader // its stdin, if not nil
 	Log     io.Writer // receives standard error, line by line, if not nil
+	// Time is how long it may take, and Stall how long its processes may read and write
+	// nothing, without those of ssh. 0 is no limit. Stall needs Linux; elsewhere it has no
+	// effect.
+	Time, Stall time.Duration
 }
 
 // A CommandError reports that a [Command] failed.
@@ -73,7 +82,8 @@ func (e *CommandError) Message() string { return message(e.Log) }
 
 // Run runs a command and returns its standard output. The error is a
 // *[CommandError] if the command ran and failed, or the context's cause if that
-// was cancelled. A cancelled context ends all processes of the command.
+// was cancelled, or a *[LateError] or *[StalledError]. A cancelled context and a limit end
+// all processes of the command.
 func (r *Runner) Run(ctx context.Context, c Command) (written []byte, err error) {
 	return r.run(ctx, c, &listener{copy: c.Log})
 }
@@ -83,6 +93,8 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 	if err != nil {
 		return nil, err
 	}
+	ctx, watch, cancel := c.bound(ctx)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, program, c.Args...)
 	cmd.Dir = r.Dir
 	// Git must fail and not ask for a password.
@@ -92,7 +104,10 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 
 	var stdout bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, output
-	err = cmd.Run()
+	if err = cmd.Start(); err == nil {
+		watch(cmd.Process.Pid)
+		err = cmd.Wait()
+	}
 	output.end()
 	if ctx.Err() != nil {
 		// Kill the processes that did not end within the grace.

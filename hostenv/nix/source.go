@@ -21,6 +21,7 @@ type source struct {
 	label      string         // for people, without credentials
 	locked     Locked
 	failed     error // why it cannot be locked
+	late       bool  // whether fetching it took too long
 }
 
 // sourceOf checks and normalises attributes of a source.

@@ -58,6 +58,10 @@ func (n *Node) Thaw(t testing.TB) {
 	must(t, n.relay.open())
 }
 
+// FreezeAfter freezes all connections, as Freeze does, once a new one has passed so many
+// bytes to the node; 0 for never.
+func (n *Node) FreezeAfter(bytes int64) { n.relay.freezeAfter(bytes) }
+
 // CutAfter breaks off each new connection after so many bytes to the node; 0 undoes
 // it. A short command takes about 4000.
 func (n *Node) CutAfter(bytes int64) { n.relay.cutAfter(bytes) }

@@ -20,6 +20,7 @@ type relay struct {
 	pairs    map[*pair]bool
 	made     int
 	cut      int64         // bytes to the node after which a new connection ends; 0 is none
+	stall    int64         // bytes to the node after which a new connection freezes; 0 is none
 	resume   chan struct{} // closed when bytes flow again; nil while they do
 }
 
@@ -117,6 +118,12 @@ func (r *relay) cutAfter(bytes int64) {
 	r.cut = bytes
 }
 
+func (r *relay) freezeAfter(bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stall = bytes
+}
+
 func (r *relay) cutNow() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,12 +160,12 @@ func (r *relay) pass(client *net.TCPConn) {
 	}
 	r.pairs[p] = true
 	r.made++
-	limit := r.cut
+	limit, stall := r.cut, r.stall
 	r.mu.Unlock()
 
 	var both sync.WaitGroup
-	both.Go(func() { r.copy(p, p.server, p.client, limit) })
-	both.Go(func() { r.copy(p, p.client, p.server, 0) })
+	both.Go(func() { r.copy(p, p.server, p.client, limit, stall) })
+	both.Go(func() { r.copy(p, p.client, p.server, 0, 0) })
 	both.Wait()
 	_ = p.client.Close()
 	_ = p.server.Close()
@@ -167,8 +174,9 @@ func (r *relay) pass(client *net.TCPConn) {
 	r.mu.Unlock()
 }
 
-// copy relays one direction, limit bytes of it if that is not 0.
-func (r *relay) copy(p *pair, to, from *net.TCPConn, limit int64) {
+// copy relays one direction, limit bytes of it if that is not 0. After stall bytes it
+// freezes all, if that is not 0.
+func (r *relay) copy(p *pair, to, from *net.TCPConn, limit, stall int64) {
 	buffer := make([]byte, 32<<10)
 	for passed := int64(0); ; {
 		n, err := from.Read(buffer)
@@ -188,7 +196,9 @@ func (r *relay) copy(p *pair, to, from *net.TCPConn, limit int64) {
 			p.breakOff()
 			return
 		}
-		passed += int64(n)
+		if passed += int64(n); stall > 0 && passed >= stall {
+			r.freeze()
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			_ = to.CloseWrite()

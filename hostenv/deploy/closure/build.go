@@ -137,7 +137,8 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 		}
 		b.delivered = true
 	}
-	_, err := b.store.remotely(ctx, *b.on, b.log, slices.Concat([]string{"--realise"}, b.store.buildFlags(), derivations))
+	// A build may print nothing as long as it may take.
+	_, err := b.store.remotely(ctx, *b.on, b.log, b.store.buildTime()+b.store.stall(), slices.Concat([]string{"--realise"}, b.store.buildFlags(), derivations))
 	return err
 }
 
@@ -162,18 +163,19 @@ func (s *Store) realise(ctx context.Context, what []string, log io.Writer) error
 // derivation, and bound the time of each derivation: a customer writes some, and all
 // profiles are built together.
 func (s *Store) buildFlags() []string {
-	limit := cmp.Or(s.BuildTime, 2*time.Hour)
-	return []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs", "--timeout", strconv.Itoa(int(limit.Seconds()))}
+	return []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs", "--timeout", strconv.Itoa(int(s.buildTime().Seconds()))}
 }
 
-// remotely runs nix-store on the store of a node.
-func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, args []string) (written []byte, err error) {
+func (s *Store) buildTime() time.Duration { return cmp.Or(s.BuildTime, 2*time.Hour) }
+
+// remotely runs nix-store on the store of a node, which may answer nothing for a time.
+func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, quiet time.Duration, args []string) (written []byte, err error) {
 	ssh, err := s.ssh()
 	if err != nil {
 		return nil, err
 	}
 	err = s.persistently(ctx, n, log, func() error {
-		written, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append([]string{"--store", uri(n)}, args...), Env: ssh, Log: log})
+		written, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append([]string{"--store", uri(n)}, args...), Env: ssh, Log: log, Stall: quiet})
 		return err
 	})
 	return written, err
@@ -187,7 +189,7 @@ func (b *building) missing(ctx context.Context, profiles []deploy.Profile) (miss
 	}
 	var written []byte
 	if b.on != nil {
-		written, err = b.store.remotely(ctx, *b.on, io.Discard, args)
+		written, err = b.store.remotely(ctx, *b.on, io.Discard, b.store.stall(), args)
 	} else {
 		written, err = b.store.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: args})
 	}

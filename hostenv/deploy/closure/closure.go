@@ -13,6 +13,7 @@
 package closure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -32,6 +33,9 @@ type Store struct {
 	KeyFile   string        // the secret key to sign with, see [Key]
 	BuildTime time.Duration // how long one derivation may take to build, 0 for two hours
 	Pause     time.Duration // before the second attempt after a connection broke off
+	// Stall is how long a copy may move no byte, and how long a node may take to answer a
+	// question. 0 is ten minutes: a node may collect its garbage meanwhile.
+	Stall time.Duration
 }
 
 var _ deploy.Store = (*Store)(nil)
@@ -40,6 +44,16 @@ var _ deploy.Store = (*Store)(nil)
 func (s *Store) nix(ctx context.Context, c nix.Command, args ...string) ([]byte, error) {
 	c.Args = append(args[:len(args):len(args)], nix.Features...)
 	return s.Nix.Run(ctx, c)
+}
+
+// stall returns Stall, or its default.
+func (s *Store) stall() time.Duration { return cmp.Or(s.Stall, 10*time.Minute) }
+
+// stalled reports a node that takes or gives nothing any more, though its ssh answers. A
+// connection that is dead ends by itself after a minute (ServerAliveInterval).
+func (s *Store) stalled(node string, err error) error {
+	return problem.New("node "+node, "was given up: "+err.Error(),
+		"find out what Nix's daemon waits for on the node (`journalctl --unit=nix-daemon`, its disk, a garbage collection), and run it again with -resume: it does not copy again what has arrived")
 }
 
 // uri returns the address of a node's store, over the protocol by which the

@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -216,5 +218,51 @@ func TestFleetEvaluationIsOneProcess(t *testing.T) {
 	}
 	if counts := f.Counts(t); counts["nix"] != 1 || len(counts) > 2 { // nix starts git
 		t.Errorf("started %v", counts)
+	}
+}
+
+// A copy that moves no byte is given up, and so is a question that a node does not answer.
+func TestFleetStalls(t *testing.T) {
+	f := fleet.Start(t, fleet.Options{Nodes: 1, Environments: 1, Payload: 16 << 20})
+	s := onFleet(t, f)
+	n, node := filled(t, s, f)[0], f.Nodes[0]
+	build(t, s, n)
+	if err := s.Sign(t.Context(), pathsOf(n), io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	s.Stall = 3 * time.Second
+	push := func() error { return s.Push(t.Context(), n, pathsOf(n), io.Discard) }
+	const stalled = "node n1 was given up: it read and wrote nothing for 3s"
+
+	node.FreezeAfter(1 << 20)
+	if err := push(); err == nil || !strings.Contains(err.Error(), stalled) || !strings.Contains(problem.Hint(err), "nix-daemon") {
+		t.Errorf("a connection that stalls: %v", err)
+	}
+	node.FreezeAfter(0)
+	node.Thaw(t)
+
+	// sshd answers, and Nix's daemon does not.
+	daemon, err := os.ReadFile(node.Path("/run/current-system/sw/bin/nix-daemon"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Program(t, "nix-daemon", "#!/bin/sh\nexec sleep 1000\n")
+	begun := time.Now()
+	if err := push(); err == nil || !strings.Contains(err.Error(), stalled) {
+		t.Errorf("a daemon that does not answer: %v", err)
+	}
+	if took := time.Since(begun); took > time.Minute {
+		t.Errorf("it took %v", took)
+	}
+	node.Program(t, "nix-daemon", string(daemon))
+
+	node.Program(t, "nix-store", "#!/bin/sh\nexec sleep 1000\n")
+	if _, err := s.Diff(t.Context(), n, []deploy.Pair{{Profile: "system", New: n.Profiles[0].Path}}); err == nil || !strings.Contains(err.Error(), "it did not end within 3s") {
+		t.Errorf("a question without an answer: %v", err)
+	}
+
+	s.Stall = 0
+	if err := push(); err != nil {
+		t.Errorf("after all: %v", err)
 	}
 }

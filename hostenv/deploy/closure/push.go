@@ -35,7 +35,7 @@ func (s *Store) copy(ctx context.Context, n deploy.Node, paths []string, log io.
 	args := append(append([]string{"copy", "--to", uri(n)}, flags...), paths...)
 	return s.persistently(ctx, n, log, func() error {
 		var output bytes.Buffer
-		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &output)}, args...)
+		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &output), Stall: s.stall()}, args...)
 		// If a connection breaks off, Nix sometimes ends as if it had copied all paths.
 		if line := dropped.FindString(output.String()); err == nil && line != "" {
 			err = &nix.CommandError{Log: output.String(), Err: errors.New(strings.TrimSpace(line))}
@@ -50,6 +50,9 @@ func (s *Store) copy(ctx context.Context, n deploy.Node, paths []string, log io.
 func (s *Store) persistently(ctx context.Context, n deploy.Node, log io.Writer, do func() error) error {
 	for again := false; ; again = true {
 		err := do()
+		if errors.As(err, new(*nix.StalledError)) || errors.As(err, new(*nix.LateError)) {
+			return s.stalled(n.Name, err)
+		}
 		failed := (*nix.CommandError)(nil)
 		if !errors.As(err, &failed) || len(failed.FailedBuilds()) > 0 {
 			return err // the output of a build may look like an error of ssh

@@ -76,6 +76,7 @@ func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (th
 			Program: "ssh",
 			Args:    []string{"-F", s.SSHConfig, "-T", "--", n.Name, "sh -c '" + question + "'"},
 			Input:   strings.NewReader(input),
+			Time:    s.stall(),
 		})
 		return err
 	})
