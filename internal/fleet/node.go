@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -89,10 +90,10 @@ func (n *Node) Deploy() deploy.Node {
 	d := deploy.Node{
 		Name: n.Name, Address: n.Address, User: DeployUser, HostKey: n.HostKey, Platform: platform(),
 		PublicName: n.PublicName, TempPath: tempPath, AutoRollback: true, MagicRollback: true,
-		Profiles: []deploy.Profile{{Node: n.Name, Name: deploy.SystemProfile, User: "root", Link: link(deploy.SystemProfile), Temp: temp(deploy.SystemProfile)}},
+		Profiles: []deploy.Profile{{Node: n.Name, Name: deploy.SystemProfile, User: "root", Link: link(deploy.SystemProfile), Temp: temp(deploy.SystemProfile), Limit: time.Hour}},
 	}
 	for _, user := range n.Users() {
-		d.Profiles = append(d.Profiles, deploy.Profile{Node: n.Name, Name: user, User: user, UID: n.users[user], Link: link(user), Temp: temp(user)})
+		d.Profiles = append(d.Profiles, deploy.Profile{Node: n.Name, Name: user, User: user, UID: n.users[user], Link: link(user), Temp: temp(user), Limit: 15 * time.Minute})
 	}
 	return d
 }

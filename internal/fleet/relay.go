@@ -198,6 +198,7 @@ func (r *relay) copy(p *pair, to, from *net.TCPConn, limit, stall int64) {
 		}
 		if passed += int64(n); stall > 0 && passed >= stall {
 			r.freeze()
+			stall = 0 // once, also if a later Thaw lets the rest pass
 		}
 		switch {
 		case errors.Is(err, io.EOF):

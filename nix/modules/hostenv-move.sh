@@ -22,6 +22,9 @@ user=$(id -un)
 export XDG_RUNTIME_DIR="/run/user/$UID"
 # nix/lib/paths.nix defines these paths.
 profile="@profile@"
+# How long backups may take, in seconds: the machine that deploys gives up after an hour
+# (hostenv/deploy/remote), and cannot stop them then.
+limit=3300
 runtime="@runtime@"
 restore="$runtime/restore"
 
@@ -59,11 +62,16 @@ case "$verb" in
     # First wait for a backup that is already running: `start` would join it, but it
     # began before this call.
     case "$(property ActiveState)" in
-      activating | deactivating | reloading) systemctl --user start --wait -- "$unit" || true ;;
+      activating | deactivating | reloading) timeout "$limit" systemctl --user start --wait -- "$unit" || true ;;
     esac
     since=$(date +%s.%N)
-    status=0
-    systemctl --user start --wait -- "$unit" || status=$?
+    status=0 left=$((limit - SECONDS))
+    [ "$left" -gt 0 ] || fail "$unit already ran, and did not end within $limit seconds"
+    timeout "$left" systemctl --user start --wait -- "$unit" || status=$?
+    if [ "$status" = 124 ]; then
+      timeout 120 systemctl --user stop -- "$unit" || true
+      fail "$unit did not end within $left seconds, and is stopped"
+    fi
     result=$(property Result)
     if [ "$status" != 0 ] || [ "$result" != success ]; then
       printf 'error: %s failed (%s). It said:\n' "$unit" "$result" >&2

@@ -57,6 +57,7 @@ func newMachine(t *testing.T) *machine {
 		*ActiveState*) cat "$unit.active" 2>/dev/null || echo inactive; rm -f "$unit.active" ;;
 		*Result*) cat "$unit.result" 2>/dev/null || echo success ;;
 		*start*) "$unit" >"$unit.journal" 2>&1 ;;
+		*stop*) : >"$unit.stopped" ;;
 		*) exit 99 ;;
 		esac`, m.units))
 	m.program(m.bin, "journalctl", bash, record+fmt.Sprintf(`
@@ -151,6 +152,32 @@ func TestScriptBackup(t *testing.T) {
 	}
 	if out, err := run(); out != "" || err == nil || !strings.Contains(err.Error(), "failed (oom-kill)") {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// A backup that does not end is stopped, also if another one ran before.
+func TestBackupThatHangs(t *testing.T) {
+	for _, active := range []string{"inactive", "activating"} {
+		m := newMachine(t)
+		text, err := os.ReadFile(m.script)
+		if err != nil || !strings.Contains(string(text), "\nlimit=3300\n") {
+			t.Fatalf("the script has no limit: %v", err)
+		}
+		if err := os.WriteFile(m.script, []byte(strings.Replace(string(text), "limit=3300", "limit=3", 1)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		unit := filepath.Join(m.units, "restic-backups-a-migrate.service")
+		m.program(m.units, filepath.Base(unit), testenv.Need(t, "bash"), "exec sleep 100")
+		if err := os.WriteFile(unit+".active", []byte(active), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err = m.Run(t.Context(), "", nil, "hostenv-move", "backup", "a-migrate")
+		if err == nil || !strings.Contains(err.Error(), "did not end within 3 seconds") {
+			t.Errorf("%s: it ended with %v", active, err)
+		}
+		if _, err := os.Stat(unit + ".stopped"); (err == nil) != (active == "inactive") {
+			t.Errorf("%s: the unit is stopped: %v", active, err == nil)
+		}
 	}
 }
 
