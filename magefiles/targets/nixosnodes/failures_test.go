@@ -151,16 +151,22 @@ func (s *labTest) machine(n *nixosnode.Node, text string) {
 // breakShop gives acme's shop a web server that does not start.
 func (s *labTest) breakShop() {
 	s.t.Helper()
+	s.changeShop("-content @out@/share/content.txt", "-content /nowhere/content.txt")
+}
+
+// changeShop replaces a text in the activation of the shop.
+func (s *labTest) changeShop(old, with string) {
+	s.t.Helper()
 	const file = "/srv/acme-shop/.hostenv/activate.sh"
 	script, err := os.ReadFile(s.Operator.Path(file))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	broken := strings.Replace(string(script), "-content @out@/share/content.txt", "-content /nowhere/content.txt", 1)
-	if broken == string(script) {
+	changed := strings.Replace(string(script), old, with, 1)
+	if changed == string(script) {
 		s.t.Fatalf("%s has no text to replace:\n%s", file, script)
 	}
-	s.Operator.Write(s.t, file, broken)
+	s.Operator.Write(s.t, file, changed)
 	s.Operator.Run(s.t, "git", "-C", "/srv/acme-shop", "commit", "--quiet", "--all", "--message", "another web server")
 	s.Operator.Run(s.t, "nix", "flake", "update", "acme__shop")
 	s.Operator.Run(s.t, "git", "commit", "--quiet", "--all", "--message", "the shop's new web server")
