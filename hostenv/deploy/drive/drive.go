@@ -97,7 +97,7 @@ func (d *driver) run(ctx, gentle context.Context) (outcome deploy.Outcome, err e
 	if d.plan.Commit = commit; changed {
 		d.plan.Commit += deploy.Dirty
 	}
-	d.notify()
+	d.notify(gentle)
 	// A run that is refused here leaves no journal, and cannot be resumed.
 	resumed, err := d.resume()
 	if err != nil {
@@ -136,11 +136,11 @@ func (d *driver) run(ctx, gentle context.Context) (outcome deploy.Outcome, err e
 }
 
 // notify passes the events of a deploy to the provider's command as well.
-func (d *driver) notify() {
+func (d *driver) notify(ctx context.Context) {
 	if d.Mode != deploy.Deploy {
 		return
 	}
-	d.notifier = notify.New(notify.Options{Command: d.plan.Document.Notify, Dir: d.Root, Warn: d.sink.Warn})
+	d.notifier = notify.New(ctx, notify.Options{Command: d.plan.Document.Notify, Dir: d.Root, Warn: d.sink.Warn})
 	show := d.sink.Event
 	d.sink.Event = func(e deploy.Event) {
 		show(e)

@@ -66,9 +66,10 @@ const (
 // impatience is how long the command may take once the run was interrupted twice.
 const impatience = 5 * time.Second
 
-// New returns a Notifier. It does nothing without a command.
-func New(o Options) *Notifier {
-	ctx, stop := context.WithCancel(context.Background())
+// New returns a Notifier. It does nothing without a command. The command goes on if ctx
+// ends, see Close.
+func New(ctx context.Context, o Options) *Notifier {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n := &Notifier{Options: o, queue: make(chan moment, 3), done: make(chan struct{}), stop: stop} // one for each moment
 	go func() {
 		defer close(n.done)

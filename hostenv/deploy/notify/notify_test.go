@@ -74,7 +74,7 @@ func all(t *testing.T, o notify.Options, events []deploy.Event) []string {
 	t.Helper()
 	var l log
 	o.Warn = l.warn
-	n := notify.New(o)
+	n := notify.New(t.Context(), o)
 	for _, e := range events {
 		n.Event(e)
 	}
@@ -164,7 +164,7 @@ func TestFailing(t *testing.T) {
 func TestImpatience(t *testing.T) {
 	dir := script(t, "exec sleep 1000\n")
 	var l log
-	n := notify.New(notify.Options{Command: []string{"./notify"}, Dir: dir, Limit: time.Hour, Warn: l.warn})
+	n := notify.New(t.Context(), notify.Options{Command: []string{"./notify"}, Dir: dir, Limit: time.Hour, Warn: l.warn})
 	for _, e := range events() {
 		n.Event(e) // the test hangs if one of them waits
 	}
