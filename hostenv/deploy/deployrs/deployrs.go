@@ -3,7 +3,9 @@
 // Each activation is one run of `deploy` for one profile. deploy-rs evaluates a
 // flake, so we write one that holds only literals, and the provider's flake is not
 // evaluated again. The profile is already built and on the node, so that deploy-rs
-// has nothing to build or copy.
+// has nothing to build or copy. We put a `nix` and an `ssh` in front of its PATH: the first
+// gives the answers that we know, without Nix; the second logs in again if sshd drops the
+// connection before its login.
 //
 // deploy-rs runs in a session of its own: neither a Ctrl-C in the terminal nor the
 // death of this process ends it. Its output goes to a file and does not decide
@@ -69,7 +71,6 @@ type Activator struct {
 	Options
 
 	mu    sync.Mutex
-	tried map[string]*trial // by program
 	input func() (string, error)
 }
 
@@ -80,7 +81,7 @@ func New(options Options) *Activator {
 	options.ConfirmTimeout = cmp.Or(options.ConfirmTimeout, 30*time.Second)
 	options.ActivationTimeout = cmp.Or(options.ActivationTimeout, 6*time.Hour)
 	options.Grace = cmp.Or(options.Grace, 5*time.Second)
-	return &Activator{Options: options, tried: map[string]*trial{}}
+	return &Activator{Options: options}
 }
 
 // Activate implements [deploy.Activator]. If ctx ends, it stops the activation at
@@ -151,15 +152,18 @@ func (a *Activator) prepare(n deploy.Node, p deploy.Profile, document []byte) (s
 	if err != nil {
 		return "", err
 	}
+	if err := writeShims(dir, p); err != nil {
+		return "", err
+	}
 	return dir, writeFlake(dir, config, document)
 }
 
 // environment returns the environment variables of deploy-rs, and so of nix and
 // ssh, which it starts: those that they need, without secrets. With LOCAL_KEY
 // deploy-rs would sign the closure a second time.
-func (a *Activator) environment() []string {
+func (a *Activator) environment(dir string) []string {
 	keep := append([]string{
-		"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TZ",
+		"HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "TZ",
 		"SSH_AUTH_SOCK", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
 		"NIX_REMOTE", "NIX_CONF_DIR", "NIX_USER_CONF_FILES", "NIX_STORE_DIR", "NIX_STATE_DIR", "NIX_LOG_DIR",
 		"NIX_DATA_DIR", "NIX_DAEMON_SOCKET_PATH", "NIX_SSL_CERT_FILE", "SSL_CERT_FILE",
@@ -173,5 +177,7 @@ func (a *Activator) environment() []string {
 	// deploy-rs does not enable flakes itself. Without them it only warns, and
 	// evaluates without a flake.
 	config := strings.TrimSpace(strings.TrimSpace(os.Getenv("NIX_CONFIG")) + "\nextra-experimental-features = nix-command flakes")
-	return append(env, "RUST_LOG=info", "NIX_CONFIG="+config)
+	path := os.Getenv("PATH")
+	return append(env, "RUST_LOG=info", "NIX_CONFIG="+config, "HOSTENV_PATH="+path,
+		"PATH="+filepath.Join(dir, binDir)+string(os.PathListSeparator)+path)
 }

@@ -2,8 +2,6 @@ package deployrs
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
@@ -29,16 +27,4 @@ func exitError(p deploy.Profile, status int) error {
 		return problem.New("deploy-rs", "cannot be run for "+p.Key(), seeLogs)
 	}
 	return problem.New("deploy-rs", fmt.Sprintf("failed to activate %s and ended with status %d", p.Key(), status), seeLogs)
-}
-
-// lastLine returns the last error in the output of a program, or else the last line.
-// After an error Nix prints more lines about its place.
-func lastLine(output []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
-	for _, line := range slices.Backward(lines) {
-		if _, text, found := strings.Cut(line, "error: "); found {
-			return strings.TrimSpace(text)
-		}
-	}
-	return strings.TrimSpace(lines[len(lines)-1])
 }

@@ -111,45 +111,41 @@ func (w *world) activate(t *testing.T, ctx context.Context, i int, rollback bool
 
 func TestActivates(t *testing.T) {
 	for _, nix := range testenv.NixBinaries(t) {
-		if fits(t, nix) {
-			t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
-				eachProgram(t, fleet.Options{Nix: nix}, func(t *testing.T, w *world) {
-					w.version(t, "1")
-					for i, p := range w.node.Profiles {
-						w.ResetCounts(t)
-						if err := w.activate(t, t.Context(), i, true); err != nil {
-							t.Error(err)
-						}
-						if w.n.Active(t, p.Name) != p.Path || w.n.Activated(t, p.Name, p.Path) != 1 {
-							t.Errorf("%s is %s after %+v", p.Key(), w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
-						}
-						t.Logf("processes: %v", w.Counts(t))
+		t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
+			eachProgram(t, fleet.Options{Nix: nix}, func(t *testing.T, w *world) {
+				w.version(t, "1")
+				for i, p := range w.node.Profiles {
+					w.ResetCounts(t)
+					if err := w.activate(t, t.Context(), i, true); err != nil {
+						t.Error(err)
 					}
-				})
+					if w.n.Active(t, p.Name) != p.Path || w.n.Activated(t, p.Name, p.Path) != 1 {
+						t.Errorf("%s is %s after %+v", p.Key(), w.n.Active(t, p.Name), w.n.Activations(t, p.Name))
+					}
+					t.Logf("processes: %v", w.Counts(t))
+				}
 			})
-		}
+		})
 	}
 }
 
 // A node that builds for itself has the path to activate; this machine does not have it.
 func TestActivatesRemoteBuild(t *testing.T) {
 	for _, nix := range testenv.NixBinaries(t) {
-		if fits(t, nix) {
-			t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
-				eachProgram(t, fleet.Options{Nix: nix}, func(t *testing.T, w *world) {
-					w.version(t, "1")
-					w.node.RemoteBuild = true
-					p := w.node.Profiles[0]
-					w.Nix(t, "nix-store", "--delete", "--ignore-liveness", p.Path)
-					if err := w.activate(t, t.Context(), 0, true); err != nil || w.n.Active(t, p.Name) != p.Path {
-						t.Error(err)
-					}
-					if _, err := os.Stat(p.Path); err == nil {
-						t.Error("it was built here")
-					}
-				})
+		t.Run(strings.ReplaceAll(strings.Trim(nix, "/"), "/", "-"), func(t *testing.T) {
+			eachProgram(t, fleet.Options{Nix: nix}, func(t *testing.T, w *world) {
+				w.version(t, "1")
+				w.node.RemoteBuild = true
+				p := w.node.Profiles[0]
+				w.Nix(t, "nix-store", "--delete", "--ignore-liveness", p.Path)
+				if err := w.activate(t, t.Context(), 0, true); err != nil || w.n.Active(t, p.Name) != p.Path {
+					t.Error(err)
+				}
+				if _, err := os.Stat(p.Path); err == nil {
+					t.Error("it was built here")
+				}
 			})
-		}
+		})
 	}
 }
 

@@ -56,7 +56,7 @@ func (a *Activator) run(ctx context.Context, dir, status string, log io.Writer, 
 	}
 	cmd := exec.Command("sh", append([]string{"-c", script, "hostenv-activate", status}, argv...)...)
 	cmd.Dir = dir
-	cmd.Env = a.environment()
+	cmd.Env = a.environment(dir)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.ExtraFiles = a.Inherit
 	// Without a terminal no process of the activation can ask a question there, or

@@ -17,33 +17,16 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Program returns the `deploy` that activates a profile. It checks that the program
-// works with the profile's activate-rs and with this machine's Nix. The profile
+// Program returns the `deploy` that activates a profile, see [Options.Program]. The profile
 // must be built.
-func (a *Activator) Program(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
-	if err := Check(n, p); err != nil {
-		return "", err
-	}
-	program, err := a.find(ctx, n, p)
-	if err != nil {
-		return "", err
-	}
-	a.mu.Lock()
-	t := a.tried[program]
-	if t == nil {
-		t = &trial{}
-		a.tried[program] = t
-	}
-	a.mu.Unlock()
-	return program, t.once(ctx, func() error { return a.try(ctx, program, n, p) })
-}
-
-// find finds the program, see [Options.Program].
 //
 // A profile's activate-rs is a script that executes bin/activate of a deploy-rs
 // package. bin/deploy of the same package always matches it, and comes from the
 // provider's own input.
-func (a *Activator) find(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
+func (a *Activator) Program(ctx context.Context, n deploy.Node, p deploy.Profile) (string, error) {
+	if err := Check(n, p); err != nil {
+		return "", err
+	}
 	pkg := packageOf(p.Path)
 	if a.Options.Program != "" {
 		program, err := filepath.Abs(a.Options.Program)
