@@ -46,6 +46,8 @@ type Event struct {
 	Verification *Verification `json:"verification,omitempty"`
 	Moved        *Moved        `json:"moved,omitempty"`
 	Diff         *Diff         `json:"diff,omitempty"`
+	// Of type wave, which has State and Error too.
+	Wave *Wave `json:"wave,omitempty"`
 	// Of type end.
 	End *End `json:"end,omitempty"`
 }
@@ -67,6 +69,7 @@ const (
 	TypeRecheck      Type = "recheck"      // what they find after the profile went back
 	TypeMove         Type = "move"         // data moves from another node
 	TypeDiff         Type = "diff"         // what a new closure changes
+	TypeWave         Type = "wave"         // a wave is to come, begins, succeeded or failed
 	TypeEnd          Type = "end"          // a run ends
 )
 
@@ -130,6 +133,7 @@ const (
 	ReasonSystemFailed Reason = "system-failed" // skipped: the system of its node failed
 	ReasonMovePending  Reason = "move-pending"  // skipped: an environment has to leave the node first
 	ReasonInterrupted  Reason = "interrupted"   // skipped
+	ReasonWave         Reason = "wave"          // skipped: too much failed in a wave before
 	ReasonLost         Reason = "lost"          // unknown: the connection was lost, and a new one fails
 )
 

@@ -34,6 +34,7 @@ type look struct {
 type profileRun struct {
 	Profile
 	on       *nodeRun
+	wave     *waveRun             // nil if the run has nothing to do
 	decision Decision             // zero if the node was not reached
 	from     string               // the node that has its data, "" if no data moves
 	log      string               // of its activation

@@ -19,17 +19,64 @@ func (r *run) node(ctx, gentle context.Context, n *nodeRun) error {
 	if err != nil || r.mode != Deploy {
 		return err
 	}
-	if left, err := r.keep(ctx, n, there); err != nil || !left {
-		return err
-	}
+	kept := false
 	held := n.systemFailed()
-	if i := slices.IndexFunc(there, func(p *profileRun) bool { return p.IsSystem() }); i >= 0 && held == "" {
-		if held, err = r.activateSystem(ctx, there[i]); err != nil {
+	for _, list := range byWave(there) {
+		if over := r.turn(ctx, list[0].wave); over != nil {
+			if err := r.giveUp(list, over); err != nil {
+				return err
+			}
+			continue
+		}
+		if !kept { // the node gets the plan when its first profile changes
+			if kept, err = r.keep(ctx, n, there); err != nil || !kept {
+				return err
+			}
+		}
+		if list[0].IsSystem() && held == "" {
+			if held, err = r.activateSystem(ctx, list[0]); err != nil {
+				return err
+			}
+			list = list[1:]
+		}
+		if err := r.activateEnvironments(ctx, n, list, held); err != nil {
 			return err
 		}
-		there = slices.Delete(there, i, i+1)
 	}
-	return r.activateEnvironments(ctx, n, there, held)
+	if len(there) == 0 {
+		_, err = r.keep(ctx, n, nil)
+	}
+	return err
+}
+
+// byWave returns the profiles of a node by their waves, the system first.
+func byWave(list []*profileRun) [][]*profileRun {
+	sorted := slices.Clone(list)
+	slices.SortStableFunc(sorted, func(a, b *profileRun) int { return cmp.Compare(a.wave.Number, b.wave.Number) })
+	return slices.Collect(func(yield func([]*profileRun) bool) {
+		for len(sorted) > 0 {
+			end := 1
+			for end < len(sorted) && sorted[end].wave == sorted[0].wave {
+				end++
+			}
+			if !yield(sorted[:end:end]) {
+				return
+			}
+			sorted = sorted[end:]
+		}
+	})
+}
+
+// turn waits for the turn of a wave, and returns why the run gave it up.
+func (r *run) turn(ctx context.Context, w *waveRun) (over error) {
+	select {
+	case <-w.begun:
+		return w.over
+	case <-r.Stop: // what follows is skipped
+		return nil
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // activateSystem returns why no environment of the node may be activated after it.

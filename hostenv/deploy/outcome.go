@@ -24,6 +24,7 @@ type Outcome struct {
 	Profiles    []ProfileOutcome // by node, the system first
 	Held        []Held           // the projects that the plan holds back
 	Findings    []Event          // of type finding, in order
+	Waves       []Wave           // in order, none if there is one only
 	Ended       bool
 	Interrupted bool
 }
@@ -67,10 +68,14 @@ func OutcomeOf(events []Event) Outcome {
 				o.Start = *e.Start
 			}
 		case TypeResume:
-			o.Ended, o.Interrupted, o.Held, o.Findings = false, false, nil, nil
+			o.Ended, o.Interrupted, o.Held, o.Findings, o.Waves = false, false, nil, nil, nil
 		case TypeHeld:
 			if e.Held != nil {
 				o.Held = append(o.Held, *e.Held)
+			}
+		case TypeWave:
+			if e.Wave != nil && e.State == StatePending {
+				o.Waves = append(o.Waves, *e.Wave)
 			}
 		case TypeFinding:
 			o.Findings = append(o.Findings, e)

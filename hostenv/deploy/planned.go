@@ -111,7 +111,7 @@ func connected(name string, c plan.Connection, errs *problem.List) Node {
 	}
 	n := Node{
 		Name: name, Address: c.Hostname, Port: c.SSHPort, HostKey: c.HostKey, SSHOptions: c.SSHOpts, Platform: c.System, TempPath: c.TempPath,
-		RemoteBuild: *c.RemoteBuild, AutoRollback: *c.AutoRollback, MagicRollback: *c.MagicRollback,
+		Activations: c.Activations, RemoteBuild: *c.RemoteBuild, AutoRollback: *c.AutoRollback, MagicRollback: *c.MagicRollback,
 	}
 	if address, err := names.ParseAddress(n.Address); err != nil || string(address) != n.Address {
 		errs.Addf(where+".hostname", set("address"), "is %q, neither a host name nor an IP address", n.Address)

@@ -22,6 +22,8 @@ type Options struct {
 	DetailedExitcode bool          `json:"detailedExitcode,omitempty"` // of a preview, see [Outcome.PreviewCode]
 	// AllowOlder is why the run may replace a newer plan on a node; "" if it may not.
 	AllowOlder string `json:"allowOlder,omitempty"`
+	// NoWaves activates all profiles as one wave.
+	NoWaves bool `json:"noWaves,omitempty"`
 	// Settle bounds the wait for an activation that another run began, 0 for five
 	// minutes: activate-rs waits for 240 s, and then for a confirmation.
 	Settle time.Duration `json:"-"`
@@ -57,6 +59,7 @@ type Runner struct {
 	Options Options
 	Holder  string // of the nodes' locks
 	Moves   []plan.Move
+	Waves   Waves
 	History History // of earlier runs, see [ReadHistory]
 	Plan    PlanRecord
 	Held    []plan.Held // the projects that the plan holds back
@@ -88,6 +91,7 @@ type run struct {
 	// heldOn are the environments of each node that the plan holds back.
 	heldOn              map[string][]string
 	copies, activations pool
+	waves               []*waveRun
 }
 
 // Run activates the planned paths of nodes, which have only their selected
@@ -160,6 +164,10 @@ func (r *run) do(ctx, gentle context.Context) error {
 	if err := r.announce(); err != nil {
 		return err
 	}
+	r.arrange()
+	if err := r.announceWaves(); err != nil {
+		return err
+	}
 	if r.mode == Look {
 		return nil
 	}
@@ -167,6 +175,9 @@ func (r *run) do(ctx, gentle context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if r.mode == Deploy {
+		group.Go(func() error { return r.direct(ctx, gentle) })
+	}
 	for _, n := range r.nodes {
 		if n.reached {
 			group.Go(func() error {

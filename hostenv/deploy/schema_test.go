@@ -64,6 +64,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		if err := r.Journal.Append(more...); err != nil {
 			t.Fatal(err)
 		}
+		r.Waves.Order = [][]string{{"n1/system", "n1/env1-n1"}}
 		mode := deploy.Deploy
 		if seed%5 == 4 {
 			mode = deploy.Preview
@@ -93,7 +94,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 			states[e.State]++
 		}
 	}
-	for _, kind := range []deploy.Type{deploy.TypeVersion, deploy.TypeRun, deploy.TypeResume, deploy.TypeHeld, deploy.TypeNode, deploy.TypeFinding, deploy.TypeProfile, deploy.TypeBaseline, deploy.TypeVerification, deploy.TypeRecheck, deploy.TypeMove, deploy.TypeDiff, deploy.TypeEnd} {
+	for _, kind := range []deploy.Type{deploy.TypeVersion, deploy.TypeRun, deploy.TypeResume, deploy.TypeHeld, deploy.TypeNode, deploy.TypeFinding, deploy.TypeProfile, deploy.TypeBaseline, deploy.TypeVerification, deploy.TypeRecheck, deploy.TypeMove, deploy.TypeDiff, deploy.TypeWave, deploy.TypeEnd} {
 		if seen[kind] == 0 {
 			t.Errorf("no event of type %s was seen", kind)
 		}
@@ -107,6 +108,7 @@ func TestEventsMatchTheirSchema(t *testing.T) {
 		`{}`, `{"type":"version"}`, `{"type":"version","events":"2.0"}`, `{"type":"profile","time":"2026-01-01T00:00:00Z","run":"r","node":"n1"}`,
 		`{"type":"end","time":"2026-01-01T00:00:00Z","run":"r"}`, `{"type":"finding","time":"2026-01-01T00:00:00Z","run":"r","finding":{"level":"odd","code":"c","message":"m"}}`,
 		`{"type":"node","node":"n1","state":"reached"}`,
+		`{"type":"wave","time":"2026-01-01T00:00:00Z","run":"r","state":"active"}`,
 		`{"type":"held","time":"2026-01-01T00:00:00Z","run":"r","held":{"project":"acme__site","reasons":["x"]}}`,
 	} {
 		if check([]byte(wrong)) == nil {

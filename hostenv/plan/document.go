@@ -56,6 +56,9 @@ type Document struct {
 	// OnHold are the reasons of provider.hold, by flake input. [Document.Holds] returns
 	// them.
 	OnHold map[string]string `json:"hold,omitzero"`
+	// Waves are the options about the order of a deploy, nil if all nodes are one wave.
+	// [Document.InWaves] applies them.
+	Waves *Waves `json:"waves,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
@@ -179,6 +182,9 @@ type Connection struct {
 	MagicRollback *bool    `json:"magicRollback,omitzero"`
 	// ActivationTimeout is how long the activation of the system may take, in seconds.
 	ActivationTimeout int `json:"activationTimeout,omitzero"`
+	// Activations is how many environments of the node are activated at once, 0 for the
+	// default of a deploy.
+	Activations int `json:"activations,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

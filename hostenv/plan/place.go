@@ -40,6 +40,7 @@ func (c *computation) place() {
 			c.unusedPlacement(key)
 		}
 	}
+	c.waveNodes()
 }
 
 // placement returns the node of e and the option that names it, and marks the

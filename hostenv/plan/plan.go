@@ -260,5 +260,6 @@ func (c *computation) document(next state.State) Document {
 		PrivateNetworks: p.PrivateNetworks,
 		Notify:          p.Notify,
 		Certificates:    c.certificateQuotas(),
+		Waves:           p.Waves,
 	}
 }

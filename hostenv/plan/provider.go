@@ -42,6 +42,7 @@ type Provider struct {
 	// Hold has the reasons why projects stay as the last plan has them, by input.
 	Hold       map[string]string
 	AllowEmpty bool
+	Waves      *Waves // nil if all nodes are one wave
 	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
 	NixSigning *NixSigning
@@ -120,6 +121,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		}
 	}
 	p.Hold = r.hold(from)
+	p.Waves = r.waves(from)
 	for i, object := range r.list(from, where, "moved") {
 		at := fmt.Sprintf("provider.moved[%d]", i)
 		p.Moved = append(p.Moved, state.Moved{From: r.text(object, at, "from", required), To: r.text(object, at, "to", required)})
@@ -288,7 +290,7 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	if _, err := names.ParseNode(name); err != nil {
 		r.wrong(where, "", "is no name for a node: %v", err)
 	}
-	r.options(from, where, "system", "address", "sshPort", "sshOpts", "hostKey", "remoteBuild", "magicRollback", "autoRollback", "tempPath")
+	r.options(from, where, "system", "address", "sshPort", "sshOpts", "hostKey", "remoteBuild", "magicRollback", "autoRollback", "tempPath", "activations")
 	n := &NodeOptions{
 		System:  r.text(from, where, "system", defaultSystem),
 		Address: r.text(from, where, "address", ""),
@@ -305,6 +307,7 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 		n.Address = string(address)
 	}
 	r.number(from, where, "sshPort", 22, 1, 65535)
+	r.number(from, where, "activations", 1, 1, 1000)
 	for _, option := range r.texts(from, where, "sshOpts") {
 		if strings.ContainsFunc(option, unicode.IsSpace) || hasControl(option) {
 			r.remedied(where, "sshOpts", `write the option and its value as two items, [ "-o" "Option=value" ]; or put the option into a file and name that, [ "-F" "/path/to/ssh_config" ]`,

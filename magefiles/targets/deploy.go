@@ -38,7 +38,8 @@ func Deploy(ctx context.Context,
 	dryRun *bool, // show what would be deployed, without a build
 	reviewed *string, // deploy only the plan with this digest, which its review shows
 	resume *bool, // continue the last run, which was interrupted or failed
-	jobs *int, // how many builds, copies and activations run at once, default 4
+	noWaves *bool, // deploy to all nodes at once, without provider.waves
+	jobs *int, // how many copies, and nodes that build, run at once, default 4
 	lockWait *time.Duration, // how long to wait for the end of another deploy, default 0s
 	skipOffline *bool, // if nodes cannot be reached, deploy to the others
 	remoteBuild *bool, // build on the nodes
@@ -56,7 +57,7 @@ func Deploy(ctx context.Context,
 	f := openFolder(out, false)
 	o := drive.Options{
 		Options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
-			SkipVerification: value(skipVerification, false), Keep: value(keep, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false), AllowOlder: strings.TrimSpace(value(allowOlder, ""))},
+			SkipVerification: value(skipVerification, false), Keep: value(keep, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false), NoWaves: value(noWaves, false), AllowOlder: strings.TrimSpace(value(allowOlder, ""))},
 		Root: f.root, Folder: f.Folder,
 		Selection:  deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)},
 		Resume:     value(resume, false),

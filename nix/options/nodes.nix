@@ -34,6 +34,12 @@ mkOption {
       autoRollback = nullable types.bool false
         "Whether the node rolls back when an activation fails. `null` for yes.";
 
+      activations = nullable types.ints.positive 2
+        ''
+          How many environments of the node are activated at once: fewer for
+          a node with few cores. `null` for 8.
+        '';
+
       tempPath = nullable types.str "/run/hostenv/deploy"
         ''
           The folder for the files by which deploy-rs confirms an activation.

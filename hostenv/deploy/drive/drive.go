@@ -154,7 +154,7 @@ func (d *driver) runner(gentle context.Context) (r *deploy.Runner, err error) {
 	if d.selected, err = d.Selection.Of(d.plan.Nodes); err != nil {
 		return nil, err
 	}
-	r = &deploy.Runner{Options: d.Options.Options, Stop: gentle.Done(), Moves: d.plan.Document.Moves()}
+	r = &deploy.Runner{Options: d.Options.Options, Stop: gentle.Done(), Moves: d.plan.Document.Moves(), Waves: wavesOf(d.plan.Document)}
 	if !d.SkipVerification {
 		r.Verifier = verify.New(d.plan.Document, verify.Options{})
 	}

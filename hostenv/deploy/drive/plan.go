@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
@@ -61,6 +62,15 @@ func (p *Plan) Evaluate(ctx context.Context, store *closure.Store, selection dep
 		return nil, err
 	}
 	return selection.Of(filled)
+}
+
+// wavesOf returns the waves of a plan.
+func wavesOf(d plan.Document) deploy.Waves {
+	w := deploy.Waves{Order: d.InWaves()}
+	if d.Waves != nil {
+		w.Pause, w.Failures = time.Duration(d.Waves.Pause)*time.Second, d.Waves.Failures
+	}
+	return w
 }
 
 // Environments returns what Nix has to know of each environment of a plan.

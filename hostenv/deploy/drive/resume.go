@@ -46,6 +46,7 @@ func (d *driver) resume() (id string, err error) {
 	now.SkipVerification = now.SkipVerification || then.SkipVerification
 	now.Keep = now.Keep || then.Keep
 	now.RemoteBuild = now.RemoteBuild || then.RemoteBuild
+	now.NoWaves = now.NoWaves || then.NoWaves
 	now.AllowOlder = cmp.Or(now.AllowOlder, then.AllowOlder)
 	if m := o.Start.Migrations; m != nil {
 		d.Migrations = d.plan.joined(*m, d.Migrations)

@@ -228,12 +228,7 @@ refused() {
 	printf '%s' "${why:-no rule of sudo allows it}"
 }
 
-# observe LINKS USERS TEMPS FOLDERS SUDO, each a list of shell words, prints the facts of the
-# node. Each field ends with NUL, so that no value can look like two fields.
-observe() {
-	links=$1 users=$2 temps=$3 folders=$4 sudo=$5
-	fields os "$(cat /etc/os-release 2>/dev/null)"
-	fields user "$(id -un)" "$(id -Gn)"
+of_nix() {
 	fields nix "$(nix --version 2>/dev/null)"
 	# The daemon does not read the deploy user's own nix.conf.
 	fields config "$(
@@ -242,6 +237,15 @@ observe() {
 		nix --extra-experimental-features nix-command config show 2>/dev/null ||
 			nix --extra-experimental-features nix-command show-config 2>/dev/null
 	)"
+}
+
+# observe LINKS USERS TEMPS FOLDERS SUDO NIX, each a list of shell words, prints the facts of
+# the node; those about Nix, which starts for each, only if NIX has a word. Each field ends with NUL, so that no value can look like two fields.
+observe() {
+	links=$1 users=$2 temps=$3 folders=$4 sudo=$5
+	[ -z "$6" ] || of_nix
+	fields os "$(cat /etc/os-release 2>/dev/null)"
+	fields user "$(id -un)" "$(id -Gn)"
 	fields plan "$(head -c 2048 "$state/plan" 2>/dev/null)"
 	fields hostkey "$(cat /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null)"
 	fields free "$(df -Pk /nix/store /nix/var/nix 2>/dev/null | while read -r _ _ _ free _; do printf '%s ' "$free"; done)"

@@ -28,14 +28,18 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 		}
 	}
 	slices.Sort(folders)
-	// Once in a session: sudo looks its host up in DNS each time, and writes a log.
-	var sudo []string
+	// Once in a session: sudo looks its host up in DNS each time, and writes a log. Nix
+	// starts for each question, and only the preflight needs the answers.
+	var sudo, nix []string
 	first := s.observed.Profiles == nil
+	if first {
+		nix = []string{"nix"}
+	}
 	if first && len(s.node.Profiles) > 0 { // the system, or an environment that the node has
 		sudo = []string{s.node.Profiles[0].User, s.node.Profiles[0].Link}
 	}
 	var args []string
-	for _, list := range [][]string{links, users, temps, slices.Compact(folders), sudo} {
+	for _, list := range [][]string{links, users, temps, slices.Compact(folders), sudo, nix} {
 		words, err := Quote(list...)
 		if err != nil {
 			return deploy.Observation{}, err
@@ -56,7 +60,7 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	o := r.observation(s.node.Profiles)
 	o.Printed = s.printed
 	if !first {
-		o.Sudo = s.observed.Sudo
+		o.Sudo, o.Nix, o.TrustedKeys, o.TrustsUser = s.observed.Sudo, s.observed.Nix, s.observed.TrustedKeys, s.observed.TrustsUser
 	}
 	return o, nil
 }

@@ -27,6 +27,8 @@ func Line(e deploy.Event) string {
 			text = "waiting: " + e.Error
 		default: // a finding has the details
 		}
+	case deploy.TypeWave:
+		text = wave(e)
 	case deploy.TypeFinding:
 		return finding(e)
 	case deploy.TypeProfile:
@@ -49,6 +51,17 @@ func Line(e deploy.Event) string {
 		return ""
 	}
 	return problem.Line(prefix(e) + text)
+}
+
+// wave says that a wave begins or has failed. The first events of waves only list them.
+func wave(e deploy.Event) string {
+	switch e.State {
+	case deploy.StateActivating:
+		return e.Wave.String() + " begins"
+	case deploy.StateFailed:
+		return e.Error
+	}
+	return ""
 }
 
 func prefix(e deploy.Event) string {
@@ -84,6 +97,7 @@ var reasons = map[deploy.Reason]string{
 	deploy.ReasonNotRunning: "the node runs another system",
 	deploy.ReasonAdopted:    "an interrupted run activated it", deploy.ReasonSystemFailed: "its node's system failed",
 	deploy.ReasonHealth:      "its checks fail",
+	deploy.ReasonWave:        "a wave before failed",
 	deploy.ReasonMovePending: "an environment has not left the node yet", deploy.ReasonInterrupted: "interrupted",
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -163,8 +164,33 @@ func Preview(w io.Writer, o deploy.Outcome) error {
 		}
 		fmt.Fprintf(w, "  %s to copy in %d paths, closure %s (%s%s)\n", Size(p.Diff.Copy), p.Diff.Paths, Size(p.Diff.Size), sign, Size(p.Diff.Delta))
 	}
+	for _, wave := range o.Waves {
+		fmt.Fprintf(w, "%s: %s\n", wave, inWave(wave))
+	}
 	fmt.Fprintln(w, Total(o))
 	return nil
+}
+
+// inWave lists the profiles of a wave by node: "n1 (system, site-main), n2 (system)".
+func inWave(wave deploy.Wave) string {
+	of := map[string][]string{}
+	for _, key := range wave.Profiles {
+		node, profile, _ := strings.Cut(key, "/")
+		of[node] = append(of[node], profile)
+	}
+	var nodes []string
+	for _, node := range slices.Sorted(maps.Keys(of)) {
+		const most = 4
+		if i := slices.Index(of[node], deploy.SystemProfile); i > 0 { // the system first
+			of[node] = slices.Insert(slices.Delete(of[node], i, i+1), 0, deploy.SystemProfile)
+		}
+		shown := strings.Join(of[node][:min(len(of[node]), most)], ", ")
+		if more := len(of[node]) - most; more > 0 {
+			shown += fmt.Sprintf(" and %d more", more)
+		}
+		nodes = append(nodes, fmt.Sprintf("%s (%s)", node, shown))
+	}
+	return strings.Join(nodes, ", ")
 }
 
 func orNone(path string) string { return cmp.Or(path, "nothing") }
