@@ -50,7 +50,7 @@ func newMetricsNode(t *testing.T, environments, certificates []string) *metricsN
 	filled := strings.NewReplacer("@path@", dir+"/bin:"+os.Getenv("PATH"), "@node@", filepath.Join(dir, "node.json"), "@acme@", n.acme).Replace(string(text))
 	n.write(n.program, "#!"+bash+"\n"+filled, 0o777)
 	n.write(filepath.Join(dir, "node.json"), string(node), 0o666)
-	n.write(filepath.Join(dir, "bin", "hostenv-certificates"), "#!/bin/sh\ncat "+n.orders+"\n", 0o777)
+	n.write(filepath.Join(dir, "bin", "hostenv-certificates"), "#!/bin/sh\nif [ -e "+n.state+"/later ]; then mv "+n.state+"/later "+n.state+"/deploys; fi\ncat "+n.orders+"\n", 0o777)
 	n.write(n.orders, "[]", 0o666)
 	return n
 }
@@ -174,6 +174,13 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 	})
+
+	// A deploy ends while they are written.
+	last := deploy.Deployment{Node: "n1", Run: "r", Time: at.Add(5 * time.Hour), Profiles: []deploy.Deployed{{Profile: "system", State: deploy.StateUnknown}}}
+	n.write(n.state+"/later", deploys.String()+string(last.Encode())+"\n", 0o600)
+	if got := strings.Join(n.metrics(), "\n"); !strings.Contains(got, `deploy_success{profile="system"} 0`) {
+		t.Errorf("of a deploy meanwhile it has\n%s", got)
+	}
 
 	// What is no record, and what a CA or a customer says, is skipped or escaped.
 	broken := map[string]string{
