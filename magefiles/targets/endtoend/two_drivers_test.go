@@ -103,7 +103,7 @@ func held(t *testing.T, file string, pid int) bool {
 // After a second one it stops at once. -resume continues after both.
 func TestInterrupted(t *testing.T) {
 	backEnds(t, func(t *testing.T, programs string) {
-		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2})
+		g := newGround(t, programs, fleet.Options{Nodes: 1, Environments: 2, Inventory: oneAtATime})
 		signal := func(s syscall.Signal) func(p *process) { return func(p *process) { p.signal(s) } }
 		// A terminal sends the signal to the whole group.
 		group := func(p *process) { _ = syscall.Kill(-p.Process.Pid, syscall.SIGINT) }
@@ -153,6 +153,12 @@ func TestInterrupted(t *testing.T) {
 			})
 		}
 	})
+}
+
+// oneAtATime lets the node activate one environment after the other.
+func oneAtATime(inventory map[string]any) {
+	provider := inventory["provider"].(map[string]any)
+	provider["nodes"].(map[string]any)["n1"].(map[string]any)["activations"] = 1
 }
 
 // A deploy that waits for another one stops at the first Ctrl-C and begins no run.
