@@ -98,8 +98,16 @@ func TestFleet(t *testing.T) {
 	if o, err = s.Observe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !o.ProcessesHidden || o.OS == "nixos" || !o.TrustsUser || o.Profiles[env.Name].Temp != deploy.TempOpen || o.Profiles[d.Profiles[2].Name].UID != 0 {
+	if !o.ProcessesHidden || o.OS == "nixos" || o.Profiles[env.Name].Temp != deploy.TempOpen || o.Profiles[d.Profiles[2].Name].UID != 0 {
 		t.Errorf("what was changed is not seen: %+v", o)
+	}
+	// A session asks about Nix once.
+	again, err := onFleet(t, f, d, deploy.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !again.Observation().TrustsUser {
+		t.Errorf("what was changed of Nix is not seen: %+v", again.Observation())
 	}
 }
 
