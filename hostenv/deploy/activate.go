@@ -29,7 +29,7 @@ func (r *run) activate(ctx context.Context, p *profileRun) error {
 			return r.fail(p, ReasonConflict, p.active(), err, "")
 		}
 		if p.on.full() {
-			return r.fail(p, ReasonNoRoom, p.active(), noRoom(p.on.Name, *p.on.seen().Free), "")
+			return r.fail(p, ReasonNoRoom, p.active(), noRoom(p.on.Name, p.on.seen()), "")
 		}
 		if done, err := r.move(ctx, p); done || err != nil {
 			return err
@@ -71,23 +71,6 @@ func (p *profileRun) conflict() error {
 		return fmt.Errorf("node %s: %s has UID %d, but its UID in the plan is %d", p.on.Name, p.User, seen.UID, p.UID)
 	}
 	return nil
-}
-
-// leastFree is the space that an activation may need: a generation is a link, and
-// Nix's database grows by some pages. On a full disk deploy-rs cannot set a
-// profile, and may go back one generation too far.
-const leastFree = 8 << 20
-
-// full reports whether the node had too little room for an activation when it was last
-// observed.
-func (n *nodeRun) full() bool {
-	free := n.seen().Free
-	return free != nil && *free < leastFree
-}
-
-func noRoom(node string, free int64) error {
-	return problem.New("node "+node, fmt.Sprintf("has no room left: %d KiB are free below /nix, and an activation may need %d", free>>10, leastFree>>10),
-		"make room on the node: nix-collect-garbage --delete-older-than 14d, as root")
 }
 
 // activateNow activates a profile, and reports whether the planned path is active and

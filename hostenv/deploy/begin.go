@@ -138,6 +138,7 @@ func (r *run) preflight(ctx context.Context) (wrong bool, err error) {
 			events = append(events, Event{Type: TypeFinding, Node: n.Name, Finding: f})
 		}
 	}
+	events = append(events, r.findRoom(ctx)...)
 	events = append(events, r.findMoves(ctx)...)
 	if len(events) > 0 {
 		err = r.Journal.Append(events...)

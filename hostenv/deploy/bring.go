@@ -39,6 +39,11 @@ func (r *run) buildOn(ctx context.Context, n *nodeRun, list []*profileRun) error
 	}
 	defer log.Close() // an incomplete log does not stop the run
 	_, err = r.step(ctx, r.copies, list, StateBuilding, ReasonBuild, log.Name(), func() (map[string]error, error) {
+		if r.mode == Deploy {
+			if err := r.hold(ctx, n, list, nil); err != nil {
+				return nil, err
+			}
+		}
 		return r.Store.Build(ctx, &n.Node, profiles(list), log)
 	})
 	return err
@@ -82,7 +87,7 @@ func (r *run) push(ctx context.Context, n *nodeRun) (there []*profileRun, err er
 		}
 		defer log.Close()
 		if list, err = r.step(ctx, r.copies, list, StatePushing, ReasonPush, log.Name(), func() (map[string]error, error) {
-			return nil, r.Store.Push(ctx, n.Node, paths(list), log)
+			return nil, r.copyTo(ctx, n, list, log)
 		}); err != nil {
 			return nil, err
 		}
@@ -107,14 +112,16 @@ func (r *run) step(ctx context.Context, in pool, list []*profileRun, state State
 	if unwritten != nil {
 		return nil, unwritten
 	}
-	if errors.As(failure, new(*UnsignedError)) {
+	switch {
+	case errors.As(failure, new(*UnsignedError)):
 		reason = ReasonUnsigned
+	case errors.As(failure, new(*shortError)):
+		reason = ReasonNoRoom
 	}
 	// The daemon of a node with a full disk may end the connection, and write the cause
 	// only into its own log.
-	if n := list[0].on; failure != nil && state == StatePushing && n.observe(ctx, r) == nil && n.full() {
-		room := noRoom(n.Name, *n.seen().Free)
-		reason, failure = ReasonNoRoom, problem.New("", room.Error()+": "+failure.Error(), problem.Hint(room))
+	if n := list[0].on; failure != nil && state == StatePushing && reason == ReasonPush && n.observe(ctx, r) == nil && n.full() {
+		reason, failure = ReasonNoRoom, problem.New("", noRoom(n.Name, n.seen()).Error()+": "+failure.Error(), makeRoom)
 	}
 	for _, p := range list {
 		switch cause := cmp.Or(failure, failed[p.Key()]); {
@@ -135,6 +142,9 @@ func (r *run) step(ctx context.Context, in pool, list []*profileRun, state State
 // preview records what the closures change; the profiles stay pending.
 func (r *run) preview(ctx context.Context, n *nodeRun, list []*profileRun) error {
 	var pairs []Pair
+	if err := r.previewRoom(ctx, n, list); err != nil {
+		return err
+	}
 	for _, p := range list {
 		pairs = append(pairs, Pair{Profile: p.Name, Old: p.active(), New: p.Path})
 	}

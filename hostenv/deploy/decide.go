@@ -1,5 +1,7 @@
 package deploy
 
+import "cmp"
+
 // A Doubt is an activation whose result no journal has, because the run died or
 // lost the connection to the node.
 type Doubt struct {
@@ -63,9 +65,10 @@ func Decide(n Node, p Profile, seen Observed, doubt *Doubt) Decision {
 		return Decision{State: StateInSync}
 	case seen.Active == p.Path:
 		// deploy-rs goes back by one generation, but the newest one is this path
-		// already, so the node must not go back by itself. Without a doubt we do
-		// not know the path before, and cannot go back either.
-		from := p.Path
+		// already, so the node must not go back by itself. Without a doubt, as
+		// in another checkout, the node may know the path before; if it does not, we
+		// cannot go back either.
+		from := cmp.Or(seen.Previous, p.Path)
 		if doubt != nil && doubt.Path == p.Path {
 			from = doubt.From
 		}

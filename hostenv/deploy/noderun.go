@@ -13,10 +13,12 @@ type nodeRun struct {
 	profiles []*profileRun
 	reached  bool
 	refused  bool // no session could be opened, and the run cannot begin
+	short    bool // the preflight found too little room
 
 	mu      sync.Mutex
 	session Session
 	had     bool // whether there was a session before
+	held    []hold
 
 	look sync.Mutex
 	last Observation
@@ -43,6 +45,7 @@ type profileRun struct {
 	before   *Verification        // the baseline, nil if there is none
 	settled  chan struct{}        // closed when the profile has its final state
 	good     atomic.Bool          // whether that state is in-sync or active
+	unknown  atomic.Bool          // whether that state is unknown
 }
 
 func newNodeRun(n Node) *nodeRun {
@@ -105,6 +108,7 @@ func (p *profileRun) active() string { return p.seen().Active }
 
 func (p *profileRun) settle(state State) {
 	p.good.Store(state == StateActive || state == StateInSync)
+	p.unknown.Store(state == StateUnknown)
 	if !p.isSettled() {
 		close(p.settled)
 	}
@@ -169,6 +173,10 @@ func (n *nodeRun) open(ctx context.Context, r *run) (Session, error) {
 	if err := r.newer(n, session.Observation().Plan); err != nil {
 		_ = session.Close() // it did nothing
 		return nil, err
+	}
+	for _, h := range n.held {
+		// Its roots are there; only a collection at this moment would need the rest.
+		_ = session.Hold(ctx, h.roots, h.paths)
 	}
 	n.session, n.had = session, true
 	return session, nil

@@ -37,8 +37,11 @@ const (
 	FindingOtherPlan     = "other-plan"        // the node has another plan with the same serial
 	FindingNotKept       = "plan-not-recorded" // of an older plan the node would not know
 	FindingNotRecorded   = "deploy-not-recorded"
-	FindingMove          = "move"       // the node with the data is unclear or unreachable
-	FindingMoveFirst     = "move-first" // an environment would leave its old node too early
+	FindingDiskShort     = "disk-short"   // a file system of the node has too little room
+	FindingDiskUnknown   = "disk-unknown" // whether it has is unknown
+	FindingNoRoots       = "no-roots"     // a garbage collection could remove what is copied
+	FindingMove          = "move"         // the node with the data is unclear or unreachable
+	FindingMoveFirst     = "move-first"   // an environment would leave its old node too early
 	FindingMoveCycle     = "move-cycle"
 )
 

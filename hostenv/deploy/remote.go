@@ -48,6 +48,15 @@ type Session interface {
 	Record(ctx context.Context, d Deployment) error
 	// Deployments returns the deployments that the node keeps, the oldest first.
 	Deployments(ctx context.Context) ([]Deployment, error)
+	// Room returns which of paths the node's store lacks, and what its file systems have
+	// free.
+	Room(ctx context.Context, paths []string) (Room, error)
+	// Hold makes roots, and keeps paths from the node's garbage collector until the
+	// session ends: those that the node has, and those that arrive later. A root lasts
+	// until Release. The session must hold the lock.
+	Hold(ctx context.Context, roots []Root, paths []string) error
+	// Release removes roots by their names. One that does not exist is not an error.
+	Release(ctx context.Context, names []string) error
 	// Run runs a command as a user of the node and returns its output. The command
 	// gets the arguments unchanged, and input as its stdin.
 	Run(ctx context.Context, user string, input []byte, argv ...string) (stdout []byte, err error)
@@ -62,9 +71,14 @@ type Observation struct {
 	Nix         string   `json:"nix"` // the version of Nix, "" if there is none
 	TrustedKeys []string `json:"trustedKeys,omitempty"`
 	TrustsUser  bool     `json:"trustsUser,omitempty"` // whether Nix takes unsigned paths from the deploy user
-	// Free is the number of free bytes for Nix's store and profiles, nil if it is
-	// unknown.
-	Free *int64 `json:"free,omitempty"`
+	// Disks are the file systems of the folders that a deploy needs, by folder.
+	Disks map[string]Disk `json:"disks,omitempty"`
+	// Boot is the folder to which the boot loader copies kernels, "" for none. Kernels
+	// are the names of those there, and the store paths of those in use.
+	Boot    string   `json:"boot,omitempty"`
+	Kernels []string `json:"kernels,omitempty"`
+	// Roots are the names of the roots that deploys left, see [Root.Name].
+	Roots []string `json:"roots,omitempty"`
 	// ProcessesHidden is true if the deploy user cannot see the processes of other
 	// users (hidepid), and so not their activations.
 	ProcessesHidden bool `json:"processesHidden,omitempty"`
@@ -97,6 +111,9 @@ type Observed struct {
 	Temp    Temp   `json:"temp,omitempty"`
 	// TempOpenAt is the open folder, or the link: the folder itself or one above it.
 	TempOpenAt string `json:"tempOpenAt,omitempty"`
+	// Previous is the path that an activation which no run has settled would go back to,
+	// "" if there is none.
+	Previous string `json:"previous,omitempty"`
 	// DeployRs is true if the active path has the activate-rs of deploy-rs.
 	// RolledBack is true if the active generation is not the newest.
 	DeployRs   bool `json:"deployRs,omitempty"`

@@ -89,7 +89,9 @@ type run struct {
 	all   map[string]*nodeRun   // of the plan: data may come from any of them
 	owed  map[string]Unverified // see owe
 	// heldOn are the environments of each node that the plan holds back.
-	heldOn              map[string][]string
+	heldOn map[string][]string
+	// planned are the profiles of each node in the plan.
+	planned             map[string][]Profile
 	copies, activations pool
 	waves               []*waveRun
 }
@@ -100,12 +102,13 @@ type run struct {
 // The error is that events cannot be written, for example on a full disk; the
 // outcome has everything else.
 func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outcome, error) {
-	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, heldOn: map[string][]string{},
+	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, heldOn: map[string][]string{}, planned: map[string][]Profile{},
 		copies: newPool(cmp.Or(r.Options.Jobs, 4)), activations: newPool(maxActivations)}
 	x.owed = x.unasked()
 	for _, n := range fleet {
 		x.all[n.Name] = newNodeRun(n)
 		x.heldOn[n.Name] = heldOn(r.Held, n)
+		x.planned[n.Name] = n.Profiles
 	}
 	for _, n := range nodes {
 		x.all[n.Name] = newNodeRun(n)
@@ -181,10 +184,12 @@ func (r *run) do(ctx, gentle context.Context) error {
 	for _, n := range r.nodes {
 		if n.reached {
 			group.Go(func() error {
-				if err := r.node(ctx, gentle, n); err != nil {
-					return err
+				err := r.node(ctx, gentle, n)
+				if err == nil {
+					err = r.record(ctx, n)
 				}
-				return r.record(ctx, n)
+				r.release(ctx, n)
+				return err
 			})
 		}
 	}
@@ -246,4 +251,9 @@ func (r *run) fail(p *profileRun, reason Reason, active string, err error, log s
 
 func (r *run) skip(p *profileRun, reason Reason) error {
 	return r.set(p, Event{State: StateSkipped, Reason: reason, Active: p.active()})
+}
+
+// finding records a finding that a run makes later than its preflight.
+func (r *run) finding(n *nodeRun, f *Finding) error {
+	return r.Journal.Append(Event{Type: TypeFinding, Node: n.Name, Finding: f})
 }

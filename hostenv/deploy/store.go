@@ -14,6 +14,15 @@ type Store interface {
 	Build(ctx context.Context, on *Node, profiles []Profile, log io.Writer) (failed map[string]error, err error)
 	// Sign signs the closures of paths.
 	Sign(ctx context.Context, paths []string, log io.Writer) error
+	// Closure returns the closures of those paths that this machine's store has.
+	Closure(ctx context.Context, paths []string) ([]string, error)
+	// Measure returns what paths of this machine's store take on a node's disk, at most.
+	// It does not count on a file system that compresses, or on a store that links equal
+	// files.
+	Measure(ctx context.Context, paths []string) (Size, error)
+	// Kernels returns the files of a system in this machine's store that a boot loader may
+	// copy, none if the store does not have the system.
+	Kernels(system string) []Kernel
 	// Push copies closures to a node. If the node trusts none of the signatures, the
 	// error is an *[UnsignedError].
 	Push(ctx context.Context, n Node, paths []string, log io.Writer) error

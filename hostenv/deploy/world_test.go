@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -51,6 +52,8 @@ const (
 	diesAlone   fault = "dies-alone"   // this process dies with the operations that it started
 	diesLinked  fault = "dies-linked"  // the same, and the node loses its link and keeps the new path
 	failsFull   fault = "fails-full"   // a copy ends early, because the node's disk is full
+	failsAlone  fault = "fails-alone"  // an activation fails after a collection, so that the node cannot go back
+	collects    fault = "collects"     // the node collects garbage in the operation, which succeeds
 	disconnects fault = "disconnects"
 )
 
@@ -71,14 +74,57 @@ type machine struct {
 	restarted  []string // activations of a path that was active and had come up
 	restorable bool
 	runs       string // the system that runs, if it is not the profile's
-	free       *int64
+	disks      map[string]deploy.Disk
+	boot       string
+	has        map[string]bool   // paths that a push brought
+	collected  map[string]bool   // paths that a collection removed
+	roots      map[string]string // by their names
+	rootless   bool              // whether nothing can be held
+}
+
+// collect is nix-collect-garbage -d: it removes all generations but the active one,
+// and every path that has no root.
+func (w *world) collect(node string) {
+	m := w.nodes[node]
+	if m == nil { // an operation of no node
+		return
+	}
+	kept := map[string]bool{m.runs: true}
+	for _, path := range m.active {
+		kept[path] = true
+	}
+	for _, path := range m.roots {
+		kept[path] = true
+	}
+	for _, s := range w.sessions {
+		if s.m == m && s.alive() {
+			for _, path := range s.held {
+				kept[path] = true
+			}
+		}
+	}
+	for path := range m.has {
+		if !kept[path] {
+			delete(m.has, path)
+			m.collected[path] = true
+		}
+	}
+	for _, paths := range m.older {
+		for _, path := range paths {
+			if !kept[path] {
+				m.collected[path] = true
+			}
+		}
+	}
+	m.older = map[string][]string{}
 }
 
 func newWorld(t *testing.T, nodes []deploy.Node) *world {
 	w := &world{t: t, nodes: map[string]*machine{}, built: map[string]bool{}, fault: func(string, string, string) fault { return none }, takes: func(string, string) {}}
 	for _, n := range nodes {
 		w.nodes[n.Name] = &machine{active: map[string]string{"system": "/nix/store/0-system-old"}, older: map[string][]string{}, good: map[string]bool{"system": true},
-			users: map[string]int{}, keys: []string{"key:1"}, os: "nixos", restorable: true}
+			users: map[string]int{}, keys: []string{"key:1"}, os: "nixos", restorable: true,
+			has: map[string]bool{}, collected: map[string]bool{}, roots: map[string]string{}}
 	}
 	return w
 }
@@ -108,7 +154,12 @@ var errDead = errors.New("this process is dead")
 
 func (w *world) ask(op, node, profile string) fault {
 	w.done = append(w.done, op+" "+node+"/"+profile)
-	return w.fault(op, node, profile)
+	f := w.fault(op, node, profile)
+	if f == collects {
+		w.collect(node)
+		return none
+	}
+	return f
 }
 
 // Open implements deploy.Remote.
@@ -148,12 +199,24 @@ type session struct {
 	m     *machine
 	first deploy.Observation
 	lost  chan struct{}
+	held  []string
+	ended bool
+}
+
+func (s *session) alive() bool {
+	select {
+	case <-s.lost:
+		return false
+	default:
+		return !s.ended
+	}
 }
 
 func (s *session) observe() deploy.Observation {
-	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKey: s.m.hostKey, Plan: s.m.plan, Free: s.m.free, Profiles: map[string]deploy.Observed{}}
+	o := deploy.Observation{OS: s.m.os, Nix: "2.34", TrustedKeys: s.m.keys, HostKey: s.m.hostKey, Plan: s.m.plan, Disks: s.m.disks, Boot: s.m.boot,
+		Roots: slices.Sorted(maps.Keys(s.m.roots)), Profiles: map[string]deploy.Observed{}}
 	for _, p := range s.n.Profiles {
-		seen := deploy.Observed{Active: s.m.active[p.Name], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
+		seen := deploy.Observed{Active: s.m.active[p.Name], Previous: s.m.roots[p.Name+"-previous"], Temp: deploy.TempPrivate, UID: s.m.users[p.Name]}
 		if s.m.good[p.Name] {
 			seen.Activated = seen.Active
 		}
@@ -192,6 +255,10 @@ func (s *session) Restore(_ context.Context, p deploy.Profile, path string) erro
 	defer s.w.mu.Unlock()
 	if s.w.ask("restore", s.n.Name, p.Name) != none {
 		return errors.New("cannot restore")
+	}
+	if s.m.collected[path] {
+		s.w.t.Errorf("%s: a collection removed %s, to which the run goes back", p.Key(), path)
+		return errors.New("it is no longer on the node")
 	}
 	s.m.set(p.Name, path, true)
 	if p.IsSystem() {
@@ -246,8 +313,50 @@ func (s *session) Run(_ context.Context, _ string, _ []byte, argv ...string) ([]
 	}
 	return nil, nil
 }
+
+func (s *session) Room(_ context.Context, paths []string) (deploy.Room, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("room", s.n.Name, "") != none {
+		return deploy.Room{}, errors.New("cannot ask Nix")
+	}
+	lacking := slices.DeleteFunc(slices.Clone(paths), func(path string) bool { return s.m.has[path] })
+	return deploy.Room{Lacking: lacking, Disks: s.m.disks}, nil
+}
+
+func (s *session) Hold(_ context.Context, roots []deploy.Root, paths []string) error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("hold", s.n.Name, "") != none || s.m.rootless {
+		return errors.New("cannot ask Nix")
+	}
+	for _, root := range roots {
+		s.m.roots[root.Name()] = root.Path
+	}
+	s.held = append(s.held, paths...)
+	return nil
+}
+
+func (s *session) Release(_ context.Context, names []string) error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.ask("release", s.n.Name, "") != none {
+		return errors.New("cannot remove roots")
+	}
+	for _, name := range names {
+		delete(s.m.roots, name)
+	}
+	return nil
+}
+
 func (s *session) Lost() <-chan struct{} { return s.lost }
-func (s *session) Close() error          { return nil }
+
+func (s *session) Close() error {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	s.ended = true
+	return nil
+}
 
 func (m *machine) set(profile, path string, good bool) {
 	if old := m.active[profile]; old != "" && old != path {
@@ -256,8 +365,23 @@ func (m *machine) set(profile, path string, good bool) {
 	m.active[profile], m.good[profile] = path, good
 }
 
-// Build, Sign, Push and Diff implement deploy.Store.
-func (w *world) Build(ctx context.Context, _ *deploy.Node, profiles []deploy.Profile, _ io.Writer) (map[string]error, error) {
+// Closure, Measure, Kernels, Build, Sign, Push and Diff implement deploy.Store. Each
+// path is its own closure, of 10 MiB.
+func (w *world) Closure(_ context.Context, paths []string) ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(paths), func(path string) bool { return !w.built[path] }), nil
+}
+
+func (w *world) Measure(_ context.Context, paths []string) (deploy.Size, error) {
+	return deploy.Size{Bytes: int64(len(paths)) * 10 << 20, Files: int64(len(paths))}, nil
+}
+
+func (w *world) Kernels(string) []deploy.Kernel {
+	return []deploy.Kernel{{Path: "/nix/store/7-linux/bzImage", Bytes: 12 << 20}}
+}
+
+func (w *world) Build(ctx context.Context, n *deploy.Node, profiles []deploy.Profile, _ io.Writer) (map[string]error, error) {
 	w.takes("build", "")
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -269,6 +393,9 @@ func (w *world) Build(ctx context.Context, _ *deploy.Node, profiles []deploy.Pro
 			continue
 		}
 		w.built[p.Path] = true
+		if n != nil { // it builds for itself
+			w.nodes[n.Name].has[p.Path] = true
+		}
 	}
 	return failed, ctx.Err()
 }
@@ -292,10 +419,19 @@ func (w *world) Push(ctx context.Context, n deploy.Node, paths []string, _ io.Wr
 	w.takes("push", n.Name)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	m := w.nodes[n.Name]
 	switch w.ask("push", n.Name, "") {
 	case none:
+		for _, path := range paths {
+			m.has[path] = true
+			delete(m.collected, path)
+		}
+		// A collection right after the copy.
+		if w.fault("pushed", n.Name, "") == collects {
+			w.collect(n.Name)
+		}
 	case failsFull:
-		w.nodes[n.Name].free = new(int64)
+		m.disks = map[string]deploy.Disk{deploy.FolderStore: {Files: -1}}
 		return errors.New("unexpected end-of-file")
 	default:
 		return &deploy.UnsignedError{Node: n.Name, Path: paths[0]}
@@ -321,6 +457,9 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 		w.t.Errorf("activated %s, which was not built", p.Path)
 	}
 	f := w.ask("activate", n.Name, p.Name)
+	if m.collected[p.Path] {
+		w.t.Errorf("activated %s, which a collection removed", p.Path)
+	}
 	was, hadBefore := m.active[p.Name]
 	if was == p.Path && m.good[p.Name] && f != dies && f != diesAlone && f != diesLinked {
 		m.restarted = append(m.restarted, p.Name)
@@ -374,6 +513,9 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 		return nil
 	case failsStuck:
 		m.set(p.Name, p.Path, false)
+	case failsAlone:
+		m.set(p.Name, p.Path, false)
+		w.collect(n.Name)
 	case failsDown:
 		m.set(p.Name, was, false)
 	case failsRuns:

@@ -35,6 +35,16 @@ func (f *Fleet) program(name string) string {
 	return path
 }
 
+// nodeNixDir returns the folder of the nodes' Nix if it is below /tmp, where a node has
+// files of its own.
+func (f *Fleet) nodeNixDir() string {
+	dir := filepath.Dir(filepath.Dir(f.options.NodeNix))
+	if strings.HasPrefix(dir, "/tmp/") {
+		return dir
+	}
+	return ""
+}
+
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()

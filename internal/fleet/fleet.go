@@ -35,9 +35,9 @@ type Options struct {
 	Nodes        int // 1 to MaxNodes; 0 is 1
 	Environments int // on each node
 
-	// Nix is the nix of the deploying machine; "" is the one on PATH. The nodes
-	// always have the one on PATH.
-	Nix string
+	// Nix is the nix of the deploying machine, and NodeNix that of the nodes; "" is
+	// the one on PATH.
+	Nix, NodeNix string
 
 	// ActivateRS is the program that profiles call activate-rs: deploy-rs's own
 	// `activate`, or a replacement; "" is the simple one of this package.

@@ -157,6 +157,9 @@ func (n *Node) furnish(template, sudoers string) error {
 				return err
 			}
 		}
+		if nix := n.fleet.options.NodeNix; nix != "" && strings.HasPrefix(name, "nix") {
+			path = nix // which does what its name says
+		}
 		if err := os.Symlink(path, root("run/current-system/sw/bin/"+name)); err != nil {
 			return err
 		}

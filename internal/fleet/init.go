@@ -17,7 +17,8 @@ import (
 // A machine describes a node to its process 1.
 type machine struct {
 	Name string `json:"name"`
-	Dir  string `json:"dir"` // holds the folders root, work, merged and nix
+	Dir  string `json:"dir"`            // holds the folders root, work, merged and nix
+	Show string `json:"show,omitempty"` // a folder of this machine below /tmp that the node has too
 }
 
 // An order is a command to process 1 of a node: one line on its stdin, which it
@@ -90,6 +91,14 @@ func (m machine) enter() error {
 	}
 	if err := mount("tmpfs", root+"/tmp", "tmpfs", "mode=1777"); err != nil {
 		return err
+	}
+	if m.Show != "" {
+		if err := os.MkdirAll(root+m.Show, 0o755); err != nil {
+			return err
+		}
+		if err := bind(m.Show, root+m.Show); err != nil {
+			return err
+		}
 	}
 	if err := mount("proc", root+"/proc", "proc", ""); err != nil {
 		return err

@@ -140,7 +140,7 @@ func (n *Node) boot(template, sudoers string) error {
 	if err := n.init.Start(); err != nil {
 		return err
 	}
-	if _, err := n.send(machine{Name: n.Name, Dir: n.dir}); err != nil {
+	if _, err := n.send(machine{Name: n.Name, Dir: n.dir, Show: n.fleet.nodeNixDir()}); err != nil {
 		return err
 	}
 	if err := n.startNix(); err != nil {

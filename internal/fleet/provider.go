@@ -221,6 +221,15 @@ func (p *Provider) SetVersion(t testing.TB, version string, profiles ...string) 
 	}
 }
 
+// SetPayload gives every version another size in bytes, as [Options.Payload].
+func (p *Provider) SetPayload(t testing.TB, bytes int) {
+	t.Helper()
+	p.facts.Payload = bytes
+	if err := p.write(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Paths evaluates the store path of every profile "node/name".
 func (p *Provider) Paths(t testing.TB) map[string]string {
 	t.Helper()

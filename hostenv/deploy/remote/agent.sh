@@ -25,7 +25,7 @@ cd /
 
 main() {
 	printf 'hostenv-agent %s\n' "$1"
-	admit "$2" "$3" "$4" | serve
+	admit "$2" "$3" "$4" | serve "$1"
 }
 
 # own_state makes the folder that only the deploy user can open.
@@ -85,21 +85,27 @@ holder() {
 
 # serve answers the requests that admit passes on. Descriptor 3 is the connection.
 serve() {
+	# hold keeps processes for as long as this one, which alone has descriptor 8, runs.
+	alive=$state/alive.$1
 	exec 3>&1 >&2
 	while IFS= read -r line; do
 		printf '%s\n' "$line" >&3
 		[ "$line" = ready ] && break
 	done
 	while read -r verb size insize; do
+		if [ "$verb" = hold ] && [ ! -p "$alive" ] && own_state; then
+			rm -f -- "$state"/alive.* && mkfifo -- "$alive" && exec 8<>"$alive"
+		fi
 		words=$(head -c "$size" && printf .) && words=${words%.} || return
 		input=
 		[ "$insize" = 0 ] || input=$(head -c "$insize")
 		eval "set -- $words"
 		case $verb in
-		observe | run | restore | remove | keep | record | records) answer "$verb" "$@" ;;
-		*) return ;;
+		observe | run | restore | remove | keep | record | records | room | hold | held | release) answer "$verb" "$@" ;;
+		*) break ;;
 		esac
 	done
+	[ ! -p "$alive" ] || rm -f -- "$alive"*
 }
 
 # answer runs a function. Neither its output nor a process that it leaves behind can
@@ -109,7 +115,7 @@ answer() {
 		exec 4>&1
 		{
 			{
-				"$@" 2>&5 3>&- 4>&- 5>&- </dev/null
+				"$@" 2>&5 3>&- 4>&- 5>&- 8>&- </dev/null
 				printf '[%s]' "$?" >&4
 			} | base64 >&3 4>&- 5>&-
 		} 5>&1 | tail -c 32768 | base64 -w 0
@@ -213,6 +219,103 @@ replace() {
 	return 1
 }
 
+# room prints the file systems of FOLDERS, and which of the store paths in the input the
+# store lacks.
+room() {
+	disks "$1"
+	lacking=$(printf %s "$input" | base64 -d | xargs -r nix-store --check-validity --print-invalid) || return
+	fields lacking "$lacking"
+}
+
+# disks FOLDERS prints, of each folder that exists, the number of its file system, the
+# size of a block, its free blocks, all its inodes and the free ones.
+disks() {
+	eval "set -- $1"
+	for at in "$@"; do
+		if space=$(stat -f -c '%S %a %c %d' -- "$at" 2>/dev/null); then
+			fields disk "$at" "$(stat -c %d -- "$at") $space"
+		fi
+	done
+}
+
+# hold NEED PROFILE PATH... makes each PATH a root of the garbage collector, whether the
+# store has it yet or not: the link PROFILE in a folder of this user. The input is
+# what Nix's daemon is told, which has the links registered. The connection to the daemon
+# lasts as long as this session, and so do the temporary roots that it asked for. It
+# prints the folder, and the daemon's answer as held does.
+hold() {
+	need=$1
+	shift
+	mkdir -p -- "$state/roots" >&2 || return
+	while [ $# -gt 1 ]; do
+		# Between the old link and the new one there is always one.
+		ln -sfn -- "$2" "$state/roots/.new" && mv -fT -- "$state/roots/.new" "$state/roots/$1" || return
+		shift 2
+	done
+	if [ ! -p "$alive" ]; then
+		printf '%s\n' "there is no pipe $alive" >&2
+		return 1
+	fi
+	number=1
+	while [ -e "$alive.$number" ]; do number=$((number + 1)); done
+	: >"$alive.$number" || return
+	# The daemon can splice to a pipe, and not to a file. All of these become other
+	# programs: a shell that waited for them would keep the descriptors of the answer.
+	{
+		printf %s "$input" | base64 -d
+		exec cat <"$alive"
+	} 2>/dev/null | nix-daemon --stdio 2>"$alive.log" | cat 2>/dev/null >"$alive.$number" &
+	held "$number" "$need" "$!"
+}
+
+# held NUMBER NEED PROCESS prints what the daemon of a hold has answered, once that is as
+# long as NEED or the process has ended.
+held() {
+	tries=0
+	while [ "$(wc -c <"$alive.$1")" -lt "$2" ] && kill -0 "$3" 2>/dev/null; do
+		tries=$((tries + 1))
+		if [ "$tries" -gt 600 ]; then
+			printf '%s\n' "the daemon of Nix did not answer within a minute" >&2
+			return 69
+		fi
+		sleep 0.1
+	done
+	printf '%s %s\n' "$1" "$3"
+	cat -- "$alive.$1"
+	if ! kill -0 "$3" 2>/dev/null; then
+		tail -c 2048 -- "$alive.log" >&2
+		return 68
+	fi
+}
+
+# release PROFILE... removes roots.
+release() {
+	for name in "$@"; do
+		rm -f -- "$state/roots/$name" || return
+	done
+}
+
+# roots prints the folder of roots and what is in it.
+roots() {
+	fields state "$state"
+	for at in "$state"/roots/*; do
+		[ ! -L "$at" ] || fields root "${at##*/}" "$(readlink -n -- "$at")"
+	done
+}
+
+# kernels LINK... prints what is in the folders where boot loaders copy kernels to, and
+# the kernels of the system among the profiles LINK and of the one that runs.
+kernels() {
+	for at in /boot /boot/efi /efi; do
+		for folder in "$at/EFI/nixos" "$at/kernels" "$at/nixos"; do
+			[ ! -d "$folder" ] || fields kernels "$at" "$(ls -- "$folder" 2>/dev/null)"
+		done
+	done
+	for at in "$@" /run/current-system /run/booted-system; do
+		[ ! -e "$at/kernel" ] || fields kernels '' "$(readlink -f -- "$at/kernel" "$at/initrd" 2>/dev/null)"
+	done
+}
+
 # refused USER LINK prints why sudo does not let the deploy user set a profile, and
 # nothing if it does. A node of another deploy tool may have only the rules of deploy-rs.
 refused() {
@@ -239,16 +342,17 @@ of_nix() {
 	)"
 }
 
-# observe LINKS USERS TEMPS FOLDERS SUDO NIX, each a list of shell words, prints the facts of
+# observe LINKS USERS TEMPS FOLDERS SUDO NIX DISKS, each a list of shell words, prints the facts of
 # the node; those about Nix, which starts for each, only if NIX has a word. Each field ends with NUL, so that no value can look like two fields.
 observe() {
-	links=$1 users=$2 temps=$3 folders=$4 sudo=$5
+	links=$1 users=$2 temps=$3 folders=$4 sudo=$5 disks=$7
 	[ -z "$6" ] || of_nix
 	fields os "$(cat /etc/os-release 2>/dev/null)"
 	fields user "$(id -un)" "$(id -Gn)"
 	fields plan "$(head -c 2048 "$state/plan" 2>/dev/null)"
 	fields hostkey "$(cat /etc/ssh/ssh_host_ed25519_key.pub 2>/dev/null)"
-	fields free "$(df -Pk /nix/store /nix/var/nix 2>/dev/null | while read -r _ _ _ free _; do printf '%s ' "$free"; done)"
+	roots
+	disks "$disks"
 	eval "set -- $sudo"
 	[ $# = 0 ] || fields sudo "$(refused "$@" | head -c 2048)"
 	eval "set -- $links"
@@ -258,6 +362,7 @@ observe() {
 		activated "$path"
 		running "$path"
 	done
+	kernels "$@"
 	eval "set -- $users"
 	if command -v getent >/dev/null; then
 		passwd=$(getent passwd "$@")

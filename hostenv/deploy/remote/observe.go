@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -39,7 +40,7 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 		sudo = []string{s.node.Profiles[0].User, s.node.Profiles[0].Link}
 	}
 	var args []string
-	for _, list := range [][]string{links, users, temps, slices.Compact(folders), sudo, nix} {
+	for _, list := range [][]string{links, users, temps, slices.Compact(folders), sudo, nix, disks(s.node)} {
 		words, err := Quote(list...)
 		if err != nil {
 			return deploy.Observation{}, err
@@ -57,6 +58,7 @@ func (s *session) Observe(ctx context.Context) (deploy.Observation, error) {
 	if err != nil {
 		return deploy.Observation{}, fmt.Errorf("node %s: read its report: %w", s.node.Name, err)
 	}
+	s.state = r.state
 	o := r.observation(s.node.Profiles)
 	o.Printed = s.printed
 	if !first {
@@ -83,7 +85,9 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 		HostKey:         r.hostKey,
 		Plan:            r.plan,
 		Sudo:            r.sudo,
-		Free:            r.free,
+		Disks:           r.disks,
+		Boot:            r.boot(),
+		Kernels:         r.kernels,
 		ProcessesHidden: r.processesAreMine,
 		ListsLeftovers:  r.listsLeftovers,
 	}
@@ -94,6 +98,7 @@ func (r *report) observation(profiles []deploy.Profile) deploy.Observation {
 	for _, p := range profiles {
 		o.Profiles[p.Name] = r.observed(p)
 	}
+	o.Roots = slices.Sorted(maps.Keys(r.roots))
 	return o
 }
 
@@ -123,6 +128,7 @@ func (r *report) observed(p deploy.Profile) deploy.Observed {
 	}
 	g := r.generations[p.Link]
 	o.RolledBack, o.DeployRs = g.rolledBack, g.deployRs
+	o.Previous = r.roots[deploy.Root{Profile: p.Name, Kind: deploy.RootPrevious}.Name()]
 	if o.Active != "" && r.activated[p.Link] == o.Active {
 		o.Activated = o.Active
 	}

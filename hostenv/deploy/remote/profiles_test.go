@@ -248,8 +248,8 @@ func testObserve(t *testing.T, shell string) {
 	}
 	m.sh(t, "rm -rf $1 $1-*-link", link)
 
-	if o.Free == nil || *o.Free <= 0 {
-		t.Errorf("free is %v", o.Free)
+	if d := o.Disks[deploy.FolderStore]; d.Free <= 0 || d.ID == 0 || d.ID == o.Disks["/"].ID || o.Disks["/nix/var/nix/profiles/per-user/site"].ID != d.ID {
+		t.Errorf("the disks are %v", o.Disks)
 	}
 	// A profile of deploy-rs links to the files of a NixOS system.
 	m.sh(t, "mkdir -p $1 $2; touch $1/activate $2/activate; ln -s $1/activate $3/activate", systemC, systemD, pathA)

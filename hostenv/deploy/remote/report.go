@@ -26,7 +26,12 @@ type report struct {
 	hostKey          string
 	plan             deploy.PlanRecord
 	sudo             string
-	free             *int64
+	disks            map[string]deploy.Disk // by folder
+	kernels          []string
+	loaders          map[string]bool // folders in which a boot loader has kernels
+	lacking          []string
+	state            string            // the deploy user's folder
+	roots            map[string]string // in it
 	folders          map[string]folder
 	missing          map[string]bool
 	processes        []process
@@ -67,7 +72,11 @@ var kinds = map[string]kind{
 	"running":      {3, (*report).readRunning},
 	"sudo":         {1, func(r *report, v []string) { r.sudo = brief(v[0]) }},
 	"plan":         {1, (*report).readPlan},
-	"free":         {1, (*report).readFree},
+	"disk":         {2, (*report).readDisk},
+	"kernels":      {2, (*report).readKernels},
+	"lacking":      {1, func(r *report, v []string) { r.lacking = strings.Fields(v[0]) }},
+	"state":        {1, func(r *report, v []string) { r.state = v[0] }},
+	"root":         {2, (*report).readRoot},
 	"hostkey":      {1, (*report).readHostKey},
 	"passwd":       {1, (*report).readUsers},
 	"environments": {1, (*report).readEnvironments},
@@ -79,7 +88,7 @@ var kinds = map[string]kind{
 }
 
 func readReport(data []byte) (*report, error) {
-	r := &report{links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, running: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
+	r := &report{disks: map[string]deploy.Disk{}, loaders: map[string]bool{}, roots: map[string]string{}, links: map[string]string{}, generations: map[string]generation{}, activated: map[string]string{}, running: map[string]string{}, uids: map[string]int{}, owners: map[int]string{}, environments: map[int][]string{}, folders: map[string]folder{}, missing: map[string]bool{}}
 	if len(data) == 0 || data[len(data)-1] != 0 {
 		return nil, fmt.Errorf("it is cut off after %d bytes", len(data))
 	}
@@ -103,13 +112,46 @@ func (r *report) readRunning(v []string) {
 	}
 }
 
-// readFree reads the free space of two folders in KiB, and keeps the smaller one.
-func (r *report) readFree(v []string) {
-	for _, word := range strings.Fields(v[0]) {
-		if kib, err := strconv.ParseInt(word, 10, 64); err == nil && kib >= 0 && kib < 1<<50 && (r.free == nil || kib<<10 < *r.free) {
-			bytes := kib << 10
-			r.free = &bytes
+// readDisk reads a folder, and of its file system the number, the size of a block, the
+// free blocks, the inodes and the free ones. File systems without a fixed number of
+// inodes have none.
+func (r *report) readDisk(v []string) {
+	words := strings.Fields(v[1])
+	if len(words) != 5 {
+		return
+	}
+	var numbers [5]int64
+	for i, word := range words {
+		number, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || number < 0 {
+			return
 		}
+		numbers[i] = number
+	}
+	if numbers[1] == 0 || numbers[2] > (1<<62)/numbers[1] {
+		return
+	}
+	d := deploy.Disk{ID: numbers[0], Free: numbers[1] * numbers[2], Files: -1}
+	if numbers[3] > 0 {
+		d.Files = numbers[4]
+	}
+	r.disks[v[0]] = d
+}
+
+// readKernels reads the names of kernels and initial ramdisks: those of a folder that
+// a boot loader reads, or store paths of systems.
+func (r *report) readKernels(v []string) {
+	r.kernels = append(r.kernels, strings.Fields(v[1])...)
+	if v[0] != "" {
+		r.loaders[v[0]] = true
+	}
+}
+
+// readRoot reads the name of a root and where it leads. A name that no deploy gives is
+// not a root of ours.
+func (r *report) readRoot(v []string) {
+	if isRootName(v[0]) && isStorePath(v[1]) {
+		r.roots[v[0]] = v[1]
 	}
 }
 

@@ -37,6 +37,7 @@ type session struct {
 	stderr   tail
 	observed deploy.Observation
 	printed  string // what the node's shell printed before the agent began
+	state    string // the deploy user's folder for deploys, on the node
 
 	limit    time.Duration // see [Remote.Commands]
 	patience time.Duration // see [Remote.Patience]

@@ -1,0 +1,125 @@
+package endtoend_test
+
+import (
+	"fmt"
+	"maps"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/internal/fleet"
+)
+
+const mib = 1 << 20
+
+// A node's store has 64 MiB, and the node collects garbage all the time: nix-collect-garbage
+// -d, in each step of each deploy. Closures of 10 to 80 MiB become active, or are refused
+// before a byte is copied; no copy finds the disk full, and no path is lost, that of a
+// version that fails or the one before.
+func TestRoomWithCollections(t *testing.T) {
+	w := newWorld(t, standIn(t), fleet.Options{Nodes: 1, Environments: 1, Store: 64 * mib})
+	n := w.Nodes[0]
+	user := n.Users()[0]
+	// Versions that begin with 9 do not come up.
+	n.OnActivation(t, user, fleet.Behaviour{Run: `if grep -q ^9 "$PROFILE/share/version"; then exit 3; fi`})
+	steps := []struct {
+		mib     int    // of the closures of the system and the environment together
+		version string // of the environment
+	}{
+		{10, "1"}, {20, "2"}, {10, "93"}, {10, "4"}, {80, "5"}, {30, "96"}, {24, "7"}, {60, "8"}, {24, "99"}, {40, "10"}, {16, "11"}, {24, "912"}, {10, "13"},
+	}
+	refused, failed, active, collections := 0, 0, 0, 0
+	for i, step := range steps {
+		w.Provider.SetVersion(t, fmt.Sprint(i+1), "n1/system")
+		w.Provider.SetVersion(t, step.version, "n1/"+user)
+		w.Provider.SetPayload(t, step.mib*mib/2)
+		paths := w.Provider.Paths(t)
+		before := map[string]string{"system": n.Active(t, "system"), user: n.Active(t, user)}
+		built := i%2 == 1 // the preflight then knows the sizes
+		if built {
+			w.Provider.Build(t)
+		}
+		p := w.start(w.deployArgs()...)
+		kinds := map[string]bool{}
+		for over := false; !over; {
+			select {
+			case <-p.ended:
+				over = true
+			default:
+			}
+			if out, err := n.Exec("nix-collect-garbage", "-d"); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			collections++
+			if events := p.events(); len(events) > 0 {
+				kinds[string(events[len(events)-1].Type)+" "+string(events[len(events)-1].State)] = true
+			}
+		}
+		r, o := p.wait(), w.outcome()
+		name := fmt.Sprintf("step %d, %d MiB, version %s: ", i+1, step.mib, step.version)
+		if text := r.stdout + r.stderr; strings.Contains(text, "No space left") || strings.Contains(text, "no room left") || strings.Contains(text, "no longer on the node") {
+			t.Errorf("%sthe disk was full, or a path was lost: %s", name, r)
+		}
+		short := false
+		for _, e := range o.Findings {
+			switch e.Finding.Code {
+			case deploy.FindingDiskShort:
+				short = true
+			case deploy.FindingNoRoots, deploy.FindingDiskUnknown:
+				t.Errorf("%s%+v", name, e.Finding)
+			}
+		}
+		want := maps.Clone(before)
+		switch {
+		case short || len(o.Profiles) > 0 && o.Profiles[0].Reason == deploy.ReasonNoRoom:
+			refused++
+			if short != built || r.code != 1 {
+				t.Errorf("%srefused by the preflight: %v, built before: %v: %s", name, short, built, r)
+			}
+			for _, path := range paths {
+				if n.Has(path) {
+					t.Errorf("%srefused, and the node has %s", name, path)
+				}
+			}
+		case strings.HasPrefix(step.version, "9"):
+			failed++
+			want["system"] = paths["n1/system"]
+			if r.code != 3 {
+				t.Errorf("%s%s", name, r)
+			}
+		default:
+			active++
+			want = map[string]string{"system": paths["n1/system"], user: paths["n1/"+user]}
+			if r.code != 0 {
+				t.Errorf("%s%s", name, r)
+			}
+		}
+		// After one more collection each profile has its whole closure.
+		if out, err := n.Exec("nix-collect-garbage", "-d"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		for profile, path := range want {
+			if got := n.Active(t, profile); got != path {
+				t.Errorf("%s%s is at %q, want %q: %s", name, profile, got, path, r)
+			}
+			if path == "" {
+				continue
+			}
+			if out, err := n.Exec("sh", "-c", "nix-store --verify-path $(nix-store --query --requisites "+path+")"); err != nil {
+				t.Errorf("%s%s is broken: %v\n%s", name, path, err, out)
+			}
+		}
+		if out, err := n.ExecAs(fleet.DeployUser, "sh", "-c", "ls ~/.hostenv-deploy/roots"); err != nil || out != "" {
+			t.Errorf("%sleft are the roots %q: %v", name, out, err)
+		}
+		t.Logf("%s%d, collections behind %d kinds of events", name, r.code, len(kinds))
+	}
+	t.Logf("%d became active, %d failed and went back, %d were refused, in %d collections", active, failed, refused, collections)
+	if active < 3 || failed < 2 || refused < 2 {
+		t.Error("that is too one-sided to show anything")
+	}
+	if out, err := exec.Command("df", "-k", n.Path("/nix")).CombinedOutput(); err == nil {
+		t.Logf("%s", out)
+	}
+}
