@@ -42,7 +42,7 @@ var completions = []struct{ line, want string }{
 	{"deploy --node=w", "--node=web1 --node=web2"},
 	{"deploy -node=web1,w", "-node=web1,web2"},
 	{"deploy -n d", "db1"},
-	{"deploy --node web1 --no", "--node"},
+	{"deploy --node web1 --nod", "--node"},
 	{"deploy --env sh", "shop-dev shop-main"},
 	{"deploy --env ", "shop-dev shop-main system"},
 	{"deploy --out elsewhere --node ", "n9"},
