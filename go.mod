@@ -11,6 +11,7 @@ require (
 	github.com/tidwall/gjson v1.20.1
 	golang.org/x/net v0.62.0
 	golang.org/x/sync v0.24.0
+	golang.org/x/sys v0.49.0
 )
 
 // The command line.
@@ -24,7 +25,6 @@ require (
 require (
 	github.com/google/go-cmp v0.7.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
-	golang.org/x/sys v0.49.0
 )
 
 // hostenv/dnsgate/cloudflare, hostenv/dnsgate/resolver and dnsgate, and no other.

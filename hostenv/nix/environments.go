@@ -43,7 +43,17 @@ var ErrNoLibrary = errors.New("the flake has no lib.hostenvProvider")
 // environment without a package has its error in failed. The error is
 // [ErrNoLibrary] if the provider's flake is none of mkProvider.
 func (r *Runner) Packages(ctx context.Context, environments map[string]Environment) (packages map[string]Package, failed map[string]error, err error) {
-	o, err := r.heldPart(ctx)
+	p, err := r.Provider(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.Packages(ctx, environments)
+}
+
+// Packages is that of the Runner, for the tree that was read.
+func (p *Provider) Packages(ctx context.Context, environments map[string]Environment) (packages map[string]Package, failed map[string]error, err error) {
+	r := p.runner
+	o, err := p.sourced(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,35 +108,6 @@ func (r *Runner) Packages(ctx context.Context, environments map[string]Environme
 		return nil, nil, err
 	}
 	return packages, failed, r.hold(ctx, o, alone, settle)
-}
-
-// heldPart evaluates what the provider's flake says about held evaluations, without a
-// customer's code.
-func (r *Runner) heldPart(ctx context.Context) (*own, error) {
-	o := &own{}
-	var found struct {
-		Held json.RawMessage `json:"held"`
-	}
-	written, err := r.apply(ctx, nil, "p: { held = if p ? deployOf then p.held else null; }")
-	if failed := (*CommandError)(nil); errors.As(err, &failed) {
-		if strings.Contains(failed.Message(), missingAttribute) {
-			return nil, ErrNoLibrary
-		}
-		return nil, inventoryProblem("", reasonOf("", failed, true))
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(written, &found); err != nil {
-		return nil, fmt.Errorf("evaluate the provider's options: read what nix wrote: %w", err)
-	}
-	if string(found.Held) == "null" {
-		return nil, ErrNoLibrary
-	}
-	if err := json.Unmarshal(found.Held, &o.Held); err != nil {
-		return nil, fmt.Errorf("evaluate the provider's options: read what nix wrote: %w", err)
-	}
-	return o, r.complete(o)
 }
 
 // ofSource returns the subject of environments that have one source.

@@ -34,6 +34,8 @@ type own struct {
 		Shared          []string        `json:"shared"`
 		Replaced        []string        `json:"replaced"`
 		Evaluation      evaluation      `json:"evaluation"`
+		Nodes           string          `json:"nodes"`   // the folder of nodesPath in the tree, "" if it is not there
+		LeftOut         []string        `json:"leftOut"` // of every cut, see Provider
 	} `json:"held"`
 	lock *flakelock.Lock
 }
@@ -189,8 +191,8 @@ func (p *subject) isValid(ctx context.Context, r *Runner, result json.RawMessage
 	if len(paths) == 0 {
 		return true
 	}
-	invalid, err := r.Run(ctx, Command{Program: "nix-store", Args: append([]string{"--check-validity", "--print-invalid"}, paths...)})
-	return err == nil && len(bytes.TrimSpace(invalid)) == 0
+	invalid, err := r.Invalid(ctx, paths)
+	return err == nil && len(invalid) == 0
 }
 
 // projects evaluates all projects, each alone. It returns those that worked, and
@@ -254,7 +256,7 @@ func (r *Runner) hold(ctx context.Context, o *own, all []*subject, settled func(
 	}
 	s := &sources{
 		runner: r, holder: h, own: o, missing: map[string]bool{},
-		memory: memoryOf(r.environment(), version, o.Held.StoreDir, h.store.files, settings, h.wrap != nil, h.limits, o.Held.Library),
+		memory: r.memory(version, o.Held.StoreDir, h.store.files, settings, h.wrap != nil, h.limits, o.Held.Library),
 	}
 	failed := map[*subject]error{}
 	if err := s.prepare(ctx, all, failed); err != nil {
@@ -534,18 +536,16 @@ func (s *sources) find(ctx context.Context, hashes map[string]map[string]any) er
 		list = append(list, path)
 	}
 	slices.Sort(list)
-	for chunk := range slices.Chunk(list, 1000) {
-		out, err := s.runner.Run(ctx, Command{Program: "nix-store", Args: append([]string{"--check-validity", "--print-invalid"}, chunk...)})
-		if err != nil {
-			return fmt.Errorf("ask the store which sources it has: %w", err)
+	invalid, err := s.runner.Invalid(ctx, list)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for path := range invalid {
+		if hash, ok := paths[path]; ok {
+			s.missing[hash] = true
 		}
-		s.mu.Lock()
-		for _, path := range strings.Fields(string(out)) {
-			if hash, ok := paths[path]; ok {
-				s.missing[hash] = true
-			}
-		}
-		s.mu.Unlock()
 	}
 	return nil
 }

@@ -268,8 +268,12 @@ const maxArgument = 120 << 10
 // outOfMemory reports whether Nix ended without an error of its own, or says that it
 // has no memory.
 func outOfMemory(log string, cmd *exec.Cmd) bool {
-	return cmd.ProcessState != nil && !strings.Contains(log, "error:") ||
-		strings.Contains(log, "out of memory") || strings.Contains(log, "Out of Memory") || strings.Contains(log, "bad_alloc") || strings.Contains(log, "GC Warning")
+	return cmd.ProcessState != nil && !strings.Contains(log, "error:") || strings.Contains(log, "GC Warning") || lacksMemory(log)
+}
+
+// lacksMemory reports whether Nix says that it got no memory.
+func lacksMemory(log string) bool {
+	return strings.Contains(log, "out of memory") || strings.Contains(log, "Out of Memory") || strings.Contains(log, "bad_alloc")
 }
 
 // A capped keeps what is written, up to a limit.

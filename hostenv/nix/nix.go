@@ -10,6 +10,7 @@
 package nix
 
 import (
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -24,12 +25,20 @@ type Runner struct {
 	Jobs     int         // how many nix processes may run at once, 4 if zero
 	// FetchTime is how long one process may take to fetch sources, 0 for ten minutes.
 	FetchTime time.Duration
+	// Evaluations is the folder that keeps the results of evaluations, absolute; if it is
+	// empty, one in the user's cache does.
+	Evaluations string
+	// Generated is the folder of the plan, relative to Dir, "generated" if empty. The
+	// provider's options do not depend on it.
+	Generated string
+	Anew      bool // evaluate all anew, also what Evaluations has
 	// Wanted reports whether Inventory evaluates a project. If it is nil, all are.
 	Wanted func(project string) bool
 
 	progress sync.Mutex
-	once     sync.Mutex // for version
+	once     sync.Mutex // for the rest
 	version  string
+	settings map[string]json.RawMessage
 }
 
 // A Phase says what an [Event] is about.

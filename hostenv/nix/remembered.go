@@ -9,28 +9,34 @@ import (
 	"time"
 )
 
-// A memory keeps results of held evaluations, as files in the user's cache. An
-// evaluation is pure: its result follows from the expression, which has the hash of
-// every source, and from the Nix that runs. So a plan evaluates only projects that
-// have changed since a former one.
+// A memory keeps results of evaluations as files, in the Runner's folder Evaluations
+// or in the user's cache. An evaluation is pure: its result follows from the expression,
+// which has the hash of every source, and from the Nix that runs. So a run evaluates
+// only what has changed since a former one.
 type memory struct {
 	folder string // "" to keep nothing
 	of     string // what all keys depend on
+	anew   bool   // evaluate again what is known
 }
 
 // remembered is how long a result is kept that no run has used.
 const remembered = 60 * 24 * time.Hour
 
-// memoryOf returns the memory of a user. It removes what no run has used for long.
-func memoryOf(env []string, of ...any) memory {
-	cache := variable(env, "XDG_CACHE_HOME")
-	if home := variable(env, "HOME"); cache == "" && home != "" {
-		cache = filepath.Join(home, ".cache")
+// memory returns the memory of a runner. It removes what no run has used for long.
+func (r *Runner) memory(of ...any) memory {
+	folder := r.Evaluations
+	if folder == "" {
+		env := r.environment()
+		cache := variable(env, "XDG_CACHE_HOME")
+		if home := variable(env, "HOME"); cache == "" && home != "" {
+			cache = filepath.Join(home, ".cache")
+		}
+		folder = filepath.Join(cache, "hostenv-provider", "evaluations")
 	}
-	if !filepath.IsAbs(cache) {
+	if !filepath.IsAbs(folder) {
 		return memory{}
 	}
-	m := memory{folder: filepath.Join(cache, "hostenv-provider", "evaluations"), of: fmt.Sprintf("%q", of)}
+	m := memory{folder: folder, of: fmt.Sprintf("%q", of), anew: r.Anew}
 	entries, _ := os.ReadDir(m.folder) // the first run has no folder yet
 	for _, entry := range entries {
 		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > remembered {
@@ -46,7 +52,7 @@ func (m memory) file(key string) string {
 
 // get returns the result of a key, nil if there is none.
 func (m memory) get(key string) json.RawMessage {
-	if m.folder == "" {
+	if m.folder == "" || m.anew {
 		return nil
 	}
 	text, err := os.ReadFile(m.file(key))
@@ -58,9 +64,18 @@ func (m memory) get(key string) json.RawMessage {
 	return text
 }
 
-// put keeps a result. Without it, the next run evaluates again, so that a full disk is
-// no error here.
+// peaks is the file with the memory that processes needed, see [Turns].
+func (m memory) peaks() string { return filepath.Join(m.folder, "peaks") }
+
+// put keeps a result. Without it, the next run evaluates again.
 func (m memory) put(key string, result json.RawMessage) {
+	if m.folder != "" {
+		m.write(m.file(key), result)
+	}
+}
+
+// write writes a whole file, or none: a full disk is no error here.
+func (m memory) write(to string, text []byte) {
 	if m.folder == "" || os.MkdirAll(m.folder, 0o700) != nil {
 		return
 	}
@@ -68,8 +83,8 @@ func (m memory) put(key string, result json.RawMessage) {
 	if err != nil {
 		return
 	}
-	_, err = file.Write(result)
-	if closed := file.Close(); err != nil || closed != nil || os.Rename(file.Name(), m.file(key)) != nil {
+	_, err = file.Write(text)
+	if closed := file.Close(); err != nil || closed != nil || os.Rename(file.Name(), to) != nil {
 		_ = os.Remove(file.Name())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -62,6 +63,7 @@ type Command struct {
 	// nothing, without those of ssh. 0 is no limit. Stall needs Linux; elsewhere it has no
 	// effect.
 	Time, Stall time.Duration
+	Peak        *int64 // receives the most memory that it had, in bytes, if not nil
 }
 
 // A CommandError reports that a [Command] failed.
@@ -109,6 +111,9 @@ func (r *Runner) run(ctx context.Context, c Command, output *listener) (written 
 		err = cmd.Wait()
 	}
 	output.end()
+	if c.Peak != nil && cmd.ProcessState != nil {
+		*c.Peak = peakOf(cmd.ProcessState)
+	}
 	if ctx.Err() != nil {
 		// Kill the processes that did not end within the grace.
 		killGroup(cmd)
@@ -180,6 +185,18 @@ func newGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return signalGroup(cmd, syscall.SIGTERM) }
 	cmd.WaitDelay = grace
+}
+
+// peakOf returns the most memory that a process that has ended had, in bytes.
+func peakOf(ended *os.ProcessState) int64 {
+	usage, ok := ended.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return usage.Maxrss
+	}
+	return usage.Maxrss << 10
 }
 
 func killGroup(cmd *exec.Cmd) { _ = signalGroup(cmd, syscall.SIGKILL) }

@@ -16,6 +16,7 @@ var table = []*Target{
 		{"noWaves", "bool", false, "deploy to all nodes at once, without provider.waves"},
 		{"jobs", "int", false, "how many copies, and nodes that build, run at once, default 4"},
 		{"lockWait", "time.Duration", false, "how long to wait for the end of another deploy, default 0s"},
+		{"evaluate", "string", false, "full: evaluate everything anew, with the whole flake"},
 		{"skipOffline", "bool", false, "if nodes cannot be reached, deploy to the others"},
 		{"remoteBuild", "bool", false, "build on the nodes"},
 		{"skipVerification", "bool", false, "do not check whether environments work"},
@@ -77,6 +78,7 @@ var table = []*Target{
 	}},
 	{"merge", "Merges two versions of state.json or plan.json, as a merge driver of git.\n\nGit calls it with %O %A %B %P. Run this once in each clone, beside the template's\n.gitattributes: git config merge.hostenv.driver 'go tool mage merge %O %A %B %P'\n\nIf both branches gave one UID to new environments, one gets a new UID. Two deployed\nenvironments with one UID are refused: then the file has conflict markers. After\nthe merge run `mage plan`, which makes the plan anew.", []string{"base", "ours", "theirs", "path"}, []*Flag{}},
 	{"nodesBuild", "Builds a node's system and its environments, and deploys nothing.\n\nNODE is a node of the plan, several with commas between, or all. It builds the\nprofiles that deploy would build, on this machine, and prints each with the size\nof its closure. It makes no links. It reports all builds that fail.\n\nExit codes: 0 after success; 1 after an error; 4 if the plan is older than the\nstate.", []string{"node"}, []*Flag{
+		{"evaluate", "string", false, "full: evaluate everything anew, with the whole flake"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
 	{"plan", "Turns the provider's flake into generated/state.json and plan.json.\n\nIt evaluates the environments of every customer, locks their sources, and gives\nnew environments their UIDs and host names. Then it writes the state, and after\nthat the plan. Review both files and commit them. A refused plan leaves both files\nas they were. A project that fails is held back: it stays as in the last plan, and\nall others are planned.\n\n-project and -env plan only what they match, and all others keep the sources and the\nconfiguration of the last plan. provider.hold keeps a project as it is in every plan.\n\nIt shows what changes: a summary, and then each customer. With -since it plans\nnothing, and shows what changed from an earlier commit to the files that are here;\n-format=markdown writes that for a merge request, with the digest that `mage\ndeploy -reviewed=DIGEST` takes.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if there\nare changes; 3 if another run holds the lock; 6 if projects are held back, whether\nthere are changes or not.", []string{}, []*Flag{
@@ -126,6 +128,7 @@ var table = []*Target{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},
+		{"evaluate", "string", false, "full: evaluate everything anew, with the whole flake"},
 		{"json", "bool", false, "print JSON, one object a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},

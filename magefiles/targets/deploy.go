@@ -41,6 +41,7 @@ func Deploy(ctx context.Context,
 	noWaves *bool, // deploy to all nodes at once, without provider.waves
 	jobs *int, // how many copies, and nodes that build, run at once, default 4
 	lockWait *time.Duration, // how long to wait for the end of another deploy, default 0s
+	evaluate *string, // full: evaluate everything anew, with the whole flake
 	skipOffline *bool, // if nodes cannot be reached, deploy to the others
 	remoteBuild *bool, // build on the nodes
 	skipVerification *bool, // do not check whether environments work
@@ -55,6 +56,10 @@ func Deploy(ctx context.Context,
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, false)
+	anew, err := evaluatesAnew(evaluate)
+	if err != nil {
+		return f.fail(err)
+	}
 	o := drive.Options{
 		Options: deploy.Options{Jobs: value(jobs, 0), LockWait: value(lockWait, 0), SkipOffline: value(skipOffline, false),
 			SkipVerification: value(skipVerification, false), Keep: value(keep, false), RemoteBuild: value(remoteBuild, false), DetailedExitcode: value(detailedExitcode, false), NoWaves: value(noWaves, false), AllowOlder: strings.TrimSpace(value(allowOlder, ""))},
@@ -64,7 +69,9 @@ func Deploy(ctx context.Context,
 		Reviewed:   value(reviewed, ""),
 		Migrations: deploy.Migrations{Skip: list(skipMigrations), IgnoreErrors: value(ignoreMigrationErrors, false)},
 		SigningKey: value(signingKey, ""), DeployRs: value(deployRs, ""),
-		Nix: func(ctx context.Context) (*nix.Runner, error) { return withTokens(ctx, &nix.Runner{Dir: f.root}) },
+		Nix: func(ctx context.Context) (*nix.Runner, error) {
+			return withTokens(ctx, &nix.Runner{Dir: f.root, Anew: anew})
+		},
 	}
 	switch {
 	case value(plan, false) && value(dryRun, false):
@@ -86,7 +93,6 @@ func Deploy(ctx context.Context,
 	if jobs != nil && *jobs == 0 { // in drive.Options 0 means the default
 		return f.fail(problem.New("-jobs", "is 0", "omit it for the default"))
 	}
-	var err error
 	if o.Migrations.Sources, err = migrationSources(list(migrationSource)); err != nil {
 		return f.fail(err)
 	}

@@ -21,6 +21,7 @@ type lookRun struct {
 	*folder
 	selection deploy.Selection
 	json      bool
+	anew      bool // evaluate everything anew
 }
 
 // look reads the plan, selects nodes and calls do with a way to them.

@@ -28,13 +28,18 @@ import (
 // state.
 func NodesBuild(ctx context.Context,
 	node string,
+	evaluate *string, // full: evaluate everything anew, with the whole flake
 	out *string, // the generated folder, default generated
 ) error {
 	f := openFolder(out, false)
-	return f.run(nil, func() error { return f.build(ctx, node) })
+	anew, err := evaluatesAnew(evaluate)
+	if err != nil {
+		return f.fail(err)
+	}
+	return f.run(nil, func() error { return f.build(ctx, node, anew) })
 }
 
-func (f *folder) build(ctx context.Context, nodes string) (err error) {
+func (f *folder) build(ctx context.Context, nodes string, anew bool) (err error) {
 	p, err := drive.Read(ctx, f.Folder)
 	if err != nil {
 		return err
@@ -43,7 +48,7 @@ func (f *folder) build(ctx context.Context, nodes string) (err error) {
 	if err != nil {
 		return err
 	}
-	runner, err := withTokens(ctx, &nix.Runner{Dir: f.root})
+	runner, err := withTokens(ctx, &nix.Runner{Dir: f.root, Anew: anew})
 	if err != nil {
 		return err
 	}
@@ -73,6 +78,17 @@ func (f *folder) build(ctx context.Context, nodes string) (err error) {
 		}
 	}
 	return w.Flush()
+}
+
+// evaluatesAnew reads -evaluate.
+func evaluatesAnew(flag *string) (bool, error) {
+	if flag == nil {
+		return false, nil
+	}
+	if *flag != "full" {
+		return false, problem.New("-evaluate", fmt.Sprintf("is %q", *flag), "write -evaluate=full, or leave the flag out to evaluate what has changed")
+	}
+	return true, nil
 }
 
 // build builds all profiles of nodes on this machine, and returns their paths.

@@ -28,11 +28,16 @@ func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
 	exclude *string, // leave out these nodes, environments, or node/environment
+	evaluate *string, // full: evaluate everything anew, with the whole flake
 	json *bool, // print JSON, one object a line
 	out *string, // the generated folder, default generated
 ) error {
-	r := lookRun{folder: openFolder(out, false), json: value(json, false),
+	anew, err := evaluatesAnew(evaluate)
+	r := lookRun{folder: openFolder(out, false), json: value(json, false), anew: anew,
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
+	if err != nil {
+		return r.fail(err)
+	}
 	return r.run(map[string]*string{"-node": node, "-env": env, "-exclude": exclude}, func() error { return r.look(ctx, r.survey) })
 }
 
@@ -52,7 +57,7 @@ func (r *lookRun) ask(ctx context.Context, p *drive.Plan, selected []deploy.Node
 			showEvent(deploy.Event{Type: deploy.TypeFinding, Node: n.Name, Finding: deploy.NoHostKey(n)})
 		}
 	}
-	runner, err := withTokens(ctx, &nix.Runner{Dir: r.root})
+	runner, err := withTokens(ctx, &nix.Runner{Dir: r.root, Anew: r.anew})
 	if err != nil {
 		return nil, err
 	}

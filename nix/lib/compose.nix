@@ -66,6 +66,12 @@ let
   };
   inherit (environments) systemOf;
 
+  # The flake as modules get it: what they make of it does not change with each commit,
+  # and is the same in a cut of the flake (hostenv/deploy/closure).
+  undated = flake: removeAttrs flake [ "rev" "shortRev" "dirtyRev" "dirtyShortRev" "revCount" "lastModified" "lastModifiedDate" "narHash" "sourceInfo" ];
+  own = undated self;
+  inputsOfModules = inputs // (if inputs ? self then { self = own; } else { });
+
   systems = builtins.mapAttrs
     (node: _: require "nixosSystem" "the node ${node}" {
       modules = [
@@ -73,18 +79,20 @@ let
           _file = "provider.nodes.${builtins.toJSON node}.system";
           nixpkgs.hostPlatform = default (systemOf node);
         }
-      ] ++ nodes.modulesOf { inherit plan provider node inputs self; };
-      specialArgs = { inherit inputs self; };
+      ] ++ nodes.modulesOf { inherit plan provider node; inputs = inputsOfModules; self = own; };
+      specialArgs = { inputs = inputsOfModules; self = own; };
     })
     plan.nodes;
 
   toplevels = builtins.mapAttrs (_: system: system.config.system.build.toplevel) systems;
 
-  deployWith = packages: (deploy.specOf {
+  deployWith = plan: packages: (deploy.specOf {
     inherit plan provider systems packages;
     inherit (provider) pkgsFor; # null: the scripts take their programs from PATH
     activate = require "activate" "deploy.nodes";
   }).nodes;
+
+  evaluated = builtins.mapAttrs (_: import ./evaluated-package.nix);
 
   # prefixed "a-" (name: name != "c") { b = 1; c = 2; } is { a-b = 1; }.
   prefixed = prefix: keep: set: builtins.listToAttrs (map
@@ -138,6 +146,11 @@ in
           narHash = self.narHash or null;
           dir = let found = below self root; in if found == null then "" else strings.dropPrefix "/" found;
         };
+        # The folder of the nodes in the provider's tree, "" if it is not there.
+        nodes =
+          let found = if provider.nodesPath == null then null else below self provider.nodesPath; in
+          if found == null then "" else strings.dropPrefix "/" found;
+        inherit (provider.evaluation) leftOut;
         # The names of inputs that are the provider's own, null if they are changed
         # values, which only the provider's flake can give.
         shared = if same.success && same.value then builtins.attrNames shared else null;
@@ -148,7 +161,11 @@ in
     # deployOf packages: deploy.nodes, with the packages of environments that `mage`
     # evaluated before, each project's in a process of its own: { <userName> =
     # { name; path; derivation; output; }; }. No code of a customer is evaluated.
-    deployOf = packages: deployWith (builtins.mapAttrs (_: import ./evaluated-package.nix) packages);
+    deployOf = packages: deployWith plan (evaluated packages);
+
+    # profilesOf plan packages: deploy.nodes of another plan, without its systems: the
+    # profiles of environments follow from the plan's entries for them alone.
+    profilesOf = plan: packages: deployWith (import ./plan-types.nix committed.name plan) (evaluated packages);
 
     # The place of the access tokens with which Nix reads the customers'
     # repositories: a sops file and a key in it; null for none.
@@ -180,7 +197,7 @@ in
 
   nixosConfigurations = if provider.nixosSystem == null then { } else systems;
 
-  deploy.nodes = deployWith environments.packages;
+  deploy.nodes = deployWith plan environments.packages;
 
   packagesFor = system:
     (if provider.pkgsFor == null then { } else { hostenv-provider = packageFor system; })

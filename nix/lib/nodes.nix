@@ -24,9 +24,10 @@ let
     if root != "" && hasPrefix root text then dropPrefix root text else text;
 
   # environmentsOn plan node: the enabled environments of the node, from the plan,
-  # with the paths of their profiles.
+  # with the paths of their profiles. They are without their sources and what is only for
+  # `mage deploy`: a new commit of a customer's changes no system.
   environmentsOn = plan: node:
-    builtins.mapAttrs (user: e: e // (plan.profiles.${user} or { }))
+    builtins.mapAttrs (user: e: removeAttrs e [ "deploymentVerification" "repo" "source" ] // (plan.profiles.${user} or { }))
       (select (e: (e.node or null) == node && e.enable or true) (plan.environments or { }));
 
   # disabledOn plan node: the UIDs of the disabled environments of the node, by user.

@@ -16,6 +16,7 @@ rec {
       output = 1048576;
       allowedUris = [ "github:" "gitlab:" "sourcehut:" ];
       organisations = { };
+      leftOut = [ ];
     };
     nodeModules = [ ];
     nodes = { };

@@ -27,6 +27,16 @@ in
   memory = limit "memory" 4096 "How much memory the evaluation of one project may use, in MB.";
   output = limit "output" 4194304 "How long the result of one project, and what its evaluation prints, may be, in bytes.";
   allowedUris = allowedUris evaluation.allowedUris "They are fetched without credentials.";
+  leftOut = mkOption {
+    type = types.listOf (types.strMatching "[^/].*[^/]|[^/]");
+    default = evaluation.leftOut;
+    example = [ "README.md" "docs" ".github" ];
+    description = ''
+      Files and folders of the provider's flake, relative to its folder, that no node
+      reads. `mage deploy` evaluates a node anew if a file of the flake has changed
+      that the node may read, and so not after a change of these.
+    '';
+  };
   organisations = mkOption {
     type = types.attrsOf (types.submodule {
       options.allowedUris = allowedUris [ ] "For the projects of this organisation; they are fetched with the operator's credentials.";

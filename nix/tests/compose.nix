@@ -49,7 +49,7 @@ in
       packagesOfTheOther = [ "env-shop-test-4444444" "hostenv-provider" "node-node-b" ];
       packagesOfNone = [ "hostenv-provider" ];
       environments = [ "new-main-1111111" "shop-main-2222222" "shop-next-3333333" "shop-test-4444444" ];
-      library = [ "accessTokens" "connections" "deployOf" "held" "inventory" "inventoryWith" "overrides" "plan" "projectNames" ];
+      library = [ "accessTokens" "connections" "deployOf" "held" "inventory" "inventoryWith" "overrides" "plan" "profilesOf" "projectNames" ];
       projectNames = [ "acme__site" ];
     };
   };

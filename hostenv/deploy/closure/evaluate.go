@@ -12,38 +12,35 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// evaluate is a function of deploy.nodes that returns the wanted profiles, node by
-// node. Of other profiles it reads only the names.
+// evaluate is a function of deploy.nodes that returns wanted profiles of a node. Of
+// other profiles it reads only the names.
 //
 // Evaluation puts a derivation into the store. The path loses its string context:
 // nix would build it before it prints it.
 const evaluate = `nodes: let
-  wanted = builtins.fromJSON %s;
+  name = %s;
+  names = builtins.fromJSON %s;
   catch = what: value: builtins.tryEval (builtins.addErrorContext "hostenv-provider: ${what} of the flake" (builtins.deepSeq value value));
-  spec = profile: let path = "${profile.path}"; in {
-    inherit (profile) user sshUser profilePath tempPath;
-    path = builtins.unsafeDiscardStringContext path;
-    derivations = builtins.attrNames (builtins.getContext path);
+  spec = ` + spec + `;
+  about = catch "node ${name}" {
+    inherit (nodes.${name}) hostname;
+    names = builtins.attrNames nodes.${name}.profiles;
   };
-  nodeOf = name: names:
-    if ! nodes ? ${name} then { missing = true; } else
-    let
-      about = catch "node ${name}" {
-        inherit (nodes.${name}) hostname;
-        names = builtins.attrNames nodes.${name}.profiles;
-      };
-    in
-    if ! about.success then { failed = true; } else about.value // {
-      specs = builtins.listToAttrs (map
-        (profile: { name = profile; value = catch "profile ${name}/${profile}" (spec nodes.${name}.profiles.${profile}); })
-        (builtins.filter (profile: builtins.elem profile about.value.names) names));
-    };
-in builtins.mapAttrs nodeOf wanted`
+in
+if ! nodes ? ${name} then { missing = true; }
+else if ! about.success then { failed = true; }
+else about.value // {
+  specs = builtins.listToAttrs (map
+    (profile: { name = profile; value = catch "profile ${name}/${profile}" (spec nodes.${name}.profiles.${profile}); })
+    (builtins.filter (profile: builtins.elem profile about.value.names) names));
+}`
 
 // explain evaluates one profile, or what all profiles of a node need, so that nix
 // writes why it fails.
@@ -72,94 +69,113 @@ type evaluatedSpec struct {
 // store. A profile that cannot be evaluated is in Failed and does not keep others from
 // evaluation.
 //
-// environments are those of the plan, by user name. Their packages are the customers'
-// code: each source is evaluated in a held process of its own ([nix.Runner.Packages]),
-// and then, by one run of nix, deploy.nodes with these packages. If the provider's
-// flake has no lib.hostenvProvider, its own deploy.nodes is evaluated.
+// Each profile is evaluated alone, in a cut of the provider's flake, unless a former run
+// has evaluated the same: see unit. The packages of environments are the customers'
+// code: each source is evaluated in a held process of its own ([nix.Runner.Packages]).
+// What cannot be evaluated in its cut is evaluated with the whole flake, a process for
+// each node, and so is all if Nix.Anew is set, or if the flake has no
+// lib.hostenvProvider.
 //
-// A profile that throws costs one more run of nix, to find the reason. An error that
-// Nix code cannot catch, such as a missing attribute, ends the run: then nix runs for
-// fewer profiles at a time, until those with such errors are found.
-func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node, environments map[string]nix.Environment) (map[string]deploy.Evaluated, error) {
-	packages, broken, err := s.packages(ctx, nodes, environments)
-	if err != nil {
-		return nil, fmt.Errorf("evaluate the environments' packages: %w", err)
-	}
-	wanted := map[string][]string{}
-	for _, n := range nodes {
-		wanted[n.Name] = []string{}
-		for _, p := range n.Profiles {
-			if broken[p.Name] == nil {
-				wanted[n.Name] = append(wanted[n.Name], p.Name)
+// There are as many processes at once as processors and free memory allow.
+func (s *Store) Evaluate(ctx context.Context, nodes []deploy.Node, plan Plan) (map[string]deploy.Evaluated, error) {
+	e := &evaluation{nix: s.Nix, turns: s.Nix.NewTurns()}
+	defer e.turns.Keep()
+	found, broken, rest := map[string]deploy.Evaluated{}, map[string]error{}, nodes
+	if len(plan.Environments) > 0 || len(plan.Text) > 0 {
+		provider, err := s.Nix.Provider(ctx)
+		if err != nil && !errors.Is(err, nix.ErrNoLibrary) {
+			return nil, fmt.Errorf("evaluate the environments' packages: %w", err)
+		}
+		if err == nil {
+			u := &units{nix: s.Nix, turns: e.turns, provider: provider, plan: plan, found: found}
+			if u.text, err = readPlan(plan.Text); err != nil {
+				return nil, err
 			}
+			for _, n := range nodes {
+				names, err := u.text.profilesOf(n.Name)
+				if err != nil {
+					return nil, err
+				}
+				found[n.Name] = deploy.Evaluated{Names: names, Profiles: map[string]deploy.Spec{}, Failed: map[string]error{}}
+			}
+			if err := u.evaluate(ctx, nodes); err != nil {
+				return nil, err
+			}
+			e.packages, broken, rest = u.packages, u.broken, u.missing(nodes)
 		}
 	}
-	e := &evaluation{nix: s.Nix, packages: packages}
-	evaluated, err := e.evaluate(ctx, nodes, wanted)
+	others, err := e.evaluate(ctx, rest)
 	if err != nil {
 		return nil, err
 	}
+	for name, e := range others {
+		before := found[name]
+		maps.Copy(e.Profiles, before.Profiles)
+		e.Hostname = cmp.Or(e.Hostname, before.Hostname)
+		if e.Names == nil {
+			e.Names = before.Names
+		}
+		found[name] = e
+	}
 	for _, n := range nodes {
 		for _, p := range n.Profiles {
-			if err := broken[p.Name]; err != nil {
-				key := n.Name + "/" + p.Name
-				evaluated[n.Name].Failed[p.Name] = evaluationProblem(key, err.Error(), problem.Hint(err))
+			if err := broken[p.Name]; err != nil && !p.IsSystem() {
+				found[n.Name].Failed[p.Name] = evaluationProblem(n.Name+"/"+p.Name, err.Error(), problem.Hint(err))
 			}
 		}
 	}
-	return evaluated, nil
-}
-
-// packages evaluates the packages of the environments of nodes, and returns why some
-// have none. The packages are nil if the provider's own deploy.nodes has them.
-func (s *Store) packages(ctx context.Context, nodes []deploy.Node, environments map[string]nix.Environment) (packages map[string]nix.Package, broken map[string]error, err error) {
-	asked := map[string]nix.Environment{}
-	for _, n := range nodes {
-		for _, p := range n.Profiles {
-			if e, there := environments[p.Name]; there && !p.IsSystem() {
-				asked[p.Name] = e
-			}
-		}
-	}
-	if len(environments) == 0 {
-		return nil, nil, nil
-	}
-	packages, broken, err = s.Nix.Packages(ctx, asked)
-	if errors.Is(err, nix.ErrNoLibrary) {
-		return nil, nil, nil
-	}
-	return packages, broken, err
+	return found, nil
 }
 
 // An evaluation is that of deploy.nodes: the flake's own, or with the packages given,
 // if they are not nil.
 type evaluation struct {
 	nix      *nix.Runner
+	turns    *nix.Turns
 	packages map[string]nix.Package
 }
 
-func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node, wanted map[string][]string) (map[string]deploy.Evaluated, error) {
-	found, err := e.found(ctx, wanted)
-	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
-		found, err = e.apart(ctx, wanted)
-		if errors.As(err, &failed) {
-			return nil, explained(failed, "")
-		}
+// evaluate evaluates nodes, each in a process of its own.
+func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node) (map[string]deploy.Evaluated, error) {
+	found, failed := make([]evaluatedNode, len(nodes)), make([]*nix.CommandError, len(nodes))
+	var group errgroup.Group
+	for i, n := range nodes {
+		group.Go(func() (err error) {
+			if found[i], err = e.node(ctx, n); errors.As(err, &failed[i]) {
+				return nil
+			}
+			return err
+		})
 	}
-	if err != nil {
+	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("evaluate the profiles: %w", err)
+	}
+	if len(nodes) > 0 && !slices.Contains(failed, nil) {
+		// The flake itself may fail.
+		var whole *nix.CommandError
+		if _, err := e.apply(ctx, nodes[0].Name, "builtins.attrNames"); errors.As(err, &whole) && !nix.IsKilled(err) {
+			return nil, explained(whole, "")
+		} else if err != nil && whole == nil {
+			return nil, fmt.Errorf("evaluate the profiles: %w", err)
+		}
 	}
 	var missing []string
 	evaluated := make(map[string]deploy.Evaluated, len(found))
 	var failures []profileName
-	for _, name := range slices.Sorted(maps.Keys(wanted)) {
-		node := found[name]
+	for i, n := range nodes {
+		name, node := n.Name, found[i]
 		if node.Missing {
 			missing = append(missing, fmt.Sprintf("it has no node %q", name))
 			continue
 		}
 		made := deploy.Evaluated{Hostname: node.Hostname, Names: node.Names, Profiles: map[string]deploy.Spec{}, Failed: map[string]error{}}
 		evaluated[name] = made
+		if failed[i] != nil {
+			for _, p := range n.Profiles {
+				made.Failed[p.Name] = explained(failed[i], name)
+			}
+			continue
+		}
 		if node.Failed {
 			failures = append(failures, profileName{node: name})
 			continue
@@ -169,7 +185,14 @@ func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node, wanted m
 				failures = append(failures, profileName{name, profile})
 				continue
 			}
-			if made.Profiles[profile], err = readSpec(spec.Value); err != nil {
+			var read evaluatedSpec
+			err := json.Unmarshal(spec.Value, &read)
+			if err != nil {
+				err = fmt.Errorf("read what nix wrote: %w", err)
+			} else {
+				made.Profiles[profile], err = read.read()
+			}
+			if err != nil {
 				delete(made.Profiles, profile)
 				made.Failed[profile] = evaluationProblem(name+"/"+profile, err.Error(), "")
 			}
@@ -189,16 +212,16 @@ const (
 )
 
 // parts divides profiles among runs of nix.
-func (e *evaluation) parts(all []profileName) (parts [][]profileName) {
+func (e *evaluation) parts(all []string) (parts [][]string) {
 	size := 0
-	for _, p := range all {
-		text, _ := json.Marshal(e.packages[p.profile]) // of strings
-		of := len(nix.Quote(string(text))) + 2*len(nix.Quote(p.profile)) + len(nix.Quote(p.node)) + 32
+	for _, profile := range all {
+		text, _ := json.Marshal(e.packages[profile]) // of strings
+		of := len(nix.Quote(string(text))) + 2*len(nix.Quote(profile)) + 32
 		if size += of; len(parts) == 0 || size > atMost || len(parts[len(parts)-1]) == atOnce {
 			parts, size = append(parts, nil), of
 		}
 		last := &parts[len(parts)-1]
-		*last = append(*last, p)
+		*last = append(*last, profile)
 	}
 	return parts
 }
@@ -206,112 +229,36 @@ func (e *evaluation) parts(all []profileName) (parts [][]profileName) {
 // A profileName is node/profile.
 type profileName struct{ node, profile string }
 
-// listed returns wanted profiles, sorted.
-func listed(wanted map[string][]string) (all []profileName) {
-	for _, node := range slices.Sorted(maps.Keys(wanted)) {
-		for _, name := range wanted[node] {
-			all = append(all, profileName{node, name})
+// node evaluates a node with its profiles. If nix fails, which Nix code cannot catch, it
+// evaluates the node without profiles, and then halves of the profiles. One that fails
+// alone has no success.
+func (e *evaluation) node(ctx context.Context, n deploy.Node) (found evaluatedNode, err error) {
+	var all []string
+	for _, p := range n.Profiles {
+		all = append(all, p.Name)
+	}
+	parts := e.parts(all)
+	if len(parts) == 1 {
+		found, err = e.run(ctx, n.Name, all)
+		if failed := (*nix.CommandError)(nil); err == nil || !errors.As(err, &failed) {
+			return found, err
 		}
 	}
-	return all
-}
-
-// found evaluates the wanted profiles, by node.
-func (e *evaluation) found(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
-	parts := e.parts(listed(wanted))
-	if len(parts) <= 1 {
-		return e.run(ctx, wanted)
+	if found, err = e.run(ctx, n.Name, nil); err != nil {
+		return found, err
 	}
-	found := map[string]evaluatedNode{}
-	for _, some := range parts {
-		part := map[string][]string{}
-		for _, p := range some {
-			part[p.node] = append(part[p.node], p.profile)
-		}
-		nodes, err := e.run(ctx, part)
-		if err != nil {
-			return nil, err
-		}
-		for name, node := range nodes {
-			if before, there := found[name]; there && before.Specs != nil {
-				maps.Copy(before.Specs, node.Specs)
-			} else {
-				found[name] = node
-			}
-		}
-	}
-	for name := range wanted { // a node without a profile
-		if _, there := found[name]; there {
-			continue
-		}
-		nodes, err := e.run(ctx, map[string][]string{name: {}})
-		if err != nil {
-			return nil, err
-		}
-		found[name] = nodes[name]
-	}
-	return found, nil
-}
-
-// run evaluates wanted profiles by one run of nix.
-func (e *evaluation) run(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
-	asked, err := json.Marshal(wanted)
-	if err != nil {
-		return nil, err
-	}
-	var users []string
-	for _, p := range listed(wanted) {
-		users = append(users, p.profile)
-	}
-	written, err := e.apply(ctx, fmt.Sprintf(evaluate, nix.Quote(string(asked))), users...)
-	if err != nil {
-		return nil, err
-	}
-	var found map[string]evaluatedNode
-	if err := json.Unmarshal(written, &found); err != nil {
-		return nil, fmt.Errorf("read what nix wrote: %w", err)
-	}
-	return found, nil
-}
-
-// apart is found for profiles of which at least one makes nix fail: it evaluates the
-// nodes without profiles, and then halves of the profiles. One that fails alone has no
-// success.
-func (e *evaluation) apart(ctx context.Context, wanted map[string][]string) (map[string]evaluatedNode, error) {
-	all := listed(wanted)
-	bare := map[string][]string{}
-	for node := range wanted {
-		bare[node] = []string{}
-	}
-	found, err := e.found(ctx, bare)
-	if err != nil {
-		return nil, err
-	}
-	add := func(node string, specs map[string]caughtValue) {
-		if found[node].Specs != nil {
-			maps.Copy(found[node].Specs, specs)
-		}
-	}
-	var search func(some []profileName, fails bool) error // fails: it is known that nix fails
-	search = func(some []profileName, fails bool) error {
+	var search func(some []string, fails bool) error // fails: it is known that nix fails
+	search = func(some []string, fails bool) error {
 		if !fails {
-			part := map[string][]string{}
-			for _, p := range some {
-				part[p.node] = append(part[p.node], p.profile)
-			}
-			nodes, err := e.found(ctx, part)
+			part, err := e.run(ctx, n.Name, some)
 			failed := (*nix.CommandError)(nil)
-			if err == nil {
-				for name, node := range nodes {
-					add(name, node.Specs)
-				}
-			}
 			if !errors.As(err, &failed) {
+				maps.Copy(found.Specs, part.Specs)
 				return err
 			}
 		}
 		if len(some) == 1 {
-			add(some[0].node, map[string]caughtValue{some[0].profile: {}})
+			found.Specs[some[0]] = caughtValue{}
 			return nil
 		}
 		half := len(some) / 2
@@ -320,28 +267,31 @@ func (e *evaluation) apart(ctx context.Context, wanted map[string][]string) (map
 		}
 		return search(some[half:], false)
 	}
-	if len(all) == 0 {
-		return found, nil
-	}
-	return found, search(all, true)
-}
-
-func readSpec(value []byte) (deploy.Spec, error) {
-	var spec evaluatedSpec
-	if err := json.Unmarshal(value, &spec); err != nil {
-		return deploy.Spec{}, fmt.Errorf("read what nix wrote: %w", err)
-	}
-	// A path without a context needs no derivation: the store has it, or it is no
-	// store path.
-	if len(spec.Derivations) > 1 {
-		return deploy.Spec{}, fmt.Errorf("its path is made of %d derivations, not of one: %s", len(spec.Derivations), strings.Join(spec.Derivations, ", "))
-	}
-	for _, derivation := range spec.Derivations {
-		if strings.HasSuffix(derivation, ".drv") {
-			spec.Derivation = derivation
+	for _, part := range parts {
+		if found.Specs == nil {
+			break // the node is missing, or fails
+		}
+		if err := search(part, len(parts) == 1); err != nil {
+			return found, err
 		}
 	}
-	return spec.Spec, nil
+	return found, nil
+}
+
+// run evaluates profiles of a node by one run of nix.
+func (e *evaluation) run(ctx context.Context, node string, profiles []string) (found evaluatedNode, err error) {
+	names, err := json.Marshal(append([]string{}, profiles...))
+	if err != nil {
+		return found, err
+	}
+	written, err := e.apply(ctx, node, fmt.Sprintf(evaluate, nix.Quote(node), nix.Quote(string(names))), profiles...)
+	if err != nil {
+		return found, err
+	}
+	if err := json.Unmarshal(written, &found); err != nil {
+		return found, fmt.Errorf("read what nix wrote: %w", err)
+	}
+	return found, nil
 }
 
 // explain adds the reasons of failures to evaluated. Without a profile, a failure is
@@ -349,34 +299,29 @@ func readSpec(value []byte) (deploy.Spec, error) {
 func (e *evaluation) explain(ctx context.Context, nodes []deploy.Node, evaluated map[string]deploy.Evaluated, failures []profileName) error {
 	var (
 		mu    sync.Mutex
-		wait  sync.WaitGroup
-		slots = make(chan struct{}, e.nix.Parallel())
-		fatal error
+		group errgroup.Group
 	)
 	for _, f := range failures {
-		slots <- struct{}{}
-		wait.Go(func() {
-			defer func() { <-slots }()
+		group.Go(func() error {
 			why, err := e.why(ctx, f)
+			if err != nil {
+				return err
+			}
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
-				fatal = err
-				return
-			}
 			if f.profile != "" {
 				evaluated[f.node].Failed[f.profile] = why
-				return
+				return nil
 			}
 			// If a node fails, none of its profiles can be evaluated.
 			n := nodes[slices.IndexFunc(nodes, func(n deploy.Node) bool { return n.Name == f.node })]
 			for _, p := range n.Profiles {
 				evaluated[f.node].Failed[p.Name] = why
 			}
+			return nil
 		})
 	}
-	wait.Wait()
-	return fatal
+	return group.Wait()
 }
 
 // why evaluates a failed profile or node alone, and returns the reason.
@@ -386,7 +331,7 @@ func (e *evaluation) why(ctx context.Context, f profileName) (why, err error) {
 		key += "/" + f.profile
 		what = fmt.Sprintf(`{ inherit (node.profiles.${%s}) user sshUser profilePath tempPath; path = "${node.profiles.${%[1]s}.path}"; }`, nix.Quote(f.profile))
 	}
-	_, err = e.apply(ctx, fmt.Sprintf(explain, nix.Quote(f.node), what), f.profile)
+	_, err = e.apply(ctx, f.node, fmt.Sprintf(explain, nix.Quote(f.node), what), f.profile)
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
 		return explained(failed, key), nil
 	}
@@ -396,9 +341,9 @@ func (e *evaluation) why(ctx context.Context, f profileName) (why, err error) {
 	return evaluationProblem(key, "nix reported an error at the first evaluation, and none at the second", ""), nil
 }
 
-// apply evaluates a function of deploy.nodes, with the trace, which names the profile
-// or the node. Of the packages that were evaluated before, it has those of users.
-func (e *evaluation) apply(ctx context.Context, function string, users ...string) ([]byte, error) {
+// apply evaluates a function of deploy.nodes for a node, with the trace, which names the
+// profile or the node. Of the packages that were evaluated before, it has those of users.
+func (e *evaluation) apply(ctx context.Context, node, function string, users ...string) (written []byte, err error) {
 	output := "deploy.nodes"
 	if e.packages != nil {
 		output = "lib.hostenvProvider"
@@ -418,8 +363,12 @@ func (e *evaluation) apply(ctx context.Context, function string, users ...string
 	if err != nil {
 		return nil, err
 	}
-	return e.nix.Run(ctx, nix.Command{Args: append([]string{"eval", "--json", "--show-trace", "--option", "eval-cache", "false",
-		"--no-update-lock-file", installable, "--apply", function}, nix.Features...)})
+	err = e.turns.Do(ctx, node, func() (peak int64, err error) {
+		written, err = e.nix.Run(ctx, nix.Command{Peak: &peak, Args: append([]string{"eval", "--json", "--show-trace", "--option", "eval-cache", "false",
+			"--no-update-lock-file", installable, "--apply", function}, nix.Features...)})
+		return peak, err
+	})
+	return written, err
 }
 
 // marks finds what [evaluate] adds to a trace.
@@ -432,6 +381,10 @@ func explained(failed *nix.CommandError, key string) error {
 	text, hint := nix.Inline(failed.Message()), ""
 	if key != "" && (profile == "" || profile == deploy.SystemProfile) {
 		text, hint = nix.SplitHint(failed.Message())
+	}
+	if nix.IsKilled(failed) {
+		text = "nix was killed twice, the second time without another evaluation beside it (" + failed.Err.Error() + ")"
+		hint = "most often the machine has too little memory: `dmesg` tells; give it more, or swap"
 	}
 	if mark := marks.FindStringSubmatch(failed.Log); key == "" && mark != nil {
 		key = mark[1]

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
@@ -52,7 +53,7 @@ func TestEvaluate(t *testing.T) {
 	local(t, someFail, func(t *testing.T, l *lab) {
 		found, err := l.store.Evaluate(t.Context(), []deploy.Node{
 			node("n1", "system", "site", "broken", "asserts", "two", "unknown"), node("n2", "system", "x"), node("n.3", "system"),
-		}, nil)
+		}, closure.Plan{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +98,7 @@ func TestEvaluate(t *testing.T) {
 // What Nix code cannot catch fails the profile that has it, and no other.
 func TestEvaluateUncatchable(t *testing.T) {
 	local(t, someFail, func(t *testing.T, l *lab) {
-		found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "uncatchable", "aborts", "broken", "site"), node("n.3", "system"), node("n2", "system")}, nil)
+		found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "uncatchable", "aborts", "broken", "site"), node("n.3", "system"), node("n2", "system")}, closure.Plan{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,19 +112,24 @@ func TestEvaluateUncatchable(t *testing.T) {
 				t.Errorf("%s: got %v", profile, err)
 			}
 		}
-		_, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n9", "system")}, nil)
+		_, err = l.store.Evaluate(t.Context(), []deploy.Node{node("n9", "system")}, closure.Plan{})
 		if err == nil || err.Error() != `the flake's deploy.nodes does not match the plan: it has no node "n9"` {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
-// A flake of which nothing can be evaluated is one error.
-func TestEvaluateNothing(t *testing.T) {
+// What Nix code cannot catch in a node fails that node, also if there is no other.
+func TestEvaluateUncatchableNode(t *testing.T) {
 	local(t, `{ outputs = _: { deploy.nodes = { n1 = { }.missing; }; }; }`, func(t *testing.T, l *lab) {
-		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "site")}, nil)
-		if err == nil || !strings.Contains(err.Error(), "attribute 'missing' missing") {
-			t.Errorf("got %v", err)
+		found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", "site")}, closure.Plan{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, profile := range []string{"system", "site"} {
+			if err := found["n1"].Failed[profile]; err == nil || !strings.HasPrefix(err.Error(), "evaluate n1: attribute 'missing' missing") {
+				t.Errorf("%s: got %v", profile, err)
+			}
 		}
 	})
 }
@@ -132,11 +138,11 @@ func TestEvaluateNothing(t *testing.T) {
 func TestEvaluateHostileNames(t *testing.T) {
 	local(t, someFail, func(t *testing.T, l *lab) {
 		for _, name := range []string{`"`, `${throw "run"}`, `" + throw "run" + "`, `\`, `\${x}`, "a\nb", "''", `'`, "é", "$" + `{"a"}`, "%s"} {
-			found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", name)}, nil)
+			found, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system", name)}, closure.Plan{})
 			if err != nil || len(found["n1"].Profiles) != 1 || len(found["n1"].Failed) != 0 {
 				t.Errorf("profile %q: got %+v, %v", name, found["n1"], err)
 			}
-			_, err = l.store.Evaluate(t.Context(), []deploy.Node{node(name, "system")}, nil)
+			_, err = l.store.Evaluate(t.Context(), []deploy.Node{node(name, "system")}, closure.Plan{})
 			if err == nil || !strings.HasPrefix(err.Error(), "the flake's deploy.nodes does not match the plan: it has no node ") {
 				t.Errorf("node %q: got %v", name, err)
 			}
@@ -146,7 +152,7 @@ func TestEvaluateHostileNames(t *testing.T) {
 
 func TestEvaluateWithoutFlake(t *testing.T) {
 	local(t, "{ outputs = _: { }; }", func(t *testing.T, l *lab) {
-		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system")}, nil)
+		_, err := l.store.Evaluate(t.Context(), []deploy.Node{node("n1", "system")}, closure.Plan{})
 		if err == nil || !strings.Contains(err.Error(), "does not provide attribute") || problem.Hint(err) == "" {
 			t.Errorf("got %v", err)
 		}
@@ -170,7 +176,7 @@ func TestEvaluateMany(t *testing.T) {
 			}
 			nodes = append(nodes, node("n"+n, all...))
 		}
-		found, err := l.store.Evaluate(t.Context(), append(nodes, node("n4")), nil)
+		found, err := l.store.Evaluate(t.Context(), append(nodes, node("n4")), closure.Plan{})
 		if err != nil || len(found) != 4 || found["n4"].Hostname != "n4" {
 			t.Fatalf("%d nodes, %v", len(found), err)
 		}

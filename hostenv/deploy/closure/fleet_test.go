@@ -51,7 +51,7 @@ func filled(t *testing.T, s *closure.Store, f *fleet.Fleet) []deploy.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	evaluated, err := s.Evaluate(t.Context(), nodes, nil)
+	evaluated, err := s.Evaluate(t.Context(), nodes, closure.Plan{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,15 +208,15 @@ func TestFleetFaults(t *testing.T) {
 	}
 }
 
-// One process evaluates the whole fleet.
-func TestFleetEvaluationIsOneProcess(t *testing.T) {
+// One process evaluates a node with its profiles.
+func TestFleetEvaluation(t *testing.T) {
 	f := fleet.Start(t, fleet.Options{Nodes: 8, Environments: 5})
 	s := onFleet(t, f)
 	f.ResetCounts(t)
 	if nodes := filled(t, s, f); len(nodes) != 8 || len(nodes[7].Profiles) != 6 || nodes[7].Profiles[5].Path == "" {
 		t.Errorf("got %+v", nodes)
 	}
-	if counts := f.Counts(t); counts["nix"] != 1 || len(counts) > 2 { // nix starts git
+	if counts := f.Counts(t); counts["nix"] != 8 || len(counts) > 2 { // nix starts git
 		t.Errorf("started %v", counts)
 	}
 }

@@ -130,18 +130,18 @@ func FuzzNodeError(f *testing.F) {
 // Long names of packages do not make an argument longer than the kernel takes.
 func TestPartsFitAnArgument(t *testing.T) {
 	e := &evaluation{packages: map[string]nix.Package{}}
-	var all []profileName
+	var all []string
 	for i := range 1000 {
 		user := fmt.Sprint("user", i)
 		path := "/nix/store/" + strings.Repeat("0", 32) + "-" + strings.Repeat("n", 200)
 		e.packages[user] = nix.Package{Name: strings.Repeat("n", 150), Path: path, Derivation: path + ".drv", Output: strings.Repeat("o", 40)}
-		all = append(all, profileName{"node", user})
+		all = append(all, user)
 	}
-	var seen []profileName
+	var seen []string
 	for _, part := range e.parts(all) {
 		known := map[string]nix.Package{}
 		for _, p := range part {
-			known[p.profile] = e.packages[p.profile]
+			known[p] = e.packages[p]
 		}
 		text, err := json.Marshal(known)
 		if argument := nix.Quote(string(text)); err != nil || len(argument) > 120<<10 || len(part) > atOnce {

@@ -54,13 +54,14 @@ func proxy(host, port, cuts string) {
 
 // A lab is a store on this machine, and a node on loopback with its own store.
 type lab struct {
-	t     *testing.T
-	dir   string
-	nix   string
-	store *closure.Store
-	node  deploy.Node
-	cuts  string // see proxy
-	conf  string // the node's nix.conf
+	t      *testing.T
+	dir    string
+	nix    string // a link to binary
+	binary string
+	store  *closure.Store
+	node   deploy.Node
+	cuts   string // see proxy
+	conf   string // the node's nix.conf
 }
 
 // each runs a test in a lab of each Nix at hand, which the node runs too.
@@ -96,6 +97,7 @@ func newLab(t *testing.T, binary, flake string) *lab {
 	l.check(err)
 	binary, err = filepath.EvalSymlinks(binary)
 	l.check(err)
+	l.binary = binary
 	for _, name := range []string{"nix", "nix-store", "nix-daemon"} {
 		l.check(os.Symlink(binary, filepath.Join(dir, "bin", name)))
 	}
@@ -231,7 +233,7 @@ func (l *lab) evaluated(names ...string) deploy.Node {
 	for _, name := range names {
 		n.Profiles = append(n.Profiles, deploy.Profile{Node: n.Name, Name: name})
 	}
-	found, err := l.store.Evaluate(l.t.Context(), []deploy.Node{n}, nil)
+	found, err := l.store.Evaluate(l.t.Context(), []deploy.Node{n}, closure.Plan{})
 	l.check(err)
 	for i := range n.Profiles {
 		p := &n.Profiles[i]

@@ -2,7 +2,9 @@ package drive
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -22,7 +24,8 @@ type Plan struct {
 	Nodes    []deploy.Node // all of them, with all profiles
 	Commit   string        // of the provider's repository, see [deploy.PlanRecord]
 
-	text []byte // of plan.json
+	folder *generated.Folder
+	text   []byte // of plan.json
 }
 
 // Read reads the plan in a folder. The error for a plan of another state is a
@@ -43,17 +46,21 @@ func Read(ctx context.Context, folder *generated.Folder) (*Plan, error) {
 	if err != nil {
 		return nil, problem.In(folder.File(generated.PlanFile), err)
 	}
-	return &Plan{Document: document, State: s, Nodes: nodes, text: text}, nil
+	return &Plan{Document: document, State: s, Nodes: nodes, folder: folder, text: text}, nil
 }
 
-// Evaluate evaluates the flake, once for all nodes, and returns those of a
-// selection with the store paths of their profiles.
+// Evaluate evaluates the profiles of the nodes of a selection, and returns the nodes with
+// the store paths of their profiles. What former runs evaluated is kept in the generated
+// folder.
 func (p *Plan) Evaluate(ctx context.Context, store *closure.Store, selection deploy.Selection) ([]deploy.Node, error) {
 	selected, err := selection.Of(p.Nodes)
 	if err != nil {
 		return nil, err
 	}
-	found, err := store.Evaluate(ctx, selected, Environments(p.Document))
+	if err := p.locate(store.Nix); err != nil {
+		return nil, fmt.Errorf("find the generated folder: %w", err)
+	}
+	found, err := store.Evaluate(ctx, selected, closure.Plan{Text: p.text, Environments: Environments(p.Document)})
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +78,23 @@ func wavesOf(d plan.Document) deploy.Waves {
 		w.Pause, w.Failures = time.Duration(d.Waves.Pause)*time.Second, d.Waves.Failures
 	}
 	return w
+}
+
+// locate tells a runner where the plan is, and lets it keep evaluations beside it.
+func (p *Plan) locate(runner *nix.Runner) error {
+	root, err := filepath.Abs(runner.Dir)
+	if err != nil {
+		return err
+	}
+	if runner.Evaluations, err = filepath.Abs(p.folder.Hidden("evaluations")); err != nil {
+		return err
+	}
+	folder, err := filepath.Abs(p.folder.Path())
+	if err != nil {
+		return err
+	}
+	runner.Generated, err = filepath.Rel(root, folder)
+	return err
 }
 
 // Environments returns what Nix has to know of each environment of a plan.

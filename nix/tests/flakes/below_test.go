@@ -37,7 +37,7 @@ func TestProviderBelowTheRootOfARepository(t *testing.T) {
 				w.Fatal(err)
 			}
 			store := &closure.Store{Nix: runner, Roots: filepath.Join(w.dir, "roots")}
-			evaluated, err := store.Evaluate(w.Context(), nodes, drive.Environments(document))
+			evaluated, err := store.Evaluate(w.Context(), nodes, closure.Plan{Text: document.Encode(), Environments: drive.Environments(document)})
 			if err != nil {
 				w.Fatal(err)
 			}

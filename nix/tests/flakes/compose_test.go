@@ -97,7 +97,7 @@ func TestExampleIsComposed(t *testing.T) {
 			}
 		}
 		w.json(".#lib.hostenvProvider", &names, "--apply", "builtins.attrNames")
-		if want := []string{"accessTokens", "connections", "deployOf", "held", "inventory", "inventoryWith", "overrides", "plan", "projectNames"}; !slices.Equal(names, want) {
+		if want := []string{"accessTokens", "connections", "deployOf", "held", "inventory", "inventoryWith", "overrides", "plan", "profilesOf", "projectNames"}; !slices.Equal(names, want) {
 			w.Errorf("lib.hostenvProvider has %s, want %s", names, want)
 		}
 	})

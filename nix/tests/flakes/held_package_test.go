@@ -45,7 +45,7 @@ func TestPackagesAreHeld(t *testing.T) {
 				w.Fatal(err)
 			}
 			store := &closure.Store{Nix: &hostnix.Runner{Dir: w.path("provider"), Nix: w.nix, Env: w.env}}
-			evaluated, err := store.Evaluate(w.Context(), nodes, drive.Environments(document))
+			evaluated, err := store.Evaluate(w.Context(), nodes, closure.Plan{Text: document.Encode(), Environments: drive.Environments(document)})
 			if err == nil {
 				nodes, err = deploy.Fill(nodes, evaluated)
 			}

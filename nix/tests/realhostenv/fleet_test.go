@@ -20,7 +20,7 @@ const root = "../../.."
 // A fleet is a folder with a provider's repository, locked and not yet planned,
 // and with the repositories of its inputs.
 type fleet struct {
-	*testing.T
+	testing.TB
 	dir     string
 	nix     string
 	env     []string
@@ -29,11 +29,18 @@ type fleet struct {
 
 // newFleet builds a fleet with a number of customers. Its hostenv-provider is this
 // working tree.
-func newFleet(t *testing.T, customers int) *fleet {
+func newFleet(t testing.TB, customers int) *fleet {
 	t.Helper()
-	tool, mirrors := needs(t)
+	tool, _ := needs(t)
+	return fleetOf(t, tool, customers)
+}
+
+// fleetOf is newFleet, made by a copy of the tool.
+func fleetOf(t testing.TB, tool string, customers int) *fleet {
+	t.Helper()
+	_, mirrors := needs(t)
 	able := lockers(t)
-	f := &fleet{T: t, nix: able[len(able)-1]}
+	f := &fleet{TB: t, nix: able[len(able)-1]}
 	own := testenv.NixDir(t)
 	f.dir = filepath.Join(own, "fleet")
 	f.env = append(testenv.NixEnv(own),

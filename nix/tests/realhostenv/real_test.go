@@ -48,7 +48,7 @@ func TestNothingDiffers(t *testing.T) {
 			} else {
 				fleet := filepath.Join(testenv.NixDir(t), "fleet")
 				part(nix, "setup.sh", mirrors, tree, fleet)
-				makePlan(t, nix, filepath.Join(fleet, "provider"))
+				makePlan(t, nix, filepath.Join(fleet, "provider"), testenv.NixEnv(testenv.NixDir(t)))
 				part(nix, "ours.sh", fleet)
 				part(nixes[len(nixes)-1], "reference.sh", fleet)
 				out = part("", "compare.py", filepath.Join(fleet, "ours-plan.json"), filepath.Join(fleet, "reference-plan.json"))
@@ -64,7 +64,7 @@ func TestNothingDiffers(t *testing.T) {
 // readsOtherStores reports whether a Nix reads a file by its store path if the
 // store is in another folder. The evaluation of hostenv's nodes needs this, and
 // Nix 2.26 does not do it.
-func readsOtherStores(t *testing.T, nix string) bool {
+func readsOtherStores(t testing.TB, nix string) bool {
 	t.Helper()
 	const file = `builtins.readFile (builtins.unsafeDiscardStringContext (builtins.toFile "probe" "read"))`
 	out, _, err := run(t, testenv.NixEnv(testenv.NixDir(t)), nix, "eval", "--impure", "--raw", "--expr", file)
@@ -83,7 +83,7 @@ func TestEveryNix(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, log, out)
 	}
 	provider := filepath.Join(fleet, "provider")
-	makePlan(t, newest, provider)
+	makePlan(t, newest, provider, testenv.NixEnv(testenv.NixDir(t)))
 
 	type evaluated struct {
 		Inventory, Packages any
@@ -146,7 +146,7 @@ func TestEveryNix(t *testing.T) {
 }
 
 // needs returns the folder of the tool, and the folder of its mirrors.
-func needs(t *testing.T) (tool, mirrors string) {
+func needs(t testing.TB) (tool, mirrors string) {
 	t.Helper()
 	tool, mirrors = testenv.Need(t, "real-hostenv"), testenv.Need(t, "mirrors")
 	for _, repository := range []string{"WoolwichWeb/hostenv", "hercules-ci/flake-parts", "Mic92/sops-nix", "nix-community/nixpkgs.lib"} {
@@ -158,7 +158,7 @@ func needs(t *testing.T) (tool, mirrors string) {
 // withStorePaths returns a copy of the tool whose stand-ins for packages have store
 // paths. The tool's own have hexadecimal hashes; Nix's base 32 has no e, and a deploy
 // refuses what is no store path.
-func withStorePaths(t *testing.T, tool string) string {
+func withStorePaths(t testing.TB, tool string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{filepath.Base(tool), "nixos-eval"} { // what it starts beside it
@@ -177,7 +177,7 @@ func withStorePaths(t *testing.T, tool string) string {
 }
 
 // lockers returns the Nixes that can lock hostenv.
-func lockers(t *testing.T) []string {
+func lockers(t testing.TB) []string {
 	t.Helper()
 	testenv.Need(t, "newer-nix")
 	able := slices.DeleteFunc(testenv.NixBinaries(t), func(nix string) bool {
@@ -192,7 +192,7 @@ func lockers(t *testing.T) []string {
 	return able
 }
 
-func version(t *testing.T, nix string) string {
+func version(t testing.TB, nix string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), nix, "--version").Output()
 	if err != nil {
@@ -211,7 +211,7 @@ func toolEnv(t *testing.T, nix string) []string {
 
 // checkout makes a repository of this tree's present files, because the tool takes
 // a commit.
-func checkout(t *testing.T) string {
+func checkout(t testing.TB) string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")
 	if err != nil {
@@ -241,7 +241,7 @@ func checkout(t *testing.T) string {
 	return dir
 }
 
-func copyFile(t *testing.T, from, to string) {
+func copyFile(t testing.TB, from, to string) {
 	t.Helper()
 	source, err := os.Open(from)
 	if err != nil {
@@ -268,9 +268,9 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 // makePlan writes and commits the provider's plan.
-func makePlan(t *testing.T, nix, provider string) {
+func makePlan(t testing.TB, nix, provider string, env []string) {
 	t.Helper()
-	runner := &hostnix.Runner{Dir: provider, Nix: nix, Env: testenv.NixEnv(testenv.NixDir(t)), Jobs: 2}
+	runner := &hostnix.Runner{Dir: provider, Nix: nix, Env: env, Jobs: 2}
 	data, err := runner.Inventory(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func makePlan(t *testing.T, nix, provider string) {
 }
 
 // run returns the standard output and the standard error of a program.
-func run(t *testing.T, env []string, program string, args ...string) (stdout, stderr string, err error) {
+func run(t testing.TB, env []string, program string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Env = env

@@ -1,0 +1,412 @@
+package closure_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/examples"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/closure"
+	"github.com/woolwichweb/hostenv-provider/hostenv/deploy/drive"
+	hostnix "github.com/woolwichweb/hostenv-provider/hostenv/nix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/state"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
+)
+
+// A ground is the example provider, whose systems are made of the texts of their modules.
+type ground struct {
+	*lab
+	root  string // of all repositories
+	state state.State
+}
+
+// The stand-in for NixOS calls modules, and puts their attributes `text` into the system.
+const (
+	nixosBefore = "          planned = builtins.filter"
+	nixosAfter  = `          textsOf = module:
+            if builtins.isPath module then [ ]
+            else if builtins.isFunction module then textsOf (module specialArgs)
+            else (if module ? text then [ module.text ] else [ ]) ++ builtins.concatMap textsOf (module.imports or [ ]);
+          planned = builtins.filter`
+)
+
+func newGround(t *testing.T, binary string) *ground {
+	t.Helper()
+	testenv.Need(t, "git")
+	g := &ground{lab: newLab(t, binary, ""), state: state.New()}
+	g.root = filepath.Join(g.dir, "repos")
+	nixos, err := os.ReadFile("../../../examples/inputs/nixpkgs/flake.nix")
+	g.check(err)
+	flake, err := os.ReadFile("../../../examples/provider/flake.nix")
+	g.check(err)
+	edited := func(text []byte, from, to string) string {
+		t.Helper()
+		if strings.Count(string(text), from) != 1 {
+			t.Fatalf("there is not one %q in\n%s", from, text)
+		}
+		return strings.Replace(string(text), from, to, 1)
+	}
+	system := edited(nixos, nixosBefore, nixosAfter)
+	system = edited([]byte(system), "plan = map (module: module.config) planned;", "plan = map (module: module.config) planned; texts = builtins.concatMap textsOf modules;")
+	g.check(examples.Make(t.Context(), g.root, examples.Options{Nix: g.nix, Env: g.store.Nix.Env, Files: map[string]string{
+		"inputs/nixpkgs/flake.nix": system,
+		"provider/flake.nix":       edited(flake, "    inherit inputs;\n    provider = {\n", "    inherit inputs;\n    provider = {\n      nodeModules = [ (import ./common.nix inputs.self) ];\n"),
+		"provider/common.nix":      "flake: { text = \"common\"; }\n",
+		"provider/nodes/text":      "shared",
+		"provider/README.md":       "read me",
+	}}))
+	g.replan()
+	return g
+}
+
+func (g *ground) git(repository string, args ...string) {
+	g.t.Helper()
+	cmd := exec.CommandContext(g.t.Context(), "git", append([]string{"-C", filepath.Join(g.root, repository), "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		g.t.Fatalf("git %q: %v\n%s", args, err, out)
+	}
+}
+
+func (g *ground) put(file, text string) {
+	g.t.Helper()
+	g.check(os.MkdirAll(filepath.Dir(filepath.Join(g.root, file)), 0o755))
+	g.check(os.WriteFile(filepath.Join(g.root, file), []byte(text), 0o600))
+	repository, _, _ := strings.Cut(file, "/")
+	g.git(repository, "add", "--all")
+}
+
+func (g *ground) read(file string) string {
+	g.t.Helper()
+	text, err := os.ReadFile(filepath.Join(g.root, file))
+	g.check(err)
+	return string(text)
+}
+
+func (g *ground) provider() string { return filepath.Join(g.root, "provider") }
+
+// replan plans as `mage plan` does.
+func (g *ground) replan() {
+	g.t.Helper()
+	runner := &hostnix.Runner{Dir: g.provider(), Nix: g.nix, Env: g.store.Nix.Env}
+	data, err := runner.Inventory(g.t.Context())
+	g.check(err)
+	inventory, err := plan.DecodeInventory(data)
+	g.check(err)
+	requests := inventory.SourceRequests()
+	var attrs []map[string]any
+	for _, request := range requests {
+		attrs = append(attrs, request.Attrs)
+	}
+	answers, err := runner.LockSources(g.t.Context(), attrs)
+	g.check(err)
+	sources := plan.Sources{}
+	for i, answer := range answers {
+		sources[requests[i].Key] = plan.Locked(answer)
+	}
+	result, err := plan.Compute(plan.Input{Inventory: inventory, Sources: sources, State: g.state})
+	g.check(err)
+	g.state = result.State
+	g.put("provider/generated/state.json", string(result.State.Encode()))
+	g.put("provider/generated/plan.json", string(result.Plan.Encode()))
+}
+
+// runner returns a runner that keeps evaluations in a folder.
+func (g *ground) runner(memory string) *hostnix.Runner {
+	return &hostnix.Runner{Dir: g.provider(), Nix: g.nix, Env: g.store.Nix.Env, Evaluations: filepath.Join(g.dir, memory)}
+}
+
+// evaluate evaluates all profiles: node/profile to its paths, or to why it fails.
+func (g *ground) evaluate(runner *hostnix.Runner) map[string]string {
+	g.t.Helper()
+	text := g.read("provider/generated/plan.json")
+	document, err := plan.DecodeDocument([]byte(text))
+	g.check(err)
+	nodes, err := deploy.Planned(document)
+	g.check(err)
+	found, err := (&closure.Store{Nix: runner}).Evaluate(g.t.Context(), nodes, closure.Plan{Text: []byte(text), Environments: drive.Environments(document)})
+	g.check(err)
+	all := map[string]string{}
+	for _, n := range nodes {
+		e := found[n.Name]
+		for _, p := range n.Profiles {
+			spec, there := e.Profiles[p.Name]
+			switch {
+			case there:
+				all[p.Key()] = fmt.Sprint(spec)
+			case e.Failed[p.Name] != nil:
+				all[p.Key()] = "fails: " + e.Failed[p.Name].Error()
+			default:
+				g.t.Errorf("%s has no result", p.Key())
+			}
+		}
+	}
+	if _, err := deploy.Fill(nodes, found); err != nil {
+		g.t.Error(err)
+	}
+	return all
+}
+
+// cold evaluates all profiles without what former runs kept.
+func (g *ground) cold() map[string]string {
+	g.t.Helper()
+	g.check(os.RemoveAll(filepath.Join(g.dir, "cold")))
+	return g.evaluate(g.runner("cold"))
+}
+
+// whole evaluates all profiles with the whole flake.
+func (g *ground) whole() map[string]string {
+	g.t.Helper()
+	runner := g.runner("whole")
+	runner.Anew = true
+	return g.evaluate(runner)
+}
+
+// A text is what a module can say.
+type text struct {
+	name, expression string
+	differs          bool // the whole flake says something else than a cut
+}
+
+var texts = []text{
+	{name: "a constant", expression: `"constant"`},
+	{name: "a shared file", expression: `builtins.readFile ../text`},
+	{name: "an own file", expression: `builtins.readFile ./own`},
+	{name: "the commit that modules have", expression: `self.rev or self.dirtyRev or "none"`},
+	{name: "the date that modules have", expression: `toString (self.lastModified or "none")`},
+	{name: "the environments' sources", expression: `builtins.toJSON (map (u: self.lib.hostenvProvider.plan.environments.${u}.source or null) [ ])`},
+	{name: "another node's folder", expression: `builtins.readFile ../node-b/own`},
+	{name: "a build", expression: `builtins.readFile (derivation { name = "imported"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo built > $out" ]; })`},
+	{name: "an error", expression: `throw "it is wrong"`},
+	{name: "what Nix code cannot catch", expression: `{ }.missing`},
+	{name: "the plan's text", expression: `builtins.readFile ../../generated/plan.json`, differs: true},
+	{name: "the state's text, if it is there", expression: `toString (builtins.pathExists ../../generated/state.json)`, differs: true},
+	{name: "the root", expression: `builtins.toJSON (builtins.readDir ../..)`},
+	{name: "all nodes", expression: `builtins.toJSON (builtins.readDir ../.)`, differs: true},
+	{name: "where the flake is", expression: `builtins.unsafeDiscardStringContext self.outPath`, differs: true},
+	{name: "where this file is", expression: `builtins.unsafeDiscardStringContext (toString ./.)`, differs: true},
+}
+
+// TestSound edits a provider at random. What former runs kept is what an evaluation of
+// everything gives, and, if no module reads what a cut has not, what the whole flake
+// gives.
+func TestSound(t *testing.T) {
+	for _, binary := range testenv.NixBinaries(t) {
+		t.Run(versionOf(t, binary), func(t *testing.T) {
+			g := newGround(t, binary)
+			seed := rand.Uint64()
+			t.Logf("seed %d", seed)
+			random := rand.New(rand.NewPCG(seed, 1))
+			differs := map[string]bool{}
+			for _, n := range []string{"node-a", "node-b"} {
+				g.put("provider/nodes/"+n+"/own", "own of "+n)
+			}
+			module := func(node string, said text) func() {
+				return func() {
+					g.put("provider/nodes/"+node+"/configuration.nix", "{ self, ... }: { text = "+said.expression+"; }\n")
+					differs[node] = said.differs
+				}
+			}
+			word := func() string { return fmt.Sprint("word ", random.IntN(1000)) }
+			edits := []struct {
+				name string
+				do   func()
+			}{
+				{"a shared file", func() { g.put("provider/nodes/text", word()) }},
+				{"a file of node-a", func() { g.put("provider/nodes/node-a/own", word()) }},
+				{"a file of node-b", func() { g.put("provider/nodes/node-b/own", word()) }},
+				{"a file that no node reads", func() { g.put("provider/README.md", word()) }},
+				{"a new file", func() { g.put("provider/"+strings.ReplaceAll(word(), " ", "-"), "") }},
+				{"what all nodes say", func() { g.put("provider/common.nix", "flake: { text = \""+word()+"\"; }\n"); differs["all"] = false }},
+				{"all nodes say the commit of the flake", func() {
+					g.put("provider/common.nix", "flake: { text = flake.rev or \"none\"; }\n")
+					differs["all"] = true
+				}},
+				{"a commit", func() { g.git("provider", "commit", "--quiet", "--allow-empty", "--message=x") }},
+				{"a customer's commit", func() {
+					g.put("acme-site/web/index.html", word())
+					g.git("acme-site", "commit", "--quiet", "--allow-empty", "--message=x")
+					g.replan()
+				}},
+				{"a UID", func() {
+					text := g.read("provider/generated/plan.json")
+					old := fmt.Sprint(40000 + random.IntN(5))
+					g.put("provider/generated/plan.json", strings.ReplaceAll(text, ": "+old, fmt.Sprint(": ", 41000+random.IntN(1000))))
+				}},
+				{"a garbage collection", func() { g.run("nix-store", "--gc") }},
+				{"two runs at once", func() {
+					var wait sync.WaitGroup
+					for range 2 {
+						wait.Go(func() { g.evaluate(g.runner("kept")) })
+					}
+					wait.Wait()
+				}},
+			}
+			for _, said := range texts {
+				edits = append(edits, struct {
+					name string
+					do   func()
+				}{"node-a says " + said.name, module("node-a", said)}, struct {
+					name string
+					do   func()
+				}{"node-b says " + said.name, module("node-b", said)})
+			}
+			order := random.Perm(len(edits))[:16] // all of them take minutes
+			var done []string
+			for _, at := range order {
+				edits[at].do()
+				done = append(done, edits[at].name)
+				kept := g.evaluate(g.runner("kept"))
+				if diff := cmp.Diff(g.cold(), kept); diff != "" {
+					t.Fatalf("after %s (-cold +kept):\n%s", strings.Join(done, ", "), diff)
+				}
+				if slices.Contains(slices.Collect(maps.Values(differs)), true) {
+					continue
+				}
+				if diff := cmp.Diff(g.whole(), kept); diff != "" {
+					t.Fatalf("after %s (-whole +kept):\n%s", strings.Join(done, ", "), diff)
+				}
+			}
+		})
+	}
+}
+
+// TestKey leaves each part of the key out in turn: then a former result is taken for
+// what a change of this part gives. With the whole key it is not.
+func TestKey(t *testing.T) {
+	binaries := testenv.NixBinaries(t)
+	binary := binaries[len(binaries)-1]
+	for _, c := range []struct {
+		parts, says string
+		change      func(g *ground, runner *hostnix.Runner)
+	}{
+		{"tree", `"one"`, func(g *ground, _ *hostnix.Runner) { g.say(`"other"`) }},
+		{"slice", `"one"`, func(g *ground, _ *hostnix.Runner) {
+			g.put("provider/generated/plan.json", strings.ReplaceAll(g.read("provider/generated/plan.json"), ": 40000", ": 41000"))
+		}},
+		{"environment", `"one"`, func(g *ground, _ *hostnix.Runner) {
+			g.put("acme-site/web/index.html", "new")
+			g.git("acme-site", "commit", "--quiet", "--message=x")
+			g.replan()
+		}},
+		{"settings", `toString (builtins ? fetchClosure)`, func(_ *ground, runner *hostnix.Runner) {
+			runner.Env = append(slices.Clone(runner.Env), "NIX_CONFIG="+nixConfig(runner.Env)+"\nextra-experimental-features = fetch-closure")
+		}},
+		// Each Nix has its own settings: without them the version tells Nixes apart.
+		{"version settings", `builtins.nixVersion`, func(g *ground, runner *hostnix.Runner) {
+			if len(binaries) < 2 {
+				testenv.LeaveOut(g.t, "newer-nix", "there is one Nix alone")
+			}
+			runner.Nix = binaries[len(binaries)-2] // reads the store of the newest
+		}},
+	} {
+		parts := strings.Fields(c.parts)
+		for _, without := range [][]string{parts, parts[1:]} {
+			t.Run(c.parts+"/without="+strings.Join(without, "+"), func(t *testing.T) {
+				closure.WithoutParts(t, without)
+				g := newGround(t, binary)
+				g.say(c.says)
+				runner := g.runner("kept")
+				before := g.evaluate(runner)
+				next := g.runner("kept")
+				c.change(g, next)
+				kept := g.evaluate(next)
+				next.Evaluations = filepath.Join(g.dir, "cold")
+				cold := g.evaluate(next)
+				if maps.Equal(before, cold) {
+					t.Fatal("the change changes no result")
+				}
+				if stale := !maps.Equal(kept, cold); stale != (len(without) == len(parts)) {
+					t.Errorf("stale: %v (-cold +kept):\n%s", stale, cmp.Diff(cold, kept))
+				}
+			})
+		}
+	}
+}
+
+// say makes the system of node-a of the text of an expression.
+func (g *ground) say(expression string) {
+	g.t.Helper()
+	g.put("provider/nodes/node-a/configuration.nix", "{ self, ... }: { text = "+expression+"; }\n")
+}
+
+func nixConfig(env []string) (config string) {
+	for _, kv := range env {
+		if value, found := strings.CutPrefix(kv, "NIX_CONFIG="); found {
+			config = value
+		}
+	}
+	return config
+}
+
+// TestKilled kills processes of Nix as a kernel without memory does. One is run once
+// more, alone. One that is killed again fails its node, and no other.
+func TestKilled(t *testing.T) {
+	binaries := testenv.NixBinaries(t)
+	g := newGround(t, binaries[len(binaries)-1])
+	want := g.cold()
+	nix := g.nix
+	count := filepath.Join(g.dir, "count")
+	// kill lets Nix die if its arguments match a pattern of the shell, as often as times says.
+	kill := func(pattern string, times int) {
+		g.check(os.RemoveAll(count))
+		g.check(os.Remove(nix))
+		g.check(os.WriteFile(nix, []byte(fmt.Sprintf(`#!/bin/sh
+case "$*" in *%s*)
+  echo x >> %s
+  if [ "$(wc -l < %[2]s)" -le %d ]; then kill -KILL $$; fi
+esac
+exec %s "$@"
+`, pattern, count, times, g.binary)), 0o755))
+	}
+	kill("p.deployOf", 1)
+	if diff := cmp.Diff(want, g.cold()); diff != "" {
+		t.Errorf("killed once (-want +got):\n%s", diff)
+	}
+	if lines, err := os.ReadFile(count); err != nil || strings.Count(string(lines), "x") != 3 {
+		t.Errorf("two systems were evaluated by %q, %v", lines, err)
+	}
+	kill(`'{"node-a"}'*|*'name = "node-a"'`, 1000)
+	got := g.cold()
+	for key, result := range want {
+		if strings.HasPrefix(key, "node-a/system") != strings.HasPrefix(got[key], "fails: ") {
+			t.Errorf("%s is %s, and was %s", key, got[key], result)
+		}
+	}
+	if !strings.Contains(got["node-a/system"], "evaluate node-a: nix was killed twice") {
+		t.Errorf("got %s", got["node-a/system"])
+	}
+}
+
+// A run of a few profiles evaluates these alone, and the plan's others are not missed.
+func TestSelection(t *testing.T) {
+	g := newGround(t, testenv.NixBinaries(t)[0])
+	text := g.read("provider/generated/plan.json")
+	document, err := plan.DecodeDocument([]byte(text))
+	g.check(err)
+	all, err := deploy.Planned(document)
+	g.check(err)
+	selected, err := deploy.Selection{Profiles: []string{"site-*"}}.Of(all)
+	g.check(err)
+	found, err := (&closure.Store{Nix: g.runner("kept")}).Evaluate(t.Context(), selected, closure.Plan{Text: []byte(text), Environments: drive.Environments(document)})
+	g.check(err)
+	filled, err := deploy.Fill(all, found)
+	g.check(err)
+	for _, n := range filled {
+		for _, p := range n.Profiles {
+			if wanted := strings.HasPrefix(p.Name, "site-"); wanted != (p.Path != "") || p.Broken != nil {
+				t.Errorf("%s is %q, %v", p.Key(), p.Path, p.Broken)
+			}
+		}
+	}
+}
