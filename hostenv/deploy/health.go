@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -239,13 +238,4 @@ func (r *run) repeated(ctx context.Context, p *profileRun, which Asking, needed 
 		}
 	}
 	return v
-}
-
-// unhealthy returns the profiles of these nodes that are not at their planned path, or
-// whose enforced checks do not pass, in the order of an [Outcome].
-func (r *run) unhealthy(nodes []*nodeRun) []ProfileOutcome {
-	all := OutcomeOf(r.Journal.Events()).Profiles
-	return slices.DeleteFunc(all, func(p ProfileOutcome) bool {
-		return p.Good() || !slices.ContainsFunc(nodes, func(n *nodeRun) bool { return n.Name == p.Node })
-	})
 }

@@ -240,17 +240,7 @@ func (r *run) findRoom(ctx context.Context) []Event {
 			continue
 		}
 		group.Go(func() error {
-			short, closure, err := r.room(ctx, n, list)
-			found[i], n.short = short, len(short) > 0
-			switch free, known := n.seen().free(); {
-			case ctx.Err() != nil:
-			case err != nil:
-				found[i] = append(found[i], finding(Warning, FindingDiskUnknown, "`nix-store --check-validity` must work for "+n.User+" on the node",
-					"node %s: whether it has room is unknown: %v", n.Name, err))
-			case n.RemoteBuild && len(closure) == 0 && known && free < littleFree:
-				found[i] = append(found[i], finding(Warning, FindingDiskUnknown, "check that this is enough, or build here: without -remoteBuild and provider.nodes.<node>.remoteBuild",
-					"node %s builds for itself, so what it will need is unknown; %s are free", n.Name, mebibytes(free, math.Floor)))
-			}
+			found[i] = r.shortNow(ctx, n, list)
 			return nil
 		})
 	}
@@ -262,6 +252,23 @@ func (r *run) findRoom(ctx context.Context) []Event {
 		}
 	}
 	return events
+}
+
+// shortNow returns what is known before the build about the room that profiles have on a
+// node.
+func (r *run) shortNow(ctx context.Context, n *nodeRun, list []*profileRun) []*Finding {
+	found, closure, err := r.room(ctx, n, list)
+	n.short = len(found) > 0
+	switch free, known := n.seen().free(); {
+	case ctx.Err() != nil:
+	case err != nil:
+		found = append(found, finding(Warning, FindingDiskUnknown, "`nix-store --check-validity` must work for "+n.User+" on the node",
+			"node %s: whether it has room is unknown: %v", n.Name, err))
+	case n.RemoteBuild && len(closure) == 0 && known && free < littleFree:
+		found = append(found, finding(Warning, FindingDiskUnknown, "check that this is enough, or build here: without -remoteBuild and provider.nodes.<node>.remoteBuild",
+			"node %s builds for itself, so what it will need is unknown; %s are free", n.Name, mebibytes(free, math.Floor)))
+	}
+	return found
 }
 
 // previewRoom records what a push would refuse, unless the preflight found so already.

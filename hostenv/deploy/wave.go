@@ -190,8 +190,9 @@ func (p ProfileOutcome) failedThere(skipOffline bool) bool {
 		return !skipOffline
 	case StateSkipped:
 		return false // for another profile's failure, which counts
+	default:
+		return !p.Good()
 	}
-	return !p.Good()
 }
 
 // giveUp records that profiles stay as they are, because of a wave before theirs.

@@ -60,8 +60,9 @@ func wave(e deploy.Event) string {
 		return e.Wave.String() + " begins"
 	case deploy.StateFailed:
 		return e.Error
+	default:
+		return ""
 	}
-	return ""
 }
 
 func prefix(e deploy.Event) string {
