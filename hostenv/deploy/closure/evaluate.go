@@ -135,7 +135,8 @@ type evaluation struct {
 	packages map[string]nix.Package
 }
 
-// evaluate evaluates nodes, each in a process of its own.
+// evaluate evaluates nodes, each in a process of its own. What fails is evaluated once
+// more before it counts: Nix 2.8 may fail because another process writes to its store.
 func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node) (map[string]deploy.Evaluated, error) {
 	found, failed := make([]evaluatedNode, len(nodes)), make([]*nix.CommandError, len(nodes))
 	var group errgroup.Group
@@ -156,6 +157,16 @@ func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node) (map[str
 		if _, err := e.apply(ctx, nodes[0].Name, "builtins.attrNames"); errors.As(err, &whole) && !nix.IsKilled(err) {
 			return nil, explained(whole, "")
 		} else if err != nil && whole == nil {
+			return nil, fmt.Errorf("evaluate the profiles: %w", err)
+		}
+	}
+	for i, n := range nodes {
+		if failed[i] == nil || nix.IsKilled(failed[i]) {
+			continue
+		}
+		var err error
+		failed[i] = nil
+		if found[i], err = e.node(ctx, n); err != nil && !errors.As(err, &failed[i]) {
 			return nil, fmt.Errorf("evaluate the profiles: %w", err)
 		}
 	}
@@ -185,23 +196,29 @@ func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node) (map[str
 				failures = append(failures, profileName{name, profile})
 				continue
 			}
-			var read evaluatedSpec
-			err := json.Unmarshal(spec.Value, &read)
-			if err != nil {
-				err = fmt.Errorf("read what nix wrote: %w", err)
-			} else {
-				made.Profiles[profile], err = read.read()
-			}
-			if err != nil {
-				delete(made.Profiles, profile)
-				made.Failed[profile] = evaluationProblem(name+"/"+profile, err.Error(), "")
-			}
+			add(made, name, profile, spec)
 		}
 	}
 	if len(missing) > 0 {
 		return nil, deploy.Mismatch(missing...)
 	}
 	return evaluated, e.explain(ctx, nodes, evaluated, failures)
+}
+
+// add adds a profile that was evaluated.
+func add(to deploy.Evaluated, node, profile string, spec caughtValue) {
+	var result evaluatedSpec
+	err := json.Unmarshal(spec.Value, &result)
+	if err != nil {
+		err = fmt.Errorf("read what nix wrote: %w", err)
+	} else if made, unread := result.read(); unread == nil {
+		to.Profiles[profile] = made
+	} else {
+		err = unread
+	}
+	if err != nil {
+		to.Failed[profile] = evaluationProblem(node+"/"+profile, err.Error(), "")
+	}
 }
 
 // Limits of one run of nix. Names and packages are in one argument, for which the
@@ -304,11 +321,24 @@ func (e *evaluation) explain(ctx context.Context, nodes []deploy.Node, evaluated
 	for _, f := range failures {
 		group.Go(func() error {
 			why, err := e.why(ctx, f)
+			var again caughtValue
+			if why == nil && err == nil && f.profile != "" {
+				var found evaluatedNode
+				found, err = e.run(ctx, f.node, []string{f.profile})
+				again = found.Specs[f.profile]
+			}
 			if err != nil {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			if why == nil && again.Success {
+				add(evaluated[f.node], f.node, f.profile, again)
+				return nil
+			}
+			if why == nil {
+				why = evaluationProblem(strings.TrimSuffix(f.node+"/"+f.profile, "/"), "nix reported an error at the first evaluation, and none at the second", "")
+			}
 			if f.profile != "" {
 				evaluated[f.node].Failed[f.profile] = why
 				return nil
@@ -324,7 +354,8 @@ func (e *evaluation) explain(ctx context.Context, nodes []deploy.Node, evaluated
 	return group.Wait()
 }
 
-// why evaluates a failed profile or node alone, and returns the reason.
+// why evaluates a failed profile or node alone, and returns the reason, nil if it does
+// not fail again.
 func (e *evaluation) why(ctx context.Context, f profileName) (why, err error) {
 	what, key := "{ inherit (node) hostname; names = builtins.attrNames node.profiles; }", f.node
 	if f.profile != "" {
@@ -338,7 +369,7 @@ func (e *evaluation) why(ctx context.Context, f profileName) (why, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", key, err)
 	}
-	return evaluationProblem(key, "nix reported an error at the first evaluation, and none at the second", ""), nil
+	return nil, nil //nolint:nilnil // it does not fail
 }
 
 // apply evaluates a function of deploy.nodes for a node, with the trace, which names the

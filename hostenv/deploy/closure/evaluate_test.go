@@ -58,6 +58,9 @@ func TestEvaluate(t *testing.T) {
 			t.Fatal(err)
 		}
 		n1 := found["n1"]
+		if failed := found["n.3"].Failed; len(failed) > 0 {
+			t.Errorf("n.3: %v", failed)
+		}
 		all := []string{"aborts", "asserts", "broken", "site", "system", "two", "uncatchable"}
 		if diff := cmp.Diff(all, n1.Names); diff != "" || n1.Hostname != "n1.example" {
 			t.Errorf("n1 is %q with (-want +got):\n%s", n1.Hostname, diff)
