@@ -28,6 +28,7 @@ var kinds = map[string]kind{
 	"compare":         {"FILE", files},
 	"deployRs":        {"FILE", files},
 	"env":             {"ENVIRONMENT", environmentsAndSystem},
+	"evaluate":        {"HOW", words("full")},
 	"exclude":         {"NAME", nodesAndEnvironments},
 	"explain":         {"HOST", hosts},
 	"facts":           {"FILE", files},

@@ -174,7 +174,7 @@ in
 
   script-of-environment = {
     expr = let script = scriptOf { hostenv.stateDir = "/home/it's/state"; }; in
-      map (part: has part script) [ "\"\${coreutils}tee\" -p -- \"$log\"" "\"$PROFILE/bin/activate\"" "uid=1002\n" "HOME=~shop-main\n" "state='/home/it'\\''s/state'" "PIPESTATUS[0]" ];
+      map (part: has part script) [ "\"\${coreutils}tee\" -p -- \"$log\"" "\"$PROFILE/bin/activate\"" "uid=1002\n" "HOME=~shop-main\n" "state='/home/it'\\''s/state'" "wait \"$reader\"\n" ];
     expected = [ true true true true true true ];
   };
   script-without-paths-of-hostenv = {

@@ -165,7 +165,7 @@ func Preview(w io.Writer, o deploy.Outcome) error {
 		fmt.Fprintf(w, "  %s to copy in %d paths, closure %s (%s%s)\n", Size(p.Diff.Copy), p.Diff.Paths, Size(p.Diff.Size), sign, Size(p.Diff.Delta))
 	}
 	for _, wave := range o.Waves {
-		fmt.Fprintf(w, "%s: %s\n", wave, inWave(wave))
+		fmt.Fprintf(w, "%s: %s\n", wave, problem.Line(inWave(wave)))
 	}
 	fmt.Fprintln(w, Total(o))
 	return nil
