@@ -195,6 +195,8 @@ func (r *run) restore(ctx context.Context, p *profileRun, why Reason, path strin
 	return nil
 }
 
+const askAgain = "run `mage deploy -resume`: it asks the node again and continues from there"
+
 // lost ends a profile that the run changed on a node that no longer answers.
 func (r *run) lost(ctx context.Context, p *profileRun, failure, err error, log string) error {
 	reason := ReasonLost
@@ -202,7 +204,7 @@ func (r *run) lost(ctx context.Context, p *profileRun, failure, err error, log s
 		reason = ReasonInterrupted
 	}
 	return r.set(p, Event{State: StateUnknown, Reason: reason, Error: errors.Join(failure, err).Error(),
-		Hint: "run `mage deploy -resume`: it asks the node again and continues from there", Log: log})
+		Hint: askAgain, Log: log})
 }
 
 // awaitEnd asks the node until no activation of the profile is running. A node

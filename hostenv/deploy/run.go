@@ -120,6 +120,9 @@ func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outco
 	for _, n := range x.all {
 		n.close()
 	}
+	if err == nil && mode == Deploy {
+		err = r.leaveUnknown()
+	}
 	outcome := OutcomeOf(r.Journal.Events())
 	if err != nil {
 		return outcome, err
@@ -131,6 +134,24 @@ func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outco
 	}
 	err = r.Journal.Append(Event{Type: TypeEnd, End: &end})
 	return OutcomeOf(r.Journal.Events()), err
+}
+
+// leaveUnknown records that it is unknown what became of the activations that this run
+// began before it was resumed, if their nodes cannot be asked.
+func (r *Runner) leaveUnknown() error {
+	for _, p := range OutcomeOf(r.Journal.Events()).Profiles {
+		if p.Doubt == nil || p.State.Final() {
+			continue
+		}
+		e := Event{
+			Type: TypeProfile, Node: p.Node, Profile: p.Profile, Want: p.Want, State: StateUnknown, Reason: ReasonLost, Log: p.Log,
+			Error: "the run ended while it was activated, and the node could not be asked since then", Hint: askAgain,
+		}
+		if err := r.Journal.Append(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Gentle returns a context that ends when ctx ends or stop is closed. It is for

@@ -232,6 +232,49 @@ func TestResumesAfterDeath(t *testing.T) {
 	t.Logf("%d lives", runs)
 }
 
+// A run that died in an activation is resumed while the node does not answer: what became
+// of the activation is unknown, and the next run asks the node.
+func TestResumedWithoutTheNode(t *testing.T) {
+	nodes := fleet(1, 1)
+	w := newWorld(t, nodes)
+	dir := t.TempDir()
+	r := w.runner(dir, "")
+	w.fault = func(op, _, profile string) fault {
+		if op != "activate" || profile == deploy.SystemProfile {
+			return none
+		}
+		_ = r.Journal.Close()
+		return dies
+	}
+	if _, err := r.Run(t.Context(), deploy.Deploy, nodes, nodes); err == nil {
+		t.Fatal("the run did not die")
+	}
+	w.fault = func(string, string, string) fault { return none }
+	resumed := func(away bool) deploy.Outcome {
+		t.Helper()
+		w.nodes["n1"].unreached = away
+		again := w.runner(dir, r.Journal.ID)
+		if err := again.Journal.Append(deploy.Event{Type: deploy.TypeResume}); err != nil {
+			t.Fatal(err)
+		}
+		again.History.Doubts = doubts(t, dir)
+		o, err := again.Run(t.Context(), deploy.Deploy, nodes, nodes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	for range 2 {
+		o := resumed(true)
+		if p := o.Profiles[1]; o.Code() == deploy.ExitDone || p.State != deploy.StateUnknown || p.Reason != deploy.ReasonLost || p.Doubt == nil || o.Counts()["unknown"] != 1 {
+			t.Errorf("without the node it ended with %d: %v", o.Code(), states(o))
+		}
+	}
+	if o := resumed(false); o.Code() != deploy.ExitDone {
+		t.Errorf("with the node it ended with %d: %v", o.Code(), states(o))
+	}
+}
+
 // doubts reads the doubts of all journals of a folder, as a new run does.
 func doubts(t *testing.T, dir string) map[string]deploy.Doubt {
 	t.Helper()
