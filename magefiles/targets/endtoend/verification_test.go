@@ -226,7 +226,7 @@ func TestVerificationUnreadable(t *testing.T) {
 	door := openDoor(t, n, func(string) int { return 200 })
 	odd, fine := n.Users()[0], n.Users()[1]
 	r := w.wants(w.deploy(), 3)
-	contains(t, r.stdout, "n1 "+odd+": 1 of 2 checks failed\n- odd: cannot be read: deploymentVerification.checks[1]", "$(touch owned)", "mage plan", "active, does not work", "3 activated")
+	contains(t, r.stdout, "n1 "+odd+": 1 of 2 checks failed, which shows nothing about the version\n- odd: cannot be read: deploymentVerification.checks[1]", "$(touch owned)", "mage plan", "active, does not work", "3 activated")
 	if want := []string{odd + "." + fleet.Domain + "/login", fine + "." + fleet.Domain + "/login"}; !slices.Equal(door.all(), want) {
 		t.Errorf("the deploy did not ask for %q", want)
 	}
