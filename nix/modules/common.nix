@@ -8,6 +8,7 @@
     ./acme.nix
     ./backups.nix
     ./cache.nix
+    ./challenge.nix
     ./deploy.nix
     ./environments.nix
     ./firewall.nix

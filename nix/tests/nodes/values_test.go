@@ -86,6 +86,7 @@ type values struct {
 		ListenAddress string
 		Port          int
 	}
+	Challenge          map[string]string // the files of challenges that systemd-tmpfiles writes
 	Etc                map[string]string // files of /etc
 	SetEnvironment     string            // the target of /etc/set-environment
 	Profiles, Programs []string
