@@ -149,7 +149,7 @@ func TestMergeDeployments(t *testing.T) {
 	a, b := at("n1", "1", "2026-11-29T07:00:00Z", 0), at("n2", "1", "2026-11-29T07:00:01Z", 0)
 	short := at("n1", "1", "2026-11-29T07:00:00Z", 3) // of a node
 	next := at("n1", "2", "2026-11-30T07:00:00Z", 0)
-	strange := at("n1", "", "2026-11-28T07:00:00Z", 0) // without a run there is nothing to compare
+	strange := at("n1", "", "2026-11-28T07:00:00Z", 0) // without a run it is kept twice
 	for name, lists := range map[string][][]deploy.Deployment{
 		"the nodes first":    {{short, next, strange}, {strange, b}, {a, b, next}},
 		"the journals first": {{a, b, next}, {short, next, strange}, {b, strange}},

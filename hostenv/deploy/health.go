@@ -41,8 +41,8 @@ func (r *run) beginBaselines(ctx context.Context, n *nodeRun) {
 }
 
 // asksBefore returns a function that makes the baseline of a profile once, nil for a
-// profile that has none: its checks are not enforced, or there is nothing that they
-// could ask. An environment that moves is asked on its old node.
+// profile without one: its checks are not enforced, or no version before is active. An
+// environment that moves is asked on its old node.
 func (r *run) asksBefore(ctx context.Context, p *profileRun) func() *Verification {
 	if has, enforced := r.checked(p); !has || !enforced {
 		return nil

@@ -49,8 +49,8 @@ func reasonOf(failure error) Reason {
 //
 // The node itself ends an activation at its limit, also if this machine is gone, and goes
 // back (nix/lib/activation/frame.sh). So what we wait for here is a node that does not: an
-// activation can stop the program that watches it. It is told apart, because the activation may
-// still run.
+// activation can stop the program that watches it. The error differs from that of a limit
+// on the node, because the activation may still run.
 func (r *run) limited(ctx context.Context, p *profileRun, log *os.File) (context.Context, context.CancelFunc) {
 	cancel := func() {}
 	if p.Limit > 0 {

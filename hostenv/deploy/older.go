@@ -79,9 +79,10 @@ func (r *run) newer(n *nodeRun, has PlanRecord) error {
 	return nil
 }
 
-// keep makes a node record the plan, and what that holds back of it, before the profiles that are there are activated,
-// and reports whether they may be. A node that is at the plan already records it too; one
-// that could not get it stays with the record of the plan that it has.
+// keep makes a node record the plan, and the node's environments that the plan holds
+// back, before the profiles that are there are activated, and reports whether they may be.
+// A node that is at the plan already records it too; one that could not get it stays with
+// the record of the plan that it has.
 func (r *run) keep(ctx context.Context, n *nodeRun, there []*profileRun) (may bool, err error) {
 	behind := slices.ContainsFunc(n.profiles, func(p *profileRun) bool { return p.decision.State != StateInSync })
 	if r.Plan.Serial == 0 || len(there) == 0 && behind {

@@ -183,19 +183,22 @@ func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, quie
 
 // missing returns the profiles that the store in which they are built lacks.
 func (b *building) missing(ctx context.Context, profiles []deploy.Profile) (missing []deploy.Profile, err error) {
-	args := []string{"--check-validity", "--print-invalid"}
+	var paths []string
 	for _, p := range profiles {
-		args = append(args, p.Path)
+		paths = append(paths, p.Path)
 	}
-	var written []byte
-	if b.on != nil {
-		written, err = b.store.remotely(ctx, *b.on, io.Discard, b.store.stall(), args)
+	invalid := map[string]bool{}
+	if b.on == nil {
+		invalid, err = b.store.Nix.Invalid(ctx, paths)
 	} else {
-		written, err = b.store.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: args})
+		var written []byte
+		written, err = b.store.remotely(ctx, *b.on, io.Discard, b.store.stall(), append([]string{"--check-validity", "--print-invalid"}, paths...))
+		for _, path := range strings.Fields(string(written)) {
+			invalid[path] = true
+		}
 	}
-	invalid := strings.Fields(string(written))
 	for _, p := range profiles {
-		if slices.Contains(invalid, p.Path) {
+		if invalid[p.Path] {
 			missing = append(missing, p)
 		}
 	}

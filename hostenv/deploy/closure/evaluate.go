@@ -136,7 +136,8 @@ type evaluation struct {
 }
 
 // evaluate evaluates nodes, each in a process of its own. What fails is evaluated once
-// more before it counts: Nix 2.8 may fail because another process writes to its store.
+// more before it counts: beside other processes that write to the store, Nix 2.8 fails now
+// and then.
 func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node) (map[string]deploy.Evaluated, error) {
 	found, failed := make([]evaluatedNode, len(nodes)), make([]*nix.CommandError, len(nodes))
 	var group errgroup.Group
@@ -196,7 +197,7 @@ func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node) (map[str
 				failures = append(failures, profileName{name, profile})
 				continue
 			}
-			add(made, name, profile, spec)
+			addProfile(made, name, profile, spec)
 		}
 	}
 	if len(missing) > 0 {
@@ -205,8 +206,8 @@ func (e *evaluation) evaluate(ctx context.Context, nodes []deploy.Node) (map[str
 	return evaluated, e.explain(ctx, nodes, evaluated, failures)
 }
 
-// add adds a profile that was evaluated.
-func add(to deploy.Evaluated, node, profile string, spec caughtValue) {
+// addProfile adds a profile that was evaluated.
+func addProfile(to deploy.Evaluated, node, profile string, spec caughtValue) {
 	var result evaluatedSpec
 	err := json.Unmarshal(spec.Value, &result)
 	if err != nil {
@@ -333,7 +334,7 @@ func (e *evaluation) explain(ctx context.Context, nodes []deploy.Node, evaluated
 			mu.Lock()
 			defer mu.Unlock()
 			if why == nil && again.Success {
-				add(evaluated[f.node], f.node, f.profile, again)
+				addProfile(evaluated[f.node], f.node, f.profile, again)
 				return nil
 			}
 			if why == nil {

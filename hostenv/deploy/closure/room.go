@@ -22,22 +22,19 @@ func (s *Store) Closure(ctx context.Context, paths []string) ([]string, error) {
 	if len(paths) == 0 {
 		return nil, nil
 	}
-	query := func(args ...string) ([]string, error) {
-		written, err := s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: args})
-		if err != nil {
-			return nil, fmt.Errorf("look up what was built: %w", err)
-		}
-		return strings.Fields(string(written)), nil
-	}
-	invalid, err := query(append([]string{"--check-validity", "--print-invalid"}, paths...)...)
+	invalid, err := s.Nix.Invalid(ctx, paths)
 	if err != nil {
 		return nil, err
 	}
-	valid := slices.DeleteFunc(slices.Clone(paths), func(path string) bool { return slices.Contains(invalid, path) })
+	valid := slices.DeleteFunc(slices.Clone(paths), func(path string) bool { return invalid[path] })
 	if len(valid) == 0 {
 		return nil, nil
 	}
-	return query(append([]string{"--query", "--requisites"}, valid...)...)
+	written, err := s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append([]string{"--query", "--requisites"}, valid...)})
+	if err != nil {
+		return nil, fmt.Errorf("look up what was built: %w", err)
+	}
+	return strings.Fields(string(written)), nil
 }
 
 const (

@@ -43,7 +43,7 @@ type Notifier struct {
 	run    string       // its id
 	begun  bool
 	failed bool
-	over   bool // the end was queued, or there is nothing to notify of
+	over   bool // no further moment is queued
 
 	queue chan moment
 	done  chan struct{} // closed when all of the queue was notified of

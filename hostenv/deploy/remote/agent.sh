@@ -239,10 +239,10 @@ disks() {
 }
 
 # hold NEED PROFILE PATH... makes each PATH a root of the garbage collector, whether the
-# store has it yet or not: the link PROFILE in a folder of this user. The input is
-# what Nix's daemon is told, which has the links registered. The connection to the daemon
-# lasts as long as this session, and so do the temporary roots that it asked for. It
-# prints the folder, and the daemon's answer as held does.
+# store has it yet or not: the link PROFILE in a folder of this user. The input goes to
+# Nix's daemon: the requests that register the links and the temporary roots. The
+# connection to the daemon lasts as long as this session, and so do the temporary roots.
+# hold prints the daemon's answer as held does.
 hold() {
 	need=$1
 	shift
