@@ -32,11 +32,7 @@ trap : HUP INT TERM
 	trap : HUP INT TERM
 	"$@" </dev/null
 	code=$?
-	ps -A -o pid= -o pgid= -o args= | while read -r pid group command; do
-		if [ "$group" = "$$" ]; then
-			case $command in ssh\ *"/activate-rs wait '"* | /*/ssh\ *"/activate-rs wait '"*) kill "$pid" ;; esac
-		fi
-	done
+	[ "$code" = 0 ] || pkill -g "$$" -f "^(/[^ ]*/)?ssh .*/activate-rs wait '"
 	printf '%s\n' "$code" >"$status.new"
 } 2>&1 | (
 	trap '' HUP INT TERM

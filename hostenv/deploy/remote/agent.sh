@@ -487,21 +487,19 @@ activating() {
 		for uid in 0 "$@"; do
 			processes "$uid" </dev/null &
 		done
-	} 2>/dev/null | timeout 20 cat | while read -r pid uid argv; do
-		fields process "$pid" "$uid" "$argv"
-	done
+	} 2>/dev/null | timeout 20 cat | tr ' \n' '\000\000'
 }
 
 # processes UID prints a line for each process of the user that may be an activation:
-# its number, the UID and the start of its command line, in base64. A line is short
-# enough that the lines of several users do not mix.
+# the word process, its number, the UID and the start of its command line, in base64. A
+# line is short enough that the lines of several users do not mix.
 processes() {
 	# shellcheck disable=SC2046 # a word for each file
 	for file in $(timeout 15 grep -lsaF -e --profile-path -e /switch-to-configuration /dev/null \
 		$(printf '%s\n' "$all" | sed -n "s|^$1 \(.*\)$|\1/cmdline|p")); do
 		argv=$(timeout 5 head -c 2900 "$file" | base64 -w 0)
 		pid=${file#/proc/}
-		printf '%s %s %s\n' "${pid%/cmdline}" "$1" "$argv"
+		printf 'process %s %s %s\n' "${pid%/cmdline}" "$1" "$argv"
 	done
 }
 
