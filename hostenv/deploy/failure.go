@@ -25,6 +25,8 @@ const (
 type activationLog struct {
 	// units failed while the planned path was activated.
 	units []failedUnit
+	// checks are what the node found not to work after the activation of its system.
+	checks []string
 	// last holds the last lines of the planned path's activation, or those of
 	// deploy-rs if that activation did not begin.
 	last []string
@@ -54,6 +56,7 @@ var (
 	endLine   = regexp.MustCompile(`^activation of ([a-z0-9_-]+) ended with exit status ([0-9]{1,3})$`)
 	overLine  = regexp.MustCompile(`^activation of ([a-z0-9_-]+) ((took longer) than [0-9]{1,6} seconds|printed more than [0-9]{1,4} MiB), and was ended$`)
 	unitLine  = regexp.MustCompile(`^(failed|hanging) unit: ([A-Za-z0-9:_.@\\-]{1,255})$`)
+	checkLine = regexp.MustCompile(`^failed check: (.{1,200})$`)
 )
 
 const unitLogPrefix = "failed unit|"
@@ -76,7 +79,7 @@ func readActivationLog(text string, p Profile) activationLog {
 			}
 			continue
 		}
-		if inside && l.readUnit(line) {
+		if inside && (l.readUnit(line) || p.IsSystem() && l.readCheck(line)) {
 			continue
 		}
 		if m := overLine.FindStringSubmatch(line); m != nil && m[1] == p.Name && inside {
@@ -102,6 +105,16 @@ func readActivationLog(text string, p Profile) activationLog {
 	}
 	l.last = l.last[max(0, len(l.last)-maxLogLines):]
 	return l
+}
+
+// readCheck reads a line about something that does not work, and reports whether the
+// line was one.
+func (l *activationLog) readCheck(line string) bool {
+	m := checkLine.FindStringSubmatch(line)
+	if m != nil && len(l.checks) < maxFailedUnits {
+		l.checks = append(l.checks, m[1])
+	}
+	return m != nil
 }
 
 // readUnit reads a line that names a failed unit, or a line of its journal. It
@@ -157,6 +170,8 @@ func (l *activationLog) explain(err error) string {
 		if len(l.hanging) > 0 {
 			text += "; it waited for " + strings.Join(l.hanging, ", ")
 		}
+	case len(l.units) == 0 && len(l.checks) > 0:
+		return "it started, but " + problem.Join(l.checks)
 	case len(l.units) > 0:
 		var names []string
 		lines = nil
@@ -189,6 +204,8 @@ func (l *activationLog) fix(p Profile, err error) string {
 		return tooMuchHint(p)
 	case l.unconfirmed() && p.IsSystem():
 		return "check what the new system changes in sshd, its port, the firewall or the network; if it changes the port, set provider.nodes." + p.Node + ".sshPort"
+	case len(l.units) == 0 && len(l.checks) > 0:
+		return "correct the node's configuration, then deploy again; the log of the activation has more"
 	case len(l.units) > 0 && p.IsSystem():
 		return "fix the unit, then deploy again; `journalctl --unit=NAME` on the node shows more"
 	case len(l.units) > 0:

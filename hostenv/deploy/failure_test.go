@@ -42,6 +42,8 @@ func TestActivationFailure(t *testing.T) {
 			"its activation ended with exit status 3\n| newer", ""},
 		{"the lines of another profile", begin + "activating shop: " + oldSystem + "\nactivation of shop ended with exit status 0\nlost\n" + end + "1\n",
 			"its activation ended with exit status 1\n| activating shop: " + oldSystem + "\n| activation of shop ended with exit status 0\n| lost", ""},
+		{"what the node checks", begin + "starting\nfailed check: sshd does not answer at 127.0.0.1 22\nfailed check: nginx does not answer at 127.0.0.1 80\n" + end + "1\n" + back,
+			"it started, but sshd does not answer at 127.0.0.1 22 and nginx does not answer at 127.0.0.1 80", "correct the node's configuration"},
 		{"names that are not of a unit", begin + "failed unit: a b; rm -rf /\nfailed unit| x\n" + end + "1\n",
 			"its activation ended with exit status 1\n| failed unit: a b; rm -rf /\n| failed unit| x", ""},
 		{"too long", begin + "starting units\nhanging unit: slow.service\nJob for slow.service canceled.\n\nactivation of system took longer than 3600 seconds, and was ended\nfailed unit: slow.service\n" + end + "124\n" + back,

@@ -52,6 +52,7 @@ type Environment struct {
 	VirtualHosts map[string]any `json:"virtualHosts,omitempty"`
 	Users        map[string]any `json:"users,omitempty"`
 	Enable       *bool          `json:"enable,omitempty"`
+	Verification map[string]any `json:"deploymentVerification,omitempty"`
 	Hostenv      map[string]any `json:"hostenv,omitempty"` // other options of hostenv, such as backupsRepoHost
 }
 

@@ -8,6 +8,7 @@
     ./acme.nix
     ./backups.nix
     ./cache.nix
+    ./canary.nix
     ./deploy.nix
     ./environments.nix
     ./firewall.nix

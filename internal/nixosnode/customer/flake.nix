@@ -19,7 +19,10 @@
       # The options of an environment that evaluate.nix does not have.
       project = evaluated // {
         environments = builtins.mapAttrs
-          (name: environment: environment // { hostenv = environment.hostenv // this.declared.environments.${name}.hostenv or { }; })
+          (name: environment:
+            let declared = this.declared.environments.${name}; in
+            environment // { hostenv = environment.hostenv // declared.hostenv or { }; }
+            // (if declared ? deploymentVerification then { inherit (declared) deploymentVerification; } else { }))
           evaluated.environments;
       };
 

@@ -1,13 +1,44 @@
 # shellcheck shell=bash
-# What frame.sh needs for a node's activation.
+# What frame.sh needs for a node's activation. health.sh and go-back.sh precede it.
 
-setup() { :; }
+setup() {
+  local watched=${HOSTENV_GO_BACK:-}
+  if [ -n "$watched" ]; then
+    unset HOSTENV_GO_BACK
+    PATH=${coreutils:+$coreutils:}$PATH
+    # shellcheck disable=SC2086 # words without blanks
+    go_back $watched
+    exit
+  fi
+}
 
+# The switch ends with 4 if units failed. We compare them with those that had failed
+# before: a unit that never worked must not keep the node at its old system for ever.
+#
 # systemd-boot's `default` names an entry by a store path that no generation of
 # deploy-rs's profile has. Without `default` systemd-boot takes the newest entry.
 activate() {
+  local status=0 front=0 before old
   cd /
-  "$PROFILE/bin/switch-to-configuration" switch
+  # shellcheck disable=SC2154 # frame.sh sets it
+  before=$(units_of "$broken")
+  old=$(with_coreutils predecessor)
+  # The file says that nginx should have answered.
+  if [ -e /etc/hostenv/canary ] && ! with_coreutils nginx_answers; then
+    front=1
+    printf 'warning: nginx does not answer before the switch, and so is not checked after it\n'
+  fi
+  "$PROFILE/bin/switch-to-configuration" switch || status=$?
+  case "$status $before" in
+  "0 "* | "4 "?*)
+    if with_coreutils healthy "$before" "$status" "$front"; then status=0; else status=1; fi
+    ;;
+  esac
+  if [ "$status" != 0 ]; then
+    with_coreutils watch "$old" failed
+    return "$status"
+  fi
   local loader=@loader@ # loader.conf of systemd-boot, empty for another boot loader
   [ -z "$loader" ] || "@sed@sed" -i -e '/^default[[:blank:]]/d' "$loader"
+  with_coreutils watch "$old" unconfirmed
 }

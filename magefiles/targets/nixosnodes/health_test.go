@@ -1,0 +1,130 @@
+package nixosnodes_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
+)
+
+// A new version stays only if it works: an environment by its own checks, a system by
+// those that the node makes itself, even if nobody is left to confirm.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "node-a")
+	a := s.Node("node-a")
+	shop, blog := checked("shop", "good 1"), overHTTP("acme", "blog", "")
+	s.Provider.Add(t, shop, blog)
+	s.mage(0, "plan")
+	s.pointAll()
+	s.mage(0, "deploy")
+	user, site := s.user("acme", "shop"), "http://"+s.host("acme", "shop")+"/"
+	s.serves(site, "good 1")
+	publish := func(content string) {
+		t.Helper()
+		shop.Content = content
+		s.Provider.Add(t, shop)
+		s.mage(0, "plan")
+	}
+
+	// An environment that fails goes back, and another one is deployed.
+	was := a.Profile(t, user)
+	blog.Content = "the new blog"
+	s.Provider.Add(t, blog)
+	publish("broken 2")
+	run := s.mage(3, "deploy")
+	contains(t, run.Stdout, "failed (health)", "hint: the customer must fix it", "back at the version before: works: 1 checks passed")
+	s.shows("deploy-verification.md", run)
+	if now := a.Profile(t, user); now != was {
+		t.Errorf("the shop is at %s, want %s as before", now, was)
+	}
+	s.serves(site, "good 1")
+	s.serves("http://"+s.host("acme", "blog")+"/", "the new blog")
+
+	// The operator looks at it.
+	s.mage(3, "deploy", "-keep")
+	s.serves(site, "broken 2")
+
+	// It failed before, and so does not convict the next version.
+	publish("broken 3")
+	contains(t, s.mage(0, "deploy").Stdout, "active, does not work, as before")
+	s.serves(site, "broken 3")
+	publish("good 4")
+	s.mage(0, "deploy")
+	s.serves(site, "good 4")
+
+	// A new environment that fails has no version to go back to.
+	s.Provider.Add(t, checked("wiki", "broken"))
+	s.mage(0, "plan")
+	s.pointAll()
+	contains(t, s.mage(3, "deploy").Stdout, "failed (health)")
+	if now := a.Profile(t, s.user("acme", "wiki")); now != "" {
+		t.Errorf("the wiki is at %s", now)
+	}
+	s.Provider.Add(t, checked("wiki", "good"))
+	s.mage(0, "plan")
+	s.mage(0, "deploy")
+	s.serves("http://"+s.host("acme", "wiki")+"/", "good")
+
+	// A system whose service dies after it was started, one whose nginx closes the front
+	// door, and one without sshd on its port: the node goes back.
+	stood := s.standing(a)
+	for _, bad := range []struct{ text, says string }{
+		{`systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "sleep 0.5; exit 3"; };`, "unit late.service failed"},
+		{`services.nginx.defaultHTTPListenPort = 8088; networking.firewall.allowedTCPPorts = [ 8088 ]; services.nginx.virtualHosts."canary.hostenv.invalid".locations."/".return = lib.mkForce "503";`, "nginx does not answer at 127.0.0.1 8088"},
+	} {
+		s.machine(a, bad.text)
+		contains(t, s.mage(1, "deploy", "-env=system").Stdout, "node-a system: ", bad.says)
+		s.stands(a, stood)
+	}
+	s.serves(site, "good 4")
+
+	// The same when the operator's process and its connections are killed before the
+	// checks have decided: no one but the node is left to take it back.
+	s.machine(a, `systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "while [ ! -e /run/let-go ]; do sleep 0.1; done; exit 3"; };
+    system.activationScripts.hold = "while [ ! -e /run/let-go ]; do sleep 0.1; done";`)
+	deploy := s.Operator.Begin(t, "deploy", "-env=system")
+	nixosnode.Eventually(t, "the activation", func() error {
+		if a.Profile(t, "system") == stood.profile {
+			return fmt.Errorf("the new system is not the node's profile yet")
+		}
+		return nil
+	})
+	s.Operator.KillAll(t)
+	<-deploy.Done()
+	a.Run(t, "touch", "/run/let-go")
+	nixosnode.Eventually(t, "the node goes back by itself", func() error {
+		if now := (standing{a.Profile(t, "system"), a.System(t)}); now != stood {
+			return fmt.Errorf("it has %+v, want %+v", now, stood)
+		}
+		return nil
+	})
+	s.stands(a, stood)
+	s.serves(site, "good 4")
+
+	// A unit that had failed before does not convict.
+	s.machine(a, `systemd.services.old = { wantedBy = [ "multi-user.target" ]; serviceConfig.Type = "oneshot"; script = "[ ! -e /run/old-fails ]"; restartIfChanged = true; };`)
+	s.mage(0, "deploy", "-env=system")
+	a.Run(t, "touch", "/run/old-fails")
+	if _, err := a.Exec("systemctl", "restart", "old"); err == nil {
+		t.Error("the unit works")
+	}
+	s.machine(a, `systemd.services.old = { wantedBy = [ "multi-user.target" ]; serviceConfig.Type = "oneshot"; script = "[ ! -e /run/old-fails ] # still"; restartIfChanged = true; };`)
+	s.mage(0, "deploy", "-env=system")
+	if err := s.unitIs(a, "old", "failed"); err != nil {
+		t.Error(err)
+	}
+}
+
+// checked returns a customer whose site must say "good".
+func checked(project, content string) nixosnode.Customer {
+	c := overHTTP("acme", project, content)
+	main := c.Environments["main"]
+	main.Verification = map[string]any{"enable": true, "enforce": true, "checks": []any{map[string]any{
+		"name": "homepage", "request": map[string]any{"path": "/"},
+		"constraints": []any{map[string]any{"rule": "stdoutRegexMustMatch", "value": "^good"}},
+	}}}
+	c.Environments["main"] = main
+	return c
+}
+
