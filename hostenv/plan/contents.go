@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 )
 
@@ -85,6 +86,17 @@ func (d Document) Checks() map[string]checks.Spec {
 		names := checks.Names{Own: servedBy(e.VirtualHosts, served[e.Node]), Node: served[e.Node], Hostname: e.Hostenv.Hostname}
 		if spec, asks := checks.Read(e.Verification, names); asks {
 			specs[user] = spec
+		}
+	}
+	return specs
+}
+
+// NodeChecks returns the checks that a deploy runs for each system, by node.
+func (d Document) NodeChecks() map[string]checks.Spec {
+	specs := map[string]checks.Spec{}
+	for node, c := range d.NodeConnections {
+		if !canonjson.IsNull(c.Checks) {
+			specs[node] = checks.ReadNode(c.Checks, servedBy(d.Nodes[node].Services.Nginx.VirtualHosts, nil))
 		}
 	}
 	return specs

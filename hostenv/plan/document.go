@@ -185,6 +185,8 @@ type Connection struct {
 	// Activations is how many environments of the node are activated at once, 0 for the
 	// default of a deploy.
 	Activations int `json:"activations,omitzero"`
+	// Checks are those of the node's system, see [Document.NodeChecks].
+	Checks jsontext.Value `json:"checks,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan/checks"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
 )
 
@@ -290,7 +291,7 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 	if _, err := names.ParseNode(name); err != nil {
 		r.wrong(where, "", "is no name for a node: %v", err)
 	}
-	r.options(from, where, "system", "address", "sshPort", "sshOpts", "hostKey", "remoteBuild", "magicRollback", "autoRollback", "tempPath", "activations")
+	r.options(from, where, "system", "address", "sshPort", "sshOpts", "hostKey", "remoteBuild", "magicRollback", "autoRollback", "tempPath", "activations", "checks")
 	n := &NodeOptions{
 		System:  r.text(from, where, "system", defaultSystem),
 		Address: r.text(from, where, "address", ""),
@@ -327,6 +328,9 @@ func (r *reader) node(name string, from canonjson.Object) *NodeOptions {
 		if _, err := names.ParsePlainPath(path); err != nil {
 			r.wrong(where, "tempPath", "is %q: %v", path, err)
 		}
+	}
+	for _, p := range checks.ReadNode(from.Get("checks"), nil).Problems {
+		r.wrong(where, "", "has a check that cannot be made: %s", p)
 	}
 	for _, flag := range []string{"remoteBuild", "magicRollback", "autoRollback"} {
 		r.boolean(from, where, flag, false)

@@ -38,6 +38,7 @@ let
     profileLink = path;
     tempPath = path;
     activationTimeout = seconds;
+    checks = optional (listOf set);
   };
 
 in

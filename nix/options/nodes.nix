@@ -1,4 +1,4 @@
-{ mkOption, types, nullable, defaults, ... }:
+{ lib, mkOption, types, nullable, defaults, ... }:
 mkOption {
   type = types.attrsOf (types.submodule {
     options = {
@@ -46,6 +46,8 @@ mkOption {
           No other user may write to it: an environment's user could fake
           the files. `null` for `/run/hostenv/deploy`.
         '';
+
+      checks = import ../lib/node-checks.nix { inherit lib nullable; };
     };
   });
   default = defaults.plain.nodes;

@@ -80,7 +80,7 @@ func (v *Verifier) ask(ctx context.Context, node string, q checks.Request, hosts
 	request.Header.Set("User-Agent", "hostenv-provider")
 	response, err := client.Do(request)
 	if err != nil {
-		a.failure, a.unreached = failure(err), !connected
+		a.failure, a.unreached, a.untrusted = failure(err), !connected, errors.As(err, new(*tls.CertificateVerificationError))
 		return a
 	}
 	defer func() { _ = response.Body.Close() }()

@@ -19,9 +19,9 @@ type answer struct {
 	status  int
 	body    []byte
 	failure string
-	// unreached is true if there was no connection to the node's front door, or no
-	// valid certificate there.
-	unreached bool
+	// unreached is true if there was no connection to the node's front door, and
+	// untrusted if its certificate is not valid.
+	unreached, untrusted bool
 	// elsewhere is the target of the last response's redirect, if that leaves the
 	// environment.
 	elsewhere *url.URL

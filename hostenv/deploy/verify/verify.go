@@ -44,7 +44,8 @@ type Options struct {
 
 // A Verifier implements [deploy.Verifier].
 type Verifier struct {
-	specs   map[string]checks.Spec
+	specs   map[string]checks.Spec // of environments, by user
+	systems map[string]checks.Spec // by node
 	options Options
 	slots   chan struct{}
 }
@@ -59,7 +60,7 @@ func New(document plan.Document, options Options) *Verifier {
 	options.Concurrency = cmp.Or(options.Concurrency, 8)
 	options.Tries = cmp.Or(options.Tries, 5)
 	options.Pause = cmp.Or(options.Pause, time.Second)
-	return &Verifier{specs: document.Checks(), options: options, slots: make(chan struct{}, options.Concurrency)}
+	return &Verifier{specs: document.Checks(), systems: document.NodeChecks(), options: options, slots: make(chan struct{}, options.Concurrency)}
 }
 
 // own returns the networks of a provider that are dialled although they may not be
@@ -82,7 +83,12 @@ func (v *Verifier) Has(n deploy.Node, profile string) (has, enforced bool) {
 }
 
 // spec returns the checks of a profile.
-func (v *Verifier) spec(_ deploy.Node, profile string) checks.Spec { return v.specs[profile] }
+func (v *Verifier) spec(n deploy.Node, profile string) checks.Spec {
+	if profile == deploy.SystemProfile {
+		return v.systems[n.Name]
+	}
+	return v.specs[profile]
+}
 
 // Verify makes all checks of a profile at the same time, and returns them sorted by
 // name and URL. A profile without checks passes. A check that cannot be read makes no
@@ -171,7 +177,8 @@ func (v *Verifier) Certificates(n deploy.Node, profile string) []string {
 // does not count, because it shows less than the one before. spent is the time that
 // the environment's checks have taken, which has a limit: others wait for the slots.
 // behind is for an environment: without a connection to the node's front door the check
-// shows nothing about what is behind it.
+// shows nothing about what is behind it. The certificate is the node's to order, and
+// shows nothing about a version of the system either.
 func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, hosts map[string]bool, spent *atomic.Int64, behind bool) deploy.Check {
 	c := checkOf(q)
 	if n.PublicName == "" {
@@ -209,7 +216,7 @@ func (v *Verifier) check(ctx context.Context, n deploy.Node, q checks.Request, h
 			judging, done := context.WithTimeout(ctx, maxJudging)
 			c.Status, c.Problem = a.status, judge(judging, q.Constraints, a)
 			done()
-			c.Unknown = c.Problem != "" && a.unreached && behind
+			c.Unknown = c.Problem != "" && (a.untrusted || a.unreached && behind)
 		}
 		c.OK = c.Problem == ""
 		if c.OK || try == tries || !wait(limited, pause) {

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -555,4 +556,70 @@ func TestTimeOfChecks(t *testing.T) {
 			t.Errorf("%d checks took %s", len(got), took)
 		}
 	})
+}
+
+// A check of a system fails if the front door is closed. For an environment, which is
+// behind it, that shows nothing.
+func TestSystem(t *testing.T) {
+	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "nodes": {"node-a": {}}, "nodeConnections": {"node-a": {"checks": [{"name": "status", "request": {"virtualHost": "status.hosting.test"}}]}},
+		"environments": {"shop": {"enable": true, "node": "node-a", "hostenv": {"hostname": "shop.test"}, "virtualHosts": {"shop.test": {}}, "deploymentVerification": {"checks": [{}]}}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := verify.New(d, verify.Options{Tries: 1, Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("connection refused") }})
+	for profile, unknown := range map[string]bool{"system": false, "shop": true} {
+		if has, enforced := v.Has(nodeA, profile); !has || !enforced {
+			t.Errorf("%s has checks: %v, enforced: %v", profile, has, enforced)
+		}
+		got := v.Verify(t.Context(), nodeA, profile, deploy.Asking{})
+		if len(got.Checks) != 1 || got.Checks[0].OK || got.Checks[0].Unknown != unknown || !strings.Contains(got.Checks[0].Problem, "connection refused") {
+			t.Errorf("%s: %+v", profile, got)
+		}
+	}
+	if has, _ := v.Has(deploy.Node{Name: "node-b"}, "system"); has {
+		t.Error("another node has its checks")
+	}
+}
+
+// A request that may change data is made once, after all others have passed, and not
+// before an activation. Checks that passed are not made again.
+func TestAgain(t *testing.T) {
+	ready := false
+	door := newFrontDoor(t, nil, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/order" || r.URL.Path == "/slow" && !ready {
+			http.Error(w, "no", http.StatusBadGateway)
+		}
+	})
+	door.options.Tries = 1
+	const good = `"constraints": {"maxHttpStatus": 299}`
+	v := verify.New(document(t, `{"checks": [
+		{"name": "a", "request": {"virtualHost": "plain.shop.test", "path": "/order", "method": "POST"}, `+good+`},
+		{"name": "b", "request": {"virtualHost": "plain.shop.test", "path": "/slow"}, `+good+`},
+		{"name": "c", "request": {"virtualHost": "plain.shop.test", "path": "/fine"}, `+good+`}]}`), door.options)
+	asked := func() string {
+		var paths []string
+		for _, text := range door.seen {
+			paths = append(paths, text[strings.LastIndex(text, "/"):])
+		}
+		door.seen = nil
+		slices.Sort(paths)
+		return strings.Join(paths, " ")
+	}
+	before := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{OnlySafe: true})
+	if got := asked(); got != "/fine /slow" || len(before.Checks) != 2 {
+		t.Errorf("before: asked %s, %+v", got, before)
+	}
+	first := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{})
+	if got := asked(); got != "/fine /slow" || !first.Checks[0].Unknown || first.Checks[0].Method != "POST" {
+		t.Errorf("first: asked %s, %+v", got, first)
+	}
+	ready = true
+	second := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{Again: first.Checks})
+	if got := asked(); got != "/order /slow" || second.Checks[0].OK || second.Checks[0].Unknown || !second.Checks[1].OK || !second.Checks[2].OK {
+		t.Errorf("second: asked %s, %+v", got, second)
+	}
+	third := v.Verify(t.Context(), nodeA, "shop", deploy.Asking{Again: second.Checks})
+	if got := asked(); got != "" || !slices.Equal(second.Checks, third.Checks) {
+		t.Errorf("third: asked %s, %+v", got, third)
+	}
 }

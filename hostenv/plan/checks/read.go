@@ -38,6 +38,8 @@ type Names struct {
 	Own      map[string]bool // those of the environment
 	Node     map[string]bool // all names that its node answers to
 	Hostname string          // for a check without a host name
+
+	any bool // of a node, whose checks may request every name
 }
 
 // Read returns the checks of a deploymentVerification, and reports whether it is
@@ -59,6 +61,22 @@ func Read(verification jsontext.Value, served Names) (spec Spec, asks bool) {
 		return Spec{}, false
 	}
 	return r.spec(fields, served), true
+}
+
+// ReadNode returns the checks of a node's system, a list of checks. They may request
+// every name, and are enforced. own are the names that the node answers to by the plan.
+func ReadNode(list jsontext.Value, own map[string]bool) Spec {
+	r := reader{where: ""}
+	if canonjson.IsNull(list) {
+		return Spec{Enforce: true}
+	}
+	spec := r.spec(canonjson.Object{{Name: "checks", Value: list}}, Names{Own: own, any: true})
+	// A redirect is followed to the names that the checks request, and no further.
+	spec.Hosts = map[string]bool{}
+	for _, q := range spec.Requests {
+		spec.Hosts[q.VirtualHost] = true
+	}
+	return spec
 }
 
 // A reader collects mistakes and their places.
@@ -86,7 +104,7 @@ func (r *reader) spec(v canonjson.Object, served Names) Spec {
 		checks = checks[:maxChecks]
 	}
 	for i, check := range checks {
-		at := reader{where: fmt.Sprintf("%s.checks[%d]", r.where, i)}
+		at := reader{where: strings.TrimPrefix(fmt.Sprintf("%s.checks[%d]", r.where, i), ".")}
 		if fields, ok := canonjson.ObjectOf(check); ok {
 			at.check = at.text(fields, "name", "")
 			q := at.request(fields, served)
@@ -132,11 +150,16 @@ func (r *reader) request(check canonjson.Object, served Names) Request {
 	} else {
 		r.problem("virtualHost is %q, which is no host name that can be asked for", q.VirtualHost)
 	}
-	if err == nil && !served.isOwn(q.VirtualHost) {
+	if err == nil && !served.any && !served.isOwn(q.VirtualHost) {
 		r.problem("virtualHost is %q, which is no name of the environment", q.VirtualHost)
 	}
 	if served.Own[q.VirtualHost] {
 		q.Scheme = "https"
+	}
+	if served.any {
+		if q.Scheme = r.text(v, "scheme", q.Scheme); q.Scheme != "http" && q.Scheme != "https" {
+			r.problem("scheme is %q, neither http nor https", q.Scheme)
+		}
 	}
 	if _, err := url.ParseRequestURI(q.Path); err != nil || strings.ContainsAny(q.Path, "# ") {
 		r.problem("path is %q, which is no path of a URL", q.Path)

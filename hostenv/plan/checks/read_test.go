@@ -231,3 +231,30 @@ func TestManyChecks(t *testing.T) {
 		t.Errorf("%d requests, %v", len(spec.Requests), spec.Problems)
 	}
 }
+
+// A node's checks may request every name, over the scheme that the provider chooses,
+// and are enforced.
+func TestReadNode(t *testing.T) {
+	d, err := plan.DecodeDocument([]byte(`{"formatVersion": 1, "environments": {}, "nodes": {"node-a": {"services": {"nginx": {"virtualHosts": {"www.shop.test": {"forceSSL": true}}}}}},
+		"nodeConnections": {"node-b": {}, "node-a": {"checks": [
+			{"name": "status", "request": {"virtualHost": "status.hosting.test", "path": "/health", "scheme": "https"}, "constraints": {"maxHttpStatus": 299}},
+			{"name": "shop", "request": {"virtualHost": "www.shop.test"}},
+			{"name": "plain", "request": {"virtualHost": "plain.hosting.test", "scheme": null}},
+			{"name": "odd", "request": {"virtualHost": "plain.hosting.test", "scheme": "ftp"}},
+			{"name": "none", "request": {}}]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs := d.NodeChecks()
+	spec := specs["node-a"]
+	var urls []string
+	for _, q := range spec.Requests {
+		urls = append(urls, q.URL())
+	}
+	if want := []string{"https://status.hosting.test/health", "https://www.shop.test/", "http://plain.hosting.test/"}; !slices.Equal(urls, want) || !spec.Enforce || len(specs) != 1 {
+		t.Errorf("%q, %+v", urls, specs)
+	}
+	if len(spec.Problems) != 2 || spec.Problems[0].Check != "odd" || spec.Problems[1].Check != "none" || !spec.Hosts["status.hosting.test"] || spec.Hosts["other.test"] {
+		t.Errorf("%+v", spec)
+	}
+}
