@@ -54,7 +54,7 @@ go_back() {
   canary=$5/deploy-rs-canary-${hash%%-*}
   while [ -e "/proc/$2" ]; do sleep 1; done
   sleep 15
-  while grep -qsaF -e --profile-path /proc/[0-9]*/cmdline; do sleep 1; done
+  while grep -qsaF -e --profile-path -e /switch-to-configuration /proc/[0-9]*/cmdline; do sleep 1; done
   [ "$1" = failed ] || [ -e "$canary" ] || return 0
   case $(readlink -f "$PROFILE") in
   "$4") [ "$(readlink -f "$4/activate")" != "$(readlink -f /run/current-system/activate)" ] || return 0 ;;
