@@ -16,7 +16,7 @@ import (
 // waited for its confirmation.
 func TestSystemGoesBackAlone(t *testing.T) {
 	const hash = "0123456789abcdfghijklmnpqrsvwxyz"
-	script := string(first(t).run(t, "eval", "--raw", "--impure", "--expr", `(import ../lib/activation.nix).system { config = { }; coreutils = ""; sed = ""; }`))
+	script := string(first(t).run(t, "eval", "--raw", "--impure", "--expr", `(import ../lib/activation.nix).system { config = { }; coreutils = ""; sed = ""; limit = "900"; }`))
 	for _, tt := range []struct {
 		reason  string
 		options string

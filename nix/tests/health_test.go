@@ -73,7 +73,7 @@ func TestSystemHealth(t *testing.T) {
 			a.script = strings.ReplaceAll(string(first(t).run(t, "eval", "--raw", "--expr", fmt.Sprintf(`(import ../lib/activation.nix).system {
 				config.services.openssh = { enable = %t; ports = [ %d ]; listenAddresses = [ ]; };
 				config.services.nginx = { enable = %t; virtualHosts."canary.hostenv.invalid" = { }; defaultHTTPListenPort = %d; defaultListenAddresses = [ "0.0.0.0" ]; };
-				coreutils = ""; sed = "";
+				coreutils = ""; sed = ""; limit = "900";
 			}`, tt.ssh != 0, tt.ssh, tt.nginx != 0, tt.nginx), "--impure")), "/var/log/", a.path("log")+"/")
 			write(t, a.path("profile/bin/switch-to-configuration"), fmt.Sprintf("#!/usr/bin/env bash\ntouch \"$DIR/switched\"\nexit %d\n", tt.exit), 0o777)
 			write(t, a.path("bin/journalctl"), "#!/usr/bin/env bash\necho Failed with result none\n", 0o777)

@@ -127,4 +127,3 @@ func checked(project, content string) nixosnode.Customer {
 	c.Environments["main"] = main
 	return c
 }
-

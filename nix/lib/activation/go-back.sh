@@ -27,9 +27,9 @@ option() {
   done <"/proc/$PPID/cmdline"
 } 2>/dev/null
 
-# watch PATH WHY starts what goes back to PATH if activate-rs ends before it has: WHY is
+# go_back_later PATH WHY starts what goes back to PATH if activate-rs ends before it has: WHY is
 # "failed" after a failure, or "unconfirmed" before a confirmation.
-watch() {
+go_back_later() {
   local new
   new=$(readlink -f "$PROFILE")
   [ -n "$1" ] && [ "$1" != "$new" ] && command -v systemd-run >/dev/null || return 0

@@ -35,10 +35,10 @@ activate() {
     ;;
   esac
   if [ "$status" != 0 ]; then
-    with_coreutils watch "$old" failed
+    with_coreutils go_back_later "$old" failed
     return "$status"
   fi
   local loader=@loader@ # loader.conf of systemd-boot, empty for another boot loader
   [ -z "$loader" ] || "@sed@sed" -i -e '/^default[[:blank:]]/d' "$loader"
-  with_coreutils watch "$old" unconfirmed
+  with_coreutils go_back_later "$old" unconfirmed
 }
