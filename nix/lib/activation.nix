@@ -70,7 +70,7 @@ in
         canary = concatStringsSep " " (map quote (
           if nginx.enable or false && nginx.virtualHosts or { } ? ${canary} then [ front (toString (nginx.defaultHTTPListenPort or 80)) canary ] else [ ]
         ));
-      } + fill ./activation/go-back.sh { } + fill ./activation/system.sh {
+      } + fill ./activation/system.sh {
         inherit sed;
         loader = if loader.systemd-boot.enable or false then quote "${loader.efi.efiSysMountPoint}/loader/loader.conf" else "";
       };

@@ -1,16 +1,7 @@
 # shellcheck shell=bash
-# What frame.sh needs for a node's activation. health.sh and go-back.sh precede it.
+# What frame.sh needs for a node's activation. health.sh precedes it.
 
-setup() {
-  local watched=${HOSTENV_GO_BACK:-}
-  if [ -n "$watched" ]; then
-    unset HOSTENV_GO_BACK
-    PATH=${coreutils:+$coreutils:}$PATH
-    # shellcheck disable=SC2086 # words without blanks
-    go_back $watched
-    exit
-  fi
-}
+setup() { :; }
 
 # The switch ends with 4 if units failed. We compare them with those that had failed
 # before: a unit that never worked must not keep the node at its old system for ever.
@@ -18,11 +9,10 @@ setup() {
 # systemd-boot's `default` names an entry by a store path that no generation of
 # deploy-rs's profile has. Without `default` systemd-boot takes the newest entry.
 activate() {
-  local status=0 front=0 before old
+  local status=0 front=0 before
   cd /
   # shellcheck disable=SC2154 # frame.sh sets it
   before=$(units_of "$broken")
-  old=$(with_coreutils predecessor)
   # The file says that nginx should have answered.
   if [ -e /etc/hostenv/canary ] && ! with_coreutils nginx_answers; then
     front=1
@@ -34,11 +24,7 @@ activate() {
     if with_coreutils healthy "$before" "$status" "$front"; then status=0; else status=1; fi
     ;;
   esac
-  if [ "$status" != 0 ]; then
-    with_coreutils go_back_later "$old" failed
-    return "$status"
-  fi
+  [ "$status" = 0 ] || return "$status"
   local loader=@loader@ # loader.conf of systemd-boot, empty for another boot loader
   [ -z "$loader" ] || "@sed@sed" -i -e '/^default[[:blank:]]/d' "$loader"
-  with_coreutils go_back_later "$old" unconfirmed
 }
