@@ -29,7 +29,7 @@ deactivate() {
   echo "De-activating due to error" >&2
   nix-env -p "$profile" --rollback
   nix-env -p "$profile" --delete-generations "$(nix-env -p "$profile" --list-generations | tail -n 1 | awk '{ print $1 }')"
-  (cd "$profile" && PROFILE=$profile "$profile/deploy-rs-activate")
+  PROFILE=$profile env -C "$profile" "$profile/deploy-rs-activate"
 }
 
 case $verb in
@@ -37,7 +37,8 @@ activate)
   at=$profile
   if [ $dry = 1 ]; then at=$closure; else nix-env -p "$profile" --set "$closure"; fi
   status=0
-  (cd "$at" && PROFILE=$at DRY_ACTIVATE=$dry BOOT=$boot "$at/deploy-rs-activate") || status=$?
+  # The script's parent is this one, and not a copy of it.
+  PROFILE=$at DRY_ACTIVATE=$dry BOOT=$boot env -C "$at" "$at/deploy-rs-activate" || status=$?
   if [ $dry = 1 ]; then exit 0; fi
   if [ $status != 0 ]; then
     if [ $auto = 1 ]; then deactivate; fi

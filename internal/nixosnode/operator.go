@@ -248,6 +248,12 @@ func (o *Operator) close() error {
 	return errors.Join(o.killLeftovers(), unmount(o.Root))
 }
 
+// KillAll kills the operator's processes, as if the machine lost its power.
+func (o *Operator) KillAll(t testing.TB) {
+	t.Helper()
+	must(t, o.killLeftovers())
+}
+
 // killLeftovers kills the processes whose root is the operator's, such as a Nix
 // daemon that a build left running.
 func (o *Operator) killLeftovers() error {

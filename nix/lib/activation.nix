@@ -4,7 +4,7 @@
 #                   for those in the node's PATH
 #   limit           how long the activation may take, in seconds
 let
-  inherit (builtins) concatMap concatStringsSep filter head match;
+  inherit (builtins) concatMap concatStringsSep;
   inherit (import ./strings.nix) quote;
   fill = import ./fill.nix;
   paths = import ./paths.nix;
@@ -12,6 +12,7 @@ let
   framed = { name, scope, logs, coreutils, limit, part }:
     fill ./activation/failed-units.sh { }
     + fill ./activation/processes.sh { }
+    + fill ./activation/go-back.sh { }
     + part
     + fill ./activation/frame.sh { inherit scope logs; keep = "20"; name = quote name; coreutils = quote coreutils; limit = toString limit; };
 in
@@ -44,21 +45,12 @@ in
     let
       loader = config.boot.loader or { };
       openssh = config.services.openssh or { };
-      nginx = config.services.nginx or { };
-      canary = import ./canary.nix;
-
-      # The address by which the node itself reaches a socket on all addresses.
-      local = address: { "0.0.0.0" = "127.0.0.1"; "*" = "127.0.0.1"; "[::]" = "::1"; "[::0]" = "::1"; "::" = "::1"; }.${address} or (unbracketed address);
-      unbracketed = address: let inner = match "\\[(.*)]" address; in if inner == null then address else head inner;
+      reachable = import ./reachable.nix;
 
       ports = openssh.ports or [ ];
       sockets =
         if openssh.listenAddresses or [ ] == [ ] then map (port: "127.0.0.1 ${toString port}") ports
-        else concatMap (l: map (port: "${local l.addr} ${toString port}") (if l.port or null == null then ports else [ l.port ])) openssh.listenAddresses;
-      plain = filter (l: ! (l.proxyProtocol or false || l.ssl or false)) (nginx.defaultListen or [ ]);
-      front =
-        if plain != [ ] then local (head plain).addr
-        else local (head (nginx.defaultListenAddresses or [ ] ++ [ "0.0.0.0" ]));
+        else concatMap (l: map (port: "${reachable l.addr} ${toString port}") (if l.port or null == null then ports else [ l.port ])) openssh.listenAddresses;
     in
     framed {
       name = "system";
@@ -67,9 +59,6 @@ in
       inherit coreutils limit;
       part = fill ./activation/health.sh {
         sshd = concatStringsSep " " (map quote (if openssh.enable or false then sockets else [ ]));
-        canary = concatStringsSep " " (map quote (
-          if nginx.enable or false && nginx.virtualHosts or { } ? ${canary} then [ front (toString (nginx.defaultHTTPListenPort or 80)) canary ] else [ ]
-        ));
       } + fill ./activation/system.sh {
         inherit sed;
         loader = if loader.systemd-boot.enable or false then quote "${loader.efi.efiSysMountPoint}/loader/loader.conf" else "";

@@ -49,33 +49,47 @@ func TestSystemHealth(t *testing.T) {
 
 	for _, tt := range []struct {
 		reason      string
-		ssh, nginx  int
+		ssh         int
+		old, nginx  int    // the ports of nginx before and after the switch
 		exit        int    // of the switch
 		before, now string // units that have failed
 		status      int
 		says        string
 	}{
-		{"all answers", ssh, up, 0, "", "", 0, ""},
-		{"there is neither", 0, 0, 0, "", "", 0, ""},
-		{"another server has the port", other, up, 0, "", "", 1, fmt.Sprintf("failed check: sshd does not answer at 127.0.0.1 %d\n", other)},
-		{"nginx does not serve", ssh, down, 0, "", "", 1, fmt.Sprintf("failed check: nginx does not answer at 127.0.0.1 %d\n", down)},
-		{"a unit fails", ssh, up, 0, "old", "old new", 1, "failed check: unit new.service failed\n"},
-		{"one that had failed", ssh, up, 0, "old", "old", 0, ""},
-		{"the switch says so", ssh, up, 4, "old", "old", 0, ""},
-		{"the switch says so of another", ssh, up, 4, "old", "old new", 1, "failed check: unit new.service failed\n"},
-		{"the switch says so of none", ssh, up, 4, "", "", 4, ""},
-		{"the switch fails", ssh, up, 2, "old", "old", 2, ""},
-		{"a customer's manager, a timer's unit and an order fail", ssh, up, 0, "", "user@1000 timed acme-order-renew-www.test", 0, ""},
+		{"all answers", ssh, up, up, 0, "", "", 0, ""},
+		{"there is neither", 0, 0, 0, 0, "", "", 0, ""},
+		{"another server has the port", other, up, up, 0, "", "", 1, fmt.Sprintf("failed check: sshd does not answer at 127.0.0.1 %d\n", other)},
+		{"nginx does not serve", ssh, up, down, 0, "", "", 1, fmt.Sprintf("failed check: nginx does not answer at 127.0.0.1 %d\n", down)},
+		{"the first nginx does not serve", ssh, 0, down, 0, "", "", 1, fmt.Sprintf("failed check: nginx does not answer at 127.0.0.1 %d\n", down)},
+		{"nginx did not serve before", ssh, down, down, 0, "", "", 0, "warning: nginx does not answer before the switch"},
+		{"nginx has another port", ssh, down, up, 0, "", "", 0, ""},
+		{"nginx is gone", ssh, up, 0, 0, "", "", 0, ""},
+		{"a unit fails", ssh, up, up, 0, "old", "old new", 1, "failed check: unit new.service failed\n"},
+		{"one that had failed", ssh, up, up, 0, "old", "old", 0, ""},
+		{"the switch says so", ssh, up, up, 4, "old", "old", 0, ""},
+		{"the switch says so of another", ssh, up, up, 4, "old", "old new", 1, "failed check: unit new.service failed\n"},
+		{"the switch says so of none", ssh, up, up, 4, "", "", 4, ""},
+		{"the switch fails", ssh, up, up, 2, "old", "old", 2, ""},
+		{"a customer's manager, a timer's unit and an order fail", ssh, up, up, 0, "", "user@1000 timed acme-order-renew-www.test", 0, ""},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			t.Parallel()
 			a := activation{dir: t.TempDir()}
-			a.script = strings.ReplaceAll(string(first(t).run(t, "eval", "--raw", "--expr", fmt.Sprintf(`(import ../lib/activation.nix).system {
+			a.script = strings.NewReplacer("/var/log/", a.path("log")+"/", "/etc/hostenv/canary", a.path("canary")).Replace(string(first(t).run(t, "eval", "--raw", "--expr", fmt.Sprintf(`(import ../lib/activation.nix).system {
 				config.services.openssh = { enable = %t; ports = [ %d ]; listenAddresses = [ ]; };
-				config.services.nginx = { enable = %t; virtualHosts."canary.hostenv.invalid" = { }; defaultHTTPListenPort = %d; defaultListenAddresses = [ "0.0.0.0" ]; };
 				coreutils = ""; sed = ""; limit = "900";
-			}`, tt.ssh != 0, tt.ssh, tt.nginx != 0, tt.nginx), "--impure")), "/var/log/", a.path("log")+"/")
-			write(t, a.path("profile/bin/switch-to-configuration"), fmt.Sprintf("#!/usr/bin/env bash\ntouch \"$DIR/switched\"\nexit %d\n", tt.exit), 0o777)
+			}`, tt.ssh != 0, tt.ssh), "--impure")))
+			canary := func(port int) string {
+				if port == 0 {
+					return ""
+				}
+				return fmt.Sprintf("127.0.0.1 %d canary.hostenv.invalid\n", port)
+			}
+			if tt.old != 0 {
+				write(t, a.path("canary"), canary(tt.old), 0o666)
+			}
+			write(t, a.path("new-canary"), canary(tt.nginx), 0o666)
+			write(t, a.path("profile/bin/switch-to-configuration"), fmt.Sprintf("#!/usr/bin/env bash\ntouch \"$DIR/switched\"\nrm -f \"$DIR/canary\"\n[ ! -s \"$DIR/new-canary\" ] || cp \"$DIR/new-canary\" \"$DIR/canary\"\nexit %d\n", tt.exit), 0o777)
 			write(t, a.path("bin/journalctl"), "#!/usr/bin/env bash\necho Failed with result none\n", 0o777)
 			write(t, a.path("bin/systemctl"), fmt.Sprintf(`#!/usr/bin/env bash
 case "$*" in

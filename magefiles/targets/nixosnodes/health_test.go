@@ -1,13 +1,14 @@
 package nixosnodes_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/woolwichweb/hostenv-provider/internal/nixosnode"
 )
 
-// A new version stays only if it works: an environment by its own checks, a system by
-// those that the node makes itself.
+// A new version of an environment stays only if it works by its own checks.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	s := begin(t, "node-a")
@@ -65,12 +66,74 @@ func TestHealth(t *testing.T) {
 	s.mage(0, "deploy")
 	s.serves("http://"+s.host("acme", "wiki")+"/", "good")
 
-	// The service of a system dies after it was started: the node goes back.
+}
+
+// A new system stays only if it works by the checks that the node makes itself, also
+// when the machine that deploys is gone.
+func TestHealthOfSystems(t *testing.T) {
+	t.Parallel()
+	s := begin(t, "node-a")
+	a := s.Node("node-a")
+	s.Provider.Add(t, overHTTP("acme", "shop", "the shop"))
+	s.mage(0, "plan")
+	s.pointAll()
+	s.mage(0, "deploy")
+	site := "http://" + s.host("acme", "shop") + "/"
+
+	// One whose service dies after it was started, and one whose nginx does not
+	// answer at its new port: the node goes back.
 	stood := s.standing(a)
-	s.machine(a, `systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "sleep 0.5; exit 3"; };`)
-	contains(t, s.mage(1, "deploy", "-env=system").Stdout, "node-a system: ", "unit late.service failed")
+	for _, bad := range []struct{ text, says string }{
+		{`systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "sleep 0.5; exit 3"; };`, "unit late.service failed"},
+		{`services.nginx.defaultHTTPListenPort = 8088; networking.firewall.allowedTCPPorts = [ 8088 ]; services.nginx.virtualHosts."canary.hostenv.invalid".locations."/".return = lib.mkForce "503";`, "nginx does not answer at 127.0.0.1 8088"},
+	} {
+		s.machine(a, bad.text)
+		contains(t, s.mage(1, "deploy", "-env=system").Stdout, "node-a system: ", bad.says)
+		s.stands(a, stood)
+	}
+	s.serves(site, "the shop")
+
+	// The operator's processes are killed, and their connections with them, before the
+	// activation fails: nobody but the node is left to take it back.
+	s.machine(a, `systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "while [ ! -e /run/let-go ]; do sleep 0.1; done; exit 3"; };
+    system.activationScripts.hold = "while [ ! -e /run/let-go ]; do sleep 0.1; done";`)
+	deploy := s.Operator.Begin(t, "deploy", "-env=system")
+	nixosnode.Eventually(t, "the activation", func() error {
+		if a.Profile(t, "system") == stood.profile {
+			return fmt.Errorf("the new system is not the node's profile yet")
+		}
+		return nil
+	})
+	failing := a.Profile(t, "system")
+	s.Operator.KillAll(t)
+	<-deploy.Done()
+	a.Run(t, "touch", "/run/let-go")
+	nixosnode.Eventually(t, "the node goes back by itself", func() error {
+		if now := (standing{a.Profile(t, "system"), a.System(t)}); now != stood {
+			return fmt.Errorf("it has %+v, want %+v", now, stood)
+		}
+		return nil
+	})
 	s.stands(a, stood)
-	s.serves(site, "good 4")
+	s.serves(site, "the shop")
+	if log := a.Run(t, "sh", "-c", "cat /var/log/hostenv/activation/*"); !strings.Contains(log, "activating system: "+failing+"\n") {
+		t.Errorf("it did not activate %s:\n%s", failing, log)
+	}
+
+	// A unit that had failed before does not convict.
+	old := func(script string) {
+		s.machine(a, `systemd.services.old = { wantedBy = [ "multi-user.target" ]; serviceConfig.Type = "oneshot"; script = "`+script+`"; };`)
+		s.mage(0, "deploy", "-env=system")
+	}
+	old("[ ! -e /run/old-fails ]")
+	a.Run(t, "touch", "/run/old-fails")
+	if _, err := a.Exec("systemctl", "restart", "old"); err == nil {
+		t.Error("the unit works")
+	}
+	old("[ ! -e /run/old-fails ] # still")
+	if err := s.unitIs(a, "old", "failed"); err != nil {
+		t.Error(err)
+	}
 }
 
 // checked returns a customer whose site must say "good".

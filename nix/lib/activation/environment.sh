@@ -24,6 +24,10 @@ setup() {
   export HOME XDG_RUNTIME_DIR XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME XDG_CACHE_HOME
 }
 
+# predecessor prints what to go back to: the last path whose activation succeeded.
+# shellcheck disable=SC2154 # frame.sh sets it
+predecessor() { cat -- "$activated"; } 2>/dev/null
+
 # systemd refuses to start a unit that was started too often, even when the node
 # goes back to the version that worked. So we reset the failed units first, as a
 # NixOS switch does.

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Runs an activation, within limits, and keeps its log. deploy-rs runs this text on the
 # node, in an `else` branch of its own script. Other files precede it: failed-units.sh,
-# processes.sh, and environment.sh or system.sh, which define `setup` and `activate`.
+# processes.sh, go-back.sh, and environment.sh or system.sh, which define `setup`,
+# `predecessor` and `activate`.
 #
 # If the ssh connection is lost during an activation, the next line that it prints
 # would end it by SIGPIPE, halfway. The same holds for the activation that rolls
@@ -17,6 +18,8 @@
 # failed activation left behind is ended as well, before the old version is activated. A
 # successful one may leave processes. They must close its output: ssh, and so the
 # deploy, waits until all writers have closed it. Those that have not are ended.
+#
+# If activate-rs has ended by then, the node goes back by itself (go-back.sh).
 #
 # If the log cannot be written, the script only prints a warning: a full disk must
 # not keep a fix from being deployed. From the file beside the profile the next
@@ -82,6 +85,9 @@ fi
 if [ "$log" = /dev/null ]; then
   printf 'warning: this activation has no log, because %s cannot be written\n' "$logs" >&2
 fi
+path=$(cd -P -- "$PROFILE" && pwd)
+# shellcheck disable=SC2034 # go-back.sh uses it
+before=$(with_coreutils predecessor) || true
 "${coreutils}rm" -f -- "$activated" || true
 set +e
 # Each job gets a process group of its own.
@@ -96,7 +102,6 @@ exec 3> >(
 )
 reader=$!
 
-path=$(cd -P -- "$PROFILE" && pwd)
 printf -v begun '%(%s)T' -1
 broken=$(with_coreutils failed_units "$scope")
 jobs=$(with_coreutils unit_jobs "$scope")
@@ -157,4 +162,5 @@ watcher=$!
 disown "$watcher"
 wait "$reader"
 kill -- "-$watcher" 2>/dev/null
+[ "$status" = 0 ] || go_back
 exit "$status"

@@ -6,8 +6,10 @@
 # The checks: sshd answers; nginx answers for our canary, unless it did not before
 # either; and no unit of the system has failed that had not failed before.
 
-sshd=(@sshd@)   # the address and the port of each of sshd's sockets: "127.0.0.1 22"
-canary=(@canary@) # those of nginx, and the name to ask for; empty without nginx
+sshd=(@sshd@) # the address and the port of each of sshd's sockets: "127.0.0.1 22"
+# nix/modules/canary.nix writes it for a system with nginx: the address and the port of
+# nginx, and the name to ask for.
+canary=/etc/hostenv/canary
 
 # reach ADDRESS PORT SCRIPT ARGUMENT... runs a script with a connection as its
 # descriptor 3, for at most 10 seconds.
@@ -19,10 +21,13 @@ reach() {
 # shellcheck disable=SC2016
 sshd_answers() { reach "$1" "$2" 'IFS= read -r line <&3; [[ $line == SSH-* ]]'; }
 
+# nginx_answers asks nginx of the system that runs, and succeeds without one.
 # shellcheck disable=SC2016
 nginx_answers() {
-  [ "${#canary[@]}" = 0 ] ||
-    reach "${canary[@]:0:2}" 'printf "GET / HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; read -r _ status _ <&3; [ "$status" = 204 ]' "${canary[2]}"
+  local address port name
+  [ -e "$canary" ] || return 0
+  read -r address port name <"$canary"
+  reach "$address" "$port" 'printf "GET / HTTP/1.0\r\nHost: %s\r\n\r\n" "$1" >&3; read -r _ status _ <&3; [ "$status" = 204 ]' "$name"
 }
 
 # units_of LIST prints the names of a list of failed_units, without those that customers
@@ -59,7 +64,10 @@ wrong() {
     # shellcheck disable=SC2086 # an address and a port
     sshd_answers $at || printf 'sshd does not answer at %s\n' "$at"
   done
-  [ "$3" != 0 ] || nginx_answers || printf 'nginx does not answer at %s\n' "${canary[*]:0:2}"
+  [ "$3" != 0 ] || nginx_answers || {
+    read -r at unit _ <"$canary"
+    printf 'nginx does not answer at %s\n' "$at $unit"
+  }
   newly_failed "$1" "$2" | while read -r unit; do printf 'unit %s failed\n' "$unit"; done
 }
 

@@ -3,6 +3,19 @@
 
 setup() { :; }
 
+# predecessor prints what to go back to: the newest other generation whose system runs.
+predecessor() {
+  local link at running
+  running=$(readlink -f /run/current-system/activate)
+  for link in "$PROFILE"-*-link; do
+    if [ "$(readlink -f "$link/activate")" = "$running" ]; then printf '%s\n' "$link"; fi
+  done | sort -V | while read -r link; do
+    at=$(readlink -f "$link")
+    # shellcheck disable=SC2154 # frame.sh sets it
+    [ "$at" = "$path" ] || printf '%s\n' "$at"
+  done | tail -n 1
+} 2>/dev/null
+
 # The switch ends with 4 if units failed. We compare them with those that had failed
 # before: a unit that never worked must not keep the node at its old system for ever.
 #
@@ -13,8 +26,7 @@ activate() {
   cd /
   # shellcheck disable=SC2154 # frame.sh sets it
   before=$(units_of "$broken")
-  # The file says that nginx should have answered.
-  if [ -e /etc/hostenv/canary ] && ! with_coreutils nginx_answers; then
+  if ! with_coreutils nginx_answers; then
     front=1
     printf 'warning: nginx does not answer before the switch, and so is not checked after it\n'
   fi
