@@ -94,7 +94,7 @@ func TestHealthOfSystems(t *testing.T) {
 	s.serves(site, "the shop")
 
 	// The operator's processes are killed, and their connections with them, before the
-	// activation fails: nobody but the node is left to take it back.
+	// activation fails: only the node itself can go back.
 	s.machine(a, `systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "while [ ! -e /run/let-go ]; do sleep 0.1; done; exit 3"; };
     system.activationScripts.hold = "while [ ! -e /run/let-go ]; do sleep 0.1; done";`)
 	deploy := s.Operator.Begin(t, "deploy", "-env=system")
