@@ -6,18 +6,19 @@ let
   name = "canary.hostenv.invalid";
   reachable = import ../lib/reachable.nix;
   cfg = config.services.nginx;
-  plain = lib.filter (l: ! (l.proxyProtocol or false || l.ssl or false)) cfg.defaultListen;
   listens =
-    if plain != [ ] then lib.head plain
-    else { addr = lib.head (cfg.defaultListenAddresses ++ [ "0.0.0.0" ]); };
-  port = listens.port or null;
+    if cfg.defaultListen != [ ] then lib.filter (l: ! l.proxyProtocol && l.ssl != true) cfg.defaultListen
+    else map (addr: { inherit addr; port = null; }) (cfg.defaultListenAddresses ++ [ "0.0.0.0" ]);
+  first = lib.head listens;
+  port = if first.port == null then cfg.defaultHTTPListenPort else first.port;
 in
 {
   config = lib.mkIf cfg.enable {
     # The activation of this system asks there, and that of the next one before its
-    # switch: the address, the port and the name.
-    environment.etc."hostenv/canary".text =
-      "${reachable listens.addr} ${toString (if port == null then cfg.defaultHTTPListenPort else port)} ${name}\n";
+    # switch: the address, the port and the name. Over TLS it does not ask.
+    environment.etc."hostenv/canary" = lib.mkIf (listens != [ ]) {
+      text = "${reachable first.addr} ${toString port} ${name}\n";
+    };
 
     services.nginx.virtualHosts.${name} = {
       locations."/" = {
