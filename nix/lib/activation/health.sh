@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Whether a node works after its system was activated. The activation checks that
-# itself, and fails if it does not: then deploy-rs goes back on the node, even if the
+# itself, and fails if it does not: then the node goes back (go-back.sh), even if the
 # machine that deploys is gone. hostenv/deploy/failure.go reads the output.
 #
 # The checks: sshd answers; nginx answers for our canary, unless it did not before
