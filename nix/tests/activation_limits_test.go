@@ -95,6 +95,9 @@ func TestActivationEnds(t *testing.T) {
 		t.Run(test.reason, func(t *testing.T) {
 			t.Parallel()
 			a := limited(t, mark+test.activate)
+			if test.left { // it has all the time that it takes
+				a.script = strings.Replace(a.script, "\ngrace=1\n", "\ngrace=600\n", 1)
+			}
 			out, status := a.run(t)
 			if len(out) > 10000 {
 				out = out[:1000] + "..." + out[len(out)-1000:]
