@@ -39,6 +39,12 @@ const mark = "export MARK=$DIR\n"
 // processes returns the processes that still run, and have the activation's mark.
 func (a activation) processes(t *testing.T) []int {
 	t.Helper()
+	return withVariable(t, "MARK="+a.dir)
+}
+
+// withVariable returns the processes that began with a variable.
+func withVariable(t *testing.T, variable string) []int {
+	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +52,7 @@ func (a activation) processes(t *testing.T) []int {
 	var pids []int
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		if err == nil && strings.Contains("\x00"+string(text), "\x00MARK="+a.dir+"\x00") {
+		if err == nil && strings.Contains("\x00"+string(text), "\x00"+variable+"\x00") {
 			var pid int
 			if _, err := fmt.Sscanf(file, "/proc/%d/", &pid); err != nil {
 				t.Fatal(err)

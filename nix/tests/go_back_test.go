@@ -10,8 +10,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// If activate-rs ends after a failed activation and has not gone back, the node does it:
-// activate-rs ends at its next line without the connection to print to.
+// If activate-rs ends after an activation that failed, or that no machine has confirmed,
+// and has not gone back, the node does it: activate-rs ends at its next line without the
+// connection to print to.
 func TestGoesBackAlone(t *testing.T) {
 	for _, tt := range []struct {
 		reason  string
@@ -27,7 +28,13 @@ func TestGoesBackAlone(t *testing.T) {
 		{"it cannot activate the old version", "--auto-rollback", 2, `ln -sfn profile-1-link profile; rm -f profile.activated`, false, false},
 		{"another version is deployed", "--auto-rollback", 2, "ln -sfn $DIR/store/other profile", false, false},
 		{"it may not go back", "--magic-rollback", 2, "", false, false},
-		{"it succeeds", "--magic-rollback --auto-rollback", 0, "", false, false},
+		{"it succeeds", "--auto-rollback", 0, "", false, false},
+		{"it succeeds, and activate-rs dies", "--magic-rollback --auto-rollback", 0, "", true, true},
+		{"it succeeds, and activate-rs dies while it waits", "--magic-rollback", 0, "touch temp/deploy-rs-canary-new", true, true},
+		{"it is confirmed", "--magic-rollback --auto-rollback", 0, "touch temp/deploy-rs-canary-new; rm temp/deploy-rs-canary-new", false, false},
+		{"it is not confirmed, and goes back", "--magic-rollback", 0, `touch temp/deploy-rs-canary-new; ln -sfn profile-1-link profile; PROFILE=$DIR/profile store/old/deploy-rs-activate; rm old-activated`, false, false},
+		{"it is not confirmed, and activate-rs dies before it activates the old version", "--magic-rollback", 0, `touch temp/deploy-rs-canary-new; ln -sfn profile-1-link profile`, true, true},
+		{"it is not confirmed, and another version is deployed", "--magic-rollback", 0, "touch temp/deploy-rs-canary-new; ln -sfn $DIR/store/other profile", false, false},
 	} {
 		for _, kind := range []string{"environment", "system", "system that deploy-rs did not deploy"} {
 			t.Run(tt.reason+"/"+kind, func(t *testing.T) {
@@ -45,7 +52,7 @@ func TestGoesBackAlone(t *testing.T) {
 						t.Fatalf("%v: %s", err, out)
 					}
 				}
-				sh("rm -r profile; mkdir -p store/old/bin store/new/bin store/other bin; for v in old new other; do touch store/$v/activate; done")
+				sh("rm -r profile; mkdir -p temp store/old/bin store/new/bin store/other bin; for v in old new other; do touch store/$v/activate; done")
 				const activated = "#!/usr/bin/env bash\ntouch \"$DIR/old-activated\"\necho \"$DIR/store/old\" >\"$DIR/profile.activated\"\n"
 				write(t, a.path("store/old/deploy-rs-activate"), activated, 0o777)
 				if kind == "system that deploy-rs did not deploy" {
@@ -85,12 +92,15 @@ while [ ! -e let-go ]; do sleep 0.05; done
 				waiting := func() bool {
 					return exec.Command("pgrep", "-f", "activate-rs activate "+a.path("store/old")+" --profile-path").Run() == nil
 				}
-				if should := tt.status != 0 && strings.Contains(tt.options, "--auto-rollback"); waiting() != should {
-					t.Errorf("something waits for the end of activate-rs: %v", !should)
+				shown := tt.status != 0 && strings.Contains(tt.options, "--auto-rollback")
+				if waiting() != shown {
+					t.Errorf("something is shown to other deploys as an activation: %v", !shown)
 				}
 				write(t, a.path("let-go"), "", 0o666)
 				_ = cmd.Wait()
-				testenv.Await(t, "the end of what waits", func() bool { return !waiting() })
+				testenv.Await(t, "the end of what waits", func() bool {
+					return len(withVariable(t, "activated="+a.path("profile.activated"))) == 0 && !waiting()
+				})
 				text, _ := os.ReadFile(a.path("output"))
 				if a.exists("old-activated") != tt.back {
 					t.Errorf("the node went back: %v\n%s", !tt.back, text)

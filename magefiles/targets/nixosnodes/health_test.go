@@ -94,30 +94,34 @@ func TestHealthOfSystems(t *testing.T) {
 	s.serves(site, "the shop")
 
 	// The operator's processes are killed, and their connections with them, before the
-	// activation fails: only the node itself can go back.
-	s.machine(a, `systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "while [ ! -e /run/let-go ]; do sleep 0.1; done; exit 3"; };
+	// activation ends: only the node itself can go back, from a system that fails, and
+	// from one that works and that no machine confirms.
+	for _, script := range []string{"exit 3", "true"} {
+		s.machine(a, `systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "while [ ! -e /run/let-go ]; do sleep 0.1; done; `+script+`"; };
     system.activationScripts.hold = "while [ ! -e /run/let-go ]; do sleep 0.1; done";`)
-	deploy := s.Operator.Begin(t, "deploy", "-env=system")
-	nixosnode.Eventually(t, "the activation", func() error {
-		if a.Profile(t, "system") == stood.profile {
-			return fmt.Errorf("the new system is not the node's profile yet")
+		deploy := s.Operator.Begin(t, "deploy", "-env=system")
+		nixosnode.Eventually(t, "the activation", func() error {
+			if a.Profile(t, "system") == stood.profile {
+				return fmt.Errorf("the new system is not the node's profile yet")
+			}
+			return nil
+		})
+		left := a.Profile(t, "system")
+		s.Operator.KillAll(t)
+		<-deploy.Done()
+		a.Run(t, "touch", "/run/let-go")
+		nixosnode.Eventually(t, "the node goes back by itself", func() error {
+			if now := (standing{a.Profile(t, "system"), a.System(t)}); now != stood {
+				return fmt.Errorf("it has %+v, want %+v", now, stood)
+			}
+			return nil
+		})
+		s.stands(a, stood)
+		s.serves(site, "the shop")
+		if log := a.Run(t, "sh", "-c", "cat /var/log/hostenv/activation/*"); !strings.Contains(log, "activating system: "+left+"\n") {
+			t.Errorf("it did not activate %s:\n%s", left, log)
 		}
-		return nil
-	})
-	failing := a.Profile(t, "system")
-	s.Operator.KillAll(t)
-	<-deploy.Done()
-	a.Run(t, "touch", "/run/let-go")
-	nixosnode.Eventually(t, "the node goes back by itself", func() error {
-		if now := (standing{a.Profile(t, "system"), a.System(t)}); now != stood {
-			return fmt.Errorf("it has %+v, want %+v", now, stood)
-		}
-		return nil
-	})
-	s.stands(a, stood)
-	s.serves(site, "the shop")
-	if log := a.Run(t, "sh", "-c", "cat /var/log/hostenv/activation/*"); !strings.Contains(log, "activating system: "+failing+"\n") {
-		t.Errorf("it did not activate %s:\n%s", failing, log)
+		a.Run(t, "rm", "/run/let-go")
 	}
 
 	// A unit that had failed before does not convict.

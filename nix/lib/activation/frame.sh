@@ -19,7 +19,8 @@
 # successful one may leave processes. They must close its output: ssh, and so the
 # deploy, waits until all writers have closed it. Those that have not are ended.
 #
-# If activate-rs has ended by then, the node goes back by itself (go-back.sh).
+# If activate-rs ends and leaves a path that failed, or that no machine has confirmed, the
+# node goes back by itself (go-back.sh).
 #
 # If the log cannot be written, the script only prints a warning: a full disk must
 # not keep a fix from being deployed. From the file beside the profile the next
@@ -88,6 +89,7 @@ fi
 path=$(cd -P -- "$PROFILE" && pwd)
 # shellcheck disable=SC2034 # go-back.sh uses it
 before=$(with_coreutils predecessor) || true
+untouched=$(untouched) || true
 "${coreutils}rm" -f -- "$activated" || true
 set +e
 # Each job gets a process group of its own.
@@ -162,5 +164,5 @@ watcher=$!
 disown "$watcher"
 wait "$reader"
 kill -- "-$watcher" 2>/dev/null
-[ "$status" = 0 ] || go_back
+go_back "$status" "$untouched"
 exit "$status"

@@ -1,13 +1,13 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# How a node goes back by itself. If an activation fails, activate-rs goes back, by
-# `nix-env` and the activation of the generation before. But it prints meanwhile, and ends
-# of that once the connection of the machine that deploys is gone. So a process waits for
-# the end of activate-rs, and does what it did not. frame.sh sets path, before, activated
-# and log.
+# How a node goes back by itself. If an activation fails, or no machine confirms it,
+# activate-rs goes back, by `nix-env` and the activation of the generation before. But it
+# prints meanwhile, and ends of that once the connection of the machine that deploys is
+# gone. So a process waits for the end of activate-rs, and does what it did not. frame.sh
+# sets path, before, activated and log.
 
-# returns reports whether our parent is activate-rs, activates this path, and goes back if
-# that fails: an activation that goes back has another parent, or another path. It sets
-# temp.
+# returns OPTION reports whether our parent is activate-rs, activates this path, and goes
+# back if that fails (--auto-rollback) or is not confirmed (--magic-rollback): an
+# activation that goes back has another parent, or another path. It sets temp.
 returns() {
   local -a words
   local at
@@ -16,30 +16,58 @@ returns() {
   for at in "${!words[@]}"; do
     [ "${words[at]}" != --temp-path ] || temp=${words[at + 1]-}
   done
-  case " ${words[*]} " in *" activate $path "*" --auto-rollback "*) [ -n "$temp" ] ;; *) false ;; esac
+  case " ${words[*]} " in *" activate $path "*" $1 "*) [ -n "$temp" ] ;; *) false ;; esac
 } 2>/dev/null
 
-# go_back starts what waits. Its command line is that of the activation that it becomes:
-# so other deploys wait for it (hostenv/deploy/remote/observe.go). The file of the last
-# success is empty until another activation begins.
+# untouched prints when a file was last added to the folder of the canary, or removed from
+# it. activate-rs makes the canary after the activation, and it is removed to confirm.
+untouched() {
+  if returns --magic-rollback; then "${coreutils}stat" -c %y -- "$temp"; fi
+} 2>/dev/null
+
+# go_back STATUS UNTOUCHED starts what waits, after an activation that ended with STATUS.
+# UNTOUCHED is what untouched printed before it.
 #
-# As long as it waits it keeps the connection open, which deploy-rs then waits for: what
-# the machine that deploys sees and does comes later.
+# After one that failed, the command line of what waits is that of the activation that it
+# becomes: so other deploys wait for it (hostenv/deploy/remote/observe.go). The file of
+# the last success is empty until another activation begins. As long as it waits it keeps
+# the connection open, which deploy-rs then waits for: what the machine that deploys sees
+# and does comes later.
+#
+# An activation that succeeded was not confirmed if its canary is still there, or if
+# activate-rs ended before it made one. If we cannot tell, it stays.
 go_back() {
-  [ -n "$before" ] && [ "$before" != "$path" ] && returns || return 0
-  (umask 022 && : >"$activated") 2>/dev/null || return 0
+  local option=--magic-rollback content=$path canary=${path##*/} shown=()
+  [ "$1" = 0 ] || option=--auto-rollback content=
+  [ -n "$before" ] && [ "$before" != "$path" ] && returns "$option" || return 0
+  if [ "$1" = 0 ]; then
+    exec 4>/dev/null
+  else
+    exec 4>&1
+    (umask 022 && printf '' >"$activated") 2>/dev/null || return 0
+    shown=(activate-rs activate "$before" --profile-path "$PROFILE" --temp-path "$temp" --confirm-timeout 30)
+  fi
+  canary=$temp/deploy-rs-canary-${canary%%-*}
   # shellcheck disable=SC2016 # these are variables of the script
-  coreutils=$coreutils parent=$PPID path=$path activated=$activated "$BASH" -c '
+  coreutils=$coreutils parent=$PPID path=$path before=$before activated=$activated content=$content \
+    temp=$temp canary=$canary untouched=$2 status=$1 "$BASH" -c '
     cd "/proc/$parent" && while [ -e stat ]; do "${coreutils}sleep" 0.2; done
     cd /
-    [ -f "$activated" ] && [ ! -s "$activated" ] || exit
-    case $(cd -P -- "$4" && pwd) in "$path" | "$2") ;; *) exit ;; esac
+    [ -f "$activated" ] && [ "$(<"$activated")" = "$content" ] || exit
+    case $(cd -P -- "$PROFILE" && pwd) in "$path" | "$before") ;; *) exit ;; esac
+    why="has not gone back"
+    if [ "$status" = 0 ]; then
+      why="no machine has confirmed the activation"
+      [ -e "$canary" ] || { [ -n "$untouched" ] && [ "$("${coreutils}stat" -c %y -- "$temp")" = "$untouched" ]; } || exit
+    fi
     exec 4>&-
-    echo "activate-rs has ended and has not gone back: going back to $2"
-    if [ -x "$2/activate-rs" ]; then exec "$2/activate-rs" "$@"; fi
+    echo "activate-rs has ended, and $why: going back to $before"
+    set -- activate "$before" --profile-path "$PROFILE" --temp-path "$temp" --confirm-timeout 30
+    export -n coreutils parent path before activated content temp canary untouched status
+    if [ -x "$before/activate-rs" ]; then exec "$before/activate-rs" "$@"; fi
     # A system that deploy-rs did not deploy has no activate-rs.
-    [ -x "$2/bin/switch-to-configuration" ] && nix-env -p "$4" --set "$2" && exec "$2/bin/switch-to-configuration" switch
-  ' activate-rs activate "$before" --profile-path "$PROFILE" --temp-path "$temp" --confirm-timeout 30 \
-    4>&1 </dev/null >>"$log" 2>&1 &
+    [ -x "$before/bin/switch-to-configuration" ] && nix-env -p "$PROFILE" --set "$before" && exec "$before/bin/switch-to-configuration" switch
+  ' "${shown[@]}" </dev/null >>"$log" 2>&1 &
+  exec 4>&-
   disown
 }
