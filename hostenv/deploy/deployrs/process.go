@@ -32,7 +32,7 @@ trap : HUP INT TERM
 	trap : HUP INT TERM
 	"$@" </dev/null
 	code=$?
-	[ "$code" = 0 ] || pkill -g "$$" -f "^(/[^ ]*/)?ssh .*/activate-rs wait '"
+	pkill -g "$$" -f "^(/[^ ]*/)?ssh .*/activate-rs wait '"
 	printf '%s\n' "$code" >"$status.new"
 } 2>&1 | (
 	trap '' HUP INT TERM
