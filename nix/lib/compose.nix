@@ -66,9 +66,11 @@ let
   };
   inherit (environments) systemOf;
 
-  # The flake as modules get it: what they make of it does not change with each commit,
-  # and is the same in a cut of the flake (hostenv/deploy/closure).
-  undated = flake: removeAttrs flake [ "rev" "shortRev" "dirtyRev" "dirtyShortRev" "revCount" "lastModified" "lastModifiedDate" "narHash" "sourceInfo" ];
+  # The flake as modules get it: of what Nix says about its source only where it is. So
+  # what they make of it does not change with each commit, and is the same in a cut of the
+  # flake (hostenv/deploy/closure).
+  undated = flake: removeAttrs flake
+    ([ "sourceInfo" ] ++ builtins.filter (name: name != "outPath") (builtins.attrNames (flake.sourceInfo or { })));
   own = undated self;
   inputsOfModules = inputs // (if inputs ? self then { self = own; } else { });
 

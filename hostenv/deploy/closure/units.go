@@ -47,11 +47,11 @@ const spec = `profile: let path = "${profile.path}"; in {
 }`
 
 // ofSystem evaluates a node's system from its cut.
-const ofSystem = `p: let node = (p.deployOf { }).${%s}; in (` + spec + `) node.profiles.` + deploy.SystemProfile + ` // { inherit (node) hostname; }`
+var ofSystem = `p: let node = (p.deployOf { }).${%s}; in (` + spec + `) node.profiles.` + deploy.SystemProfile + ` // { inherit (node) hostname; }`
 
 // ofEnvironments evaluates environments from their slices and packages. One that throws
 // is null.
-const ofEnvironments = `p: builtins.mapAttrs
+var ofEnvironments = `p: builtins.mapAttrs
   (user: { node, plan, package }:
     let found = builtins.tryEval (builtins.deepSeq value value); value = (` + spec + `) (p.profilesOf plan { ${user} = package; }).${node}.profiles.${user}; in
     if found.success then found.value else null)
@@ -127,8 +127,8 @@ func (u *units) of(nodes []deploy.Node) (all []*unit, err error) {
 	return all, nil
 }
 
-// withoutParts are the parts of a key that a test leaves out.
-var withoutParts []string
+// alterKey is a test's: it leaves parts of a key out.
+var alterKey = func(parts map[string]any) {}
 
 // keyOf is the text of all that a result follows from: some parts, and the conditions of
 // the run.
@@ -136,9 +136,7 @@ func (u *units) keyOf(parts map[string]any) string {
 	for name, value := range u.conditions {
 		parts[name] = value
 	}
-	for _, name := range withoutParts {
-		delete(parts, name)
-	}
+	alterKey(parts)
 	text, err := json.Marshal(parts)
 	if err != nil {
 		return "" // not remembered

@@ -1,6 +1,7 @@
 package closure_test
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -61,7 +62,7 @@ func newGround(t *testing.T, binary string) *ground {
 	system = edited([]byte(system), "plan = map (module: module.config) planned;", "plan = map (module: module.config) planned; texts = builtins.concatMap textsOf modules;")
 	g.check(examples.Make(t.Context(), g.root, examples.Options{Nix: g.nix, Env: g.store.Nix.Env, Files: map[string]string{
 		"inputs/nixpkgs/flake.nix": system,
-		"provider/flake.nix":       edited(flake, "    inherit inputs;\n    provider = {\n", "    inherit inputs;\n    provider = {\n      nodeModules = [ (import ./common.nix inputs.self) ];\n"),
+		"provider/flake.nix":       edited(flake, "    inherit inputs;\n    provider = {\n", "    inherit inputs;\n    provider = {\n      nodeModules = [ (import ./common.nix inputs.self) ];\n      evaluation.leftOut = [ \"README.md\" ];\n"),
 		"provider/common.nix":      "flake: { text = \"common\"; }\n",
 		"provider/nodes/text":      "shared",
 		"provider/README.md":       "read me",
@@ -152,16 +153,23 @@ func (g *ground) evaluate(runner *hostnix.Runner) map[string]string {
 		}
 	}
 	if _, err := deploy.Fill(nodes, found); err != nil {
-		g.t.Error(err)
+		all[together] = err.Error()
 	}
 	return all
 }
+
+// together is where evaluate says that the results do not match the plan.
+const together = "all of them"
 
 // cold evaluates all profiles without what former runs kept.
 func (g *ground) cold() map[string]string {
 	g.t.Helper()
 	g.check(os.RemoveAll(filepath.Join(g.dir, "cold")))
-	return g.evaluate(g.runner("cold"))
+	all := g.evaluate(g.runner("cold"))
+	if why := all[together]; why != "" {
+		g.t.Error(why)
+	}
+	return all
 }
 
 // whole evaluates all profiles with the whole flake.
@@ -182,20 +190,38 @@ var texts = []text{
 	{name: "a constant", expression: `"constant"`},
 	{name: "a shared file", expression: `builtins.readFile ../text`},
 	{name: "an own file", expression: `builtins.readFile ./own`},
+	{name: "flake.lock", expression: `builtins.readFile ../../flake.lock`},
 	{name: "the commit that modules have", expression: `self.rev or self.dirtyRev or "none"`},
 	{name: "the date that modules have", expression: `toString (self.lastModified or "none")`},
-	{name: "the environments' sources", expression: `builtins.toJSON (map (u: self.lib.hostenvProvider.plan.environments.${u}.source or null) [ ])`},
+	{name: "the commit that inputs have", expression: `inputs.self.rev or inputs.self.sourceInfo.rev or self.sourceInfo.rev or self.inputs.self.rev or "none"`},
+	{name: "the hash of the flake", expression: `self.narHash or self.sourceInfo.narHash or "none"`},
+	{name: "what the flake is made of", expression: `builtins.toJSON (builtins.attrNames self)`},
+	{name: "what differs from machine to machine", expression: `builtins.toJSON [ (builtins.getEnv "HOME") (builtins ? currentTime) (builtins ? currentSystem) ]`},
 	{name: "another node's folder", expression: `builtins.readFile ../node-b/own`},
+	{name: "another node's system", expression: `self.nixosConfigurations.node-b.config.system.build.toplevel.name`},
+	{name: "the flake by its path", expression: `(builtins.getFlake (builtins.unsafeDiscardStringContext self.outPath)).rev or "none"`},
 	{name: "a build", expression: `builtins.readFile (derivation { name = "imported"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "echo built > $out" ]; })`},
 	{name: "an error", expression: `throw "it is wrong"`},
 	{name: "what Nix code cannot catch", expression: `{ }.missing`},
 	{name: "the plan's text", expression: `builtins.readFile ../../generated/plan.json`, differs: true},
+	{name: "the plan", expression: `builtins.toJSON self.lib.hostenvProvider.plan`, differs: true},
+	{name: "the nodes of the plan", expression: `builtins.toJSON (builtins.attrNames self.lib.hostenvProvider.plan.nodes)`, differs: true},
+	{name: "the environments' sources", expression: `builtins.toJSON (map (e: e.source or null) (builtins.attrValues self.lib.hostenvProvider.plan.environments))`, differs: true},
+	{name: "the state's text", expression: `builtins.readFile ../../generated/state.json`},
 	{name: "the state's text, if it is there", expression: `toString (builtins.pathExists ../../generated/state.json)`, differs: true},
-	{name: "the root", expression: `builtins.toJSON (builtins.readDir ../..)`},
+	{name: "whether there is a file that is left out", expression: `toString (builtins.pathExists ../../README.md)`, differs: true},
+	{name: "the root", expression: `builtins.toJSON (builtins.readDir ../..)`, differs: true},
+	{name: "a copy of the root", expression: `builtins.unsafeDiscardStringContext "${builtins.path { path = ../..; name = "root"; }}"`, differs: true},
 	{name: "all nodes", expression: `builtins.toJSON (builtins.readDir ../.)`, differs: true},
 	{name: "where the flake is", expression: `builtins.unsafeDiscardStringContext self.outPath`, differs: true},
 	{name: "where this file is", expression: `builtins.unsafeDiscardStringContext (toString ./.)`, differs: true},
 }
+
+// What TestSound does.
+var (
+	seed  = flag.Uint64("seed", 0, "of the edits of TestSound; 0 takes one at random")
+	count = flag.Int("edits", 16, "how many edits TestSound makes; all of them take minutes")
+)
 
 // TestSound edits a provider at random. What former runs kept is what an evaluation of
 // everything gives, and, if no module reads what a cut has not, what the whole flake
@@ -204,16 +230,19 @@ func TestSound(t *testing.T) {
 	for _, binary := range testenv.NixBinaries(t) {
 		t.Run(versionOf(t, binary), func(t *testing.T) {
 			g := newGround(t, binary)
-			seed := rand.Uint64()
-			t.Logf("seed %d", seed)
-			random := rand.New(rand.NewPCG(seed, 1))
+			first := *seed
+			if first == 0 {
+				first = rand.Uint64()
+			}
+			t.Logf("edits of -seed=%d", first)
+			random := rand.New(rand.NewPCG(first, 1))
 			differs := map[string]bool{}
 			for _, n := range []string{"node-a", "node-b"} {
 				g.put("provider/nodes/"+n+"/own", "own of "+n)
 			}
 			module := func(node string, said text) func() {
 				return func() {
-					g.put("provider/nodes/"+node+"/configuration.nix", "{ self, ... }: { text = "+said.expression+"; }\n")
+					g.put("provider/nodes/"+node+"/configuration.nix", "{ self, inputs, ... }: { text = "+said.expression+"; }\n")
 					differs[node] = said.differs
 				}
 			}
@@ -261,9 +290,13 @@ func TestSound(t *testing.T) {
 					do   func()
 				}{"node-b says " + said.name, module("node-b", said)})
 			}
-			order := random.Perm(len(edits))[:16] // all of them take minutes
+			var order []int
+			for len(order) < *count {
+				order = append(order, random.Perm(len(edits))...)
+			}
 			var done []string
-			for _, at := range order {
+			asWhole := 0
+			for _, at := range order[:*count] {
 				edits[at].do()
 				done = append(done, edits[at].name)
 				kept := g.evaluate(g.runner("kept"))
@@ -273,22 +306,27 @@ func TestSound(t *testing.T) {
 				if slices.Contains(slices.Collect(maps.Values(differs)), true) {
 					continue
 				}
+				asWhole++
 				if diff := cmp.Diff(g.whole(), kept); diff != "" {
 					t.Fatalf("after %s (-whole +kept):\n%s", strings.Join(done, ", "), diff)
 				}
 			}
+			t.Logf("%d edits, after %d of them compared with the whole flake", len(done), asWhole)
 		})
 	}
 }
 
 // TestKey leaves each part of the key out in turn: then a former result is taken for
-// what a change of this part gives. With the whole key it is not.
+// what a change of this part gives. With the whole key it is not. A part that no case
+// leaves out is an error.
 func TestKey(t *testing.T) {
 	binaries := testenv.NixBinaries(t)
 	binary := binaries[len(binaries)-1]
-	for _, c := range []struct {
+	cases := []struct {
+		// The part, and others without which it is the only one that tells the results
+		// apart.
 		parts, says string
-		change      func(g *ground, runner *hostnix.Runner)
+		change      func(g *ground, runner *hostnix.Runner) // nil: two units of one run
 	}{
 		{"tree", `"one"`, func(g *ground, _ *hostnix.Runner) { g.say(`"other"`) }},
 		{"slice", `"one"`, func(g *ground, _ *hostnix.Runner) {
@@ -309,21 +347,84 @@ func TestKey(t *testing.T) {
 			}
 			runner.Nix = binaries[len(binaries)-2] // reads the store of the newest
 		}},
-	} {
+		// The plan's slice in the tree has the node's name as well.
+		{"node tree", `"one"`, nil},
+		{"expression", `"one"`, func(g *ground, _ *hostnix.Runner) {
+			closure.ChangeExpressions(g.t, `"${profile.path}"`, `"${profile.path}/other"`)
+		}},
+		// Another store has not the derivations of this one. Profiles of none remain.
+		{"store", `"one"`, func(g *ground, runner *hostnix.Runner) {
+			g.check(os.Mkdir(filepath.Join(g.dir, "other-store"), 0o755))
+			runner.Env = append(slices.Clone(runner.Env), "NIX_STORE_DIR="+filepath.Join(g.dir, "other-store"))
+		}},
+		{"held", `"one"`, func(g *ground, runner *hostnix.Runner) {
+			testenv.Need(g.t, "bwrap")
+			runner.Env = slices.DeleteFunc(slices.Clone(runner.Env), func(kv string) bool { return kv == "PATH="+g.unheld() })
+		}},
+	}
+	prepare := map[string]func(g *ground, runner *hostnix.Runner){
+		"store": func(g *ground, _ *hostnix.Runner) {
+			const begin = "    provider = {\n"
+			flake := g.read("provider/flake.nix")
+			if strings.Count(flake, begin) != 1 {
+				g.t.Fatalf("there is not one %q in\n%s", begin, flake)
+			}
+			g.put("provider/flake.nix", strings.Replace(flake, begin, begin+`
+      activate = _: rec { nixos = _: "${builtins.storeDir}/00000000000000000000000000000000-plain"; custom = base: _: nixos base; };
+`, 1))
+		},
+		// A customer looks for the source of another one, which it may not see.
+		"held": func(g *ground, runner *hostnix.Runner) {
+			runner.Env = append(slices.Clone(runner.Env), "PATH="+g.unheld())
+			document, err := plan.DecodeDocument([]byte(g.read("provider/generated/plan.json")))
+			g.check(err)
+			var hash string
+			for _, e := range drive.Environments(document) {
+				if e.Project == "beta__portal" && e.Name == "production" {
+					hash, _ = e.Source["narHash"].(string)
+				}
+			}
+			page := "${builtins.readFile ../web/index.html}"
+			flake := g.read("acme-site/.hostenv/flake.nix")
+			if hash == "" || strings.Count(flake, page) != 1 {
+				g.t.Fatalf("beta's source is %q, and there is not one %q in\n%s", hash, page, flake)
+			}
+			g.put("acme-site/.hostenv/flake.nix", strings.Replace(flake, page, fmt.Sprintf(
+				`${toString (builtins.pathExists (builtins.path { name = "source"; path = "${builtins.storeDir}/00000000000000000000000000000000-not-fetched"; sha256 = %q; } + "/.hostenv"))}`, hash), 1))
+			g.git("acme-site", "commit", "--quiet", "--message=x")
+			g.replan()
+		},
+	}
+	left, seen := map[string]bool{}, map[string]bool{}
+	for _, c := range cases {
 		parts := strings.Fields(c.parts)
+		left[parts[0]] = true
 		for _, without := range [][]string{parts, parts[1:]} {
 			t.Run(c.parts+"/without="+strings.Join(without, "+"), func(t *testing.T) {
-				closure.WithoutParts(t, without)
 				g := newGround(t, binary)
+				closure.AlterKeys(t, func(key map[string]any) {
+					for name := range key {
+						seen[name] = true
+					}
+					for _, name := range without {
+						delete(key, name)
+					}
+				})
 				g.say(c.says)
 				runner := g.runner("kept")
+				if first := prepare[parts[0]]; first != nil {
+					first(g, runner)
+				}
 				before := g.evaluate(runner)
 				next := g.runner("kept")
-				c.change(g, next)
+				next.Env = runner.Env
+				if c.change != nil {
+					c.change(g, next)
+				}
 				kept := g.evaluate(next)
 				next.Evaluations = filepath.Join(g.dir, "cold")
 				cold := g.evaluate(next)
-				if maps.Equal(before, cold) {
+				if c.change != nil && maps.Equal(before, cold) {
 					t.Fatal("the change changes no result")
 				}
 				if stale := !maps.Equal(kept, cold); stale != (len(without) == len(parts)) {
@@ -332,12 +433,33 @@ func TestKey(t *testing.T) {
 			})
 		}
 	}
+	for name := range seen {
+		if !left[name] {
+			t.Errorf("no case leaves %q out of the key", name)
+		}
+	}
+}
+
+// unheld is a PATH with the programs that Nix needs, and no bwrap.
+func (g *ground) unheld() string {
+	g.t.Helper()
+	folder := filepath.Join(g.dir, "unheld")
+	if _, err := os.Stat(folder); err == nil {
+		return folder
+	}
+	g.check(os.Mkdir(folder, 0o755))
+	for _, name := range []string{"git", "sh", "ssh"} {
+		path, err := exec.LookPath(name)
+		g.check(err)
+		g.check(os.Symlink(path, filepath.Join(folder, name)))
+	}
+	return folder
 }
 
 // say makes the system of node-a of the text of an expression.
 func (g *ground) say(expression string) {
 	g.t.Helper()
-	g.put("provider/nodes/node-a/configuration.nix", "{ self, ... }: { text = "+expression+"; }\n")
+	g.put("provider/nodes/node-a/configuration.nix", "{ self, inputs, ... }: { text = "+expression+"; }\n")
 }
 
 func nixConfig(env []string) (config string) {
