@@ -23,6 +23,7 @@
     ./nix.nix
     ./openssh.nix
     ./processes.nix
+    ./revision.nix
     ./runtime.nix
     ./secrets.nix
     ./sessions.nix

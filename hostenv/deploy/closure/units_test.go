@@ -316,6 +316,36 @@ func TestSound(t *testing.T) {
 	}
 }
 
+// A commit that changes no file which a node reads changes no system: neither that of
+// `nix build .#nodes.<node>`, nor the one that a deploy evaluates. Both are the same,
+// whatever of the flake's source the node's modules look for.
+func TestCommitChangesNoSystem(t *testing.T) {
+	for _, binary := range testenv.NixBinaries(t) {
+		t.Run(versionOf(t, binary), func(t *testing.T) {
+			g := newGround(t, binary)
+			g.say("builtins.toJSON [ (builtins.attrNames self) (builtins.attrNames inputs.self) (self.rev or self.dirtyRev or null) ]")
+			systems := func() string {
+				t.Helper()
+				g.git("provider", "commit", "--quiet", "--allow-empty", "--message=x")
+				plain := strings.Trim(g.run("", append([]string{"eval", "--json", "git+file://" + g.provider() + "#nodes.node-a.drvPath"}, hostnix.Features...)...), `"`)
+				for how, all := range map[string]map[string]string{"cut": g.cold(), "whole": g.whole()} {
+					profile := all["node-a/system"]
+					derivation := profile[strings.LastIndex(profile, " ")+1 : len(profile)-1]
+					if references := g.run("nix-store", "--query", "--references", derivation); !strings.Contains(references, plain) {
+						t.Errorf("by the %s flake, the profile %s is of\n%s\nand .#nodes.node-a is %s", how, profile, references, plain)
+					}
+				}
+				return plain
+			}
+			before := systems()
+			g.put("provider/README.md", "other words")
+			if after := systems(); after != before {
+				t.Errorf("after a commit, the system is %s, and was %s", after, before)
+			}
+		})
+	}
+}
+
 // TestKey leaves each part of the key out in turn: then a former result is taken for
 // what a change of this part gives. With the whole key it is not. A part that no case
 // leaves out is an error.

@@ -88,6 +88,7 @@ let
       assertions = failed c;
       inherit (c) warnings;
       inherit (c.networking) hostName;
+      revision = c.system.configurationRevision;
       users = lib.mapAttrs (_: u: { inherit (u) uid group home isNormalUser isSystemUser extraGroups; keys = u.openssh.authorizedKeys.keys; }) people;
       inherit (c.users) mutableUsers allowNoPasswordLogin;
       groups = lib.mapAttrs (_: g: g.gid) (lib.filterAttrs (n: _: people ? ${n}) c.users.groups);

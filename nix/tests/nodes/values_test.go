@@ -14,6 +14,7 @@ import (
 type values struct {
 	Assertions, Warnings []string
 	HostName             string
+	Revision             *string
 	Users                map[string]struct {
 		UID               *int
 		Group, Home       string
@@ -162,6 +163,7 @@ func TestValues(t *testing.T) {
 	}{
 		{"defaults", base, func(t *testing.T, v values) {
 			equal(t, "host name", v.HostName, "node-a")
+			equal(t, "revision", v.Revision, (*string)(nil))
 			equal(t, "warnings", v.Warnings, []string{})
 			u := v.Users[user]
 			equal(t, "uid", *u.UID, 1003)
@@ -452,6 +454,12 @@ func TestValues(t *testing.T) {
 		}`), func(t *testing.T, v values) {
 			equal(t, "monitoring", []any{v.Monitoring.Enable, v.Tmpfiles["/srv/metrics"], len(v.Monitoring.ExtraFlags)}, []any{false, ":0755 :root :root", 0})
 			equal(t, "the metrics", strings.HasSuffix(v.Monitoring.Metrics, `/bin/hostenv-metrics "/srv/deploy/.hostenv-deploy" "/srv/metrics/hostenv.prom"`), true)
+		}},
+		{"a revision", module(`{ hostenv.revision = "2026-11"; }`), func(t *testing.T, v values) {
+			equal(t, "revision", v.Revision, new("2026-11"))
+		}},
+		{"a revision of NixOS", module(`{ hostenv.revision = "2026-11"; system.configurationRevision = "mine"; }`), func(t *testing.T, v values) {
+			equal(t, "revision", v.Revision, new("mine"))
 		}},
 
 		// Plain definitions, without mkForce, win over every default.
