@@ -3,7 +3,7 @@
 # activate-rs goes back, by `nix-env` and the activation of the generation before. But it
 # prints meanwhile, and ends of that once the connection of the machine that deploys is
 # gone. So a process waits for the end of activate-rs, and does what it did not. frame.sh
-# sets path, before, activated and log.
+# sets scope, path, before, activated and log.
 
 # returns OPTION reports whether our parent is activate-rs, activates this path, and goes
 # back if that fails (--auto-rollback) or is not confirmed (--magic-rollback): an
@@ -35,10 +35,12 @@ untouched() {
 # and does comes later.
 #
 # An activation that succeeded was not confirmed if its canary is still there, or if
-# activate-rs ended before it made one. If we cannot tell, it stays.
+# activate-rs ended before it made one. If we cannot tell, it stays. That of an environment
+# always stays: no environment can keep a connection from its node.
 go_back() {
   local option=--magic-rollback content=$path canary=${path##*/} shown=()
   [ "$1" = 0 ] || option=--auto-rollback content=
+  [ "$1" != 0 ] || [ "$scope" = --system ] || return 0
   [ -n "$before" ] && [ "$before" != "$path" ] && returns "$option" || return 0
   if [ "$1" = 0 ]; then
     exec 4>/dev/null
