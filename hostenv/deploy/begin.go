@@ -16,10 +16,13 @@ func (r *run) connect(ctx context.Context) error {
 	group.SetLimit(maxSessions)
 	for _, n := range r.nodes {
 		group.Go(func() error {
-			session, failed := n.open(ctx, r)
-			if failed == nil {
-				n.saw(session.Observation())
-			}
+			failed := r.again(ctx, n, func() error {
+				session, err := n.open(ctx, r)
+				if err == nil {
+					n.saw(session.Observation())
+				}
+				return err
+			})
 			if ctx.Err() != nil { // the run ends before it begins
 				return nil //nolint:nilerr // an interrupted run blames no node
 			}

@@ -38,13 +38,17 @@ func (r *run) buildOn(ctx context.Context, n *nodeRun, list []*profileRun) error
 		return err
 	}
 	defer log.Close() // an incomplete log does not stop the run
-	_, err = r.step(ctx, r.copies, list, StateBuilding, ReasonBuild, log.Name(), func() (map[string]error, error) {
+	_, err = r.step(ctx, r.copies, list, StateBuilding, ReasonBuild, log.Name(), func() (failed map[string]error, err error) {
 		if r.mode == Deploy {
 			if err := r.hold(ctx, n, list, nil); err != nil {
 				return nil, err
 			}
 		}
-		return r.Store.Build(ctx, &n.Node, profiles(list), log)
+		err = r.again(ctx, n, func() (err error) {
+			failed, err = r.Store.Build(ctx, &n.Node, profiles(list), log)
+			return err
+		})
+		return failed, err
 	})
 	return err
 }

@@ -45,6 +45,53 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// The node's root of the path before counts if no journal knows that path.
+func TestDecideFromTheRoot(t *testing.T) {
+	const old, path = "/nix/store/0-old", "/nix/store/1-new"
+	n := deploy.Node{Name: "n1", AutoRollback: true, MagicRollback: true}
+	for _, test := range []struct {
+		reason, previous string
+		doubt            *deploy.Doubt
+		want             string
+	}{
+		{"in another checkout", old, nil, old},
+		{"with a doubt of another path", old, &deploy.Doubt{From: "/nix/store/0-older", Path: "/nix/store/2-x"}, old},
+		{"with the doubt", "/nix/store/0-older", &deploy.Doubt{From: old, Path: path}, old},
+		{"with the doubt of a first activation", old, &deploy.Doubt{Path: path}, ""},
+		{"without either", "", nil, path},
+	} {
+		want := deploy.Decision{State: deploy.StatePending, Reason: deploy.ReasonDoubtful, From: test.want}
+		if got := deploy.Decide(n, deploy.Profile{Path: path}, deploy.Observed{Active: path, Previous: test.previous}, test.doubt); got != want {
+			t.Errorf("%s: %+v, want %+v", test.reason, got, want)
+		}
+	}
+}
+
+// A run in another checkout than the one that died takes a version that fails back to
+// the path that the node's root has.
+func TestGoesBackToTheRoot(t *testing.T) {
+	nodes := fleet(1, 1)
+	w := newWorld(t, nodes)
+	user := nodes[0].Profiles[1]
+	m := w.nodes["n1"]
+	for _, p := range nodes[0].Profiles {
+		m.active[p.Name], m.good[p.Name] = p.Path, true
+	}
+	m.users[user.User] = user.UID
+	m.good[user.Name] = false // it did not come up
+	const old = "/nix/store/0-env-old"
+	m.roots[user.Name+"-previous"] = old
+	w.fault = func(op, _, profile string) fault {
+		if op == "activate" && profile == user.Name {
+			return failsStuck
+		}
+		return none
+	}
+	if o := w.deploy(nodes); states(o)[user.Key()] != "failed activation" || m.active[user.Name] != old {
+		t.Errorf("%v, and the node has %s", states(o), m.active[user.Name])
+	}
+}
+
 // A doubt lasts until the result for the same path is known.
 func TestDoubts(t *testing.T) {
 	const old, path = "/nix/store/0-old", "/nix/store/1-new"

@@ -78,8 +78,9 @@ type State string
 
 // The states. Those of the second group are final.
 const (
-	StateReached    State = "reached" // of a node: it answers, and it is the right one
-	StatePending    State = "pending" // the run will activate it
+	StateReached    State = "reached"  // of a node: it answers, and it is the right one
+	StateRetrying   State = "retrying" // of a node: the network failed, and the run tries again
+	StatePending    State = "pending"  // the run will activate it
 	StateBuilding   State = "building"
 	StateSigning    State = "signing"
 	StatePushing    State = "pushing"

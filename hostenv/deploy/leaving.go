@@ -82,7 +82,10 @@ func (r *run) findData(ctx context.Context, p *profileRun) *Finding {
 	if old.refused {
 		return nil // another finding says why
 	}
-	_, err = old.open(ctx, r)
+	err = r.again(ctx, old, func() error {
+		_, err := old.open(ctx, r)
+		return err
+	})
 	if r.without(ctx, p, err) {
 		return nil
 	}

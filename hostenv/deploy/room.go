@@ -288,16 +288,25 @@ func (r *run) previewRoom(ctx context.Context, n *nodeRun, list []*profileRun) e
 // copyTo copies the closures of profiles, if the node has room, and keeps them there from
 // the garbage collector before the first byte arrives.
 func (r *run) copyTo(ctx context.Context, n *nodeRun, list []*profileRun, log io.Writer) error {
-	found, closure, err := r.room(ctx, n, list)
-	if len(found) > 0 {
-		return &shortError{found}
-	}
-	if err != nil {
-		// The copy fails for the same reason, or for want of room.
-		_, _ = fmt.Fprintf(log, "whether the node has room is unknown: %v\n", err)
-	}
-	if err := r.hold(ctx, n, list, closure); err != nil {
-		return err
-	}
-	return r.Store.Push(ctx, n.Node, paths(list), log)
+	kept := false // a new session keeps what the one before kept
+	return r.again(ctx, n, func() error {
+		if _, err := n.open(ctx, r); err != nil {
+			return err
+		}
+		found, closure, err := r.room(ctx, n, list)
+		if len(found) > 0 {
+			return &shortError{found}
+		}
+		if err != nil {
+			// The copy fails for the same reason, or for want of room.
+			_, _ = fmt.Fprintf(log, "whether the node has room is unknown: %v\n", err)
+		}
+		if !kept {
+			if err := r.hold(ctx, n, list, closure); err != nil {
+				return err
+			}
+			kept = true
+		}
+		return r.Store.Push(ctx, n.Node, paths(list), log)
+	})
 }

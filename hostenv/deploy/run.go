@@ -30,6 +30,9 @@ type Options struct {
 	// Patience is how long checks that fail are repeated before they decide, 0 for 30
 	// seconds. A check has retries of its own, see [Verifier].
 	Patience time.Duration `json:"-"`
+	// Pause is how long the run waits after a first failure of the network, 0 for two
+	// seconds, see [CutOffError] and [UnreachableError.Temporary].
+	Pause time.Duration `json:"-"`
 	// EndTime is how long a node may take to end an activation that is over its limit,
 	// and to go back, 0 for five minutes.
 	EndTime time.Duration `json:"-"`

@@ -24,7 +24,8 @@ type Store interface {
 	// copy, none if the store does not have the system.
 	Kernels(system string) []Kernel
 	// Push copies closures to a node. If the node trusts none of the signatures, the
-	// error is an *[UnsignedError].
+	// error is an *[UnsignedError], and if the connection broke off a *[CutOffError]: the
+	// node keeps the paths that arrived.
 	Push(ctx context.Context, n Node, paths []string, log io.Writer) error
 	// Diff compares closures. It reads the old paths on the node, and does not write
 	// there.

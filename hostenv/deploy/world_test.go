@@ -55,6 +55,7 @@ const (
 	failsAlone  fault = "fails-alone"  // an activation fails after a collection, so that the node cannot go back
 	collects    fault = "collects"     // the node collects garbage in the operation, which succeeds
 	disconnects fault = "disconnects"
+	network     fault = "network" // the network fails in the operation
 )
 
 type machine struct {
@@ -168,7 +169,10 @@ func (w *world) Open(_ context.Context, n deploy.Node, how deploy.OpenOptions) (
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.nodes[n.Name]
-	if m.unreached || w.ask("open", n.Name, "") != none {
+	switch f := w.ask("open", n.Name, ""); {
+	case f == network:
+		return nil, &deploy.UnreachableError{Node: n.Name, Cause: "connect to host 192.0.2.1 port 22: Connection refused"}
+	case m.unreached || f != none:
 		return nil, &deploy.UnreachableError{Node: n.Name, Cause: "no route"}
 	}
 	if m.locked && how.Lock {
@@ -388,7 +392,11 @@ func (w *world) Build(ctx context.Context, n *deploy.Node, profiles []deploy.Pro
 	w.builds++
 	failed := map[string]error{}
 	for _, p := range profiles {
-		if w.ask("build", p.Node, p.Name) != none {
+		switch w.ask("build", p.Node, p.Name) {
+		case none:
+		case network:
+			return nil, fmt.Errorf("build on node %s: %w", n.Name, &deploy.CutOffError{Node: n.Name, Cause: "Nix daemon disconnected unexpectedly"})
+		default:
 			failed[p.Key()] = errors.New("the disk is on fire")
 			continue
 		}
@@ -432,7 +440,9 @@ func (w *world) Push(ctx context.Context, n deploy.Node, paths []string, _ io.Wr
 		}
 	case failsFull:
 		m.disks = map[string]deploy.Disk{deploy.FolderStore: {Files: -1}}
-		return errors.New("unexpected end-of-file")
+		return &deploy.CutOffError{Node: n.Name, Cause: "unexpected end-of-file"}
+	case network:
+		return &deploy.CutOffError{Node: n.Name, Cause: "client_loop: send disconnect: Broken pipe"}
 	default:
 		return &deploy.UnsignedError{Node: n.Name, Path: paths[0]}
 	}
@@ -545,7 +555,7 @@ func (w *world) runner(dir, id string) *deploy.Runner {
 	}
 	w.t.Cleanup(func() { _ = journal.Close() })
 	return &deploy.Runner{Remote: w, Store: w, Activator: w, Journal: journal,
-		Signing: deploy.Signing{PublicKey: "key:1"}, Options: deploy.Options{Settle: time.Millisecond, Patience: time.Millisecond}}
+		Signing: deploy.Signing{PublicKey: "key:1"}, Options: deploy.Options{Settle: time.Millisecond, Patience: time.Millisecond, Pause: time.Millisecond}}
 }
 
 // deploy runs once, without a journal before it.

@@ -174,11 +174,8 @@ func (s *Store) remotely(ctx context.Context, n deploy.Node, log io.Writer, quie
 	if err != nil {
 		return nil, err
 	}
-	err = s.persistently(ctx, n, log, func() error {
-		written, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append([]string{"--store", uri(n)}, args...), Env: ssh, Log: log, Stall: quiet})
-		return err
-	})
-	return written, err
+	written, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append([]string{"--store", uri(n)}, args...), Env: ssh, Log: log, Stall: quiet})
+	return written, s.ofNode(n.Name, err)
 }
 
 // missing returns the profiles that the store in which they are built lacks.

@@ -32,7 +32,6 @@ type Store struct {
 	Roots     string        // a folder for links that keep what is built from the garbage collector; Build makes it
 	KeyFile   string        // the secret key to sign with, see [Key]
 	BuildTime time.Duration // how long one derivation may take to build, 0 for two hours
-	Pause     time.Duration // before the second attempt after a connection broke off
 	// Stall is how long a copy may move no byte, and how long a node may take to answer a
 	// question. 0 is ten minutes: a node may collect its garbage meanwhile.
 	Stall time.Duration

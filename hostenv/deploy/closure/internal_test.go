@@ -91,7 +91,7 @@ func TestNodeError(t *testing.T) {
 		{"error: path '" + path + "' is not valid\n", "other", "2.8 here"},
 		{"error: cannot add path '" + path + "' because it is not signed by a trusted key\n", "unsigned", "no version yet"},
 	} {
-		broken, err := nodeError("n1", &nix.CommandError{Log: c.log, Err: errors.New("exit status 1")})
+		err := nodeError("n1", &nix.CommandError{Log: c.log, Err: errors.New("exit status 1")})
 		var got string
 		switch err := err.(type) {
 		case *deploy.UnsignedError:
@@ -101,10 +101,12 @@ func TestNodeError(t *testing.T) {
 			}
 		case *deploy.UnreachableError:
 			got = "unreachable"
+		case *deploy.CutOffError:
+			got = "dropped"
 		case *deploy.HostKeyError:
 			got = "host key"
 		case *problem.Problem:
-			for text, kind := range map[string]string{"has no room left": "full", "broke off twice": "dropped", "has no nix-daemon": "no nix"} {
+			for text, kind := range map[string]string{"has no room left": "full", "has no nix-daemon": "no nix"} {
 				if strings.Contains(err.Error(), text) && err.Fix != "" {
 					got = kind
 				}
@@ -112,7 +114,7 @@ func TestNodeError(t *testing.T) {
 		case *nix.CommandError:
 			got = "other"
 		}
-		if got != c.want || broken != (c.want == "dropped") || err.Error() == "" {
+		if got != c.want || err.Error() == "" {
 			t.Errorf("%s: got %s (%v), want %s", c.seen, got, err, c.want)
 		}
 	}
@@ -121,7 +123,7 @@ func TestNodeError(t *testing.T) {
 func FuzzNodeError(f *testing.F) {
 	f.Add("error: cannot add path '/nix/store/x' because it lacks a valid signature\n")
 	f.Fuzz(func(t *testing.T, log string) {
-		if _, err := nodeError("n1", &nix.CommandError{Log: log, Err: errors.New("x")}); err == nil {
+		if err := nodeError("n1", &nix.CommandError{Log: log, Err: errors.New("x")}); err == nil {
 			t.Error("nodeError lost the error")
 		}
 	})

@@ -8,15 +8,13 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/nix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
-// Push implements [deploy.Store] with one nix copy over one connection. If the
-// connection breaks off, it tries once more: the node keeps the paths that arrived.
+// Push implements [deploy.Store] with one nix copy over one connection.
 func (s *Store) Push(ctx context.Context, n deploy.Node, paths []string, log io.Writer) error {
 	if len(paths) == 0 {
 		return nil
@@ -33,41 +31,26 @@ func (s *Store) copy(ctx context.Context, n deploy.Node, paths []string, log io.
 		return err
 	}
 	args := append(append([]string{"copy", "--to", uri(n)}, flags...), paths...)
-	return s.persistently(ctx, n, log, func() error {
-		var output bytes.Buffer
-		_, err := s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &output), Stall: s.stall()}, args...)
-		// If a connection breaks off, Nix sometimes ends as if it had copied all paths.
-		if line := dropped.FindString(output.String()); err == nil && line != "" {
-			err = &nix.CommandError{Log: output.String(), Err: errors.New(strings.TrimSpace(line))}
-		}
-		return err
-	})
+	var output bytes.Buffer
+	_, err = s.nix(ctx, nix.Command{Env: ssh, Log: io.MultiWriter(log, &output), Stall: s.stall()}, args...)
+	// If a connection breaks off, Nix sometimes ends as if it had copied all paths.
+	if line := dropped.FindString(output.String()); err == nil && line != "" {
+		err = &nix.CommandError{Log: output.String(), Err: errors.New(strings.TrimSpace(line))}
+	}
+	return s.ofNode(n.Name, err)
 }
 
-// persistently calls do, which uses a connection to a node, and calls it again if the
-// connection broke off. It makes an error about the node from the output of nix and
-// ssh.
-func (s *Store) persistently(ctx context.Context, n deploy.Node, log io.Writer, do func() error) error {
-	for again := false; ; again = true {
-		err := do()
-		if errors.As(err, new(*nix.StalledError)) || errors.As(err, new(*nix.LateError)) {
-			return s.stalled(n.Name, err)
-		}
-		failed := (*nix.CommandError)(nil)
-		if !errors.As(err, &failed) || len(failed.FailedBuilds()) > 0 {
-			return err // the output of a build may look like an error of ssh
-		}
-		broken, err := nodeError(n.Name, failed)
-		if !broken || again {
-			return err
-		}
-		_, _ = fmt.Fprintf(log, "the connection to %s broke off; trying once more in %v\n", n.Name, s.Pause)
-		select {
-		case <-time.After(s.Pause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+// ofNode makes an error about a node from that of a command which used a connection to
+// it.
+func (s *Store) ofNode(node string, err error) error {
+	if errors.As(err, new(*nix.StalledError)) || errors.As(err, new(*nix.LateError)) {
+		return s.stalled(node, err)
 	}
+	failed := (*nix.CommandError)(nil)
+	if !errors.As(err, &failed) || len(failed.FailedBuilds()) > 0 {
+		return err // the output of a build may look like an error of ssh
+	}
+	return nodeError(node, failed)
 }
 
 // The messages of nix 2.8, 2.26 and 2.34, each with each of them on the node, and of
@@ -82,31 +65,29 @@ var (
 	dropped     = regexp.MustCompile(`(?mi)^.*(?:closed by remote host|connection reset|reset by peer|broken pipe|timed? ?out, server .* not responding|unexpected end-of-file|nix daemon disconnected|lost connection|failed to start SSH connection|unexpected EOF).*$`)
 )
 
-// nodeError makes an error about a node from the output of nix and ssh, and reports
-// whether the connection broke off. Then the error has the word "twice", because the
-// first time is not an error yet.
-func nodeError(node string, failed *nix.CommandError) (broken bool, err error) {
+// nodeError makes an error about a node from the output of nix and ssh.
+func nodeError(node string, failed *nix.CommandError) error {
 	log := failed.Log
 	if path := unsigned.FindStringSubmatch(log); path != nil {
-		return false, &deploy.UnsignedError{Node: node, Path: path[1]}
+		return &deploy.UnsignedError{Node: node, Path: path[1]}
 	}
 	if diskFull.MatchString(log) {
-		return false, problem.New("node "+node, "has no room left: "+failed.Message(), "make room on the node: nix-collect-garbage --delete-older-than 14d, as root")
+		return problem.New("node "+node, "has no room left: "+failed.Message(), "make room on the node: nix-collect-garbage --delete-older-than 14d, as root")
 	}
 	if strings.Contains(log, "Host key verification failed.") || strings.Contains(log, "HOST IDENTIFICATION HAS CHANGED") {
-		return false, &deploy.HostKeyError{Node: node, Cause: "Host key verification failed."}
+		return &deploy.HostKeyError{Node: node, Cause: "Host key verification failed."}
 	}
 	if line := unreachable.FindString(log); line != "" {
-		return false, &deploy.UnreachableError{Node: node, Cause: strings.TrimPrefix(line, "ssh: ")}
+		return &deploy.UnreachableError{Node: node, Cause: strings.TrimPrefix(line, "ssh: ")}
 	}
 	if strings.Contains(log, "nix-daemon: command not found") || strings.Contains(log, "nix-daemon: not found") {
-		return false, problem.New("node "+node, "has no nix-daemon on the PATH of the user that deploys", "make `ssh HOST nix-daemon --version` work without a login shell")
+		return problem.New("node "+node, "has no nix-daemon on the PATH of the user that deploys", "make `ssh HOST nix-daemon --version` work without a login shell")
 	}
 	if strings.Contains(log, "protocol mismatch") {
-		return false, problem.New("node "+node, "answers Nix with other text: "+failed.Message(), "`ssh HOST true` as the deploy user must print nothing: let its shell print at log-in only if there is a terminal (`[ -t 1 ]`)")
+		return problem.New("node "+node, "answers Nix with other text: "+failed.Message(), "`ssh HOST true` as the deploy user must print nothing: let its shell print at log-in only if there is a terminal (`[ -t 1 ]`)")
 	}
 	if line := dropped.FindString(log); line != "" {
-		return true, problem.New("", "the connection to node "+node+" broke off twice: "+strings.TrimSpace(line), "run it again with -resume: it does not copy again what has arrived; `journalctl --unit=nix-daemon` on the node may say why it broke off")
+		return &deploy.CutOffError{Node: node, Cause: strings.TrimSpace(line)}
 	}
-	return false, failed
+	return failed
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -70,16 +69,13 @@ func (s *Store) ask(ctx context.Context, n deploy.Node, known, new []string) (th
 		return nil, nil, err
 	}
 	input := strings.Join(known, " ") + "\n" + strings.Join(new, " ") + "\n"
-	var written []byte
-	err = s.persistently(ctx, n, io.Discard, func() error {
-		written, err = s.Nix.Run(ctx, nix.Command{
-			Program: "ssh",
-			Args:    []string{"-F", s.SSHConfig, "-T", "--", n.Name, "sh -c '" + question + "'"},
-			Input:   strings.NewReader(input),
-			Time:    s.stall(),
-		})
-		return err
+	written, err := s.Nix.Run(ctx, nix.Command{
+		Program: "ssh",
+		Args:    []string{"-F", s.SSHConfig, "-T", "--", n.Name, "sh -c '" + question + "'"},
+		Input:   strings.NewReader(input),
+		Time:    s.stall(),
 	})
+	err = s.ofNode(n.Name, err)
 	if failed := (*nix.CommandError)(nil); errors.As(err, &failed) {
 		return nil, nil, fmt.Errorf("ask node %s for its closures: %w", n.Name, err)
 	}

@@ -168,7 +168,7 @@ func (d *driver) runner(gentle context.Context) (r *deploy.Runner, err error) {
 	if d.nix, err = d.Nix(gentle); err != nil {
 		return nil, err
 	}
-	d.store = &closure.Store{Nix: d.nix, SSHConfig: d.config.Path, Pause: 2 * time.Second}
+	d.store = &closure.Store{Nix: d.nix, SSHConfig: d.config.Path}
 	r.Remote, r.Store = remote.New(d.config), d.store
 	if r.Signing, err = d.sign(gentle); err != nil {
 		return nil, err

@@ -25,6 +25,8 @@ func Line(e deploy.Event) string {
 			text = "reached"
 		case deploy.StateWaiting:
 			text = "waiting: " + e.Error
+		case deploy.StateRetrying:
+			text = "trying again: " + e.Error
 		default: // a finding has the details
 		}
 	case deploy.TypeWave:

@@ -80,7 +80,7 @@ func (l *Live) Show(e deploy.Event) {
 		l.drop(e.Node + " " + e.Profile)
 	}
 	l.erase()
-	if line != "" && (e.Type != deploy.TypeNode || e.State == deploy.StateWaiting) {
+	if line != "" && (e.Type != deploy.TypeNode || e.State == deploy.StateWaiting || e.State == deploy.StateRetrying) {
 		fmt.Fprintln(l.w, line)
 	}
 	l.draw()
