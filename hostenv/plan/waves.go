@@ -69,6 +69,7 @@ func (r *reader) waves(from canonjson.Object) *Waves {
 				name, ok := canonjson.Text(v)
 				if !ok || name == "" {
 					r.remedied(where, option, remedy, "holds %s in a list of nodes", v)
+					continue
 				}
 				entry.Nodes = append(entry.Nodes, name)
 			}
@@ -80,7 +81,7 @@ func (r *reader) waves(from canonjson.Object) *Waves {
 			r.remedied(where, option, remedy, "holds %s", v)
 			continue
 		}
-		if isList && len(entry.Nodes) == 0 {
+		if isList && len(names) == 0 {
 			r.remedied(where, option, remedy, "holds an empty list")
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
 // waved returns a plan with these nodes, and environments written node:type or
@@ -67,6 +68,85 @@ func TestInWaves(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s: %s", test.reason, diff)
 		}
+	}
+}
+
+// Each value that is refused has its message, with what to write in its place; and all of
+// an option are refused at once.
+func TestWavesRefused(t *testing.T) {
+	const write = `write lists of nodes, numbers of nodes and percentages: [ [ "canary-node" ] 2 "30%" ]`
+	type row struct {
+		reason string
+		option string
+		value  any
+		want   []string // messages
+		hint   string
+	}
+	one := func(value any) []any { return []any{value} }
+	for _, tt := range []row{
+		{"no list", "waves", "30%", []string{"provider.waves is a string, not a list"}, write},
+		{"a number without a list", "waves", 2, []string{"provider.waves is an integer, not a list"}, write},
+		{"an object", "waves", map[string]any{"a": 1}, []string{"provider.waves is an object, not a list"}, write},
+		{"no node", "waves", one(0), []string{"provider.waves holds 0"}, write},
+		{"less than none", "waves", one(-1), []string{"provider.waves holds -1"}, write},
+		{"half a node", "waves", one(1.5), []string{"provider.waves holds 1.5"}, write},
+		{"more than any fleet", "waves", one(int64(1) << 31), []string{"provider.waves holds 2147483648"}, write},
+		{"true", "waves", one(true), []string{"provider.waves holds true"}, write},
+		{"null", "waves", one(nil), []string{"provider.waves holds null"}, write},
+		{"an object in the list", "waves", one(map[string]any{}), []string{"provider.waves holds {}"}, write},
+		{"a percentage of none", "waves", one("0%"), []string{`provider.waves holds "0%"`}, write},
+		{"more than all", "waves", one("101%"), []string{`provider.waves holds "101%"`}, write},
+		{"less than none of all", "waves", one("-1%"), []string{`provider.waves holds "-1%"`}, write},
+		{"a sign", "waves", one("+5%"), []string{`provider.waves holds "+5%"`}, write},
+		{"a zero before", "waves", one("05%"), []string{`provider.waves holds "05%"`}, write},
+		{"a blank", "waves", one("5 %"), []string{`provider.waves holds "5 %"`}, write},
+		{"a half", "waves", one("2.5%"), []string{`provider.waves holds "2.5%"`}, write},
+		{"no digits", "waves", one("x%"), []string{`provider.waves holds "x%"`}, write},
+		{"a sign alone", "waves", one("%"), []string{`provider.waves holds "%"`}, write},
+		{"a number that overflows", "waves", one("99999999999999999999%"), []string{`provider.waves holds "99999999999999999999%"`}, write},
+		{"a number as text", "waves", one("2"), []string{`provider.waves holds "2"`}, write},
+		{"a name outside of a list", "waves", one("node-a"), []string{`provider.waves holds "node-a"`}, write},
+		{"an empty list of nodes", "waves", one([]any{}), []string{"provider.waves holds an empty list"}, write},
+		{"a number as a name", "waves", one([]any{1}), []string{"provider.waves holds 1 in a list of nodes"}, write},
+		{"an empty name", "waves", one([]any{""}), []string{`provider.waves holds "" in a list of nodes`}, write},
+		{"lists in a list", "waves", one([]any{[]any{"node-a"}}), []string{`provider.waves holds ["node-a"] in a list of nodes`}, write},
+		{"several at once", "waves", []any{0, "x%", []any{"node-a", nil}, []any{}},
+			[]string{"provider.waves holds 0", `provider.waves holds "x%"`, "provider.waves holds null in a list of nodes", "provider.waves holds an empty list"}, write},
+		{"a node that is not there", "waves", one([]any{"mars"}), []string{`provider.waves names "mars", which is no node`}, "the nodes are node-a, node-b"},
+		{"a typing error", "waves", one([]any{"node-aa"}), []string{`provider.waves names "node-aa", which is no node`}, "node-a"},
+		{"a node twice in a wave", "waves", one([]any{"node-a", "node-a"}), []string{`provider.waves names the node "node-a" twice`}, "name each node once"},
+		{"a node in two waves", "waves", []any{[]any{"node-a"}, 1, []any{"node-a"}}, []string{`provider.waves names the node "node-a" twice`}, "name each node once"},
+		{"two names at once", "waves", []any{[]any{"mars"}, []any{"venus"}}, []string{`names "mars", which is no node`, `names "venus", which is no node`}, "the nodes are node-a, node-b"},
+		{"types that are no list", "waveTypes", "testing", []string{"provider.waveTypes is a string, not a list of strings"}, "correct the option"},
+		{"a type that is no string", "waveTypes", one(1), []string{"provider.waveTypes holds an integer, not a string"}, "correct the option"},
+		{"a type twice", "waveTypes", []any{"testing", "testing"}, []string{`provider.waveTypes holds "testing" twice`}, "write each type once"},
+		{"a pause that is no number", "wavePause", "5m", []string{"provider.wavePause is a string, not an integer"}, "correct the option"},
+		{"a pause in the past", "wavePause", -1, []string{"provider.wavePause is -1, and must be between 0 and 86400"}, "correct the option"},
+		{"a pause of more than a day", "wavePause", 86401, []string{"provider.wavePause is 86401, and must be between 0 and 86400"}, "correct the option"},
+		{"failures below none", "waveFailures", -1, []string{"provider.waveFailures is -1, and must be between 0 and 2147483647"}, "correct the option"},
+		{"a part of a failure", "waveFailures", 0.5, []string{"provider.waveFailures is a number with a fraction or an exponent, not an integer"}, "correct the option"},
+	} {
+		t.Run(tt.reason, func(t *testing.T) {
+			w := newWorld()
+			w.provider = map[string]any{"nodes": map[string]any{"node-a": map[string]any{}, "node-b": map[string]any{}}, tt.option: tt.value}
+			_, err := w.planned(t, nil, nil)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			leaves := problem.Leaves(err)
+			if len(leaves) != len(tt.want) {
+				t.Errorf("got %v", err)
+			}
+			for _, want := range tt.want {
+				if !slices.ContainsFunc(leaves, func(err error) bool {
+					return strings.HasSuffix(err.Error(), want) && strings.Contains(problem.Hint(err), tt.hint)
+				}) {
+					for _, leaf := range leaves {
+						t.Errorf("want %s (hint: %s), got %s (hint: %s)", want, tt.hint, leaf, problem.Hint(leaf))
+					}
+				}
+			}
+		})
 	}
 }
 

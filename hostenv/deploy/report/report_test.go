@@ -35,6 +35,7 @@ func story() []deploy.Event {
 	active.Active = planned
 	return []deploy.Event{
 		{Type: deploy.TypeVersion, Events: "1.0"},
+		{Type: deploy.TypeNode, Node: "n1", State: deploy.StateRetrying, Error: "attempt 2 of 3 in 2s: node n1 is unreachable: Connection refused"},
 		{Type: deploy.TypeNode, Node: "n1", State: deploy.StateReached},
 		{Type: deploy.TypeFinding, Node: "n1", Finding: &deploy.Finding{Level: deploy.Warning, Code: "no-host-key", Message: "no host key", Hint: "name one"}},
 		event("system", deploy.StatePending, deploy.ReasonChanged), event("shop", deploy.StatePending, deploy.ReasonChanged),
@@ -56,7 +57,8 @@ func TestLines(t *testing.T) {
 			got.WriteString(line + "\n")
 		}
 	}
-	want := `n1: reached
+	want := `n1: trying again: attempt 2 of 3 in 2s: node n1 is unreachable: Connection refused
+n1: reached
 warning: no host key
 hint: name one
 n1 system: to be activated (changed)
@@ -211,6 +213,29 @@ n1 shop: pending (changed)
 1 in sync, 2 to be activated
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A preview lists the waves, each node with its system first and at most four profiles.
+func TestPreviewOfWaves(t *testing.T) {
+	wave := func(number int, profiles ...string) deploy.Event {
+		return deploy.Event{Type: deploy.TypeWave, State: deploy.StatePending, Wave: &deploy.Wave{Number: number, Of: 2, Profiles: profiles}}
+	}
+	var got strings.Builder
+	err := report.Preview(&got, deploy.OutcomeOf([]deploy.Event{
+		event("system", deploy.StatePending, deploy.ReasonChanged),
+		wave(1, "n2/acme", "n2/system"), wave(2, "n1/a", "n1/b", "n1/c", "n1/d", "n1/system", "n3/system"),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, waves, _ := strings.Cut(got.String(), planned+"\n")
+	want := `wave 1 of 2: n2 (system, acme)
+wave 2 of 2: n1 (system, a, b, c and 1 more), n3 (system)
+1 to be activated
+`
+	if diff := cmp.Diff(want, waves); diff != "" {
 		t.Error(diff)
 	}
 }
