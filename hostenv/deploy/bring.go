@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -14,11 +15,12 @@ import (
 
 // bring builds the pending profiles of all nodes, until ctx ends: those of this
 // machine with one process, so that no build waits for another's lock, and at the same
-// time those of each node that builds for itself. Then it signs what it built. The
-// profiles that failed have their final state.
+// time those of each node that builds for itself. It signs what it builds, and hands it
+// to its node while it builds the rest. The profiles that failed have their final state.
 func (r *run) bring(ctx context.Context) error {
+	defer close(r.brought)
 	var here []*profileRun
-	group, _ := errgroup.WithContext(ctx) // only the journal's error ends a group
+	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range r.nodes {
 		switch list := n.pending(); {
 		case !n.reached || len(list) == 0:
@@ -38,19 +40,15 @@ func (r *run) buildOn(ctx context.Context, n *nodeRun, list []*profileRun) error
 		return err
 	}
 	defer log.Close() // an incomplete log does not stop the run
-	_, err = r.step(ctx, r.copies, list, StateBuilding, ReasonBuild, log.Name(), func() (failed map[string]error, err error) {
-		if r.mode == Deploy {
-			if err := r.hold(ctx, n, list, nil); err != nil {
-				return nil, err
-			}
+	return r.build(ctx, r.builds, n, list, log, func() error {
+		if r.mode != Deploy {
+			return nil
 		}
-		err = r.again(ctx, n, func() (err error) {
-			failed, err = r.Store.Build(ctx, &n.Node, profiles(list), log)
-			return err
-		})
-		return failed, err
+		return r.hold(ctx, n, list, nil)
+	}, func(built []*profileRun) error {
+		n.built <- built
+		return nil
 	})
-	return err
 }
 
 func (r *run) buildHere(ctx context.Context, list []*profileRun) error {
@@ -62,41 +60,173 @@ func (r *run) buildHere(ctx context.Context, list []*profileRun) error {
 		return err
 	}
 	defer log.Close()
-	list, err = r.step(ctx, nil, list, StateBuilding, ReasonBuild, log.Name(), func() (map[string]error, error) {
-		return r.Store.Build(ctx, nil, profiles(list), log)
-	})
-	if err != nil || len(list) == 0 || r.mode != Deploy {
+	return r.build(ctx, nil, nil, list, log, func() error { return nil }, func(built []*profileRun) (err error) {
+		if r.mode != Deploy {
+			return nil
+		}
+		built, err = r.step(ctx, nil, built, StateSigning, ReasonSign, log.Name(), func() (map[string]error, error) {
+			return nil, r.Store.Sign(ctx, paths(built), log)
+		})
+		for len(built) > 0 { // they are sorted by their nodes
+			n := built[0].on
+			end := slices.IndexFunc(built, func(p *profileRun) bool { return p.on != n })
+			if end < 0 {
+				end = len(built)
+			}
+			n.built <- built[:end:end]
+			built = built[end:]
+		}
 		return err
-	}
-	_, err = r.step(ctx, nil, list, StateSigning, ReasonSign, log.Name(), func() (map[string]error, error) {
-		return nil, r.Store.Sign(ctx, paths(list), log)
 	})
-	return err
 }
 
-// push copies what was built to the node, until ctx ends. It returns the profiles that
-// are there.
-func (r *run) push(ctx context.Context, n *nodeRun) (there []*profileRun, err error) {
-	list := slices.DeleteFunc(n.pending(), (*profileRun).isSettled)
-	if len(list) == 0 {
-		return nil, nil
+// build builds profiles with one process, after begin, and calls ready with those that
+// are built, in their order, while it builds others. It ends early if no profile needs it
+// any more.
+func (r *run) build(ctx context.Context, in pool, on *nodeRun, list []*profileRun, log *os.File, begin func() error, ready func([]*profileRun) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		for _, p := range list {
+			select {
+			case <-p.settled:
+			case <-ctx.Done():
+				return
+			}
+		}
+		cancel()
+	}()
+	var unwritten error // of the journal; it ends the run
+	reported := map[string]bool{}
+	known := func(known map[string]error) {
+		var built []*profileRun
+		for _, p := range list {
+			cause, ok := known[p.Key()]
+			if !ok || unwritten != nil {
+				continue
+			}
+			reported[p.Key()] = true
+			if cause == nil {
+				built = append(built, p)
+			} else {
+				unwritten = r.unready(ctx, p, ReasonBuild, cause, log.Name())
+			}
+		}
+		if unwritten == nil && len(built) > 0 {
+			unwritten = ready(built)
+		}
+		if unwritten != nil {
+			cancel()
+		}
 	}
-	if r.mode == Preview {
-		return nil, r.preview(ctx, n, list)
+	failure := in.use(ctx, func() error {
+		if unwritten = r.setAll(list, StateBuilding); unwritten != nil {
+			return unwritten
+		}
+		if err := begin(); err != nil {
+			return err
+		}
+		if on == nil {
+			return r.Store.Build(ctx, nil, profiles(list), log, known)
+		}
+		return r.again(ctx, on, func() error {
+			left := slices.DeleteFunc(slices.Clone(list), func(p *profileRun) bool { return reported[p.Key()] })
+			return r.Store.Build(ctx, &on.Node, profiles(left), log, known)
+		})
+	})
+	for _, p := range list {
+		if unwritten == nil && !reported[p.Key()] {
+			unwritten = r.unready(ctx, p, ReasonBuild, cmp.Or(failure, errors.New("Nix did not build it")), log.Name())
+		}
+	}
+	return unwritten
+}
+
+// deliver pushes to a node what is built, until each pending profile of the node is there
+// or has its final state.
+func (r *run) deliver(ctx context.Context, n *nodeRun) error {
+	defer n.delivered.ring()
+	defer n.complete.Store(true)
+	for {
+		changed := n.delivered.next()
+		if !slices.ContainsFunc(n.pending(), (*profileRun).isAwaited) {
+			return nil
+		}
+		var list []*profileRun
+		select {
+		case list = <-n.built:
+		case <-changed:
+			continue
+		case <-r.brought:
+			if len(n.built) == 0 { // the run ends, because it cannot write its journal
+				return nil
+			}
+			continue
+		}
+		for len(n.built) > 0 { // nobody else receives
+			list = append(list, <-n.built...)
+		}
+		r.beginBaselines(ctx, n, list)
+		if err := r.push(ctx, n, list); err != nil {
+			return err
+		}
+	}
+}
+
+// push copies what was built to the node, until ctx ends.
+func (r *run) push(ctx context.Context, n *nodeRun, list []*profileRun) error {
+	list = slices.DeleteFunc(slices.Clone(list), (*profileRun).isSettled)
+	if len(list) == 0 {
+		return nil
 	}
 	if !n.RemoteBuild {
 		log, err := r.log(n.Name, "_"+string(StatePushing))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer log.Close()
 		if list, err = r.step(ctx, r.copies, list, StatePushing, ReasonPush, log.Name(), func() (map[string]error, error) {
 			return nil, r.copyTo(ctx, n, list, log)
 		}); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return list, r.setAll(list, StatePushed)
+	if err := r.setAll(list, StatePushed); err != nil {
+		return err
+	}
+	for _, p := range list {
+		p.there.Store(true)
+	}
+	n.delivered.ring()
+	return nil
+}
+
+// isAwaited reports whether a pending profile is neither on its node nor has its final
+// state.
+func (p *profileRun) isAwaited() bool { return !p.there.Load() && !p.isSettled() }
+
+// arrived waits until one of the profiles of a node is there, or none is awaited. It
+// returns those that are there, and those that are awaited.
+func (n *nodeRun) arrived(list []*profileRun) (there, awaited []*profileRun) {
+	for {
+		changed, complete := n.delivered.next(), n.complete.Load()
+		there, awaited = nil, nil
+		for _, p := range list {
+			switch {
+			case p.isAwaited():
+				awaited = append(awaited, p)
+			case !p.isSettled():
+				there = append(there, p)
+			}
+		}
+		if complete { // perhaps because the run ends
+			return there, nil
+		}
+		if len(there) > 0 || len(awaited) == 0 {
+			return there, awaited
+		}
+		<-changed
+	}
 }
 
 // step prepares profiles, in the state that it gives them, and returns those for which
@@ -128,24 +258,31 @@ func (r *run) step(ctx context.Context, in pool, list []*profileRun, state State
 		reason, failure = ReasonNoRoom, problem.New("", noRoom(n.Name, n.seen()).Error()+": "+failure.Error(), makeRoom)
 	}
 	for _, p := range list {
-		switch cause := cmp.Or(failure, failed[p.Key()]); {
-		case cause == nil:
+		cause := cmp.Or(failure, failed[p.Key()])
+		if cause == nil {
 			left = append(left, p)
-		case r.stopping(ctx):
-			err = r.skip(p, ReasonInterrupted)
-		default:
-			err = r.fail(p, reason, p.active(), cause, log)
-		}
-		if err != nil {
+		} else if err := r.unready(ctx, p, reason, cause, log); err != nil {
 			return nil, err
 		}
 	}
 	return left, nil
 }
 
+// unready ends a profile that could not be prepared.
+func (r *run) unready(ctx context.Context, p *profileRun, reason Reason, cause error, log string) error {
+	if r.stopping(ctx) {
+		return r.skip(p, ReasonInterrupted)
+	}
+	return r.fail(p, reason, p.active(), cause, log)
+}
+
 // preview records what the closures change; the profiles stay pending.
-func (r *run) preview(ctx context.Context, n *nodeRun, list []*profileRun) error {
+func (r *run) preview(ctx context.Context, n *nodeRun) error {
 	var pairs []Pair
+	list := slices.DeleteFunc(n.pending(), (*profileRun).isSettled)
+	if len(list) == 0 {
+		return nil
+	}
 	if err := r.previewRoom(ctx, n, list); err != nil {
 		return err
 	}

@@ -25,15 +25,15 @@ func (r *run) checked(p *profileRun) (has, enforced bool) {
 	return r.Verifier.Has(p.on.Node, p.Name)
 }
 
-// beginBaselines asks what the profiles of a node answer now, while their versions are
-// built and copied. If the run replaces the system, the environments are asked after
-// that: what the new system breaks does not convict them.
-func (r *run) beginBaselines(ctx context.Context, n *nodeRun) {
-	list := n.pending()
-	if system := n.profile(SystemProfile); system.state() == StatePending {
-		list = []*profileRun{system}
-	}
+// beginBaselines asks what profiles of a node answer now, while their versions are
+// copied. If the run replaces the system, the environments are asked after that: what
+// the new system breaks does not convict them.
+func (r *run) beginBaselines(ctx context.Context, n *nodeRun, list []*profileRun) {
+	replaced := n.profile(SystemProfile).state() == StatePending
 	for _, p := range list {
+		if replaced && !p.IsSystem() {
+			continue
+		}
 		if p.base = r.asksBefore(ctx, p); p.base != nil {
 			go p.base()
 		}

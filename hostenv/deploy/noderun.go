@@ -15,6 +15,10 @@ type nodeRun struct {
 	refused  bool // no session could be opened, and the run cannot begin
 	short    bool // the preflight found too little room
 
+	built     chan []*profileRun // what is built and signed
+	delivered signal             // when profiles arrive, or get their final state
+	complete  atomic.Bool        // whether no more will arrive
+
 	mu      sync.Mutex
 	session Session
 	had     bool // whether there was a session before
@@ -43,13 +47,16 @@ type profileRun struct {
 	owed     bool                 // whether the run verifies it without an activation
 	base     func() *Verification // makes the baseline
 	before   *Verification        // the baseline, nil if there is none
+	there    atomic.Bool          // whether the node has the planned path
+	setting  sync.Mutex           // held while its state changes
 	settled  chan struct{}        // closed when the profile has its final state
 	good     atomic.Bool          // whether that state is in-sync or active
 	unknown  atomic.Bool          // whether that state is unknown
 }
 
 func newNodeRun(n Node) *nodeRun {
-	x := &nodeRun{Node: n, turn: make(chan struct{}, 1)}
+	// No more batches than profiles are built.
+	x := &nodeRun{Node: n, turn: make(chan struct{}, 1), built: make(chan []*profileRun, len(n.Profiles))}
 	for _, p := range n.Profiles {
 		x.profiles = append(x.profiles, &profileRun{Profile: p, on: x, settled: make(chan struct{})})
 	}
@@ -111,6 +118,32 @@ func (p *profileRun) settle(state State) {
 	p.unknown.Store(state == StateUnknown)
 	if !p.isSettled() {
 		close(p.settled)
+		p.on.delivered.ring()
+	}
+}
+
+// A signal tells those who wait for it that something has changed.
+type signal struct {
+	mu   sync.Mutex
+	rung chan struct{}
+}
+
+// next returns a channel that is closed when the signal is given the next time.
+func (s *signal) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rung == nil {
+		s.rung = make(chan struct{})
+	}
+	return s.rung
+}
+
+func (s *signal) ring() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rung != nil {
+		close(s.rung)
+		s.rung = nil
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Options change how a run proceeds.
 type Options struct {
-	Jobs             int           `json:"jobs,omitempty"` // how many copies to nodes, and nodes that build, at once, 0 for 4
+	Jobs             int           `json:"jobs,omitempty"` // how many copies to nodes at once, 0 for 4
 	LockWait         time.Duration `json:"-"`              // for other deploys on a node
 	SkipOffline      bool          `json:"skipOffline,omitempty"`
 	SkipVerification bool          `json:"skipVerification,omitempty"`
@@ -85,6 +85,10 @@ const activations = 8
 // process of deploy-rs and two of ssh, and no work.
 const maxActivations = 64
 
+// maxBuilds limits how many nodes build for themselves at once. This machine only waits
+// for them, and a node whose build takes long must not hold the copies to others.
+const maxBuilds = 32
+
 type run struct {
 	*Runner
 	mode  Mode
@@ -94,9 +98,10 @@ type run struct {
 	// heldOn are the environments of each node that the plan holds back.
 	heldOn map[string][]string
 	// planned are the profiles of each node in the plan.
-	planned             map[string][]Profile
-	copies, activations pool
-	waves               []*waveRun
+	planned                     map[string][]Profile
+	copies, builds, activations pool
+	waves                       []*waveRun
+	brought                     chan struct{} // closed when nothing more is built
 }
 
 // Run activates the planned paths of nodes, which have only their selected
@@ -106,7 +111,7 @@ type run struct {
 // outcome has everything else.
 func (r *Runner) Run(ctx context.Context, mode Mode, nodes, fleet []Node) (Outcome, error) {
 	x := &run{Runner: r, mode: mode, all: map[string]*nodeRun{}, heldOn: map[string][]string{}, planned: map[string][]Profile{},
-		copies: newPool(cmp.Or(r.Options.Jobs, 4)), activations: newPool(maxActivations)}
+		copies: newPool(cmp.Or(r.Options.Jobs, 4)), builds: newPool(maxBuilds), activations: newPool(maxActivations), brought: make(chan struct{})}
 	x.owed = x.unasked()
 	for _, n := range fleet {
 		x.all[n.Name] = newNodeRun(n)
@@ -198,11 +203,17 @@ func (r *run) do(ctx, gentle context.Context) error {
 	if r.mode == Look {
 		return nil
 	}
-	if err := r.bring(gentle); err != nil {
-		return err
+	if r.mode == Preview {
+		if err := r.bring(gentle); err != nil {
+			return err
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	gentle, cancel := context.WithCancel(gentle)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
 	if r.mode == Deploy {
+		group.Go(func() error { return r.bring(gentle) })
 		group.Go(func() error { return r.direct(ctx, gentle) })
 	}
 	for _, n := range r.nodes {
@@ -247,8 +258,14 @@ func (r *run) until(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-// set records a profile's new state.
+// set records a profile's new state. One that has its final state keeps it: a profile
+// that a wave gave up may still be built.
 func (r *run) set(p *profileRun, e Event) error {
+	p.setting.Lock()
+	defer p.setting.Unlock()
+	if p.isSettled() {
+		return nil
+	}
 	e.Type, e.Node, e.Profile, e.Want = TypeProfile, p.on.Name, p.Name, p.Path
 	if err := r.Journal.Append(e); err != nil {
 		return err

@@ -9,9 +9,12 @@ import (
 type Store interface {
 	// Build builds profiles with one process, and keeps them from the garbage collector
 	// until the run ends: on a node that builds for itself, or on this machine if on is
-	// nil, for any number of nodes. Its output goes to log. failed has the error of every
-	// profile that failed, by [Profile.Key]; err is an error that concerns all of them.
-	Build(ctx context.Context, on *Node, profiles []Profile, log io.Writer) (failed map[string]error, err error)
+	// nil, for any number of nodes. Its output goes to log.
+	//
+	// It calls known, never twice at once, with what it knows of profiles, by
+	// [Profile.Key]: nil for one that is built, which it reports while it builds others, or
+	// why it cannot be built. The error is that of all profiles that it did not report.
+	Build(ctx context.Context, on *Node, profiles []Profile, log io.Writer, known func(map[string]error)) error
 	// Sign signs the closures of paths.
 	Sign(ctx context.Context, paths []string, log io.Writer) error
 	// Closure returns the closures of those paths that this machine's store has.

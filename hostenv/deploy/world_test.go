@@ -29,7 +29,8 @@ type world struct {
 	fault func(op, node, profile string) fault
 	// takes is called before an operation, without a lock: it may sleep.
 	takes    func(op, node string)
-	builds   int // processes
+	slow     map[string]time.Duration // how long a profile's build takes, by key
+	builds   int                      // processes
 	sessions []*session
 	// done has all operations in order.
 	done []string
@@ -385,27 +386,52 @@ func (w *world) Kernels(string) []deploy.Kernel {
 	return []deploy.Kernel{{Path: "/nix/store/7-linux/bzImage", Bytes: 12 << 20}}
 }
 
-func (w *world) Build(ctx context.Context, n *deploy.Node, profiles []deploy.Profile, _ io.Writer) (map[string]error, error) {
+// Build builds all profiles at once. A build of one takes as long as w.slow says.
+func (w *world) Build(ctx context.Context, n *deploy.Node, profiles []deploy.Profile, _ io.Writer, known func(map[string]error)) error {
 	w.takes("build", "")
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.builds++
-	failed := map[string]error{}
+	var times []time.Duration
 	for _, p := range profiles {
-		switch w.ask("build", p.Node, p.Name) {
-		case none:
-		case network:
-			return nil, fmt.Errorf("build on node %s: %w", n.Name, &deploy.CutOffError{Node: n.Name, Cause: "Nix daemon disconnected unexpectedly"})
-		default:
-			failed[p.Key()] = errors.New("the disk is on fire")
-			continue
-		}
-		w.built[p.Path] = true
-		if n != nil { // it builds for itself
-			w.nodes[n.Name].has[p.Path] = true
-		}
+		times = append(times, w.slow[p.Key()])
 	}
-	return failed, ctx.Err()
+	w.mu.Unlock()
+	begun := time.Now()
+	slices.Sort(times)
+	for _, at := range slices.Compact(times) {
+		select {
+		case <-time.After(at - time.Since(begun)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		w.mu.Lock()
+		done := map[string]error{}
+		for _, p := range profiles {
+			if w.slow[p.Key()] != at {
+				continue
+			}
+			switch w.ask("build", p.Node, p.Name) {
+			case none:
+			case network:
+				w.mu.Unlock()
+				return fmt.Errorf("build on node %s: %w", n.Name, &deploy.CutOffError{Node: n.Name, Cause: "Nix daemon disconnected unexpectedly"})
+			default:
+				done[p.Key()] = errors.New("the disk is on fire")
+				continue
+			}
+			done[p.Key()] = nil
+			w.built[p.Path] = true
+			if n != nil { // it builds for itself
+				w.nodes[n.Name].has[p.Path] = true
+			}
+		}
+		w.mu.Unlock()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		known(done)
+	}
+	return nil
 }
 
 func (w *world) Sign(ctx context.Context, paths []string, _ io.Writer) error {

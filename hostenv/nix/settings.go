@@ -35,6 +35,29 @@ func (r *Runner) settingsInEffect(ctx context.Context) (map[string]json.RawMessa
 	return values, nil
 }
 
+// allSettings returns the settings in effect; it asks Nix once.
+func (r *Runner) allSettings(ctx context.Context) (_ map[string]json.RawMessage, err error) {
+	r.once.Lock()
+	defer r.once.Unlock()
+	if r.settings == nil {
+		r.settings, err = r.settingsInEffect(ctx)
+	}
+	return r.settings, err
+}
+
+// MaxJobs returns how many derivations Nix builds at once on this machine by its
+// settings.
+func (r *Runner) MaxJobs(ctx context.Context) (jobs int, err error) {
+	settings, err := r.allSettings(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := json.Unmarshal(settings["max-jobs"], &jobs); err != nil {
+		return 0, fmt.Errorf("read nix's setting max-jobs: %w", err)
+	}
+	return jobs, nil
+}
+
 // A Memory keeps the results of evaluations of the provider's own flake, in the same
 // files as those of held evaluations.
 type Memory struct{ memory memory }
@@ -49,14 +72,11 @@ func (r *Runner) Conditions(ctx context.Context) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.once.Lock()
-	defer r.once.Unlock()
-	if r.settings == nil {
-		if r.settings, err = r.settingsInEffect(ctx); err != nil {
-			return nil, err
-		}
+	all, err := r.allSettings(ctx)
+	if err != nil {
+		return nil, err
 	}
-	settings, err := json.Marshal(r.settings)
+	settings, err := json.Marshal(all)
 	if err != nil {
 		return nil, fmt.Errorf("read what nix wrote: %w", err)
 	}

@@ -14,7 +14,7 @@ var table = []*Target{
 		{"reviewed", "string", false, "deploy only the plan with this digest, which its review shows"},
 		{"resume", "bool", false, "continue the last run, which was interrupted or failed"},
 		{"noWaves", "bool", false, "deploy to all nodes at once, without provider.waves"},
-		{"jobs", "int", false, "how many copies, and nodes that build, run at once, default 4"},
+		{"jobs", "int", false, "how many copies to nodes run at once, default 4"},
 		{"lockWait", "time.Duration", false, "how long to wait for the end of another deploy, default 0s"},
 		{"evaluate", "string", false, "full: evaluate everything anew, with the whole flake"},
 		{"skipOffline", "bool", false, "if nodes cannot be reached, deploy to the others"},

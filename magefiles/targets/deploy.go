@@ -39,7 +39,7 @@ func Deploy(ctx context.Context,
 	reviewed *string, // deploy only the plan with this digest, which its review shows
 	resume *bool, // continue the last run, which was interrupted or failed
 	noWaves *bool, // deploy to all nodes at once, without provider.waves
-	jobs *int, // how many copies, and nodes that build, run at once, default 4
+	jobs *int, // how many copies to nodes run at once, default 4
 	lockWait *time.Duration, // how long to wait for the end of another deploy, default 0s
 	evaluate *string, // full: evaluate everything anew, with the whole flake
 	skipOffline *bool, // if nodes cannot be reached, deploy to the others

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -109,7 +110,8 @@ func build(ctx context.Context, store *closure.Store, nodes []deploy.Node) (path
 		}
 	}
 	show(doing(nix.Event{Phase: nix.Building, Subject: fmt.Sprintf("%d profiles", len(whole))}))
-	failed, err := store.Build(ctx, nil, whole, io.Discard)
+	failed := map[string]error{}
+	err = store.Build(ctx, nil, whole, io.Discard, func(known map[string]error) { maps.Copy(failed, known) })
 	if err != nil {
 		return nil, err
 	}

@@ -26,26 +26,34 @@ import (
 // that do not need it: Nix 2.8 does so at a derivation for another
 // platform, and so does any Nix that builds on a node with 2.8. Build starts these
 // again without the one that failed.
-func (s *Store) Build(ctx context.Context, on *deploy.Node, profiles []deploy.Profile, log io.Writer) (map[string]error, error) {
+//
+// While the process runs, Build asks the store which profiles are there, and reports
+// those. It does not read that from Nix's output: a builder can write what Nix writes,
+// also about a derivation of another customer. So it reports a failure when the process
+// has ended.
+func (s *Store) Build(ctx context.Context, on *deploy.Node, profiles []deploy.Profile, log io.Writer, known func(map[string]error)) error {
 	for _, p := range profiles {
 		if err := checkPaths(p.Path, maker(p)); err != nil {
-			return nil, fmt.Errorf("build %s: %w", p.Key(), err)
+			return fmt.Errorf("build %s: %w", p.Key(), err)
 		}
 		if on != nil && p.Derivation == "" {
-			return nil, fmt.Errorf("build %s: node %s cannot build %s without its derivation", p.Key(), on.Name, p.Path)
+			return fmt.Errorf("build %s: node %s cannot build %s without its derivation", p.Key(), on.Name, p.Path)
 		}
 	}
-	b := &building{store: s, on: on, log: log, failed: map[string]error{}}
+	b := &building{store: s, on: on, log: log, known: known, failed: map[string]error{}}
+	if err := b.setFlags(ctx); err != nil {
+		return err
+	}
 	var err error
 	for pending := profiles; len(pending) > 0; {
 		if pending, err = b.round(ctx, pending); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if len(b.failed) == 0 {
-		return nil, nil
+		return nil
 	}
-	return b.failed, b.keep(ctx, profiles)
+	return b.keep(ctx, profiles)
 }
 
 // maker returns what a profile is built from: its derivation, or else its path,
@@ -57,29 +65,37 @@ type building struct {
 	store     *Store
 	on        *deploy.Node // nil for this machine
 	log       io.Writer
+	known     func(map[string]error)
+	flags     []string
 	delivered bool             // whether the node has the derivations
 	failed    map[string]error // by the key of the profile
 }
 
-// round builds profiles with one process, notes those that failed, and returns
-// those to build again without them.
+// The first time at which Build asks what is built, and the longest time between two
+// questions. A question is one process, and what is found is signed and copied at once,
+// with some processes for each node. If all is built soon, there is no question.
+const firstLook, lookAgain = 5 * time.Second, 20 * time.Second
+
+// round builds profiles with one process, reports those that it built, notes those that
+// failed, and returns those to build again without them.
 func (b *building) round(ctx context.Context, profiles []deploy.Profile) (again []deploy.Profile, err error) {
-	err = b.build(ctx, profiles)
+	pending, err := b.watch(ctx, profiles)
 	failure := (*nix.CommandError)(nil)
 	if err != nil && !errors.As(err, &failure) {
 		return nil, fmt.Errorf("build on %s: %w", b.where(), err)
 	}
 	// The store shows what is built, not the output or the exit status of nix.
-	missing, err := b.missing(ctx, profiles)
+	missing, err := b.missing(ctx, pending)
 	if err != nil {
 		return nil, fmt.Errorf("ask what was built on %s: %w", b.where(), err)
 	}
 	if len(missing) == 0 && failure != nil && len(b.failed) == 0 {
 		return nil, fmt.Errorf("build on %s: %w", b.where(), failure)
 	}
+	b.report(pending, missing)
 	for _, p := range missing {
 		if causes := b.causes(ctx, p, failure); len(causes) > 0 {
-			b.failed[p.Key()] = buildFailed(p, causes)
+			b.fail(p, buildFailed(p, causes))
 		} else {
 			again = append(again, p)
 		}
@@ -88,9 +104,51 @@ func (b *building) round(ctx context.Context, profiles []deploy.Profile) (again 
 		return again, nil
 	}
 	for _, p := range again { // without a known cause, they would fail again
-		b.failed[p.Key()] = unexplained(p, failure)
+		b.fail(p, unexplained(p, failure))
 	}
 	return nil, nil
+}
+
+// watch builds profiles with one process, and reports those that are built while it
+// runs. It returns the others, and the error of the process.
+func (b *building) watch(ctx context.Context, profiles []deploy.Profile) (pending []deploy.Profile, err error) {
+	ended := make(chan error, 1)
+	go func() { ended <- b.build(ctx, profiles) }()
+	pending = profiles
+	for wait := firstLook; ; wait = min(2*wait, lookAgain) {
+		select {
+		case err := <-ended:
+			return pending, err
+		case <-time.After(wait):
+		}
+		// An error here is met again when the process has ended.
+		if missing, err := b.missing(ctx, pending); err == nil {
+			b.report(pending, missing)
+			pending = missing
+		}
+	}
+}
+
+// report reports the profiles that are built: all but those that are missing.
+func (b *building) report(profiles, missing []deploy.Profile) {
+	lacks := map[string]bool{}
+	for _, p := range missing {
+		lacks[p.Key()] = true
+	}
+	built := map[string]error{}
+	for _, p := range profiles {
+		if !lacks[p.Key()] {
+			built[p.Key()] = nil
+		}
+	}
+	if len(built) > 0 {
+		b.known(built)
+	}
+}
+
+func (b *building) fail(p deploy.Profile, err error) {
+	b.failed[p.Key()] = err
+	b.known(map[string]error{p.Key(): err})
 }
 
 // where names the machine that builds.
@@ -124,7 +182,7 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 		derivations = append(derivations, maker(p))
 	}
 	if b.on == nil {
-		return b.store.realise(ctx, derivations, b.log)
+		return b.store.realise(ctx, derivations, b.flags, b.log)
 	}
 	if !b.delivered {
 		err := b.store.copy(ctx, *b.on, derivations, b.log, "--derivation")
@@ -138,13 +196,13 @@ func (b *building) build(ctx context.Context, profiles []deploy.Profile) error {
 		b.delivered = true
 	}
 	// A build may print nothing as long as it may take.
-	_, err := b.store.remotely(ctx, *b.on, b.log, b.store.buildTime()+b.store.stall(), slices.Concat([]string{"--realise"}, b.store.buildFlags(), derivations))
+	_, err := b.store.remotely(ctx, *b.on, b.log, b.store.buildTime()+b.store.stall(), slices.Concat([]string{"--realise"}, b.flags, derivations))
 	return err
 }
 
 // realise builds or fetches paths, and keeps them from the garbage collector as
 // long as their links in s.Roots exist.
-func (s *Store) realise(ctx context.Context, what []string, log io.Writer) error {
+func (s *Store) realise(ctx context.Context, what, flags []string, log io.Writer) error {
 	if err := os.MkdirAll(s.Roots, 0o777); err != nil {
 		return err
 	}
@@ -154,16 +212,26 @@ func (s *Store) realise(ctx context.Context, what []string, log io.Writer) error
 	if err != nil {
 		return err
 	}
-	args := append([]string{"--realise", "--add-root", roots, "--indirect"}, s.buildFlags()...)
+	args := append([]string{"--realise", "--add-root", roots, "--indirect"}, flags...)
 	_, err = s.Nix.Run(ctx, nix.Command{Program: "nix-store", Args: append(args, what...), Log: log})
 	return err
 }
 
-// buildFlags let a build go on after a failure, have each line of a log begin with its
-// derivation, and bound the time of each derivation: a customer writes some, and all
-// profiles are built together.
-func (s *Store) buildFlags() []string {
-	return []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs", "--timeout", strconv.Itoa(int(s.buildTime().Seconds()))}
+// leastJobs is how many derivations are built at once at least. Nix's default is one, and
+// then a build that does not end holds all others.
+const leastJobs = 4
+
+// setFlags sets flags by which a build goes on after a failure, has each line of a log
+// begin with its derivation, and is bounded in time for each derivation: a customer writes
+// some, and all profiles are built together. A machine that builds nothing itself
+// (max-jobs = 0) stays so.
+func (b *building) setFlags(ctx context.Context) error {
+	b.flags = []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs", "--timeout", strconv.Itoa(int(b.store.buildTime().Seconds()))}
+	jobs, err := b.store.Nix.MaxJobs(ctx)
+	if err == nil && jobs > 0 && jobs < leastJobs {
+		b.flags = append(b.flags, "--max-jobs", strconv.Itoa(leastJobs))
+	}
+	return err
 }
 
 func (s *Store) buildTime() time.Duration { return cmp.Or(s.BuildTime, 2*time.Hour) }

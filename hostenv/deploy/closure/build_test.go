@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 const builds = `
@@ -28,7 +30,7 @@ func testBuild(t *testing.T, l *lab) {
 	t.Helper()
 	n := l.evaluated("system", "site", "shop", "blog", "other")
 	var log bytes.Buffer
-	failed, err := l.store.Build(t.Context(), on(n), n.Profiles, &log)
+	failed, err := l.build(n, &log)
 	if err != nil || len(failed) != 3 {
 		t.Fatalf("got %v, %v\n%s", failed, err, log.String())
 	}
@@ -53,11 +55,44 @@ func TestBuildThatHangs(t *testing.T) {
 	local(t, flake(builds), func(t *testing.T, l *lab) {
 		n := l.evaluated("system", "site", "slow")
 		l.store.BuildTime = 5 * time.Second
-		failed, err := l.store.Build(t.Context(), on(n), n.Profiles, io.Discard)
+		failed, err := l.build(n, io.Discard)
 		if err != nil || len(failed) != 1 || failed["n1/slow"] == nil {
 			t.Errorf("got %v, %v", failed, err)
 		}
 	})
+}
+
+// TestBuildReports: what is built is reported while other builds run.
+func TestBuildReports(t *testing.T) {
+	local(t, flake(builds), testReports)
+}
+
+func testReports(t *testing.T, l *lab) {
+	t.Helper()
+	// More builds that wait than Nix does at once by default.
+	text, names := builds, []string{"system", "site"}
+	for _, name := range []string{"a", "b", "c"} {
+		text += fmt.Sprintf("  %s = profile %[1]q \"${sh %[1]q \"until [ -e %s/go ]; do sleep 0.2; done; echo > $out\"}\";\n", name, l.dir)
+		names = append(names, name)
+	}
+	l.write("flake/flake.nix", flake(text))
+	n := l.evaluated(names...)
+	l.store.BuildTime = testenv.Patience
+	reported := map[string]bool{}
+	err := l.store.Build(t.Context(), on(n), n.Profiles, io.Discard, func(known map[string]error) {
+		for key, err := range known {
+			if err != nil || reported[key] {
+				t.Errorf("%s: reported before: %v, %v", key, reported[key], err)
+			}
+			reported[key] = true
+		}
+		if len(reported) == 2 && reported["n1/system"] && reported["n1/site"] {
+			l.write("go", "")
+		}
+	})
+	if err != nil || len(reported) != len(names) {
+		t.Errorf("got %v, %v", reported, err)
+	}
 }
 
 // on returns where a node's profiles are built.
@@ -117,12 +152,12 @@ func TestBuildSucceeds(t *testing.T) {
 			t.Errorf("links keep %v", got)
 		}
 		// A second build finds all built.
-		if failed, err := l.store.Build(t.Context(), on(n), n.Profiles, &bytes.Buffer{}); failed != nil || err != nil {
+		if failed, err := l.build(n, io.Discard); len(failed) > 0 || err != nil {
 			t.Errorf("got %v, %v", failed, err)
 		}
 		// A path that its derivation does not make is not built.
 		n.Profiles[0].Path = n.Profiles[0].Path[:len(n.Profiles[0].Path)-1] + "9"
-		failed, err := l.store.Build(t.Context(), on(n), n.Profiles, &bytes.Buffer{})
+		failed, err := l.build(n, io.Discard)
 		if err != nil || len(failed) != 1 || !strings.Contains(failed["n1/system"].Error(), "which does not produce the profile's path") {
 			t.Errorf("got %v, %v", failed, err)
 		}
@@ -135,7 +170,7 @@ func TestBuildCancelled(t *testing.T) {
 		n := l.evaluated("slow")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		_, err := l.store.Build(ctx, on(n), n.Profiles, when("begun", cancel))
+		err := l.store.Build(ctx, on(n), n.Profiles, when("begun", cancel), func(map[string]error) {})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}

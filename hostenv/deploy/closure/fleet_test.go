@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,7 +73,11 @@ func pathsOf(n deploy.Node) (paths []string) {
 func build(t *testing.T, s *closure.Store, n deploy.Node) {
 	t.Helper()
 	var log bytes.Buffer
-	if failed, err := s.Build(t.Context(), on(n), n.Profiles, &log); err != nil || len(failed) > 0 {
+	failed := map[string]error{}
+	err := s.Build(t.Context(), on(n), n.Profiles, &log, func(known map[string]error) {
+		maps.Copy(failed, known)
+	})
+	if err != nil || errors.Join(slices.Collect(maps.Values(failed))...) != nil {
 		t.Fatalf("build: %v %v\n%s", failed, err, log.String())
 	}
 }

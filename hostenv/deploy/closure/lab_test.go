@@ -250,11 +250,34 @@ func (l *lab) evaluated(names ...string) deploy.Node {
 func (l *lab) built(names ...string) deploy.Node {
 	l.t.Helper()
 	n := l.evaluated(names...)
-	failed, err := l.store.Build(l.t.Context(), on(n), n.Profiles, io.Discard)
+	failed, err := l.build(n, io.Discard)
 	if err != nil || len(failed) > 0 {
 		l.t.Fatalf("build: %v %v", failed, err)
 	}
 	return n
+}
+
+// build builds the profiles of a node, and returns why some are not built. Every profile
+// must be reported once.
+func (l *lab) build(n deploy.Node, log io.Writer) (failed map[string]error, err error) {
+	l.t.Helper()
+	failed = map[string]error{}
+	reported := map[string]bool{}
+	err = l.store.Build(l.t.Context(), on(n), n.Profiles, log, func(known map[string]error) {
+		for key, cause := range known {
+			if reported[key] {
+				l.t.Errorf("%s is reported twice", key)
+			}
+			reported[key] = true
+			if cause != nil {
+				failed[key] = cause
+			}
+		}
+	})
+	if len(reported) != len(n.Profiles) && err == nil {
+		l.t.Errorf("%d of %d profiles are reported", len(reported), len(n.Profiles))
+	}
+	return failed, err
 }
 
 // flake returns a flake whose node n1 has the given profiles. Their text can call

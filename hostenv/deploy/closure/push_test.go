@@ -176,7 +176,7 @@ func TestRefusesBeforeAnyCommand(t *testing.T) {
 	n := node("n1", "system")
 	for _, path := range []string{"", "/", "--all", "/nix/store/x", "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-a b", "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-$(x)", "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-x\n--all", "https://x/0123456789abcdfghijklmnpqrsvwxyz-x"} {
 		n.Profiles[0].Path = path
-		_, built := s.Build(t.Context(), on(n), n.Profiles, nil)
+		built := s.Build(t.Context(), on(n), n.Profiles, nil, nil)
 		_, compared := s.Diff(t.Context(), n, []deploy.Pair{{New: path}})
 		for _, err := range []error{built, compared, s.Push(t.Context(), n, []string{path}, nil), s.Sign(t.Context(), []string{path}, nil)} {
 			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q is not a store path", path)) {
