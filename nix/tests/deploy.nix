@@ -188,7 +188,7 @@ in
         start = ''toplevel|"$PROFILE/bin/switch-to-configuration" dry-activate|"$PROFILE/bin/switch-to-configuration" boot|# shellcheck'';
       in
       [ (builtins.substring 0 (builtins.stringLength start) script == start) ]
-      ++ map (part: has part script) [ "tee\" -p" "\"$PROFILE/bin/switch-to-configuration\" switch\n" "logs=\"/var/log/hostenv/activation\"" "loader.conf\n" "EUID" ];
+      ++ map (part: has part script) [ "tee\" -p" "\"$PROFILE/bin/switch-to-configuration\" switch || status=$?\n" "logs=\"/var/log/hostenv/activation\"" "loader.conf\n" "EUID" ];
     expected = [ true true true true false false ];
   };
   script-of-system-with-systemd-boot = {
