@@ -17,6 +17,7 @@ import (
 	"github.com/magefile/mage/sh"
 
 	"github.com/woolwichweb/hostenv-provider/examples"
+	"github.com/woolwichweb/hostenv-provider/internal/boulder"
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 
@@ -50,7 +51,41 @@ func Test() error {
 	if without != "" {
 		return err
 	}
-	return errors.Join(err, runIn(laboratory, "go", append(args, ".")...))
+	err = errors.Join(err, runIn(laboratory, "go", append(args, ".")...))
+	// A newer release is no fault of this tree, so it does not fail its tests.
+	if step := inStep(); step != nil {
+		fmt.Println(step)
+	}
+	return err
+}
+
+// Boulder fails if there is a release of Let's Encrypt's software that is eight weeks
+// newer than the one that the DNS gate is tested against, or if the releases are not
+// known.
+func Boulder() error { return inStep() }
+
+// inStep returns an error if the laboratory's Boulder is old.
+func inStep() error {
+	list := func(args ...string) (string, error) {
+		cmd := exec.Command("go", append([]string{"list", "-m"}, args...)...)
+		cmd.Dir, cmd.Env = laboratory, moduleEnv(laboratory)
+		out, err := cmd.Output()
+		return strings.TrimSpace(string(out)), err
+	}
+	used, err := list("-f={{.Version}}", boulder.Module)
+	if err != nil {
+		return fmt.Errorf("left out: whether Boulder is in step: its version is not known: %w", err)
+	}
+	versions, err := list("-versions", boulder.Module)
+	if err != nil {
+		return fmt.Errorf("left out: whether Boulder %s is in step: its releases are not known, which needs a network: %w", used, err)
+	}
+	newest, weeks, err := boulder.Behind(used, strings.Fields(versions))
+	if err == nil && weeks >= boulder.Weeks {
+		err = fmt.Errorf("warning: the DNS gate is tested against Boulder %s, and %s is %d weeks newer (hint: go get %s@%s in %s, then go mod tidy and go tool mage test)",
+			used, newest, weeks, boulder.Module, newest, laboratory)
+	}
+	return err
 }
 
 // fetch makes Go fetch all modules that the tests of a module need, before a test
@@ -63,7 +98,7 @@ func fetch(dir string) error {
 		{"list", "-deps", "-test", "./..."},
 	} {
 		cmd := exec.Command("go", args...)
-		cmd.Dir, cmd.Stderr = dir, os.Stderr
+		cmd.Dir, cmd.Stderr, cmd.Env = dir, os.Stderr, moduleEnv(dir)
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("fetch modules, by go %s in %s: %w (hint: the first run needs a network, or a GOPROXY that has the modules)", strings.Join(args, " "), dir, err)
 		}
@@ -71,7 +106,7 @@ func fetch(dir string) error {
 	// The test that go.mod is tidy needs what the tests of those modules import.
 	// This may fail: that test reports what is not tidy.
 	cmd := exec.Command("go", "mod", "tidy", "-diff")
-	cmd.Dir = dir
+	cmd.Dir, cmd.Env = dir, moduleEnv(dir)
 	_ = cmd.Run()
 	return nil
 }
@@ -79,6 +114,15 @@ func fetch(dir string) error {
 // laboratory is a module of its own, so that a program that embeds the library
 // does not need Let's Encrypt's software.
 const laboratory = "hostenv/dnsgate/conformance"
+
+// moduleEnv is the environment of Go in the folder of a module. The laboratory may need
+// a newer Go than this one: Go then fetches it from the module proxy.
+func moduleEnv(dir string) []string {
+	if dir != laboratory {
+		return os.Environ()
+	}
+	return append(os.Environ(), "GOTOOLCHAIN=auto")
+}
 
 // nodeTools is a module of its own for the same reason. It has the programs that
 // Debian does not have for real NixOS nodes in tests.
@@ -100,7 +144,7 @@ func withoutLaboratory() string {
 
 func runIn(dir, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, os.Stdout, os.Stderr, moduleEnv(dir)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s %s in %s: %w", name, strings.Join(args, " "), dir, err)
 	}

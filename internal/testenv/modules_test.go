@@ -24,7 +24,7 @@ func TestTidy(t *testing.T) {
 	} {
 		t.Run(dir, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "go", "mod", "tidy", "-diff")
-			cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOWORK=off")
+			cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOWORK=off", "GOTOOLCHAIN=auto")
 			out, err := cmd.CombinedOutput()
 			switch {
 			case err != nil && strings.Contains(string(out), "disabled by GOPROXY=off") && !required:

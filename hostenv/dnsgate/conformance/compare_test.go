@@ -54,7 +54,7 @@ func (c Comparison) Disagrees(v dnsgate.Verdict) string {
 
 // Repeats limits the requests to the oracle. It is asked Pass times about a pass. About
 // a failure it is asked until it refuses, at most Fail times, because it chooses among
-// addresses by chance; four times as often if servers disagree, because two of five
+// addresses by chance; four times as often if servers disagree, because two of six
 // perspectives have to ask one of four servers for A and for AAAA.
 type Repeats struct{ Pass, Fail int }
 

@@ -12,7 +12,7 @@
 //   - [Web] plays the hosts: nodes, other machines, proxies, and those that
 //     refuse, or swallow, connections.
 //   - [Oracle] is Boulder: the name policy, then HTTP-01 validation, then CAA,
-//     from a primary and four remote perspectives.
+//     from a primary and five remote perspectives.
 //   - [Situation] is one customer's DNS as data.
 //
 // # Addresses

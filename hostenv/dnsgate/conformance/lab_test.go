@@ -21,9 +21,10 @@ type Lab struct {
 	roots     *x509.CertPool
 }
 
-// perspectives is the number of resolvers: one for each of Boulder's five
-// perspectives.
-const perspectives = 5
+// perspectives is the number of resolvers: one for each of Boulder's six
+// perspectives, the primary one and five that are remote. The CA/Browser Forum wants
+// five of these from 2026-12-15.
+const perspectives = 6
 
 // Start starts the laboratory in this process's network namespace.
 func Start() (started *Lab, err error) {

@@ -33,8 +33,9 @@ const (
 	Account       = accountPrefix + "4711"
 )
 
-// Oracle is Let's Encrypt: Boulder's validation authority with four remote
-// perspectives, each with a resolver of its own if there are enough.
+// Oracle is Let's Encrypt: Boulder's validation authority with five remote
+// perspectives, each with a resolver of its own if there are enough. Four of the five
+// have to agree with the primary one.
 type Oracle struct {
 	web    *Web
 	policy *policy.AuthorityImpl
@@ -59,7 +60,7 @@ func NewOracle(web *Web, resolvers []*Unbound, roots *x509.CertPool) (*Oracle, e
 			[]string{accountPrefix}, perspective, registry, iana.IsReservedAddr, 0, false, nil, 0, 0)
 	}
 	var remotes []va.RemoteVA
-	for i, registry := range []string{"ARIN", "RIPE", "APNIC", "LACNIC"} {
+	for i, registry := range []string{"ARIN", "RIPE", "APNIC", "LACNIC", "AFRINIC"} {
 		perspective := "remote-" + registry
 		impl, err := authority(i+1, perspective, registry, nil)
 		if err != nil {
