@@ -102,7 +102,7 @@ func parseIssue(value string) (domain string, parameters map[string][]string, ok
 }
 
 var (
-	parameterTag   = regexp.MustCompile(`^[0-9A-Za-z]*$`)
+	parameterTag   = regexp.MustCompile(`^[0-9A-Za-z](-*[0-9A-Za-z])*$`)
 	parameterValue = regexp.MustCompile(`^[!-:<-~]*$`)
 	methodLabel    = regexp.MustCompile(`^[0-9A-Za-z-]+$`)
 )

@@ -387,7 +387,12 @@ func TestCAAParameters(t *testing.T) {
 		ours + "; x=y":                         permitted,
 		ours + ";;":                            forbidden,
 		ours + "; x":                           forbidden,
-		ours + "; a-b=c":                       forbidden,
+		ours + "; policy-id=1":                 permitted, // a tag may have hyphens inside
+		ours + "; a--b=1":                      permitted,
+		ours + "; -a=1":                        forbidden,
+		ours + "; a-=1":                        forbidden,
+		ours + "; =1":                          forbidden, // and at least one character
+		ours + "; a_b=1":                       forbidden,
 		ours + "; x=a b":                       forbidden,
 		ours + "; x=é":                         forbidden,
 		ours + "; accounturi=" + account:       permitted,

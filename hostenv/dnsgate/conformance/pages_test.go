@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 )
@@ -83,7 +84,7 @@ func (w *Web) handler(host string) http.Handler {
 		program, has = nginx, func(challenge) bool { return true }
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		token, found := strings.CutPrefix(r.URL.Path, challengePath)
+		token, found := strings.CutPrefix(merged(r.URL.Path), challengePath)
 		held, known := w.get(token)
 		node := "n1"
 		if known {
@@ -99,6 +100,16 @@ func (w *Web) handler(host string) http.Handler {
 		}
 		notFound(rw, r, program)
 	})
+}
+
+// merged returns a path as nginx does: it merges slashes and resolves dots, and keeps a
+// slash at the end.
+func merged(asked string) string {
+	clean := path.Clean(asked)
+	if strings.HasSuffix(asked, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
 }
 
 // notFound writes a program's default page for a missing file: Apache names itself

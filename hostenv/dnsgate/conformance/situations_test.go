@@ -199,6 +199,8 @@ var issueValues = []string{
 	"letsencrypt.org; accounturi=" + Account + "; validationmethods=http-01", "letsencrypt.org; accounturi=" + Account + "; validationmethods=dns-01",
 	"letsencrypt.org; accounturi=" + Account + "; accounturi=" + Account, "letsencrypt.org; AccountURI=" + accountPrefix + "1", "letsencrypt.org; accounturi=",
 	"letsencrypt.org; accounturi=" + Account + "/", "letsencrypt.org; accounturi=%zz", "letsencrypt.org; policy=ev", "letsencrypt.org; policy=a=b", "letsencrypt.org; policy", "letsencrypt.org policy=ev",
+	"letsencrypt.org; policy-id=1", "letsencrypt.org; a--b=1", "letsencrypt.org; -a=1", "letsencrypt.org; a-=1", "letsencrypt.org; =1",
+	"letsencrypt.org; policy=a\\\\b", "letsencrypt.org\\\\", "letsencrypt.org; a\\\\b=1",
 	"letsencrypt.org; pol-icy=ev", "letsencrypt.org; pol_icy=ev", "letsencrypt.org; policy=e v", "letsencrypt.org; =ev", "letsencrypt.org; policy=",
 	"letsencrypt.org; policy=ev;", "letsencrypt.org\\009;\\009policy=ev", "letsencrypt.org; policy=\\195\\188", "\\195\\188.letsencrypt.org", "; letsencrypt.org", "%%%",
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -121,36 +122,58 @@ func (u *Unbound) serveHTTPS(cert, key string) error {
 		return err
 	}
 	u.front = &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(io.LimitReader(r.Body, dns.MaxMsgSize))
-		query := new(dns.Msg)
-		if err != nil || query.Unpack(body) != nil {
+		query, err := io.ReadAll(io.LimitReader(r.Body, dns.MaxMsgSize))
+		if err != nil || len(query) < 12 {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		reply, err := dns.ExchangeContext(r.Context(), query, u.Plain)
-		for err != nil && r.Context().Err() == nil {
-			client := dns.Client{Net: "tcp", Timeout: time.Minute}
-			reply, _, err = client.ExchangeContext(r.Context(), query, u.Plain)
+		reply, err := exchange(r.Context(), "udp", u.Plain, query)
+		for (err != nil || reply[2]&0x02 != 0) && r.Context().Err() == nil { // no answer, or a truncated one
+			reply, err = exchange(r.Context(), "tcp", u.Plain, query)
+			if err == nil {
+				break
+			}
 		}
 		if err != nil {
 			return // the caller has gone
 		}
-		if reply.Truncated {
-			client := dns.Client{Net: "tcp", Timeout: time.Minute}
-			if whole, _, err := client.ExchangeContext(r.Context(), query, u.Plain); err == nil {
-				reply = whole
-			}
-		}
-		packed, err := reply.Pack()
-		if err != nil {
-			w.WriteHeader(http.StatusInternalServerError)
-			return
-		}
 		w.Header().Set("Content-Type", "application/dns-message")
-		_, _ = w.Write(packed)
+		_, _ = w.Write(reply)
 	})}
 	go func() { _ = u.front.ServeTLS(listener, cert, key) }()
 	return nil
+}
+
+// exchange returns the bytes of the reply to those of a query, as they are: to read and to
+// write them anew would lose what the DNS library does not keep, such as a backslash in a
+// CAA record.
+func exchange(ctx context.Context, network, address string, query []byte) ([]byte, error) {
+	timeout := time.Minute
+	if network == "udp" {
+		timeout = 2 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	raw, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	conn := dns.Conn{Conn: raw, UDPSize: dns.MaxMsgSize}
+	if _, err := conn.Write(query); err != nil {
+		return nil, err
+	}
+	reply := make([]byte, dns.MaxMsgSize)
+	for {
+		n, err := conn.Read(reply)
+		if err != nil {
+			return nil, err
+		}
+		if n >= 12 && reply[0] == query[0] && reply[1] == query[1] {
+			return reply[:n], nil
+		}
+	}
 }
 
 // Close ends the resolver.
