@@ -177,8 +177,9 @@ type LiveFacts struct {
 }
 
 // ProbeFacts are the answers to a request for a token below
-// /.well-known/acme-challenge/. The request follows redirects as Let's Encrypt does:
-// 301, 302, 307 and 308, to ports 80 and 443, at most 10.
+// /.well-known/acme-challenge/, on the worst of the ways that Let's Encrypt may take from
+// one address: it follows redirects of status 301, 302, 307 and 308 to the ports 80 and
+// 443, with at most 10 requests.
 type ProbeFacts struct {
 	// Hops are the redirects in their order.
 	Hops []Hop `json:"hops,omitempty"`
@@ -193,8 +194,11 @@ type ProbeFacts struct {
 	Body        string `json:"body,omitempty"`
 	// Error is the reason why there is no last answer.
 	Error string `json:"error,omitempty"`
-	// Reached is set if one of the node's addresses answered the last request, within
-	// the rules above.
+	// NoRoute is set if the way ends at an IPv6 address that this machine has no route
+	// to, so that it proves nothing.
+	NoRoute bool `json:"noRoute,omitempty"`
+	// Reached is set if on every way one of the node's addresses answered the last
+	// request, and that was for the same path.
 	Reached bool `json:"reached"`
 }
 

@@ -54,6 +54,9 @@ var fixes = map[Reason]func(*subject) string{
 	ReasonAMismatch: func(s *subject) string {
 		return "change it to " + s.records()
 	},
+	ReasonNoRoute: func(s *subject) string {
+		return fmt.Sprintf("run the gate where IPv6 has a route to %s, or change the AAAA record to %s", s.route.outside, s.records())
+	},
 	ReasonForwardsSome: func(s *subject) string {
 		return fmt.Sprintf("keep only addresses of %s that forward /.well-known/acme-challenge/, or change it to %s", s.name, s.records())
 	},

@@ -64,7 +64,7 @@ func checkName(name string) error {
 	case len(labels) > maxLabels:
 		return fmt.Errorf("it has %d labels, and the limit is %d", len(labels), maxLabels)
 	}
-	switch suffix := icannSuffix(name); suffix {
+	switch suffix := PublicSuffix(name); suffix {
 	case "":
 		return fmt.Errorf("there is no public top-level domain %q", labels[len(labels)-1])
 	case name:
@@ -101,10 +101,10 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// icannSuffix returns the longest suffix of name in the ICANN part of the public
+// PublicSuffix returns the longest suffix of a name in the ICANN part of the public
 // suffix list, "" if there is none. The private part (github.io) does not count,
 // because Let's Encrypt issues certificates for its names.
-func icannSuffix(name string) string {
+func PublicSuffix(name string) string {
 	suffix, icann := publicsuffix.PublicSuffix(name)
 	for !icann {
 		_, parent, more := strings.Cut(suffix, ".")

@@ -12,6 +12,7 @@ type way int
 const (
 	leadsAway   way = iota // no foreign address leads to the node
 	leadsSome              // some lead to the node
+	leadsUnseen            // where some lead cannot be seen from this machine
 	leadsAlike             // all lead to the node, or to a host that answers as the node does
 	leadsToNode            // all lead to the node
 )
@@ -26,12 +27,17 @@ func (s *subject) leads(asked, own addresses) (way, []Evidence) {
 	case len(outside) == 0:
 		return leadsToNode, nil
 	}
-	forwards, alike := 0, 0
+	forwards, alike, unseen := 0, 0, 0
 	var seen []Evidence
 	for _, a := range outside {
 		p := s.probes[a]
 		switch {
+		case p == nil && s.dials[a] == DialUnreachable:
+			unseen++
 		case p == nil:
+		case p.NoRoute:
+			unseen++
+			seen = append(seen, s.saw("probe", a.String(), describeProbe(p)))
 		case forwarded(p, a):
 			forwards++
 			seen = append(seen, s.saw("probe", a.String(), describeProbe(p)))
@@ -50,6 +56,8 @@ func (s *subject) leads(asked, own addresses) (way, []Evidence) {
 		return leadsToNode, seen
 	case alike > 0 && forwards+alike == len(outside):
 		return leadsAlike, seen
+	case unseen > 0 && forwards+alike+unseen == len(outside):
+		return leadsUnseen, seen
 	case forwards > 0:
 		return leadsSome, seen
 	}

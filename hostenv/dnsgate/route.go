@@ -75,6 +75,12 @@ func (s *subject) route6() route {
 	r.dead = r.outside.filter(s.dead)
 	living := s.v6.outside(r.dead)
 	way, probes := s.leads(living, s.node.v6)
+	if way == leadsUnseen && clean(s.facts.A) && s.node.v4Known {
+		// If it is dead, A counts.
+		if v4, _ := s.leads(s.v4, s.node.v4); v4 == leadsAway {
+			way = leadsAway
+		}
+	}
 	r.way, r.evidence = way, append(r.evidence, probes...)
 	switch {
 	case len(r.dead) == 0, len(living) > 0 && way == leadsAway:

@@ -77,6 +77,7 @@ var rules = []rule{
 	{name: "route-needs-node", result: Unknown, reason: ReasonNodeUnresolved, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.lacks == lacksNode }},
 	{name: "route-needs-other-family", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.lacks == lacksFamily }},
 	{name: "answers-alike", result: Unknown, reason: ReasonAnswersAlike, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.way == leadsAlike }},
+	{name: "no-route", result: Unknown, reason: ReasonNoRoute, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.way == leadsUnseen }},
 	{name: "forwards-some", result: Unknown, reason: ReasonForwardsSome, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.way == leadsSome }},
 	{name: "a-elsewhere", warns: aElsewhere},
 	{name: "aaaa-dead-warning", warns: aaaaDead},

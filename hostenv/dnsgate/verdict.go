@@ -46,6 +46,7 @@ const (
 	ReasonProxied           Reason = "proxied"
 	ReasonAMismatch         Reason = "a-mismatch"
 	ReasonForwardsChallenge Reason = "elsewhere-but-forwards-challenge"
+	ReasonNoRoute           Reason = "no-route-from-here"
 	ReasonForwardsSome      Reason = "elsewhere-forwards-some"
 	ReasonAnswersAlike      Reason = "answers-like-the-node"
 	ReasonContradiction     Reason = "ns-contradicts-itself"

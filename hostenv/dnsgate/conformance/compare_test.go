@@ -68,7 +68,7 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 	out = make([]Comparison, len(situations))
 	for i, s := range situations {
 		out[i].Instance = s.Instance()
-		remove, err := out[i].Install(l.Fleet)
+		remove, err := out[i].Install(l.Fleet, l.Web)
 		if err != nil {
 			return nil, err
 		}

@@ -90,6 +90,13 @@ func (w *Web) handler(host string) http.Handler {
 		if known {
 			node = held.node
 		}
+		if site, ok := w.site(r.Host); ok && !known {
+			node = site.Node
+		}
+		if host == "c4" || host == "c6" {
+			w.redirect(rw, r)
+			return
+		}
 		if page := pages[host]; page != nil {
 			page(rw, r, node+"."+strings.TrimSuffix(hostingDomain, "."))
 			return
@@ -100,6 +107,20 @@ func (w *Web) handler(host string) http.Handler {
 		}
 		notFound(rw, r, program)
 	})
+}
+
+// redirect answers as the situation of the request's host says.
+func (w *Web) redirect(rw http.ResponseWriter, r *http.Request) {
+	site, _ := w.site(r.Host)
+	n := 0
+	_, _ = fmt.Sscanf(r.URL.RawQuery, "hop=%d", &n)
+	if n >= len(site.Redirects) {
+		notFound(rw, r, apache)
+		return
+	}
+	to := strings.NewReplacer("{path}", r.URL.Path, "{host}", r.Host, "{hop}", fmt.Sprintf("hop=%d", n+1)).Replace(site.Redirects[n])
+	rw.Header().Set("Location", to)
+	rw.WriteHeader(http.StatusFound)
 }
 
 // merged returns a path as nginx does: it merges slashes and resolves dots, and keeps a

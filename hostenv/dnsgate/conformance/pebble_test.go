@@ -40,7 +40,7 @@ func TestIssuance(t *testing.T) {
 	}
 	for i, want := range []dnsgate.Result{dnsgate.Pass, dnsgate.Fail} {
 		c := results[i]
-		remove, err := c.Install(lab.Fleet)
+		remove, err := c.Install(lab.Fleet, lab.Web)
 		if err != nil {
 			t.Fatal(err)
 		}

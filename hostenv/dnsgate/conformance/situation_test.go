@@ -24,6 +24,11 @@ type Situation struct {
 	Live bool `json:"live,omitempty"`
 	// Proxies are ranges of reverse proxies that the gate knows.
 	Proxies []string `json:"proxies,omitempty"`
+	// Redirects are the places to which the hosts c4 and c6 redirect, one after the other: a
+	// request whose query is "hop=N" gets the redirect N, and one without a query the first.
+	// {path} is the path of the request, {host} its host, {hop} a query that leads to the
+	// next redirect.
+	Redirects []string `json:"redirects,omitempty"`
 	// NoAccount hides the account from the gate.
 	NoAccount bool `json:"noAccount,omitempty"`
 	// Why explains the situation to readers.
@@ -69,6 +74,10 @@ func (s Situation) Instance() Instance {
 	for _, alias := range s.Aliases {
 		inst.Aliases = append(inst.Aliases, set(alias))
 	}
+	inst.Redirects = nil
+	for _, to := range s.Redirects {
+		inst.Redirects = append(inst.Redirects, set(to))
+	}
 	inst.Zones = nil
 	for _, z := range s.Zones {
 		zone := z
@@ -93,10 +102,15 @@ func (s Situation) Instance() Instance {
 	return inst
 }
 
-// Install adds the zones to the fleet; remove removes them.
-func (i Instance) Install(f *Fleet) (remove func(), err error) {
+// Install adds the zones to the fleet, and what its hosts answer to the web; remove
+// removes them.
+func (i Instance) Install(f *Fleet, w *Web) (remove func(), err error) {
 	var added []string
-	remove = func() { f.Remove(added...) }
+	leave := w.Serve(i)
+	remove = func() {
+		leave()
+		f.Remove(added...)
+	}
 	for _, zone := range i.Zones {
 		if err := f.Add(zone); err != nil {
 			remove()

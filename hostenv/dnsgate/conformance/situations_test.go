@@ -12,7 +12,7 @@ func Situations() []Situation {
 	var all []Situation
 	for _, list := range [][]Situation{
 		addressSituations(), nodeSituations(), aliasSituations(), caaSituations(), faultSituations(), serverSituations(),
-		nameSituations(), forwardSituations(), bogusSituations(), certificateSituations(), foundSituations(),
+		nameSituations(), forwardSituations(), redirectSituations(), bogusSituations(), certificateSituations(), foundSituations(),
 	} {
 		all = append(all, list...)
 	}
@@ -428,6 +428,38 @@ func forwardSituations() []Situation {
 		simple("forward: A at a host that runs what the node runs", "www A {twin}"), simple("forward: A at a host that runs another version", "www A {older}"),
 		simple("forward: A of five redirects", "www A {f301}\nwww A {f302}\nwww A {f307}\nwww A {f308}\nwww A {ftwice}"),
 	)
+}
+
+// redirectSituations are redirects with their paths, their number and the addresses of
+// the hosts that they lead to.
+func redirectSituations() []Situation {
+	to := func(name, records string, redirects ...string) Situation {
+		return Situation{Name: "redirect: " + name, Redirects: redirects, Zones: []Zone{{Records: records}}}
+	}
+	a := "www A {c4}\n"
+	self := func(n int, last string) []string {
+		return append(slices.Repeat([]string{"http://{host}{path}?{hop}"}, n), last)
+	}
+	long := strings.Repeat("a", 1990)
+	return []Situation{
+		to("to the node", a, "http://{node}{path}"), to("to the node's front page", a, "http://{node}/"), to("to the node by https, without a path", a, "https://{node}"),
+		to("to another path of the node", a, "http://{node}/blog{path}"), to("to the path as a folder", a, "http://{node}{path}/"),
+		to("with slashes to merge", a, "http://{node}/{path}"), to("with dots", a, "http://{node}/x/..{path}"), to("with an escape", a, "http://{node}/%2ewell-known/../{path}"), to("with a query", a, "http://{node}{path}?a=b"),
+		to("to a port with a zero before", a, "http://{node}:080{path}"), to("to port 443 by http", a, "http://{node}:443{path}"), to("to port 81", a, "http://{node}:81{path}"), to("to an empty port", a, "http://{node}:{path}"),
+		to("to a long path", a, "http://{node}/"+long+"/.."+"{path}"), to("to a path that is too long", a, "http://{node}/"+strings.Repeat("a", 2001)),
+		to("to a host without a public top-level domain", a, "http://node.internal{path}"), to("to a host with a final dot", a, "http://{node}.{path}"), to("to a host in upper case", a, "http://WEB.{z}{path}", "http://{node}{path}"),
+		to("to the host itself, for ever", a, "http://{host}{path}"), to("nine, and the node", a, self(8, "http://{node}{path}")...), to("ten, and the node", a, self(9, "http://{node}{path}")...),
+		to("eight, after a dead IPv6", a+"www AAAA {r6}", self(1, "http://{node}{path}")...), to("nine, after a dead IPv6", a+"www AAAA {r6}", self(8, "http://{node}{path}")...),
+		to("nine, to a host whose IPv6 is dead", a+"web A {n4}\nweb AAAA {r6}", self(8, "http://web.{z}{path}")...), to("eight, to a host whose IPv6 is dead", a+"web A {n4}\nweb AAAA {r6}", self(7, "http://web.{z}{path}")...),
+		to("to a host with reserved addresses beside the node's", a+"web A {n4}\nweb A 10.0.0.1\nweb AAAA fd00::1", "http://web.{z}{path}"), to("to a host of reserved addresses", a+"web A 10.0.0.1", "http://web.{z}{path}"),
+		to("to a host that is the node's and another", a+"web A {n4}\nweb A {e4}", "http://web.{z}{path}"), to("to a host of two, one of which redirects on", a+"web A {n4}\nweb A {f301}", "http://web.{z}{path}"),
+		to("to a host that is the node over IPv4, with another's IPv6", a+"web A {n4}\nweb AAAA {e6}", "http://web.{z}{path}"), to("to a host with multicast beside the node", a+"web A {n4}\nweb AAAA ff02::1", "http://web.{z}{path}"),
+		to("to a host that is nowhere", a, "http://gone.{z}{path}"), to("to an alias of the node", a+"web CNAME {node}.", "http://web.{z}{path}"),
+		to("to https on itself, whose IPv6 has no port 443", a+"www AAAA {c6}", "https://{host}{path}?{hop}", "http://{node}{path}"),
+		to("to https on itself, whose IPv6 has no port 443, A the node's", "www A {n4}\nwww AAAA {c6}", "https://{host}{path}"),
+		to("to http on itself, A the node's", "www A {n4}\nwww AAAA {c6}", "http://{host}{path}?{hop}"), to("to http on itself, A the node's and AAAA of two", "www A {n4}\nwww AAAA {c6}\nwww AAAA {r6}", "http://{host}{path}?{hop}", "http://{node}{path}"),
+		to("to https on itself over IPv6 alone, without port 443", "www AAAA {c6}", "https://{host}{path}"),
+	}
 }
 
 func bogusSituations() []Situation {

@@ -27,7 +27,8 @@ var hosts = map[string]string{
 	"f301": "11.0.2.1", "f302": "11.0.2.2", "f307": "11.0.2.7", "f308": "11.0.2.8", "f303": "11.0.2.3",
 	"floop": "11.0.2.20", "fport": "11.0.2.21", "faway": "11.0.2.22", "fhttps": "11.0.2.23", "ftwice": "11.0.2.24",
 	"fsame": "11.0.2.25", "fbare": "11.0.2.26", "f6": "2e00:db8::f1", "fip": "11.0.2.27",
-	"fown":  "11.0.2.28",
+	"fown": "11.0.2.28",
+	"c4":   "11.0.2.29", "c6": "2e00:db8::c6", // redirects as the situation says; c6 has no port 443
 	"twin":  "11.0.3.2",                           // a foreign host, with the same program as the nodes
 	"older": "11.0.3.3",                           // a foreign host, with another version of it
 	"proxy": "11.0.3.1", "proxy6": "2e00:db8::f3", // forwards the request to the node
@@ -70,6 +71,7 @@ func hostingZone() Zone {
 type Web struct {
 	mu         sync.RWMutex
 	challenges map[string]challenge // by token
+	sites      map[string]Instance  // by domain
 	servers    []*http.Server
 	listeners  []net.Listener
 }
@@ -83,7 +85,7 @@ const challengePath = "/.well-known/acme-challenge/"
 
 // StartWeb starts the web servers on ports 80 and 443.
 func StartWeb(cert, key string) (*Web, error) {
-	w := &Web{challenges: map[string]challenge{}}
+	w := &Web{challenges: map[string]challenge{}, sites: map[string]Instance{}}
 	for name, addr := range hosts {
 		switch name {
 		case "r4", "r6", "h4":
@@ -106,6 +108,9 @@ func StartWeb(cert, key string) (*Web, error) {
 		server := &http.Server{Handler: w.handler(name), ReadHeaderTimeout: 10 * time.Second}
 		w.servers = append(w.servers, server)
 		go func() { _ = server.Serve(listener) }()
+		if name == "c6" {
+			continue
+		}
 		secure, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr(addr), 443).String())
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("start web server %s: %w", name, err), w.Close())
@@ -140,6 +145,30 @@ func (w *Web) Hold(node, token, key string) (done func()) {
 		defer w.mu.Unlock()
 		delete(w.challenges, token)
 	}
+}
+
+// Serve makes the hosts answer for a situation's names as it says, until done is called.
+func (w *Web) Serve(i Instance) (done func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sites[i.domain] = i
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.sites, i.domain)
+	}
+}
+
+// site returns the situation that a host name belongs to.
+func (w *Web) site(host string) (Instance, bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for at := strings.ToLower(host); at != ""; _, at, _ = strings.Cut(at, ".") {
+		if i, ok := w.sites[at]; ok {
+			return i, true
+		}
+	}
+	return Instance{}, false
 }
 
 func (w *Web) get(token string) (challenge, bool) {

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/miekg/dns"
@@ -76,7 +77,16 @@ func (c *cache) find(name string, qtype uint16) *answer {
 	return a
 }
 
-// addresses returns the A and AAAA addresses of a name.
+// valid returns the addresses of a name as a certificate authority gets them: validated.
+func (c *cache) valid(name string) (addrs []netip.Addr) {
+	if _, ok := dns.IsDomainName(name); !ok || name == "" {
+		return nil
+	}
+	a, aaaa := c.lookup(name, dns.TypeA), c.lookup(name, dns.TypeAAAA)
+	return parseAll(slices.Concat(a.wait().Addresses, aaaa.wait().Addresses))
+}
+
+// addresses returns the A and AAAA addresses of a name, to find servers with find.
 func (c *cache) addresses(name string) (addrs []netip.Addr) {
 	c.lookup(name, dns.TypeA)
 	c.lookup(name, dns.TypeAAAA)

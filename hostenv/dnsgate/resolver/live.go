@@ -28,11 +28,16 @@ type Target struct {
 	Host string
 	// Address is the address of Host to connect to.
 	Address netip.Addr
+	// Own are all addresses of Host, which count if a redirect leads back to it.
+	Own []netip.Addr
+	// Spent is the number of requests that the certificate authority sent before, to a
+	// dead IPv6 address.
+	Spent int
 	// Token is the token to ask for; no host has it.
 	Token string
 	// Nodes are the addresses that should answer in the end.
 	Nodes []netip.Addr
-	// Lookup returns the addresses of a host that it redirects to.
+	// Lookup returns the addresses of another host that it redirects to.
 	Lookup func(host string) []netip.Addr
 }
 
@@ -75,11 +80,11 @@ func newLiveJob(name *dnsgate.NameFacts, nodes []netip.Addr) *liveJob {
 
 // probed returns the addresses to probe, as a certificate authority chooses them:
 // IPv6 if there is any; IPv4 too if some server has no IPv6 address, or if some IPv6
-// address is dead.
+// address is dead, or may be.
 func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr) {
-	dead := 0
+	dead := 0 // or maybe dead
 	for _, addr := range j.v6 {
-		if d := dials[addr]; d == dnsgate.DialRefused || d == dnsgate.DialTimeout || addr.IsMulticast() {
+		if isDead(addr, dials) || dials[addr] == dnsgate.DialUnreachable {
 			dead++
 		} else if len(addrs) < maxProbes {
 			addrs = append(addrs, addr)
@@ -89,6 +94,11 @@ func (j *liveJob) probed(dials map[netip.Addr]dnsgate.Dial) (addrs []netip.Addr)
 		addrs = append(addrs, j.v4[:min(len(j.v4), maxProbes)]...)
 	}
 	return addrs
+}
+
+func isDead(addr netip.Addr, dials map[netip.Addr]dnsgate.Dial) bool {
+	d := dials[addr]
+	return d == dnsgate.DialRefused || d == dnsgate.DialTimeout || addr.IsMulticast()
 }
 
 // live connects to the names that have addresses which are not their nodes', and adds
@@ -130,10 +140,16 @@ func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials m
 	for _, addr := range j.v6 {
 		live.Dials[addr.String()] = dials[addr]
 	}
-	target := Target{Host: j.name.Name, Token: rand.Text(), Nodes: j.nodes, Lookup: c.cache.addresses}
+	target := Target{
+		Host: j.name.Name, Token: rand.Text(), Nodes: j.nodes, Lookup: c.cache.valid,
+		Own: parseAll(slices.Concat(j.name.A.Addresses, j.name.AAAA.Addresses)),
+	}
 	answered := false
 	for _, addr := range j.probed(dials) {
-		target.Address = addr
+		target.Address, target.Spent = addr, 0
+		if addr.Is4() && slices.ContainsFunc(j.v6, func(addr netip.Addr) bool { return isDead(addr, dials) }) {
+			target.Spent = 1
+		}
 		p := checks.Probe(ctx, target)
 		live.Probes[addr.String()] = p
 		answered = answered || p.Status != 0 && !p.Reached
@@ -142,7 +158,7 @@ func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials m
 		if !answered {
 			break
 		}
-		target.Address = addr
+		target.Address, target.Spent = addr, 0
 		if live.Own = checks.Probe(ctx, target); live.Own.Status != 0 {
 			break
 		}

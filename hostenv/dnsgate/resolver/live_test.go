@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -108,52 +109,135 @@ func redirect(status int, to string) http.HandlerFunc {
 }
 
 func TestProbe(t *testing.T) {
-	node, old := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
-	addresses := map[string][]netip.Addr{"old.test": {old}, "n1.test": {node}, "six.test": {node, netip.MustParseAddr("2001:db8::6")}, "two.test": {node, old}}
+	addrs := func(texts ...string) []netip.Addr { return parseAll(texts) }
+	node, old, node6 := "11.0.0.1", "11.1.0.1", "2e00:db8::1"
+	addresses := map[string][]netip.Addr{
+		"n1.com": addrs(node), "both.com": addrs(node, node6), "six.com": addrs(node, "2e00:db8::6"), "two.com": addrs(node, old), "reserved.com": addrs("10.0.0.1", node, "2001:db8::1"),
+		"only.com": addrs("192.168.0.1", "fd00::1"), "dead.com": addrs("11.1.0.9", "2e00:db8::6"), "n1.internal": addrs(node), "far.com": addrs(node, "2e00:db8::7"),
+	}
+	long := strings.Repeat("a", maxPath)
 	for _, test := range []struct {
-		reason, host string
-		old          http.HandlerFunc
-		reached      bool
-		hops         int
-		err          string
+		reason  string
+		old     http.HandlerFunc
+		reached bool
+		hops    int
+		err     string
 	}{
-		{"redirected to the node", "old.test", redirect(301, "http://n1.test$path"), true, 1, ""},
-		{"over https, with any certificate", "old.test", redirect(308, "https://n1.test$path"), true, 1, ""},
-		{"307 with the port", "old.test", redirect(307, "http://n1.test:80/x"), true, 1, ""},
-		{"303 is not followed", "old.test", redirect(303, "http://n1.test/"), false, 0, ""},
-		{"served elsewhere", "old.test", http.NotFound, false, 0, ""},
-		{"another port", "old.test", redirect(302, "http://n1.test:8080/"), false, 1, "port 8080"},
-		{"a reserved address", "old.test", redirect(302, "http://192.0.2.1/"), false, 1, "reserved"},
-		{"the node's address", "old.test", redirect(302, "http://11.0.0.10/"), true, 1, ""},
-		{"another scheme", "old.test", redirect(302, "ftp://n1.test/"), false, 1, "ftp"},
-		{"no place", "old.test", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(301) }, false, 0, "without a place"},
-		{"in circles", "old.test", redirect(302, "http://old.test/"), false, 10, "more than 10"},
-		{"to nowhere", "old.test", redirect(302, "http://gone.test/"), false, 1, "no address"},
-		{"no answer", "old.test", nil, false, 0, "refused"},
-		{"to the node, whose IPv6 is dead", "old.test", redirect(302, "http://six.test/"), true, 1, ""},
-		{"to one of the node and another", "old.test", redirect(302, "http://two.test/"), false, 1, ""},
-		{"headers that are no text", "old.test", func(w http.ResponseWriter, _ *http.Request) {
+		{"redirected to the node", redirect(301, "http://n1.com$path"), true, 1, ""},
+		{"over https, with any certificate", redirect(308, "https://n1.com$path"), true, 1, ""},
+		{"307 with the port", redirect(307, "http://n1.com:80$path"), true, 1, ""},
+		{"a port is a number", redirect(307, "http://n1.com:080$path"), true, 1, ""},
+		{"a host in upper case", redirect(307, "http://N1.com$path"), true, 1, ""},
+		{"slashes are merged, and a query is nothing", redirect(301, "http://n1.com//.well-known/./acme-challenge/x?a=b"), true, 1, ""},
+		{"to the front page", redirect(301, "http://n1.com/"), false, 1, "not the challenge"},
+		{"to the front page of a page by https", redirect(301, "https://n1.com"), false, 1, "not the challenge"},
+		{"to another path", redirect(301, "http://n1.com/blog$path"), false, 1, "not the challenge"},
+		{"to the path as a folder", redirect(301, "http://n1.com$path/"), false, 1, "not the challenge"},
+		{"303 is not followed", redirect(303, "http://n1.com$path"), false, 0, ""},
+		{"served elsewhere", http.NotFound, false, 0, ""},
+		{"another port", redirect(302, "http://n1.com:8080$path"), false, 1, "port 8080"},
+		{"a reserved address", redirect(302, "http://192.0.2.1$path"), false, 1, "reserved"},
+		{"the node's address", redirect(302, "http://11.0.0.10$path"), true, 1, ""},
+		{"another scheme", redirect(302, "ftp://n1.com$path"), false, 1, "ftp"},
+		{"no public top-level domain", redirect(302, "http://n1.internal$path"), false, 1, "top-level"},
+		{"a final dot", redirect(302, "http://n1.com.$path"), false, 1, "top-level"},
+		{"a long path", redirect(302, "http://n1.com$path?"+long), true, 1, ""},
+		{"a path that is too long", redirect(302, "http://n1.com/"+long), false, 1, "2001 bytes"},
+		{"no place", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(301) }, false, 0, "without a place"},
+		{"in a circle", redirect(302, "http://old.com$path"), false, 1, "circle"},
+		{"nine redirects and the node", hops(8, "http://n1.com$path"), true, 9, ""},
+		{"ten redirects", hops(9, "http://n1.com$path"), false, 10, "more than 10"},
+		{"nine redirects, and one dead IPv6 address", hops(8, "http://six.com$path"), false, 9, "more than 10"},
+		{"eight redirects, and one dead IPv6 address", hops(7, "http://six.com$path"), true, 8, ""},
+		{"without end", hops(100, ""), false, 10, "more than 10"},
+		{"to nowhere", redirect(302, "http://gone.com$path"), false, 1, "no address"},
+		{"to a host that refuses", redirect(302, "http://dead.com$path"), false, 1, "refused"},
+		{"no answer", nil, false, 0, "refused"},
+		{"to the node by both families", redirect(302, "http://both.com$path"), true, 1, ""},
+		{"to the node, whose IPv6 is dead", redirect(302, "http://six.com$path"), true, 1, ""},
+		{"to the node and another", redirect(302, "http://two.com$path"), false, 2, "circle"},
+		{"to the node and reserved addresses", redirect(302, "http://reserved.com$path"), true, 1, ""},
+		{"to reserved addresses alone", redirect(302, "http://only.com$path"), false, 1, "no address"},
+		{"headers that are no text", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Server", "\xff")
 			w.Header().Set("Content-Type", "a/\xfe")
 			w.WriteHeader(404)
 		}, false, 0, ""},
-		{"to https on itself", "old.test", redirect(302, "https://old.test/"), false, 1, "refused"},
+		{"to https on itself", redirect(302, "https://old.com$path"), false, 1, "refused"},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
 			h := &hosts{t: t, at: map[string]string{}}
-			h.serve("192.0.2.1:80", http.NotFound)
-			h.serve("192.0.2.1:443", http.NotFound)
-			if test.old != nil {
-				h.serve("198.51.100.1:80", test.old)
+			for _, at := range []string{"11.0.0.1:80", "11.0.0.1:443", "11.0.0.10:80", "10.0.0.1:80", "[2e00:db8::1]:80", "192.0.2.1:80"} {
+				h.serve(at, http.NotFound)
 			}
-			h.serve("11.0.0.10:80", http.NotFound)
-			got := h.network().Probe(t.Context(), Target{Host: test.host, Address: old, Token: "x", Nodes: []netip.Addr{node, netip.MustParseAddr("11.0.0.10")},
-				Lookup: func(host string) []netip.Addr { return addresses[host] }})
+			if test.old != nil {
+				h.serve("11.1.0.1:80", test.old)
+			}
+			got := h.network().Probe(t.Context(), Target{
+				Host: "old.com", Address: netip.MustParseAddr(old), Own: addrs(old), Token: "x", Nodes: addrs(node, "11.0.0.10", node6),
+				Lookup: func(host string) []netip.Addr { return addresses[host] },
+			})
 			if got.Reached != test.reached || len(got.Hops) != test.hops || !strings.Contains(got.Error, test.err) || test.err == "" && got.Error != "" {
 				t.Errorf("got %s", show(got))
 			}
 			if text := got.Server + got.ContentType + got.Error; !utf8.ValidString(text) {
 				t.Errorf("the facts have %q", text)
+			}
+		})
+	}
+}
+
+// hops redirects n times to itself, and then to another place.
+func hops(n int, last string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		i, _ := strconv.Atoi(r.URL.RawQuery)
+		to := fmt.Sprintf("http://old.com$path?%d", i+1)
+		if i == n {
+			to = last
+		}
+		redirect(302, to)(w, r)
+	}
+}
+
+// A redirect to the host itself is a new choice among all its addresses.
+func TestProbeOfAHostThatRedirectsToItself(t *testing.T) {
+	node, old, old6 := netip.MustParseAddr("11.0.0.1"), netip.MustParseAddr("11.1.0.1"), netip.MustParseAddr("2e00:db8::99")
+	toHTTPS := func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil {
+			redirect(301, "http://n1.com$path")(w, r)
+			return
+		}
+		redirect(301, "https://old.com$path")(w, r)
+	}
+	for _, test := range []struct {
+		reason  string
+		address netip.Addr
+		own     []netip.Addr
+		secure  []string // the addresses with port 443
+		spent   int
+		reached bool
+		err     string
+	}{
+		{"over IPv6", old6, []netip.Addr{old, old6}, []string{"[2e00:db8::99]:443"}, 0, true, ""},
+		{"back to IPv4, because port 443 of IPv6 is closed", old6, []netip.Addr{old, old6}, []string{"11.1.0.1:443"}, 0, true, ""},
+		{"back to IPv4, which is not the host", old6, []netip.Addr{node, old6}, nil, 0, false, "refused"},
+		{"no IPv4 to go back to", old6, []netip.Addr{old6}, []string{"11.1.0.1:443"}, 0, false, "refused"},
+		{"from IPv4 to the IPv6 that is dead on port 80 alone", old, []netip.Addr{old, old6}, []string{"[2e00:db8::99]:443"}, 1, true, ""},
+	} {
+		t.Run(test.reason, func(t *testing.T) {
+			h := &hosts{t: t, at: map[string]string{}}
+			h.serve("11.0.0.1:80", http.NotFound)
+			h.serve("11.1.0.1:80", toHTTPS)
+			h.serve("[2e00:db8::99]:80", toHTTPS)
+			for _, at := range test.secure {
+				h.serve(at, toHTTPS)
+			}
+			got := h.network().Probe(t.Context(), Target{
+				Host: "old.com", Address: test.address, Own: test.own, Token: "x", Spent: test.spent, Nodes: []netip.Addr{node},
+				Lookup: func(string) []netip.Addr { return []netip.Addr{node} },
+			})
+			if got.Reached != test.reached || !strings.Contains(got.Error, test.err) {
+				t.Errorf("got %s", show(got))
 			}
 		})
 	}

@@ -82,15 +82,15 @@ func TestProbeDialsOnlyPublicAddresses(t *testing.T) {
 			literal = "[" + inner + "]"
 		}
 		for reason, handler := range map[string]http.HandlerFunc{
-			"by name":              redirect(302, "http://inner.test$path"),
-			"by name, over https":  redirect(301, "https://inner.test/"),
+			"by name":              redirect(302, "http://inner.com$path"),
+			"by name, over https":  redirect(301, "https://inner.com/"),
 			"by address":           redirect(307, "http://"+literal+"/"),
-			"after a second host":  redirect(302, "http://second.test/"),
-			"by a name in a chain": redirect(302, "http://inner.test:80/x?y"),
+			"after a second host":  redirect(302, "http://second.com/"),
+			"by a name in a chain": redirect(302, "http://inner.com:80/x?y"),
 		} {
 			h := &hosts{t: t, at: map[string]string{}}
 			h.serve("11.0.0.1:80", handler)
-			h.serve("11.0.0.2:80", redirect(302, "http://inner.test/"))
+			h.serve("11.0.0.2:80", redirect(302, "http://inner.com/"))
 			for _, port := range []string{"80", "443"} {
 				h.at[net.JoinHostPort(inner, port)] = listener.Addr().String()
 			}
@@ -100,14 +100,14 @@ func TestProbeDialsOnlyPublicAddresses(t *testing.T) {
 			network.Private = networks("127.0.0.1/32")
 			lookup := func(host string) []netip.Addr {
 				switch host {
-				case "inner.test":
+				case "inner.com":
 					return []netip.Addr{private}
-				case "second.test":
+				case "second.com":
 					return []netip.Addr{netip.MustParseAddr("11.0.0.2")}
 				}
 				return nil
 			}
-			got := network.Probe(t.Context(), Target{Host: "old.test", Address: start, Token: "x", Nodes: []netip.Addr{netip.MustParseAddr("11.9.9.9")}, Lookup: lookup})
+			got := network.Probe(t.Context(), Target{Host: "old.com", Address: start, Token: "x", Nodes: []netip.Addr{netip.MustParseAddr("11.9.9.9")}, Lookup: lookup})
 			if got.Reached || got.Error == "" {
 				t.Errorf("%s %s: %s", inner, reason, show(got))
 			}
@@ -122,18 +122,18 @@ func TestProbeDialsOnlyPublicAddresses(t *testing.T) {
 	// An address that may be dialled is, beside one that may not, as Let's Encrypt
 	// drops the latter.
 	h := &hosts{t: t, at: map[string]string{}}
-	h.serve("11.0.0.1:80", redirect(302, "http://both.test/"))
+	h.serve("11.0.0.1:80", redirect(302, "http://both.com$path"))
 	h.serve("11.0.0.2:80", http.NotFound)
 	network := h.network()
 	network.Private = networks("127.0.0.1/32")
-	got := network.Probe(t.Context(), Target{Host: "old.test", Address: start, Token: "x", Nodes: []netip.Addr{netip.MustParseAddr("11.0.0.2")},
+	got := network.Probe(t.Context(), Target{Host: "old.com", Address: start, Token: "x", Nodes: []netip.Addr{netip.MustParseAddr("11.0.0.2")},
 		Lookup: func(string) []netip.Addr {
 			return []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("11.0.0.2")}
 		}})
 	if !got.Reached {
 		t.Errorf("%s", show(got))
 	}
-	if !slices.ContainsFunc(got.Hops, func(hop dnsgate.Hop) bool { return strings.Contains(hop.URL, "both.test") }) {
+	if !slices.ContainsFunc(got.Hops, func(hop dnsgate.Hop) bool { return strings.Contains(hop.URL, "both.com") }) {
 		t.Errorf("%s", show(got.Hops))
 	}
 }
