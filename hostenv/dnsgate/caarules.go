@@ -29,7 +29,7 @@ func (s *subject) sawDenials() []Evidence {
 	look := func(f ServerFacts, at int) {
 		caa := f.CAA[at]
 		set := readCAA(caa.Lookup.CAA)
-		if !f.Undelegated && caa.Lookup.Outcome == OutcomeAnswer && (len(set.critical) > 0 || permits(set.issue, s.AccountURI) == forbidden) {
+		if !f.Undelegated && !caa.Lookup.Failed() && len(caa.Lookup.CAA) > 0 && (len(set.critical) > 0 || permits(set.issue, s.AccountURI) == forbidden) {
 			seen = append(seen, f.saw(caa.Name, "CAA", caa.Lookup))
 		}
 	}

@@ -42,6 +42,9 @@ func (f *Fleet) answer(label, asker string, query *dns.Msg, tcp bool) *dns.Msg {
 		reply.Question[0].Name = name
 	}
 	f.fill(reply, zone, zone.sets[label], name, question.Qtype, 0)
+	if kind == FaultGoneThere {
+		reply.Rcode = dns.RcodeNameError
+	}
 	if kind == FaultNoAA {
 		reply.Authoritative = false
 	}

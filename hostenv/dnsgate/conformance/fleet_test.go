@@ -77,16 +77,17 @@ const (
 	FaultNotImp    FaultKind = "notimp"
 	FaultFormErr   FaultKind = "formerr"
 	FaultNXDomain  FaultKind = "nxdomain"
-	FaultEmpty     FaultKind = "empty"    // no data
-	FaultDrop      FaultKind = "drop"     // no answer
-	FaultTruncate  FaultKind = "truncate" // TC over UDP, right over TCP
-	FaultTCPDead   FaultKind = "tcpdead"  // TC over UDP, no answer over TCP
-	FaultGarbage   FaultKind = "garbage"  // not a DNS message
-	FaultSlow      FaultKind = "slow"     // right, after 700 ms
-	FaultNoEDNS    FaultKind = "noedns"   // FORMERR to EDNS, else right
-	FaultNoAA      FaultKind = "noaa"     // right but not authoritative
-	FaultUpward    FaultKind = "upward"   // a referral to the root
-	FaultLowerCase FaultKind = "lower"    // the question comes back in lower case
+	FaultEmpty     FaultKind = "empty"     // no data
+	FaultDrop      FaultKind = "drop"      // no answer
+	FaultTruncate  FaultKind = "truncate"  // TC over UDP, right over TCP
+	FaultTCPDead   FaultKind = "tcpdead"   // TC over UDP, no answer over TCP
+	FaultGarbage   FaultKind = "garbage"   // not a DNS message
+	FaultSlow      FaultKind = "slow"      // right, after 700 ms
+	FaultNoEDNS    FaultKind = "noedns"    // FORMERR to EDNS, else right
+	FaultNoAA      FaultKind = "noaa"      // right but not authoritative
+	FaultUpward    FaultKind = "upward"    // a referral to the root
+	FaultGoneThere FaultKind = "gonethere" // the records, with NXDOMAIN
+	FaultLowerCase FaultKind = "lower"     // the question comes back in lower case
 )
 
 type zone struct {

@@ -275,7 +275,7 @@ func caaSituations() []Situation {
 
 var faultKinds = []FaultKind{
 	FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultDrop, FaultTruncate, FaultTCPDead, FaultGarbage,
-	FaultSlow, FaultNoEDNS, FaultNoAA, FaultUpward, FaultLowerCase,
+	FaultSlow, FaultNoEDNS, FaultNoAA, FaultUpward, FaultLowerCase, FaultGoneThere,
 }
 
 // faultSituations are every fault with every type, at one server and at both.

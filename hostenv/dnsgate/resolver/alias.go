@@ -101,6 +101,6 @@ func (c *collection) addCAA(z *zone, name string, servers []dnsgate.ServerFacts)
 func goesOn(servers []dnsgate.ServerFacts) bool {
 	return slices.ContainsFunc(servers, func(s dnsgate.ServerFacts) bool {
 		n := len(s.CAA)
-		return n == 0 || !s.CAA[n-1].Lookup.Failed() && s.CAA[n-1].Lookup.Outcome != dnsgate.OutcomeAnswer
+		return n == 0 || !s.CAA[n-1].Lookup.Failed() && len(s.CAA[n-1].Lookup.CAA) == 0
 	})
 }

@@ -69,10 +69,12 @@ func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 		}
 	}
 	switch {
+	case msg.Rcode == dns.RcodeNameError:
+		// The code decides, not the records that a server sends with it. Let's Encrypt
+		// reads those of CAA nevertheless.
+		a.Outcome, a.Addresses, a.Targets, a.texts = dnsgate.OutcomeNXDomain, nil, nil, nil
 	case found:
 		a.Outcome = dnsgate.OutcomeAnswer
-	case msg.Rcode == dns.RcodeNameError:
-		a.Outcome = dnsgate.OutcomeNXDomain
 	default:
 		a.Outcome = dnsgate.OutcomeNoData
 	}

@@ -185,6 +185,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 		{"a server lowers the letters", flipCase, "", "answer 192.0.2.1", "nodata"},
 		{"another id", wrongID, "", "error timeout", "error timeout"},
 		{"another question", wrongName, "", "error timeout", "error timeout"},
+		{"an address, with NXDOMAIN", goneWithAnswer, "www.shop.test A", "nxdomain", "nodata"},
 		{"garbage", garbage, "", "error malformed", "error malformed"},
 		{"from before EDNS", formErrOPT, "", "answer 192.0.2.1", "nodata"},
 	} {

@@ -37,8 +37,9 @@ const (
 	wrongName // over UDP: the reply is to another question
 	noAuthority
 	garbage
-	formErrOPT // a server from before EDNS
-	bogus      // SERVFAIL with the extended error "DNSSEC bogus"
+	formErrOPT     // a server from before EDNS
+	goneWithAnswer // the records, with NXDOMAIN
+	bogus          // SERVFAIL with the extended error "DNSSEC bogus"
 )
 
 // A fleet is a small Internet on loopback: the servers of a root, a top-level
@@ -338,6 +339,8 @@ func (s *fakeServer) spoil(reply *dns.Msg, what fault, tcp bool) {
 		empty(dns.RcodeServerFailure)
 		opt := reply.IsEdns0()
 		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus, ExtraText: "no signature"})
+	case what == goneWithAnswer:
+		reply.Rcode = dns.RcodeNameError
 	case what == refused:
 		empty(dns.RcodeRefused)
 	case what == notimp:

@@ -121,7 +121,7 @@ func walk(labels []string, promises []*promise) []dnsgate.CAALookup {
 	for i, label := range labels {
 		lookup := promises[i].wait().Lookup
 		lookups = append(lookups, dnsgate.CAALookup{Name: label, Lookup: lookup})
-		if lookup.Outcome == dnsgate.OutcomeAnswer || lookup.Failed() {
+		if len(lookup.CAA) > 0 || lookup.Failed() {
 			break
 		}
 	}
