@@ -27,6 +27,12 @@ func (f *Fleet) answer(label, asker string, query *dns.Msg, tcp bool) *dns.Msg {
 		return reply
 	}
 	kind := zone.fault(label, asker, name, question.Qtype)
+	if plain, ok := toMixedCase[kind]; ok {
+		kind = ""
+		if question.Name != name {
+			kind = plain
+		}
+	}
 	if kind == FaultSlow {
 		f.mu.RUnlock()
 		time.Sleep(700 * time.Millisecond)
@@ -58,6 +64,9 @@ var spoiledCodes = map[FaultKind]int{
 	FaultNotImp:   dns.RcodeNotImplemented,
 	FaultFormErr:  dns.RcodeFormatError,
 }
+
+// toMixedCase holds the faults of servers that know names in lower case alone.
+var toMixedCase = map[FaultKind]FaultKind{FaultMixedGone: FaultNXDomain, FaultMixedRefused: FaultRefused, FaultMixedSilent: FaultDrop}
 
 // spoil makes the whole reply of faults that do not use the zone's records: nil
 // for silence. It does not change the reply of other faults.

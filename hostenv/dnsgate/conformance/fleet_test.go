@@ -72,22 +72,25 @@ type Fault struct {
 type FaultKind string
 
 const (
-	FaultServFail  FaultKind = "servfail"
-	FaultRefused   FaultKind = "refused"
-	FaultNotImp    FaultKind = "notimp"
-	FaultFormErr   FaultKind = "formerr"
-	FaultNXDomain  FaultKind = "nxdomain"
-	FaultEmpty     FaultKind = "empty"     // no data
-	FaultDrop      FaultKind = "drop"      // no answer
-	FaultTruncate  FaultKind = "truncate"  // TC over UDP, right over TCP
-	FaultTCPDead   FaultKind = "tcpdead"   // TC over UDP, no answer over TCP
-	FaultGarbage   FaultKind = "garbage"   // not a DNS message
-	FaultSlow      FaultKind = "slow"      // right, after 700 ms
-	FaultNoEDNS    FaultKind = "noedns"    // FORMERR to EDNS, else right
-	FaultNoAA      FaultKind = "noaa"      // right but not authoritative
-	FaultUpward    FaultKind = "upward"    // a referral to the root
-	FaultGoneThere FaultKind = "gonethere" // the records, with NXDOMAIN
-	FaultLowerCase FaultKind = "lower"     // the question comes back in lower case
+	FaultServFail     FaultKind = "servfail"
+	FaultRefused      FaultKind = "refused"
+	FaultNotImp       FaultKind = "notimp"
+	FaultFormErr      FaultKind = "formerr"
+	FaultNXDomain     FaultKind = "nxdomain"
+	FaultEmpty        FaultKind = "empty"        // no data
+	FaultDrop         FaultKind = "drop"         // no answer
+	FaultTruncate     FaultKind = "truncate"     // TC over UDP, right over TCP
+	FaultTCPDead      FaultKind = "tcpdead"      // TC over UDP, no answer over TCP
+	FaultGarbage      FaultKind = "garbage"      // not a DNS message
+	FaultSlow         FaultKind = "slow"         // right, after 700 ms
+	FaultNoEDNS       FaultKind = "noedns"       // FORMERR to EDNS, else right
+	FaultNoAA         FaultKind = "noaa"         // right but not authoritative
+	FaultUpward       FaultKind = "upward"       // a referral to the root
+	FaultMixedGone    FaultKind = "mixedgone"    // NXDOMAIN to a name in upper and lower case
+	FaultMixedRefused FaultKind = "mixedrefused" // REFUSED to it
+	FaultMixedSilent  FaultKind = "mixedsilent"  // no answer to it
+	FaultGoneThere    FaultKind = "gonethere"    // the records, with NXDOMAIN
+	FaultLowerCase    FaultKind = "lower"        // the question comes back in lower case
 )
 
 type zone struct {

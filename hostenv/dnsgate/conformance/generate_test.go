@@ -36,7 +36,7 @@ func Random(r *rand.Rand, n int) Situation {
 	for range pick(r, 0, 0, 0, 1, 1, 2) {
 		main.Faults = append(main.Faults, Fault{
 			Server: pick(r, "", "ns1", "ns1"), Name: pick(r, "www", "www", "@", ""), Type: pick(r, "A", "AAAA", "CAA", "CNAME", "A", "AAAA", "CAA", ""),
-			Kind: pick(r, FaultServFail, FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultTruncate, FaultNoEDNS, FaultLowerCase, FaultGoneThere),
+			Kind: pick(r, FaultServFail, FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultTruncate, FaultNoEDNS, FaultLowerCase, FaultGoneThere, FaultMixedGone, FaultMixedRefused),
 		})
 	}
 	s.Zones = []Zone{main}

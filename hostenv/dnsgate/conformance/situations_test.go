@@ -276,6 +276,7 @@ func caaSituations() []Situation {
 var faultKinds = []FaultKind{
 	FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultDrop, FaultTruncate, FaultTCPDead, FaultGarbage,
 	FaultSlow, FaultNoEDNS, FaultNoAA, FaultUpward, FaultLowerCase, FaultGoneThere,
+	FaultMixedGone, FaultMixedRefused, FaultMixedSilent,
 }
 
 // faultSituations are every fault with every type, at one server and at both.

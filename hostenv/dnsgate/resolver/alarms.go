@@ -75,6 +75,11 @@ func (x *exchange) expire(a alarm) {
 		x.again(f)
 		return
 	}
+	if !f.recursive && f.try+1 >= len(f.timeouts) {
+		f.lower = true
+		x.again(f)
+		return
+	}
 	x.arm(f)
 	sock, wire, to := f.sock, f.query.wire, s.addr
 	x.mu.Unlock()

@@ -49,6 +49,7 @@ type flight struct {
 	at       int     // index in servers
 	try      int     // index in timeouts
 	noEDNS   bool
+	lower    bool // the name is in lower case, because some servers know only that
 	caseLost bool // a reply had the name in other upper and lower case
 	overTCP  bool
 	cut      bool // a truncated reply arrived
@@ -133,7 +134,7 @@ func (x *exchange) at(addr netip.AddrPort, limit int) *server {
 // ask sends a question. It calls done once, maybe before it returns; done must
 // not block.
 func (x *exchange) ask(f *flight) {
-	query, err := newQuery(f.q, f.recursive, true)
+	query, err := newQuery(f.q, f.recursive, true, false)
 	if err != nil {
 		f.done(failed(dnsgate.ErrorMalformed))
 		return
@@ -218,7 +219,7 @@ func (x *exchange) fail(f *flight, a *answer) {
 // again sends the question once more, to another server or without EDNS, with a
 // new id and new letters. It is called with the lock held, and releases it.
 func (x *exchange) again(f *flight) {
-	query, err := newQuery(f.q, f.recursive, !f.noEDNS)
+	query, err := newQuery(f.q, f.recursive, !f.noEDNS, f.lower)
 	if err != nil {
 		x.land(f, failed(dnsgate.ErrorMalformed))
 		return

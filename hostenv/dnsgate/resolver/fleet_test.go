@@ -38,6 +38,9 @@ const (
 	noAuthority
 	garbage
 	formErrOPT     // a server from before EDNS
+	mixedGone      // NXDOMAIN to a name in upper and lower case
+	mixedRefused   // REFUSED to it
+	mixedSilent    // no reply to it
 	goneWithAnswer // the records, with NXDOMAIN
 	bogus          // SERVFAIL with the extended error "DNSSEC bogus"
 )
@@ -246,7 +249,7 @@ func (f *fleet) wordless() bool {
 	defer f.mu.Unlock()
 	for _, s := range f.servers {
 		for _, what := range s.faults {
-			if slices.Contains([]fault{silent, dropFirst, wrongCase, flipCase, wrongID, wrongName}, what) {
+			if slices.Contains([]fault{silent, mixedSilent, dropFirst, wrongCase, flipCase, wrongID, wrongName}, what) {
 				return true
 			}
 		}
@@ -297,7 +300,8 @@ func (s *fakeServer) ServeDNS(w dns.ResponseWriter, request *dns.Msg) {
 		s.overTCP++
 	}
 	what := s.faultFor(name, kind)
-	if what == silent || what == tcpSilent && tcp || what == dropFirst && s.asked[kind] == 1 {
+	mixed := q.Name != strings.ToLower(q.Name)
+	if what == silent || what == mixedSilent && mixed || what == tcpSilent && tcp || what == dropFirst && s.asked[kind] == 1 {
 		return
 	}
 	reply := new(dns.Msg)
@@ -341,7 +345,9 @@ func (s *fakeServer) spoil(reply *dns.Msg, what fault, tcp bool) {
 		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus, ExtraText: "no signature"})
 	case what == goneWithAnswer:
 		reply.Rcode = dns.RcodeNameError
-	case what == refused:
+	case what == mixedGone && reply.Question[0].Name != strings.ToLower(reply.Question[0].Name):
+		empty(dns.RcodeNameError)
+	case what == refused, what == mixedRefused && reply.Question[0].Name != strings.ToLower(reply.Question[0].Name):
 		empty(dns.RcodeRefused)
 	case what == notimp:
 		empty(dns.RcodeNotImplemented)

@@ -32,8 +32,8 @@ type query struct {
 }
 
 // newQuery packs a question. It asks a resolver for recursion and DNSSEC, an
-// authoritative server for neither.
-func newQuery(q question, recursive, edns bool) (query, error) {
+// authoritative server for neither. The name is in lower case if lower is set.
+func newQuery(q question, recursive, edns, lower bool) (query, error) {
 	var buf [headerLen + 255 + 4 + 11]byte
 	var entropy [40]byte
 	rand.Read(entropy[:])
@@ -50,7 +50,9 @@ func newQuery(q question, recursive, edns bool) (query, error) {
 	if err != nil {
 		return query{}, err
 	}
-	mixCase(buf[headerLen:end], entropy[2:])
+	if !lower {
+		mixCase(buf[headerLen:end], entropy[2:])
+	}
 	binary.BigEndian.PutUint16(buf[end:], q.qtype)
 	binary.BigEndian.PutUint16(buf[end+2:], dns.ClassINET)
 	end += 4

@@ -18,7 +18,7 @@ import (
 
 func TestQueryOnTheWire(t *testing.T) {
 	for _, recursive := range []bool{false, true} {
-		q, err := newQuery(question{name: "www.shop.test", qtype: dns.TypeCAA, unchecked: recursive}, recursive, true)
+		q, err := newQuery(question{name: "www.shop.test", qtype: dns.TypeCAA, unchecked: recursive}, recursive, true, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +43,7 @@ func TestQueriesCannotBeGuessed(t *testing.T) {
 	upper := make([]int, 64)
 	const n = 400
 	for range n {
-		q, err := newQuery(question{name: "abcdefghij.klmnopqrst.uvwxyz", qtype: dns.TypeA}, true, true)
+		q, err := newQuery(question{name: "abcdefghij.klmnopqrst.uvwxyz", qtype: dns.TypeA}, true, true, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +66,7 @@ func TestQueriesCannotBeGuessed(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
-	q, err := newQuery(question{name: "www.shop.test", qtype: dns.TypeA}, true, true)
+	q, err := newQuery(question{name: "www.shop.test", qtype: dns.TypeA}, true, true, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestMatch(t *testing.T) {
 // For any input, only a reply with the same question is read, and its outcome fits
 // its records.
 func FuzzReply(f *testing.F) {
-	q, err := newQuery(question{name: "www.shop.test", qtype: dns.TypeA}, false, true)
+	q, err := newQuery(question{name: "www.shop.test", qtype: dns.TypeA}, false, true, false)
 	if err != nil {
 		f.Fatal(err)
 	}

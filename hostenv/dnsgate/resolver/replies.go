@@ -72,6 +72,12 @@ func (x *exchange) settle(f *flight, msg *dns.Msg) {
 		f.try++
 		x.stats.Retries++
 		x.again(f)
+	case !f.recursive && !f.lower && (a.Outcome == dnsgate.OutcomeNXDomain || a.Error == dnsgate.ErrorRefused):
+		// Some servers know the name in lower case alone, as resolvers ask for it.
+		f.lower = true
+		f.try++
+		x.stats.Retries++
+		x.again(f)
 	case a.Failed() && a.Error != dnsgate.ErrorLoop && a.Error != dnsgate.ErrorChain:
 		x.fail(f, a)
 	default:
