@@ -3,7 +3,6 @@ package dnsgate
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/public"
 )
@@ -16,7 +15,7 @@ type route struct {
 	// evidence is the basis of the route; a name without a usable address has none.
 	evidence []Evidence
 
-	proxied   bool      // all addresses are a proxy's, so DNS does not show the end of the route
+	proxied   bool      // all addresses but the node's are a proxy's: DNS does not show the end of the route
 	six       bool      // the first family is IPv6
 	outside   addresses // the addresses of the first family that are not the node's
 	mixed     bool      // other addresses of the first family are the node's
@@ -36,12 +35,16 @@ const (
 func (s *subject) sawRoute() []Evidence { return s.route.evidence }
 
 func (s *subject) findRoute() route {
-	behind := func(a netip.Addr) bool { return within(a, s.Proxies) }
-	switch all := slices.Concat(s.v4, s.v6); {
-	case len(all) == 0:
+	first, own := s.v6, s.node.v6
+	if len(first) == 0 {
+		first, own = s.v4, s.node.v4
+	}
+	behind := first.outside(own).filter(func(a netip.Addr) bool { return within(a, s.Proxies) && !s.dead(a) })
+	switch {
+	case len(first) == 0:
 		return route{}
-	case len(all.in(s.node.all())) == 0 && len(all.filter(behind)) == len(all):
-		return s.proxyRoute()
+	case len(behind) > 0 && first.outside(own).allIn(behind):
+		return s.proxyRoute(first, own)
 	case len(s.v6) > 0:
 		return s.route6()
 	}
@@ -49,14 +52,10 @@ func (s *subject) findRoute() route {
 }
 
 // proxyRoute decides by probes alone: DNS does not show whether a proxy forwards the
-// challenge to the node.
-func (s *subject) proxyRoute() route {
-	asked := s.v6
-	if len(asked) == 0 {
-		asked = s.v4
-	}
-	way, probes := s.leads(asked, nil)
-	return route{way: way, proxied: true, outside: asked, evidence: append(s.sawAddresses(), probes...)}
+// challenge to the node. Addresses in own, which may be beside the proxy's, are the node's.
+func (s *subject) proxyRoute(asked, own addresses) route {
+	way, probes := s.leads(asked, own)
+	return route{way: way, proxied: true, outside: asked.outside(own), evidence: append(s.sawAddresses(), probes...)}
 }
 
 func (s *subject) route6() route {

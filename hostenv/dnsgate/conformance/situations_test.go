@@ -411,7 +411,11 @@ func forwardSituations() []Situation {
 	known6.Proxies = []string{"11.0.3.0/24", hosts["proxy6"] + "/128"}
 	dead := simple("forward: a known proxy that does not hand on", "www A {f303}")
 	dead.Proxies = []string{hosts["f303"] + "/32"}
-	return append(all, known, known6, dead,
+	beside := simple("forward: a proxy that is known, beside the node", "www A {proxy}\nwww A {n4}")
+	beside.Proxies = []string{hosts["proxy"] + "/32"}
+	beside6 := simple("forward: a known proxy's AAAA beside the node's, A the node's", "www AAAA {proxy6}\nwww AAAA {n6}\nwww A {n4}")
+	beside6.Proxies = []string{hosts["proxy6"] + "/128"}
+	return append(all, known, known6, dead, beside, beside6,
 		simple("forward: AAAA at a redirect", "www AAAA {f6}"), simple("forward: AAAA at a redirect, A the node's", "www AAAA {f6}\nwww A {n4}"),
 		simple("forward: A of two that both redirect", "www A {f301}\nwww A {f302}"), simple("forward: A of a redirect and elsewhere", "www A {f301}\nwww A {e4}"),
 		simple("forward: A of a redirect and the node", "www A {f301}\nwww A {n4}"), simple("forward: AAAA elsewhere, A at a redirect", "www A {f301}\nwww AAAA {e6}"),
