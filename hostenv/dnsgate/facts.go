@@ -139,7 +139,7 @@ type NameFacts struct {
 	Aliases []AliasFacts `json:"aliases,omitempty"`
 
 	// CAA are the validating resolver's answers, from the name up to its top-level
-	// domain. They may end at the first set that is not empty, and at the first error.
+	// domain. They may end at the first error.
 	CAA []CAALookup `json:"caa,omitempty"`
 
 	// Live is set if the question asks for live checks.

@@ -45,8 +45,7 @@ type Decision struct {
 	Verdict Verdict
 	On      bool // the certificate is ordered
 	Was     bool // it was ordered before this run
-	// Kept is set if the last verdict stays, because the new one is unknown, or is a
-	// failure that is out of date.
+	// Kept is set if the last verdict stays, because the new one is unknown.
 	Kept bool
 	// Since is the time at which the present verdict began.
 	Since string
@@ -71,9 +70,8 @@ type Gated struct {
 //
 // Gate turns a certificate that fails off at both places of the plan, and records in
 // dnsGate what the environment asks for. A certificate that passes gets that again. An
-// unknown verdict keeps the last decision; so does a failure if the last verdict was a
-// pass and only the resolver's cache disagrees with it. New certificates beyond a
-// project's quota stay off ([ReasonQuota]). The same verdicts a second time change
+// unknown verdict keeps the last decision. New certificates beyond a project's quota stay
+// off ([ReasonQuota]). The same verdicts a second time change
 // nothing.
 //
 // Every error is [ErrWithheld]: the run would turn off too many certificates, or a
@@ -126,11 +124,10 @@ func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had bool) 
 	// A verdict for another node does not count: the certificate stays there.
 	valid := old != nil && old.Node == c.Node
 	d := Decision{Certificate: c, Verdict: v, Was: old == nil || isOn(old), had: had || valid && isOn(old), renewed: old != nil && isOn(old)}
-	passed := valid && old.Verdict == string(Pass)
 	switch {
 	case v.Result == Pass:
 		d.On = true
-	case v.Result == Fail && (!passed || !v.outOfDate()):
+	case v.Result == Fail:
 	case valid && old.Verdict != string(Unknown): // the last verdict stays
 		d.On, d.Kept, d.Since = isOn(old), true, old.Since
 		return d, nil
@@ -153,13 +150,6 @@ func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had bool) 
 }
 
 func isOn(e *plan.GateEntry) bool { return e.Decision == plan.GateOn }
-
-// outOfDate reports whether a failure rests on old answers of the resolver that the
-// zone's servers no longer give. Let's Encrypt asks these servers, so an earlier pass
-// stays. It does not make a pass, because only the resolver checks signatures.
-func (v Verdict) outOfDate() bool {
-	return v.Result == Fail && v.Retryable && v.Reason != ReasonInconsistent
-}
 
 // unknown reports whether a certificate without a verdict is on.
 func (p Policy) unknown(had bool) bool {

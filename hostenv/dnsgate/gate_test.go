@@ -52,9 +52,8 @@ var (
 	passes = Verdict{Result: Pass, Reason: ReasonAMatch}
 	fails  = Verdict{Result: Fail, Reason: ReasonAMismatch, Fix: "change it", Evidence: []Evidence{{Name: "x", Saw: "y"}}}
 	// The zone's servers say better by now.
-	outOfDate = Verdict{Result: Fail, Reason: ReasonNXDomain, Retryable: true}
-	disagree  = Verdict{Result: Fail, Reason: ReasonInconsistent, Retryable: true}
-	dunno     = Verdict{Result: Unknown, Reason: ReasonLookupFailed, Retryable: true}
+	disagree = Verdict{Result: Fail, Reason: ReasonInconsistent, Retryable: true}
+	dunno    = Verdict{Result: Unknown, Reason: ReasonLookupFailed, Retryable: true}
 )
 
 // certificate says whether the certificate of a host is on or off, which both of
@@ -102,9 +101,6 @@ func TestGate(t *testing.T) {
 		{"fail", fail, Policy{}, off},
 		{"fail, then mended", []Verdict{fails, passes}, Policy{}, on},
 		{"passes no more", []Verdict{passes, fails}, Policy{}, off},
-		{"the resolver remembers otherwise after pass", []Verdict{passes, outOfDate, outOfDate}, Policy{}, on},
-		{"the resolver remembers otherwise from the first", []Verdict{outOfDate}, Policy{}, off},
-		{"the resolver remembers otherwise after fail", []Verdict{fails, outOfDate}, Policy{}, off},
 		{"the servers disagree after pass", []Verdict{passes, disagree}, Policy{}, off},
 		{"unknown after pass", []Verdict{passes, dunno, dunno}, Policy{}, on},
 		{"unknown after fail", []Verdict{fails, dunno}, Policy{}, off},

@@ -56,10 +56,6 @@ func decide(s *subject) Verdict {
 		if r.result != Pass {
 			v.Fix = fixes[r.reason](s)
 		}
-		if v.PointsElsewhere() && s.serversAgreeOnNode() {
-			v.Retryable = true
-			v.Warnings = append(v.Warnings, s.name+": its name servers have the node's addresses now, and the resolver still has the old ones")
-		}
 		return v
 	}
 	panic("dnsgate: no rule decides about " + s.name) // the last rules take every case that the others leave

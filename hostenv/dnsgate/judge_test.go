@@ -1,6 +1,7 @@
 package dnsgate
 
 import (
+	"slices"
 	"testing"
 )
 
@@ -19,7 +20,7 @@ var unsigned = "0 issue ;"
 // unknown one it refuses for a reason that may be a fault of the resolver.
 var situations = []situation{
 	{"a match", world(), Pass, ReasonAMatch, "the plain case"},
-	{"cname", world(a(via(has(node4), nodeName)), servers(aliased("ns1", nodeName), aliased("ns2", nodeName))), Pass, ReasonAMatch, "the resolver follows"},
+	{"cname", world(a(via(has(node4), nodeName)), aaaa(via(has(node6), nodeName)), servers(aliased("ns1", nodeName), aliased("ns2", nodeName))), Pass, ReasonAAAAMatch, "the resolver follows"},
 	{"chain of 6", world(a(via(has(node4), "1.example", "2.example", "3.example", "4.example", "5.example", nodeName))), Pass, ReasonAMatch, "as many as unbound follows with ease"},
 	{"dual stack", world(aaaa(has(node6))), Pass, ReasonAAAAMatch, "IPv6 is tried first"},
 	{"v6 only", world(a(has()), aaaa(has(node6))), Pass, ReasonAAAAMatch, "no A is needed"},
@@ -70,6 +71,7 @@ var situations = []situation{
 	{"caa notimp", world(caaAt(host, failed(ErrorNotImp))), Unknown, ReasonCAALookupFailed, "the fault may be ours"},
 	{"all lame", world(a(failed(ErrorServFail, 22)), aaaa(failed(ErrorServFail, 22)), servers(silent("ns1", ErrorLame), silent("ns2", ErrorLame))), Unknown, ReasonLookupFailed, "the fault may be ours"},
 	{"all silent", world(a(failed(ErrorTimeout)), aaaa(failed(ErrorTimeout)), servers(silent("ns1", ErrorTimeout))), Unknown, ReasonLookupFailed, "the fault may be ours"},
+	{"the resolver differs, and a server is silent", world(a(has(else4)), servers(server("ns1", has(node4), has()), silent("ns2", ErrorTimeout))), Unknown, ReasonInPart, "the other may have what the resolver has"},
 	{"node gone", nodeIs(has(), has()), Unknown, ReasonNodeUnresolved, "nothing to compare with"},
 
 	// Further situations.
@@ -174,7 +176,7 @@ var situations = []situation{
 	{"cname in the zone, a server fails for the name alone", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorMalformed), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonLookupFailed, "it may be asked for the target"},
 	{"cname in the zone, a server is lame", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorLame), failed(ErrorLame)), toOwn("ns2", "there.example.com"))), Pass, ReasonAMatch, "the other answers"},
 	{"caa above the name, and the server denies its cname for caa", world(aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "a resolver that met the CNAME goes by its target"},
-	{"aaaa servfail at every server, and the resolver has it", world(a(via(has(), nodeName)), aaaa(via(has(node6), nodeName)), servers(server("ns1", via(has(), nodeName), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "by the CNAME that came for A"},
+	{"aaaa servfail at every server, and the resolver has it", world(a(via(has(node4), nodeName)), aaaa(via(has(node6), nodeName)), servers(server("ns1", via(has(), nodeName), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "by the CNAME that came for A"},
 	{"caa of no server, but of the resolver", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), failed(ErrorServFail)))), Unknown, ReasonCAALookupFailed, "another resolver has not met the CNAME before"},
 	{"caa of one server refused", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), has()))), Pass, ReasonAMatch, "the other answers"},
 	{"caa forbids, and servers differ on cname", world(caaAt(host, caa(unsigned)), servers(aliased("ns1", nodeName), server("ns2", has(node4), has()))), Unknown, ReasonInPart, "a resolver that met the CNAME may not ask for CAA beside it"},
@@ -430,12 +432,45 @@ func TestCAAParameters(t *testing.T) {
 	}
 }
 
-func TestStaleResolver(t *testing.T) {
-	right := server("ns1", has(node4), has())
-	v := Judge(world(a(has(else4)), servers(right, right)), asks())
-	if v.Result != Fail || !v.Retryable || len(v.Warnings) != 1 {
-		t.Errorf("the servers are right and the resolver is not: %+v", v)
+// Let's Encrypt asks the name servers, and keeps no record for long: what they all say
+// outweighs what the resolver remembers.
+func TestResolverThatRemembers(t *testing.T) {
+	here, away := server("ns1", has(node4), has()), server("ns1", has(else4), has())
+	with := func(f ServerFacts, at string, l Lookup) ServerFacts {
+		f.CAA = append(slices.Clone(f.CAA), CAALookup{at, l})
+		return f
 	}
+	for _, c := range []struct {
+		name   string
+		facts  *Facts
+		result Result
+		reason Reason
+		warns  int
+	}{
+		{"moved to us", world(a(has(else4)), servers(here, here)), Pass, ReasonAMatch, 1},
+		{"moved away", world(servers(away, away)), Fail, ReasonAMismatch, 1},
+		{"created", world(a(gone), aaaa(gone), servers(here)), Pass, ReasonAMatch, 2},
+		{"deleted", world(servers(server("ns1", gone, gone))), Fail, ReasonNXDomain, 2},
+		{"an alias of the node by now", world(a(gone), aaaa(gone), servers(cnamed("ns1", nodeName))), Pass, ReasonAAAAMatch, 2},
+		{"an alias into another zone by now", world(a(has(else4)), servers(cnamed("ns1", "web.example")), led("web.example", server("ns3", has(node4), has()))), Pass, ReasonAMatch, 1},
+		{"AAAA is gone", world(aaaa(has(else6)), servers(here)), Pass, ReasonAMatch, 1},
+		{"the other server is silent", world(a(has(else4)), servers(here, silent("ns2", ErrorTimeout))), Unknown, ReasonInPart, 0},
+		{"the servers differ", world(a(has(else4)), servers(here, server("ns2", has(else4), has()))), Fail, ReasonInconsistent, 0},
+		{"the resolver fails", world(a(failed(ErrorServFail, 6)), aaaa(failed(ErrorServFail, 6)), servers(here)), Fail, ReasonDNSSECBogus, 0},
+		{"CAA is gone", world(caaAt(host, caa(unsigned)), servers(with(here, host, has()))), Pass, ReasonAMatch, 1},
+		{"CAA is new", world(servers(with(here, host, caa(unsigned)))), Fail, ReasonCAAForbids, 1},
+		{"CAA above the name is gone", world(caaAt("example.com", caa(unsigned)), servers(with(with(here, host, has()), "example.com", has()))), Pass, ReasonAMatch, 1},
+	} {
+		v := Judge(c.facts, asks())
+		if v.Result != c.result || v.Reason != c.reason || len(v.Warnings) != c.warns {
+			t.Errorf("%s: %+v", c.name, v)
+		}
+	}
+}
+
+// cnamed returns a server with a CNAME, whose target it does not have.
+func cnamed(name, target string) ServerFacts {
+	return ServerFacts{Name: name, Address: "192.4.1.1:53", A: via(has(), target), AAAA: via(has(), target), CNAME: alias(target)}
 }
 
 func TestNodeAddresses(t *testing.T) {
@@ -451,29 +486,5 @@ func TestNodeAddresses(t *testing.T) {
 	node.Servers = []ServerFacts{aliased("ns1", "elsewhere.example")}
 	if p := publishedBy(node); p.v4.String() != "192.4.0.7" {
 		t.Errorf("a node that is a CNAME has %s, want what the resolver found", p.v4)
-	}
-}
-
-// A caller that has just written a name need not wait for the resolver's cache.
-func TestRenew(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		servers []ServerFacts
-		want    Result
-	}{
-		{"all have it", []ServerFacts{aliased("ns1", nodeName), aliased("ns2", nodeName)}, Pass},
-		{"one has it", []ServerFacts{aliased("ns1", nodeName), server("ns2", gone, gone)}, Fail},
-		{"flattened", []ServerFacts{server("ns1", has(node4), has(node6))}, Pass},
-		{"another target", []ServerFacts{aliased("ns1", "elsewhere.example")}, Fail},
-		{"none answers", []ServerFacts{silent("ns1", ErrorTimeout)}, Fail},
-	} {
-		facts := world(a(gone), aaaa(gone), servers(c.servers...))
-		renewed := facts.Renew(host, nodeName)
-		if v := Judge(facts, asks()); v.Result != c.want || renewed != (c.want == Pass) {
-			t.Errorf("%s: renewed %v, %s %s, want %s", c.name, renewed, v.Result, v.Reason, c.want)
-		}
-	}
-	if world().Renew("unknown.example.com", nodeName) {
-		t.Error("a name without facts is renewed")
 	}
 }

@@ -122,8 +122,3 @@ func (s *subject) addressesOf(name string, depth int) (v4, v6 answer, known bool
 	}
 	return v4, v6, v4.known || v6.known
 }
-
-// serversAgreeOnNode reports whether the zone's servers agree and lead to the node.
-func (s *subject) serversAgreeOnNode() bool {
-	return len(s.views) > 0 && disagreement(s.views) == "" && s.leadToNode(s.views)
-}

@@ -41,12 +41,15 @@ var rules = []rule{
 	{name: "invalid-name", result: Fail, reason: ReasonNameInvalid, evidence: (*subject).sawInvalid, when: func(s *subject) bool { return s.invalid != nil }},
 	{name: "node-without-address", result: Unknown, reason: ReasonNodeUnresolved, evidence: (*subject).nodeLookups, when: func(s *subject) bool { return len(s.node.all()) == 0 }},
 
-	// The answers of the resolver. A server may fail for one family only, so bogus
+	{name: "resolver-behind", warns: resolverBehind},
+
+	// The answers of the resolver, or of all name servers if they differ. A server may fail for one family only, so bogus
 	// needs both.
 	{name: "bogus", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool { return bogus(s.facts.A) && bogus(s.facts.AAAA) }},
 	{name: "no-address-known", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).lookups, when: func(s *subject) bool { return s.hasNoAddress() && (!clean(s.facts.A) || !clean(s.facts.AAAA)) }},
 	{name: "no-address-contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == contradiction }},
 	{name: "no-address-in-part", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == inPart }},
+	{name: "resolver-differs", result: Unknown, reason: ReasonInPart, evidence: func(s *subject) []Evidence { return s.uncertain }},
 	{name: "only-reserved", result: Fail, reason: ReasonOnlyReserved, evidence: (*subject).lookups, when: func(s *subject) bool {
 		return s.hasNoAddress() && len(s.facts.A.Addresses)+len(s.facts.AAAA.Addresses) > 0
 	}},

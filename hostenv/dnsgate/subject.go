@@ -24,7 +24,9 @@ type subject struct {
 	own    *ProbeFacts // the answer of the node itself; nil without live checks
 
 	views     []view
-	torn      bool // the name servers differ on the CNAME
+	uncertain []Evidence // what the resolver says and some name servers do not, while others do not answer
+	outdated  []string   // what the resolver says and the name servers do not, as warnings
+	torn      bool       // the name servers differ on the CNAME
 	conflicts []conflict
 	caa       authority
 	route     route
@@ -57,10 +59,11 @@ func lookUp(facts *Facts, request Request, name string) *subject {
 	}
 	s.facts.Name = name
 	s.node = publishedBy(s.nodeOf)
-	s.v4 = parse(s.facts.A.Addresses).usable()
-	s.v6 = parse(s.facts.AAAA.Addresses).usable()
 	s.views = viewsOf(s.facts.Servers)
 	s.torn = disagreement(s.views) == "CNAME"
+	s.bringUpToDate()
+	s.v4 = parse(s.facts.A.Addresses).usable()
+	s.v6 = parse(s.facts.AAAA.Addresses).usable()
 	if live := s.facts.Live; live != nil {
 		s.own = live.Own
 		for text, dial := range live.Dials {

@@ -64,18 +64,12 @@ func (r *gateRun) repair(ctx context.Context, document plan.Document, certificat
 		return nil, err
 	}
 	if len(report.Written) == 0 {
-		renew(report, facts)
 		return facts, nil
 	}
 	if err := r.await(ctx, report, facts); err != nil {
 		return nil, err
 	}
-	next, err := r.look(ctx, certificates)
-	if err != nil {
-		return nil, err
-	}
-	renew(report, next)
-	return next, nil
+	return r.look(ctx, certificates)
 }
 
 // wrote records the zones with new records, for an error that ends the run later.
@@ -87,20 +81,6 @@ func (r *gateRun) wrote(report *cloudflare.Report) {
 	slices.Sort(zones)
 	if zones = slices.Compact(zones); len(zones) > 0 {
 		r.Written = append(r.Written, "DNS records of "+strings.Join(zones, ", "))
-	}
-}
-
-// renew takes the answers of the zones' own servers for the provider's names. The
-// resolver's answers may be older than the last write, of this run or of the run
-// before.
-func renew(report *cloudflare.Report, facts *dnsgate.Facts) {
-	for _, o := range report.Outcomes {
-		request := dnsgate.Request{Host: o.Host, Names: []string{o.Host}, Node: o.Target}
-		// Renew only an answer that may come from the resolver's cache. A refusal,
-		// for example because of a bad signature, does not.
-		if o.Kind.Settled() && dnsgate.Judge(facts, request).PointsElsewhere() {
-			facts.Renew(o.Host, o.Target)
-		}
 	}
 }
 

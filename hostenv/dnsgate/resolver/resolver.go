@@ -114,14 +114,15 @@ func (c *collection) name(name string) *dnsgate.NameFacts {
 	return facts
 }
 
-// walk returns the CAA lookups that count: up to the first set that is not empty, or
-// the first that failed (RFC 8659 section 3).
+// walk returns the CAA lookups up to the first that failed. The first set that is not
+// empty counts (RFC 8659 section 3); those above it do if the name servers no longer have
+// that set.
 func walk(labels []string, promises []*promise) []dnsgate.CAALookup {
 	lookups := make([]dnsgate.CAALookup, 0, len(labels))
 	for i, label := range labels {
 		lookup := promises[i].wait().Lookup
 		lookups = append(lookups, dnsgate.CAALookup{Name: label, Lookup: lookup})
-		if len(lookup.CAA) > 0 || lookup.Failed() {
+		if lookup.Failed() {
 			break
 		}
 	}
