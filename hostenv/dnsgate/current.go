@@ -36,6 +36,9 @@ func (s *subject) bringUpToDate() {
 	}
 	replace("A", &s.facts.A, func(f ServerFacts) Lookup { return f.A })
 	replace("AAAA", &s.facts.AAAA, func(f ServerFacts) Lookup { return f.AAAA })
+	if slices.ContainsFunc(asked, hidesCNAME) {
+		return
+	}
 	s.facts.CAA = slices.Clone(s.facts.CAA)
 	for i, at := range s.facts.CAA {
 		now, ok := agreedCAA(asked, at.Name)

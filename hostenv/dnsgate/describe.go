@@ -67,6 +67,8 @@ func describeProbe(p *ProbeFacts) string {
 		fmt.Fprintf(&b, "%d to %s, ", hop.Status, printable(hop.URL))
 	}
 	switch {
+	case p.Proof != "":
+		b.WriteString("served the token of " + printable(p.Proof))
 	case p.Reached:
 		b.WriteString("answered by the node")
 	case p.Error != "":

@@ -107,7 +107,7 @@ func entryOf(d plan.Document, host string) (plan.GateEntry, bool) {
 
 // QuestionOf returns the question to a [Collector] about certificates. It omits names
 // that no certificate can have: [Judge] needs no facts for them.
-func QuestionOf(certificates []Certificate, live bool) Question {
+func QuestionOf(certificates []Certificate, live LiveChecks) Question {
 	q := Question{NodesOf: map[string][]string{}, Live: live}
 	for _, c := range certificates {
 		q.Nodes = append(q.Nodes, c.NodeName)

@@ -172,9 +172,27 @@ type LiveFacts struct {
 	Dials map[string]Dial `json:"dials,omitempty"`
 	// Probes are the requests for a token, by the address of the first request.
 	Probes map[string]*ProbeFacts `json:"probes,omitempty"`
-	// Own is the same request to the node itself.
+	// Own is the same request to the node itself, for the same host.
 	Own *ProbeFacts `json:"own,omitempty"`
 }
+
+// ChallengePath is where Let's Encrypt asks for the token of a challenge, and the live
+// checks for that of a node.
+const ChallengePath = "/.well-known/acme-challenge/"
+
+// Token is the last part of the path at which a node serves, for each of its virtual
+// hosts, its own name in DNS: nix/modules/challenge.nix. Where a virtual host has no
+// certificate, and so no challenge, a blank and the name of the host follow.
+const Token = "hostenv-provider"
+
+// LiveChecks says which names get live checks.
+type LiveChecks int
+
+const (
+	LiveNever  LiveChecks = iota
+	LiveServed            // names for which the node serves its token, so that the checks prove something
+	LiveAlways
+)
 
 // ProbeFacts are the answers to a request for a token below
 // /.well-known/acme-challenge/, on the worst of the ways that Let's Encrypt may take from
@@ -194,6 +212,8 @@ type ProbeFacts struct {
 	Body        string `json:"body,omitempty"`
 	// Error is the reason why there is no last answer.
 	Error string `json:"error,omitempty"`
+	// Proof is the name in DNS of the node that served its token (see [Token]).
+	Proof string `json:"proof,omitempty"`
 	// NoRoute is set if the way ends at an IPv6 address that this machine has no route
 	// to, so that it proves nothing.
 	NoRoute bool `json:"noRoute,omitempty"`
@@ -218,8 +238,8 @@ type Question struct {
 	Nodes []string
 	// NodesOf has the nodes that should serve a name. Live checks compare with these.
 	NodesOf map[string][]string
-	// Live asks for the live checks.
-	Live bool
+	// Live says for which names the live checks are done.
+	Live LiveChecks
 }
 
 // Collector gathers facts, without any change to the network. It returns facts for

@@ -203,7 +203,7 @@ func Available(facts *Facts, certificates []Certificate) error {
 	if len(certificates) == 0 {
 		return nil
 	}
-	question := QuestionOf(certificates, false)
+	question := QuestionOf(certificates, LiveNever)
 	asked, answered := 0, 0
 	count := func(lookups ...Lookup) {
 		for _, l := range lookups {

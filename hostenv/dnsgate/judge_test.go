@@ -141,6 +141,13 @@ var situations = []situation{
 	{"answers as the node does, beside the node", world(a(has(node4, else4)), probe(stock), own(stock)), Unknown, ReasonAnswersAlike, "a proxy, or the same program"},
 	{"one of two answers as the node does", world(a(has("192.4.0.98", else4)), probe(stock), own(stock)), Fail, ReasonAMismatch, "the other does not"},
 	{"one forwards, one answers as the node does", world(a(has("192.4.0.98", else4)), probe(stock), own(stock), probe(reachedBy("192.4.0.98"))), Unknown, ReasonAnswersAlike, "both may lead to the node"},
+	{"token by way of a proxy that nobody knows", world(a(has(else4)), own(token), probe(token)), Pass, ReasonForwardsChallenge, "a proof"},
+	{"token beside the node", world(a(has(node4, else4)), own(token), probe(token)), Pass, ReasonForwardsChallenge, "a proof"},
+	{"token by way of a known proxy", world(a(has(cloudy4)), own(token), func(f *NameFacts) { f.Live.Probes = map[string]*ProbeFacts{cloudy4: &token} }), Pass, ReasonForwardsChallenge, "a proof"},
+	{"token of the node alone", world(a(has(else4)), own(token), probe(stock)), Fail, ReasonAMismatch, "the other host does not lead to it"},
+	{"token of another node", world(a(has(else4)), own(token), probe(ProbeFacts{Status: 200, Proof: "n2.host.example.net"})), Fail, ReasonAMismatch, "the other host leads to that"},
+	{"redirected to the node, which does not serve its token there", world(a(has(else4)), own(token), probe(reachedBy(else4))), Fail, ReasonAMismatch, "nor would it serve the challenge"},
+	{"token of a node that does not serve it for the name", world(a(has(else4)), own(stock), probe(token)), Fail, ReasonAMismatch, "a page that says so"},
 	{"another body", world(a(has(else4)), probe(ProbeFacts{Status: 404, Server: "nginx", Body: "2"}), own(stock)), Fail, ReasonAMismatch, "another page"},
 	{"another version", world(a(has(else4)), probe(ProbeFacts{Status: 404, Server: "nginx/1.24.0", Body: "1"}), own(stock)), Fail, ReasonAMismatch, "another program"},
 	{"neither answers", world(a(has(else4)), probe(ProbeFacts{Error: "refused"}), own(ProbeFacts{Error: "refused"})), Fail, ReasonAMismatch, "two refusals are no likeness"},
@@ -206,6 +213,9 @@ func toOwn(name, target string) ServerFacts {
 
 // stock is a default page of many servers.
 var stock = ProbeFacts{Status: 404, ContentType: "text/html", Server: "nginx", Body: "1"}
+
+// token is the node's.
+var token = ProbeFacts{Status: 200, Proof: nodeName, Body: "t"}
 
 // tcpDead is a lookup with a truncated answer over UDP and none over TCP.
 var tcpDead = Lookup{Outcome: OutcomeError, Error: ErrorTimeout, Truncated: true}

@@ -38,10 +38,10 @@ func (s *subject) leads(asked, own addresses) (way, []Evidence) {
 		case p.NoRoute:
 			unseen++
 			seen = append(seen, s.saw("probe", a.String(), describeProbe(p)))
-		case forwarded(p, a):
+		case s.forwards(p, a):
 			forwards++
 			seen = append(seen, s.saw("probe", a.String(), describeProbe(p)))
-		case answersAlike(p, s.own):
+		case s.alike(p):
 			alike++
 			seen = append(seen, s.saw("probe", a.String(), describeAnswer(p)))
 		default:
@@ -64,8 +64,24 @@ func (s *subject) leads(asked, own addresses) (way, []Evidence) {
 	return leadsAway, seen
 }
 
-// forwarded reports whether an address redirected the probe and the node answered.
-func forwarded(p *ProbeFacts, by netip.Addr) bool {
+// forwards reports whether an address forwards the challenge to the node. Where the node
+// serves its token, only that proves it.
+func (s *subject) forwards(p *ProbeFacts, by netip.Addr) bool {
+	if s.serves() {
+		return p.Proof == s.Node
+	}
+	return redirected(p, by)
+}
+
+// serves reports whether the node serves its token for the name.
+func (s *subject) serves() bool { return s.own != nil && s.own.Proof == s.Node }
+
+// alike reports whether an address may be a proxy in front of the node. Where the node
+// serves its token, a proxy would do so too.
+func (s *subject) alike(p *ProbeFacts) bool { return !s.serves() && answersAlike(p, s.own) }
+
+// redirected reports whether an address redirected the probe and the node answered.
+func redirected(p *ProbeFacts, by netip.Addr) bool {
 	if !p.Reached || len(p.Hops) == 0 {
 		return false
 	}

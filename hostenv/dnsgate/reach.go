@@ -62,7 +62,7 @@ func (s *subject) where(v view, torn bool) (v4, v6 answer, known bool) {
 func (s *subject) ours(own addresses) addresses {
 	own = slices.Clone(own)
 	for a, p := range s.probes {
-		if forwarded(p, a) {
+		if s.forwards(p, a) {
 			own = append(own, a)
 		}
 	}
@@ -76,7 +76,7 @@ func (s *subject) ours(own addresses) addresses {
 func (s *subject) mayLead(views []view) bool {
 	ours := slices.Concat(s.ours(s.node.v4), s.node.v6)
 	for a, p := range s.probes {
-		if answersAlike(p, s.own) {
+		if s.alike(p) {
 			ours = append(ours, a)
 		}
 	}

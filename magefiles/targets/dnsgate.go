@@ -36,7 +36,7 @@ func DnsGate(ctx context.Context,
 	explain *string, // print all facts about one virtual host, write nothing
 	onUnknown *string, // what to do with virtual hosts that never had a verdict: disable, keep or fail
 	allowFlips *bool, // allow any number of certificates to turn off at once
-	live *bool, // connect to hosts whose addresses are not those of the node
+	live *bool, // connect to hosts whose addresses are not those of the node, default if the node serves its token
 	accountUri *string, // the URI of the nodes' ACME account, for CAA records that name an account
 	update *bool, // point names that fail at their nodes, in Cloudflare's zones
 	adopt *bool, // with -update: take over records that are correct already
@@ -51,7 +51,7 @@ func DnsGate(ctx context.Context,
 		resolver: value(resolver, ""), explain: value(explain, ""), account: value(accountUri, ""),
 		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets/secrets.yaml"),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
-		live: value(live, false), update: value(update, false), adopt: value(adopt, false),
+		live: liveChecks(live), update: value(update, false), adopt: value(adopt, false),
 		policy: dnsgate.Policy{OnUnknown: dnsgate.OnUnknown(value(onUnknown, "")), AllowFlips: value(allowFlips, false)},
 	}
 	if err := usage(map[string]*string{"-node": node, "-env": env}); err != nil {
@@ -62,15 +62,26 @@ func DnsGate(ctx context.Context,
 
 type gateRun struct {
 	*folder
-	filter                              dnsgate.Filter
-	policy                              dnsgate.Policy
-	resolver, explain, account          string
-	facts, record, sopsFile             string
-	token                               string // CF_API_TOKEN, which is no longer in the environment
-	cloudflareURL                       string // "" means Cloudflare's own
-	dryRun, json, detailed, live, adopt bool
-	update                              bool
-	private                             []netip.Prefix // the provider's networks that are not public
+	filter                        dnsgate.Filter
+	policy                        dnsgate.Policy
+	resolver, explain, account    string
+	facts, record, sopsFile       string
+	token                         string // CF_API_TOKEN, which is no longer in the environment
+	cloudflareURL                 string // "" means Cloudflare's own
+	dryRun, json, detailed, adopt bool
+	update                        bool
+	live                          dnsgate.LiveChecks
+	private                       []netip.Prefix // the provider's networks that are not public
+}
+
+func liveChecks(flag *bool) dnsgate.LiveChecks {
+	switch {
+	case flag == nil:
+		return dnsgate.LiveServed
+	case *flag:
+		return dnsgate.LiveAlways
+	}
+	return dnsgate.LiveNever
 }
 
 func (r *gateRun) do(ctx context.Context) error {
@@ -94,7 +105,7 @@ func (r *gateRun) check() error {
 	switch {
 	case !slices.Contains(known, r.policy.OnUnknown):
 		return problem.New("-onUnknown", fmt.Sprintf("is %q", r.policy.OnUnknown), "write disable, keep or fail")
-	case r.facts != "" && (r.update || r.live || r.record != "" || r.resolver != ""):
+	case r.facts != "" && (r.update || r.live == dnsgate.LiveAlways || r.record != "" || r.resolver != ""):
 		return problem.New("-facts", "makes no lookup, and cannot be combined with -resolver, -update, -live or -record", "omit -facts to ask DNS")
 	case r.adopt && !r.update:
 		return problem.New("-adopt", "has no effect without -update", "give both")

@@ -153,7 +153,7 @@ func factsOf(t *testing.T, text []byte) []byte {
 		FormatVersion: dnsgate.FormatVersion, Taken: "2026-03-01T12:00:00Z",
 		Nodes: map[string]*dnsgate.NodeFacts{}, Names: map[string]*dnsgate.NameFacts{},
 	}
-	question := dnsgate.QuestionOf(certificates, false)
+	question := dnsgate.QuestionOf(certificates, dnsgate.LiveNever)
 	for _, name := range question.Nodes {
 		n := &dnsgate.NodeFacts{Name: name}
 		n.A, n.AAAA = at("11.0.0.1")

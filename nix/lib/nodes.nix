@@ -87,6 +87,7 @@ let
     {
       environments = environmentsOn plan node;
       disabled = disabledOn plan node;
+      challengeToken.name = default "${node}.${plan.hostenvHostname}";
       deploy.user = default plan.deployUser;
       deploy = { inherit (connection) profileLink tempPath; };
       deploy.remoteBuild = default connection.remoteBuild;

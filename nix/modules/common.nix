@@ -9,6 +9,7 @@
     ./backups.nix
     ./cache.nix
     ./canary.nix
+    ./challenge.nix
     ./deploy.nix
     ./environments.nix
     ./firewall.nix

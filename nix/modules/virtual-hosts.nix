@@ -6,9 +6,9 @@ let
   inherit (lib) attrNames concatMap concatStringsSep elem filter mapAttrsToList toLower;
   inherit (config.services.nginx) virtualHosts;
 
-  # The files of the plan, and of the module that adds the headers of the plan.
+  # The files of the plan, and of the modules that add to its virtual hosts.
   plan = map (d: toString d.file) options.hostenv.environments.definitionsWithLocations;
-  ours = plan ++ [ (toString ./headers.nix) ];
+  ours = plan ++ [ (toString ./challenge.nix) (toString ./headers.nix) ];
 
   # The virtual hosts that all others define.
   foreign = concatMap

@@ -61,7 +61,7 @@ type Repeats struct{ Pass, Fail int }
 // Compare installs the situations, collects the facts of all of them in one
 // run, as `mage dnsGate` does, judges, and asks the oracle, several at a time.
 func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repeats, parallel int) (out []Comparison, err error) {
-	question := dnsgate.Question{NodesOf: map[string][]string{}, Live: true}
+	question := dnsgate.Question{NodesOf: map[string][]string{}, Live: dnsgate.LiveAlways}
 	for node := range nodes {
 		question.Nodes = append(question.Nodes, Instance{Situation: Situation{Node: node}}.NodeName())
 	}

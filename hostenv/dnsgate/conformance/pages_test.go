@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
 // A page is a host's answer to a request. Redirects lead to the node that holds the
@@ -97,6 +99,10 @@ func (w *Web) handler(host string) http.Handler {
 			w.redirect(rw, r)
 			return
 		}
+		if token == dnsgate.Token && pages[host] == nil {
+			w.serveToken(rw, r, host, program)
+			return
+		}
 		if page := pages[host]; page != nil {
 			page(rw, r, node+"."+strings.TrimSuffix(hostingDomain, "."))
 			return
@@ -107,6 +113,19 @@ func (w *Web) handler(host string) http.Handler {
 		}
 		notFound(rw, r, program)
 	})
+}
+
+// serveToken answers with the node's own token. The node old serves none. The proxy asks the
+// node of the request's host.
+func (w *Web) serveToken(rw http.ResponseWriter, r *http.Request, host, program string) {
+	site, _ := w.site(r.Host)
+	for name, at := range nodes {
+		if name != "old" && (slices.Contains(at, host) || strings.HasPrefix(host, "proxy") && site.Node == name) {
+			fmt.Fprintln(rw, name+"."+strings.TrimSuffix(hostingDomain, "."))
+			return
+		}
+	}
+	notFound(rw, r, program)
 }
 
 // redirect answers as the situation of the request's host says.

@@ -115,7 +115,7 @@ func TestAnswersOfEveryKind(t *testing.T) {
 			want: []string{"zone shop.test", "A answer →n1.host.test 192.0.2.1", "AAAA nodata →n1.host.test",
 				"2.1 A nodata →n1.host.test", "2.1 AAAA nodata →n1.host.test", "2.1 CNAME answer n1.host.test",
 				"2.2 A nodata →n1.host.test", "2.2 AAAA nodata →n1.host.test", "2.2 CNAME answer n1.host.test"},
-			caa: []string{"CAA www.shop.test answer →n1.host.test 0 issue \"letsencrypt.org\""},
+			caa: []string{"CAA www.shop.test answer →n1.host.test 0 issue \"letsencrypt.org\"", "CAA shop.test nodata", "CAA test nodata"},
 		},
 		{
 			name:    "a chain to nowhere",
@@ -134,13 +134,13 @@ func TestAnswersOfEveryKind(t *testing.T) {
 			caa: []string{"CAA www.shop.test error servfail"},
 		},
 		{
-			name:    "CAA: the walk ends at the first set",
+			name:    "CAA: the walk goes beyond the first set",
 			records: []string{"www A 192.0.2.1", `@ CAA 0 issue "letsencrypt.org; validationmethods=http-01"`, `@ CAA 128 Iodef "a\\b\"c"`},
 			want: []string{"zone shop.test", "A answer 192.0.2.1", "AAAA nodata",
 				"2.1 A answer 192.0.2.1", "2.1 AAAA nodata", "2.1 CNAME nodata",
 				"2.2 A answer 192.0.2.1", "2.2 AAAA nodata", "2.2 CNAME nodata"},
 			caa: []string{"CAA www.shop.test nodata",
-				`CAA shop.test answer 128 Iodef "a\\b\"c" 0 issue "letsencrypt.org; validationmethods=http-01"`},
+				`CAA shop.test answer 128 Iodef "a\\b\"c" 0 issue "letsencrypt.org; validationmethods=http-01"`, "CAA test nodata"},
 		},
 		{
 			name:    "CAA: bytes that no document can hold",
@@ -148,7 +148,7 @@ func TestAnswersOfEveryKind(t *testing.T) {
 			want: []string{"zone shop.test", "A answer 192.0.2.1", "AAAA nodata",
 				"2.1 A answer 192.0.2.1", "2.1 AAAA nodata", "2.1 CNAME nodata",
 				"2.2 A answer 192.0.2.1", "2.2 AAAA nodata", "2.2 CNAME nodata"},
-			caa: []string{"CAA www.shop.test nodata", "CAA shop.test answer 0 \ufffd\ufffdx \"letsencrypt.org\ufffd; \ufffd=1\""},
+			caa: []string{"CAA www.shop.test nodata", "CAA shop.test answer 0 \ufffd\ufffdx \"letsencrypt.org\ufffd; \ufffd=1\"", "CAA test nodata"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -134,7 +134,7 @@ func (x *exchange) at(addr netip.AddrPort, limit int) *server {
 // ask sends a question. It calls done once, maybe before it returns; done must
 // not block.
 func (x *exchange) ask(f *flight) {
-	query, err := newQuery(f.q, f.recursive, true, false)
+	query, err := newQuery(f.q, f.recursive, true, f.recursive)
 	if err != nil {
 		f.done(failed(dnsgate.ErrorMalformed))
 		return
@@ -219,7 +219,7 @@ func (x *exchange) fail(f *flight, a *answer) {
 // again sends the question once more, to another server or without EDNS, with a
 // new id and new letters. It is called with the lock held, and releases it.
 func (x *exchange) again(f *flight) {
-	query, err := newQuery(f.q, f.recursive, !f.noEDNS, f.lower)
+	query, err := newQuery(f.q, f.recursive, !f.noEDNS, f.lower || f.recursive)
 	if err != nil {
 		x.land(f, failed(dnsgate.ErrorMalformed))
 		return

@@ -2,10 +2,10 @@ package resolver
 
 import (
 	"context"
-	"crypto/rand"
 	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
@@ -19,7 +19,7 @@ const liveAtOnce = 64
 type Live interface {
 	// Dial connects to port 80 of an address.
 	Dial(ctx context.Context, addr netip.Addr) dnsgate.Dial
-	// Probe asks a host for a token and follows redirects.
+	// Probe asks a host for the node's token and follows redirects.
 	Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts
 }
 
@@ -33,10 +33,10 @@ type Target struct {
 	// Spent is the number of requests that the certificate authority sent before, to a
 	// dead IPv6 address.
 	Spent int
-	// Token is the token to ask for; no host has it.
-	Token string
-	// Nodes are the addresses that should answer in the end.
+	// Nodes are the addresses that should answer in the end, and Names the names in DNS
+	// of their nodes, as in their tokens.
 	Nodes []netip.Addr
+	Names []string
 	// Lookup returns the addresses of another host that it redirects to.
 	Lookup func(host string) []netip.Addr
 }
@@ -48,6 +48,7 @@ const maxProbes = 4
 type liveJob struct {
 	name   *dnsgate.NameFacts
 	nodes  []netip.Addr
+	names  []string     // of the nodes
 	v4, v6 []netip.Addr // addresses that are not the node's, from the resolver and all servers
 	six    bool         // the resolver and every server have an IPv6 address
 }
@@ -109,7 +110,6 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 		checks = &Network{DialAddr: c.config.DialAddr, Private: c.config.Private}
 	}
 	var jobs []*liveJob
-	dials := map[netip.Addr]dnsgate.Dial{}
 	for _, name := range question.Names {
 		var own []netip.Addr
 		for _, node := range question.NodesOf[name] {
@@ -119,10 +119,26 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 			continue // no node address to compare with
 		}
 		if j := newLiveJob(facts.Names[name], own); len(j.v4)+len(j.v6) > 0 {
+			j.names = question.NodesOf[name]
 			jobs = append(jobs, j)
-			for _, addr := range j.v6 {
-				dials[addr] = ""
+		}
+	}
+	// The node itself, for comparison, and to see whether it serves its token.
+	deaf := &deafNodes{}
+	each(len(jobs), liveAtOnce, func(i int) { jobs[i].name.Live = c.askNode(ctx, checks, jobs[i], deaf) })
+	if question.Live == dnsgate.LiveServed {
+		jobs = slices.DeleteFunc(jobs, func(j *liveJob) bool {
+			if own := j.name.Live.Own; own != nil && slices.Contains(j.names, own.Proof) {
+				return false
 			}
+			j.name.Live = nil
+			return true
+		})
+	}
+	dials := map[netip.Addr]dnsgate.Dial{}
+	for _, j := range jobs {
+		for _, addr := range j.v6 {
+			dials[addr] = ""
 		}
 	}
 	addrs := slices.Collect(maps.Keys(dials))
@@ -131,39 +147,68 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 	for i, addr := range addrs {
 		dials[addr] = results[i]
 	}
-	each(len(jobs), liveAtOnce, func(i int) { jobs[i].name.Live = c.check(ctx, checks, jobs[i], dials) })
+	each(len(jobs), liveAtOnce, func(i int) { c.check(ctx, checks, jobs[i], dials) })
 }
 
-// check probes each address, and the node itself for comparison.
-func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials map[netip.Addr]dnsgate.Dial) *dnsgate.LiveFacts {
+// deafNodes are the addresses of nodes to which no connection was possible: they are
+// asked once, and not for each name.
+type deafNodes struct {
+	mu    sync.Mutex
+	addrs map[netip.Addr]bool
+}
+
+func (d *deafNodes) has(addr netip.Addr) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.addrs[addr]
+}
+
+func (d *deafNodes) add(addr netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.addrs == nil {
+		d.addrs = map[netip.Addr]bool{}
+	}
+	d.addrs[addr] = true
+}
+
+func (c *collection) target(j *liveJob) Target {
+	return Target{
+		Host: j.name.Name, Nodes: j.nodes, Names: j.names, Lookup: c.cache.valid,
+		Own: parseAll(slices.Concat(j.name.A.Addresses, j.name.AAAA.Addresses)),
+	}
+}
+
+// askNode asks the node for the name, at the first of its addresses that answers.
+func (c *collection) askNode(ctx context.Context, checks Live, j *liveJob, deaf *deafNodes) *dnsgate.LiveFacts {
 	live := &dnsgate.LiveFacts{Dials: map[string]dnsgate.Dial{}, Probes: map[string]*dnsgate.ProbeFacts{}}
+	target := c.target(j)
+	for _, addr := range j.nodes {
+		if deaf.has(addr) {
+			continue
+		}
+		target.Address = addr
+		if live.Own = checks.Probe(ctx, target); live.Own.Status != 0 {
+			break
+		}
+		deaf.add(addr)
+	}
+	return live
+}
+
+// check probes each address.
+func (c *collection) check(ctx context.Context, checks Live, j *liveJob, dials map[netip.Addr]dnsgate.Dial) {
+	live, target := j.name.Live, c.target(j)
 	for _, addr := range j.v6 {
 		live.Dials[addr.String()] = dials[addr]
 	}
-	target := Target{
-		Host: j.name.Name, Token: rand.Text(), Nodes: j.nodes, Lookup: c.cache.valid,
-		Own: parseAll(slices.Concat(j.name.A.Addresses, j.name.AAAA.Addresses)),
-	}
-	answered := false
 	for _, addr := range j.probed(dials) {
 		target.Address, target.Spent = addr, 0
 		if addr.Is4() && slices.ContainsFunc(j.v6, func(addr netip.Addr) bool { return isDead(addr, dials) }) {
 			target.Spent = 1
 		}
-		p := checks.Probe(ctx, target)
-		live.Probes[addr.String()] = p
-		answered = answered || p.Status != 0 && !p.Reached
+		live.Probes[addr.String()] = checks.Probe(ctx, target)
 	}
-	for _, addr := range j.nodes {
-		if !answered {
-			break
-		}
-		target.Address, target.Spent = addr, 0
-		if live.Own = checks.Probe(ctx, target); live.Own.Status != 0 {
-			break
-		}
-	}
-	return live
 }
 
 func parseAll(texts []string) (addrs []netip.Addr) {

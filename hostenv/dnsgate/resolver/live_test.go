@@ -22,8 +22,9 @@ import (
 
 // standIn is a Live that records its calls.
 type standIn struct {
-	mu    sync.Mutex
-	calls []string
+	mu     sync.Mutex
+	calls  []string
+	served string // the host for which a node serves its token
 }
 
 func (s *standIn) Dial(_ context.Context, addr netip.Addr) dnsgate.Dial {
@@ -37,7 +38,11 @@ func (s *standIn) Probe(_ context.Context, target Target) *dnsgate.ProbeFacts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, fmt.Sprint("probe ", target.Host, target.Nodes, " ", target.Address))
-	return &dnsgate.ProbeFacts{Status: 404}
+	facts := &dnsgate.ProbeFacts{Status: 404}
+	if target.Host == s.served {
+		facts = &dnsgate.ProbeFacts{Status: 200, Proof: target.Names[0]}
+	}
+	return facts
 }
 
 func TestLiveChecksOnlyWhatIsElsewhere(t *testing.T) {
@@ -50,28 +55,91 @@ func TestLiveChecksOnlyWhatIsElsewhere(t *testing.T) {
 		question.NodesOf[name+".shop.test"] = []string{"n1.host.test"}
 	}
 	delete(question.NodesOf, "unowned.shop.test")
-	for _, live := range []bool{false, true} {
-		checks := &standIn{}
-		config := f.config()
-		config.Live = checks
-		question.Live = live
-		facts, err := New(config).Collect(t.Context(), question)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var want []string
-		if live {
-			want = []string{"dial 2e00:db8::6",
-				"probe four.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.1",
-				"probe four.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.4"}
-			if got := facts.Names["six.shop.test"].Live; got == nil || got.Dials["2e00:db8::6"] != dnsgate.DialRefused || got.Probes["2e00:db8::6"] != nil || got.Probes["11.0.2.1"] != nil {
+	nodes := []string{
+		"probe also.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.1",
+		"probe four.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.1",
+		"probe six.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.1",
+	}
+	for _, test := range []struct {
+		reason string
+		live   dnsgate.LiveChecks
+		served string
+		want   []string
+		checks []string // the names with live checks
+	}{
+		{"never", dnsgate.LiveNever, "", nil, nil},
+		{"always", dnsgate.LiveAlways, "", append([]string{"dial 2e00:db8::6", "probe four.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.4", "probe six.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.1"}, nodes...), []string{"also", "four", "six"}},
+		{"where the node serves its token: nowhere", dnsgate.LiveServed, "", nodes, nil},
+		{"where the node serves its token", dnsgate.LiveServed, "four.shop.test", append([]string{"probe four.shop.test[11.0.2.1 2e00:db8::1] 11.0.2.4"}, nodes...), []string{"four"}},
+	} {
+		t.Run(test.reason, func(t *testing.T) {
+			checks := &standIn{served: test.served}
+			config := f.config()
+			config.Live = checks
+			question.Live = test.live
+			facts, err := New(config).Collect(t.Context(), question)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := facts.Names["six.shop.test"].Live; test.live == dnsgate.LiveAlways &&
+				(got == nil || got.Dials["2e00:db8::6"] != dnsgate.DialRefused || got.Probes["2e00:db8::6"] != nil || got.Probes["11.0.2.1"] != nil) {
 				t.Errorf("six: %s", show(got))
 			}
+			want := slices.DeleteFunc(slices.Sorted(slices.Values(test.want)), func(call string) bool { return call == "" })
+			// IPv6 is dead, so A is asked, which is the node's for six: no probe of it.
+			want = slices.Compact(want)
+			slices.Sort(checks.calls)
+			if diff := cmp.Diff(want, slices.Compact(checks.calls)); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			var checked []string
+			for name, n := range facts.Names {
+				if n.Live != nil {
+					checked = append(checked, strings.TrimSuffix(name, ".shop.test"))
+				}
+			}
+			slices.Sort(checked)
+			if diff := cmp.Diff(test.checks, checked); diff != "" {
+				t.Errorf("names with live checks (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A node's token is a proof, whatever is in between.
+func TestToken(t *testing.T) {
+	node, old := netip.MustParseAddr("11.0.0.1"), netip.MustParseAddr("11.1.0.1")
+	says := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
 		}
-		slices.Sort(checks.calls)
-		if diff := cmp.Diff(want, checks.calls); diff != "" {
-			t.Errorf("live %v (-want +got):\n%s", live, diff)
-		}
+	}
+	for _, test := range []struct {
+		reason string
+		answer http.HandlerFunc
+		proof  string
+	}{
+		{"the token", says(200, "n1.host.com\n"), "n1.host.com"},
+		{"the token of a virtual host without a certificate", says(200, "n1.host.com old.com"), "n1.host.com"},
+		{"the same of another virtual host", says(200, "n1.host.com other.com"), ""},
+		{"another node's", says(200, "n2.host.com"), "n2.host.com"},
+		{"with another status", says(404, "n1.host.com"), ""},
+		{"no name", says(200, "<html>hello</html>"), ""},
+		{"a name in another spelling", says(200, "N1.host.com"), ""},
+		{"a long page", says(200, "n1.host.com"+strings.Repeat(" ", maxProof)), ""},
+		{"behind a redirect to a proxy", redirect(301, "http://proxy.com$path"), "n1.host.com"},
+	} {
+		t.Run(test.reason, func(t *testing.T) {
+			h := &hosts{t: t, at: map[string]string{}}
+			h.serve("11.1.0.1:80", test.answer)
+			h.serve("11.2.0.1:80", says(200, "n1.host.com"))
+			got := h.network().Probe(t.Context(), Target{Host: "old.com", Address: old, Own: []netip.Addr{old}, Nodes: []netip.Addr{node}, Names: []string{"n1.host.com"},
+				Lookup: func(string) []netip.Addr { return parseAll([]string{"11.2.0.1"}) }})
+			if got.Proof != test.proof || got.Reached {
+				t.Errorf("got %s", show(got))
+			}
+		})
 	}
 }
 
@@ -128,7 +196,7 @@ func TestProbe(t *testing.T) {
 		{"307 with the port", redirect(307, "http://n1.com:80$path"), true, 1, ""},
 		{"a port is a number", redirect(307, "http://n1.com:080$path"), true, 1, ""},
 		{"a host in upper case", redirect(307, "http://N1.com$path"), true, 1, ""},
-		{"slashes are merged, and a query is nothing", redirect(301, "http://n1.com//.well-known/./acme-challenge/x?a=b"), true, 1, ""},
+		{"slashes are merged, and a query is nothing", redirect(301, "http://n1.com//.well-known/./acme-challenge/hostenv-provider?a=b"), true, 1, ""},
 		{"to the front page", redirect(301, "http://n1.com/"), false, 1, "not the challenge"},
 		{"to the front page of a page by https", redirect(301, "https://n1.com"), false, 1, "not the challenge"},
 		{"to another path", redirect(301, "http://n1.com/blog$path"), false, 1, "not the challenge"},
@@ -174,7 +242,7 @@ func TestProbe(t *testing.T) {
 				h.serve("11.1.0.1:80", test.old)
 			}
 			got := h.network().Probe(t.Context(), Target{
-				Host: "old.com", Address: netip.MustParseAddr(old), Own: addrs(old), Token: "x", Nodes: addrs(node, "11.0.0.10", node6),
+				Host: "old.com", Address: netip.MustParseAddr(old), Own: addrs(old), Nodes: addrs(node, "11.0.0.10", node6),
 				Lookup: func(host string) []netip.Addr { return addresses[host] },
 			})
 			if got.Reached != test.reached || len(got.Hops) != test.hops || !strings.Contains(got.Error, test.err) || test.err == "" && got.Error != "" {
@@ -233,7 +301,7 @@ func TestProbeOfAHostThatRedirectsToItself(t *testing.T) {
 				h.serve(at, toHTTPS)
 			}
 			got := h.network().Probe(t.Context(), Target{
-				Host: "old.com", Address: test.address, Own: test.own, Token: "x", Spent: test.spent, Nodes: []netip.Addr{node},
+				Host: "old.com", Address: test.address, Own: test.own, Spent: test.spent, Nodes: []netip.Addr{node},
 				Lookup: func(string) []netip.Addr { return []netip.Addr{node} },
 			})
 			if got.Reached != test.reached || !strings.Contains(got.Error, test.err) {

@@ -107,7 +107,7 @@ func TestProbeDialsOnlyPublicAddresses(t *testing.T) {
 				}
 				return nil
 			}
-			got := network.Probe(t.Context(), Target{Host: "old.com", Address: start, Token: "x", Nodes: []netip.Addr{netip.MustParseAddr("11.9.9.9")}, Lookup: lookup})
+			got := network.Probe(t.Context(), Target{Host: "old.com", Address: start, Nodes: []netip.Addr{netip.MustParseAddr("11.9.9.9")}, Lookup: lookup})
 			if got.Reached || got.Error == "" {
 				t.Errorf("%s %s: %s", inner, reason, show(got))
 			}
@@ -126,7 +126,7 @@ func TestProbeDialsOnlyPublicAddresses(t *testing.T) {
 	h.serve("11.0.0.2:80", http.NotFound)
 	network := h.network()
 	network.Private = networks("127.0.0.1/32")
-	got := network.Probe(t.Context(), Target{Host: "old.com", Address: start, Token: "x", Nodes: []netip.Addr{netip.MustParseAddr("11.0.0.2")},
+	got := network.Probe(t.Context(), Target{Host: "old.com", Address: start, Nodes: []netip.Addr{netip.MustParseAddr("11.0.0.2")},
 		Lookup: func(string) []netip.Addr {
 			return []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("11.0.0.2")}
 		}})

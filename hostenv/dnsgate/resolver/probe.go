@@ -92,6 +92,7 @@ type page struct {
 	location            string
 	contentType, server string
 	digest              string
+	text                string // the beginning of the body, if it is short
 	// dial is the outcome of the connection; only after dnsgate.DialOpen there may be a
 	// response.
 	dial dnsgate.Dial
@@ -100,6 +101,9 @@ type page struct {
 
 // maxBody is the number of bytes of a body that get reads.
 const maxBody = 64 << 10
+
+// maxProof is the length of the longest token: two names.
+const maxProof = 600
 
 // get sends one request to an address.
 func (n *Network) get(ctx context.Context, at *url.URL, addr netip.Addr) *page {
@@ -134,12 +138,17 @@ func (n *Network) get(ctx context.Context, at *url.URL, addr netip.Addr) *page {
 	}
 	defer response.Body.Close()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, io.LimitReader(response.Body, maxBody)); err != nil {
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err != nil {
 		p.err = fmt.Errorf("get %s://%s: %w", at.Scheme, at.Host, err)
 		return p
 	}
 	p.status, p.location = response.StatusCode, response.Header.Get("Location")
 	p.contentType, p.server = recordable(response.Header.Get("Content-Type")), recordable(response.Header.Get("Server"))
+	sum.Write(body)
+	if len(body) <= maxProof {
+		p.text = string(body)
+	}
 	p.digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	return p
 }

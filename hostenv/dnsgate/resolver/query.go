@@ -24,8 +24,10 @@ type question struct {
 	unchecked bool
 }
 
-// A query is a question on the wire, with a random id and a name in random upper
-// and lower case (draft-vixie-dnsext-dns0x20). Each server gets a query of its own.
+// A query is a question on the wire, with a random id and, for an authoritative server, a
+// name in random upper and lower case (draft-vixie-dnsext-dns0x20). A resolver passes the
+// spelling on, and some servers know names in lower case alone, so it gets them in lower
+// case. Each server gets a query of its own.
 type query struct {
 	wire []byte
 	end  int // end of the question section

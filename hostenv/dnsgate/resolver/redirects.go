@@ -15,8 +15,6 @@ import (
 )
 
 const (
-	// challengePath is where Let's Encrypt asks for a token.
-	challengePath = "/.well-known/acme-challenge/"
 	// maxRequests is the number of requests that Let's Encrypt sends for a challenge. A
 	// redirect costs one, and so does every connection to IPv6 that fails.
 	maxRequests = 10
@@ -54,7 +52,7 @@ type trail struct {
 }
 
 func (w *tour) begin(ctx context.Context) *dnsgate.ProbeFacts {
-	at := &url.URL{Scheme: "http", Host: w.target.Host, Path: challengePath + w.target.Token}
+	at := &url.URL{Scheme: "http", Host: w.target.Host, Path: dnsgate.ChallengePath + dnsgate.Token}
 	return w.request(ctx, at, w.target.Address, nil, trail{requests: w.target.Spent})
 }
 
@@ -95,14 +93,25 @@ func (w *tour) request(ctx context.Context, at *url.URL, addr netip.Addr, fallba
 func (w *tour) worst(ctx context.Context, at *url.URL, addrs, fallback []netip.Addr, t trail) (worst *dnsgate.ProbeFacts) {
 	for _, addr := range addrs[:min(len(addrs), maxProbes)] {
 		facts := w.request(ctx, at, addr, fallback, t)
-		if worst == nil || worst.Reached && !facts.Reached {
+		if worst == nil || w.worth(facts) < w.worth(worst) {
 			worst = facts
 		}
-		if !worst.Reached {
+		if w.worth(worst) == 0 {
 			break
 		}
 	}
 	return worst
+}
+
+// worth is how much a way proves: 2 for a node's token, 1 for a node's address.
+func (w *tour) worth(facts *dnsgate.ProbeFacts) int {
+	switch {
+	case slices.Contains(w.target.Names, facts.Proof):
+		return 2
+	case facts.Reached:
+		return 1
+	}
+	return 0
 }
 
 func (w *tour) page(ctx context.Context, at *url.URL, addr netip.Addr) *page {
@@ -119,8 +128,10 @@ func (w *tour) answered(ctx context.Context, at *url.URL, addr netip.Addr, p *pa
 		Hops: t.hops, Node: addr.String(), Status: p.status, ContentType: p.contentType, Server: p.server, Body: p.digest,
 	}
 	if !slices.Contains([]int{301, 302, 307, 308}, p.status) {
-		facts.Reached = slices.Contains(w.target.Nodes, addr)
-		if facts.Reached && merged(at.Path) != challengePath+w.target.Token {
+		facts.Proof = proofIn(p, w.target.Host)
+		// 400 is what nginx answers to plain HTTP on port 443, before it looks at the path.
+		facts.Reached = slices.Contains(w.target.Nodes, addr) && p.status != 400
+		if facts.Reached && merged(at.Path) != dnsgate.ChallengePath+dnsgate.Token {
 			facts.Reached, facts.Error = false, recordable("the redirect leads to "+at.Path+", which is not the challenge")
 		}
 		return facts
@@ -169,6 +180,17 @@ func (w *tour) addresses(host string) ([]netip.Addr, error) {
 		return nil, fmt.Errorf("%s has no address", host)
 	}
 	return addrs, nil
+}
+
+// proofIn returns the node's name in its token, "" if a page is none. A virtual host
+// without a challenge names itself beside the node, and proves nothing about another
+// host that redirects to it.
+func proofIn(p *page, host string) string {
+	node, at, also := strings.Cut(strings.TrimSpace(p.text), " ")
+	if name, err := dnsgate.QueryName(node); p.status != 200 || err != nil || name != node || also && !strings.EqualFold(at, host) {
+		return ""
+	}
+	return node
 }
 
 func families(addrs []netip.Addr) (v4, v6 []netip.Addr) {

@@ -66,7 +66,7 @@ func (r *Resolver) Collect(ctx context.Context, question dnsgate.Question) (*dns
 		n := at[name]
 		facts.Nodes[name] = &dnsgate.NodeFacts{Name: n.Name, A: n.A, AAAA: n.AAAA, Zone: n.Zone, Servers: n.Servers}
 	}
-	if question.Live {
+	if question.Live != dnsgate.LiveNever {
 		c.live(ctx, question, facts)
 	}
 	stopProgress()

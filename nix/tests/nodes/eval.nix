@@ -95,6 +95,8 @@ let
       slices = lib.mapAttrs (_: s: s.sliceConfig) (lib.filterAttrs (n: _: lib.hasPrefix "user-" n) c.systemd.slices);
       tmpfiles = lib.concatMapAttrs (_: lib.mapAttrs (_: kinds: "${kinds.d.mode} ${kinds.d.user} ${kinds.d.group}"))
         (lib.mapAttrs (_: lib.filterAttrs (_: kinds: kinds ? d)) (lib.filterAttrs (n: _: lib.hasPrefix "10-hostenv" n) c.systemd.tmpfiles.settings));
+      # The files that systemd-tmpfiles writes for challenges, by their path.
+      challenge = lib.mapAttrs (_: kinds: kinds."f+".argument) (lib.filterAttrs (_: kinds: kinds ? "f+") (c.systemd.tmpfiles.settings."20-hostenv-challenge" or { }));
       upstreams = lib.mapAttrs (_: u: lib.attrNames u.servers) c.services.nginx.upstreams;
       nginx = { inherit (c.systemd.services.nginx) restartIfChanged; execStart = toString c.systemd.services.nginx.serviceConfig.ExecStart; inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize proxyTimeout serverNamesHashBucketSize; };
       virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;

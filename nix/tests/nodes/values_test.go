@@ -89,6 +89,7 @@ type values struct {
 		Metrics             string // what writes them, "" for nothing
 		ExtraFlags, Watched []string
 	}
+	Challenge          map[string]string // the files of challenges that systemd-tmpfiles writes
 	Etc                map[string]string // files of /etc
 	SetEnvironment     string            // the target of /etc/set-environment
 	Profiles, Programs []string
