@@ -29,7 +29,7 @@ func (s *subject) sawDenials() []Evidence {
 	look := func(f ServerFacts, at int) {
 		caa := f.CAA[at]
 		set := readCAA(caa.Lookup.CAA)
-		if !f.Undelegated && !caa.Lookup.Failed() && len(caa.Lookup.CAA) > 0 && (len(set.critical) > 0 || permits(set.issue, s.AccountURI) == forbidden) {
+		if !f.aside() && !caa.Lookup.Failed() && len(caa.Lookup.CAA) > 0 && (len(set.critical) > 0 || permits(set.issue, s.AccountURI) == forbidden) {
 			seen = append(seen, f.saw(caa.Name, "CAA", caa.Lookup))
 		}
 	}
@@ -55,7 +55,7 @@ func (s *subject) sawDenials() []Evidence {
 // hidesCNAME reports whether a server has a CNAME for addresses, and denies it for
 // CAA.
 func hidesCNAME(f ServerFacts) bool {
-	return !f.Undelegated && len(f.A.Chain)+len(f.AAAA.Chain) > 0 && len(f.CAA) > 0 &&
+	return !f.aside() && len(f.A.Chain)+len(f.AAAA.Chain) > 0 && len(f.CAA) > 0 &&
 		clean(f.CAA[0].Lookup) && len(f.CAA[0].Lookup.Chain)+len(f.CAA[0].Lookup.CAA) == 0
 }
 
@@ -74,6 +74,6 @@ func (s *subject) hasNoCAA(l Lookup, depth int) bool {
 		return i < 0 && (s.facts.Zone == "" || s.inZone(end))
 	}
 	return slices.ContainsFunc(s.facts.Aliases[i].Servers, func(f ServerFacts) bool {
-		return !f.Undelegated && len(f.CAA) > 0 && s.hasNoCAA(f.CAA[0].Lookup, depth+1)
+		return !f.aside() && len(f.CAA) > 0 && s.hasNoCAA(f.CAA[0].Lookup, depth+1)
 	})
 }

@@ -58,6 +58,9 @@ func (s *subject) findConflicts() []conflict {
 	if look(s.name, s.facts.Servers) {
 		return found
 	}
+	if c, differs := s.glueConflict(); differs {
+		found = append(found, c)
+	}
 	aliases := slices.Clone(s.facts.Aliases)
 	slices.SortFunc(aliases, func(a, b AliasFacts) int { return cmp.Compare(a.Name, b.Name) })
 	for _, alias := range aliases {
@@ -67,6 +70,23 @@ func (s *subject) findConflicts() []conflict {
 		}
 	}
 	return found
+}
+
+// glueConflict returns the conflict with servers at addresses that the parent zone's glue
+// does not have. Some resolvers ask these after the first time, others never do.
+func (s *subject) glueConflict() (c conflict, differs bool) {
+	servers := slices.Clone(s.facts.Servers)
+	some := false
+	for i := range servers {
+		some = some || servers[i].Unglued
+		servers[i].Unglued = false
+	}
+	views := viewsOf(servers)
+	kind := disagreement(views)
+	if !some || kind == "" || s.leadToNode(views) {
+		return conflict{}, false
+	}
+	return conflict{name: s.name, kind: kind, views: views, effect: inPart}, true
 }
 
 func (s *subject) effectOf(kind string, views []view, servers []ServerFacts) effect {
@@ -105,7 +125,7 @@ func unsound(f ServerFacts) bool { return !clean(f.A) || !clean(f.AAAA) || contr
 // for A to learn about AAAA.
 func contradicts(f ServerFacts) bool {
 	first := func(l Lookup) string { return strings.Join(l.Chain[:min(1, len(l.Chain))], "") }
-	return !f.Undelegated && clean(f.A) && clean(f.AAAA) &&
+	return !f.aside() && clean(f.A) && clean(f.AAAA) &&
 		((f.A.Outcome == OutcomeNXDomain) != (f.AAAA.Outcome == OutcomeNXDomain) || first(f.A) != first(f.AAAA))
 }
 

@@ -15,7 +15,7 @@ import (
 // bringUpToDate replaces what the resolver says about the name by what its name servers
 // say.
 func (s *subject) bringUpToDate() {
-	asked := slices.DeleteFunc(slices.Clone(s.facts.Servers), func(f ServerFacts) bool { return f.Undelegated })
+	asked := slices.DeleteFunc(slices.Clone(s.facts.Servers), func(f ServerFacts) bool { return f.aside() })
 	if len(s.views) == 0 || disagreement(s.views) != "" || slices.ContainsFunc(asked, contradicts) {
 		return
 	}

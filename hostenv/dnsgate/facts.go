@@ -112,6 +112,9 @@ type ServerFacts struct {
 	// Undelegated is set if the zone names the server and the parent zone does not, so
 	// that a resolver which begins at the parent may never ask it.
 	Undelegated bool `json:"undelegated,omitempty"`
+	// Unglued is set if the parent zone has other addresses for the server's name (glue),
+	// so that a resolver which begins at the parent need not ask this one.
+	Unglued bool `json:"unglued,omitempty"`
 }
 
 // AliasFacts are the answers of another zone's authoritative servers about the target

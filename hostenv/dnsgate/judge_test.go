@@ -117,6 +117,9 @@ var situations = []situation{
 	{"alias whose servers agree", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the zone of the target is asked too"},
 	{"caa of one server forbids", world(servers(server("ns1", has(node4), has()), forbids(server("ns2", has(node4), has())))), Fail, ReasonInconsistent, "half of the perspectives meet it"},
 	{"undelegated server differs", world(servers(server("ns1", has(node4), has()), undelegated(server("ns2", has(else4), has())))), Pass, ReasonAMatch, "no resolver asks it"},
+	{"own address of a server differs from its glue", world(servers(server("ns1", has(node4), has()), unglued(server("ns1", has(else4), has())))), Unknown, ReasonInPart, "a resolver may take either"},
+	{"glue leads elsewhere, the server's own address does not", world(a(has(else4)), servers(server("ns1", has(else4), has()), unglued(server("ns1", has(node4), has())))), Unknown, ReasonInPart, "a resolver may take either"},
+	{"own address of a server is another of the same", world(servers(server("ns1", has(node4), has()), unglued(server("ns1", has(node4), has())))), Pass, ReasonAMatch, "either way it is the node"},
 	{"zone without servers", world(func(f *NameFacts) { f.Zone, f.Servers = "example.com", []ServerFacts{} }), Unknown, ReasonLookupFailed, "the fault may be ours"},
 	{"a dropped at every server", world(aaaa(has(node6)), servers(server("ns1", failed(ErrorTimeout), has(node6)), server("ns2", failed(ErrorTimeout), has(node6)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for dead"},
 	{"aaaa lame at every server", world(servers(server("ns1", has(node4), failed(ErrorLame)), server("ns2", has(node4), failed(ErrorLame)))), Unknown, ReasonLookupFailed, "resolvers hold such servers for lame"},
@@ -267,6 +270,11 @@ func reachedBy(address string) ProbeFacts {
 func dangling(name, target string) ServerFacts {
 	s := aliased(name, target)
 	s.A, s.AAAA = gone, gone
+	return s
+}
+
+func unglued(s ServerFacts) ServerFacts {
+	s.Address, s.Unglued = "192.4.1.9:53", true
 	return s
 }
 

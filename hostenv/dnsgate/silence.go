@@ -28,7 +28,7 @@ func resolverWaited(s *subject) []Evidence {
 func silentOverTCP(s *subject) []Evidence {
 	var seen []Evidence
 	look := func(f ServerFacts, name, kind string, l Lookup) {
-		if l.Truncated && timedOut(l) && !f.Undelegated {
+		if l.Truncated && timedOut(l) && !f.aside() {
 			seen = append(seen, f.saw(name, kind, l))
 		}
 	}
@@ -56,7 +56,7 @@ func silentAboutName(s *subject) []Evidence {
 	var seen []Evidence
 	for _, f := range s.facts.Servers {
 		hasZone := slices.ContainsFunc(f.CAA, func(l CAALookup) bool { return clean(l.Lookup) })
-		if !f.Undelegated && f.A.Failed() && f.AAAA.Failed() && hasZone {
+		if !f.aside() && f.A.Failed() && f.AAAA.Failed() && hasZone {
 			seen = append(seen, f.saw(s.name, "A", f.A), f.saw(s.name, "AAAA", f.AAAA))
 		}
 	}
@@ -68,7 +68,7 @@ func silentAboutName(s *subject) []Evidence {
 func silentAboutCAA(s *subject) []Evidence {
 	var seen []Evidence
 	for _, f := range s.facts.Servers {
-		if f.Undelegated || !answersAnything(f) {
+		if f.aside() || !answersAnything(f) {
 			continue
 		}
 		if len(f.CAA) == 0 || !f.CAA[0].Lookup.Failed() {

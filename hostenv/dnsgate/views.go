@@ -36,15 +36,18 @@ func (a answer) String() string {
 	}
 }
 
+// aside reports whether a resolver that begins at the parent zone does not ask a server:
+// the parent does not name it, or has another address for its name.
+func (f ServerFacts) aside() bool { return f.Undelegated || f.Unglued }
+
 // viewsOf returns the views of the servers with an answer, in the order of their
-// names. It omits servers that the parent zone does not name, because a resolver that
-// begins at the parent does not ask them.
+// names. It omits servers that are aside.
 func viewsOf(servers []ServerFacts) []view {
 	servers = slices.Clone(servers)
 	slices.SortFunc(servers, compareServers)
 	var all []view
 	for _, s := range servers {
-		if s.Undelegated {
+		if s.aside() {
 			continue
 		}
 		v := view{server: s.label()}

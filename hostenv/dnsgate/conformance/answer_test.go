@@ -257,6 +257,22 @@ func nsRecord(owner, label string) *dns.NS {
 	return &dns.NS{Hdr: dns.RR_Header{Name: owner, Rrtype: dns.TypeNS, Class: dns.ClassINET, Ttl: 3600}, Ns: serverName(label)}
 }
 
+// ns returns the NS record of a server of the zone.
+func (z *zone) ns(label string) *dns.NS {
+	rr := nsRecord(z.origin, label)
+	if z.glue != nil {
+		rr.Ns = label + "." + z.origin
+		rr.Hdr.Ttl = 0
+	}
+	return rr
+}
+
+// address returns the record of a server whose name is in the zone, with the address of
+// the server at.
+func (z *zone) address(label, at string) *dns.A {
+	return &dns.A{Hdr: dns.RR_Header{Name: label + "." + z.origin, Rrtype: dns.TypeA, Class: dns.ClassINET}, A: Servers[at].AsSlice()}
+}
+
 // referral sends the client to the servers of a zone below.
 func referral(reply *dns.Msg, child *zone) {
 	reply.Ns, reply.Answer = nil, reply.Answer[:0]
@@ -268,8 +284,14 @@ func referral(reply *dns.Msg, child *zone) {
 	}
 	reply.Extra = extra
 	for _, label := range child.delegate {
-		reply.Ns = append(reply.Ns, nsRecord(child.origin, label))
-		if addr, ok := Servers[label]; ok {
+		reply.Ns = append(reply.Ns, child.ns(label))
+		if child.glue != nil {
+			at := child.glue[label]
+			if at == "" {
+				at = label
+			}
+			reply.Extra = append(reply.Extra, child.address(label, at))
+		} else if addr, ok := Servers[label]; ok {
 			reply.Extra = append(reply.Extra, &dns.A{Hdr: dns.RR_Header{Name: serverName(label), Rrtype: dns.TypeA, Class: dns.ClassINET, Ttl: 3600}, A: addr.AsSlice()})
 		}
 	}

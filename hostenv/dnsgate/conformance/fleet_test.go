@@ -54,6 +54,11 @@ type Zone struct {
 	// Delegate lists the servers that the parent names, if they differ from
 	// Servers.
 	Delegate []string `json:"delegate,omitempty"`
+	// Glue makes the servers' names lie in the zone, as <label>.<origin>. The parent then
+	// has the address of the server Glue[label] for them, or their own if it is empty.
+	Glue map[string]string `json:"glue,omitempty"`
+	// NoNS leaves the NS records at the zone's apex out.
+	NoNS bool `json:"noNS,omitempty"`
 }
 
 // A Fault replaces a server's right answer.
@@ -96,6 +101,7 @@ const (
 type zone struct {
 	origin   string
 	delegate []string
+	glue     map[string]string
 	sets     map[string]records // by server
 	faults   []Fault
 	mu       sync.Mutex
@@ -145,11 +151,17 @@ func serverName(label string) string { return label + "." + fleetDomain }
 // Add puts a zone into the fleet, and its delegation into the zone above.
 func (f *Fleet) Add(z Zone) error {
 	origin := dns.CanonicalName(z.Origin)
-	entry := &zone{origin: origin, faults: z.Faults, delegate: z.Delegate, sets: map[string]records{}, fired: map[string]int{}}
+	entry := &zone{origin: origin, faults: z.Faults, delegate: z.Delegate, glue: z.Glue, sets: map[string]records{}, fired: map[string]int{}}
 	if entry.delegate == nil {
 		entry.delegate = z.Servers
 	}
-	for _, server := range z.Servers {
+	holders := slices.Clone(z.Servers)
+	for _, label := range z.Glue {
+		if label != "" && !slices.Contains(holders, label) {
+			holders = append(holders, label)
+		}
+	}
+	for _, server := range holders {
 		text, ok := z.At[server]
 		if !ok {
 			text = z.Records
@@ -160,7 +172,12 @@ func (f *Fleet) Add(z Zone) error {
 		}
 		set.add(origin, soa(origin))
 		for _, ns := range z.Servers {
-			set.add(origin, nsRecord(origin, ns))
+			if !z.NoNS {
+				set.add(origin, entry.ns(ns))
+			}
+			if z.Glue != nil {
+				set.add(origin, entry.address(ns, ns))
+			}
 		}
 		entry.sets[server] = set
 	}

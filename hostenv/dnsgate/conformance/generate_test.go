@@ -33,6 +33,13 @@ func Random(r *rand.Rand, n int) Situation {
 	case 2:
 		main.Delegate = []string{"lame"}
 	}
+	switch r.IntN(24) {
+	case 0, 1:
+		main.Glue, main.Delegate = map[string]string{main.Servers[0]: pick(r, "", "ns3", "ns4")}, nil
+		main.At = map[string]string{"ns3": randomRecords(r, s.Node, "www", true), "ns4": text}
+	case 2:
+		main.NoNS = true
+	}
 	for range pick(r, 0, 0, 0, 1, 1, 2) {
 		main.Faults = append(main.Faults, Fault{
 			Server: pick(r, "", "ns1", "ns1"), Name: pick(r, "www", "www", "@", ""), Type: pick(r, "A", "AAAA", "CAA", "CNAME", "A", "AAAA", "CAA", ""),
@@ -133,6 +140,12 @@ func Smaller(s Situation) []Situation {
 		}
 		if zone.At != nil {
 			change(i, func(z *Zone) { z.At = nil })
+		}
+		if zone.Glue != nil {
+			change(i, func(z *Zone) { z.Glue = nil })
+		}
+		if zone.NoNS {
+			change(i, func(z *Zone) { z.NoNS = false })
 		}
 		if zone.Delegate != nil {
 			change(i, func(z *Zone) { z.Delegate = nil })

@@ -110,3 +110,33 @@ func TestDelegationThatDiffers(t *testing.T) {
 		t.Errorf("servers (-want +got):\n%s", diff)
 	}
 }
+
+// The parent's glue has another address for ns1 than the zone itself: both are asked.
+func TestGlueThatDiffers(t *testing.T) {
+	const third = "127.0.2.3"
+	f := newFleet(t).zone("shop.test", ns1)
+	f.records(ns1, "shop.test", "www A 192.0.2.1", "ns A "+ns1, "@ NS ns")
+	f.records(third, "shop.test", "www A 192.0.2.9", "ns A "+ns1, "@ NS ns")
+	f.records("127.0.1.3", "test", "shop NS ns.shop", "ns.shop A "+third)
+	got := map[string]string{}
+	for _, s := range f.collect("www.shop.test").Names["www.shop.test"].Servers {
+		if s.Name == "ns.shop.test" {
+			got[s.Address] = fmt.Sprint(brief(s.A), " unglued ", s.Unglued)
+		}
+	}
+	want := map[string]string{third: "answer 192.0.2.9 unglued false", ns1: "answer 192.0.2.1 unglued true"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("servers (-want +got):\n%s", diff)
+	}
+}
+
+// A zone need not have NS records at its top: the parent names its servers.
+func TestZoneWithoutNS(t *testing.T) {
+	f := newFleet(t)
+	f.records(ns1, "shop.test", "www A 192.0.2.1")
+	f.records("127.0.1.3", "test", fmt.Sprintf("shop NS %s.", nameServerName(ns1)), nameServerName(ns1)+". A "+ns1)
+	n := f.collect("www.shop.test").Names["www.shop.test"]
+	if n.Zone != "shop.test" || len(n.Servers) != 1 || brief(n.Servers[0].A) != "answer 192.0.2.1" {
+		t.Errorf("%s", show(n))
+	}
+}

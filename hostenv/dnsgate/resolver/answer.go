@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -26,6 +27,8 @@ type answer struct {
 	// referred the names of that zone's servers.
 	referral string
 	referred []string
+	// glue are the addresses that came with the referral, by the name of the server.
+	glue map[string][]netip.Addr
 	// texts are those of TXT records, each with its strings joined.
 	texts []string
 }
@@ -56,6 +59,7 @@ func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 				a.referred = append(a.referred, canonical(ns.Ns))
 			}
 		}
+		a.glue = glueIn(msg.Extra, a.referred)
 		return a.fail(dnsgate.ErrorLame)
 	}
 	end, why := a.follow(msg.Answer, name)
@@ -79,6 +83,28 @@ func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 		a.Outcome = dnsgate.OutcomeNoData
 	}
 	return a
+}
+
+// glueIn returns the addresses of servers in the additional records of a referral.
+func glueIn(records []dns.RR, servers []string) map[string][]netip.Addr {
+	glue := map[string][]netip.Addr{}
+	for _, rr := range records {
+		name := canonical(rr.Header().Name)
+		if !slices.Contains(servers, name) {
+			continue
+		}
+		var text string
+		switch rr := rr.(type) {
+		case *dns.A:
+			text = rr.A.String()
+		case *dns.AAAA:
+			text = addressText(rr.AAAA)
+		}
+		if addr, err := netip.ParseAddr(text); err == nil {
+			glue[name] = append(glue[name], addr)
+		}
+	}
+	return glue
 }
 
 func (a *answer) fail(why dnsgate.LookupError) *answer {

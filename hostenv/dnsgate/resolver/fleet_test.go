@@ -417,6 +417,8 @@ func (s *fakeServer) refer(reply *dns.Msg, origin, name string) bool {
 	for _, rr := range s.zones[origin] {
 		if owner := canonical(rr.Header().Name); rr.Header().Rrtype == dns.TypeNS && owner != origin && within(name, owner) {
 			reply.Ns = append(reply.Ns, rr)
+			glue, _ := matching(s.zones[origin], canonical(rr.(*dns.NS).Ns), dns.TypeA)
+			reply.Extra = append(reply.Extra, glue...)
 		}
 	}
 	return len(reply.Ns) > 0

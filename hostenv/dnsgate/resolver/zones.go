@@ -29,6 +29,8 @@ type nameServer struct {
 	why     dnsgate.LookupError
 	// undelegated means that the parent zone does not name this server.
 	undelegated bool
+	// unglued means that the parent zone has other addresses for this name.
+	unglued bool
 }
 
 // zones finds zones, each of them once a run.
@@ -84,21 +86,30 @@ func (z *zones) named(name string) *zone {
 func (z *zones) find(name string) *zone {
 	found := &zone{name: name}
 	ns := z.cache.find(name, dns.TypeNS)
-	if ns.Outcome != dnsgate.OutcomeAnswer {
-		if found.err = ns.Error; found.err == "" {
-			found.err = dnsgate.ErrorLame
-		}
+	if ns.Failed() {
+		found.err = ns.Error
 		return found
 	}
 	for _, server := range ns.Targets {
 		z.cache.lookup(server, dns.TypeA)
 		z.cache.lookup(server, dns.TypeAAAA)
 	}
-	delegated := z.delegated(name)
+	delegated, glue := z.delegated(name)
+	if len(ns.Targets)+len(delegated) == 0 { // neither the zone nor its parent has NS records
+		found.err = dnsgate.ErrorLame
+		return found
+	}
 	asked := map[netip.Addr]bool{}
 	for _, server := range union(ns.Targets, delegated) {
 		undelegated := len(delegated) > 0 && !slices.Contains(delegated, server)
-		addrs := z.cache.addresses(server)
+		own := z.cache.addresses(server)
+		// Only the glue of names in the zone itself counts: a resolver asks the zones of
+		// other names.
+		var given []netip.Addr
+		if within(server, name) {
+			given = glue[server]
+		}
+		addrs := slices.Concat(given, own)
 		if len(addrs) == 0 {
 			found.servers = append(found.servers, nameServer{name: server, why: dnsgate.ErrorNetwork, undelegated: undelegated})
 		}
@@ -107,7 +118,10 @@ func (z *zones) find(name string) *zone {
 				continue
 			}
 			asked[addr] = true
-			s := nameServer{name: server, address: addr.String(), why: dnsgate.ErrorNetwork, undelegated: undelegated}
+			s := nameServer{
+				name: server, address: addr.String(), why: dnsgate.ErrorNetwork, undelegated: undelegated,
+				unglued: len(given) > 0 && !slices.Contains(given, addr),
+			}
 			to, err := z.config.mapped(addr, z.config.Port)
 			switch {
 			case err == nil:
@@ -131,11 +145,12 @@ func union(zone, delegated []string) []string {
 	return unique(both, zone, delegated)
 }
 
-// delegated returns the servers that the parent zone names for a zone. It returns
-// nil if that is not known: the same servers have both zones, or none answers.
-func (z *zones) delegated(name string) []string {
+// delegated returns the servers that the parent zone names for a zone, and their
+// addresses in its glue. It returns nil if that is not known: the same servers have both
+// zones, or none answers.
+func (z *zones) delegated(name string) ([]string, map[string][]netip.Addr) {
 	if !strings.Contains(name, ".") {
-		return nil // the delegation of a top-level domain is taken to be correct
+		return nil, nil // the delegation of a top-level domain is taken to be correct
 	}
 	above := z.of(parent(name))
 	for i := range above.servers {
@@ -147,12 +162,12 @@ func (z *zones) delegated(name string) []string {
 		}
 		switch a := z.cache.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}); {
 		case a.referral == name:
-			return a.referred
+			return a.referred, a.glue
 		case !a.Failed():
-			return nil
+			return nil, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // direct asks one authoritative server one question.
@@ -195,7 +210,7 @@ func (z *zone) ask(x *exchange, name string) []dnsgate.ServerFacts {
 	for i, pair := range z.answers(x, name, dns.TypeA, dns.TypeAAAA) {
 		s := z.servers[i]
 		facts = append(facts, dnsgate.ServerFacts{
-			Name: s.name, Address: s.address, Undelegated: s.undelegated,
+			Name: s.name, Address: s.address, Undelegated: s.undelegated, Unglued: s.unglued,
 			A: pair[0].Lookup, AAAA: pair[1].Lookup, CNAME: cnameOf(pair[0].Lookup, pair[1].Lookup),
 		})
 	}
