@@ -52,11 +52,12 @@ func (s *subject) sawDenials() []Evidence {
 	return sorted(seen)
 }
 
-// hidesCNAME reports whether a server has a CNAME for addresses, and denies it for
-// CAA.
+// hidesCNAME reports whether a server has a CNAME for addresses, and none for CAA: it
+// denies the name then, or has CAA records beside the CNAME. What a resolver makes of that
+// depends on what it asked before.
 func hidesCNAME(f ServerFacts) bool {
 	return !f.aside() && len(f.A.Chain)+len(f.AAAA.Chain) > 0 && len(f.CAA) > 0 &&
-		clean(f.CAA[0].Lookup) && len(f.CAA[0].Lookup.Chain)+len(f.CAA[0].Lookup.CAA) == 0
+		clean(f.CAA[0].Lookup) && len(f.CAA[0].Lookup.Chain) == 0
 }
 
 // hasNoCAA reports whether a server's lookup shows that the name has no CAA set. If

@@ -99,6 +99,12 @@ var situations = []situation{
 	{"reserved beside the node", world(a(has(node4, "10.0.0.1"))), Pass, ReasonAMatch, "reserved ones are dropped"},
 	{"reserved aaaa", world(aaaa(has("fd00::1"))), Pass, ReasonAMatch, "reserved ones are dropped"},
 	{"a servfail, no aaaa", world(a(failed(ErrorServFail))), Unknown, ReasonLookupFailed, "A may be right"},
+	{"a bogus, no aaaa", world(a(failed(ErrorServFail, 7))), Fail, ReasonDNSSECBogus, "no other family is there"},
+	{"aaaa bogus, no a", world(a(has()), aaaa(failed(ErrorServFail, 6))), Fail, ReasonDNSSECBogus, "no other family is there"},
+	{"a bogus, aaaa right", world(a(failed(ErrorServFail, 6)), aaaa(has(node6))), Pass, ReasonAAAAMatch, "one family is enough"},
+	{"aaaa bogus, a elsewhere", world(a(has(else4)), aaaa(failed(ErrorServFail, 6))), Fail, ReasonAMismatch, "no resolver has that AAAA"},
+	{"caa bogus", world(caaAt("example.com", failed(ErrorServFail, 6))), Fail, ReasonDNSSECBogus, "every validating resolver refuses it"},
+	{"caa beside a cname forbids", world(a(via(has(node4), nodeName)), aaaa(via(has(node6), nodeName)), caaAt(host, caa(unsigned)), servers(withCAA(followed("ns1"), caa(unsigned)))), Unknown, ReasonContradiction, "a resolver that met the CNAME does not ask for it"},
 	{"a bogus, aaaa servfail", world(a(failed(ErrorServFail, 6)), aaaa(failed(ErrorServFail))), Unknown, ReasonLookupFailed, "both must be bogus"},
 	{"extended error without a bad signature", world(a(failed(ErrorServFail, 3, 22)), aaaa(failed(ErrorServFail, 4))), Unknown, ReasonLookupFailed, "stale answers and dead servers"},
 	{"never looked up", &Facts{Nodes: world().Nodes}, Unknown, ReasonLookupFailed, "no facts are no fault"},
@@ -227,6 +233,13 @@ var tcpDead = Lookup{Outcome: OutcomeError, Error: ErrorTimeout, Truncated: true
 func halfAliased(name string) ServerFacts {
 	s := server(name, has(), has())
 	s.AAAA.Chain = []string{nodeName}
+	return s
+}
+
+// followed returns a server that sends its CNAME to the node for both families.
+func followed(name string) ServerFacts {
+	s := aliased(name, nodeName)
+	s.A.Chain, s.AAAA.Chain = []string{nodeName}, []string{nodeName}
 	return s
 }
 

@@ -83,7 +83,7 @@ func (s *subject) route6() route {
 	r.way, r.evidence = way, append(r.evidence, probes...)
 	switch {
 	case len(r.dead) == 0, len(living) > 0 && way == leadsAway:
-	case len(s.v4) == 0 && !clean(s.facts.A):
+	case len(s.v4) == 0 && !clean(s.facts.A) && !bogus(s.facts.A):
 		r.lacks = lacksFamily
 	case !s.node.v4Known:
 		r.lacks, r.evidence = lacksNode, append(r.evidence, s.nodeLookups()...)
@@ -107,7 +107,7 @@ func (s *subject) route4() route {
 	}
 	way, probes := s.leads(s.v4, s.node.v4)
 	r.way, r.evidence = way, append(s.sawAddresses(), probes...)
-	if way == leadsAway && !clean(s.facts.AAAA) {
+	if way == leadsAway && !clean(s.facts.AAAA) && !bogus(s.facts.AAAA) {
 		r.lacks = lacksFamily // a right AAAA record would be tried first
 	}
 	return r

@@ -43,9 +43,12 @@ var rules = []rule{
 
 	{name: "resolver-behind", warns: resolverBehind},
 
-	// The answers of the resolver, or of all name servers if they differ. A server may fail for one family only, so bogus
-	// needs both.
+	// The answers of the resolver, or of all name servers if they differ. A server may fail for one family only; if the other has an address, Let's Encrypt
+	// uses that.
 	{name: "bogus", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool { return bogus(s.facts.A) && bogus(s.facts.AAAA) }},
+	{name: "bogus-in-part", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool {
+		return s.hasNoAddress() && (bogus(s.facts.A) && clean(s.facts.AAAA) || clean(s.facts.A) && bogus(s.facts.AAAA))
+	}},
 	{name: "no-address-known", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).lookups, when: func(s *subject) bool { return s.hasNoAddress() && (!clean(s.facts.A) || !clean(s.facts.AAAA)) }},
 	{name: "no-address-contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == contradiction }},
 	{name: "no-address-in-part", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == inPart }},
@@ -66,8 +69,12 @@ var rules = []rule{
 
 	// CAA records of the resolver, then those of single servers that forbid. A
 	// resolver that follows a CNAME takes the CAA records of its target.
+	{name: "caa-bogus", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).sawCAA, when: func(s *subject) bool { return !s.caa.known && bogus(s.caa.at.Lookup) }},
 	{name: "caa-unknown", result: Unknown, reason: ReasonCAALookupFailed, evidence: (*subject).sawCAA, when: func(s *subject) bool { return !s.caa.known }},
 	{name: "caa-beside-cname", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.torn && (s.caa.critical || s.caa.permission == forbidden) }},
+	{name: "caa-contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawCAA, when: func(s *subject) bool {
+		return s.caa.at.Name == s.name && (s.caa.critical || s.caa.permission == forbidden) && slices.ContainsFunc(s.facts.Servers, hidesCNAME)
+	}},
 	{name: "caa-critical", result: Fail, reason: ReasonCAACritical, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.critical }},
 	{name: "caa-forbids", result: Fail, reason: ReasonCAAForbids, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.permission == forbidden }},
 	{name: "caa-account", result: Unknown, reason: ReasonCAAAccountUnknown, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.permission == needsAccount }},

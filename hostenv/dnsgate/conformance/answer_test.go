@@ -78,6 +78,10 @@ func spoil(kind FaultKind, reply *dns.Msg, zone *zone, tcp bool) (spoiled *dns.M
 	switch kind {
 	case FaultNXDomain:
 		reply.Authoritative, reply.Rcode, reply.Ns = true, dns.RcodeNameError, []dns.RR{soa(zone.origin)}
+	case FaultSelf:
+		for _, label := range zone.delegate {
+			reply.Ns = append(reply.Ns, zone.ns(label))
+		}
 	case FaultEmpty:
 		reply.Authoritative, reply.Ns = true, []dns.RR{soa(zone.origin)}
 	case FaultGarbage:

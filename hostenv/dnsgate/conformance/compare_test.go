@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/miekg/dns"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -68,6 +69,9 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 	out = make([]Comparison, len(situations))
 	for i, s := range situations {
 		out[i].Instance = s.Instance()
+		if err := l.remember(ctx, out[i].Instance); err != nil {
+			return nil, err
+		}
 		remove, err := out[i].Install(l.Fleet, l.Web)
 		if err != nil {
 			return nil, err
@@ -115,6 +119,27 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 		time.Sleep(time.Until(round.Add(1200 * time.Millisecond)))
 		round = time.Now()
 	}
+}
+
+// remember makes the gate's resolver look up the records of a zone as it was before.
+func (l *Lab) remember(ctx context.Context, i Instance) error {
+	before, ok := i.Remembered()
+	if !ok {
+		return nil
+	}
+	if err := l.Fleet.Add(before); err != nil {
+		return err
+	}
+	defer l.Fleet.Remove(before.Origin)
+	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA, dns.TypeCAA} {
+		query := new(dns.Msg)
+		query.SetQuestion(dns.Fqdn(i.Host), kind)
+		client := dns.Client{Timeout: 20 * time.Second}
+		if _, _, err := client.ExchangeContext(ctx, query, l.Gate()); err != nil {
+			return fmt.Errorf("situation %q: look up what the resolver remembers: %w", i.Name, err)
+		}
+	}
+	return nil
 }
 
 // judge sets the verdicts on the certificate and the facts of its names. The facts in

@@ -91,6 +91,7 @@ const (
 	FaultNoEDNS       FaultKind = "noedns"       // FORMERR to EDNS, else right
 	FaultNoAA         FaultKind = "noaa"         // right but not authoritative
 	FaultUpward       FaultKind = "upward"       // a referral to the root
+	FaultSelf         FaultKind = "self"         // no data as a referral to the zone itself
 	FaultMixedGone    FaultKind = "mixedgone"    // NXDOMAIN to a name in upper and lower case
 	FaultMixedRefused FaultKind = "mixedrefused" // REFUSED to it
 	FaultMixedSilent  FaultKind = "mixedsilent"  // no answer to it

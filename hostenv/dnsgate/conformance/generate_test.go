@@ -46,6 +46,18 @@ func Random(r *rand.Rand, n int) Situation {
 			Kind: pick(r, FaultServFail, FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultTruncate, FaultNoEDNS, FaultLowerCase, FaultGoneThere, FaultMixedGone, FaultMixedRefused),
 		})
 	}
+	if r.IntN(6) == 0 { // a host that redirects, to a host with addresses of its own
+		main.Records += "www A {c4}\n" + pick(r, "", "", "www AAAA {c6}\n", "www AAAA {r6}\n")
+		for range pick(r, 1, 2, 2, 1) {
+			main.Records += pick(r, "to A {n4}\n", "to A {n4}\n", "to A {e4}\n", "to A 10.0.0.1\n", "to AAAA {n6}\n", "to AAAA {r6}\n", "to AAAA fd00::1\n", "to A {f301}\n")
+		}
+		s.Redirects = slices.Repeat([]string{pick(r, "http", "https") + "://{host}{path}?{hop}"}, pick(r, 0, 0, 0, 1, 2, 7, 8, 9))
+		s.Redirects = append(s.Redirects, pick(r, "http", "http", "https")+"://"+pick(r, "{node}", "to.{z}", "to.{z}", "TO.{z}", "to.{z}:80", "to.{z}:0443", "to.internal")+
+			pick(r, "{path}", "{path}", "{path}", "/{path}", "/", "", "{path}?a=b", "{path}/", "/x{path}"))
+	}
+	if r.IntN(10) == 0 { // the resolver remembers other records
+		s.Before = randomRecords(r, s.Node, "www", true)
+	}
 	s.Zones = []Zone{main}
 	if strings.Contains(main.Records+strings.Join(slices.Collect(maps.Values(main.At)), ""), "{t}") {
 		s.Zones = append(s.Zones, other)
@@ -127,6 +139,16 @@ func Smaller(s Situation) []Situation {
 		smaller := s
 		smaller.Zones = slices.Clone(s.Zones)
 		edit(&smaller.Zones[z])
+		all = append(all, smaller)
+	}
+	if s.Before != "" {
+		smaller := s
+		smaller.Before = ""
+		all = append(all, smaller)
+	}
+	for i := range s.Redirects {
+		smaller := s
+		smaller.Redirects = slices.Delete(slices.Clone(s.Redirects), i, i+1)
 		all = append(all, smaller)
 	}
 	for i, zone := range s.Zones {

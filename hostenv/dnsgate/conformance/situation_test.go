@@ -29,6 +29,8 @@ type Situation struct {
 	// {path} is the path of the request, {host} its host, {hop} a query that leads to the
 	// next redirect.
 	Redirects []string `json:"redirects,omitempty"`
+	// Before are the records of the first zone that the gate's resolver remembers.
+	Before string `json:"before,omitempty"`
 	// NoAccount hides the account from the gate.
 	NoAccount bool `json:"noAccount,omitempty"`
 	// Why explains the situation to readers.
@@ -74,6 +76,7 @@ func (s Situation) Instance() Instance {
 	for _, alias := range s.Aliases {
 		inst.Aliases = append(inst.Aliases, set(alias))
 	}
+	inst.Before = set(s.Before)
 	inst.Redirects = nil
 	for _, to := range s.Redirects {
 		inst.Redirects = append(inst.Redirects, set(to))
@@ -100,6 +103,16 @@ func (s Situation) Instance() Instance {
 		inst.Zones = append(inst.Zones, zone)
 	}
 	return inst
+}
+
+// Remembered returns the first zone as it was before: with the records of Before, at all
+// servers, and a TTL of an hour.
+func (i Instance) Remembered() (z Zone, ok bool) {
+	if i.Before == "" || len(i.Zones) == 0 {
+		return Zone{}, false
+	}
+	z = i.Zones[0]
+	return Zone{Origin: z.Origin, Servers: z.Servers, Records: "$TTL 3600\n" + i.Before}, true
 }
 
 // Install adds the zones to the fleet, and what its hosts answer to the web; remove

@@ -12,7 +12,7 @@ func Situations() []Situation {
 	var all []Situation
 	for _, list := range [][]Situation{
 		addressSituations(), nodeSituations(), aliasSituations(), caaSituations(), faultSituations(), serverSituations(),
-		nameSituations(), forwardSituations(), redirectSituations(), bogusSituations(), certificateSituations(), foundSituations(),
+		nameSituations(), forwardSituations(), redirectSituations(), rememberedSituations(), bogusSituations(), certificateSituations(), foundSituations(),
 	} {
 		all = append(all, list...)
 	}
@@ -276,7 +276,7 @@ func caaSituations() []Situation {
 var faultKinds = []FaultKind{
 	FaultServFail, FaultRefused, FaultNotImp, FaultFormErr, FaultNXDomain, FaultEmpty, FaultDrop, FaultTruncate, FaultTCPDead, FaultGarbage,
 	FaultSlow, FaultNoEDNS, FaultNoAA, FaultUpward, FaultLowerCase, FaultGoneThere,
-	FaultMixedGone, FaultMixedRefused, FaultMixedSilent,
+	FaultMixedGone, FaultMixedRefused, FaultMixedSilent, FaultSelf,
 }
 
 // faultSituations are every fault with every type, at one server and at both.
@@ -366,6 +366,9 @@ func serverSituations() []Situation {
 		{Name: "glue: another server's address, with the same records", Zones: []Zone{{Servers: []string{"ns1"}, Glue: map[string]string{"ns1": "ns3"}, Records: "www A {n4}"}}},
 		{Name: "glue: one of two differs, and leads elsewhere", Zones: []Zone{{Glue: map[string]string{"ns1": "ns3"}, Records: "www A {n4}", At: map[string]string{"ns3": "www A {e4}"}}}},
 		{Name: "glue: a lame server's address", Zones: []Zone{{Servers: []string{"ns1", "ns2"}, Glue: map[string]string{"ns1": "lame"}, Records: "www A {n4}", At: map[string]string{"lame": ""}}}},
+		{Name: "no data: a referral to itself for AAAA and CAA", Zones: []Zone{{Records: "www A {n4}", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultSelf}, {Type: "CAA", Kind: FaultSelf}}}}},
+		{Name: "CAA: beside a CNAME, forbids", Zones: []Zone{{Records: "www CNAME {node}.\nwww CAA 0 issue \"ca.example\""}}},
+		{Name: "CAA: beside a CNAME, allows", Zones: []Zone{{Records: "www CNAME {node}.\nwww CAA 0 issue \"letsencrypt.org\""}}},
 		{Name: "servers: no NS at the apex", Zones: []Zone{{NoNS: true, Records: "www A {n4}"}}}, {Name: "servers: no NS at the apex, elsewhere", Zones: []Zone{{NoNS: true, Records: "www A {e4}"}}},
 		simple("wildcard: answers for the name", "* A {n4}"), simple("wildcard: elsewhere", "* A {e4}"),
 		simple("wildcard: hidden by the name without addresses", "* A {n4}\nwww TXT x"),
@@ -404,6 +407,22 @@ func nameSituations() []Situation {
 		}
 	}
 	return list
+}
+
+// rememberedSituations are zones that changed a moment ago, of which the gate's resolver
+// has the old records.
+func rememberedSituations() []Situation {
+	changed := func(name, before, now string) Situation {
+		return Situation{Name: "remembered: " + name, Before: before, Zones: []Zone{{Records: now}}}
+	}
+	return []Situation{
+		changed("moved to us", "www A {e4}", "www A {n4}"), changed("moved away", "www A {n4}", "www A {e4}"), changed("an alias of the node by now", "www A {e4}", "www CNAME {node}."),
+		changed("an alias of the node before", "www CNAME {node}.", "www A {e4}"), changed("AAAA is gone", "www A {n4}\nwww AAAA {e6}", "www A {n4}"), changed("AAAA is new", "www A {n4}", "www A {n4}\nwww AAAA {e6}"),
+		changed("CAA is gone", "www A {n4}\nwww CAA 0 issue \"ca.example\"", "www A {n4}"), changed("CAA is new", "www A {n4}\nwww CAA 0 issue \"letsencrypt.org\"", "www A {n4}\nwww CAA 0 issue \"ca.example\""),
+		changed("CAA is gone, that above it forbids", "www A {n4}\nwww CAA 0 issue \"letsencrypt.org\"\n@ CAA 0 issue \"ca.example\"", "www A {n4}\n@ CAA 0 issue \"ca.example\""),
+		changed("deleted", "www A {n4}", "mail A {n4}"), {Name: "remembered: moved to us, at one of two", Before: "www A {e4}", Zones: []Zone{{Records: "www A {n4}", At: map[string]string{"ns2": "www A {e4}"}}}},
+		{Name: "remembered: moved to us, and one of two is lame", Before: "www A {e4}", Zones: []Zone{{Records: "www A {n4}", Delegate: []string{"ns1", "lame"}}}},
+	}
 }
 
 // forwardSituations are machines that hand the challenge on.

@@ -185,6 +185,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 		{"a server lowers the letters", flipCase, "", "answer 192.0.2.1", "nodata"},
 		{"another id", wrongID, "", "error timeout", "error timeout"},
 		{"another question", wrongName, "", "error timeout", "error timeout"},
+		{"no data as a referral to itself", selfReferral, "www.shop.test AAAA", "answer 192.0.2.1", "nodata"},
 		{"NXDOMAIN to mixed case", mixedGone, "", "answer 192.0.2.1", "nodata"},
 		{"REFUSED to mixed case", mixedRefused, "", "answer 192.0.2.1", "nodata"},
 		{"silence to mixed case", mixedSilent, "", "answer 192.0.2.1", "nodata"},

@@ -38,6 +38,7 @@ const (
 	noAuthority
 	garbage
 	formErrOPT     // a server from before EDNS
+	selfReferral   // no data as a referral to the zone itself
 	mixedGone      // NXDOMAIN to a name in upper and lower case
 	mixedRefused   // REFUSED to it
 	mixedSilent    // no reply to it
@@ -343,6 +344,11 @@ func (s *fakeServer) spoil(reply *dns.Msg, what fault, tcp bool) {
 		empty(dns.RcodeServerFailure)
 		opt := reply.IsEdns0()
 		opt.Option = append(opt.Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus, ExtraText: "no signature"})
+	case what == selfReferral:
+		empty(dns.RcodeSuccess)
+		reply.Authoritative = false
+		origin, _ := s.origin(canonical(reply.Question[0].Name))
+		reply.Ns, _ = matching(s.zones[origin], origin, dns.TypeNS)
 	case what == goneWithAnswer:
 		reply.Rcode = dns.RcodeNameError
 	case what == mixedGone && reply.Question[0].Name != strings.ToLower(reply.Question[0].Name):

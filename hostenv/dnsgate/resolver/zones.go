@@ -193,6 +193,9 @@ func (z *zone) answers(x *exchange, name string, types ...uint16) [][]*answer {
 			x.ask(&flight{
 				q: question{name: name, qtype: qtype}, servers: []*server{s.ask}, timeouts: x.timeouts,
 				done: func(a *answer) {
+					if a.Error == dnsgate.ErrorLame && a.referral == z.name && z.name != "" {
+						a.Outcome, a.Error = dnsgate.OutcomeNoData, "" // some servers refer to themselves for no data
+					}
 					all[i][j] = a
 					wg.Done()
 				},
