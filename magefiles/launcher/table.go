@@ -40,7 +40,7 @@ var table = []*Target{
 		{"explain", "string", false, "print all facts about one virtual host, write nothing"},
 		{"onUnknown", "string", false, "what to do with virtual hosts that never had a verdict: disable, keep or fail"},
 		{"allowFlips", "bool", false, "allow any number of certificates to turn off at once"},
-		{"live", "bool", false, "connect to hosts whose addresses are not those of the node"},
+		{"live", "bool", false, "connect to hosts whose addresses are not those of the node, default if the node serves its token"},
 		{"accountUri", "string", false, "the URI of the nodes' ACME account, for CAA records that name an account"},
 		{"update", "bool", false, "point names that fail at their nodes, in Cloudflare's zones"},
 		{"adopt", "bool", false, "with -update: take over records that are correct already"},

@@ -17,6 +17,7 @@ import (
 	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/cloudflare"
 	"github.com/woolwichweb/hostenv-provider/hostenv/domains"
 	"github.com/woolwichweb/hostenv-provider/internal/fakecloudflare"
@@ -212,6 +213,10 @@ func (in *internet) web(word []string) {
 	}
 	go func() {
 		panic(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if len(word) > 1 && strings.HasPrefix(word[1], "token:") && r.URL.Path == dnsgate.ChallengePath+dnsgate.Token {
+				fmt.Fprintln(w, strings.TrimPrefix(word[1], "token:"))
+				return
+			}
 			if len(word) == 1 || !strings.HasPrefix(word[1], "http:") {
 				w.Header().Set("Server", strings.Join(word[1:], " ")) // not the node's
 				http.NotFound(w, r)
