@@ -150,7 +150,7 @@ var situations = []situation{
 	{"answers as the node does, beside the node", world(a(has(node4, else4)), probe(stock), own(stock)), Unknown, ReasonAnswersAlike, "a proxy, or the same program"},
 	{"one of two answers as the node does", world(a(has("192.4.0.98", else4)), probe(stock), own(stock)), Fail, ReasonAMismatch, "the other does not"},
 	{"one forwards, one answers as the node does", world(a(has("192.4.0.98", else4)), probe(stock), own(stock), probe(reachedBy("192.4.0.98"))), Unknown, ReasonAnswersAlike, "both may lead to the node"},
-	{"token by way of a proxy that nobody knows", world(a(has(else4)), own(token), probe(token)), Pass, ReasonForwardsChallenge, "a proof"},
+	{"token by way of an unknown proxy", world(a(has(else4)), own(token), probe(token)), Pass, ReasonForwardsChallenge, "a proof"},
 	{"token beside the node", world(a(has(node4, else4)), own(token), probe(token)), Pass, ReasonForwardsChallenge, "a proof"},
 	{"token by way of a known proxy", world(a(has(cloudy4)), own(token), func(f *NameFacts) { f.Live.Probes = map[string]*ProbeFacts{cloudy4: &token} }), Pass, ReasonForwardsChallenge, "a proof"},
 	{"token of the node alone", world(a(has(else4)), own(token), probe(stock)), Fail, ReasonAMismatch, "the other host does not lead to it"},

@@ -256,12 +256,29 @@ func TestProbe(t *testing.T) {
 // hops redirects n times to itself, and then to another place.
 func hops(n int, last string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "end" {
+			http.NotFound(w, r)
+			return
+		}
 		i, _ := strconv.Atoi(r.URL.RawQuery)
 		to := fmt.Sprintf("http://old.com$path?%d", i+1)
 		if i == n {
 			to = last
 		}
 		redirect(302, to)(w, r)
+	}
+}
+
+// A customer's zone and host may make more ways than can be walked.
+func TestProbeOfManyWays(t *testing.T) {
+	node := []string{"11.0.0.1", "11.0.0.2", "11.0.0.3", "11.0.0.4"}
+	h := &hosts{t: t, at: map[string]string{}}
+	for _, addr := range append(node, "11.1.0.1") {
+		h.serve(addr+":80", hops(8, "http://old.com$path?end"))
+	}
+	got := h.network().Probe(t.Context(), Target{Host: "old.com", Address: netip.MustParseAddr("11.1.0.1"), Own: parseAll(node), Nodes: parseAll(node)})
+	if got.Reached || !strings.Contains(got.Error, "too many ways") {
+		t.Errorf("got %s", show(got))
 	}
 }
 

@@ -26,8 +26,8 @@ type Network struct {
 	// be dialled, as in [Config].
 	DialAddr func(addr string) string
 	Private  []netip.Prefix
-	// Timeout is the limit for each connection; a request may take twice as long. 0
-	// means 10 s.
+	// Timeout is the limit for each connection; a request may take twice as long, and a
+	// probe with its redirects six times. 0 means 10 s.
 	Timeout time.Duration
 }
 
@@ -82,6 +82,8 @@ func dialOutcome(err error) dnsgate.Dial {
 // redirects as Let's Encrypt does; see [tour]. It connects only to public addresses and
 // to those of Private.
 func (n *Network) Probe(ctx context.Context, target Target) *dnsgate.ProbeFacts {
+	ctx, cancel := context.WithTimeout(ctx, 6*n.timeout())
+	defer cancel()
 	w := &tour{network: n, target: target, pages: map[visit]*page{}}
 	return w.begin(ctx)
 }

@@ -20,9 +20,9 @@ const (
 	maxRequests = 10
 	// maxPath is the length of a redirect's path, in bytes.
 	maxPath = 2000
-	// maxPages limits the requests of one probe, if redirects and addresses make many
-	// ways.
-	maxPages = 64
+	// maxPages limits the requests of one probe, and maxSteps its steps, if redirects and
+	// addresses make many ways.
+	maxPages, maxSteps = 64, 10_000
 )
 
 // A tour follows the ways that Let's Encrypt may take from one address of a host:
@@ -36,6 +36,7 @@ type tour struct {
 	network *Network
 	target  Target
 	pages   map[visit]*page
+	steps   int
 }
 
 // A visit is a request: the same one has the same page.
@@ -69,7 +70,7 @@ func (w *tour) request(ctx context.Context, at *url.URL, addr netip.Addr, fallba
 	p := w.page(ctx, at, addr)
 	switch {
 	case p == nil:
-		return stopped(fmt.Errorf("more than %d requests, because there are many ways", maxPages))
+		return stopped(errors.New("the redirects and their addresses make too many ways"))
 	case p.dial == dnsgate.DialOpen && p.err == nil:
 		return w.answered(ctx, at, addr, p, t)
 	case p.dial == dnsgate.DialOpen:
@@ -116,6 +117,9 @@ func (w *tour) worth(facts *dnsgate.ProbeFacts) int {
 
 func (w *tour) page(ctx context.Context, at *url.URL, addr netip.Addr) *page {
 	v := visit{at.String(), addr}
+	if w.steps++; w.steps > maxSteps {
+		return nil
+	}
 	if w.pages[v] == nil && len(w.pages) < maxPages {
 		w.pages[v] = w.network.get(ctx, at, addr)
 	}
