@@ -53,6 +53,9 @@ func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 		return a.fail(cmp.Or(rcodeErrors[msg.Rcode], dnsgate.ErrorMalformed))
 	}
 	if authoritative && !msg.Authoritative {
+		if len(msg.Answer) > 0 {
+			return a.fail(dnsgate.ErrorLame) // the servers that come with an answer are no referral
+		}
 		for _, rr := range msg.Ns {
 			if ns, ok := rr.(*dns.NS); ok {
 				a.referral = canonical(ns.Hdr.Name)

@@ -29,13 +29,13 @@ const (
 	servfail
 	refused
 	notimp
-	truncate  // over UDP; correct over TCP
-	tcpSilent // truncated over UDP; no answer over TCP
-	wrongCase // over UDP
-	flipCase  // the name in lower case, as from a server that does not keep its case; correct over TCP
-	wrongID   // over UDP
-	wrongName // over UDP: the reply is to another question
-	noAuthority
+	truncate    // over UDP; correct over TCP
+	tcpSilent   // truncated over UDP; no answer over TCP
+	wrongCase   // over UDP
+	flipCase    // the name in lower case, as from a server that does not keep its case; correct over TCP
+	wrongID     // over UDP
+	wrongName   // over UDP: the reply is to another question
+	noAuthority // and the zone's servers beside an answer
 	garbage
 	formErrOPT     // a server from before EDNS
 	selfReferral   // no data as a referral to the zone itself
@@ -359,6 +359,10 @@ func (s *fakeServer) spoil(reply *dns.Msg, what fault, tcp bool) {
 		empty(dns.RcodeNotImplemented)
 	case what == noAuthority:
 		reply.Authoritative = false
+		if len(reply.Answer) > 0 {
+			origin, _ := s.origin(canonical(reply.Question[0].Name))
+			reply.Ns, _ = matching(s.zones[origin], origin, dns.TypeNS)
+		}
 	case what == formErrOPT && reply.IsEdns0() != nil:
 		empty(dns.RcodeFormatError)
 		reply.Extra = nil
