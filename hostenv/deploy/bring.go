@@ -136,7 +136,7 @@ func (r *run) build(ctx context.Context, in pool, on *nodeRun, list []*profileRu
 	})
 	for _, p := range list {
 		if unwritten == nil && !reported[p.Key()] {
-			unwritten = r.unready(ctx, p, ReasonBuild, cmp.Or(failure, errors.New("Nix did not build it")), log.Name())
+			unwritten = r.unready(ctx, p, ReasonBuild, cmp.Or(failure, errors.New("it was not built")), log.Name())
 		}
 	}
 	return unwritten
