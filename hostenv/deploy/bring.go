@@ -22,7 +22,7 @@ func (r *run) bring(ctx context.Context) error {
 	var here []*profileRun
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range r.nodes {
-		switch list := n.pending(); {
+		switch list := slices.DeleteFunc(n.pending(), (*profileRun).isSettled); {
 		case !n.reached || len(list) == 0:
 		case n.RemoteBuild:
 			group.Go(func() error { return r.buildOn(ctx, n, list) })

@@ -12,8 +12,8 @@ type nodeRun struct {
 	Node
 	profiles []*profileRun
 	reached  bool
-	refused  bool // no session could be opened, and the run cannot begin
-	short    bool // the preflight found too little room
+	refused  bool        // no session could be opened, and the run cannot begin
+	short    *shortError // what the preflight found, nil for room enough
 
 	built     chan []*profileRun // what is built and signed
 	delivered signal             // when profiles arrive, or get their final state

@@ -229,7 +229,8 @@ func (r *run) room(ctx context.Context, n *nodeRun, list []*profileRun) (found [
 }
 
 // findRoom returns the findings about the nodes' room that can be known before
-// anything is built.
+// anything is built. A deploy goes on without the nodes that have too little: see
+// refuseShort.
 func (r *run) findRoom(ctx context.Context) []Event {
 	found := make([][]*Finding, len(r.nodes))
 	var group errgroup.Group
@@ -258,7 +259,12 @@ func (r *run) findRoom(ctx context.Context) []Event {
 // node.
 func (r *run) shortNow(ctx context.Context, n *nodeRun, list []*profileRun) []*Finding {
 	found, closure, err := r.room(ctx, n, list)
-	n.short = len(found) > 0
+	if len(found) > 0 {
+		n.short = &shortError{found}
+	}
+	if r.mode == Deploy {
+		found = nil
+	}
 	switch free, known := n.seen().free(); {
 	case ctx.Err() != nil:
 	case err != nil:
@@ -271,9 +277,25 @@ func (r *run) shortNow(ctx context.Context, n *nodeRun, list []*profileRun) []*F
 	return found
 }
 
+// refuseShort ends the profiles of the nodes that have too little room for what is built
+// already, so that nothing is built for them. The other nodes go on.
+func (r *run) refuseShort() error {
+	for _, n := range r.nodes {
+		if n.short == nil {
+			continue
+		}
+		for _, p := range n.pending() {
+			if err := r.fail(p, ReasonNoRoom, p.active(), n.short, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // previewRoom records what a push would refuse, unless the preflight found so already.
 func (r *run) previewRoom(ctx context.Context, n *nodeRun, list []*profileRun) error {
-	if n.short || n.RemoteBuild {
+	if n.short != nil || n.RemoteBuild {
 		return nil
 	}
 	found, _, _ := r.room(ctx, n, list) // the comparison of closures reports an error

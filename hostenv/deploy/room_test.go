@@ -78,6 +78,37 @@ func disks(free int64) map[string]deploy.Disk {
 	return map[string]deploy.Disk{deploy.FolderStore: d, deploy.FolderDatabase: d}
 }
 
+// A node that has too little room does not keep the others from their versions, unless it
+// is of an earlier wave.
+func TestRoomOfOneNode(t *testing.T) {
+	for _, waves := range []string{"", "n1"} {
+		nodes := fleet(2, 1)
+		w := newWorld(t, nodes)
+		w.nodes["n1"].disks = disks(5 * mib)
+		for _, n := range nodes {
+			for _, p := range n.Profiles {
+				w.built[p.Path] = true
+			}
+		}
+		dir := t.TempDir()
+		r := w.runner(dir, "")
+		o := w.inWaves(nodes, r, waves)
+		want := map[string]string{"n1/system": "failed no-room", "n1/env1-n1": "failed no-room", "n2/system": "active", "n2/env1-n2": "active"}
+		code := deploy.ExitPartial
+		if waves != "" {
+			want["n2/system"], want["n2/env1-n2"] = "skipped wave", "skipped wave"
+			code = deploy.ExitFailed
+		}
+		if diff := cmp.Diff(want, states(o)); diff != "" || o.Code() != code {
+			t.Errorf("waves %q: exit code %d, %s", waves, o.Code(), diff)
+		}
+		w.nodes["n1"].disks = nil
+		if o := w.inWaves(nodes, w.runner(dir, r.Journal.ID), waves); o.Code() != deploy.ExitDone {
+			t.Errorf("waves %q, resumed: exit code %d, %v", waves, o.Code(), states(o))
+		}
+	}
+}
+
 // The sum of all profiles counts, before the first byte is copied.
 func TestRoomBeforeTheCopy(t *testing.T) {
 	for _, c := range []struct {
@@ -87,7 +118,7 @@ func TestRoomBeforeTheCopy(t *testing.T) {
 		code   int
 		states string
 	}{
-		{"built before: the preflight refuses", true, deploy.Deploy, deploy.ExitFailed, ""},
+		{"built before: nothing is built", true, deploy.Deploy, deploy.ExitFailed, "failed no-room"},
 		{"built by the run: no byte is copied", false, deploy.Deploy, deploy.ExitFailed, "failed no-room"},
 		{"a preview builds and shows it", false, deploy.Preview, deploy.ExitFailed, "pending changed pending new"},
 		{"a preview of what is built says it once", true, deploy.Preview, deploy.ExitFailed, "pending changed pending new"},
@@ -129,9 +160,9 @@ func TestRoomBeforeTheCopy(t *testing.T) {
 				}
 			}
 			switch {
-			case c.mode == deploy.Deploy && !c.built && (failed != 3 || found != 0):
-				t.Errorf("%d profiles failed, with %d findings: %+v", failed, found, o.Profiles)
-			case (c.built || c.mode == deploy.Preview) && found != 1:
+			case c.mode == deploy.Deploy && (failed != 3 || found != 0 || c.built != (w.builds == 0)):
+				t.Errorf("%d profiles failed, with %d findings and %d builds: %+v", failed, found, w.builds, o.Profiles)
+			case c.mode != deploy.Deploy && (c.built || c.mode == deploy.Preview) && found != 1:
 				t.Errorf("there are %d findings: %+v", found, o.Findings)
 			}
 		})

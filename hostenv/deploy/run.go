@@ -208,6 +208,11 @@ func (r *run) do(ctx, gentle context.Context) error {
 			return err
 		}
 	}
+	if r.mode == Deploy {
+		if err := r.refuseShort(); err != nil {
+			return err
+		}
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	gentle, cancel := context.WithCancel(gentle)
 	defer cancel()
