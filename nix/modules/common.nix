@@ -31,6 +31,7 @@
     ./slices.nix
     ./sudo.nix
     ./tmp.nix
+    ./units.nix
     ./users.nix
     ./virtual-hosts.nix
   ];

@@ -33,6 +33,9 @@ let
   backup = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}";
   move = rule "${literally bin}/hostenv-move" "((backup|holds) ${backup}|snapshots ${backup} (tagged|all)|journal ${backup} [0-9]{1,12}|plan [0-9]{1,6}|discard)";
 
+  # Stops the units of an environment that has no version any more, see units.nix.
+  units = rule "${literally bin}/hostenv-units" "stop";
+
   # Lists and removes the files of former environments, see users.nix.
   leftovers = rule "${literally bin}/hostenv-users" "(list|remove [a-z0-9][a-z0-9_-]{0,30} [1-9][0-9]{0,8})";
 in
@@ -50,10 +53,11 @@ in
         # A failed first activation leaves a profile without a generation to go back
         # to: we remove its link. We never remove the system's.
         (rule "${literally bin}/rm" e.profileLink)
+        units
         move
       ])
       config.hostenv.environments;
-    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, those that go back to an older one by its path, or to none, `hostenv-move` and `hostenv-users`";
+    defaultText = lib.literalMD "the commands of deploy-rs for the profiles of the system and of each environment, those that go back to an older one by its path, or to none, `hostenv-move`, `hostenv-units` and `hostenv-users`";
     example = { root = [ "/run/current-system/sw/bin/reboot" ]; };
     description = ''
       Commands that the deploy user may run without a password, as sudoers(5) writes them, by the user that they run as.

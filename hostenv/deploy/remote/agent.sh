@@ -176,10 +176,15 @@ restore() {
 	fi
 }
 
-# remove USER LINK removes a profile's link.
+# remove USER LINK removes a profile's link, and stops the units that its activation
+# started. A node of an older version has no program for that.
 remove() {
 	if [ -L "$2" ]; then
-		sudo -n -u "$1" rm "$2"
+		sudo -n -u "$1" rm "$2" || return
+	fi
+	units=/run/current-system/sw/bin/hostenv-units
+	if [ -x "$units" ]; then
+		sudo -n -u "$1" "$units" stop >&2
 	fi
 }
 

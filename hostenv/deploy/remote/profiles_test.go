@@ -97,12 +97,23 @@ func testRestore(t *testing.T, shell string) {
 		}
 	}
 
-	for range 2 { // the second time there is nothing to do
-		if err := s.Remove(t.Context(), m.site()); err != nil {
+	// A node of an older version has no program that stops the units. The second time
+	// there is no link.
+	const stopped = "site hostenv-units stop\n"
+	for i, program := range []string{"", "exit 0", "echo it does not stop >&2; exit 1"} {
+		m.sh(t, "rm -f /run/done /run/current-system/sw/bin/hostenv-units; touch /run/done; chmod 666 /run/done")
+		if program != "" {
+			m.sh(t, `printf '#!/bin/sh\necho "$(id -un) hostenv-units $*" >>/run/done; `+program+`\n' >/run/current-system/sw/bin/hostenv-units; chmod 755 /run/current-system/sw/bin/hostenv-units`)
+		}
+		err := s.Remove(t.Context(), m.site())
+		if failed := (*remote.CommandError)(nil); (err != nil) != (i == 2) || i == 2 && (!errors.As(err, &failed) || !strings.Contains(failed.Stderr, "it does not stop")) {
 			t.Fatal(err)
 		}
 		if got := active(); got != [2]string{pathC, ""} {
 			t.Errorf("after removing, %q are active", got)
+		}
+		if got := m.sh(t, "cat /run/done"); got != strings.Repeat(stopped, min(i, 1)) {
+			t.Errorf("it ran %q", got)
 		}
 	}
 	if err := s.Remove(t.Context(), m.Profiles[0]); err == nil {

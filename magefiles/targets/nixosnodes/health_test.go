@@ -53,13 +53,17 @@ func TestHealth(t *testing.T) {
 	s.mage(0, "deploy")
 	s.serves(site, "good 4")
 
-	// A new environment that fails has no version to go back to.
+	// A new environment that fails has no version to go back to, and nothing of it runs.
 	s.Provider.Add(t, checked("wiki", "broken"))
 	s.mage(0, "plan")
 	s.pointAll()
 	contains(t, s.mage(3, "deploy").Stdout, "failed (health)")
 	if now := a.Profile(t, s.user("acme", "wiki")); now != "" {
 		t.Errorf("the wiki is at %s", now)
+	}
+	wiki := s.user("acme", "wiki")
+	if state := a.Run(t, "su", wiki, "-c", "XDG_RUNTIME_DIR=/run/user/$(id -u) systemctl --user show --property=ActiveState --value site.service"); strings.TrimSpace(state) != "inactive" {
+		t.Errorf("the wiki's server is %s", state)
 	}
 	s.Provider.Add(t, checked("wiki", "good"))
 	s.mage(0, "plan")

@@ -65,7 +65,7 @@ func TestSudo(t *testing.T) {
 		chown daemon /run/hostenv/deploy/daemon
 		chmod 0700 /run/hostenv/deploy/daemon
 		touch CANARY OWNCANARY
-		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/current-system/sw/bin/hostenv-move /run/current-system/sw/bin/hostenv-users /run/evil/hostenv-users /run/evil/hostenv-move /run/evil/nix-env /run/evil/rm; do
+		for program in STORE/activate-rs STORE/bin/switch-to-configuration /run/current-system/sw/bin/nix-env /run/current-system/sw/bin/hostenv-move /run/current-system/sw/bin/hostenv-units /run/current-system/sw/bin/hostenv-users /run/evil/hostenv-users /run/evil/hostenv-move /run/evil/nix-env /run/evil/rm; do
 			printf '#!/bin/sh\necho "$(/usr/bin/basename "$0") as $(/usr/bin/id -un) with PATH=$PATH"\n' >$program
 			chmod +x $program
 		done
@@ -104,6 +104,7 @@ func TestSudo(t *testing.T) {
 		{"sudo -u daemon hostenv-move holds drupal-migrate", "ran hostenv-move" + asOwner},
 		{"sudo -u daemon hostenv-move plan 120", "ran hostenv-move" + asOwner},
 		{"sudo -u daemon hostenv-move discard", "ran hostenv-move" + asOwner},
+		{"sudo -u daemon hostenv-units stop", "ran hostenv-units" + asOwner},
 
 		{"sudo -u root hostenv-users list", "ran hostenv-users" + asRoot},
 		{"sudo -u root hostenv-users remove site-main-b7ea262 40001", "ran hostenv-users" + asRoot},
@@ -133,6 +134,10 @@ func TestSudo(t *testing.T) {
 		{"sudo -u daemon hostenv-move snapshots " + strings.Repeat("d", 101) + " all", "refused"},
 		{"sudo -u daemon hostenv-move restore a", "refused"},
 		{"sudo -u root hostenv-move discard", "refused"},
+		{"sudo -u daemon hostenv-units", "refused"},
+		{"sudo -u daemon hostenv-units stop now", "refused"},
+		{"sudo -u root hostenv-units stop", "refused"},
+		{"sudo -u nobody hostenv-units stop", "refused"},
 		{"sudo -u nobody hostenv-move discard", "refused"},
 		{"sudo -u daemon /run/evil/hostenv-move discard", "refused"},
 		{"sudo -u daemon XDG_RUNTIME_DIR=/tmp hostenv-move discard", "refused"},
