@@ -41,9 +41,7 @@ func (s *Store) Build(ctx context.Context, on *deploy.Node, profiles []deploy.Pr
 		}
 	}
 	b := &building{store: s, on: on, log: log, known: known, failed: map[string]error{}}
-	if err := b.setFlags(ctx); err != nil {
-		return err
-	}
+	b.setFlags(ctx)
 	var err error
 	for pending := profiles; len(pending) > 0; {
 		if pending, err = b.round(ctx, pending); err != nil {
@@ -224,14 +222,12 @@ const leastJobs = 4
 // setFlags sets flags by which a build goes on after a failure, has each line of a log
 // begin with its derivation, and is bounded in time for each derivation: a customer writes
 // some, and all profiles are built together. A machine that builds nothing itself
-// (max-jobs = 0) stays so.
-func (b *building) setFlags(ctx context.Context) error {
+// (max-jobs = 0) stays so, and so does one that does not say how many it builds.
+func (b *building) setFlags(ctx context.Context) {
 	b.flags = []string{"--keep-going", "--no-build-output", "--log-format", "bar-with-logs", "--timeout", strconv.Itoa(int(b.store.buildTime().Seconds()))}
-	jobs, err := b.store.Nix.MaxJobs(ctx)
-	if err == nil && jobs > 0 && jobs < leastJobs {
+	if jobs, err := b.store.Nix.MaxJobs(ctx); err == nil && jobs > 0 && jobs < leastJobs {
 		b.flags = append(b.flags, "--max-jobs", strconv.Itoa(leastJobs))
 	}
-	return err
 }
 
 func (s *Store) buildTime() time.Duration { return cmp.Or(s.BuildTime, 2*time.Hour) }
