@@ -163,7 +163,7 @@ func (r *run) deliver(ctx context.Context, n *nodeRun) error {
 			}
 			continue
 		}
-		for len(n.built) > 0 { // nobody else receives
+		for len(n.built) > 0 { // only this function receives
 			list = append(list, <-n.built...)
 		}
 		r.beginBaselines(ctx, n, list)

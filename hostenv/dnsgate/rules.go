@@ -43,8 +43,8 @@ var rules = []rule{
 
 	{name: "resolver-behind", warns: resolverBehind},
 
-	// The answers of the resolver, or of all name servers if they differ. A server may fail for one family only; if the other has an address, Let's Encrypt
-	// uses that.
+	// The answers of the resolver, or of all name servers if they differ. A server may
+	// fail for one family only; if the other has an address, Let's Encrypt uses that.
 	{name: "bogus", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool { return bogus(s.facts.A) && bogus(s.facts.AAAA) }},
 	{name: "bogus-in-part", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool {
 		return s.hasNoAddress() && (bogus(s.facts.A) && clean(s.facts.AAAA) || clean(s.facts.A) && bogus(s.facts.AAAA))

@@ -194,7 +194,7 @@ func TestProbe(t *testing.T) {
 		{"307 with the port", redirect(307, "http://n1.com:80$path"), true, 1, ""},
 		{"a port is a number", redirect(307, "http://n1.com:080$path"), true, 1, ""},
 		{"a host in upper case", redirect(307, "http://N1.com$path"), true, 1, ""},
-		{"slashes are merged, and a query is nothing", redirect(301, "http://n1.com//.well-known/./acme-challenge/hostenv-provider?a=b"), true, 1, ""},
+		{"slashes are merged, and a query does not count", redirect(301, "http://n1.com//.well-known/./acme-challenge/hostenv-provider?a=b"), true, 1, ""},
 		{"to the front page", redirect(301, "http://n1.com/"), false, 1, "not the challenge"},
 		{"to the front page of a page by https", redirect(301, "https://n1.com"), false, 1, "not the challenge"},
 		{"to another path", redirect(301, "http://n1.com/blog$path"), false, 1, "not the challenge"},
