@@ -1,4 +1,4 @@
-# A virtual host by which the activation of a system finds out whether nginx answers,
+# A server of nginx by which the activation of a system finds out whether nginx answers,
 # see nix/lib/activation/health.sh. It gives every visitor an empty answer.
 { config, lib, ... }:
 let
@@ -7,7 +7,7 @@ let
   reachable = import ../lib/reachable.nix;
   cfg = config.services.nginx;
   listens =
-    if cfg.defaultListen != [ ] then lib.filter (l: ! l.proxyProtocol && l.ssl != true) cfg.defaultListen
+    if cfg.defaultListen != [ ] then lib.filter (l: ! l.proxyProtocol && l.ssl != true && ! lib.hasPrefix "unix:" l.addr) cfg.defaultListen
     else map (addr: { inherit addr; port = null; }) (cfg.defaultListenAddresses ++ [ "0.0.0.0" ]);
   first = lib.head listens;
   port = if first.port == null then cfg.defaultHTTPListenPort else first.port;
@@ -20,11 +20,16 @@ in
       text = "${reachable first.addr} ${toString port} ${name}\n";
     };
 
-    services.nginx.virtualHosts.${name} = {
-      locations."/" = {
-        return = "204";
-        extraConfig = "access_log off;";
-      };
-    };
+    # No virtual host of NixOS: those are the provider's and the customers'. Here, behind
+    # them, nginx never takes it for the default server of an address that one of them
+    # listens on.
+    services.nginx.appendHttpConfig = lib.mkIf (listens != [ ]) ''
+      server {
+        listen ${first.addr}:${toString port};
+        server_name ${name};
+        access_log off;
+        return 204;
+      }
+    '';
   };
 }

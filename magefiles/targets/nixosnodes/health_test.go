@@ -89,7 +89,7 @@ func TestHealthOfSystems(t *testing.T) {
 	stood := s.standing(a)
 	for _, bad := range []struct{ text, says string }{
 		{`systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "sleep 0.5; exit 3"; };`, "unit late.service failed"},
-		{`services.nginx.defaultHTTPListenPort = 8088; networking.firewall.allowedTCPPorts = [ 8088 ]; services.nginx.virtualHosts."canary.hostenv.invalid".locations."/".return = lib.mkForce "503";`, "nginx does not answer at 127.0.0.1 8088"},
+		{`services.nginx.defaultHTTPListenPort = 8088; networking.firewall.allowedTCPPorts = [ 8088 ]; services.nginx.appendHttpConfig = lib.mkBefore "server { listen 8088; server_name canary.hostenv.invalid; return 503; }";`, "nginx does not answer at 127.0.0.1 8088"},
 	} {
 		s.machine(a, bad.text)
 		contains(t, s.mage(1, "deploy", "-env=system").Stdout, "node-a system: ", bad.says)
