@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+	"math"
 	"strings"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/internal/canonjson"
@@ -88,30 +90,35 @@ func (r *reader) boolean(from canonjson.Object, where, option string, fallback b
 func (r *reader) number(from canonjson.Object, where, option string, fallback, low, high int) int {
 	v := from.Get(option)
 	n, ok := canonjson.Integer(v)
+	remedy := fmt.Sprintf("write a whole number between %d and %d", low, high)
+	if high == math.MaxInt32 { // of any size
+		remedy = fmt.Sprintf("write a whole number of %d or more", low)
+	}
 	switch {
 	case canonjson.IsNull(v):
 	case !ok:
-		r.wrong(where, option, "is %s, not an integer", canonjson.KindOf(v))
+		r.remedied(where, option, remedy, "is %s, not an integer", canonjson.KindOf(v))
 	case int64(low) <= n && n <= int64(high):
 		return int(n)
 	default:
-		r.wrong(where, option, "is %d, and must be between %d and %d", n, low, high)
+		r.remedied(where, option, remedy, "is %d, and must be between %d and %d", n, low, high)
 	}
 	return fallback
 }
 
 // texts returns a list of strings, empty if it is null or missing.
 func (r *reader) texts(from canonjson.Object, where, option string) []string {
+	const remedy = `write a list of strings: [ "..." ]`
 	v := from.Get(option)
 	list, ok := canonjson.ListOf(v)
 	if !ok && !canonjson.IsNull(v) {
-		r.wrong(where, option, "is %s, not a list of strings", canonjson.KindOf(v))
+		r.remedied(where, option, remedy, "is %s, not a list of strings", canonjson.KindOf(v))
 	}
 	texts := make([]string, 0, len(list))
 	for _, v := range list {
 		s, ok := canonjson.Text(v)
 		if !ok {
-			r.wrong(where, option, "holds %s, not a string", canonjson.KindOf(v))
+			r.remedied(where, option, remedy, "holds %s, not a string", canonjson.KindOf(v))
 			continue
 		}
 		texts = append(texts, s)

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func (r *reader) waves(from canonjson.Object) *Waves {
 	w := &Waves{
 		Types:    r.texts(from, where, "waveTypes"),
 		Pause:    r.number(from, where, "wavePause", 0, 0, 24*60*60),
-		Failures: r.number(from, where, "waveFailures", 0, 0, 1<<31-1),
+		Failures: r.number(from, where, "waveFailures", 0, 0, math.MaxInt32),
 	}
 	v := from.Get(option)
 	list, ok := canonjson.ListOf(v)

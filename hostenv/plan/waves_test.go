@@ -117,14 +117,14 @@ func TestWavesRefused(t *testing.T) {
 		{"a node twice in a wave", "waves", one([]any{"node-a", "node-a"}), []string{`provider.waves names the node "node-a" twice`}, "name each node once"},
 		{"a node in two waves", "waves", []any{[]any{"node-a"}, 1, []any{"node-a"}}, []string{`provider.waves names the node "node-a" twice`}, "name each node once"},
 		{"two names at once", "waves", []any{[]any{"mars"}, []any{"venus"}}, []string{`names "mars", which is no node`, `names "venus", which is no node`}, "the nodes are node-a, node-b"},
-		{"types that are no list", "waveTypes", "testing", []string{"provider.waveTypes is a string, not a list of strings"}, "correct the option"},
-		{"a type that is no string", "waveTypes", one(1), []string{"provider.waveTypes holds an integer, not a string"}, "correct the option"},
+		{"types that are no list", "waveTypes", "testing", []string{"provider.waveTypes is a string, not a list of strings"}, `write a list of strings: [ "..." ]`},
+		{"a type that is no string", "waveTypes", one(1), []string{"provider.waveTypes holds an integer, not a string"}, `write a list of strings: [ "..." ]`},
 		{"a type twice", "waveTypes", []any{"testing", "testing"}, []string{`provider.waveTypes holds "testing" twice`}, "write each type once"},
-		{"a pause that is no number", "wavePause", "5m", []string{"provider.wavePause is a string, not an integer"}, "correct the option"},
-		{"a pause in the past", "wavePause", -1, []string{"provider.wavePause is -1, and must be between 0 and 86400"}, "correct the option"},
-		{"a pause of more than a day", "wavePause", 86401, []string{"provider.wavePause is 86401, and must be between 0 and 86400"}, "correct the option"},
-		{"failures below none", "waveFailures", -1, []string{"provider.waveFailures is -1, and must be between 0 and 2147483647"}, "correct the option"},
-		{"a part of a failure", "waveFailures", 0.5, []string{"provider.waveFailures is a number with a fraction or an exponent, not an integer"}, "correct the option"},
+		{"a pause that is no number", "wavePause", "5m", []string{"provider.wavePause is a string, not an integer"}, "write a whole number between 0 and 86400"},
+		{"a pause in the past", "wavePause", -1, []string{"provider.wavePause is -1, and must be between 0 and 86400"}, "write a whole number between 0 and 86400"},
+		{"a pause of more than a day", "wavePause", 86401, []string{"provider.wavePause is 86401, and must be between 0 and 86400"}, "write a whole number between 0 and 86400"},
+		{"failures below none", "waveFailures", -1, []string{"provider.waveFailures is -1, and must be between 0 and 2147483647"}, "write a whole number of 0 or more"},
+		{"a part of a failure", "waveFailures", 0.5, []string{"provider.waveFailures is a number with a fraction or an exponent, not an integer"}, "write a whole number of 0 or more"},
 	} {
 		t.Run(tt.reason, func(t *testing.T) {
 			w := newWorld()

@@ -241,6 +241,17 @@ func whenBlocked(profile func(g *ground) string, do func(g *ground, p *process))
 	}
 }
 
+func whenRetrying(do func(g *ground, p *process)) func(g *ground, p *process) {
+	return func(g *ground, p *process) {
+		if p.until("another attempt", func() bool {
+			return slices.ContainsFunc(p.events(), func(e deploy.Event) bool { return e.State == deploy.StateRetrying && e.Node == g.n.Name })
+		}) {
+			g.t.Errorf("the run ended without another attempt: %s", p.result())
+		}
+		do(g, p)
+	}
+}
+
 func goOn(profile func(g *ground) string) func(g *ground, p *process) {
 	return func(g *ground, _ *process) { g.n.OnActivation(g.t, profile(g), fleet.Behaviour{}) }
 }
@@ -322,6 +333,12 @@ func faultCases() []faultCase {
 		}),
 		{reason: "the link is cut in mid-copy", fresh: true, code: 3, want: [2]string{"failed", "failed"}, both: true,
 			fault: func(g *ground) func() { g.n.CutAfter(300 << 10); return func() { g.n.CutAfter(0) } }},
+		{reason: "the link is cut in mid-copy, once", fresh: true, code: 0, want: bothActive,
+			fault:  func(g *ground) func() { g.n.CutAfter(300 << 10); return func() { g.n.CutAfter(0) } },
+			during: whenRetrying(func(g *ground, _ *process) { g.n.CutAfter(0) })},
+		{reason: "the node's sshd starts late", code: 0, want: bothActive,
+			fault:  func(g *ground) func() { g.n.StopSSH(g.t); return func() {} },
+			during: whenRetrying(func(g *ground, _ *process) { g.n.StartSSH(g.t) })},
 		{reason: "the disk is full", fresh: true, code: 3, want: [2]string{"failed", "failed"},
 			fault: func(g *ground) func() { g.n.FillDisk(g.t, 300<<10); return func() { g.n.FreeDisk(g.t) } }},
 		{reason: "frozen in mid-activation, and thawed", code: 0, want: bothActive, both: true, fault: blocked(environment),
