@@ -66,6 +66,17 @@ func (n *Node) cameUp(profile, path string) error {
 	return os.Chown(activated, n.users[profile], n.users[profile]) // root's for the system
 }
 
+// CameUp returns the path whose activation of the profile was the last that succeeded, ""
+// for none.
+func (n *Node) CameUp(t testing.TB, profile string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(n.dir, link(profile)) + ".activated")
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
 func (n *Node) generations(profile string) ([]string, error) {
 	return filepath.Glob(filepath.Join(n.dir, link(profile)) + "-*-link")
 }

@@ -13,20 +13,25 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/fleet"
 )
 
-// BenchmarkChanged measures `mage deploy` of a fleet whose 48 profiles have all changed,
-// beside a plain loop of ssh and nix that does the same without a check, a journal or a
-// way back. The activations sleep, as those of nodes with cores of their own. The
-// critical path is a system and then an environment.
+// BenchmarkChanged measures `mage deploy` of a fleet whose profiles have all changed: 48
+// on eight nodes that share the processors, or 6 on one node. Beside it a plain loop of
+// ssh and nix does the same without a check, a journal or a way back. The activations
+// sleep, as those of nodes with cores of their own. The critical path is a system and
+// then an environment.
 func BenchmarkChanged(b *testing.B) {
-	for _, sleep := range []time.Duration{time.Second, 5 * time.Second} {
-		for _, with := range []string{"loop", "deploy"} {
-			b.Run(fmt.Sprintf("sleep=%v/%s", sleep, with), func(b *testing.B) { benchmarkChanged(b, sleep, with == "loop") })
+	for _, nodes := range []int{large.Nodes, 1} {
+		for _, sleep := range []time.Duration{time.Second, 5 * time.Second} {
+			for _, with := range []string{"loop", "deploy"} {
+				b.Run(fmt.Sprintf("nodes=%d/sleep=%v/%s", nodes, sleep, with), func(b *testing.B) { benchmarkChanged(b, nodes, sleep, with == "loop") })
+			}
 		}
 	}
 }
 
-func benchmarkChanged(b *testing.B, sleep time.Duration, loop bool) {
-	w := newWorld(b, programs(b), large)
+func benchmarkChanged(b *testing.B, nodes int, sleep time.Duration, loop bool) {
+	options := large
+	options.Nodes = nodes
+	w := newWorld(b, programs(b), options)
 	w.wants(w.deploy(), 0)
 	w.each(func(n *fleet.Node, profile string) { n.OnActivation(b, profile, fleet.Behaviour{Sleep: sleep}) })
 	version := 1
