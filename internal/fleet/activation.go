@@ -23,6 +23,7 @@ type Behaviour struct {
 	Print int           // the number of lines to print
 	Block bool          // wait until the test sets another behaviour
 	Run   string        // a bash script to run before it succeeds
+	Path  string        // the only store path that behaves so; "" for any
 }
 
 // OnActivation sets the behaviour of a profile's activations; with the zero
@@ -43,13 +44,16 @@ func (n *Node) OnActivation(t testing.TB, profile string, b Behaviour) {
 	if b.Run != "" {
 		set["run"] = b.Run
 	}
+	if b.Path != "" {
+		set["path"] = b.Path
+	}
 	if b.Block {
 		set["block"] = ""
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"fail", "sleep", "print", "run", "block"} { // block last: its removal lets activations continue
+	for _, name := range []string{"path", "fail", "sleep", "print", "run", "block"} { // block last: its removal lets activations continue
 		file := filepath.Join(dir, name)
 		var err error
 		if text, ok := set[name]; ok {

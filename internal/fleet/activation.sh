@@ -15,6 +15,9 @@ if [ "$verb" = dry-activate ]; then
   echo "would activate $path"
   exit 0
 fi
+if [ -e "$rules/path" ] && [ "$(<"$rules/path")" != "$path" ]; then
+  rules=/nonexistent
+fi
 if [ -e "$rules/print" ]; then
   # Many lines, one write each.
   for ((i = 0; i < $(<"$rules/print"); i++)); do

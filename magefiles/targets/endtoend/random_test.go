@@ -76,7 +76,7 @@ func (g *ground) randomFaults(random *rand.Rand) {
 	args := []string{}
 	var undo []func()
 	g.each(func(n *fleet.Node, profile string) {
-		var b fleet.Behaviour
+		b := fleet.Behaviour{Path: planned[n.Name+"/"+profile]}
 		if oneOf(5) {
 			b.Fail = 1 + random.IntN(9)
 		}
@@ -85,7 +85,7 @@ func (g *ground) randomFaults(random *rand.Rand) {
 		}
 		n.OnActivation(g.t, profile, b)
 		undo = append(undo, func() { n.OnActivation(g.t, profile, fleet.Behaviour{}) })
-		if b != (fleet.Behaviour{}) {
+		if b.Fail != 0 || b.Sleep != 0 {
 			text += fmt.Sprintf(" %s/%s sleeps %v and ends with %d;", n.Name, profile, b.Sleep, b.Fail)
 		}
 	})
