@@ -34,15 +34,15 @@ func TestRandomFaults(t *testing.T) {
 type happening struct {
 	name string
 	do   func(n *fleet.Node, p *process)
-	undo func(n *fleet.Node)
+	off  bool // whether the node has no sshd after it
 }
 
 func (g *ground) happenings() []happening {
 	return []happening{
 		{name: "nothing"},
 		{name: "its connections are cut", do: func(n *fleet.Node, _ *process) { n.Cut() }},
-		{name: "its power fails", do: func(n *fleet.Node, _ *process) { crash(g.t, n) }, undo: func(n *fleet.Node) { n.StartSSH(g.t) }},
-		{name: "its sshd ends", do: func(n *fleet.Node, _ *process) { n.StopSSH(g.t) }, undo: func(n *fleet.Node) { n.StartSSH(g.t) }},
+		{name: "its power fails", do: func(n *fleet.Node, _ *process) { crash(g.t, n) }, off: true},
+		{name: "its sshd ends", do: func(n *fleet.Node, _ *process) { n.StopSSH(g.t) }, off: true},
 		{name: "Ctrl-C", do: func(_ *fleet.Node, p *process) { p.signal(syscall.SIGINT) }},
 		{name: "the program is killed", do: func(_ *fleet.Node, p *process) { p.kill(false) }},
 		{name: "the program and its processes are killed", do: func(_ *fleet.Node, p *process) { p.kill(true) }},
@@ -74,7 +74,7 @@ func (g *ground) randomFaults(random *rand.Rand) {
 
 	text := fmt.Sprintf("waves %v, of which %d may fail:", waves, failures)
 	args := []string{}
-	var undo []func()
+	off := map[*fleet.Node]bool{}
 	g.each(func(n *fleet.Node, profile string) {
 		b := fleet.Behaviour{Path: planned[n.Name+"/"+profile]}
 		if oneOf(5) {
@@ -84,7 +84,6 @@ func (g *ground) randomFaults(random *rand.Rand) {
 			b.Sleep = time.Duration(random.IntN(1500)) * time.Millisecond
 		}
 		n.OnActivation(g.t, profile, b)
-		undo = append(undo, func() { n.OnActivation(g.t, profile, fleet.Behaviour{}) })
 		if b.Fail != 0 || b.Sleep != 0 {
 			text += fmt.Sprintf(" %s/%s sleeps %v and ends with %d;", n.Name, profile, b.Sleep, b.Fail)
 		}
@@ -92,15 +91,15 @@ func (g *ground) randomFaults(random *rand.Rand) {
 	if oneOf(6) {
 		n := g.Nodes[random.IntN(len(g.Nodes))]
 		n.StopSSH(g.t)
-		undo = append(undo, func() { n.StartSSH(g.t) })
+		off[n] = true
 		args = append(args, "-skipOffline")
 		text += " " + n.Name + " is off;"
 	} else if oneOf(2) {
 		args = append(args, "-skipOffline") // one that falls silent before the run is left out
 	}
 	hit, what, after := g.Nodes[random.IntN(len(g.Nodes))], g.happenings()[random.IntN(7)], 1+random.IntN(60)
-	if what.undo != nil {
-		undo = append(undo, func() { what.undo(hit) })
+	if what.off {
+		off[hit] = true
 	}
 	g.t.Logf("%s %s, of %s after %d events", text, what.name, hit.Name, after)
 
@@ -145,9 +144,10 @@ func (g *ground) randomFaults(random *rand.Rand) {
 		}
 	}
 
-	for _, u := range undo {
-		u()
+	for n := range off {
+		n.StartSSH(g.t)
 	}
+	g.each(func(n *fleet.Node, profile string) { n.OnActivation(g.t, profile, fleet.Behaviour{}) })
 	how := []string{"-lockWait=1h"}
 	if now != last && r.code != 0 {
 		how = append(how, "-resume")
