@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -250,13 +251,9 @@ func (r *Runner) hold(ctx context.Context, o *own, all []*subject, settled func(
 		return err
 	}
 	defer h.close()
-	version, err := r.Version(ctx)
-	if err != nil {
+	s := &sources{runner: r, holder: h, own: o, memory: r.memory(), missing: map[string]bool{}}
+	if s.conditions, err = r.Conditions(ctx); err != nil {
 		return err
-	}
-	s := &sources{
-		runner: r, holder: h, own: o, missing: map[string]bool{},
-		memory: r.memory(version, o.Held.StoreDir, h.store.files, settings, h.wrap != nil, h.limits, o.Held.Library),
 	}
 	failed := map[*subject]error{}
 	if err := s.prepare(ctx, all, failed); err != nil {
@@ -325,10 +322,7 @@ const tries = 100
 // evaluate evaluates one subject. If it needs a source that the store does not
 // have, evaluate fetches it and begins again.
 func (s *sources) evaluate(ctx context.Context, p *subject) (json.RawMessage, error) {
-	key, err := s.key(p)
-	if err != nil {
-		return nil, err
-	}
+	key := s.key(p)
 	if known := s.memory.get(key); known != nil && p.isValid(ctx, s.runner, known) {
 		return known, nil
 	}
@@ -338,6 +332,9 @@ func (s *sources) evaluate(ctx context.Context, p *subject) (json.RawMessage, er
 	}
 	return result, err
 }
+
+// narHash is the hash of a source at the beginning of a text.
+var narHash = regexp.MustCompile(`^[a-z0-9]+-[A-Za-z0-9+/]+=*`)
 
 // evaluateAnew evaluates a subject by one process after the other: the next one begins
 // when a source is there that the last one needed. All of them have the time of one,
@@ -359,8 +356,8 @@ func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage
 			}
 			return result, err
 		}
-		hash, needs := strings.CutPrefix(failed.Message(), "hostenv-provider: needs ")
-		hash, _, _ = strings.Cut(hash, "\n")
+		_, rest, needs := strings.Cut(failed.Message(), "hostenv-provider: needs ")
+		hash := narHash.FindString(rest)
 		if left -= time.Since(begun); !needs || brought[hash] || !s.isMissing(hash) {
 			return nil, err
 		}
@@ -374,33 +371,39 @@ func (s *sources) evaluateAnew(ctx context.Context, p *subject) (json.RawMessage
 
 // expression evaluates a subject by a file of the provider's own nix/lib.
 func (s *sources) expression(p *subject) (string, error) {
-	text, err := s.arguments(p, s.missingOf(p))
+	held := s.partsOf(p)
+	held["missing"] = s.missingOf(p)
+	arguments := map[string]any{"held": held}
+	maps.Copy(arguments, p.arguments)
+	text, err := json.Marshal(arguments)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("evaluate %s: %w", p.name, err)
 	}
 	return fmt.Sprintf("import (%s + %s) (builtins.fromJSON %s)",
 		inStore(s.own.Held.Library.NarHash), Quote(s.own.Held.Library.Dir+"/"+p.file), Quote(string(text))), nil
 }
 
-// key is all that the result of a subject follows from, besides what all subjects have
-// in common. Which sources the store has does not change a result.
-func (s *sources) key(p *subject) (string, error) {
-	text, err := s.arguments(p, []string{})
-	return p.file + string(text), err
+// key is all that the result of a subject follows from. Which sources the store has does
+// not change a result: held.nix ends the evaluation at one that is missing.
+func (s *sources) key(p *subject) string {
+	parts := s.partsOf(p)
+	maps.Copy(parts, p.arguments)
+	for name, value := range s.conditions {
+		parts[name] = value
+	}
+	parts["held"] = s.holder.wrap != nil
+	parts["limits"], parts["options"] = s.holder.limits, settings
+	parts["library"], parts["file"] = s.own.Held.Library, p.file
+	return keyOf(parts)
 }
 
-func (s *sources) arguments(p *subject, missing []string) ([]byte, error) {
-	held := map[string]any{"shared": s.own.Held.Shared, "refused": p.refused, "missing": missing, "lock": p.part, "own": nil}
+// partsOf is what held.nix gets for a subject, besides the sources that are missing.
+func (s *sources) partsOf(p *subject) map[string]any {
+	parts := map[string]any{"shared": s.own.Held.Shared, "refused": p.refused, "lock": p.part, "own": nil}
 	if s.readsOwn(p) {
-		held["own"] = s.own.Held.Own
+		parts["own"] = s.own.Held.Own
 	}
-	arguments := map[string]any{"held": held}
-	maps.Copy(arguments, p.arguments)
-	text, err := json.Marshal(arguments)
-	if err != nil {
-		return nil, fmt.Errorf("evaluate %s: %w", p.name, err)
-	}
-	return text, nil
+	return parts
 }
 
 // isInOwn reports whether a subject, or an input that it shares, is a folder of the
@@ -427,6 +430,8 @@ type sources struct {
 	holder *holder
 	own    *own
 	memory memory
+
+	conditions map[string]string // what all results follow from
 
 	mu      sync.Mutex
 	missing map[string]bool // narHashes that the store lacks

@@ -19,7 +19,7 @@ func TestFeignedNeed(t *testing.T) {
 	script := `#!/bin/sh
 case "$*" in
 --version) echo "nix (Nix) 2.34.8" ;;
-*held-project.nix*) echo run >>` + dir + `/runs; echo "error: hostenv-provider: needs ` + hash + `" >&2; exit 1 ;;
+*held-project.nix*) echo run >>` + dir + `/runs; echo "error: evaluation aborted with the following error message: 'hostenv-provider: needs ` + hash + `'" >&2; exit 1 ;;
 *) echo '[{"rev":"1","narHash":"` + hash + `","lastModified":1}]' ;;
 esac
 `

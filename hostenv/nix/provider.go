@@ -35,7 +35,7 @@ func (r *Runner) Provider(ctx context.Context) (*Provider, error) {
 }
 
 // ofHeld is what Provider evaluates.
-const ofHeld = "p: { held = if p ? profilesOf then p.held else null; }"
+var ofHeld = "p: { held = if p ? profilesOf then p.held else null; }"
 
 // read reads own, if it may from a former run.
 func (p *Provider) read(ctx context.Context, former bool) error {
@@ -50,7 +50,12 @@ func (p *Provider) read(ctx context.Context, former bool) error {
 		}
 		memory := r.Memory()
 		cut := p.Tree.Cut(func(name string) bool { return isBelow(p.Generated(), name) }, nil)
-		key := fmt.Sprintf("%q %s %v", ofHeld, cut.Digest(), conditions)
+		delete(conditions, "held") // no customer's code is evaluated
+		parts := map[string]any{"expression": ofHeld, "tree": cut.Digest()}
+		for name, value := range conditions {
+			parts[name] = value
+		}
+		key := keyOf(parts)
 		if written = memory.Get(key); written != nil && former {
 			p.known, err = true, nil
 		} else {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -15,15 +16,31 @@ import (
 // only what has changed since a former one.
 type memory struct {
 	folder string // "" to keep nothing
-	of     string // what all keys depend on
 	anew   bool   // evaluate again what is known
 }
 
-// remembered is how long a result is kept that no run has used.
-const remembered = 60 * 24 * time.Hour
+// alterKey is a test's: it leaves parts of a key out.
+var alterKey = func(parts map[string]any) {}
+
+// keyOf returns the key of a result: the text of all that it follows from, by name. It is
+// "" for what must not be kept.
+func keyOf(parts map[string]any) string {
+	alterKey(parts)
+	text, err := json.Marshal(parts)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+const (
+	remembered = 60 * 24 * time.Hour // how long a result is kept that no run has used
+	unfinished = "new-"              // begins the names of files that are being written
+	abandoned  = time.Hour           // after that, nobody writes such a file any more
+)
 
 // memory returns the memory of a runner. It removes what no run has used for long.
-func (r *Runner) memory(of ...any) memory {
+func (r *Runner) memory() memory {
 	folder := r.Evaluations
 	if folder == "" {
 		env := r.environment()
@@ -36,10 +53,14 @@ func (r *Runner) memory(of ...any) memory {
 	if !filepath.IsAbs(folder) {
 		return memory{}
 	}
-	m := memory{folder: folder, of: fmt.Sprintf("%q", of), anew: r.Anew}
+	m := memory{folder: folder, anew: r.Anew}
 	entries, _ := os.ReadDir(m.folder) // the first run has no folder yet
 	for _, entry := range entries {
-		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > remembered {
+		kept := remembered
+		if strings.HasPrefix(entry.Name(), unfinished) {
+			kept = abandoned
+		}
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > kept {
 			_ = os.Remove(filepath.Join(m.folder, entry.Name())) // the next run tries again
 		}
 	}
@@ -47,12 +68,12 @@ func (r *Runner) memory(of ...any) memory {
 }
 
 func (m memory) file(key string) string {
-	return filepath.Join(m.folder, fmt.Sprintf("%x.json", sha256.Sum256([]byte(m.of+key))))
+	return filepath.Join(m.folder, fmt.Sprintf("%x.json", sha256.Sum256([]byte(key))))
 }
 
 // get returns the result of a key, nil if there is none.
 func (m memory) get(key string) json.RawMessage {
-	if m.folder == "" || m.anew {
+	if m.folder == "" || m.anew || key == "" {
 		return nil
 	}
 	text, err := os.ReadFile(m.file(key))
@@ -69,7 +90,7 @@ func (m memory) peaks() string { return filepath.Join(m.folder, "peaks") }
 
 // put keeps a result. Without it, the next run evaluates again.
 func (m memory) put(key string, result json.RawMessage) {
-	if m.folder != "" {
+	if key != "" {
 		m.write(m.file(key), result)
 	}
 }
@@ -79,7 +100,7 @@ func (m memory) write(to string, text []byte) {
 	if m.folder == "" || os.MkdirAll(m.folder, 0o700) != nil {
 		return
 	}
-	file, err := os.CreateTemp(m.folder, "new-")
+	file, err := os.CreateTemp(m.folder, unfinished)
 	if err != nil {
 		return
 	}

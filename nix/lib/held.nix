@@ -22,9 +22,10 @@ let
   inherit (builtins) elem intersectAttrs listToAttrs mapAttrs substring toString;
 
   # tree hash: the store path of a source. Nix returns a path that the store has,
-  # without a look at `path`.
+  # without a look at `path`. No code can catch that a source is missing, so no result
+  # depends on what the store has.
   tree = hash:
-    if elem hash missing then throw "hostenv-provider: needs ${hash}"
+    if elem hash missing then abort "hostenv-provider: needs ${hash}"
     else
       builtins.path {
         name = "source";

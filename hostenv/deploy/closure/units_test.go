@@ -58,14 +58,22 @@ func newGround(t *testing.T, binary string) *ground {
 		}
 		return strings.Replace(string(text), from, to, 1)
 	}
+	// An input has the root flake as an input of its own.
+	deployRs, err := os.ReadFile("../../../examples/inputs/deploy-rs/flake.nix")
+	g.check(err)
+	follows := edited(deployRs, "  outputs = _:\n    let\n", "  inputs.provider.url = \"path:/none\";\n  outputs = { provider, ... }:\n    let\n")
+	follows = edited([]byte(follows), "    {\n      lib = ", "    {\n      seen = provider.rev or provider.sourceInfo.rev or \"none\";\n      lib = ")
+	const input = "deploy-rs.url = \"git+file:///srv/example/deploy-rs\";\n"
+	flake = []byte(edited(flake, input, input+"    deploy-rs.inputs.provider.follows = \"\";\n"))
 	system := edited(nixos, nixosBefore, nixosAfter)
 	system = edited([]byte(system), "plan = map (module: module.config) planned;", "plan = map (module: module.config) planned; texts = builtins.concatMap textsOf modules;")
 	g.check(examples.Make(t.Context(), g.root, examples.Options{Nix: g.nix, Env: g.store.Nix.Env, Files: map[string]string{
-		"inputs/nixpkgs/flake.nix": system,
-		"provider/flake.nix":       edited(flake, "    inherit inputs;\n    provider = {\n", "    inherit inputs;\n    provider = {\n      nodeModules = [ (import ./common.nix inputs.self) ];\n      evaluation.leftOut = [ \"README.md\" ];\n"),
-		"provider/common.nix":      "flake: { text = \"common\"; }\n",
-		"provider/nodes/text":      "shared",
-		"provider/README.md":       "read me",
+		"inputs/deploy-rs/flake.nix": follows,
+		"inputs/nixpkgs/flake.nix":   system,
+		"provider/flake.nix":         edited(flake, "    inherit inputs;\n    provider = {\n", "    inherit inputs;\n    provider = {\n      nodeModules = [ (import ./common.nix inputs.self) ];\n      evaluation.leftOut = [ \"README.md\" ];\n"),
+		"provider/common.nix":        "flake: { text = \"common\"; }\n",
+		"provider/nodes/text":        "shared",
+		"provider/README.md":         "read me",
 	}}))
 	g.replan()
 	return g
@@ -194,6 +202,7 @@ var texts = []text{
 	{name: "the commit that modules have", expression: `self.rev or self.dirtyRev or "none"`},
 	{name: "the date that modules have", expression: `toString (self.lastModified or "none")`},
 	{name: "the commit that inputs have", expression: `inputs.self.rev or inputs.self.sourceInfo.rev or self.sourceInfo.rev or self.inputs.self.rev or "none"`},
+	{name: "the commit of the flake that an input follows", expression: followed, differs: true},
 	{name: "the hash of the flake", expression: `self.narHash or self.sourceInfo.narHash or "none"`},
 	{name: "what the flake is made of", expression: `builtins.toJSON (builtins.attrNames self)`},
 	{name: "what differs from machine to machine", expression: `builtins.toJSON [ (builtins.getEnv "HOME") (builtins ? currentTime) (builtins ? currentSystem) ]`},
@@ -216,6 +225,10 @@ var texts = []text{
 	{name: "where the flake is", expression: `builtins.unsafeDiscardStringContext self.outPath`, differs: true},
 	{name: "where this file is", expression: `builtins.unsafeDiscardStringContext (toString ./.)`, differs: true},
 }
+
+// followed are the commit and the date of the root flake, as an input has it that follows
+// it, and what that input makes of it.
+const followed = `builtins.toJSON (let root = inputs.deploy-rs.inputs.provider; in [ (root.rev or "none") (root.sourceInfo.rev or "none") (root.lastModified or "none") inputs.deploy-rs.seen ])`
 
 // What TestSound does.
 var (
@@ -299,6 +312,7 @@ func TestSound(t *testing.T) {
 			for _, at := range order[:*count] {
 				edits[at].do()
 				done = append(done, edits[at].name)
+				t.Logf("edit %d: %s", len(done), edits[at].name)
 				kept := g.evaluate(g.runner("kept"))
 				if diff := cmp.Diff(g.cold(), kept); diff != "" {
 					t.Fatalf("after %s (-cold +kept):\n%s", strings.Join(done, ", "), diff)
@@ -344,6 +358,29 @@ func TestCommitChangesNoSystem(t *testing.T) {
 			g.put("provider/README.md", "other words")
 			if after := systems(); after != before {
 				t.Errorf("after a commit, the system is %s, and was %s", after, before)
+			}
+		})
+	}
+}
+
+// An input that follows the root flake has it with its commit, which no module is kept from.
+// In a cut there is no commit. So a deploy evaluates no system anew for a commit alone, and
+// all of them are the same as before.
+func TestFollowedFlakeHasNoCommit(t *testing.T) {
+	for _, binary := range testenv.NixBinaries(t) {
+		t.Run(versionOf(t, binary), func(t *testing.T) {
+			g := newGround(t, binary)
+			g.say(followed)
+			commit := func() { g.git("provider", "commit", "--quiet", "--allow-empty", "--message=x") }
+			commit()
+			before, whole := g.cold(), g.whole()
+			commit()
+			if diff := cmp.Diff(before, g.cold()); diff != "" {
+				t.Errorf("after a commit (-before +after):\n%s", diff)
+			}
+			const system = "node-a/" + deploy.SystemProfile
+			if before[system] == "" || whole[system] == before[system] || whole[system] == g.whole()[system] {
+				t.Errorf("the system does not read the commit: in a cut it is %s, and of the whole flake %s", before[system], whole[system])
 			}
 		})
 	}
