@@ -119,6 +119,7 @@ func (c *computation) waveNodes() {
 		}
 	}
 	known = unique(known)
+	slices.Sort(known)
 	seen := map[string]bool{}
 	for _, entry := range p.Waves.Order {
 		for _, node := range entry.Nodes {
