@@ -179,7 +179,7 @@ func repository() (string, error) {
 // that become packages.
 var (
 	operatorPrograms = []string{"hostenv-provider", "sops", "ssh-to-age"}
-	packagePrograms  = []string{"activate", "deploy", "site", "sops-install-secrets"}
+	packagePrograms  = []string{"activate", "deploy", "lego", "site", "sops-install-secrets"}
 )
 
 // buildPrograms puts all programs into a folder. Go programs are static, so they
@@ -196,7 +196,7 @@ func buildPrograms(dir string) error {
 	if err := testenv.Compile(root, filepath.Join(dir, "hostenv-provider")); err != nil {
 		return err
 	}
-	if err := buildTools(root, dir); err != nil {
+	if err := errors.Join(buildTools(root, dir), buildLego(dir)); err != nil {
 		return err
 	}
 	build := func(packages ...string) error { return goBuild(root, dir, packages...) }

@@ -19,11 +19,13 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	for _, l := range limits {
 		fmt.Fprintf(stderr(), "warning: %s\nhint: %s\n", l, l.Hint())
 	}
+	saving := dnsgate.SavingOf(gated.Plan)
+	hintWildcard(saving, limits)
 	if r.json {
-		if err := printVerdicts(gated.Decisions, limits, unreachable); err != nil {
+		if err := printVerdicts(gated.Decisions, limits, unreachable, saving); err != nil {
 			return err
 		}
-	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions, unreachable) }, f); err != nil {
+	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions, unreachable, saving) }, f); err != nil {
 		return err
 	} else if !f.Changed() {
 		fmt.Println("the plan stays as it is")
@@ -34,11 +36,17 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	return nil
 }
 
-func printDecisions(decisions []dnsgate.Decision, unreachable []dnsgate.Unreachable) error {
-	if len(decisions) == 0 {
+func printDecisions(decisions []dnsgate.Decision, unreachable []dnsgate.Unreachable, saving dnsgate.Saving) error {
+	switch {
+	case saving.Used && saving.Hosts > 0:
+		fmt.Fprintln(stdout(), "wildcard", saving)
+	case len(decisions) == 0:
 		fmt.Fprintln(stdout(), "no virtual host asks for a certificate")
-	} else if err := printTable(decisions); err != nil {
-		return err
+	}
+	if len(decisions) > 0 {
+		if err := printTable(decisions); err != nil {
+			return err
+		}
 	}
 	for _, d := range decisions {
 		if text := d.Verdict.Text("  "); d.Verdict.Result != dnsgate.Pass || len(d.Verdict.Warnings) > 0 {
@@ -109,7 +117,7 @@ type verdict struct {
 	dnsgate.Verdict
 }
 
-func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage, unreachable []dnsgate.Unreachable) error {
+func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage, unreachable []dnsgate.Unreachable, saving dnsgate.Saving) error {
 	verdicts := make([]verdict, len(decisions))
 	for i, d := range decisions {
 		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Since, d.KeepUntil, d.Verdict}
@@ -117,8 +125,12 @@ func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage, unre
 	w := json.NewEncoder(stdoutJSON())
 	w.SetEscapeHTML(false)
 	w.SetIndent("", "  ")
-	return w.Encode(map[string]any{
+	document := map[string]any{
 		"formatVersion": dnsgate.FormatVersion, "verdicts": verdicts, "limits": append([]dnsgate.Shortage{}, limits...),
 		"outOfReach": append([]dnsgate.Unreachable{}, unreachable...),
-	})
+	}
+	if saving.Used {
+		document["wildcard"] = saving
+	}
+	return w.Encode(document)
 }

@@ -156,10 +156,10 @@ func shows(t *testing.T, text string) map[string]func() {
 		"leftovers": to(func(w io.Writer) error { return report.Leftovers(w, []deploy.Leftover{filled[deploy.Leftover](text)}) }),
 		"JSON":      func() { _ = printAll(&lookRun{json: true}, []deploy.Status{filled[deploy.Status](text)}, nil) },
 		"verdicts": func() {
-			_ = printDecisions([]dnsgate.Decision{decision}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
+			_ = printDecisions([]dnsgate.Decision{decision}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)}, filled[dnsgate.Saving](text))
 		},
 		"verdicts, JSON": func() {
-			_ = printVerdicts([]dnsgate.Decision{decision}, []dnsgate.Shortage{filled[dnsgate.Shortage](text)}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
+			_ = printVerdicts([]dnsgate.Decision{decision}, []dnsgate.Shortage{filled[dnsgate.Shortage](text)}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)}, filled[dnsgate.Saving](text))
 		},
 		"verdict": func() { io.WriteString(stdout(), v.Text("  ")) },
 		"explain": func() {

@@ -5,7 +5,7 @@ let
 in
 same [
   "acl" "attr" "bash" "bzip2" "coreutils" "cpio" "cron" "curl" "diffutils" "e2fsprogs" "file" "findutils" "gawk" "gzip"
-  "iproute2" "ipset" "jq" "kmod" "less" "lego" "logrotate" "nano" "nftables" "nginx" "pebble" "perl" "procps" "psmisc" "restic" "rsync"
+  "iproute2" "ipset" "jq" "kmod" "less" "logrotate" "nano" "nftables" "nginx" "pebble" "perl" "procps" "psmisc" "restic" "rsync"
   "strace" "sudo" "time" "zstd" "git" "age" "tzdata" "iptables" "fuse3"
 ]
 // {

@@ -176,7 +176,7 @@ let
 
   self = fakes // sets // debian // {
     _type = "pkgs";
-    ofDebian = lib.attrNames debs ++ [ "nginxMainline" "minica" ];
+    ofDebian = lib.attrNames debs ++ [ "nginxMainline" "minica" "lego" ];
     inherit lib system stdenv formats runCommand writeText writeTextFile buildEnv linuxPackages mkDerivation deb missing;
     pkgs = self;
     stdenvNoCC = stdenv;
@@ -293,6 +293,7 @@ let
     git = deb "git" { }; gitMinimal = self.git;
     # Programs that were built before: of Go modules, and of this repository.
     prebuilt = name: package name (runCommand name { } "install -D -m 555 ${builtins.path { path = programs + "/${name}"; inherit name; }} $out/bin/${name}") { };
+    lego = self.prebuilt "lego";   # Debian's has no provider for Cloudflare
     minica = tool "minica" "PATH=${self.openssl}/bin:${self.coreutils}/bin\n${builtins.readFile (builders + "/minica.sh")}";
     buildGoModule = a: self.prebuilt a.pname;
     buildGo125Module = self.buildGoModule;
