@@ -36,7 +36,7 @@ func keyOf(parts map[string]any) string {
 const (
 	remembered = 60 * 24 * time.Hour // how long a result is kept that no run has used
 	unfinished = "new-"              // begins the names of files that are being written
-	abandoned  = time.Hour           // after that, nobody writes such a file any more
+	abandoned  = time.Hour           // no run takes that long to write a file
 )
 
 // memory returns the memory of a runner. It removes what no run has used for long.

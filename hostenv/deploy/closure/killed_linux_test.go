@@ -40,7 +40,7 @@ func keepToKill() {
 
 // Wherever a run is killed while it keeps a result, the result is there whole or not at
 // all, and the next run gives what a cold one gives. What the killed run has begun to
-// write is removed when nobody can be writing it any more.
+// write is removed once no run can still be writing it.
 func TestKeptKilledBeforeEverySyscall(t *testing.T) {
 	binaries := testenv.NixBinaries(t)
 	g := newGround(t, binaries[len(binaries)-1])
