@@ -13,22 +13,6 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
-// A Limit is one of Let's Encrypt's rate limits
-// (https://letsencrypt.org/docs/rate-limits/).
-type Limit struct {
-	Kind   string        `json:"kind"`
-	Most   int           `json:"most"`
-	Window time.Duration `json:"-"`
-}
-
-// The limits that a deploy can exceed. Renewals do not count.
-var (
-	perDomain  = Limit{"certificates-per-registered-domain", 50, 7 * 24 * time.Hour}
-	perAccount = Limit{"orders-per-account", 300, 3 * time.Hour}
-	perSet     = Limit{"certificates-per-exact-set", 5, 7 * 24 * time.Hour}
-	perFailure = Limit{"failed-authorizations-per-name", 5, time.Hour}
-)
-
 // A Shortage is a limit that the next deploy would exceed, or that repeated failures
 // may exceed.
 type Shortage struct {
@@ -43,7 +27,7 @@ type Shortage struct {
 }
 
 func (s Shortage) String() string {
-	if s.Kind == perFailure.Kind {
+	if s.Kind == PerFailure.Kind {
 		return fmt.Sprintf("%s: %d certificates are on and never passed; the node orders those that Let's Encrypt did not issue yet every hour, "+
 			"which may fail, and Let's Encrypt allows %d failures a name in an hour (%s)", s.Subject, s.Planned, s.Most, s.Kind)
 	}
@@ -57,7 +41,7 @@ func (s Shortage) String() string {
 
 // Hint returns the fix.
 func (s Shortage) Hint() string {
-	if s.Kind == perFailure.Kind {
+	if s.Kind == PerFailure.Kind {
 		return "`mage status` shows which failed; order them by hand only after their DNS is right, or turn them off until they pass with -onUnknown=disable: " +
 			listed(s.HoldBack)
 	}
@@ -159,13 +143,13 @@ func retried(d plan.Document) []Shortage {
 	}
 	var all []Shortage
 	for _, node := range slices.Sorted(maps.Keys(hosts)) {
-		all = append(all, Shortage{perFailure, node, 0, len(hosts[node]), hosts[node]})
+		all = append(all, Shortage{PerFailure, node, 0, len(hosts[node]), hosts[node]})
 	}
 	return all
 }
 
 func orderOf(c Certificate, at time.Time, fresh bool) order {
-	o := order{host: c.Host, at: at, fresh: fresh, buckets: []bucket{{perAccount, c.Node}}}
+	o := order{host: c.Host, at: at, fresh: fresh, buckets: []bucket{{PerAccount, c.Node}}}
 	var names []string
 	for _, spelling := range c.Names {
 		name, err := QueryName(spelling)
@@ -175,11 +159,11 @@ func orderOf(c Certificate, at time.Time, fresh bool) order {
 		names = append(names, name)
 		// The whole public suffix list counts here, with its private part.
 		domain, err := publicsuffix.EffectiveTLDPlusOne(name)
-		if b := (bucket{perDomain, domain}); err == nil && !slices.Contains(o.buckets, b) {
+		if b := (bucket{PerDomain, domain}); err == nil && !slices.Contains(o.buckets, b) {
 			o.buckets = append(o.buckets, b)
 		}
 	}
 	slices.Sort(names)
-	o.buckets = append(o.buckets, bucket{perSet, strings.Join(slices.Compact(names), " ")})
+	o.buckets = append(o.buckets, bucket{PerSet, strings.Join(slices.Compact(names), " ")})
 	return o
 }

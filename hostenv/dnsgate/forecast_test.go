@@ -32,7 +32,7 @@ func TestForecast(t *testing.T) {
 	hosts, verdicts := ordering(52, "n1", "example.com")
 	first := gateAt(t, planOf(hosts...), verdicts, monday)
 	got := Forecast(first, monday)
-	if len(got) != 1 || got[0].Kind != perDomain.Kind || got[0].Subject != "example.com" || got[0].Planned != 52 ||
+	if len(got) != 1 || got[0].Kind != PerDomain.Kind || got[0].Subject != "example.com" || got[0].Planned != 52 ||
 		fmt.Sprint(got[0].HoldBack) != "[h050.example.com h051.example.com]" {
 		t.Errorf("52 in one domain: %+v", got)
 	}
@@ -111,7 +111,7 @@ func TestForecastAccounts(t *testing.T) {
 		}
 	}
 	got := Forecast(gateAt(t, planOf(hosts...), all, now), now)
-	if len(got) != 1 || got[0].Kind != perAccount.Kind || got[0].Subject != "n1" || len(got[0].HoldBack) != 20 {
+	if len(got) != 1 || got[0].Kind != PerAccount.Kind || got[0].Subject != "n1" || len(got[0].HoldBack) != 20 {
 		t.Errorf("320 on one node: %+v", got)
 	}
 	if text := got[0].String(); text != "n1: the next deploy orders 320 certificates, 0 were ordered within 3 hours, and Let's Encrypt allows 300 (orders-per-account)" {
@@ -145,7 +145,7 @@ func TestForecastFailures(t *testing.T) {
 		t.Helper()
 		var got []string
 		for _, s := range Forecast(out, now) {
-			if s.Kind != perFailure.Kind || s.Past != 0 || s.Planned != len(s.HoldBack) {
+			if s.Kind != PerFailure.Kind || s.Past != 0 || s.Planned != len(s.HoldBack) {
 				t.Errorf("%+v", s)
 			}
 			got = append(got, fmt.Sprint(s.Subject, s.HoldBack))

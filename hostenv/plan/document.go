@@ -212,9 +212,25 @@ type GateEntry struct {
 	Evidence []Evidence `json:"evidence,omitzero"`
 	Fix      string     `json:"fix,omitzero"`
 	Since    string     `json:"since,omitzero"`
-	// Ordered is the time since which the node orders the certificate; "" if it
-	// did so before the first run of the gate, or if the certificate is off.
+	// Ordered is the time since which the node orders the certificate of OrderedNames;
+	// "" if it did so before the first run of the gate, or if the certificate is off.
 	Ordered string `json:"ordered,omitzero"`
+	// OrderedNames are the names of that certificate as A-labels, sorted; nil if they
+	// are not known, or if the certificate is off.
+	OrderedNames []string `json:"orderedNames,omitzero"`
+	// FormerOrders are those before Ordered, the oldest first, as long as they may
+	// count for Let's Encrypt.
+	FormerOrders []Order `json:"formerOrders,omitzero"`
+
+	Carried Carried `json:",inline"`
+}
+
+// An Order is a certificate that a node ordered, and orders no more.
+type Order struct {
+	Names   []string `json:"names,omitzero"` // as A-labels, sorted; nil if they are not known
+	Node    string   `json:"node"`
+	Ordered string   `json:"ordered,omitzero"` // "" before the first run of the gate
+	Until   string   `json:"until"`            // since when the node orders another certificate, or none
 
 	Carried Carried `json:",inline"`
 }
