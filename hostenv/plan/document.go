@@ -221,6 +221,9 @@ type GateEntry struct {
 	// FormerOrders are those before Ordered, the oldest first, as long as they may
 	// count for Let's Encrypt.
 	FormerOrders []Order `json:"formerOrders,omitzero"`
+	// KeepUntil is set if the certificate stays on although the verdict is a failure: the
+	// time until which the node's present certificate is valid, in RFC 3339.
+	KeepUntil string `json:"keepUntil,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
