@@ -17,14 +17,10 @@ import (
 //
 // The verdict does not depend on the order of addresses, records or servers.
 func Judge(facts *Facts, request Request) Verdict {
-	names := certificateNames(request)
-	if len(names) > maxNames {
-		return decide(&subject{Request: request, name: request.Host, tooMany: true, invalid: fmt.Errorf("%d names", len(names))})
-	}
 	var worst Verdict
 	var warnings []string
-	for i, name := range names {
-		v := decide(newSubject(facts, request, name))
+	for i, s := range subjectsOf(facts, request) {
+		v := decide(s)
 		warnings = append(warnings, v.Warnings...)
 		if i == 0 || severity(v) > severity(worst) {
 			worst = v
@@ -33,6 +29,20 @@ func Judge(facts *Facts, request Request) Verdict {
 	slices.Sort(warnings)
 	worst.Warnings = slices.Compact(warnings)
 	return worst
+}
+
+// subjectsOf returns a subject for each name of a certificate, in the order in which they
+// are judged; or one for the whole certificate, if it has too many names.
+func subjectsOf(facts *Facts, request Request) []*subject {
+	names := certificateNames(request)
+	if len(names) > maxNames {
+		return []*subject{{Request: request, name: request.Host, facts: &NameFacts{}, tooMany: true, invalid: fmt.Errorf("%d names", len(names))}}
+	}
+	subjects := make([]*subject, len(names))
+	for i, name := range names {
+		subjects[i] = newSubject(facts, request, name)
+	}
+	return subjects
 }
 
 // decide returns the verdict of the first rule that applies, with the warnings of

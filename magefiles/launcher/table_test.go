@@ -43,7 +43,7 @@ func TestTable(t *testing.T) {
 		var flags, args []string
 		for _, arg := range f.Args {
 			if arg.Optional {
-				flags = append(flags, fmt.Sprintf("\n\t\t{%q, %q, %t, %q},", arg.Name, arg.Type, lists[f.Name+"("+arg.Name+")"], arg.Comment))
+				flags = append(flags, fmt.Sprintf("\n\t\t{%q, %q, %t, %q},", spelling(arg.Name), arg.Type, lists[f.Name+"("+arg.Name+")"], arg.Comment))
 			} else {
 				args = append(args, fmt.Sprintf("%q", arg.Name))
 			}

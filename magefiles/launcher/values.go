@@ -33,6 +33,7 @@ var kinds = map[string]kind{
 	"explain":         {"HOST", hosts},
 	"facts":           {"FILE", files},
 	"file":            {"FILE", files},
+	"for":             {"READER", words("customer")},
 	"format":          {"FORMAT", words("json", "markdown", "text")},
 	"inventory":       {"FILE", files},
 	"jobs":            {"NUMBER", nil},

@@ -34,6 +34,8 @@ func DnsGate(ctx context.Context,
 	json *bool, // print the verdicts as JSON
 	detailedExitcode *bool, // end with 2 if a certificate is off
 	explain *string, // print all facts about one virtual host, write nothing
+	For *string, // with -explain: print a page for this reader, only customer, in place of the facts
+	format *string, // with -for: how to print the page: text or markdown; default text
 	onUnknown *string, // what to do with virtual hosts that never had a verdict: disable, keep or fail
 	allowFlips *bool, // allow any number of certificates to turn off at once
 	live *bool, // connect to hosts whose addresses are not those of the node, default if the node serves its token
@@ -49,6 +51,7 @@ func DnsGate(ctx context.Context,
 		folder:   openFolder(out, !value(dryRun, false) && value(explain, "") == ""),
 		filter:   dnsgate.Filter{Nodes: list(node), Users: list(env)},
 		resolver: value(resolver, ""), explain: value(explain, ""), account: value(accountUri, ""),
+		reader: value(For, ""), format: value(format, ""),
 		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets/secrets.yaml"),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		live: liveChecks(live), update: value(update, false), adopt: value(adopt, false),
@@ -65,6 +68,7 @@ type gateRun struct {
 	filter                        dnsgate.Filter
 	policy                        dnsgate.Policy
 	resolver, explain, account    string
+	reader, format                string
 	facts, record, sopsFile       string
 	token                         string // CF_API_TOKEN, which is no longer in the environment
 	cloudflareURL                 string // "" means Cloudflare's own
@@ -109,6 +113,14 @@ func (r *gateRun) check() error {
 		return problem.New("-facts", "makes no lookup, and cannot be combined with -resolver, -update, -live or -record", "omit -facts to ask DNS")
 	case r.adopt && !r.update:
 		return problem.New("-adopt", "has no effect without -update", "give both")
+	case r.reader != "" && r.reader != "customer":
+		return problem.New("-for", fmt.Sprintf("is %q", r.reader), "write customer; for the provider, -explain prints all facts without -for")
+	case r.reader != "" && r.explain == "":
+		return problem.New("-for", "has no effect without -explain", "name the virtual host: -explain=HOST")
+	case !slices.Contains([]string{"", "text", "markdown"}, r.format):
+		return problem.New("-format", fmt.Sprintf("is %q", r.format), "write text or markdown")
+	case r.format != "" && r.reader == "":
+		return problem.New("-format", "has no effect without -for", "write -for=customer")
 	case r.explain != "" && r.update:
 		return problem.New("-explain", "leaves the plan as it is, and cannot be combined with -update", "run -update first")
 	case r.explain != "" && r.json:
@@ -137,7 +149,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 		return err
 	}
 	if r.explain != "" {
-		return r.explainHost(ctx, certificates)
+		return r.explainHost(ctx, document, certificates, deployed(prior))
 	}
 	if err := r.mayUpdate(document); err != nil {
 		return err
@@ -152,10 +164,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 		}
 	}
 	r.policy.Now = facts.Taken
-	r.policy.Deployed = func(user string) bool { // on the planned node: certificates do not move with an environment
-		e := prior.Entries[user]
-		return e.DeployedNode != "" && e.DeployedNode == e.Node
-	}
+	r.policy.Deployed = deployed(prior)
 	verdicts := make(map[string]dnsgate.Verdict, len(certificates))
 	for _, c := range certificates {
 		verdicts[c.Host] = dnsgate.Judge(facts, r.request(c))
@@ -224,29 +233,4 @@ func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {
 	request := c.Request()
 	request.AccountURI, request.Proxies = r.account, dnsgate.Proxies
 	return request
-}
-
-// explainHost prints all facts about the virtual host with the name or alias of
-// -explain.
-func (r *gateRun) explainHost(ctx context.Context, certificates []dnsgate.Certificate) error {
-	normal := func(name string) string {
-		if query, err := dnsgate.QueryName(name); err == nil {
-			return query
-		}
-		return name // not a name that a certificate can have
-	}
-	wanted := normal(r.explain)
-	i := slices.IndexFunc(certificates, func(c dnsgate.Certificate) bool {
-		return c.Host == wanted || slices.ContainsFunc(c.Names, func(name string) bool { return normal(name) == wanted })
-	})
-	if i < 0 {
-		return problem.WithHint(fmt.Errorf("no virtual host that asks for a certificate has the name %q", r.explain),
-			"run `mage state:list` for all host names; enableLetsEncrypt = false asks for none")
-	}
-	facts, err := r.gather(ctx, certificates[i:i+1])
-	if err != nil {
-		return err
-	}
-	fmt.Fprint(stdout(), dnsgate.Explain(facts, r.request(certificates[i])))
-	return nil
 }
