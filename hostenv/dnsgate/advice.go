@@ -14,21 +14,21 @@ var advice = map[Reason]func(*subject) Advice{
 	ReasonTooManyNames: func(s *subject) Advice {
 		return Advice{
 			Wrong: []string{fmt.Sprintf("The site has %s, and a certificate can have %d.", s.invalid, maxNames)},
-			Do: []string{fmt.Sprintf("Ask the developer of the site to spread its names over several virtual hosts in the project's configuration, with %d names each at most.",
+			First: []string{fmt.Sprintf("Ask the developer of the site to spread its names over several virtual hosts in the project's configuration, with %d names each at most.",
 				maxNames)},
 		}
 	},
 	ReasonWildcard: func(s *subject) Advice {
 		return Advice{
 			Wrong: []string{"The star in " + quote(s.name) + " means all names of that form. Our certificates are for single names."},
-			Do: []string{"Ask the developer of the site to list the names that you need in the project's configuration, in place of " + quote(s.name) +
+			First: []string{"Ask the developer of the site to list the names that you need in the project's configuration, in place of " + quote(s.name) +
 				". If it needs no certificate, they set " + quote("enableLetsEncrypt = false") + " for it."},
 		}
 	},
 	ReasonNameInvalid: func(s *subject) Advice {
 		return Advice{
 			Wrong: []string{"No certificate can have the name " + quote(s.name) + ": " + quote(s.invalid.Error()) + "."},
-			Do: []string{"Ask the developer of the site to choose another name in the project's configuration. If it needs no certificate, they set " +
+			First: []string{"Ask the developer of the site to choose another name in the project's configuration. If it needs no certificate, they set " +
 				quote("enableLetsEncrypt = false") + " for it."},
 		}
 	},
@@ -51,7 +51,7 @@ var advice = map[Reason]func(*subject) Advice{
 		zone := s.zone()
 		return s.ask(Advice{
 			Wrong: []string{"The DNS of " + quote(zone) + " is signed (DNSSEC), and the signatures are not valid. Let's Encrypt, and many providers of internet access, then do not accept its answers."},
-			Do: []string{"Send the message below to the company that keeps your DNS. If you moved your DNS to another company, the company where you registered " +
+			First: []string{"Send the message below to the company that keeps your DNS. If you moved your DNS to another company, the company where you registered " +
 				quote(zone) + " may still have the old DS record. Ask that company to replace or delete it."},
 			Ask: []string{"The DNSSEC signatures of the zone " + quote(zone) + " are not valid. Please sign the zone again, or have its DS record removed at the registry."},
 		})
@@ -60,7 +60,7 @@ var advice = map[Reason]func(*subject) Advice{
 		zone := s.zone()
 		return s.ask(Advice{
 			Wrong: []string{"The name servers of " + quote(zone) + ", which tell the internet where " + quote(s.name) + " leads, did not answer us completely. This may be a short disturbance, also one of our own."},
-			Do:    []string{"If it stays like this for a day, send the message below to the company that keeps your DNS."},
+			First: []string{"If it stays like this for a day, send the message below to the company that keeps your DNS."},
 			Ask:   []string{"Some name servers of the zone " + quote(zone) + " do not answer, or not for all types of records. Let's Encrypt asks each of them for A, AAAA and CAA, also over TCP. Please check them."},
 		})
 	},
@@ -68,7 +68,7 @@ var advice = map[Reason]func(*subject) Advice{
 		zone := s.zone()
 		return s.ask(Advice{
 			Wrong: []string{"Let's Encrypt asks the name servers of " + quote(zone) + " who may issue certificates (CAA records). They did not answer that. This may be a short disturbance, also one of our own."},
-			Do:    []string{"If it stays like this for a day, send the message below to the company that keeps your DNS."},
+			First: []string{"If it stays like this for a day, send the message below to the company that keeps your DNS."},
 			Ask:   []string{"The name servers of the zone " + quote(zone) + " do not answer questions for CAA records. If there are none, the answer must say so, without an error. Please repair this."},
 		})
 	},
@@ -76,7 +76,7 @@ var advice = map[Reason]func(*subject) Advice{
 		zone := s.zone()
 		return s.ask(Advice{
 			Wrong: []string{"A name server of " + quote(zone) + " contradicts itself: asked in one way it has " + quote(s.name) + ", asked in another way it denies it."},
-			Do:    []string{"Send the message below to the company that keeps your DNS."},
+			First: []string{"Send the message below to the company that keeps your DNS."},
 			Ask:   []string{"A name server of the zone " + quote(zone) + " has " + quote(s.name) + ", or its CNAME, for one of the types A, AAAA and CAA, and denies it for another. Please repair it."},
 		})
 	},
@@ -87,7 +87,6 @@ var advice = map[Reason]func(*subject) Advice{
 	ReasonCAACritical: func(s *subject) Advice {
 		a := Advice{
 			Wrong: []string{"Your domain has a CAA record at " + quote(s.caa.at.Name) + " that Let's Encrypt does not know, and that is marked as critical. It refuses every certificate then."},
-			zone:  s.zone(),
 		}
 		owner := s.caaOwner()
 		for _, r := range readCAA(s.caa.at.Lookup.CAA).critical {
@@ -98,10 +97,9 @@ var advice = map[Reason]func(*subject) Advice{
 	ReasonCAAForbids: func(s *subject) Advice {
 		owner := s.caaOwner()
 		a := Advice{
-			Wrong:  []string{"The CAA records of a domain say who may issue certificates for it. Those at " + quote(owner) + " do not allow Let's Encrypt, or not in the way that our servers use."},
-			Create: []Record{{owner, "CAA", `0 issue "` + issuer + `"`}},
-			Do:     []string{"If a form asks for the parts of a CAA record: the flag is " + quote("0") + ", the tag " + quote("issue") + ", the value " + quote(issuer) + ", in lower case. Leave all CAA records that are not named here as they are."},
-			zone:   s.zone(),
+			Wrong: []string{"The CAA records of a domain say who may issue certificates for it. Those at " + quote(owner) + " do not allow Let's Encrypt, or not in the way that our servers use."},
+			Set:   []Record{{owner, "CAA", `0 issue "` + issuer + `"`}},
+			Then:  []string{"If a form asks for the parts of a CAA record: the flag is " + quote("0") + ", the tag " + quote("issue") + ", the value " + quote(issuer) + ", in lower case. Leave all CAA records that are not named here as they are."},
 		}
 		for _, r := range s.caa.at.Lookup.CAA {
 			if strings.EqualFold(r.Tag, "issue") && strings.Contains(strings.ToLower(r.Value), issuer) {
@@ -109,7 +107,7 @@ var advice = map[Reason]func(*subject) Advice{
 			}
 		}
 		if owner != s.caa.at.Name {
-			a.Do = append(a.Do, quote(s.caa.at.Name)+" is another name for "+quote(owner)+" (a CNAME record), so the CAA records there count. If "+quote(owner)+
+			a.Then = append(a.Then, quote(s.caa.at.Name)+" is another name for "+quote(owner)+" (a CNAME record), so the CAA records there count. If "+quote(owner)+
 				" is not yours, change the CNAME record of "+quote(s.caa.at.Name)+" so that it leads to us: its value is "+quote(s.Node)+".")
 		}
 		return s.ask(a)
@@ -134,36 +132,30 @@ var advice = map[Reason]func(*subject) Advice{
 	ReasonAMixed:    (*subject).adviseMixed,
 	ReasonAAAAMixed: (*subject).adviseMixed,
 	ReasonAAAAMismatch: func(s *subject) Advice {
-		const first = "Let's Encrypt, and most visitors, use the address of the new kind (IPv6, an AAAA record) if there is one. "
-		wrong := first + "That of " + quote(s.name) + " is " + quoted(texts(s.route.outside)) + ", which is not our server."
-		if len(s.v4) == 0 || !s.v4.allIn(s.node.v4) || s.firstTarget() != "" {
-			return s.moveHere(wrong)
-		}
-		a := Advice{Wrong: []string{wrong}, Remove: s.outsideRecords(), zone: s.zone()}
-		for _, own := range texts(s.node.v6) {
-			a.Create = append(a.Create, Record{s.name, "AAAA", own})
-		}
-		return s.ask(a)
+		return s.adviseIPv6(quote(s.name) + " has " + quoted(texts(s.route.outside)) + " there, which is not our server.")
 	},
 	ReasonNoRoute: func(s *subject) Advice {
-		return s.moveHere("In DNS, " + quote(s.name) + " leads to another server, at least for some visitors, and we cannot see whether that server answers.")
+		if !s.route.six {
+			return s.moveHere("In DNS, " + quote(s.name) + " leads to another server, and we cannot see whether that one passes requests on to ours.")
+		}
+		return s.adviseIPv6(quote(s.name) + " has " + quoted(texts(s.route.outside)) + " there. That is not our server, and we cannot see whether a server answers there at all.")
 	},
 	ReasonForwardsSome: func(s *subject) Advice {
 		return s.moveHere("In DNS, " + quote(s.name) + " has several addresses. Some lead to our server, and some do not: " + quoted(texts(s.route.outside)) + ".")
 	},
 	ReasonAnswersAlike: func(s *subject) Advice {
 		a := s.moveHere("In DNS, " + quote(s.name) + " leads to " + quoted(texts(s.route.outside)) + ". The server there answers as ours does, so we cannot tell whether it passes requests on to us.")
-		a.Do = append([]string{"If that server is yours and passes all requests on to us, change nothing: everything is right. If not, change these records."}, a.Do...)
+		a.First = append(a.First, "If that server is yours and passes all requests on to us, change nothing: everything is right. If not, change these records.")
 		return a
 	},
 	ReasonProxied: func(s *subject) Advice {
 		a := s.moveHere("Requests for " + quote(s.name) + " go through Cloudflare. We cannot see whether Cloudflare passes them on to our server.")
 		a.Remove = nil
-		a.Do = append([]string{
-			"Log in to Cloudflare and open the DNS records of " + quote(s.zone()) + ". The record of " + quote(s.name) +
+		a.First = append(a.First,
+			"Log in to Cloudflare and open the DNS records of "+quote(s.zone())+". The record of "+quote(s.name)+
 				" must have the value below. Cloudflare's proxy (the orange cloud) may stay on.",
-			"If rules at Cloudflare block or change requests, let them leave out the path " + quote(ChallengePath) + ": Let's Encrypt asks there, over plain " + quote("http://") + ".",
-		}, a.Do...)
+			"If rules at Cloudflare block or change requests, let them leave out the path "+quote(ChallengePath)+": Let's Encrypt asks there, over plain "+quote("http://")+".",
+		)
 		a.look = nil // it has Cloudflare's addresses before and after
 		return a
 	},
@@ -177,17 +169,17 @@ var advice = map[Reason]func(*subject) Advice{
 		}
 		a := Advice{
 			Wrong:  []string{"The AAAA record of " + quote(s.name) + " leads to our server, and that is enough for the certificate. Its A record leads to another server: visitors without IPv6 reach that one."},
-			Remove: s.outsideRecords(), zone: s.zone(),
+			Remove: s.outsideRecords(),
 		}
 		for _, own := range texts(s.node.v4) {
-			a.Create = append(a.Create, Record{s.name, "A", own})
+			a.Set = append(a.Set, Record{s.name, "A", own})
 		}
 		return s.ask(a)
 	},
 	ReasonAAAADead: func(s *subject) Advice {
 		a := Advice{
 			Wrong:  []string{"The A record of " + quote(s.name) + " leads to our server, and that is enough for the certificate. No server answers at the address of its AAAA record: that slows down many visitors."},
-			Remove: s.outsideRecords(), zone: s.zone(),
+			Remove: s.outsideRecords(),
 		}
 		return s.ask(a)
 	},
@@ -206,12 +198,25 @@ func (s *subject) adviseServers() Advice {
 	zone := s.zone()
 	a := s.moveHere("The name servers of " + quote(zone) + " do not all give the same answer for " + quote(s.name) + ". Let's Encrypt asks from several places in the world, and each may ask another of them.")
 	a.Remove = nil
-	a.Do = append([]string{
+	a.First = append(a.First,
 		"If you have just changed something, wait for a day: all name servers get the change by then.",
-		"If it stays like this, see that " + quote(s.name) + " has these records and no other of the types A, AAAA and CNAME, and send the message below to the company that keeps your DNS.",
-	}, a.Do...)
+		"If it stays like this, see that "+quote(s.name)+" has these records and no other of the types A, AAAA and CNAME, and send the message below to the company that keeps your DNS.",
+	)
 	a.Ask = []string{"The name servers of the zone " + quote(zone) + " give different answers for " + quote(s.name) + ". Please see that all of them have the same version of the zone."}
 	return a
+}
+
+// adviseIPv6 is for AAAA records that lead elsewhere.
+func (s *subject) adviseIPv6(wrong string) Advice {
+	wrong = "An AAAA record has the address for IPv6, the newer kind of internet address. Let's Encrypt, and most visitors, use it if there is one. " + wrong
+	if len(s.v4) == 0 || !s.v4.allIn(s.node.v4) || s.firstTarget() != "" {
+		return s.moveHere(wrong)
+	}
+	a := Advice{Wrong: []string{wrong}, Remove: s.outsideRecords()}
+	for _, own := range texts(s.node.v6) {
+		a.Set = append(a.Set, Record{s.name, "AAAA", own})
+	}
+	return s.ask(a)
 }
 
 // adviseMixed is for several addresses, some of which are the node's.
@@ -224,14 +229,14 @@ func (s *subject) adviseMixed() Advice {
 		return s.moveHere(wrong)
 	}
 	return s.ask(Advice{
-		Wrong: []string{wrong}, Remove: s.outsideRecords(), zone: s.zone(),
-		Do: []string{"Leave the records with the addresses of our server as they are: " + quoted(texts(s.node.all())) + "."},
+		Wrong: []string{wrong}, Remove: s.outsideRecords(),
+		Then: []string{"Leave the records with the addresses of our server as they are: " + quoted(texts(s.node.all())) + "."},
 	})
 }
 
 // moveHere is the advice to lead the name to the node, by new records.
 func (s *subject) moveHere(wrong string) Advice {
-	a := Advice{Wrong: []string{wrong}, zone: s.zone()}
+	a := Advice{Wrong: []string{wrong}}
 	addresses := s.addressRecords()
 	target := s.firstTarget()
 	switch {
@@ -242,9 +247,9 @@ func (s *subject) moveHere(wrong string) Advice {
 	case target == "":
 		a.Remove = s.present()
 	}
-	a.Create = addresses
+	a.Set = addresses
 	if !s.apex() {
-		a.Create, a.Or = []Record{{s.name, "CNAME", s.Node}}, addresses
+		a.Set, a.Or = []Record{{s.name, "CNAME", s.Node}}, addresses
 	}
 	a.look = []string{s.name}
 	return s.ask(a)
@@ -317,7 +322,7 @@ func (s *subject) ask(a Advice) Advice {
 			labels[f.label()] = true
 		}
 	}
-	if len(a.Remove)+len(a.Create) > 0 && len(a.look) == 0 && !slices.ContainsFunc(slices.Concat(a.Remove, a.Create), func(r Record) bool { return r.Type == "CAA" }) {
+	if len(a.Remove)+len(a.Set) > 0 && len(a.look) == 0 && !slices.ContainsFunc(slices.Concat(a.Remove, a.Set), func(r Record) bool { return r.Type == "CAA" }) {
 		a.look = []string{s.name}
 	}
 	v := decide(s)

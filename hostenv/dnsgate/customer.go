@@ -36,10 +36,11 @@ type Part struct {
 // see [Page].
 type Advice struct {
 	Wrong []string // what is wrong
-	// Remove, Create and Or are records: those of Or replace those of Create, if the
-	// name has other records already.
-	Remove, Create, Or []Record
-	Do                 []string // what to do that is not a record, or that explains one
+	First []string // what to do before the records
+	// Remove, Set and Or are records: those of Or replace those of Set, if the name has
+	// other records already.
+	Remove, Set, Or []Record
+	Then            []string // what to do after the records
 	// Ask is for the company that keeps the DNS, beside the records. Saw is what it
 	// needs to find the fault.
 	Ask, Saw []string
@@ -90,9 +91,10 @@ func (p *Page) add(name string, reason Reason, a Advice) {
 	part.Names = append(part.Names, name)
 	part.Wrong = join(part.Wrong, a.Wrong)
 	part.Remove = join(part.Remove, a.Remove)
-	part.Create = join(part.Create, a.Create)
+	part.Set = join(part.Set, a.Set)
 	part.Or = join(part.Or, a.Or)
-	part.Do = join(part.Do, a.Do)
+	part.First = join(part.First, a.First)
+	part.Then = join(part.Then, a.Then)
 	part.Ask = join(part.Ask, a.Ask)
 	part.Saw = join(part.Saw, a.Saw)
 	part.look = join(part.look, a.look)
@@ -109,7 +111,12 @@ func join[T comparable](a, b []T) []T {
 
 // needs reports whether a part asks the customer to do something.
 func (a *Advice) needs() bool {
-	return len(a.Remove)+len(a.Create)+len(a.Do)+len(a.Ask) > 0
+	return len(a.First)+len(a.Remove)+len(a.Set)+len(a.Then)+len(a.Ask) > 0
+}
+
+// needs reports whether any part does.
+func (p *Page) needs() bool {
+	return slices.ContainsFunc(p.Parts, func(part Part) bool { return part.needs() })
 }
 
 // parts are those that the customer reads: if some names need something, the others are
@@ -124,7 +131,7 @@ func (p *Page) parts() []Part {
 
 func (p *Page) summary(d Decision) string {
 	host := quote(p.Host)
-	nothing := !slices.ContainsFunc(p.Parts, func(part Part) bool { return part.needs() })
+	nothing := !p.needs()
 	ours := slices.ContainsFunc(p.Parts, func(part Part) bool { return part.Ours })
 	const who = "Let's Encrypt, the organisation that issues the certificate,"
 	switch {
@@ -155,6 +162,9 @@ func (p *Page) until(d Decision) []string {
 	default:
 		text = append(text, "On our server, "+host+" has no certificate. Visitors who reach our server can open "+quote("http://"+p.Host)+
 			"; for "+site+" their browsers show a warning, or no page.")
+	}
+	if !p.needs() {
+		return append(text, "We look again before every deployment.")
 	}
 	return append(text, "We look again before every deployment. You need not tell us of your change; if it is urgent, do.")
 }

@@ -147,7 +147,7 @@ func TestPageOfSeveralNames(t *testing.T) {
 
 // What the provider keeps to itself is on no page: its resolver, and how it runs the gate.
 func TestPagesAreForCustomers(t *testing.T) {
-	internal := regexp.MustCompile("(?i)mage |provider\\.|-live|accountUri|127\\.0\\.0|acme__|resolver|\\bgate\\b|\\bnode\\b|http-01|hostenv-provider")
+	internal := regexp.MustCompile("(?i)mage |provider\\.|-live|accountUri|acme__|resolver|\\bgate\\b|\\bnode\\b|http-01|hostenv-provider")
 	for reason, page := range pages() {
 		for _, text := range []string{page.Text(), page.Markdown()} {
 			text = strings.ReplaceAll(text, ChallengePath+Token, "")
@@ -177,6 +177,9 @@ func TestPagesAreSafe(t *testing.T) {
 		inspect := func(text string) {
 			for line := range strings.Lines(text) {
 				line = strings.TrimRight(line, "\n")
+				if strings.TrimSpace(line) == "```" {
+					continue // of ours, around a command
+				}
 				outside := ""
 				for i, part := range strings.Split(line, "`") {
 					if i%2 == 0 {

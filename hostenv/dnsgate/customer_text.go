@@ -53,13 +53,17 @@ func (p *Page) render(w sheet) string {
 			continue
 		}
 		w.heading("What to do" + of)
-		part.render(w)
+		part.render(w, !slices.ContainsFunc(parts[:i], func(p Part) bool { return p.zone == part.zone }))
 		if message := part.message(); len(message) > 0 {
 			w.heading("What to tell the company that keeps your DNS" + of)
 			w.quotation(message)
 		}
 	}
-	w.heading("What happens until then")
+	if p.needs() {
+		w.heading("What happens until then")
+	} else {
+		w.heading("What happens next")
+	}
 	for _, text := range p.Until {
 		w.paragraph(text)
 	}
@@ -73,27 +77,30 @@ func (p *Page) render(w sheet) string {
 	return w.String()
 }
 
-// render writes what to do.
-func (part *Part) render(w sheet) {
-	if part.zone != "" && len(part.Remove)+len(part.Create)+len(part.Ask) > 0 {
+// render writes what to do. It says who keeps the DNS if introduce is set.
+func (part *Part) render(w sheet, introduce bool) {
+	if introduce && part.zone != "" && len(part.Remove)+len(part.Set)+len(part.Ask) > 0 {
 		w.paragraph(part.who())
+	}
+	for _, text := range part.First {
+		w.item("- ", text)
 	}
 	if len(part.Remove) > 0 {
 		w.paragraph("Delete:")
 		w.table(part.Remove)
 	}
-	if len(part.Create) > 0 {
-		w.paragraph("Create:")
-		w.table(part.Create)
+	if len(part.Set) > 0 {
+		w.paragraph("Set:")
+		w.table(part.Set)
 	}
 	if len(part.Or) > 0 {
-		w.paragraph("If the name has records of other types that you need, such as MX or TXT for mail, the form refuses a CNAME record. Then create in its place:")
+		w.paragraph("If the name has records of other types that you need, such as MX or TXT for mail, the form refuses a CNAME record. Then set these in its place:")
 		w.table(part.Or)
 	}
 	if text := part.forms(); text != "" {
 		w.paragraph(text)
 	}
-	for _, text := range part.Do {
+	for _, text := range part.Then {
 		w.item("- ", text)
 	}
 }
@@ -110,11 +117,11 @@ func (part *Part) who() string {
 
 // forms explains how to fill in a form, with the names of the records.
 func (part *Part) forms() string {
-	if len(part.Create) == 0 {
+	if len(part.Set) == 0 {
 		return ""
 	}
 	var short []string
-	for _, r := range part.Create {
+	for _, r := range part.Set {
 		switch under, ok := strings.CutSuffix(r.Name, "."+part.zone); {
 		case r.Name == part.zone:
 			short = join(short, []string{quote("@") + " for " + quote(r.Name)})
@@ -126,7 +133,7 @@ func (part *Part) forms() string {
 	if len(short) > 0 {
 		text += " Some forms want the name without " + quote(part.zone) + ": write " + series(short) + "."
 	}
-	if slices.ContainsFunc(part.Create, func(r Record) bool { return r.Type == "CNAME" }) {
+	if slices.ContainsFunc(part.Set, func(r Record) bool { return r.Type == "CNAME" }) {
 		text += " If the form adds " + quote(part.zone) + " to the value, write a full stop at the end of the value."
 	}
 	return text
@@ -134,7 +141,7 @@ func (part *Part) forms() string {
 
 // message is for the company that keeps the DNS, ready to send.
 func (part *Part) message() []string {
-	if part.zone == "" || len(part.Remove)+len(part.Create)+len(part.Ask) == 0 {
+	if part.zone == "" || len(part.Remove)+len(part.Set)+len(part.Ask) == 0 {
 		return nil
 	}
 	lines := slices.Clone(part.Ask)
@@ -149,10 +156,10 @@ func (part *Part) message() []string {
 	}
 	list("Please delete in the zone "+quote(part.zone)+":", part.Remove)
 	if len(part.Ask) == 0 || len(part.Remove) > 0 {
-		list("Please create in the zone "+quote(part.zone)+":", part.Create)
+		list("Please set in the zone "+quote(part.zone)+":", part.Set)
 		list("or, if the name needs records of other types beside it:", part.Or)
 	} else {
-		list("It should have:", part.Create)
+		list("It should have:", part.Set)
 		list("or, if it needs records of other types beside it:", part.Or)
 	}
 	if len(part.Saw) > 0 {

@@ -38,6 +38,8 @@ var table = []*Target{
 		{"json", "bool", false, "print the verdicts as JSON"},
 		{"detailedExitcode", "bool", false, "end with 2 if a certificate is off"},
 		{"explain", "string", false, "print all facts about one virtual host, write nothing"},
+		{"for", "string", false, "with -explain: print a page for this reader, only customer, in place of the facts"},
+		{"format", "string", false, "with -for: how to print the page: text or markdown; default text"},
 		{"onUnknown", "string", false, "what to do with virtual hosts that never had a verdict: disable, keep or fail"},
 		{"allowFlips", "bool", false, "allow any number of certificates to turn off at once"},
 		{"live", "bool", false, "connect to hosts whose addresses are not those of the node, default if the node serves its token"},
