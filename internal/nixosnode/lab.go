@@ -45,6 +45,7 @@ type Lab struct {
 	number int
 	dir    string
 	acme   *Pebble
+	others int // machines that are no nodes
 }
 
 // free are the numbers of labs that are not in use.

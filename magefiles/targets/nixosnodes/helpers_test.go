@@ -76,7 +76,11 @@ func (s *labTest) pointAll() {
 
 // get requests a URL, and returns the status and the body.
 func (s *labTest) get(url string) (int, string, error) {
-	response, err := s.Client().Get(url)
+	return answered(s.Client().Get(url))
+}
+
+// answered returns the status and the body of a response.
+func answered(response *http.Response, err error) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
