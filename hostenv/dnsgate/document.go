@@ -132,7 +132,7 @@ func QuestionOf(certificates []Certificate, live LiveChecks) Question {
 func (d Decision) entry(now string) plan.GateEntry {
 	e := plan.GateEntry{
 		Asked: plan.Asked{EnableACME: d.Asked.EnableACME, ForceSSL: d.Asked.ForceSSL}, Decision: plan.GateOff, Node: d.Node,
-		Verdict: string(d.Verdict.Result), Reason: string(d.Verdict.Reason), Name: d.Verdict.Name, Fix: d.Verdict.Fix, Since: now,
+		Verdict: string(d.Verdict.Result), Reason: string(d.Verdict.Reason), Name: d.Verdict.Name, Fix: d.Verdict.Fix, Since: now, KeepUntil: d.KeepUntil,
 	}
 	if d.On {
 		e.Decision = plan.GateOn

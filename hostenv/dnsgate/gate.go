@@ -37,6 +37,8 @@ type Policy struct {
 	// the gate never ran for a deployed environment, for example because of a filter,
 	// its names have certificates already.
 	Deployed func(user string) bool
+	// Served is what nodes serve, by virtual host, of the certificates of [Losing].
+	Served map[string]*Served
 }
 
 // Decision is what the gate decides of one certificate.
@@ -49,6 +51,12 @@ type Decision struct {
 	Kept bool
 	// Since is the time at which the present verdict began.
 	Since string
+
+	// HSTS is set if browsers may open the host over TLS alone.
+	HSTS bool
+	// KeepUntil is set for a host with HSTS that fails, and that had a certificate: it
+	// stays on until then, and is out of reach after that. See plan.GateEntry.
+	KeepUntil string
 
 	// Fresh is set if the next deploy orders the certificate for the first time.
 	Fresh bool
@@ -68,7 +76,8 @@ type Gated struct {
 // d. It decides only about the certificates in verdicts. All others, and virtual hosts
 // that ask for no certificate, stay as they are.
 //
-// Gate turns a certificate that fails off at both places of the plan, and records in
+// Gate turns a certificate that fails off at both places of the plan, unless the host has
+// HSTS and the node a certificate that is still valid (GateEntry.KeepUntil), and records in
 // dnsGate what the environment asks for. A certificate that passes gets that again. An
 // unknown verdict keeps the last decision. New certificates beyond a project's quota stay
 // off ([ReasonQuota]). The same verdicts a second time change
@@ -81,6 +90,7 @@ func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, 
 	out := &Gated{}
 	changes := orders{}
 	certificates := wanted(d)
+	promised := promisesOf(d, policy.Served)
 	gated := map[string]bool{} // environments
 	for _, c := range certificates {
 		_, was := entryOf(d, c.Host)
@@ -96,7 +106,7 @@ func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, 
 			continue
 		}
 		had := old == nil && !gated[c.User] && policy.Deployed != nil && policy.Deployed(c.User)
-		decision, entry := policy.decide(c, v, old, had)
+		decision, entry := policy.decide(c, v, old, had, promised.of(c.Host))
 		decision.Fresh = decision.On && !decision.had
 		out.Decisions = append(out.Decisions, decision)
 		if entry == nil {
@@ -120,17 +130,31 @@ func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, 
 }
 
 // decide returns the decision and the new entry, nil if the old entry stays.
-func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had bool) (Decision, *plan.GateEntry) {
+func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had, promised bool) (Decision, *plan.GateEntry) {
 	// A verdict for another node does not count: the certificate stays there.
 	valid := old != nil && old.Node == c.Node
-	d := Decision{Certificate: c, Verdict: v, Was: old == nil || isOn(old), had: had || valid && isOn(old), renewed: old != nil && isOn(old)}
+	d := Decision{Certificate: c, Verdict: v, HSTS: promised, Was: old == nil || isOn(old), had: had || valid && isOn(old), renewed: old != nil && isOn(old)}
 	switch {
 	case v.Result == Pass:
 		d.On = true
+	case v.Result == Fail && d.had:
+		d.KeepUntil, d.On = p.keep(c, promised, old)
 	case v.Result == Fail:
+		if valid && promised {
+			d.KeepUntil = old.KeepUntil // it is out of reach since then
+		}
 	case valid && old.Verdict != string(Unknown): // the last verdict stays
 		d.On, d.Kept, d.Since = isOn(old), true, old.Since
-		return d, nil
+		if !d.On || old.KeepUntil == "" {
+			d.KeepUntil = old.KeepUntil
+			return d, nil
+		}
+		next := *old
+		if d.KeepUntil, d.On = p.keep(c, promised, old); !d.On {
+			next.Decision, next.Ordered = plan.GateOff, ""
+		}
+		next.KeepUntil = d.KeepUntil
+		return d, &next
 	default:
 		d.On = p.unknown(d.had)
 	}
@@ -167,7 +191,7 @@ func (p Policy) unknown(had bool) bool {
 // foreign addresses change often, and a change of the plan costs a review.
 func isSame(old, next plan.GateEntry) bool {
 	return old.Decision == next.Decision && old.Asked.TLS() == next.Asked.TLS() && old.Node == next.Node &&
-		old.Verdict == next.Verdict && old.Reason == next.Reason && old.Name == next.Name
+		old.Verdict == next.Verdict && old.Reason == next.Reason && old.Name == next.Name && old.KeepUntil == next.KeepUntil
 }
 
 func (p Policy) check(decisions []Decision) error {
@@ -176,7 +200,7 @@ func (p Policy) check(decisions []Decision) error {
 	for _, d := range decisions {
 		if d.had {
 			on++
-			if !d.On {
+			if !d.On && !p.over(d) {
 				flips = append(flips, d.Host)
 			}
 		}
@@ -196,6 +220,10 @@ func (p Policy) check(decisions []Decision) error {
 	}
 	return nil
 }
+
+// over reports whether the certificate of a decision is no longer valid, so that to turn
+// it off takes nothing away.
+func (p Policy) over(d Decision) bool { return d.KeepUntil != "" && d.KeepUntil < p.Now }
 
 // Available returns [ErrWithheld] if facts do not allow a decision about the
 // certificates: the resolver answers no question, or a node has no known address.

@@ -221,8 +221,9 @@ type GateEntry struct {
 	// FormerOrders are those before Ordered, the oldest first, as long as they may
 	// count for Let's Encrypt.
 	FormerOrders []Order `json:"formerOrders,omitzero"`
-	// KeepUntil is set if the certificate stays on although the verdict is a failure: the
-	// time until which the node's present certificate is valid, in RFC 3339.
+	// KeepUntil is set if the verdict is a failure and browsers open the host over TLS
+	// alone (HSTS): the end of the validity of the node's certificate, in RFC 3339. It
+	// stays on until then, and the host is out of reach after that.
 	KeepUntil string `json:"keepUntil,omitzero"`
 
 	Carried Carried `json:",inline"`

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -18,10 +19,10 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 		fmt.Fprintf(stderr(), "warning: %s\nhint: %s\n", l, l.Hint())
 	}
 	if r.json {
-		if err := printVerdicts(gated.Decisions, limits); err != nil {
+		if err := printVerdicts(gated, limits); err != nil {
 			return err
 		}
-	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions) }, f); err != nil {
+	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated) }, f); err != nil {
 		return err
 	} else if !f.Changed() {
 		fmt.Println("the plan stays as it is")
@@ -32,7 +33,8 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	return nil
 }
 
-func printDecisions(decisions []dnsgate.Decision) error {
+func printDecisions(gated *dnsgate.Gated) error {
+	decisions := gated.Decisions
 	if len(decisions) == 0 {
 		fmt.Fprintln(stdout(), "no virtual host asks for a certificate")
 	} else if err := printTable(decisions); err != nil {
@@ -43,7 +45,24 @@ func printDecisions(decisions []dnsgate.Decision) error {
 			fmt.Fprintf(stdout(), "\n%s: %s\n%s", d.Host, d.Verdict.Reason, text)
 		}
 	}
-	return nil
+	return printOutOfReach(dnsgate.OutOfReach(gated))
+}
+
+// printOutOfReach prints which hosts browsers cannot open, from when on, and the customer
+// to write to.
+func printOutOfReach(hosts []dnsgate.Unreachable) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	fmt.Fprint(stdout(), "\nOut of reach (HSTS): browsers open these hosts over TLS only, and they have no valid certificate from then on.\n"+
+		"`mage dnsGate -explain=HOST -for=customer` prints a page for the customer.\n")
+	w := tabwriter.NewWriter(stdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "FROM\tHOST\tREASON\tCUSTOMER\tCONTACT")
+	for _, h := range hosts {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", problem.Line(h.From), h.Host, h.Reason,
+			dash(strings.Trim(h.Organisation+"__"+h.Project, "_")), dash(problem.Line(strings.Join(h.Contacts, ", "))))
+	}
+	return w.Flush()
 }
 
 func printTable(decisions []dnsgate.Decision) error {
@@ -59,6 +78,8 @@ func printTable(decisions []dnsgate.Decision) error {
 func ordered(d dnsgate.Decision) string {
 	text := onOff(d.On)
 	switch {
+	case d.On && d.KeepUntil != "":
+		text += " until " + problem.Line(d.KeepUntil)
 	case d.On != d.Was:
 		text += " (was " + onOff(d.Was) + ")"
 	case d.Kept:
@@ -84,18 +105,21 @@ type verdict struct {
 	Was         string   `json:"was"`
 	Kept        bool     `json:"kept"`
 	Since       string   `json:"since"`
+	KeepUntil   string   `json:"keepUntil,omitempty"`
 	dnsgate.Verdict
 }
 
-func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage) error {
+func printVerdicts(gated *dnsgate.Gated, limits []dnsgate.Shortage) error {
+	decisions := gated.Decisions
 	verdicts := make([]verdict, len(decisions))
 	for i, d := range decisions {
-		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Since, d.Verdict}
+		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Since, d.KeepUntil, d.Verdict}
 	}
 	w := json.NewEncoder(stdoutJSON())
 	w.SetEscapeHTML(false)
 	w.SetIndent("", "  ")
 	return w.Encode(map[string]any{
 		"formatVersion": dnsgate.FormatVersion, "verdicts": verdicts, "limits": append([]dnsgate.Shortage{}, limits...),
+		"outOfReach": append([]dnsgate.Unreachable{}, dnsgate.OutOfReach(gated)...),
 	})
 }

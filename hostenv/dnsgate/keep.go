@@ -1,0 +1,114 @@
+package dnsgate
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+// Served is what a node serves for a virtual host over TLS: the certificate in use.
+type Served struct {
+	// Issuer and Subject of the certificate, as text.
+	Issuer  string   `json:"issuer,omitempty"`
+	Subject string   `json:"subject,omitempty"`
+	Names   []string `json:"names,omitempty"`
+	// NotAfter is the end of its validity, in RFC 3339.
+	NotAfter string `json:"notAfter,omitempty"`
+	// HSTS is the header Strict-Transport-Security of the node's answer for /.
+	HSTS string `json:"hsts,omitempty"`
+	// Error is why the node served no certificate. It proves nothing: the node may be
+	// out of reach for this machine alone.
+	Error string `json:"error,omitempty"`
+}
+
+// preliminary is in the issuer of the certificates that NixOS makes until the first order
+// succeeds (nix/modules/certificates.sh knows them by it as well).
+const preliminary = "minica root ca"
+
+// covers reports whether browsers may accept the certificate for a name, as far as its
+// fields show: it is not self-signed, and has the name.
+func (s *Served) covers(name string) bool {
+	if s.Issuer == "" || s.Issuer == s.Subject || strings.Contains(s.Issuer, preliminary) {
+		return false
+	}
+	_, parent, _ := strings.Cut(name, ".")
+	return slices.Contains(s.Names, name) || slices.Contains(s.Names, "*."+parent)
+}
+
+// lifetime is how long a certificate of Let's Encrypt's profile `classic` is valid, which
+// is the default of NixOS, by the time of its order.
+func lifetime(ordered time.Time) time.Duration {
+	const day = 24 * time.Hour
+	switch {
+	case ordered.Before(time.Date(2027, 2, 10, 0, 0, 0, 0, time.UTC)):
+		return 90 * day
+	case ordered.Before(time.Date(2028, 2, 16, 0, 0, 0, 0, time.UTC)):
+		return 64 * day
+	}
+	return 45 * day
+}
+
+// validUntil returns the end of the validity of the certificate that a host has on its
+// node: the zero time if it has none. Known is false if there is nothing to tell it by.
+//
+// What the node serves decides, whether it is better or worse than what the plan says. If
+// no look at the node succeeded, the last look counts. Without one, it is a certificate of
+// the time since which the node orders it, if the gate's last verdict was a pass: such an
+// order succeeded as far as the gate knows. A later renewal may be valid for longer.
+func validUntil(c Certificate, s *Served, old *plan.GateEntry) (until time.Time, known bool) {
+	if s != nil && s.Error == "" {
+		name, err := QueryName(c.Names[0])
+		if until, bad := time.Parse(time.RFC3339, s.NotAfter); err == nil && bad == nil && s.covers(name) {
+			return until, true
+		}
+		return time.Time{}, true
+	}
+	if old == nil || old.Node != c.Node {
+		return time.Time{}, false
+	}
+	if until, err := time.Parse(time.RFC3339, old.KeepUntil); err == nil {
+		return until, true
+	}
+	if ordered, err := time.Parse(time.RFC3339, old.Ordered); err == nil && old.Verdict == string(Pass) {
+		return ordered.Add(lifetime(ordered)), true
+	}
+	return time.Time{}, false
+}
+
+// keep decides about a certificate that is on, and fails. It stays on as long as the one
+// on the node is valid, if browsers open the host over TLS alone. Until is the end of
+// that, in RFC 3339: now if it is not known, and "" if the node has no certificate that
+// browsers accept, for then they have no promise either.
+func (p Policy) keep(c Certificate, promised bool, old *plan.GateEntry) (until string, on bool) {
+	now, err := time.Parse(time.RFC3339, p.Now)
+	if !promised || err != nil {
+		return "", false
+	}
+	switch end, known := validUntil(c, p.Served[c.Host], old); {
+	case !known:
+		return p.Now, false
+	case end.IsZero():
+		return "", false
+	default:
+		return end.UTC().Format(time.RFC3339), end.After(now)
+	}
+}
+
+// Losing returns the certificates that are on and whose verdict is not a pass: the gate
+// has to know what their nodes serve ([Policy].Served).
+func Losing(d plan.Document, verdicts map[string]Verdict) []Certificate {
+	var all []Certificate
+	for _, c := range wanted(d) {
+		v, judged := verdicts[c.Host]
+		entry, known := entryOf(d, c.Host)
+		if !judged || known && !isOn(&entry) {
+			continue
+		}
+		if v.Result == Fail || v.Result == Unknown && entry.KeepUntil != "" {
+			all = append(all, c)
+		}
+	}
+	return all
+}
