@@ -3,6 +3,7 @@ package dnsgate
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -156,9 +157,17 @@ func (p *Page) until(d Decision) []string {
 	case d.Verdict.Result == Pass && d.On:
 		return []string{"We order the certificate with our next deployment, unless you have it already. It is renewed without your help."}
 	case d.On && d.Verdict.Result == Fail:
-		text = append(text, "Your present certificate stays in use. Let's Encrypt does not renew it before the problem is solved.")
+		until := ""
+		if end, err := time.Parse(time.RFC3339, d.KeepUntil); err == nil {
+			until = " until " + end.UTC().Format("2 January 2006")
+		}
+		text = append(text, "Your present certificate stays in use"+until+". Let's Encrypt does not renew it before the problem is solved.",
+			"After that day, browsers that have opened your site before do not open it any more: your site told them to use "+quote("https://")+" only (HSTS).")
 	case d.On:
 		text = append(text, "Your site stays as it is. If it has a certificate, that stays in use.")
+	case d.KeepUntil != "":
+		text = append(text, "On our server, "+host+" has no certificate. Browsers that have opened your site before do not open it now: your site told them to use "+
+			quote("https://")+" only (HSTS).")
 	default:
 		text = append(text, "On our server, "+host+" has no certificate. Visitors who reach our server can open "+quote("http://"+p.Host)+
 			"; for "+site+" their browsers show a warning, or no page.")

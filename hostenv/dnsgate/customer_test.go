@@ -205,13 +205,16 @@ func TestPageSaysWhatHappens(t *testing.T) {
 	facts := world(a(has(else4)))
 	off := decided(asks(), Judge(facts, asks()))
 	on := off
-	on.On = true
+	on.On, on.HSTS, on.KeepUntil = true, true, "2027-01-15T10:00:00Z"
+	lost := off
+	lost.HSTS, lost.KeepUntil = true, "2026-01-15T10:00:00Z"
 	unknown := decided(asks(), Judge(world(a(failed(ErrorTimeout)), aaaa(failed(ErrorTimeout))), asks()))
 	unknown.On, unknown.Kept = true, true
 	for want, d := range map[string]Decision{
-		"has no certificate":     off,
-		"stays in use":           on,
-		"Your site stays as it ": unknown,
+		"has no certificate":                 off,
+		"stays in use until 15 January 2027": on,
+		"do not open it now":                 lost,
+		"Your site stays as it ":             unknown,
 	} {
 		if text := strings.Join(PageOf(facts, asks(), d).Until, "\n"); !strings.Contains(text, want) {
 			t.Errorf("the page says %q, not %q", text, want)

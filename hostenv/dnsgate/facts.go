@@ -20,6 +20,9 @@ type Facts struct {
 	Nodes map[string]*NodeFacts `json:"nodes,omitempty"`
 	// Names are the hosts of the certificates, by the name in DNS.
 	Names map[string]*NameFacts `json:"names,omitempty"`
+	// Served is what nodes serve over TLS, by virtual host, of the certificates of
+	// [Losing].
+	Served map[string]*Served `json:"served,omitempty"`
 }
 
 // Outcome is the result of a lookup.

@@ -11,6 +11,7 @@ import (
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 )
 
@@ -169,6 +170,9 @@ func (r *gateRun) gate(ctx context.Context) error {
 	for _, c := range certificates {
 		verdicts[c.Host] = dnsgate.Judge(facts, r.request(c))
 	}
+	if r.policy.Served, err = r.served(ctx, document, verdicts, facts); err != nil {
+		return err
+	}
 	gated, err := dnsgate.Gate(document, verdicts, r.policy)
 	if err != nil {
 		return err
@@ -198,14 +202,10 @@ func (r *gateRun) look(ctx context.Context, certificates []dnsgate.Certificate) 
 func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate) (*dnsgate.Facts, error) {
 	if r.facts == "" {
 		facts, err := r.collect(ctx, dnsgate.QuestionOf(certificates, r.live))
-		if err != nil || r.record == "" {
-			return facts, err
-		}
-		text, err := facts.Encode()
 		if err != nil {
 			return nil, err
 		}
-		return facts, os.WriteFile(r.record, text, 0o666)
+		return facts, r.keepRecord(facts)
 	}
 	const remedy = "name a file that `mage dnsGate -record=FILE` wrote"
 	text, err := os.ReadFile(r.facts)
@@ -219,14 +219,41 @@ func (r *gateRun) gather(ctx context.Context, certificates []dnsgate.Certificate
 	return facts, nil
 }
 
+// keepRecord writes facts to the file of -record.
+func (r *gateRun) keepRecord(facts *dnsgate.Facts) error {
+	if r.record == "" {
+		return nil
+	}
+	text, err := facts.Encode()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(r.record, text, 0o666)
+}
+
+// served looks at what the nodes serve for certificates that would be lost, and adds it to
+// the facts. It makes no connection with -live=false.
+func (r *gateRun) served(ctx context.Context, document plan.Document, verdicts map[string]dnsgate.Verdict, facts *dnsgate.Facts) (map[string]*dnsgate.Served, error) {
+	losing := dnsgate.Losing(document, verdicts)
+	if r.facts != "" || r.live == dnsgate.LiveNever || len(losing) == 0 {
+		return facts.Served, nil
+	}
+	facts.Served = r.resolverOf(nil).Served(ctx, facts, losing)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return facts.Served, r.keepRecord(facts)
+}
+
 // collect asks DNS.
 func (r *gateRun) collect(ctx context.Context, question dnsgate.Question) (*dnsgate.Facts, error) {
 	show, done := counting("looking up names")
 	defer done()
-	return resolver.New(resolver.Config{
-		Resolver: r.resolver, Private: r.private,
-		Progress: func(p resolver.Progress) { show(p.Done, p.Total) },
-	}).Collect(ctx, question)
+	return r.resolverOf(func(p resolver.Progress) { show(p.Done, p.Total) }).Collect(ctx, question)
+}
+
+func (r *gateRun) resolverOf(progress func(resolver.Progress)) *resolver.Resolver {
+	return resolver.New(resolver.Config{Resolver: r.resolver, Private: r.private, Progress: progress})
 }
 
 func (r *gateRun) request(c dnsgate.Certificate) dnsgate.Request {

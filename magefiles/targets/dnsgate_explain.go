@@ -31,8 +31,13 @@ func (r *gateRun) explainHost(ctx context.Context, document plan.Document, certi
 	if facts.Taken == "" {
 		facts.Taken = time.Now().UTC().Format(time.RFC3339)
 	}
-	policy := dnsgate.Policy{Now: facts.Taken, Deployed: deployed}
-	gated, err := dnsgate.Gate(document, map[string]dnsgate.Verdict{certificate.Host: dnsgate.Judge(facts, request)}, policy)
+	verdicts := map[string]dnsgate.Verdict{certificate.Host: dnsgate.Judge(facts, request)}
+	served, err := r.served(ctx, document, verdicts, facts)
+	if err != nil {
+		return err
+	}
+	policy := dnsgate.Policy{Now: facts.Taken, Deployed: deployed, Served: served}
+	gated, err := dnsgate.Gate(document, verdicts, policy)
 	if err != nil {
 		return err
 	}

@@ -14,15 +14,16 @@ import (
 
 // show prints the decisions and the files that a run wrote, or would write.
 func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
+	unreachable := dnsgate.OutOfReach(gated)
 	limits := dnsgate.Forecast(gated, r.policy.Now)
 	for _, l := range limits {
 		fmt.Fprintf(stderr(), "warning: %s\nhint: %s\n", l, l.Hint())
 	}
 	if r.json {
-		if err := printVerdicts(gated, limits); err != nil {
+		if err := printVerdicts(gated.Decisions, limits, unreachable); err != nil {
 			return err
 		}
-	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated) }, f); err != nil {
+	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions, unreachable) }, f); err != nil {
 		return err
 	} else if !f.Changed() {
 		fmt.Println("the plan stays as it is")
@@ -33,8 +34,7 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	return nil
 }
 
-func printDecisions(gated *dnsgate.Gated) error {
-	decisions := gated.Decisions
+func printDecisions(decisions []dnsgate.Decision, unreachable []dnsgate.Unreachable) error {
 	if len(decisions) == 0 {
 		fmt.Fprintln(stdout(), "no virtual host asks for a certificate")
 	} else if err := printTable(decisions); err != nil {
@@ -45,7 +45,7 @@ func printDecisions(gated *dnsgate.Gated) error {
 			fmt.Fprintf(stdout(), "\n%s: %s\n%s", d.Host, d.Verdict.Reason, text)
 		}
 	}
-	return printOutOfReach(dnsgate.OutOfReach(gated))
+	return printOutOfReach(unreachable)
 }
 
 // printOutOfReach prints which hosts browsers cannot open, from when on, and the customer
@@ -109,8 +109,7 @@ type verdict struct {
 	dnsgate.Verdict
 }
 
-func printVerdicts(gated *dnsgate.Gated, limits []dnsgate.Shortage) error {
-	decisions := gated.Decisions
+func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage, unreachable []dnsgate.Unreachable) error {
 	verdicts := make([]verdict, len(decisions))
 	for i, d := range decisions {
 		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Since, d.KeepUntil, d.Verdict}
@@ -120,6 +119,6 @@ func printVerdicts(gated *dnsgate.Gated, limits []dnsgate.Shortage) error {
 	w.SetIndent("", "  ")
 	return w.Encode(map[string]any{
 		"formatVersion": dnsgate.FormatVersion, "verdicts": verdicts, "limits": append([]dnsgate.Shortage{}, limits...),
-		"outOfReach": append([]dnsgate.Unreachable{}, dnsgate.OutOfReach(gated)...),
+		"outOfReach": append([]dnsgate.Unreachable{}, unreachable...),
 	})
 }

@@ -155,13 +155,20 @@ func shows(t *testing.T, text string) map[string]func() {
 		}),
 		"leftovers": to(func(w io.Writer) error { return report.Leftovers(w, []deploy.Leftover{filled[deploy.Leftover](text)}) }),
 		"JSON":      func() { _ = printAll(&lookRun{json: true}, []deploy.Status{filled[deploy.Status](text)}, nil) },
-		"verdicts":  func() { _ = printDecisions([]dnsgate.Decision{decision}) },
+		"verdicts": func() {
+			_ = printDecisions([]dnsgate.Decision{decision}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
+		},
 		"verdicts, JSON": func() {
-			_ = printVerdicts([]dnsgate.Decision{decision}, []dnsgate.Shortage{filled[dnsgate.Shortage](text)})
+			_ = printVerdicts([]dnsgate.Decision{decision}, []dnsgate.Shortage{filled[dnsgate.Shortage](text)}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
 		},
 		"verdict": func() { io.WriteString(stdout(), v.Text("  ")) },
 		"explain": func() {
 			io.WriteString(stdout(), dnsgate.Explain(explained(text), dnsgate.Request{Host: "a.test", Node: "n1.test", Names: []string{"a.test"}}))
+		},
+		"page": func() {
+			request := dnsgate.Request{Host: "a.test", Node: "n1.test", Names: []string{"a.test"}}
+			page := dnsgate.PageOf(explained(text), request, decision)
+			io.WriteString(stdout(), page.Text()+page.Markdown())
 		},
 		"diff": func() { _ = printDiff("plan.json", []byte("{}\n"), encoded(text)) },
 		"parity": func() {
