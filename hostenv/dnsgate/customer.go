@@ -71,7 +71,11 @@ func PageOf(facts *Facts, request Request, d Decision) Page {
 	}
 	for _, s := range subjects {
 		v := decide(s)
-		p.add(s.name, v.Reason, advice[v.Reason](s))
+		a := advice[v.Reason](s)
+		if s.ofProvider() && a.needs() {
+			a = Advice{Ours: true, Wrong: []string{"The name " + quote(s.name) + " is one that we gave to your site, and its DNS is ours. We repair this."}}
+		}
+		p.add(s.name, v.Reason, a)
 		token = token && s.own != nil && s.own.Proof == s.Node
 	}
 	p.Summary = p.summary(d)
@@ -227,6 +231,13 @@ func quoted(values []string) string {
 		all[i] = quote(v)
 	}
 	return series(all)
+}
+
+// ofProvider reports whether the name lies in the provider's own domain, that of the
+// nodes' names.
+func (s *subject) ofProvider() bool {
+	_, domain, _ := strings.Cut(s.Node, ".")
+	return s.invalid == nil && strings.HasSuffix(s.name, "."+domain)
 }
 
 // apex reports whether the name is the top of its zone, where DNS allows no CNAME.

@@ -145,6 +145,18 @@ func TestPageOfSeveralNames(t *testing.T) {
 	golden(t, "several-names.md", page.Markdown())
 }
 
+// The DNS of generated names is the provider's.
+func TestPageOfGeneratedName(t *testing.T) {
+	const generated = "shop-main-4f7240c.host.example.net"
+	facts := world()
+	facts.Names[generated] = named(generated, a(gone), aaaa(gone))
+	request := Request{Host: generated, Names: []string{generated}, Node: nodeName}
+	page := PageOf(facts, request, decided(request, Judge(facts, request))).Text()
+	if !strings.Contains(page, "its DNS is ours") || strings.Contains(page, "Set:") || !strings.Contains(page, "do nothing") {
+		t.Errorf("the page asks the customer to change the provider's DNS:\n%s", page)
+	}
+}
+
 // What the provider keeps to itself is on no page: its resolver, and how it runs the gate.
 func TestPagesAreForCustomers(t *testing.T) {
 	internal := regexp.MustCompile("(?i)mage |provider\\.|-live|accountUri|acme__|resolver|\\bgate\\b|\\bnode\\b|http-01|hostenv-provider")

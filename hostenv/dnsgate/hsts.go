@@ -40,7 +40,7 @@ func readHSTS(value string) hstsPolicy {
 
 // addHeader finds the header in nginx's configuration, with its value in quotation marks
 // or without.
-var addHeader = regexp.MustCompile(`(?i)\b(?:add_header|more_set_headers)\s+["']?` + hstsHeader + `["']?[\s:]+(?:"([^"]*)"|'([^']*)'|([^\s;"']+))`)
+var addHeader = regexp.MustCompile(`(?i)\badd_header\s+["']?` + hstsHeader + `["']?\s+(?:"([^"]*)"|'([^']*)'|([^\s;"']+))`)
 
 // promises are the names with HSTS, by their spelling in [Facts].
 type promises map[string]hstsPolicy
@@ -103,7 +103,9 @@ func configuredPolicy(v plan.VirtualHost) hstsPolicy {
 		text, _ := canonjson.Text(o.Get("extraConfig"))
 		var p hstsPolicy
 		for _, m := range addHeader.FindAllStringSubmatch(text, -1) {
-			p = p.or(readHSTS(m[1] + m[2] + m[3]))
+			value := m[1] + m[2] + m[3]
+			p = p.or(readHSTS(value))
+			p.promised = p.promised || strings.Contains(value, "$") // only nginx knows the value
 		}
 		return p
 	}

@@ -61,6 +61,8 @@ func TestPromises(t *testing.T) {
 		{"the server's header", map[string]string{"extraConfig": `"add_header Strict-Transport-Security \"max-age=9; includeSubDomains; preload\" always;"`}, "", map[string]bool{h.host: true, "a.b." + h.host: true, "example.com": false}},
 		{"in quotes of the other kind", map[string]string{"extraConfig": `"add_header 'strict-transport-security' 'max-age=9';"`}, "", map[string]bool{h.host: true}},
 		{"without quotes", map[string]string{"extraConfig": `"add_header Strict-Transport-Security max-age=9;"`}, "", map[string]bool{h.host: true}},
+		{"a variable", map[string]string{"extraConfig": `"add_header Strict-Transport-Security $hsts_header;"`}, "", map[string]bool{h.host: true, "a." + h.host: false}},
+		{"another header", map[string]string{"extraConfig": `"add_header X-Frame-Options DENY; # Strict-Transport-Security max-age=9"`}, "", map[string]bool{h.host: false}},
 		{"withdrawn", map[string]string{"extraConfig": `"add_header Strict-Transport-Security max-age=0;"`}, "", map[string]bool{h.host: false}},
 		{"a location's header", map[string]string{"locations": `{"/":{"extraConfig":"add_header Strict-Transport-Security \"max-age=9\";"}}`}, "", map[string]bool{h.host: true}},
 		{"served by the site itself", nil, "max-age=9; includeSubDomains", map[string]bool{h.host: true, "x." + h.host: true}},

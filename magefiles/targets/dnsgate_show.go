@@ -59,8 +59,8 @@ func printOutOfReach(hosts []dnsgate.Unreachable) error {
 	w := tabwriter.NewWriter(stdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FROM\tHOST\tREASON\tCUSTOMER\tCONTACT")
 	for _, h := range hosts {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", problem.Line(h.From), h.Host, h.Reason,
-			dash(strings.Trim(h.Organisation+"__"+h.Project, "_")), dash(problem.Line(strings.Join(h.Contacts, ", "))))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", problem.Line(h.From), problem.Line(h.Host), problem.Line(string(h.Reason)),
+			problem.Line(h.Organisation+"__"+h.Project), dash(problem.Line(strings.Join(h.Contacts, ", "))))
 	}
 	return w.Flush()
 }

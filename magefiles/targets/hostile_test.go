@@ -166,8 +166,11 @@ func shows(t *testing.T, text string) map[string]func() {
 			io.WriteString(stdout(), dnsgate.Explain(explained(text), dnsgate.Request{Host: "a.test", Node: "n1.test", Names: []string{"a.test"}}))
 		},
 		"page": func() {
-			request := dnsgate.Request{Host: "a.test", Node: "n1.test", Names: []string{"a.test"}}
-			page := dnsgate.PageOf(explained(text), request, decision)
+			facts := explained(text)
+			facts.Names["a.example.com"] = facts.Names["a.test"]
+			facts.Nodes["n1.test"].A, facts.Nodes["n1.test"].Servers = dnsgate.Lookup{Outcome: dnsgate.OutcomeAnswer, Addresses: []string{"11.0.0.1"}}, nil
+			request := dnsgate.Request{Host: "a.example.com", Node: "n1.test", Names: []string{"a.example.com"}}
+			page := dnsgate.PageOf(facts, request, decision)
 			io.WriteString(stdout(), page.Text()+page.Markdown())
 		},
 		"diff": func() { _ = printDiff("plan.json", []byte("{}\n"), encoded(text)) },
