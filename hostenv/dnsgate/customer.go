@@ -60,9 +60,10 @@ type Record struct{ Name, Type, Value string }
 func PageOf(facts *Facts, request Request, d Decision) Page {
 	p := Page{Host: request.Host}
 	subjects := subjectsOf(facts, request)
-	if d.Verdict.Reason == ReasonQuota {
+	reason := d.Verdict.Reason
+	if of := advice[reason]; of != nil && !slices.ContainsFunc(rules, func(r rule) bool { return r.reason == reason }) {
 		subjects = nil
-		p.add(request.Host, ReasonQuota, advice[ReasonQuota](nil))
+		p.add(request.Host, reason, of(nil)) // the reason is of [Gate]
 	}
 	token := len(subjects) > 0
 	var own published

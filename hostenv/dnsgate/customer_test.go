@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,7 +60,8 @@ func decided(request Request, v Verdict) Decision {
 }
 
 // pages returns a page for each reason, of the first situation with the reason.
-func pages() map[Reason]Page {
+func pages(t *testing.T) map[Reason]Page {
+	t.Helper()
 	all := map[Reason]Page{}
 	add := func(facts *Facts, request Request) {
 		if f := facts.Names[host]; f != nil {
@@ -87,14 +89,18 @@ func pages() map[Reason]Page {
 	account := asks()
 	account.AccountURI = ""
 	add(world(caaAt(host, caa("0 issue letsencrypt.org; accounturi=https://ca.example/1"))), account)
-	all[ReasonQuota] = PageOf(world(), asks(), decided(asks(), overQuota("acme__shop", Certificate{Host: host}, 50, nil)))
+	for _, reason := range reasons(t) {
+		if !slices.ContainsFunc(rules, func(r rule) bool { return r.reason == reason }) && advice[reason] != nil { // of Gate
+			all[reason] = PageOf(world(), asks(), decided(asks(), Verdict{Result: Fail, Reason: reason, Name: host}))
+		}
+	}
 	return all
 }
 
 // A new reason fails this test until it has advice for the customer, and a page whose
 // words somebody reads.
 func TestEveryReasonHasAPage(t *testing.T) {
-	all := pages()
+	all := pages(t)
 	for _, reason := range reasons(t) {
 		page, ok := all[reason]
 		switch {
@@ -160,7 +166,7 @@ func TestPageOfGeneratedName(t *testing.T) {
 // What the provider keeps to itself is on no page: its resolver, and how it runs the gate.
 func TestPagesAreForCustomers(t *testing.T) {
 	internal := regexp.MustCompile("(?i)mage |provider\\.|-live|accountUri|acme__|resolver|\\bgate\\b|\\bnode\\b|http-01|hostenv-provider")
-	for reason, page := range pages() {
+	for reason, page := range pages(t) {
 		for _, text := range []string{page.Text(), page.Markdown()} {
 			text = strings.ReplaceAll(text, ChallengePath+Token, "")
 			if found := internal.FindString(text); found != "" {
