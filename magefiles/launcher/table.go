@@ -4,6 +4,19 @@ package launcher
 
 // table holds the targets of magefiles/targets.
 var table = []*Target{
+	{"certificates", "Prints what will happen to the certificates within a year.\n\nIt reads the plan and what the gate decided, and prints what happens today, within\nthe week, what goes wrong and when, and a table of each day: first orders, orders\nof changed names, renewals, and certificates that expire because their name fails. It\nsays which orders Let's Encrypt may refuse by its limits. It asks no node and no DNS.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if something\ngoes wrong within the days; 4 if the plan is older than the state; 6 after success if\nthe plan holds projects back.", []string{}, []*Flag{
+		{"node", "string", true, "only these nodes, separated by commas"},
+		{"env", "string", true, "only these environments, by user name, separated by commas"},
+		{"organisation", "string", true, "only these organisations, separated by commas"},
+		{"host", "string", true, "only these virtual hosts, separated by commas"},
+		{"days", "int", false, "how many days, default 365"},
+		{"now", "string", false, "the time to begin at, such as 2027-02-10 or 2027-02-10T06:00:00Z, default the present"},
+		{"profile", "string", false, "the certificate profile of the nodes: classic, tlsserver or shortlived, default classic"},
+		{"validMinDays", "int", false, "security.acme.defaults.validMinDays of the nodes, 0 if it is null, default 30"},
+		{"json", "bool", false, "print the calendar as JSON"},
+		{"detailedExitcode", "bool", false, "end with 2 if something goes wrong"},
+		{"out", "string", false, "the generated folder, default generated"},
+	}},
 	{"deploy", "Brings the nodes and environments to the versions of the plan.\n\nOn each node it deploys the system first and then the environments, with\ndeploy-rs. It skips versions that are active already. If an activation fails, or\nan enforced check that passed before, the version before it is active again.\n\nExit codes: 0 after success; 1 after an error, before the first activation; 2\nwith -plan -detailedExitcode if there is something to deploy; 3 if a part\nfailed; 4 if the plan is older than the state; 5 if another deploy is running;\n6 after success if the plan holds projects back; 130 after an interruption.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns (n*), separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},

@@ -1,0 +1,379 @@
+package calendar
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+// Days is the default horizon.
+const Days = 365
+
+// Options say what the calendar cannot read from a plan.
+type Options struct {
+	Now  time.Time
+	Days int // the horizon, [Days] if it is 0
+	// Profile is the certificate profile of the nodes, [Classic] if it is empty.
+	Profile Profile
+	// ValidMinDays is the nodes' security.acme.defaults.validMinDays, 0 if that is null.
+	ValidMinDays int
+	// Served are the certificates that nodes are known to serve, by virtual host. They
+	// are more exact than the plan, and known for virtual hosts whose first order is
+	// older than the gate.
+	Served map[string]Served
+}
+
+// Served is a certificate of a CA that a node serves for a virtual host.
+type Served struct {
+	Node                string
+	NotBefore, NotAfter time.Time
+}
+
+// A Kind says what happens to a certificate.
+type Kind string
+
+// The kinds of events.
+const (
+	First   Kind = "first"   // its first order on its node
+	Changed Kind = "changed" // a new order, because its names changed
+	Renewal Kind = "renewal"
+	Expiry  Kind = "expiry" // it expires, because it fails now and cannot be renewed
+)
+
+// An Event is something that happens to one certificate.
+type Event struct {
+	// Day is the UTC date of At, the time at which it is expected. It happens between
+	// Earliest and Latest if Let's Encrypt does not refuse the order.
+	Day      string    `json:"day"`
+	Kind     Kind      `json:"kind"`
+	Subject            // the certificate
+	At       time.Time `json:"at"`
+	Earliest time.Time `json:"earliest"`
+	Latest   time.Time `json:"latest"`
+	// Safe is set if no limit of Let's Encrypt can refuse the order. Limits are the kinds
+	// of those that may.
+	Safe   bool     `json:"safe"`
+	Limits []string `json:"limits,omitempty"`
+	// Waits is set for a first order that the gate has not turned on yet: a project's
+	// quota holds it back until then, or the gate has not judged it.
+	Waits dnsgate.Reason `json:"waits,omitempty"`
+}
+
+// A Subject is the certificate of a virtual host.
+type Subject struct {
+	Host         string   `json:"host"`
+	Node         string   `json:"node"`
+	Environment  string   `json:"environment"` // its user name
+	Organisation string   `json:"organisation"`
+	Project      string   `json:"project"`
+	Names        []string `json:"names"`
+	Domains      []string `json:"domains"` // the registered domains of the names
+}
+
+// A Calendar is what happens to the certificates of a plan between two times.
+type Calendar struct {
+	From, Until time.Time
+	Events      []Event // by time, then by host
+	// Troubles are what an operator should look at, by time.
+	Troubles []Trouble
+	// Undated are certificates of which the plan does not know when they were ordered,
+	// and so not when they are renewed.
+	Undated []Subject
+	// Changes are the profile's terms that begin within the calendar, and Terms those at
+	// its beginning.
+	Terms   Terms
+	Changes []Terms
+	// Interval is the time between two renewals of a certificate under Terms.
+	Interval time.Duration
+}
+
+// Of returns the calendar of a plan.
+func Of(d plan.Document, o Options) *Calendar {
+	o.Now = o.Now.UTC()
+	o.Profile = cmp.Or(o.Profile, Classic)
+	b := &builder{
+		Calendar: &Calendar{From: o.Now, Until: o.Now.AddDate(0, 0, cmp.Or(o.Days, Days)), Terms: TermsAt(o.Profile, o.Now)},
+		document: d, options: o, policy: policy{o.Profile, o.ValidMinDays}, buckets: map[string]*bucket{}, sets: sets{},
+	}
+	b.Changes = changes(o.Profile, b.From, b.Until)
+	b.Interval = later(b.policy.due(o.Now).earliest, o.Now.Add(day)).Sub(o.Now)
+	certificates, _ := dnsgate.Certificates(d, dnsgate.Filter{})
+	var waiting []Subject
+	for _, c := range certificates {
+		s := b.subject(c)
+		b.former(s)
+		if b.add(c, s) {
+			waiting = append(waiting, s)
+		}
+	}
+	b.addWaiting(waiting)
+	b.judge()
+	b.sort()
+	return b.Calendar
+}
+
+// A builder makes a calendar.
+type builder struct {
+	*Calendar
+	document plan.Document
+	options  Options
+	policy   policy
+	buckets  map[string]*bucket // of accounts and domains
+	sets     sets
+	orders   []*order
+}
+
+// An order is an event with the tokens that it takes.
+type order struct {
+	Event
+	*spend
+	renews bool // the certificate is renewed after it, and only after it
+}
+
+// subject describes a certificate.
+func (b *builder) subject(c dnsgate.Certificate) Subject {
+	e := b.document.Environments[c.User].Hostenv
+	s := Subject{Host: c.Host, Node: c.Node, Environment: c.User, Organisation: e.Organisation, Project: e.Project, Names: normal(c.Names)}
+	s.Domains = domainsOf(s.Names)
+	return s
+}
+
+// normal returns names as an order has them: in the spelling of DNS, sorted, each once.
+// It leaves out those that no certificate can have.
+func normal(spellings []string) []string {
+	var names []string
+	for _, spelling := range spellings {
+		if name, err := dnsgate.QueryName(spelling); err == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func domainsOf(names []string) []string {
+	var domains []string
+	for _, name := range names {
+		domains = append(domains, registeredDomain(name))
+	}
+	slices.Sort(domains)
+	return slices.Compact(domains)
+}
+
+// add adds what a certificate does. It reports whether the certificate waits for its
+// project's quota.
+func (b *builder) add(c dnsgate.Certificate, s Subject) (waits bool) {
+	e, judged := b.document.DNSGate[c.Host]
+	served, isServed := b.options.Served[c.Host]
+	isServed = isServed && served.Node == c.Node
+	today := window{b.From, b.From.Add(day)}
+	switch {
+	case len(s.Names) == 0: // no certificate can have its names
+	case !judged:
+		if isServed {
+			b.renew(s, b.policy.dueOf(served.NotAfter.Sub(served.NotBefore), served.NotAfter))
+		} else {
+			b.order(First, s, today, dnsgate.Reason(notJudged))
+		}
+	case e.Decision == plan.GateOff && e.Reason == string(dnsgate.ReasonQuota):
+		return true
+	case e.Decision == plan.GateOff:
+		if e.Verdict == string(dnsgate.Fail) {
+			b.lost(s, e)
+		}
+	case e.Node != c.Node: // the gate has yet to judge it for this node
+		b.order(First, s, today, dnsgate.Reason(notJudged))
+	default:
+		b.running(s, e, served, isServed)
+	}
+	return false
+}
+
+// notJudged is why an order waits that the gate has not judged.
+const notJudged = "not-judged"
+
+// running adds a certificate that is on.
+func (b *builder) running(s Subject, e plan.GateEntry, served Served, isServed bool) {
+	ordered, dated := read(e.Ordered)
+	names := s.Names
+	if e.OrderedNames != nil {
+		names = e.OrderedNames
+	}
+	w := window{ordered, ordered.Add(day)}
+	switch {
+	case e.KeepUntil != "":
+		b.kept(s, e)
+		return
+	case e.Verdict == string(dnsgate.Unknown) && !isServed: // its orders may fail
+		b.fails(s, e, ordered, dated)
+		return
+	case !slices.Equal(names, s.Names):
+		if dated {
+			b.take(&spend{window: w}, s.Node, domainsOf(names))
+		}
+		b.order(Changed, s, window{b.From, b.From.Add(day)}, "")
+		return
+	}
+	present := isServed && (!dated || served.NotBefore.Add(backdated+time.Minute).After(ordered))
+	if present {
+		b.renew(s, b.policy.dueOf(served.NotAfter.Sub(served.NotBefore), served.NotAfter))
+	} else if !dated {
+		b.Undated = append(b.Undated, s)
+	}
+	if dated { // the deploy may be yet to come
+		o := b.event(First, s, w, "")
+		b.take(o.spend, s.Node, s.Domains)
+		o.renews = !present
+	}
+}
+
+// read reads a time of the plan, and reports whether there is one.
+func read(text string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339, text)
+	return t.UTC(), err == nil
+}
+
+// former adds the earlier orders of a virtual host, of this node or others.
+func (b *builder) former(s Subject) {
+	for _, o := range b.document.DNSGate[s.Host].FormerOrders {
+		ordered, dated := read(o.Ordered)
+		if !dated {
+			continue
+		}
+		if o.Names != nil {
+			s.Names, s.Domains = o.Names, domainsOf(o.Names)
+		}
+		b.take(&spend{window: window{ordered, ordered.Add(day)}}, o.Node, s.Domains)
+		set := b.sets.of(s.Names)
+		set.past = append(set.past, ordered)
+	}
+}
+
+// renew adds the renewals of a certificate whose next one is due within a window, which
+// may be in the past.
+func (b *builder) renew(s Subject, w window) {
+	for w.latest.Before(b.From) { // renewed since, or the node could not renew it
+		w = b.policy.after(w)
+	}
+	for w.earliest.Before(b.Until) {
+		b.event(Renewal, s, w, "")
+		w = b.policy.after(w)
+	}
+}
+
+// order adds an order that is to come and takes tokens.
+func (b *builder) order(kind Kind, s Subject, w window, waits dnsgate.Reason) {
+	o := b.event(kind, s, w, waits)
+	b.take(o.spend, s.Node, s.Domains)
+	o.renews = true
+}
+
+// event adds an event that takes no tokens but that of its names.
+func (b *builder) event(kind Kind, s Subject, w window, waits dnsgate.Reason) *order {
+	o := &order{Event: Event{Kind: kind, Subject: s, Earliest: w.earliest, Latest: w.latest, Safe: true, Waits: waits}, spend: &spend{window: w}}
+	o.At = later(w.earliest, b.From)
+	if kind == Renewal {
+		o.At = w.earliest.Add(w.latest.Sub(w.earliest) / 2)
+	}
+	o.At = later(o.At, b.From)
+	o.Day = o.At.Format(time.DateOnly)
+	of := b.sets.of(s.Names)
+	of.orders = append(of.orders, o)
+	b.orders = append(b.orders, o)
+	return o
+}
+
+// take lets an order take a token of its account and of each of its domains.
+func (b *builder) take(s *spend, node string, domains []string) {
+	s.take(b.bucket(dnsgate.PerAccount, node))
+	for _, domain := range domains {
+		s.take(b.bucket(dnsgate.PerDomain, domain))
+	}
+}
+
+func (b *builder) bucket(limit dnsgate.Limit, subject string) *bucket {
+	key := limit.Kind + " " + subject
+	if b.buckets[key] == nil {
+		b.buckets[key] = &bucket{limit: limit, subject: subject}
+	}
+	return b.buckets[key]
+}
+
+// judge decides which orders are safe.
+func (b *builder) judge() {
+	var buckets []*bucket
+	for _, key := range slices.Sorted(maps.Keys(b.buckets)) {
+		buckets = append(buckets, b.buckets[key])
+	}
+	of := map[*spend]*order{}
+	for _, o := range b.orders {
+		of[o.spend] = o
+	}
+	unsafe := func(o *order, kind string) {
+		if o.Safe = false; !slices.Contains(o.Limits, kind) {
+			o.Limits = append(o.Limits, kind)
+		}
+	}
+	jams := settle(buckets, b.Until.AddDate(10, 0, 0))
+	for _, bucket := range buckets {
+		for _, j := range jams[bucket] {
+			var refused []*order
+			for _, s := range j.orders {
+				if o := of[s]; o != nil {
+					unsafe(o, bucket.limit.Kind)
+					refused = append(refused, o)
+				}
+			}
+			if !j.until.Before(b.From) && j.from.Before(b.Until) {
+				b.Troubles = append(b.Troubles, trouble(bucket.limit, bucket.subject, j, refused, len(j.orders)))
+			}
+		}
+	}
+	for _, o := range b.orders { // renewals begin when the order is through
+		if o.renews {
+			b.renew(o.Subject, b.policy.after(window{o.Earliest, o.latest(nil)}))
+		}
+	}
+	b.judgeSets(unsafe)
+}
+
+// judgeSets decides which orders are safe from the limit of certificates with the same
+// names.
+func (b *builder) judgeSets(unsafe func(*order, string)) {
+	daily := 0
+	for _, key := range slices.Sorted(maps.Keys(b.sets)) {
+		refused := b.sets[key].refused(b.From, b.policy.shortest(b.From, b.Until))
+		for _, o := range refused {
+			unsafe(o, dnsgate.PerSet.Kind)
+		}
+		switch {
+		case len(refused) == 0:
+		case b.Interval <= day:
+			daily++
+		default:
+			b.Troubles = append(b.Troubles, trouble(dnsgate.PerSet, key, jam{from: refused[0].Earliest, until: refused[len(refused)-1].Latest}, refused, len(refused)))
+		}
+	}
+	if daily > 0 {
+		b.Troubles = append(b.Troubles, Trouble{Kind: RenewedDaily, At: b.From, Until: b.Until, Subject: string(b.options.Profile), Orders: daily, Limit: dnsgate.PerSet.Most})
+	}
+}
+
+// sort puts the calendar into its order, and leaves out what is after its end.
+func (b *builder) sort() {
+	for _, o := range b.orders {
+		if o.At.Before(b.Until) && !o.latest(nil).Before(b.From) {
+			b.Events = append(b.Events, o.Event)
+		}
+	}
+	slices.SortStableFunc(b.Events, func(x, y Event) int {
+		return cmp.Or(cmp.Compare(x.Day, y.Day), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Host, y.Host), x.At.Compare(y.At))
+	})
+	slices.SortStableFunc(b.Troubles, func(x, y Trouble) int {
+		return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Subject, y.Subject))
+	})
+}
