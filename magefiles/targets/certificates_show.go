@@ -31,8 +31,7 @@ func (r *certificatesRun) show(c *calendar.Calendar) error {
 	printEvents(w, "until "+week.Format(time.DateOnly), c.Events, func(e calendar.Event) bool { return e.Day > today && e.At.Before(week) })
 	printTroubles(w, c.Troubles)
 	if n := len(c.Undated); n > 0 {
-		fmt.Fprintf(w, "\n%s older than the gate: the plan does not know when they are renewed, each about every %d days\n",
-			counted(n, "certificate is", "certificates are"), int(c.Interval.Hours()/24))
+		fmt.Fprintf(w, "\n%s renewed about every %s, on days that the plan does not tell\n", counted(n, "certificate is", "certificates are"), counted(int(c.Interval.Hours()/24), "day", "days"))
 	}
 	return printTotals(w, c)
 }

@@ -80,8 +80,9 @@ type Calendar struct {
 	Events      []Event // by time, then by host
 	// Troubles are what an operator should look at, by time.
 	Troubles []Trouble
-	// Undated are certificates of which the plan does not know when they were ordered,
-	// and so not when they are renewed.
+	// Undated are certificates of which it is not known when they are renewed: their order
+	// is older than the gate, or so long ago that each day is as likely. They may have
+	// events before.
 	Undated []Subject
 	// Changes are the profile's terms that begin within the calendar, and Terms those at
 	// its beginning.
@@ -254,14 +255,17 @@ func (b *builder) former(s Subject) {
 }
 
 // renew adds the renewals of a certificate whose next one is due within a window, which
-// may be in the past.
+// may be in the past. Each renewal makes the window of the next one wider. From the one
+// on whose window is as wide as the time between two, they have no date.
 func (b *builder) renew(s Subject, w window) {
-	for w.latest.Before(b.From) { // renewed since, or the node could not renew it
-		w = b.policy.after(w)
-	}
-	for w.earliest.Before(b.Until) {
-		b.event(Renewal, s, w, "")
-		w = b.policy.after(w)
+	for ; w.earliest.Before(b.Until); w = b.policy.after(w) {
+		if w.latest.Sub(w.earliest) >= b.policy.shortest(w.earliest, w.latest) {
+			b.Undated = append(b.Undated, s)
+			return
+		}
+		if !w.latest.Before(b.From) { // else renewed since
+			b.event(Renewal, s, w, "")
+		}
 	}
 }
 
@@ -344,22 +348,34 @@ func (b *builder) judge() {
 // judgeSets decides which orders are safe from the limit of certificates with the same
 // names.
 func (b *builder) judgeSets(unsafe func(*order, string)) {
-	daily := 0
 	for _, key := range slices.Sorted(maps.Keys(b.sets)) {
 		refused := b.sets[key].refused(b.From, b.policy.shortest(b.From, b.Until))
 		for _, o := range refused {
 			unsafe(o, dnsgate.PerSet.Kind)
 		}
-		switch {
-		case len(refused) == 0:
-		case b.Interval <= day:
-			daily++
-		default:
+		if len(refused) > 0 && b.Interval > day {
 			b.Troubles = append(b.Troubles, trouble(dnsgate.PerSet, key, jam{from: refused[0].Earliest, until: refused[len(refused)-1].Latest}, refused, len(refused)))
 		}
 	}
-	if daily > 0 {
-		b.Troubles = append(b.Troubles, Trouble{Kind: RenewedDaily, At: b.From, Until: b.Until, Subject: string(b.options.Profile), Orders: daily, Limit: dnsgate.PerSet.Most})
+	if b.Interval > day {
+		return
+	}
+	daily := Trouble{Kind: RenewedDaily, At: b.From, Subject: string(b.options.Profile), Limit: dnsgate.PerSet.Most}
+	seen := map[string]bool{}
+	for _, o := range b.orders {
+		if o.Kind == Renewal && !seen[o.Host] {
+			seen[o.Host] = true
+			daily.Certificates = append(daily.Certificates, o.Subject)
+		}
+	}
+	for _, s := range b.Undated {
+		if !seen[s.Host] {
+			seen[s.Host] = true
+			daily.Certificates = append(daily.Certificates, s)
+		}
+	}
+	if daily.Orders = len(daily.Certificates); daily.Orders > 0 {
+		b.Troubles = append(b.Troubles, daily)
 	}
 }
 

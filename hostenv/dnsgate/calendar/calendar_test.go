@@ -122,9 +122,12 @@ func TestRenewedDaily(t *testing.T) {
 	if diff := cmp.Diff(want, kinds(c.Troubles)); diff != "" {
 		t.Error(diff)
 	}
-	last := c.Events[len(c.Events)-1]
-	if last.Safe || !c.Events[0].Safe {
-		t.Errorf("the first is %+v, and the last %+v", c.Events[0], last)
+	if len(c.Undated) != 2 {
+		t.Errorf("undated: %v", c.Undated)
+	}
+	c = calendar.Of(document(host{name: "a.com", entry: ordered(now.AddDate(0, 0, -3))}), calendar.Options{Now: now, Days: 20, Profile: calendar.Shortlived, ValidMinDays: 4})
+	if len(c.Troubles) > 0 {
+		t.Errorf("troubles with 4 days: %v", kinds(c.Troubles))
 	}
 }
 

@@ -2,7 +2,6 @@ package calendar
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -61,9 +60,13 @@ func TermsAt(p Profile, at time.Time) Terms {
 
 // changes returns the terms that begin after one time and before another.
 func changes(p Profile, after, before time.Time) []Terms {
-	return slices.DeleteFunc(slices.Clone(terms), func(t Terms) bool {
-		return t.Profile != p || !t.From.After(after) || !t.From.Before(before)
-	})
+	var begin []Terms
+	for _, t := range terms {
+		if t.Profile == p && t.From.After(after) && t.From.Before(before) {
+			begin = append(begin, t)
+		}
+	}
+	return begin
 }
 
 // spelled writes a duration in whole days or hours.
