@@ -1,7 +1,9 @@
 package dnsgate
 
 import (
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -245,5 +247,72 @@ func TestOutOfReach(t *testing.T) {
 	}
 	if all := OutOfReach(mended); len(all) > 0 {
 		t.Errorf("a host that passes is out of reach: %v", all)
+	}
+}
+
+// Over random years of passes, failures and looks at the node, a host with HSTS never
+// loses TLS that browsers accept, and never keeps a certificate that ended.
+func TestKeepHistories(t *testing.T) {
+	h := asking{"shop.example.com", "u", "n1", true}
+	const day = 24 * time.Hour
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		hsts := r.IntN(4) > 0
+		d := planOf(h)
+		if hsts {
+			d = with(t, h, map[string]string{"hsts": "true"})
+		}
+		now := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+		var end time.Time // of the certificate on the node, the zero time if it has none
+		passing := true
+		for step := range 60 {
+			now = now.Add(time.Duration(1+r.IntN(20)) * day)
+			if r.IntN(4) == 0 {
+				passing = !passing
+			}
+			verdict := fails
+			switch {
+			case r.IntN(6) == 0:
+				verdict = dunno
+			case passing:
+				verdict = passes
+			}
+			policy := Policy{Now: now.Format(time.RFC3339), Served: map[string]*Served{}}
+			look := r.IntN(4) > 0
+			switch {
+			case !look:
+				policy.Served[h.host] = &Served{Error: "timeout"}
+			case end.IsZero():
+				policy.Served[h.host] = &Served{Issuer: "CN=minica root ca 1", Subject: "CN=x", Names: []string{h.host}, NotAfter: now.Add(900 * day).Format(time.RFC3339)}
+			default:
+				policy.Served[h.host] = &Served{Issuer: "CN=R12", Subject: "CN=x", Names: []string{h.host}, NotAfter: end.Format(time.RFC3339)}
+			}
+			before := certificate(t, d, h)
+			old := d.DNSGate[h.host]
+			out, err := Gate(d, map[string]Verdict{h.host: verdict}, policy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d = Carry(out.Plan, out.Plan)
+			got, entry := certificate(t, d, h), d.DNSGate[h.host]
+			failing := verdict.Result == Fail || verdict.Result == Unknown && old.Verdict == string(Fail)
+			switch {
+			case failing && !hsts && got == on:
+				t.Fatalf("seed %d, step %d: on without HSTS", seed, step)
+			case failing && got == on && entry.KeepUntil <= policy.Now:
+				t.Fatalf("seed %d, step %d: on at %s, and kept until %q", seed, step, policy.Now, entry.KeepUntil)
+			case hsts && look && before == on && old.Node != "" && end.After(now) && got == off:
+				t.Fatalf("seed %d, step %d: off at %s with a certificate until %s", seed, step, policy.Now, end)
+			case failing && look && got == on && !end.After(now) && verdict.Result == Fail:
+				t.Fatalf("seed %d, step %d: on at %s with a certificate until %s", seed, step, policy.Now, end)
+			}
+			// The deploy: an order, or a renewal in the last third, succeeds if the name passes.
+			switch {
+			case got == off:
+				end = time.Time{}
+			case passing && (end.IsZero() || end.Sub(now) < 30*day):
+				end = now.Add(90 * day)
+			}
+		}
 	}
 }
