@@ -139,10 +139,11 @@ var table = []*Target{
 		{"yes", "bool", false, "write the state"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"status", "Compares every node and environment with the plan.\n\nIt asks the nodes which store path is active, and shows for each profile whether\nthat is the planned one: in-sync, behind, diverged, not-ours or unreachable. It\nalso shows the certificates that the nodes lack, and why. It changes nothing and\ntakes no lock.\n\nExit codes: 0 if everything is in sync; 1 after an error; 2 if something is not\nin sync or the order of a certificate failed; 4 if the plan is older than the\nstate; 6 if everything is in sync and the plan holds projects back.", []string{}, []*Flag{
+	{"status", "Compares every node and environment with the plan.\n\nIt asks the nodes which store path is active, and shows for each profile whether\nthat is the planned one: in-sync, behind, diverged, not-ours or unreachable. It\nalso shows the certificates that the nodes lack, and why. With -tls it asks each node\nover TLS for the certificate that it serves for each virtual host, and shows what\ndiffers from the plan. It changes nothing and takes no lock.\n\nExit codes: 0 if everything is in sync; 1 after an error; 2 if something is not\nin sync, the order of a certificate failed or, with -tls, a node serves another\ncertificate than the plan has; 4 if the plan is older than the state; 6 if everything\nis in sync and the plan holds projects back.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes: names and patterns, separated by commas"},
 		{"env", "string", true, "only these environments, by user name or pattern; system for the systems"},
 		{"exclude", "string", true, "leave out these nodes, environments, or node/environment"},
+		{"tls", "bool", false, "ask the nodes over TLS which certificates they serve"},
 		{"evaluate", "string", false, "full: evaluate everything anew, with the whole flake"},
 		{"json", "bool", false, "print JSON, one object a line"},
 		{"out", "string", false, "the generated folder, default generated"},

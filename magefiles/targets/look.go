@@ -22,6 +22,7 @@ type lookRun struct {
 	selection deploy.Selection
 	json      bool
 	anew      bool // evaluate everything anew
+	tls       bool // ask which certificates nodes serve
 }
 
 // look reads the plan, selects nodes and calls do with a way to them.

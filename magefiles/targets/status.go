@@ -2,6 +2,7 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/deploy"
@@ -18,22 +19,25 @@ import (
 //
 // It asks the nodes which store path is active, and shows for each profile whether
 // that is the planned one: in-sync, behind, diverged, not-ours or unreachable. It
-// also shows the certificates that the nodes lack, and why. It changes nothing and
-// takes no lock.
+// also shows the certificates that the nodes lack, and why. With -tls it asks each node
+// over TLS for the certificate that it serves for each virtual host, and shows what
+// differs from the plan. It changes nothing and takes no lock.
 //
 // Exit codes: 0 if everything is in sync; 1 after an error; 2 if something is not
-// in sync or the order of a certificate failed; 4 if the plan is older than the
-// state; 6 if everything is in sync and the plan holds projects back.
+// in sync, the order of a certificate failed or, with -tls, a node serves another
+// certificate than the plan has; 4 if the plan is older than the state; 6 if everything
+// is in sync and the plan holds projects back.
 func Status(ctx context.Context,
 	node *string, // only these nodes: names and patterns, separated by commas
 	env *string, // only these environments, by user name or pattern; system for the systems
 	exclude *string, // leave out these nodes, environments, or node/environment
+	tls *bool, // ask the nodes over TLS which certificates they serve
 	evaluate *string, // full: evaluate everything anew, with the whole flake
 	json *bool, // print JSON, one object a line
 	out *string, // the generated folder, default generated
 ) error {
 	anew, err := evaluatesAnew(evaluate)
-	r := lookRun{folder: openFolder(out, false), json: value(json, false), anew: anew,
+	r := lookRun{folder: openFolder(out, false), json: value(json, false), anew: anew, tls: value(tls, false),
 		selection: deploy.Selection{Nodes: list(node), Profiles: list(env), Exclude: list(exclude)}}
 	if err != nil {
 		return r.fail(err)
@@ -103,6 +107,12 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 	if err := r.leftOver(found.left.All()); err != nil {
 		return err
 	}
+	differ := false
+	if r.tls {
+		if differ, err = r.servedOverTLS(ctx, p, selected); err != nil {
+			return errors.Join(found.wrong, err)
+		}
+	}
 	switch {
 	case found.wrong != nil:
 		return found.wrong
@@ -110,6 +120,8 @@ func (r *lookRun) survey(ctx context.Context, p *drive.Plan, selected []deploy.N
 		return &outcomeError{deploy.ExitChanges, "something is not in sync"}
 	case deploy.OrdersFailed(found.certificates.All()):
 		return &outcomeError{deploy.ExitChanges, "the order of a certificate failed"}
+	case differ:
+		return &outcomeError{deploy.ExitChanges, "a node serves another certificate than the plan has"}
 	}
 	return heldBack(held, nil)
 }
