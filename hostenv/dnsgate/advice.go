@@ -36,6 +36,10 @@ var advice = map[Reason]func(*subject) Advice{
 		return Advice{Ours: true, Wrong: []string{"Your project got many new certificates within a week, and we limit their number. " +
 			"This one follows as soon as the first of them are a week old. If you need it earlier, please write to us."}}
 	},
+	ReasonRateLimit: func(*subject) Advice {
+		return Advice{Ours: true, Wrong: []string{"Let's Encrypt limits how many new certificates we may order at a time, and we shared them out among our customers. " +
+			"This one follows as soon as there is room, mostly within a few days. If you need it earlier, please write to us."}}
+	},
 
 	// What the provider has to see to.
 	ReasonNodeUnresolved: func(*subject) Advice {

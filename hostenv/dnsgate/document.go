@@ -13,7 +13,9 @@ import (
 type Certificate struct {
 	Host string // the virtual host, by its key in the plan
 	User string // the environment's user name
-	Node string // the node, by its key in the plan
+	// Organisation and Project are the environment's, "" if the plan does not say.
+	Organisation, Project string
+	Node                  string // the node, by its key in the plan
 	// NodeName is the node's name in DNS, <node>.<hostenvHostname>.
 	NodeName string
 	// Names are the names in the certificate: serverName (the host if it is empty) and
@@ -88,7 +90,7 @@ func wanted(d plan.Document) []Certificate {
 			}
 			if asked.EnableACME {
 				all = append(all, Certificate{
-					Host: host, User: user, Node: e.Node, NodeName: e.Node + "." + d.HostenvHostname,
+					Host: host, User: user, Organisation: e.Hostenv.Organisation, Project: e.Hostenv.Project, Node: e.Node, NodeName: e.Node + "." + d.HostenvHostname,
 					Names: v.CertificateNames(host), Asked: asked,
 				})
 			}

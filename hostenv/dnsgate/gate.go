@@ -21,16 +21,16 @@ const (
 	OnUnknownFail    OnUnknown = "fail"
 )
 
-const (
-	// maxFlips is the percentage of the certificates that are on which one run may
-	// turn off. Fewer than minFlips are always allowed.
-	maxFlips, minFlips = 30, 2
-)
-
 // Policy has the options that turn verdicts into decisions.
 type Policy struct {
-	OnUnknown  OnUnknown
+	OnUnknown OnUnknown
+	// AllowFlips turns off any number of certificates at once.
 	AllowFlips bool
+	// Preview is set if the run would change DNS, and the facts are from before that. New
+	// certificates then fail that would pass, and never stop a run.
+	Preview bool
+	// AllowOrders turns on more certificates than Let's Encrypt's limits allow.
+	AllowOrders bool
 	// Now is the Since of a new decision, in RFC 3339.
 	Now string
 	// Deployed reports whether an environment was deployed to its present node. If
@@ -49,6 +49,8 @@ type Decision struct {
 	Was     bool // it was ordered before this run
 	// Kept is set if the last verdict stays, because the new one is unknown.
 	Kept bool
+	// Withheld is set if the run leaves all certificates of the organisation as they are.
+	Withheld bool
 	// Since is the time at which the present verdict began.
 	Since string
 
@@ -58,7 +60,8 @@ type Decision struct {
 	// stays on until then, and is out of reach after that. See plan.GateEntry.
 	KeepUntil string
 
-	// Fresh is set if the next deploy orders the certificate for the first time.
+	// Fresh is set if the next deploy orders the certificate: it was off, or it goes to
+	// another node, or its names changed.
 	Fresh bool
 
 	had     bool // the certificate exists and is on: to turn it off is a flip
@@ -70,6 +73,11 @@ type Gated struct {
 	// Plan is the plan with the decisions. It shares unchanged parts with the old plan.
 	Plan      plan.Document
 	Decisions []Decision // the worst first
+	// Withheld are the organisations whose certificates the run leaves as they are,
+	// sorted.
+	Withheld []Withheld
+	// Limits are the limits of Let's Encrypt that orders exceed, or may exceed.
+	Limits []Shortage
 }
 
 // Gate returns a plan with the decisions that follow from verdicts; it does not change
@@ -79,16 +87,17 @@ type Gated struct {
 // Gate turns a certificate that fails off at both places of the plan, unless the host has
 // HSTS and the node a certificate that is still valid (GateEntry.KeepUntil), and records in
 // dnsGate what the environment asks for. A certificate that passes gets that again. An
-// unknown verdict keeps the last decision. New certificates beyond a project's quota stay
-// off ([ReasonQuota]). The same verdicts a second time change
-// nothing.
+// unknown verdict keeps the last decision. New certificates beyond a project's quota
+// ([ReasonQuota]) or Let's Encrypt's limits ([ReasonRateLimit]) stay off. The same
+// verdicts a second time change nothing.
 //
-// Every error is [ErrWithheld]: the run would turn off too many certificates, or a
-// certificate has no verdict with [OnUnknownFail].
+// If it would turn off too many certificates of an organisation, or one has no verdict
+// with [OnUnknownFail], all certificates of that organisation stay as they are. If that
+// is so for all organisations, Gate returns an error, which is [ErrWithheld]. It returns
+// no other.
 func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, error) {
 	gate := map[string]plan.GateEntry{}
 	out := &Gated{}
-	changes := orders{}
 	certificates := wanted(d)
 	promised := promisesOf(d, policy.Served)
 	gated := map[string]bool{} // environments
@@ -107,30 +116,32 @@ func Gate(d plan.Document, verdicts map[string]Verdict, policy Policy) (*Gated, 
 		}
 		had := old == nil && !gated[c.User] && policy.Deployed != nil && policy.Deployed(c.User)
 		decision, entry := policy.decide(c, v, old, had, promised.of(c.Host))
-		decision.Fresh = decision.On && !decision.had
 		out.Decisions = append(out.Decisions, decision)
-		if entry == nil {
-			entry = old
-		}
-		gate[c.Host] = withAsked(*entry, c.Asked)
+		gate[c.Host] = withAsked(entry, c.Asked)
 	}
+	var all bool
+	if out.Withheld, all = policy.brake(d, out.Decisions); all {
+		return nil, causes(out.Withheld)
+	}
+	leave(d, out, gate)
 	withholdNew(d, out.Decisions, gate, policy.Now)
+	out.Limits = sortShortages(append(failing(certificates, gate), withholdOrders(d, out.Decisions, gate, policy)...))
+	changes := orders{}
 	for _, decision := range out.Decisions {
-		changes.set(decision.Certificate, decision.On)
+		if !decision.Withheld {
+			changes.set(decision.Certificate, decision.On)
+		}
 	}
 	d.DNSGate = gate
 	out.Plan = d.WithTLS(changes)
 	slices.SortStableFunc(out.Decisions, func(a, b Decision) int {
 		return cmp.Or(severity(b.Verdict)-severity(a.Verdict), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Host, b.Host))
 	})
-	if err := policy.check(out.Decisions); err != nil {
-		return nil, err
-	}
 	return out, nil
 }
 
-// decide returns the decision and the new entry, nil if the old entry stays.
-func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had, promised bool) (Decision, *plan.GateEntry) {
+// decide returns the decision and the plan's entry for it.
+func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had, promised bool) (Decision, plan.GateEntry) {
 	// A verdict for another node does not count: the certificate stays there.
 	valid := old != nil && old.Node == c.Node
 	d := Decision{Certificate: c, Verdict: v, HSTS: promised, Was: old == nil || isOn(old), had: had || valid && isOn(old), renewed: old != nil && isOn(old)}
@@ -144,33 +155,23 @@ func (p Policy) decide(c Certificate, v Verdict, old *plan.GateEntry, had, promi
 			d.KeepUntil = old.KeepUntil // it is out of reach since then
 		}
 	case valid && old.Verdict != string(Unknown): // the last verdict stays
-		d.On, d.Kept, d.Since = isOn(old), true, old.Since
-		if !d.On || old.KeepUntil == "" {
-			d.KeepUntil = old.KeepUntil
-			return d, nil
+		d.On, d.Kept, d.KeepUntil = isOn(old), true, old.KeepUntil
+		if d.On && old.KeepUntil != "" {
+			d.KeepUntil, d.On = p.keep(c, promised, old)
 		}
-		next := *old
-		if d.KeepUntil, d.On = p.keep(c, promised, old); !d.On {
-			next.Decision, next.Ordered = plan.GateOff, ""
-		}
-		next.KeepUntil = d.KeepUntil
-		return d, &next
 	default:
 		d.On = p.unknown(d.had)
 	}
-	next := d.entry(p.Now)
-	switch {
-	case d.On && valid && isOn(old):
-		next.Ordered = old.Ordered
-	case d.On && !d.had:
-		next.Ordered = p.Now
+	entry := d.entry(p.Now)
+	if valid && (d.Kept || isSame(*old, entry)) {
+		entry = *old
 	}
-	if valid && isSame(*old, next) {
-		d.Since = old.Since
-		return d, nil
+	if entry.KeepUntil = d.KeepUntil; !d.On {
+		entry.Decision = plan.GateOff
 	}
-	d.Since = next.Since
-	return d, &next
+	d.Since = entry.Since
+	entry, d.Fresh = recorded(entry, old, c, d.On, had, p.Now)
+	return d, entry
 }
 
 func isOn(e *plan.GateEntry) bool { return e.Decision == plan.GateOn }
@@ -192,33 +193,6 @@ func (p Policy) unknown(had bool) bool {
 func isSame(old, next plan.GateEntry) bool {
 	return old.Decision == next.Decision && old.Asked.TLS() == next.Asked.TLS() && old.Node == next.Node &&
 		old.Verdict == next.Verdict && old.Reason == next.Reason && old.Name == next.Name && old.KeepUntil == next.KeepUntil
-}
-
-func (p Policy) check(decisions []Decision) error {
-	var flips, unknown []string
-	on := 0
-	for _, d := range decisions {
-		if d.had {
-			on++
-			if !d.On && !p.over(d) {
-				flips = append(flips, d.Host)
-			}
-		}
-		if d.Verdict.Result == Unknown && !d.Kept {
-			unknown = append(unknown, d.Host)
-		}
-	}
-	slices.Sort(flips)
-	slices.Sort(unknown)
-	if p.OnUnknown == OnUnknownFail && len(unknown) > 0 {
-		return withhold("try again, or decide with -onUnknown=disable or -onUnknown=keep",
-			"%d virtual hosts have no verdict: %s", len(unknown), listed(unknown))
-	}
-	if !p.AllowFlips && len(flips) >= minFlips && len(flips)*100 > on*maxFlips {
-		return withhold("see why with -dryRun -allowFlips, which writes no file; if it is right, run with -allowFlips",
-			"%d of %d certificates would be turned off at once, over %d %%: %s", len(flips), on, maxFlips, listed(flips))
-	}
-	return nil
 }
 
 // over reports whether the certificate of a decision is no longer valid, so that to turn

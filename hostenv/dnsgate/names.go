@@ -8,9 +8,9 @@ import (
 	"unicode"
 
 	"golang.org/x/net/idna"
-	"golang.org/x/net/publicsuffix"
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/publicsuffix"
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
 )
 
@@ -104,14 +104,4 @@ func checkLabel(label string) error {
 // PublicSuffix returns the longest suffix of a name in the ICANN part of the public
 // suffix list, "" if there is none. The private part (github.io) does not count,
 // because Let's Encrypt issues certificates for its names.
-func PublicSuffix(name string) string {
-	suffix, icann := publicsuffix.PublicSuffix(name)
-	for !icann {
-		_, parent, more := strings.Cut(suffix, ".")
-		if !more {
-			return "" // the list's default rule: the name is not listed
-		}
-		suffix, icann = publicsuffix.PublicSuffix(parent)
-	}
-	return suffix
-}
+func PublicSuffix(name string) string { return publicsuffix.ICANN(name) }

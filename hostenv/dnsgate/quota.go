@@ -10,7 +10,7 @@ import (
 
 // quotaWindow is the time within which a project may get as many new certificates as
 // its quota: the week of Let's Encrypt's limits.
-const quotaWindow = 7 * 24 * time.Hour
+const quotaWindow = week
 
 // withholdNew turns off the new certificates of each project that has more than its
 // quota of new ones within the window. The first by host name stay on. A later run
@@ -36,7 +36,7 @@ func withholdNew(d plan.Document, all []Decision, gate map[string]plan.GateEntry
 		// Without a clock every order is recent.
 		ordered, err := time.Parse(time.RFC3339, e.Ordered)
 		if clock != nil || err != nil || at.Sub(ordered) < quotaWindow {
-			orders[projectOf(d, c)] = append(orders[projectOf(d, c)], ordered)
+			orders[projectOf(c)] = append(orders[projectOf(c)], ordered)
 		}
 	}
 	for i := range all { // by host, as wanted returns them
@@ -44,21 +44,29 @@ func withholdNew(d plan.Document, all []Decision, gate map[string]plan.GateEntry
 		if !fresh[decision.Host] {
 			continue
 		}
-		project := projectOf(d, decision.Certificate)
+		project := projectOf(decision.Certificate)
 		quota := d.CertificateQuota(project)
 		if len(orders[project]) < quota {
 			orders[project] = append(orders[project], at)
 			continue
 		}
-		decision.Verdict = overQuota(project, decision.Certificate, quota, orders[project])
-		decision.On, decision.Fresh = false, false
-		entry := decision.entry(now)
-		if old, ok := entryOf(d, decision.Host); ok && old.Node == decision.Node && isSame(old, entry) {
+		decision.withhold(d, gate, overQuota(project, decision.Certificate, quota, orders[project]), now)
+	}
+}
+
+// withhold turns off a certificate that this run would have turned on.
+func (decision *Decision) withhold(d plan.Document, gate map[string]plan.GateEntry, v Verdict, now string) {
+	decision.Verdict, decision.On, decision.Fresh = v, false, false
+	entry := decision.entry(now)
+	old, ok := entryOf(d, decision.Host)
+	if ok {
+		if old.Node == decision.Node && isSame(old, entry) {
 			entry = withAsked(old, decision.Asked)
 		}
-		decision.Since = entry.Since
-		gate[decision.Host] = entry
+		entry.FormerOrders = old.FormerOrders
 	}
+	decision.Since = entry.Since
+	gate[decision.Host] = entry
 }
 
 // overQuota is the verdict of a certificate that is withheld, because of these orders.
@@ -75,7 +83,5 @@ func overQuota(project string, c Certificate, quota int, orders []time.Time) Ver
 	}
 }
 
-func projectOf(d plan.Document, c Certificate) string {
-	e := d.Environments[c.User].Hostenv
-	return e.Organisation + "__" + e.Project
-}
+// projectOf returns the flake input of the project.
+func projectOf(c Certificate) string { return c.Organisation + "__" + c.Project }

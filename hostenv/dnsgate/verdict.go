@@ -11,8 +11,8 @@ type Result string
 const (
 	// Pass: Let's Encrypt would issue the certificate.
 	Pass Result = "pass"
-	// Fail: Let's Encrypt would refuse it, for a reason in DNS; or its project had as
-	// many new certificates as its quota allows.
+	// Fail: Let's Encrypt would refuse it, for a reason in DNS or by its rate limits; or
+	// its project had as many new certificates as its quota allows.
 	Fail Result = "fail"
 	// Unknown: the facts do not decide, and the last decision stays.
 	Unknown Result = "unknown"
@@ -51,8 +51,10 @@ const (
 	ReasonAnswersAlike      Reason = "answers-like-the-node"
 	ReasonContradiction     Reason = "ns-contradicts-itself"
 	ReasonInPart            Reason = "ns-inconsistent-in-part"
-	// ReasonQuota is of no rule: [Gate] gives it to a certificate that it would turn on.
-	ReasonQuota Reason = "quota"
+	// ReasonQuota and ReasonRateLimit are of no rule: [Gate] gives them to certificates
+	// that it would turn on.
+	ReasonQuota     Reason = "quota"
+	ReasonRateLimit Reason = "rate-limit"
 )
 
 // Verdict is the result for a certificate, or for one of its names.

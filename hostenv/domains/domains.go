@@ -12,18 +12,14 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/publicsuffix"
+	"github.com/woolwichweb/hostenv-provider/hostenv/internal/publicsuffix"
 )
 
 // Registrable returns the domain that a customer registers, of a normalised host
 // name or wildcard: www.shop.example.co.uk has example.co.uk. It returns "" for a
 // public suffix and for a wildcard below one, which are no customer's.
 func Registrable(host string) string {
-	domain, err := publicsuffix.EffectiveTLDPlusOne(strings.TrimPrefix(host, "*."))
-	if err != nil {
-		return ""
-	}
-	return domain
+	return publicsuffix.Registrable(strings.TrimPrefix(host, "*."))
 }
 
 // specialUse are the top-level domains that the DNS never has (RFC 6761, section 6).

@@ -43,7 +43,7 @@ var table = []*Target{
 		{"json", "bool", false, "print events as JSON, one a line"},
 		{"out", "string", false, "the generated folder, default generated"},
 	}},
-	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, and judges\nwhether Let's Encrypt would issue the certificate on its node. Then it sets\nenableACME and forceSSL in the plan: off for certificates that fail, on again\nfor those that pass. If a lookup has no answer, the setting stays.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ncertificate is off; 4 if the plan is older than the state; 6 after success if the\nplan holds projects back, whether a certificate is off or not. 3 means that the plan\nstays as it is: the resolver does not answer, a node's own name has no address,\ntoo many certificates would turn off at once, or another run holds the lock.", []string{}, []*Flag{
+	{"dnsGate", "Turns off the certificates that Let's Encrypt would not issue.\n\nIt looks up every name of every certificate in generated/plan.json, and judges\nwhether Let's Encrypt would issue the certificate on its node. Then it sets\nenableACME and forceSSL in the plan: off for certificates that fail, on again\nfor those that pass. If a lookup has no answer, the setting stays. New certificates\nthat Let's Encrypt's limits do not allow stay off until they do. If too many\ncertificates of an organisation would turn off at once, all of that organisation stay.\n\nExit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a\ncertificate is off; 4 if the plan is older than the state; 6 after success if the\nplan holds projects back, or if certificates of some organisations stay as they are,\nwhether a certificate is off or not. 3 means that the plan stays as it is: the\nresolver does not answer, a node's own name has no address, too many certificates of\nevery organisation would turn off at once, or another run holds the lock.", []string{}, []*Flag{
 		{"node", "string", true, "only these nodes, separated by commas"},
 		{"env", "string", true, "only these environments, by user name, separated by commas"},
 		{"resolver", "string", false, "the address of a validating resolver, default the system's"},
@@ -55,6 +55,7 @@ var table = []*Target{
 		{"format", "string", false, "with -for: how to print the page: text or markdown; default text"},
 		{"onUnknown", "string", false, "what to do with virtual hosts that never had a verdict: disable, keep or fail"},
 		{"allowFlips", "bool", false, "allow any number of certificates to turn off at once"},
+		{"allowOrders", "bool", false, "turn on more new certificates than Let's Encrypt's limits allow"},
 		{"live", "bool", false, "connect to hosts whose addresses are not those of the node, default if the node serves its token"},
 		{"accountUri", "string", false, "the URI of the nodes' ACME account, for CAA records that name an account"},
 		{"update", "bool", false, "point names that fail at their nodes, in Cloudflare's zones"},

@@ -20,13 +20,16 @@ import (
 // It looks up every name of every certificate in generated/plan.json, and judges
 // whether Let's Encrypt would issue the certificate on its node. Then it sets
 // enableACME and forceSSL in the plan: off for certificates that fail, on again
-// for those that pass. If a lookup has no answer, the setting stays.
+// for those that pass. If a lookup has no answer, the setting stays. New certificates
+// that Let's Encrypt's limits do not allow stay off until they do. If too many
+// certificates of an organisation would turn off at once, all of that organisation stay.
 //
 // Exit codes: 0 after success; 1 after an error; 2 with -detailedExitcode if a
 // certificate is off; 4 if the plan is older than the state; 6 after success if the
-// plan holds projects back, whether a certificate is off or not. 3 means that the plan
-// stays as it is: the resolver does not answer, a node's own name has no address,
-// too many certificates would turn off at once, or another run holds the lock.
+// plan holds projects back, or if certificates of some organisations stay as they are,
+// whether a certificate is off or not. 3 means that the plan stays as it is: the
+// resolver does not answer, a node's own name has no address, too many certificates of
+// every organisation would turn off at once, or another run holds the lock.
 func DnsGate(ctx context.Context,
 	node *string, // only these nodes, separated by commas
 	env *string, // only these environments, by user name, separated by commas
@@ -39,6 +42,7 @@ func DnsGate(ctx context.Context,
 	format *string, // with -for: how to print the page: text or markdown; default text
 	onUnknown *string, // what to do with virtual hosts that never had a verdict: disable, keep or fail
 	allowFlips *bool, // allow any number of certificates to turn off at once
+	allowOrders *bool, // turn on more new certificates than Let's Encrypt's limits allow
 	live *bool, // connect to hosts whose addresses are not those of the node, default if the node serves its token
 	accountUri *string, // the URI of the nodes' ACME account, for CAA records that name an account
 	update *bool, // point names that fail at their nodes, in Cloudflare's zones
@@ -56,7 +60,7 @@ func DnsGate(ctx context.Context,
 		facts: value(facts, ""), record: value(record, ""), sopsFile: value(sopsFile, "secrets/secrets.yaml"),
 		dryRun: value(dryRun, false), json: value(json, false), detailed: value(detailedExitcode, false),
 		live: liveChecks(live), update: value(update, false), adopt: value(adopt, false),
-		policy: dnsgate.Policy{OnUnknown: dnsgate.OnUnknown(value(onUnknown, "")), AllowFlips: value(allowFlips, false)},
+		policy: dnsgate.Policy{OnUnknown: dnsgate.OnUnknown(value(onUnknown, "")), AllowFlips: value(allowFlips, false), AllowOrders: value(allowOrders, false)},
 	}
 	if err := usage(map[string]*string{"-node": node, "-env": env}); err != nil {
 		return run.fail(err)
@@ -165,6 +169,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 		}
 	}
 	r.policy.Now = facts.Taken
+	r.policy.Preview = r.update && r.dryRun
 	r.policy.Deployed = deployed(prior)
 	verdicts := make(map[string]dnsgate.Verdict, len(certificates))
 	for _, c := range certificates {
@@ -177,13 +182,16 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := tellWithheld(gated.Withheld); err != nil {
+		return err
+	}
 	file := generated.File{Name: planFile, Before: text, After: gated.Plan.After(document).Encode()}
 	if !r.dryRun {
 		if err := r.Save(ctx, file); err != nil {
 			return err
 		}
 	}
-	return heldBack(held, r.show(gated, file))
+	return withheldOrHeldBack(held, gated.Withheld, r.show(gated, file))
 }
 
 // look gathers facts, and refuses facts that do not allow a decision.

@@ -15,12 +15,11 @@ import (
 // show prints the decisions and the files that a run wrote, or would write.
 func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	unreachable := dnsgate.OutOfReach(gated)
-	limits := dnsgate.Forecast(gated, r.policy.Now)
-	for _, l := range limits {
+	for _, l := range gated.Limits {
 		fmt.Fprintf(stderr(), "warning: %s\nhint: %s\n", l, l.Hint())
 	}
 	if r.json {
-		if err := printVerdicts(gated.Decisions, limits, unreachable); err != nil {
+		if err := printVerdicts(gated, unreachable); err != nil {
 			return err
 		}
 	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions, unreachable) }, f); err != nil {
@@ -82,6 +81,8 @@ func ordered(d dnsgate.Decision) string {
 		text += " until " + problem.Line(d.KeepUntil)
 	case d.On != d.Was:
 		text += " (was " + onOff(d.Was) + ")"
+	case d.Withheld:
+		text += " (withheld)"
 	case d.Kept:
 		text += " (as before)"
 	}
@@ -104,21 +105,34 @@ type verdict struct {
 	Certificate string   `json:"certificate"`
 	Was         string   `json:"was"`
 	Kept        bool     `json:"kept"`
+	Withheld    bool     `json:"withheld"`
 	Since       string   `json:"since"`
 	KeepUntil   string   `json:"keepUntil,omitempty"`
 	dnsgate.Verdict
 }
 
-func printVerdicts(decisions []dnsgate.Decision, limits []dnsgate.Shortage, unreachable []dnsgate.Unreachable) error {
-	verdicts := make([]verdict, len(decisions))
-	for i, d := range decisions {
-		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Since, d.KeepUntil, d.Verdict}
+// left is an organisation whose certificates stay as they are, in -json.
+type left struct {
+	dnsgate.Withheld
+	Message string `json:"message"`
+	Hint    string `json:"hint"`
+}
+
+func printVerdicts(gated *dnsgate.Gated, unreachable []dnsgate.Unreachable) error {
+	verdicts := make([]verdict, len(gated.Decisions))
+	for i, d := range gated.Decisions {
+		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Withheld, d.Since, d.KeepUntil, d.Verdict}
+	}
+	stays := make([]left, len(gated.Withheld))
+	for i, w := range gated.Withheld {
+		stays[i] = left{w, w.Reason.Error(), problem.Hint(w.Reason)}
 	}
 	w := json.NewEncoder(stdoutJSON())
 	w.SetEscapeHTML(false)
 	w.SetIndent("", "  ")
 	return w.Encode(map[string]any{
-		"formatVersion": dnsgate.FormatVersion, "verdicts": verdicts, "limits": append([]dnsgate.Shortage{}, limits...),
+		"formatVersion": dnsgate.FormatVersion, "verdicts": verdicts,
+		"limits": append([]dnsgate.Shortage{}, gated.Limits...), "withheld": stays,
 		"outOfReach": append([]dnsgate.Unreachable{}, unreachable...),
 	})
 }

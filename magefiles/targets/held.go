@@ -1,10 +1,13 @@
 package targets
 
 import (
+	"cmp"
 	"errors"
 	"os"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/review"
 )
 
@@ -28,8 +31,39 @@ func heldBack(held []plan.Held, err error) error {
 	if len(held) == 0 {
 		return err
 	}
+	return leftBehind(review.HeldLine(held), err)
+}
+
+// tellWithheld prints the organisations whose certificates the gate leaves as they are,
+// and why: first, before the result.
+func tellWithheld(withheld []dnsgate.Withheld) error {
+	var reasons []error
+	for _, w := range withheld {
+		reasons = append(reasons, w.Reason)
+	}
+	return problem.Write(os.Stderr, reasons, maxReported)
+}
+
+// withheldOrHeldBack is heldBack, for organisations whose certificates stay as well.
+func withheldOrHeldBack(held []plan.Held, withheld []dnsgate.Withheld, err error) error {
+	if len(withheld) == 0 {
+		return heldBack(held, err)
+	}
+	var names []string
+	for _, w := range withheld {
+		names = append(names, cmp.Or(w.Organisation, "no organisation"))
+	}
+	text := "the certificates of " + problem.Line(problem.Join(names)) + " stay as they are"
+	if len(held) > 0 {
+		text = review.HeldLine(held) + ", and " + text
+	}
+	return leftBehind(text, err)
+}
+
+// leftBehind returns the end of a run that left something as it was, unless err is worse.
+func leftBehind(text string, err error) error {
 	if ended := (*outcomeError)(nil); err != nil && (!errors.As(err, &ended) || ended.code != exitChanges) {
 		return err
 	}
-	return &outcomeError{exitHeld, review.HeldLine(held)}
+	return &outcomeError{exitHeld, text}
 }

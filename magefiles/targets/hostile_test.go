@@ -159,7 +159,10 @@ func shows(t *testing.T, text string) map[string]func() {
 			_ = printDecisions([]dnsgate.Decision{decision}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
 		},
 		"verdicts, JSON": func() {
-			_ = printVerdicts([]dnsgate.Decision{decision}, []dnsgate.Shortage{filled[dnsgate.Shortage](text)}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
+			_ = printVerdicts(&dnsgate.Gated{
+				Decisions: []dnsgate.Decision{decision}, Limits: []dnsgate.Shortage{filled[dnsgate.Shortage](text)},
+				Withheld: []dnsgate.Withheld{{Organisation: text, Hosts: []string{text}, Reason: problem.New(text, text, text)}},
+			}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
 		},
 		"verdict": func() { io.WriteString(stdout(), v.Text("  ")) },
 		"explain": func() {

@@ -35,7 +35,7 @@ func gateToKill() {
 }
 
 func gate(folder, facts string) error {
-	return targets.DnsGate(context.Background(), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, &facts, nil, &folder)
+	return targets.DnsGate(context.Background(), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, &facts, nil, &folder)
 }
 
 // Wherever the gate is killed, the plan is the old or the new one, no other file

@@ -35,7 +35,7 @@ func TestApart(t *testing.T) {
 		nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: environments, Content: onPage},
 	)
 	s.mage(0, "plan")
-	s.mage(0, "dnsGate") // the names have no addresses, so no node orders a certificate
+	s.mage(0, "dnsGate", "-allowFlips") // the names have no addresses, so no node orders a certificate
 	s.mage(0, "deploy")
 	acme, beta := s.user("acme", "shop"), s.user("beta", "portal")
 	acmeID, betaID := uid(t, n, acme), uid(t, n, beta)

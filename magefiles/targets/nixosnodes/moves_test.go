@@ -184,7 +184,7 @@ func TestMoves(t *testing.T) {
 		nixosnode.Customer{Organisation: "beta", Project: "portal", Environments: map[string]nixosnode.Environment{"main": s.reachable(nixosnode.Environment{})}},
 	)
 	s.mage(0, "plan")
-	s.mage(0, "dnsGate") // the names have no addresses, so no node orders a certificate
+	s.mage(0, "dnsGate", "-allowFlips") // the names have no addresses, so no node orders a certificate
 	s.mage(0, "deploy")
 	shop, beta := s.user("acme", "shop"), s.user("beta", "portal")
 	home := "/home/" + shop

@@ -89,7 +89,7 @@ func TestToken(t *testing.T) {
 	s.pointAll()
 	s.DNS.Set(behind, proxy)
 	s.DNS.Set(stranger, other)
-	first := s.mage(0, "dnsGate", "-live").Stdout
+	first := s.mage(0, "dnsGate", "-live", "-allowFlips").Stdout
 	contains(t, first, "a-match", "fail     "+behind, "fail     "+stranger)
 	s.mage(0, "deploy")
 	kept("after the first switch")
