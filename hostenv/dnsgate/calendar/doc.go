@@ -3,8 +3,8 @@
 // registered domain. It says which of these orders Let's Encrypt may refuse, and which
 // certificates are lost or about to expire.
 //
-// The package is pure. It reads a plan, the gate's entries in it, earlier plans, and what
-// the nodes serve if that is known; the time is an option.
+// The package is pure. It reads a plan, the gate's entries in it with their former
+// orders, and what the nodes serve if that is known; the time is an option.
 //
 // # When a certificate is ordered
 //
@@ -34,11 +34,11 @@
 //
 // An order is safe if Let's Encrypt accepts it by its limits, at whatever times within
 // their windows the orders of the plan happen. The limits are token buckets
-// ([dnsgate.Limits]), so the calendar adds up, for each bucket, all orders that may fall
+// ([dnsgate.Limit]), so the calendar adds up, for each bucket, all orders that may fall
 // between any two moments. A renewal is exempt from the limits of account and domain
 // if a certificate with the same names was issued within 120 days, and from all if it is
 // within the window of ARI (Boulder, wfe2.NewOrder). The calendar does not count on ARI.
 //
 // The calendar cannot know orders of others for the same domain, orders by hand, and
-// orders that neither the plan nor an earlier plan records.
+// those of virtual hosts that left the plan.
 package calendar
