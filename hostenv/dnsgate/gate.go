@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
@@ -39,6 +40,9 @@ type Policy struct {
 	Deployed func(user string) bool
 	// Served is what nodes serve, by virtual host, of the certificates of [Losing].
 	Served map[string]*Served
+	// Lifetime is how long a certificate that is issued at a time is valid. Without it,
+	// the gate does not tell from the time of an order whether a certificate is valid.
+	Lifetime func(issued time.Time) time.Duration
 }
 
 // Decision is what the gate decides of one certificate.

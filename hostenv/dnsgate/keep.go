@@ -37,19 +37,6 @@ func (s *Served) covers(name string) bool {
 	return slices.Contains(s.Names, name) || slices.Contains(s.Names, "*."+parent)
 }
 
-// lifetime is how long a certificate of Let's Encrypt's profile `classic` is valid, which
-// is the default of NixOS, by the time of its order.
-func lifetime(ordered time.Time) time.Duration {
-	const day = 24 * time.Hour
-	switch {
-	case ordered.Before(time.Date(2027, 2, 10, 0, 0, 0, 0, time.UTC)):
-		return 90 * day
-	case ordered.Before(time.Date(2028, 2, 16, 0, 0, 0, 0, time.UTC)):
-		return 64 * day
-	}
-	return 45 * day
-}
-
 // validUntil returns the end of the validity of the certificate that a host has on its
 // node: the zero time if it has none. Known is false if there is nothing to tell it by.
 //
@@ -57,8 +44,8 @@ func lifetime(ordered time.Time) time.Duration {
 // no look at the node succeeded, the last look counts. Without one, it is a certificate of
 // the time since which the node orders it, if the gate's last verdict was a pass: such an
 // order succeeded as far as the gate knows. A later renewal may be valid for longer.
-func validUntil(c Certificate, s *Served, old *plan.GateEntry) (until time.Time, known bool) {
-	if s != nil && s.Error == "" {
+func (p Policy) validUntil(c Certificate, old *plan.GateEntry) (until time.Time, known bool) {
+	if s := p.Served[c.Host]; s != nil && s.Error == "" {
 		name, err := QueryName(c.Names[0])
 		if until, bad := time.Parse(time.RFC3339, s.NotAfter); err == nil && bad == nil && s.covers(name) {
 			return until, true
@@ -71,8 +58,8 @@ func validUntil(c Certificate, s *Served, old *plan.GateEntry) (until time.Time,
 	if until, err := time.Parse(time.RFC3339, old.KeepUntil); err == nil {
 		return until, true
 	}
-	if ordered, err := time.Parse(time.RFC3339, old.Ordered); err == nil && old.Verdict == string(Pass) {
-		return ordered.Add(lifetime(ordered)), true
+	if ordered, err := time.Parse(time.RFC3339, old.Ordered); err == nil && old.Verdict == string(Pass) && p.Lifetime != nil {
+		return ordered.Add(p.Lifetime(ordered)), true
 	}
 	return time.Time{}, false
 }
@@ -86,7 +73,7 @@ func (p Policy) keep(c Certificate, promised bool, old *plan.GateEntry) (until s
 	if !promised || err != nil {
 		return "", false
 	}
-	switch end, known := validUntil(c, p.Served[c.Host], old); {
+	switch end, known := p.validUntil(c, old); {
 	case !known:
 		return p.Now, false
 	case end.IsZero():

@@ -153,7 +153,7 @@ func TestKeep(t *testing.T) {
 					d = d.WithTLS(map[string]map[string]plan.TLS{h.user: {h.host: {}}})
 				}
 			}
-			policy := Policy{Now: now}
+			policy := Policy{Now: now, Lifetime: func(time.Time) time.Duration { return 90 * 24 * time.Hour }}
 			if c.served != nil {
 				policy.Served = map[string]*Served{h.host: c.served}
 			}
@@ -277,7 +277,7 @@ func TestKeepHistories(t *testing.T) {
 			case passing:
 				verdict = passes
 			}
-			policy := Policy{Now: now.Format(time.RFC3339), Served: map[string]*Served{}}
+			policy := Policy{Now: now.Format(time.RFC3339), Served: map[string]*Served{}, Lifetime: func(time.Time) time.Duration { return 90 * day }}
 			look := r.IntN(4) > 0
 			switch {
 			case !look:

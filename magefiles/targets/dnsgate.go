@@ -170,7 +170,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	}
 	r.policy.Now = facts.Taken
 	r.policy.Preview = r.update && r.dryRun
-	r.policy.Deployed = deployed(prior)
+	r.policy.Deployed, r.policy.Lifetime = deployed(prior), lifetime
 	verdicts := make(map[string]dnsgate.Verdict, len(certificates))
 	for _, c := range certificates {
 		verdicts[c.Host] = dnsgate.Judge(facts, r.request(c))

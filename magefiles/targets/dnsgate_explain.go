@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/calendar"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -36,7 +37,7 @@ func (r *gateRun) explainHost(ctx context.Context, document plan.Document, certi
 	if err != nil {
 		return err
 	}
-	policy := dnsgate.Policy{Now: facts.Taken, Deployed: deployed, Served: served}
+	policy := dnsgate.Policy{Now: facts.Taken, Deployed: deployed, Served: served, Lifetime: lifetime}
 	gated, err := dnsgate.Gate(document, verdicts, policy)
 	if err != nil {
 		return err
@@ -68,6 +69,11 @@ func (r *gateRun) explained(certificates []dnsgate.Certificate) (dnsgate.Certifi
 			"run `mage state:list` for all host names; enableLetsEncrypt = false asks for none")
 	}
 	return certificates[i], nil
+}
+
+// lifetime is that of the profile of nodes that name none.
+func lifetime(issued time.Time) time.Duration {
+	return calendar.TermsAt(calendar.Classic, issued).Lifetime
 }
 
 // deployed reports whether an environment was deployed to its planned node:
