@@ -95,7 +95,7 @@ func (p *Pebble) start() error {
 	}
 	defer log.Close()
 	p.cmd = o.Command("pebble", "-config", "/root/pebble/config.json", "-dnsserver", p.lab.gateway()+":53", "-strict")
-	p.cmd.Env = append(p.cmd.Env, "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
+	p.cmd.Env = append(p.cmd.Env, "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0", "PEBBLE_AUTHZREUSE=0") // each order is validated
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		return err
