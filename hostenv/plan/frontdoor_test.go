@@ -462,3 +462,34 @@ func FuzzFrontDoor(f *testing.F) {
 		}
 	})
 }
+
+// A wildcard among the aliases would be a name of the certificate, which HTTP-01 cannot
+// prove. So the virtual host asks for none, as one that is a wildcard itself.
+func TestWildcardAlias(t *testing.T) {
+	for _, test := range []struct {
+		options string
+		acme    bool
+		warned  string
+	}{
+		{`{"serverAliases":["acme.test"]}`, true, ""},
+		{`{"serverAliases":["acme.test","*.acme.test"]}`, false, `"www.acme.test", with the alias "*.acme.test", is served without TLS`},
+		{`{"enableLetsEncrypt":false,"serverAliases":["*.acme.test"]}`, false, ""},
+	} {
+		result, err := planOf(t, twoCustomers(map[string]any{ownHost: object(t, test.options)}, "acme"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tls := result.Plan.Nodes["node-a"].Services.Nginx.VirtualHosts[ownHost].TLS(); tls.EnableACME != test.acme || tls.ForceSSL != test.acme {
+			t.Errorf("%s: the node has %+v", test.options, tls)
+		}
+		var warned []string
+		for _, w := range result.Warnings {
+			if strings.Contains(w.Message, "without TLS") {
+				warned = append(warned, w.Message)
+			}
+		}
+		if got := strings.Join(warned, "\n"); !strings.HasPrefix(got, test.warned) || test.warned == "" && got != "" {
+			t.Errorf("%s: it warns %q", test.options, got)
+		}
+	}
+}

@@ -233,7 +233,12 @@ func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 	}
 	for _, v := range e.virtualHosts {
 		if v.wildcard {
-			c.warn(e.UserName, fmt.Sprintf("the wildcard %q is served without TLS: Let's Encrypt issues wildcards by DNS-01 only", v.name))
+			wildcard := slices.IndexFunc(v.names, func(name string) bool { return strings.HasPrefix(name, "*.") })
+			what := fmt.Sprintf("the wildcard %q", v.name)
+			if wildcard > 0 {
+				what = fmt.Sprintf("%q, with the alias %q,", v.name, v.names[wildcard])
+			}
+			c.warn(e.UserName, what+" is served without TLS: Let's Encrypt issues wildcards by DNS-01 only")
 		}
 		if v.certificate && e.Enable && c.inv.Provider.LetsEncrypt.declined {
 			wrong(fmt.Sprintf("virtualHosts.%q", v.name), "set provider.letsEncrypt.acceptTerms = true, or enableLetsEncrypt = false at the virtual host",

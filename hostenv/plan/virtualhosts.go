@@ -71,6 +71,9 @@ func (r *reader) virtualHosts(fields canonjson.Object, where, user string, raw b
 				continue
 			}
 			v.names = append(v.names, string(host))
+			if host.Wildcard() && v.certificate { // it would be a name of the certificate
+				v.wildcard, v.certificate = true, false
+			}
 		}
 		hosts = append(hosts, v)
 	}
