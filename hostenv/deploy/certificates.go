@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/names"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // CertificateState is the state of one certificate of a node.
@@ -69,6 +70,9 @@ func (c Certificate) Hint() string {
 	}
 	if noAccount.MatchString(strings.Join(c.Failure.Output, "\n")) {
 		return "the CA does not know the node's account: run `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry
+	}
+	if plan.IsWildcardCertificate(c.Name) {
+		return "check that the token of provider.wildcard.apiTokenSecret may edit the zone of provider.hostenvHostname at Cloudflare; the node orders it again every hour for a day, then once a day; to order it at once, run " + retry
 	}
 	return "run `mage dnsGate` to see whether its names lead to the node; the node orders it again every hour for a day, then once a day; to order it at once, run " + retry
 }

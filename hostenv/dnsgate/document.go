@@ -80,15 +80,22 @@ func (f Filter) check(d plan.Document) error {
 // wanted returns the certificates that environments ask for, on a node or not, sorted
 // by host.
 func wanted(d plan.Document) []Certificate {
+	return certificatesOf(d, func(host string, asked plan.TLS) (plan.TLS, bool) {
+		// The gate may have turned it off.
+		if entry, ok := entryOf(d, host); ok && entry.Decision == plan.GateOff && !asked.EnableACME && asked.Shared == "" {
+			asked = entry.Asked.TLS()
+		}
+		return asked, asked.EnableACME
+	})
+}
+
+// certificatesOf returns the certificates of virtual hosts with what they ask for, if
+// that says that they have one, sorted by host.
+func certificatesOf(d plan.Document, asks func(host string, planned plan.TLS) (plan.TLS, bool)) []Certificate {
 	var all []Certificate
 	for user, e := range d.Environments {
 		for host, v := range e.VirtualHosts {
-			asked := v.TLS()
-			// The gate may have turned it off.
-			if entry, ok := entryOf(d, host); ok && entry.Decision == plan.GateOff && !asked.EnableACME {
-				asked = entry.Asked.TLS()
-			}
-			if asked.EnableACME {
+			if asked, ok := asks(host, v.TLS()); ok {
 				all = append(all, Certificate{
 					Host: host, User: user, Organisation: e.Hostenv.Organisation, Project: e.Hostenv.Project, Node: e.Node, NodeName: e.Node + "." + d.HostenvHostname,
 					Names: v.CertificateNames(host), Asked: asked,

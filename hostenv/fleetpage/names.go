@@ -57,7 +57,7 @@ func (c *facts) names() []Name {
 			}
 			seen[host] = true
 			c.judged(&row, e, v)
-			certificate, found := certificates[e.Node+"/"+host]
+			certificate, found := certificates[e.Node+"/"+cmp.Or(v.UseACMEHost, host)]
 			if found {
 				row.onNode(certificate)
 			}
@@ -78,6 +78,8 @@ func (c *facts) judged(row *Name, e plan.Environment, v plan.VirtualHost) {
 		row.Certificate = Badge{Plain, "not served"}
 	case on:
 		row.Certificate = Badge{Good, "on"}
+	case v.UseACMEHost != "":
+		row.Certificate = Badge{Good, "wildcard"}
 	case judged && entry.Asked.EnableACME:
 		row.Certificate, row.Off = Badge{Bad, "off"}, true
 	default:

@@ -40,6 +40,8 @@ type Document struct {
 	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
 	Cloudflare *Cloudflare          `json:"cloudflare,omitzero"`
 	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
+	// Wildcard is the certificate of generated host names, nil if each has its own.
+	Wildcard *Wildcard `json:"wildcard,omitzero"`
 	// Domains are the organisations of domains, see hostenv/domains.
 	Domains domains.Owners `json:"domains,omitzero"`
 	// PrivateNetworks are networks of the provider that are not public, and that
@@ -124,26 +126,33 @@ type Identity struct {
 // A VirtualHost is a virtual host of an environment, or of a node's nginx with
 // the options of NixOS.
 type VirtualHost struct {
-	EnableACME    *bool    `json:"enableACME,omitzero"`
-	ForceSSL      *bool    `json:"forceSSL,omitzero"`
-	ServerName    string   `json:"serverName,omitzero"` // "" for the name of the virtual host
+	EnableACME *bool  `json:"enableACME,omitzero"`
+	ForceSSL   *bool  `json:"forceSSL,omitzero"`
+	ServerName string `json:"serverName,omitzero"` // "" for the name of the virtual host
+	// UseACMEHost is the name of the certificate that several hosts use, see [Wildcard].
+	UseACMEHost   string   `json:"useACMEHost,omitzero"`
 	ServerAliases []string `json:"serverAliases,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
-// TLS says whether a virtual host has a certificate of its own, and whether it
-// redirects to HTTPS.
-type TLS struct{ EnableACME, ForceSSL bool }
+// TLS says whether a virtual host has a certificate of its own, or which one it
+// shares with others, and whether it redirects to HTTPS.
+type TLS struct {
+	EnableACME, ForceSSL bool
+	Shared               string // see VirtualHost.UseACMEHost; "" for none
+}
 
 // TLS returns the virtual host's.
 func (v VirtualHost) TLS() TLS {
-	return TLS{EnableACME: v.EnableACME != nil && *v.EnableACME, ForceSSL: v.ForceSSL != nil && *v.ForceSSL}
+	return TLS{EnableACME: v.EnableACME != nil && *v.EnableACME, ForceSSL: v.ForceSSL != nil && *v.ForceSSL, Shared: v.UseACMEHost}
 }
 
 // WithTLS returns the virtual host with another TLS.
 func (v VirtualHost) WithTLS(tls TLS) VirtualHost {
-	v.EnableACME, v.ForceSSL = &tls.EnableACME, &tls.ForceSSL
+	if v.EnableACME, v.ForceSSL = &tls.EnableACME, &tls.ForceSSL; v.UseACMEHost != tls.Shared {
+		v.UseACMEHost, v.Carried = tls.Shared, v.Carried.Without("useACMEHost")
+	}
 	return v
 }
 

@@ -76,7 +76,7 @@ var providerOptions = []string{
 	"accessTokensSecret", "activate", "activationTimeout", "allowEmpty", "cache", "cloudflare", "deployPublicKeys", "deployUser", "domains", "evaluation",
 	"frontDoor", "generatedPath", "hold", "hostenvHostname", "letsEncrypt", "limits", "lockFile", "moved", "nixSigning", "nixosSystem", "nodeFor",
 	"nodeModules", "nodes", "nodesPath", "notProjects", "notify", "overrides", "pkgsFor", "placement", "privateNetworks", "requireDomainProof",
-	"secretsPath", "system", "transfers", "uidRange", "waveFailures", "wavePause", "waveTypes", "waves",
+	"secretsPath", "system", "transfers", "uidRange", "waveFailures", "wavePause", "waveTypes", "waves", "wildcard",
 }
 
 // nodeTypes refuses members of provider.nodeFor for which no environment can ask: the

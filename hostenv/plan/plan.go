@@ -241,6 +241,9 @@ func (c *computation) document(next state.State) Document {
 				e.hosts[v.name] = v.planned(e.UserName)
 			}
 		}
+		for host, v := range e.hosts {
+			e.hosts[host] = p.Wildcard.apply(host, v)
+		}
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
 	}
 	nodes := c.nodes(next)
@@ -257,6 +260,7 @@ func (c *computation) document(next state.State) Document {
 		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
+		Wildcard:        p.Wildcard,
 		PrivateNetworks: p.PrivateNetworks,
 		Notify:          p.Notify,
 		Certificates:    c.certificateQuotas(),

@@ -46,6 +46,7 @@ type Provider struct {
 	Waves      *Waves // nil if all nodes are one wave
 	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
+	Wildcard   *Wildcard // nil if it is not enabled
 	NixSigning *NixSigning
 	// Domains are the organisations of domains, by normalised name.
 	Domains domains.Owners
@@ -103,6 +104,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		}
 		p.HostenvHostname = string(host)
 	}
+	p.Wildcard = r.wildcard(from, p.HostenvHostname)
 	p.LetsEncrypt = r.letsEncrypt(r.object(from, where, "letsEncrypt"))
 	p.UIDRange = r.uidRange(r.optionalObject(from, where, "uidRange"))
 	p.Limits = r.limits(r.optionalObject(from, where, "limits"))
@@ -111,6 +113,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		p.Nodes[name] = r.node(name, object)
 	}
 	r.machines(&p)
+	p.Wildcard.check(r, p.Nodes)
 	p.Domains = r.domains(from)
 	p.RequireDomainProof = r.boolean(from, where, "requireDomainProof", false)
 	p.PrivateNetworks = r.networks(from, where, "privateNetworks")

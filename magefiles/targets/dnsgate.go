@@ -159,12 +159,16 @@ func (r *gateRun) gate(ctx context.Context) error {
 	if err := r.mayUpdate(document); err != nil {
 		return err
 	}
-	facts, err := r.look(ctx, certificates)
+	asked := certificates
+	if r.update { // also names that need no certificate of their own have to lead to their node
+		asked = slices.Concat(certificates, dnsgate.Sharing(document, r.filter))
+	}
+	facts, err := r.look(ctx, asked)
 	if err != nil {
 		return err
 	}
 	if r.update {
-		if facts, err = r.repair(ctx, document, certificates, facts); err != nil {
+		if facts, err = r.repair(ctx, document, asked, facts); err != nil {
 			return err
 		}
 	}

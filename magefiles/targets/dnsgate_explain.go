@@ -16,6 +16,10 @@ import (
 // explainHost prints all facts about the virtual host with the name or alias of
 // -explain, or with -for the page for the customer.
 func (r *gateRun) explainHost(ctx context.Context, document plan.Document, certificates []dnsgate.Certificate, deployed func(string) bool) error {
+	if c, err := r.explained(dnsgate.Sharing(document, r.filter)); err == nil {
+		fmt.Fprintf(stdout(), "%s uses the wildcard certificate of %s (provider.wildcard), which DNS-01 proves: the gate does not judge it\n", c.Host, c.Node)
+		return nil
+	}
 	certificate, err := r.explained(certificates)
 	if err != nil {
 		return err

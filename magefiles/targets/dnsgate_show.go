@@ -18,11 +18,13 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	for _, l := range gated.Limits {
 		fmt.Fprintf(stderr(), "warning: %s\nhint: %s\n", l, l.Hint())
 	}
+	saving := dnsgate.SavingOf(gated.Plan)
+	hintWildcard(saving, gated.Limits)
 	if r.json {
-		if err := printVerdicts(gated, unreachable); err != nil {
+		if err := printVerdicts(gated, unreachable, saving); err != nil {
 			return err
 		}
-	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions, unreachable) }, f); err != nil {
+	} else if err := r.showFiles(r.dryRun, r.dryRun, func() error { return printDecisions(gated.Decisions, unreachable, saving) }, f); err != nil {
 		return err
 	} else if !f.Changed() {
 		fmt.Println("the plan stays as it is")
@@ -33,11 +35,17 @@ func (r *gateRun) show(gated *dnsgate.Gated, f generated.File) error {
 	return nil
 }
 
-func printDecisions(decisions []dnsgate.Decision, unreachable []dnsgate.Unreachable) error {
-	if len(decisions) == 0 {
+func printDecisions(decisions []dnsgate.Decision, unreachable []dnsgate.Unreachable, saving dnsgate.Saving) error {
+	switch {
+	case saving.Used && saving.Hosts > 0:
+		fmt.Fprintln(stdout(), "wildcard", saving)
+	case len(decisions) == 0:
 		fmt.Fprintln(stdout(), "no virtual host asks for a certificate")
-	} else if err := printTable(decisions); err != nil {
-		return err
+	}
+	if len(decisions) > 0 {
+		if err := printTable(decisions); err != nil {
+			return err
+		}
 	}
 	for _, d := range decisions {
 		if text := d.Verdict.Text("  "); d.Verdict.Result != dnsgate.Pass || len(d.Verdict.Warnings) > 0 {
@@ -118,7 +126,7 @@ type left struct {
 	Hint    string `json:"hint"`
 }
 
-func printVerdicts(gated *dnsgate.Gated, unreachable []dnsgate.Unreachable) error {
+func printVerdicts(gated *dnsgate.Gated, unreachable []dnsgate.Unreachable, saving dnsgate.Saving) error {
 	verdicts := make([]verdict, len(gated.Decisions))
 	for i, d := range gated.Decisions {
 		verdicts[i] = verdict{d.Host, d.Node, d.User, d.Names, onOff(d.On), onOff(d.Was), d.Kept, d.Withheld, d.Since, d.KeepUntil, d.Verdict}
@@ -130,9 +138,13 @@ func printVerdicts(gated *dnsgate.Gated, unreachable []dnsgate.Unreachable) erro
 	w := json.NewEncoder(stdoutJSON())
 	w.SetEscapeHTML(false)
 	w.SetIndent("", "  ")
-	return w.Encode(map[string]any{
+	document := map[string]any{
 		"formatVersion": dnsgate.FormatVersion, "verdicts": verdicts,
 		"limits": append([]dnsgate.Shortage{}, gated.Limits...), "withheld": stays,
 		"outOfReach": append([]dnsgate.Unreachable{}, unreachable...),
-	})
+	}
+	if saving.Used {
+		document["wildcard"] = saving
+	}
+	return w.Encode(document)
 }

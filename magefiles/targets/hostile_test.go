@@ -156,13 +156,13 @@ func shows(t *testing.T, text string) map[string]func() {
 		"leftovers": to(func(w io.Writer) error { return report.Leftovers(w, []deploy.Leftover{filled[deploy.Leftover](text)}) }),
 		"JSON":      func() { _ = printAll(&lookRun{json: true}, []deploy.Status{filled[deploy.Status](text)}, nil) },
 		"verdicts": func() {
-			_ = printDecisions([]dnsgate.Decision{decision}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
+			_ = printDecisions([]dnsgate.Decision{decision}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)}, filled[dnsgate.Saving](text))
 		},
 		"verdicts, JSON": func() {
 			_ = printVerdicts(&dnsgate.Gated{
 				Decisions: []dnsgate.Decision{decision}, Limits: []dnsgate.Shortage{filled[dnsgate.Shortage](text)},
 				Withheld: []dnsgate.Withheld{{Organisation: text, Hosts: []string{text}, Reason: problem.New(text, text, text)}},
-			}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)})
+			}, []dnsgate.Unreachable{filled[dnsgate.Unreachable](text)}, filled[dnsgate.Saving](text))
 		},
 		"verdict": func() { io.WriteString(stdout(), v.Text("  ")) },
 		"explain": func() {

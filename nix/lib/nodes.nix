@@ -35,6 +35,11 @@ let
     builtins.mapAttrs (_: e: e.uid)
       (select (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
 
+  # wildcardOn plan node: the plan's wildcard certificate, if the node orders it.
+  wildcardOn = plan: node:
+    let certificates = plan.nodes.${node}.security.acme.certs or { }; in
+    if certificates ? ${plan.wildcard.certificate or ""} then only [ "certificate" "apiTokenSecret" ] plan.wildcard else { };
+
   # planned plan node: the node's module in the plan.
   planned = plan: node:
     if (plan.nodes or { }) ? ${node} then plan.nodes.${node}
@@ -87,6 +92,7 @@ let
     {
       environments = environmentsOn plan node;
       disabled = disabledOn plan node;
+      wildcard = builtins.mapAttrs (_: default) (wildcardOn plan node);
       challengeToken.name = default "${node}.${plan.hostenvHostname}";
       deploy.user = default plan.deployUser;
       deploy = { inherit (connection) profileLink tempPath; };

@@ -34,6 +34,7 @@
     ./units.nix
     ./users.nix
     ./virtual-hosts.nix
+    ./wildcard.nix
   ];
 
   options.hostenv.nodeName = lib.mkOption {

@@ -428,9 +428,13 @@ func (p planText) ofNode(node string) (json.RawMessage, error) {
 			profiles[user] = profile
 		}
 	}
-	return p.slice(map[string]any{
+	parts := map[string]any{
 		"environments": environments, "profiles": profiles, "nodes": only(p.nodes, node), "nodeConnections": only(p.connections, node),
-	})
+	}
+	if wildcard := p.members["wildcard"]; wildcard != nil {
+		parts["wildcard"] = wildcard
+	}
+	return p.slice(parts)
 }
 
 // ofEnvironment is the slice of an environment: what its activation reads.

@@ -99,10 +99,10 @@ let
       challenge = lib.mapAttrs (_: kinds: kinds."f+".argument) (lib.filterAttrs (_: kinds: kinds ? "f+") (c.systemd.tmpfiles.settings."20-hostenv-challenge" or { }));
       upstreams = lib.mapAttrs (_: u: lib.attrNames u.servers) c.services.nginx.upstreams;
       nginx = { inherit (c.systemd.services.nginx) restartIfChanged; execStart = toString c.systemd.services.nginx.serviceConfig.ExecStart; inherit (c.services.nginx) enable enableReload recommendedProxySettings recommendedTlsSettings clientMaxBodySize proxyTimeout serverNamesHashBucketSize; };
-      virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
+      virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL enableACME useACMEHost; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
       certificates = lib.mapAttrs
         (name: x: {
-          inherit (x) group webroot reloadServices;
+          inherit (x) group webroot reloadServices dnsProvider domain extraDomainNames credentialFiles;
           # The units that start its order, by a setting of theirs or of its unit.
           startedBy =
             let

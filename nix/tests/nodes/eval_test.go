@@ -154,7 +154,21 @@ func secrets(t *testing.T, plan map[string]any) *string {
 		places[[]string{user, organisation + "_" + fmt.Sprint(h["project"]), organisation}[i%3]] = true
 	}
 	path := sopsFile(t, slices.Sorted(maps.Keys(places))...)
+	if wildcard, ok := plan["wildcard"].(map[string]any); ok {
+		path = withSecret(t, path, fmt.Sprint(wildcard["apiTokenSecret"]))
+	}
 	return &path
+}
+
+// withSecret adds a key of the second level to a file of [sopsFile].
+func withSecret(t *testing.T, file, key string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place, name, _ := strings.Cut(key, "/")
+	return write(t, "secrets.yaml", place+":\n    "+name+": ENC[AES256_GCM,data:8SSvKt8=,iv:bQ==,tag:yg==,type:str]\n"+string(text))
 }
 
 // sopsFile writes a file in the format of sops, with both secrets of backups at each

@@ -35,13 +35,17 @@ type values struct {
 		ExecStart                                                              string
 	}
 	VirtualHosts map[string]struct {
-		ExtraConfig string
-		ForceSSL    bool
+		ExtraConfig          string
+		ForceSSL, EnableACME bool
+		UseACMEHost          string
 		Locations   map[string]string
 	}
 	Certificates map[string]struct {
 		Group, Webroot            string
 		ReloadServices, StartedBy []string
+		DNSProvider, Domain       string
+		ExtraDomainNames          []string
+		CredentialFiles           map[string]string
 	}
 	Reached                 map[string][]string // the units that start the targets of certificates
 	NginxWants, ReloadAfter []string
@@ -128,6 +132,19 @@ func rich(t *testing.T) map[string]any {
 	return plan
 }
 
+// withWildcard gives a plan of scenario 001 a wildcard certificate on node-a, as
+// plan.Compute does.
+func withWildcard(plan map[string]any) {
+	const name, host = "_wildcard.hostenv.sh", user + ".hostenv.sh"
+	plan["wildcard"] = map[string]any{"apiTokenSecret": "cloudflare/acme_token", "certificate": name, "domain": "*.hostenv.sh"}
+	path(plan, "nodes", nodeName, "security", "acme", "certs")[name] = map[string]any{
+		"dnsProvider": "cloudflare", "domain": "*.hostenv.sh", "extraDomainNames": []string{"node-a.certificate.hostenv.sh"},
+	}
+	for _, v := range []map[string]any{path(plan, "environments", user, "virtualHosts", host), path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts", host)} {
+		v["enableACME"], v["forceSSL"], v["useACMEHost"] = false, true, name
+	}
+}
+
 // TestValues checks the options of nodes, each from its own plan.
 func TestValues(t *testing.T) {
 	dir := scenario(t, "001")
@@ -155,6 +172,12 @@ func TestValues(t *testing.T) {
 			file := sopsFile(t, places...)
 			n.SecretsPath = &file
 		}
+	}
+
+	wildcard := func(n *node) {
+		n.Plan = of(func(plan map[string]any) { withWildcard(plan) })
+		file := withSecret(t, keys, "cloudflare/acme_token")
+		n.SecretsPath = &file
 	}
 
 	tests := []struct {
@@ -340,6 +363,32 @@ func TestValues(t *testing.T) {
 			equal(t, "owner, group and mode", []string{tokens.Owner, tokens.Group, tokens.Mode}, []string{"root", "root", "0400"})
 			equal(t, "what is restarted", tokens.RestartUnits, []string{"nix-daemon.service"})
 			equal(t, "nix.conf has it", strings.Contains(v.Etc["nix/nix.conf"], "\n!include "+tokens.Path+"\n"), true)
+		}},
+		{"a wildcard certificate", with(wildcard), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "warnings", v.Warnings, []string{})
+			const name = "_wildcard.hostenv.sh"
+			c := v.Certificates[name]
+			equal(t, "names", append([]string{c.Domain}, c.ExtraDomainNames...), []string{"*.hostenv.sh", "node-a.certificate.hostenv.sh"})
+			equal(t, "challenge, and group", []string{c.DNSProvider, c.Webroot, c.Group}, []string{"cloudflare", "", "nginx"})
+			equal(t, "credentials", c.CredentialFiles, map[string]string{"CF_DNS_API_TOKEN_FILE": "/run/secrets/hostenv-wildcard-token"})
+			equal(t, "secret", v.SopsSecrets["hostenv-wildcard-token"], secret{"root", "root", "0400", "cloudflare/acme_token", "/run/secrets/hostenv-wildcard-token", "secrets.yaml"})
+			equal(t, "what is reloaded", c.ReloadServices, []string{"nginx.service"})
+			host := v.VirtualHosts["site-main-b7ea262.hostenv.sh"]
+			equal(t, "the host", []any{host.EnableACME, host.ForceSSL, host.UseACMEHost}, []any{false, true, name})
+			if _, own := v.Certificates["site-main-b7ea262.hostenv.sh"]; own {
+				t.Error("the host has a certificate of its own too")
+			}
+			equal(t, "another host", v.VirtualHosts["www.acme.test"].EnableACME, true)
+		}},
+		{"a wildcard certificate without a host", with(func(n *node) {
+			wildcard(n)
+			n.Node = "node-b"
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			if _, ordered := v.Certificates["_wildcard.hostenv.sh"]; ordered {
+				t.Error("a node without such a host orders it")
+			}
 		}},
 		{"a cache with a password", with(func(n *node) {
 			n.Modules = []string{write(t, "own.nix", `{ hostenv.secrets.keys = [ "acme/backups_secret" "acme/backups_env" "cache/password" ]; }`)}
