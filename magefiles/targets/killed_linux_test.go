@@ -35,7 +35,8 @@ func gateToKill() {
 }
 
 func gate(folder, facts string) error {
-	return targets.DnsGate(context.Background(), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, &facts, nil, &folder)
+	allowFlips := true // no name leads to its node
+	return targets.DnsGate(context.Background(), nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, &allowFlips, nil, nil, nil, nil, nil, nil, &facts, nil, &folder)
 }
 
 // Wherever the gate is killed, the plan is the old or the new one, no other file
