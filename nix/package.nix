@@ -34,7 +34,7 @@ buildGoModule {
 
   # The hash of `go mod vendor`. After a change of go.mod or of an import, run
   #   go test ./nix/tests -run=TestPackage -update
-  vendorHash = "sha256-RU1MpbD/cRZxcjiLdp1ir27vff8bCeafoXcW/0Rje04=";
+  vendorHash = "sha256-VrjLj0E4jZEFJpsNvFWlthTSS+Q5HlORU6nqjQ08iio=";
 
   # Mage generates the main function from the targets that
   # magefiles/provider/magefile.go imports, and builds it.
