@@ -38,7 +38,7 @@ type values struct {
 		ExtraConfig          string
 		ForceSSL, EnableACME bool
 		UseACMEHost          string
-		Locations   map[string]string
+		Locations            map[string]string
 	}
 	Certificates map[string]struct {
 		Group, Webroot            string
