@@ -360,6 +360,16 @@ observe() {
 	disks "$disks"
 	eval "set -- $sudo"
 	[ $# = 0 ] || fields sudo "$(refused "$@" | head -c 2048)"
+	eval "set -- $users"
+	if command -v getent >/dev/null; then
+		passwd=$(getent passwd "$@")
+	else
+		passwd=$(cat /etc/passwd)
+	fi
+	fields passwd "$passwd"
+	# Before the profiles: what an activation that ends meanwhile has left is seen below.
+	# shellcheck disable=SC2046 # a word for each UID
+	activating $(printf '%s\n' "$passwd" | cut -d : -f 3 | sort -un | grep -x '[1-9][0-9]*')
 	eval "set -- $links"
 	for path in "$@"; do
 		follow "$path"
@@ -368,13 +378,6 @@ observe() {
 		running "$path"
 	done
 	kernels "$@"
-	eval "set -- $users"
-	if command -v getent >/dev/null; then
-		passwd=$(getent passwd "$@")
-	else
-		passwd=$(cat /etc/passwd)
-	fi
-	fields passwd "$passwd"
 	# nix/modules/hostenv-users.sh writes this file.
 	[ ! -x /run/current-system/sw/bin/hostenv-users ] || fields leftovers
 	fields environments "$(cat /var/lib/hostenv/users 2>/dev/null)"
@@ -384,8 +387,6 @@ observe() {
 	done
 	eval "set -- $folders"
 	fields folders "$(within 20 stat -c '%f %u %n' -- "$@")"
-	# shellcheck disable=SC2046 # a word for each UID
-	activating $(printf '%s\n' "$passwd" | cut -d : -f 3 | sort -un | grep -x '[1-9][0-9]*')
 }
 
 # within SECONDS COMMAND... prints the output of a command, and does not wait longer, even

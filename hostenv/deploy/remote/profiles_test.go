@@ -172,6 +172,46 @@ func TestCommandLinesThatWait(t *testing.T) {
 	}
 }
 
+// TestActivationEndsMeanwhile ends an activation while the node is observed, when the agent
+// runs one of its programs. Then either the activation still counts as running, or its
+// success is seen: a deploy would take back what is neither.
+func TestActivationEndsMeanwhile(t *testing.T) {
+	programs := []string{"id", "head", "stat", "readlink", "getent", "cut", "sort", "timeout", "grep"}
+	m := newMachine(t, `
+		ln -s `+pathA+` /nix/var/nix/profiles/system
+		mkdir /run/real /run/armed; chmod 777 /run/armed; mkfifo -m 666 /run/fifo
+		for name in `+strings.Join(programs, " ")+`; do
+			cp "$(readlink -f "/usr/bin/$name")" "/run/real/$name"
+			cat >"/run/real/$name.sh" <<END
+#!/bin/sh
+if /bin/rm "/run/armed/$name" 2>/dev/null; then
+	echo >/run/fifo
+	while [ -e "/proc/\$(/bin/cat /run/pid)" ]; do /bin/sleep 0.01; done
+fi
+exec /run/real/$name "\$@"
+END
+			chmod 755 "/run/real/$name" "/run/real/$name.sh"
+			mount --bind "/run/real/$name.sh" "$(readlink -f "/usr/bin/$name")"
+		done
+	`, "")
+	s := m.open(t, deploy.OpenOptions{})
+	for _, name := range programs {
+		m.sh(t, `rm -f /nix/var/nix/profiles/system.activated
+			bash -c 'read -r; echo "$2" >"$4.activated"' activate-rs activate `+pathA+` --profile-path /nix/var/nix/profiles/system 0<>/run/fifo >/dev/null 2>&1 &
+			echo $! >/run/pid; : >"/run/armed/$1"; chmod 666 "/run/armed/$1"`, name)
+		o, err := s.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.sh(t, `[ -e "/run/armed/$1" ] || echo ended`, name) == "" {
+			t.Errorf("the agent does not run %s", name)
+		}
+		if p := o.Profiles["system"]; len(p.Activating) == 0 && p.Activated != pathA {
+			t.Errorf("%s: the activation neither runs nor has succeeded: %+v", name, p)
+		}
+	}
+}
+
 func TestObserve(t *testing.T) { eachShell(t, testObserve) }
 
 func testObserve(t *testing.T, shell string) {
