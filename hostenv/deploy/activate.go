@@ -99,7 +99,11 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) (up bool, err erro
 	failure := explained(p.Profile, log, func() error {
 		return r.Activator.Activate(limited, p.on.Node, p.Profile, ActivateOptions{Rollback: d.Rollback, Status: status}, log)
 	})
-	if err := r.awaitEnd(ctx, p); err != nil {
+	running := func() {}
+	if p.IsSystem() && d.Rollback && failure != nil && !errors.As(failure, new(*overError)) {
+		running = func() { r.confirm(ctx, p) }
+	}
+	if err := r.awaitEnd(ctx, p, running); err != nil {
 		return false, r.lost(ctx, p, failure, err, log.Name())
 	}
 	switch Settle(p.Profile, d.From, before, p.seen(), failure == nil) {
@@ -116,7 +120,7 @@ func (r *run) activateNow(ctx context.Context, p *profileRun) (up bool, err erro
 	case SettledBack, SettledStuck:
 	}
 	failure = errors.Join(failure, err)
-	if err := r.awaitEnd(ctx, p); err != nil {
+	if err := r.awaitEnd(ctx, p, func() {}); err != nil {
 		return false, r.lost(ctx, p, failure, err, log.Name())
 	}
 	if failure == nil {
@@ -166,11 +170,29 @@ func endOf(path string, begun int64) ([]byte, error) {
 // its connection was lost. deploy-rs would take it for the canary of this
 // activation and confirm at once; the node would see no confirmation and go back.
 func (r *run) removeCanary(ctx context.Context, p *profileRun) {
-	hash, _, _ := strings.Cut(strings.TrimPrefix(p.Path, "/nix/store/"), "-")
 	if session, err := p.on.open(ctx, r); err == nil {
 		// Usually there is none, and then rm fails.
-		_, _ = session.Run(ctx, p.User, nil, "rm", p.Temp+"/deploy-rs-canary-"+hash)
+		_, _ = session.Run(ctx, p.User, nil, "rm", p.canary())
 	}
+}
+
+// canary returns the file whose removal confirms an activation of the path.
+func (p *profileRun) canary() string {
+	hash, _, _ := strings.Cut(strings.TrimPrefix(p.Path, "/nix/store/"), "-")
+	return p.Temp + "/deploy-rs-canary-" + hash
+}
+
+// confirm confirms an activation in place of deploy-rs, which has lost its connection. As
+// there, a new connection shows that the node can still be reached. The node waits for that
+// (nix/lib/activation/go-back.sh); if its activation has not ended, or has failed, there is
+// no canary, and rm fails.
+func (r *run) confirm(ctx context.Context, p *profileRun) {
+	session, err := r.Remote.Open(ctx, p.on.Node, OpenOptions{Holder: r.Holder})
+	if err != nil {
+		return // it is tried again
+	}
+	defer session.Close()
+	_, _ = session.Run(ctx, p.User, nil, "rm", p.canary())
 }
 
 // restore makes the path of before active again, by its path, or removes the link of an
@@ -207,9 +229,9 @@ func (r *run) lost(ctx context.Context, p *profileRun, failure, err error, log s
 		Hint: askAgain, Log: log})
 }
 
-// awaitEnd asks the node until no activation of the profile is running. A node
-// whose system changes may not answer for a while.
-func (r *run) awaitEnd(ctx context.Context, p *profileRun) error {
+// awaitEnd asks the node until no activation of the profile is running, and calls running
+// after each answer that one is. A node whose system changes may not answer for a while.
+func (r *run) awaitEnd(ctx context.Context, p *profileRun, running func()) error {
 	err := errors.New("the activation did not finish in time")
 	failed := r.until(ctx, func() (bool, error) {
 		if err = p.on.observe(ctx, r); err != nil {
@@ -217,6 +239,7 @@ func (r *run) awaitEnd(ctx context.Context, p *profileRun) error {
 		}
 		if at := p.seen().Activating; len(at) > 0 {
 			err = fmt.Errorf("an activation is still running: %s", strings.Join(at, ", "))
+			running()
 			return false, nil
 		}
 		return true, nil

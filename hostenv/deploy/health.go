@@ -149,7 +149,7 @@ func (r *run) takeBack(ctx context.Context, p *profileRun, v Verification) error
 		return nil
 	})
 	if err == nil {
-		err = r.awaitEnd(ctx, p)
+		err = r.awaitEnd(ctx, p, func() {})
 	}
 	switch {
 	case err != nil:

@@ -52,6 +52,7 @@ const (
 	dies        fault = "dies"         // this process dies; the operations that it started continue
 	diesAlone   fault = "dies-alone"   // this process dies with the operations that it started
 	diesLinked  fault = "dies-linked"  // the same, and the node loses its link and keeps the new path
+	cuts        fault = "cuts"         // an activation succeeds, and its connections are lost before deploy-rs can confirm it
 	failsFull   fault = "fails-full"   // a copy ends early, because the node's disk is full
 	failsAlone  fault = "fails-alone"  // an activation fails after a collection, so that the node cannot go back
 	collects    fault = "collects"     // the node collects garbage in the operation, which succeeds
@@ -82,6 +83,15 @@ type machine struct {
 	collected  map[string]bool   // paths that a collection removed
 	roots      map[string]string // by their names
 	rootless   bool              // whether nothing can be held
+	// unconfirmed is an activation that the node takes back unless it is confirmed.
+	unconfirmed *unconfirmed
+}
+
+type unconfirmed struct {
+	deploy.Profile
+	was      string
+	sessions int // that were opened before it
+	asked    int // how often the node was observed since then
 }
 
 // collect is nix-collect-garbage -d: it removes all generations but the active one,
@@ -228,6 +238,9 @@ func (s *session) observe() deploy.Observation {
 		if p.IsSystem() {
 			seen.Running = s.m.runs
 		}
+		if u := s.m.unconfirmed; u != nil && u.Name == p.Name {
+			seen.Activating = []string{"12 " + u.was}
+		}
 		for user, uid := range s.m.users {
 			if uid == p.UID {
 				seen.UIDOwner = user
@@ -251,6 +264,12 @@ func (s *session) Observe(context.Context) (deploy.Observation, error) {
 			close(s.lost)
 		}
 		return deploy.Observation{}, &deploy.UnreachableError{Node: s.n.Name, Cause: "gone"}
+	}
+	if u := s.m.unconfirmed; u != nil {
+		if u.asked++; u.asked > 3 {
+			s.m.set(u.Name, u.was, true)
+			s.m.unconfirmed = nil
+		}
 	}
 	return s.observe(), nil
 }
@@ -315,6 +334,14 @@ func (s *session) Deployments(context.Context) ([]deploy.Deployment, error) {
 func (s *session) Run(_ context.Context, _ string, _ []byte, argv ...string) ([]byte, error) {
 	if s.w.command != nil {
 		return s.w.command(argv), nil
+	}
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if u := s.m.unconfirmed; u != nil && slices.Equal(argv, []string{"rm", u.Temp + "/deploy-rs-canary-1"}) {
+		if slices.Index(s.w.sessions, s) < u.sessions {
+			s.w.t.Error("confirmed over a connection that there was before")
+		}
+		s.m.unconfirmed = nil
 	}
 	return nil, nil
 }
@@ -543,6 +570,11 @@ func (w *world) Activate(_ context.Context, n deploy.Node, p deploy.Profile, how
 	case diesLinked:
 		m.set(p.Name, p.Path, false)
 		return errDead
+	case cuts:
+		m.set(p.Name, p.Path, true)
+		if how.Rollback && p.IsSystem() {
+			m.unconfirmed = &unconfirmed{Profile: p, was: was, sessions: len(w.sessions)}
+		}
 	case lies:
 		m.set(p.Name, "/nix/store/9-other", true)
 		leave(0)

@@ -10,9 +10,9 @@ import (
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
-// If activate-rs ends after an activation that failed, or that no machine has confirmed,
-// and has not gone back, the node does it: activate-rs ends at its next line without the
-// connection to print to. An environment that works stays without a confirmation.
+// If activate-rs ends after an activation that failed, or that no machine confirms, and has
+// not gone back, the node does it: activate-rs ends at its next line without the connection
+// to print to. An environment that works stays without a confirmation.
 func TestGoesBackAlone(t *testing.T) {
 	for _, tt := range []struct {
 		reason  string
@@ -21,20 +21,23 @@ func TestGoesBackAlone(t *testing.T) {
 		then    string // what activate-rs does after it
 		back    bool   // whether the node goes back
 		set     bool   // whether that sets the profile
+		confirm bool   // whether a machine confirms after that
 	}{
-		{"activate-rs dies", "--magic-rollback --auto-rollback", 2, "", true, true},
-		{"it dies before it activates the old version", "--auto-rollback", 2, "ln -sfn profile-1-link profile", true, true},
-		{"it goes back", "--auto-rollback", 2, `ln -sfn profile-1-link profile; PROFILE=$DIR/profile store/old/deploy-rs-activate; rm old-activated`, false, false},
-		{"it cannot activate the old version", "--auto-rollback", 2, `ln -sfn profile-1-link profile; rm -f profile.activated`, false, false},
-		{"another version is deployed", "--auto-rollback", 2, "ln -sfn $DIR/store/other profile", false, false},
-		{"it may not go back", "--magic-rollback", 2, "", false, false},
-		{"it succeeds", "--auto-rollback", 0, "", false, false},
-		{"it succeeds, and activate-rs dies", "--magic-rollback --auto-rollback", 0, "", true, true},
-		{"it succeeds, and activate-rs dies while it waits", "--magic-rollback", 0, "touch temp/deploy-rs-canary-new", true, true},
-		{"it is confirmed", "--magic-rollback --auto-rollback", 0, "touch temp/deploy-rs-canary-new; rm temp/deploy-rs-canary-new", false, false},
-		{"it is not confirmed, and goes back", "--magic-rollback", 0, `touch temp/deploy-rs-canary-new; ln -sfn profile-1-link profile; PROFILE=$DIR/profile store/old/deploy-rs-activate; rm old-activated`, false, false},
-		{"it is not confirmed, and activate-rs dies before it activates the old version", "--magic-rollback", 0, `touch temp/deploy-rs-canary-new; ln -sfn profile-1-link profile`, true, true},
-		{"it is not confirmed, and another version is deployed", "--magic-rollback", 0, "touch temp/deploy-rs-canary-new; ln -sfn $DIR/store/other profile", false, false},
+		{"activate-rs dies", "--magic-rollback --auto-rollback", 2, "", true, true, false},
+		{"it dies before it activates the old version", "--auto-rollback", 2, "ln -sfn profile-1-link profile", true, true, false},
+		{"it goes back", "--auto-rollback", 2, `ln -sfn profile-1-link profile; PROFILE=$DIR/profile store/old/deploy-rs-activate; rm old-activated`, false, false, false},
+		{"it cannot activate the old version", "--auto-rollback", 2, `ln -sfn profile-1-link profile; rm -f profile.activated`, false, false, false},
+		{"another version is deployed", "--auto-rollback", 2, "ln -sfn $DIR/store/other profile", false, false, false},
+		{"it may not go back", "--magic-rollback", 2, "", false, false, false},
+		{"it succeeds", "--auto-rollback", 0, "", false, false, false},
+		{"it succeeds, and activate-rs dies", "--magic-rollback --auto-rollback", 0, "", true, true, false},
+		{"it succeeds, and activate-rs dies while it waits", "--magic-rollback", 0, "touch temp/deploy-rs-canary-new", true, true, false},
+		{"it succeeds, activate-rs dies, and a machine confirms", "--magic-rollback --auto-rollback", 0, "", false, false, true},
+		{"it succeeds, activate-rs dies while it waits, and a machine confirms", "--magic-rollback", 0, "touch temp/deploy-rs-canary-new", false, false, true},
+		{"it is confirmed", "--magic-rollback --auto-rollback", 0, "touch temp/deploy-rs-canary-new; rm temp/deploy-rs-canary-new", false, false, false},
+		{"it is not confirmed, and goes back", "--magic-rollback", 0, `touch temp/deploy-rs-canary-new; ln -sfn profile-1-link profile; PROFILE=$DIR/profile store/old/deploy-rs-activate; rm old-activated`, false, false, false},
+		{"it is not confirmed, and activate-rs dies before it activates the old version", "--magic-rollback", 0, `touch temp/deploy-rs-canary-new; ln -sfn profile-1-link profile`, true, true, false},
+		{"it is not confirmed, and another version is deployed", "--magic-rollback", 0, "touch temp/deploy-rs-canary-new; ln -sfn $DIR/store/other profile", false, false, false},
 	} {
 		for _, kind := range []string{"environment", "system", "system that deploy-rs did not deploy"} {
 			t.Run(tt.reason+"/"+kind, func(t *testing.T) {
@@ -77,8 +80,13 @@ echo $? >status
 while [ ! -e let-go ]; do sleep 0.05; done
 `+tt.then, 0o777)
 
+				stays := kind == "environment" && tt.status == 0
+				patience := "3"
+				if tt.confirm {
+					patience = "3600"
+				}
 				// Its output ends when nothing waits for it any more.
-				cmd := exec.CommandContext(t.Context(), testenv.Need(t, "bash"), append([]string{a.path("activate-rs"), "activate", a.path("store/new"), "--profile-path", a.path("profile"), "--temp-path", a.path("temp"), "--confirm-timeout", "30"}, strings.Fields(tt.options)...)...)
+				cmd := exec.CommandContext(t.Context(), testenv.Need(t, "bash"), append([]string{a.path("activate-rs"), "activate", a.path("store/new"), "--profile-path", a.path("profile"), "--temp-path", a.path("temp"), "--confirm-timeout", patience}, strings.Fields(tt.options)...)...)
 				cmd.Env = append(a.env(), "PATH="+a.path("bin")+":"+os.Getenv("PATH"))
 				output, err := os.Create(a.path("output"))
 				if err != nil {
@@ -92,17 +100,19 @@ while [ ! -e let-go ]; do sleep 0.05; done
 				waiting := func() bool {
 					return exec.Command("pgrep", "-f", "activate-rs activate "+a.path("store/old")+" --profile-path").Run() == nil
 				}
-				shown := tt.status != 0 && strings.Contains(tt.options, "--auto-rollback")
+				shown := tt.status != 0 && strings.Contains(tt.options, "--auto-rollback") || tt.status == 0 && strings.Contains(tt.options, "--magic-rollback") && !stays
 				if waiting() != shown {
 					t.Errorf("something is shown to other deploys as an activation: %v", !shown)
 				}
 				write(t, a.path("let-go"), "", 0o666)
 				_ = cmd.Wait()
+				if tt.confirm && !stays {
+					testenv.Await(t, "the confirmation", func() bool { return os.Remove(a.path("temp/deploy-rs-canary-new")) == nil })
+				}
 				testenv.Await(t, "the end of what waits", func() bool {
 					return len(withVariable(t, "activated="+a.path("profile.activated"))) == 0 && !waiting()
 				})
 				text, _ := os.ReadFile(a.path("output"))
-				stays := kind == "environment" && tt.status == 0
 				if back := tt.back && !stays; a.exists("old-activated") != back {
 					t.Errorf("the node went back: %v\n%s", !back, text)
 				}

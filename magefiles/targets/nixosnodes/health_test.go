@@ -97,10 +97,10 @@ func TestHealthOfSystems(t *testing.T) {
 	}
 	s.serves(site, "the shop")
 
-	// The operator's processes are killed, and their connections with them, before the
-	// activation ends: only the node itself can go back, from a system that fails, and
-	// from one that works and that no machine confirms.
-	for _, script := range []string{"exit 3", "true"} {
+	// begun deploys a system whose switch does not end before /run/let-go exists, and
+	// returns once that has begun.
+	begun := func(script string) *nixosnode.Process {
+		t.Helper()
 		s.machine(a, `systemd.services.late = { wantedBy = [ "multi-user.target" ]; script = "while [ ! -e /run/let-go ]; do sleep 0.1; done; `+script+`"; };
     system.activationScripts.hold = "while [ ! -e /run/let-go ]; do sleep 0.1; done";`)
 		deploy := s.Operator.Begin(t, "deploy", "-env=system")
@@ -110,6 +110,14 @@ func TestHealthOfSystems(t *testing.T) {
 			}
 			return nil
 		})
+		return deploy
+	}
+
+	// The operator's processes are killed, and their connections with them, before the
+	// activation ends: only the node itself can go back, from a system that fails, and
+	// from one that works and that no machine confirms.
+	for _, script := range []string{"exit 3", "true"} {
+		deploy := begun(script)
 		left := a.Profile(t, "system")
 		s.Operator.KillAll(t)
 		<-deploy.Done()
@@ -126,6 +134,25 @@ func TestHealthOfSystems(t *testing.T) {
 			t.Errorf("it did not activate %s:\n%s", left, log)
 		}
 		a.Run(t, "rm", "/run/let-go")
+	}
+
+	// Only the connections are lost. The operator's program reaches the node over a new
+	// one, and the system stays.
+	deploy := begun("true # reached again")
+	a.Run(t, "sh", "-c", `main=$(systemctl show --property=MainPID --value sshd)
+		for p in /proc/[0-9]*; do
+			read -r name <$p/comm || continue
+			case $name in sshd*) [ "$p" = "/proc/$main" ] || kill -9 "${p#/proc/}" ;; esac
+		done 2>/dev/null; true`)
+	a.Run(t, "touch", "/run/let-go")
+	deploy.Wait(t).Want(t, 0)
+	if now := a.Profile(t, "system"); now == stood.profile {
+		t.Errorf("the system went back to %s", now)
+	}
+	s.mage(0, "deploy", "-env=system")
+	s.serves(site, "the shop")
+	if strings.Contains(a.Run(t, "ls", "/run/hostenv/deploy"), "canary") {
+		t.Error("the canary is left")
 	}
 
 	// A unit that had failed before does not convict.
