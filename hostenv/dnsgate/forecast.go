@@ -121,7 +121,10 @@ func withholdOrders(d plan.Document, all []Decision, gate map[string]plan.GateEn
 func (l *ledger) inTurns(due []order) []order {
 	turn, next := map[string]int{}, map[string]int{}
 	for _, o := range due { // by host
-		turn[o.host] = l.ordered[o.organisation] + next[o.organisation]
+		if _, known := next[o.organisation]; !known {
+			next[o.organisation] = l.lately(o.organisation)
+		}
+		turn[o.host] = next[o.organisation]
 		next[o.organisation]++
 	}
 	return slices.SortedStableFunc(slices.Values(due), func(a, b order) int {

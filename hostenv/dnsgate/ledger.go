@@ -31,12 +31,12 @@ type ledger struct {
 	full    map[bucket]time.Time
 	known   map[string]time.Time       // by set: until when an order of it is a renewal
 	users   map[bucket]map[string]bool // organisations whose certificates use a bucket
-	ordered map[string]int             // orders within the last week, by organisation
+	ordered map[string][]time.Time     // orders by organisation
 }
 
 // newLedger returns a ledger of certificates without an order.
 func newLedger(certificates []Certificate, now time.Time) *ledger {
-	l := &ledger{now: now, full: map[bucket]time.Time{}, known: map[string]time.Time{}, users: map[bucket]map[string]bool{}, ordered: map[string]int{}}
+	l := &ledger{now: now, full: map[bucket]time.Time{}, known: map[string]time.Time{}, users: map[bucket]map[string]bool{}, ordered: map[string][]time.Time{}}
 	for _, c := range certificates {
 		for _, b := range shared(c.Node, setOf(c.Names)) {
 			if l.users[b] == nil {
@@ -91,6 +91,17 @@ func (l *ledger) lacking(o order) []bucket {
 	return lacking
 }
 
+// lately is how many orders of an organisation counted within the last week.
+func (l *ledger) lately(organisation string) int {
+	n := 0
+	for _, at := range l.ordered[organisation] {
+		if l.now.Sub(at) < week {
+			n++
+		}
+	}
+	return n
+}
+
 // add counts an order. A bucket without a token stays as it is. Let's Encrypt refuses
 // the order then, and does not remember it.
 func (l *ledger) add(o order) {
@@ -102,8 +113,8 @@ func (l *ledger) add(o order) {
 			l.full[b] = full
 			refused = refused || !ok && !b.share
 		}
-		if counts && l.now.Sub(o.at) < week {
-			l.ordered[o.organisation]++
+		if counts {
+			l.ordered[o.organisation] = append(l.ordered[o.organisation], o.at)
 		}
 	}
 	if until := o.remembered(l.now); o.set != nil && !refused && until.After(l.known[o.key()]) {

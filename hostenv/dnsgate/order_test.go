@@ -53,6 +53,7 @@ type clock struct {
 	d        plan.Document
 	policy   Policy
 	verdicts map[string]Verdict // of hosts that do not pass
+	quotas   map[string]int     // by user, 1000 of one that it has not
 }
 
 func newClock(t *testing.T) *clock {
@@ -63,7 +64,11 @@ func newClock(t *testing.T) *clock {
 func (c *clock) run(after time.Duration, all ...site) (*Gated, []string) {
 	c.t.Helper()
 	c.at = c.at.Add(after)
-	d, err := plan.DecodeDocument(Carry(c.d, sites(all...)).Encode())
+	next := sites(all...)
+	for user, quota := range c.quotas {
+		next.Certificates[strings.Replace(user, "-", "__", 1)] = quota
+	}
+	d, err := plan.DecodeDocument(Carry(c.d, next).Encode())
 	if err != nil {
 		c.t.Fatal(err)
 	}

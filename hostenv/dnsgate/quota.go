@@ -12,6 +12,41 @@ import (
 // its quota: the week of Let's Encrypt's limits.
 const quotaWindow = week
 
+// quotas are the times of the new certificates that count for each project.
+type quotas map[string][]time.Time
+
+// newQuotas returns the new certificates of a plan, but those of some hosts.
+func newQuotas(certificates []Certificate, gate map[string]plan.GateEntry, but map[string]bool) quotas {
+	q := quotas{}
+	for _, c := range certificates {
+		if e := gate[c.Host]; isOn(&e) && !but[c.Host] && e.Ordered != "" {
+			ordered, _ := time.Parse(time.RFC3339, e.Ordered)
+			q.add(c, ordered)
+		}
+	}
+	return q
+}
+
+// add counts a new certificate. The zero time is one that is not known, and counts for
+// ever.
+func (q quotas) add(c Certificate, at time.Time) {
+	q[projectOf(c)] = append(q[projectOf(c)], at)
+}
+
+// within returns the times that count at a time. Without a clock every order is recent.
+func (q quotas) within(project string, at time.Time) []time.Time {
+	var recent []time.Time
+	for _, ordered := range q[project] {
+		if at.IsZero() || ordered.IsZero() || at.Sub(ordered) < quotaWindow {
+			recent = append(recent, ordered)
+		}
+	}
+	return recent
+}
+
+// taken is how many count at a time.
+func (q quotas) taken(project string, at time.Time) int { return len(q.within(project, at)) }
+
 // withholdNew turns off the new certificates of each project that has more than its
 // quota of new ones within the window. The first by host name stay on. A later run
 // turns on those that fit by then.
@@ -20,25 +55,14 @@ const quotaWindow = week
 // to another node, which is never withheld: its host had a certificate before. Those
 // whose virtual host is no longer in the plan do not count.
 func withholdNew(d plan.Document, all []Decision, gate map[string]plan.GateEntry, now string) {
-	at, clock := time.Parse(time.RFC3339, now)
-	orders := map[string][]time.Time{} // by project; of this run: at
-	fresh := map[string]bool{}         // hosts that this run turned on, and that had no certificate
+	at, _ := time.Parse(time.RFC3339, now)
+	fresh := map[string]bool{} // hosts that this run turned on, and that had no certificate
 	for _, decision := range all {
 		if decision.Fresh && !decision.renewed {
 			fresh[decision.Host] = true
 		}
 	}
-	for _, c := range wanted(d) {
-		e := gate[c.Host]
-		if !isOn(&e) || fresh[c.Host] || e.Ordered == "" {
-			continue
-		}
-		// Without a clock every order is recent.
-		ordered, err := time.Parse(time.RFC3339, e.Ordered)
-		if clock != nil || err != nil || at.Sub(ordered) < quotaWindow {
-			orders[projectOf(c)] = append(orders[projectOf(c)], ordered)
-		}
-	}
+	q := newQuotas(wanted(d), gate, fresh)
 	for i := range all { // by host, as wanted returns them
 		decision := &all[i]
 		if !fresh[decision.Host] {
@@ -46,11 +70,11 @@ func withholdNew(d plan.Document, all []Decision, gate map[string]plan.GateEntry
 		}
 		project := projectOf(decision.Certificate)
 		quota := d.CertificateQuota(project)
-		if len(orders[project]) < quota {
-			orders[project] = append(orders[project], at)
+		if q.taken(project, at) < quota {
+			q.add(decision.Certificate, at)
 			continue
 		}
-		decision.withhold(d, gate, overQuota(project, decision.Certificate, quota, orders[project]), now)
+		decision.withhold(d, gate, overQuota(project, decision.Certificate, quota, q.within(project, at)), now)
 	}
 }
 

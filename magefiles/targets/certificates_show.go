@@ -75,6 +75,8 @@ func described(e calendar.Event) string {
 	switch {
 	case e.Waits == dnsgate.ReasonQuota:
 		text += ", if `mage dnsGate` runs: the project's quota holds it back until then"
+	case e.Waits == dnsgate.ReasonRateLimit:
+		text += ", if `mage dnsGate` runs: a limit of Let's Encrypt holds it back until then"
 	case e.Waits != "":
 		text += ", if `mage dnsGate` passes it"
 	}

@@ -59,7 +59,8 @@ type Event struct {
 	Safe   bool     `json:"safe"`
 	Limits []string `json:"limits,omitempty"`
 	// Waits is set for a first order that the gate has not turned on yet: a project's
-	// quota holds it back until then, or the gate has not judged it.
+	// quota or a limit of Let's Encrypt holds it back until then, or the gate has not
+	// judged it.
 	Waits dnsgate.Reason `json:"waits,omitempty"`
 }
 
@@ -103,12 +104,12 @@ func Of(d plan.Document, o Options) *Calendar {
 	b.Changes = changes(o.Profile, b.From, b.Until)
 	b.Interval = later(b.policy.due(o.Now).earliest, o.Now.Add(day)).Sub(o.Now)
 	certificates, _ := dnsgate.Certificates(d, dnsgate.Filter{})
-	var waiting []Subject
+	waiting := map[string]Subject{} // by host
 	for _, c := range certificates {
 		s := b.subject(c)
 		b.former(s)
 		if b.add(c, s) {
-			waiting = append(waiting, s)
+			waiting[s.Host] = s
 		}
 	}
 	b.addWaiting(waiting)
@@ -165,13 +166,14 @@ func domainsOf(names []string) []string {
 	return slices.Compact(domains)
 }
 
-// add adds what a certificate does. It reports whether the certificate waits for its
-// project's quota.
+// add adds what a certificate does. It reports whether the gate holds the certificate
+// back.
 func (b *builder) add(c dnsgate.Certificate, s Subject) (waits bool) {
 	e, judged := b.document.DNSGate[c.Host]
 	served, isServed := b.options.Served[c.Host]
 	isServed = isServed && served.Node == c.Node
 	today := window{b.From, b.From.Add(day)}
+	_, held := dnsgate.HeldBack(e)
 	switch {
 	case len(s.Names) == 0: // no certificate can have its names
 	case !judged:
@@ -180,7 +182,7 @@ func (b *builder) add(c dnsgate.Certificate, s Subject) (waits bool) {
 		} else {
 			b.order(First, s, today, dnsgate.Reason(notJudged))
 		}
-	case e.Decision == plan.GateOff && e.Reason == string(dnsgate.ReasonQuota):
+	case held:
 		return true
 	case e.Decision == plan.GateOff:
 		if e.Verdict == string(dnsgate.Fail) {

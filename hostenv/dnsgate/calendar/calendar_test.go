@@ -292,3 +292,37 @@ func TestQuota(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// 14 of 50 tokens of a domain are back after two days, and 7 more each day. What no run
+// of the calendar turns on is a trouble.
+func TestRateLimit(t *testing.T) {
+	hosts := many(50, func(int) *plan.GateEntry { return ordered(now.AddDate(0, 0, -2)) }, "on%d.acme.com")
+	hosts = append(hosts, many(27, func(int) *plan.GateEntry {
+		return &plan.GateEntry{Decision: plan.GateOff, Node: "n1", Verdict: "fail", Reason: string(dnsgate.ReasonRateLimit), Name: "waits.acme.com", Fix: "run it later"}
+	}, "waits%02d.acme.com")...)
+	d := document(hosts...)
+	d.Certificates = map[string]int{"acme__site": 100}
+	count := func(days int) (first map[string]int, troubles []string) {
+		first = map[string]int{}
+		c := calendar.Of(d, calendar.Options{Now: now, Days: days, ValidMinDays: 30})
+		for _, e := range c.Events {
+			if e.Waits == dnsgate.ReasonRateLimit && e.Kind == calendar.First {
+				first[e.Day]++
+			}
+		}
+		for _, trouble := range c.Troubles {
+			if trouble.Kind == calendar.Off {
+				troubles = append(troubles, trouble.String())
+			}
+		}
+		return first, troubles
+	}
+	first, troubles := count(7)
+	if diff := cmp.Diff(map[string]int{"2026-11-30": 14, "2026-12-01": 7, "2026-12-02": 6}, first); diff != "" || len(troubles) > 0 {
+		t.Error(diff, troubles)
+	}
+	first, troubles = count(1)
+	if diff := cmp.Diff(map[string]int{"2026-11-30": 14}, first); diff != "" || len(troubles) != 13 || troubles[0] != "waits14.acme.com: has no certificate: rate-limit of waits.acme.com" {
+		t.Error(diff, troubles)
+	}
+}

@@ -9,7 +9,9 @@
 // # When a certificate is ordered
 //
 // A deploy follows the gate: a certificate that the gate turned on is ordered within a
-// day after the entry's time, and so is one whose names changed.
+// day after the entry's time, and so is one whose names changed. The gate runs once a
+// day: one that it holds back is turned on by the first run at which the project's quota
+// and Let's Encrypt's limits have room for it ([dnsgate.Releases]).
 //
 // NixOS's security.acme starts `lego renew` for each certificate once a day, at a time
 // that is random and fixed for the certificate (renewInterval "daily", RandomizedDelaySec
