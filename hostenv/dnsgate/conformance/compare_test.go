@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
+	"github.com/woolwichweb/hostenv-provider/internal/testenv"
 )
 
 // A Comparison holds the answers of the gate and of Let's Encrypt for an instance.
@@ -86,7 +88,7 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 			question.NodesOf[name] = []string{out[i].NodeName()}
 		}
 	}
-	facts, err := resolver.New(resolver.Config{Resolver: l.Gate(), Live: &resolver.Network{}}).Collect(ctx, question)
+	facts, err := resolver.New(l.waits.gate(l.Gate())).Collect(ctx, question)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +105,15 @@ func (l *Lab) Compare(ctx context.Context, situations []Situation, repeats Repea
 	// Each round begins in another second, because a resolver keeps even a record with a
 	// TTL of 0 for the rest of its second, and each round should choose servers and
 	// addresses anew.
-	for round := time.Now(); ; {
+	defer l.order.Store(0)
+	for round, n := time.Now(), uint64(0); ; n++ {
+		// In every second round each name keeps an order of its addresses, which the chance
+		// of the other rounds can bring too: else a refusal that needs the same one of two
+		// addresses at each of five redirects would be too rare to be seen.
+		l.order.Store(0)
+		if n%2 == 1 {
+			l.order.Store(rand.Uint64())
+		}
 		var group errgroup.Group
 		group.SetLimit(parallel)
 		asked := false
@@ -135,8 +145,14 @@ func (l *Lab) remember(ctx context.Context, i Instance) error {
 		query := new(dns.Msg)
 		query.SetQuestion(dns.Fqdn(i.Host), kind)
 		client := dns.Client{Timeout: 20 * time.Second}
-		if _, _, err := client.ExchangeContext(ctx, query, l.Gate()); err != nil {
-			return fmt.Errorf("situation %q: look up what the resolver remembers: %w", i.Name, err)
+		for end := time.Now().Add(testenv.Patience); ; {
+			_, _, err := client.ExchangeContext(ctx, query, l.Gate())
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil || time.Now().After(end) {
+				return fmt.Errorf("situation %q: look up what the resolver remembers: %w", i.Name, err)
+			}
 		}
 	}
 	return nil

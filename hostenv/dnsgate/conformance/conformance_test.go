@@ -50,6 +50,8 @@ func TestConformance(t *testing.T) {
 			t.Logf("%s: %s %s, without live checks %s %s; Let's Encrypt %s (%d of %d): %s\n%s", c.Name, c.Verdict.Result, c.Verdict.Reason,
 				c.Plain.Result, c.Plain.Reason, c.Class(), c.Issued, c.Issued+c.Refused, c.Refusal.Detail, encode(c.Facts))
 		}
+	}
+	for _, c := range disagreements(t, lab, situations, results) {
 		live, plain := c.Disagrees(c.Verdict), c.Disagrees(c.Plain)
 		if live != "" {
 			t.Errorf("%s", report(c, live, c.Verdict))

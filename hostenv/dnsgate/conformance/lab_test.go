@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -15,6 +16,9 @@ type Lab struct {
 	Web       *Web
 	Resolvers []*Unbound // Boulder's, by perspective, and the gate's
 	Oracle    *Oracle
+
+	waits waits
+	order atomic.Uint64 // how the resolvers order addresses: see Unbound.order
 
 	dir       string
 	cert, key string // paths
@@ -57,19 +61,40 @@ func Start() (started *Lab, err error) {
 	if lab.Web, err = StartWeb(lab.cert, lab.key); err != nil {
 		return nil, err
 	}
-	lab.Resolvers = make([]*Unbound, perspectives+1)
+	return lab, lab.Restart(usual)
+}
+
+// Restart replaces the resolvers and the oracle, so that they remember nothing: an unbound
+// that got no answer from a server in time asks it less for 15 minutes.
+func (l *Lab) Restart(how waits) error {
+	if err := l.closeResolvers(); err != nil {
+		return err
+	}
+	l.waits, l.Resolvers, l.Oracle = how, make([]*Unbound, perspectives+1), nil
 	var group errgroup.Group
-	for n := range lab.Resolvers {
+	for n := range l.Resolvers {
 		group.Go(func() (err error) {
-			lab.Resolvers[n], err = StartUnbound(dir, n, lab.cert, lab.key)
+			l.Resolvers[n], err = l.StartUnbound(n)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	lab.Oracle, err = NewOracle(lab.Web, lab.Resolvers[:perspectives], lab.roots)
-	return lab, err
+	var err error
+	l.Oracle, err = NewOracle(l.Web, l.Resolvers[:perspectives], l.roots, how)
+	return err
+}
+
+func (l *Lab) closeResolvers() error {
+	var errs []error
+	for _, resolver := range l.Resolvers {
+		if resolver != nil {
+			errs = append(errs, resolver.Close())
+		}
+	}
+	l.Resolvers = nil
+	return errors.Join(errs...)
 }
 
 // Gate returns the resolver that the gate asks, as host:port.
@@ -77,12 +102,7 @@ func (l *Lab) Gate() string { return l.Resolvers[perspectives].Plain }
 
 // Close stops the laboratory.
 func (l *Lab) Close() error {
-	var errs []error
-	for _, resolver := range l.Resolvers {
-		if resolver != nil {
-			errs = append(errs, resolver.Close())
-		}
-	}
+	errs := []error{l.closeResolvers()}
 	if l.Web != nil {
 		errs = append(errs, l.Web.Close())
 	}

@@ -42,5 +42,8 @@ func laboratory(t testing.TB) *Lab {
 		}
 		lab = started
 	}
+	if lab.Oracle == nil {
+		t.Fatal("the laboratory did not start again")
+	}
 	return lab
 }

@@ -40,16 +40,17 @@ type Oracle struct {
 	web    *Web
 	policy *policy.AuthorityImpl
 	va     *va.ValidationAuthorityImpl
+	limit  time.Duration // of a request
 }
 
 // NewOracle makes an oracle that asks the resolvers over HTTPS.
-func NewOracle(web *Web, resolvers []*Unbound, roots *x509.CertPool) (*Oracle, error) {
+func NewOracle(web *Web, resolvers []*Unbound, roots *x509.CertPool, how waits) (*Oracle, error) {
 	client := func(i int) (bdns.Client, error) {
 		provider, err := bdns.NewStaticProvider([]string{resolvers[i%len(resolvers)].HTTPS})
 		if err != nil {
 			return nil, err
 		}
-		return bdns.New(10*time.Second, provider, metrics.NoopRegisterer, clock.New(), 3, "conformance", silence{}, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), nil
+		return bdns.New(how.lookup, provider, metrics.NoopRegisterer, clock.New(), 3, "conformance", silence{}, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}), nil
 	}
 	authority := func(i int, perspective, registry string, remotes []va.RemoteVA) (*va.ValidationAuthorityImpl, error) {
 		resolver, err := client(i)
@@ -81,7 +82,7 @@ func NewOracle(web *Web, resolvers []*Unbound, roots *x509.CertPool) (*Oracle, e
 	if err != nil {
 		return nil, err
 	}
-	return &Oracle{web: web, policy: pa, va: primary}, nil
+	return &Oracle{web: web, policy: pa, va: primary, limit: how.request}, nil
 }
 
 // Decision is the answer of Let's Encrypt for a name.
@@ -123,7 +124,7 @@ func (o *Oracle) Ask(ctx context.Context, host, node string) (Decision, error) {
 	key := token + "." + base64.RawURLEncoding.EncodeToString(random[32:])
 	defer o.web.Hold(node, token, key)()
 
-	ctx, cancel := context.WithTimeout(ctx, 45*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
 	validation, err := o.va.DoDCV(ctx, &vapb.PerformValidationRequest{
 		Identifier:               name.ToProto(),

@@ -4,22 +4,27 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
+	crand "crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"log"
 	"math/big"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,6 +44,9 @@ type Unbound struct {
 	cmd   *exec.Cmd
 	front *http.Server
 	log   string
+	// order is the order of the addresses in answers: 0 is by chance, anew for each answer,
+	// and any other number is an order that each name keeps.
+	order *atomic.Uint64
 }
 
 // unboundConf is unbound's configuration. Other options have unbound's defaults: 0x20 is
@@ -66,6 +74,7 @@ const unboundConf = `server:
   ede: yes
   rrset-roundrobin: yes
   cache-min-ttl: 0
+  infra-cache-min-rtt: %d
   neg-cache-size: 0
   incoming-num-tcp: 500
   num-queries-per-thread: 4096
@@ -75,16 +84,15 @@ remote-control:
   control-enable: no
 `
 
-// StartUnbound starts the n-th resolver, with its files in dir, and waits until
-// it answers.
-func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
-	u := &Unbound{Plain: fmt.Sprintf("127.0.0.1:%d", 5300+n), HTTPS: fmt.Sprintf("127.0.0.1:%d", 8443+n)}
-	dir = filepath.Join(dir, fmt.Sprintf("unbound-%d", n))
+// StartUnbound starts the n-th resolver and waits until it answers.
+func (l *Lab) StartUnbound(n int) (*Unbound, error) {
+	u := &Unbound{Plain: fmt.Sprintf("127.0.0.1:%d", 5300+n), HTTPS: fmt.Sprintf("127.0.0.1:%d", 8443+n), order: &l.order}
+	dir := filepath.Join(l.dir, fmt.Sprintf("unbound-%d", n))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	u.log = filepath.Join(dir, "log")
-	config := fmt.Sprintf(unboundConf, 5300+n, n+1, u.log, dir, BogusZone)
+	config := fmt.Sprintf(unboundConf, 5300+n, n+1, u.log, dir, BogusZone, l.waits.resolver.Milliseconds())
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "unbound.conf"), []byte(config), 0o644),
 		os.WriteFile(filepath.Join(dir, "root.hints"), []byte(". 3600 NS root.dnsfleet.net.\nroot.dnsfleet.net. 3600 A "+Servers["root"].String()+"\n"), 0o644),
@@ -104,7 +112,7 @@ func StartUnbound(dir string, n int, cert, key string) (*Unbound, error) {
 	for {
 		reply, err := dns.Exchange(query, u.Plain)
 		if err == nil && reply.Rcode == dns.RcodeSuccess {
-			return u, u.serveHTTPS(cert, key)
+			return u, u.serveHTTPS(l.cert, l.key)
 		}
 		if time.Now().After(deadline) {
 			messages, _ := os.ReadFile(u.log)
@@ -136,6 +144,9 @@ func (u *Unbound) serveHTTPS(cert, key string) error {
 		}
 		if err != nil {
 			return // the caller has gone
+		}
+		if order := u.order.Load(); order != 0 {
+			reorder(reply, order)
 		}
 		w.Header().Set("Content-Type", "application/dns-message")
 		_, _ = w.Write(reply)
@@ -176,6 +187,41 @@ func exchange(ctx context.Context, network, address string, query []byte) ([]byt
 	}
 }
 
+// reorder exchanges the addresses in an answer, so that the same name has the same order
+// of addresses in each answer with the same seed. It leaves what it cannot read.
+func reorder(reply []byte, seed uint64) {
+	owner, at, err := dns.UnpackDomainName(reply, 12)
+	if err != nil || binary.BigEndian.Uint16(reply[4:]) != 1 {
+		return
+	}
+	at += 4
+	var places [][]byte
+	for range binary.BigEndian.Uint16(reply[6:]) {
+		if _, at, err = dns.UnpackDomainName(reply, at); err != nil || at+10 > len(reply) {
+			return
+		}
+		kind, length := binary.BigEndian.Uint16(reply[at:]), int(binary.BigEndian.Uint16(reply[at+8:]))
+		if at += 10; at+length > len(reply) {
+			return
+		}
+		if kind == dns.TypeA && length == 4 || kind == dns.TypeAAAA && length == 16 {
+			places = append(places, reply[at:at+length])
+		}
+		at += length
+	}
+	addresses := make([]string, len(places))
+	for i, place := range places {
+		addresses[i] = string(place)
+	}
+	slices.Sort(addresses) // unbound has them in an order of its own
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(strings.ToLower(owner)))
+	rand.New(rand.NewPCG(seed, hash.Sum64())).Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+	for i, place := range places {
+		copy(place, addresses[i])
+	}
+}
+
 // Close ends the resolver.
 func (u *Unbound) Close() error {
 	if u.front != nil {
@@ -191,7 +237,7 @@ func (u *Unbound) Close() error {
 // writeCertificate makes a certificate that signs itself, for 127.0.0.1 and
 // the names, and returns the paths of it and its key.
 func writeCertificate(dir string, names ...string) (cert, key string, pool *x509.CertPool, err error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
 	if err != nil {
 		return "", "", nil, err
 	}
@@ -202,7 +248,7 @@ func writeCertificate(dir string, names ...string) (cert, key string, pool *x509
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	der, err := x509.CreateCertificate(crand.Reader, template, template, private.Public(), private)
 	if err != nil {
 		return "", "", nil, err
 	}

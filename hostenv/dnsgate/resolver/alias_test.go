@@ -44,6 +44,7 @@ func TestLoopOverTwoZones(t *testing.T) {
 
 // A server that is silent only over TCP has other facts than one that never answers.
 func TestTruncatedAndThenSilent(t *testing.T) {
+	t.Parallel()
 	f := shop(t, "www A 192.0.2.1")
 	f.fault(ns1, "www.shop.test A", tcpSilent)
 	f.fault(ns2, "www.shop.test A", silent)

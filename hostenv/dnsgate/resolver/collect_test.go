@@ -262,6 +262,7 @@ func TestBogusZone(t *testing.T) {
 }
 
 func TestSecondResolver(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []fault{silent, servfail, refused} {
 		f := shop(t, "www A 192.0.2.1")
 		second := f.server("127.0.1.9")
@@ -329,6 +330,7 @@ func TestNoQuestionTwice(t *testing.T) {
 
 // A silent server with many names takes the time of a few questions, not of all.
 func TestSilentServerIsGivenUp(t *testing.T) {
+	t.Parallel()
 	f := shop(t, "* A 192.0.2.1")
 	f.fault(ns2, "", silent)
 	var names []string

@@ -222,16 +222,17 @@ func networks(texts ...string) []netip.Prefix {
 	return list
 }
 
-// config returns the configuration for the fleet. Its timeouts are short if a test
-// has to wait for a fault, and else long: a slow machine must not look like a silent
+// config returns the configuration for the fleet. Its timeouts are shorter if a test has
+// to wait for a fault, and long in both cases: a slow machine must not look like a silent
 // server.
 func (f *fleet) config() Config {
 	const ms = time.Millisecond
 	timeouts := []time.Duration{2000 * ms, 4000 * ms, 8000 * ms}
 	resolverTimeouts := timeouts
 	if f.wordless() {
-		timeouts = []time.Duration{200 * ms, 300 * ms, 500 * ms}
-		resolverTimeouts = []time.Duration{300 * ms, 400 * ms, 600 * ms}
+		// The others must answer within all three tries together, on a slow machine too.
+		timeouts = []time.Duration{500 * ms, 1000 * ms, 3000 * ms}
+		resolverTimeouts = timeouts
 	}
 	return Config{
 		Resolver:         fmt.Sprintf("%s:%d", resolverAddress, f.port),

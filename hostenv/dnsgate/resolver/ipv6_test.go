@@ -36,6 +36,7 @@ func wantSaid(t *testing.T, n *dnsgate.NameFacts, want map[string]string) {
 
 // A zone and a resolver that are only reachable over IPv6.
 func TestOverIPv6Alone(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t).zone("shop.test", six1, six2).everywhere("shop.test",
 		"www A 192.0.2.1", "www AAAA 2001:db8::99", "big A 192.0.2.2", "lost A 192.0.2.3", "old A 192.0.2.4")
 	const resolver = "2001:db8::53"
@@ -83,6 +84,7 @@ func TestOverIPv6Alone(t *testing.T) {
 // Collect asks the IPv4 and the IPv6 address of a server separately: they may
 // disagree, and one of them may be silent.
 func TestServersOfBothFamilies(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t).zone("shop.test", ns1, six1, six2)
 	for address, a := range map[string]string{ns1: "192.0.2.1", six1: "192.0.2.2", six2: "192.0.2.3"} {
 		f.records(address, "shop.test", "www A "+a)

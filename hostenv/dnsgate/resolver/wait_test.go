@@ -118,6 +118,7 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 // A silent or lame server does not delay Wait, and Wait does not look for a delegated
 // name in the zone above it.
 func TestWaitWithoutOneServer(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []fault{silent, refused, noAuthority} {
 		f := shop(t, "www CNAME n1.host.test.").zone("sub.shop.test", "127.0.2.6").everywhere("sub.shop.test", "www CNAME n1.host.test.")
 		f.fault(ns2, "", fault)
