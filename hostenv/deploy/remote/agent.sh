@@ -274,12 +274,14 @@ hold() {
 }
 
 # held NUMBER NEED PROCESS prints what the daemon of a hold has answered, once that is as
-# long as NEED or the process has ended.
+# long as NEED, or the process has ended, or a minute has passed in which it became longer:
+# a daemon may take long for many paths while garbage is collected.
 held() {
-	tries=0
-	while [ "$(wc -c <"$alive.$1")" -lt "$2" ] && kill -0 "$3" 2>/dev/null; do
+	tries=0 had=$(wc -c <"$alive.$1") has=
+	while has=$(wc -c <"$alive.$1") && [ "$has" -lt "$2" ] && kill -0 "$3" 2>/dev/null; do
 		tries=$((tries + 1))
 		if [ "$tries" -gt 600 ]; then
+			[ "$has" = "$had" ] || break
 			printf '%s\n' "the daemon of Nix did not answer within a minute" >&2
 			return 69
 		fi
