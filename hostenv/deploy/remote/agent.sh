@@ -158,10 +158,23 @@ lasting() {
 	return "$status"
 }
 
-# restore NAME USER LINK TEMP PATH KIND makes PATH the profile again, with the commands
-# that the node's sudoers file permits. For a system both commands are one process, so
-# that the second one runs even if the connection is lost.
+# restore NAME USER LINK TEMP PATH KIND makes PATH the profile again, as restore_once does.
+# nix-env makes a generation and then makes it current. In between, nix-collect-garbage -d
+# may delete it as an old one: the profile is then a link to nothing, and restore tries
+# again.
 restore() {
+	tries=1
+	while :; do
+		restore_once "$@"
+		result=$?
+		[ -L "$3" ] && [ ! -e "$3" ] && [ -e "$5" ] && [ "$tries" -lt 5 ] || return "$result"
+		tries=$((tries + 1))
+	done
+}
+
+# restore_once uses the commands that the node's sudoers file permits. For a system both
+# commands are one process, so that the second one runs even if the connection is lost.
+restore_once() {
 	if [ ! -e "$5" ]; then
 		printf '%s\n' "$5 is no longer on the node" >&2
 		return 66

@@ -121,6 +121,28 @@ func testRestore(t *testing.T, shell string) {
 	}
 }
 
+// A collection may delete the generation of a profile before it is the current one.
+func TestRestoreBesideACollection(t *testing.T) {
+	eachShell(t, func(t *testing.T, shell string) {
+		m := newMachine(t, shell+profiles, "")
+		s := m.open(t, lockAs("alice", 0))
+		for i, path := range []string{pathB, pathC} { // by deploy-rs, and by the agent
+			p := m.Profiles[1-i]
+			m.sh(t, "touch "+p.Link+"-collect; chmod 666 "+p.Link+"-collect")
+			if err := s.Restore(t.Context(), p, path); err != nil {
+				t.Errorf("restoring %s: %v", path, err)
+			}
+			o, err := s.Observe(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := o.Profiles[p.Name].Active; got != path {
+				t.Errorf("after restoring %s, %s is at %q", path, p.Name, got)
+			}
+		}
+	})
+}
+
 // TestRestoreOutlives cuts the connection during an activation: it reaches its
 // end, though it prints more than any pipe holds.
 func TestRestoreOutlives(t *testing.T) {

@@ -56,6 +56,8 @@ set -eu
 n=1
 while [ -L "$2-$n-link" ]; do n=$((n + 1)); done
 ln -s "$4" "$2-$n-link"
+# As when nix-collect-garbage -d deletes the generation before it is the current one.
+[ ! -e "$2-collect" ] || rm "$2-collect" "$2-$n-link"
 ln -sfn "${2##*/}-$n-link" "$2"
 END
 chmod 0755 /run/current-system/sw/bin/nix-env
