@@ -40,20 +40,25 @@ func (w waits) gate(address string) resolver.Config {
 	}
 }
 
-// attempts is how often a disagreement has to show.
-const attempts = 3
+// attempts says how often a disagreement has to show, and about how many situations the
+// oracle is asked at a time in each. In the first there may be many that wait for hosts and
+// servers which do not answer.
+var attempts = []int{16, 4, 1}
 
 // Confirmed returns those comparisons of suspects that disagree again, each time, by their
-// index: with new resolvers, long waits, and one question to the oracle at a time. A slow
-// machine makes lookups and connections of either side fail, and Let's Encrypt's answers
-// are in part chance.
+// index: with new resolvers, long waits, and few questions to the oracle at a time, in the end
+// one. A slow machine makes lookups and connections of either side fail, and Let's Encrypt's
+// answers are in part chance.
 func (l *Lab) Confirmed(ctx context.Context, suspects []Situation) (map[int]Comparison, error) {
 	at := make([]int, len(suspects))
 	for i := range at {
 		at[i] = i
 	}
 	confirmed := map[int]Comparison{}
-	for n := 0; n < attempts && len(at) > 0; n++ {
+	for _, parallel := range attempts {
+		if len(at) == 0 {
+			break
+		}
 		if err := l.Restart(patient); err != nil {
 			return nil, err
 		}
@@ -61,7 +66,7 @@ func (l *Lab) Confirmed(ctx context.Context, suspects []Situation) (map[int]Comp
 		for _, i := range at {
 			again = append(again, suspects[i])
 		}
-		results, err := l.Compare(ctx, again, Repeats{Pass: 16, Fail: 16}, 1)
+		results, err := l.Compare(ctx, again, Repeats{Pass: 8, Fail: 16}, parallel)
 		if err != nil {
 			return nil, err
 		}
@@ -91,6 +96,7 @@ func disagreements(t *testing.T, lab *Lab, situations []Situation, results []Com
 		return nil
 	}
 	began := time.Now()
+	t.Logf("asking again about %d disagreements", len(suspects))
 	confirmed, err := lab.Confirmed(t.Context(), suspects)
 	if err != nil {
 		t.Fatal(err)
