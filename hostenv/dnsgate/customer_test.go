@@ -82,7 +82,7 @@ func pages(t *testing.T) map[Reason]Page {
 	add(world(), asks("*.example.com"))
 	add(world(), asks("a_b.example.com"))
 	many := asks()
-	for i := range maxNames {
+	for i := range MaxNames {
 		many.Names = append(many.Names, "n"+strconv.Itoa(i)+".example.com")
 	}
 	add(world(), many)

@@ -9,7 +9,7 @@ import (
 // change, and to what. The operator can send it to the customer.
 var fixes = map[Reason]func(*subject) string{
 	ReasonTooManyNames: func(s *subject) string {
-		return fmt.Sprintf("spread the names of %s over several virtual hosts, with %d each at most", s.Host, maxNames)
+		return fmt.Sprintf("spread the names of %s over several virtual hosts, with %d each at most", s.Host, MaxNames)
 	},
 	ReasonWildcard: func(s *subject) string {
 		return fmt.Sprintf("list the needed names instead of %s, or switch enableLetsEncrypt off for it", s.name)

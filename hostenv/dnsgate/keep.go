@@ -14,8 +14,9 @@ type Served struct {
 	Issuer  string   `json:"issuer,omitempty"`
 	Subject string   `json:"subject,omitempty"`
 	Names   []string `json:"names,omitempty"`
-	// NotAfter is the end of its validity, in RFC 3339.
-	NotAfter string `json:"notAfter,omitempty"`
+	// NotBefore and NotAfter are the time of its validity, in RFC 3339.
+	NotBefore string `json:"notBefore,omitempty"`
+	NotAfter  string `json:"notAfter,omitempty"`
 	// HSTS is the header Strict-Transport-Security of the node's answer for /.
 	HSTS string `json:"hsts,omitempty"`
 	// Error is why the node served no certificate. It proves nothing: the node may be
@@ -27,14 +28,17 @@ type Served struct {
 // succeeds (nix/modules/certificates.sh knows them by it as well).
 const preliminary = "minica root ca"
 
-// covers reports whether browsers may accept the certificate for a name, as far as its
-// fields show: it is not self-signed, and has the name.
-func (s *Served) covers(name string) bool {
-	if s.Issuer == "" || s.Issuer == s.Subject || strings.Contains(s.Issuer, preliminary) {
-		return false
-	}
+// SelfSigned reports whether no CA issued the certificate, as far as its fields show.
+func (s *Served) SelfSigned() bool {
+	return s.Issuer == "" || s.Issuer == s.Subject || strings.Contains(s.Issuer, preliminary)
+}
+
+// Has reports whether a name, in the spelling of [Facts], is one of the certificate's.
+func (s *Served) Has(name string) bool {
 	_, parent, _ := strings.Cut(name, ".")
-	return slices.Contains(s.Names, name) || slices.Contains(s.Names, "*."+parent)
+	return slices.ContainsFunc(s.Names, func(of string) bool {
+		return strings.EqualFold(of, name) || strings.EqualFold(of, "*."+parent)
+	})
 }
 
 // validUntil returns the end of the validity of the certificate that a host has on its
@@ -47,7 +51,7 @@ func (s *Served) covers(name string) bool {
 func (p Policy) validUntil(c Certificate, old *plan.GateEntry) (until time.Time, known bool) {
 	if s := p.Served[c.Host]; s != nil && s.Error == "" {
 		name, err := QueryName(c.Names[0])
-		if until, bad := time.Parse(time.RFC3339, s.NotAfter); err == nil && bad == nil && s.covers(name) {
+		if until, bad := time.Parse(time.RFC3339, s.NotAfter); err == nil && bad == nil && !s.SelfSigned() && s.Has(name) {
 			return until, true
 		}
 		return time.Time{}, true

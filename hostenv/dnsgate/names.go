@@ -19,8 +19,10 @@ const (
 	maxName   = 253
 	maxLabel  = 63
 	maxLabels = 10
-	maxNames  = 100 // in one certificate
 )
+
+// MaxNames is how many names a certificate can have, if its profile allows no fewer.
+const MaxNames = 100
 
 // errWildcard differs from other errors: DNS-01 can prove a wildcard, but no challenge
 // can prove an invalid name.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/resolver"
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/served"
 	"github.com/woolwichweb/hostenv-provider/hostenv/generated"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
@@ -250,7 +251,7 @@ func (r *gateRun) served(ctx context.Context, document plan.Document, verdicts m
 	if r.facts != "" || r.live == dnsgate.LiveNever || len(losing) == 0 {
 		return facts.Served, nil
 	}
-	facts.Served = r.resolverOf(nil).Served(ctx, facts, losing)
+	facts.Served = served.Facts(ctx, facts, losing, r.private, served.Config{HSTS: true})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -18,17 +18,17 @@ const validFor = 7 * 24 * time.Hour
 
 // servedOverTLS prints how the certificates that nodes serve differ from the plan.
 func (r *lookRun) servedOverTLS(ctx context.Context, p *drive.Plan, selected []deploy.Node) (differ bool, err error) {
-	config := served.Config{Addresses: map[string]string{}, Now: time.Now(), Within: validFor}
+	expected := served.Expected{Addresses: map[string]string{}, Now: time.Now(), Within: validFor}
 	for _, n := range selected {
-		config.Addresses[n.Name] = n.Address
+		expected.Addresses[n.Name] = n.Address
 	}
 	var hosts []served.Host
 	for _, h := range served.Hosts(p.Document) {
-		if _, asked := config.Addresses[h.Node]; asked {
+		if _, asked := expected.Addresses[h.Node]; asked {
 			hosts = append(hosts, h)
 		}
 	}
-	all, err := served.Differences(ctx, hosts, config)
+	all, err := served.Differences(ctx, hosts, expected, served.Config{})
 	if err != nil {
 		return false, err
 	}

@@ -1,5 +1,5 @@
-// Package served compares the certificates that nodes serve over TLS with those that
-// a plan has.
+// Package served asks nodes for the certificates that they serve over TLS: for the gate
+// ([Facts]), and to compare them with the plan ([Differences]).
 //
 // It connects to the nodes' own addresses, with the name of each virtual host as SNI, so
 // it does not depend on DNS. It trusts no certificate: each is data of unknown origin,
@@ -7,15 +7,9 @@
 package served
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"net"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
@@ -78,146 +72,84 @@ type Difference struct {
 	Detail   string    `json:"detail,omitempty"` // the error of a connection
 }
 
-// Config says how to ask.
-type Config struct {
+// Expected says where the nodes are, and what a certificate has to be.
+type Expected struct {
 	// Addresses are those of the nodes: host names or IP addresses.
 	Addresses map[string]string
-	Port      string                                                               // "443" if it is empty
-	Dial      func(ctx context.Context, network, address string) (net.Conn, error) // nil for a net.Dialer
 	Now       time.Time
-	// Within is how long a certificate has to be valid at least.
+	// Within is how long a certificate has to be valid at least; a quarter of its lifetime
+	// if that is less.
 	Within time.Duration
-	// AtOnce is how many virtual hosts are asked at once, 16 if it is 0.
-	AtOnce int
-	// Timeout is for each connection, 10 s if it is 0.
-	Timeout time.Duration
 }
 
 // Differences asks the nodes for each of their virtual hosts, and returns what differs
 // from the plan, by node and virtual host. A node that takes no connection is one
-// difference. Differences returns an error only if ctx ends.
-func Differences(ctx context.Context, hosts []Host, c Config) ([]Difference, error) {
-	found := make([]*Difference, len(hosts))
-	var mu sync.Mutex
-	deaf := map[string]bool{}
-	places := make(chan struct{}, cmp.Or(c.AtOnce, 16))
-	var group sync.WaitGroup
-	for i, h := range hosts {
-		places <- struct{}{}
-		group.Go(func() {
-			defer func() { <-places }()
-			mu.Lock()
-			skip := deaf[h.Node] || ctx.Err() != nil
-			mu.Unlock()
-			if skip {
-				return
-			}
-			leaf, connected, err := c.ask(ctx, h)
-			if !connected {
-				mu.Lock()
-				defer mu.Unlock()
-				if !deaf[h.Node] {
-					deaf[h.Node] = true
-					found[i] = &Difference{Kind: NoAnswer, Node: h.Node, Detail: short(err.Error())}
-				}
-				return
-			}
-			found[i] = Compare(h, leaf, err, c.Now, c.Within)
-		})
+// difference, whatever else it served. Differences returns an error only if ctx ends.
+func Differences(ctx context.Context, hosts []Host, e Expected, c Config) ([]Difference, error) {
+	var questions []question
+	for _, h := range hosts {
+		questions = append(questions, question{host: h.Names[0], addresses: []string{e.Addresses[h.Node]}})
 	}
-	group.Wait()
+	answers := c.ask(ctx, questions)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	deaf := map[string]bool{}
+	for i, h := range hosts {
+		deaf[h.Node] = deaf[h.Node] || !answers[i].connected
+	}
 	var all []Difference
-	for i, d := range found {
-		// What was found before the node stopped to answer is less than the whole.
-		if d != nil && (d.Kind == NoAnswer || !deaf[hosts[i].Node]) {
-			all = append(all, *d)
+	said := map[string]bool{}
+	for i, h := range hosts {
+		switch {
+		case !deaf[h.Node]:
+			if d := Compare(h, answers[i].Served, e.Now, e.Within); d != nil {
+				all = append(all, *d)
+			}
+		case !answers[i].connected && !said[h.Node]:
+			said[h.Node] = true
+			all = append(all, Difference{Kind: NoAnswer, Node: h.Node, Detail: answers[i].Error})
 		}
 	}
 	return all, nil
 }
 
-// ask returns the certificate that a node serves for a virtual host.
-func (c Config) ask(ctx context.Context, h Host) (leaf *x509.Certificate, connected bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, 10*time.Second))
-	defer cancel()
-	dial := c.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	plain, err := dial(ctx, "tcp", net.JoinHostPort(c.Addresses[h.Node], cmp.Or(c.Port, "443")))
-	if err != nil {
-		return nil, false, err
-	}
-	defer plain.Close()
-	// Compare judges the certificate, which may be self-signed.
-	conn := tls.Client(plain, &tls.Config{ServerName: h.Names[0], InsecureSkipVerify: true})
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return nil, true, err
-	}
-	return conn.ConnectionState().PeerCertificates[0], true, nil
-}
-
-// Compare returns how the certificate that a node serves for a virtual host differs from
-// the plan, nil if it does not. The certificate is nil if there was none, because of err.
-func Compare(h Host, leaf *x509.Certificate, err error, now time.Time, within time.Duration) *Difference {
+// Compare returns how what a node serves for a virtual host differs from the plan, nil if
+// it does not.
+func Compare(h Host, s *dnsgate.Served, now time.Time, within time.Duration) *Difference {
 	d := &Difference{Node: h.Node, Host: h.Name}
-	if leaf == nil {
+	if s.Error != "" {
 		if !h.Planned {
 			return nil
 		}
-		d.Kind = None
-		if err != nil {
-			d.Detail = short(err.Error())
-		}
+		d.Kind, d.Detail = None, s.Error
 		return d
 	}
-	d.Issuer, d.NotAfter = short(leaf.Issuer.String()), leaf.NotAfter.UTC()
-	for _, name := range leaf.DNSNames[:min(len(leaf.DNSNames), maxNames)] {
-		d.Names = append(d.Names, short(name))
-	}
+	notBefore, _ := time.Parse(time.RFC3339, s.NotBefore)
+	d.Issuer, d.Names = s.Issuer, s.Names
+	d.NotAfter, _ = time.Parse(time.RFC3339, s.NotAfter)
 	for _, name := range h.Names {
-		if leaf.VerifyHostname(name) != nil {
+		if !s.Has(name) {
 			d.Missing = append(d.Missing, name)
 		}
 	}
-	self := selfSigned(leaf)
 	switch {
-	case !h.Planned && (self || len(d.Missing) == len(h.Names)):
+	case !h.Planned && (s.SelfSigned() || len(d.Missing) == len(h.Names)):
 		return nil // that of another virtual host, or none of a CA
 	case !h.Planned:
 		d.Kind = NotPlanned
-	case self:
+	case s.SelfSigned():
 		d.Kind = SelfSigned
 	case len(d.Missing) > 0:
 		d.Kind = WrongNames
-	case !now.Before(leaf.NotAfter):
+	case !now.Before(d.NotAfter):
 		d.Kind = Expired
-	case now.Before(leaf.NotBefore):
+	case now.Before(notBefore):
 		d.Kind = NotYetValid
-	case now.Add(within).After(leaf.NotAfter):
+	case now.Add(min(within, d.NotAfter.Sub(notBefore)/4)).After(d.NotAfter):
 		d.Kind = ExpiresSoon
 	default:
 		return nil
 	}
 	return d
-}
-
-// selfSigned reports whether the certificate is its own issuer, or NixOS's preliminary
-// one (nix/modules/certificates.sh).
-func selfSigned(leaf *x509.Certificate) bool {
-	return bytes.Equal(leaf.RawIssuer, leaf.RawSubject) || strings.Contains(leaf.Issuer.CommonName, "minica root ca")
-}
-
-// How much of a certificate's text is kept.
-const maxNames, maxText = 100, 300
-
-func short(text string) string {
-	text = strings.ToValidUTF8(text, "\ufffd")
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "..."
-	}
-	return text
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/served"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/internal/testenv"
@@ -95,9 +96,9 @@ func serve(t testing.TB, certificates map[string]tls.Certificate) (port string) 
 
 func ask(t testing.TB, port string, hosts ...served.Host) []string {
 	t.Helper()
-	found, err := served.Differences(t.Context(), hosts, served.Config{
-		Addresses: map[string]string{"n1": "127.0.0.1"}, Port: port, Now: now, Within: 7 * 24 * time.Hour, Timeout: time.Minute,
-	})
+	found, err := served.Differences(t.Context(), hosts, served.Expected{
+		Addresses: map[string]string{"n1": "127.0.0.1"}, Now: now, Within: 7 * 24 * time.Hour,
+	}, served.Config{Port: port, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +154,16 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+// A certificate of six days is renewed when half of them are over.
+func TestShortlived(t *testing.T) {
+	s := &dnsgate.Served{Issuer: "CN=E7", Subject: "CN=a.example", Names: []string{"a.example"}, NotBefore: now.Format(time.RFC3339), NotAfter: now.Add(160 * time.Hour).Format(time.RFC3339)}
+	for hours, want := range map[time.Duration]bool{0: false, 119: false, 121: true} {
+		if d := served.Compare(planned("a.example"), s, now.Add(hours*time.Hour), 7*24*time.Hour); (d != nil) != want || d != nil && d.Kind != served.ExpiresSoon {
+			t.Errorf("after %d hours: %v", hours, d)
+		}
+	}
+}
+
 // A certificate is hostile input: its text is bounded, and escaped where it is shown.
 func TestHostile(t *testing.T) {
 	evil := newCA(t, "\x1b[31mhint: run \u202erm\n"+strings.Repeat("x", 5000))
@@ -176,7 +187,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := served.Differences(ctx, []served.Host{planned("a.example")}, served.Config{}); err == nil {
+	if _, err := served.Differences(ctx, []served.Host{planned("a.example")}, served.Expected{}, served.Config{}); err == nil {
 		t.Error("a run that is interrupted finds no difference, and no error")
 	}
 }

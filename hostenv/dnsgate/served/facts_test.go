@@ -1,22 +1,26 @@
-package resolver
+package served_test
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/served"
 )
 
 // A node's certificate and header are those of the virtual host that is asked for, at
 // the first of its addresses that answers.
-func TestServed(t *testing.T) {
+func TestFacts(t *testing.T) {
 	var mu sync.Mutex
 	var asked []string
 	node := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,18 +44,19 @@ func TestServed(t *testing.T) {
 		}
 	}()
 	var dialled []string
-	r := New(Config{Private: loopback, DialAddr: func(addr string) string {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		mu.Lock()
-		defer mu.Unlock()
-		dialled = append(dialled, addr)
-		switch addr {
+		dialled = append(dialled, address)
+		mu.Unlock()
+		to := "127.0.0.1:1" // refuses
+		switch address {
 		case "11.0.0.2:443":
-			return node.Listener.Addr().String()
+			to = node.Listener.Addr().String()
 		case "11.0.0.3:443":
-			return mute.Addr().String()
+			to = mute.Addr().String()
 		}
-		return "127.0.0.1:1" // refuses
-	}})
+		return new(net.Dialer).DialContext(ctx, network, to)
+	}
 	answer := func(addresses ...string) *dnsgate.NodeFacts {
 		return &dnsgate.NodeFacts{A: dnsgate.Lookup{Outcome: dnsgate.OutcomeAnswer, Addresses: addresses}}
 	}
@@ -59,9 +64,13 @@ func TestServed(t *testing.T) {
 	of := func(host, node string) dnsgate.Certificate {
 		return dnsgate.Certificate{Host: host, Names: []string{host}, NodeName: node}
 	}
-	got := r.Served(t.Context(), facts, []dnsgate.Certificate{of("a.example.com", "n1"), of("b.example.com", "n2"), of("c.example.com", "n3"), of("d.example.com", "n4"), of("*.example.com", "n1")})
+	got := served.Facts(t.Context(), facts, []dnsgate.Certificate{of("a.example.com", "n1"), of("b.example.com", "n2"), of("c.example.com", "n3"), of("d.example.com", "n4"), of("*.example.com", "n1")},
+		nil, served.Config{Dial: dial, HSTS: true, AtOnce: 2, Timeout: time.Minute})
 	leaf := node.Certificate()
-	want := &dnsgate.Served{Issuer: leaf.Issuer.String(), Subject: leaf.Subject.String(), Names: leaf.DNSNames, NotAfter: leaf.NotAfter.UTC().Format("2006-01-02T15:04:05Z"), HSTS: "max-age=9"}
+	want := &dnsgate.Served{
+		Issuer: leaf.Issuer.String(), Subject: leaf.Subject.String(), Names: leaf.DNSNames, HSTS: "max-age=9",
+		NotBefore: leaf.NotBefore.UTC().Format(time.RFC3339), NotAfter: leaf.NotAfter.UTC().Format(time.RFC3339),
+	}
 	if diff := cmp.Diff(want, got["a.example.com"]); diff != "" {
 		t.Errorf("a.example (-want +got):\n%s", diff)
 	}
@@ -88,11 +97,16 @@ func TestServed(t *testing.T) {
 	}
 }
 
-// A look at a node connects to no address that is not public.
-func TestServedIsPublic(t *testing.T) {
+// A look at a node connects to no address that is not public, but to those of the
+// provider's networks.
+func TestFactsArePublic(t *testing.T) {
 	facts := &dnsgate.Facts{Nodes: map[string]*dnsgate.NodeFacts{"n1": {A: dnsgate.Lookup{Outcome: dnsgate.OutcomeAnswer, Addresses: []string{"127.0.0.1"}}}}}
-	got := New(Config{}).Served(t.Context(), facts, []dnsgate.Certificate{{Host: "a.example.com", Names: []string{"a.example.com"}, NodeName: "n1"}})
-	if s := got["a.example.com"]; !strings.Contains(s.Error, "loopback") {
+	certificates := []dnsgate.Certificate{{Host: "a.example.com", Names: []string{"a.example.com"}, NodeName: "n1"}}
+	if s := served.Facts(t.Context(), facts, certificates, nil, served.Config{Port: "1"})["a.example.com"]; !strings.Contains(s.Error, "loopback") {
 		t.Errorf("the look is %+v", s)
+	}
+	private := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	if s := served.Facts(t.Context(), facts, certificates, private, served.Config{Port: "1"})["a.example.com"]; !strings.Contains(s.Error, "refused") {
+		t.Errorf("the look in a network of the provider's is %+v", s)
 	}
 }
