@@ -55,7 +55,7 @@ type Event struct {
 	Earliest time.Time `json:"earliest"`
 	Latest   time.Time `json:"latest"`
 	// Safe is set if no limit of Let's Encrypt can refuse the order. Limits are the kinds
-	// of those that may.
+	// of those that may, and [TooManyNames].
 	Safe   bool     `json:"safe"`
 	Limits []string `json:"limits,omitempty"`
 	// Waits is set for a first order that the gate has not turned on yet: a project's
@@ -345,6 +345,25 @@ func (b *builder) judge() {
 		}
 	}
 	b.judgeSets(unsafe)
+	b.judgeNames(unsafe)
+}
+
+// judgeNames finds the certificates with too many names.
+func (b *builder) judgeNames(unsafe func(*order, string)) {
+	ordering := slices.Clone(b.Undated)
+	for _, o := range b.orders {
+		if len(o.Names) > b.Terms.Names {
+			unsafe(o, TooManyNames)
+		}
+		ordering = append(ordering, o.Subject)
+	}
+	seen := map[string]bool{}
+	for _, s := range ordering {
+		if len(s.Names) > b.Terms.Names && !seen[s.Host] {
+			seen[s.Host] = true
+			b.refused(s)
+		}
+	}
 }
 
 // judgeSets decides which orders are safe from the limit of certificates with the same

@@ -326,3 +326,47 @@ func TestRateLimit(t *testing.T) {
 		t.Error(diff, troubles)
 	}
 }
+
+// A certificate of the profiles tlsserver and shortlived can have 25 names.
+func TestTooManyNames(t *testing.T) {
+	aliases := func(n int) []string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf("a%d.acme.com", i))
+		}
+		return all
+	}
+	d := document(
+		host{name: "more.acme.com", aliases: aliases(25), entry: ordered(now.AddDate(0, 0, -10))},
+		host{name: "enough.acme.com", aliases: aliases(24), entry: ordered(now.AddDate(0, 0, -10))},
+		host{name: "older.acme.com", aliases: aliases(25), entry: &plan.GateEntry{Decision: plan.GateOn, Node: "n1", Verdict: "pass"}},
+		host{name: "new.acme.com", aliases: append(aliases(25), "a1.acme.com")},
+		host{name: "off.acme.com", aliases: aliases(25), entry: &plan.GateEntry{Decision: plan.GateOff, Node: "n1", Verdict: "fail", Reason: "nxdomain", Name: "off.acme.com"}})
+	for profile, want := range map[calendar.Profile][]string{
+		calendar.Classic: nil,
+		calendar.TLSServer: {
+			"more.acme.com: Let's Encrypt refuses its orders: it has 26 names, and a certificate of this profile can have 25 (too-many-names)",
+			"new.acme.com: Let's Encrypt refuses its orders: it has 26 names, and a certificate of this profile can have 25 (too-many-names)",
+			"older.acme.com: Let's Encrypt refuses its orders: it has 26 names, and a certificate of this profile can have 25 (too-many-names)",
+		},
+	} {
+		c := calendar.Of(d, calendar.Options{Now: now, Days: 60, Profile: profile})
+		var got []string
+		for _, trouble := range c.Troubles {
+			if trouble.Kind == calendar.TooManyNames {
+				got = append(got, trouble.String())
+				if trouble.Hint() == "" {
+					t.Errorf("%s has no hint", trouble)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s:\n%s", profile, diff)
+		}
+		for _, e := range c.Events {
+			if safe := want == nil || e.Host == "enough.acme.com"; e.Safe != safe {
+				t.Errorf("%s: %s of %s is safe: %v, %v", profile, e.Kind, e.Host, e.Safe, e.Limits)
+			}
+		}
+	}
+}

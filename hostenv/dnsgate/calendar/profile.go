@@ -3,6 +3,8 @@ package calendar
 import (
 	"fmt"
 	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
 // A Profile is one of Let's Encrypt's certificate profiles
@@ -29,6 +31,8 @@ type Terms struct {
 	Lifetime time.Duration `json:"-"`
 	// Reuse is how long a validated authorization can be used for another order.
 	Reuse time.Duration `json:"-"`
+	// Names is how many names a certificate can have.
+	Names int `json:"-"`
 }
 
 // String describes the terms: "90 days, authorizations are reused for 30 days".
@@ -39,12 +43,12 @@ func (t Terms) String() string {
 // The announced terms (https://letsencrypt.org/2025/12/02/from-90-to-45), the oldest
 // first. The days begin at midnight UTC: the announcement names no hour.
 var terms = []Terms{
-	{Classic, time.Time{}, 90 * day, 30 * day},
-	{Classic, time.Date(2027, 2, 10, 0, 0, 0, 0, time.UTC), 64 * day, 10 * day},
-	{Classic, time.Date(2028, 2, 16, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour},
-	{TLSServer, time.Time{}, 90 * day, 7 * time.Hour},
-	{TLSServer, time.Date(2026, 5, 13, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour},
-	{Shortlived, time.Time{}, 160 * time.Hour, 7 * time.Hour},
+	{Classic, time.Time{}, 90 * day, 30 * day, dnsgate.MaxNames},
+	{Classic, time.Date(2027, 2, 10, 0, 0, 0, 0, time.UTC), 64 * day, 10 * day, dnsgate.MaxNames},
+	{Classic, time.Date(2028, 2, 16, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour, dnsgate.MaxNames},
+	{TLSServer, time.Time{}, 90 * day, 7 * time.Hour, 25},
+	{TLSServer, time.Date(2026, 5, 13, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour, 25},
+	{Shortlived, time.Time{}, 160 * time.Hour, 7 * time.Hour, 25},
 }
 
 // TermsAt returns the terms of a profile at a time.

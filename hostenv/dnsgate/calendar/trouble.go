@@ -21,6 +21,9 @@ const (
 	// RenewedDaily means that nodes renew certificates once a day, more often than Let's
 	// Encrypt allows, because validMinDays is not below the lifetime of the profile.
 	RenewedDaily = "renewed-daily"
+	// TooManyNames is a certificate with more names than the profile allows. Let's Encrypt
+	// refuses its orders.
+	TooManyNames = string(dnsgate.ReasonTooManyNames)
 )
 
 // A Trouble is something to look at.
@@ -33,7 +36,8 @@ type Trouble struct {
 	Subject string `json:"subject"`
 	// Orders is how many orders compete for the limit, and Limit what the limit allows at
 	// once. For [Failing] they are the failures that are not forgotten yet, and those
-	// after which the name is paused. For [RenewedDaily] they are certificates.
+	// after which the name is paused. For [RenewedDaily] they are certificates, and for
+	// [TooManyNames] names.
 	Orders int `json:"orders,omitzero"`
 	Limit  int `json:"limit,omitzero"`
 	// PerDay is how often a day the node orders the name of a [Failing] certificate, and
@@ -80,6 +84,8 @@ func (t Trouble) String() string {
 			subject, plural(t.Orders, "order"), t.Until.Format(time.DateOnly), t.Limit, window, t.Kind)
 	case RenewedDaily:
 		return fmt.Sprintf("%s are renewed every day, and Let's Encrypt allows %d a week for the same names (%s)", plural(t.Orders, subject+" certificate"), t.Limit, t.Kind)
+	case TooManyNames:
+		return fmt.Sprintf("%s: Let's Encrypt refuses its orders: it has %s, and a certificate of this profile can have %d (%s)", subject, plural(t.Orders, "name"), t.Limit, t.Kind)
 	case Expires:
 		return fmt.Sprintf("%s: its certificate expires on %s, and cannot be renewed: %s of %s", subject, t.At.Format(time.DateOnly), problem.Line(t.Reason), problem.Line(t.Name))
 	case Off:
@@ -103,6 +109,8 @@ func (t Trouble) Hint() string {
 		return "the certificate in place stays; do not move or change these virtual hosts again this week"
 	case RenewedDaily:
 		return "set security.acme.defaults.validMinDays below the lifetime of the profile, such as 3"
+	case TooManyNames:
+		return "spread its names over several virtual hosts, or order certificates by another profile"
 	case Expires, Off:
 		if t.Fix != "" {
 			return problem.Line(t.Fix)
@@ -127,6 +135,11 @@ func (b *builder) kept(s Subject, e plan.GateEntry) {
 // lost adds a virtual host without a certificate.
 func (b *builder) lost(s Subject, e plan.GateEntry) {
 	b.Troubles = append(b.Troubles, Trouble{Kind: Off, At: b.From, Subject: s.Host, Reason: e.Reason, Name: e.Name, Fix: e.Fix, Certificates: []Subject{s}})
+}
+
+// refused adds a certificate with too many names.
+func (b *builder) refused(s Subject) {
+	b.Troubles = append(b.Troubles, Trouble{Kind: TooManyNames, At: b.From, Subject: s.Host, Orders: len(s.Names), Limit: b.Terms.Names, Certificates: []Subject{s}})
 }
 
 // hourly is how often hostenv-certificates tries an order that fails every hour before it
