@@ -19,6 +19,13 @@ import (
 func TestNodesAreNixOS(t *testing.T) {
 	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
 	testenv.Need(t, "nix")
+	// What nix/modules/acme.nix sets: nginx may read every certificate, also one that NixOS
+	// does not make for a virtual host.
+	module := filepath.Join(t.TempDir(), "acme.nix")
+	text := "{ config, lib, ... }: { security.acme.defaults.group = lib.mkDefault config.services.nginx.group; }"
+	if err := os.WriteFile(module, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	for _, dir := range scenarios(t) {
 		path := filepath.Join(dir, "plan.json")
 		data, err := os.ReadFile(path)
@@ -35,7 +42,7 @@ func TestNodesAreNixOS(t *testing.T) {
 		for node := range plan.Nodes {
 			t.Run(filepath.Base(dir)+"/"+node, func(t *testing.T) {
 				t.Parallel()
-				if out, err := exec.Command(eval, path, node).CombinedOutput(); err != nil {
+				if out, err := exec.Command(eval, "-m", module, path, node).CombinedOutput(); err != nil {
 					t.Errorf("%v\n%s", err, tail(out))
 				}
 			})
