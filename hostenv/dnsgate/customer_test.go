@@ -165,7 +165,7 @@ func TestPageOfGeneratedName(t *testing.T) {
 
 // What the provider keeps to itself is on no page: its resolver, and how it runs the gate.
 func TestPagesAreForCustomers(t *testing.T) {
-	internal := regexp.MustCompile("(?i)mage |provider\\.|-live|accountUri|acme__|resolver|\\bgate\\b|\\bnode\\b|http-01|hostenv-provider")
+	internal := regexp.MustCompile(`(?i)mage |provider\.|-live|accountUri|acme__|resolver|\bgate\b|\bnode\b|http-01|hostenv-provider`)
 	for reason, page := range pages(t) {
 		for _, text := range []string{page.Text(), page.Markdown()} {
 			text = strings.ReplaceAll(text, ChallengePath+Token, "")

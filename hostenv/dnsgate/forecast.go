@@ -194,7 +194,7 @@ func (f *forecast) shortages() []Shortage {
 	for k, hosts := range f.held {
 		whole := k.bucket
 		whole.share, whole.organisation = false, ""
-		limit := k.bucket.tokens()
+		limit := k.tokens()
 		all = append(all, Shortage{
 			Limit: k.limit, Subject: k.subject, Organisation: k.by, Share: limit.Most,
 			Past: limit.Taken(f.past[k.bucket], f.now), Planned: f.planned[whole.of(k.by)],

@@ -63,8 +63,8 @@ const maxDays = 731
 func (r *certificatesRun) check() error {
 	var wrong problem.List
 	var err error
-	switch {
-	case r.now == "":
+	switch r.now {
+	case "":
 		r.options.Now = time.Now()
 	default:
 		if r.options.Now, err = time.Parse(time.RFC3339, r.now); err != nil {

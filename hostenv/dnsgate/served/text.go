@@ -39,6 +39,7 @@ func (d Difference) Hint() string {
 		return "`mage deploy` turns it off, if the node has not the plan's version yet"
 	case WrongNames:
 		return "`mage deploy` if the names changed in the plan; if it was deployed, `mage status` shows whether the order failed"
+	case None, SelfSigned, Expired, NotYetValid, ExpiresSoon:
 	}
 	return "`mage status` shows whether its order failed; `mage dnsGate` whether it can succeed"
 }
