@@ -296,7 +296,7 @@ func (r *run) refuseShort() error {
 // previewRoom records what a push would refuse, unless the preflight found so already.
 func (r *run) previewRoom(ctx context.Context, n *nodeRun, list []*profileRun) error {
 	if n.short != nil || n.RemoteBuild {
-		return nil
+		return nil //nolint:nilerr // the preflight records n.short
 	}
 	found, _, _ := r.room(ctx, n, list) // the comparison of closures reports an error
 	for _, f := range found {
