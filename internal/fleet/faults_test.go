@@ -108,7 +108,8 @@ func TestCutDuringCopy(t *testing.T) {
 	path := f.Provider.Build(t)["n1/system"]
 	sign(t, f, path)
 	n.CutAfter(1 << 20)
-	if out, err := push(t, f, n, path); err == nil || n.Has(path) {
+	// Nix sometimes ends with 0 if a connection breaks off.
+	if out, _ := push(t, f, n, path); n.Has(path) || !strings.Contains(out, "copying path") {
 		t.Errorf("the copy was not cut: %s", out)
 	}
 	if out, err := ssh(t, f, n, "echo hello"); err != nil {
