@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// advice has, for every reason, what the customer is told; of a certificate that passes
+// advice has, for every reason, what we tell the customer; of a certificate that passes
 // as well. It writes to a reader who does not know DNS, and "we" are the provider. The
 // subject is nil for the reasons that [Gate] gives.
 var advice = map[Reason]func(*subject) Advice{

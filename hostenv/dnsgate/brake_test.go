@@ -24,7 +24,7 @@ type customer struct {
 	leftWith int  // how many are on after the run; all if it is withheld
 }
 
-// One customer's failures stop nobody else, and do not hide behind others'.
+// One customer's failures stop no other customer, and do not hide behind others'.
 func TestBrakeByOrganisation(t *testing.T) {
 	none := func(string) bool { return false }
 	every := func(user string) bool { return true }

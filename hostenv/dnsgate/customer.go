@@ -33,7 +33,7 @@ type Part struct {
 	Advice
 }
 
-// Advice is what the customer is told about a reason. Paragraphs are sentences of ours;
+// Advice is what we tell the customer about a reason. Paragraphs are sentences of ours;
 // see [Page].
 type Advice struct {
 	Wrong []string // what is wrong

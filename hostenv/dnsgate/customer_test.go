@@ -105,7 +105,7 @@ func TestEveryReasonHasAPage(t *testing.T) {
 		page, ok := all[reason]
 		switch {
 		case advice[reason] == nil:
-			t.Errorf("%s: the customer is told nothing: add it to the map advice", reason)
+			t.Errorf("%s: there is no text for the customer: add it to the map advice", reason)
 			continue
 		case !ok:
 			t.Errorf("%s: no situation leads to it", reason)

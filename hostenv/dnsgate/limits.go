@@ -15,7 +15,7 @@ const week = 7 * 24 * time.Hour
 
 // The limits of Let's Encrypt. An order that it takes for a renewal by ARI counts
 // against none of them. An order of a set of names that it issued a certificate for
-// within [Remembered] counts against [PerSet] alone, whoever orders it.
+// within [Remembered] counts against [PerSet] alone, of any account.
 var (
 	// PerDomain is for a registered domain, of all accounts.
 	PerDomain = Limit{"certificates-per-registered-domain", 50, week}
