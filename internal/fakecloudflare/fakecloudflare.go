@@ -49,6 +49,8 @@ type Fake struct {
 	Fault func(r *http.Request) Fault
 	// Committed gets the zone before and after every batch.
 	Committed func(zone string, before, after map[string]cloudflare.Record)
+	// Changed gets the records of a zone after every change.
+	Changed func(zone string, records map[string]cloudflare.Record)
 }
 
 // A Fault makes a request fail.
@@ -190,7 +192,11 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	path := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.Path, "/client/v4/"), "/"), "/")
 	switch {
 	case r.Method == http.MethodGet && len(path) == 1 && path[0] == "zones":
-		page(w, r, f.Zones, 50)
+		zones := f.Zones
+		if name := r.URL.Query().Get("name"); name != "" {
+			zones = slices.DeleteFunc(slices.Clone(zones), func(z cloudflare.Zone) bool { return z.Name != name })
+		}
+		page(w, r, zones, 50)
 	case r.Method == http.MethodGet && len(path) == 2:
 		i := slices.IndexFunc(f.Zones, func(z cloudflare.Zone) bool { return z.ID == path[1] })
 		if i < 0 {
@@ -203,12 +209,14 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet:
 		records := slices.SortedFunc(maps.Values(f.Records[path[1]]), func(a, b cloudflare.Record) int { return strings.Compare(a.ID, b.ID) })
 		page(w, r, records, f.PageSize)
+	case f.ReadOnly[path[1]]:
+		refuse(w, http.StatusForbidden, 10000, "Authentication error")
 	case r.Method == http.MethodPost && len(path) == 4 && path[3] == "batch":
-		if f.ReadOnly[path[1]] {
-			refuse(w, http.StatusForbidden, 10000, "Authentication error")
-			return
-		}
 		f.batch(w, r, path[1])
+	case r.Method == http.MethodPost && len(path) == 3:
+		f.create(w, r, path[1])
+	case r.Method == http.MethodDelete && len(path) == 4:
+		f.remove(w, path[1], path[3])
 	default:
 		f.t.Errorf("the fake does not know %s %s", r.Method, r.URL)
 		refuse(w, http.StatusMethodNotAllowed, 10405, "Method not allowed")
@@ -217,6 +225,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 
 func page[T any](w http.ResponseWriter, r *http.Request, all []T, most int) {
 	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
+	number = max(number, 1) // the first, if none is asked for
 	size, _ := strconv.Atoi(r.URL.Query().Get("per_page"))
 	size = min(max(size, 1), most)
 	pages := (len(all) + size - 1) / size
@@ -315,7 +324,42 @@ func (f *Fake) batch(w http.ResponseWriter, r *http.Request, zoneID string) {
 	}
 	f.Records[zoneID] = after
 	f.Writes++
+	f.changed(zoneID)
 	succeed(w, map[string]any{"deletes": []any{}, "patches": []any{}, "puts": []any{}, "posts": posted}, nil)
+}
+
+// create and remove are the writes of other clients, such as lego's.
+func (f *Fake) create(w http.ResponseWriter, r *http.Request, zoneID string) {
+	var record cloudflare.Record
+	if err := json.NewDecoder(r.Body).Decode(&record); err != nil {
+		refuse(w, http.StatusBadRequest, 9207, "Request body is invalid")
+		return
+	}
+	if code := f.StandsBeside(f.Records[zoneID], record); code != 0 {
+		refuse(w, http.StatusBadRequest, code, "The record already exists.")
+		return
+	}
+	f.NextID++
+	record.ID = fmt.Sprintf("rec%06d", f.NextID)
+	f.Records[zoneID][record.ID] = record
+	f.changed(zoneID)
+	succeed(w, record, nil)
+}
+
+func (f *Fake) remove(w http.ResponseWriter, zoneID, id string) {
+	if _, ok := f.Records[zoneID][id]; !ok {
+		refuse(w, http.StatusNotFound, 81044, "Record does not exist.")
+		return
+	}
+	delete(f.Records[zoneID], id)
+	f.changed(zoneID)
+	succeed(w, map[string]any{"id": id}, nil)
+}
+
+func (f *Fake) changed(zoneID string) {
+	if f.Changed != nil {
+		f.Changed(zoneID, f.Records[zoneID])
+	}
 }
 
 // StandsBeside returns the code of the rule that forbids a record beside the others, or

@@ -175,12 +175,17 @@ func repository() (string, error) {
 	return dir, nil
 }
 
-// The programs that are built or given: those on the operator's PATH, and those
-// that become packages.
-var (
-	operatorPrograms = []string{"hostenv-provider", "sops", "ssh-to-age"}
-	packagePrograms  = []string{"activate", "deploy", "site", "sops-install-secrets"}
-)
+// operatorPrograms are those that are built for the operator's PATH.
+var operatorPrograms = []string{"hostenv-provider", "sops", "ssh-to-age"}
+
+// packages are the programs, built or given, that become packages.
+func (m *made) packages() []string {
+	all := []string{"activate", "deploy", "site", "sops-install-secrets"}
+	if m.hasLego() {
+		all = append(all, "lego")
+	}
+	return all
+}
 
 // buildPrograms puts all programs into a folder. Go programs are static, so they
 // run in any tree.
@@ -196,7 +201,7 @@ func buildPrograms(dir string) error {
 	if err := testenv.Compile(root, filepath.Join(dir, "hostenv-provider")); err != nil {
 		return err
 	}
-	if err := buildTools(root, dir); err != nil {
+	if err := errors.Join(buildTools(root, dir), buildLego(dir)); err != nil {
 		return err
 	}
 	build := func(packages ...string) error { return goBuild(root, dir, packages...) }
@@ -304,7 +309,7 @@ func baseOf(ctx context.Context, m *made, fill func(context.Context, base) error
 			return base{}, err
 		}
 	}
-	for _, name := range packagePrograms {
+	for _, name := range m.packages() {
 		if err := hashTree(sum, os.DirFS(m.programs), name); err != nil {
 			return base{}, err
 		}
@@ -350,7 +355,7 @@ func assembleInputs(srv string, m *made, nixos string) error {
 		filepath.Join(m.tree, "versions.json"):          filepath.Join(nixpkgs, "versions.json"),
 		filepath.Join(nixos, "sops-nix", "default.nix"): filepath.Join(srv, "sops-nix", "default.nix"),
 	}
-	for _, name := range packagePrograms {
+	for _, name := range m.packages() {
 		files[filepath.Join(m.programs, name)] = filepath.Join(nixpkgs, "programs", name)
 	}
 	for from, to := range files {

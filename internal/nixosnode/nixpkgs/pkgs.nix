@@ -293,6 +293,7 @@ let
     git = deb "git" { }; gitMinimal = self.git;
     # Programs that were built before: of Go modules, and of this repository.
     prebuilt = name: package name (runCommand name { } "install -D -m 555 ${builtins.path { path = programs + "/${name}"; inherit name; }} $out/bin/${name}") { };
+    lego = if builtins.pathExists (programs + "/lego") then self.prebuilt "lego" else deb "lego" { };   # Debian's has no provider for Cloudflare
     minica = tool "minica" "PATH=${self.openssl}/bin:${self.coreutils}/bin\n${builtins.readFile (builders + "/minica.sh")}";
     buildGoModule = a: self.prebuilt a.pname;
     buildGo125Module = self.buildGoModule;
