@@ -11,9 +11,16 @@ let
   file = "hostenv-provider";
 
   hosts = concatMap (e: attrNames e.virtualHosts) (lib.attrValues config.hostenv.environments);
-  challenged = host: virtualHosts.${host}.enableACME || virtualHosts.${host}.useACMEHost != null;
+  # Whether NixOS has nginx serve challenges for a virtual host: not for a certificate by
+  # DNS-01 (nixos/modules/services/web-servers/nginx).
+  challenged = host:
+    let
+      h = virtualHosts.${host};
+      certificate = if h.useACMEHost != null then h.useACMEHost else if h.serverName != null then h.serverName else host;
+    in
+    (h.enableACME || h.useACMEHost != null) && config.security.acme.certs.${certificate}.dnsProvider == null;
 
-  # Where nginx finds challenges, and so the token, for virtual hosts with a certificate.
+  # Where nginx finds challenges, and so the token.
   roots = unique (filter (root: root != null) (map (host: virtualHosts.${host}.acmeRoot) (filter challenged hosts)));
 
   # Only for a folder that does not exist yet: NixOS gives it to lego's user when it orders a
@@ -41,8 +48,8 @@ in
   };
 
   config = mkIf (cfg.enable && cfg.name != null) {
-    # A virtual host without a certificate has no challenges. It names itself, so that a
-    # redirect to it proves nothing about another host.
+    # The other virtual hosts have no challenges. Each names itself, so that a redirect to it
+    # proves nothing about another host.
     services.nginx.virtualHosts = genAttrs hosts (host: {
       locations = mkIf (! challenged host) {
         "= ${folder}/${file}" = {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 )
 
 // values are the options of a node, as eval.nix returns them.
@@ -380,6 +382,12 @@ func TestValues(t *testing.T) {
 				t.Error("the host has a certificate of its own too")
 			}
 			equal(t, "another host", v.VirtualHosts["www.acme.test"].EnableACME, true)
+			// NixOS serves no challenges for a certificate by DNS-01, and the token is among them.
+			for name, own := range map[string]bool{"site-main-b7ea262.hostenv.sh": true, "www.acme.test": false} {
+				if _, got := v.VirtualHosts[name].Locations["= "+dnsgate.ChallengePath+dnsgate.Token]; got != own {
+					t.Errorf("%s has a location for the node's token: %v", name, got)
+				}
+			}
 		}},
 		{"a wildcard certificate without a host", with(func(n *node) {
 			wildcard(n)
