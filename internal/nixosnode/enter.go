@@ -69,6 +69,11 @@ func (m machine) enter() error {
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return err
 	}
+	// systemd does that when a machine starts, and expects it of a container's manager:
+	// otherwise it mounts the credentials of services where none sees them.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("share mounts: %w", err)
+	}
 	return os.Chdir("/")
 }
 
