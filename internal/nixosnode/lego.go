@@ -34,12 +34,18 @@ var (
 // errNoLego means that the modules that lego is built from cannot be had.
 var errNoLego = errors.New("the Go module proxy does not give lego")
 
+// HasLego reports whether the nodes have the lego of NixOS, and not Debian's.
+func HasLego() bool {
+	m := inside()
+	return m != nil && m.hasLego()
+}
+
 // NeedLego skips a test that needs nodes whose lego has a provider for Cloudflare, if it
 // could not be built. See [testenv.Need].
 func NeedLego(t testing.TB) {
 	t.Helper()
 	// Start skips tests on a machine that can have no nodes.
-	if m := inside(); m != nil && !m.hasLego() {
+	if inside() != nil && !HasLego() {
 		testenv.LeaveOut(t, "lego", "%v, and Debian's has no provider for Cloudflare", errNoLego)
 	}
 }
