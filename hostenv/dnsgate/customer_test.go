@@ -98,7 +98,7 @@ func pages(t *testing.T) map[Reason]Page {
 }
 
 // A new reason fails this test until it has advice for the customer, and a page whose
-// words somebody reads.
+// words were reviewed.
 func TestEveryReasonHasAPage(t *testing.T) {
 	all := pages(t)
 	for _, reason := range reasons(t) {

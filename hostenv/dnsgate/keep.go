@@ -42,7 +42,7 @@ func (s *Served) Has(name string) bool {
 }
 
 // validUntil returns the end of the validity of the certificate that a host has on its
-// node: the zero time if it has none. Known is false if there is nothing to tell it by.
+// node: the zero time if it has none. Known is false if that cannot be found out.
 //
 // What the node serves decides, whether it is better or worse than what the plan says. If
 // no look at the node succeeded, the last look counts. Without one, it is a certificate of

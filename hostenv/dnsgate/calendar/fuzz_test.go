@@ -72,7 +72,7 @@ func FuzzCalendar(f *testing.F) {
 				first[trouble.Certificates[0].Host]++
 			}
 			if trouble.String() == "" {
-				t.Errorf("%+v says nothing", trouble)
+				t.Errorf("%+v has no text", trouble)
 			}
 		}
 		for name := range held {
