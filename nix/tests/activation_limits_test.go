@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,19 +18,25 @@ import (
 func limited(t *testing.T, activate string) activation {
 	t.Helper()
 	a := newActivation(t, activate)
-	for from, to := range map[string]string{"\nlimit=900 ": "\nlimit=2 ", "\ngrace=10\n": "\ngrace=1\n", "\nmost=$((64 << 20)) ": "\nmost=$((1 << 20)) "} {
-		script := strings.Replace(a.script, from, to, 1)
-		if script == a.script {
-			t.Fatalf("the script has no %q", from)
-		}
-		a.script = script
-	}
+	a.edit(t, "\nlimit=900 ", "\nlimit=2 ")
+	a.edit(t, "\ngrace=10\n", "\ngrace=1\n")
+	a.edit(t, "\nmost=$((64 << 20)) ", "\nmost=$((1 << 20)) ")
 	t.Cleanup(func() { // what a failed test left
 		for _, pid := range a.processes(t) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	})
 	return a
+}
+
+// edit replaces a part of the script.
+func (a *activation) edit(t *testing.T, from, to string) {
+	t.Helper()
+	script := strings.Replace(a.script, from, to, 1)
+	if script == a.script {
+		t.Fatalf("the script has no %q", from)
+	}
+	a.script = script
 }
 
 // mark is a line of a test's activation that gives the processes of it a variable by
@@ -102,7 +109,7 @@ func TestActivationEnds(t *testing.T) {
 			t.Parallel()
 			a := limited(t, mark+test.activate)
 			if test.left { // it has all the time that it takes
-				a.script = strings.Replace(a.script, "\ngrace=1\n", "\ngrace=600\n", 1)
+				a.edit(t, "\ngrace=1\n", "\ngrace=600\n")
 			}
 			out, status := a.run(t)
 			if len(out) > 10000 {
@@ -125,6 +132,26 @@ func TestActivationEnds(t *testing.T) {
 			info, err := os.Stat(a.only(t))
 			if err != nil || info.Size() > 1<<20 {
 				t.Errorf("the log has %d bytes, %v", info.Size(), err)
+			}
+		})
+	}
+	// An activation has its whole limit, at whatever part of a second it begins.
+	for _, part := range []int{0, 500, 900} {
+		t.Run(fmt.Sprintf("it begins at %d ms of a second", part), func(t *testing.T) {
+			t.Parallel()
+			a := limited(t, mark+"begun=${EPOCHREALTIME/[.,]}; while :; do echo \"$((${EPOCHREALTIME/[.,]} - begun))\"; sleep 0.05; done")
+			begin := fmt.Sprintf("until part=$((10#${EPOCHREALTIME#*[.,]})); [ \"$part\" -ge %d ] && [ \"$part\" -lt %d ]; do sleep 0.01; done", part*1000, part*1000+90000)
+			a.edit(t, "\nSECONDS=0\n", "\n"+begin+"\nSECONDS=0\n")
+			a.edit(t, "while \"${coreutils}sleep\" 1;", "while \"${coreutils}sleep\" 0.1;")
+			out, status := a.run(t)
+			var last int
+			for line := range strings.Lines(out) {
+				if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil {
+					last = n
+				}
+			}
+			if status != 124 || last < 1_900_000 {
+				t.Errorf("it ended with %d, %d microseconds after it began", status, last)
 			}
 		})
 	}

@@ -49,7 +49,8 @@ watch() {
     IFS= read -r line <"/proc/$BASHPID/stat"
     # Without this script, another process may get its number.
     case ${line##*) } in ?" $$ "*) ;; *) return ;; esac
-    if [ "$SECONDS" -ge "$limit" ]; then
+    # bash counts SECONDS by the seconds of the clock: it adds 1 after less than 1 second.
+    if [ "$SECONDS" -gt "$limit" ]; then
       kill -USR1 "$$"
       return
     fi
