@@ -42,7 +42,7 @@ func (s *subject) sawDenials() []Evidence {
 			}
 		}
 	}
-	for _, alias := range s.facts.Aliases {
+	for _, alias := range s.ledTo() {
 		for _, f := range alias.Servers {
 			if len(f.CAA) > 0 {
 				look(f, 0) // the labels above the target of a CNAME do not count

@@ -61,14 +61,49 @@ func (s *subject) findConflicts() []conflict {
 	if c, differs := s.glueConflict(); differs {
 		found = append(found, c)
 	}
-	aliases := slices.Clone(s.facts.Aliases)
-	slices.SortFunc(aliases, func(a, b AliasFacts) int { return cmp.Compare(a.Name, b.Name) })
-	for _, alias := range aliases {
+	for _, alias := range s.ledTo() {
 		// Every address that any server has for the node is the node's own.
 		if alias.Name != s.Node && look(alias.Name, alias.Servers) {
 			break
 		}
 	}
+	return found
+}
+
+// ledTo returns the names in other zones that CNAMEs lead to, of the resolver and of servers
+// that are not aside, sorted.
+func (s *subject) ledTo() []AliasFacts {
+	names := slices.Concat(s.facts.A.Chain, s.facts.AAAA.Chain)
+	for _, l := range s.facts.CAA {
+		names = append(names, l.Lookup.Chain...)
+	}
+	add := func(servers []ServerFacts) {
+		for _, f := range servers {
+			if f.aside() {
+				continue
+			}
+			names = slices.Concat(names, f.CNAME.Targets, f.A.Chain, f.AAAA.Chain)
+			for _, l := range f.CAA {
+				names = append(names, l.Lookup.Chain...)
+			}
+		}
+	}
+	add(s.facts.Servers)
+	aliases := slices.Clone(s.facts.Aliases)
+	slices.SortFunc(aliases, func(a, b AliasFacts) int { return cmp.Compare(a.Name, b.Name) })
+	var found []AliasFacts
+	for more := true; more; {
+		more = false
+		aliases = slices.DeleteFunc(aliases, func(a AliasFacts) bool {
+			if !slices.Contains(names, a.Name) {
+				return false
+			}
+			found, more = append(found, a), true
+			add(a.Servers)
+			return true
+		})
+	}
+	slices.SortFunc(found, func(a, b AliasFacts) int { return cmp.Compare(a.Name, b.Name) })
 	return found
 }
 
@@ -127,6 +162,30 @@ func contradicts(f ServerFacts) bool {
 	first := func(l Lookup) string { return strings.Join(l.Chain[:min(1, len(l.Chain))], "") }
 	return !f.aside() && clean(f.A) && clean(f.AAAA) &&
 		((f.A.Outcome == OutcomeNXDomain) != (f.AAAA.Outcome == OutcomeNXDomain) || first(f.A) != first(f.AAAA))
+}
+
+// besideCNAME reports whether a server has a CNAME for one type, and an address without it
+// for another. A resolver that got the CNAME follows it for every type: which address it
+// has depends on what it asked first.
+func besideCNAME(f ServerFacts) bool {
+	alias := len(f.A.Chain)+len(f.AAAA.Chain) > 0 || len(f.CAA) > 0 && len(f.CAA[0].Lookup.Chain) > 0
+	direct := func(l Lookup) bool { return clean(l) && len(l.Addresses) > 0 && len(l.Chain) == 0 }
+	return !f.aside() && alias && (direct(f.A) || direct(f.AAAA))
+}
+
+// sawBesideCNAME returns the answers of the servers that besideCNAME reports.
+func (s *subject) sawBesideCNAME() []Evidence {
+	var seen []Evidence
+	for _, f := range s.facts.Servers {
+		if !besideCNAME(f) {
+			continue
+		}
+		seen = append(seen, f.saw(s.name, "A", f.A), f.saw(s.name, "AAAA", f.AAAA))
+		if len(f.CAA) > 0 && len(f.CAA[0].Lookup.Chain) > 0 {
+			seen = append(seen, f.saw(f.CAA[0].Name, "CAA", f.CAA[0].Lookup))
+		}
+	}
+	return sorted(seen)
 }
 
 // conflict returns the first conflict of an effect, nil if there is none.

@@ -1,8 +1,12 @@
 package dnsgate
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // A situation has facts about which Let's Encrypt's own software has decided.
@@ -122,6 +126,14 @@ var situations = []situation{
 	{"alias whose servers disagree", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(else4), has()))), Fail, ReasonInconsistent, "the zone of the target is asked too"},
 	{"alias whose servers agree", world(a(via(has(node4), "web.example")), led("web.example", server("ns1", has(node4), has()), server("ns2", has(node4), has()))), Pass, ReasonAMatch, "the zone of the target is asked too"},
 	{"caa of one server forbids", world(servers(server("ns1", has(node4), has()), forbids(server("ns2", has(node4), has())))), Fail, ReasonInconsistent, "half of the perspectives meet it"},
+	{"a cname for aaaa beside an a elsewhere", world(a(has(else4)), aaaa(via(has(), "there.example.com")), servers(server("ns1", has(else4), via(has(), "there.example.com")), server("ns2", has(else4), via(has(), "there.example.com")))), Unknown, ReasonContradiction, "a resolver that met the CNAME follows it for A"},
+	{"a cname for caa beside an a elsewhere", world(a(has(else4)), servers(withCAA(server("ns1", has(else4), has()), via(has(), "there.example.com")), server("ns2", has(node4), has()))), Unknown, ReasonContradiction, "a resolver that asked for CAA first follows it for A"},
+	{"a cname for caa beside the node's a", world(servers(withCAA(server("ns1", has(node4), has()), via(has(), "there.example.com")))), Unknown, ReasonContradiction, "nor is it known that the CNAME leads to the node"},
+	{"the delegated server is lame, another answers", world(servers(silent("ns1", ErrorRefused), undelegated(server("ns2", has(node4), has())))), Unknown, ReasonLookupFailed, "a resolver without an earlier delegation has no answer"},
+	{"the delegated server is silent, another answers", world(servers(silent("ns1", ErrorTimeout), undelegated(server("ns2", has(node4), has())))), Unknown, ReasonLookupFailed, "as if it were lame"},
+	{"all servers refuse", world(servers(silent("ns1", ErrorRefused), silent("ns2", ErrorLame))), Unknown, ReasonLookupFailed, "the resolver remembers what they no longer serve"},
+	{"all servers are silent", world(servers(silent("ns1", ErrorTimeout), silent("ns2", ErrorTimeout))), Pass, ReasonAMatch, "this machine may reach the resolver alone"},
+	{"caa of an alias that only an unglued server has", world(servers(unglued(aliased("ns1", "web.example")), server("ns2", has(node4), has())), led("web.example", forbids(server("ns3", has(else4), has())))), Unknown, ReasonInPart, "only resolvers that ask the unglued server meet it"},
 	{"undelegated server differs", world(servers(server("ns1", has(node4), has()), undelegated(server("ns2", has(else4), has())))), Pass, ReasonAMatch, "no resolver asks it"},
 	{"own address of a server differs from its glue", world(servers(server("ns1", has(node4), has()), unglued(server("ns1", has(else4), has())))), Unknown, ReasonInPart, "a resolver may take either"},
 	{"glue leads elsewhere, the server's own address does not", world(a(has(else4)), servers(server("ns1", has(else4), has()), unglued(server("ns1", has(node4), has())))), Unknown, ReasonInPart, "a resolver may take either"},
@@ -191,7 +203,7 @@ var situations = []situation{
 	{"one server denies the name for a, the others' cname to another zone is right", world(a(via(has(node4), "web.example")), servers(halfTo("ns1", "web.example"), aliased("ns2", "web.example")), led("web.example", server("ns3", has(node4), has()))), Unknown, ReasonContradiction, "half of the perspectives find no A"},
 	{"cname in the zone, a server fails for the name alone", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorMalformed), has()), toOwn("ns2", "there.example.com"))), Unknown, ReasonLookupFailed, "it may be asked for the target"},
 	{"cname in the zone, a server is lame", world(a(via(has(node4), "there.example.com")), inZone, servers(withCAA(silent("ns1", ErrorLame), failed(ErrorLame)), toOwn("ns2", "there.example.com"))), Pass, ReasonAMatch, "the other answers"},
-	{"caa above the name, and the server denies its cname for caa", world(aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "a resolver that met the CNAME goes by its target"},
+	{"caa above the name, and the server denies its cname for caa", world(a(via(has(node4), "web.example")), aaaa(via(has(node6), "web.example")), inZone, servers(withCAA(withCAA(halfTo("ns1", "web.example"), gone), caa(unsigned))), led("web.example", server("ns3", has(), has(node6)))), Unknown, ReasonContradiction, "a resolver that met the CNAME goes by its target"},
 	{"aaaa servfail at every server, and the resolver has it", world(a(via(has(node4), nodeName)), aaaa(via(has(node6), nodeName)), servers(server("ns1", via(has(), nodeName), failed(ErrorServFail)))), Unknown, ReasonLookupFailed, "by the CNAME that came for A"},
 	{"caa of no server, but of the resolver", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), failed(ErrorServFail)))), Unknown, ReasonCAALookupFailed, "another resolver has not met the CNAME before"},
 	{"caa of one server refused", world(servers(withCAA(server("ns1", has(node4), has()), failed(ErrorRefused)), withCAA(server("ns2", has(node4), has()), has()))), Pass, ReasonAMatch, "the other answers"},
@@ -409,6 +421,20 @@ func TestCertificate(t *testing.T) {
 	if v := Judge(facts, asks(make100()...)); v.Reason != ReasonTooManyNames {
 		t.Errorf("with 101 names: %s %s", v.Result, v.Reason)
 	}
+	for profile, most := range map[plan.CertificateProfile]int{"": 100, plan.Classic: 100, plan.TLSServer: 25, plan.Shortlived: 25} {
+		r := asks(make100()[:most-1]...)
+		r.Profile = profile
+		if v := Judge(facts, r); v.Reason == ReasonTooManyNames {
+			t.Errorf("%s allows no %d names", profile, most)
+		}
+		r = asks(make100()[:most]...)
+		r.Profile = profile
+		v := Judge(facts, r)
+		other := "order by the profile classic, which allows 100 (provider.letsEncrypt.profile is " + string(profile) + ")"
+		if v.Reason != ReasonTooManyNames || !strings.Contains(v.Fix, fmt.Sprintf("with %d each at most", most)) || strings.Contains(v.Fix, other) != (most == 25) {
+			t.Errorf("%s with %d names: %s %s, fix %s", profile, most+1, v.Result, v.Reason, v.Fix)
+		}
+	}
 }
 
 func make100() []string {
@@ -490,6 +516,12 @@ func TestResolverThatRemembers(t *testing.T) {
 		{"the resolver fails", world(a(failed(ErrorServFail, 6)), aaaa(failed(ErrorServFail, 6)), servers(here)), Fail, ReasonDNSSECBogus, 0},
 		{"CAA is gone", world(caaAt(host, caa(unsigned)), servers(with(here, host, has()))), Pass, ReasonAMatch, 1},
 		{"CAA is new", world(servers(with(here, host, caa(unsigned)))), Fail, ReasonCAAForbids, 1},
+		{"CAA of before an alias into another zone", world(caaAt(host, caa(unsigned)), servers(with(cnamed("ns1", "web.example"), host, via(has(), "web.example"))), led("web.example", with(server("ns3", has(node4), has()), "web.example", has()))), Pass, ReasonAMatch, 1},
+		{"CAA of another alias", world(caaAt(host, via(caa(unsigned), "old.example")), servers(with(cnamed("ns1", "web.example"), host, via(has(), "web.example"))), led("web.example", with(server("ns3", has(node4), has()), "web.example", has()))), Pass, ReasonAMatch, 1},
+		{"the alias has CAA by now", world(servers(with(cnamed("ns1", "web.example"), host, via(has(), "web.example"))), led("web.example", with(server("ns3", has(node4), has()), "web.example", caa(unsigned)))), Fail, ReasonCAAForbids, 1},
+		{"an alias that no server has by now", world(a(via(has(node4), "old.example")), aaaa(via(has(node6), "old.example")), servers(server("ns1", gone, via(has(), "web.example"))), led("web.example", server("ns3", has(else4), has()))), Unknown, ReasonInPart, 0},
+		{"an address that no server has by now", world(servers(server("ns1", gone, via(has(), "web.example"))), led("web.example", server("ns3", has(else4), has()))), Unknown, ReasonInPart, 0},
+		{"servers that contradict themselves have neither address", world(aaaa(has(else6)), servers(server("ns1", has(else4), gone))), Unknown, ReasonInPart, 0},
 		{"CAA above the name is gone", world(caaAt("example.com", caa(unsigned)), servers(with(with(here, host, has()), "example.com", has()))), Pass, ReasonAMatch, 1},
 	} {
 		v := Judge(c.facts, asks())

@@ -62,6 +62,7 @@ var rules = []rule{
 	{name: "no-address", result: Fail, reason: ReasonNoAddress, evidence: (*subject).lookups, when: (*subject).hasNoAddress},
 
 	// The name servers of its zone, and of the zones that its CNAMEs lead to.
+	{name: "address-beside-cname", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawBesideCNAME, when: func(s *subject) bool { return slices.ContainsFunc(s.facts.Servers, besideCNAME) }},
 	{name: "servers-differ-harmlessly", warns: serversDifferHarmlessly},
 	{name: "servers-differ-node-unknown", result: Unknown, reason: ReasonNodeUnresolved, evidence: (*subject).nodeLookups, when: func(s *subject) bool { return s.conflict(needsNode) != nil }},
 	{name: "servers-differ-aaaa-unknown", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawAAAA, when: func(s *subject) bool { return s.conflict(needsAAAA) != nil }},
@@ -102,6 +103,7 @@ var rules = []rule{
 	// The name leads to the node through this resolver; another resolver may fail.
 	{name: "servers-differ-too-little-known", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.doubt() == tooLittleKnown }},
 	{name: "zone-without-servers", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawNoServer, when: func(s *subject) bool { return s.facts.Zone != "" && len(s.facts.Servers) == 0 }},
+	{name: "delegation-lame", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawServers, when: func(s *subject) bool { return isLame(s.facts.Servers) }},
 	{name: "resolver-waited", result: Unknown, reason: ReasonLookupFailed, evidence: resolverWaited},
 	{name: "silent-over-tcp", result: Unknown, reason: ReasonLookupFailed, evidence: silentOverTCP},
 	{name: "silent-about-name", result: Unknown, reason: ReasonLookupFailed, evidence: silentAboutName, when: (*subject).hasCNAMEInZone},

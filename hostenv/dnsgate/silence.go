@@ -9,6 +9,38 @@ func (s *subject) sawNoServer() []Evidence {
 	return []Evidence{s.saw("NS", "", "no name server of "+s.facts.Zone+" was found")}
 }
 
+// isLame reports whether no server that the parent zone names answers anything: one that
+// it does not name answers, or all of them refuse. The resolver then has its answer from
+// an earlier delegation.
+func isLame(servers []ServerFacts) bool {
+	named, refuse, others := 0, 0, false
+	for _, f := range servers {
+		switch {
+		case answersAnything(f):
+			if !f.aside() {
+				return false
+			}
+			others = true
+		case !f.aside():
+			if named++; refuses(f.A) && refuses(f.AAAA) {
+				refuse++
+			}
+		}
+	}
+	return named > 0 && (others || refuse == named)
+}
+
+// refuses reports whether a server answered that it does not serve the zone.
+func refuses(l Lookup) bool { return l.Failed() && (l.Error == ErrorRefused || l.Error == ErrorLame) }
+
+func (s *subject) sawServers() []Evidence {
+	var seen []Evidence
+	for _, f := range s.facts.Servers {
+		seen = append(seen, f.saw(s.name, "A", f.A), f.saw(s.name, "AAAA", f.AAAA))
+	}
+	return sorted(seen)
+}
+
 // resolverWaited applies if the resolver's question for one family timed out. A
 // resolver may then take the server for dead, and fail the next question too.
 func resolverWaited(s *subject) []Evidence {

@@ -558,6 +558,10 @@ func foundSituations() []Situation {
 	of := func(name, node string, zones ...Zone) Situation {
 		return Situation{Name: "found: " + name, Node: node, Zones: zones}
 	}
+	since := func(s Situation, before string) Situation {
+		s.Before = before
+		return s
+	}
 	two := func(ns1, ns2 string) Zone {
 		return Zone{Records: ns1, At: map[string]string{"ns2": ns2}}
 	}
@@ -595,5 +599,17 @@ func foundSituations() []Situation {
 		of("two aliases, and AAAA is SERVFAIL at the one that leads nowhere", "n1", Zone{Records: "www CNAME web.{t}.", At: map[string]string{"ns2": "www CNAME {node}."}, Faults: []Fault{{Server: "ns1", Type: "AAAA", Kind: FaultServFail}}}),
 		of("AAAA is SERVFAIL at both, of an alias to a node of IPv6 alone", "six", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultServFail}, {Server: "ns1", Name: "www", Kind: FaultNoEDNS}}}),
 		of("an alias at one server to another domain, nothing at the other", "old", two("", "www CNAME web.{t}."), Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {o4}"}),
+		of("A beside an alias to the node, and the alias is seen for AAAA", "m1", Zone{Records: "www CNAME there\nthere A {m4}\nwww A {c4}"}),
+		of("A and AAAA beside an alias to the node, and the alias is seen for CAA", "m1", Zone{Records: "www CNAME there\nthere A {m4}\nwww A {c4}\nwww AAAA {c6}", At: map[string]string{"ns2": "www A {m4}\nwww AAAA {m6}\nwww CAA 0 issue \"letsencrypt.org\""}}),
+		of("an alias at the address of a server that the glue does not have, and its target has CAA that forbids", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.", At: map[string]string{"ns3": "* A {n4}"}, Glue: map[string]string{"ns1": "ns3"}},
+			Zone{Origin: "{t}", Servers: []string{"ns2", "ns3"}, Records: "web A {e4}\nweb CAA 0 issue \"ca.example\""}),
+		since(of("the servers that are delegated are lame", "n1", Zone{Servers: []string{"ns1"}, Records: "www A {n4}", Delegate: []string{"lame"}}), "www A {n4}"),
+		since(of("CAA that forbids was here before the alias", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME {node}."}), "www A {n4}\nwww A {r4}\nwww CAA 1 issue \"\\;\""),
+		since(of("CAA that forbids was at another alias", "old", Zone{Servers: []string{"ns1"}, Records: "www CNAME {node}.", Faults: []Fault{{Type: "CNAME", Kind: FaultServFail}}}), "www CNAME there\nthere A {o4}\nthere CAA 0 issue \"ca.example\""),
+		since(of("the servers contradict themselves, and AAAA was elsewhere", "n1", Zone{Records: "* A {n4}\nwww A {n4}", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultGoneThere}}}), "www A {n4}\nwww AAAA {e6}"),
+		since(of("an alias to the node before one for AAAA alone", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.", Faults: []Fault{{Type: "CNAME", Kind: FaultNXDomain}, {Name: "www", Type: "A", Kind: FaultNXDomain}}},
+			Zone{Origin: "{t}", Servers: []string{"ns2", "ns3"}, Records: "web A {e4}"}), "www CNAME {node}."),
+		{Name: "found: a redirect to the host itself, which was an alias to the node", Node: "six", Before: "www CNAME {node}.", Redirects: []string{"https://{host}{path}?{hop}", "https://{node}{path}"},
+			Zones: []Zone{{Records: "www A {r4}\nwww A {c4}\nwww AAAA {c6}"}}},
 	}
 }

@@ -50,6 +50,7 @@ type liveJob struct {
 	nodes  []netip.Addr
 	names  []string     // of the nodes
 	v4, v6 []netip.Addr // addresses that are not the node's, from the resolver and all servers
+	own    []netip.Addr // what the name leads to by now
 	six    bool         // the resolver and every server have an IPv6 address
 }
 
@@ -120,6 +121,7 @@ func (c *collection) live(ctx context.Context, question dnsgate.Question, facts 
 		}
 		if j := newLiveJob(facts.Names[name], own); len(j.v4)+len(j.v6) > 0 {
 			j.names = question.NodesOf[name]
+			j.own = parseAll(dnsgate.Current(facts, j.names[0], name))
 			jobs = append(jobs, j)
 		}
 	}
@@ -173,10 +175,7 @@ func (d *deafNodes) add(addr netip.Addr) {
 }
 
 func (c *collection) target(j *liveJob) Target {
-	return Target{
-		Host: j.name.Name, Nodes: j.nodes, Names: j.names, Lookup: c.cache.valid,
-		Own: parseAll(slices.Concat(j.name.A.Addresses, j.name.AAAA.Addresses)),
-	}
+	return Target{Host: j.name.Name, Nodes: j.nodes, Names: j.names, Lookup: c.cache.valid, Own: j.own}
 }
 
 // askNode asks the node for the name, at the first of its addresses that answers.
