@@ -13,9 +13,9 @@ var advice = map[Reason]func(*subject) Advice{
 	// The certificate and its names.
 	ReasonTooManyNames: func(s *subject) Advice {
 		return Advice{
-			Wrong: []string{fmt.Sprintf("The site has %s, and a certificate can have %d.", s.invalid, MaxNames)},
+			Wrong: []string{fmt.Sprintf("The site has %s, and a certificate can have %d.", s.invalid, mostNames(s.Profile))},
 			First: []string{fmt.Sprintf("Ask the developer of the site to spread its names over several virtual hosts in the project's configuration, with %d names each at most.",
-				MaxNames)},
+				mostNames(s.Profile))},
 		}
 	},
 	ReasonWildcard: func(s *subject) Advice {

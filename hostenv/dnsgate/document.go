@@ -21,13 +21,15 @@ type Certificate struct {
 	// Names are the names in the certificate: serverName (the host if it is empty) and
 	// serverAliases.
 	Names []string
+	// Profile is the profile that its order names, "" for none.
+	Profile plan.CertificateProfile
 	// Asked is what the environment asks for, before the gate's decision.
 	Asked plan.TLS
 }
 
 // Request returns the request to [Judge] the certificate.
 func (c Certificate) Request() Request {
-	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName}
+	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName, Profile: c.Profile}
 }
 
 // Filter limits a run to some nodes and environments. An empty list means all.
@@ -98,7 +100,7 @@ func certificatesOf(d plan.Document, asks func(host string, planned plan.TLS) (p
 			if asked, ok := asks(host, v.TLS()); ok {
 				all = append(all, Certificate{
 					Host: host, User: user, Organisation: e.Hostenv.Organisation, Project: e.Hostenv.Project, Node: e.Node, NodeName: e.Node + "." + d.HostenvHostname,
-					Names: v.CertificateNames(host), Asked: asked,
+					Names: v.CertificateNames(host), Profile: d.CertificateProfile, Asked: asked,
 				})
 			}
 		}

@@ -9,7 +9,7 @@ import (
 // change, and to what. The operator can send it to the customer.
 var fixes = map[Reason]func(*subject) string{
 	ReasonTooManyNames: func(s *subject) string {
-		return fmt.Sprintf("spread the names of %s over several virtual hosts, with %d each at most", s.Host, MaxNames)
+		return fmt.Sprintf("spread the names of %s over several virtual hosts, with %d each at most", s.Host, mostNames(s.Profile)) + s.byClassic()
 	},
 	ReasonWildcard: func(s *subject) string {
 		return fmt.Sprintf("list the needed names instead of %s, or switch enableLetsEncrypt off for it", s.name)
@@ -66,6 +66,14 @@ var fixes = map[Reason]func(*subject) string{
 	ReasonProxied: func(s *subject) string {
 		return fmt.Sprintf("let the proxy in front of %s forward /.well-known/acme-challenge/ over plain HTTP, then run the gate with -live", s.name)
 	},
+}
+
+// byClassic names the way to more names, if the profile allows fewer than another.
+func (s *subject) byClassic() string {
+	if mostNames(s.Profile) == MaxNames {
+		return ""
+	}
+	return fmt.Sprintf(", or order by the profile classic, which allows %d (provider.letsEncrypt.profile is %s)", MaxNames, s.Profile)
 }
 
 func (s *subject) createRecords() string { return "create " + s.records() }

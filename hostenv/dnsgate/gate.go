@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
@@ -40,9 +39,6 @@ type Policy struct {
 	Deployed func(user string) bool
 	// Served is what nodes serve, by virtual host, of the certificates of [Losing].
 	Served map[string]*Served
-	// Lifetime is how long a certificate that is issued at a time is valid. Without it,
-	// the gate does not tell from the time of an order whether a certificate is valid.
-	Lifetime func(issued time.Time) time.Duration
 }
 
 // Decision is what the gate decides of one certificate.
@@ -65,7 +61,7 @@ type Decision struct {
 	KeepUntil string
 
 	// Fresh is set if the next deploy orders the certificate: it was off, or it goes to
-	// another node, or its names changed.
+	// another node, or its names or its profile changed.
 	Fresh bool
 
 	had     bool // the certificate exists and is on: to turn it off is a flip

@@ -35,7 +35,7 @@ func Judge(facts *Facts, request Request) Verdict {
 // are judged; or one for the whole certificate, if it has too many names.
 func subjectsOf(facts *Facts, request Request) []*subject {
 	names := certificateNames(request)
-	if len(names) > MaxNames {
+	if len(names) > mostNames(request.Profile) {
 		return []*subject{{Request: request, name: request.Host, facts: &NameFacts{}, tooMany: true, invalid: fmt.Errorf("%d names", len(names))}}
 	}
 	subjects := make([]*subject, len(names))

@@ -62,8 +62,8 @@ func (p Policy) validUntil(c Certificate, old *plan.GateEntry) (until time.Time,
 	if until, err := time.Parse(time.RFC3339, old.KeepUntil); err == nil {
 		return until, true
 	}
-	if ordered, err := time.Parse(time.RFC3339, old.Ordered); err == nil && old.Verdict == string(Pass) && p.Lifetime != nil {
-		return ordered.Add(p.Lifetime(ordered)), true
+	if ordered, err := time.Parse(time.RFC3339, old.Ordered); err == nil && old.Verdict == string(Pass) {
+		return ordered.Add(TermsAt(old.Profile, ordered).Lifetime), true
 	}
 	return time.Time{}, false
 }

@@ -126,6 +126,7 @@ func TestKeep(t *testing.T) {
 		{"no look, and no order known", false, fails, entry(same), nil, off, now},
 		{"the node does not answer, and no order known", false, fails, entry(same), deaf, off, now},
 		{"no look, ordered a month ago", false, fails, entry(func(e *plan.GateEntry) { e.Ordered = past }), nil, on, "2027-01-30T00:00:00Z"},
+		{"no look, ordered a month ago by a profile with short lifetimes", false, fails, entry(func(e *plan.GateEntry) { e.Ordered, e.Profile = past, plan.Shortlived }), nil, off, "2026-11-07T16:00:00Z"},
 		{"no look, ordered a month ago, and it never passed", false, fails, entry(func(e *plan.GateEntry) { e.Ordered, e.Verdict = past, string(Unknown) }), nil, off, now},
 		{"the look outweighs the order", false, fails, entry(func(e *plan.GateEntry) { e.Ordered = past }), good, on, later},
 		{"no look, ordered a year ago", false, fails, entry(func(e *plan.GateEntry) { e.Ordered = "2025-12-01T00:00:00Z" }), nil, off, "2026-03-01T00:00:00Z"},
@@ -153,7 +154,7 @@ func TestKeep(t *testing.T) {
 					d = d.WithTLS(map[string]map[string]plan.TLS{h.user: {h.host: {}}})
 				}
 			}
-			policy := Policy{Now: now, Lifetime: func(time.Time) time.Duration { return 90 * 24 * time.Hour }}
+			policy := Policy{Now: now}
 			if c.served != nil {
 				policy.Served = map[string]*Served{h.host: c.served}
 			}
@@ -277,7 +278,7 @@ func TestKeepHistories(t *testing.T) {
 			case passing:
 				verdict = passes
 			}
-			policy := Policy{Now: now.Format(time.RFC3339), Served: map[string]*Served{}, Lifetime: func(time.Time) time.Duration { return 90 * day }}
+			policy := Policy{Now: now.Format(time.RFC3339), Served: map[string]*Served{}}
 			look := r.IntN(4) > 0
 			switch {
 			case !look:

@@ -21,7 +21,7 @@ const (
 	maxLabels = 10
 )
 
-// MaxNames is how many names a certificate can have, if its profile allows no fewer.
+// MaxNames is how many names a certificate can have by the profile that allows the most.
 const MaxNames = 100
 
 // errWildcard differs from other errors: DNS-01 can prove a wildcard, but no challenge

@@ -32,32 +32,61 @@ func setOf(names []string) []string {
 
 // recorded returns an entry with what the plan keeps of the orders of a certificate,
 // and whether the next deploy orders it. A deploy orders a certificate that was not on,
-// that goes to another node, or whose names changed. Old is the entry before, nil if
+// that goes to another node, or whose names or profile changed. Old is the entry before, nil if
 // there was none; had says that the certificate was there before the gate.
 func recorded(entry plan.GateEntry, old *plan.GateEntry, c Certificate, on, had bool, now string) (plan.GateEntry, bool) {
 	set := setOf(c.Names)
-	entry.Ordered, entry.OrderedNames, entry.FormerOrders = "", nil, nil
+	entry.Ordered, entry.OrderedNames, entry.Profile, entry.FormerOrders = "", nil, "", nil
 	if old != nil {
 		entry.FormerOrders = old.FormerOrders
 	}
 	if old != nil && isOn(old) {
-		// An entry without names is of an older version: what it ordered is not known.
-		if on && old.Node == c.Node && (old.OrderedNames == nil || slices.Equal(old.OrderedNames, set)) {
-			entry.Ordered, entry.OrderedNames = old.Ordered, set
+		if on && !anew(c, *old) {
+			entry.Ordered, entry.OrderedNames, entry.Profile = old.Ordered, set, c.Profile
 			return entry, false
 		}
-		last := plan.Order{Names: old.OrderedNames, Node: old.Node, Ordered: old.Ordered, Until: now}
+		last := plan.Order{Names: old.OrderedNames, Node: old.Node, Ordered: old.Ordered, Until: now, Profile: old.Profile}
 		entry.FormerOrders = stillCounting(append(slices.Clip(entry.FormerOrders), last), now)
 	}
 	if !on {
 		return entry, false
 	}
-	entry.OrderedNames = set
+	entry.OrderedNames, entry.Profile = set, c.Profile
 	if had {
 		return entry, false
 	}
 	entry.Ordered = now
 	return entry, true
+}
+
+// anew reports whether the next deploy orders a certificate anew that is on. An entry
+// without names is of an older version, and it is not known what was ordered.
+func anew(c Certificate, old plan.GateEntry) bool {
+	return old.Node != c.Node || old.Profile != c.Profile || old.OrderedNames != nil && !slices.Equal(old.OrderedNames, setOf(c.Names))
+}
+
+// ByOtherProfile returns the order before the present one of an entry, if the two differ in
+// their profile alone. Let's Encrypt takes the present one for a renewal, if it issued a
+// certificate for that.
+func ByOtherProfile(e plan.GateEntry) (before plan.Order, ok bool) {
+	if len(e.FormerOrders) == 0 {
+		return plan.Order{}, false
+	}
+	before = e.FormerOrders[len(e.FormerOrders)-1]
+	return before, before.Until == e.Ordered && before.Profile != e.Profile && before.Node == e.Node && slices.Equal(before.Names, e.OrderedNames)
+}
+
+// firstOrdered is since when a node orders the present names of an entry, by whatever
+// profile. It is in the format of Ordered.
+func firstOrdered(e plan.GateEntry) string {
+	for {
+		before, ok := ByOtherProfile(e)
+		if !ok {
+			return e.Ordered
+		}
+		e.Ordered, e.OrderedNames, e.Profile = before.Ordered, before.Names, before.Profile
+		e.FormerOrders = e.FormerOrders[:len(e.FormerOrders)-1]
+	}
 }
 
 // stillCounting returns the orders that may count for Let's Encrypt at a time, at most

@@ -54,6 +54,7 @@ type clock struct {
 	policy   Policy
 	verdicts map[string]Verdict // of hosts that do not pass
 	quotas   map[string]int     // by user, 1000 of one that it has not
+	profile  plan.CertificateProfile
 }
 
 func newClock(t *testing.T) *clock {
@@ -68,6 +69,7 @@ func (c *clock) run(after time.Duration, all ...site) (*Gated, []string) {
 	for user, quota := range c.quotas {
 		next.Certificates[strings.Replace(user, "-", "__", 1)] = quota
 	}
+	next.CertificateProfile = c.profile
 	d, err := plan.DecodeDocument(Carry(c.d, next).Encode())
 	if err != nil {
 		c.t.Fatal(err)
@@ -152,6 +154,60 @@ func TestChangedNames(t *testing.T) {
 	}
 	if got := string(canonjson.Marshal(c.d.DNSGate["shop.com"].FormerOrders[:1])); got != `[{"names":["shop.com","www.shop.com"],"node":"n1","ordered":"2026-07-31T11:00:00Z","until":"2026-07-31T12:00:00Z"}]` {
 		t.Errorf("plan.json has %s", got)
+	}
+}
+
+// Another profile orders every certificate anew. Let's Encrypt takes that for a renewal,
+// and no quota counts it.
+func TestChangedProfile(t *testing.T) {
+	c := newClock(t)
+	shop, blog := site{"shop.com", "acme-site", "n1", nil}, site{"blog.com", "acme-site", "n1", nil}
+	c.quotas = map[string]int{"acme-site": 2}
+	entry := func(want string) {
+		t.Helper()
+		e := c.d.DNSGate["shop.com"]
+		got := fmt.Sprint(e.Ordered, e.Profile)
+		for _, f := range e.FormerOrders {
+			got += fmt.Sprint("; ", f.Ordered, " to ", f.Until, f.Profile)
+		}
+		if got != want {
+			t.Errorf("the entry has\n%s, want\n%s", got, want)
+		}
+	}
+	c.run(time.Hour, shop)
+	entry("2026-03-02T13:00:00Z")
+	c.profile = plan.TLSServer
+	_, ordered := c.run(time.Hour, shop)
+	entry("2026-03-02T14:00:00Ztlsserver; 2026-03-02T13:00:00Z to 2026-03-02T14:00:00Z")
+	if len(ordered) != 1 {
+		t.Errorf("the next deploy orders %v", ordered)
+	}
+	if before, ok := ByOtherProfile(c.d.DNSGate["shop.com"]); !ok || before.Ordered != "2026-03-02T13:00:00Z" {
+		t.Errorf("the order before is %+v, %v", before, ok)
+	}
+	_, ordered = c.run(time.Hour, shop)
+	if entry("2026-03-02T14:00:00Ztlsserver; 2026-03-02T13:00:00Z to 2026-03-02T14:00:00Z"); len(ordered) != 0 {
+		t.Errorf("the next deploy orders %v", ordered)
+	}
+	// A week after the first order the quota is free again, whatever the profile.
+	c.profile = plan.Shortlived
+	c.run(7*24*time.Hour-3*time.Hour, shop, blog) // a minute ago by the profile, a week ago for the quota
+	if n := newQuotas(wanted(c.d), c.d.DNSGate, nil).taken("acme__site", c.at.Add(time.Hour)); n != 1 {
+		t.Errorf("%d orders count for the quota, want that of blog.com alone", n)
+	}
+	for _, d := range c.d.DNSGate {
+		if d.Decision != on {
+			t.Errorf("it is %s", d.Decision)
+		}
+	}
+	// It takes no token of the account or the domain.
+	if out, _ := c.run(time.Hour, shop, blog); len(out.Limits) > 0 {
+		t.Errorf("limits: %v", out.Limits)
+	}
+	c.profile = ""
+	c.run(time.Hour, shop, site{"blog.com", "acme-site", "n2", nil})
+	if _, ok := ByOtherProfile(c.d.DNSGate["blog.com"]); ok {
+		t.Error("another node is taken for another profile")
 	}
 }
 

@@ -19,8 +19,8 @@ type quotas map[string][]time.Time
 func newQuotas(certificates []Certificate, gate map[string]plan.GateEntry, but map[string]bool) quotas {
 	q := quotas{}
 	for _, c := range certificates {
-		if e := gate[c.Host]; isOn(&e) && !but[c.Host] && e.Ordered != "" {
-			ordered, _ := time.Parse(time.RFC3339, e.Ordered)
+		if e := gate[c.Host]; isOn(&e) && !but[c.Host] && firstOrdered(e) != "" {
+			ordered, _ := time.Parse(time.RFC3339, firstOrdered(e))
 			q.add(c, ordered)
 		}
 	}
@@ -52,7 +52,8 @@ func (q quotas) taken(project string, at time.Time) int { return len(q.within(pr
 // turns on those that fit by then.
 //
 // A certificate that another run turned on counts from then on; so does one that goes
-// to another node, which is never withheld: its host had a certificate before. Those
+// to another node, which is never withheld: its host had a certificate before. An order by
+// another profile does not count: that is the provider's choice. Those
 // whose virtual host is no longer in the plan do not count.
 func withholdNew(d plan.Document, all []Decision, gate map[string]plan.GateEntry, now string) {
 	at, _ := time.Parse(time.RFC3339, now)

@@ -38,7 +38,7 @@ func Releases(d plan.Document, now, until time.Time) []Release {
 	}
 	var all []Release
 	var waiting []Certificate
-	anew := map[string]bool{} // hosts that the first run orders
+	first, counts := map[string]bool{}, map[string]bool{} // hosts that the first run orders, and those that count for a quota
 	for _, c := range certificates {
 		e, judged := entryOf(d, c.Host)
 		if reason, held := HeldBack(e); held && isServed(d, c) {
@@ -47,13 +47,15 @@ func Releases(d plan.Document, now, until time.Time) []Release {
 			continue
 		}
 		set := setOf(c.Names)
-		if anew[c.Host] = !judged || isOn(&e) && (e.Node != c.Node || e.OrderedNames != nil && !slices.Equal(e.OrderedNames, set)); anew[c.Host] {
+		if first[c.Host] = !judged || isOn(&e) && anew(c, e); first[c.Host] {
+			e.Profile = c.Profile
+			counts[c.Host] = !judged || anew(c, e)
 			l.add(order{host: c.Host, organisation: c.Organisation, node: c.Node, set: set, at: now})
 		}
 	}
-	q := newQuotas(certificates, d.DNSGate, anew)
+	q := newQuotas(certificates, d.DNSGate, counts)
 	for _, c := range certificates {
-		if anew[c.Host] {
+		if counts[c.Host] {
 			q.add(c, now)
 		}
 	}

@@ -3,6 +3,8 @@ package dnsgate
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
 
 // Result is the outcome of a verdict.
@@ -95,6 +97,9 @@ type Request struct {
 	Names []string
 	// Node is the name in DNS of the node that serves it.
 	Node string
+	// Profile is the certificate profile, which bounds the number of names; "" for the
+	// default one.
+	Profile plan.CertificateProfile
 	// AccountURI is the node's ACME account, for CAA records that name one. If it is
 	// empty and such a record decides, the verdict is unknown.
 	AccountURI string

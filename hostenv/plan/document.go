@@ -42,6 +42,8 @@ type Document struct {
 	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
 	// Wildcard is the certificate of generated host names, nil if each has its own.
 	Wildcard *Wildcard `json:"wildcard,omitzero"`
+	// CertificateProfile is the profile that nodes name in their orders, "" for none.
+	CertificateProfile CertificateProfile `json:"certificateProfile,omitzero"`
 	// Domains are the organisations of domains, see hostenv/domains.
 	Domains domains.Owners `json:"domains,omitzero"`
 	// PrivateNetworks are networks of the provider that are not public, and that
@@ -227,6 +229,8 @@ type GateEntry struct {
 	// OrderedNames are the names of that certificate as A-labels, sorted; nil if they
 	// are not known, or if the certificate is off.
 	OrderedNames []string `json:"orderedNames,omitzero"`
+	// Profile is the profile that the order named, "" for none.
+	Profile CertificateProfile `json:"profile,omitzero"`
 	// FormerOrders are those before Ordered, the oldest first, as long as they may
 	// count for Let's Encrypt.
 	FormerOrders []Order `json:"formerOrders,omitzero"`
@@ -244,6 +248,8 @@ type Order struct {
 	Node    string   `json:"node"`
 	Ordered string   `json:"ordered,omitzero"` // "" before the first run of the gate
 	Until   string   `json:"until"`            // since when the node orders another certificate, or none
+	// Profile is the profile that the order named, "" for none.
+	Profile CertificateProfile `json:"profile,omitzero"`
 
 	Carried Carried `json:",inline"`
 }

@@ -261,9 +261,11 @@ func (c *computation) document(next state.State) Document {
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
 		Wildcard:        p.Wildcard,
-		PrivateNetworks: p.PrivateNetworks,
-		Notify:          p.Notify,
-		Certificates:    c.certificateQuotas(),
-		Waves:           p.Waves,
+
+		CertificateProfile: p.LetsEncrypt.Profile,
+		PrivateNetworks:    p.PrivateNetworks,
+		Notify:             p.Notify,
+		Certificates:       c.certificateQuotas(),
+		Waves:              p.Waves,
 	}
 }

@@ -65,6 +65,8 @@ type Provider struct {
 type LetsEncrypt struct {
 	AcceptTerms bool
 	AdminEmail  string
+	// Profile is the certificate profile that orders name, "" for none.
+	Profile CertificateProfile
 
 	declined bool // acceptTerms is set to false
 }
@@ -204,7 +206,7 @@ func (r *reader) command(from canonjson.Object, where, option string) []string {
 
 func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {
 	const where = "provider.letsEncrypt"
-	r.options(from, where, "acceptTerms", "adminEmail", "enable")
+	r.options(from, where, "acceptTerms", "adminEmail", "enable", "profile")
 	l := LetsEncrypt{AdminEmail: r.text(from, where, "adminEmail", required)}
 	if accept, ok := canonjson.Bool(from.Get("acceptTerms")); ok {
 		l.AcceptTerms, l.declined = accept, !accept
@@ -213,6 +215,10 @@ func (r *reader) letsEncrypt(from canonjson.Object) LetsEncrypt {
 	}
 	if l.AdminEmail != "" && !mailbox.MatchString(l.AdminEmail) {
 		r.wrong(where, "adminEmail", "is %q, which is not a mail address", l.AdminEmail)
+	}
+	l.Profile = CertificateProfile(r.text(from, where, "profile", ""))
+	if l.Profile != "" && !slices.Contains(CertificateProfiles(), l.Profile) {
+		r.remedied(where, "profile", "write classic, tlsserver or shortlived, or leave it out", "is %q, which is no certificate profile of Let's Encrypt", string(l.Profile))
 	}
 	return l
 }

@@ -1,6 +1,7 @@
 package targets
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -29,8 +30,8 @@ func Certificates(ctx context.Context,
 	host *string, // only these virtual hosts, separated by commas
 	days *int, // how many days, default 365
 	now *string, // the time to begin at, such as 2027-02-10 or 2027-02-10T06:00:00Z, default the present
-	profile *string, // the certificate profile of the nodes: classic, tlsserver or shortlived, default classic
-	validMinDays *int, // security.acme.defaults.validMinDays of the nodes, 0 if it is null, default 30
+	profile *string, // the certificate profile of the nodes: classic, tlsserver or shortlived, default that of the plan
+	validMinDays *int, // security.acme.defaults.validMinDays of the nodes, 0 if it is null, default 30, or 3 with shortlived
 	json *bool, // print the calendar as JSON
 	detailedExitcode *bool, // end with 2 if something goes wrong
 	out *string, // the generated folder, default generated
@@ -38,10 +39,7 @@ func Certificates(ctx context.Context,
 	r := certificatesRun{
 		folder: openFolder(out, false), filter: dnsgate.Filter{Nodes: list(node), Users: list(env)},
 		organisations: list(organisation), hosts: list(host), now: value(now, ""), json: value(json, false), detailed: value(detailedExitcode, false),
-		options: calendar.Options{Days: value(days, calendar.Days), Profile: calendar.Profile(value(profile, string(calendar.Classic))), ValidMinDays: 30},
-	}
-	if validMinDays != nil {
-		r.options.ValidMinDays = *validMinDays
+		options: calendar.Options{Days: value(days, calendar.Days), Profile: plan.CertificateProfile(value(profile, "")), ValidMinDays: value(validMinDays, unset)},
 	}
 	lists := map[string]*string{"-node": node, "-env": env, "-organisation": organisation, "-host": host}
 	return r.run(lists, func() error { return r.do(ctx) })
@@ -54,6 +52,21 @@ type certificatesRun struct {
 	now                  string
 	options              calendar.Options
 	json, detailed       bool
+}
+
+// unset stands for -validMinDays that is not given.
+const unset = -1 << 31
+
+// defaults sets what the plan decides: the profile, and how early nodes then renew
+// (nix/modules/acme.nix).
+func (r *certificatesRun) defaults(d plan.Document) {
+	r.options.Profile = cmp.Or(r.options.Profile, d.CertificateProfile, plan.Classic)
+	if r.options.ValidMinDays == unset {
+		r.options.ValidMinDays = 30
+		if r.options.Profile == plan.Shortlived {
+			r.options.ValidMinDays = 3
+		}
+	}
 }
 
 // maxDays is the longest calendar: two years.
@@ -77,10 +90,10 @@ func (r *certificatesRun) check() error {
 	if r.options.Days < 1 || r.options.Days > maxDays {
 		wrong.Addf("-days", fmt.Sprintf("write a number from 1 to %d", maxDays), "is %d", r.options.Days)
 	}
-	if r.options.ValidMinDays < 0 {
+	if r.options.ValidMinDays < 0 && r.options.ValidMinDays != unset {
 		wrong.Addf("-validMinDays", "write the nodes' security.acme.defaults.validMinDays, and 0 if it is null", "is %d", r.options.ValidMinDays)
 	}
-	if !slices.Contains(calendar.Profiles(), r.options.Profile) {
+	if r.options.Profile != "" && !slices.Contains(plan.CertificateProfiles(), r.options.Profile) {
 		wrong.Addf("-profile", "write classic, tlsserver or shortlived", "is %q", string(r.options.Profile))
 	}
 	return wrong.Err()
@@ -103,6 +116,7 @@ func (r *certificatesRun) do(ctx context.Context) error {
 	if err != nil {
 		return problem.In(r.File(planFile), err)
 	}
+	r.defaults(document)
 	held, err := tellStays(document)
 	if err != nil {
 		return err

@@ -175,7 +175,7 @@ func (r *gateRun) gate(ctx context.Context) error {
 	}
 	r.policy.Now = facts.Taken
 	r.policy.Preview = r.update && r.dryRun
-	r.policy.Deployed, r.policy.Lifetime = deployed(prior), lifetime
+	r.policy.Deployed = deployed(prior)
 	verdicts := make(map[string]dnsgate.Verdict, len(certificates))
 	for _, c := range certificates {
 		verdicts[c.Host] = dnsgate.Judge(facts, r.request(c))

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
-	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/calendar"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 	"github.com/woolwichweb/hostenv-provider/hostenv/problem"
 	"github.com/woolwichweb/hostenv-provider/hostenv/state"
@@ -41,7 +40,7 @@ func (r *gateRun) explainHost(ctx context.Context, document plan.Document, certi
 	if err != nil {
 		return err
 	}
-	policy := dnsgate.Policy{Now: facts.Taken, Deployed: deployed, Served: served, Lifetime: lifetime}
+	policy := dnsgate.Policy{Now: facts.Taken, Deployed: deployed, Served: served}
 	gated, err := dnsgate.Gate(document, verdicts, policy)
 	if err != nil {
 		return err
@@ -73,11 +72,6 @@ func (r *gateRun) explained(certificates []dnsgate.Certificate) (dnsgate.Certifi
 			"run `mage state:list` for all host names; enableLetsEncrypt = false asks for none")
 	}
 	return certificates[i], nil
-}
-
-// lifetime is that of the profile of nodes that name none.
-func lifetime(issued time.Time) time.Duration {
-	return calendar.TermsAt(calendar.Classic, issued).Lifetime
 }
 
 // deployed reports whether an environment was deployed to its planned node:

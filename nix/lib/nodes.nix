@@ -93,6 +93,7 @@ let
       environments = environmentsOn plan node;
       disabled = disabledOn plan node;
       wildcard = builtins.mapAttrs (_: default) (wildcardOn plan node);
+      certificates.profile = default (plan.certificateProfile or null);
       challengeToken.name = default "${node}.${plan.hostenvHostname}";
       deploy.user = default plan.deployUser;
       deploy = { inherit (connection) profileLink tempPath; };

@@ -8,7 +8,7 @@ let
   fill = import ../lib/fill.nix;
   acme = config.security.acme;
   nginx = config.services.nginx;
-  inherit (config.hostenv.certificates) outsideOfSwitches;
+  inherit (config.hostenv.certificates) outsideOfSwitches profile;
   any = outsideOfSwitches && acme.certs != { };
 
   program = pkgs.writeShellScriptBin "hostenv-certificates" (fill ./certificates.sh {
@@ -21,6 +21,8 @@ let
     inherit (certificate) domain extraDomainNames server email keyType dnsProvider ocspMustStaple
       extraLegoFlags extraLegoRunFlags;
   });
+
+  profileFlags = lib.optionals (profile != null) [ "--profile" profile ];
 
   # The names, as of security.acme.certs, of the certificates that nginx uses.
   served = lib.unique (lib.concatLists (mapAttrsToList
@@ -55,6 +57,10 @@ in
     }));
   };
 
+  options.hostenv.certificates.profile = (import ../lib/option.nix { inherit lib; }).nullable types.str "tlsserver" ''
+    The certificate profile that lego orders by. `provider.letsEncrypt.profile` sets it.
+  '';
+
   options.hostenv.certificates.outsideOfSwitches = mkOption {
     type = types.bool;
     default = true;
@@ -81,7 +87,13 @@ in
     # nginx reads all certificates, also one that a node adds for several hosts
     # (useACMEHost). Each virtual host sets its webroot: a default here would
     # prevent a certificate by DNS-01.
-    security.acme.defaults.group = mkDefault nginx.group;
+    security.acme.defaults = {
+      group = mkDefault nginx.group;
+      extraLegoRunFlags = profileFlags;
+      extraLegoRenewFlags = profileFlags;
+      # A certificate of 160 hours is due halfway. The default would renew it every day.
+      validMinDays = mkIf (profile == "shortlived") (mkDefault 3);
+    };
 
     # nginx reloads after a new certificate, and not when none was due.
     security.acme.certs = mkIf (outsideOfSwitches && nginx.enable) (lib.genAttrs served (_: { reloadServices = [ "nginx.service" ]; }));

@@ -431,8 +431,10 @@ func (p planText) ofNode(node string) (json.RawMessage, error) {
 	parts := map[string]any{
 		"environments": environments, "profiles": profiles, "nodes": only(p.nodes, node), "nodeConnections": only(p.connections, node),
 	}
-	if wildcard := p.members["wildcard"]; wildcard != nil {
-		parts["wildcard"] = wildcard
+	for _, name := range []string{"wildcard", "certificateProfile"} {
+		if value := p.members[name]; value != nil {
+			parts[name] = value
+		}
 	}
 	return p.slice(parts)
 }

@@ -17,8 +17,8 @@ const Days = 365
 type Options struct {
 	Now  time.Time
 	Days int // the horizon, [Days] if it is 0
-	// Profile is the certificate profile of the nodes, [Classic] if it is empty.
-	Profile Profile
+	// Profile is the certificate profile of the nodes, that of the plan if it is empty.
+	Profile plan.CertificateProfile
 	// ValidMinDays is the nodes' security.acme.defaults.validMinDays, 0 if that is null.
 	ValidMinDays int
 	// Served are the certificates that nodes are known to serve, by virtual host. They
@@ -39,7 +39,7 @@ type Kind string
 // The kinds of events.
 const (
 	First   Kind = "first"   // its first order on its node
-	Changed Kind = "changed" // a new order, because its names changed
+	Changed Kind = "changed" // a new order, because its names or its profile changed
 	Renewal Kind = "renewal"
 	Expiry  Kind = "expiry" // it expires, because it fails now and cannot be renewed
 )
@@ -87,8 +87,8 @@ type Calendar struct {
 	Undated []Subject
 	// Changes are the profile's terms that begin within the calendar, and Terms those at
 	// its beginning.
-	Terms   Terms
-	Changes []Terms
+	Terms   dnsgate.Terms
+	Changes []dnsgate.Terms
 	// Interval is the time between two renewals of a certificate under Terms.
 	Interval time.Duration
 }
@@ -96,12 +96,12 @@ type Calendar struct {
 // Of returns the calendar of a plan.
 func Of(d plan.Document, o Options) *Calendar {
 	o.Now = o.Now.UTC()
-	o.Profile = cmp.Or(o.Profile, Classic)
+	o.Profile = cmp.Or(o.Profile, d.CertificateProfile, plan.Classic)
 	b := &builder{
-		Calendar: &Calendar{From: o.Now, Until: o.Now.AddDate(0, 0, cmp.Or(o.Days, Days)), Terms: TermsAt(o.Profile, o.Now)},
+		Calendar: &Calendar{From: o.Now, Until: o.Now.AddDate(0, 0, cmp.Or(o.Days, Days)), Terms: dnsgate.TermsAt(o.Profile, o.Now)},
 		document: d, options: o, policy: policy{o.Profile, o.ValidMinDays}, buckets: map[string]*bucket{}, sets: sets{},
 	}
-	b.Changes = changes(o.Profile, b.From, b.Until)
+	b.Changes = dnsgate.TermsBetween(o.Profile, b.From, b.Until)
 	b.Interval = later(b.policy.due(o.Now).earliest, o.Now.Add(day)).Sub(o.Now)
 	certificates, _ := dnsgate.Certificates(d, dnsgate.Filter{})
 	waiting := map[string]Subject{} // by host
@@ -220,6 +220,15 @@ func (b *builder) running(s Subject, e plan.GateEntry, served Served, isServed b
 		}
 		b.order(Changed, s, window{b.From, b.From.Add(day)}, "")
 		return
+	case e.Profile != b.document.CertificateProfile:
+		if dated {
+			b.take(&spend{window: w}, s.Node, s.Domains)
+		}
+		b.again(s, window{b.From, b.From.Add(day)}, !dated || w.latest.Before(b.From))
+		return
+	case dated && issuedBefore(e):
+		b.again(s, w, true)
+		return
 	}
 	present := isServed && (!dated || served.NotBefore.Add(backdated+time.Minute).After(ordered))
 	if present {
@@ -276,6 +285,24 @@ func (b *builder) order(kind Kind, s Subject, w window, waits dnsgate.Reason) {
 	o := b.event(kind, s, w, waits)
 	b.take(o.spend, s.Node, s.Domains)
 	o.renews = true
+}
+
+// again adds an order of the same names by another profile. Once Let's Encrypt issued the
+// certificate of before, it takes that for a renewal.
+func (b *builder) again(s Subject, w window, issued bool) {
+	o := b.event(Changed, s, w, "")
+	if o.renews = true; !issued {
+		b.take(o.spend, s.Node, s.Domains)
+	}
+}
+
+// issuedBefore reports whether the present order differs from the one before in its profile
+// alone, and that was a day old or more when the gate replaced it.
+func issuedBefore(e plan.GateEntry) bool {
+	before, ok := dnsgate.ByOtherProfile(e)
+	begun, dated := read(before.Ordered)
+	until, _ := read(before.Until)
+	return ok && (!dated || until.Sub(begun) > day)
 }
 
 // event adds an event that takes no tokens but that of its names.

@@ -83,17 +83,17 @@ func kinds(all []calendar.Trouble) []string {
 
 func TestRenewals(t *testing.T) {
 	for name, test := range map[string]struct {
-		profile calendar.Profile
+		profile plan.CertificateProfile
 		days    int
 		horizon int
 		want    []string
 	}{
 		// Before 2027-02-10 a certificate lives 90 days, then 64: validMinDays 30 renews it
 		// 31 days before it expires.
-		"classic, validMinDays 30": {calendar.Classic, 30, 140, []string{"2026-12-30 renewal www.acme.com", "2027-02-27 renewal www.acme.com", "2027-04-02 renewal www.acme.com"}},
-		"classic, dynamic":         {calendar.Classic, 0, 140, []string{"2026-12-30 renewal www.acme.com", "2027-02-28 renewal www.acme.com", "2027-04-12 renewal www.acme.com"}},
-		"tlsserver, dynamic":       {calendar.TLSServer, 0, 80, []string{"2026-11-30 renewal www.acme.com", "2026-12-31 renewal www.acme.com", "2027-01-30 renewal www.acme.com"}},
-		"shortlived, dynamic":      {calendar.Shortlived, 0, 12, nil},
+		"classic, validMinDays 30": {plan.Classic, 30, 140, []string{"2026-12-30 renewal www.acme.com", "2027-02-27 renewal www.acme.com", "2027-04-02 renewal www.acme.com"}},
+		"classic, dynamic":         {plan.Classic, 0, 140, []string{"2026-12-30 renewal www.acme.com", "2027-02-28 renewal www.acme.com", "2027-04-12 renewal www.acme.com"}},
+		"tlsserver, dynamic":       {plan.TLSServer, 0, 80, []string{"2026-11-30 renewal www.acme.com", "2026-12-31 renewal www.acme.com", "2027-01-30 renewal www.acme.com"}},
+		"shortlived, dynamic":      {plan.Shortlived, 0, 12, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := calendar.Of(document(host{name: "www.acme.com", entry: ordered(now.AddDate(0, 0, -30))}),
@@ -114,10 +114,56 @@ func TestRenewals(t *testing.T) {
 	}
 }
 
+// A change of the profile orders a certificate anew. It takes no token of its account or
+// domain if Let's Encrypt issued the one before.
+func TestChangedProfile(t *testing.T) {
+	d := document()
+	all := []host{}
+	for i := range 60 { // more than the domain's limit
+		all = append(all, host{name: fmt.Sprintf("a%d.acme.com", i), entry: ordered(now.AddDate(0, 0, -10))})
+	}
+	d = document(all...)
+	d.CertificateProfile = plan.TLSServer
+	check := func(when string, d plan.Document, safe bool) {
+		t.Helper()
+		c := calendar.Of(d, calendar.Options{Now: now, Days: 7, ValidMinDays: 30})
+		changed := 0
+		for _, e := range c.Events {
+			if e.Kind == calendar.Changed {
+				changed++
+			} else {
+				t.Errorf("%s: %s of %s", when, e.Kind, e.Host)
+			}
+		}
+		if changed != 60 || (len(c.Troubles) == 0) != safe || c.Terms.Profile != plan.TLSServer {
+			t.Errorf("%s: %d orders, terms %s, troubles %v", when, changed, c.Terms, kinds(c.Troubles))
+		}
+	}
+	check("before the gate", d, true)
+	at := now.Format(time.RFC3339)
+	gated := map[string]plan.GateEntry{}
+	for name, e := range d.DNSGate {
+		e.OrderedNames = []string{name}
+		e.FormerOrders = []plan.Order{{Names: e.OrderedNames, Node: e.Node, Ordered: e.Ordered, Until: at}}
+		e.Ordered, e.Profile = at, plan.TLSServer
+		gated[name] = e
+	}
+	d.DNSGate = gated
+	check("after it", d, true)
+	for name, e := range d.DNSGate {
+		e.FormerOrders[0].Ordered = now.Add(-time.Hour).Format(time.RFC3339)
+		gated[name] = e
+	}
+	c := calendar.Of(d, calendar.Options{Now: now, Days: 7, ValidMinDays: 30})
+	if len(c.Troubles) == 0 {
+		t.Error("orders an hour before are taken for issued")
+	}
+}
+
 // With validMinDays 30 a certificate of 160 hours is always due.
 func TestRenewedDaily(t *testing.T) {
 	c := calendar.Of(document(host{name: "a.com", entry: ordered(now.AddDate(0, 0, -3))}, host{name: "b.com", entry: ordered(now.AddDate(0, 0, -3))}),
-		calendar.Options{Now: now, Days: 20, Profile: calendar.Shortlived, ValidMinDays: 30})
+		calendar.Options{Now: now, Days: 20, Profile: plan.Shortlived, ValidMinDays: 30})
 	want := []string{"2 shortlived certificates are renewed every day, and Let's Encrypt allows 5 a week for the same names (renewed-daily)"}
 	if diff := cmp.Diff(want, kinds(c.Troubles)); diff != "" {
 		t.Error(diff)
@@ -125,32 +171,13 @@ func TestRenewedDaily(t *testing.T) {
 	if len(c.Undated) != 2 {
 		t.Errorf("undated: %v", c.Undated)
 	}
-	c = calendar.Of(document(host{name: "a.com", entry: ordered(now.AddDate(0, 0, -3))}), calendar.Options{Now: now, Days: 20, Profile: calendar.Shortlived, ValidMinDays: 4})
+	c = calendar.Of(document(host{name: "a.com", entry: ordered(now.AddDate(0, 0, -3))}), calendar.Options{Now: now, Days: 20, Profile: plan.Shortlived, ValidMinDays: 4})
 	if len(c.Troubles) > 0 {
 		t.Errorf("troubles with 4 days: %v", kinds(c.Troubles))
 	}
 }
 
-func TestTerms(t *testing.T) {
-	for _, test := range []struct {
-		profile calendar.Profile
-		at      string
-		want    string
-	}{
-		{calendar.Classic, "2027-02-09T23:59:59Z", "classic certificates live 90 days, and authorizations are reused for 30 days"},
-		{calendar.Classic, "2027-02-10T00:00:00Z", "classic certificates live 64 days, and authorizations are reused for 10 days"},
-		{calendar.Classic, "2028-02-16T00:00:00Z", "classic certificates live 45 days, and authorizations are reused for 7 hours"},
-		{calendar.TLSServer, "2026-11-30T00:00:00Z", "tlsserver certificates live 45 days, and authorizations are reused for 7 hours"},
-		{calendar.Shortlived, "2026-11-30T00:00:00Z", "shortlived certificates live 160 hours, and authorizations are reused for 7 hours"},
-	} {
-		at, err := time.Parse(time.RFC3339, test.at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := calendar.TermsAt(test.profile, at).String(); got != test.want {
-			t.Errorf("at %s: %q, want %q", test.at, got, test.want)
-		}
-	}
+func TestChangesOfTerms(t *testing.T) {
 	c := calendar.Of(document(), calendar.Options{Now: now})
 	if len(c.Changes) != 1 || c.Changes[0].From.Format(time.DateOnly) != "2027-02-10" {
 		t.Errorf("changes within a year: %v", c.Changes)
@@ -342,9 +369,9 @@ func TestTooManyNames(t *testing.T) {
 		host{name: "older.acme.com", aliases: aliases(25), entry: &plan.GateEntry{Decision: plan.GateOn, Node: "n1", Verdict: "pass"}},
 		host{name: "new.acme.com", aliases: append(aliases(25), "a1.acme.com")},
 		host{name: "off.acme.com", aliases: aliases(25), entry: &plan.GateEntry{Decision: plan.GateOff, Node: "n1", Verdict: "fail", Reason: "nxdomain", Name: "off.acme.com"}})
-	for profile, want := range map[calendar.Profile][]string{
-		calendar.Classic: nil,
-		calendar.TLSServer: {
+	for profile, want := range map[plan.CertificateProfile][]string{
+		plan.Classic: nil,
+		plan.TLSServer: {
 			"more.acme.com: Let's Encrypt refuses its orders: it has 26 names, and a certificate of this profile can have 25 (too-many-names)",
 			"new.acme.com: Let's Encrypt refuses its orders: it has 26 names, and a certificate of this profile can have 25 (too-many-names)",
 			"older.acme.com: Let's Encrypt refuses its orders: it has 26 names, and a certificate of this profile can have 25 (too-many-names)",

@@ -53,7 +53,7 @@ func FuzzCalendar(f *testing.F) {
 		}
 		d := document(hosts...)
 		d.Certificates = map[string]int{"acme__site": int(quota), "beta__site": 2}
-		o := calendar.Options{Now: now, Days: int(days), Profile: calendar.Profiles()[int(quota)%3], ValidMinDays: int(validMinDays)}
+		o := calendar.Options{Now: now, Days: int(days), Profile: plan.CertificateProfiles()[int(quota)%3], ValidMinDays: int(validMinDays)}
 		c := calendar.Of(d, o)
 		first := map[string]int{}
 		for _, e := range c.Events {

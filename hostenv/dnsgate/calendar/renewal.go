@@ -1,6 +1,13 @@
 package calendar
 
-import "time"
+import (
+	"time"
+
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
+)
+
+const day = 24 * time.Hour
 
 // backdated is how far before its issuance Boulder sets a certificate's notBefore.
 const backdated = time.Hour
@@ -9,20 +16,20 @@ const backdated = time.Hour
 type window struct{ earliest, latest time.Time }
 
 // expiry returns the notAfter of a certificate that is issued at a time.
-func expiry(p Profile, issued time.Time) time.Time {
-	return issued.Add(TermsAt(p, issued).Lifetime - backdated - time.Second)
+func expiry(p plan.CertificateProfile, issued time.Time) time.Time {
+	return issued.Add(dnsgate.TermsAt(p, issued).Lifetime - backdated - time.Second)
 }
 
 // A policy says when a node renews.
 type policy struct {
-	profile Profile
+	profile plan.CertificateProfile
 	days    int // validMinDays, 0 for --dynamic
 }
 
 // due returns the window within which a node renews a certificate, of which it is known
 // when it was issued.
 func (p policy) due(issued time.Time) window {
-	return p.dueOf(TermsAt(p.profile, issued).Lifetime, expiry(p.profile, issued))
+	return p.dueOf(dnsgate.TermsAt(p.profile, issued).Lifetime, expiry(p.profile, issued))
 }
 
 // dueOf returns the window for a certificate of a lifetime that expires at a time.
@@ -52,7 +59,7 @@ func (p policy) after(w window) window {
 	next := window{earlier(first.earliest, last.earliest), later(first.latest, last.latest)}
 	// A shorter lifetime that begins within the window leads to an earlier renewal, and
 	// the moment before it to the latest.
-	for _, t := range changes(p.profile, w.earliest, w.latest) {
+	for _, t := range dnsgate.TermsBetween(p.profile, w.earliest, w.latest) {
 		next.earliest = earlier(next.earliest, p.due(t.From).earliest)
 		next.latest = later(next.latest, p.due(t.From.Add(-time.Nanosecond)).latest)
 	}
@@ -80,7 +87,7 @@ func later(a, b time.Time) time.Time {
 // times.
 func (p policy) shortest(from, until time.Time) time.Duration {
 	shortest := p.due(from).earliest.Sub(from)
-	for _, t := range changes(p.profile, from, until) {
+	for _, t := range dnsgate.TermsBetween(p.profile, from, until) {
 		shortest = min(shortest, p.due(t.From).earliest.Sub(t.From))
 	}
 	return max(day, shortest)

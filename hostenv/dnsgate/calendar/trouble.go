@@ -192,3 +192,10 @@ func (b *builder) fails(s Subject, e plan.GateEntry, ordered time.Time, dated bo
 func (b *builder) tries(node string, w window) {
 	(&spend{window: w}).take(b.bucket(dnsgate.PerAccount, node))
 }
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

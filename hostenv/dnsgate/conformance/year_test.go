@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
 	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate/calendar"
 	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
@@ -89,7 +90,7 @@ type year struct {
 	of       map[string][]calendar.Event // of the calendar, by host
 	undated  map[string]bool
 	daily    bool // the calendar says that all are renewed too often
-	profile  calendar.Profile
+	profile  plan.CertificateProfile
 	days     int // validMinDays
 	start    time.Time
 	n        int
@@ -98,14 +99,14 @@ type year struct {
 func newYear(t testing.TB, n int) *year {
 	r := rand.New(rand.NewPCG(*seed, uint64(n)))
 	start := time.Date(2026, 11, 30, 6, 0, 0, 0, time.UTC).AddDate(0, 0, r.IntN(500))
-	y := &year{Rand: r, TB: t, authority: newAuthority(t, start), start: start, n: n, profile: calendar.Classic, days: 30}
+	y := &year{Rand: r, TB: t, authority: newAuthority(t, start), start: start, n: n, profile: plan.Classic, days: 30}
 	switch r.IntN(6) {
 	case 0:
 		y.days = 0
 	case 1:
-		y.profile, y.days = calendar.TLSServer, 30*r.IntN(2)
+		y.profile, y.days = plan.TLSServer, 30*r.IntN(2)
 	case 2:
-		y.profile, y.days = calendar.Shortlived, 3*r.IntN(2)
+		y.profile, y.days = plan.Shortlived, 3*r.IntN(2)
 	}
 	for i := range 1 + r.IntN(3) {
 		y.nodes = append(y.nodes, fmt.Sprintf("n%d", i))
@@ -346,7 +347,7 @@ func (y *year) due(s *site, now time.Time) bool {
 func (y *year) issued(s *site) {
 	now := y.clock.Now()
 	y.issue(y.TB, y.account(s), s.names)
-	s.lifetime = calendar.TermsAt(y.profile, now).Lifetime
+	s.lifetime = dnsgate.TermsAt(y.profile, now).Lifetime
 	s.notAfter = now.Add(s.lifetime - hour - time.Second)
 	s.pending, s.tries = false, 0
 	heap.Push(&y.queue, visit{y.timer(s, now), s, s.generation, tryOrder})

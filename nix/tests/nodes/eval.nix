@@ -102,7 +102,7 @@ let
       virtualHosts = lib.mapAttrs (_: v: { inherit (v) extraConfig forceSSL enableACME useACMEHost; locations = lib.mapAttrs (_: l: l.extraConfig) v.locations; }) c.services.nginx.virtualHosts;
       certificates = lib.mapAttrs
         (name: x: {
-          inherit (x) group webroot reloadServices dnsProvider domain extraDomainNames credentialFiles;
+          inherit (x) group webroot reloadServices dnsProvider domain extraDomainNames credentialFiles extraLegoRunFlags extraLegoRenewFlags validMinDays;
           # The units that start its order, by a setting of theirs or of its unit.
           startedBy =
             let

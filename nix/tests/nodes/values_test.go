@@ -48,6 +48,9 @@ type values struct {
 		DNSProvider, Domain       string
 		ExtraDomainNames          []string
 		CredentialFiles           map[string]string
+		ExtraLegoRunFlags         []string
+		ExtraLegoRenewFlags       []string
+		ValidMinDays              int
 	}
 	Reached                 map[string][]string // the units that start the targets of certificates
 	NginxWants, ReloadAfter []string
@@ -388,6 +391,22 @@ func TestValues(t *testing.T) {
 					t.Errorf("%s has a location for the node's token: %v", name, got)
 				}
 			}
+		}},
+		{"no certificate profile", base, func(t *testing.T, v values) {
+			c := v.Certificates["www.acme.test"]
+			equal(t, "flags", append(c.ExtraLegoRunFlags, c.ExtraLegoRenewFlags...), []string{})
+			equal(t, "validMinDays", c.ValidMinDays, 30)
+		}},
+		{"a certificate profile", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) { plan["certificateProfile"] = "shortlived" })
+			n.Modules = []string{write(t, "own.nix", `{ security.acme.defaults.extraLegoRunFlags = [ "--preferred-chain" "ISRG Root X1" ]; }`)}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			c := v.Certificates["www.acme.test"]
+			slices.Sort(c.ExtraLegoRunFlags)
+			equal(t, "flags of the first order", c.ExtraLegoRunFlags, []string{"--preferred-chain", "--profile", "ISRG Root X1", "shortlived"})
+			equal(t, "flags of renewals", c.ExtraLegoRenewFlags, []string{"--profile", "shortlived"})
+			equal(t, "validMinDays", c.ValidMinDays, 3)
 		}},
 		{"a wildcard certificate without a host", with(func(n *node) {
 			wildcard(n)

@@ -1,32 +1,19 @@
-package calendar
+package dnsgate
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
-	"github.com/woolwichweb/hostenv-provider/hostenv/dnsgate"
+	"github.com/woolwichweb/hostenv-provider/hostenv/plan"
 )
-
-// A Profile is one of Let's Encrypt's certificate profiles
-// (https://letsencrypt.org/docs/profiles/).
-type Profile string
-
-// The profiles. Classic is the one of an order that names none.
-const (
-	Classic    Profile = "classic"
-	TLSServer  Profile = "tlsserver"
-	Shortlived Profile = "shortlived"
-)
-
-// Profiles returns all profiles.
-func Profiles() []Profile { return []Profile{Classic, TLSServer, Shortlived} }
 
 const day = 24 * time.Hour
 
 // Terms are what a profile promises to certificates that are issued from a day on.
 type Terms struct {
-	Profile Profile   `json:"profile"`
-	From    time.Time `json:"from,omitzero"`
+	Profile plan.CertificateProfile `json:"profile"`
+	From    time.Time               `json:"from,omitzero"`
 	// Lifetime is the time from notBefore to notAfter, both included.
 	Lifetime time.Duration `json:"-"`
 	// Reuse is how long a validated authorization can be used for another order.
@@ -43,16 +30,18 @@ func (t Terms) String() string {
 // The announced terms (https://letsencrypt.org/2025/12/02/from-90-to-45), the oldest
 // first. The days begin at midnight UTC: the announcement names no hour.
 var terms = []Terms{
-	{Classic, time.Time{}, 90 * day, 30 * day, dnsgate.MaxNames},
-	{Classic, time.Date(2027, 2, 10, 0, 0, 0, 0, time.UTC), 64 * day, 10 * day, dnsgate.MaxNames},
-	{Classic, time.Date(2028, 2, 16, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour, dnsgate.MaxNames},
-	{TLSServer, time.Time{}, 90 * day, 7 * time.Hour, 25},
-	{TLSServer, time.Date(2026, 5, 13, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour, 25},
-	{Shortlived, time.Time{}, 160 * time.Hour, 7 * time.Hour, 25},
+	{plan.Classic, time.Time{}, 90 * day, 30 * day, MaxNames},
+	{plan.Classic, time.Date(2027, 2, 10, 0, 0, 0, 0, time.UTC), 64 * day, 10 * day, MaxNames},
+	{plan.Classic, time.Date(2028, 2, 16, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour, MaxNames},
+	{plan.TLSServer, time.Time{}, 90 * day, 7 * time.Hour, 25},
+	{plan.TLSServer, time.Date(2026, 5, 13, 0, 0, 0, 0, time.UTC), 45 * day, 7 * time.Hour, 25},
+	{plan.Shortlived, time.Time{}, 160 * time.Hour, 7 * time.Hour, 25},
 }
 
-// TermsAt returns the terms of a profile at a time.
-func TermsAt(p Profile, at time.Time) Terms {
+// TermsAt returns the terms of a profile at a time. An order that names none is one by
+// [plan.Classic].
+func TermsAt(p plan.CertificateProfile, at time.Time) Terms {
+	p = cmp.Or(p, plan.Classic)
 	var now Terms
 	for _, t := range terms {
 		if t.Profile == p && !t.From.After(at) {
@@ -62,8 +51,9 @@ func TermsAt(p Profile, at time.Time) Terms {
 	return now
 }
 
-// changes returns the terms that begin after one time and before another.
-func changes(p Profile, after, before time.Time) []Terms {
+// TermsBetween returns the terms of a profile that begin after one time and before another.
+func TermsBetween(p plan.CertificateProfile, after, before time.Time) []Terms {
+	p = cmp.Or(p, plan.Classic)
 	var begin []Terms
 	for _, t := range terms {
 		if t.Profile == p && t.From.After(after) && t.From.Before(before) {
@@ -72,6 +62,10 @@ func changes(p Profile, after, before time.Time) []Terms {
 	}
 	return begin
 }
+
+// mostNames returns how many names a certificate of a profile can have. That is the same
+// at all times.
+func mostNames(p plan.CertificateProfile) int { return TermsAt(p, time.Time{}).Names }
 
 // spelled writes a duration in whole days or hours.
 func spelled(d time.Duration) string {
