@@ -23,15 +23,22 @@ type answer struct {
 	// zone is the zone that holds the end of the chain: the owner of the SOA record
 	// of a negative reply, or the signer of a signed one.
 	zone string
-	// referral is the zone that a server which is not authoritative refers to, and
-	// referred the names of that zone's servers.
-	referral string
-	referred []string
-	// glue are the addresses that came with the referral, by the name of the server.
-	glue map[string][]netip.Addr
+	// referral is set in a reply of a server that is not authoritative. It and texts are
+	// pointers because few of many answers have them.
+	referral *referral
 	// texts are those of TXT records, each with its strings joined.
-	texts []string
+	texts *[]string
 }
+
+// A referral is what a server says about the servers of a zone below its own.
+type referral struct {
+	zone    string
+	servers []string
+	glue    map[string][]netip.Addr // the addresses that came with it, by the name of the server
+}
+
+// to reports whether a referral is to a zone.
+func (r *referral) to(zone string) bool { return r != nil && r.zone == zone }
 
 func failed(why dnsgate.LookupError) *answer {
 	return &answer{Lookup: dnsgate.Lookup{Outcome: dnsgate.OutcomeError, Error: why}}
@@ -58,11 +65,16 @@ func read(msg *dns.Msg, name string, qtype uint16, authoritative bool) *answer {
 		}
 		for _, rr := range msg.Ns {
 			if ns, ok := rr.(*dns.NS); ok {
-				a.referral = canonical(ns.Hdr.Name)
-				a.referred = append(a.referred, canonical(ns.Ns))
+				if a.referral == nil {
+					a.referral = &referral{}
+				}
+				a.referral.zone = canonical(ns.Hdr.Name)
+				a.referral.servers = append(a.referral.servers, canonical(ns.Ns))
 			}
 		}
-		a.glue = glueIn(msg.Extra, a.referred)
+		if a.referral != nil {
+			a.referral.glue = glueIn(msg.Extra, a.referral.servers)
+		}
 		return a.fail(dnsgate.ErrorLame)
 	}
 	end, why := a.follow(msg.Answer, name)
@@ -156,7 +168,10 @@ func (a *answer) take(records []dns.RR, end string, qtype uint16) (found bool) {
 		case *dns.NS:
 			a.Targets = append(a.Targets, canonical(rr.Ns))
 		case *dns.TXT:
-			a.texts = append(a.texts, strings.Join(rr.Txt, ""))
+			if a.texts == nil {
+				a.texts = new([]string)
+			}
+			*a.texts = append(*a.texts, strings.Join(rr.Txt, ""))
 		case *dns.CAA:
 			a.CAA = append(a.CAA, dnsgate.CAARecord{Flag: rr.Flag, Tag: recordable(unescape(rr.Tag)), Value: recordable(rr.Value)})
 		default:

@@ -35,7 +35,9 @@ func (r *Resolver) TXT(ctx context.Context, names []string) (map[string]TXT, err
 		case a.Failed():
 			found[i].Error = a.Error
 		case len(a.Chain) == 0:
-			found[i].Texts = a.texts
+			if a.texts != nil {
+				found[i].Texts = *a.texts
+			}
 		}
 		c.count.Add(1)
 	})

@@ -246,7 +246,7 @@ func (c *collection) zoneQuietly(name string) *zone {
 		}
 		a := c.x.direct(s.ask, question{name: name, qtype: dns.TypeNS})
 		switch {
-		case a.referral == name, a.Outcome == dnsgate.OutcomeAnswer && len(a.Chain) == 0:
+		case a.referral.to(name), a.Outcome == dnsgate.OutcomeAnswer && len(a.Chain) == 0:
 			return c.zones.named(name)
 		case !a.Failed():
 			return z

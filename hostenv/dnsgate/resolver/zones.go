@@ -161,8 +161,8 @@ func (z *zones) delegated(name string) ([]string, map[string][]netip.Addr) {
 			continue
 		}
 		switch a := z.cache.x.direct(s.ask, question{name: name, qtype: dns.TypeNS}); {
-		case a.referral == name:
-			return a.referred, a.glue
+		case a.referral.to(name):
+			return a.referral.servers, a.referral.glue
 		case !a.Failed():
 			return nil, nil
 		}
@@ -193,7 +193,7 @@ func (z *zone) answers(x *exchange, name string, types ...uint16) [][]*answer {
 			x.ask(&flight{
 				q: question{name: name, qtype: qtype}, servers: []*server{s.ask}, timeouts: x.timeouts,
 				done: func(a *answer) {
-					if a.Error == dnsgate.ErrorLame && a.referral == z.name && z.name != "" {
+					if a.Error == dnsgate.ErrorLame && z.name != "" && a.referral.to(z.name) {
 						a.Outcome, a.Error = dnsgate.OutcomeNoData, "" // some servers refer to themselves for no data
 					}
 					all[i][j] = a
