@@ -72,7 +72,7 @@ func (c Certificate) Hint() string {
 		return "the CA does not know the node's account: run `rm -r /var/lib/acme/.lego/accounts/*` as root on " + c.Node + ", then " + retry
 	}
 	if plan.IsWildcardCertificate(c.Name) {
-		return "check that the token of provider.wildcard.apiTokenSecret may edit the zone of provider.hostenvHostname at Cloudflare; the node orders it again every hour for a day, then once a day; to order it at once, run " + retry
+		return "check that its token (apiTokenSecret in provider.wildcard) may edit the zone of its names at Cloudflare; the node orders it again every hour for a day, then once a day; to order it at once, run " + retry
 	}
 	return "run `mage dnsGate` to see whether its names lead to the node; the node orders it again every hour for a day, then once a day; to order it at once, run " + retry
 }

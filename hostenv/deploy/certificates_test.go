@@ -93,7 +93,8 @@ func TestCertificateHint(t *testing.T) {
 		{"its DNS leads elsewhere", "www.test", "[www.test] acme: error: 403 :: urn:ietf:params:acme:error:unauthorized :: no", "hostenv-certificates retry www.test`", "accounts"},
 		{"the account is another CA's", "www.test", "2026/11/29 07:00:00 Could not obtain certificates:\n\tacme: error: 400 :: POST :: https://ca/order :: urn:ietf:params:acme:error:accountDoesNotExist :: no", "rm -r /var/lib/acme/.lego/accounts/", "dnsGate"},
 		{"a web server pretends that", "www.test", "[www.test] acme: error: 403 :: Invalid response: acme: error: 400 :: urn:ietf:params:acme:error:accountDoesNotExist", "dnsGate", "accounts"},
-		{"the wildcard", "_wildcard.hosting.test", "[*.hosting.test] [*.hosting.test] acme: error presenting token: cloudflare: Authentication error", "check that the token of provider.wildcard.apiTokenSecret may edit", "mage dnsGate"},
+		{"the wildcard", "_wildcard.hosting.test", "[*.hosting.test] [*.hosting.test] acme: error presenting token: cloudflare: Authentication error", "check that its token (apiTokenSecret in provider.wildcard) may edit", "mage dnsGate"},
+		{"a customer's wildcard", "_wildcard._.acme.test", "[*.acme.test] [*.acme.test] acme: error presenting token: cloudflare: Authentication error", "check that its token (apiTokenSecret in provider.wildcard) may edit", "mage dnsGate"},
 		{"a name that is a command", "x; rm -rf /", "", "hostenv-certificates retry`", "rm -rf"},
 	}
 	for _, test := range tests {

@@ -33,8 +33,8 @@ type Saving struct {
 // SavingOf returns what provider.wildcard saves in a plan or, if it is not enabled, would
 // save: of the certificates that are on, those of names one label below hostenvHostname.
 func SavingOf(d plan.Document) Saving {
-	wildcard := plan.WildcardBelow(d.HostenvHostname)
-	s := Saving{Domain: wildcard.Domain, Used: d.Wildcard != nil}
+	wildcard, certificate := plan.GeneratedWildcard(d.HostenvHostname)
+	s := Saving{Domain: wildcard, Used: slices.ContainsFunc(d.Wildcards, func(w plan.Wildcard) bool { return w.Certificate == certificate })}
 	nodes := map[string]bool{}
 	add := func(c Certificate) {
 		s.Hosts++
@@ -46,7 +46,7 @@ func SavingOf(d plan.Document) Saving {
 		}
 	} else {
 		for _, c := range wanted(d) {
-			if entry, judged := entryOf(d, c.Host); wildcard.Covers(c.Names) && isServed(d, c) && (!judged || isOn(&entry)) {
+			if entry, judged := entryOf(d, c.Host); plan.Covers(wildcard, c.Names) && isServed(d, c) && (!judged || isOn(&entry)) {
 				add(c)
 			}
 		}
@@ -65,7 +65,7 @@ func (s Saving) String() string {
 func (s Saving) Relieves(limits []Shortage) bool {
 	return !s.Used && s.Hosts > s.Nodes && slices.ContainsFunc(limits, func(l Shortage) bool {
 		return l.Kind != PerFailure.Kind && slices.ContainsFunc(l.HoldBack, func(host string) bool {
-			return plan.WildcardBelow(s.Domain[len("*."):]).Covers([]string{host})
+			return plan.Covers(s.Domain, []string{host})
 		})
 	})
 }

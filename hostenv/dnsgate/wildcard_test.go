@@ -33,7 +33,10 @@ func generated(t *testing.T, wildcard bool) plan.Document {
 		d.Nodes[at[1]] = n
 	}
 	if wildcard {
-		d.Wildcard = plan.WildcardBelow(d.HostenvHostname)
+		for _, node := range []string{"n1", "n2"} {
+			domain, certificate := plan.GeneratedWildcard(d.HostenvHostname)
+			d.Wildcards = append(d.Wildcards, plan.Wildcard{Node: node, Certificate: certificate, Names: []string{domain}})
+		}
 	}
 	return d
 }

@@ -40,8 +40,8 @@ type Document struct {
 	DNSGate    map[string]GateEntry `json:"dnsGate,omitzero"`
 	Cloudflare *Cloudflare          `json:"cloudflare,omitzero"`
 	NixSigning *NixSigning          `json:"nixSigning,omitzero"`
-	// Wildcard is the certificate of generated host names, nil if each has its own.
-	Wildcard *Wildcard `json:"wildcard,omitzero"`
+	// Wildcards are the certificates by DNS-01, sorted by node and name.
+	Wildcards []Wildcard `json:"wildcards,omitzero"`
 	// CertificateProfile is the profile that nodes name in their orders, "" for none.
 	CertificateProfile CertificateProfile `json:"certificateProfile,omitzero"`
 	// Domains are the organisations of domains, see hostenv/domains.
@@ -131,15 +131,15 @@ type VirtualHost struct {
 	EnableACME *bool  `json:"enableACME,omitzero"`
 	ForceSSL   *bool  `json:"forceSSL,omitzero"`
 	ServerName string `json:"serverName,omitzero"` // "" for the name of the virtual host
-	// UseACMEHost is the name of the certificate that several hosts use, see [Wildcard].
+	// UseACMEHost is the name of the certificate by DNS-01 that the host uses, see [Wildcard].
 	UseACMEHost   string   `json:"useACMEHost,omitzero"`
 	ServerAliases []string `json:"serverAliases,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
-// TLS says whether a virtual host has a certificate of its own, or which one it
-// shares with others, and whether it redirects to HTTPS.
+// TLS says whether a virtual host has a certificate by HTTP-01, or which one by DNS-01,
+// and whether it redirects to HTTPS.
 type TLS struct {
 	EnableACME, ForceSSL bool
 	Shared               string // see VirtualHost.UseACMEHost; "" for none

@@ -22,6 +22,9 @@ type market struct {
 	acme, beta []string
 	provider   string // further options, as JSON members with a comma before
 	seen       map[string][]string
+	declined   bool                // the terms of Let's Encrypt
+	certified  bool                // the hosts ask for certificates
+	aliases    map[string][]string // by host; they need provider.frontDoor.raw
 }
 
 const marketDomain = "hosting.example"
@@ -33,7 +36,11 @@ func (m market) inventory(t *testing.T) *plan.Inventory {
 	project := func(organisation, user string, hosts []string) string {
 		virtualHosts := map[string]any{}
 		for _, host := range hosts {
-			virtualHosts[host] = map[string]any{"enableLetsEncrypt": false}
+			options := map[string]any{"enableLetsEncrypt": m.certified}
+			if aliases := m.aliases[host]; aliases != nil {
+				options["serverAliases"] = aliases
+			}
+			virtualHosts[host] = options
 		}
 		text, err := json.Marshal(virtualHosts)
 		if err != nil {
@@ -44,8 +51,8 @@ func (m market) inventory(t *testing.T) *plan.Inventory {
 			"gitRef": "main", "hostenvHostname": %[4]q, "userName": %[2]q, "hostname": "%[2]s.%[4]s"}}}}`, organisation, user, text, marketDomain)
 	}
 	inv, err := plan.DecodeInventory([]byte(fmt.Sprintf(`{"formatVersion": 1, "system": "x86_64-linux", "provider": {"hostenvHostname": %q,
-		"letsEncrypt": {"acceptTerms": true, "adminEmail": "ops@hosting.example"}, "nodeFor": {"default": "n1"}%s},
-		"projects": {"acme__site": %s, "beta__site": %s}}`, marketDomain, m.provider, project("acme", acmeUser, m.acme), project("beta", betaUser, m.beta))))
+		"letsEncrypt": {"acceptTerms": %t, "adminEmail": "ops@hosting.example"}, "nodeFor": {"default": "n1"}%s},
+		"projects": {"acme__site": %s, "beta__site": %s}}`, marketDomain, !m.declined, m.provider, project("acme", acmeUser, m.acme), project("beta", betaUser, m.beta))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,9 +37,8 @@ func (c *computation) nodes(next state.State) map[string]Node {
 // them; the document keeps them as Carried.
 type (
 	security struct {
-		AcceptTerms *bool                      `json:"acceptTerms,omitzero"`
-		Certs       map[string]acmeCertificate `json:"certs,omitzero"`
-		Defaults    acmeDefaults               `json:"defaults"`
+		AcceptTerms *bool        `json:"acceptTerms,omitzero"`
+		Defaults    acmeDefaults `json:"defaults"`
 	}
 	acmeDefaults struct {
 		Email string `json:"email"`
@@ -124,7 +123,7 @@ func (c *computation) node(name string, environments []*placed, next state.State
 			hosts[v.name] = v.door.nginx(e.hosts[v.name])
 		}
 	}
-	acme := security{AcceptTerms: &p.LetsEncrypt.AcceptTerms, Certs: p.Wildcard.certificates(name, hosts), Defaults: acmeDefaults{p.LetsEncrypt.AdminEmail}}
+	acme := security{AcceptTerms: &p.LetsEncrypt.AcceptTerms, Defaults: acmeDefaults{p.LetsEncrypt.AdminEmail}}
 	return Node{
 		Services: Services{Nginx: Nginx{VirtualHosts: hosts}},
 		Carried: Carried{

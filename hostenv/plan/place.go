@@ -232,15 +232,8 @@ func (c *computation) checkEnvironment(e *EvaluatedEnvironment) (errs []error) {
 		wrong("hostenv.gitRef", "name a branch or tag, by letters, digits and _ . / # @ + % = , -", "is %q: %v", e.GitRef, err)
 	}
 	for _, v := range e.virtualHosts {
-		if v.wildcard {
-			wildcard := slices.IndexFunc(v.names, func(name string) bool { return strings.HasPrefix(name, "*.") })
-			what := fmt.Sprintf("the wildcard %q", v.name)
-			if wildcard > 0 {
-				what = fmt.Sprintf("%q, with the alias %q,", v.name, v.names[wildcard])
-			}
-			c.warn(e.UserName, what+" is served without TLS: Let's Encrypt issues wildcards by DNS-01 only")
-		}
-		if v.certificate && e.Enable && c.inv.Provider.LetsEncrypt.declined {
+		zoned := v.wildcard && !slices.ContainsFunc(v.names, func(name string) bool { return c.inv.Provider.Wildcard.zoneOf(name) == "" })
+		if (v.certificate || zoned) && e.Enable && c.inv.Provider.LetsEncrypt.declined {
 			wrong(fmt.Sprintf("virtualHosts.%q", v.name), "set provider.letsEncrypt.acceptTerms = true, or enableLetsEncrypt = false at the virtual host",
 				"asks for a certificate, and provider.letsEncrypt.acceptTerms is false")
 		}

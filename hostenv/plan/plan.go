@@ -154,11 +154,12 @@ func (c *computation) compute() *Result {
 	if err == nil && len(c.errs) == 0 && len(c.refused) == 0 { // who claims a name may be wrong itself
 		c.uids(step.State)
 		step.State, owners = c.prove(step.State)
+		c.foreignZones(owners)
 	}
 	if len(c.errs) > 0 || len(c.refused) > 0 || !c.hasPlan() {
 		return nil
 	}
-	document := c.document(step.State)
+	document := c.document(step.State, owners)
 	if len(owners) > 0 {
 		document.Domains = owners
 	}
@@ -231,7 +232,7 @@ func (c *computation) request() state.Request {
 }
 
 // document builds plan.json.
-func (c *computation) document(next state.State) Document {
+func (c *computation) document(next state.State, owners domains.Owners) Document {
 	p := &c.inv.Provider
 	environments := make(map[string]Environment, len(c.placed))
 	for _, e := range c.placed {
@@ -241,8 +242,8 @@ func (c *computation) document(next state.State) Document {
 				e.hosts[v.name] = v.planned(e.UserName)
 			}
 		}
-		for host, v := range e.hosts {
-			e.hosts[host] = p.Wildcard.apply(host, v)
+		for _, host := range slices.Sorted(maps.Keys(e.hosts)) { // the order of the warnings
+			e.hosts[host] = c.certify(e, host, e.hosts[host], owners)
 		}
 		environments[e.UserName] = c.environment(e, next.Entries[e.UserName])
 	}
@@ -260,7 +261,7 @@ func (c *computation) document(next state.State) Document {
 		DNSGate:         map[string]GateEntry{}, // dnsgate.Carry brings the gate's decisions over
 		Cloudflare:      p.Cloudflare,
 		NixSigning:      p.NixSigning,
-		Wildcard:        p.Wildcard,
+		Wildcards:       c.wildcards(),
 
 		CertificateProfile: p.LetsEncrypt.Profile,
 		PrivateNetworks:    p.PrivateNetworks,

@@ -46,7 +46,7 @@ type Provider struct {
 	Waves      *Waves // nil if all nodes are one wave
 	FrontDoor  FrontDoor
 	Cloudflare *Cloudflare
-	Wildcard   *Wildcard // nil if it is not enabled
+	Wildcard   WildcardOptions
 	NixSigning *NixSigning
 	// Domains are the organisations of domains, by normalised name.
 	Domains domains.Owners
@@ -115,7 +115,7 @@ func (r *reader) provider(from canonjson.Object) Provider {
 		p.Nodes[name] = r.node(name, object)
 	}
 	r.machines(&p)
-	p.Wildcard.check(r, p.Nodes)
+	p.Wildcard.check(r, p.HostenvHostname, p.Nodes)
 	p.Domains = r.domains(from)
 	p.RequireDomainProof = r.boolean(from, where, "requireDomainProof", false)
 	p.PrivateNetworks = r.networks(from, where, "privateNetworks")

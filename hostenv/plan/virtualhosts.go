@@ -17,8 +17,8 @@ import (
 type virtualHost struct {
 	name        string   // normalised
 	names       []string // name, serverName and serverAliases, normalised
-	certificate bool     // enableLetsEncrypt, if Let's Encrypt can issue one
-	wildcard    bool     // the project asks for a certificate that needs DNS-01
+	certificate bool     // the project asks for a certificate by HTTP-01
+	wildcard    bool     // the project asks for one that needs DNS-01
 	door        door
 	fields      canonjson.Object // what the plan carries
 }
@@ -128,7 +128,7 @@ func (e *EvaluatedEnvironment) hostNames() []string {
 }
 
 // planned returns the virtual host for the plan: enableACME and forceSSL replace
-// enableLetsEncrypt, and location "/" is the proxy to the environment, unless the
+// enableLetsEncrypt (see computation.certify), and location "/" is the proxy to the environment, unless the
 // host redirects or the project has its own "/".
 func (v *virtualHost) planned(user string) VirtualHost {
 	var host VirtualHost
@@ -140,7 +140,8 @@ func (v *virtualHost) planned(user string) VirtualHost {
 	if !declared {
 		host.Carried = host.Carried.With("locations", locations.Value())
 	}
-	return host.WithTLS(TLS{EnableACME: v.certificate, ForceSSL: v.certificate})
+	asks := v.certificate || v.wildcard
+	return host.WithTLS(TLS{EnableACME: asks, ForceSSL: asks})
 }
 
 // proxyTo returns the location that passes requests to an environment.

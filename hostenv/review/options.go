@@ -43,9 +43,10 @@ func (c *comparison) options(user string, was, now plan.Environment, reason stat
 		}
 		for d := range differences(objectOf(old), objectOf(now.VirtualHosts[host])) {
 			why := reason
-			if own := d.path[0] == "enableACME" || d.path[0] == "useACMEHost"; own && old.UseACMEHost != now.VirtualHosts[host].UseACMEHost {
+			tls := d.path[0] == "enableACME" || d.path[0] == "forceSSL"
+			if own := tls || d.path[0] == "useACMEHost"; own && old.UseACMEHost != now.VirtualHosts[host].UseACMEHost {
 				why = ReasonProvider // provider.wildcard
-			} else if tls := d.path[0] == "enableACME" || d.path[0] == "forceSSL"; tls && c.before.Plan.DNSGate[host].Decision != c.after.Plan.DNSGate[host].Decision {
+			} else if tls && c.before.Plan.DNSGate[host].Decision != c.after.Plan.DNSGate[host].Decision {
 				why = ReasonGate
 			}
 			if generated(d.before, c.earlier(user)) && generated(d.after, user) {

@@ -5,7 +5,7 @@
 # nixpkgs: a module is data until NixOS evaluates it.
 let
   inherit (import ./strings.nix) dropPrefix hasPrefix;
-  inherit (builtins) attrValues filter;
+  inherit (builtins) attrValues elem filter listToAttrs;
   inherit (import ./attrs.nix) default only select;
   fail = import ./fail.nix;
 
@@ -35,10 +35,23 @@ let
     builtins.mapAttrs (_: e: e.uid)
       (select (e: (e.node or null) == node && ! (e.enable or true)) (plan.environments or { }));
 
-  # wildcardOn plan node: the plan's wildcard certificate, if the node orders it.
-  wildcardOn = plan: node:
-    let certificates = plan.nodes.${node}.security.acme.certs or { }; in
-    if certificates ? ${plan.wildcard.certificate or ""} then only [ "certificate" "apiTokenSecret" ] plan.wildcard else { };
+  # wildcardsOn plan node: the certificates by DNS-01 that virtual hosts of the node use,
+  # by name. The gate may have turned a virtual host off.
+  wildcardsOn = plan: node:
+    let
+      used = map (host: host.useACMEHost or null) (attrValues plan.nodes.${node}.services.nginx.virtualHosts);
+    in
+    listToAttrs (map
+      (w: {
+        name = w.certificate;
+        value = {
+          inherit (w) names;
+          apiTokenSecret = default w.apiTokenSecret;
+          # That of generated names replaces certificates that sites have.
+          beforeSites = default (elem "*.${plan.hostenvHostname}" w.names);
+        };
+      })
+      (filter (w: w.node == node && elem w.certificate used) (plan.wildcards or [ ])));
 
   # planned plan node: the node's module in the plan.
   planned = plan: node:
@@ -92,7 +105,7 @@ let
     {
       environments = environmentsOn plan node;
       disabled = disabledOn plan node;
-      wildcard = builtins.mapAttrs (_: default) (wildcardOn plan node);
+      wildcards = wildcardsOn plan node;
       certificates.profile = default (plan.certificateProfile or null);
       challengeToken.name = default "${node}.${plan.hostenvHostname}";
       deploy.user = default plan.deployUser;

@@ -346,9 +346,11 @@ func (u *units) missing(nodes []deploy.Node) (rest []deploy.Node) {
 type planText struct {
 	members                                    map[string]json.RawMessage
 	nodes, environments, profiles, connections map[string]json.RawMessage
+	wildcards                                  map[string][]json.RawMessage // by node
 }
 
 func readPlan(text []byte) (p planText, err error) {
+	p.wildcards = map[string][]json.RawMessage{}
 	err = json.Unmarshal(text, &p.members)
 	for name, into := range map[string]*map[string]json.RawMessage{
 		"nodes": &p.nodes, "environments": &p.environments, "profiles": &p.profiles, "nodeConnections": &p.connections,
@@ -356,6 +358,17 @@ func readPlan(text []byte) (p planText, err error) {
 		if err == nil && p.members[name] != nil {
 			err = json.Unmarshal(p.members[name], into)
 		}
+	}
+	var wildcards []json.RawMessage
+	if err == nil && p.members["wildcards"] != nil {
+		err = json.Unmarshal(p.members["wildcards"], &wildcards)
+	}
+	for _, one := range wildcards {
+		var at struct{ Node string }
+		if err == nil {
+			err = json.Unmarshal(one, &at)
+		}
+		p.wildcards[at.Node] = append(p.wildcards[at.Node], one)
 	}
 	if err != nil {
 		return p, fmt.Errorf("read the plan: %w", err)
@@ -431,10 +444,11 @@ func (p planText) ofNode(node string) (json.RawMessage, error) {
 	parts := map[string]any{
 		"environments": environments, "profiles": profiles, "nodes": only(p.nodes, node), "nodeConnections": only(p.connections, node),
 	}
-	for _, name := range []string{"wildcard", "certificateProfile"} {
-		if value := p.members[name]; value != nil {
-			parts[name] = value
-		}
+	if profile := p.members["certificateProfile"]; profile != nil {
+		parts["certificateProfile"] = profile
+	}
+	if own := p.wildcards[node]; own != nil { // no token of another node
+		parts["wildcards"] = own
 	}
 	return p.slice(parts)
 }

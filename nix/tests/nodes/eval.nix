@@ -112,6 +112,7 @@ let
             order.wantedBy ++ order.requiredBy ++ of "service" c.systemd.services ++ of "target" c.systemd.targets;
         })
         c.security.acme.certs;
+      firstOrder = c.systemd.services ? hostenv-wildcard;
       # The units that start the targets that start an order, and the units that nginx
       # waits for.
       reached = lib.mapAttrs (_: t: t.wantedBy ++ t.requiredBy) (lib.filterAttrs (n: _: lib.hasPrefix "acme-" n) c.systemd.targets);

@@ -154,8 +154,8 @@ func secrets(t *testing.T, plan map[string]any) *string {
 		places[[]string{user, organisation + "_" + fmt.Sprint(h["project"]), organisation}[i%3]] = true
 	}
 	path := sopsFile(t, slices.Sorted(maps.Keys(places))...)
-	if wildcard, ok := plan["wildcard"].(map[string]any); ok {
-		path = withSecret(t, path, fmt.Sprint(wildcard["apiTokenSecret"]))
+	if wildcards, ok := plan["wildcards"].([]any); ok {
+		path = withSecret(t, path, fmt.Sprint(wildcards[0].(map[string]any)["apiTokenSecret"])) // they have one token
 	}
 	return &path
 }

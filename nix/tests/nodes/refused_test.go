@@ -182,7 +182,9 @@ var breakages = []breakage{
 		n.Provider["accessTokensSecret"] = "access_tokens"
 	}, []string{`provider\.secretsPath is not set, and node-a has access tokens \(provider\.accessTokensSecret\)`}},
 	{"a wildcard certificate and no token", func(_ *testing.T, plan map[string]any, _ *node) { withWildcard(plan) },
-		[]string{"has no secrets for provider[.]wildcard[.]apiTokenSecret: add .* the keys\n- cloudflare/acme_token"}},
+		[]string{"has no secrets for provider[.]wildcard: add .* the keys\n- cloudflare/acme_token"}},
+	{"a wildcard of a customer and no token", func(_ *testing.T, plan map[string]any, _ *node) { withZone(plan) },
+		[]string{"has no secrets for provider[.]wildcard: add .* the keys\n- zone_acme/token"}},
 	{"no secrets file", func(t *testing.T, _ map[string]any, n *node) {
 		file := filepath.Join(t.TempDir(), "secrets.yaml")
 		n.SecretsPath = &file

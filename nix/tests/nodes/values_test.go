@@ -52,6 +52,7 @@ type values struct {
 		ExtraLegoRenewFlags       []string
 		ValidMinDays              int
 	}
+	FirstOrder              bool                // a switch waits for the first order of a certificate
 	Reached                 map[string][]string // the units that start the targets of certificates
 	NginxWants, ReloadAfter []string
 	Sudoers                 string
@@ -137,16 +138,28 @@ func rich(t *testing.T) map[string]any {
 	return plan
 }
 
-// withWildcard gives a plan of scenario 001 a wildcard certificate on node-a, as
+// withWildcard gives a plan of scenario 001 a certificate of generated names on node-a, as
 // plan.Compute does.
 func withWildcard(plan map[string]any) {
 	const name, host = "_wildcard.hostenv.sh", user + ".hostenv.sh"
-	plan["wildcard"] = map[string]any{"apiTokenSecret": "cloudflare/acme_token", "certificate": name, "domain": "*.hostenv.sh"}
-	path(plan, "nodes", nodeName, "security", "acme", "certs")[name] = map[string]any{
-		"dnsProvider": "cloudflare", "domain": "*.hostenv.sh", "extraDomainNames": []string{"node-a.certificate.hostenv.sh"},
-	}
+	plan["wildcards"] = []any{map[string]any{
+		"apiTokenSecret": "cloudflare/acme_token", "certificate": name, "names": []string{"*.hostenv.sh", "node-a.certificate.hostenv.sh"}, "node": nodeName,
+	}}
 	for _, v := range []map[string]any{path(plan, "environments", user, "virtualHosts", host), path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts", host)} {
 		v["enableACME"], v["forceSSL"], v["useACMEHost"] = false, true, name
+	}
+}
+
+// withZone gives a plan of scenario 001 a virtual host with a wildcard of a customer's zone
+// on node-a, and one on node-b.
+func withZone(plan map[string]any) {
+	list, _ := plan["wildcards"].([]any)
+	for node, domain := range map[string]string{nodeName: "acme.test", "node-b": "beta.test"} {
+		list = append(list, map[string]any{"apiTokenSecret": "zone_" + domain[:4] + "/token", "certificate": "_wildcard._." + domain, "names": []string{"*." + domain}, "node": node})
+	}
+	plan["wildcards"] = list
+	path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts")["*.acme.test"] = map[string]any{
+		"enableACME": false, "forceSSL": true, "useACMEHost": "_wildcard._.acme.test", "globalRedirect": nil, "locations": map[string]any{"/": map[string]any{"return": "410"}}, "redirectCode": 301,
 	}
 }
 
@@ -182,6 +195,12 @@ func TestValues(t *testing.T) {
 	wildcard := func(n *node) {
 		n.Plan = of(func(plan map[string]any) { withWildcard(plan) })
 		file := withSecret(t, keys, "cloudflare/acme_token")
+		n.SecretsPath = &file
+	}
+
+	zone := func(n *node) {
+		n.Plan = of(func(plan map[string]any) { withZone(plan) })
+		file := withSecret(t, keys, "zone_acme/token")
 		n.SecretsPath = &file
 	}
 
@@ -376,9 +395,10 @@ func TestValues(t *testing.T) {
 			c := v.Certificates[name]
 			equal(t, "names", append([]string{c.Domain}, c.ExtraDomainNames...), []string{"*.hostenv.sh", "node-a.certificate.hostenv.sh"})
 			equal(t, "challenge, and group", []string{c.DNSProvider, c.Webroot, c.Group}, []string{"cloudflare", "", "nginx"})
-			equal(t, "credentials", c.CredentialFiles, map[string]string{"CF_DNS_API_TOKEN_FILE": "/run/secrets/hostenv-wildcard-token"})
-			equal(t, "secret", v.SopsSecrets["hostenv-wildcard-token"], secret{"root", "root", "0400", "cloudflare/acme_token", "/run/secrets/hostenv-wildcard-token", "secrets.yaml"})
+			equal(t, "credentials", c.CredentialFiles, map[string]string{"CF_DNS_API_TOKEN_FILE": "/run/secrets/hostenv-wildcard/_wildcard.hostenv.sh"})
+			equal(t, "secret", v.SopsSecrets["hostenv-wildcard/"+name], secret{"root", "root", "0400", "cloudflare/acme_token", "/run/secrets/hostenv-wildcard/" + name, "secrets.yaml"})
 			equal(t, "what is reloaded", c.ReloadServices, []string{"nginx.service"})
+			equal(t, "a switch waits for its order", v.FirstOrder, true)
 			host := v.VirtualHosts["site-main-b7ea262.hostenv.sh"]
 			equal(t, "the host", []any{host.EnableACME, host.ForceSSL, host.UseACMEHost}, []any{false, true, name})
 			if _, own := v.Certificates["site-main-b7ea262.hostenv.sh"]; own {
@@ -415,6 +435,54 @@ func TestValues(t *testing.T) {
 			equal(t, "assertions", v.Assertions, []string{})
 			if _, ordered := v.Certificates["_wildcard.hostenv.sh"]; ordered {
 				t.Error("a node without such a host orders it")
+			}
+		}},
+		{"a wildcard of a customer", with(zone), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			equal(t, "warnings", v.Warnings, []string{})
+			const name = "_wildcard._.acme.test"
+			c := v.Certificates[name]
+			equal(t, "names", append([]string{c.Domain}, c.ExtraDomainNames...), []string{"*.acme.test"})
+			equal(t, "challenge, and group", []string{c.DNSProvider, c.Webroot, c.Group}, []string{"cloudflare", "", "nginx"})
+			equal(t, "credentials", c.CredentialFiles, map[string]string{"CF_DNS_API_TOKEN_FILE": "/run/secrets/hostenv-wildcard/" + name})
+			equal(t, "secret", v.SopsSecrets["hostenv-wildcard/"+name], secret{"root", "root", "0400", "zone_acme/token", "/run/secrets/hostenv-wildcard/" + name, "secrets.yaml"})
+			equal(t, "what is reloaded", c.ReloadServices, []string{"nginx.service"})
+			equal(t, "what starts its order", c.StartedBy, []string{"acme-finished-" + name + ".target"})
+			equal(t, "a switch waits for its order", v.FirstOrder, false)
+			equal(t, "the host's certificate", v.VirtualHosts["*.acme.test"].UseACMEHost, name)
+			for secret := range v.SopsSecrets {
+				if strings.Contains(secret, "beta.test") {
+					t.Errorf("the node has the token of another node's zone: %s", secret)
+				}
+			}
+		}},
+		{"a wildcard of a customer, beside that of generated names", with(func(n *node) {
+			n.Plan = of(func(plan map[string]any) { withWildcard(plan); withZone(plan) })
+			file := withSecret(t, withSecret(t, keys, "hosting/token"), "cloudflare/acme_token")
+			n.SecretsPath = &file
+			n.Modules = []string{write(t, "own.nix", `{ hostenv.wildcards."_wildcard._.acme.test".apiTokenSecret = "hosting/token"; }`)}
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			for name, key := range map[string]string{"_wildcard.hostenv.sh": "cloudflare/acme_token", "_wildcard._.acme.test": "hosting/token"} {
+				equal(t, "the token of "+name, v.SopsSecrets["hostenv-wildcard/"+name].Key, key)
+			}
+			equal(t, "a switch waits for an order", v.FirstOrder, true)
+		}},
+		{"a wildcard of a customer that the gate turned off", with(func(n *node) {
+			zone(n)
+			n.Plan = of(func(plan map[string]any) {
+				withZone(plan)
+				off := path(plan, "nodes", nodeName, "services", "nginx", "virtualHosts", "*.acme.test")
+				off["forceSSL"] = false
+				delete(off, "useACMEHost")
+			})
+		}), func(t *testing.T, v values) {
+			equal(t, "assertions", v.Assertions, []string{})
+			if _, ordered := v.Certificates["_wildcard._.acme.test"]; ordered {
+				t.Error("the node orders it")
+			}
+			if _, given := v.SopsSecrets["hostenv-wildcard/_wildcard._.acme.test"]; given {
+				t.Error("the node has its token")
 			}
 		}},
 		{"a cache with a password", with(func(n *node) {
