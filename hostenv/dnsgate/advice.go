@@ -99,14 +99,14 @@ var advice = map[Reason]func(*subject) Advice{
 		return s.ask(a)
 	},
 	ReasonCAAForbids: func(s *subject) Advice {
-		owner := s.caaOwner()
+		owner, tag := s.caaOwner(), s.issueTag()
 		a := Advice{
 			Wrong: []string{"The CAA records of a domain say who may issue certificates for it. Those at " + quote(owner) + " do not allow Let's Encrypt, or not in the way that our servers use."},
-			Set:   []Record{{owner, "CAA", `0 issue "` + issuer + `"`}},
-			Then:  []string{"If a form asks for the parts of a CAA record: the flag is " + quote("0") + ", the tag " + quote("issue") + ", the value " + quote(issuer) + ", in lower case. Leave all CAA records that are not named here as they are."},
+			Set:   []Record{{owner, "CAA", "0 " + tag + ` "` + issuer + `"`}},
+			Then:  []string{"If a form asks for the parts of a CAA record: the flag is " + quote("0") + ", the tag " + quote(tag) + ", the value " + quote(issuer) + ", in lower case. Leave all CAA records that are not named here as they are."},
 		}
 		for _, r := range s.caa.at.Lookup.CAA {
-			if strings.EqualFold(r.Tag, "issue") && strings.Contains(strings.ToLower(r.Value), issuer) {
+			if strings.EqualFold(r.Tag, tag) && strings.Contains(strings.ToLower(r.Value), issuer) {
 				a.Remove = append(a.Remove, Record{owner, "CAA", caaText(r)})
 			}
 		}
@@ -164,7 +164,23 @@ var advice = map[Reason]func(*subject) Advice{
 		return a
 	},
 
+	// Wildcards.
+	ReasonZoneElsewhere: func(s *subject) Advice {
+		zone := s.zone()
+		return s.ask(Advice{
+			Wrong: []string{"The star in " + quote(s.certified()) + " means all names of that form. We prove such a name by a record that we write at Cloudflare, and other companies keep the DNS of " +
+				quote(zone) + " too, or instead."},
+			First: []string{"If Cloudflare is to keep your DNS, log in to Cloudflare, open " + quote(zone) + ", and follow what it says about name servers. The company where you registered " + quote(zone) +
+				" must have Cloudflare's name servers and no others.",
+				"If another company is to keep it, ask the developer of the site to list the names that you need in the project's configuration, in place of " + quote(s.certified()) + "."},
+		})
+	},
+
 	// Passes.
+	ReasonZoneProvable: func(s *subject) Advice {
+		return Advice{Wrong: []string{"Cloudflare keeps the DNS of " + quote(s.zone()) + ", where we prove " + quote(s.certified()) + " by a record. Leave the records of " +
+			quote("_acme-challenge."+s.name) + " to us."}}
+	},
 	ReasonAMatch: (*subject).adviseNothing,
 	ReasonAAAAMatch: func(s *subject) Advice {
 		others := s.v4.outside(s.node.v4)

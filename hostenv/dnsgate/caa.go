@@ -8,13 +8,25 @@ import (
 // issuer is Let's Encrypt's name in CAA records. Let's Encrypt compares its case.
 const issuer = "letsencrypt.org"
 
-// challenge is the validation method of the nodes (RFC 8657 section 4).
-const challenge = "http-01"
+// The validation methods of the nodes (RFC 8657 section 4).
+const (
+	byHTTP = "http-01"
+	byDNS  = "dns-01" // of certificates with wildcards
+)
 
-// A caaSet is the part of a CAA record set that applies to names other than wildcards.
+// A caaSet is the part of a CAA record set that applies to certificates.
 type caaSet struct {
-	critical []CAARecord // unknown, but a CA must understand them
-	issue    []CAARecord
+	critical    []CAARecord // unknown, but a CA must understand them
+	issue, wild []CAARecord
+}
+
+// issuing returns the records that say who may issue for a name, or for a wildcard: those
+// with issuewild, if there are any (RFC 8659 section 4.3).
+func (set caaSet) issuing(wildcard bool) []CAARecord {
+	if wildcard && len(set.wild) > 0 {
+		return set.wild
+	}
+	return set.issue
 }
 
 // readCAA reads a record set by RFC 8659 section 4. Tags compare without case.
@@ -24,7 +36,9 @@ func readCAA(records []CAARecord) caaSet {
 		switch strings.ToLower(record.Tag) {
 		case "issue":
 			set.issue = append(set.issue, record)
-		case "issuewild", "iodef", "issuemail", "issuevmc":
+		case "issuewild":
+			set.wild = append(set.wild, record)
+		case "iodef", "issuemail", "issuevmc":
 		default:
 			// The critical flag is 128. Many read "bit 0" as 1, and Let's Encrypt
 			// accepts both.
@@ -45,22 +59,22 @@ const (
 	permitted
 )
 
-// permits returns the permission of a set of issue records. Without records, every CA
-// may issue.
-func permits(issue []CAARecord, accountURI string) permission {
+// permits returns the permission of a set of issue records for a validation method.
+// Without records, every CA may issue.
+func permits(issue []CAARecord, accountURI, method string) permission {
 	if len(issue) == 0 {
 		return permitted
 	}
 	best := forbidden
 	for _, record := range issue {
-		best = max(best, permit(record.Value, accountURI))
+		best = max(best, permit(record.Value, accountURI, method))
 	}
 	return best
 }
 
 // permit reads the value of an issue record (RFC 8659 section 4.2, RFC 8657).
 // What does not parse forbids.
-func permit(value, accountURI string) permission {
+func permit(value, accountURI, method string) permission {
 	domain, parameters, ok := parseIssue(value)
 	if !ok || domain != issuer {
 		return forbidden
@@ -69,7 +83,7 @@ func permit(value, accountURI string) permission {
 	if len(accounts) > 1 || len(methods) > 1 {
 		return forbidden
 	}
-	if len(methods) == 1 && !holdsMethod(methods[0]) {
+	if len(methods) == 1 && !holdsMethod(methods[0], method) {
 		return forbidden
 	}
 	switch {
@@ -109,12 +123,12 @@ var (
 
 func trimBlank(s string) string { return strings.Trim(s, " \t") }
 
-func holdsMethod(list string) bool {
+func holdsMethod(list, wanted string) bool {
 	for method := range strings.SplitSeq(list, ",") {
 		if !methodLabel.MatchString(method) {
 			return false
 		}
-		if method == challenge {
+		if method == wanted {
 			return true // Let's Encrypt does not read the rest either
 		}
 	}

@@ -13,7 +13,7 @@ type authority struct {
 func (s *subject) findAuthority() authority {
 	records, at, known := relevantCAA(s.facts)
 	set := readCAA(records)
-	return authority{at, known, len(set.critical) > 0, permits(set.issue, s.AccountURI)}
+	return authority{at, known, len(set.critical) > 0, permits(set.issuing(s.wildcard), s.AccountURI, s.method())}
 }
 
 func (s *subject) sawCAA() []Evidence {
@@ -29,7 +29,7 @@ func (s *subject) sawDenials() []Evidence {
 	look := func(f ServerFacts, at int) {
 		caa := f.CAA[at]
 		set := readCAA(caa.Lookup.CAA)
-		if !f.aside() && !caa.Lookup.Failed() && len(caa.Lookup.CAA) > 0 && (len(set.critical) > 0 || permits(set.issue, s.AccountURI) == forbidden) {
+		if !f.aside() && !caa.Lookup.Failed() && len(caa.Lookup.CAA) > 0 && (len(set.critical) > 0 || permits(set.issuing(s.wildcard), s.AccountURI, s.method()) == forbidden) {
 			seen = append(seen, f.saw(caa.Name, "CAA", caa.Lookup))
 		}
 	}

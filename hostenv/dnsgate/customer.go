@@ -76,7 +76,7 @@ func PageOf(facts *Facts, request Request, d Decision) Page {
 		if s.ofProvider() && a.needs() {
 			a = Advice{Ours: true, Wrong: []string{"The name " + quote(s.name) + " is one that we gave to your site, and its DNS is ours. We repair this."}}
 		}
-		p.add(s.name, v.Reason, a)
+		p.add(s.certified(), v.Reason, a)
 		token = token && s.own != nil && s.own.Proof == s.Node
 	}
 	p.Summary = p.summary(d)
@@ -156,7 +156,7 @@ func (p *Page) summary(d Decision) string {
 }
 
 func (p *Page) until(d Decision) []string {
-	host, site := quote(p.Host), quote("https://"+p.Host)
+	host, site := quote(p.Host), quote("https://"+p.visited())
 	var text []string
 	switch {
 	case d.Verdict.Result == Pass && d.On:
@@ -174,7 +174,7 @@ func (p *Page) until(d Decision) []string {
 		text = append(text, "On our server, "+host+" has no certificate. Browsers that have opened your site before do not open it now: your site told them to use "+
 			quote("https://")+" only (HSTS).")
 	default:
-		text = append(text, "On our server, "+host+" has no certificate. Visitors who reach our server can open "+quote("http://"+p.Host)+
+		text = append(text, "On our server, "+host+" has no certificate. Visitors who reach our server can open "+quote("http://"+p.visited())+
 			"; for "+site+" their browsers show a warning, or no page.")
 	}
 	if !p.needs() {
@@ -200,8 +200,11 @@ func (p *Page) check(node string, token bool, own published) []Step {
 	if token && len(names) > 0 {
 		steps = append(steps, Step{Text: "Open " + quote("http://"+p.Host+ChallengePath+Token) + " in your browser. The page begins with " + quote(node) + "."})
 	}
-	return append(steps, Step{Text: "After our next deployment, open " + quote("https://"+p.Host) + " in your browser. It shows the site without a warning."})
+	return append(steps, Step{Text: "After our next deployment, open " + quote("https://"+p.visited()) + " in your browser. It shows the site without a warning."})
 }
+
+// visited is a name of the site that a browser opens.
+func (p *Page) visited() string { return strings.Replace(p.Host, "*.", "www.", 1) }
 
 func lookUpStep(kind, name string, own addresses) Step {
 	step := Step{Text: "Type this line and press Enter:", Command: "nslookup -type=" + kind + " " + name, Then: "Below the name there must be "}

@@ -86,6 +86,9 @@ func pages(t *testing.T) map[Reason]Page {
 		many.Names = append(many.Names, "n"+strconv.Itoa(i)+".example.com")
 	}
 	add(world(), many)
+	for _, s := range dnsSituations {
+		add(s.facts, asksDNS())
+	}
 	account := asks()
 	account.AccountURI = ""
 	add(world(caaAt(host, caa("0 issue letsencrypt.org; accounturi=https://ca.example/1"))), account)

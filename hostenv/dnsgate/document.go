@@ -23,13 +23,14 @@ type Certificate struct {
 	Names []string
 	// Profile is the profile that its order names, "" for none.
 	Profile plan.CertificateProfile
-	// Asked is what the environment asks for, before the gate's decision.
+	// Asked is what the environment asks for, before the gate's decision. A certificate by
+	// DNS-01 is Asked.Shared.
 	Asked plan.TLS
 }
 
 // Request returns the request to [Judge] the certificate.
 func (c Certificate) Request() Request {
-	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName, Profile: c.Profile}
+	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName, DNS: c.Asked.Shared != "", Profile: c.Profile}
 }
 
 // Filter limits a run to some nodes and environments. An empty list means all.
@@ -80,14 +81,15 @@ func (f Filter) check(d plan.Document) error {
 }
 
 // wanted returns the certificates that environments ask for, on a node or not, sorted
-// by host.
+// by host. That of generated names is none of theirs.
 func wanted(d plan.Document) []Certificate {
+	_, shared := plan.GeneratedWildcard(d.HostenvHostname)
 	return certificatesOf(d, func(host string, asked plan.TLS) (plan.TLS, bool) {
 		// The gate may have turned it off.
 		if entry, ok := entryOf(d, host); ok && entry.Decision == plan.GateOff && !asked.EnableACME && asked.Shared == "" {
 			asked = entry.Asked.TLS()
 		}
-		return asked, asked.EnableACME
+		return asked, asked.EnableACME || asked.Shared != "" && asked.Shared != shared
 	})
 }
 
@@ -95,12 +97,20 @@ func wanted(d plan.Document) []Certificate {
 // that says that they have one, sorted by host.
 func certificatesOf(d plan.Document, asks func(host string, planned plan.TLS) (plan.TLS, bool)) []Certificate {
 	var all []Certificate
+	names := map[string][]string{} // of the certificates by DNS-01
+	for _, w := range d.Wildcards {
+		names[w.Certificate] = w.Names
+	}
 	for user, e := range d.Environments {
 		for host, v := range e.VirtualHosts {
 			if asked, ok := asks(host, v.TLS()); ok {
+				certified := v.CertificateNames(host)
+				if of := names[asked.Shared]; of != nil && asked.Shared == plan.WildcardCertificate(host) {
+					certified = of
+				}
 				all = append(all, Certificate{
 					Host: host, User: user, Organisation: e.Hostenv.Organisation, Project: e.Hostenv.Project, Node: e.Node, NodeName: e.Node + "." + d.HostenvHostname,
-					Names: v.CertificateNames(host), Profile: d.CertificateProfile, Asked: asked,
+					Names: certified, Profile: d.CertificateProfile, Asked: asked,
 				})
 			}
 		}
@@ -117,18 +127,20 @@ func entryOf(d plan.Document, host string) (plan.GateEntry, bool) {
 }
 
 // QuestionOf returns the question to a [Collector] about certificates. It omits names
-// that no certificate can have: [Judge] needs no facts for them.
+// that no certificate can have: [Judge] needs no facts for them. Of a wildcard by DNS-01
+// it asks for the name that it is below.
 func QuestionOf(certificates []Certificate, live LiveChecks) Question {
 	q := Question{NodesOf: map[string][]string{}, Live: live}
 	for _, c := range certificates {
 		q.Nodes = append(q.Nodes, c.NodeName)
 		for _, spelling := range c.Names {
-			name, err := QueryName(spelling)
+			request := c.Request()
+			name, _, err := request.query(spelling)
 			if err != nil {
 				continue
 			}
 			q.Names = append(q.Names, name)
-			if !slices.Contains(q.NodesOf[name], c.NodeName) {
+			if !request.DNS && !slices.Contains(q.NodesOf[name], c.NodeName) {
 				q.NodesOf[name] = append(q.NodesOf[name], c.NodeName)
 			}
 		}
@@ -142,7 +154,7 @@ func QuestionOf(certificates []Certificate, live LiveChecks) Question {
 // entry returns the plan's entry for a decision that begins now.
 func (d Decision) entry(now string) plan.GateEntry {
 	e := plan.GateEntry{
-		Asked: plan.Asked{EnableACME: d.Asked.EnableACME, ForceSSL: d.Asked.ForceSSL}, Decision: plan.GateOff, Node: d.Node,
+		Asked: plan.Asked{EnableACME: d.Asked.EnableACME, ForceSSL: d.Asked.ForceSSL, UseACMEHost: d.Asked.Shared}, Decision: plan.GateOff, Node: d.Node,
 		Verdict: string(d.Verdict.Result), Reason: string(d.Verdict.Reason), Name: d.Verdict.Name, Fix: d.Verdict.Fix, Since: now, KeepUntil: d.KeepUntil,
 	}
 	if d.On {
@@ -156,7 +168,7 @@ func (d Decision) entry(now string) plan.GateEntry {
 
 // withAsked returns an entry with another Asked.
 func withAsked(e plan.GateEntry, asked plan.TLS) plan.GateEntry {
-	e.Asked.EnableACME, e.Asked.ForceSSL = asked.EnableACME, asked.ForceSSL
+	e.Asked.EnableACME, e.Asked.ForceSSL, e.Asked.UseACMEHost = asked.EnableACME, asked.ForceSSL, asked.Shared
 	return e
 }
 
@@ -168,5 +180,7 @@ func (o orders) set(c Certificate, turnOn bool) {
 	if o[c.User] == nil {
 		o[c.User] = map[string]plan.TLS{}
 	}
-	o[c.User][c.Host] = plan.TLS{EnableACME: c.Asked.EnableACME && turnOn, ForceSSL: c.Asked.ForceSSL && turnOn}
+	if o[c.User][c.Host] = (plan.TLS{}); turnOn {
+		o[c.User][c.Host] = c.Asked
+	}
 }

@@ -28,7 +28,7 @@ func Explain(facts *Facts, request Request) string {
 		own.Host, own.Names = spelling, []string{spelling}
 		v := Judge(facts, own)
 		fmt.Fprintf(&b, "name %s: %s, %s\n", spelling, v.Result, v.Reason)
-		name, _ := QueryName(spelling)
+		name, _, _ := request.query(spelling)
 		f := facts.Names[name]
 		if f == nil {
 			b.WriteString("  not looked up\n")

@@ -40,8 +40,8 @@ var fixes = map[Reason]func(*subject) string{
 	ReasonCAACritical: func(*subject) string {
 		return "remove the critical CAA record that Let's Encrypt does not know"
 	},
-	ReasonCAAForbids: func(*subject) string {
-		return fmt.Sprintf(`add the CAA record 0 issue "%s" to the existing ones`, issuer)
+	ReasonCAAForbids: func(s *subject) string {
+		return fmt.Sprintf(`add the CAA record 0 %s "%s" to the existing ones`, s.issueTag(), issuer)
 	},
 	ReasonCAAAccountUnknown: func(*subject) string {
 		return "name the node's ACME account (-accountUri), because the CAA record names one"
@@ -63,6 +63,10 @@ var fixes = map[Reason]func(*subject) string{
 	ReasonAnswersAlike: func(s *subject) string {
 		return fmt.Sprintf("change it to %s; if the host that answers for %s is a proxy in front of the node, leave it; otherwise run the gate without -live", s.records(), s.name)
 	},
+	ReasonZoneElsewhere: func(s *subject) string {
+		return fmt.Sprintf("let the registrar of %[1]s name Cloudflare's name servers, or list the needed names instead of the wildcard and remove its zone from provider.wildcard.zones; if Cloudflare's records do reach these servers, run the gate once with -onUnknown=keep",
+			s.zone())
+	},
 	ReasonProxied: func(s *subject) string {
 		return fmt.Sprintf("let the proxy in front of %s forward /.well-known/acme-challenge/ over plain HTTP, then run the gate with -live", s.name)
 	},
@@ -74,6 +78,14 @@ func (s *subject) byClassic() string {
 		return ""
 	}
 	return fmt.Sprintf(", or order by the profile classic, which allows %d (provider.letsEncrypt.profile is %s)", MaxNames, s.Profile)
+}
+
+// issueTag is the tag of the CAA record that has to allow the certificate.
+func (s *subject) issueTag() string {
+	if s.wildcard && len(readCAA(s.caa.at.Lookup.CAA).wild) > 0 {
+		return "issuewild"
+	}
+	return "issue"
 }
 
 func (s *subject) createRecords() string { return "create " + s.records() }

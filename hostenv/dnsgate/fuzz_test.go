@@ -166,7 +166,7 @@ func checkVerdict(t *testing.T, facts *Facts, v Verdict) {
 	if v.Result == Pass && len(node.all()) == 0 {
 		t.Fatalf("the name passes on a node without an address: %+v", v)
 	}
-	if records, _, ok := relevantCAA(name); v.Result == Pass && (!ok || permits(readCAA(records).issue, account) != permitted) {
+	if records, _, ok := relevantCAA(name); v.Result == Pass && (!ok || permits(readCAA(records).issue, account, byHTTP) != permitted) {
 		t.Fatalf("the name passes, but its CAA records forbid it: %+v", v)
 	}
 	if v.Result == Fail && len(node.all()) == 0 {

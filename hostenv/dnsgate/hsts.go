@@ -61,7 +61,7 @@ func promisesOf(d plan.Document, served map[string]*Served) promises {
 				continue
 			}
 			for _, name := range v.CertificateNames(host) {
-				if query, err := QueryName(name); err == nil {
+				if query, err := CertificateName(name); err == nil {
 					all[query] = all[query].or(p)
 				}
 			}
@@ -128,7 +128,7 @@ var preloaded = []string{
 // of reports whether browsers may open a host over TLS alone: by its own promise, that of
 // a name above it, or its top-level domain.
 func (all promises) of(host string) bool {
-	name, err := QueryName(host)
+	name, err := CertificateName(host)
 	if err != nil {
 		return false
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Judge decides from facts alone whether Let's Encrypt would issue a certificate by
-// HTTP-01. One bad name fails the whole certificate, so the verdict is that of the
+// HTTP-01, or by DNS-01 through Cloudflare if the request says so. One bad name fails the whole certificate, so the verdict is that of the
 // worst name, in Verdict.Name.
 //
 // A failed lookup proves nothing: it never leads to [Fail] by itself. Judge returns
@@ -51,6 +51,9 @@ func decide(s *subject) Verdict {
 	var warnings []string
 	for _, r := range rules {
 		if r.warns != nil {
+			if s.DNS {
+				continue
+			}
 			warnings = append(warnings, r.warns(s)...)
 			continue
 		}
@@ -59,7 +62,7 @@ func decide(s *subject) Verdict {
 			continue
 		}
 		v := Verdict{
-			Result: r.result, Reason: r.reason, Name: s.name,
+			Result: r.result, Reason: r.reason, Name: s.certified(),
 			Retryable: r.result == Unknown || r.reason == ReasonInconsistent,
 			Evidence:  evidence, Warnings: warnings,
 		}

@@ -477,7 +477,7 @@ func TestCAAParameters(t *testing.T) {
 		"":                                     forbidden,
 		";":                                    forbidden,
 	} {
-		if got := permit(value, account); got != want {
+		if got := permit(value, account, byHTTP); got != want {
 			t.Errorf("permit(%q) = %d, want %d", value, got, want)
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Served) Has(name string) bool {
 // order succeeded as far as the gate knows. A later renewal may be valid for longer.
 func (p Policy) validUntil(c Certificate, old *plan.GateEntry) (until time.Time, known bool) {
 	if s := p.Served[c.Host]; s != nil && s.Error == "" {
-		name, err := QueryName(c.Names[0])
+		name, err := CertificateName(c.Names[0])
 		if until, bad := time.Parse(time.RFC3339, s.NotAfter); err == nil && bad == nil && !s.SelfSigned() && s.Has(name) {
 			return until, true
 		}

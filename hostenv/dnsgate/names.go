@@ -46,6 +46,17 @@ func QueryName(name string) (string, error) {
 	return ascii, checkName(ascii)
 }
 
+// CertificateName returns the spelling of a name in a certificate: that of [QueryName],
+// below "*." for a wildcard.
+func CertificateName(name string) (string, error) {
+	bare, wildcard := strings.CutPrefix(name, "*.")
+	query, err := QueryName(bare)
+	if wildcard && err == nil {
+		query = "*." + query
+	}
+	return query, err
+}
+
 // checkName applies the rules of Boulder's ValidDomain to a name in ASCII.
 func checkName(name string) error {
 	if len(name) > maxName {

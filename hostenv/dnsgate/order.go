@@ -22,7 +22,7 @@ const (
 func setOf(names []string) []string {
 	var set []string
 	for _, spelling := range names {
-		if name, err := QueryName(spelling); err == nil {
+		if name, err := CertificateName(spelling); err == nil {
 			set = append(set, name)
 		}
 	}

@@ -1,6 +1,7 @@
 package dnsgate
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 )
@@ -10,6 +11,8 @@ type rule struct {
 	name   string // unique
 	result Result
 	reason Reason
+	// method is the validation method that the rule is about, HTTP-01 if it is empty.
+	method string
 	// when is the condition of the rule; nil is always true.
 	when func(*subject) bool
 	// evidence returns the basis of the verdict, the most important part first. A
@@ -23,11 +26,17 @@ type rule struct {
 // applies returns the evidence of a rule that decides about s, and none if it
 // does not.
 func (r *rule) applies(s *subject) []Evidence {
+	if method := cmp.Or(r.method, byHTTP); method != either && method != s.method() {
+		return nil
+	}
 	if r.when != nil && !r.when(s) {
 		return nil
 	}
 	return r.evidence(s)
 }
+
+// either marks rules for both methods.
+const either = "either"
 
 // rules are tried in their order; the first that applies decides. So each rule
 // relies on those before it: a-mismatch, for example, is reached only if the facts
@@ -36,16 +45,16 @@ func (r *rule) applies(s *subject) []Evidence {
 // docs/dnsgate.md explains the reasons, in the order of their first rule.
 var rules = []rule{
 	// The name.
-	{name: "too-many-names", result: Fail, reason: ReasonTooManyNames, evidence: (*subject).sawInvalid, when: func(s *subject) bool { return s.tooMany }},
+	{name: "too-many-names", method: either, result: Fail, reason: ReasonTooManyNames, evidence: (*subject).sawInvalid, when: func(s *subject) bool { return s.tooMany }},
 	{name: "wildcard", result: Fail, reason: ReasonWildcard, evidence: (*subject).sawInvalid, when: func(s *subject) bool { return errors.Is(s.invalid, errWildcard) }},
-	{name: "invalid-name", result: Fail, reason: ReasonNameInvalid, evidence: (*subject).sawInvalid, when: func(s *subject) bool { return s.invalid != nil }},
+	{name: "invalid-name", method: either, result: Fail, reason: ReasonNameInvalid, evidence: (*subject).sawInvalid, when: func(s *subject) bool { return s.invalid != nil }},
 	{name: "node-without-address", result: Unknown, reason: ReasonNodeUnresolved, evidence: (*subject).nodeLookups, when: func(s *subject) bool { return len(s.node.all()) == 0 }},
 
 	{name: "resolver-behind", warns: resolverBehind},
 
 	// The answers of the resolver, or of all name servers if they differ. A server may
 	// fail for one family only; if the other has an address, Let's Encrypt uses that.
-	{name: "bogus", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool { return bogus(s.facts.A) && bogus(s.facts.AAAA) }},
+	{name: "bogus", method: either, result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool { return bogus(s.facts.A) && bogus(s.facts.AAAA) }},
 	{name: "bogus-in-part", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool {
 		return s.hasNoAddress() && (bogus(s.facts.A) && clean(s.facts.AAAA) || clean(s.facts.A) && bogus(s.facts.AAAA))
 	}},
@@ -70,15 +79,15 @@ var rules = []rule{
 
 	// CAA records of the resolver, then those of single servers that forbid. A
 	// resolver that follows a CNAME takes the CAA records of its target.
-	{name: "caa-bogus", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).sawCAA, when: func(s *subject) bool { return !s.caa.known && bogus(s.caa.at.Lookup) }},
-	{name: "caa-unknown", result: Unknown, reason: ReasonCAALookupFailed, evidence: (*subject).sawCAA, when: func(s *subject) bool { return !s.caa.known }},
+	{name: "caa-bogus", method: either, result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).sawCAA, when: func(s *subject) bool { return !s.caa.known && bogus(s.caa.at.Lookup) }},
+	{name: "caa-unknown", method: either, result: Unknown, reason: ReasonCAALookupFailed, evidence: (*subject).sawCAA, when: func(s *subject) bool { return !s.caa.known }},
 	{name: "caa-beside-cname", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.torn && (s.caa.critical || s.caa.permission == forbidden) }},
 	{name: "caa-contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawCAA, when: func(s *subject) bool {
 		return s.caa.at.Name == s.name && (s.caa.critical || s.caa.permission == forbidden) && slices.ContainsFunc(s.facts.Servers, hidesCNAME)
 	}},
-	{name: "caa-critical", result: Fail, reason: ReasonCAACritical, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.critical }},
-	{name: "caa-forbids", result: Fail, reason: ReasonCAAForbids, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.permission == forbidden }},
-	{name: "caa-account", result: Unknown, reason: ReasonCAAAccountUnknown, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.permission == needsAccount }},
+	{name: "caa-critical", method: either, result: Fail, reason: ReasonCAACritical, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.critical }},
+	{name: "caa-forbids", method: either, result: Fail, reason: ReasonCAAForbids, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.permission == forbidden }},
+	{name: "caa-account", method: either, result: Unknown, reason: ReasonCAAAccountUnknown, evidence: (*subject).sawCAA, when: func(s *subject) bool { return s.caa.permission == needsAccount }},
 	{name: "caa-of-some-beside-cname", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawDenials, when: func(s *subject) bool { return s.torn }},
 	{name: "caa-of-some-contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawDenials, when: func(s *subject) bool { return slices.ContainsFunc(s.facts.Servers, hidesCNAME) }},
 	{name: "caa-of-some", result: Fail, reason: ReasonInconsistent, evidence: (*subject).sawDenials},
@@ -109,6 +118,11 @@ var rules = []rule{
 	{name: "silent-about-name", result: Unknown, reason: ReasonLookupFailed, evidence: silentAboutName, when: (*subject).hasCNAMEInZone},
 	{name: "silent-about-caa", result: Unknown, reason: ReasonCAALookupFailed, evidence: silentAboutCAA},
 	{name: "silent-about-family", result: Unknown, reason: ReasonLookupFailed, evidence: silentAboutFamily, when: func(s *subject) bool { return slices.ContainsFunc(s.facts.Servers, answersAnything) }},
+
+	// A certificate by DNS-01.
+	{name: "dns-zone-unknown", method: byDNS, result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawNoZone},
+	{name: "dns-elsewhere", method: byDNS, result: Unknown, reason: ReasonZoneElsewhere, evidence: (*subject).sawServersElsewhere},
+	{name: "dns-at-cloudflare", method: byDNS, result: Pass, reason: ReasonZoneProvable, evidence: (*subject).sawZone},
 
 	{name: "aaaa-match", result: Pass, reason: ReasonAAAAMatch, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.six && len(s.route.outside) == 0 }},
 	{name: "aaaa-dead", result: Pass, reason: ReasonAAAADead, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.fallsBack }},

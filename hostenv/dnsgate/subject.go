@@ -11,9 +11,11 @@ import (
 // change after newSubject.
 type subject struct {
 	Request
-	name    string // the name in facts; the customer's spelling if invalid is set
-	invalid error  // why no public certificate can have the name
-	tooMany bool   // the certificate has too many names
+	name string // the name in facts; the customer's spelling if invalid is set
+	// wildcard is set if the certificate has the wildcard below the name in place of it.
+	wildcard bool
+	invalid  error // why no public certificate can have the name
+	tooMany  bool  // the certificate has too many names
 
 	facts  *NameFacts
 	nodeOf *NodeFacts // nil if it was not looked up
@@ -33,11 +35,12 @@ type subject struct {
 }
 
 func newSubject(facts *Facts, request Request, spelling string) *subject {
-	name, err := QueryName(spelling)
+	name, wildcard, err := request.query(spelling)
 	if err != nil {
 		return &subject{Request: request, name: spelling, invalid: err}
 	}
 	s := lookUp(facts, request, name)
+	s.wildcard = wildcard
 	s.conflicts = s.findConflicts()
 	s.caa = s.findAuthority()
 	s.route = s.findRoute()
@@ -78,6 +81,32 @@ func lookUp(facts *Facts, request Request, name string) *subject {
 		}
 	}
 	return s
+}
+
+// query returns the name in facts for a name of the certificate, and whether that is the
+// wildcard below it.
+func (r Request) query(spelling string) (name string, wildcard bool, err error) {
+	if r.DNS {
+		spelling, wildcard = strings.CutPrefix(spelling, "*.")
+	}
+	name, err = QueryName(spelling)
+	return name, wildcard, err
+}
+
+// certified returns the name in the certificate.
+func (s *subject) certified() string {
+	if s.wildcard {
+		return "*." + s.name
+	}
+	return s.name
+}
+
+// method returns the validation method of the certificate.
+func (s *subject) method() string {
+	if s.DNS {
+		return byDNS
+	}
+	return byHTTP
 }
 
 // hasNoAddress reports whether the name has no address that Let's Encrypt would try.

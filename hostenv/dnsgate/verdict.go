@@ -53,6 +53,8 @@ const (
 	ReasonAnswersAlike      Reason = "answers-like-the-node"
 	ReasonContradiction     Reason = "ns-contradicts-itself"
 	ReasonInPart            Reason = "ns-inconsistent-in-part"
+	ReasonZoneElsewhere     Reason = "zone-not-at-cloudflare"
+	ReasonZoneProvable      Reason = "zone-at-cloudflare"
 	// ReasonQuota and ReasonRateLimit are of no rule: [Gate] gives them to certificates
 	// that it would turn on.
 	ReasonQuota     Reason = "quota"
@@ -95,6 +97,9 @@ type Request struct {
 	// Names are the names in the certificate: the virtual host and its serverAliases,
 	// in the customer's spelling.
 	Names []string
+	// DNS is set if the node orders it by DNS-01, which proves names wherever they lead,
+	// and not by HTTP-01.
+	DNS bool
 	// Node is the name in DNS of the node that serves it.
 	Node string
 	// Profile is the certificate profile, which bounds the number of names; "" for the

@@ -12,7 +12,8 @@ import (
 // no limit counts them: DNS-01 proves the wildcard, wherever their names lead.
 func Sharing(d plan.Document, filter Filter) []Certificate {
 	var all []Certificate
-	for _, c := range certificatesOf(d, func(_ string, asked plan.TLS) (plan.TLS, bool) { return asked, asked.Shared != "" }) {
+	_, shared := plan.GeneratedWildcard(d.HostenvHostname)
+	for _, c := range certificatesOf(d, func(_ string, asked plan.TLS) (plan.TLS, bool) { return asked, asked.Shared == shared }) {
 		if filter.holds(c) && isServed(d, c) {
 			all = append(all, c)
 		}

@@ -264,12 +264,16 @@ const (
 type Asked struct {
 	EnableACME bool `json:"enableACME"`
 	ForceSSL   bool `json:"forceSSL"`
+	// UseACMEHost is the certificate by DNS-01 of the virtual host, see [Wildcard].
+	UseACMEHost string `json:"useACMEHost,omitzero"`
 
 	Carried Carried `json:",inline"`
 }
 
 // TLS returns the TLS that the environment asks for.
-func (a Asked) TLS() TLS { return TLS{EnableACME: a.EnableACME, ForceSSL: a.ForceSSL} }
+func (a Asked) TLS() TLS {
+	return TLS{EnableACME: a.EnableACME, ForceSSL: a.ForceSSL, Shared: a.UseACMEHost}
+}
 
 // Evidence is one fact that a verdict is based on.
 type Evidence struct {

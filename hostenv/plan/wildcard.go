@@ -55,16 +55,16 @@ const (
 // in security.acme.certs.
 func IsWildcardCertificate(name string) bool { return strings.HasPrefix(name, wildcardPrefix) }
 
-// wildcardCertificate returns the name of the certificate of a virtual host, or of
-// generated host names for hostenvHostname.
-func wildcardCertificate(host string) string {
+// WildcardCertificate returns the name of the certificate by DNS-01 of a virtual host, or
+// of generated host names for hostenvHostname.
+func WildcardCertificate(host string) string {
 	return wildcardPrefix + strings.Replace(host, "*", "_", 1)
 }
 
 // GeneratedWildcard returns the wildcard over generated host names, and the name of its
 // certificate.
 func GeneratedWildcard(hostenvHostname string) (domain, certificate string) {
-	return "*." + hostenvHostname, wildcardCertificate(hostenvHostname)
+	return "*." + hostenvHostname, WildcardCertificate(hostenvHostname)
 }
 
 // Covers reports whether a certificate with a wildcard serves all names.
@@ -192,7 +192,7 @@ func (c *computation) certify(e *placed, host string, v VirtualHost, owners doma
 			}
 			break
 		}
-		tls.EnableACME, tls.Shared = false, wildcardCertificate(host)
+		tls.EnableACME, tls.Shared = false, WildcardCertificate(host)
 	case p.Wildcard.Generated != "" && Covers(generated, all):
 		tls.EnableACME, tls.Shared = false, shared
 	default:

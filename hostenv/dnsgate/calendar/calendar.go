@@ -149,7 +149,7 @@ func (b *builder) subject(c dnsgate.Certificate) Subject {
 func normal(spellings []string) []string {
 	var names []string
 	for _, spelling := range spellings {
-		if name, err := dnsgate.QueryName(spelling); err == nil {
+		if name, err := dnsgate.CertificateName(spelling); err == nil {
 			names = append(names, name)
 		}
 	}

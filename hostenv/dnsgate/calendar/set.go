@@ -13,7 +13,7 @@ import (
 // registeredDomain returns the domain of a name that the limit of certificates counts:
 // its public suffix, private ones too, and one label more.
 func registeredDomain(name string) string {
-	domain, err := publicsuffix.EffectiveTLDPlusOne(name)
+	domain, err := publicsuffix.EffectiveTLDPlusOne(strings.TrimPrefix(name, "*."))
 	if err != nil {
 		return name // it is a public suffix, and counts by itself
 	}

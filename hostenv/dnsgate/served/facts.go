@@ -19,7 +19,7 @@ func Facts(ctx context.Context, facts *dnsgate.Facts, certificates []dnsgate.Cer
 	var questions []question
 	var hosts []string
 	for _, certificate := range certificates {
-		name, err := dnsgate.QueryName(certificate.Names[0])
+		name, err := dnsgate.CertificateName(certificate.Names[0])
 		if err != nil {
 			all[certificate.Host] = &dnsgate.Served{Error: err.Error()}
 			continue

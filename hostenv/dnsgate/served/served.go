@@ -30,9 +30,10 @@ func Hosts(d plan.Document) []Host {
 	certificates, _ := dnsgate.Certificates(d, dnsgate.Filter{}) // it fails only by its filter
 	var hosts []Host
 	for _, c := range certificates {
-		h := Host{Node: c.Node, Name: c.Host, Planned: d.Nodes[c.Node].Services.Nginx.VirtualHosts[c.Host].TLS().EnableACME}
+		tls := d.Nodes[c.Node].Services.Nginx.VirtualHosts[c.Host].TLS()
+		h := Host{Node: c.Node, Name: c.Host, Planned: tls.EnableACME || tls.Shared != ""}
 		for _, spelling := range c.Names {
-			if name, err := dnsgate.QueryName(spelling); err == nil {
+			if name, err := dnsgate.CertificateName(spelling); err == nil {
 				h.Names = append(h.Names, name)
 			}
 		}
