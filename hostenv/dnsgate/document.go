@@ -30,7 +30,7 @@ type Certificate struct {
 
 // Request returns the request to [Judge] the certificate.
 func (c Certificate) Request() Request {
-	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName, DNS: c.Asked.Shared != "", Profile: c.Profile}
+	return Request{Host: c.Host, Names: c.Names, Node: c.NodeName, DNS: c.Asked.Shared == plan.WildcardCertificate(c.Host), Profile: c.Profile}
 }
 
 // Filter limits a run to some nodes and environments. An empty list means all.
@@ -105,7 +105,7 @@ func certificatesOf(d plan.Document, asks func(host string, planned plan.TLS) (p
 		for host, v := range e.VirtualHosts {
 			if asked, ok := asks(host, v.TLS()); ok {
 				certified := v.CertificateNames(host)
-				if of := names[asked.Shared]; of != nil && asked.Shared == plan.WildcardCertificate(host) {
+				if of := names[asked.Shared]; of != nil && asked.Shared == plan.WildcardCertificate(host) { // not that of generated names
 					certified = of
 				}
 				all = append(all, Certificate{
