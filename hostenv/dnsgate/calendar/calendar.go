@@ -107,8 +107,8 @@ func Of(d plan.Document, o Options) *Calendar {
 	waiting := map[string]Subject{} // by host
 	for _, c := range certificates {
 		s := b.subject(c)
-		b.former(s)
-		if b.add(c, s) {
+		before := b.former(s)
+		if b.add(c, s, before) {
 			waiting[s.Host] = s
 		}
 	}
@@ -134,6 +134,9 @@ type order struct {
 	Event
 	*spend
 	renews bool // the certificate is renewed after it, and only after it
+	// before is the order of the same names by another profile that this one replaces. It
+	// is free once that one is through.
+	before *spend
 }
 
 // subject describes a certificate.
@@ -168,7 +171,7 @@ func domainsOf(names []string) []string {
 
 // add adds what a certificate does. It reports whether the gate holds the certificate
 // back.
-func (b *builder) add(c dnsgate.Certificate, s Subject) (waits bool) {
+func (b *builder) add(c dnsgate.Certificate, s Subject, before *spend) (waits bool) {
 	e, judged := b.document.DNSGate[c.Host]
 	served, isServed := b.options.Served[c.Host]
 	isServed = isServed && served.Node == c.Node
@@ -191,7 +194,7 @@ func (b *builder) add(c dnsgate.Certificate, s Subject) (waits bool) {
 	case e.Node != c.Node: // the gate has yet to judge it for this node
 		b.order(First, s, today, dnsgate.Reason(notJudged))
 	default:
-		b.running(s, e, served, isServed)
+		b.running(s, e, before, served, isServed)
 	}
 	return false
 }
@@ -200,7 +203,7 @@ func (b *builder) add(c dnsgate.Certificate, s Subject) (waits bool) {
 const notJudged = "not-judged"
 
 // running adds a certificate that is on.
-func (b *builder) running(s Subject, e plan.GateEntry, served Served, isServed bool) {
+func (b *builder) running(s Subject, e plan.GateEntry, before *spend, served Served, isServed bool) {
 	ordered, dated := read(e.Ordered)
 	names := s.Names
 	if e.OrderedNames != nil {
@@ -221,13 +224,15 @@ func (b *builder) running(s Subject, e plan.GateEntry, served Served, isServed b
 		b.order(Changed, s, window{b.From, b.From.Add(day)}, "")
 		return
 	case e.Profile != b.document.CertificateProfile:
+		var before *spend
 		if dated {
-			b.take(&spend{window: w}, s.Node, s.Domains)
+			before = &spend{window: w}
+			b.take(before, s.Node, s.Domains)
 		}
-		b.again(s, window{b.From, b.From.Add(day)}, !dated || w.latest.Before(b.From))
+		b.again(s, window{b.From, b.From.Add(day)}, before, !dated || w.latest.Before(b.From))
 		return
-	case dated && issuedBefore(e):
-		b.again(s, w, true)
+	case dated && deployedBefore(e):
+		b.again(s, w, before, true)
 		return
 	}
 	present := isServed && (!dated || served.NotBefore.Add(backdated+time.Minute).After(ordered))
@@ -249,20 +254,23 @@ func read(text string) (time.Time, bool) {
 	return t.UTC(), err == nil
 }
 
-// former adds the earlier orders of a virtual host, of this node or others.
-func (b *builder) former(s Subject) {
+// former adds the earlier orders of a virtual host, of this node or others. It returns the
+// last one, nil if that has no date.
+func (b *builder) former(s Subject) (last *spend) {
 	for _, o := range b.document.DNSGate[s.Host].FormerOrders {
 		ordered, dated := read(o.Ordered)
-		if !dated {
+		if last = nil; !dated {
 			continue
 		}
 		if o.Names != nil {
 			s.Names, s.Domains = o.Names, domainsOf(o.Names)
 		}
-		b.take(&spend{window: window{ordered, ordered.Add(day)}}, o.Node, s.Domains)
+		last = &spend{window: window{ordered, ordered.Add(day)}}
+		b.take(last, o.Node, s.Domains)
 		set := b.sets.of(s.Names)
 		set.past = append(set.past, ordered)
 	}
+	return last
 }
 
 // renew adds the renewals of a certificate whose next one is due within a window, which
@@ -287,18 +295,22 @@ func (b *builder) order(kind Kind, s Subject, w window, waits dnsgate.Reason) {
 	o.renews = true
 }
 
-// again adds an order of the same names by another profile. Once Let's Encrypt issued the
-// certificate of before, it takes that for a renewal.
-func (b *builder) again(s Subject, w window, issued bool) {
+// again adds an order of the same names by another profile. Once Let's Encrypt issued a
+// certificate by the order before, it takes that for a renewal. If that one was not
+// deployed, it does not.
+func (b *builder) again(s Subject, w window, before *spend, deployed bool) {
 	o := b.event(Changed, s, w, "")
-	if o.renews = true; !issued {
+	if o.renews = true; !deployed || before != nil {
 		b.take(o.spend, s.Node, s.Domains)
+	}
+	if deployed {
+		o.before = before
 	}
 }
 
-// issuedBefore reports whether the present order differs from the one before in its profile
+// deployedBefore reports whether the present order differs from the one before in its profile
 // alone, and that was a day old or more when the gate replaced it.
-func issuedBefore(e plan.GateEntry) bool {
+func deployedBefore(e plan.GateEntry) bool {
 	before, ok := dnsgate.ByOtherProfile(e)
 	begun, dated := read(before.Ordered)
 	until, _ := read(before.Until)
@@ -352,6 +364,9 @@ func (b *builder) judge() {
 		}
 	}
 	jams := settle(buckets, b.Until.AddDate(10, 0, 0))
+	if b.spare(buckets) {
+		jams = settle(buckets, b.Until.AddDate(10, 0, 0))
+	}
 	for _, bucket := range buckets {
 		for _, j := range jams[bucket] {
 			var refused []*order
@@ -373,6 +388,30 @@ func (b *builder) judge() {
 	}
 	b.judgeSets(unsafe)
 	b.judgeNames(unsafe)
+}
+
+// spare takes the orders out of the buckets that replace one which is through by then, and
+// reports whether there are any.
+func (b *builder) spare(buckets []*bucket) bool {
+	free := map[*spend]bool{}
+	for _, o := range b.orders {
+		if o.before != nil && o.before.latest(nil).Before(o.Earliest) {
+			free[o.spend], o.spend.buckets = true, nil
+		}
+	}
+	if len(free) == 0 {
+		return false
+	}
+	for _, bucket := range buckets {
+		bucket.spends = slices.DeleteFunc(bucket.spends, func(s *spend) bool { return free[s] })
+		for _, s := range bucket.spends {
+			s.until = nil
+		}
+	}
+	for s := range free {
+		s.until = nil
+	}
+	return true
 }
 
 // judgeNames finds the certificates with too many names.

@@ -100,14 +100,7 @@ func newYear(t testing.TB, n int) *year {
 	r := rand.New(rand.NewPCG(*seed, uint64(n)))
 	start := time.Date(2026, 11, 30, 6, 0, 0, 0, time.UTC).AddDate(0, 0, r.IntN(500))
 	y := &year{Rand: r, TB: t, authority: newAuthority(t, start), start: start, n: n, profile: plan.Classic, days: 30}
-	switch r.IntN(6) {
-	case 0:
-		y.days = 0
-	case 1:
-		y.profile, y.days = plan.TLSServer, 30*r.IntN(2)
-	case 2:
-		y.profile, y.days = plan.Shortlived, 3*r.IntN(2)
-	}
+	y.choose()
 	for i := range 1 + r.IntN(3) {
 		y.nodes = append(y.nodes, fmt.Sprintf("n%d", i))
 	}
@@ -116,6 +109,19 @@ func newYear(t testing.TB, n int) *year {
 		y.domains[i] = fmt.Sprintf(y.domains[i], i)
 	}
 	return y
+}
+
+// choose sets the profile of the nodes' orders.
+func (y *year) choose() {
+	y.profile, y.days = plan.Classic, 30
+	switch y.IntN(6) {
+	case 0:
+		y.days = 0
+	case 1:
+		y.profile, y.days = plan.TLSServer, 30*y.IntN(2)
+	case 2:
+		y.profile, y.days = plan.Shortlived, 3*y.IntN(2)
+	}
 }
 
 // live lets the year happen.
@@ -135,6 +141,12 @@ func (y *year) live() {
 
 // change changes the provider's sites.
 func (y *year) change(now time.Time) {
+	if y.IntN(25) == 0 {
+		profile, days := y.profile, y.days
+		if y.choose(); y.profile == profile {
+			y.days = days // the plan does not know since when it is another
+		}
+	}
 	if y.IntN(3) > 0 || len(y.sites) == 0 {
 		burst := 1 + y.IntN(8)
 		switch y.IntN(12) {
@@ -187,7 +199,7 @@ func (y *year) deploy(now, next time.Time) {
 	begin := now.Add(time.Duration(y.Int64N(int64(23 * hour))))
 	changed := 0
 	for _, s := range y.sites {
-		same := s.entry.Node == s.node && slices.Equal(s.entry.OrderedNames, s.names)
+		same := s.entry.Node == s.node && slices.Equal(s.entry.OrderedNames, s.names) && s.entry.Profile == y.profile
 		verdict := "pass"
 		if s.fails.After(now) && s.notAfter.IsZero() {
 			verdict = "unknown"
@@ -198,9 +210,9 @@ func (y *year) deploy(now, next time.Time) {
 			}
 			continue
 		}
-		entry := plan.GateEntry{Decision: plan.GateOn, Node: s.node, Verdict: verdict, Reason: "a-match", Name: s.host, Ordered: now.Format(time.RFC3339), OrderedNames: s.names}
+		entry := plan.GateEntry{Decision: plan.GateOn, Node: s.node, Verdict: verdict, Reason: "a-match", Name: s.host, Ordered: now.Format(time.RFC3339), OrderedNames: s.names, Profile: y.profile}
 		if old := s.entry; old.Ordered != "" {
-			entry.FormerOrders = append(slices.Clone(old.FormerOrders), plan.Order{Names: old.OrderedNames, Node: old.Node, Ordered: old.Ordered, Until: now.Format(time.RFC3339)})
+			entry.FormerOrders = append(slices.Clone(old.FormerOrders), plan.Order{Names: old.OrderedNames, Node: old.Node, Ordered: old.Ordered, Until: now.Format(time.RFC3339), Profile: old.Profile})
 			entry.FormerOrders = slices.DeleteFunc(entry.FormerOrders, func(o plan.Order) bool {
 				until, err := time.Parse(time.RFC3339, o.Until)
 				return err != nil || now.Sub(until) > 9*day
@@ -219,7 +231,7 @@ func (y *year) deploy(now, next time.Time) {
 
 func (y *year) makeCalendar(now time.Time, days int) {
 	on := true
-	d := plan.Document{HostenvHostname: "hosting.example", Environments: map[string]plan.Environment{}, Nodes: map[string]plan.Node{}, DNSGate: map[string]plan.GateEntry{}}
+	d := plan.Document{CertificateProfile: y.profile, HostenvHostname: "hosting.example", Environments: map[string]plan.Environment{}, Nodes: map[string]plan.Node{}, DNSGate: map[string]plan.GateEntry{}}
 	for _, node := range y.nodes {
 		d.Nodes[node] = plan.Node{Services: plan.Services{Nginx: plan.Nginx{VirtualHosts: map[string]plan.VirtualHost{}}}}
 	}
@@ -233,7 +245,7 @@ func (y *year) makeCalendar(now time.Time, days int) {
 			d.DNSGate[s.host] = e
 		}
 	}
-	y.calendar = calendar.Of(d, calendar.Options{Now: now, Days: days, Profile: y.profile, ValidMinDays: y.days})
+	y.calendar = calendar.Of(d, calendar.Options{Now: now, Days: days, ValidMinDays: y.days})
 	y.calendars++
 	y.of, y.undated, y.daily = map[string][]calendar.Event{}, map[string]bool{}, false
 	for _, s := range y.calendar.Undated {
