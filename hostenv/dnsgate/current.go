@@ -16,12 +16,13 @@ import (
 // say.
 func (s *subject) bringUpToDate() {
 	asked := slices.DeleteFunc(slices.Clone(s.facts.Servers), func(f ServerFacts) bool { return f.aside() })
-	if len(s.views) == 0 || disagreement(s.views) != "" {
+	if len(s.views) == 0 {
 		return
 	}
 	slices.SortFunc(asked, compareServers)
 	contradict := slices.ContainsFunc(asked, contradicts)
-	if contradict && slices.ContainsFunc(asked, func(f ServerFacts) bool { return len(f.A.Chain)+len(f.AAAA.Chain) > 0 }) {
+	alias := slices.ContainsFunc(asked, func(f ServerFacts) bool { return len(f.A.Chain)+len(f.AAAA.Chain) > 0 })
+	if disagreement(s.views) != "" || contradict && alias {
 		s.findOrigins(asked)
 		return
 	}
@@ -55,9 +56,9 @@ func (s *subject) bringUpToDate() {
 	}
 }
 
-// findOrigins notes the addresses of the resolver that follow from no server's answer, of
-// servers that have a CNAME for one type alone. A resolver that met it follows it for the
-// other.
+// findOrigins notes the addresses of the resolver that follow from no server's answer. The
+// servers differ, or have a CNAME for one type alone, which a resolver that met it follows
+// for the other.
 func (s *subject) findOrigins(asked []ServerFacts) {
 	check := func(kind string, l Lookup, of func(ServerFacts) Lookup) {
 		follows := func(f ServerFacts) bool {
@@ -71,10 +72,11 @@ func (s *subject) findOrigins(asked []ServerFacts) {
 			return slices.Contains(heads, l.Chain[0])
 		}
 		if clean(l) && len(l.Addresses) > 0 && !slices.ContainsFunc(asked, follows) {
-			s.uncertain = append(s.uncertain, s.sawLookup(kind, l))
+			var has []Evidence
 			for _, f := range asked {
-				s.uncertain = append(s.uncertain, f.saw(s.name, kind, of(f)))
+				has = append(has, f.saw(s.name, kind, of(f)))
 			}
+			s.baseless = slices.Concat(s.baseless, []Evidence{s.sawLookup(kind, l)}, sorted(has))
 		}
 	}
 	check("A", s.facts.A, func(f ServerFacts) Lookup { return f.A })

@@ -104,6 +104,7 @@ var rules = []rule{
 	{name: "aaaa-lookup-failed", warns: aaaaLookupFailed},
 	{name: "contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.doubt() == contradiction }},
 	{name: "in-part", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.doubt() == inPart }},
+	{name: "resolver-baseless", result: Unknown, reason: ReasonInPart, evidence: func(s *subject) []Evidence { return s.baseless }},
 	{name: "aaaa-mixed", result: Fail, reason: ReasonAAAAMixed, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.way == leadsAway && s.route.six && s.route.mixed }},
 	{name: "aaaa-mismatch", result: Fail, reason: ReasonAAAAMismatch, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.way == leadsAway && s.route.six }},
 	{name: "a-mixed", result: Fail, reason: ReasonAMixed, evidence: (*subject).sawRoute, when: func(s *subject) bool { return s.route.way == leadsAway && s.route.mixed }},

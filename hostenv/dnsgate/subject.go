@@ -27,6 +27,7 @@ type subject struct {
 
 	views     []view
 	uncertain []Evidence // what the resolver says and some name servers do not, while others do not answer
+	baseless  []Evidence // what the resolver says and follows from no name server's answer, while they differ
 	outdated  []string   // what the resolver says and the name servers do not, as warnings
 	torn      bool       // the name servers differ on the CNAME
 	conflicts []conflict

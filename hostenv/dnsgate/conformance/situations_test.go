@@ -604,6 +604,7 @@ func foundSituations() []Situation {
 		of("an alias at the address of a server that the glue does not have, and its target has CAA that forbids", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME web.{t}.", At: map[string]string{"ns3": "* A {n4}"}, Glue: map[string]string{"ns1": "ns3"}},
 			Zone{Origin: "{t}", Servers: []string{"ns2", "ns3"}, Records: "web A {e4}\nweb CAA 0 issue \"ca.example\""}),
 		since(of("the servers that are delegated are lame", "n1", Zone{Servers: []string{"ns1"}, Records: "www A {n4}", Delegate: []string{"lame"}}), "www A {n4}"),
+		since(of("an alias to the node by now, and one server has no data for A", "n1", Zone{Records: "www CNAME {node}.", Faults: []Fault{{Server: "ns1", Name: "www", Type: "A", Kind: FaultEmpty}}}), "www A {r4}\nwww AAAA {r6}"),
 		since(of("CAA that forbids was here before the alias", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME {node}."}), "www A {n4}\nwww A {r4}\nwww CAA 1 issue \"\\;\""),
 		since(of("CAA that forbids was at another alias", "old", Zone{Servers: []string{"ns1"}, Records: "www CNAME {node}.", Faults: []Fault{{Type: "CNAME", Kind: FaultServFail}}}), "www CNAME there\nthere A {o4}\nthere CAA 0 issue \"ca.example\""),
 		since(of("the servers contradict themselves, and AAAA was elsewhere", "n1", Zone{Records: "* A {n4}\nwww A {n4}", Faults: []Fault{{Name: "www", Type: "AAAA", Kind: FaultGoneThere}}}), "www A {n4}\nwww AAAA {e6}"),
