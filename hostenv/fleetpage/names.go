@@ -80,7 +80,7 @@ func (c *facts) judged(row *Name, e plan.Environment, v plan.VirtualHost) {
 		row.Certificate = Badge{Good, "on"}
 	case v.UseACMEHost != "":
 		row.Certificate = Badge{Good, "wildcard"}
-	case judged && entry.Asked.EnableACME:
+	case judged && (entry.Asked.EnableACME || entry.Asked.UseACMEHost != ""):
 		row.Certificate, row.Off = Badge{Bad, "off"}, true
 	default:
 		row.Certificate = Badge{Plain, "not asked for"}

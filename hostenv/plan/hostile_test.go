@@ -109,7 +109,7 @@ func unquoted(hint string) string {
 // sees it as text: not as a hint, an error, a command or a control of the terminal.
 func TestHostileTexts(t *testing.T) {
 	tried, refused := 0, 0
-	for _, scenario := range []string{"002-b-two-orgs-some-new", "108-idn", "104-moved-environment", "115-previous-node", "107-wildcard-other-organisation", "018-q-nodefor-no-default-unneeded"} {
+	for _, scenario := range []string{"002-b-two-orgs-some-new", "108-idn", "104-moved-environment", "115-previous-node", "107-wildcard-other-organisation", "153-wildcard-zones", "018-q-nodefor-no-default-unneeded"} {
 		data, err := os.ReadFile(filepath.Join(goldenDir, scenario, "inventory.json"))
 		if err != nil {
 			t.Fatal(err)

@@ -43,10 +43,14 @@ func (c *comparison) options(user string, was, now plan.Environment, reason stat
 		}
 		for d := range differences(objectOf(old), objectOf(now.VirtualHosts[host])) {
 			why := reason
-			tls := d.path[0] == "enableACME" || d.path[0] == "forceSSL"
-			if own := tls || d.path[0] == "useACMEHost"; own && old.UseACMEHost != now.VirtualHosts[host].UseACMEHost {
+			tls := slices.Contains([]string{"enableACME", "forceSSL", "useACMEHost"}, d.path[0])
+			decided, decides := c.before.Plan.DNSGate[host].Decision, c.after.Plan.DNSGate[host].Decision
+			switch {
+			case tls && decided != decides && (decides == plan.GateOff || decided == plan.GateOff && decides == plan.GateOn):
+				why = ReasonGate
+			case tls && old.UseACMEHost != now.VirtualHosts[host].UseACMEHost:
 				why = ReasonProvider // provider.wildcard
-			} else if tls && c.before.Plan.DNSGate[host].Decision != c.after.Plan.DNSGate[host].Decision {
+			case tls && decided != decides:
 				why = ReasonGate
 			}
 			if generated(d.before, c.earlier(user)) && generated(d.after, user) {

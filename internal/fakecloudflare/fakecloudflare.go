@@ -43,6 +43,10 @@ type Fake struct {
 	ReadOnly map[string]bool // zones that the token must not write
 	Hidden   map[string]bool // names with a record that the API does not list
 
+	// Tokens are the tokens that see and edit one zone alone, by its id. [Token] sees all
+	// zones, unless it is one of these.
+	Tokens map[string]string
+
 	Requests []string // method, path and query
 	Writes   int      // successful batches
 	// Fault returns the fault for a request, before the answer.
@@ -185,7 +189,9 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Authorization") != "Bearer "+Token {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	only, limited := f.Tokens[token]
+	if token != Token && !limited {
 		refuse(w, http.StatusForbidden, 10000, "Authentication error")
 		return
 	}
@@ -193,10 +199,15 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodGet && len(path) == 1 && path[0] == "zones":
 		zones := f.Zones
+		if limited {
+			zones = slices.DeleteFunc(slices.Clone(zones), func(z cloudflare.Zone) bool { return z.ID != only })
+		}
 		if name := r.URL.Query().Get("name"); name != "" {
 			zones = slices.DeleteFunc(slices.Clone(zones), func(z cloudflare.Zone) bool { return z.Name != name })
 		}
 		page(w, r, zones, 50)
+	case limited && len(path) > 1 && path[1] != only:
+		refuse(w, http.StatusForbidden, 9109, "Unauthorized to access requested resource")
 	case r.Method == http.MethodGet && len(path) == 2:
 		i := slices.IndexFunc(f.Zones, func(z cloudflare.Zone) bool { return z.ID == path[1] })
 		if i < 0 {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net/http"
 	"os"
@@ -31,16 +32,19 @@ func (l *Lab) StartCloudflare(t testing.TB) *fakecloudflare.Fake {
 	t.Helper()
 	const id = "023e105f4ecef8ad9ca31a8372d0c353"
 	fake := fakecloudflare.New(t, fakecloudflare.Zone(id, "example.net"))
-	published := map[string]bool{}
-	fake.Changed = func(_ string, records map[string]cloudflare.Record) {
+	published := map[string]map[string]bool{} // names by zone
+	fake.Changed = func(zone string, records map[string]cloudflare.Record) {
+		if published[zone] == nil {
+			published[zone] = map[string]bool{}
+		}
 		texts := map[string][]string{}
-		for name := range published {
+		for name := range published[zone] {
 			texts[name] = nil
 		}
 		for _, record := range records {
 			if record.Type == "TXT" {
 				texts[record.Name] = append(texts[record.Name], "TXT "+strconv.Quote(record.Content))
-				published[record.Name] = true
+				published[zone][record.Name] = true
 			}
 		}
 		for name, all := range texts {
@@ -53,6 +57,24 @@ func (l *Lab) StartCloudflare(t testing.TB) *fakecloudflare.Fake {
 	must(t, err)
 	l.DNS.Set(cloudflareHost, l.other(t, 443, &http.Server{Handler: fake, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}}))
 	return fake
+}
+
+// ZoneAtCloudflare adds a zone to the stand-in, which one token edits, and returns its id.
+// The DNS says that Cloudflare has it.
+func (l *Lab) ZoneAtCloudflare(t testing.TB, fake *fakecloudflare.Fake, name, token string) (id string) {
+	t.Helper()
+	const server = "ada.ns.cloudflare.com"
+	id = fmt.Sprintf("%032x", len(fake.Zones))
+	fake.Mu.Lock()
+	fake.AddZone(fakecloudflare.Zone(id, name))
+	if fake.Tokens == nil {
+		fake.Tokens = map[string]string{}
+	}
+	fake.Tokens[token] = id
+	fake.Mu.Unlock()
+	l.DNS.Set(server, l.DNS.address)
+	l.DNS.Records(t, name, "NS "+server+".")
+	return id
 }
 
 // issue makes a certificate for a host, signed by the one of Pebble's HTTPS.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -194,8 +195,12 @@ func (d *DNS) answer(reply *dns.Msg, name, spelled string, kind uint16, depth in
 	isZone := dns.CountLabel(name) <= 2 && (name == zone) // root and top-level domains are zones too
 	records := d.records[name]
 	if isZone {
-		ns, _ := dns.NewRR(name + " 60 IN NS " + nameServer)
-		records = append([]dns.RR{ns, soa(name)}, records...)
+		own := []dns.RR{soa(name)}
+		if !slices.ContainsFunc(records, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeNS }) {
+			ns, _ := dns.NewRR(name + " 60 IN NS " + nameServer)
+			own = append(own, ns)
+		}
+		records = append(own, records...)
 	}
 	for _, rr := range records {
 		cname, isAlias := rr.(*dns.CNAME)

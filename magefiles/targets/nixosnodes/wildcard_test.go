@@ -157,7 +157,7 @@ func TestWildcard(t *testing.T) {
 
 	// Only root can read the token on a node, and it is nowhere else.
 	for _, n := range s.Nodes {
-		if got := n.Run(t, "stat", "-L", "-c", "%U %G %a", "/run/secrets/hostenv-wildcard-token"); got != "root root 400" {
+		if got := n.Run(t, "stat", "-L", "-c", "%U %G %a", "/run/secrets/hostenv-wildcard/_wildcard."+nixosnode.Domain); got != "root root 400" {
 			t.Errorf("on %s the token is %s", n.Name, got)
 		}
 		if got := n.Run(t, "stat", "-c", "%U %G %a", "/var/lib/acme/_wildcard."+nixosnode.Domain+"/key.pem"); got != "acme nginx 640" {

@@ -155,7 +155,13 @@ func secrets(t *testing.T, plan map[string]any) *string {
 	}
 	path := sopsFile(t, slices.Sorted(maps.Keys(places))...)
 	if wildcards, ok := plan["wildcards"].([]any); ok {
-		path = withSecret(t, path, fmt.Sprint(wildcards[0].(map[string]any)["apiTokenSecret"])) // they have one token
+		tokens := map[string]bool{}
+		for _, w := range wildcards {
+			tokens[fmt.Sprint(w.(map[string]any)["apiTokenSecret"])] = true
+		}
+		for token := range tokens {
+			path = withSecret(t, path, token)
+		}
 	}
 	return &path
 }
