@@ -58,7 +58,9 @@ var rules = []rule{
 	{name: "bogus-in-part", result: Fail, reason: ReasonDNSSECBogus, evidence: (*subject).lookups, when: func(s *subject) bool {
 		return s.hasNoAddress() && (bogus(s.facts.A) && clean(s.facts.AAAA) || clean(s.facts.A) && bogus(s.facts.AAAA))
 	}},
+	{name: "address-beside-cname", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawBesideCNAME, when: func(s *subject) bool { return slices.ContainsFunc(s.facts.Servers, besideCNAME) }},
 	{name: "no-address-known", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).lookups, when: func(s *subject) bool { return s.hasNoAddress() && (!clean(s.facts.A) || !clean(s.facts.AAAA)) }},
+	{name: "zone-is-new", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawReferral, when: (*subject).hasNoAddress},
 	{name: "no-address-contradiction", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == contradiction }},
 	{name: "no-address-in-part", result: Unknown, reason: ReasonInPart, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.hasNoAddress() && s.doubt() == inPart }},
 	{name: "resolver-differs", result: Unknown, reason: ReasonInPart, evidence: func(s *subject) []Evidence { return s.uncertain }},
@@ -71,7 +73,6 @@ var rules = []rule{
 	{name: "no-address", result: Fail, reason: ReasonNoAddress, evidence: (*subject).lookups, when: (*subject).hasNoAddress},
 
 	// The name servers of its zone, and of the zones that its CNAMEs lead to.
-	{name: "address-beside-cname", result: Unknown, reason: ReasonContradiction, evidence: (*subject).sawBesideCNAME, when: func(s *subject) bool { return slices.ContainsFunc(s.facts.Servers, besideCNAME) }},
 	{name: "servers-differ-harmlessly", warns: serversDifferHarmlessly},
 	{name: "servers-differ-node-unknown", result: Unknown, reason: ReasonNodeUnresolved, evidence: (*subject).nodeLookups, when: func(s *subject) bool { return s.conflict(needsNode) != nil }},
 	{name: "servers-differ-aaaa-unknown", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawAAAA, when: func(s *subject) bool { return s.conflict(needsAAAA) != nil }},

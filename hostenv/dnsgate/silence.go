@@ -30,6 +30,36 @@ func isLame(servers []ServerFacts) bool {
 	return named > 0 && (others || refuse == named)
 }
 
+// sawReferral applies if a server of what the resolver took for the zone of the name, or of
+// the end of its CNAMEs, refers to another zone, and none answers: that zone is new, and
+// the resolver remembers that it was not there.
+func (s *subject) sawReferral() []Evidence {
+	look := func(name string, servers []ServerFacts) (seen []Evidence) {
+		lame := false
+		for _, f := range servers {
+			if answersAnything(f) {
+				return nil
+			}
+			lame = lame || f.A.Failed() && f.A.Error == ErrorLame
+			seen = append(seen, f.saw(name, "A", f.A), f.saw(name, "AAAA", f.AAAA))
+		}
+		if !lame {
+			return nil
+		}
+		return sorted(seen)
+	}
+	for _, chain := range [][]string{s.facts.A.Chain, s.facts.AAAA.Chain} {
+		for _, alias := range s.facts.Aliases {
+			if len(chain) > 0 && alias.Name == chain[len(chain)-1] {
+				if seen := look(alias.Name, alias.Servers); len(seen) > 0 {
+					return seen
+				}
+			}
+		}
+	}
+	return look(s.name, s.facts.Servers)
+}
+
 // refuses reports whether a server answered that it does not serve the zone.
 func refuses(l Lookup) bool { return l.Failed() && (l.Error == ErrorRefused || l.Error == ErrorLame) }
 
