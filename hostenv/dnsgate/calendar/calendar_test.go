@@ -397,3 +397,27 @@ func TestTooManyNames(t *testing.T) {
 		}
 	}
 }
+
+// A certificate by DNS-01 of a customer's wildcard is ordered and renewed as all others, and
+// counts for its domain. That of generated names is none of theirs.
+func TestWildcardsCount(t *testing.T) {
+	d := document(host{name: "*.shop.com", entry: ordered(now.AddDate(0, 0, -10), "*.shop.com")}, host{name: "a.hosting.example"})
+	_, generated := plan.GeneratedWildcard(d.HostenvHostname)
+	for name, certificate := range map[string]string{"*.shop.com": plan.WildcardCertificate("*.shop.com"), "a.hosting.example": generated} {
+		v := plan.VirtualHost{}.WithTLS(plan.TLS{ForceSSL: true, Shared: certificate})
+		d.Environments[name].VirtualHosts[name], d.Nodes["n1"].Services.Nginx.VirtualHosts[name] = v, v
+		d.Wildcards = append(d.Wildcards, plan.Wildcard{Node: "n1", Certificate: certificate, Names: []string{name}})
+	}
+	renewals := 0
+	for _, e := range calendar.Of(d, calendar.Options{Now: now, Days: 100}).Events {
+		if e.Host != "*.shop.com" || fmt.Sprint(e.Names, e.Domains) != "[*.shop.com] [shop.com]" {
+			t.Errorf("%s %s: names %v, domains %v", e.Kind, e.Host, e.Names, e.Domains)
+		}
+		if e.Kind == calendar.Renewal {
+			renewals++
+		}
+	}
+	if renewals == 0 {
+		t.Error("it is never renewed")
+	}
+}
