@@ -143,6 +143,8 @@ func (s *subject) effectOf(kind string, views []view, servers []ServerFacts) eff
 	}
 	sound := viewsOf(slices.DeleteFunc(slices.Clone(servers), unsound))
 	switch {
+	case slices.ContainsFunc(servers, func(f ServerFacts) bool { return f.Unglued }):
+		return inPart // resolvers differ in which addresses of the servers they ask
 	case disagreement(sound) != "" && !s.leadToNode(sound):
 		return fatal
 	case slices.ContainsFunc(servers, contradicts):

@@ -3,6 +3,7 @@ package dnsgate
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // The resolver's cache may hold records that are no longer in the zone, for as long as
@@ -22,10 +23,29 @@ func (s *subject) bringUpToDate() {
 	slices.SortFunc(asked, compareServers)
 	contradict := slices.ContainsFunc(asked, contradicts)
 	alias := slices.ContainsFunc(asked, func(f ServerFacts) bool { return len(f.A.Chain)+len(f.AAAA.Chain) > 0 })
-	if disagreement(s.views) != "" || contradict && alias {
+	differ := disagreement(s.views)
+	if differ != "" || contradict && alias {
 		s.findOrigins(asked)
+	} else {
+		s.replaceAddresses(asked)
+	}
+	if contradict || strings.HasPrefix(differ, "CNAME") || slices.ContainsFunc(asked, hidesCNAME) {
 		return
 	}
+	s.facts.CAA = slices.Clone(s.facts.CAA)
+	for i, at := range s.facts.CAA {
+		now, ok := s.agreedCAA(asked, at.Name)
+		if !ok || !clean(at.Lookup) || describe(Lookup{Outcome: OutcomeNoData, CAA: at.Lookup.CAA}) == describe(now) {
+			continue
+		}
+		s.outdated = append(s.outdated, fmt.Sprintf("%s: the resolver has %s for CAA of %s, and the name servers have %s, which counts", s.name, describe(at.Lookup), at.Name, describe(now)))
+		s.facts.CAA[i].Lookup = now
+	}
+}
+
+// replaceAddresses takes the addresses of the servers, which agree, in place of the
+// resolver's.
+func (s *subject) replaceAddresses(asked []ServerFacts) {
 	replace := func(kind string, old *Lookup, of func(ServerFacts) Lookup) {
 		now, all, ok := s.agreed(kind == "AAAA", asked, of)
 		if !ok || !clean(*old) || sameAddresses(*old, now) {
@@ -42,18 +62,6 @@ func (s *subject) bringUpToDate() {
 	}
 	replace("A", &s.facts.A, func(f ServerFacts) Lookup { return f.A })
 	replace("AAAA", &s.facts.AAAA, func(f ServerFacts) Lookup { return f.AAAA })
-	if contradict || slices.ContainsFunc(asked, hidesCNAME) {
-		return
-	}
-	s.facts.CAA = slices.Clone(s.facts.CAA)
-	for i, at := range s.facts.CAA {
-		now, ok := s.agreedCAA(asked, at.Name)
-		if !ok || !clean(at.Lookup) || describe(Lookup{Outcome: OutcomeNoData, CAA: at.Lookup.CAA}) == describe(now) {
-			continue
-		}
-		s.outdated = append(s.outdated, fmt.Sprintf("%s: the resolver has %s for CAA of %s, and the name servers have %s, which counts", s.name, describe(at.Lookup), at.Name, describe(now)))
-		s.facts.CAA[i].Lookup = now
-	}
 }
 
 // findOrigins notes the addresses of the resolver that follow from no server's answer. The
@@ -63,7 +71,7 @@ func (s *subject) findOrigins(asked []ServerFacts) {
 	check := func(kind string, l Lookup, of func(ServerFacts) Lookup) {
 		follows := func(f ServerFacts) bool {
 			if len(l.Chain) == 0 {
-				return !slices.ContainsFunc(l.Addresses, func(a string) bool { return !slices.Contains(of(f).Addresses, a) })
+				return slices.Equal(parse(l.Addresses), parse(of(f).Addresses))
 			}
 			heads := slices.Clone(f.CNAME.Targets)
 			for _, chain := range [][]string{f.A.Chain, f.AAAA.Chain} {
@@ -137,7 +145,7 @@ func sameAddresses(a, b Lookup) bool {
 	return slices.Equal(parse(a.Addresses), parse(b.Addresses)) && (len(a.Addresses) > 0 || a.Outcome == b.Outcome)
 }
 
-// agreedCAA returns the CAA set of a label that all servers have. At the end of a CNAME into
+// agreedCAA returns the CAA set of a label that all servers have which do not refuse. At the end of a CNAME into
 // another zone it is the set of that zone's servers.
 func (s *subject) agreedCAA(servers []ServerFacts, label string) (agreed Lookup, ok bool) {
 	for _, f := range servers {
@@ -146,6 +154,9 @@ func (s *subject) agreedCAA(servers []ServerFacts, label string) (agreed Lookup,
 			return Lookup{}, false
 		}
 		l := f.CAA[i].Lookup
+		if refuses(l) {
+			continue
+		}
 		if n := len(l.Chain); n > 0 && !s.inZone(l.Chain[n-1]) {
 			target, known := s.caaOf(l.Chain[n-1])
 			if !known {

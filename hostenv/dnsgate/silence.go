@@ -60,8 +60,8 @@ func (s *subject) sawReferral() []Evidence {
 	return look(s.name, s.facts.Servers)
 }
 
-// refuses reports whether a server answered that it does not serve the zone.
-func refuses(l Lookup) bool { return l.Failed() && (l.Error == ErrorRefused || l.Error == ErrorLame) }
+// refuses reports whether a server answered, and with an error.
+func refuses(l Lookup) bool { return l.Failed() && l.Error != ErrorTimeout }
 
 func (s *subject) sawServers() []Evidence {
 	var seen []Evidence
