@@ -269,9 +269,9 @@ func (c *computation) wildcards() []Wildcard {
 			continue
 		}
 		for host, v := range e.hosts {
-			switch {
-			case v.UseACMEHost == "":
-			case v.UseACMEHost == shared:
+			switch v.UseACMEHost {
+			case "":
+			case shared:
 				if !having[e.node] {
 					all = append(all, Wildcard{Node: e.node, Certificate: shared, Names: []string{generated, nameOf(e.node, p.HostenvHostname)}, APITokenSecret: p.Wildcard.Generated})
 				}

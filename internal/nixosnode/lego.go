@@ -70,7 +70,10 @@ func buildLego(dir string) error {
 		if err != nil {
 			return errors.Join(errNoLego, err)
 		}
-		var downloaded struct{ Dir, Sum string }
+		var downloaded struct {
+			Dir string `json:"Dir"`
+			Sum string `json:"Sum"`
+		}
 		if err := json.Unmarshal([]byte(out), &downloaded); err != nil {
 			return fmt.Errorf("download lego: %w", err)
 		}

@@ -364,7 +364,9 @@ func readPlan(text []byte) (p planText, err error) {
 		err = json.Unmarshal(p.members["wildcards"], &wildcards)
 	}
 	for _, one := range wildcards {
-		var at struct{ Node string }
+		var at struct {
+			Node string `json:"node"`
+		}
 		if err == nil {
 			err = json.Unmarshal(one, &at)
 		}

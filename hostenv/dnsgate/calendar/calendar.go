@@ -396,7 +396,7 @@ func (b *builder) spare(buckets []*bucket) bool {
 	free := map[*spend]bool{}
 	for _, o := range b.orders {
 		if o.before != nil && o.before.latest(nil).Before(o.Earliest) {
-			free[o.spend], o.spend.buckets = true, nil
+			free[o.spend], o.buckets = true, nil
 		}
 	}
 	if len(free) == 0 {
