@@ -19,13 +19,6 @@ import (
 func TestNodesAreNixOS(t *testing.T) {
 	eval := filepath.Join(testenv.Need(t, "nixos-eval"), "run.sh")
 	testenv.Need(t, "nix")
-	// What nix/modules/acme.nix sets: nginx may read every certificate, also one that NixOS
-	// does not make for a virtual host.
-	module := filepath.Join(t.TempDir(), "acme.nix")
-	text := "{ config, lib, ... }: { security.acme.defaults.group = lib.mkDefault config.services.nginx.group; }"
-	if err := os.WriteFile(module, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
 	for _, dir := range scenarios(t) {
 		path := filepath.Join(dir, "plan.json")
 		data, err := os.ReadFile(path)
@@ -33,7 +26,8 @@ func TestNodesAreNixOS(t *testing.T) {
 			continue // the scenario has no plan
 		}
 		var plan struct {
-			Nodes map[string]json.RawMessage `json:"nodes"`
+			Nodes     map[string]json.RawMessage `json:"nodes"`
+			Wildcards []wildcard                 `json:"wildcards"`
 		}
 		if err := json.Unmarshal(data, &plan); err != nil {
 			t.Fatal(err)
@@ -42,12 +36,43 @@ func TestNodesAreNixOS(t *testing.T) {
 		for node := range plan.Nodes {
 			t.Run(filepath.Base(dir)+"/"+node, func(t *testing.T) {
 				t.Parallel()
+				module := certificatesModule(t, node, plan.Wildcards)
 				if out, err := exec.Command(eval, "-m", module, path, node).CombinedOutput(); err != nil {
 					t.Errorf("%v\n%s", err, tail(out))
 				}
 			})
 		}
 	}
+}
+
+// A wildcard is an element of wildcards in plan.json.
+type wildcard struct {
+	Node        string   `json:"node"`
+	Certificate string   `json:"certificate"`
+	Names       []string `json:"names"`
+}
+
+// certificatesModule returns what nix/modules sets: nginx may read every certificate, also
+// one that NixOS does not make for a virtual host; and the plan's wildcards are
+// certificates.
+func certificatesModule(t *testing.T, node string, wildcards []wildcard) string {
+	t.Helper()
+	certs := map[string]any{}
+	for _, w := range wildcards {
+		if w.Node == node {
+			certs[w.Certificate] = map[string]any{"dnsProvider": "cloudflare", "domain": w.Names[0], "extraDomainNames": w.Names[1:]}
+		}
+	}
+	text, err := json.Marshal(certs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "certificates.nix")
+	module := "{ config, lib, ... }: { security.acme = { defaults.group = lib.mkDefault config.services.nginx.group; certs = builtins.fromJSON ''" + string(text) + "''; }; }"
+	if err := os.WriteFile(path, []byte(module), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // TestLegacyNodesAreRefused checks that the evaluation can fail: it refuses the plan of the
