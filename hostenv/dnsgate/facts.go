@@ -140,6 +140,8 @@ type NameFacts struct {
 	// its authoritative servers.
 	Zone    string        `json:"zone,omitempty"`
 	Servers []ServerFacts `json:"servers,omitempty"`
+	// ZoneError is why the zone, or its servers, were not found.
+	ZoneError LookupError `json:"zoneError,omitempty"`
 
 	// Aliases are the names of A.Chain and AAAA.Chain that are in other zones.
 	Aliases []AliasFacts `json:"aliases,omitempty"`

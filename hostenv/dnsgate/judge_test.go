@@ -134,6 +134,7 @@ var situations = []situation{
 	{"all servers refuse", world(servers(silent("ns1", ErrorRefused), silent("ns2", ErrorLame))), Unknown, ReasonLookupFailed, "the resolver remembers what they no longer serve"},
 	{"all servers fail", world(servers(silent("ns1", ErrorServFail), silent("ns2", ErrorNotImp))), Unknown, ReasonLookupFailed, "the resolver remembers what they no longer serve"},
 	{"a server at another address than the glue's, and they differ", world(servers(unglued(server("ns1", has(else4), has())), aliased("ns1", nodeName), server("ns2", has(else4), has()))), Unknown, ReasonInPart, "it depends on which address a resolver takes for the server"},
+	{"the zone is not found", world(noZone), Unknown, ReasonLookupFailed, "the resolver remembers the name, and does not find its zone any more"},
 	{"all servers are silent", world(servers(silent("ns1", ErrorTimeout), silent("ns2", ErrorTimeout))), Pass, ReasonAMatch, "this machine may reach the resolver alone"},
 	{"caa of an alias that only an unglued server has", world(servers(unglued(aliased("ns1", "web.example")), server("ns2", has(node4), has())), led("web.example", forbids(server("ns3", has(else4), has())))), Unknown, ReasonInPart, "only resolvers that ask the unglued server meet it"},
 	{"the resolver has what none of the differing servers has", world(a(has(else4)), servers(cnamed("ns1", nodeName), halfAliased("ns2"))), Unknown, ReasonInPart, "it remembers it"},
@@ -282,6 +283,9 @@ func halfTo(name, target string) ServerFacts {
 	s.AAAA.Chain = []string{target}
 	return s
 }
+
+// noZone lets the zone not be found.
+func noZone(f *NameFacts) { f.ZoneError, f.Servers = ErrorServFail, []ServerFacts{} }
 
 func inZone(f *NameFacts) { f.Zone = "example.com" }
 

@@ -113,7 +113,9 @@ var rules = []rule{
 
 	// The name leads to the node through this resolver; another resolver may fail.
 	{name: "servers-differ-too-little-known", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawDoubts, when: func(s *subject) bool { return s.doubt() == tooLittleKnown }},
-	{name: "zone-without-servers", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawNoServer, when: func(s *subject) bool { return s.facts.Zone != "" && len(s.facts.Servers) == 0 }},
+	{name: "zone-without-servers", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawNoServer, when: func(s *subject) bool {
+		return s.facts.Zone+string(s.facts.ZoneError) != "" && len(s.facts.Servers) == 0
+	}},
 	{name: "delegation-lame", result: Unknown, reason: ReasonLookupFailed, evidence: (*subject).sawServers, when: func(s *subject) bool { return isLame(s.facts.Servers) }},
 	{name: "resolver-waited", result: Unknown, reason: ReasonLookupFailed, evidence: resolverWaited},
 	{name: "silent-over-tcp", result: Unknown, reason: ReasonLookupFailed, evidence: silentOverTCP},

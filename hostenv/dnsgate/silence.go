@@ -6,7 +6,11 @@ import "slices"
 // questions, so that another resolver may not get this resolver's answer.
 
 func (s *subject) sawNoServer() []Evidence {
-	return []Evidence{s.saw("NS", "", "no name server of "+s.facts.Zone+" was found")}
+	zone := s.facts.Zone
+	if zone == "" {
+		zone = "its zone, which is not known,"
+	}
+	return []Evidence{s.saw("NS", "", "no name server of "+zone+" was found")}
 }
 
 // isLame reports whether no server that the parent zone names answers anything: one that

@@ -106,7 +106,7 @@ func (c *collection) name(name string) *dnsgate.NameFacts {
 		caa = append(caa, c.cache.lookup(label, dns.TypeCAA))
 	}
 	here := c.zones.of(name, caa[0].wait(), aaaa.wait(), a.wait())
-	facts.Zone = here.name
+	facts.Zone, facts.ZoneError = here.name, here.err
 	facts.Servers = c.serversOf(here, name)
 	facts.A, facts.AAAA = a.wait().Lookup, aaaa.wait().Lookup
 	facts.Aliases = c.aliases(facts, a.wait(), aaaa.wait())
