@@ -8,8 +8,8 @@ import (
 )
 
 // Judge decides from facts alone whether Let's Encrypt would issue a certificate by
-// HTTP-01, or by DNS-01 through Cloudflare if the request says so. One bad name fails the whole certificate, so the verdict is that of the
-// worst name, in Verdict.Name.
+// HTTP-01, or by DNS-01 through Cloudflare if the request says so. One bad name fails the
+// whole certificate, so the verdict is that of the worst name, in Verdict.Name.
 //
 // A failed lookup proves nothing: it never leads to [Fail] by itself. Judge returns
 // [Unknown], or decides by the other facts. Two errors are exceptions, because they

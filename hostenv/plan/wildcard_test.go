@@ -198,7 +198,7 @@ func TestWildcardZones(t *testing.T) {
 			want: []string{"n1 _wildcard._.acme.net a *.acme.net", "n1 _wildcard._.shop.acme.net b *.shop.acme.net"}},
 		{reason: "a record proves the domain", market: market{acme: []string{"*.acme.net"}, seen: map[string][]string{"acme.net": tokens("acme")}, provider: `, "wildcard": {"zones": {"acme.net": {"apiTokenSecret": "a"}}}`},
 			want: []string{"n1 _wildcard._.acme.net a *.acme.net"}},
-		{reason: "nobody's zones", market: market{acme: []string{"*.acme.net"}, seen: map[string][]string{"acme.net": tokens("beta")}, provider: `, "wildcard": {"zones": {"other.org": {"apiTokenSecret": "b"}, "acme.net": {"apiTokenSecret": "a"}}}`},
+		{reason: "zones of no organisation, or of another", market: market{acme: []string{"*.acme.net"}, seen: map[string][]string{"acme.net": tokens("beta")}, provider: `, "wildcard": {"zones": {"other.org": {"apiTokenSecret": "b"}, "acme.net": {"apiTokenSecret": "a"}}}`},
 			errs: []string{`provider.wildcard.zones."acme.net" is a domain that is not known to be an organisation's`, `provider.wildcard.zones."other.org" is a domain that is not known to be an organisation's`}},
 		{reason: "without the terms", market: market{acme: []string{"*.acme.net"}, declined: true, provider: zones},
 			errs: []string{`acceptTerms is false`}},
