@@ -534,6 +534,7 @@ func TestResolverThatRemembers(t *testing.T) {
 		{"CAA is gone, and a server is lame", world(caaAt(host, caa(unsigned)), servers(with(here, host, has()), with(silent("ns2", ErrorRefused), host, failed(ErrorRefused)))), Pass, ReasonAMatch, 1},
 		{"CAA is gone, and a server is silent", world(caaAt(host, caa(unsigned)), servers(with(here, host, has()), with(silent("ns2", ErrorTimeout), host, failed(ErrorTimeout)))), Fail, ReasonCAAForbids, 0},
 		{"one address of two, by a CNAME for one type alone", world(inZone, aaaa(gone), servers(server("ns1", via(has(node4, else4), "there.example.com"), gone))), Unknown, ReasonInPart, 0},
+		{"the servers deny with a CNAME what the resolver found", world(inZone, a(via(has(node4), "there.example.com")), servers(server("ns1", via(gone, "there.example.com"), via(gone, "there.example.com")))), Unknown, ReasonInPart, 0},
 		{"an alias that no server has by now", world(a(via(has(node4), "old.example")), aaaa(via(has(node6), "old.example")), servers(server("ns1", gone, via(has(), "web.example"))), led("web.example", server("ns3", has(else4), has()))), Unknown, ReasonInPart, 0},
 		{"an address that no server has by now", world(servers(server("ns1", gone, via(has(), "web.example"))), led("web.example", server("ns3", has(else4), has()))), Unknown, ReasonInPart, 0},
 		{"servers that contradict themselves have neither address", world(aaaa(has(else6)), servers(server("ns1", has(else4), gone))), Unknown, ReasonInPart, 0},

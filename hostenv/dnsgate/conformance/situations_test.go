@@ -609,6 +609,7 @@ func foundSituations() []Situation {
 		since(of("an alias into a zone that is not there", "n1", Zone{Records: "www CNAME web.{t}."}), "www CNAME web.{t}."),
 		since(of("A beside an alias into a zone that was not there before", "n1", Zone{Records: "www CNAME web.{t}.\nwww A {c4}"}, Zone{Origin: "{t}", Servers: []string{"ns1"}, Records: "web A {n4}"}), "www CNAME web.{t}."),
 		since(of("AAAA of the node before the delegated server is lame", "six", Zone{Servers: []string{"ns1"}, Records: "www A {e4}", Delegate: []string{"lame"}, Faults: []Fault{{Server: "ns1", Name: "www", Kind: FaultFormErr}}}), "www A {e4}\nwww AAAA {s6}"),
+		of("an alias that the server sends with NXDOMAIN, whose target is there", "n1", Zone{Servers: []string{"ns1"}, Records: "www CNAME there\nthere AAAA {n6}", Faults: []Fault{{Server: "ns1", Name: "www", Kind: FaultGoneThere}}, NoNS: true}),
 		since(of("CAA that forbids was here before, and a server has another address beside the glue", "m1", Zone{Records: "www A {m4b}\nwww A {c4}", At: map[string]string{"ns4": "www A {m4b}"}, Glue: map[string]string{"ns1": "ns4"}}), "www A {m4}\nwww AAAA {m6}\nwww CAA 0 issue \"ca.example\""),
 		since(of("CAA that forbids was here before, and one server is lame", "n1", Zone{Records: "www A {n4}", Delegate: []string{"lame", "ns1", "ns2"}}), "www A {n4}\nwww CAA 0 issue \"ca.example\""),
 		since(of("A of an alias is one of two by now, and AAAA is NXDOMAIN", "old", Zone{Records: "www CNAME there\nthere A {e4}\nthere A {o4}", Faults: []Fault{{Type: "AAAA", Kind: FaultNXDomain}}}), "www A {o4}"),
