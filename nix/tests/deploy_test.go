@@ -432,7 +432,9 @@ func TestActivation(t *testing.T) {
 		}
 	})
 	t.Run("names the units that failed, with the ends of their journals", func(t *testing.T) {
-		a := newActivation(t, `touch "$DIR/begun"; exit 1`)
+		a := newActivation(t, `touch "$DIR/begun"
+for unit in site back -o\ x; do echo "Job for $unit.service failed because the control process exited with error code."; done
+exit 1`)
 		// One unit failed before the activation, one is restarted again and again.
 		write(t, a.path("bin/systemctl"), `#!/usr/bin/env bash
 case "$*" in
@@ -462,8 +464,12 @@ esac
 		if !a.exists("reset") {
 			t.Error("what had failed too often before would not be started")
 		}
-		want := "activating shop-main: " + a.path("profile") + "\nfailed unit: site.service\nfailed unit| no [31mcontent[0m\nfailed unit| " + strings.Repeat("x", 400) +
-			"\nfailed unit| Failed with result one\nfailed unit: crash\\x2dloop.service\nfailed unit| Failed with result of --user-unit=crash\\x2dloop.service\nactivation of shop-main ended with exit status 1\n"
+		jobs := ""
+		for _, unit := range []string{"site", "back", "-o x"} {
+			jobs += "\nJob for " + unit + ".service failed because the control process exited with error code."
+		}
+		want := "activating shop-main: " + a.path("profile") + jobs + "\nfailed unit: site.service\nfailed unit| no [31mcontent[0m\nfailed unit| " + strings.Repeat("x", 400) +
+			"\nfailed unit| Failed with result one\nfailed unit: crash\\x2dloop.service\nfailed unit| Failed with result of --user-unit=crash\\x2dloop.service\nfailed unit: back.service\nfailed unit| Failed with result of --user-unit=back.service\nactivation of shop-main ended with exit status 1\n"
 		if diff := cmp.Diff(want, string(out)); diff != "" {
 			t.Error(diff)
 		}

@@ -12,18 +12,32 @@ failed_units() {
   done
 } 2>/dev/null
 
+# failed_jobs prints the units of which systemctl says in the log that their start failed.
+# systemd may have restarted such a unit by now, and then failed_units does not have it.
+# shellcheck disable=SC2154 # frame.sh sets log
+failed_jobs() {
+  local line form='^Job for ([A-Za-z0-9:_.@\\-]+) failed because '
+  tail -c 65536 -- "$log" | while IFS= read -r line; do
+    if [[ $line =~ $form ]]; then
+      printf '%s job\n' "${BASH_REMATCH[1]}"
+    fi
+  done
+} 2>/dev/null
+
 # print_failed_units SCOPE SINCE BEFORE prints the units that have failed since the
 # list BEFORE, and the end of each unit's journal since the time SINCE, in seconds.
 # A customer's unit can write anything to its journal: the output is limited in
 # length, and control characters are removed.
 print_failed_units() {
-  local unit invocation line text try field=--unit printed=0
+  local unit invocation line text try field=--unit printed=0 seen=' '
   if [ "$1" = --user ]; then
     field=--user-unit
   fi
   timeout 10 journalctl --sync || true # only root may do this
-  failed_units "$1" | while read -r unit invocation; do
+  { failed_units "$1"; failed_jobs; } | while read -r unit invocation; do
     case $'\n'$3$'\n' in *$'\n'"$unit $invocation"$'\n'*) continue ;; esac
+    case $seen in *" $unit "*) continue ;; esac
+    seen+="$unit "
     printed=$((printed + 1))
     if [ "$printed" -gt 5 ]; then
       break
