@@ -110,7 +110,7 @@ func (s *subject) agreed(six bool, servers []ServerFacts, of func(ServerFacts) L
 			continue
 		}
 		// A resolver asks for the target of the CNAME again.
-		all = all && !(l.Outcome == OutcomeNXDomain && len(l.Chain) > 0)
+		all = all && (l.Outcome != OutcomeNXDomain || len(l.Chain) == 0)
 		now := Lookup{Outcome: l.Outcome, Addresses: l.Addresses, Chain: l.Chain, Server: f.label()}
 		if len(l.Chain)+len(l.Addresses) == 0 && l.Outcome != OutcomeNXDomain {
 			now.Chain = f.CNAME.Targets // whose target the server does not have
