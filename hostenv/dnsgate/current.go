@@ -100,8 +100,8 @@ func Current(facts *Facts, node, name string) []string {
 }
 
 // agreed returns the answer of the servers for one family, if all that answer say the
-// same, and whether all answer, for both families. At the end of a CNAME into another zone that
-// zone's servers have to agree.
+// same, and whether all answer, for both families. At the end of a CNAME into another zone
+// that zone's servers have to agree.
 func (s *subject) agreed(six bool, servers []ServerFacts, of func(ServerFacts) Lookup) (agreed Lookup, all, ok bool) {
 	all = !slices.ContainsFunc(servers, unsound)
 	for _, f := range servers {
@@ -147,8 +147,9 @@ func sameAddresses(a, b Lookup) bool {
 	return slices.Equal(parse(a.Addresses), parse(b.Addresses)) && (len(a.Addresses) > 0 || a.Outcome == b.Outcome)
 }
 
-// agreedCAA returns the CAA set of a label that all servers have which do not refuse. At the end of a CNAME into
-// another zone it is the set of that zone's servers.
+// agreedCAA returns the CAA set of a label that all servers have. Those that refuse do not
+// count: Let's Encrypt gets its answer from the others. At the end of a CNAME into another
+// zone it is the set of that zone's servers.
 func (s *subject) agreedCAA(servers []ServerFacts, label string) (agreed Lookup, ok bool) {
 	for _, f := range servers {
 		i := slices.IndexFunc(f.CAA, func(l CAALookup) bool { return l.Name == label })

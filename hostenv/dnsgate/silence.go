@@ -13,8 +13,8 @@ func (s *subject) sawNoServer() []Evidence {
 	return []Evidence{s.saw("NS", "", "no name server of "+zone+" was found")}
 }
 
-// isLame reports whether no server that the parent zone names answers anything: one that
-// it does not name answers, or all of them refuse. The resolver then has its answer from
+// isLame reports whether no server that the parent zone names answers anything, while one
+// that it does not name answers, or while all of them answer with an error. The resolver then has its answer from
 // an earlier delegation.
 func isLame(servers []ServerFacts) bool {
 	named, refuse, others := 0, 0, false
